@@ -1,0 +1,136 @@
+// The contract's table of activations and the patterns of its names. Types of a bundle are in generated.ts.
+import contract from '../../../../contracts/activations.json';
+import type { ActivationKind, Dimension, ModelShape } from './generated';
+
+export interface ActivationEntry {
+  readonly kind: ActivationKind;
+  /** Pattern of the name; `{L}` stands for the layer. */
+  readonly name: string;
+  readonly per_layer: boolean;
+  readonly shape: readonly string[];
+  readonly dtype: string;
+  readonly absent_when?: string;
+  readonly transformer_lens: string | null;
+  readonly meaning: { readonly en: string; readonly zh: string };
+}
+
+export interface ActivationName {
+  readonly kind: ActivationKind;
+  /** null for activations of the whole model, such as `logits`. */
+  readonly layer: number | null;
+}
+
+/** Sizes of one run, for the dimensions that the model's shape does not fix. */
+export interface RunSizes {
+  readonly batch: number;
+  readonly seq: number;
+  readonly past: number;
+}
+
+export const contractVersion = contract.contract_version;
+
+// The kinds were generated from this very file, and `npm run contract:check` keeps it so.
+export const activationTable = contract.activations as readonly ActivationEntry[];
+
+const entryByKind = new Map(activationTable.map((entry) => [entry.kind, entry]));
+
+const byName = activationTable.map((entry) => [entry, namePattern(entry.name)] as const);
+
+const cacheInputs = contract.inputs.filter(({ name }) => name.startsWith('past_key_values.'));
+
+const interventionInputs = contract.inputs.flatMap((input) =>
+  input.neutral === undefined ? [] : [{ pattern: namePattern(input.name), neutral: input.neutral }],
+);
+
+function namePattern(name: string): RegExp {
+  const [before = '', after] = name.split('{L}').map((part) => part.replaceAll('.', '\\.'));
+  return new RegExp(after === undefined ? `^${before}$` : `^${before}(0|[1-9][0-9]{0,3})${after}$`);
+}
+
+function fillLayer(pattern: string, layer: number): string {
+  return pattern.replace('{L}', String(layer));
+}
+
+export function activationEntry(kind: ActivationKind): ActivationEntry {
+  const entry = entryByKind.get(kind);
+  if (entry === undefined) throw new RangeError(`no activation of kind ${kind}`);
+  return entry;
+}
+
+/** `layer` is null for kinds of the whole model, and a layer for the others. */
+export function activationName(kind: ActivationKind, layer: number | null): string {
+  const { name, per_layer } = activationEntry(kind);
+  if (per_layer !== (layer !== null)) {
+    throw new RangeError(`${kind} ${per_layer ? 'needs a layer' : 'has no layer'}`);
+  }
+  return layer === null ? name : fillLayer(name, layer);
+}
+
+/** null where the name is not one of this contract, as a newer minor version may have. */
+export function parseActivationName(name: string): ActivationName | null {
+  for (const [entry, pattern] of byName) {
+    const match = pattern.exec(name);
+    if (match !== null) {
+      return { kind: entry.kind, layer: match[1] === undefined ? null : Number(match[1]) };
+    }
+  }
+  return null;
+}
+
+/** Every name that a model of this shape can give, layer by layer, in the table's order. */
+export function modelActivationNames(shape: ModelShape): string[] {
+  const present = activationTable.filter(
+    ({ absent_when }) => !(absent_when === 'parallel_residual' && shape.parallel_residual),
+  );
+  const whole = present.filter(({ per_layer }) => !per_layer).map(({ name }) => name);
+  const layers = Array.from({ length: shape.layers }, (_, layer) =>
+    present.filter(({ per_layer }) => per_layer).map(({ name }) => fillLayer(name, layer)),
+  );
+  return [...whole, ...layers.flat()];
+}
+
+/** The sizes of one run for a shape in the contract's terms, as the manifest gives it. */
+export function resolveShape(shape: readonly Dimension[], run: RunSizes): number[] {
+  return shape.map((dimension) => {
+    if (typeof dimension === 'number') return dimension;
+    switch (dimension) {
+      case 'batch':
+        return run.batch;
+      case 'seq':
+        return run.seq;
+      case 'past':
+        return run.past;
+      case 'total':
+        return run.past + run.seq;
+      // Interventions broadcast: one row serves every sequence and position.
+      case 'delta_batch':
+      case 'delta_seq':
+        return 1;
+    }
+  });
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((count, size) => count * size, 1);
+}
+
+/** Each cache input beside the output that feeds it on the next run. */
+export function cachePairs(layers: number): { input: string; output: string }[] {
+  return Array.from({ length: layers }, (_, layer) =>
+    cacheInputs.map(({ name }, index) => {
+      const output = contract.cache_outputs[index];
+      if (output === undefined) throw new RangeError(`no cache output for ${name}`);
+      return { input: fillLayer(name, layer), output: fillLayer(output.name, layer) };
+    }),
+  ).flat();
+}
+
+/** What an intervention's input holds when nothing is changed; null for inputs of other kinds. */
+export function neutralValue(name: string): number | null {
+  return interventionInputs.find(({ pattern }) => pattern.test(name))?.neutral ?? null;
+}
+
+/** The input that scales the heads of a layer. */
+export function headScaleName(layer: number): string {
+  return `layer_${layer}_head_scale`;
+}

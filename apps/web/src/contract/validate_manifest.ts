@@ -1,0 +1,56 @@
+// Turns unknown JSON into a Manifest, or says what is wrong. Fetching it is bundle/read_manifest.ts.
+import { validateManifest } from 'virtual:oriel/manifest-validator';
+import { isSupportedVersion, supportedVersions } from './contract_version';
+import type { Manifest } from './generated';
+
+export type ManifestVerdict =
+  | { kind: 'manifest'; manifest: Manifest }
+  | { kind: 'contract-version'; got: string; supported: string }
+  | { kind: 'not-a-manifest'; detail: string };
+
+export function checkManifest(json: unknown): ManifestVerdict {
+  // Versions first: a file of another major may break every other rule, and that is not its fault.
+  for (const version of declaredVersions(json)) {
+    if (!isSupportedVersion(version)) {
+      return { kind: 'contract-version', got: version, supported: supportedVersions };
+    }
+  }
+  if (!isManifest(json)) {
+    const [first] = validateManifest.errors ?? [];
+    return {
+      kind: 'not-a-manifest',
+      detail: first
+        ? `${first.instancePath || '/'} ${first.message ?? 'is not valid'}`
+        : 'not valid',
+    };
+  }
+  const missing = unlistedFile(json);
+  if (missing !== null) {
+    return { kind: 'not-a-manifest', detail: `${missing} is used but not listed in files` };
+  }
+  return { kind: 'manifest', manifest: json };
+}
+
+function isManifest(json: unknown): json is Manifest {
+  return validateManifest(json);
+}
+
+function declaredVersions(json: unknown): string[] {
+  if (typeof json !== 'object' || json === null) return [];
+  const { contract_version, manifest_version } = json as Record<string, unknown>;
+  return [contract_version, manifest_version].filter((version) => typeof version === 'string');
+}
+
+/** The schema cannot say that what one part names, another part describes. */
+function unlistedFile({ files, tokenizer, variants }: Manifest): string | null {
+  const listed = new Set(files.map(({ path }) => path));
+  const used = [
+    ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+    ...variants.flatMap(({ weights, plain, interactive }) => [
+      ...weights,
+      plain.path,
+      interactive.path,
+    ]),
+  ];
+  return used.find((path) => !listed.has(path)) ?? null;
+}
