@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig, loadEnv } from 'vite';
 import { manifestValidator } from './plugins/manifest_validator.ts';
+import { modelsIndex } from './plugins/models_index.ts';
 
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,7 +21,7 @@ export default defineConfig(({ mode }) => ({
   root: webRoot,
   base: loadEnv(mode, webRoot, 'VITE_')['VITE_BASE_PATH'] ?? '/',
   publicDir: 'static',
-  plugins: [svelte(), manifestValidator()],
+  plugins: [svelte(), manifestValidator(), modelsIndex()],
   worker: { format: 'es' as const, plugins: () => [manifestValidator()] },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.
   // The tokenizer is named because it is met first in a worker: found late, it would reload the page.

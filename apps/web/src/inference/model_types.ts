@@ -97,7 +97,11 @@ export type ModelErrorData =
   | { kind: 'run'; detail: string };
 
 export interface ModelClient {
-  open(request: OpenRequest, onProgress: (p: Progress) => void, signal?: AbortSignal): Promise<OpenedModel>;
+  open(
+    request: OpenRequest,
+    onProgress: (p: Progress) => void,
+    signal?: AbortSignal,
+  ): Promise<OpenedModel>;
   /** Opens other taps over the weights already in memory; the cache starts anew. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;

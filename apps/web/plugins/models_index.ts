@@ -1,0 +1,85 @@
+// Serves and emits models/index.json: which bundles lie in static/models. Its reader is src/bundle/model_catalogue.ts.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Plugin, ResolvedConfig } from 'vite';
+
+interface IndexedModel {
+  name: string;
+  /** Of the manifest, from models/. */
+  path: string;
+  architecture: string;
+  parameters: number;
+  bytes: number;
+}
+
+interface ManifestParts {
+  model: { name: string; architecture: string; parameters: number };
+  files: { path: string; bytes: number }[];
+  tokenizer?: { tokenizer: string; config: string };
+  variants: { weights: string[]; interactive: { path: string } }[];
+}
+
+const indexPath = 'models/index.json';
+
+export function modelsIndex(): Plugin {
+  let config: ResolvedConfig;
+  return {
+    name: 'oriel:models-index',
+    configResolved(resolved) {
+      config = resolved;
+    },
+    configureServer(server) {
+      server.middlewares.use(`${server.config.base}${indexPath}`, (_request, response, next) => {
+        listBundles(config.publicDir).then((models) => {
+          response.setHeader('Content-Type', 'application/json');
+          response.setHeader('Cache-Control', 'no-cache');
+          response.end(JSON.stringify(models));
+        }, next);
+      });
+    },
+    async generateBundle() {
+      // A worker is a build of its own inside the page's; the list belongs to the page.
+      if (this.environment.name !== 'client' || config.isWorker) return;
+      this.emitFile({
+        type: 'asset',
+        fileName: indexPath,
+        source: JSON.stringify(await listBundles(config.publicDir)),
+      });
+    },
+  };
+}
+
+async function listBundles(publicDir: string): Promise<IndexedModel[]> {
+  const models = join(publicDir, 'models');
+  const folders = await readdir(models, { withFileTypes: true }).catch(() => []);
+  const found = await Promise.all(
+    folders
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map(({ name }) => describe(models, name)),
+  );
+  return found
+    .filter((model) => model !== null)
+    .sort((a, b) => a.name.localeCompare(b.name, 'en') || a.path.localeCompare(b.path, 'en'));
+}
+
+/** null where the folder holds no manifest, as while an export writes it. */
+async function describe(models: string, folder: string): Promise<IndexedModel | null> {
+  try {
+    const text = await readFile(join(models, folder, 'manifest.json'), 'utf8');
+    const { model, files, tokenizer, variants } = JSON.parse(text) as ManifestParts;
+    const [variant] = variants;
+    const opened = new Set([
+      ...(variant ? [variant.interactive.path, ...variant.weights] : []),
+      ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+    ]);
+    return {
+      name: model.name,
+      path: `${encodeURIComponent(folder)}/manifest.json`,
+      architecture: model.architecture,
+      parameters: model.parameters,
+      bytes: files.reduce((sum, file) => sum + (opened.has(file.path) ? file.bytes : 0), 0),
+    };
+  } catch {
+    return null;
+  }
+}

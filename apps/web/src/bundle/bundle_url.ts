@@ -1,0 +1,40 @@
+// From the address a user gave to the addresses of a bundle's files. Fetching is byte_source.ts.
+import { BundleError } from './bundle_error';
+
+export const manifestName = 'manifest.json';
+
+export interface BundleAddress {
+  readonly manifestUrl: URL;
+  /** Name of the graph that the address named, which may pick a variant; null for a manifest. */
+  readonly graphName: string | null;
+}
+
+/** A `manifest.json`, a `model.onnx` beside one, or the folder of both, ending in a slash. */
+export function bundleAddress(url: string, base: string): BundleAddress {
+  if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url });
+  const given = new URL(url, base);
+  given.hash = '';
+  const name = given.pathname.slice(given.pathname.lastIndexOf('/') + 1);
+  const isGraph = name.endsWith('.onnx');
+  const manifestUrl = new URL(given);
+  if (isGraph || name === '') {
+    manifestUrl.pathname = given.pathname.slice(0, -name.length || undefined) + manifestName;
+  }
+  return { manifestUrl, graphName: isGraph ? decodeURIComponent(name) : null };
+}
+
+/** A file beside the manifest, with the manifest's query: a version in the query is one of the whole bundle. */
+export function siblingUrl(manifestUrl: URL, path: string): URL {
+  const url = new URL(path, manifestUrl);
+  url.search = manifestUrl.search;
+  const folder = new URL('.', manifestUrl);
+  // The schema's pattern allows no such path; this holds for sources that skip the schema too.
+  if (url.origin !== folder.origin || !url.pathname.startsWith(folder.pathname)) {
+    throw new BundleError({
+      kind: 'not-a-manifest',
+      url: manifestUrl.href,
+      detail: `${path} lies outside the bundle's folder`,
+    });
+  }
+  return url;
+}

@@ -1,0 +1,52 @@
+// The bundles that this page was built with, for the picker. The list is written by apps/web/plugins/models_index.ts.
+
+export interface CatalogueEntry {
+  readonly name: string;
+  /** Address of the bundle's manifest. */
+  readonly url: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Bytes that opening its first variant downloads. */
+  readonly bytes: number;
+}
+
+interface IndexedModel {
+  readonly name: string;
+  readonly path: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+/** The model that the page opens unless told otherwise, as set when it was built. */
+export const configuredModelUrl: string | null = import.meta.env.VITE_MODEL_URL ?? null;
+
+/** Bundles below `models/`, in order of name; none where the list cannot be had. */
+export async function listModels(signal?: AbortSignal): Promise<CatalogueEntry[]> {
+  const index = new URL(`${import.meta.env.BASE_URL}models/index.json`, document.baseURI);
+  try {
+    const response = await fetch(index, { cache: 'no-cache', ...(signal ? { signal } : {}) });
+    const found: unknown = response.ok ? await response.json() : [];
+    return Array.isArray(found)
+      ? found.filter(isIndexedModel).map(({ path, ...entry }) => ({
+          ...entry,
+          url: new URL(path, index).href,
+        }))
+      : [];
+  } catch {
+    // A host without the list still serves a model by its address.
+    return [];
+  }
+}
+
+function isIndexedModel(value: unknown): value is IndexedModel {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, path, architecture, parameters, bytes } = value as Record<string, unknown>;
+  return (
+    typeof name === 'string' &&
+    typeof path === 'string' &&
+    typeof architecture === 'string' &&
+    typeof parameters === 'number' &&
+    typeof bytes === 'number'
+  );
+}
