@@ -1,0 +1,1 @@
+"""A transformers module whose inner tensors come out as named outputs."""

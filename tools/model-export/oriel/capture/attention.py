@@ -1,0 +1,106 @@
+"""Attention as a function that hands out what it computes, registered with transformers under a name
+of ours; and the cache that does the same for keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.cache_utils import Cache
+from transformers.masking_utils import sdpa_mask
+
+if TYPE_CHECKING:
+    from oriel.capture.captured_model import CaptureState
+
+NAME = "oriel_capture"
+
+Record = Callable[[str, int, Tensor], None]
+"""(kind, layer, value): called for everything that the contract names."""
+
+
+class CaptureCache(Cache):
+    """Keys and values from flat tensors; what is fed and what results is handed to `record`."""
+
+    def __init__(self, past: list[tuple[Tensor, Tensor]], record: Record) -> None:
+        super().__init__(layers=[])
+        self.past = past
+        self.present: list[tuple[Tensor, Tensor]] = []
+        self.record = record
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """(batch, kv_heads, seq, head_dim) each in; (batch, kv_heads, total, head_dim) each out."""
+        self.record("k", layer_idx, key_states)
+        self.record("v", layer_idx, value_states)
+        keys, values = self.past[layer_idx]
+        whole = torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
+        self.present.append(whole)
+        return whole
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.past[0][0].shape[-2]
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
+        return self.get_seq_length() + query_length, 0
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        return self.get_seq_length()
+
+
+def capture_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, Tensor]:
+    """Scaled dot-product attention (Vaswani et al., 2017, eq. 1), grouped keys shared among heads.
+
+    query (batch, heads, seq, head_dim); key and value (batch, kv_heads, total, head_dim);
+    attention_mask (batch, 1, seq, total), bool, True where attention is allowed.
+    Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
+    """
+    state: CaptureState = module.oriel_state  # type: ignore[assignment]
+    record, layer = state.record, int(module.layer_idx)  # type: ignore[arg-type]
+    record("q", layer, query)
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = _spread(key, groups), _spread(value, groups)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(query, key.transpose(-1, -2)) * scale
+    if attention_mask is not None:
+        scores = torch.where(attention_mask, scores, torch.finfo(scores.dtype).min)
+    record("attn_scores", layer, scores)
+    probs = torch.softmax(scores, dim=-1)
+    record("attn_probs", layer, probs)
+    mix = torch.matmul(probs, value)
+    if state.head_scales is not None:
+        mix = mix * state.head_scales[layer][:, None, None]
+    record("attn_z", layer, mix)
+    return mix.transpose(1, 2), probs
+
+
+def _spread(states: Tensor, groups: int) -> Tensor:
+    batch, kv_heads, total, head_dim = states.shape
+    wide = states[:, :, None].expand(batch, kv_heads, groups, total, head_dim)
+    return wide.reshape(batch, kv_heads * groups, total, head_dim)
+
+
+def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:
+    kwargs["allow_is_causal_skip"] = False
+    mask = sdpa_mask(*args, **kwargs)
+    assert mask is not None
+    return mask
+
+
+def register() -> None:
+    """Make NAME an attention implementation that any transformers config can ask for."""
+    AttentionInterface.register(NAME, capture_attention)
+    AttentionMaskInterface.register(NAME, _capture_mask)

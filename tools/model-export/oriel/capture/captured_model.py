@@ -1,0 +1,145 @@
+"""A causal language model as a function of flat named inputs to flat named outputs: everything of the
+contract, with a cache and interventions. Tracing it is graph/export_onnx.py's business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers.initialization import no_init_weights
+
+from oriel.capture import attention
+from oriel.capture.plain_matrices import MatrixChanges, make_matrices_plain
+from oriel.contract.activation_names import (
+    ModelShape,
+    cache_output_specs,
+    kinds,
+)
+from oriel.models.architectures import Architecture
+
+
+@dataclass
+class CaptureState:
+    """What one forward pass has recorded so far, and the interventions that apply to it."""
+
+    values: dict[str, Tensor] = field(default_factory=dict)
+    head_scales: Sequence[Tensor] | None = None
+    resid_deltas: Sequence[Tensor] | None = None
+    output_names: list[str] = field(default_factory=list)
+    """Names of the flat outputs of the last pass; kept here since tracing undoes changes to modules."""
+
+    def record(self, kind: str, layer: int | None, value: Tensor) -> None:
+        self.values[kinds()[kind].at(layer)] = value
+
+
+class CapturedModel(nn.Module):
+    """Outputs, in order: every activation computed, then present.{L}.key and .value."""
+
+    def __init__(self, model: nn.Module, architecture: Architecture, shape: ModelShape) -> None:
+        super().__init__()
+        self.model = model
+        self.shape = shape
+        object.__setattr__(self, "state", CaptureState())
+        self._hook(architecture)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        past: list[Tensor],
+        head_scales: list[Tensor],
+        resid_deltas: list[Tensor],
+    ) -> list[Tensor]:
+        """input_ids (batch, seq), int64; past: key, value of each layer, (batch, kv_heads, past,
+        head_dim); head_scales (heads) each; resid_deltas (batch or 1, seq or 1, hidden) each."""
+        state = self.state
+        state.values = {}
+        state.head_scales, state.resid_deltas = head_scales, resid_deltas
+        pairs = list(zip(past[0::2], past[1::2], strict=True))
+        cache = attention.CaptureCache(pairs, state.record)
+        # transformers leaves logits of all positions where logits_to_keep is 0, its default.
+        logits = self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
+        state.record("logits", None, logits)
+        present = [t for pair in cache.present for t in pair]
+        state.output_names = [*state.values, *(s.name for s in cache_output_specs(self.shape))]
+        return [*state.values.values(), *present]
+
+    def _hook(self, a: Architecture) -> None:
+        state = self.state
+        blocks = self.model.get_submodule(a.blocks)
+        assert isinstance(blocks, nn.ModuleList)
+        for layer, block in enumerate(blocks):
+            _hook_block(block, layer, a, state)
+        final_norm = self.model.get_submodule(a.final_norm)
+        final_norm.register_forward_hook(lambda _m, _i, out: state.record("final_norm", None, out))
+
+
+def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
+    attention_module = block.get_submodule(a.attention)
+    attention_module.oriel_state = state  # type: ignore[assignment]
+
+    def reads(kind: str) -> Any:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            state.record(kind, layer, inputs[0])
+
+        return hook
+
+    def writes(kind: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            state.record(kind, layer, output[0] if isinstance(output, tuple) else output)
+
+        return hook
+
+    def enters(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if layer == 0:
+            state.record("embedding_sum", None, inputs[0])
+        state.record("resid_pre", layer, inputs[0])
+
+    def leaves(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        if state.resid_deltas is not None:
+            output = output + state.resid_deltas[layer]
+        state.record("resid_post", layer, output)
+        return output
+
+    block.register_forward_pre_hook(enters)
+    attention_module.register_forward_hook(writes("attn_output"))
+    block.get_submodule(a.mlp_norm).register_forward_pre_hook(reads("resid_mid"))
+    block.get_submodule(a.mlp_nonlinearity).register_forward_pre_hook(reads("mlp_pre"))
+    block.get_submodule(a.mlp_output_matrix).register_forward_pre_hook(reads("mlp_act"))
+    block.get_submodule(a.mlp).register_forward_hook(writes("mlp_output"))
+    block.register_forward_hook(leaves)
+
+
+def build_empty(config: Any, architecture: Architecture) -> nn.Module:
+    """The model of a config with unset weights but true buffers: enough to trace, at no cost."""
+    attention.register()
+    config._attn_implementation = attention.NAME
+    with no_init_weights():
+        model = getattr(transformers, architecture.model_class)(config)
+        model.tie_weights()
+    empty: nn.Module = model.eval().requires_grad_(False)
+    return empty
+
+
+def capture_empty(
+    config: Any, architecture: Architecture, shape: ModelShape
+) -> tuple[CapturedModel, MatrixChanges]:
+    """A model to trace: plain matrices, hooks in place, weights unset."""
+    model = build_empty(config, architecture)
+    changes = make_matrices_plain(model, architecture.token_embedding, architecture.unembedding)
+    return CapturedModel(model, architecture, shape), changes
+
+
+def example_inputs(
+    shape: ModelShape,
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+    """Inputs to trace with: no dynamic dimension is 1, or tracing would freeze it."""
+    batch, seq, past = 2, 3, 5
+    layers = range(shape.layers)
+    cache = [torch.zeros(batch, shape.kv_heads, past, shape.head_dim) for _ in layers for _ in "kv"]
+    scales = [torch.ones(shape.heads) for _ in layers]
+    deltas = [torch.zeros(1, 1, shape.hidden) for _ in layers]
+    return torch.zeros(batch, seq, dtype=torch.int64), cache, scales, deltas

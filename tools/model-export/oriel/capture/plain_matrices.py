@@ -1,0 +1,68 @@
+"""Every weight matrix as `x @ weight + bias` with weight (in, out): one form for all architectures,
+which exports as MatMul + Add and which every quantizer understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import NewGELUActivation
+from transformers.pytorch_utils import Conv1D
+
+
+class PlainMatrix(nn.Module):
+    """x @ weight + bias; weight (in, out), bias (out) or None."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.bias = bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        product = torch.matmul(x, self.weight)
+        return product if self.bias is None else product + self.bias
+
+
+class TiedUnembedding(nn.Module):
+    """x @ weight.T for a weight (vocab, hidden) that the token embedding holds."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(x, self.weight.t())
+
+
+@dataclass(frozen=True)
+class MatrixChanges:
+    """What make_matrices_plain did: names of weights that now stand transposed."""
+
+    transposed: frozenset[str]
+
+
+def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str) -> MatrixChanges:
+    """Replace nn.Linear and Conv1D in place; parameters keep their names.
+
+    A transposed weight is a view of the old one: no values move. A tied unembedding stays tied.
+    """
+    tied = model.get_submodule(token_embedding).weight
+    transposed: set[str] = set()
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Conv1D):
+            plain: nn.Module = PlainMatrix(module.weight, module.bias)
+        elif isinstance(module, nn.Linear) and name == unembedding and module.weight is tied:
+            plain = TiedUnembedding(module.weight)
+        elif isinstance(module, nn.Linear):
+            weight = nn.Parameter(module.weight.detach().t(), requires_grad=False)
+            plain = PlainMatrix(weight, module.bias)
+            transposed.add(f"{name}.weight")
+        elif isinstance(module, NewGELUActivation):
+            # The same function as one operator instead of seven (Hendrycks and Gimpel, 2016).
+            plain = nn.GELU(approximate="tanh")
+        else:
+            continue
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, plain)
+    return MatrixChanges(frozenset(transposed))

@@ -1,0 +1,137 @@
+"""Command lines: words to options, errors to one line and an exit code. The work is in pipeline.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from oriel.contract.activation_names import kinds
+from oriel.errors import OptionError, OrielError
+from oriel.options import PRECISIONS, ExportOptions, parse_layers, parse_words
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints as OptionErrors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise OptionError(message, next_step=f"see {self.prog} --help.")
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Call a command; a user's mistake becomes one line on stderr and exit code 2."""
+    try:
+        return main(argv)
+    except OrielError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; nothing was changed", file=sys.stderr)
+        return 130
+
+
+def _kind_names() -> tuple[str, ...]:
+    return tuple(kind for kind in kinds() if kind != "logits")
+
+
+def export_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="export.py",
+        description="Export a transformer to ONNX with its activations, under the contract's names.",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="Hub id, local folder, or demo; default: tools/model-export/models/gpt2 if it is "
+        "there, else gpt2 from the Hub, else the bundled model",
+    )
+    parser.add_argument("--revision", help="the Hub's branch, tag or commit")
+    parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the last")
+    parser.add_argument("--all-layers", action="store_true", help="give out every layer")
+    parser.add_argument(
+        "--activations",
+        metavar="KIND,…",
+        help=f"what to give out of them, some of {', '.join(_kind_names())}",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="the plain graph; default: apps/web/static/models/<name>/model.onnx",
+    )
+    parser.add_argument("--opset", type=int, help="ONNX opset, 18 to 22; default: 20")
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        metavar="fp32,…",
+        help=f"variants to write, some of {', '.join(PRECISIONS)}; fp32 always is",
+    )
+    parser.add_argument("--verify", action="store_true", help="prove the files against PyTorch")
+    parser.add_argument(
+        "--force", action="store_true", help="export even if the same bundle is there already"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def export_options(argv: Sequence[str] | None) -> ExportOptions:
+    words = vars(export_parser().parse_args(argv))
+    if words["layers"] is not None:
+        if words["all_layers"]:
+            raise OptionError("--layers and --all-layers exclude each other")
+        words["layers"] = parse_layers(words["layers"])
+    if words["activations"] is not None:
+        words["activations"] = parse_words(words["activations"], "--activations", _kind_names())
+    words["precision"] = parse_words(words["precision"], "--precision", PRECISIONS)
+    if words["opset"] is not None and not 18 <= words["opset"] <= 22:
+        raise OptionError(
+            "--opset is out of range",
+            got=str(words["opset"]),
+            expected="18 to 22",
+            next_step="browsers lack operators of newer ones, and torch writes no older ones.",
+        )
+    return ExportOptions(**words)
+
+
+def export_main(argv: Sequence[str] | None = None) -> int:
+    """export.py."""
+    return run(_export, argv)
+
+
+def _export(argv: Sequence[str] | None) -> int:
+    options = export_options(argv)
+    from oriel.pipeline import export
+    from oriel.progress import choose_display
+
+    with choose_display(options.json) as display:
+        exported = export(options, display)
+    note = exported.model.source.note
+    if note:
+        _notice(note)
+    if not options.json:
+        print(_summary(exported.graph, exported.manifest, exported.unchanged))
+    else:
+        print(json.dumps({"output": str(exported.graph), "manifest": exported.manifest}))
+    return 0
+
+
+def _notice(text: str) -> None:
+    import textwrap
+
+    bar = "=" * 78
+    lines = "\n".join(textwrap.wrap(text, 76))
+    print(f"\n{bar}\nNOTICE\n{lines}\n{bar}\n", file=sys.stderr)
+
+
+def _summary(graph: Path, manifest: dict[str, object], unchanged: bool) -> str:
+    try:
+        shown = graph.relative_to(Path.cwd())
+    except ValueError:
+        shown = graph
+    files = manifest["files"]
+    assert isinstance(files, list)
+    total = sum(f["bytes"] for f in files)
+    verb = "is up to date" if unchanged else "written"
+    return f"{shown} {verb}: {len(files)} files, {total / 1e6:.1f} MB"

@@ -1,0 +1,107 @@
+"""Checks of documents against the JSON Schemas of contracts/, with one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from referencing import Registry, Resource
+
+from oriel.contract.activation_names import (
+    ModelShape,
+    TensorSpec,
+    activation_spec,
+    cache_output_specs,
+    contract_version,
+    contracts_folder,
+    input_specs,
+)
+from oriel.errors import ContractError
+
+
+@cache
+def _schema(name: str) -> dict[str, Any]:
+    text = (contracts_folder() / f"{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """The validator of contracts/{name}.schema.json; name is 'activations' or 'manifest'."""
+    resources = [Resource.from_contents(_schema(n)) for n in ("activations", "manifest")]
+    registry = Registry().with_resources((r.id() or "", r) for r in resources)
+    return Draft202012Validator(_schema(name), registry=registry)
+
+
+def check_schema(name: str, document: Any, what: str) -> None:
+    """Raise ContractError, naming the place, where the document breaks its schema."""
+    error = best_match(validator(name).iter_errors(document))
+    if error is not None:
+        place = "/".join(str(part) for part in error.absolute_path) or "the top"
+        raise ContractError(
+            f"{what} doesn't keep contracts/{name}.schema.json",
+            got=f"at {place}: {error.message[:200]}",
+            next_step="export it again.",
+        )
+
+
+def check_version(version: str, what: str) -> None:
+    """A reader refuses an unknown major version and reads on past a newer minor one."""
+    ours, theirs = contract_version().split(".")[0], version.split(".")[0]
+    if ours != theirs:
+        raise ContractError(
+            f"{what} keeps another contract",
+            got=f"version {version}",
+            expected=f"{ours}.x",
+            next_step="export it again, or use the Oriel that wrote it.",
+        )
+
+
+def check_document(document: Mapping[str, Any], what: str) -> None:
+    """Schema, version, and what no schema can say: names and shapes that follow from the sizes."""
+    version = document.get("contract_version") if isinstance(document, Mapping) else None
+    if isinstance(version, str):
+        check_version(version, what)
+    check_schema("activations", document, what)
+    shape = ModelShape.from_json(document["model"])
+    expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
+    given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
+    _same_ports(given, expected, f"{what}: inputs")
+    if document["graph"] == "interactive":
+        cache_specs = {spec.name: spec for spec in cache_output_specs(shape)}
+    else:
+        cache_specs = {}
+    seen: set[str] = set()
+    for item in document["outputs"]:
+        spec = TensorSpec.from_json(item)
+        wanted = cache_specs.get(spec.name) or activation_spec(spec.name, shape)
+        if spec != wanted or spec.name in seen:
+            raise ContractError(
+                f"{what}: an output that the contract doesn't know in this form",
+                got=f"{spec.name} {spec.dtype} {list(spec.shape)}",
+                expected=_described(wanted),
+                next_step="export it again.",
+            )
+        seen.add(spec.name)
+
+
+def _described(spec: TensorSpec | None) -> str:
+    return f"{spec.name} {spec.dtype} {list(spec.shape)}, once" if spec else "a name of the table"
+
+
+def _same_ports(
+    given: Mapping[str, TensorSpec], expected: Mapping[str, TensorSpec], what: str
+) -> None:
+    for name in [*expected, *given]:
+        if given.get(name) != expected.get(name):
+            raise ContractError(
+                f"{what} don't follow from the model's sizes",
+                got=_described(given.get(name)) if name in given else f"no {name}",
+                expected=_described(expected.get(name)),
+                next_step="export it again.",
+            )

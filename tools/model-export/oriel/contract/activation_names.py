@@ -1,0 +1,206 @@
+"""Names and shapes of the contract, read from contracts/activations.json: the only place in Python
+that knows how a name is made. Documents and their schemas are in activation_contract.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+GraphKind = Literal["plain", "interactive"]
+Dimension = int | str
+
+
+def contracts_folder() -> Path:
+    """The repository's contracts/, or the copy inside an installed package."""
+    inside = Path(__file__).parent / "data"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[4] / "contracts"
+
+
+@cache
+def contract_table() -> dict[str, Any]:
+    """contracts/activations.json."""
+    table: dict[str, Any] = json.loads(
+        (contracts_folder() / "activations.json").read_text(encoding="utf-8")
+    )
+    return table
+
+
+def contract_version() -> str:
+    """major.minor of the contract that this code writes."""
+    return str(contract_table()["contract_version"])
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes that the contract's symbolic dimensions stand for."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    context_length: int
+    parallel_residual: bool = False
+
+    @property
+    def lens_k(self) -> int:
+        """Tokens that the logit lens gives for each position."""
+        return min(int(contract_table()["defaults"]["lens_k"]), self.vocab)
+
+    def to_json(self) -> dict[str, int | bool]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> ModelShape:
+        return ModelShape(**{name: data[name] for name in ModelShape.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A graph's input or output: its name, dtype, and shape with dynamic dimensions by name."""
+
+    name: str
+    dtype: str
+    shape: tuple[Dimension, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> TensorSpec:
+        return TensorSpec(data["name"], data["dtype"], tuple(data["shape"]))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the table: what is captured, once or in every layer."""
+
+    kind: str
+    name: str
+    per_layer: bool
+    shape: tuple[str, ...]
+    dtype: str
+    absent_when: str | None
+
+    def at(self, layer: int | None = None) -> str:
+        """The contract's name of this kind in a layer."""
+        return self.name.replace("{L}", str(layer)) if self.per_layer else self.name
+
+    def present_in(self, model: ModelShape) -> bool:
+        """False for resid_mid where attention and MLP run side by side."""
+        return not (self.absent_when == "parallel_residual" and model.parallel_residual)
+
+    def spec(self, model: ModelShape, layer: int | None = None) -> TensorSpec:
+        return TensorSpec(self.at(layer), self.dtype, resolve_shape(self.shape, model))
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """Every row of the table, by kind, in the table's order."""
+    return {
+        row["kind"]: Kind(
+            row["kind"],
+            row["name"],
+            row["per_layer"],
+            tuple(row["shape"]),
+            row["dtype"],
+            row.get("absent_when"),
+        )
+        for row in contract_table()["activations"]
+    }
+
+
+LENS_KINDS = ("lens_ids", "lens_probs")
+
+
+def resolve_shape(shape: Iterable[str], model: ModelShape) -> tuple[Dimension, ...]:
+    """Sizes for the symbols that the model fixes; dynamic dimensions keep their names."""
+    dynamic = set(contract_table()["dynamic_dimensions"])
+    renamed = {"batch or 1": "delta_batch", "seq or 1": "delta_seq"}
+    return tuple(
+        renamed.get(s, s) if s in dynamic or s in renamed else int(getattr(model, s)) for s in shape
+    )
+
+
+def activation_spec(name: str, model: ModelShape) -> TensorSpec | None:
+    """The specification of an activation by its full name, or None if the model has no such one."""
+    found = parse_name(name)
+    if found is None:
+        return None
+    kind, layer = found
+    if layer is not None and layer >= model.layers:
+        return None
+    return kind.spec(model, layer) if kind.present_in(model) else None
+
+
+def parse_name(name: str) -> tuple[Kind, int | None] | None:
+    """(kind, layer) of a contract name; None for any other string."""
+    match = re.fullmatch(r"layer_(0|[1-9]\d{0,3})_([a-z][a-z_]*)", name)
+    if match is None:
+        kind = kinds().get(name)
+        return None if kind is None or kind.per_layer else (kind, None)
+    kind = kinds().get(match.group(2))
+    return None if kind is None or not kind.per_layer else (kind, int(match.group(1)))
+
+
+def all_activations(model: ModelShape) -> list[TensorSpec]:
+    """Every activation that the model has, in the order in which it computes them."""
+    rows = [kind for kind in kinds().values() if kind.present_in(model)]
+    first = [kind.spec(model) for kind in rows if kind.kind == "embedding_sum"]
+    layers = [
+        kind.spec(model, layer) for layer in range(model.layers) for kind in rows if kind.per_layer
+    ]
+    last = [kind.spec(model) for kind in rows if kind.kind in ("final_norm", "logits")]
+    return first + layers + last
+
+
+def input_specs(model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
+    """Inputs of a graph, layer by layer."""
+    return _port_specs("inputs", model, graph)
+
+
+def cache_output_specs(model: ModelShape) -> list[TensorSpec]:
+    """present.{L}.key and .value of the interactive graph."""
+    return _port_specs("cache_outputs", model, "interactive")
+
+
+def _port_specs(table: str, model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
+    rows = [row for row in contract_table()[table] if graph in row["graphs"]]
+    once = [row for row in rows if "{L}" not in row["name"]]
+    specs = [TensorSpec(r["name"], r["dtype"], resolve_shape(r["shape"], model)) for r in once]
+    for layer in range(model.layers):
+        specs += [
+            TensorSpec(
+                r["name"].replace("{L}", str(layer)), r["dtype"], resolve_shape(r["shape"], model)
+            )
+            for r in rows
+            if "{L}" in r["name"]
+        ]
+    return specs
+
+
+def past_name(layer: int, part: Literal["key", "value"]) -> str:
+    return f"past_key_values.{layer}.{part}"
+
+
+def present_name(layer: int, part: Literal["key", "value"]) -> str:
+    return f"present.{layer}.{part}"
+
+
+def head_scale_name(layer: int) -> str:
+    return f"layer_{layer}_head_scale"
+
+
+def resid_delta_name(layer: int) -> str:
+    return f"layer_{layer}_resid_delta"
+
+
+def layer_prefix(layer: int) -> str:
+    return f"layer_{layer}_"

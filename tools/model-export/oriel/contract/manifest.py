@@ -1,0 +1,90 @@
+"""manifest.json as Python reads it: checked against its schema, with paths that stay inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.contract.activation_contract import check_schema, check_version
+from oriel.contract.activation_names import ModelShape
+from oriel.errors import BundleError, ContractError
+
+FORMAT = "oriel-bundle"
+MANIFEST_VERSION = "1.0"
+MANIFEST = "manifest.json"
+MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that keeps its schema."""
+
+    data: dict[str, Any]
+
+    @property
+    def shape(self) -> ModelShape:
+        return ModelShape.from_json(self.data["model"]["shape"])
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        variants: list[dict[str, Any]] = self.data["variants"]
+        return variants
+
+    def variant(self, name: str) -> dict[str, Any]:
+        for variant in self.variants:
+            if variant["name"] == name:
+                return variant
+        known = ", ".join(v["name"] for v in self.variants)
+        raise ContractError("no such variant", got=name, expected=f"one of {known}")
+
+    def variant_of_graph(self, path: str) -> dict[str, Any] | None:
+        """The variant whose plain or interactive graph is this file."""
+        for variant in self.variants:
+            if path in (variant["plain"]["path"], variant["interactive"]["path"]):
+                return variant
+        return None
+
+    def file(self, path: str) -> dict[str, Any]:
+        for descriptor in self.data["files"]:
+            if descriptor["path"] == path:
+                found: dict[str, Any] = descriptor
+                return found
+        raise ContractError(f"the manifest names {path} but doesn't describe it")
+
+
+def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
+    """Version and schema, and that every file that a variant names is described once."""
+    if isinstance(data, dict) and isinstance(data.get("contract_version"), str):
+        check_version(data["contract_version"], what)
+    check_schema("manifest", data, what)
+    manifest = Manifest(data)
+    paths = [descriptor["path"] for descriptor in data["files"]]
+    if len(set(paths)) != len(paths):
+        raise ContractError(f"{what} describes a file twice")
+    for variant in manifest.variants:
+        for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
+            manifest.file(path)
+    if "tokenizer" in data:
+        for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
+            manifest.file(path)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle on disk."""
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise BundleError(
+            f"no bundle in {folder}",
+            got="no manifest.json",
+            next_step="export one there, or name another folder.",
+        )
+    if file.stat().st_size > MOST_BYTES:
+        raise ContractError(f"{file} is too large", got=f"{file.stat().st_size} bytes")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ContractError(f"{file} is not JSON", got=str(error)[:120]) from error
+    return check_manifest(data, str(file))

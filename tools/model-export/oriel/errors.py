@@ -1,0 +1,59 @@
+"""Errors that are the user's to mend: one line each, exit code 2. Anything else is a defect of ours."""
+
+from __future__ import annotations
+
+
+class OrielError(Exception):
+    """What was wrong, what came, what was expected, and what to do next; in one line."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        got: str | None = None,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        self.what = what
+        self.got = got
+        self.expected = expected
+        self.next_step = next_step
+        parts = [what]
+        if got is not None:
+            parts.append(f"got {got}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        line = "; ".join(parts)
+        if next_step is not None:
+            line = f"{line}. {next_step[:1].upper()}{next_step[1:]}"
+        super().__init__(" ".join(line.split()))
+
+
+class OptionError(OrielError):
+    """A flag's value can't be used."""
+
+
+class CheckpointError(OrielError):
+    """The checkpoint is missing, partial, unsafe, or doesn't fit its config."""
+
+
+class ArchitectureError(OrielError):
+    """The checkpoint's architecture has no file in models/architectures yet."""
+
+
+class GraphError(OrielError):
+    """An ONNX file isn't one of ours or can't be used as asked."""
+
+
+class ContractError(OrielError):
+    """A document or a graph doesn't keep the contract."""
+
+
+class BundleError(OrielError):
+    """The output can't be written: a foreign folder, no space, no permission."""
+
+
+class HubError(OrielError):
+    """The Hub was asked for by name and couldn't be reached or doesn't have the model."""

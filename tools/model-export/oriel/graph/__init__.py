@@ -1,0 +1,1 @@
+"""The ONNX side: tracing, tidying, repeating layers, taps, choosing outputs."""

@@ -1,0 +1,97 @@
+"""Both graphs of a bundle as ModelProtos, over one weights file, with their taps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from oriel.contract.activation_names import (
+    GraphKind,
+    ModelShape,
+    TensorSpec,
+    activation_spec,
+    cache_output_specs,
+)
+from oriel.graph.attach_weights import WeightLayout, attach_weights, place_weights
+from oriel.graph.export_onnx import TracedGraph, finish
+from oriel.graph.graph_document import make_document, write_document
+from oriel.graph.plain_graph import cut_to_plain
+from oriel.graph.taps import Tap, make_taps, value_info
+
+PRODUCER = "oriel"
+
+
+@dataclass(frozen=True)
+class BuiltGraph:
+    """A graph without its weights, and the contract's document of it."""
+
+    model: onnx.ModelProto
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BuiltGraphs:
+    plain: BuiltGraph
+    interactive: BuiltGraph
+    taps: tuple[Tap, ...]
+    layout: WeightLayout
+
+
+def build_graphs(
+    traced: TracedGraph,
+    shape: ModelShape,
+    parameters: dict[str, tuple[int, ...]],
+    outputs: Sequence[str],
+    weights_file: str,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> BuiltGraphs:
+    """outputs: contract names that the plain graph gives besides logits.
+
+    parameters: {name: shape in the checkpoint}, which must be all that the graph reads.
+    """
+    assert set(parameters) == set(traced.parameters), "the trace reads other parameters"
+    layout = place_weights(parameters, traced.transposed)
+    on_stage("cut the plain graph")
+    plain = cut_to_plain(traced.model, shape)
+    interactive = traced.model
+    protos: dict[GraphKind, onnx.ModelProto] = {}
+    for kind, model in (("plain", plain), ("interactive", interactive)):
+        finish(model, shape)
+        attach_weights(model, layout, weights_file)
+        protos[kind] = ir.serde.serialize_model(model)  # type: ignore[index]
+    on_stage("make taps")
+    taps = make_taps(protos["interactive"].graph, shape)
+    chosen = [activation_spec(name, shape) for name in ["logits", *outputs]]
+    specs = [spec for spec in chosen if spec is not None]
+    cache = [chosen_logits for chosen_logits in specs[:1]] + cache_output_specs(shape)
+    return BuiltGraphs(
+        _with_outputs(protos["plain"], "plain", shape, specs),
+        _with_outputs(protos["interactive"], "interactive", shape, cache),
+        tuple(taps),
+        layout,
+    )
+
+
+def _with_outputs(
+    model: onnx.ModelProto, kind: GraphKind, shape: ModelShape, specs: Sequence[TensorSpec]
+) -> BuiltGraph:
+    set_outputs(model, specs)
+    model.producer_name = PRODUCER
+    model.graph.name = f"oriel_{kind}"
+    document = make_document(kind, shape, specs)
+    write_document(model, document)
+    return BuiltGraph(model, document)
+
+
+def set_outputs(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> None:
+    """Make these, and only these, the graph's outputs."""
+    del model.graph.output[:]
+    model.graph.output.extend(value_info(spec) for spec in specs)
+    outputs = {spec.name for spec in specs}
+    kept = [info for info in model.graph.value_info if info.name not in outputs]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)

@@ -1,0 +1,222 @@
+"""From a captured model to the interactive graph: trace a few layers, repeat them, name everything.
+Weights stay out: parameters are inputs here, and become external data in attach_weights.py."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from onnx_ir.passes import common as passes
+from onnxscript import optimizer
+
+from oriel.capture.captured_model import CapturedModel, capture_empty, example_inputs
+from oriel.contract.activation_names import (
+    ModelShape,
+    TensorSpec,
+    all_activations,
+    cache_output_specs,
+    input_specs,
+)
+from oriel.graph.repeat_layers import LayersDiffer, repeat_layers
+from oriel.models.architectures import Architecture
+
+DEFAULT_OPSET = 20
+OLDEST_OPSET, NEWEST_OPSET = 18, 22
+"""18 is the oldest that torch writes; from 23 on, browsers lack kernels (Attention)."""
+
+TRACED_LAYERS = 3
+"""A first layer, which may own what all share, and two alike, to prove that they may be repeated."""
+
+StageCallback = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TracedGraph:
+    """The interactive graph. Its outputs are everything of the contract; its parameters are inputs."""
+
+    model: ir.Model
+    parameters: tuple[str, ...]
+    transposed: frozenset[str]
+    """Parameters that the graph wants as (in, out) where the checkpoint has (out, in)."""
+    layers_traced: int
+
+
+def trace(
+    config: Any,
+    architecture: Architecture,
+    shape: ModelShape,
+    opset: int,
+    on_stage: StageCallback = lambda _: None,
+) -> TracedGraph:
+    """Trace, and repeat layers where they are provably alike; all layers are traced otherwise."""
+    if architecture.repeatable(config) and shape.layers > TRACED_LAYERS:
+        few = _with_layers(config, TRACED_LAYERS)
+        on_stage(f"trace {TRACED_LAYERS} of {shape.layers} layers")
+        traced = _trace_all(few, architecture, architecture.shape(few), opset)
+        try:
+            on_stage(f"repeat them to {shape.layers}")
+            repeat_layers(traced.model, architecture.blocks, TRACED_LAYERS, shape)
+        except LayersDiffer as difference:
+            logging.getLogger(__name__).info("layers differ (%s): tracing all", difference)
+        else:
+            names = [v.name or "" for v in traced.model.graph.inputs]
+            contract = {spec.name for spec in input_specs(shape, "interactive")}
+            return TracedGraph(
+                traced.model,
+                tuple(name for name in names if name not in contract),
+                _repeat_names(traced.transposed, architecture.blocks, shape.layers),
+                TRACED_LAYERS,
+            )
+    on_stage(f"trace {shape.layers} layers")
+    return _trace_all(copy.deepcopy(config), architecture, shape, opset)
+
+
+def _with_layers(config: Any, layers: int) -> Any:
+    few = copy.deepcopy(config)
+    if isinstance(getattr(few, "layer_types", None), list):
+        few.layer_types = few.layer_types[:layers]
+    few.num_hidden_layers = layers
+    return few
+
+
+def _repeat_names(names: frozenset[str], blocks: str, layers: int) -> frozenset[str]:
+    template = f"{blocks}.{TRACED_LAYERS - 1}."
+    repeated = {
+        name.replace(template, f"{blocks}.{layer}.", 1)
+        for name in names
+        if name.startswith(template)
+        for layer in range(TRACED_LAYERS, layers)
+    }
+    return names | repeated
+
+
+def _trace_all(
+    config: Any, architecture: Architecture, shape: ModelShape, opset: int
+) -> TracedGraph:
+    captured, changes = capture_empty(config, architecture, shape)
+    model = _to_onnx(captured, shape, opset)
+    parameters = _parameters_to_inputs(model, captured)
+    _name_inputs(model, shape)
+    _name_outputs(model, captured.state.output_names)
+    optimizer.optimize_ir(model)
+    _keep_parameter_inputs_used(model, parameters)
+    return TracedGraph(model, parameters, changes.transposed, shape.layers)
+
+
+def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model:
+    batch, seq, past = (torch.export.Dim(name) for name in ("batch", "seq", "past"))
+    dynamic = (
+        {0: batch, 1: seq},
+        [{0: batch, 2: past}] * (2 * shape.layers),
+        [None] * shape.layers,
+        [None] * shape.layers,
+    )
+    with torch.no_grad(), _quiet():
+        program = torch.export.export(
+            captured, example_inputs(shape), dynamic_shapes=dynamic, strict=False
+        )
+        exported = torch.onnx.export(
+            program, dynamo=True, opset_version=opset, optimize=False, verbose=False
+        )
+    assert exported is not None
+    return exported.model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch's exporter warns of packages that it could use elsewhere; none is of use to the reader."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _parameters_to_inputs(model: ir.Model, captured: CapturedModel) -> tuple[str, ...]:
+    """Unset weights must not be folded, compared or merged by an optimizer: inputs are left alone."""
+    graph = model.graph
+    names = {f"model.{name}": name for name, _ in captured.model.named_parameters()}
+    # torch may name a tied weight after its other owner.
+    tied = {id(p): name for name, p in captured.model.named_parameters()}
+    for name, parameter in captured.model.named_parameters(remove_duplicate=False):
+        names.setdefault(f"model.{name}", tied[id(parameter)])
+    found: list[str] = []
+    for old, value in list(graph.initializers.items()):
+        if old not in names:
+            continue
+        del graph.initializers[old]
+        value.const_value = None
+        value.name = names[old]
+        graph.inputs.append(value)
+        found.append(names[old])
+    return tuple(found)
+
+
+def _name_inputs(model: ir.Model, shape: ModelShape) -> None:
+    layers = range(shape.layers)
+    specs = {spec.name: spec for spec in input_specs(shape, "interactive")}
+    pasts = [f"past_key_values.{layer}.{part}" for layer in layers for part in ("key", "value")]
+    scales = [f"layer_{layer}_head_scale" for layer in layers]
+    deltas = [f"layer_{layer}_resid_delta" for layer in layers]
+    inputs = list(model.graph.inputs)
+    for value, name in zip(inputs, ["input_ids", *pasts, *scales, *deltas], strict=False):
+        _describe(value, specs[name])
+
+
+def _name_outputs(model: ir.Model, names: list[str]) -> None:
+    """Each output a tensor of its own: where two names mean one tensor, the second is an Identity."""
+    graph = model.graph
+    outputs = list(graph.outputs)
+    assert len(outputs) == len(names)
+    graph.outputs.clear()
+    taken: set[ir.Value] = set(graph.inputs)
+    for value, name in zip(outputs, names, strict=True):
+        if value in taken:
+            copy_node = ir.node("Identity", [value])
+            graph.append(copy_node)
+            value = copy_node.outputs[0]
+        value.name = name
+        taken.add(value)
+        graph.outputs.append(value)
+
+
+def _describe(value: ir.Value, spec: TensorSpec) -> None:
+    value.name = spec.name
+    value.dtype = ir.DataType.INT64 if spec.dtype == "int64" else ir.DataType.FLOAT
+    value.shape = ir.Shape(spec.shape)
+
+
+def _keep_parameter_inputs_used(model: ir.Model, parameters: tuple[str, ...]) -> None:
+    unused = [v.name for v in model.graph.inputs if v.name in parameters and not v.uses()]
+    assert not unused, f"the graph doesn't read {unused}"
+
+
+def finish(model: ir.Model, shape: ModelShape) -> None:
+    """Order outputs as the contract does, give them their shapes, and drop the exporter's notes."""
+    graph = model.graph
+    by_name = {value.name: value for value in graph.outputs}
+    specs = [s for s in [*all_activations(shape), *cache_output_specs(shape)] if s.name in by_name]
+    graph.outputs.clear()
+    for spec in specs:
+        _describe(by_name[spec.name], spec)
+        graph.outputs.append(by_name[spec.name])
+    keep = {value.name for value in [*graph.inputs, *graph.outputs]}
+    passes.ClearMetadataAndDocStringPass()(model)
+    graph.sort()
+    for index, node in enumerate(graph):
+        node.name = f"{node.op_type}_{index}"
+        for value in node.outputs:
+            if value.name not in keep:
+                value.shape = None
+                value.type = None

@@ -1,0 +1,117 @@
+"""The plain graph from the interactive one: no cache, no interventions, the same activations. Cutting
+the finished graph is several times faster than tracing the model again."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from onnxscript import optimizer
+
+from oriel.contract.activation_names import (
+    ModelShape,
+    cache_output_specs,
+    head_scale_name,
+    input_specs,
+    past_name,
+    resid_delta_name,
+)
+
+
+class UnexpectedGraph(AssertionError):
+    """An input of the interactive graph is used in a way that this file doesn't know: our defect."""
+
+
+def cut_to_plain(interactive: ir.Model, shape: ModelShape) -> ir.Model:
+    """A copy without past, present, head scales and residual deltas; `seq` and `total` are one."""
+    model = interactive.clone()
+    graph = model.graph
+    inputs = {value.name: value for value in graph.inputs}
+    present = {spec.name for spec in cache_output_specs(shape)}
+    for value in [v for v in graph.outputs if v.name in present]:
+        graph.outputs.remove(value)
+        value.name = f"{value.name}/all"
+    for layer in range(shape.layers):
+        for past in (inputs[past_name(layer, "key")], inputs[past_name(layer, "value")]):
+            _cut_past(graph, past, inputs["input_ids"], shape)
+        _cut_operand(graph, inputs[head_scale_name(layer)], "Mul")
+        _cut_operand(graph, inputs[resid_delta_name(layer)], "Add")
+    kept = {spec.name for spec in input_specs(shape, "plain")}
+    for spec in input_specs(shape, "interactive"):
+        if spec.name not in kept:
+            value = inputs[spec.name]
+            if value.uses():
+                raise UnexpectedGraph(f"{spec.name} is still read")
+            graph.inputs.remove(value)
+    optimizer.optimize_ir(model)
+    return model
+
+
+def _cut_past(graph: ir.Graph, past: ir.Value, input_ids: ir.Value, shape: ModelShape) -> None:
+    """Its only readers are a Concat with what is fed, and Shape, which asks for batch or length."""
+    for use in list(past.uses()):
+        node = use.node
+        if node.op_type == "Concat" and len(node.inputs) == 2 and node.inputs[0] is past:
+            fed = node.inputs[1]
+            assert fed is not None
+            _replace(graph, node, fed)
+        elif node.op_type == "Shape":
+            _replace_shape(graph, node, input_ids, shape)
+        else:
+            raise UnexpectedGraph(f"{past.name} is read by {node.op_type}")
+
+
+def _replace_shape(
+    graph: ir.Graph, node: ir.Node, input_ids: ir.Value, shape: ModelShape
+) -> None:
+    """Shape of (batch, kv_heads, 0, head_dim), cut to [start, end)."""
+    start = node.attributes["start"].as_int() if "start" in node.attributes else 0
+    end = node.attributes["end"].as_int() if "end" in node.attributes else 4
+    sizes = (None, shape.kv_heads, 0, shape.head_dim)
+    parts: list[ir.Value] = []
+    for size in sizes[start:end]:
+        if size is None:
+            made = ir.node("Shape", [input_ids], attributes={"start": 0, "end": 1})
+        else:
+            value = ir.tensor(np.array([size], dtype=np.int64))
+            made = ir.node("Constant", [], attributes={"value": value})
+        graph.insert_before(node, made)
+        parts.append(made.outputs[0])
+    joined = parts[0]
+    if len(parts) > 1:
+        concat = ir.node("Concat", parts, attributes={"axis": 0})
+        graph.insert_before(node, concat)
+        joined = concat.outputs[0]
+    _replace(graph, node, joined)
+
+
+def _cut_operand(graph: ir.Graph, operand: ir.Value, op_type: str) -> None:
+    """Follow an intervention through what only reshapes it to the operator it goes into, and take
+    that operator's other operand instead."""
+    uses = list(operand.uses())
+    if len(uses) != 1:
+        raise UnexpectedGraph(f"{operand.name} is read {len(uses)} times")
+    node = uses[0].node
+    if node.op_type in ("Unsqueeze", "Reshape"):
+        _cut_operand(graph, node.outputs[0], op_type)
+        graph.remove(node, safe=True)
+    elif node.op_type == op_type:
+        other = node.inputs[1 - uses[0].idx]
+        assert other is not None
+        _replace(graph, node, other)
+    else:
+        raise UnexpectedGraph(f"{operand.name} is read by {node.op_type}")
+
+
+def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
+    """Everyone who read the node reads `value` instead; a contract name moves with it."""
+    old = node.outputs[0]
+    outputs = list(graph.outputs)
+    if old in outputs:
+        if value in outputs or value in set(graph.inputs):
+            copy = ir.node("Identity", [value])
+            graph.insert_before(node, copy)
+            value = copy.outputs[0]
+        graph.outputs[outputs.index(old)] = value
+        value.name, old.name = old.name, f"{old.name}/cut"
+    old.replace_all_uses_with(value)
+    graph.remove(node, safe=True)

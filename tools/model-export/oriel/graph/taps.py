@@ -1,0 +1,143 @@
+"""Taps: bytes that, appended to a graph, make an inner tensor an output. Protocol Buffers merge
+concatenated messages, so a ModelProto that holds only graph.output (and, for the logit lens, a few
+nodes) is an addition to the model it follows."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    ModelShape,
+    TensorSpec,
+    all_activations,
+    kinds,
+    parse_name,
+)
+from oriel.errors import GraphError
+
+_ELEMENT = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+
+
+@dataclass(frozen=True)
+class Tap:
+    """What it opens, and the bytes that open it."""
+
+    outputs: tuple[TensorSpec, ...]
+    payload: bytes
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outputs": [spec.to_json() for spec in self.outputs],
+            "bytes": base64.b64encode(self.payload).decode("ascii"),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Tap:
+        specs = tuple(TensorSpec.from_json(spec) for spec in data["outputs"])
+        return Tap(specs, base64.b64decode(data["bytes"], validate=True))
+
+
+def value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(spec.name, _ELEMENT[spec.dtype], list(spec.shape))
+
+
+def make_taps(graph: onnx.GraphProto, shape: ModelShape) -> list[Tap]:
+    """A tap for every activation of the contract but logits, which is always an output.
+
+    Raises GraphError where the graph lacks a tensor that the contract names.
+    """
+    inside = {name for node in graph.node for name in node.output}
+    taps: list[Tap] = []
+    for spec in all_activations(shape):
+        found = parse_name(spec.name)
+        assert found is not None
+        kind, layer = found
+        if kind.kind == "logits" or kind.kind == LENS_KINDS[1]:
+            continue
+        if kind.kind == LENS_KINDS[0]:
+            assert layer is not None
+            taps.append(_lens_tap(graph, shape, layer))
+            continue
+        if spec.name not in inside:
+            raise GraphError("the graph lacks a tensor of the contract", expected=spec.name)
+        taps.append(Tap((spec,), _serialize(outputs=[spec])))
+    return taps
+
+
+def open_taps(model: bytes, taps: Iterable[Tap]) -> bytes:
+    """The model with those outputs. The caller leaves out taps that are outputs already."""
+    return b"".join([model, *(tap.payload for tap in taps)])
+
+
+def _serialize(outputs: Iterable[TensorSpec], nodes: Iterable[onnx.NodeProto] = ()) -> bytes:
+    # No ir_version, no opset: only what is to be added may be set.
+    addition = onnx.ModelProto()
+    addition.graph.output.extend(value_info(spec) for spec in outputs)
+    addition.graph.node.extend(nodes)
+    return bytes(addition.SerializeToString(deterministic=True))
+
+
+def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
+    """The logit lens (nostalgebraist, 2020): final norm and unembedding on a layer's resid_post.
+
+    Its nodes are copies of those between the last resid_post and logits; softmax and TopK follow.
+    """
+    ids, probs = (kinds()[kind].spec(shape, layer) for kind in LENS_KINDS)
+    resid_post = kinds()["resid_post"]
+    prefix = f"layer_{layer}_lens/"
+    last, own = resid_post.at(shape.layers - 1), resid_post.at(layer)
+    if layer == shape.layers - 1:
+        nodes, logits = [], "logits"
+    else:
+        nodes, logits = _copy_between(graph, last, "logits", own, prefix)
+    count = helper.make_tensor(f"{prefix}k", TensorProto.INT64, [1], [shape.lens_k])
+    nodes += [
+        helper.make_node("Softmax", [logits], [f"{prefix}softmax"], f"{prefix}Softmax", axis=-1),
+        helper.make_node("Constant", [], [f"{prefix}k"], f"{prefix}Constant", value=count),
+        helper.make_node(
+            "TopK",
+            [f"{prefix}softmax", f"{prefix}k"],
+            [probs.name, ids.name],
+            f"{prefix}TopK",
+            axis=-1,
+            largest=1,
+            sorted=1,
+        ),
+    ]
+    return Tap((ids, probs), _serialize(outputs=[ids, probs], nodes=nodes))
+
+
+def _copy_between(
+    graph: onnx.GraphProto, start: str, end: str, new_start: str, prefix: str
+) -> tuple[list[onnx.NodeProto], str]:
+    """Copies of the nodes that lead from one tensor to another, reading `new_start` instead."""
+    needed = {end}
+    path: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if needed & set(node.output) and start not in node.output:
+            path.append(node)
+            needed |= set(node.input)
+    depends = {start}
+    copies: list[onnx.NodeProto] = []
+    for node in reversed(path):
+        # Shapes and the like that don't depend on the stream are there already, under their names.
+        if not depends & set(node.input):
+            continue
+        depends |= set(node.output)
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = f"{prefix}{node.name}"
+        for i, name in enumerate(copy.input):
+            if name in depends:
+                copy.input[i] = new_start if name == start else f"{prefix}{name}"
+        for i, name in enumerate(copy.output):
+            copy.output[i] = f"{prefix}{name}"
+        copies.append(copy)
+    return copies, f"{prefix}{end}"

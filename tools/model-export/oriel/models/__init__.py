@@ -1,0 +1,1 @@
+"""Checkpoints: where they are, what they are, and how their weights are read safely."""

@@ -1,0 +1,26 @@
+"""What the exporter must know of an architecture. Adding one means adding a file here, with an
+ARCHITECTURE of its own, and one line in the registry below."""
+
+from __future__ import annotations
+
+from oriel.errors import ArchitectureError
+from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
+from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
+
+REGISTRY: dict[str, Architecture] = {a.model_type: a for a in (GPT2, LLAMA)}
+
+
+def find_architecture(model_type: str) -> Architecture:
+    """The architecture of a config's model_type; ArchitectureError names the supported ones."""
+    if model_type not in REGISTRY:
+        raise ArchitectureError(
+            "this architecture is not supported yet",
+            got=f"model_type {model_type!r}",
+            expected=f"one of {', '.join(sorted(REGISTRY))}",
+            next_step="add a file to oriel/models/architectures, or export another checkpoint.",
+        )
+    return REGISTRY[model_type]
+
+
+__all__ = ["REGISTRY", "Architecture", "find_architecture"]

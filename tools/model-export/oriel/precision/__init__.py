@@ -1,0 +1,1 @@
+"""Variants of a bundle that compute with fewer bits."""

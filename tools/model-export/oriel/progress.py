@@ -1,0 +1,121 @@
+"""Stages as they pass: a live display on a terminal, plain lines elsewhere, nothing where asked."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+
+
+class StageDisplay(Protocol):
+    """Told what is being done; the weights' bytes are counted apart, since they flow alongside."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def stage(self, text: str) -> None: ...
+    def expect_bytes(self, total: int) -> None: ...
+    def add_bytes(self, count: int) -> None: ...
+
+
+class PlainLines:
+    """A line a stage, with seconds since the start: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.total = self.written = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def stage(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.start:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+    def expect_bytes(self, total: int) -> None:
+        self.total, self.written = total, 0
+
+    def add_bytes(self, count: int) -> None:
+        self.written += count
+        if self.total and self.written >= self.total:
+            self.total = 0
+            self.stage(f"weights written: {self.written / 1e6:.1f} MB")
+
+
+class LiveStages:
+    """A spinner with the present stage, a bar for the weights, and a line for each stage that is over."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            DownloadColumn(),
+            console=console,
+            transient=True,
+        )
+        self.start = time.monotonic()
+        self.current: str | None = None
+        self.weights = self.progress.add_task("weights", visible=False, total=None)
+        self.task = self.progress.add_task("start", total=None)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish(error is None)
+        self.progress.stop()
+
+    def stage(self, text: str) -> None:
+        self._finish(True)
+        self.current = text
+        self.progress.update(self.task, description=text)
+
+    def _finish(self, well: bool) -> None:
+        if self.current is not None:
+            mark = "[green]✓[/green]" if well else "[red]✗[/red]"
+            seconds = f"[dim]{time.monotonic() - self.start:5.1f} s[/dim]"
+            self.progress.console.print(f"{mark} {seconds} {self.current}", highlight=False)
+        self.current = None
+
+    def expect_bytes(self, total: int) -> None:
+        self.progress.update(self.weights, total=total, visible=True)
+
+    def add_bytes(self, count: int) -> None:
+        self.progress.advance(self.weights, count)
+
+
+class Silent(PlainLines):
+    """Says nothing: where the caller wants data alone."""
+
+    def stage(self, text: str) -> None:
+        return None
+
+
+def choose_display(quiet: bool) -> StageDisplay:
+    """Live on a terminal, lines elsewhere."""
+    if quiet:
+        return Silent()
+    return LiveStages() if sys.stderr.isatty() else PlainLines()

@@ -1,0 +1,1 @@
+"""Proof that the files on disk keep the contract and agree with PyTorch."""
