@@ -14,13 +14,18 @@ export function bundleAddress(url: string, base: string): BundleAddress {
   if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url });
   const given = new URL(url, base);
   given.hash = '';
-  const name = given.pathname.slice(given.pathname.lastIndexOf('/') + 1);
+  const name = fileName(given);
   const isGraph = name.endsWith('.onnx');
   const manifestUrl = new URL(given);
   if (isGraph || name === '') {
-    manifestUrl.pathname = given.pathname.slice(0, -name.length || undefined) + manifestName;
+    manifestUrl.pathname = new URL(manifestName, given).pathname;
   }
-  return { manifestUrl, graphName: isGraph ? decodeURIComponent(name) : null };
+  return { manifestUrl, graphName: isGraph ? name : null };
+}
+
+/** The last part of an address, empty for a folder's. */
+export function fileName({ pathname }: URL): string {
+  return pathname.slice(pathname.lastIndexOf('/') + 1);
 }
 
 /** A file beside the manifest, with the manifest's query: a version in the query is one of the whole bundle. */

@@ -24,7 +24,15 @@ export interface Progress {
 export interface RuntimeFacts {
   provider: Provider;
   /** Why this provider: asked for by the user, or what the device said. */
-  reason: 'requested' | 'webgpu-available' | 'no-webgpu' | 'no-adapter';
+  reason:
+    | 'requested'
+    | 'webgpu-available'
+    | 'no-webgpu'
+    | 'no-adapter'
+    /** The only adapter computes on the CPU, slower than wasm. */
+    | 'software-adapter'
+    /** wasm answers sooner than a GPU can be handed the work. */
+    | 'small-model';
   threads: number;
   crossOriginIsolated: boolean;
   adapter: string | null;

@@ -1,0 +1,62 @@
+// What each input of the interactive graph is fed for one run. Cached keys and values: key_value_cache.ts.
+import type * as Ort from 'onnxruntime-web';
+import {
+  elementCount,
+  headScaleName,
+  neutralValue,
+  resolveShape,
+} from '../contract/activation_table';
+import type { ActivationsDocument, ModelShape } from '../contract/generated';
+import { ModelError } from './model_error';
+import type { Interventions } from './model_types';
+
+type Feeds = Record<string, Ort.Tensor>;
+
+/** Empty caches and untouched interventions; made once for each session, since no run changes them. */
+export function neutralFeeds(ort: typeof Ort, { inputs }: ActivationsDocument): Feeds {
+  const feeds: Feeds = {};
+  for (const { name, shape } of inputs) {
+    if (name === 'input_ids') continue;
+    const dims = resolveShape(shape, { batch: 1, seq: 1, past: 0 });
+    const data = new Float32Array(elementCount(dims)).fill(neutralValue(name) ?? 0);
+    feeds[name] = new ort.Tensor('float32', data, dims);
+  }
+  return feeds;
+}
+
+/** (1, fed) token ids. */
+export function tokenFeed(ort: typeof Ort, ids: readonly number[]): Ort.Tensor {
+  return new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
+}
+
+/** The head scales that differ from neutral. Throws kind `run` for a head that the model lacks. */
+export function headScaleFeeds(
+  ort: typeof Ort,
+  shape: ModelShape,
+  headsOff: Interventions['headsOff'],
+): Feeds {
+  const scales = new Map<number, Float32Array>();
+  for (const [layer, head] of headsOff) {
+    if (!isIndex(layer, shape.layers) || !isIndex(head, shape.heads)) {
+      throw new ModelError({ kind: 'run', detail: `no head ${head} in layer ${layer}` });
+    }
+    const scale = scales.get(layer) ?? new Float32Array(shape.heads).fill(1);
+    scale[head] = 0;
+    scales.set(layer, scale);
+  }
+  return Object.fromEntries(
+    Array.from(scales, ([layer, scale]) => [
+      headScaleName(layer),
+      new ort.Tensor('float32', scale, [scale.length]),
+    ]),
+  );
+}
+
+/** Equal for equal sets of heads, in whatever order they were switched. */
+export function interventionKey(headsOff: Interventions['headsOff']): string {
+  return [...new Set(headsOff.map(([layer, head]) => `${layer}.${head}`))].sort().join(' ');
+}
+
+function isIndex(value: number, count: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < count;
+}

@@ -1,0 +1,51 @@
+// The worker's border: calls in, answers out, throws turned into data. What is done with a call: model_runner.ts.
+import { toModelErrorData } from './model_error';
+import { ModelRunner } from './model_runner';
+import type { RunResult } from './model_types';
+import type { WorkerAnswer, WorkerCall, WorkerMethods, WorkerMethod } from './worker_messages';
+
+const runner = new ModelRunner(self.location.href);
+
+function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
+  self.postMessage(answer, { transfer });
+}
+
+async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[WorkerMethod]>> {
+  switch (message.method) {
+    case 'open':
+      return runner.open(message.argument, (progress) => {
+        send({ call: message.call, kind: 'progress', progress });
+      });
+    case 'setActivations':
+      return runner.setActivations(message.argument);
+    case 'encode':
+      return runner.encode(message.argument);
+    case 'pieces':
+      return runner.pieces(message.argument);
+    case 'run':
+      return runner.run(message.argument);
+  }
+}
+
+/** Activations are megabytes: they are handed over, not copied. */
+function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferable[] {
+  if (!isRunResult(result)) return [];
+  const { lastLogits, tensors } = result;
+  return [...new Set([lastLogits.buffer, ...tensors.map(({ data }) => data.buffer)])];
+}
+
+function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is RunResult {
+  return 'lastLogits' in result;
+}
+
+self.addEventListener('message', ({ data }: MessageEvent<WorkerCall>) => {
+  perform(data).then(
+    (result) => {
+      send({ call: data.call, kind: 'result', result }, buffersOf(result));
+    },
+    (error: unknown) => {
+      const fallback = data.method === 'run' ? 'run' : 'session';
+      send({ call: data.call, kind: 'error', error: toModelErrorData(error, fallback) });
+    },
+  );
+});

@@ -1,0 +1,198 @@
+// The page's typed proxy of the model's worker. What the worker does with a call: model_runner.ts.
+import { ModelError } from './model_error';
+import type {
+  ModelClient,
+  ModelErrorData,
+  OpenedModel,
+  OpenRequest,
+  Progress,
+  RunRequest,
+  RunResult,
+  TokenPiece,
+} from './model_types';
+import type { WorkerAnswer, WorkerCall, WorkerMethod, WorkerMethods } from './worker_messages';
+
+interface PendingCall {
+  readonly resolve: (result: ReturnType<WorkerMethods[WorkerMethod]>) => void;
+  readonly reject: (error: ModelError) => void;
+  readonly onProgress: ((progress: Progress) => void) | null;
+}
+
+interface WaitingRun {
+  readonly request: RunRequest;
+  readonly resolve: (result: RunResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Starts the worker at once, so that it is up by the time a model is opened. */
+export function createModelClient(): ModelClient {
+  return new WorkerModelClient(
+    () =>
+      new Worker(new URL('./model.worker.ts', import.meta.url), {
+        type: 'module',
+        name: 'oriel-model',
+      }),
+  );
+}
+
+/** The parts of a Worker that the client uses; tests stand in for the other side of it. */
+export type WorkerPort = Pick<Worker, 'postMessage' | 'terminate' | 'addEventListener'>;
+
+export class WorkerModelClient implements ModelClient {
+  readonly #startWorker: () => WorkerPort;
+  readonly #pending = new Map<number, PendingCall>();
+  #worker: WorkerPort;
+  /** A worker opens one model: leaving it frees the runtime's memory, which nothing else does. */
+  #workerIsFresh = true;
+  #closed = false;
+  #calls = 0;
+  #running = false;
+  #waiting: WaitingRun | null = null;
+
+  constructor(startWorker: () => WorkerPort) {
+    this.#startWorker = startWorker;
+    this.#worker = this.#attach();
+  }
+
+  async open(
+    request: OpenRequest,
+    onProgress: (progress: Progress) => void,
+    signal?: AbortSignal,
+  ): Promise<OpenedModel> {
+    if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
+    if (!this.#workerIsFresh) this.#restart({ kind: 'aborted' });
+    this.#workerIsFresh = false;
+    const worker = this.#worker;
+    // Ending the worker stops downloads and the compiling of a session alike.
+    const abort = (): void => {
+      if (this.#worker === worker) this.#restart({ kind: 'aborted' });
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await this.#call('open', absolute(request), onProgress);
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  setActivations(names: readonly string[]): Promise<OpenedModel> {
+    return this.#call('setActivations', [...names]);
+  }
+
+  encode(text: string): Promise<TokenPiece[]> {
+    return this.#call('encode', text);
+  }
+
+  pieces(ids: readonly number[]): Promise<TokenPiece[]> {
+    return this.#call('pieces', [...ids]);
+  }
+
+  run(request: RunRequest): Promise<RunResult> {
+    this.#waiting?.reject(new ModelError({ kind: 'aborted' }));
+    return new Promise((resolve, reject) => {
+      this.#waiting = { request, resolve, reject };
+      this.#startWaiting();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#worker.terminate();
+    this.#rejectAll({ kind: 'aborted' });
+  }
+
+  #startWaiting(): void {
+    const next = this.#waiting;
+    if (next === null || this.#running) return;
+    this.#waiting = null;
+    this.#running = true;
+    const worker = this.#worker;
+    const done = (): void => {
+      // A restart has started counting anew.
+      if (this.#worker !== worker) return;
+      this.#running = false;
+      this.#startWaiting();
+    };
+    this.#call('run', next.request).then(next.resolve, next.reject).finally(done);
+  }
+
+  #call<Method extends WorkerMethod>(
+    method: Method,
+    argument: Parameters<WorkerMethods[Method]>[0],
+    onProgress: ((progress: Progress) => void) | null = null,
+  ): Promise<ReturnType<WorkerMethods[Method]>> {
+    if (this.#closed) return Promise.reject(new ModelError({ kind: 'aborted' }));
+    const call = ++this.#calls;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(call, {
+        // The worker answers a call with its own method's result.
+        resolve: resolve as PendingCall['resolve'],
+        reject,
+        onProgress,
+      });
+      this.#worker.postMessage({ call, method, argument });
+    });
+  }
+
+  #attach(): WorkerPort {
+    const worker = this.#startWorker();
+    worker.addEventListener('message', ({ data }: MessageEvent<WorkerAnswer>) => {
+      if (worker === this.#worker) this.#receive(data);
+    });
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      if (worker === this.#worker) this.#fail(event.message || 'the worker could not be started');
+    });
+    worker.addEventListener('messageerror', () => {
+      if (worker === this.#worker) this.#fail('an answer of the worker could not be read');
+    });
+    return worker;
+  }
+
+  #receive(answer: WorkerAnswer): void {
+    const pending = this.#pending.get(answer.call);
+    if (pending === undefined) return;
+    switch (answer.kind) {
+      case 'progress':
+        pending.onProgress?.(answer.progress);
+        return;
+      case 'error':
+        this.#pending.delete(answer.call);
+        pending.reject(new ModelError(answer.error));
+        return;
+      case 'result':
+        this.#pending.delete(answer.call);
+        pending.resolve(answer.result);
+    }
+  }
+
+  /** The worker broke down as a whole: nothing that it was asked will be answered. */
+  #fail(detail: string): void {
+    this.#rejectAll({ kind: 'session', detail });
+    this.#workerIsFresh = false;
+  }
+
+  #restart(reason: ModelErrorData): void {
+    this.#worker.terminate();
+    this.#rejectAll(reason);
+    this.#running = false;
+    this.#workerIsFresh = true;
+    this.#worker = this.#attach();
+  }
+
+  #rejectAll(error: ModelErrorData): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    for (const { reject } of pending) reject(new ModelError(error));
+    waiting?.reject(new ModelError(error));
+  }
+}
+
+/** Addresses are the page's; the worker's script lies elsewhere. */
+function absolute(request: OpenRequest): OpenRequest {
+  return URL.canParse(request.url, document.baseURI)
+    ? { ...request, url: new URL(request.url, document.baseURI).href }
+    : request;
+}

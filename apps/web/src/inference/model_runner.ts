@@ -1,0 +1,209 @@
+// Owns one opened model: its session, its taps, its cache. Getting it there is load_model.ts; the border, model.worker.ts.
+import type * as Ort from 'onnxruntime-web';
+import { fileOf } from '../bundle/download';
+import { cachePairs } from '../contract/activation_table';
+import type { TextTokenizer } from '../tokenizer/text_tokenizer';
+import { headScaleFeeds, interventionKey, neutralFeeds, tokenFeed } from './feeds';
+import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { loadModel, type LoadedModel } from './load_model';
+import { messageOf, ModelError } from './model_error';
+import type {
+  OpenedModel,
+  OpenRequest,
+  Progress,
+  RunRequest,
+  RunResult,
+  Tensor,
+  TokenPiece,
+} from './model_types';
+import { defaultActivations, openTaps } from './taps';
+
+interface Session {
+  readonly session: Ort.InferenceSession;
+  /** Outputs that are neither logits nor cache. */
+  readonly activations: readonly string[];
+  readonly neutral: Readonly<Record<string, Ort.Tensor>>;
+}
+
+export class ModelRunner {
+  readonly #cache = new KeyValueCache();
+  readonly #baseUrl: string;
+  #model: LoadedModel | null = null;
+  #session: Session | null = null;
+  /** A session computes one thing at a time. */
+  #lastJob: Promise<unknown> = Promise.resolve();
+
+  /** Relative addresses of models are taken from `baseUrl`. */
+  constructor(baseUrl: string) {
+    this.#baseUrl = baseUrl;
+  }
+
+  open(request: OpenRequest, onProgress: (progress: Progress) => void): Promise<OpenedModel> {
+    return this.#inTurn(async () => {
+      this.#model = await loadModel(request, this.#baseUrl, onProgress);
+      onProgress({ phase: 'session', receivedBytes: 0, totalBytes: 0 });
+      return this.#openSession(request.activations ?? defaultActivations(this.#model.variant));
+    });
+  }
+
+  setActivations(names: readonly string[]): Promise<OpenedModel> {
+    return this.#inTurn(() => this.#openSession(names));
+  }
+
+  encode(text: string): TokenPiece[] {
+    return this.#tokenizer().encode(text);
+  }
+
+  pieces(ids: readonly number[]): TokenPiece[] {
+    const tokenizer = this.#tokenizer();
+    return ids.map((id) => tokenizer.piece(id));
+  }
+
+  run(request: RunRequest): Promise<RunResult> {
+    return this.#inTurn(() => this.#run(request));
+  }
+
+  #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
+    const turn = this.#lastJob.then(job, job);
+    this.#lastJob = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #openSession(names: readonly string[]): Promise<OpenedModel> {
+    const model = this.#opened();
+    const { manifest, variant, runtime, files } = model;
+    // Taps first: an unknown name must leave the session that is open as it is.
+    const tapped = openTaps(variant, fileOf(files, variant.interactive.path), names);
+    this.#cache.clear();
+    // Before the new one is made, so that the weights are never in the runtime's memory twice.
+    const previous = this.#session;
+    this.#session = null;
+    await previous?.session.release();
+    const start = performance.now();
+    let session: Ort.InferenceSession;
+    try {
+      session = await runtime.ort.InferenceSession.create(tapped.bytes, {
+        executionProviders: [runtime.provider],
+        externalData: variant.weights.map((path) => ({ path, data: fileOf(files, path) })),
+        graphOptimizationLevel: 'all',
+      });
+    } catch (cause) {
+      throw new ModelError({ kind: 'session', detail: messageOf(cause) }, { cause });
+    }
+    const sessionMs = performance.now() - start;
+    this.#session = {
+      session,
+      activations: tapped.activations,
+      neutral: neutralFeeds(runtime.ort, variant.interactive.activations),
+    };
+    return {
+      manifest,
+      variant,
+      facts: model.facts,
+      activations: ['logits', ...tapped.activations],
+      hasTokenizer: model.tokenizer !== null,
+      timings: { ...model.timings, sessionMs },
+    };
+  }
+
+  async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {
+    const { manifest, runtime } = this.#opened();
+    const { session, activations, neutral } = this.#openedSession();
+    const { shape } = manifest.model;
+    checkTokens(ids, shape.vocab, shape.context_length);
+    const headsOff = interventions?.headsOff ?? [];
+    const key = interventionKey(headsOff);
+    const hit = reuseCache ? this.#cache.find(ids, key) : null;
+    const start = hit?.length ?? 0;
+    const feeds = {
+      ...neutral,
+      ...headScaleFeeds(runtime.ort, shape, headsOff),
+      ...(hit && (await cacheFeeds(runtime.ort, hit))),
+      input_ids: tokenFeed(runtime.ort, ids.slice(start)),
+    };
+    const began = performance.now();
+    let outputs: Ort.InferenceSession.ReturnType;
+    try {
+      outputs = await session.run(feeds);
+    } catch (cause) {
+      throw new ModelError({ kind: 'run', detail: messageOf(cause) }, { cause });
+    }
+    const runMs = performance.now() - began;
+    const output = (name: string): Ort.Tensor => {
+      const tensor = outputs[name];
+      if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
+      return tensor;
+    };
+    this.#cache.store(
+      [...ids],
+      key,
+      new Map(cachePairs(shape.layers).map((pair) => [pair.input, output(pair.output)])),
+    );
+    const logits = output('logits').data as Float32Array;
+    return {
+      ids,
+      start,
+      lastLogits: logits.slice(-shape.vocab),
+      tensors: activations.map((name) => plainTensor(name, output(name))),
+      timings: { runMs },
+    };
+  }
+
+  #opened(): LoadedModel {
+    if (this.#model === null) throw noModel();
+    return this.#model;
+  }
+
+  #openedSession(): Session {
+    if (this.#session === null) throw noModel();
+    return this.#session;
+  }
+
+  #tokenizer(): TextTokenizer {
+    const { tokenizer } = this.#opened();
+    if (tokenizer === null) throw new ModelError({ kind: 'no-tokenizer' });
+    return tokenizer;
+  }
+}
+
+/** Cached keys and values, cut to the tokens that the new sequence shares with the old one. */
+async function cacheFeeds(
+  ort: typeof Ort,
+  { length, tensors }: CacheHit,
+): Promise<Record<string, Ort.Tensor>> {
+  const feeds: Record<string, Ort.Tensor> = {};
+  for (const [name, tensor] of tensors) {
+    const [batch = 1, heads = 0, past = 0, width = 0] = tensor.dims;
+    feeds[name] =
+      past === length
+        ? tensor
+        : new ort.Tensor(
+            'float32',
+            truncatePositions((await tensor.getData()) as Float32Array, tensor.dims, length),
+            [batch, heads, length, width],
+          );
+  }
+  return feeds;
+}
+
+function checkTokens(ids: readonly number[], vocab: number, contextLength: number): void {
+  if (ids.length === 0) throw new ModelError({ kind: 'bad-tokens', detail: 'no tokens' });
+  if (ids.length > contextLength) {
+    throw new ModelError({ kind: 'too-long', tokens: ids.length, limit: contextLength });
+  }
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
+  if (bad !== undefined) {
+    throw new ModelError({ kind: 'bad-tokens', detail: `${bad} is not in 0 … ${vocab - 1}` });
+  }
+}
+
+function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
+  if (data instanceof Float32Array) return { name, dims, data };
+  // Token ids fit 32 bits, and views need no bigint.
+  if (data instanceof BigInt64Array) return { name, dims, data: Int32Array.from(data, Number) };
+  throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
+}
+
+function noModel(): ModelError {
+  return new ModelError({ kind: 'session', detail: 'no model is open' });
+}

@@ -1,0 +1,71 @@
+// Loads one build of ONNX Runtime Web and proves that its provider works. Choosing it is provider.ts.
+import type * as Ort from 'onnxruntime-web';
+import asyncifyModule from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url';
+import asyncifyWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
+import jspiModule from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
+import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
+import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
+import wasmWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+import { messageOf, ModelError } from './model_error';
+import type { Provider } from './model_types';
+
+export interface Runtime {
+  readonly ort: typeof Ort;
+  readonly provider: Provider;
+  readonly threads: number;
+  readonly version: string;
+}
+
+/** More threads than this gain little on models that fit a page, and phones grow hot. */
+const maxThreads = 4;
+
+/** y = x + x, as a serialized ModelProto of opset 17: the smallest question a provider can answer. */
+const probeGraph =
+  'CAg6NQoOCgF4CgF4EgF5IgNBZGQSAWdaDwoBeBIKCggIARIECgIIAWIPCgF5EgoKCAgBEgQKAggBQgQKABAR';
+
+/** Only the build in use is fetched: they are 14 to 27 MB. */
+async function importBuild(
+  provider: Provider,
+): Promise<{ ort: typeof Ort; mjs: string; wasm: string }> {
+  if (provider === 'wasm') {
+    return { ort: await import('onnxruntime-web/wasm'), mjs: wasmModule, wasm: wasmWasm };
+  }
+  // With JSPI the engine itself waits for the GPU, and the build is 10 MB smaller.
+  return 'Suspending' in WebAssembly
+    ? { ort: await import('onnxruntime-web/jspi'), mjs: jspiModule, wasm: jspiWasm }
+    : { ort: await import('onnxruntime-web/webgpu'), mjs: asyncifyModule, wasm: asyncifyWasm };
+}
+
+/** Rejects with kind `provider-unavailable`. */
+export async function loadRuntime(provider: Provider): Promise<Runtime> {
+  try {
+    const { ort, mjs, wasm } = await importBuild(provider);
+    const threads =
+      provider === 'wasm' && globalThis.crossOriginIsolated
+        ? Math.min(navigator.hardwareConcurrency, maxThreads)
+        : 1;
+    ort.env.logLevel = 'error';
+    ort.env.wasm.numThreads = threads;
+    ort.env.wasm.wasmPaths = {
+      mjs: new URL(mjs, self.location.href).href,
+      wasm: new URL(wasm, self.location.href).href,
+    };
+    await probe(ort, provider);
+    return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };
+  } catch (cause) {
+    const detail = messageOf(cause);
+    throw new ModelError({ kind: 'provider-unavailable', provider, detail }, { cause });
+  }
+}
+
+/** Starts the runtime while the model is still on its way, and fails apart from the model. */
+async function probe(ort: typeof Ort, provider: Provider): Promise<void> {
+  const graph = Uint8Array.from(atob(probeGraph), (character) => character.charCodeAt(0));
+  const session = await ort.InferenceSession.create(graph, { executionProviders: [provider] });
+  const { y } = await session.run({ x: new ort.Tensor('float32', [21], [1]) });
+  const [sum] = (await y?.getData()) as Float32Array;
+  y?.dispose();
+  await session.release();
+  if (sum !== 42)
+    throw new Error(`the provider computes wrongly: 21 + 21 gave ${sum ?? 'nothing'}`);
+}

@@ -1,0 +1,39 @@
+// What crosses the border between the page and the worker. Data only; who sends it: model_client.ts, model.worker.ts.
+import type {
+  ModelErrorData,
+  OpenedModel,
+  OpenRequest,
+  Progress,
+  RunRequest,
+  RunResult,
+  TokenPiece,
+} from './model_types';
+
+/** Every method of the worker, with what it takes and gives. */
+export interface WorkerMethods {
+  open: (request: OpenRequest) => OpenedModel;
+  setActivations: (names: readonly string[]) => OpenedModel;
+  encode: (text: string) => TokenPiece[];
+  pieces: (ids: readonly number[]) => TokenPiece[];
+  run: (request: RunRequest) => RunResult;
+}
+
+export type WorkerMethod = keyof WorkerMethods;
+
+/** `argument` belongs to `method`; a number joins the answers to the call. */
+export type WorkerCall = {
+  [Method in WorkerMethod]: {
+    readonly call: number;
+    readonly method: Method;
+    readonly argument: Parameters<WorkerMethods[Method]>[0];
+  };
+}[WorkerMethod];
+
+export type WorkerAnswer =
+  | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
+  | { readonly call: number; readonly kind: 'error'; readonly error: ModelErrorData }
+  | {
+      readonly call: number;
+      readonly kind: 'result';
+      readonly result: ReturnType<WorkerMethods[WorkerMethod]>;
+    };
