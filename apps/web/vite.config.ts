@@ -1,7 +1,7 @@
 // How the page is served and built; how it is tested is in the root's vitest and playwright configs.
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig, loadEnv } from 'vite';
+import { defaultClientConditions, defineConfig, loadEnv } from 'vite';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 
@@ -24,8 +24,13 @@ export default defineConfig(({ mode }) => ({
   plugins: [svelte(), manifestValidator(), modelsIndex()],
   worker: { format: 'es' as const, plugins: () => [manifestValidator()] },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.
-  // The tokenizer is named because it is met first in a worker: found late, it would reload the page.
-  optimizeDeps: { exclude: ['onnxruntime-web'], include: ['@huggingface/tokenizers'] },
+  // The others are named because they are met late, in a worker: that would reload the page.
+  optimizeDeps: {
+    exclude: ['onnxruntime-web'],
+    include: ['@huggingface/tokenizers', '@noble/hashes/sha2.js'],
+  },
+  // Without its loader inlined: the loader starts the threads, and must be a file of its own for that.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   server: { headers: isolation, fs: { allow: [repositoryRoot] } },
   preview: { headers: isolation },
   build: { target: 'es2023', outDir: 'dist', emptyOutDir: true },

@@ -10,7 +10,7 @@ import type {
   RunResult,
   TokenPiece,
 } from './model_types';
-import type { WorkerAnswer, WorkerCall, WorkerMethod, WorkerMethods } from './worker_messages';
+import type { WorkerAnswer, WorkerMethod, WorkerMethods } from './worker_messages';
 
 interface PendingCall {
   readonly resolve: (result: ReturnType<WorkerMethods[WorkerMethod]>) => void;
