@@ -1,0 +1,1 @@
+"""The bundled demo model: corpus, tokenizer, training and measuring; weights/ holds what ships."""
