@@ -1,0 +1,41 @@
+# The commands a newcomer needs. The work is in scripts/; the versions are in package-lock.json and
+# tools/model-export/requirements.txt.
+PYTHON ?= python3
+VENV_PYTHON = .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev bundle demo test lint format clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+setup: ## install what the exporter and the page need (.venv, node_modules)
+	@$(PYTHON) scripts/setup_python.py
+	@$(PYTHON) scripts/setup_node.py
+
+setup-dev:
+	@$(PYTHON) scripts/setup_python.py --dev
+	@$(PYTHON) scripts/setup_node.py
+
+bundle: setup
+	@$(VENV_PYTHON) scripts/demo_bundle.py
+
+demo: bundle ## set up, export the bundled model and open the page's server
+	@npm run --silent dev
+
+test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" for some)
+	@$(VENV_PYTHON) scripts/demo_bundle.py
+	@chrome=$$($(VENV_PYTHON) scripts/find_chromium.py) && \
+		CHROME_PATH="$$chrome" $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
+
+lint: setup-dev ## the linters and type checkers alone
+	@$(VENV_PYTHON) scripts/run_checks.py lint
+
+format: setup-dev ## format the sources
+	@$(VENV_PYTHON) -m ruff check --fix --quiet . ; $(VENV_PYTHON) -m ruff format .
+	@npm run --silent format
+
+clean: ## remove what was installed, built and exported for the demo
+	rm -rf .venv node_modules .setup apps/web/dist apps/web/static/models/demo test-results playwright-report
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

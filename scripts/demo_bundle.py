@@ -1,0 +1,68 @@
+"""Export the bundled model for the page, unless what it is made from is unchanged since it was.
+Standard library only: importing torch to find nothing to do would take seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPORTER = ROOT / "tools" / "model-export"
+MANIFEST = ROOT / "apps" / "web" / "static" / "models" / "demo" / "manifest.json"
+STAMP = ROOT / ".setup" / "demo_bundle"
+ARGUMENTS = ("--model", "demo", "--layers", "0,5,11", "--verify")
+
+
+def main() -> int:
+    """The exporter's exit code, or 0 where there is nothing to do."""
+    if not (EXPORTER / "oriel" / "models" / "demo" / "weights" / "model.safetensors").is_file():
+        print("the bundled model's weights are missing: git checkout them again", file=sys.stderr)
+        return 1
+    inputs = digest_of(inputs_of_bundle())
+    if up_to_date(inputs):
+        return 0
+    command = [sys.executable, str(EXPORTER / "export.py"), *ARGUMENTS, "--force"]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode == 0:
+        STAMP.parent.mkdir(exist_ok=True)
+        STAMP.write_text(f"{inputs} {digest_of([MANIFEST])}\n", encoding="utf-8")
+    return done.returncode
+
+
+def inputs_of_bundle() -> list[Path]:
+    """Exporter, contract, pinned packages and the trained model; not how it was trained."""
+    demo = EXPORTER / "oriel" / "models" / "demo"
+    sources = [p for p in EXPORTER.glob("oriel/**/*.py") if demo not in p.parents]
+    return sorted(
+        [
+            *sources,
+            *(demo / "weights").iterdir(),
+            *EXPORTER.glob("*.txt"),
+            *(ROOT / "contracts").glob("*.json"),
+            EXPORTER / "export.py",
+            Path(__file__),
+        ]
+    )
+
+
+def digest_of(files: list[Path]) -> str:
+    """SHA-256 over names and contents."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(ROOT).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def up_to_date(inputs: str) -> bool:
+    """Whether the stamp names these inputs and the bundle that is there, with all its files."""
+    if not (STAMP.is_file() and MANIFEST.is_file()):
+        return False
+    stamp = f"{inputs} {digest_of([MANIFEST])}\n"
+    return STAMP.read_text(encoding="utf-8") == stamp and (MANIFEST.parent / "model.onnx").is_file()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

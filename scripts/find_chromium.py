@@ -1,0 +1,86 @@
+"""Print the path of a Chromium that works, for the browser tests; where there is none, install
+Debian's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+HINT = (
+    "no Chromium was found for the browser tests: install one (Debian: apt install chromium; "
+    "elsewhere: npx playwright install chromium), or set CHROME_PATH to a Chrome or Chromium"
+)
+
+
+def main() -> int:
+    """The path on standard output; or a hint on standard error and exit code 1."""
+    given = os.environ.get("CHROME_PATH")
+    if given:
+        if works(given):
+            print(given)
+            return 0
+        print(f"CHROME_PATH names no browser that starts: {given}", file=sys.stderr)
+        return 1
+    found = find() or (find() if install() else None)
+    print(found or HINT, file=sys.stdout if found else sys.stderr)
+    return 0 if found else 1
+
+
+def find() -> str | None:
+    """The first candidate that starts."""
+    return next(filter(works, candidates()), None)
+
+
+def candidates() -> Iterator[str]:
+    """Browsers on the PATH, in the usual places, and in Playwright's own folder."""
+    for name in NAMES:
+        path = shutil.which(name)
+        if path is not None:
+            yield path
+    yield from PLACES
+    cache = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright")
+    own = cache.expanduser().glob("chromium-*/chrome-linux*/chrome")
+    yield from sorted(map(str, own), reverse=True)
+
+
+def works(path: str) -> bool:
+    """Whether it starts at all. Ubuntu's `chromium-browser` is a stub where there is no snap."""
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def install() -> bool:
+    """Debian's own package, as root or where sudo asks for no password."""
+    if shutil.which("apt-get") is None:
+        return False
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    before: list[str] = [] if root else ["sudo", "-n"]
+    if not root and shutil.which("sudo") is None:
+        return False
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        command = [*before, "apt-get", "--quiet", *arguments]
+        print(" ".join(command), file=sys.stderr, flush=True)
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+        )
+        # A package list that can't be refreshed may still serve.
+        if done.returncode != 0 and arguments[0] != "update":
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
