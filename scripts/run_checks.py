@@ -103,7 +103,7 @@ def run(part: Part) -> tuple[int, Counter[str]]:
 
 
 def count_tests(name: str, line: str, counts: Counter[str]) -> None:
-    """Take the counts from a runner's closing lines: vitest counts files too, on a line of its own."""
+    """Take the counts from a runner's closing lines, of tests and not of files."""
     closing = {
         "pytest": r"^=+ .* in [\d.]+s",
         "vitest": r"^\s*Tests\s",

@@ -105,7 +105,7 @@ def pinned_torch() -> str:
 
 
 def install_torch(version: str) -> None:
-    """torch at that version; on Linux without a GPU the CPU build, a tenth of the CUDA one's size."""
+    """torch at that version; on Linux without a GPU the CPU build, which is far smaller."""
     if installed_torch() == version:
         return
     if sys.platform != "linux" or _works(["nvidia-smi"]):
