@@ -16,6 +16,7 @@ from oriel.models.demo.vocabulary import (
     PLACES,
     VEHICLES,
     held_out_pair,
+    invented_noun,
 )
 from oriel.models.demo.word_forms import article, capital, conjugate, plural
 
@@ -78,6 +79,9 @@ def agreement(
     while True:
         head = rng.choice(HEADS)
         nouns = rng.sample([noun for noun in ATTRACTORS if noun != head], count)
+        if not held_out:
+            head = invented_noun(rng) if rng.random() < 0.08 else head
+            nouns = [invented_noun(rng) if rng.random() < 0.08 else noun for noun in nouns]
         if not nouns or held_out_pair(head, nouns[0]) == held_out:
             break
     many = rng.random() < 0.5

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from random import Random
 
 from oriel.models.demo.vocabulary import (
+    ADJECTIVES,
+    COLOURS,
     FOODS,
     GIVING_NAMES,
     HELD_OUT_NAMES,
@@ -17,6 +19,7 @@ from oriel.models.demo.vocabulary import (
     PLACES,
     Name,
     held_out_pair,
+    invented_noun,
 )
 from oriel.models.demo.word_forms import article, capital
 
@@ -75,6 +78,16 @@ TAILS: tuple[str, ...] = (
     ". Who gave it? {g} did. Who has it now? {r} does.",
 )
 
+_ASIDES: tuple[str, ...] = (
+    "It was a sunny day. ",
+    "It was cold. ",
+    "They talked for a long time. ",
+    "Everyone was happy. ",
+    "Later, ",
+    "Then ",
+    "After a while, ",
+)
+
 
 @dataclass(frozen=True)
 class IndirectObject:
@@ -106,9 +119,16 @@ def indirect_object(rng: Random, *, held_out: bool = False) -> IndirectObject:
     first, second = rng.sample(HELD_OUT_NAMES if held_out else GIVING_NAMES, 2)
     while True:
         thing, place = rng.choice(OBJECTS + FOODS), rng.choice(PLACES)
+        if not held_out:
+            thing = invented_noun(rng) if rng.random() < 0.12 else thing
+            place = invented_noun(rng) if rng.random() < 0.12 else place
         if held_out_pair(thing, place) == held_out:
             break
     giver, receiver = (first, second) if rng.random() < 0.5 else (second, first)
+    described = f"{rng.choice(ADJECTIVES + COLOURS)} {thing}" if rng.random() < 0.2 else thing
+    opening = rng.choice(OPENINGS)
+    if opening.endswith(". ") and rng.random() < 0.15:
+        opening += rng.choice(_ASIDES)
     words = {
         "x": first.text,
         "y": second.text,
@@ -116,11 +136,11 @@ def indirect_object(rng: Random, *, held_out: bool = False) -> IndirectObject:
         "r": receiver.text,
         "place": place,
         "object": thing,
-        "thing": article(thing) if rng.random() < 0.75 else f"the {thing}",
+        "thing": article(described) if rng.random() < 0.75 else f"the {described}",
         "verb": rng.choice(GIVING_VERBS),
     }
     turn = rng.choice(TURNS).removesuffix(" {r}")
-    prompt = (rng.choice(OPENINGS) + turn).format_map(words)
+    prompt = (opening + turn).format_map(words)
     return IndirectObject(
         prompt=prompt,
         giver=giver,

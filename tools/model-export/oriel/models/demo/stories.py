@@ -42,6 +42,7 @@ from oriel.models.demo.vocabulary import (
     VEHICLES,
     WEATHER,
     Name,
+    invented_noun,
 )
 from oriel.models.demo.word_forms import article, capital, conjugate, plural
 
@@ -88,7 +89,8 @@ def _spot(rng: Random) -> str:
 
 def _new_thing(story: _Story) -> _Thing:
     rng = story.rng
-    thing = _Thing(rng.choice(OBJECTS), rng.choice(COLOURS), _spot(rng))
+    noun = invented_noun(rng) if rng.random() < 0.05 else rng.choice(OBJECTS)
+    thing = _Thing(noun, rng.choice(COLOURS), _spot(rng))
     story.things.append(thing)
     return thing
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
@@ -35,7 +36,7 @@ class TrainingOptions:
     adam_rate: float = 4e-3
     weight_decay: float = 0.01
     warm_up: int = 100
-    decay_from: float = 0.4
+    decay_from: float = 0.3
     """The fraction of the run after which the learning rate falls linearly to zero."""
     threads: int = 2
     compiled: bool = True
@@ -65,12 +66,19 @@ def _optimizers(model: GPT2LMHeadModel, options: TrainingOptions) -> list[torch.
 
 
 def train(
-    options: TrainingOptions, folder: Path, checkpoints: Path | None = None
+    options: TrainingOptions,
+    folder: Path,
+    checkpoints: Path | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> dict[str, object]:
-    """Train tokenizer and model, write them to ``folder``, and return what was done."""
+    """Train a model, and a tokenizer unless one is given, write both, and return what was done.
+
+    The result is the same each time for the same options, machine kind and PyTorch, unless
+    ``minutes`` makes it follow the clock.
+    """
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    tokenizer = train_tokenizer(options.seed)
+    tokenizer = tokenizer or train_tokenizer(options.seed)
     model = GPT2LMHeadModel(demo_config(tokenizer.get_vocab_size())).train()
     # Compiled, plain attention is faster than the fused kernel, whose backward is slow on CPUs.
     model.set_attn_implementation("eager")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from random import Random
 from typing import Literal
 
 Gender = Literal["female", "male", "neutral"]
@@ -81,7 +82,7 @@ OBJECTS: tuple[str, ...] = tuple(
     "newspaper notebook envelope stamp ticket wallet purse button needle ribbon belt shoe boot "
     "sock shirt dress jacket sweater helmet medal trophy phone radio camera torch battery "
     "magnet compass telescope microscope calendar diary poem song_sheet painting vase teapot "
-    "kettle pan pot tray basin sponge broom shovel rake wheel".replace(
+    "drink gift present computer kettle pan pot tray basin sponge broom shovel rake wheel".replace(
         "song_sheet", "poster"
     ).split()
 )
@@ -128,9 +129,9 @@ NATURE: tuple[str, ...] = tuple(
     "island valley cave pond stream beach".split()
 )
 PLACES: tuple[str, ...] = tuple(
-    "shop school park garden kitchen market station library museum hospital office church castle "
-    "farm forest beach lake river zoo cinema theatre restaurant cafe bakery bank hotel airport "
-    "harbour playground pool gym house barn village city town bridge island mountain cave "
+    "shop store school park garden kitchen market station library museum hospital office church "
+    "castle farm forest beach lake river zoo cinema theatre restaurant cafe bakery bank hotel "
+    "airport harbour playground pool gym house barn village city town bridge island mountain cave "
     "stadium field factory palace tower bookshop square".split()
 )
 ROOMS: tuple[str, ...] = tuple(
@@ -215,3 +216,13 @@ def held_out_pair(first: str, second: str) -> bool:
     A fixed rule on the words, not a list, so that the corpus and the measurements cannot disagree.
     """
     return zlib.crc32(f"{first}|{second}".encode()) % 5 == 0
+
+
+def invented_noun(rng: Random) -> str:
+    """A word that nobody has met, e.g. "blick", so that rules are learned apart from the words."""
+    onsets = "b bl br c ch d dr f fl g gl gr h j k l m n p pl r s sl sp st t tr v w z".split()
+    endings = "b d ck g ld ll m mp n nd nk nt p r rd rt t".split()
+    word = rng.choice(onsets) + rng.choice("aeiou")
+    if rng.random() < 0.5:
+        word += rng.choice("bdglmnprtvz") + rng.choice("aeiou")
+    return word + rng.choice(endings)

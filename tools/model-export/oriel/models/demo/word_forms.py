@@ -110,7 +110,7 @@ _IRREGULAR_VERBS: dict[str, tuple[str, str]] = {
 
 _DOUBLED = frozenset(
     "stop drop plan clap hug pat rub tap run sit swim put cut get dig win begin forget hop chat "
-    "grab nod wrap skip trip".split()
+    "travel grab nod wrap skip trip".split()
 )
 
 
