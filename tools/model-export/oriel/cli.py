@@ -1,4 +1,5 @@
-"""Command lines: words to options, errors to one line and an exit code. The work is in pipeline.py."""
+"""Command lines: words to options, errors to one line and an exit code. The work is in
+pipeline.py."""
 
 from __future__ import annotations
 
@@ -39,45 +40,63 @@ def _kind_names() -> tuple[str, ...]:
 def export_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="export.py",
-        description="Export a transformer to ONNX with its activations, under the contract's names.",
-    )
+        description="Export a transformer to ONNX with its activations, under
+        the
+      
+        contract's
+     
+    
+      names.", )
+   
     parser.add_argument(
-        "--model",
-        metavar="NAME",
+    "--model", metavar="NAME",
         help="Hub id, local folder, or demo; default: tools/model-export/models/gpt2 if it is "
         "there, else gpt2 from the Hub, else the bundled model",
     )
-    parser.add_argument("--revision", help="the Hub's branch, tag or commit")
-    parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the last")
-    parser.add_argument("--all-layers", action="store_true", help="give out every layer")
+    parser.add_argument("--revision", help="the Hub's
+    branch, tag or
+
+ commit") parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the
+ 
+   last") parser.add_argument("--all-layers", action="store_true", help="give out every
+  
+    layer")
+   
     parser.add_argument(
-        "--activations",
-        metavar="KIND,…",
+    "--activations", metavar="KIND,…",
         help=f"what to give out of them, some of {', '.join(_kind_names())}",
     )
+   
     parser.add_argument(
-        "--output",
-        type=Path,
+    "--output", type=Path,
         metavar="PATH",
         help="the plain graph; default: apps/web/static/models/<name>/model.onnx",
     )
-    parser.add_argument("--opset", type=int, help="ONNX opset, 18 to 22; default: 20")
+    parser.add_argument("--opset", type=int, help="ONNX opset, 18
+    to 22; default:
+  
+    20")
+   
     parser.add_argument(
-        "--precision",
-        default="fp32",
+    "--precision", default="fp32",
         metavar="fp32,…",
         help=f"variants to write, some of {', '.join(PRECISIONS)}; fp32 always is",
     )
-    parser.add_argument("--verify", action="store_true", help="prove the files against PyTorch")
-    parser.add_argument(
-        "--force", action="store_true", help="export even if the same bundle is there already"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
+    parser.add_argument("--verify", action="store_true", help="prove
+    the files against
+  
+    PyTorch")
+   
+    parser.add_argument( "--force", action="store_true", help="export even if the same bundle
+    is there already" )
+    parser.add_argument("--json", action="store_true",
+    help="print the result
+   
+    as JSON") return parser
 
 
-def export_options(argv: Sequence[str] | None) -> ExportOptions:
-    words = vars(export_parser().parse_args(argv))
+def export_options(argv: Sequence[str]
+| None) -> ExportOptions: words = vars(export_parser().parse_args(argv))
     if words["layers"] is not None:
         if words["all_layers"]:
             raise OptionError("--layers and --all-layers exclude each other")
@@ -135,3 +154,54 @@ def _summary(graph: Path, manifest: dict[str, object], unchanged: bool) -> str:
     total = sum(f["bytes"] for f in files)
     verb = "is up to date" if unchanged else "written"
     return f"{shown} {verb}: {len(files)} files, {total / 1e6:.1f} MB"
+
+
+def select_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="oriel select",
+        description="Choose a plain graph's outputs anew: no export, no torch, weights untouched.",
+    )
+    parser.add_argument("graph", type=Path, metavar="model.onnx")
+    parser.add_argument("--layers", metavar="3,4", help="layers to give out; default: all")
+    parser.add_argument(
+        "--activations", metavar="KIND,…", help=f"some of {', '.join(_kind_names())}"
+    )
+    parser.add_argument("--json", action="store_true", help="print the chosen names as JSON")
+    return parser
+
+
+def _select(argv: Sequence[str] | None) -> int:
+    words = select_parser().parse_args(argv)
+    layers = parse_layers(words.layers) if words.layers is not None else None
+    activations = None
+    if words.activations is not None:
+        activations = parse_words(words.activations, "--activations", _kind_names())
+    from oriel.bundle.select_bundle import select_in_bundle
+
+    names = select_in_bundle(words.graph, layers, activations)
+    if words.json:
+        print(json.dumps({"output": str(words.graph), "outputs": ["logits", *names]}))
+    else:
+        print(f"{words.graph} gives logits and {len(names)} activations")
+    return 0
+
+
+def _verify(argv: Sequence[str] | None) -> int:
+    raise NotImplementedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """oriel: export, verify or select."""
+    return run(_dispatch, argv)
+
+
+def _dispatch(argv: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = {"export": _export, "verify": _verify, "select": _select}
+    name = words[0] if words else "--help"
+    if name in ("-h", "--help"):
+        print("usage: oriel {export,verify,select} …\n\nEach command has a --help of its own.")
+        return 0
+    if name not in commands:
+        raise OptionError("no such command", got=name, expected=", ".join(commands))
+    return commands[name](words[1:])

@@ -1,4 +1,5 @@
-"""Errors that are the user's to mend: one line each, exit code 2. Anything else is a defect of ours."""
+"""Errors that are the user's to mend: one line each, exit code 2. Anything else is a defect of
+ours."""
 
 from __future__ import annotations
 

@@ -62,15 +62,3 @@ def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]
             expected=f"some of {', '.join(known)}",
         )
     return tuple(words)
-
-
-def check_layers(layers: tuple[int, ...], count: int) -> None:
-    """Raise OptionError for a layer that the model doesn't have."""
-    unknown = [layer for layer in layers if layer >= count]
-    if unknown:
-        raise OptionError(
-            "--layers names a layer that the model doesn't have",
-            got=", ".join(map(str, unknown)),
-            expected=f"0 to {count - 1}",
-            next_step="layers count from 0.",
-        )

@@ -16,12 +16,12 @@ from oriel.bundle.write_bundle import (
     write_variant,
 )
 from oriel.bundle.write_weights import checkpoint_digest, write_weights
-from oriel.contract.activation_names import ModelShape, contract_table, contract_version, kinds
-from oriel.errors import OptionError
+from oriel.contract.activation_names import ModelShape, contract_version
+from oriel.contract.choose_outputs import choose_outputs
 from oriel.graph.attach_weights import place_weights
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
-from oriel.options import ExportOptions, check_layers
+from oriel.options import ExportOptions
 from oriel.progress import StageDisplay
 
 
@@ -48,30 +48,13 @@ def default_output(name: str) -> Path:
 
 
 def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:
-    """Contract names that --layers and --activations choose, in the order of computation."""
+    """Contract names that --layers and --activations choose; by default, the last layer's."""
+    layers = options.layers
     if options.all_layers:
-        layers: tuple[int, ...] = tuple(range(shape.layers))
-    elif options.layers is None:
+        layers = tuple(range(shape.layers))
+    elif layers is None:
         layers = (shape.layers - 1,)
-    else:
-        layers = options.layers
-    check_layers(layers, shape.layers)
-    wanted = options.activations or tuple(contract_table()["defaults"]["activations"])
-    return select_names(wanted, layers, shape)
-
-
-def select_names(wanted: tuple[str, ...], layers: tuple[int, ...], shape: ModelShape) -> list[str]:
-    """Names of the wanted kinds in the layers; attn_probs is always among them, as the contract asks."""
-    rows = [k for k in kinds().values() if k.kind in (*wanted, "attn_probs") and k.kind != "logits"]
-    absent = [k.kind for k in rows if not k.present_in(shape)]
-    if absent:
-        raise OptionError(
-            "--activations names what this architecture doesn't have", got=", ".join(absent)
-        )
-    before = [k.at() for k in rows if k.kind == "embedding_sum"]
-    inside = [k.at(layer) for layer in layers for k in rows if k.per_layer]
-    after = [k.at() for k in rows if k.kind == "final_norm"]
-    return before + inside + after
+    return choose_outputs(shape, layers, options.activations)
 
 
 def export(options: ExportOptions, display: StageDisplay) -> Exported:
@@ -100,9 +83,9 @@ def _fill(
     display: StageDisplay,
 ) -> dict[str, Any]:
     # Imported here: a run that only looks at flags shouldn't wait for torch's exporter.
+    from oriel.capture.plain_matrices import make_matrices_plain
     from oriel.graph.build_graphs import build_graphs
     from oriel.graph.export_onnx import DEFAULT_OPSET, trace
-    from oriel.capture.plain_matrices import make_matrices_plain
     from oriel.models.parameters import shapeless_model
 
     a = model.architecture

@@ -58,7 +58,8 @@ class PlainLines:
 
 
 class LiveStages:
-    """A spinner with the present stage, a bar for the weights, and a line for each stage that is over."""
+    """A spinner with the present stage, a bar for the weights, and a line for each stage that is
+    over."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

@@ -1,4 +1,5 @@
-"""The bundle's files but the weights: graphs, tokenizer, manifest; and whether a folder may be replaced."""
+"""The bundle's files but the weights: graphs, tokenizer, manifest; and whether a folder may be
+replaced."""
 
 from __future__ import annotations
 
@@ -14,11 +15,13 @@ from typing import Any
 import onnx
 
 import oriel
+from oriel.bundle.manifest_text import manifest_text
 from oriel.bundle.write_weights import WrittenWeights
 from oriel.contract.activation_names import contract_version
 from oriel.contract.manifest import FORMAT, MANIFEST, MANIFEST_VERSION, check_manifest
 from oriel.errors import BundleError, OrielError
-from oriel.graph.build_graphs import BuiltGraph, BuiltGraphs
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.built_graph import BuiltGraph
 from oriel.models.load_model import LoadedModel
 
 VERIFICATION = "verification.json"
@@ -109,7 +112,10 @@ def write_graph(built: BuiltGraph, file: Path) -> dict[str, Any]:
 
 def opset_of(model: onnx.ModelProto) -> int:
     """The version of the standard operators that the file itself names."""
-    return max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    versions: list[int] = [
+        entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")
+    ]
+    return max(versions)
 
 
 def write_variant(
@@ -185,8 +191,7 @@ def save_manifest(folder: Path, data: dict[str, Any]) -> None:
         check_manifest(data)
     except OrielError as error:
         raise AssertionError(f"our own manifest breaks its contract: {error}") from error
-    text = json.dumps(data, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 
 def _token_id(value: Any) -> int | None:

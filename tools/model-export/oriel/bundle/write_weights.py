@@ -1,4 +1,5 @@
-"""Weights from the checkpoint straight into the bundle's one data file, in float32, a tensor at a time."""
+"""Weights from the checkpoint straight into the bundle's one data file, in float32, a tensor at a
+time."""
 
 from __future__ import annotations
 
@@ -60,12 +61,10 @@ def write_weights(
     return WrittenWeights(position, f"sha256:{digest.hexdigest()}", weights_digest(rows))
 
 
-def _put_float32(
-    tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]
-) -> None:
+def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> None:
     if weight.transposed:
         tensor = tensor.t().contiguous()
-    for part in tensor.reshape(-1).split(_CHUNK):
+    for part in torch.split(tensor.reshape(-1), _CHUNK):
         values = part.to(torch.float32)
         if not bool(torch.isfinite(values).all()):
             raise CheckpointError(
@@ -83,5 +82,3 @@ def checkpoint_digest(checkpoint: Checkpoint) -> str:
         for name, stored in checkpoint.tensors.items()
     }
     return weights_digest(rows)
-
-

@@ -1,5 +1,5 @@
-"""Attention as a function that hands out what it computes, registered with transformers under a name
-of ours; and the cache that does the same for keys and values."""
+"""Attention as a function that hands out what it computes, registered with transformers under a
+name of ours; and the cache that does the same for keys and values."""
 
 from __future__ import annotations
 

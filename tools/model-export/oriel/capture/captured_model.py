@@ -1,5 +1,5 @@
-"""A causal language model as a function of flat named inputs to flat named outputs: everything of the
-contract, with a cache and interventions. Tracing it is graph/export_onnx.py's business."""
+"""A causal language model as a function of flat named inputs to flat named outputs: everything of
+the contract, with a cache and interventions. Tracing it is graph/export_onnx.py's business."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class CaptureState:
     head_scales: Sequence[Tensor] | None = None
     resid_deltas: Sequence[Tensor] | None = None
     output_names: list[str] = field(default_factory=list)
-    """Names of the flat outputs of the last pass; kept here since tracing undoes changes to modules."""
+    """Names of the flat outputs of the last pass; kept here since tracing undoes changes to
+    modules."""
 
     def record(self, kind: str, layer: int | None, value: Tensor) -> None:
         self.values[kinds()[kind].at(layer)] = value
@@ -39,11 +40,13 @@ class CaptureState:
 class CapturedModel(nn.Module):
     """Outputs, in order: every activation computed, then present.{L}.key and .value."""
 
+    state: CaptureState
+
     def __init__(self, model: nn.Module, architecture: Architecture, shape: ModelShape) -> None:
         super().__init__()
         self.model = model
         self.shape = shape
-        object.__setattr__(self, "state", CaptureState())
+        self.state = CaptureState()
         self._hook(architecture)
 
     def forward(

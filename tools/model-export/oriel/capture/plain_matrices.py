@@ -27,7 +27,7 @@ class PlainMatrix(nn.Module):
 class TiedUnembedding(nn.Module):
     """x @ weight.T for a weight (vocab, hidden) that the token embedding holds."""
 
-    def __init__(self, weight: nn.Parameter) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
         self.weight = weight
 
@@ -47,7 +47,9 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
 
     A transposed weight is a view of the old one: no values move. A tied unembedding stays tied.
     """
-    tied = model.get_submodule(token_embedding).weight
+    embedding = model.get_submodule(token_embedding)
+    assert isinstance(embedding, nn.Embedding)
+    tied = embedding.weight
     transposed: set[str] = set()
     for name, module in list(model.named_modules()):
         if isinstance(module, Conv1D):

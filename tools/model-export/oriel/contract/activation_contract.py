@@ -1,4 +1,5 @@
-"""Checks of documents against the JSON Schemas of contracts/, with one clear line for what is wrong."""
+"""Checks of documents against the JSON Schemas of contracts/, with one clear line for what is
+wrong."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def check_version(version: str, what: str) -> None:
         )
 
 
-def check_document(document: Mapping[str, Any], what: str) -> None:
+def check_document(document: Any, what: str) -> None:
     """Schema, version, and what no schema can say: names and shapes that follow from the sizes."""
     version = document.get("contract_version") if isinstance(document, Mapping) else None
     if isinstance(version, str):

@@ -1,11 +1,14 @@
-"""Parameters as external data: where each stands in the one weights file, and how a graph says so."""
+"""Parameters as external data: where each stands in the one weights file, and how a graph says
+so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
+
+_DTYPES = {4: ir.DataType.FLOAT, 2: ir.DataType.FLOAT16}
 
 ALIGNMENT = 64
 """Bytes; a cache line, and more than any typed array or vector load asks for."""
@@ -13,17 +16,19 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class PlacedWeight:
-    """A parameter's place in the weights file, as the graph reads it: float32, row-major."""
+    """A parameter's place in the weights file, as the graph reads it: floats, row-major."""
 
     name: str
     offset: int
     shape: tuple[int, ...]
     transposed: bool
     """The checkpoint has the last two axes the other way round."""
+    item_bytes: int = 4
+    """4 for float32, 2 for float16."""
 
     @property
     def bytes(self) -> int:
-        size = 4
+        size = self.item_bytes
         for extent in self.shape:
             size *= extent
         return size
@@ -45,12 +50,24 @@ def place_weights(
 ) -> WeightLayout:
     """Lay parameters out in the order given, which is the model's own."""
     turned = set(transposed)
+    return _lay_out(
+        PlacedWeight(
+            name, 0, tuple(reversed(shape)) if name in turned else tuple(shape), name in turned
+        )
+        for name, shape in parameters.items()
+    )
+
+
+def narrow_layout(layout: WeightLayout, item_bytes: int) -> WeightLayout:
+    """The same weights in the same order, with another number of bytes a value."""
+    return _lay_out(replace(weight, item_bytes=item_bytes) for weight in layout.weights)
+
+
+def _lay_out(weights: Iterable[PlacedWeight]) -> WeightLayout:
     placed: list[PlacedWeight] = []
     offset = 0
-    for name, shape in parameters.items():
-        stands = tuple(reversed(shape)) if name in turned else tuple(shape)
-        weight = PlacedWeight(name, offset, stands, name in turned)
-        placed.append(weight)
+    for weight in weights:
+        placed.append(replace(weight, offset=offset))
         offset = -(-(offset + weight.bytes) // ALIGNMENT) * ALIGNMENT
     return WeightLayout(tuple(placed))
 
@@ -70,10 +87,10 @@ def attach_weights(model: ir.Model, layout: WeightLayout, location: str) -> None
             location,
             place.offset,
             place.bytes,
-            ir.DataType.FLOAT,
+            _DTYPES[place.item_bytes],
             shape=ir.Shape(place.shape),
             name=place.name,
         )
-        value.dtype = ir.DataType.FLOAT
+        value.dtype = _DTYPES[place.item_bytes]
         value.shape = ir.Shape(place.shape)
         graph.register_initializer(value)

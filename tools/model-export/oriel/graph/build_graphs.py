@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
@@ -17,20 +17,17 @@ from oriel.contract.activation_names import (
     cache_output_specs,
 )
 from oriel.graph.attach_weights import WeightLayout, attach_weights, place_weights
-from oriel.graph.export_onnx import TracedGraph, finish
+from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
 from oriel.graph.plain_graph import cut_to_plain
-from oriel.graph.taps import Tap, make_taps, value_info
+from oriel.graph.taps import Tap, make_taps
+
+if TYPE_CHECKING:
+    # For its type alone: choosing outputs of a finished graph needs no torch.
+    from oriel.graph.export_onnx import TracedGraph
 
 PRODUCER = "oriel"
-
-
-@dataclass(frozen=True)
-class BuiltGraph:
-    """A graph without its weights, and the contract's document of it."""
-
-    model: onnx.ModelProto
-    document: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -85,13 +82,3 @@ def _with_outputs(
     document = make_document(kind, shape, specs)
     write_document(model, document)
     return BuiltGraph(model, document)
-
-
-def set_outputs(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> None:
-    """Make these, and only these, the graph's outputs."""
-    del model.graph.output[:]
-    model.graph.output.extend(value_info(spec) for spec in specs)
-    outputs = {spec.name for spec in specs}
-    kept = [info for info in model.graph.value_info if info.name not in outputs]
-    del model.graph.value_info[:]
-    model.graph.value_info.extend(kept)

@@ -13,17 +13,14 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from onnx_ir.passes import common as passes
 from onnxscript import optimizer
 
 from oriel.capture.captured_model import CapturedModel, capture_empty, example_inputs
 from oriel.contract.activation_names import (
     ModelShape,
-    TensorSpec,
-    all_activations,
-    cache_output_specs,
     input_specs,
 )
+from oriel.graph.finish_graph import describe
 from oriel.graph.repeat_layers import LayersDiffer, repeat_layers
 from oriel.models.architectures import Architecture
 
@@ -32,14 +29,16 @@ OLDEST_OPSET, NEWEST_OPSET = 18, 22
 """18 is the oldest that torch writes; from 23 on, browsers lack kernels (Attention)."""
 
 TRACED_LAYERS = 3
-"""A first layer, which may own what all share, and two alike, to prove that they may be repeated."""
+"""A first layer, which may own what all share, and two alike, to prove that they may be
+repeated."""
 
 StageCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TracedGraph:
-    """The interactive graph. Its outputs are everything of the contract; its parameters are inputs."""
+    """The interactive graph. Its outputs are everything of the contract; its parameters are
+    inputs."""
 
     model: ir.Model
     parameters: tuple[str, ...]
@@ -131,7 +130,8 @@ def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch's exporter warns of packages that it could use elsewhere; none is of use to the reader."""
+    """torch's exporter warns of packages that it could use elsewhere; none is of use to the
+    reader."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -144,7 +144,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _parameters_to_inputs(model: ir.Model, captured: CapturedModel) -> tuple[str, ...]:
-    """Unset weights must not be folded, compared or merged by an optimizer: inputs are left alone."""
+    """Unset weights must not be folded, compared or merged by an optimizer: inputs are left
+    alone."""
     graph = model.graph
     names = {f"model.{name}": name for name, _ in captured.model.named_parameters()}
     # torch may name a tied weight after its other owner.
@@ -171,11 +172,12 @@ def _name_inputs(model: ir.Model, shape: ModelShape) -> None:
     deltas = [f"layer_{layer}_resid_delta" for layer in layers]
     inputs = list(model.graph.inputs)
     for value, name in zip(inputs, ["input_ids", *pasts, *scales, *deltas], strict=False):
-        _describe(value, specs[name])
+        describe(value, specs[name])
 
 
 def _name_outputs(model: ir.Model, names: list[str]) -> None:
-    """Each output a tensor of its own: where two names mean one tensor, the second is an Identity."""
+    """Each output a tensor of its own: where two names mean one tensor, the second is an
+    Identity."""
     graph = model.graph
     outputs = list(graph.outputs)
     assert len(outputs) == len(names)
@@ -191,32 +193,6 @@ def _name_outputs(model: ir.Model, names: list[str]) -> None:
         graph.outputs.append(value)
 
 
-def _describe(value: ir.Value, spec: TensorSpec) -> None:
-    value.name = spec.name
-    value.dtype = ir.DataType.INT64 if spec.dtype == "int64" else ir.DataType.FLOAT
-    value.shape = ir.Shape(spec.shape)
-
-
 def _keep_parameter_inputs_used(model: ir.Model, parameters: tuple[str, ...]) -> None:
     unused = [v.name for v in model.graph.inputs if v.name in parameters and not v.uses()]
     assert not unused, f"the graph doesn't read {unused}"
-
-
-def finish(model: ir.Model, shape: ModelShape) -> None:
-    """Order outputs as the contract does, give them their shapes, and drop the exporter's notes."""
-    graph = model.graph
-    by_name = {value.name: value for value in graph.outputs}
-    specs = [s for s in [*all_activations(shape), *cache_output_specs(shape)] if s.name in by_name]
-    graph.outputs.clear()
-    for spec in specs:
-        _describe(by_name[spec.name], spec)
-        graph.outputs.append(by_name[spec.name])
-    keep = {value.name for value in [*graph.inputs, *graph.outputs]}
-    passes.ClearMetadataAndDocStringPass()(model)
-    graph.sort()
-    for index, node in enumerate(graph):
-        node.name = f"{node.op_type}_{index}"
-        for value in node.outputs:
-            if value.name not in keep:
-                value.shape = None
-                value.type = None

@@ -1,4 +1,5 @@
-"""The contract's document of one graph, in the ONNX file's own metadata: so a bare file can be read."""
+"""The contract's document of one graph, in the ONNX file's own metadata: so a bare file can be
+read."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The plain graph from the interactive one: no cache, no interventions, the same activations. Cutting
-the finished graph is several times faster than tracing the model again."""
+"""The plain graph from the interactive one: no cache, no interventions, the same activations.
+Cutting the finished graph is several times faster than tracing the model again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from oriel.contract.activation_names import (
 
 
 class UnexpectedGraph(AssertionError):
-    """An input of the interactive graph is used in a way that this file doesn't know: our defect."""
+    """An input of the interactive graph is used in a way that this file doesn't know: our
+    defect."""
 
 
 def cut_to_plain(interactive: ir.Model, shape: ModelShape) -> ir.Model:
@@ -60,9 +61,7 @@ def _cut_past(graph: ir.Graph, past: ir.Value, input_ids: ir.Value, shape: Model
             raise UnexpectedGraph(f"{past.name} is read by {node.op_type}")
 
 
-def _replace_shape(
-    graph: ir.Graph, node: ir.Node, input_ids: ir.Value, shape: ModelShape
-) -> None:
+def _replace_shape(graph: ir.Graph, node: ir.Node, input_ids: ir.Value, shape: ModelShape) -> None:
     """Shape of (batch, kv_heads, 0, head_dim), cut to [start, end)."""
     start = node.attributes["start"].as_int() if "start" in node.attributes else 0
     end = node.attributes["end"].as_int() if "end" in node.attributes else 4

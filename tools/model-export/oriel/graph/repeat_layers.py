@@ -61,7 +61,12 @@ class _LayerNames:
         return f"layer_{layer}_resid_post"
 
     def patterns(self, layer: int) -> tuple[str, ...]:
-        return (f"{self.blocks}.{layer}.", f"layer_{layer}_", f"past_key_values.{layer}.", f"present.{layer}.")
+        return (
+            f"{self.blocks}.{layer}.",
+            f"layer_{layer}_",
+            f"past_key_values.{layer}.",
+            f"present.{layer}.",
+        )
 
     def renamed(self, name: str, old: int, new: int) -> str:
         for before, after in zip(self.patterns(old), self.patterns(new), strict=True):
@@ -123,7 +128,8 @@ def _check_alike(
 
 
 def _same_attributes(a: ir.Node, b: ir.Node) -> bool:
-    return ir.serde.serialize_node(a).attribute == ir.serde.serialize_node(b).attribute
+    one, other = ir.serde.serialize_node(a), ir.serde.serialize_node(b)
+    return bool(one.attribute == other.attribute)
 
 
 def _corresponds(

@@ -94,7 +94,8 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
     prefix = f"layer_{layer}_lens/"
     last, own = resid_post.at(shape.layers - 1), resid_post.at(layer)
     if layer == shape.layers - 1:
-        nodes, logits = [], "logits"
+        nodes: list[onnx.NodeProto] = []
+        logits = "logits"
     else:
         nodes, logits = _copy_between(graph, last, "logits", own, prefix)
     count = helper.make_tensor(f"{prefix}k", TensorProto.INT64, [1], [shape.lens_k])

@@ -41,8 +41,8 @@ def local_gpt2_folder() -> Path:
 
 
 def find_checkpoint(model: str | None, revision: str | None = None) -> FoundCheckpoint:
-    """Resolve --model. Without one: the local gpt2 folder, else gpt2 from the Hub or its cache, else,
-    with a note, the bundled model. A model named explicitly never turns into another."""
+    """Resolve --model. Without one: the local gpt2 folder, else gpt2 from the Hub or its cache,
+    else, with a note, the bundled model. A model named explicitly never turns into another."""
     if model is None:
         return _default_checkpoint(revision)
     if model == DEMO:

@@ -1,4 +1,5 @@
-"""From --model to a LoadedModel: config, sizes, tensors and tokenizer files, all checked, nothing run."""
+"""From --model to a LoadedModel: config, sizes, tensors and tokenizer files, all checked, nothing
+run."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ class LoadedModel:
 
 
 def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
-    """The config, its architecture and its sizes; CheckpointError where they contradict themselves."""
+    """The config, its architecture and its sizes; CheckpointError where they contradict
+    themselves."""
     from transformers import AutoConfig
 
     raw = read_json(folder / "config.json")
@@ -71,7 +73,8 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
 
 
 def _check_sizes(shape: ModelShape, folder: Path) -> None:
-    for name, size in shape.to_json().items():
+    sizes: dict[str, Any] = dict(shape.to_json())
+    for name, size in sizes.items():
         if name != "parallel_residual" and (not isinstance(size, int) or size < 1):
             raise CheckpointError(
                 f"config.json in {folder.name} gives a size that can't be",

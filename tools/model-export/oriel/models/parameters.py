@@ -1,4 +1,5 @@
-"""The parameters that a config's model has, asked of transformers without making a single weight."""
+"""The parameters that a config's model has, asked of transformers without making a single
+weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The description of an architecture: where its parts are and what its config says of their sizes."""
+"""The description of an architecture: where its parts are and what its config says of their
+sizes."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ class Architecture:
     """Name of the causal language model class in transformers."""
     blocks: str
     attention: str
+    attention_output_matrix: str
+    """The module whose input is attn_z, heads side by side."""
     mlp_norm: str
     """The module whose input is resid_mid."""
     mlp: str

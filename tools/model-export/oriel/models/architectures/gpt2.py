@@ -1,4 +1,5 @@
-"""GPT-2: learned positions, LayerNorm before each part, Conv1D matrices, usually tied embeddings."""
+"""GPT-2: learned positions, LayerNorm before each part, Conv1D matrices, usually tied
+embeddings."""
 
 from __future__ import annotations
 
@@ -37,6 +38,7 @@ ARCHITECTURE = Architecture(
     model_class="GPT2LMHeadModel",
     blocks="transformer.h",
     attention="attn",
+    attention_output_matrix="attn.c_proj",
     mlp_norm="ln_2",
     mlp="mlp",
     mlp_nonlinearity="mlp.act",

@@ -39,6 +39,7 @@ ARCHITECTURE = Architecture(
     model_class="LlamaForCausalLM",
     blocks="model.layers",
     attention="self_attn",
+    attention_output_matrix="self_attn.o_proj",
     mlp_norm="post_attention_layernorm",
     mlp="mlp",
     mlp_nonlinearity="mlp.act_fn",

@@ -1,0 +1,86 @@
+"""Choosing a plain graph's outputs anew: any activation of the contract stands inside, under its
+name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+
+from oriel.contract.activation_contract import check_document
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    GraphKind,
+    ModelShape,
+    activation_spec,
+    cache_output_specs,
+    parse_name,
+)
+from oriel.errors import GraphError
+from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.graph_document import make_document, read_document, write_document
+from oriel.graph.taps import make_taps
+
+
+def open_graph(data: bytes, name: str) -> BuiltGraph:
+    """A graph of ours from a file's bytes, its document checked; GraphError where it isn't one."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:
+        raise GraphError(
+            f"{name} is not an ONNX file",
+            got=f"{len(data)} bytes that don't parse",
+            next_step="name the model.onnx of a bundle.",
+        ) from error
+    document = read_document(model, name)
+    check_document(document, name)
+    return BuiltGraph(model, document)
+
+
+def select_outputs(graph: BuiltGraph, names: Sequence[str]) -> BuiltGraph:
+    """The same graph giving logits and `names`, and, where it has a cache, present.* as before.
+
+    Raises GraphError for a name that the graph doesn't hold.
+    """
+    kind: GraphKind = graph.document["graph"]
+    shape = ModelShape.from_json(graph.document["model"])
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    _drop_lens_nodes(model)
+    wanted = ["logits", *names]
+    specs = []
+    for name in wanted:
+        spec = activation_spec(name, shape)
+        if spec is None:
+            raise GraphError("the model has no such activation", got=name)
+        specs.append(spec)
+    if kind == "interactive":
+        specs[1:1] = cache_output_specs(shape)
+    lens = {name for name in names if _is_lens(name)}
+    if lens:
+        for tap in make_taps(model.graph, shape):
+            if lens & {spec.name for spec in tap.outputs}:
+                addition = onnx.ModelProto()
+                addition.ParseFromString(tap.payload)
+                model.graph.node.extend(addition.graph.node)
+    inside = {output for node in model.graph.node for output in node.output}
+    for spec in specs:
+        if spec.name not in inside:
+            raise GraphError("the graph lacks a tensor of the contract", expected=spec.name)
+    set_outputs(model, specs)
+    document = make_document(kind, shape, specs)
+    write_document(model, document)
+    return BuiltGraph(model, document)
+
+
+def _is_lens(name: str) -> bool:
+    found = parse_name(name)
+    return found is not None and found[0].kind in LENS_KINDS
+
+
+def _drop_lens_nodes(model: onnx.ModelProto) -> None:
+    """Nodes that an earlier choice added: they are added anew where they are wanted."""
+    kept = [node for node in model.graph.node if "_lens/" not in node.name]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)

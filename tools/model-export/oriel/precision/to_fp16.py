@@ -1,0 +1,299 @@
+"""The fp16 variant: weights and matrix products in float16; norms, softmax, rotary angles and the
+residual stream in float32, as are all inputs and outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import TensorProto, helper
+from onnx.numpy_helper import to_array
+from onnx_ir.passes import common as passes
+from onnxconverter_common import float16
+
+from oriel.bundle.write_bundle import BundlePaths, write_variant
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    ModelShape,
+    TensorSpec,
+    all_activations,
+    cache_output_specs,
+    input_specs,
+    kinds,
+)
+from oriel.errors import CheckpointError
+from oriel.graph.attach_weights import WeightLayout, attach_weights, narrow_layout
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.finish_graph import finish
+from oriel.graph.graph_document import write_document
+from oriel.graph.taps import make_taps
+
+FP16 = "fp16"
+_PRODUCTS = {"MatMul", "Gemm"}
+_KEPT_OPERATORS = ("LayerNormalization", "Softmax", "Cos", "Sin")
+_APART = "/apart"
+_CHUNK = 4 * 1024 * 1024
+
+
+def write_fp16(
+    folder: Path, paths: BundlePaths, graphs: BuiltGraphs, shape: ModelShape
+) -> dict[str, Any]:
+    """Convert both graphs and the weights file of a bundle; the variant's record for the
+    manifest."""
+    variant = convert_graphs(graphs, shape, paths.weights(FP16))
+    write_weights_as_float16(
+        folder / paths.weights(), graphs.layout, folder / paths.weights(FP16), variant.layout
+    )
+    return write_variant(folder, paths, FP16, variant)
+
+
+def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, weights_file: str) -> BuiltGraphs:
+    """Both graphs with float16 inside, over a weights file laid out for two bytes a value."""
+    inner = [s for s in all_activations(shape) if not s.name.endswith(LENS_KINDS)]
+    layout = narrow_layout(graphs.layout, 2)
+    plain = _convert(graphs.plain, inner, shape, weights_file, layout)
+    with_cache = inner + cache_output_specs(shape)
+    interactive = _convert(graphs.interactive, with_cache, shape, weights_file, layout)
+    taps = make_taps(interactive.model.graph, shape)
+    return BuiltGraphs(plain, interactive, tuple(taps), layout)
+
+
+def _convert(
+    built: BuiltGraph,
+    inner: list[TensorSpec],
+    shape: ModelShape,
+    weights_file: str,
+    layout: WeightLayout,
+) -> BuiltGraph:
+    model = onnx.ModelProto()
+    model.CopyFrom(built.model)
+    _weights_to_inputs(model)
+    set_outputs(model, inner)
+    constants = {
+        t.name: t for t in built.model.graph.initializer if t.data_type == TensorProto.FLOAT
+    }
+    blocked = _nodes_in_float32(model.graph)
+    blocked |= _set_outputs_apart(model.graph, blocked)
+    with warnings.catch_warnings():
+        # It warns of constants that it clamps; those that could matter are kept in float32 above.
+        warnings.simplefilter("ignore")
+        model = float16.convert_float_to_float16(
+            model,
+            keep_io_types=False,
+            op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, *_KEPT_OPERATORS],
+            node_block_list=sorted(blocked),
+        )
+    typed = ir.serde.deserialize_model(model)
+    _restore_constants(typed.graph, constants)
+    ports = {spec.name for spec in input_specs(shape, built.document["graph"])}
+    _restore_inputs(typed.graph, ports)
+    _drop_round_trips(typed.graph)
+    _restore_outputs(typed.graph)
+    passes.RemoveUnusedNodesPass()(typed)
+    passes.CommonSubexpressionEliminationPass()(typed)
+    finish(typed, shape)
+    attach_weights(typed, layout, weights_file)
+    model = ir.serde.serialize_model(typed)
+    set_outputs(model, [TensorSpec.from_json(o) for o in built.document["outputs"]])
+    write_document(model, built.document)
+    return BuiltGraph(model, built.document)
+
+
+def _weights_to_inputs(model: onnx.ModelProto) -> None:
+    """The converter should see the weights' types, and not their values: they may be many GB."""
+    graph = model.graph
+    external = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    kept = [t for t in graph.initializer if t.data_location != TensorProto.EXTERNAL]
+    for tensor in external:
+        graph.input.append(
+            helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, list(tensor.dims))
+        )
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _nodes_in_float32(graph: onnx.GraphProto) -> set[str]:
+    """Names of nodes that stay in float32.
+
+    Everything between the residual stream and the next matrix product: norms and residual adds.
+    Everything between the scores' product and the values': scale, mask, softmax. And all that
+    rotary angles are made of: a float16 can't tell position 2048 from 2049.
+    """
+    start = kinds()["embedding_sum"].at()
+    blocked: set[str] = set()
+    stream: set[str] = set()
+    for node in graph.node:
+        if start in node.output or (stream & set(node.input) and node.op_type not in _PRODUCTS):
+            blocked.add(node.name)
+            stream |= set(node.output)
+    producers = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        # By its readers: what softmax reads is made by scale and mask, up to the product.
+        if node.op_type == "Softmax":
+            blocked |= _up_to_products(node, producers)
+        if node.op_type in ("Cos", "Sin"):
+            blocked |= _up_to_products(node, producers, through_products=True)
+    return blocked
+
+
+def _up_to_products(
+    node: onnx.NodeProto, producers: dict[str, onnx.NodeProto], through_products: bool = False
+) -> set[str]:
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if current.name in found:
+            continue
+        if current.op_type in _PRODUCTS and not through_products:
+            continue
+        found.add(current.name)
+        waiting.extend(producers[name] for name in current.input if name in producers)
+    return found
+
+
+def _set_outputs_apart(graph: onnx.GraphProto, blocked: set[str]) -> set[str]:
+    """Give each output an Identity of its own: the converter breaks graphs whose outputs are read
+    inside. Returns the names of those that belong to float32."""
+    producers = {name: node for node in graph.node for name in node.output}
+    added: set[str] = set()
+    for value in graph.output:
+        node, inner = producers[value.name], f"{value.name}/inner"
+        for reader in graph.node:
+            for i, name in enumerate(reader.input):
+                if name == value.name:
+                    reader.input[i] = inner
+        node.output[list(node.output).index(value.name)] = inner
+        identity = helper.make_node("Identity", [inner], [value.name], f"{value.name}{_APART}")
+        graph.node.append(identity)
+        if node.name in blocked or node.op_type in _KEPT_OPERATORS:
+            added.add(identity.name)
+    return added
+
+
+def _restore_inputs(graph: ir.Graph, ports: set[str]) -> None:
+    """Inputs of the contract are float32 again, cast to float16 on their way in."""
+    for value in graph.inputs:
+        if value.name not in ports or value.dtype != ir.DataType.FLOAT16:
+            continue
+        readers = list(value.uses())
+        cast = _cast(value, ir.DataType.FLOAT16)
+        for use in readers:
+            use.node.replace_input_with(use.idx, cast.outputs[0])
+        graph.insert_before(graph[0], cast)
+        value.dtype = ir.DataType.FLOAT
+
+
+def _restore_constants(graph: ir.Graph, constants: Mapping[str, TensorProto]) -> None:
+    """What float32 nodes read is the constant itself, not a float16 cast back: the mask's value
+    has no float16."""
+    for node in list(graph):
+        if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
+            continue
+        source = node.inputs[0]
+        constant = None if source is None else constants.get(source.name or "")
+        if source is None or source.const_value is None or constant is None:
+            continue
+        value = ir.Value(name=f"{source.name}/fp32")
+        value.const_value = ir.tensor(to_array(constant), name=value.name)
+        value.type = ir.TensorType(ir.DataType.FLOAT)
+        if value.name not in graph.initializers:
+            graph.register_initializer(value)
+        node.outputs[0].replace_all_uses_with(graph.initializers[value.name or ""])
+
+
+def _restore_outputs(graph: ir.Graph) -> None:
+    """Tensors of the contract are float32, under their names; whoever computes on reads float16."""
+    for index, value in enumerate(list(graph.outputs)):
+        name = value.name
+        wide: ir.Value | None = value
+        if value.dtype == ir.DataType.FLOAT16:
+            wide = _before_cast(value)
+        value.name = f"{name}/outer"
+        if wide is None:
+            node = _cast(_inside(value), ir.DataType.FLOAT)
+            graph.append(node)
+            wide = node.outputs[0]
+        elif _inside(wide) not in set(graph.outputs):
+            wide = _inside(wide)
+        wide.name = name
+        graph.outputs[index] = wide
+
+
+def _inside(value: ir.Value) -> ir.Value:
+    """What an output's own Identity reads."""
+    node = value.producer()
+    if node is not None and node.op_type == "Identity" and (node.name or "").endswith(_APART):
+        source = node.inputs[0]
+        assert source is not None
+        return source
+    return value
+
+
+def _drop_round_trips(graph: ir.Graph) -> None:
+    """float32 to float16 to float32 loses bits for nothing: read the first tensor, not the last."""
+    for node in graph:
+        if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
+            continue
+        narrow = node.inputs[0]
+        wide = None if narrow is None else _before_cast(narrow)
+        if wide is not None and node.outputs[0] not in set(graph.outputs):
+            node.outputs[0].replace_all_uses_with(wide)
+
+
+def _before_cast(value: ir.Value) -> ir.Value | None:
+    """The float32 tensor that `value` was rounded from, if it was."""
+    node = value.producer()
+    if node is None or node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT16:
+        return None
+    source = node.inputs[0]
+    return source if source is not None and source.dtype == ir.DataType.FLOAT else None
+
+
+def _target(node: ir.Node) -> int:
+    return node.attributes["to"].as_int()
+
+
+def _cast(value: ir.Value, to: ir.DataType) -> ir.Node:
+    node = ir.node("Cast", [value], attributes={"to": int(to)})
+    node.outputs[0].dtype = to
+    return node
+
+
+def write_weights_as_float16(
+    source: Path, layout: WeightLayout, target: Path, narrow: WeightLayout
+) -> str:
+    """Round a float32 weights file to float16, to nearest; the new file's sha256:… digest."""
+    digest = hashlib.sha256()
+    position = 0
+    with source.open("rb") as wide, target.open("wb") as out:
+
+        def put(data: bytes) -> None:
+            nonlocal position
+            out.write(data)
+            digest.update(data)
+            position += len(data)
+
+        for old, new in zip(layout.weights, narrow.weights, strict=True):
+            put(b"\0" * (new.offset - position))
+            wide.seek(old.offset)
+            left = old.bytes
+            while left:
+                values = np.frombuffer(wide.read(min(left, _CHUNK)), dtype="<f4")
+                left -= values.nbytes
+                if float(np.abs(values).max(initial=0)) > float(np.finfo(np.float16).max):
+                    raise CheckpointError(
+                        f"{old.name} doesn't fit float16",
+                        got=f"a weight of {float(np.abs(values).max()):.3g}",
+                        expected="at most 65504",
+                        next_step="leave fp16 out of --precision.",
+                    )
+                put(values.astype("<f2").tobytes())
+    return f"sha256:{digest.hexdigest()}"
