@@ -9,18 +9,20 @@ const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Threads in wasm need cross-origin isolation. Off, the page is what a plain static host gives. */
-const isolation: Record<string, string> =
-  process.env['ORIEL_NO_ISOLATION'] === '1'
-    ? {}
-    : {
-        'Cross-Origin-Opener-Policy': 'same-origin',
-        'Cross-Origin-Embedder-Policy': 'require-corp',
-      };
+const plainHost = process.env['ORIEL_NO_ISOLATION'] === '1';
+const isolation: Record<string, string> = plainHost
+  ? {}
+  : {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+    };
 
 export default defineConfig(({ mode }) => ({
   root: webRoot,
   base: loadEnv(mode, webRoot, 'VITE_')['VITE_BASE_PATH'] ?? '/',
   publicDir: 'static',
+  // Tests run both kinds of server at once, and each prepares its dependencies for itself.
+  cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
   plugins: [svelte(), manifestValidator(), modelsIndex()],
   worker: { format: 'es' as const, plugins: () => [manifestValidator()] },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.

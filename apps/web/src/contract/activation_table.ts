@@ -1,5 +1,5 @@
 // The contract's table of activations and the patterns of its names. Types of a bundle are in generated.ts.
-import contract from '../../../../contracts/activations.json';
+import contract from '../../../../contracts/activations.json' with { type: 'json' };
 import type { ActivationKind, Dimension, ModelShape } from './generated';
 
 export interface ActivationEntry {

@@ -1,0 +1,173 @@
+// What the page computes is what PyTorch computes: with and without cache, threads, isolation, and on WebGPU.
+import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
+import { expect, opened, test, type Answer, type Engine } from './engine';
+import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
+
+/** Compares a run that ended at position `end` with PyTorch's answer for the same positions. */
+function expectParity(answer: Answer, prompt: Prompt, end: number, tolerance: number): void {
+  const { start, tensors, lastLogits } = answer;
+  const logits = positions('logits', reference(prompt, 'logits'), end - 1, end);
+  const errors: Record<string, number> = { logits: largestError(lastLogits, logits.data) };
+  for (const [name, { dims, data }] of tensors) {
+    // No hook hears the scores, and Llama's rotated queries and keys; the exporter's checks do.
+    if (!prompt.tensors.has(name)) continue;
+    const expected = positions(name, reference(prompt, name), start, end);
+    expect(dims, name).toEqual(expected.dims);
+    if (data instanceof Int32Array) expect(data, name).toEqual(expected.data);
+    else errors[name] = largestError(data, expected.data);
+  }
+  const [worst = ['none', NaN]] = Object.entries(errors).sort(([, a], [, b]) => b - a);
+  expect(Object.values(errors).every(Number.isFinite), JSON.stringify(errors)).toBe(true);
+  expect(worst[1], `${worst[0]} at positions ${start} to ${end - 1}`).toBeLessThanOrEqual(
+    tolerance,
+  );
+}
+
+async function runPrefix(engine: Engine, prompt: Prompt, end: number): Promise<Answer> {
+  return engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
+}
+
+test('the bundled model gives its exported activations as PyTorch does', async ({
+  engine,
+  provider,
+  tolerance,
+  isolated,
+}) => {
+  const fixtures = readFixtures('demo');
+  const model = opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  expect(model.facts.provider).toBe(provider);
+  expect(model.facts.reason).toBe('requested');
+  expect(model.facts.crossOriginIsolated).toBe(isolated);
+  if (provider === 'wasm' && !isolated) expect(model.facts.threads).toBe(1);
+  for (const name of ['single', 'sentence', 'unicode', 'long']) {
+    const prompt = fixtures.prompt(name);
+    const answer = await engine.run({ ids: prompt.ids, reuseCache: false });
+    expect(answer.start).toBe(0);
+    expect([...answer.tensors.keys()]).toContain('layer_5_attn_probs');
+    expectParity(answer, prompt, prompt.ids.length, tolerance);
+  }
+});
+
+test('every activation of the contract opens through its tap, in every layer', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  const { manifest } = opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  const all = modelActivationNames(manifest.model.shape);
+  const model = opened(await engine.setActivations(all));
+  expect(new Set(model.activations)).toEqual(new Set(all));
+  const answer = await engine.run({ ids: prompt.ids, reuseCache: true });
+  expectParity(answer, prompt, prompt.ids.length, tolerance);
+  const [compared, total] = [prompt.tensors.keys(), all].map((names) => [...names].length);
+  // All but attn_scores of 12 layers were compared; the fixtures add the logits with heads off.
+  expect(compared).toBe((total ?? 0) - manifest.model.shape.layers + 1);
+});
+
+test('a sequence fed token by token through the cache equals the whole sequence', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  for (let end = 1; end <= prompt.ids.length; end++) {
+    const answer = await runPrefix(engine, prompt, end);
+    expect(answer.start).toBe(end - 1);
+    expectParity(answer, prompt, end, tolerance);
+  }
+});
+
+test('a cache is cut back to the tokens that two sequences share', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('demo').prompt('long');
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  // Another ending after 50 shared tokens, then back: the first cache must leave no trace.
+  const other = [...prompt.ids.slice(0, 50), ...prompt.ids.slice(0, 40)];
+  expect(other[50]).not.toBe(prompt.ids[50]);
+  await engine.run({ ids: other, reuseCache: true });
+  const back = await runPrefix(engine, prompt, 70);
+  expect(back.start).toBe(50);
+  expectParity(back, prompt, 70, tolerance);
+  // Shorter than the cache: only its last token is fed.
+  const shorter = await runPrefix(engine, prompt, 33);
+  expect(shorter.start).toBe(32);
+  expectParity(shorter, prompt, 33, tolerance);
+  const whole = await runPrefix(engine, prompt, 128);
+  expect(whole.start).toBe(33);
+  expectParity(whole, prompt, 128, tolerance);
+});
+
+test('heads are switched off as in PyTorch, and leave the untouched cache alone', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const { headsOff, ...fixtures } = readFixtures('demo');
+  const prompt = fixtures.prompt('sentence');
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  await engine.run({ ids: prompt.ids.slice(0, 8), reuseCache: true });
+  const off = await engine.run({ ids: prompt.ids, reuseCache: true, interventions: { headsOff } });
+  const expected = reference(prompt, 'logits_heads_off').data;
+  expect(off.start, 'keys made with all heads on must not be used').toBe(0);
+  expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+  const untouched = reference(prompt, 'logits').data.slice(-expected.length);
+  expect(largestError(off.lastLogits, untouched), 'the heads must matter').toBeGreaterThan(0.01);
+  const on = await engine.run({ ids: prompt.ids, reuseCache: true });
+  expect(on.start).toBe(8);
+  expectParity(on, prompt, prompt.ids.length, tolerance);
+});
+
+test('rotary positions and grouped keys: a Llama opens the same way', async ({
+  engine,
+  bundles,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('tiny-llama').prompt('long');
+  const model = opened(await engine.open({ url: bundles.url('tiny-llama'), provider }));
+  expect(model.hasTokenizer).toBe(false);
+  const all = modelActivationNames(model.manifest.model.shape);
+  opened(await engine.setActivations(all));
+  expectParity(await runPrefix(engine, prompt, 30), prompt, 30, tolerance);
+  const rest = await runPrefix(engine, prompt, prompt.ids.length);
+  expect(rest.start).toBe(30);
+  expectParity(rest, prompt, prompt.ids.length, tolerance);
+});
+
+test('generation through the cache stays right past 200 tokens', async ({
+  engine,
+  bundles,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('tiny-gpt2').prompt('long');
+  opened(await engine.open({ url: bundles.url('tiny-gpt2'), provider, activations: [] }));
+  const ids = [...prompt.ids, ...prompt.ids].slice(0, 230);
+  for (let end = 120; end <= ids.length; end++) {
+    await engine.run({ ids: ids.slice(0, end), reuseCache: true });
+  }
+  const cached = await engine.run({ ids, reuseCache: true });
+  expect(cached.start).toBe(ids.length - 1);
+  const uncached = await engine.run({ ids, reuseCache: false });
+  expect(uncached.start).toBe(0);
+  expect(largestError(cached.lastLogits, uncached.lastLogits)).toBeLessThanOrEqual(tolerance);
+});
+
+test('the tokenizer cuts text as the checkpoint does, and keeps its bytes', async ({
+  engine,
+  provider,
+}) => {
+  const fixtures = readFixtures('demo');
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  for (const name of ['single', 'sentence', 'unicode', 'long']) {
+    const { text, ids } = fixtures.prompt(name);
+    const pieces = await engine.encode(text ?? '');
+    expect(pieces.map(({ id }) => id)).toEqual(ids);
+    expect(Buffer.concat(pieces.map(({ bytes }) => bytes)).toString('utf8')).toBe(text);
+  }
+});

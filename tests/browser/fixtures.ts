@@ -1,0 +1,107 @@
+// Reads what tests/fixtures/make_browser_fixtures.py wrote, and compares the page's numbers with it.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export interface Reference {
+  readonly dims: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+export interface Prompt {
+  readonly name: string;
+  /** null where the checkpoint has no tokenizer. */
+  readonly text: string | null;
+  readonly ids: readonly number[];
+  readonly tensors: ReadonlyMap<string, Reference>;
+}
+
+export interface Fixtures {
+  readonly headsOff: readonly (readonly [number, number])[];
+  prompt(name: string): Prompt;
+}
+
+interface Written {
+  heads_off: [number, number][];
+  prompts: {
+    name: string;
+    text: string | null;
+    ids: number[];
+    tensors: { name: string; dims: number[]; dtype: 'float32' | 'int32'; offset: number }[];
+  }[];
+}
+
+const folder = fileURLToPath(new URL('../../test-results/browser/fixtures/', import.meta.url));
+
+export function readFixtures(model: string): Fixtures {
+  const { heads_off, prompts } = JSON.parse(
+    readFileSync(`${folder}${model}/fixtures.json`, 'utf8'),
+  ) as Written;
+  const { buffer } = new Uint8Array(readFileSync(`${folder}${model}/fixtures.bin`));
+  const read = prompts.map(({ tensors, ...prompt }) => ({
+    ...prompt,
+    tensors: new Map(
+      tensors.map(({ name, dims, dtype, offset }) => {
+        const count = dims.reduce((product, size) => product * size, 1);
+        const Kind = dtype === 'float32' ? Float32Array : Int32Array;
+        return [name, { dims, data: new Kind(buffer, offset, count) }];
+      }),
+    ),
+  }));
+  return {
+    headsOff: heads_off,
+    prompt(name) {
+      const found = read.find((prompt) => prompt.name === name);
+      if (found === undefined) throw new Error(`${model} has no prompt ${name}`);
+      return found;
+    },
+  };
+}
+
+export function reference(prompt: Prompt, name: string): Reference {
+  const found = prompt.tensors.get(name);
+  if (found === undefined) throw new Error(`PyTorch gave no ${name} for ${prompt.name}`);
+  return found;
+}
+
+/**
+ * The positions start … end - 1 of a reference: of the next to last axis, which is `seq` in every
+ * activation. Attention maps also lose the keys that later positions would have added.
+ */
+export function positions(
+  name: string,
+  { dims, data }: Reference,
+  start: number,
+  end: number,
+): Reference {
+  const seq = dims.at(-2) ?? 0;
+  const width = dims.at(-1) ?? 0;
+  const outer = dims.slice(0, -2);
+  const rows = outer.reduce((product, size) => product * size, 1);
+  const keptWidth = name.endsWith('_attn_probs') ? end : width;
+  const kept: number[] = [];
+  for (let row = 0; row < rows; row++) {
+    for (let position = start; position < end; position++) {
+      const from = (row * seq + position) * width;
+      kept.push(...data.subarray(from, from + keptWidth));
+    }
+  }
+  return {
+    dims: [...outer, end - start, keptWidth],
+    data: data instanceof Float32Array ? Float32Array.from(kept) : Int32Array.from(kept),
+  };
+}
+
+/** Largest difference, absolute up to 1 and relative to the largest value beyond. NaN stays NaN. */
+export function largestError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (got.length !== expected.length) return Infinity;
+  let error = 0;
+  let scale = 1;
+  for (let i = 0; i < expected.length; i++) {
+    const right = expected[i] ?? NaN;
+    const difference = Math.abs((got[i] ?? NaN) - right);
+    if (Number.isNaN(difference)) return NaN;
+    error = Math.max(error, difference);
+    scale = Math.max(scale, Math.abs(right));
+  }
+  return error / scale;
+}

@@ -1,0 +1,54 @@
+// Before all browser tests: exports the bundles they open, and lets PyTorch write down what is right.
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const demoCheckpoint = 'tools/model-export/oriel/models/demo/weights';
+const made = 'test-results/browser';
+
+/** Checkpoints that a test makes for itself, small enough for a software GPU. */
+const tinyModels = ['tiny-gpt2', 'tiny-llama'];
+
+export default function makeBundles(): void {
+  const demoWeights = join(demoCheckpoint, 'model.safetensors');
+  // The exporter sees for itself whether the bundle is already that of these weights.
+  if (isOlder('apps/web/static/models/demo/manifest.json', demoWeights)) {
+    python('tools/model-export/export.py', '--model', 'demo', '--layers', '0,5,11', '--force');
+  }
+  const script = 'tests/fixtures/make_browser_fixtures.py';
+  const demoFixtures = `${made}/fixtures/demo`;
+  if (isOlder(`${demoFixtures}/fixtures.json`, demoWeights, script)) {
+    python(script, '--checkpoint', demoCheckpoint, '--output', demoFixtures);
+  }
+  for (const name of tinyModels) {
+    const fixtures = `${made}/fixtures/${name}`;
+    const checkpoint = `${made}/checkpoints/${name}`;
+    const bundle = `${made}/bundles/${name}/model.onnx`;
+    if (isOlder(`${fixtures}/fixtures.json`, script)) {
+      const making = ['--make', name, '--tokenizer-from', demoCheckpoint];
+      python(script, '--checkpoint', checkpoint, ...making, '--output', fixtures);
+    }
+    if (isOlder(bundle, `${checkpoint}/config.json`)) {
+      const exporting = ['--model', checkpoint, '--layers', '0,1', '--output', bundle, '--force'];
+      python('tools/model-export/export.py', ...exporting);
+    }
+  }
+}
+
+function isOlder(made: string, ...sources: string[]): boolean {
+  const path = join(root, made);
+  if (!existsSync(path)) return true;
+  const { mtimeMs } = statSync(path);
+  return sources.some((source) => statSync(join(root, source)).mtimeMs > mtimeMs);
+}
+
+function python(...command: string[]): void {
+  execFileSync(process.env['ORIEL_PYTHON'] ?? '.venv/bin/python', command, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    // Nothing in the tests may come from the network.
+    env: { ...process.env, HF_HUB_OFFLINE: '1' },
+  });
+}
