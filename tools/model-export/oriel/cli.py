@@ -1,4 +1,4 @@
-"""Command lines: words to options, errors to one line and an exit code. The work is in
+"""Command lines: words to options, errors to one line and an exit code. The work is done in
 pipeline.py."""
 
 from __future__ import annotations
@@ -40,63 +40,45 @@ def _kind_names() -> tuple[str, ...]:
 def export_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="export.py",
-        description="Export a transformer to ONNX with its activations, under
-        the
-      
-        contract's
-     
-    
-      names.", )
-   
+        description="Export a transformer to ONNX with its activations, named by the contract.",
+    )
     parser.add_argument(
-    "--model", metavar="NAME",
+        "--model",
+        metavar="NAME",
         help="Hub id, local folder, or demo; default: tools/model-export/models/gpt2 if it is "
         "there, else gpt2 from the Hub, else the bundled model",
     )
-    parser.add_argument("--revision", help="the Hub's
-    branch, tag or
-
- commit") parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the
- 
-   last") parser.add_argument("--all-layers", action="store_true", help="give out every
-  
-    layer")
-   
+    parser.add_argument("--revision", help="the Hub's branch, tag or commit")
+    parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the last")
+    parser.add_argument("--all-layers", action="store_true", help="give out every layer")
     parser.add_argument(
-    "--activations", metavar="KIND,…",
+        "--activations",
+        metavar="KIND,…",
         help=f"what to give out of them, some of {', '.join(_kind_names())}",
     )
-   
     parser.add_argument(
-    "--output", type=Path,
+        "--output",
+        type=Path,
         metavar="PATH",
         help="the plain graph; default: apps/web/static/models/<name>/model.onnx",
     )
-    parser.add_argument("--opset", type=int, help="ONNX opset, 18
-    to 22; default:
-  
-    20")
-   
+    parser.add_argument("--opset", type=int, help="ONNX opset, 18 to 22; default: 20")
     parser.add_argument(
-    "--precision", default="fp32",
+        "--precision",
+        default="fp32",
         metavar="fp32,…",
         help=f"variants to write, some of {', '.join(PRECISIONS)}; fp32 always is",
     )
-    parser.add_argument("--verify", action="store_true", help="prove
-    the files against
-  
-    PyTorch")
-   
-    parser.add_argument( "--force", action="store_true", help="export even if the same bundle
-    is there already" )
-    parser.add_argument("--json", action="store_true",
-    help="print the result
-   
-    as JSON") return parser
+    parser.add_argument("--verify", action="store_true", help="prove the files against PyTorch")
+    parser.add_argument(
+        "--force", action="store_true", help="export even if the same bundle is there already"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
 
 
-def export_options(argv: Sequence[str]
-| None) -> ExportOptions: words = vars(export_parser().parse_args(argv))
+def export_options(argv: Sequence[str] | None) -> ExportOptions:
+    words = vars(export_parser().parse_args(argv))
     if words["layers"] is not None:
         if words["all_layers"]:
             raise OptionError("--layers and --all-layers exclude each other")

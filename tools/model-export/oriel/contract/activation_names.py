@@ -59,7 +59,10 @@ class ModelShape:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> ModelShape:
-        return ModelShape(**{name: data[name] for name in ModelShape.__dataclass_fields__})
+        """From a document that keeps its schema, where 12.0 is an integer too."""
+        parallel = bool(data["parallel_residual"])
+        sizes = [name for name in ModelShape.__dataclass_fields__ if name != "parallel_residual"]
+        return ModelShape(**{n: int(data[n]) for n in sizes}, parallel_residual=parallel)
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,10 @@ class Manifest:
 
 def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     """Version and schema, and that every file that a variant names is described once."""
-    if isinstance(data, dict) and isinstance(data.get("contract_version"), str):
-        check_version(data["contract_version"], what)
+    if isinstance(data, dict):
+        for key in ("contract_version", "manifest_version"):
+            if isinstance(data.get(key), str):
+                check_version(data[key], what)
     check_schema("manifest", data, what)
     manifest = Manifest(data)
     paths = [descriptor["path"] for descriptor in data["files"]]

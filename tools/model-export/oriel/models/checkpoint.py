@@ -121,13 +121,10 @@ def open_checkpoint(
             f"the checkpoint {folder.name} has weights that the model doesn't read",
             got=_some(leftover),
             expected="none left over",
-            next_step="check that config.json belongs to it (layers,
-            tied
-           
-            embeddings,
-           
-            architecture).", ) for name, stored
-            in matched.items(): if stored.shape != tuple(expected[name]):
+            next_step="check that config.json belongs to it: layers, tied embeddings.",
+        )
+    for name, stored in matched.items():
+        if stored.shape != tuple(expected[name]):
             raise CheckpointError(
                 f"{name} in {folder.name} has the wrong shape",
                 got=str(list(stored.shape)),
@@ -177,8 +174,7 @@ def _stored_tensors(folder: Path) -> Iterator[StoredTensor]:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The checkpoint's weight files, safetensors before pickles; CheckpointError if there are
-    none."""
+    """The checkpoint's weight files, safetensors before pickles; CheckpointError without any."""
     for name in (SAFETENSORS, PICKLE):
         if (folder / name).is_file():
             return [folder / name]
