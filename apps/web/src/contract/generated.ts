@@ -97,7 +97,10 @@ export interface ModelSource {
  * the sizes that the contract's symbolic dimensions stand for
  */
 export interface ModelShape {
-  layers: Size;
+  /**
+   * as many as a manifest can list taps for
+   */
+  layers: number;
   hidden: Size;
   heads: Size;
   kv_heads: Size;
