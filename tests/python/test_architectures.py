@@ -1,0 +1,236 @@
+"""Every architecture and every variant of its config, exported and compared with the stock model of
+transformers. What the bundle's own checker does is tested in test_verification.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from oriel.contract.manifest import read_manifest
+from oriel.graph.taps import Tap, open_taps
+from oriel.options import ExportOptions
+from oriel.pipeline import export
+from oriel.progress import Silent
+
+TINY_GPT2: dict[str, Any] = dict(
+    vocab_size=61,
+    n_positions=32,
+    n_embd=24,
+    n_layer=5,
+    n_head=3,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+TINY_LLAMA: dict[str, Any] = dict(
+    vocab_size=61,
+    max_position_embeddings=32,
+    hidden_size=24,
+    intermediate_size=40,
+    num_hidden_layers=5,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    bos_token_id=0,
+    eos_token_id=0,
+)
+
+
+def gpt2(**changes: Any) -> Callable[[], PreTrainedModel]:
+    return lambda: GPT2LMHeadModel(GPT2Config(**{**TINY_GPT2, **changes}))
+
+
+def llama(**changes: Any) -> Callable[[], PreTrainedModel]:
+    return lambda: LlamaForCausalLM(LlamaConfig(**{**TINY_LLAMA, **changes}))
+
+
+VARIANTS: dict[str, Callable[[], PreTrainedModel]] = {
+    "gpt2": gpt2(),
+    "gpt2-two-layers": gpt2(n_layer=2),
+    "gpt2-one-layer-one-head": gpt2(n_layer=1, n_head=1),
+    "gpt2-untied": gpt2(tie_word_embeddings=False),
+    "gpt2-unscaled": gpt2(scale_attn_weights=False),
+    "gpt2-inverse-layer-scale": gpt2(scale_attn_by_inverse_layer_idx=True),
+    "gpt2-reordered": gpt2(
+        reorder_and_upcast_attn=True, scale_attn_by_inverse_layer_idx=True, n_layer=4
+    ),
+    "gpt2-relu-narrow": gpt2(activation_function="relu", n_inner=17),
+    "gpt2-exact-gelu": gpt2(activation_function="gelu"),
+    "gpt2-quick-gelu": gpt2(activation_function="quick_gelu"),
+    "gpt2-silu-odd-vocabulary": gpt2(activation_function="silu", vocab_size=97, n_embd=21),
+    "llama": llama(),
+    "llama-tied-wide-heads": llama(tie_word_embeddings=True, head_dim=10),
+    "llama-biased-scaled-rope": llama(
+        attention_bias=True,
+        mlp_bias=True,
+        rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0},
+    ),
+}
+
+
+class Exported:
+    """A tiny random model, beside both graphs of its bundle in ONNX Runtime."""
+
+    def __init__(self, make: Callable[[], PreTrainedModel], folder: Path) -> None:
+        torch.manual_seed(5)
+        model = make().eval()
+        with torch.no_grad():
+            # Weights far from their tiny initial spread, so that a wrong sign or scale shows.
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.25)
+        model.save_pretrained(folder / "checkpoint")
+        stock = type(model).from_pretrained(folder / "checkpoint", attn_implementation="eager")
+        self.stock = stock.eval()
+        layers = model.config.num_hidden_layers
+        options = ExportOptions(
+            model=str(folder / "checkpoint"), output=folder / "bundle", all_layers=True
+        )
+        with Silent() as display:
+            result = export(options, display)
+        manifest = read_manifest(result.folder)
+        self.shape = manifest.shape
+        self.layers = layers
+        variant = manifest.variant("fp32")
+        self.plain = onnxruntime.InferenceSession(result.graph)
+        self.taps = [Tap.from_json(tap) for tap in variant["taps"]]
+        graph = (result.folder / variant["interactive"]["path"]).read_bytes()
+        tapped = result.folder / "tapped.onnx"
+        tapped.write_bytes(open_taps(graph, self.taps))
+        self.interactive = onnxruntime.InferenceSession(tapped)
+
+    def run(self, ids: NDArray[Any], **feeds: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        shape, batch = self.shape, ids.shape[0]
+        given: dict[str, NDArray[Any]] = {"input_ids": ids}
+        empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), np.float32)
+        for layer in range(shape.layers):
+            given[f"past_key_values.{layer}.key"] = empty
+            given[f"past_key_values.{layer}.value"] = empty
+            given[f"layer_{layer}_head_scale"] = np.ones(shape.heads, np.float32)
+            given[f"layer_{layer}_resid_delta"] = np.zeros((1, 1, shape.hidden), np.float32)
+        given |= feeds
+        names = [output.name for output in self.interactive.get_outputs()]
+        return dict(zip(names, self.interactive.run(names, given), strict=True))
+
+
+@pytest.fixture(scope="module", params=sorted(VARIANTS))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(VARIANTS[request.param], tmp_path_factory.mktemp("model"))
+
+
+def random_ids(shape: tuple[int, int], vocab: int, seed: int = 0) -> NDArray[Any]:
+    return np.random.default_rng(seed).integers(0, vocab, shape)
+
+
+def close(a: NDArray[Any], b: NDArray[Any]) -> None:
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+
+
+def test_plain_graph_agrees_with_the_stock_model(exported: Exported) -> None:
+    for size in ((1, 1), (3, 7), (1, exported.shape.context_length)):
+        ids = random_ids(size, exported.shape.vocab)
+        with torch.no_grad():
+            truth = exported.stock(
+                torch.from_numpy(ids), output_attentions=True, output_hidden_states=True
+            )
+        names = [output.name for output in exported.plain.get_outputs()]
+        got = dict(zip(names, exported.plain.run(names, {"input_ids": ids}), strict=True))
+        close(got["logits"], truth.logits.numpy())
+        close(got["embedding_sum"], truth.hidden_states[0].numpy())
+        for layer in range(exported.layers):
+            close(got[f"layer_{layer}_attn_probs"], truth.attentions[layer].numpy())
+            if layer < exported.layers - 1:
+                # The last of hidden_states is after the final norm: no resid_post.
+                close(got[f"layer_{layer}_resid_post"], truth.hidden_states[layer + 1].numpy())
+
+
+def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
+    ids = random_ids((2, 6), exported.shape.vocab, seed=1)
+    seen: dict[str, NDArray[Any]] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_module: Any, inputs: Any, output: Any = None) -> None:
+            value = inputs[0] if output is None else output
+            seen[name] = (value[0] if isinstance(value, tuple) else value).detach().numpy()
+
+        return hook
+
+    is_gpt2 = exported.stock.config.model_type == "gpt2"
+    base = exported.stock.transformer if is_gpt2 else exported.stock.model
+    for layer, block in enumerate(base.h if is_gpt2 else base.layers):
+        attention = block.attn if is_gpt2 else block.self_attn
+        act, last = (block.mlp.act, block.mlp.c_proj) if is_gpt2 else (
+            block.mlp.act_fn,
+            block.mlp.down_proj,
+        )
+        attention.register_forward_hook(keep(f"layer_{layer}_attn_output"))
+        block.mlp.register_forward_hook(keep(f"layer_{layer}_mlp_output"))
+        act.register_forward_pre_hook(keep(f"layer_{layer}_mlp_pre"))
+        last.register_forward_pre_hook(keep(f"layer_{layer}_mlp_act"))
+        block.register_forward_hook(keep(f"layer_{layer}_resid_post"))
+    norm = base.ln_f if is_gpt2 else base.norm
+    norm.register_forward_hook(keep("final_norm"))
+    with torch.no_grad():
+        exported.stock(torch.from_numpy(ids))
+    got = exported.run(ids)
+    assert len(seen) == 5 * exported.layers + 1
+    for name, value in seen.items():
+        close(got[name], value)
+    for layer in range(exported.layers):
+        with torch.no_grad():
+            stream = norm(torch.from_numpy(got[f"layer_{layer}_resid_post"]))
+            probs = exported.stock.lm_head(stream).softmax(-1)
+        best = probs.sort(descending=True).values[..., : exported.shape.lens_k]
+        close(got[f"layer_{layer}_lens_probs"], best.numpy())
+        chosen = np.take_along_axis(probs.numpy(), got[f"layer_{layer}_lens_ids"], axis=-1)
+        close(chosen, best.numpy())
+
+
+def test_scores_softmax_to_probs_and_mix_values(exported: Exported) -> None:
+    got = exported.run(random_ids((2, 6), exported.shape.vocab, seed=2))
+    lowest = np.finfo(np.float32).min
+    above = np.triu(np.ones((6, 6), bool), 1)
+    groups = exported.shape.heads // exported.shape.kv_heads
+    for layer in range(exported.layers):
+        scores, probs = got[f"layer_{layer}_attn_scores"], got[f"layer_{layer}_attn_probs"]
+        assert (scores[..., above] == lowest).all()
+        assert (probs[..., above] == 0).all()
+        close(torch.from_numpy(scores).softmax(-1).numpy(), probs)
+        values = np.repeat(got[f"layer_{layer}_v"], groups, axis=1)
+        close(probs @ values, got[f"layer_{layer}_attn_z"])
+        keys = np.repeat(got[f"layer_{layer}_k"], groups, axis=1)
+        products = got[f"layer_{layer}_q"] @ keys.swapaxes(-1, -2)
+        below = ~above
+        # One scale for a layer: the quotient is the same wherever attention is allowed.
+        quotient = scores[..., below] / products[..., below]
+        assert np.abs(quotient / np.median(quotient) - 1).max() < 0.05
+
+
+def test_cache_agrees_with_the_whole_sequence(exported: Exported) -> None:
+    ids = random_ids((2, 9), exported.shape.vocab, seed=3)
+    whole = exported.run(ids)
+    past: dict[str, NDArray[Any]] = {}
+    for start, end in ((0, 4), (4, 5), (5, 9)):
+        part = exported.run(ids[:, start:end], **past)
+        close(part["logits"], whole["logits"][:, start:end])
+        for layer in range(exported.layers):
+            rows = whole[f"layer_{layer}_attn_probs"][:, :, start:end, :end]
+            close(part[f"layer_{layer}_attn_probs"], rows)
+            close(part[f"layer_{layer}_k"], whole[f"layer_{layer}_k"][:, :, start:end])
+        past = {
+            f"past_key_values.{layer}.{p}": part[f"present.{layer}.{p}"]
+            for layer in range(exported.layers)
+            for p in ("key", "value")
+        }
+
+
+def test_inner_dimensions_are_dynamic(exported: Exported) -> None:
+    for batch, seq in ((1, 1), (4, 2), (2, 11)):
+        got = exported.run(random_ids((batch, seq), exported.shape.vocab))
+        assert got["logits"].shape == (batch, seq, exported.shape.vocab)
+        assert got["layer_0_attn_probs"].shape == (batch, exported.shape.heads, seq, seq)
