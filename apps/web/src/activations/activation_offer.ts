@@ -1,0 +1,40 @@
+// Which activations a model was exported with, which a tap can open, and which it lacks. Names are the contract's.
+import { activationTable } from '../contract/activation_table';
+import type { ActivationKind, Variant } from '../contract/generated';
+
+/** `exported` and `tapped` are open now; `closed` can be opened; `absent` this model does not have. */
+export type Availability = 'exported' | 'tapped' | 'closed' | 'absent';
+
+export interface Offer {
+  exported: ReadonlySet<string>;
+  tappable: ReadonlySet<string>;
+}
+
+export function offerOf(variant: Variant): Offer {
+  return {
+    exported: new Set(variant.plain.activations.outputs.map((output) => output.name)),
+    tappable: new Set(variant.taps.flatMap((tap) => tap.outputs.map((output) => output.name))),
+  };
+}
+
+export function availabilityOf(
+  name: string,
+  offer: Offer,
+  open: ReadonlySet<string>,
+): Availability {
+  if (open.has(name)) return offer.exported.has(name) ? 'exported' : 'tapped';
+  return offer.tappable.has(name) || offer.exported.has(name) ? 'closed' : 'absent';
+}
+
+/** What the panel of activations lists: all but the logits, which every run gives, with the lens as one. */
+export const PANEL_KINDS: readonly ActivationKind[] = activationTable
+  .map((entry) => entry.kind)
+  .filter((kind) => kind !== 'logits' && kind !== 'lens_ids');
+
+/** The lens comes in pairs: its probabilities mean nothing without the ids. */
+export function withPartners(names: readonly string[]): string[] {
+  const all = names.flatMap((name) =>
+    name.endsWith('_lens_probs') ? [name, name.replace('_lens_probs', '_lens_ids')] : [name],
+  );
+  return [...new Set(all)];
+}

@@ -1,0 +1,457 @@
+// The model the page looks into: opening it, running the text through it, generating. What is looked at is in views/viewing.
+/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are the session's own books; views follow `answer`, which is replaced whole */
+import { largest } from '../analysis/probabilities';
+import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
+import { joinedText } from '../analysis/token_text';
+import { toModelErrorData } from '../inference/model_error';
+import type {
+  ModelClient,
+  ModelErrorData,
+  OpenedModel,
+  OpenRequest,
+  Progress,
+  Provider,
+  RunResult,
+  TokenPiece,
+} from '../inference/model_types';
+import { mergeRun, type ActivationSet } from './activation_set';
+import { tokensOf, type Token } from './token';
+
+export type HeadRef = readonly [layer: number, head: number];
+
+export type Stage =
+  | { kind: 'idle' }
+  | { kind: 'opening'; progress: Progress | null }
+  | { kind: 'ready' }
+  | { kind: 'failed'; error: ModelErrorData };
+
+/** What the newest run said about one text. */
+export interface Answer {
+  tokens: readonly Token[];
+  activations: ActivationSet;
+  headsOff: readonly HeadRef[];
+  /** Last logits of the same text with no head off; null while none is off, or while generating. */
+  untouchedLogits: Float32Array | null;
+  /** The bytes of every token that a view may name. */
+  pieces: ReadonlyMap<number, TokenPiece>;
+}
+
+/** Something about the text or the last run that the reader should know; the answer before it stays. */
+export type Notice =
+  | { kind: 'too-long'; tokens: number; limit: number }
+  | { kind: 'not-ids'; text: string; vocab: number }
+  | { kind: 'error'; error: ModelErrorData };
+
+export interface RunTimes {
+  /** The last run that fed more than one token. */
+  prompt: { tokens: number; ms: number } | null;
+  /** The last run that fed one token to a filled cache. */
+  step: { total: number; ms: number } | null;
+  /** From the page's opening to the first answer. */
+  firstAnswerMs: number | null;
+}
+
+export interface GenerationEnd {
+  reason: 'context-full' | 'end-token';
+}
+
+const TYPING_PAUSE_MS = 140;
+/** Slower than the model can be, so that the eye can follow a token appear. */
+const TOKEN_PACE_MS = 110;
+const NAMED_CANDIDATES = 60;
+
+export class ModelSession {
+  stage = $state.raw<Stage>({ kind: 'idle' });
+  model = $state.raw<OpenedModel | null>(null);
+  /** What stands in the text box. */
+  prompt = $state('');
+  answer = $state.raw<Answer | null>(null);
+  notice = $state.raw<Notice | null>(null);
+  headsOff = $state.raw<readonly HeadRef[]>([]);
+  /** A run or a change of taps is under way. */
+  busy = $state(false);
+  generating = $state(false);
+  generationEnd = $state.raw<GenerationEnd | null>(null);
+  times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
+  /** How long the last change of taps took, from the click to the rebuilt session. */
+  tapMs = $state<number | null>(null);
+
+  readonly #makeClient: () => ModelClient;
+  readonly #random: () => number;
+  #client: ModelClient | null = null;
+  #opening: AbortController | null = null;
+  #request: OpenRequest | null = null;
+  /** Counts openings: an answer of an older one is dropped. */
+  #era = 0;
+
+  #ids: readonly number[] = [];
+  #typed = 0;
+  #pieces = new Map<number, TokenPiece>();
+  /** By interventions: what the engine's cache and ours agree on. */
+  #held = new Map<string, ActivationSet>();
+  #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
+
+  #wanted = false;
+  #pumping: Promise<void> | null = null;
+  #typing: ReturnType<typeof setTimeout> | null = null;
+  #edits = 0;
+
+  constructor(makeClient: () => ModelClient, random: () => number = Math.random) {
+    this.#makeClient = makeClient;
+    this.#random = random;
+  }
+
+  get provider(): Provider | 'auto' {
+    return this.#request?.provider ?? 'auto';
+  }
+
+  get ids(): readonly number[] {
+    return this.#ids;
+  }
+
+  // ---- opening -------------------------------------------------------------------------------
+
+  async open(request: OpenRequest): Promise<void> {
+    const era = ++this.#era;
+    this.stop();
+    this.#opening?.abort();
+    this.#client?.close();
+    const client = this.#makeClient();
+    const opening = new AbortController();
+    this.#client = client;
+    this.#opening = opening;
+    this.#request = request;
+    this.#forget();
+    this.model = null;
+    this.answer = null;
+    this.notice = null;
+    this.#pieces = new Map();
+    this.stage = { kind: 'opening', progress: null };
+    try {
+      const model = await client.open(
+        request,
+        (progress) => {
+          if (era === this.#era) this.stage = { kind: 'opening', progress };
+        },
+        opening.signal,
+      );
+      if (era !== this.#era) return;
+      this.model = model;
+      this.stage = { kind: 'ready' };
+      this.headsOff = this.headsOff.filter(
+        ([layer, head]) =>
+          layer < model.manifest.model.shape.layers && head < model.manifest.model.shape.heads,
+      );
+      await this.#readPrompt();
+    } catch (thrown) {
+      if (era !== this.#era) return;
+      this.stage = { kind: 'failed', error: toModelErrorData(thrown, 'session') };
+    }
+  }
+
+  abortOpening(): void {
+    this.#opening?.abort();
+  }
+
+  async retry(changes: Partial<OpenRequest> = {}): Promise<void> {
+    if (this.#request !== null) await this.open({ ...this.#request, ...changes });
+  }
+
+  /** Opens exactly these taps over the weights already here, then runs the text again. */
+  async setActivations(names: readonly string[]): Promise<void> {
+    const client = this.#client;
+    if (client === null || this.model === null) return;
+    const era = this.#era;
+    this.stop();
+    await this.#pumping;
+    this.busy = true;
+    const began = performance.now();
+    try {
+      const model = await client.setActivations(names);
+      if (era !== this.#era) return;
+      this.tapMs = performance.now() - began;
+      this.model = model;
+      this.#request = this.#request && { ...this.#request, activations: names };
+      this.#forget();
+      await this.#rerun();
+    } catch (thrown) {
+      if (era === this.#era) this.#report(thrown);
+    } finally {
+      if (era === this.#era) this.busy = this.#pumping !== null;
+    }
+  }
+
+  // ---- the text ------------------------------------------------------------------------------
+
+  /** Takes what was typed; the model follows after a short pause. */
+  setPrompt(text: string): void {
+    this.stop();
+    this.prompt = text;
+    this.#edits++;
+    if (this.#typing !== null) clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => {
+      this.#typing = null;
+      void this.#readPrompt();
+    }, TYPING_PAUSE_MS);
+  }
+
+  /** Takes a text at once, without the pause for typing. */
+  async replacePrompt(text: string): Promise<void> {
+    this.stop();
+    this.prompt = text;
+    this.#edits++;
+    if (this.#typing !== null) clearTimeout(this.#typing);
+    this.#typing = null;
+    await this.#readPrompt();
+  }
+
+  async append(id: number): Promise<void> {
+    if (this.model === null || this.#contextFull()) return;
+    await this.#setIds([...this.#ids, id]);
+  }
+
+  async removeLast(): Promise<void> {
+    if (this.#ids.length === 0) return;
+    this.stop();
+    this.#typed = Math.min(this.#typed, this.#ids.length - 1);
+    await this.#setIds(this.#ids.slice(0, -1));
+  }
+
+  async #setIds(ids: readonly number[]): Promise<void> {
+    const client = this.#client;
+    const edits = this.#edits;
+    if (client === null) return;
+    try {
+      await this.#learnPieces(client, ids);
+    } catch (thrown) {
+      this.#report(thrown);
+      return;
+    }
+    if (edits !== this.#edits || client !== this.#client) return;
+    this.#ids = ids;
+    this.#edits++;
+    this.prompt = this.model?.hasTokenizer
+      ? joinedText(ids.map((id) => this.#pieces.get(id)?.bytes ?? new Uint8Array(0)))
+      : ids.join(' ');
+    this.notice = null;
+    await this.#rerun();
+  }
+
+  async #readPrompt(): Promise<void> {
+    const client = this.#client;
+    const model = this.model;
+    if (client === null || model === null) return;
+    const edits = this.#edits;
+    const limit = model.manifest.model.shape.context_length;
+    try {
+      let ids: number[];
+      if (model.hasTokenizer) {
+        const pieces = await client.encode(this.prompt);
+        if (edits !== this.#edits || client !== this.#client) return;
+        for (const piece of pieces) this.#pieces.set(piece.id, piece);
+        ids = pieces.map((piece) => piece.id);
+      } else {
+        const vocab = model.manifest.model.shape.vocab;
+        const words = this.prompt.split(/[\s,]+/).filter((word) => word !== '');
+        const wrong = words.find((word) => !/^\d{1,9}$/.test(word) || Number(word) >= vocab);
+        if (wrong !== undefined) {
+          this.notice = { kind: 'not-ids', text: wrong, vocab };
+          return;
+        }
+        ids = words.map(Number);
+      }
+      this.notice = ids.length > limit ? { kind: 'too-long', tokens: ids.length, limit } : null;
+      this.#ids = ids.slice(0, limit);
+      this.#typed = this.#ids.length;
+      this.generationEnd = null;
+      await this.#rerun();
+    } catch (thrown) {
+      if (client === this.#client) this.#report(thrown);
+    }
+  }
+
+  // ---- interventions -------------------------------------------------------------------------
+
+  async setHeadsOff(heads: readonly HeadRef[]): Promise<void> {
+    this.headsOff = heads;
+    await this.#rerun();
+  }
+
+  // ---- generation ----------------------------------------------------------------------------
+
+  /** Draws one token by the settings and feeds it through the cache. */
+  async step(settings: SamplingSettings): Promise<void> {
+    const answer = this.answer;
+    if (answer === null || this.#contextFull()) return;
+    const distribution = samplingDistribution(answer.activations.lastLogits, settings);
+    await this.append(drawToken(distribution, this.#random()));
+  }
+
+  /** Draws tokens until stopped, the context is full, or the model ends the text. */
+  async play(settings: () => SamplingSettings): Promise<void> {
+    if (this.generating || this.answer === null) return;
+    this.generating = true;
+    this.generationEnd = null;
+    while (this.#isGenerating()) {
+      const began = performance.now();
+      const before = this.#ids.length;
+      await this.step(settings());
+      if (this.notice !== null || this.#ids.length === before) break;
+      if (this.#contextFull()) {
+        this.generationEnd = { reason: 'context-full' };
+        break;
+      }
+      if (this.#ids.at(-1) === this.model?.manifest.model.eos_token_id) {
+        this.generationEnd = { reason: 'end-token' };
+        break;
+      }
+      await pause(Math.max(0, TOKEN_PACE_MS - (performance.now() - began)));
+    }
+    this.generating = false;
+    // The comparison with the untouched model was left out on the way.
+    if (this.headsOff.length > 0 && this.answer.untouchedLogits === null) await this.#rerun();
+  }
+
+  stop(): void {
+    this.generating = false;
+  }
+
+  // Through a method, because another task may have stopped it meanwhile.
+  #isGenerating(): boolean {
+    return this.generating;
+  }
+
+  #contextFull(): boolean {
+    return this.#ids.length >= (this.model?.manifest.model.shape.context_length ?? 0);
+  }
+
+  // ---- running -------------------------------------------------------------------------------
+
+  /** Asks for an answer to what is wanted now; one run at a time, so that rows join in order. */
+  async #rerun(): Promise<void> {
+    this.#wanted = true;
+    this.#pumping ??= this.#pump();
+    await this.#pumping;
+  }
+
+  async #pump(): Promise<void> {
+    this.busy = true;
+    try {
+      while (this.#wanted) {
+        this.#wanted = false;
+        await this.#answerOnce();
+      }
+    } finally {
+      this.#pumping = null;
+      this.busy = false;
+    }
+  }
+
+  async #answerOnce(): Promise<void> {
+    const client = this.#client;
+    const model = this.model;
+    const ids = this.#ids;
+    const headsOff = this.headsOff;
+    if (client === null || model === null) return;
+    if (ids.length === 0) {
+      this.answer = null;
+      return;
+    }
+    try {
+      const activations = await this.#run(client, ids, headsOff);
+      let untouchedLogits: Float32Array | null = null;
+      if (headsOff.length > 0 && !this.generating) {
+        if (!sameIds(this.#untouched?.ids, ids)) {
+          const untouched = await this.#run(client, ids, []);
+          this.#untouched = { ids, logits: untouched.lastLogits };
+        }
+        untouchedLogits = this.#untouched?.logits ?? null;
+      } else if (headsOff.length === 0) {
+        this.#untouched = { ids, logits: activations.lastLogits };
+      }
+      await this.#learnPieces(client, named(activations, untouchedLogits));
+      if (client !== this.#client || model !== this.model) return;
+      this.answer = {
+        tokens: tokensOf(ids, this.#pieces, this.#typed),
+        activations,
+        headsOff,
+        untouchedLogits,
+        pieces: this.#pieces,
+      };
+      if (this.notice?.kind === 'error') this.notice = null;
+      if (this.times.firstAnswerMs === null)
+        this.times = { ...this.times, firstAnswerMs: performance.now() };
+    } catch (thrown) {
+      if (client === this.#client) this.#report(thrown);
+    }
+  }
+
+  async #run(
+    client: ModelClient,
+    ids: readonly number[],
+    headsOff: readonly HeadRef[],
+  ): Promise<ActivationSet> {
+    const key = JSON.stringify(headsOff);
+    const request = { ids, interventions: { headsOff } };
+    let result = await client.run({ ...request, reuseCache: true });
+    let set = mergeRun(this.#held.get(key) ?? null, result);
+    if (set === null) {
+      result = await client.run({ ...request, reuseCache: false });
+      set = mergeRun(null, result);
+    }
+    if (set === null) throw new Error('a whole run did not start at the first token');
+    if (client === this.#client) {
+      this.#held = new Map([...this.#held].filter(([held]) => held === '[]').concat([[key, set]]));
+      this.#note(result);
+    }
+    return set;
+  }
+
+  #note(result: RunResult): void {
+    const fed = result.ids.length - result.start;
+    if (fed > 1) this.times = { ...this.times, prompt: { tokens: fed, ms: result.timings.runMs } };
+    else if (result.start > 0)
+      this.times = { ...this.times, step: { total: result.ids.length, ms: result.timings.runMs } };
+  }
+
+  async #learnPieces(client: ModelClient, ids: Iterable<number>): Promise<void> {
+    if (this.model?.hasTokenizer !== true) return;
+    const unknown = [...new Set(ids)].filter((id) => !this.#pieces.has(id));
+    if (unknown.length === 0) return;
+    for (const piece of await client.pieces(unknown)) this.#pieces.set(piece.id, piece);
+  }
+
+  #forget(): void {
+    this.#held = new Map();
+    this.#untouched = null;
+  }
+
+  #report(thrown: unknown): void {
+    const error = toModelErrorData(thrown, 'run');
+    if (error.kind === 'aborted') return;
+    this.stop();
+    this.notice = { kind: 'error', error };
+  }
+}
+
+/** Tokens that a view will name: the best candidates and everything the logit lens said. */
+function named(activations: ActivationSet, untouched: Float32Array | null): Set<number> {
+  const ids = new Set(largest(activations.lastLogits, NAMED_CANDIDATES));
+  if (untouched !== null) for (const id of largest(untouched, NAMED_CANDIDATES)) ids.add(id);
+  for (const name of activations.names) {
+    if (!name.endsWith('_lens_ids')) continue;
+    const series = activations.get(name);
+    if (series === null) continue;
+    for (let position = 0; position < series.length; position++)
+      for (const id of series.row(position)) ids.add(id);
+  }
+  return ids;
+}
+
+function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {
+  return a?.length === b.length && a.every((id, at) => id === b[at]);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

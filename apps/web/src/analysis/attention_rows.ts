@@ -1,0 +1,58 @@
+// What can be said about attention patterns in numbers: strongest sources of a row, where a head looks on average.
+import { largest } from './probabilities';
+
+/** Row `position` of a pattern: how much that token attends to each token so far. */
+export type RowReader = (position: number) => ArrayLike<number>;
+
+export interface Source {
+  position: number;
+  weight: number;
+}
+
+/** The strongest sources of one row, strongest first; zeros are left out. */
+export function strongestSources(row: ArrayLike<number>, count: number): Source[] {
+  return largest(row, count)
+    .map((position) => ({ position, weight: row[position] ?? 0 }))
+    .filter((source) => source.weight > 0);
+}
+
+export interface HeadHabits {
+  /** Mean weight on the token itself, on the one before, and on the first, over the rows where each is possible. */
+  self: number;
+  previous: number;
+  first: number;
+  /** Mean weight, in a text that repeats, on the token that followed the last occurrence of the same token; null without repeats. */
+  induction: number | null;
+}
+
+/** Where a head looks on average over the tokens of this text. Row 0 can only look at itself and is left out. */
+export function headHabits(row: RowReader, ids: readonly number[]): HeadHabits {
+  let self = 0;
+  let previous = 0;
+  let first = 0;
+  let induction = 0;
+  let repeats = 0;
+  const lastSeen = new Map<number, number>();
+  for (let position = 0; position < ids.length; position++) {
+    const weights = row(position);
+    const id = ids[position] ?? 0;
+    const seen = lastSeen.get(id);
+    if (position > 0) {
+      self += weights[position] ?? 0;
+      previous += weights[position - 1] ?? 0;
+      first += weights[0] ?? 0;
+    }
+    if (seen !== undefined && seen + 1 < position) {
+      induction += weights[seen + 1] ?? 0;
+      repeats++;
+    }
+    lastSeen.set(id, position);
+  }
+  const rows = Math.max(1, ids.length - 1);
+  return {
+    self: self / rows,
+    previous: previous / rows,
+    first: first / rows,
+    induction: repeats > 0 ? induction / repeats : null,
+  };
+}

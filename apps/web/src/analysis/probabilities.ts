@@ -1,0 +1,60 @@
+// Probabilities from logits and measures on them; what sampling makes of them is in sampling.ts.
+
+/** Softmax over the whole vocabulary, in float64. `temperature` must be above 0. */
+export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Array {
+  const out = new Float64Array(logits.length);
+  let highest = -Infinity;
+  for (let id = 0; id < out.length; id++) highest = Math.max(highest, logits[id] ?? -Infinity);
+  let total = 0;
+  for (let id = 0; id < out.length; id++) {
+    const weight = Math.exp(((logits[id] ?? -Infinity) - highest) / temperature);
+    out[id] = weight;
+    total += weight;
+  }
+  for (let id = 0; id < out.length; id++) out[id] = (out[id] ?? 0) / total;
+  return out;
+}
+
+/** Indices of the `count` largest values, largest first; equal values by lower index. */
+export function largest(values: ArrayLike<number>, count: number): number[] {
+  const kept: number[] = [];
+  let threshold = -Infinity;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? -Infinity;
+    if (kept.length === count && value <= threshold) continue;
+    let place = kept.length;
+    while (place > 0 && (values[kept[place - 1] ?? 0] ?? 0) < value) place--;
+    kept.splice(place, 0, index);
+    if (kept.length > count) kept.pop();
+    if (kept.length === count) threshold = values[kept[count - 1] ?? 0] ?? 0;
+  }
+  return kept;
+}
+
+/** Shannon entropy in bits; 0 · log 0 counts as 0. */
+export function entropyBits(probabilities: Float64Array): number {
+  let sum = 0;
+  for (const p of probabilities) if (p > 0) sum -= p * Math.log2(p);
+  return sum;
+}
+
+/** Kullback–Leibler divergence KL(from ‖ to) in bits: how much `to` surprises one who expects `from`. */
+export function divergenceBits(from: ArrayLike<number>, to: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < from.length; i++) {
+    const p = from[i] ?? 0;
+    if (p > 0) sum += p * Math.log2(p / (to[i] ?? 0));
+  }
+  return Math.max(0, sum);
+}
+
+/** How many values are larger than the one at `index`: 0 for the likeliest. */
+export function rankOf(values: ArrayLike<number>, index: number): number {
+  const own = values[index] ?? -Infinity;
+  let rank = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? -Infinity;
+    if (value > own || (value === own && i < index)) rank++;
+  }
+  return rank;
+}

@@ -1,0 +1,77 @@
+// Errors of the model in words: what happened, what was got and expected, what to do next.
+import type { ModelErrorData } from '../inference/model_types';
+import type { Dictionary } from './dictionary';
+import { bytes } from './number_format';
+
+export interface ErrorText {
+  what: string;
+  details: readonly { label: string; value: string }[];
+  next: string;
+}
+
+export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
+  const e = words.errors;
+  const got = (value: string) => ({ label: e.got, value });
+  const expected = (value: string) => ({ label: e.expected, value });
+  const address = (value: string) => ({ label: e.address, value });
+  const detail = (value: string) => ({ label: e.detail, value });
+  switch (error.kind) {
+    case 'aborted':
+      return { ...e.aborted, details: [] };
+    case 'not-found':
+      return {
+        ...e.notFound,
+        details: [address(error.url), got(`HTTP ${error.status}`), expected(e.notFound.expected)],
+      };
+    case 'network':
+      return { ...e.network, details: [address(error.url)] };
+    case 'not-a-manifest':
+      return { ...e.notAManifest, details: [address(error.url), detail(error.detail)] };
+    case 'contract-version':
+      return { ...e.contractVersion, details: [got(error.got), expected(error.supported)] };
+    case 'integrity':
+      return {
+        ...e.integrity,
+        details: [
+          { label: e.integrity.file, value: error.path },
+          got(error.got),
+          expected(error.expected),
+        ],
+      };
+    case 'too-large':
+      return {
+        ...e.tooLarge,
+        details: [
+          { label: e.integrity.file, value: error.path },
+          got(bytes(error.bytes)),
+          expected(e.tooLarge.expected(bytes(error.limit))),
+        ],
+      };
+    case 'unknown-variant':
+      return {
+        ...e.unknownVariant,
+        details: [got(error.got), { label: e.known, value: error.known.join(', ') }],
+      };
+    case 'unknown-activation':
+      return { ...e.unknownActivation, details: [got(error.got)] };
+    case 'no-tokenizer':
+      return { ...e.noTokenizer, details: [] };
+    case 'bad-tokens':
+      return { ...e.badTokens, details: [detail(error.detail)] };
+    case 'too-long':
+      return {
+        ...e.tooLong,
+        details: [got(e.tooLong.tokens(error.tokens)), expected(e.tooLong.expected(error.limit))],
+      };
+    case 'provider-unavailable':
+      return {
+        what: e.providerUnavailable.what(error.provider === 'webgpu' ? 'WebGPU' : 'WebAssembly'),
+        details: [detail(error.detail)],
+        next: e.providerUnavailable.next,
+      };
+    case 'session':
+      return { ...e.session, details: [detail(error.detail)] };
+    case 'run':
+      return { ...e.run, details: [detail(error.detail)] };
+  }
+}

@@ -1,0 +1,89 @@
+// Numbers as text. A probability is never rounded to 0 % or to 100 % unless it is exactly that.
+
+const THIN = '\u2009';
+const MINUS = '\u2212';
+
+/** 0.431 → "43.1 %", 0.000031 → "0.0031 %", 2e-9 → "2.0 × 10⁻⁷ %". */
+export function percent(probability: number): string {
+  return percentNumber(probability) + THIN + '%';
+}
+
+function percentNumber(probability: number): string {
+  const value = probability * 100;
+  if (value === 0 || value === 100) return value.toFixed(0);
+  if (value < 0) return MINUS + percentNumber(-probability);
+  if (value >= 99.95) {
+    // As many nines as it takes to stay below 100.
+    const digits = Math.min(10, Math.max(2, Math.ceil(-Math.log10(100 - value)) + 1));
+    const text = value.toFixed(digits);
+    return Number(text) >= 100 && value < 100 ? `>99.${'9'.repeat(digits)}` : text;
+  }
+  if (value >= 10) return value.toFixed(1);
+  if (value >= 1) return value.toFixed(2);
+  if (value >= 0.0001) return decimal(value, 2);
+  return scientific(value, 2);
+}
+
+/** A difference of probabilities in percentage points, with its sign. */
+export function points(difference: number): string {
+  if (difference === 0) return '0';
+  const text = percentNumber(Math.abs(difference));
+  return (difference > 0 ? '+' : MINUS) + text;
+}
+
+/** A number with `digits` significant digits and no exponent. */
+function decimal(value: number, digits: number): string {
+  const places = Math.max(0, digits - 1 - Math.floor(Math.log10(value)));
+  return value.toFixed(Math.min(20, places));
+}
+
+function scientific(value: number, digits: number): string {
+  const [mantissa = '0', exponent = '0'] = value.toExponential(digits - 1).split('e');
+  return `${mantissa}${THIN}×${THIN}10${superscript(Number(exponent))}`;
+}
+
+function superscript(value: number): string {
+  return Array.from(String(value))
+    .map((digit) => (digit === '-' ? '⁻' : ('⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)] ?? '')))
+    .join('');
+}
+
+/** An activation: four significant digits, a true minus sign. */
+export function signed(value: number): string {
+  const size = Math.abs(value);
+  const text =
+    size === 0
+      ? '0'
+      : size >= 1e5 || size < 1e-4
+        ? scientific(size, 3)
+        : size >= 1000
+          ? size.toFixed(0)
+          : decimal(size, 4);
+  return value < 0 ? MINUS + text : text;
+}
+
+export function bytes(count: number): string {
+  if (count < 1000) return `${count}${THIN}B`;
+  if (count < 1e6) return `${(count / 1e3).toFixed(1)}${THIN}kB`;
+  if (count < 1e9) return `${(count / 1e6).toFixed(count < 1e7 ? 2 : 1)}${THIN}MB`;
+  return `${(count / 1e9).toFixed(2)}${THIN}GB`;
+}
+
+export function milliseconds(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)}${THIN}ms`;
+  if (ms < 1000) return `${ms.toFixed(0)}${THIN}ms`;
+  return `${(ms / 1000).toFixed(2)}${THIN}s`;
+}
+
+/** 4096 → "4,096". */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** 2739584 → "2.74 M". */
+export function large(value: number): string {
+  if (value < 1e6) return count(value);
+  return value < 1e9
+    ? `${(value / 1e6).toPrecision(3)}${THIN}M`
+    : `${(value / 1e9).toPrecision(3)}${THIN}B`;
+}

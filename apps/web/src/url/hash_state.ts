@@ -1,0 +1,137 @@
+// What the part of the address after # says, so that a link shows the same thing. Reading and writing, no DOM.
+import type { SamplingSettings } from '../analysis/sampling';
+import type { ActivationKind } from '../contract/generated';
+import { activationName, activationTable, parseActivationName } from '../contract/activation_table';
+
+/** Every field may be missing: then the page decides. */
+export interface HashState {
+  model?: string;
+  prompt?: string;
+  /** Locked token position. */
+  token?: number;
+  /** Locked head. */
+  head?: readonly [layer: number, head: number];
+  headsOff?: readonly (readonly [layer: number, head: number])[];
+  /** Activation shown in the strip view. */
+  shown?: string;
+  /** Everything open, where it is not what was exported. */
+  open?: readonly string[];
+  sampling?: SamplingSettings;
+  language?: 'en' | 'zh';
+  provider?: 'webgpu' | 'wasm';
+  root?: boolean;
+}
+
+const MOST_PROMPT = 20_000;
+
+export function parseHash(hash: string): HashState {
+  const fields = new URLSearchParams(hash.replace(/^#/, ''));
+  const state: HashState = {};
+  const model = fields.get('model');
+  if (model !== null && /^[\w.-]{1,128}$/.test(model)) state.model = model;
+  const prompt = fields.get('p');
+  if (prompt !== null) state.prompt = prompt.slice(0, MOST_PROMPT);
+  const token = wholeNumber(fields.get('t'));
+  if (token !== null) state.token = token;
+  const head = headOf(fields.get('h'));
+  if (head !== null) state.head = head;
+  const off = (fields.get('off') ?? '').split('_').map(headOf);
+  const headsOff = off.filter((entry) => entry !== null);
+  if (headsOff.length > 0) state.headsOff = headsOff;
+  const shown = fields.get('a');
+  if (shown !== null && parseActivationName(shown) !== null) state.shown = shown;
+  const open = fields.get('open');
+  if (open !== null) state.open = expandNames(open);
+  const sampling = samplingOf(fields.get('s'));
+  if (sampling !== null) state.sampling = sampling;
+  const language = fields.get('lang');
+  if (language === 'en' || language === 'zh') state.language = language;
+  const provider = fields.get('on');
+  if (provider === 'webgpu' || provider === 'wasm') state.provider = provider;
+  if (fields.get('c') === 'root') state.root = true;
+  return state;
+}
+
+/** Without the leading #; empty where there is nothing to say. */
+export function formatHash(state: HashState): string {
+  const fields = new URLSearchParams();
+  if (state.model !== undefined) fields.set('model', state.model);
+  if (state.prompt !== undefined) fields.set('p', state.prompt);
+  if (state.token !== undefined) fields.set('t', String(state.token));
+  if (state.head !== undefined) fields.set('h', state.head.join('.'));
+  if (state.headsOff !== undefined && state.headsOff.length > 0)
+    fields.set('off', state.headsOff.map((head) => head.join('.')).join('_'));
+  if (state.shown !== undefined) fields.set('a', state.shown);
+  if (state.open !== undefined) fields.set('open', packNames(state.open));
+  if (state.sampling !== undefined)
+    fields.set(
+      's',
+      [state.sampling.temperature, state.sampling.topK, state.sampling.topP].join('_'),
+    );
+  if (state.language !== undefined) fields.set('lang', state.language);
+  if (state.provider !== undefined) fields.set('on', state.provider);
+  if (state.root === true) fields.set('c', 'root');
+  return fields.toString();
+}
+
+function wholeNumber(text: string | null): number | null {
+  return text !== null && /^\d{1,6}$/.test(text) ? Number(text) : null;
+}
+
+function headOf(text: string | null): readonly [number, number] | null {
+  const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text ?? '');
+  return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+function samplingOf(text: string | null): SamplingSettings | null {
+  const [temperature, topK, topP] = (text ?? '').split('_').map(Number);
+  if (temperature === undefined || topK === undefined || topP === undefined) return null;
+  if (!(temperature >= 0 && temperature <= 2)) return null;
+  if (!(Number.isInteger(topK) && topK >= 0)) return null;
+  if (!(topP > 0 && topP <= 1)) return null;
+  return { temperature, topK, topP };
+}
+
+/** Layers by kind: `attn_probs:0-5,8;final_norm`. */
+function packNames(names: readonly string[]): string {
+  const layers = new Map<ActivationKind, number[]>();
+  for (const name of names) {
+    const parsed = parseActivationName(name);
+    if (parsed === null || parsed.kind === 'logits') continue;
+    const list = layers.get(parsed.kind) ?? [];
+    if (parsed.layer !== null) list.push(parsed.layer);
+    layers.set(parsed.kind, list);
+  }
+  return [...layers]
+    .map(([kind, list]) => (list.length === 0 ? kind : `${kind}:${ranges(list)}`))
+    .join(';');
+}
+
+function ranges(layers: number[]): string {
+  const runs: [number, number][] = [];
+  for (const layer of layers.sort((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last?.[1] === layer - 1) last[1] = layer;
+    else runs.push([layer, layer]);
+  }
+  return runs.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join(',');
+}
+
+function expandNames(text: string): string[] {
+  const names: string[] = [];
+  for (const part of text.split(';')) {
+    const [kind, list] = part.split(':');
+    const entry = activationTable.find((candidate) => candidate.kind === kind);
+    if (entry === undefined) continue;
+    if (!entry.per_layer) names.push(activationName(entry.kind, null));
+    else
+      for (const run of (list ?? '').split(',')) {
+        const ends = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(run);
+        if (ends === null) continue;
+        const from = Number(ends[1]);
+        const to = Number(ends[2] ?? ends[1]);
+        for (let layer = from; layer <= to; layer++) names.push(activationName(entry.kind, layer));
+      }
+  }
+  return names;
+}

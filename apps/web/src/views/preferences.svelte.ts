@@ -1,0 +1,64 @@
+// Language and colours: what the reader chose, else what the browser says. Kept in this browser only.
+import type { Theme } from '../charts/colour_ramps';
+import { DICTIONARIES, languageFor, type Dictionary, type Language } from '../i18n/dictionary';
+
+const KEYS = { theme: 'oriel.theme', language: 'oriel.language' } as const;
+
+export class Preferences {
+  #chosenTheme = $state<Theme | null>(null);
+  #systemDark = $state(false);
+  #chosenLanguage = $state<Language | null>(null);
+  /** Said by a link: wins over what was kept, but is not kept itself. */
+  linkLanguage = $state<Language | null>(null);
+
+  constructor() {
+    const theme = read(KEYS.theme);
+    if (theme === 'light' || theme === 'dark') this.#chosenTheme = theme;
+    const language = read(KEYS.language);
+    if (language === 'en' || language === 'zh') this.#chosenLanguage = language;
+    const query = matchMedia('(prefers-color-scheme: dark)');
+    this.#systemDark = query.matches;
+    query.addEventListener('change', (event) => {
+      this.#systemDark = event.matches;
+    });
+  }
+
+  get theme(): Theme {
+    return this.#chosenTheme ?? (this.#systemDark ? 'dark' : 'light');
+  }
+
+  get language(): Language {
+    return this.linkLanguage ?? this.#chosenLanguage ?? languageFor(navigator.languages);
+  }
+
+  get words(): Dictionary {
+    return DICTIONARIES[this.language];
+  }
+
+  toggleTheme(): void {
+    this.#chosenTheme = this.theme === 'dark' ? 'light' : 'dark';
+    keep(KEYS.theme, this.#chosenTheme);
+  }
+
+  toggleLanguage(): void {
+    this.#chosenLanguage = this.language === 'en' ? 'zh' : 'en';
+    this.linkLanguage = null;
+    keep(KEYS.language, this.#chosenLanguage);
+  }
+}
+
+// Storage may be switched off; then a choice lasts as long as the page.
+function read(key: string): string | null {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+function keep(key: string, value: string): void {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    return;
+  }
+}

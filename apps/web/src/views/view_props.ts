@@ -1,0 +1,25 @@
+// The one set of props that every view takes.
+import type { Answer, HeadRef } from '../activations/model_session.svelte';
+import type { Dictionary } from '../i18n/dictionary';
+import type { OpenedModel } from '../inference/model_types';
+import type { Hover, Scale, Selection } from './viewing.svelte';
+
+export interface ViewProps {
+  model: OpenedModel;
+  answer: Answer;
+  selection: Selection;
+  hover: Hover;
+  scale: Scale;
+  words: Dictionary;
+  act: Actions;
+}
+
+/** What a view may ask for; it changes nothing by itself. */
+export interface Actions {
+  select(changes: Partial<Selection>): void;
+  preview(changes: Partial<Hover>): void;
+  setRoot(root: boolean): void;
+  toggleHead(head: HeadRef): void;
+  setActivations(names: readonly string[]): void;
+  append(id: number): void;
+}

@@ -1,0 +1,64 @@
+// What is looked at: the locked selection, what the pointer previews, and how values become colours. The model is in activations/.
+import type { HeadRef } from '../activations/model_session.svelte';
+import type { Theme } from '../charts/colour_ramps';
+
+export interface LensCell {
+  layer: number;
+  position: number;
+}
+
+/** Locked by a click or Enter; stays until Escape or another click. Null lets the page decide. */
+export interface Selection {
+  token: number | null;
+  head: HeadRef | null;
+  lens: LensCell | null;
+  /** Contract name of the activation in the strip view. */
+  shown: string | null;
+}
+
+/** Under the pointer or the keyboard's focus; wins over the selection while it lasts. */
+export interface Hover {
+  /** The token that looks back: a row of the maps. */
+  token: number | null;
+  /** The token looked at: a column. */
+  key: number | null;
+  head: HeadRef | null;
+  lens: LensCell | null;
+}
+
+export interface Scale {
+  theme: Theme;
+  /** Colours follow the square root, so that small weights show. */
+  root: boolean;
+}
+
+const NOTHING_SELECTED: Selection = { token: null, head: null, lens: null, shown: null };
+const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
+
+export class Viewing {
+  selection = $state.raw<Selection>(NOTHING_SELECTED);
+  hover = $state.raw<Hover>(NOTHING_HOVERED);
+  root = $state(false);
+
+  select(changes: Partial<Selection>): void {
+    this.selection = { ...this.selection, ...changes };
+  }
+
+  preview(changes: Partial<Hover>): void {
+    const next = { ...this.hover, ...changes };
+    const same = (Object.keys(next) as (keyof Hover)[]).every(
+      (key) => next[key] === this.hover[key],
+    );
+    if (!same) this.hover = next;
+  }
+
+  /** Escape: lets go of everything locked and previewed, but keeps which activation is shown. */
+  release(): void {
+    this.selection = { ...NOTHING_SELECTED, shown: this.selection.shown };
+    this.hover = NOTHING_HOVERED;
+  }
+}
+
+export function sameHead(a: HeadRef | null, b: HeadRef | null): boolean {
+  return a !== null && a[0] === b?.[0] && a[1] === b[1];
+}
