@@ -176,7 +176,7 @@ export interface TensorSpec {
   shape: Dimension[];
 }
 /**
- * bytes that, appended to a graph of this variant, turn inner tensors into outputs
+ * bytes that, appended to the interactive graph of this variant, turn inner tensors into outputs
  */
 export interface Tap {
   /**

@@ -1,0 +1,175 @@
+"""ACTIVATIONS_CONTRACT.md says what the data says: its tables, its examples and its code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from contract_examples import CONTRACTS, read_json
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from oriel.contract.activation_contract import check_document, validator
+from oriel.contract.activation_names import contract_version
+from oriel.models.checkpoint import tensor_digest, weights_digest
+from oriel.options import ExportOptions
+from oriel.pipeline import export
+from oriel.progress import Silent
+
+PAGE = (CONTRACTS / "ACTIVATIONS_CONTRACT.md").read_text(encoding="utf-8")
+TABLE = read_json(CONTRACTS / "activations.json")
+BLOCKS = re.findall(r"^```(\S+)(?: ([^\n]+))?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def table_rows(first_column: str, columns: int) -> list[list[str]]:
+    """The cells of the tables whose header begins so, without code marks."""
+    rows: list[list[str]] = []
+    inside = False
+    for line in PAGE.splitlines():
+        cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif cells[0] == first_column and len(cells) == columns:
+            inside = True
+        elif inside and not set(line) <= set("|-"):
+            rows.append(cells)
+    return rows
+
+
+def test_the_table_of_activations_is_the_datas() -> None:
+    wanted = []
+    for row in TABLE["activations"]:
+        rules = [f"required: {row['required']}"] if "required" in row else []
+        if "range" in row:
+            rules.append(f"in {row['range']}")
+        if "rule" in row:
+            rules.append(row["rule"])
+        if "absent_when" in row:
+            rules.append(f"absent when `{row['absent_when']}")
+        wanted.append(
+            [
+                row["name"],
+                ", ".join(row["shape"]),
+                row["dtype"],
+                "; ".join(rules),
+                row["transformer_lens"] or "",
+                row["meaning"]["en"],
+            ]
+        )
+    assert table_rows("name", 6) == wanted
+
+
+def test_the_tables_of_inputs_and_cache_outputs_are_the_datas() -> None:
+    wanted = [
+        [
+            row["name"],
+            ", ".join(row["shape"]),
+            row["dtype"],
+            ", ".join(row["graphs"]),
+            row["meaning"]["en"],
+        ]
+        for row in (*TABLE["inputs"], *TABLE["cache_outputs"])
+    ]
+    assert table_rows("name", 5) == wanted
+
+
+def test_the_table_of_dimensions_is_the_datas() -> None:
+    assert table_rows("dimension", 2) == [list(item) for item in TABLE["dimensions"].items()]
+
+
+def test_version_mask_and_defaults_are_the_datas() -> None:
+    assert PAGE.startswith(f"# The activations contract, version {contract_version()}\n")
+    lowest = float(np.finfo(np.float32).min)
+    assert np.float32(-3.4028235e38) == np.float32(lowest)
+    assert "exactly -3.4028235e38" in PAGE
+    assert f"`lens_k` = {TABLE['defaults']['lens_k']} " in PAGE
+    assert "`" + "`, `".join(TABLE["defaults"]["activations"]) + "`" in PAGE
+    assert "`" + "`, `".join(TABLE["dynamic_dimensions"]) + "` are dynamic" in PAGE
+
+
+EXAMPLES = [(where, text) for language, where, text in BLOCKS if language == "json"]
+
+
+@pytest.mark.parametrize(("where", "text"), EXAMPLES, ids=[where for where, _ in EXAMPLES])
+def test_json_examples_keep_their_schema(where: str, text: str) -> None:
+    name, _, fragment = where.partition("#")
+    example = json.loads(text)
+    whole = validator(name)
+    part = {"$ref": f"urn:oriel:{name}:1" + (f"#{fragment}" if fragment else "")}
+    assert list(whole.evolve(schema=part).iter_errors(example)) == []
+    assert not whole.evolve(schema=part).is_valid({}), "the reference leads to no rules"
+    if where == "activations":
+        check_document(example, where)
+
+
+def test_the_page_has_examples_of_documents_descriptors_and_taps() -> None:
+    assert {where for where, _ in EXAMPLES} >= {
+        "activations",
+        "manifest#/properties/model",
+        "manifest#/$defs/descriptor",
+        "manifest#/$defs/tap",
+    }
+
+
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", PAGE)
+    assert links
+    for link in links:
+        assert (CONTRACTS / link).exists(), link
+
+
+def test_the_weights_digest_is_made_as_the_page_says() -> None:
+    (lines,) = [text for language, _, text in BLOCKS if language == "text"]
+    digest = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+    assert f"`{digest}`" in PAGE
+    tensors = {
+        "lm_head.weight": ("F32", torch.arange(4, dtype=torch.float32).reshape(2, 2)),
+        "h.0.bias": ("F16", torch.zeros(3, dtype=torch.float16)),
+    }
+    rows = {
+        name: (dtype, tuple(tensor.shape), tensor_digest(tensor))
+        for name, (dtype, tensor) in tensors.items()
+    }
+    assert weights_digest(rows) == digest
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random GPT-2, exported."""
+    place = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=31, n_positions=16, n_embd=12, n_layer=2, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(place / "checkpoint")
+    options = ExportOptions(model=str(place / "checkpoint"), output=place / "out" / "model.onnx")
+    return export(options, Silent()).folder
+
+
+def test_the_python_example_opens_a_tap(bundle: Path) -> None:
+    (code,) = [text for language, _, text in BLOCKS if language == "python"]
+    names: dict[str, Any] = {
+        "folder": bundle,
+        "json": json,
+        "base64": base64,
+        "onnxruntime": onnxruntime,
+    }
+    exec(code, names)  # noqa: S102 - our own page's example
+    session: onnxruntime.InferenceSession = names["session"]
+    feeds: dict[str, Any] = {}
+    for entry in session.get_inputs():
+        sizes = [2 if s == "batch" else 3 if s == "seq" else s for s in entry.shape]
+        shape = [0 if s == "past" else 1 if isinstance(s, str) else s for s in sizes]
+        if entry.name.startswith("past"):
+            shape[0] = 2
+        value = 1 if entry.name.endswith("head_scale") else 0
+        dtype = np.int64 if entry.name == "input_ids" else np.float32
+        feeds[entry.name] = np.full(shape, value, dtype)
+    (activations,) = session.run(["layer_0_mlp_act"], feeds)
+    assert activations.shape == (2, 3, 48)
+    assert np.abs(activations).max() > 0
