@@ -8,10 +8,15 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import kinds
 from oriel.errors import OptionError, OrielError
 from oriel.options import PRECISIONS, ExportOptions, parse_layers, parse_words
+
+if TYPE_CHECKING:
+    from oriel.models.load_model import LoadedModel
+    from oriel.verification.report import Report
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,11 +116,37 @@ def _export(argv: Sequence[str] | None) -> int:
     note = exported.model.source.note
     if note:
         _notice(note)
+    result: dict[str, object] = {"output": str(exported.graph), "manifest": exported.manifest}
     if not options.json:
         print(_summary(exported.graph, exported.manifest, exported.unchanged))
-    else:
-        print(json.dumps({"output": str(exported.graph), "manifest": exported.manifest}))
-    return 0
+    code = 0
+    if options.verify:
+        report = _verified(exported.graph, exported.model, options.json)
+        result["verification"] = report.to_json()
+        code = 0 if report.passed else 1
+    if options.json:
+        print(json.dumps(result))
+    return code
+
+
+def _verified(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> Report:
+    """Verify a bundle, leave verification.json in it, and show the table unless `quiet`."""
+    from oriel.bundle.atomic_folder import unwritable
+    from oriel.bundle.write_bundle import VERIFICATION
+    from oriel.progress import choose_display
+    from oriel.verification.report import print_report, write_report
+    from oriel.verification.verify import verify
+
+    with choose_display(quiet) as display:
+        report = verify(graph, model, display.stage)
+    if not quiet:
+        print_report(report)
+    folder = graph if graph.is_dir() else graph.parent
+    try:
+        write_report(report, folder / VERIFICATION)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return report
 
 
 def _notice(text: str) -> None:
@@ -168,8 +199,46 @@ def _select(argv: Sequence[str] | None) -> int:
     return 0
 
 
+def verify_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="verify.py",
+        description="Prove an exported bundle against PyTorch; exit 1 if anything fails.",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a bundle's model.onnx, or its folder; all its variants are verified",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="what it was exported from; default: the bundled or Hub model that it names",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def verify_main(argv: Sequence[str] | None = None) -> int:
+    """verify.py."""
+    return run(_verify, argv)
+
+
 def _verify(argv: Sequence[str] | None) -> int:
-    raise NotImplementedError
+    words = verify_parser().parse_args(argv)
+    if not words.model.exists():
+        raise OptionError(
+            "--model names nothing",
+            got=str(words.model),
+            expected="an exported model.onnx or its folder",
+            next_step="export one first: export.py --output PATH.",
+        )
+    report = _verified(words.model, words.checkpoint, words.json)
+    if words.json:
+        print(json.dumps(report.to_json(), allow_nan=False))
+    return 0 if report.passed else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,119 @@
+"""Which batch and sequence sizes are tried, with which tokens, and how much is looked at in each:
+memory has an end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.contract.activation_names import ModelShape, TensorSpec, parse_name
+from oriel.models.demo.corpus import held_out_passages
+from oriel.models.load_model import LoadedModel
+
+Ids = npt.NDArray[np.int64]
+
+ELEMENTS = 96 * 1024 * 1024
+"""Numbers looked at in one run, at most: 384 MiB of float32, once for each side."""
+_PASSAGES = 100
+
+
+@dataclass(frozen=True)
+class Case:
+    """A batch size and a sequence length."""
+
+    batch: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.batch}×{self.seq}"
+
+    def sizes(self, spec: TensorSpec, past: int = 0) -> tuple[int, ...]:
+        """A spec's shape with its dynamic dimensions filled in."""
+        known = {"batch": self.batch, "seq": self.seq, "past": past, "total": past + self.seq}
+        return tuple(known[d] if isinstance(d, str) else d for d in spec.shape)
+
+
+def choose_cases(shape: ModelShape, budget: int = ELEMENTS) -> list[Case]:
+    """1 and more sequences, 1 and more tokens, and last the longest text."""
+    longest = longest_sequence(shape, budget)
+    wanted = [(1, 1), (3, 1), (2, 12), (1, 19), (3, 7), (1, longest)]
+    return list(dict.fromkeys(Case(batch, min(seq, longest)) for batch, seq in wanted))
+
+
+def choose_ids(
+    cases: Sequence[Case], shape: ModelShape, text: Sequence[int], seed: int
+) -> dict[Case, Ids]:
+    """(batch, seq) ids of each case: English where the model has a tokenizer, else any.
+
+    A trained model that reads noise magnifies rounding: on long random ids PyTorch in float32 is as
+    far from PyTorch in float64 as ONNX Runtime is, ten times farther than on text. Noise is
+    therefore kept to single tokens, which also reach rare parts of the vocabulary.
+    """
+    rng = np.random.default_rng(seed)
+    ids: dict[Case, Ids] = {}
+    for case in cases:
+        count = case.batch * case.seq
+        if case.seq == 1 or not text:
+            flat = rng.integers(0, shape.vocab, count)
+        else:
+            start = int(rng.integers(0, len(text)))
+            flat = np.take(np.asarray(text), np.arange(start, start + count), mode="wrap")
+        ids[case] = flat.astype(np.int64).reshape(case.batch, case.seq)
+    return ids
+
+
+def text_ids(loaded: LoadedModel) -> list[int]:
+    """A few thousand tokens of simple English; none where the checkpoint has no tokenizer."""
+    if not loaded.tokenizer_files:
+        return []
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(loaded.tokenizer_files[0]))
+        parts = tokenizer.encode_batch(held_out_passages(_PASSAGES), add_special_tokens=False)
+    except Exception:  # noqa: BLE001 - a broken tokenizer raises plain Exception; it isn't what is checked
+        return []
+    end = loaded.config.eos_token_id
+    separator = [end] if isinstance(end, int) else []
+    ids = [i for part in parts for i in [*part.ids, *separator]]
+    return ids if ids and max(ids) < loaded.shape.vocab else []
+
+
+def longest_sequence(shape: ModelShape, budget: int = ELEMENTS) -> int:
+    """The context length, or what of it one attention pattern and the logits leave room for."""
+    by_logits, by_attention = budget // shape.vocab, math.isqrt(budget // shape.heads)
+    return max(1, min(shape.context_length, by_logits, by_attention))
+
+
+def choose_outputs(
+    specs: Sequence[TensorSpec], case: Case, shape: ModelShape, budget: int = ELEMENTS
+) -> list[TensorSpec]:
+    """As many of the specs as the budget holds: first what belongs to no layer, then the last
+    layer, the first, and the rest."""
+    chosen: set[str] = set()
+    for spec in sorted(specs, key=lambda s: _turn(s, shape)):
+        size = math.prod(case.sizes(spec))
+        if size <= budget:
+            budget -= size
+            chosen.add(spec.name)
+    return [spec for spec in specs if spec.name in chosen]
+
+
+def choose_lens_layers(case: Case, shape: ModelShape, budget: int = ELEMENTS) -> list[int]:
+    """Layers whose lens is tried: inside the graph each makes logits of its own."""
+    most = budget // (case.batch * case.seq * shape.vocab)
+    return sorted(_layers_in_turn(shape)[:most])
+
+
+def _layers_in_turn(shape: ModelShape) -> list[int]:
+    return list(dict.fromkeys([shape.layers - 1, 0, shape.layers // 2, *range(shape.layers)]))
+
+
+def _turn(spec: TensorSpec, shape: ModelShape) -> int:
+    found = parse_name(spec.name)
+    layer = None if found is None else found[1]
+    return -1 if layer is None else _layers_in_turn(shape).index(layer)

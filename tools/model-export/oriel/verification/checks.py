@@ -1,0 +1,264 @@
+"""Checks that need no computing: digests, schemas, ports, opset, and the weights themselves. What
+the graphs compute is checked in numeric_checks.py."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from oriel.bundle.write_bundle import opset_of
+from oriel.contract.activation_contract import check_document
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    TensorSpec,
+    all_activations,
+    cache_output_specs,
+    input_specs,
+)
+from oriel.contract.manifest import Manifest
+from oriel.graph.graph_document import read_document
+from oriel.graph.taps import Tap
+from oriel.models.checkpoint import Checkpoint
+from oriel.verification.report import Findings, GraphName
+from oriel.verification.run_onnx import OnnxGraph
+
+_DTYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
+OPSETS = range(18, 23)
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A graph as it stands on disk, and what the manifest says of it."""
+
+    kind: GraphName
+    folder: Path
+    path: str
+    data: bytes
+    model: onnx.ModelProto
+    record: Mapping[str, Any]
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """What the manifest promises."""
+        return [TensorSpec.from_json(o) for o in self.record["activations"]["outputs"]]
+
+
+def check_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
+    """Size and SHA-256 of every file that the manifest describes."""
+    problems: list[str] = []
+    for descriptor in manifest.data["files"]:
+        path = descriptor["path"]
+        file = folder / path
+        if not file.is_file():
+            problems.append(f"{path} is missing")
+            continue
+        size = file.stat().st_size
+        if size != descriptor["bytes"]:
+            problems.append(f"{path} has {size} bytes, the manifest says {descriptor['bytes']}")
+            continue
+        with file.open("rb") as handle:
+            digest = f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"
+        if digest != descriptor["digest"]:
+            problems.append(
+                f"{path} is {digest[:17]}…, the manifest says {descriptor['digest'][:17]}…"
+            )
+    findings.differences("file_digests", problems, f"{len(manifest.data['files'])} files")
+
+
+def open_graph(
+    variant: Mapping[str, Any], kind: GraphName, folder: Path, findings: Findings
+) -> GraphFile | None:
+    """Read a graph; None, with a finding, where it can't be."""
+    record = variant[kind]
+    name = f"{kind}_readable"
+    with findings.guarded(name):
+        data = (folder / record["path"]).read_bytes()
+        model = onnx.load_model_from_string(data)
+        findings.passed(name, record["path"])
+        return GraphFile(kind, folder, record["path"], data, model, record)
+    return None
+
+
+def check_graph(
+    graph: GraphFile, variant: Mapping[str, Any], manifest: Manifest, findings: Findings
+) -> None:
+    """onnx.checker, opset, the contract's document, and the declared inputs and outputs."""
+    kind = graph.kind
+    with findings.guarded(f"{kind}_onnx_checker"):
+        onnx.checker.check_model(str(graph.folder / graph.path))
+        findings.passed(f"{kind}_onnx_checker")
+    with findings.guarded(f"{kind}_opset"):
+        opset, said = opset_of(graph.model), variant["opset"]
+        problems = [] if opset == said else [f"the file has {opset}, the manifest says {said}"]
+        if opset not in OPSETS:
+            problems.append(f"{opset} is not in {OPSETS.start} to {OPSETS.stop - 1}")
+        findings.differences(f"{kind}_opset", problems, f"{opset}")
+    with findings.guarded(f"{kind}_contract"):
+        document = read_document(graph.model, graph.path)
+        check_document(document, graph.path)
+        problems = []
+        if document != graph.record["activations"]:
+            problems.append(f"the document in {graph.path} is not the manifest's")
+        if document["model"] != manifest.data["model"]["shape"]:
+            problems.append(f"{graph.path} states other sizes than the manifest")
+        findings.differences(f"{kind}_contract", problems, "jsonschema, names and shapes")
+    with findings.guarded(f"{kind}_ports"):
+        found = _declared(graph.model.graph.input), _declared(graph.model.graph.output)
+        findings.differences(f"{kind}_ports", port_problems(graph, manifest, *found))
+
+
+def check_session_ports(
+    graph: GraphFile, manifest: Manifest, session: OnnxGraph, findings: Findings
+) -> None:
+    """Inputs and outputs as ONNX Runtime sees them."""
+    problems = port_problems(graph, manifest, *session.ports())
+    findings.differences(f"{graph.kind}_runtime_ports", problems)
+
+
+def port_problems(
+    graph: GraphFile,
+    manifest: Manifest,
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+) -> list[str]:
+    """Where names, dtypes, ranks, fixed sizes or dynamic axes aren't what the contract says."""
+    shape = manifest.shape
+    expected = graph.outputs
+    if graph.kind == "interactive":
+        promised = {spec.name for spec in expected}
+        missing = [s.name for s in cache_output_specs(shape) if s.name not in promised]
+        problems = [f"the manifest leaves out {name}" for name in missing]
+    else:
+        problems = []
+    problems += _differences(inputs, input_specs(shape, graph.kind), "input")
+    return problems + _differences(outputs, expected, "output")
+
+
+def _differences(
+    found: Sequence[TensorSpec], expected: Sequence[TensorSpec], what: str
+) -> list[str]:
+    given = {spec.name: spec for spec in found}
+    wanted = {spec.name: spec for spec in expected}
+    problems = [f"no {what} {name}" for name in wanted if name not in given]
+    problems += [f"unknown {what} {name}" for name in given if name not in wanted]
+    problems += [
+        f"{what} {name} is {_form(spec)}, should be {_form(wanted[name])}"
+        for name, spec in given.items()
+        if name in wanted and spec != wanted[name]
+    ]
+    if len(given) != len(found):
+        problems.append(f"an {what} stands twice")
+    return problems
+
+
+def _form(spec: TensorSpec) -> str:
+    return f"{spec.dtype} [{', '.join(map(str, spec.shape))}]"
+
+
+def _declared(ports: Iterable[onnx.ValueInfoProto]) -> list[TensorSpec]:
+    specs = []
+    for port in ports:
+        tensor = port.type.tensor_type
+        shape = tuple(
+            d.dim_param if d.HasField("dim_param") else int(d.dim_value) for d in tensor.shape.dim
+        )
+        dtype = _DTYPES.get(tensor.elem_type) or TensorProto.DataType.Name(tensor.elem_type)
+        specs.append(TensorSpec(port.name, dtype, shape))
+    return specs
+
+
+def check_taps(taps: Sequence[Tap], manifest: Manifest, findings: Findings) -> None:
+    """Every activation of the contract has a tap, but logits, in the contract's form."""
+    expected = [s for s in all_activations(manifest.shape) if s.name != "logits"]
+    # A lens gives ids and probabilities through one tap, in this order.
+    found = [spec for tap in taps for spec in tap.outputs]
+    problems = _differences(
+        sorted(found, key=lambda s: s.name), sorted(expected, key=lambda s: s.name), "tap"
+    )
+    problems += [
+        f"tap {tap.outputs[0].name} opens {len(tap.outputs)} outputs"
+        for tap in taps
+        if len(tap.outputs) != (2 if tap.outputs[0].name.endswith(LENS_KINDS) else 1)
+    ]
+    findings.differences("taps_complete", problems, f"{len(taps)} taps")
+
+
+def check_weights(
+    graph: GraphFile,
+    variant: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    findings: Findings,
+) -> bool:
+    """Every weight in the data file is the checkpoint's, rounded to the graph's type at most.
+
+    Returns False where the graph points past the end of a file: no session should be tried.
+    """
+    name = f"{graph.kind}_weights"
+    problems: list[str] = []
+    readable = True
+    external = {t.name: t for t in graph.model.graph.initializer if uses_external_data(t)}
+    for missing in sorted(set(checkpoint.tensors) - set(external)):
+        problems.append(f"{missing} is not in the graph")
+    for leftover in sorted(set(external) - set(checkpoint.tensors)):
+        problems.append(f"{leftover} is not in the checkpoint")
+    with findings.guarded(name):
+        for weight, tensor in external.items():
+            place = ExternalDataInfo(tensor)
+            if place.location not in variant["weights"]:
+                problems.append(f"{weight} lies in {place.location}, which the manifest omits")
+                readable = False
+                continue
+            problem, whole = _weight_problem(
+                graph.folder / place.location, place, tensor, checkpoint
+            )
+            readable = readable and whole
+            if problem:
+                problems.append(problem)
+        findings.differences(name, problems, f"{len(external)} tensors equal the checkpoint's")
+        return readable
+    return False
+
+
+def _weight_problem(
+    file: Path, place: ExternalDataInfo, tensor: TensorProto, checkpoint: Checkpoint
+) -> tuple[str | None, bool]:
+    """(what is wrong, whether the bytes are there at all)"""
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    shape = tuple(tensor.dims)
+    start, length = _extent(tensor)
+    if length != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:
+        return f"{tensor.name} has {length} bytes for {list(shape)} {dtype}", False
+    size = file.stat().st_size if file.is_file() else 0
+    if start < 0 or start + length > size:
+        return f"{tensor.name} lies past the end of {file.name}", False
+    if tensor.name not in checkpoint.tensors:
+        return None, True
+    stored = checkpoint.read(tensor.name).to(torch.float32).numpy()
+    held = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
+    wrong = _unequal(held, stored)
+    return (f"{tensor.name} differs in {wrong} of {held.size} values" if wrong else None), True
+
+
+def _extent(tensor: TensorProto) -> tuple[int, int]:
+    """(offset, length) in the data file, as written; 0 where not."""
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    return int(said.get("offset", 0)), int(said.get("length", 0))
+
+
+def _unequal(held: np.ndarray[Any, Any], stored: np.ndarray[Any, Any]) -> int:
+    """Values that aren't the stored ones in the held type; a matrix may stand either way."""
+    counts = [
+        int(np.count_nonzero(held != turned.astype(held.dtype)))
+        for turned in (stored, stored.T)
+        if turned.shape == held.shape
+    ]
+    return min(counts, default=held.size)

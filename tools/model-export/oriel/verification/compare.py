@@ -1,0 +1,113 @@
+"""How far two tensors are apart, and the worst of many such measurements. What is allowed is data,
+in bounds.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """absolute: max |a - b|; relative: that over max |b|, b the reference. The maximum is over the
+    whole tensor, so a value near 0 isn't held to more digits than its neighbours have."""
+
+    absolute: float
+    relative: float
+    scale: float
+    """max |b|"""
+
+
+def difference(got: Array, want: Array, where: Array | None = None) -> Difference:
+    """Of tensors of one shape; `where` broadcasts to it and picks what counts.
+
+    Infinite if the shapes differ or a number isn't finite.
+    """
+    if got.shape != want.shape:
+        return Difference(math.inf, math.inf, math.nan)
+    if got.size == 0:
+        return Difference(0.0, 0.0, 0.0)
+    gap = np.abs(got - want)
+    size = np.abs(want)
+    if where is not None:
+        gap, size = np.where(where, gap, 0), np.where(where, size, 0)
+    absolute, scale = float(gap.max()), float(size.max())
+    if not (math.isfinite(absolute) and math.isfinite(scale)):
+        return Difference(math.inf, math.inf, scale)
+    return Difference(absolute, _ratio(absolute, scale), scale)
+
+
+def _ratio(absolute: float, scale: float) -> float:
+    if absolute == 0:
+        return 0.0
+    return absolute / scale if scale > 0 else math.inf
+
+
+def causal(seq: int, total: int) -> Array:
+    """(seq, total), bool: where a token may look, the first of them after total - seq others."""
+    return np.tri(seq, total, total - seq, dtype=bool)
+
+
+def lens_difference(
+    ids: Array, probs: Array, reference: Iterable[tuple[slice, Array]]
+) -> tuple[Difference, Difference]:
+    """(of ids, of probs): the k best tokens against whole distributions.
+
+    Two tokens may change places only where the reference finds them equally likely: an id's error
+    is how much less likely, by the reference, the named token is than the one that belongs there,
+    over the latter's probability. A token named twice at a position is an infinite error.
+    """
+    worst_ids = worst = scale = 0.0
+    count = ids.shape[-1]
+    ordered = np.sort(ids, axis=-1)
+    if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
+        worst_ids = math.inf
+    for part, full in reference:
+        if bool((ids[:, part] < 0).any() or (ids[:, part] >= full.shape[-1]).any()):
+            worst_ids = math.inf
+            continue
+        best = -np.sort(-np.partition(full, -count, axis=-1)[..., -count:], axis=-1)
+        named = np.take_along_axis(full, ids[:, part], axis=-1)
+        worst_ids = _largest(worst_ids, np.abs(named - best) / best)
+        worst = _largest(worst, np.abs(probs[:, part] - best))
+        scale = _largest(scale, best)
+    return (
+        Difference(worst_ids, worst_ids, 1.0),
+        Difference(worst, _ratio(worst, scale), scale),
+    )
+
+
+def _largest(so_far: float, values: Array) -> float:
+    largest = float(values.max())
+    return max(so_far, largest) if math.isfinite(largest) else math.inf
+
+
+@dataclass
+class Worst:
+    """The largest of many measurements, and where it was made."""
+
+    difference: Difference = field(default_factory=lambda: Difference(0.0, 0.0, 0.0))
+    where: str = ""
+    excess: float = -1.0
+    """Error over bound: what makes one measurement worse than another."""
+    bound: float = 0.0
+    error: float = 0.0
+    count: int = 0
+
+    def add(self, found: Difference, error: float, bound: float, where: str) -> None:
+        self.count += 1
+        excess = _ratio(error, bound)
+        if excess > self.excess or math.isnan(excess):
+            self.difference, self.where = found, where
+            self.excess, self.bound, self.error = excess, bound, error
+
+    @property
+    def within(self) -> bool:
+        return self.count > 0 and self.excess <= 1.0

@@ -1,0 +1,353 @@
+"""What verification found: the records, verification.json, and the table for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from oriel.contract.activation_names import Dimension, contract_table, parse_name
+from oriel.errors import OrielError
+
+Verdict = Literal["passed", "failed", "not run"]
+GraphName = Literal["plain", "interactive"]
+
+VERIFICATION_VERSION = "1.0"
+_LONGEST_LIST = 4
+_LONGEST_DETAIL = 240
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named statement about the files, and whether it holds."""
+
+    name: str
+    verdict: Verdict
+    error: float | None = None
+    bound: float | None = None
+    detail: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"name": self.name, "verdict": self.verdict}
+        if self.error is not None:
+            data["error"] = _finite(self.error)
+        if self.bound is not None:
+            data["bound"] = self.bound
+        if self.detail is not None:
+            data["detail"] = self.detail
+        return data
+
+
+@dataclass(frozen=True)
+class ActivationResult:
+    """An output against PyTorch, over all the sizes it was tried with."""
+
+    name: str
+    graph: GraphName
+    shape: tuple[Dimension, ...]
+    dtype: str
+    verdict: Verdict
+    error: float | None = None
+    """Absolute for logits, relative for all else: see Difference and Bounds."""
+    absolute_error: float | None = None
+    bound: float | None = None
+    worst_at: str | None = None
+    """Batch × seq of the worst measurement."""
+
+    @property
+    def kind(self) -> str:
+        found = parse_name(self.name)
+        return self.name if found is None else found[0].kind
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "graph": self.graph,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "verdict": self.verdict,
+            "error": _finite(self.error),
+            "absolute_error": _finite(self.absolute_error),
+            "bound": self.bound,
+            "worst_at": self.worst_at,
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    # JSON knows no infinity; a failed check says in words what happened.
+    return value if value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class VariantReport:
+    """All that was found of one variant."""
+
+    name: str
+    precision: str
+    checks: tuple[Check, ...]
+    activations: tuple[ActivationResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "checks": [check.to_json() for check in self.checks],
+            "activations": [row.to_json() for row in self.activations],
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found of a bundle."""
+
+    model: str
+    weights_digest: str | None
+    """Of the checkpoint that PyTorch ran."""
+    checks: tuple[Check, ...]
+    variants: tuple[VariantReport, ...]
+    versions: dict[str, str]
+    seed: int
+    seconds: float
+
+    @property
+    def failures(self) -> list[str]:
+        """Names of what failed or could not be tried, with the variant where it belongs to one."""
+        names = [check.name for check in self.checks if check.verdict != "passed"]
+        for variant in self.variants:
+            prefix = f"{variant.name}: "
+            names += [prefix + c.name for c in variant.checks if c.verdict != "passed"]
+            rows = [row for row in variant.activations if row.verdict != "passed"]
+            names += list(dict.fromkeys(prefix + row.name for row in rows))
+        return names
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.variants) and not self.failures
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verification_version": VERIFICATION_VERSION,
+            "verdict": "passed" if self.passed else "failed",
+            "failures": self.failures,
+            "model": self.model,
+            "weights_digest": self.weights_digest,
+            "checks": [check.to_json() for check in self.checks],
+            "variants": [variant.to_json() for variant in self.variants],
+            "versions": self.versions,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 2),
+        }
+
+    def conclusion(self) -> str:
+        """The last line."""
+        if not self.passed:
+            names = self.failures
+            more = len(names) - 3 * _LONGEST_LIST
+            shown = ", ".join(names[: 3 * _LONGEST_LIST]) + (
+                f" and {more} more" if more > 0 else ""
+            )
+            return f"FAILED: {shown or 'nothing could be checked'}"
+        parts = []
+        for variant in self.variants:
+            names_of_variant = {row.name for row in variant.activations}
+            logits = max(r.error or 0.0 for r in variant.activations if r.kind == "logits")
+            parts.append(
+                f"{len(names_of_variant)} activations of {variant.name} agree with PyTorch, "
+                f"logits within {logits:.1e}"
+            )
+        count = len(self.checks) + sum(len(variant.checks) for variant in self.variants)
+        return f"verified: {'; '.join(parts)}; {count} checks passed"
+
+
+@dataclass
+class Findings:
+    """Checks as they are made. A name that is measured many times keeps its worst."""
+
+    checks: dict[str, Check] = field(default_factory=dict)
+
+    def passed(self, name: str, detail: str | None = None) -> None:
+        if name not in self.checks:
+            self.checks[name] = Check(name, "passed", detail=detail)
+
+    def failed(self, name: str, detail: str) -> None:
+        old = self.checks.get(name)
+        if old is not None and old.verdict == "failed" and old.detail:
+            if detail in old.detail:
+                return
+            detail = f"{old.detail}; {detail}" if len(old.detail) < 300 else old.detail
+        self.checks[name] = Check(name, "failed", detail=detail)
+
+    def not_run(self, name: str, because: str) -> None:
+        self.checks[name] = Check(name, "not run", detail=because)
+
+    def measure(self, name: str, error: float, bound: float, where: str) -> None:
+        """A number that must not exceed its bound; `where` is told of the worst."""
+        verdict: Verdict = "passed" if error <= bound else "failed"
+        old = self.checks.get(name)
+        if old is not None and old.error is None and old.verdict != "passed":
+            return
+        if (
+            old is None
+            or old.error is None
+            or _excess(error, bound) > _excess(old.error, old.bound)
+        ):
+            self.checks[name] = Check(name, verdict, error, bound, f"worst: {where}")
+
+    def differences(self, name: str, problems: Sequence[str], well: str | None = None) -> None:
+        """Passed if there are no problems; else failed with the first few."""
+        if not problems:
+            self.passed(name, well)
+            return
+        more = len(problems) - _LONGEST_LIST
+        text = "; ".join(problems[:_LONGEST_LIST])
+        self.failed(name, text + (f"; and {more} more" if more > 0 else ""))
+
+    def guarded(self, name: str) -> Guard:
+        """Whatever goes wrong inside is a finding, not the end: later checks have their say."""
+        return Guard(self, name)
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Turns an exception into a failed check: damaged files fail in any class of four libraries."""
+
+    findings: Findings
+    name: str
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, MemoryError):
+            return False
+        said = error if isinstance(error, OrielError) else f"{type(error).__name__}: {error}"
+        self.findings.failed(self.name, " ".join(str(said).split())[:_LONGEST_DETAIL])
+        return True
+
+
+def _excess(error: float, bound: float | None) -> float:
+    if error == 0:
+        return 0.0
+    return error / bound if bound else math.inf
+
+
+def write_report(report: Report, file: Path) -> None:
+    """verification.json, whole or not at all."""
+    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        # mkstemp makes it for its owner alone; a web server must read it too.
+        temporary.chmod(0o644)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+HEADINGS = ("name", "shape", "dtype", "error", "bound", "verdict")
+Row = tuple[str, str, str, str, str, str]
+
+
+def table_rows(variant: VariantReport) -> list[Row]:
+    """A row for each output of the plain graph and, for what taps open, one for each kind."""
+    rows = [_row(r, r.name) for r in variant.activations if r.graph == "plain"]
+    tapped: dict[str, list[ActivationResult]] = {}
+    for result in variant.activations:
+        if result.graph == "interactive":
+            tapped.setdefault(result.kind, []).append(result)
+    for row in contract_table()["activations"]:
+        results = tapped.get(row["kind"], [])
+        if results:
+            worst = max(results, key=_badness)
+            label = row["name"].replace("{L}", "*")
+            note = f" (of {len(results)}, worst {worst.name})" if len(results) > 1 else " (tap)"
+            rows.append(_row(worst, label + note))
+    return rows
+
+
+def _badness(result: ActivationResult) -> float:
+    if result.verdict != "passed" or result.error is None:
+        return math.inf
+    return _excess(result.error, result.bound)
+
+
+def _row(result: ActivationResult, label: str) -> Row:
+    shape = ", ".join(map(str, result.shape))
+    error, bound = _number(result.error), _number(result.bound)
+    return label, f"[{shape}]", result.dtype, error, bound, result.verdict
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1e}" if value else "0"
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """A table on a terminal, aligned lines elsewhere; both end in the conclusion."""
+    console = console or Console()
+    show = _print_rich if console.is_terminal else _print_plain
+    for variant in report.variants:
+        if variant.activations:
+            show(console, f"{variant.name}: activations", HEADINGS, table_rows(variant))
+        show(console, f"{variant.name}: checks", _CHECK_HEADINGS, _check_rows(variant.checks))
+    if report.checks:
+        show(console, "bundle: checks", _CHECK_HEADINGS, _check_rows(report.checks))
+    style = "bold green" if report.passed else "bold red"
+    console.print(report.conclusion(), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+_CHECK_HEADINGS = ("check", "error", "bound", "verdict", "detail")
+
+
+def _check_rows(checks: Sequence[Check]) -> list[tuple[str, ...]]:
+    return [
+        (c.name, _number(c.error), _number(c.bound), c.verdict, (c.detail or "")) for c in checks
+    ]
+
+
+def _print_rich(
+    console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for heading in headings:
+        right = heading in ("error", "bound")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        cells = [_escape(cell) for cell in row]
+        table.add_row(*cells, style=None if "passed" in row else "red")
+    console.print(table)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _print_plain(
+    console: Console, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    lines = [tuple(headings), *(tuple(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    console.print(title, markup=False, highlight=False)
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text = "  " + "  ".join(cells).rstrip()
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print()

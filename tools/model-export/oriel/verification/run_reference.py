@@ -1,0 +1,281 @@
+"""The stock PyTorch model as a source of truth: what it computes, observed by forward hooks. It
+shares no code with the capture that was exported; only module paths come from the same place."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
+from transformers.utils.logging import disable_progress_bar
+
+from oriel.contract.activation_names import kinds, layer_prefix
+from oriel.errors import CheckpointError
+from oriel.models.load_model import LoadedModel
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+
+OBSERVED = "oriel_observed_eager"
+_POSITIONS_AT_ONCE = 128
+"""Positions of one lens read at a time: a row is as long as the vocabulary."""
+_SMALL_WORK = 32 * 1024
+"""Elements of the residual stream below which a pass runs on one thread."""
+
+
+@dataclass(frozen=True)
+class Interventions:
+    """Changes to one forward pass, as the contract defines them; none by default."""
+
+    head_scales: Mapping[int, Array] = field(default_factory=dict)
+    """{layer: (heads)}, multiplied into attn_z."""
+    resid_deltas: Mapping[int, Array] = field(default_factory=dict)
+    """{layer: (batch or 1, seq or 1, hidden)}, added to resid_post."""
+
+
+NONE = Interventions()
+
+
+class Reference:
+    """A checkpoint in float32 with transformers' own eager attention."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.architecture, self.shape = loaded.architecture, loaded.shape
+        disable_progress_bar()  # type: ignore[no-untyped-call]
+        model_class = getattr(transformers, self.architecture.model_class)
+        model, loading = model_class.from_pretrained(
+            loaded.source.folder,
+            dtype=torch.float32,
+            attn_implementation="eager",
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        if loading["missing_keys"]:
+            raise CheckpointError(
+                "transformers found no weights for parts of the model",
+                got=", ".join(sorted(loading["missing_keys"])[:3]),
+                next_step="download the checkpoint again.",
+            )
+        self.model = model.eval().requires_grad_(False)
+        self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
+        AttentionInterface.register(OBSERVED, _observed_attention)
+        AttentionMaskInterface.register(OBSERVED, eager_mask)
+
+    def run(
+        self, ids: Array, wanted: Collection[str], interventions: Interventions = NONE
+    ) -> Arrays:
+        """The wanted activations, by contract name, of ids (batch, seq) from the first position.
+
+        Attention scores are those before the mask. Logit lens names are not for here: see `lens`.
+        """
+        values: dict[str, Tensor] = {}
+        names = set(wanted)
+        with _few_threads(ids.size * self.shape.hidden):
+            self._run(ids, names, values, interventions)
+        return {name: values[name].numpy() for name in wanted}
+
+    def _run(
+        self,
+        ids: Array,
+        names: set[str],
+        values: dict[str, Tensor],
+        interventions: Interventions,
+    ) -> None:
+        seen_by_attention = {n for n in names if n.endswith(("_q", "_attn_scores"))}
+        with torch.inference_mode(), self._hooks(names, values, interventions):
+            values["logits"] = self.model(torch.from_numpy(ids), use_cache=False).logits
+        if seen_by_attention or any(n.endswith(("_k", "_v")) for n in names):
+            self.run_observed(ids, names, values, interventions)
+
+    def run_observed(
+        self,
+        ids: Array,
+        names: Collection[str],
+        values: dict[str, Tensor],
+        interventions: Interventions = NONE,
+    ) -> Tensor:
+        """A second pass that looks over the attention function's shoulder, for q, k, v and scores.
+
+        Returns its logits, which must be those of the stock pass.
+        """
+        config: Any = self.model.config
+        config.oriel_observer = _Observer(set(names), values)
+        self.model.set_attn_implementation(OBSERVED)
+        try:
+            with torch.inference_mode(), self._hooks(set(), {}, interventions):
+                logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
+                return logits
+        finally:
+            self.model.set_attn_implementation("eager")
+            del config.oriel_observer
+
+    def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
+        """(hidden_states, attentions, logits) as transformers itself gives them out."""
+        with torch.inference_mode():
+            out = self.model(
+                torch.from_numpy(ids),
+                use_cache=False,
+                output_hidden_states=True,
+                output_attentions=True,
+            )
+        hidden = [t.numpy() for t in out.hidden_states]
+        return hidden, [t.numpy() for t in out.attentions], out.logits.numpy()
+
+    def lens(self, resid_post: Array) -> Iterator[tuple[slice, Array]]:
+        """softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions at a
+        time: (positions, probabilities (batch, positions, vocab))."""
+        norm = self.model.get_submodule(self.architecture.final_norm)
+        unembed = self.model.get_submodule(self.architecture.unembedding)
+        for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
+            part = slice(start, start + _POSITIONS_AT_ONCE)
+            with torch.inference_mode():
+                logits = unembed(norm(torch.from_numpy(resid_post[:, part])))
+                yield part, torch.softmax(logits, dim=-1).numpy()
+
+    @contextmanager
+    def _hooks(
+        self, names: set[str], values: dict[str, Tensor], interventions: Interventions
+    ) -> Iterator[None]:
+        """Interventions first, then recorders, so that what is recorded is what was used."""
+        handles: list[RemovableHandle] = []
+        recorder = _Recorder(names, values, handles)
+        try:
+            for layer, block in enumerate(self.blocks):
+                self._intervene(block, layer, interventions, handles)
+                self._record_block(block, layer, recorder)
+            recorder.output(self.model.get_submodule(self.architecture.final_norm), "final_norm")
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _intervene(
+        self,
+        block: nn.Module,
+        layer: int,
+        interventions: Interventions,
+        handles: list[RemovableHandle],
+    ) -> None:
+        scale = interventions.head_scales.get(layer)
+        if scale is not None:
+            wide = torch.from_numpy(np.repeat(scale, self.shape.head_dim))
+            matrix = block.get_submodule(self.architecture.attention_output_matrix)
+            handles.append(matrix.register_forward_pre_hook(lambda _m, x: (x[0] * wide,)))
+        delta = interventions.resid_deltas.get(layer)
+        if delta is not None:
+            added = torch.from_numpy(delta)
+            handles.append(block.register_forward_hook(lambda _m, _i, out: out + added))
+
+    def _record_block(self, block: nn.Module, layer: int, recorder: _Recorder) -> None:
+        a = self.architecture
+        if layer == 0:
+            recorder.input(block, "embedding_sum")
+        recorder.input(block, "resid_pre", layer)
+        recorder.output(block.get_submodule(a.attention), "attn_probs", layer, part=1)
+        recorder.output(block.get_submodule(a.attention), "attn_output", layer, part=0)
+        matrix = block.get_submodule(a.attention_output_matrix)
+        recorder.input(matrix, "attn_z", layer, heads=self.shape.heads)
+        if kinds()["resid_mid"].present_in(self.shape):
+            recorder.input(block.get_submodule(a.mlp_norm), "resid_mid", layer)
+        recorder.input(block.get_submodule(a.mlp_nonlinearity), "mlp_pre", layer)
+        recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
+        recorder.output(block.get_submodule(a.mlp), "mlp_output", layer)
+        recorder.output(block, "resid_post", layer)
+
+
+@contextmanager
+def _few_threads(elements: int) -> Iterator[None]:
+    """One thread for small work: on a busy machine, several would wait for each other."""
+    before = torch.get_num_threads()
+    if elements < _SMALL_WORK:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    """Hooks that keep what is wanted and nothing else: attention of long texts is large."""
+
+    names: set[str]
+    values: dict[str, Tensor]
+    handles: list[RemovableHandle]
+
+    def input(
+        self, module: nn.Module, kind: str, layer: int | None = None, heads: int | None = None
+    ) -> None:
+        """The module's first argument; with `heads`, its last axis is split into heads."""
+        name = kinds()[kind].at(layer)
+        if name not in self.names:
+            return
+
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            value: Tensor = inputs[0]
+            if heads is not None:
+                value = value.reshape(*value.shape[:2], heads, -1).transpose(1, 2)
+            self.values[name] = value
+
+        self.handles.append(module.register_forward_pre_hook(hook))
+
+    def output(self, module: nn.Module, kind: str, layer: int | None = None, part: int = 0) -> None:
+        """What the module returns; of a tuple, the part."""
+        name = kinds()[kind].at(layer)
+        if name not in self.names:
+            return
+
+        def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
+            self.values[name] = out[part] if isinstance(out, tuple) else out
+
+        self.handles.append(module.register_forward_hook(hook))
+
+
+@dataclass(frozen=True)
+class _Observer:
+    """Where the observed attention leaves what it was given."""
+
+    names: set[str]
+    values: dict[str, Tensor]
+
+    def __deepcopy__(self, memo: Any) -> _Observer:
+        # A config is copied now and then; what was seen must still arrive here.
+        return self
+
+
+def _observed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Tensor, Tensor]:
+    """The architecture's own eager attention, with its inputs noted."""
+    observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]
+    prefix = layer_prefix(int(module.layer_idx))  # type: ignore[arg-type]
+    seq = query.shape[2]
+    fed = {"q": query, "k": key[:, :, -seq:], "v": value[:, :, -seq:]}
+    for kind, tensor in fed.items():
+        if prefix + kind in observer.names:
+            observer.values[prefix + kind] = tensor
+    if f"{prefix}attn_scores" in observer.names:
+        spread = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        observer.values[f"{prefix}attn_scores"] = query @ spread.transpose(-1, -2) * scale
+    own = sys.modules[type(module).__module__].eager_attention_forward
+    result: tuple[Tensor, Tensor] = own(
+        module, query, key, value, attention_mask, scaling=scaling, **rest
+    )
+    return result

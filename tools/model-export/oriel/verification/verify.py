@@ -1,0 +1,159 @@
+"""Verification of a bundle on disk against its checkpoint: one function, for verify.py and for
+export.py --verify. The order is here; what is checked is in checks.py and numeric_checks.py."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import oriel
+from oriel.bundle.write_weights import checkpoint_digest
+from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.errors import CheckpointError, ContractError, GraphError
+from oriel.graph.taps import Tap
+from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
+from oriel.models.load_model import LoadedModel, load_model
+from oriel.verification import checks
+from oriel.verification.bounds import bounds_for
+from oriel.verification.cases import text_ids
+from oriel.verification.numeric_checks import (
+    SEED,
+    NumericChecks,
+    ReferenceCases,
+    check_reference,
+)
+from oriel.verification.report import Findings, Report, VariantReport
+from oriel.verification.run_reference import Reference
+
+_LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
+
+
+def verify(
+    graph_path: Path,
+    model: LoadedModel | Path | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Check every variant of the bundle that `graph_path` (its graph, or its folder) belongs to.
+
+    model: the checkpoint, opened or as a folder; None: where the manifest says it came from.
+    Damage becomes failed checks. Raises OrielError only where there is no bundle or no checkpoint.
+    """
+    start = time.monotonic()
+    folder = graph_path if graph_path.is_dir() else graph_path.parent
+    findings = Findings()
+    try:
+        manifest = read_manifest(folder)
+    except ContractError as error:
+        findings.failed("manifest", str(error))
+        return Report(folder.name, None, _all(findings), (), _versions(), SEED, _since(start))
+    findings.passed("manifest", "keeps its schema")
+    _check_belongs(graph_path, manifest)
+    loaded = model if isinstance(model, LoadedModel) else find_reference(manifest, model)
+    on_stage("hash files and weights")
+    checks.check_files(manifest, folder, findings)
+    digest = checkpoint_digest(loaded.checkpoint)
+    said = manifest.data["model"]["weights_digest"]
+    problems = [] if digest == said else [f"checkpoint {digest[:17]}…, manifest {said[:17]}…"]
+    findings.differences("weights_digest", problems, f"{digest[:17]}…")
+    variants: list[VariantReport] = []
+    if loaded.shape != manifest.shape:
+        findings.failed("model_shape", _shape_difference(loaded, manifest))
+    else:
+        findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
+        on_stage("load the checkpoint into PyTorch")
+        cases = ReferenceCases(Reference(loaded), text_ids(loaded))
+        for variant in manifest.variants:
+            variants.append(_verify_variant(variant, manifest, folder, loaded, cases, on_stage))
+    name = manifest.data["model"]["name"]
+    return Report(name, digest, _all(findings), tuple(variants), _versions(), SEED, _since(start))
+
+
+def _verify_variant(
+    variant: Mapping[str, Any],
+    manifest: Manifest,
+    folder: Path,
+    loaded: LoadedModel,
+    cases: ReferenceCases,
+    on_stage: Callable[[str], None],
+) -> VariantReport:
+    findings = Findings()
+    name, precision = variant["name"], variant["precision"]
+    bounds = bounds_for(precision)
+    if bounds is None:
+        findings.failed("bounds", f"none are set for {precision}")
+        return VariantReport(name, precision, _all(findings), ())
+    on_stage(f"check the files of {name}")
+    plain = checks.open_graph(variant, "plain", folder, findings)
+    interactive = checks.open_graph(variant, "interactive", folder, findings)
+    runnable = {}
+    for graph in (plain, interactive):
+        if graph is None:
+            continue
+        checks.check_graph(graph, variant, manifest, findings)
+        if checks.check_weights(graph, variant, loaded.checkpoint, findings):
+            runnable[graph.kind] = graph
+        else:
+            findings.not_run(f"{graph.kind}_runs", "its weights are not all there")
+    taps: list[Tap] = []
+    with findings.guarded("taps_complete"):
+        taps = [Tap.from_json(tap) for tap in variant["taps"]]
+        checks.check_taps(taps, manifest, findings)
+    on_stage(f"run PyTorch beside {name}")
+    check_reference(cases, bounds.of("reference"), findings)
+    numeric = NumericChecks(manifest, cases, bounds, findings, on_stage)
+    numeric.run(runnable.get("plain"), runnable.get("interactive"), taps)
+    rows = numeric.results(plain.outputs if plain is not None else [])
+    return VariantReport(name, precision, _all(findings), tuple(rows))
+
+
+def find_reference(manifest: Manifest, folder: Path | None) -> LoadedModel:
+    """The checkpoint that a bundle was made of: the folder given, or where the manifest points."""
+    if folder is not None:
+        return load_model(find_checkpoint(str(folder)))
+    source = manifest.data["model"]["source"]
+    if source["kind"] == "bundled":
+        return load_model(find_checkpoint(DEMO))
+    if source["kind"] == "hub":
+        return load_model(find_checkpoint(source["id"], source.get("revision")))
+    if source["id"] == local_gpt2_folder().name and local_gpt2_folder().is_dir():
+        return load_model(find_checkpoint(str(local_gpt2_folder())))
+    raise CheckpointError(
+        f"this bundle was made of a local folder, {source['id']!r}, whose place it doesn't record",
+        expected="--checkpoint with that folder",
+        next_step="verify it again with --checkpoint FOLDER.",
+    )
+
+
+def _check_belongs(graph_path: Path, manifest: Manifest) -> None:
+    if graph_path.is_dir() or graph_path.name == MANIFEST:
+        return
+    if manifest.variant_of_graph(graph_path.name) is None:
+        known = [v[kind]["path"] for v in manifest.variants for kind in ("plain", "interactive")]
+        raise GraphError(
+            f"{graph_path} is not a graph of the bundle in its folder",
+            expected=f"one of {', '.join(known)}",
+            next_step="name one of these, or the folder.",
+        )
+
+
+def _shape_difference(loaded: LoadedModel, manifest: Manifest) -> str:
+    ours, theirs = loaded.shape.to_json(), manifest.shape.to_json()
+    parts = [f"{k} {ours[k]} but {theirs[k]} in the manifest" for k in ours if ours[k] != theirs[k]]
+    return f"the checkpoint has {'; '.join(parts)}"
+
+
+def _all(findings: Findings) -> tuple[Any, ...]:
+    return tuple(findings.checks.values())
+
+
+def _versions() -> dict[str, str]:
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"oriel": oriel.__version__, "python": platform.python_version(), **libraries}
+
+
+def _since(start: float) -> float:
+    return time.monotonic() - start
