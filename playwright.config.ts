@@ -9,6 +9,7 @@ const plainHost = `http://localhost:${firstPort + 1}/`;
 const built = `http://localhost:${firstPort + 2}/some/where/`;
 
 const engineSpecs = 'engine_parity.spec.ts';
+const builtSpecs = [engineSpecs, 'engine_catalogue.spec.ts'];
 const chromium = {
   executablePath: findChromium(),
   // Chromium's own sandbox does not start as root, as in most containers.
@@ -38,7 +39,7 @@ export default defineConfig<EngineOptions>({
       testMatch: [engineSpecs, 'ui_plain_host*.spec.ts'],
       use: { baseURL: plainHost, isolated: false },
     },
-    { name: 'built', testMatch: engineSpecs, use: { baseURL: built } },
+    { name: 'built', testMatch: builtSpecs, use: { baseURL: built } },
     {
       name: 'webgpu',
       testMatch: [engineSpecs, 'ui_webgpu*.spec.ts'],

@@ -1,0 +1,89 @@
+// Names and shapes of the contract, as the page builds and reads them.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  activationName,
+  activationTable,
+  cachePairs,
+  headScaleName,
+  modelActivationNames,
+  neutralValue,
+  parseActivationName,
+  resolveShape,
+} from '../../apps/web/src/contract/activation_table';
+import type { ModelShape } from '../../apps/web/src/contract/generated';
+
+const shape: ModelShape = {
+  layers: 2,
+  hidden: 8,
+  heads: 4,
+  kv_heads: 2,
+  head_dim: 2,
+  intermediate: 16,
+  vocab: 10,
+  context_length: 32,
+  parallel_residual: false,
+};
+
+test('every name that can be built is read back', () => {
+  const entry = fc.constantFrom(...activationTable);
+  fc.assert(
+    fc.property(entry, fc.integer({ min: 0, max: 9999 }), ({ kind, per_layer }, anyLayer) => {
+      const layer = per_layer ? anyLayer : null;
+      expect(parseActivationName(activationName(kind, layer))).toEqual({ kind, layer });
+    }),
+  );
+});
+
+test.each([
+  'layer_00_q',
+  'layer_-1_q',
+  'layer_1_qq',
+  'layer_1_q ',
+  'layer_q',
+  'Logits',
+  'layer_10000_q',
+  '',
+])('%j is no name of the contract', (name) => {
+  expect(parseActivationName(name)).toBeNull();
+});
+
+test('a name is built only with the layer it needs', () => {
+  expect(() => activationName('logits', 0)).toThrow(RangeError);
+  expect(() => activationName('attn_probs', null)).toThrow(RangeError);
+});
+
+test('a model gives every kind in every layer, and no resid_mid in parallel blocks', () => {
+  const names = modelActivationNames(shape);
+  expect(names).toHaveLength(new Set(names).size);
+  expect(names).toContain('layer_1_resid_mid');
+  expect(names).not.toContain('layer_2_resid_mid');
+  const parallel = modelActivationNames({ ...shape, parallel_residual: true });
+  expect(names.filter((name) => !parallel.includes(name))).toEqual([
+    'layer_0_resid_mid',
+    'layer_1_resid_mid',
+  ]);
+});
+
+test('shapes of one run', () => {
+  const run = { batch: 1, seq: 3, past: 5 };
+  expect(resolveShape(['batch', 4, 'seq', 'total'], run)).toEqual([1, 4, 3, 8]);
+  expect(resolveShape(['delta_batch', 'delta_seq', 8], run)).toEqual([1, 1, 8]);
+  expect(resolveShape(['batch', 2, 'past', 2], { ...run, past: 0 })).toEqual([1, 2, 0, 2]);
+});
+
+test('cache outputs feed the inputs of the same layer', () => {
+  expect(cachePairs(2)).toEqual([
+    { input: 'past_key_values.0.key', output: 'present.0.key' },
+    { input: 'past_key_values.0.value', output: 'present.0.value' },
+    { input: 'past_key_values.1.key', output: 'present.1.key' },
+    { input: 'past_key_values.1.value', output: 'present.1.value' },
+  ]);
+});
+
+test('interventions are neutral at 1 and 0, and nothing else has a neutral value', () => {
+  expect(neutralValue(headScaleName(11))).toBe(1);
+  expect(neutralValue('layer_0_resid_delta')).toBe(0);
+  expect(neutralValue('past_key_values.0.key')).toBeNull();
+  expect(neutralValue('input_ids')).toBeNull();
+});

@@ -1,0 +1,110 @@
+// Which taps are opened for which names, and what is fed so that nothing is changed.
+import { readFileSync } from 'node:fs';
+import * as ort from 'onnxruntime-web';
+import { expect, test } from 'vitest';
+import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
+import type { Variant } from '../../apps/web/src/contract/generated';
+import { headScaleFeeds, interventionKey, neutralFeeds } from '../../apps/web/src/inference/feeds';
+import { ModelError } from '../../apps/web/src/inference/model_error';
+import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
+
+const example = new URL('../../contracts/examples/valid/manifest__whole.json', import.meta.url);
+
+function wholeVariant(): Variant {
+  const verdict = checkManifest(JSON.parse(readFileSync(example, 'utf8')));
+  if (verdict.kind !== 'manifest') throw new Error(JSON.stringify(verdict));
+  const [variant] = verdict.manifest.variants;
+  if (variant === undefined) throw new Error('no variant');
+  return {
+    ...variant,
+    taps: [
+      { bytes: 'AQI=', outputs: [{ name: 'layer_0_q', dtype: 'float32', shape: [1] }] },
+      {
+        bytes: 'Aw==',
+        outputs: [
+          { name: 'layer_0_lens_ids', dtype: 'int64', shape: [1] },
+          { name: 'layer_0_lens_probs', dtype: 'float32', shape: [1] },
+        ],
+      },
+      { bytes: 'BA==', outputs: [{ name: 'layer_0_k', dtype: 'float32', shape: [1] }] },
+    ],
+  };
+}
+
+const graph = new Uint8Array([9]);
+
+test('only the taps that are asked for are appended, each once, with all they give', () => {
+  const names = ['layer_0_lens_probs', 'logits', 'layer_0_q', 'layer_0_lens_ids', 'layer_0_q'];
+  const { bytes, activations } = openTaps(wholeVariant(), graph, names);
+  expect([...bytes]).toEqual([9, 1, 2, 3]);
+  expect(activations).toEqual(['layer_0_q', 'layer_0_lens_ids', 'layer_0_lens_probs']);
+});
+
+test('no taps leave the graph as it is', () => {
+  expect(openTaps(wholeVariant(), graph, [])).toEqual({ bytes: graph, activations: [] });
+});
+
+test('an unknown name is refused by name', () => {
+  expect(() => openTaps(wholeVariant(), graph, ['layer_0_q', 'layer_9_q'])).toThrow(
+    new ModelError({ kind: 'unknown-activation', got: 'layer_9_q' }),
+  );
+});
+
+test('what the plain graph gives is the default, without what the other graph gives anyway', () => {
+  const variant = wholeVariant();
+  const names = defaultActivations(variant);
+  expect(names).not.toContain('logits');
+  expect(names.length).toBe(variant.plain.activations.outputs.length - 1);
+});
+
+test('every input but the tokens is fed, and neutral', () => {
+  const { interactive } = wholeVariant();
+  const feeds = neutralFeeds(ort, interactive.activations);
+  const inputs = interactive.activations.inputs.map(({ name }) => name);
+  expect(new Set(['input_ids', ...Object.keys(feeds)])).toEqual(new Set(inputs));
+  for (const [name, { data, dims }] of Object.entries(feeds)) {
+    if (name.startsWith('past_key_values.')) expect(dims[2], name).toBe(0);
+    else
+      expect(new Set(data as Float32Array), name).toEqual(
+        new Set([name.endsWith('scale') ? 1 : 0]),
+      );
+  }
+});
+
+test('heads are switched off one by one, and unknown ones refused', () => {
+  const { heads, ...shape } = wholeVariant().interactive.activations.model;
+  const feeds = headScaleFeeds(ort, { ...shape, heads }, [
+    [0, 0],
+    [0, heads - 1],
+  ]);
+  expect(Object.keys(feeds)).toEqual(['layer_0_head_scale']);
+  const expected = Array.from({ length: heads }, (_, head) =>
+    head === 0 || head === heads - 1 ? 0 : 1,
+  );
+  expect([...(feeds['layer_0_head_scale']?.data as Float32Array)]).toEqual(expected);
+  for (const bad of [
+    [0, heads],
+    [shape.layers, 0],
+    [-1, 0],
+    [0, 0.5],
+  ] as const) {
+    expect(() => headScaleFeeds(ort, { ...shape, heads }, [bad])).toThrow(ModelError);
+  }
+});
+
+test('one set of heads has one key, whatever the order', () => {
+  expect(
+    interventionKey([
+      [1, 2],
+      [0, 3],
+      [1, 2],
+    ]),
+  ).toBe(
+    interventionKey([
+      [0, 3],
+      [1, 2],
+    ]),
+  );
+  expect(interventionKey([[1, 23]])).not.toBe(interventionKey([[12, 3]]));
+  expect(interventionKey([])).toBe('');
+});
