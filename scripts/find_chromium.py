@@ -17,18 +17,18 @@ PLACES = (
 )
 HINT = (
     "no Chromium was found for the browser tests: install one (Debian: apt install chromium; "
-    "elsewhere: npx playwright install chromium), or set CHROME_PATH to a Chrome or Chromium"
+    "elsewhere: npx playwright install chromium), or set ORIEL_CHROMIUM to a Chrome or Chromium"
 )
 
 
 def main() -> int:
     """The path on standard output; or a hint on standard error and exit code 1."""
-    given = os.environ.get("CHROME_PATH")
+    given = os.environ.get("ORIEL_CHROMIUM") or os.environ.get("CHROME_PATH")
     if given:
         if works(given):
             print(given)
             return 0
-        print(f"CHROME_PATH names no browser that starts: {given}", file=sys.stderr)
+        print(f"ORIEL_CHROMIUM or CHROME_PATH names no browser: {given}", file=sys.stderr)
         return 1
     found = find() or (find() if install() else None)
     print(found or HINT, file=sys.stdout if found else sys.stderr)
