@@ -1,0 +1,55 @@
+"""Whole processes, timed in turns: wall seconds and peak memory of each run, and ratios pair by pair.
+Machines are shared and noisy, so what counts is the ratio and its spread."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished process."""
+
+    seconds: float
+    cpu_seconds: float
+    """User and system: steadier than wall time where others use the machine."""
+    peak_mb: float
+    """Highest resident set, MB of 10^6 bytes."""
+
+
+def run_once(command: Sequence[str]) -> Run:
+    """Run to the end; RuntimeError with the output where it fails."""
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    if process.returncode != 0:
+        text = output.decode(errors="replace")[-2000:]
+        raise RuntimeError(f"{' '.join(command)} failed:\n{text}")
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+
+
+def in_turns(
+    first: Sequence[str], second: Sequence[str], pairs: int
+) -> tuple[list[Run], list[Run]]:
+    """A warm-up of each, then A B A B …"""
+    run_once(first)
+    run_once(second)
+    a, b = [], []
+    for _ in range(pairs):
+        a.append(run_once(first))
+        b.append(run_once(second))
+    return a, b
+
+
+def spread(values: Sequence[float]) -> str:
+    """'median (min to max)'."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
