@@ -37,7 +37,7 @@ class Case:
         return tuple(known[d] if isinstance(d, str) else d for d in spec.shape)
 
 
-def choose_cases(shape: ModelShape, budget: int = ELEMENTS) -> list[Case]:
+def choose_cases(shape: ModelShape, budget: int) -> list[Case]:
     """1 and more sequences, 1 and more tokens, and last the longest text."""
     longest = longest_sequence(shape, budget)
     wanted = [(1, 1), (3, 1), (2, 12), (1, 19), (3, 7), (1, longest)]
@@ -83,14 +83,14 @@ def text_ids(loaded: LoadedModel) -> list[int]:
     return ids if ids and max(ids) < loaded.shape.vocab else []
 
 
-def longest_sequence(shape: ModelShape, budget: int = ELEMENTS) -> int:
+def longest_sequence(shape: ModelShape, budget: int) -> int:
     """The context length, or what of it one attention pattern and the logits leave room for."""
     by_logits, by_attention = budget // shape.vocab, math.isqrt(budget // shape.heads)
     return max(1, min(shape.context_length, by_logits, by_attention))
 
 
 def choose_outputs(
-    specs: Sequence[TensorSpec], case: Case, shape: ModelShape, budget: int = ELEMENTS
+    specs: Sequence[TensorSpec], case: Case, shape: ModelShape, budget: int
 ) -> list[TensorSpec]:
     """As many of the specs as the budget holds: first what belongs to no layer, then the last
     layer, the first, and the rest."""
@@ -103,10 +103,12 @@ def choose_outputs(
     return [spec for spec in specs if spec.name in chosen]
 
 
-def choose_lens_layers(case: Case, shape: ModelShape, budget: int = ELEMENTS) -> list[int]:
-    """Layers whose lens is tried: inside the graph each makes logits of its own."""
-    most = budget // (case.batch * case.seq * shape.vocab)
-    return sorted(_layers_in_turn(shape)[:most])
+def choose_lens_layers(case: Case, shape: ModelShape, budget: int) -> list[list[int]]:
+    """All layers in groups to be read at once, the last layer in the first of them: inside the
+    graph each lens makes logits of its own."""
+    size = max(1, budget // (case.batch * case.seq * shape.vocab))
+    turn = _layers_in_turn(shape)
+    return [sorted(turn[i : i + size]) for i in range(0, len(turn), size)]
 
 
 def _layers_in_turn(shape: ModelShape) -> list[int]:

@@ -57,9 +57,9 @@ _BY_SECOND_PASS = ("q", "k", "v", "attn_scores")
 class ReferenceCases:
     """Token ids of each case and what PyTorch makes of them; computed once for all variants."""
 
-    def __init__(self, reference: Reference, text: Sequence[int]) -> None:
-        self.reference = reference
-        self.ids = choose_ids(choose_cases(reference.shape), reference.shape, text, SEED)
+    def __init__(self, reference: Reference, text: Sequence[int], budget: int) -> None:
+        self.reference, self.budget = reference, budget
+        self.ids = choose_ids(choose_cases(reference.shape, budget), reference.shape, text, SEED)
         self.known: dict[Case, Arrays] = {}
 
     @property
@@ -132,7 +132,7 @@ class NumericChecks:
         lens = {s.name for s in graph.outputs} - {s.name for s in outputs}
         small: Arrays = {}
         for case in self.cases.cases:
-            chosen = choose_outputs(outputs, case, self.shape)
+            chosen = choose_outputs(outputs, case, self.shape, self.cases.budget)
             if len(chosen) < len(outputs):
                 del session
                 data = with_outputs_only(graph.data, chosen)
@@ -197,9 +197,11 @@ class NumericChecks:
         """As much of the longest text as the budget holds; its last token also by the cache."""
         case = self.longest
         self.on_stage(f"run {case.seq} tokens")
-        chosen = choose_outputs(self.inner, case, self.shape)
-        data = with_taps(graph.data, _without_lens(taps))
-        data = with_outputs_only(data, [*chosen, *self.cache])
+        opened = _without_lens(taps)
+        tapped = {"logits", *(spec.name for tap in opened for spec in tap.outputs)}
+        reachable = [spec for spec in self.inner if spec.name in tapped]
+        chosen = choose_outputs(reachable, case, self.shape, self.cases.budget)
+        data = with_outputs_only(with_taps(graph.data, opened), [*chosen, *self.cache])
         session = OnnxGraph(graph.folder, data, "interactive", self.shape)
         names = [s.name for s in [*chosen, *self.cache]]
         ids = self.cases.ids[case]
@@ -297,18 +299,19 @@ class NumericChecks:
     # The logit lens.
 
     def _lens(self, graph: GraphFile, taps: Sequence[Tap]) -> None:
+        """Every layer at a small size, and as many as the budget holds at the longest."""
         self.on_stage("read every layer through the logit lens")
-        opened: list[int] = []
-        session: OnnxGraph | None = None
-        for case in (self.cases.small, self.longest):
-            layers = choose_lens_layers(case, self.shape)
-            if session is None or layers != opened:
-                session, opened = None, layers
-                wanted = {kinds()["lens_ids"].at(layer) for layer in layers}
-                chosen = [t for t in taps if t.outputs[0].name in wanted]
-                data = with_taps(graph.data, chosen)
-                session = OnnxGraph(graph.folder, data, "interactive", self.shape)
-            self._lens_case(session, case, layers, "interactive")
+        budget = self.cases.budget
+        groups = choose_lens_layers(self.cases.small, self.shape, budget)
+        longest = choose_lens_layers(self.longest, self.shape, budget)[0]
+        for layers in groups if longest in groups else [*groups, longest]:
+            wanted = {kinds()["lens_ids"].at(layer) for layer in layers}
+            data = with_taps(graph.data, [t for t in taps if t.outputs[0].name in wanted])
+            session = OnnxGraph(graph.folder, data, "interactive", self.shape)
+            if layers in groups:
+                self._lens_case(session, self.cases.small, layers, "interactive")
+            if layers == longest:
+                self._lens_case(session, self.longest, layers, "interactive")
 
     def _lens_case(
         self, session: OnnxGraph, case: Case, layers: Sequence[int], graph: GraphName
@@ -430,7 +433,11 @@ class NumericChecks:
     def _result(self, graph: GraphName, spec: TensorSpec) -> ActivationResult:
         worst = self.worst.get((graph, spec.name))
         if worst is None:
-            return ActivationResult(spec.name, graph, spec.shape, spec.dtype, "failed")
+            # Where the graph ran, what it lacks has failed; where it didn't, one check says so.
+            run = self.findings.checks.get(f"{graph}_runs")
+            ran = run is not None and run.verdict == "passed"
+            absent: Verdict = "failed" if ran else "not run"
+            return ActivationResult(spec.name, graph, spec.shape, spec.dtype, absent)
         verdict: Verdict = "passed" if worst.within else "failed"
         return ActivationResult(
             spec.name,

@@ -120,18 +120,19 @@ class Report:
 
     @property
     def failures(self) -> list[str]:
-        """Names of what failed or could not be tried, with the variant where it belongs to one."""
+        """Names of what failed, with the variant where it belongs to one; and checks not run."""
         names = [check.name for check in self.checks if check.verdict != "passed"]
         for variant in self.variants:
             prefix = f"{variant.name}: "
             names += [prefix + c.name for c in variant.checks if c.verdict != "passed"]
-            rows = [row for row in variant.activations if row.verdict != "passed"]
+            rows = [row for row in variant.activations if row.verdict == "failed"]
             names += list(dict.fromkeys(prefix + row.name for row in rows))
         return names
 
     @property
     def passed(self) -> bool:
-        return bool(self.variants) and not self.failures
+        rows = [row for variant in self.variants for row in variant.activations]
+        return bool(rows) and not self.failures and all(r.verdict == "passed" for r in rows)
 
     def to_json(self) -> dict[str, Any]:
         return {

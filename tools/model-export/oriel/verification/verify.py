@@ -19,7 +19,7 @@ from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folde
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.verification import checks
 from oriel.verification.bounds import bounds_for
-from oriel.verification.cases import text_ids
+from oriel.verification.cases import ELEMENTS, text_ids
 from oriel.verification.numeric_checks import (
     SEED,
     NumericChecks,
@@ -36,10 +36,12 @@ def verify(
     graph_path: Path,
     model: LoadedModel | Path | None = None,
     on_stage: Callable[[str], None] = lambda _: None,
+    budget: int = ELEMENTS,
 ) -> Report:
     """Check every variant of the bundle that `graph_path` (its graph, or its folder) belongs to.
 
     model: the checkpoint, opened or as a folder; None: where the manifest says it came from.
+    budget: numbers looked at in one run, at most; it bounds memory, and so the longest text.
     Damage becomes failed checks. Raises OrielError only where there is no bundle or no checkpoint.
     """
     start = time.monotonic()
@@ -65,7 +67,7 @@ def verify(
     else:
         findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
         on_stage("load the checkpoint into PyTorch")
-        cases = ReferenceCases(Reference(loaded), text_ids(loaded))
+        cases = ReferenceCases(Reference(loaded), text_ids(loaded), budget)
         for variant in manifest.variants:
             variants.append(_verify_variant(variant, manifest, folder, loaded, cases, on_stage))
     name = manifest.data["model"]["name"]

@@ -1,0 +1,83 @@
+"""Tiny random checkpoints and their bundles, made once a run. Their sizes are odd on purpose: no
+two dimensions are alike, so a swapped axis can't go unnoticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
+
+from oriel.options import ExportOptions
+from oriel.pipeline import export
+from oriel.progress import Silent
+
+disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def save_random(model: PreTrainedModel, folder: Path, seed: int = 0) -> Path:
+    """Fill every parameter, norms and biases too, so that none can be left out unseen; save."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=draw) * 0.2
+            is_norm = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(noise + 1 if is_norm else noise)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GPT-2: 4 layers, 3 heads of 8, an MLP that isn't four times as wide, tied embeddings."""
+    config = GPT2Config(
+        vocab_size=101,
+        n_positions=32,
+        n_embd=24,
+        n_layer=4,
+        n_head=3,
+        n_inner=52,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return save_random(GPT2LMHeadModel(config), tmp_path_factory.mktemp("tiny") / "tiny-gpt2")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Llama: 4 layers, 4 heads of 10 over 2 key heads, so that heads × head_dim isn't the width."""
+    config = LlamaConfig(
+        vocab_size=89,
+        max_position_embeddings=32,
+        hidden_size=32,
+        intermediate_size=44,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=10,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return save_random(LlamaForCausalLM(config), tmp_path_factory.mktemp("tiny") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2_bundle(tiny_gpt2_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of its fp32 bundle, layers 0 and 2. Shared: copy it before changing anything."""
+    output = tmp_path_factory.mktemp("bundles") / "tiny-gpt2" / "model.onnx"
+    options = ExportOptions(model=str(tiny_gpt2_checkpoint), layers=(0, 2), output=output)
+    return export(options, Silent()).folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_bundle(
+    tiny_llama_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of its bundle in fp32 and fp16, the last layer. Shared: copy it before changes."""
+    output = tmp_path_factory.mktemp("bundles") / "tiny-llama" / "model.onnx"
+    options = ExportOptions(
+        model=str(tiny_llama_checkpoint), output=output, precision=("fp32", "fp16")
+    )
+    return export(options, Silent()).folder
