@@ -164,9 +164,13 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     base = exported.stock.transformer if is_gpt2 else exported.stock.model
     for layer, block in enumerate(base.h if is_gpt2 else base.layers):
         attention = block.attn if is_gpt2 else block.self_attn
-        act, last = (block.mlp.act, block.mlp.c_proj) if is_gpt2 else (
-            block.mlp.act_fn,
-            block.mlp.down_proj,
+        act, last = (
+            (block.mlp.act, block.mlp.c_proj)
+            if is_gpt2
+            else (
+                block.mlp.act_fn,
+                block.mlp.down_proj,
+            )
         )
         attention.register_forward_hook(keep(f"layer_{layer}_attn_output"))
         block.mlp.register_forward_hook(keep(f"layer_{layer}_mlp_output"))
