@@ -14,14 +14,10 @@ import onnxruntime
 import pytest
 import torch
 from contract_examples import CONTRACTS, read_json
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.activation_names import contract_version
 from oriel.models.checkpoint import tensor_digest, weights_digest
-from oriel.options import ExportOptions
-from oriel.pipeline import export
-from oriel.progress import Silent
 
 PAGE = (CONTRACTS / "ACTIVATIONS_CONTRACT.md").read_text(encoding="utf-8")
 TABLE = read_json(CONTRACTS / "activations.json")
@@ -140,21 +136,10 @@ def test_the_weights_digest_is_made_as_the_page_says() -> None:
     assert weights_digest(rows) == digest
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random GPT-2, exported."""
-    place = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=31, n_positions=16, n_embd=12, n_layer=2, n_head=2)
-    GPT2LMHeadModel(config).save_pretrained(place / "checkpoint")
-    options = ExportOptions(model=str(place / "checkpoint"), output=place / "out" / "model.onnx")
-    return export(options, Silent()).folder
-
-
-def test_the_python_example_opens_a_tap(bundle: Path) -> None:
+def test_the_python_example_opens_a_tap(tiny_gpt2_bundle: Path) -> None:
     (code,) = [text for language, _, text in BLOCKS if language == "python"]
     names: dict[str, Any] = {
-        "folder": bundle,
+        "folder": tiny_gpt2_bundle,
         "json": json,
         "base64": base64,
         "onnxruntime": onnxruntime,
@@ -171,5 +156,5 @@ def test_the_python_example_opens_a_tap(bundle: Path) -> None:
         dtype = np.int64 if entry.name == "input_ids" else np.float32
         feeds[entry.name] = np.full(shape, value, dtype)
     (activations,) = session.run(["layer_0_mlp_act"], feeds)
-    assert activations.shape == (2, 3, 48)
+    assert activations.shape == (2, 3, 52)
     assert np.abs(activations).max() > 0
