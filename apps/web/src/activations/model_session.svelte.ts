@@ -372,7 +372,7 @@ export class ModelSession {
       await this.#learnPieces(client, named(activations, untouchedLogits));
       if (client !== this.#client || model !== this.model) return;
       this.answer = {
-        tokens: tokensOf(ids, this.#pieces, this.#typed),
+        tokens: tokensOf(ids, this.#pieces, this.#typed, this.answer?.tokens ?? []),
         activations,
         headsOff,
         untouchedLogits,

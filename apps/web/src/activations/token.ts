@@ -13,12 +13,16 @@ export interface Token {
   generated: boolean;
 }
 
+/** A token that stands where it stood is the same object as before, so that its chip is left alone. */
 export function tokensOf(
   ids: readonly number[],
   pieces: ReadonlyMap<number, TokenPiece>,
   typed: number,
+  before: readonly Token[],
 ): Token[] {
   return ids.map((id, position) => {
+    const same = before[position];
+    if (same?.id === id && same.generated === position >= typed) return same;
     const bytes = pieces.get(id)?.bytes ?? null;
     return { id, position, bytes, label: labelOf(id, bytes), generated: position >= typed };
   });

@@ -16,6 +16,30 @@ export function largestMagnitude(vector: Vector): number {
   return largest;
 }
 
+/** The magnitude that a share of all values stays below, to a thousandth of the largest. */
+export function magnitudeBelow(
+  vectors: Iterable<Vector>,
+  share: number,
+): { limit: number; largest: number } {
+  const all = [...vectors];
+  const largest = all.reduce((most, vector) => Math.max(most, largestMagnitude(vector)), 0);
+  if (largest === 0) return { limit: 0, largest };
+  const bins = new Uint32Array(1001);
+  let count = 0;
+  for (const vector of all)
+    for (const value of vector) {
+      const bin = Math.ceil((Math.abs(value) / largest) * 1000);
+      bins[bin] = (bins[bin] ?? 0) + 1;
+      count++;
+    }
+  let seen = 0;
+  for (let bin = 0; bin <= 1000; bin++) {
+    seen += bins[bin] ?? 0;
+    if (seen >= count * share) return { limit: (Math.max(1, bin) / 1000) * largest, largest };
+  }
+  return { limit: largest, largest };
+}
+
 /** Indices of the values furthest from zero, furthest first. */
 export function furthestFromZero(vector: Vector, count: number): number[] {
   return Array.from({ length: vector.length }, (_, index) => index)

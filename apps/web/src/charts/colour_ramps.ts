@@ -169,7 +169,7 @@ export function inkOn(value: number, scale: ValueScale, theme: Theme): string {
     0.2126 * linear(packed & 255) +
     0.7152 * linear((packed >> 8) & 255) +
     0.0722 * linear((packed >> 16) & 255);
-  return luminance > 0.2 ? '#15171c' : '#ffffff';
+  return luminance > 0.27 ? '#15171c' : '#ffffff';
 }
 
 function linear(byte: number): number {

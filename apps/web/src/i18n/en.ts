@@ -2,7 +2,6 @@
 import type { HeadHabits } from '../analysis/attention_rows';
 import type { Availability } from '../activations/activation_offer';
 import type { RuntimeFacts } from '../inference/model_types';
-import type { ExampleKey } from '../views/prompt/example_prompts';
 import { count, percent } from './number_format';
 
 const share = (value: number): string => percent(value);
@@ -60,8 +59,12 @@ export const en = {
       next: 'Nothing is lost: try again when you like.',
     },
     notFound: {
-      what: 'There is no model at this address.',
-      next: 'Export one (make demo writes the bundled model), or check the address in VITE_MODEL_URL.',
+      model: 'There is no model at this address.',
+      file: 'A file of the model is not where its manifest says.',
+      fileNext: 'Export or upload the model again, all its files together, then try again.',
+      page: 'a web page',
+      modelNext:
+        'Export one (make demo writes the bundled model), or check the address in VITE_MODEL_URL.',
       expected: 'a model.onnx or a manifest.json',
     },
     network: {
@@ -157,10 +160,7 @@ export const en = {
       counting: { name: 'counting', why: 'Numbers in order: what follows seven?' },
       days: { name: 'days', why: 'The day after Friday, with one example to follow.' },
       quotes: { name: 'an open quote', why: 'Something was said and has not been closed yet.' },
-    } satisfies Record<ExampleKey, { name: string; why: string }> as Record<
-      ExampleKey,
-      { name: string; why: string }
-    >,
+    },
   },
 
   next: {
@@ -230,7 +230,7 @@ export const en = {
     arcsCaption:
       'The marked token looks back along the coloured lines; the thicker, the more. Faint lines show where other tokens look with more than 30 %. Point at another token to follow it.',
     arcsLabel: 'The text with the attention of one token',
-    looksAt: 'Looks back from',
+    looksAt: 'Where it looks from',
   },
 
   effect: {
@@ -274,6 +274,8 @@ export const en = {
       `${name}: ${{ exported: 'exported, open', tapped: 'opened by tap', closed: 'closed, click to open', absent: 'this model has none' }[state]}`,
     wholeColumn: 'Click to open it on every layer, again to close what was opened',
     opened: (time: string) => `The last change took ${time}.`,
+    lengths: (kind: string, token: string) =>
+      `Length of ${kind} by layer, one column per token. Numbers: ${token}`,
     close: 'Close it',
     waiting: 'Opening…',
     elsewhere: 'It has a view of its own: go there.',

@@ -18,11 +18,21 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
   switch (error.kind) {
     case 'aborted':
       return { ...e.aborted, details: [] };
-    case 'not-found':
+    case 'not-found': {
+      const model = /\/(manifest\.json|model[\w.]*\.onnx)(\?|$)/.test(error.url);
+      // Many hosts answer an unknown address with their start page and say it is fine.
+      const answer =
+        error.status < 400 ? `${e.notFound.page} (HTTP ${error.status})` : `HTTP ${error.status}`;
       return {
-        ...e.notFound,
-        details: [address(error.url), got(`HTTP ${error.status}`), expected(e.notFound.expected)],
+        what: model ? e.notFound.model : e.notFound.file,
+        details: [
+          address(error.url),
+          got(answer),
+          ...(model ? [expected(e.notFound.expected)] : []),
+        ],
+        next: model ? e.notFound.modelNext : e.notFound.fileNext,
       };
+    }
     case 'network':
       return { ...e.network, details: [address(error.url)] };
     case 'not-a-manifest':

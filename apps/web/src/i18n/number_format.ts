@@ -62,6 +62,14 @@ export function signed(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
+/** For the ticks of a scale: 25 %, 0.5, −12. Two or three digits, no more than the tick needs. */
+export function tickPercent(share: number): string {
+  return `${Number((share * 100).toPrecision(3))}${THIN}%`;
+}
+export function tick(value: number): string {
+  return String(Number(value.toPrecision(2))).replace('-', MINUS);
+}
+
 export function bytes(count: number): string {
   if (count < 1000) return `${count}${THIN}B`;
   if (count < 1e6) return `${(count / 1e3).toFixed(1)}${THIN}kB`;

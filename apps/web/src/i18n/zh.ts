@@ -52,8 +52,11 @@ export const zh: Dictionary = {
     known: '可选',
     aborted: { what: '加载已停止。', next: '没有丢失任何内容，随时可以重试。' },
     notFound: {
-      what: '这个地址没有模型。',
-      next: '请先导出一个模型（make demo 会生成自带的模型），或检查 VITE_MODEL_URL 中的地址。',
+      model: '这个地址没有模型。',
+      file: '模型的一个文件不在清单所说的位置。',
+      fileNext: '请重新导出或上传模型的全部文件，然后重试。',
+      page: '一个网页',
+      modelNext: '请先导出一个模型（make demo 会生成自带的模型），或检查 VITE_MODEL_URL 中的地址。',
       expected: 'model.onnx 或 manifest.json',
     },
     network: {
@@ -197,7 +200,7 @@ export const zh: Dictionary = {
     arcsCaption:
       '被框住的词元沿着彩色线回看，线越粗，注意力越多。淡线是其他词元超过 30 % 的去向。指向另一个词元即可跟随它。',
     arcsLabel: '文本与一个词元的注意力',
-    looksAt: '回看的词元：',
+    looksAt: '从这里看向何处：',
   },
 
   effect: {
@@ -240,6 +243,7 @@ export const zh: Dictionary = {
       `${name}：${{ exported: '已导出，已打开', tapped: '现场接出', closed: '未打开，点击打开', absent: '此模型没有' }[state]}`,
     wholeColumn: '点击在所有层打开，再点则关闭现场接出的部分',
     opened: (time) => `上一次更改用了 ${time}。`,
+    lengths: (kind, token) => `各层 ${kind} 的向量长度，每列一个词元。数值对应：${token}`,
     close: '关闭',
     waiting: '正在打开…',
     elsewhere: '它有专门的视图，前往查看。',

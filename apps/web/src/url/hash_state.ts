@@ -41,14 +41,16 @@ export function parseHash(hash: string): HashState {
   const shown = fields.get('a');
   if (shown !== null && parseActivationName(shown) !== null) state.shown = shown;
   const open = fields.get('open');
-  if (open !== null) state.open = expandNames(open);
+  const names = expandNames(open ?? '');
+  if (names.length > 0) state.open = names;
   const sampling = samplingOf(fields.get('s'));
   if (sampling !== null) state.sampling = sampling;
   const language = fields.get('lang');
   if (language === 'en' || language === 'zh') state.language = language;
   const provider = fields.get('on');
   if (provider === 'webgpu' || provider === 'wasm') state.provider = provider;
-  if (fields.get('c') === 'root') state.root = true;
+  const colours = fields.get('c');
+  if (colours === 'root' || colours === 'linear') state.root = colours === 'root';
   return state;
 }
 
@@ -70,7 +72,7 @@ export function formatHash(state: HashState): string {
     );
   if (state.language !== undefined) fields.set('lang', state.language);
   if (state.provider !== undefined) fields.set('on', state.provider);
-  if (state.root === true) fields.set('c', 'root');
+  if (state.root !== undefined) fields.set('c', state.root ? 'root' : 'linear');
   return fields.toString();
 }
 

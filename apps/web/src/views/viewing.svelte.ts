@@ -38,7 +38,8 @@ const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null 
 export class Viewing {
   selection = $state.raw<Selection>(NOTHING_SELECTED);
   hover = $state.raw<Hover>(NOTHING_HOVERED);
-  root = $state(false);
+  /** Null lets the page decide by the length of the text. */
+  root = $state<boolean | null>(null);
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };

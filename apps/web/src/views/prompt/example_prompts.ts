@@ -1,6 +1,7 @@
 // Prompts that suit what the bundled model was trained on; what each shows is said in the dictionaries.
-export type ExampleKey =
-  'indirectObject' | 'induction' | 'agreement' | 'brackets' | 'counting' | 'days' | 'quotes';
+import type { Dictionary } from '../../i18n/dictionary';
+
+export type ExampleKey = keyof Dictionary['prompt']['examples'];
 
 export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [
   {

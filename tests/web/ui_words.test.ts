@@ -1,0 +1,118 @@
+// Numbers and errors in words: honest at both ends, complete in both languages.
+import { expect, test } from 'vitest';
+import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
+import { errorText } from '../../apps/web/src/i18n/error_text';
+import {
+  bytes,
+  milliseconds,
+  percent,
+  points,
+  signed,
+  tickPercent,
+} from '../../apps/web/src/i18n/number_format';
+import type { ModelErrorData } from '../../apps/web/src/inference/model_types';
+
+const plain = (text: string): string => text.replaceAll('\u2009', ' ');
+
+test.each([
+  [0, '0 %'],
+  [1, '100 %'],
+  [0.431, '43.1 %'],
+  [0.0312, '3.12 %'],
+  [0.00987, '0.99 %'],
+  [0.000031, '0.0031 %'],
+  [2e-9, '2.0 × 10⁻⁷ %'],
+  [0.99961, '99.961 %'],
+  [0.9999966, '99.99966 %'],
+  [1 - 1e-16, '>99.9999999999 %'],
+])('a probability of %d is %s', (value, text) => {
+  expect(plain(percent(value))).toBe(text);
+});
+
+test('only 0 is 0 % and only 1 is 100 %', () => {
+  for (let exponent = 1; exponent < 300; exponent += 7) {
+    expect(parseFloat(percent(10 ** -exponent))).toBeGreaterThan(0);
+    if (exponent < 15) expect(percent(1 - 10 ** -exponent)).not.toMatch(/^100/);
+  }
+});
+
+test('differences, values, sizes and times', () => {
+  expect([0.051, -0.0654, 0].map(points)).toEqual(['+5.10', '−6.54', '0']);
+  expect([-1.23456, 0, 336.2, 12345, 1e-7].map((v) => plain(signed(v)))).toEqual([
+    '−1.235',
+    '0',
+    '336.2',
+    '12345',
+    '1.00 × 10⁻⁷',
+  ]);
+  expect([999, 342_801, 12_089_270].map((n) => plain(bytes(n)))).toEqual([
+    '999 B',
+    '342.8 kB',
+    '12.1 MB',
+  ]);
+  expect([3.21, 18.4, 1420].map((ms) => plain(milliseconds(ms)))).toEqual([
+    '3.2 ms',
+    '18 ms',
+    '1.42 s',
+  ]);
+  expect(plain(tickPercent(0.0625))).toBe('6.25 %');
+});
+
+const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind } } = {
+  aborted: { kind: 'aborted' },
+  'not-found': { kind: 'not-found', url: 'http://x/models/a/manifest.json', status: 404 },
+  network: { kind: 'network', url: 'http://x/m' },
+  'not-a-manifest': { kind: 'not-a-manifest', url: 'http://x/m', detail: 'd1' },
+  'contract-version': { kind: 'contract-version', got: '2.0', supported: '1.x' },
+  integrity: { kind: 'integrity', path: 'p1', expected: 'e1', got: 'g1' },
+  'too-large': { kind: 'too-large', path: 'p1', bytes: 5_000_000_000, limit: 2_000_000_000 },
+  'unknown-variant': { kind: 'unknown-variant', got: 'g1', known: ['fp32', 'fp16'] },
+  'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
+  'no-tokenizer': { kind: 'no-tokenizer' },
+  'bad-tokens': { kind: 'bad-tokens', detail: 'd1' },
+  'too-long': { kind: 'too-long', tokens: 300, limit: 256 },
+  'provider-unavailable': { kind: 'provider-unavailable', provider: 'webgpu', detail: 'd1' },
+  session: { kind: 'session', detail: 'd1' },
+  run: { kind: 'run', detail: 'd1' },
+};
+
+test.each(Object.values(errors))('$kind says what, with which values, and what next', (error) => {
+  for (const words of Object.values(DICTIONARIES)) {
+    const text = errorText(error, words);
+    expect(text.what).toMatch(/[.。]$/);
+    expect(text.next).toMatch(/[.。]$/);
+    const shown = JSON.stringify(text);
+    const tags: unknown[] = [error.kind, 'webgpu'];
+    for (const value of Object.values(error).flat())
+      if (typeof value === 'string' && !tags.includes(value)) expect(shown).toContain(value);
+  }
+});
+
+test('an address that answers with a page is not called a success', () => {
+  const text = errorText(
+    { kind: 'not-found', url: 'http://x/models/a/model.onnx.data', status: 200 },
+    DICTIONARIES.en,
+  );
+  expect(text.what).toContain('file');
+  expect(text.details.map(({ value }) => value)).toContain('a web page (HTTP 200)');
+});
+
+test('every Chinese sentence is Chinese', () => {
+  const sentences = (value: unknown): string[] =>
+    typeof value === 'string'
+      ? [value]
+      : typeof value === 'object' && value !== null
+        ? Object.values(value).flatMap(sentences)
+        : [];
+  const same = new Set(sentences(DICTIONARIES.en));
+  const left = sentences(DICTIONARIES.zh).filter(
+    (text) => same.has(text) && !/^(zh|WebGPU|WebAssembly|Hugging Face Hub)$/.test(text),
+  );
+  expect(left).toEqual([]);
+});
+
+test('the language is the first of the browser’s that there is', () => {
+  expect(languageFor(['fr-FR', 'zh-TW', 'en'])).toBe('zh');
+  expect(languageFor(['en-GB', 'zh'])).toBe('en');
+  expect(languageFor(['de'])).toBe('en');
+});
