@@ -1,4 +1,4 @@
-"""The least that exports GPT-2's logits with torch's dynamo exporter: what ours is measured against.
+"""The least that exports GPT-2's logits with torch's dynamo exporter: what ours is held against.
 
 Usage: python minimal_onnx_export.py CHECKPOINT OUTPUT
 """
@@ -10,6 +10,8 @@ from transformers import GPT2LMHeadModel
 
 
 class Logits(torch.nn.Module):
+    """Logits alone, without a cache."""
+
     def __init__(self, model: GPT2LMHeadModel) -> None:
         super().__init__()
         self.model = model

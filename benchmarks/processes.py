@@ -1,4 +1,4 @@
-"""Whole processes, timed in turns: wall seconds and peak memory of each run, and ratios pair by pair.
+"""Whole processes, timed in turns: wall seconds and peak memory of each run, ratios pair by pair.
 Machines are shared and noisy, so what counts is the ratio and its spread."""
 
 from __future__ import annotations

@@ -20,26 +20,26 @@ from oriel.options import ExportOptions
 from oriel.pipeline import export
 from oriel.progress import Silent
 
-TINY_GPT2: dict[str, Any] = dict(
-    vocab_size=61,
-    n_positions=32,
-    n_embd=24,
-    n_layer=5,
-    n_head=3,
-    bos_token_id=0,
-    eos_token_id=0,
-)
-TINY_LLAMA: dict[str, Any] = dict(
-    vocab_size=61,
-    max_position_embeddings=32,
-    hidden_size=24,
-    intermediate_size=40,
-    num_hidden_layers=5,
-    num_attention_heads=6,
-    num_key_value_heads=2,
-    bos_token_id=0,
-    eos_token_id=0,
-)
+TINY_GPT2: dict[str, Any] = {
+    "vocab_size": 61,
+    "n_positions": 32,
+    "n_embd": 24,
+    "n_layer": 5,
+    "n_head": 3,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+TINY_LLAMA: dict[str, Any] = {
+    "vocab_size": 61,
+    "max_position_embeddings": 32,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 
 
 def gpt2(**changes: Any) -> Callable[[], PreTrainedModel]:
