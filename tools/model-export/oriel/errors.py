@@ -29,7 +29,14 @@ class OrielError(Exception):
         line = "; ".join(parts)
         if next_step is not None:
             line = f"{line}. {next_step[:1].upper()}{next_step[1:]}"
-        super().__init__(" ".join(line.split()))
+        super().__init__(_one_line(line))
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks, and without what names from a stranger's file could do to a terminal."""
+    return "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
+    )
 
 
 class OptionError(OrielError):

@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
 
 class StageDisplay(Protocol):
-    """Told what is being done; the weights' bytes are counted apart, since they flow alongside."""
+    """Told what is being done; bytes are counted apart, since they flow alongside."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -22,7 +23,7 @@ class StageDisplay(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def stage(self, text: str) -> None: ...
-    def expect_bytes(self, total: int) -> None: ...
+    def expect_bytes(self, total: int, what: str = ...) -> None: ...
     def add_bytes(self, count: int) -> None: ...
 
 
@@ -31,7 +32,8 @@ class PlainLines:
 
     def __init__(self) -> None:
         self.start = time.monotonic()
-        self.total = self.written = 0
+        self.total = self.moved = 0
+        self.what = ""
 
     def __enter__(self) -> Self:
         return self
@@ -47,19 +49,19 @@ class PlainLines:
     def stage(self, text: str) -> None:
         print(f"[{time.monotonic() - self.start:6.1f} s] {text}", file=sys.stderr, flush=True)
 
-    def expect_bytes(self, total: int) -> None:
-        self.total, self.written = total, 0
+    def expect_bytes(self, total: int, what: str = "weights written") -> None:
+        self.total, self.moved, self.what = total, 0, what
 
     def add_bytes(self, count: int) -> None:
-        self.written += count
-        if self.total and self.written >= self.total:
+        self.moved += count
+        if self.total and self.moved >= self.total:
             self.total = 0
-            self.stage(f"weights written: {self.written / 1e6:.1f} MB")
+            self.stage(f"{self.what}: {self.moved / 1e6:.1f} MB")
 
 
 class LiveStages:
-    """A spinner with the present stage, a bar for the weights, and a line for each stage that is
-    over."""
+    """A spinner with the present stage, a bar for bytes on their way, and a line for each stage
+    that is over."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -73,7 +75,7 @@ class LiveStages:
         )
         self.start = time.monotonic()
         self.current: str | None = None
-        self.weights = self.progress.add_task("weights", visible=False, total=None)
+        self.bytes = self.progress.add_task("bytes", visible=False, total=None)
         self.task = self.progress.add_task("start", total=None)
 
     def __enter__(self) -> Self:
@@ -92,20 +94,22 @@ class LiveStages:
     def stage(self, text: str) -> None:
         self._finish(True)
         self.current = text
-        self.progress.update(self.task, description=text)
+        self.progress.update(self.task, description=escape(text))
 
     def _finish(self, well: bool) -> None:
         if self.current is not None:
             mark = "[green]✓[/green]" if well else "[red]✗[/red]"
             seconds = f"[dim]{time.monotonic() - self.start:5.1f} s[/dim]"
-            self.progress.console.print(f"{mark} {seconds} {self.current}", highlight=False)
+            self.progress.console.print(
+                f"{mark} {seconds} {escape(self.current)}", highlight=False, soft_wrap=True
+            )
         self.current = None
 
-    def expect_bytes(self, total: int) -> None:
-        self.progress.update(self.weights, total=total, visible=True)
+    def expect_bytes(self, total: int, what: str = "weights written") -> None:
+        self.progress.update(self.bytes, description=what, total=total, completed=0, visible=True)
 
     def add_bytes(self, count: int) -> None:
-        self.progress.advance(self.weights, count)
+        self.progress.advance(self.bytes, count)
 
 
 class Silent(PlainLines):

@@ -3,6 +3,7 @@ run."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,18 @@ from typing import Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import Architecture, find_architecture
-from oriel.models.checkpoint import Checkpoint, open_checkpoint, read_json, weight_files
+from oriel.models.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+    read_json,
+    shown_name,
+    weight_files,
+)
 from oriel.models.find_checkpoint import FoundCheckpoint
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
+"""As in contracts/activations.schema.json: what a manifest can describe."""
 
 
 @dataclass(frozen=True)
@@ -45,47 +54,83 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
     """The config, its architecture and its sizes; CheckpointError where they contradict
     themselves."""
     from transformers import AutoConfig
+    from transformers.utils import logging
 
+    # What matters of a config's oddities is said in one line below.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     raw = read_json(folder / "config.json")
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         raise CheckpointError(
-            f"config.json in {folder.name} names no architecture",
+            f"config.json in {shown_name(folder)} names no architecture",
             expected="a model_type",
             next_step="download the checkpoint again.",
         )
     architecture = find_architecture(model_type)
+    if raw.get("quantization_config") is not None:
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} is quantized",
+            got=str(_method(raw["quantization_config"])),
+            expected="plain floating-point weights",
+            next_step="export from the original checkpoint.",
+        )
     try:
         # Checkpoints of one model_type may still want code of their own; that is never run.
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        # A config may also name an attention kernel to fetch and run.
+        config._attn_implementation = "eager"
         architecture.check_config(config)
         shape = architecture.shape(config)
     except ArchitectureError:
         raise
-    except Exception as error:  # noqa: BLE001 - a stranger's config fails in any class
-        raise CheckpointError(
-            f"config.json in {folder.name} doesn't make a model",
-            got=" ".join(str(error).split())[:200],
-            next_step="download the checkpoint again.",
-        ) from error
+    except Exception as error:
+        # A stranger's config fails in any class.
+        raise _unfit(folder, error) from error
     _check_sizes(shape, folder)
     return config, architecture, shape
+
+
+def _method(quantization: Any) -> Any:
+    if isinstance(quantization, dict):
+        return quantization.get("quant_method", "quantization_config")
+    return "quantization_config"
+
+
+def _unfit(folder: Path, error: Exception) -> CheckpointError:
+    # transformers says which of its validators complained before it says what about.
+    reason = re.sub(
+        r"^.*?[Vv]alidat\w+ error for .*?: \w+Error: ", "", " ".join(str(error).split())
+    )
+    if isinstance(error, ZeroDivisionError):
+        reason = "a size of 0"
+    elif isinstance(error, KeyError):
+        reason = f"{reason}, which transformers doesn't know"
+    return CheckpointError(
+        f"config.json in {shown_name(folder)} doesn't make a model",
+        got=reason[:200].rstrip(". ") or type(error).__name__,
+        next_step="correct it, or download the checkpoint again.",
+    )
 
 
 def _check_sizes(shape: ModelShape, folder: Path) -> None:
     sizes: dict[str, Any] = dict(shape.to_json())
     for name, size in sizes.items():
-        if name != "parallel_residual" and (not isinstance(size, int) or size < 1):
+        if name == "parallel_residual":
+            continue
+        most = MOST_LAYERS if name == "layers" else MOST_SIZE
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= most:
             raise CheckpointError(
-                f"config.json in {folder.name} gives a size that can't be",
+                f"config.json in {shown_name(folder)} gives a size that can't be",
                 got=f"{name} {size!r}",
-                expected="a whole number of 1 or more",
+                expected=f"a whole number from 1 to {most}",
+                next_step="correct it, or download the checkpoint again.",
             )
     if shape.heads % shape.kv_heads:
         raise CheckpointError(
-            f"config.json in {folder.name} contradicts itself",
+            f"config.json in {shown_name(folder)} contradicts itself",
             got=f"{shape.heads} heads over {shape.kv_heads} key heads",
             expected="a multiple",
+            next_step="correct it, or download the checkpoint again.",
         )
 
 
@@ -97,13 +142,13 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     config, architecture, shape = load_config(found.folder)
     try:
         expected = expected_parameters(config, architecture)
-    except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"config.json in {found.folder.name} doesn't make a model",
-            got=" ".join(str(error).split())[:200],
-            next_step="download the checkpoint again.",
-        ) from error
+    except Exception as error:
+        # So does what a config can still ask for.
+        raise _unfit(found.folder, error) from error
     checkpoint = open_checkpoint(
         found.folder, expected, architecture.base_prefix, architecture.ignored_weights
     )
-    return LoadedModel(found, config, architecture, shape, checkpoint)
+    model = LoadedModel(found, config, architecture, shape, checkpoint)
+    for file in model.tokenizer_files:
+        read_json(file)
+    return model
