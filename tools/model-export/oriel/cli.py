@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import kinds
 from oriel.errors import OptionError, OrielError
-from oriel.options import PRECISIONS, ExportOptions, parse_layers, parse_words
+from oriel.options import (
+    DEFAULT_OPSET,
+    NEWEST_OPSET,
+    OLDEST_OPSET,
+    PRECISIONS,
+    ExportOptions,
+    parse_layers,
+    parse_opset,
+    parse_words,
+)
 
 if TYPE_CHECKING:
     from oriel.models.load_model import LoadedModel
@@ -34,7 +43,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("stopped; nothing was changed", file=sys.stderr)
+        print("stopped: no file was left half-written", file=sys.stderr)
         return 130
 
 
@@ -63,11 +72,15 @@ def export_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--output",
-        type=Path,
         metavar="PATH",
         help="the plain graph; default: apps/web/static/models/<name>/model.onnx",
     )
-    parser.add_argument("--opset", type=int, help="ONNX opset, 18 to 22; default: 20")
+    parser.add_argument(
+        "--opset",
+        default=str(DEFAULT_OPSET),
+        metavar="N",
+        help=f"ONNX opset, {OLDEST_OPSET} to {NEWEST_OPSET}; default: {DEFAULT_OPSET}",
+    )
     parser.add_argument(
         "--precision",
         default="fp32",
@@ -86,18 +99,18 @@ def export_options(argv: Sequence[str] | None) -> ExportOptions:
     words = vars(export_parser().parse_args(argv))
     if words["layers"] is not None:
         if words["all_layers"]:
-            raise OptionError("--layers and --all-layers exclude each other")
+            raise OptionError(
+                "--layers and --all-layers exclude each other", next_step="leave one of them out."
+            )
         words["layers"] = parse_layers(words["layers"])
     if words["activations"] is not None:
         words["activations"] = parse_words(words["activations"], "--activations", _kind_names())
     words["precision"] = parse_words(words["precision"], "--precision", PRECISIONS)
-    if words["opset"] is not None and not 18 <= words["opset"] <= 22:
-        raise OptionError(
-            "--opset is out of range",
-            got=str(words["opset"]),
-            expected="18 to 22",
-            next_step="browsers lack operators of newer ones, and torch writes no older ones.",
-        )
+    words["opset"] = parse_opset(words["opset"])
+    if words["output"] is not None:
+        if not words["output"]:
+            raise OptionError("--output is empty", expected="a path such as out/model.onnx")
+        words["output"] = Path(words["output"])
     return ExportOptions(**words)
 
 
@@ -249,10 +262,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {"export": _export, "verify": _verify, "select": _select}
-    name = words[0] if words else "--help"
+    if not words:
+        raise OptionError("no command", expected=", ".join(commands), next_step="see oriel --help.")
+    name = words[0]
     if name in ("-h", "--help"):
         print("usage: oriel {export,verify,select} …\n\nEach command has a --help of its own.")
         return 0
     if name not in commands:
-        raise OptionError("no such command", got=name, expected=", ".join(commands))
+        raise OptionError(
+            "no such command",
+            got=repr(name),
+            expected=", ".join(commands),
+            next_step="see oriel --help.",
+        )
     return commands[name](words[1:])

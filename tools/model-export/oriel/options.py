@@ -9,6 +9,9 @@ from pathlib import Path
 from oriel.errors import OptionError
 
 PRECISIONS = ("fp32", "fp16")
+DEFAULT_OPSET = 20
+OLDEST_OPSET, NEWEST_OPSET = 18, 22
+"""18 is the oldest that torch writes; from 23 on, browsers lack kernels (Attention)."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class ExportOptions:
     """Kinds of the contract; None: the contract's defaults."""
     output: Path | None = None
     """The plain graph's path; None: apps/web/static/models/<name>/model.onnx."""
-    opset: int | None = None
+    opset: int = DEFAULT_OPSET
     precision: tuple[str, ...] = ("fp32",)
     verify: bool = False
     force: bool = False
@@ -35,20 +38,29 @@ def parse_layers(text: str) -> tuple[int, ...]:
     """'0,5,11' and '0-3,11' as ascending numbers without repeats."""
     layers: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
-        if match is None:
+        match = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part, re.ASCII)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if last < first:
             raise OptionError(
                 "--layers can't be read",
-                got=repr(text),
-                expected="whole numbers such as 0,5,11 or 0-3",
-                next_step="count layers from 0.",
+                got=repr(part.strip() if match else text),
+                expected="whole numbers from 0 on, such as 0,5,11 or 0-3",
+                next_step="use --all-layers for all of them.",
             )
-        first = int(match.group(1))
-        last = int(match.group(2)) if match.group(2) else first
-        if last < first:
-            raise OptionError("--layers runs backwards", got=part.strip(), expected="first-last")
         layers.update(range(first, last + 1))
     return tuple(sorted(layers))
+
+
+def parse_opset(text: str) -> int:
+    """A version of ONNX's operators that torch writes and browsers run."""
+    if re.fullmatch(r"\d{1,4}", text, re.ASCII) and OLDEST_OPSET <= int(text) <= NEWEST_OPSET:
+        return int(text)
+    raise OptionError(
+        "--opset can't be used",
+        got=repr(text),
+        expected=f"{OLDEST_OPSET} to {NEWEST_OPSET}",
+        next_step="leave it out for the default; browsers lack newer ones, torch older ones.",
+    )
 
 
 def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,8 +69,9 @@ def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]
     unknown = [word for word in words if word not in known]
     if unknown or not words:
         raise OptionError(
-            f"{flag} names something unknown",
-            got=", ".join(unknown) or "nothing",
+            f"{flag} names what doesn't exist" if words else f"{flag} names nothing",
+            got=", ".join(map(repr, unknown)) or repr(text),
             expected=f"some of {', '.join(known)}",
+            next_step="separate them by commas.",
         )
     return tuple(words)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.compare_bundle import is_up_to_date
 from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
@@ -15,8 +17,8 @@ from oriel.bundle.write_bundle import (
     write_manifest,
     write_variant,
 )
-from oriel.bundle.write_weights import checkpoint_digest, write_weights
-from oriel.contract.activation_names import ModelShape, contract_version
+from oriel.bundle.write_weights import write_weights
+from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.graph.attach_weights import place_weights
 from oriel.models.find_checkpoint import find_checkpoint
@@ -60,16 +62,19 @@ def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:
 def export(options: ExportOptions, display: StageDisplay) -> Exported:
     """Find, load, trace, write. Raises OrielError for whatever the user can mend."""
     display.stage("find the checkpoint")
-    found = find_checkpoint(options.model, options.revision)
+    found = find_checkpoint(options.model, options.revision, display)
     paths = BundlePaths(options.output or default_output(found.name))
     old = check_replaceable(paths.folder)
     display.stage(f"read {found.name} ({found.kind})")
     model = load_model(found)
     outputs = chosen_outputs(options, model.shape)
-    if old is not None and not options.force and _is_same(old, model, outputs, options, paths):
-        return Exported(paths.folder, paths, model, dict(old), unchanged=True)
+    if old is not None and not options.force:
+        display.stage("compare with the bundle that is there")
+        variants = tuple(dict.fromkeys(("fp32", *options.precision)))
+        if is_up_to_date(old, paths, model, outputs, options.opset, variants):
+            return Exported(paths.folder, paths, model, dict(old), unchanged=True)
 
-    with replaced_folder(paths.folder) as folder:
+    with replaced_folder(paths.folder, lambda: check_replaceable(paths.folder)) as folder:
         manifest = _fill(folder, paths, model, outputs, options, display)
     return Exported(paths.folder, paths, model, manifest)
 
@@ -85,7 +90,7 @@ def _fill(
     # Imported here: a run that only looks at flags shouldn't wait for torch's exporter.
     from oriel.capture.plain_matrices import make_matrices_plain
     from oriel.graph.build_graphs import build_graphs
-    from oriel.graph.export_onnx import DEFAULT_OPSET, trace
+    from oriel.graph.export_onnx import trace
     from oriel.models.parameters import shapeless_model
 
     a = model.architecture
@@ -95,18 +100,32 @@ def _fill(
     layout = place_weights(parameters, changes.transposed)
     display.expect_bytes(layout.bytes)
     data_file = folder / paths.weights()
+    stopped = threading.Event()
+
+    def count(written: int) -> None:
+        if stopped.is_set():
+            raise CancelledError
+        display.add_bytes(written)
+
     # Weights flow to disk while the graph is traced: one waits for the disk, the other for Python.
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(write_weights, model.checkpoint, layout, data_file, display.add_bytes)
+        writing = pool.submit(write_weights, model.checkpoint, layout, data_file, count)
+
+        def stage(text: str) -> None:
+            # A full disk is told at once, not after the tracing.
+            if writing.done():
+                writing.result()
+            display.stage(text)
+
         try:
-            opset = options.opset or DEFAULT_OPSET
-            traced = trace(model.config, model.architecture, model.shape, opset, display.stage)
-            graphs = build_graphs(
-                traced, model.shape, parameters, outputs, paths.weights(), display.stage
-            )
+            traced = trace(model.config, model.architecture, model.shape, options.opset, stage)
+            graphs = build_graphs(traced, model.shape, parameters, outputs, paths.weights(), stage)
             assert graphs.layout == layout, "the graph reads weights that lie elsewhere"
-        finally:
-            weights = writing.result()
+        except BaseException:
+            # Leaving waits for the writer, which would go on to the end.
+            stopped.set()
+            raise
+        weights = writing.result()
     variants = [write_variant(folder, paths, "fp32", graphs)]
     digests = {paths.weights(): weights.digest}
     if "fp16" in options.precision:
@@ -117,31 +136,3 @@ def _fill(
     display.stage("write the manifest")
     tokenizer = copy_tokenizer(model, folder)
     return write_manifest(folder, model, weights, variants, tokenizer, digests)
-
-
-def _is_same(
-    old: Any, model: LoadedModel, outputs: list[str], options: ExportOptions, paths: BundlePaths
-) -> bool:
-    """Whether the bundle there was made of these weights, by this exporter, with these options."""
-    import oriel
-
-    try:
-        variants = {v["name"]: v for v in old["variants"]}
-        plain = variants["fp32"]["plain"]
-        names = [o["name"] for o in plain["activations"]["outputs"]]
-        same = (
-            old["exporter"]["version"] == oriel.__version__
-            and old["contract_version"] == contract_version()
-            and plain["path"] == paths.plain()
-            and set(variants) == {"fp32", *options.precision}
-            and names == ["logits", *outputs]
-            and (options.opset is None or variants["fp32"]["opset"] == options.opset)
-            and all(
-                (paths.folder / f["path"]).is_file()
-                and (paths.folder / f["path"]).stat().st_size == f["bytes"]
-                for f in old["files"]
-            )
-        )
-    except (KeyError, TypeError):
-        return False
-    return same and bool(old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint))

@@ -1,62 +1,156 @@
-"""A folder that is replaced whole: written beside its place, then exchanged in one step."""
+"""A folder or a file that is replaced whole: written beside its place, then exchanged in one
+step."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import os
+import re
+import secrets
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oriel.errors import BundleError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_STAGED = re.compile(r"\..+\.oriel-[0-9a-f]{12}")
+
+
+def staged_name(name: str) -> str:
+    """Beside what it is going to replace: hidden, and known as ours."""
+    return f".{name}.oriel-{secrets.token_hex(6)}"
+
+
+def is_staged_name(name: str) -> bool:
+    """Whether a killed run may have left this behind."""
+    return _STAGED.fullmatch(name) is not None
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
+def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) -> Iterator[Path]:
     """Yield an empty folder to fill. It takes the place of `folder` if the block ends well, and is
-    removed if it doesn't: a full disk, an error or Ctrl-C leave what was there, or nothing."""
+    removed if it doesn't: a full disk, an error or Ctrl-C leave what was there, or nothing.
+
+    check: called right before the exchange; what it raises keeps the old folder in place.
+    """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise unwritable(folder, error) from error
+        # A link stays a link: what it points to is replaced.
+        target = folder.resolve()
+    except RuntimeError as error:
+        raise unwritable(folder, OSError(errno.ELOOP, os.strerror(errno.ELOOP))) from error
+    _refuse_irreplaceable(target)
+    made: list[Path] = []
+    staged = target.with_name(staged_name(target.name))
     try:
-        # mkdtemp makes it for its owner alone; a web server must read it too.
-        staged.chmod(0o755)
-        yield staged
-        _take_place(staged, folder)
+        made = _make_parents(target.parent)
+        _remove_leftovers(target)
+        # Not mkdtemp, which makes it for its owner alone: a web server must read it too.
+        staged.mkdir()
+        with _locked(staged):
+            yield staged
+            check()
+            _take_place(staged, target)
+        made = []
     except OSError as error:
         raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+        for parent in reversed(made):
+            with suppress(OSError):
+                parent.rmdir()
 
 
-def _take_place(staged: Path, folder: Path) -> None:
+def _refuse_irreplaceable(target: Path) -> None:
+    if target == target.parent or target.is_mount():
+        raise BundleError(
+            f"{target} can't be replaced whole",
+            got="the root of a file system",
+            expected="a folder of the bundle's own",
+            next_step=f"choose a folder in it, such as --output {target / 'model' / 'model.onnx'}",
+        )
+    with suppress(FileNotFoundError):
+        if not Path.cwd().is_relative_to(target):
+            return
+        raise BundleError(
+            f"{target} would be replaced while this command runs in it",
+            expected="a folder below the current one, or elsewhere",
+            next_step="run the command from another folder, or choose --output NAME/model.onnx.",
+        )
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make a folder with its parents; those that weren't there, outermost first."""
+    absent = [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    return absent
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder, which the system lets go of even where the program is killed."""
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed runs left of this folder: nobody holds its lock any more."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    for left in target.parent.glob(f".{_escaped(target.name)}.oriel-*"):
+        if not is_staged_name(left.name) or left.is_symlink() or not left.is_dir():
+            continue
+        with suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # One that was made this moment isn't locked yet, and is empty.
+                if any(left.iterdir()) or time.time() - left.stat().st_mtime > 60:
+                    shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _take_place(staged: Path, target: Path) -> None:
     for file in staged.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-    if not folder.exists():
-        staged.rename(folder)
-        return
-    if _exchange(staged, folder):
-        return
-    # Without an atomic exchange: the old folder steps aside, and comes back if the new one can't.
-    aside = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
-    try:
-        staged.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    # Another exporter may put its bundle there, or take it away, between a look and a step.
+    for _ in range(100):
+        if target.exists():
+            shutil.copymode(target, staged)
+            if _exchange(staged, target) or _step_aside(staged, target):
+                return
+        else:
+            try:
+                staged.rename(target)
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -71,6 +165,61 @@ def _exchange(one: Path, other: Path) -> bool:
     )
 
 
+def _step_aside(staged: Path, target: Path) -> bool:
+    """Without an atomic exchange: the old folder steps aside, and comes back if the new one can't
+    come in. False where another exporter was quicker."""
+    aside = target.with_name(staged_name(target.name))
+    try:
+        target.rename(aside)
+    except FileNotFoundError:
+        return False
+    try:
+        staged.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+    return True
+
+
+def write_files_whole(files: dict[Path, bytes]) -> None:
+    """Replace files: all are written beside their places first, then take them one after another.
+    What fails before leaves every old file; what fails in between puts the old ones back."""
+    staged: dict[Path, Path] = {}
+    old: dict[Path, Path] = {}
+    try:
+        for file, data in files.items():
+            staged[file] = file.with_name(staged_name(file.name))
+            with staged[file].open("xb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            if file.exists():
+                shutil.copymode(file, staged[file])
+                old[file] = file.with_name(staged_name(file.name))
+                _keep(file, old[file])
+        try:
+            for file, new in staged.items():
+                new.replace(file)
+        except BaseException:
+            for file, kept in old.items():
+                kept.replace(file)
+            raise
+    except OSError as error:
+        raise unwritable(next(iter(files)).parent, error) from error
+    finally:
+        for left in (*staged.values(), *old.values()):
+            left.unlink(missing_ok=True)
+
+
+def _keep(file: Path, beside: Path) -> None:
+    try:
+        os.link(file, beside)
+    except OSError:
+        # Not every file system has hard links.
+        shutil.copy2(file, beside)
+
+
 def unwritable(folder: Path, error: OSError) -> BundleError:
     """One line for what the system says when a folder can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -79,8 +228,16 @@ def unwritable(folder: Path, error: OSError) -> BundleError:
             got=error.strerror,
             next_step="free some, or choose another disk with --output; nothing was changed.",
         )
+    if error.errno == errno.EFBIG:
+        return BundleError(
+            f"a file is too large for {folder}",
+            got=error.strerror,
+            next_step="raise the limit (ulimit -f), or choose another disk with --output; nothing "
+            "was changed.",
+        )
+    in_the_way = error.errno in (errno.ENOTDIR, errno.EEXIST)
     return BundleError(
         f"can't write {folder}",
-        got=error.strerror or str(error),
+        got="a file where a folder is needed" if in_the_way else error.strerror or str(error),
         next_step="choose another place with --output; nothing was changed.",
     )

@@ -5,21 +5,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 import oriel
+from oriel.bundle.atomic_folder import is_staged_name, unwritable
 from oriel.bundle.manifest_text import manifest_text
 from oriel.bundle.write_weights import WrittenWeights
 from oriel.contract.activation_names import contract_version
 from oriel.contract.manifest import FORMAT, MANIFEST, MANIFEST_VERSION, check_manifest
-from oriel.errors import BundleError, OrielError
+from oriel.errors import BundleError, CheckpointError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.models.load_model import LoadedModel
@@ -30,6 +33,8 @@ MEDIA_TYPES = {
     ".data": "application/octet-stream",
     ".json": "application/json",
 }
+_OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db")
+"""Put into any folder that is looked at."""
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx_ir")
 
 
@@ -39,6 +44,13 @@ class BundlePaths:
     def __init__(self, output: Path) -> None:
         if output.suffix != ".onnx":
             output = output / "model.onnx"
+        if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", output.stem) is None:
+            raise OptionError(
+                "--output gives the graph a name that can't stand in a URL",
+                got=repr(output.name),
+                expected="letters, digits, '.', '_' and '-', ending in .onnx",
+                next_step="rename it, such as model.onnx; its folder may have any name.",
+            )
         self.folder = output.parent
         self.stem = output.stem
 
@@ -60,48 +72,71 @@ def check_replaceable(folder: Path) -> Mapping[str, Any] | None:
 
     Raises BundleError where the folder holds anything that isn't a bundle's: it would be lost.
     """
-    if not folder.exists():
-        return None
-    if not folder.is_dir():
-        raise BundleError(
-            f"{folder} is a file", expected="a folder", next_step="choose another --output."
-        )
-    found = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    manifest: dict[str, Any] = {}
-    with suppress(OSError, ValueError, RecursionError):
-        loaded = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if isinstance(loaded, dict) and loaded.get("format") == FORMAT:
-            manifest = loaded
-    ours = {MANIFEST, VERIFICATION} if manifest else set()
-    files = manifest.get("files")
-    for descriptor in files if isinstance(files, list) else []:
-        if isinstance(descriptor, dict):
-            ours.add(str(descriptor.get("path")))
-    foreign = sorted(found - ours)
+    try:
+        if not folder.exists():
+            return None
+        if not folder.is_dir():
+            raise BundleError(
+                f"{folder} is a file",
+                expected="a folder, new, empty or with an earlier bundle",
+                next_step="choose another --output.",
+            )
+        manifest = _manifest_of_ours(folder)
+        ours = {MANIFEST, VERIFICATION, *_OF_FILE_MANAGERS} if manifest else set(_OF_FILE_MANAGERS)
+        files = manifest.get("files")
+        for descriptor in files if isinstance(files, list) else []:
+            if isinstance(descriptor, dict):
+                ours.add(str(descriptor.get("path")))
+        foreign = list(islice((path for path in _entries(folder) if path not in ours), 4))
+    except OSError as error:
+        raise unwritable(folder, error) from error
     if foreign:
         shown = ", ".join(foreign[:3]) + (" and more" if len(foreign) > 3 else "")
         raise BundleError(
-            f"{folder} isn't an Oriel bundle's alone",
+            f"{folder} holds what isn't an Oriel bundle's and would be lost",
             got=shown,
-            expected="an empty or new folder, or an earlier bundle",
+            expected="a new or empty folder, or an earlier bundle",
             next_step="choose another --output, or move those files away.",
         )
     return manifest or None
 
 
+def _manifest_of_ours(folder: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError, RecursionError):
+        loaded = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if isinstance(loaded, dict) and loaded.get("format") == FORMAT:
+            return loaded
+    return {}
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    """Files, links and empty folders below a folder, but for what a killed run left behind."""
+    for place, inner, files in os.walk(folder):
+        inner.sort()
+        links = [name for name in inner if (Path(place) / name).is_symlink()]
+        at = Path(place).relative_to(folder)
+        if not inner and not files and at.parts:
+            yield at.as_posix()
+        for name in sorted([*files, *links]):
+            if not is_staged_name(name):
+                yield (at / name).as_posix()
+
+
 def describe_file(folder: Path, path: str, known_digest: str | None = None) -> dict[str, Any]:
     """A descriptor: type, size and digest."""
     file = folder / path
-    digest = known_digest
-    if digest is None:
-        with file.open("rb") as handle:
-            digest = f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"
     return {
         "path": path,
         "media_type": MEDIA_TYPES[file.suffix],
         "bytes": file.stat().st_size,
-        "digest": digest,
+        "digest": known_digest or file_digest(file),
     }
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 as the manifest writes it."""
+    with file.open("rb") as handle:
+        return f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"
 
 
 def write_graph(built: BuiltGraph, file: Path) -> dict[str, Any]:
@@ -137,7 +172,13 @@ def copy_tokenizer(model: LoadedModel, folder: Path) -> dict[str, str] | None:
     """Copy tokenizer.json and its config; their record for the manifest."""
     files = model.tokenizer_files
     for file in files:
-        shutil.copyfile(file, folder / file.name)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise CheckpointError(
+                f"{file.name} can't be read", got=error.strerror, next_step="check the checkpoint."
+            ) from error
+        (folder / file.name).write_bytes(data)
     return {"tokenizer": files[0].name, "config": files[1].name} if files else None
 
 
@@ -154,7 +195,6 @@ def write_manifest(
     digests: those of files that were hashed while they were written.
     """
     files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
-    source = model.source
     data: dict[str, Any] = {
         "format": FORMAT,
         "manifest_version": MANIFEST_VERSION,
@@ -162,9 +202,9 @@ def write_manifest(
         "model": {
             "name": model.name,
             "architecture": model.architecture.model_type,
-            "source": {"kind": source.kind, "id": source.id, "revision": source.revision}
-            | ({"note": source.note} if source.note else {}),
+            "source": source_record(model),
             "weights_digest": weights.weights_digest,
+            "config_digest": file_digest(model.source.folder / "config.json"),
             "parameters": model.checkpoint.parameters,
             "shape": model.shape.to_json(),
             "bos_token_id": _token_id(model.config.bos_token_id),
@@ -173,16 +213,28 @@ def write_manifest(
         },
         "files": [describe_file(folder, path, digests.get(path)) for path in files],
         "variants": list(variants),
-        "exporter": {
-            "name": "oriel",
-            "version": oriel.__version__,
-            "libraries": {name: version(name) for name in LIBRARIES},
-        },
+        "exporter": exporter_record(),
     }
     if tokenizer is not None:
         data["tokenizer"] = dict(tokenizer)
     save_manifest(folder, data)
     return data
+
+
+def source_record(model: LoadedModel) -> dict[str, str | None]:
+    """Where the checkpoint came from."""
+    source = model.source
+    record = {"kind": source.kind, "id": source.id, "revision": source.revision}
+    return record | ({"note": source.note} if source.note else {})
+
+
+def exporter_record() -> dict[str, Any]:
+    """What wrote the bundle, with the libraries that its graphs depend on."""
+    return {
+        "name": "oriel",
+        "version": oriel.__version__,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
 
 
 def save_manifest(folder: Path, data: dict[str, Any]) -> None:
@@ -198,4 +250,5 @@ def _token_id(value: Any) -> int | None:
     # Some configs give several end tokens; the first is the main one.
     if isinstance(value, Iterable):
         value = next(iter(value), None)
-    return value if isinstance(value, int) else None
+    is_id = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    return value if is_id else None

@@ -18,7 +18,7 @@ def choose_outputs(
     if unknown:
         raise OptionError(
             "--layers names a layer that the model doesn't have",
-            got=", ".join(map(str, unknown)),
+            got=", ".join(map(str, unknown[:8])) + (" and more" if len(unknown) > 8 else ""),
             expected=f"0 to {shape.layers - 1}",
             next_step="layers count from 0.",
         )
@@ -27,7 +27,9 @@ def choose_outputs(
     absent = [k.kind for k in rows if not k.present_in(shape)]
     if absent:
         raise OptionError(
-            "--activations names what this architecture doesn't have", got=", ".join(absent)
+            "--activations names what this architecture doesn't have",
+            got=", ".join(absent),
+            next_step="leave it out.",
         )
     before = [k.at() for k in rows if k.kind == "embedding_sum"]
     inside = [k.at(layer) for layer in layers for k in rows if k.per_layer]

@@ -24,10 +24,6 @@ from oriel.graph.finish_graph import describe
 from oriel.graph.repeat_layers import LayersDiffer, repeat_layers
 from oriel.models.architectures import Architecture
 
-DEFAULT_OPSET = 20
-OLDEST_OPSET, NEWEST_OPSET = 18, 22
-"""18 is the oldest that torch writes; from 23 on, browsers lack kernels (Attention)."""
-
 TRACED_LAYERS = 3
 """A first layer, which may own what all share, and two alike, to prove that they may be
 repeated."""
