@@ -34,11 +34,12 @@ def difference(got: Array, want: Array, where: Array | None = None) -> Differenc
         return Difference(math.inf, math.inf, math.nan)
     if got.size == 0:
         return Difference(0.0, 0.0, 0.0)
-    gap = np.abs(got - want)
-    size = np.abs(want)
     if where is not None:
-        gap, size = np.where(where, gap, 0), np.where(where, size, 0)
-    absolute, scale = float(gap.max()), float(size.max())
+        got, want = np.where(where, got, 0), np.where(where, want, 0)
+    # Logits of a long text are hundreds of MB: one copy of them, and no more.
+    gap = np.subtract(got, want)
+    absolute = float(np.abs(gap, out=gap).max())
+    scale = float(max(want.max(), -want.min()))
     if not (math.isfinite(absolute) and math.isfinite(scale)):
         return Difference(math.inf, math.inf, scale)
     return Difference(absolute, _ratio(absolute, scale), scale)
