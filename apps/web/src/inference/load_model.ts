@@ -7,7 +7,7 @@ import type { Manifest, Variant } from '../contract/generated';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { messageOf, ModelError } from './model_error';
 import type { OpenRequest, Progress, RuntimeFacts } from './model_types';
-import { askGpu, chooseForModel, chooseWithoutModel } from './provider';
+import { askGpu, chooseForModel, chooseWithoutModel, type GpuAnswer } from './provider';
 import { loadRuntime, type Runtime } from './runtime';
 
 export interface LoadedModel {
@@ -21,6 +21,21 @@ export interface LoadedModel {
   readonly timings: { downloadMs: number; downloadedBytes: number };
 }
 
+/** What can be asked and fetched before any model is named. */
+export interface EarlyStart {
+  readonly gpu: Promise<GpuAnswer>;
+  /** wasm's, where there is no GPU that could be chosen instead; else null. */
+  readonly runtime: Promise<Runtime | null>;
+}
+
+export function startEarly(): EarlyStart {
+  const gpu = askGpu();
+  const runtime = gpu.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
+  // Whoever opens a model hears of it; until then nobody listens.
+  runtime.catch(() => undefined);
+  return { gpu, runtime };
+}
+
 /** Downloads arrive in thousands of pieces; a reader sees no more than a few states a second. */
 const progressIntervalMs = 50;
 
@@ -28,6 +43,7 @@ const progressIntervalMs = 50;
 export async function loadModel(
   request: OpenRequest,
   baseUrl: string,
+  early: EarlyStart,
   onProgress: (progress: Progress) => void,
 ): Promise<LoadedModel> {
   onProgress({ phase: 'manifest', receivedBytes: 0, totalBytes: 0 });
@@ -36,7 +52,7 @@ export async function loadModel(
     const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
     const source = new HttpByteSource(manifestUrl);
     const manifestArriving = readManifest(source, stop.signal, fileName(manifestUrl));
-    const runtimeArriving = startRuntime(request, manifestArriving);
+    const runtimeArriving = startRuntime(request, early, manifestArriving);
     const filesArriving = manifestArriving.then(async (manifest) => {
       const variant = findVariant(manifest, request.variant, graphName);
       const began = performance.now();
@@ -61,13 +77,15 @@ export async function loadModel(
 /** Waits for the manifest only where the model's size decides. */
 async function startRuntime(
   request: OpenRequest,
+  early: EarlyStart,
   manifestArriving: Promise<Manifest>,
 ): Promise<{ runtime: Runtime; facts: RuntimeFacts }> {
-  const gpu = await askGpu();
+  const gpu = await early.gpu;
   const { provider, reason } =
     chooseWithoutModel(request.provider, gpu) ??
     chooseForModel((await manifestArriving).model.parameters);
-  const runtime = await loadRuntime(provider);
+  const started = provider === 'wasm' ? await early.runtime : null;
+  const runtime = started ?? (await loadRuntime(provider));
   return {
     runtime,
     facts: {

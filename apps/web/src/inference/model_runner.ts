@@ -4,13 +4,15 @@ import { fileOf } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { headScaleFeeds, interventionKey, neutralFeeds, tokenFeed } from './feeds';
+import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
-import { loadModel, type LoadedModel } from './load_model';
+import { loadModel, startEarly, type LoadedModel } from './load_model';
 import { messageOf, ModelError } from './model_error';
 import type {
   OpenedModel,
   OpenRequest,
   Progress,
+  Provider,
   RunRequest,
   RunResult,
   Tensor,
@@ -26,6 +28,7 @@ interface Session {
 }
 
 export class ModelRunner {
+  readonly #early = startEarly();
   readonly #cache = new KeyValueCache();
   readonly #baseUrl: string;
   #model: LoadedModel | null = null;
@@ -40,7 +43,7 @@ export class ModelRunner {
 
   open(request: OpenRequest, onProgress: (progress: Progress) => void): Promise<OpenedModel> {
     return this.#inTurn(async () => {
-      this.#model = await loadModel(request, this.#baseUrl, onProgress);
+      this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress({ phase: 'session', receivedBytes: 0, totalBytes: 0 });
       return this.#openSession(request.activations ?? defaultActivations(this.#model.variant));
     });
@@ -83,7 +86,7 @@ export class ModelRunner {
     let session: Ort.InferenceSession;
     try {
       session = await runtime.ort.InferenceSession.create(tapped.bytes, {
-        executionProviders: [runtime.provider],
+        ...providerOptions(runtime.provider, tapped.bytes, manifest.model.shape.layers),
         externalData: variant.weights.map((path) => ({ path, data: fileOf(files, path) })),
         graphOptimizationLevel: 'all',
       });
@@ -164,6 +167,27 @@ export class ModelRunner {
     if (tokenizer === null) throw new ModelError({ kind: 'no-tokenizer' });
     return tokenizer;
   }
+}
+
+/**
+ * WGSL promises little of sine and cosine: rotary angles came out wrong by 4e-4, and grow with the
+ * position. They are a few numbers for each token, so the CPU computes them.
+ */
+const operatorsForCpu = new Set(['Sin', 'Cos']);
+
+function providerOptions(
+  provider: Provider,
+  graph: Uint8Array,
+  layers: number,
+): Pick<Ort.InferenceSession.SessionOptions, 'executionProviders' | 'preferredOutputLocation'> {
+  if (provider === 'wasm') return { executionProviders: ['wasm'] };
+  return {
+    executionProviders: [{ name: 'webgpu', forceCpuNodeNames: nodesOf(graph, operatorsForCpu) }],
+    // The cache stays where the next run reads it; activations come to the page.
+    preferredOutputLocation: Object.fromEntries(
+      cachePairs(layers).map(({ output }) => [output, 'gpu-buffer'] as const),
+    ),
+  };
 }
 
 /** Cached keys and values, cut to the tokens that the new sequence shares with the old one. */
