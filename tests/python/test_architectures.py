@@ -79,7 +79,7 @@ class Exported:
 
     def __init__(self, make: Callable[[], PreTrainedModel], folder: Path) -> None:
         torch.manual_seed(5)
-        model = make().eval()
+        model = make().eval()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             # Weights far from their tiny initial spread, so that a wrong sign or scale shows.
             for parameter in model.parameters():

@@ -1,5 +1,5 @@
 """The graphs themselves: what tracing fewer layers must refuse, what files hold once and once
-only, what fp16 keeps in float32. That their numbers are right is tested in test_architectures.py."""
+only, what fp16 keeps in float32. That their numbers are right: test_architectures.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Export a checkpoint to an ONNX bundle: python tools/model-export/export.py --layers 0,5,11 --verify."""
+"""Export a checkpoint to an ONNX bundle:
+python tools/model-export/export.py --layers 0,5,11 --verify."""
 
 import sys
 

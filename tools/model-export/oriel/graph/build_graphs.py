@@ -32,6 +32,8 @@ PRODUCER = "oriel"
 
 @dataclass(frozen=True)
 class BuiltGraphs:
+    """Both graphs of a variant, the taps of the interactive one, and where the weights lie."""
+
     plain: BuiltGraph
     interactive: BuiltGraph
     taps: tuple[Tap, ...]
@@ -64,7 +66,7 @@ def build_graphs(
     taps = make_taps(protos["interactive"].graph, shape)
     chosen = [activation_spec(name, shape) for name in ["logits", *outputs]]
     specs = [spec for spec in chosen if spec is not None]
-    cache = [chosen_logits for chosen_logits in specs[:1]] + cache_output_specs(shape)
+    cache = [*specs[:1], *cache_output_specs(shape)]
     return BuiltGraphs(
         _with_outputs(protos["plain"], "plain", shape, specs),
         _with_outputs(protos["interactive"], "interactive", shape, cache),
