@@ -17,6 +17,14 @@ const isolation: Record<string, string> = plainHost
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
 
+/** Many hosts don't know that a `.mjs` file is a script, and browsers then refuse to run it. */
+const output = {
+  assetFileNames: ({ names }: { names: readonly string[] }): string =>
+    names.some((name) => name.endsWith('.mjs'))
+      ? 'assets/[name]-[hash].js'
+      : 'assets/[name]-[hash][extname]',
+};
+
 export default defineConfig(({ mode }) => ({
   root: webRoot,
   base: loadEnv(mode, webRoot, 'VITE_')['VITE_BASE_PATH'] ?? '/',
@@ -24,7 +32,11 @@ export default defineConfig(({ mode }) => ({
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
   plugins: [svelte(), manifestValidator(), modelsIndex()],
-  worker: { format: 'es' as const, plugins: () => [manifestValidator()] },
+  worker: {
+    format: 'es' as const,
+    plugins: () => [manifestValidator()],
+    rolldownOptions: { output },
+  },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.
   // The others are named because they are met late, in a worker: that would reload the page.
   optimizeDeps: {
@@ -35,5 +47,5 @@ export default defineConfig(({ mode }) => ({
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   server: { headers: isolation, fs: { allow: [repositoryRoot] } },
   preview: { headers: isolation },
-  build: { target: 'es2023', outDir: 'dist', emptyOutDir: true },
+  build: { target: 'es2023', outDir: 'dist', emptyOutDir: true, rolldownOptions: { output } },
 }));

@@ -9,7 +9,7 @@ export default defineConfig((environment) =>
   mergeConfig(page(environment), {
     build: {
       outDir: at('test-results/browser/engine_build'),
-      rollupOptions: { input: at('apps/web/engine_test.html') },
+      rolldownOptions: { input: at('apps/web/engine_test.html') },
     },
   }),
 );
