@@ -29,7 +29,7 @@ Arrays = dict[str, Array]
 OBSERVED = "oriel_observed_eager"
 _POSITIONS_AT_ONCE = 128
 """Positions of one lens read at a time: a row is as long as the vocabulary."""
-_SMALL_WORK = 32 * 1024
+_SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
 
 
@@ -80,22 +80,11 @@ class Reference:
         """
         values: dict[str, Tensor] = {}
         names = set(wanted)
-        with _few_threads(ids.size * self.shape.hidden):
-            self._run(ids, names, values, interventions)
-        return {name: values[name].numpy() for name in wanted}
-
-    def _run(
-        self,
-        ids: Array,
-        names: set[str],
-        values: dict[str, Tensor],
-        interventions: Interventions,
-    ) -> None:
-        seen_by_attention = {n for n in names if n.endswith(("_q", "_attn_scores"))}
-        with torch.inference_mode(), self._hooks(names, values, interventions):
+        with self._quietly(ids), self._hooks(names, values, interventions):
             values["logits"] = self.model(torch.from_numpy(ids), use_cache=False).logits
-        if seen_by_attention or any(n.endswith(("_k", "_v")) for n in names):
+        if any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
             self.run_observed(ids, names, values, interventions)
+        return {name: values[name].numpy() for name in wanted}
 
     def run_observed(
         self,
@@ -112,7 +101,7 @@ class Reference:
         config.oriel_observer = _Observer(set(names), values)
         self.model.set_attn_implementation(OBSERVED)
         try:
-            with torch.inference_mode(), self._hooks(set(), {}, interventions):
+            with self._quietly(ids), self._hooks(set(), {}, interventions):
                 logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
                 return logits
         finally:
@@ -121,7 +110,7 @@ class Reference:
 
     def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
         """(hidden_states, attentions, logits) as transformers itself gives them out."""
-        with torch.inference_mode():
+        with self._quietly(ids):
             out = self.model(
                 torch.from_numpy(ids),
                 use_cache=False,
@@ -138,9 +127,23 @@ class Reference:
         unembed = self.model.get_submodule(self.architecture.unembedding)
         for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
             part = slice(start, start + _POSITIONS_AT_ONCE)
-            with torch.inference_mode():
+            with self._quietly(resid_post[:, part, 0]):
                 logits = unembed(norm(torch.from_numpy(resid_post[:, part])))
-                yield part, torch.softmax(logits, dim=-1).numpy()
+                probs = torch.softmax(logits, dim=-1).numpy()
+            yield part, probs
+
+    @contextmanager
+    def _quietly(self, ids: Array) -> Iterator[None]:
+        """Without gradients; small work on one thread, since on a busy machine several would spend
+        their time waiting for each other."""
+        before = torch.get_num_threads()
+        if ids.size * self.shape.hidden < _SMALL_WORK:
+            torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            torch.set_num_threads(before)
 
     @contextmanager
     def _hooks(
@@ -191,18 +194,6 @@ class Reference:
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
         recorder.output(block.get_submodule(a.mlp), "mlp_output", layer)
         recorder.output(block, "resid_post", layer)
-
-
-@contextmanager
-def _few_threads(elements: int) -> Iterator[None]:
-    """One thread for small work: on a busy machine, several would wait for each other."""
-    before = torch.get_num_threads()
-    if elements < _SMALL_WORK:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
