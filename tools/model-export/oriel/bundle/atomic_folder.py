@@ -42,9 +42,11 @@ def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) ->
     try:
         # A link stays a link: what it points to is replaced.
         target = folder.resolve()
+        _refuse_irreplaceable(target)
     except RuntimeError as error:
         raise unwritable(folder, OSError(errno.ELOOP, os.strerror(errno.ELOOP))) from error
-    _refuse_irreplaceable(target)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     made: list[Path] = []
     staged = target.with_name(staged_name(target.name))
     try:
