@@ -44,9 +44,11 @@ class Exported:
 
 
 def default_output(name: str) -> Path:
-    """apps/web/static/models/<name>/model.onnx of this repository."""
-    root = Path(__file__).resolve().parents[3]
-    return root / "apps" / "web" / "static" / "models" / name / "model.onnx"
+    """apps/web/static/models/<name>/model.onnx of this repository, where the page finds it; where
+    the package is installed alone, models/<name>/model.onnx of the current folder."""
+    page = Path(__file__).resolve().parents[3] / "apps" / "web"
+    models = page / "static" / "models" if page.is_dir() else Path.cwd() / "models"
+    return models / name / "model.onnx"
 
 
 def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oriel.contract.activation_contract import check_schema, check_version
+from oriel.contract.activation_contract import check_document, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import BundleError, ContractError
 
@@ -55,7 +55,8 @@ class Manifest:
 
 
 def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
-    """Version and schema, and that every file that a variant names is described once."""
+    """Version and schema; that every file that a variant names is described once; and that what its
+    graphs give follows from the model's sizes."""
     if isinstance(data, dict):
         for key in ("contract_version", "manifest_version"):
             if isinstance(data.get(key), str):
@@ -68,6 +69,10 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     for variant in manifest.variants:
         for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
             manifest.file(path)
+        for graph in ("plain", "interactive"):
+            check_document(variant[graph]["activations"], f"{what}: {variant['name']}, {graph}")
+            if variant[graph]["activations"]["model"] != data["model"]["shape"]:
+                raise ContractError(f"{what} gives a graph other sizes than its model")
     if "tokenizer" in data:
         for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
             manifest.file(path)
