@@ -45,7 +45,12 @@ export default defineConfig(({ mode }) => ({
   },
   // Without its loader inlined: the loader starts the threads, and must be a file of its own for that.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
-  server: { headers: isolation, fs: { allow: [repositoryRoot] } },
+  server: {
+    headers: isolation,
+    fs: { allow: [repositoryRoot] },
+    // Compiled while the first visitor is still on the way, who would wait for it otherwise.
+    warmup: { clientFiles: ['./src/main.ts', './src/inference/model.worker.ts'] },
+  },
   preview: { headers: isolation },
   build: { target: 'es2023', outDir: 'dist', emptyOutDir: true, rolldownOptions: { output } },
 }));

@@ -1,0 +1,16 @@
+// Runs browser_speed.spec.ts alone, on the isolated development server of the browser tests.
+import { defineConfig } from '@playwright/test';
+import tests from '../playwright.config';
+
+const [isolatedServer] = Array.isArray(tests.webServer) ? tests.webServer : [];
+const [isolated] = tests.projects ?? [];
+
+export default defineConfig({
+  testDir: '.',
+  outputDir: '../test-results/browser/speed',
+  workers: 1,
+  timeout: 600_000,
+  reporter: [['line']],
+  use: { ...tests.use, ...isolated?.use, trace: 'off' },
+  ...(isolatedServer && { webServer: { ...isolatedServer, cwd: '..' } }),
+});
