@@ -137,6 +137,9 @@ def _export(argv: Sequence[str] | None) -> int:
         report = _verified(exported.graph, exported.model, options.json)
         result["verification"] = report.to_json()
         code = 0 if report.passed else 1
+        if note and not options.json:
+            # Once more: the table has pushed it out of sight.
+            _notice(note)
     if options.json:
         print(json.dumps(result))
     return code
