@@ -142,7 +142,8 @@ def _take_place(staged: Path, target: Path) -> None:
     # Another exporter may put its bundle there, or take it away, between a look and a step.
     for _ in range(100):
         if target.exists():
-            shutil.copymode(target, staged)
+            with suppress(FileNotFoundError):
+                shutil.copymode(target, staged)
             if _exchange(staged, target) or _step_aside(staged, target):
                 return
         else:
@@ -150,7 +151,7 @@ def _take_place(staged: Path, target: Path) -> None:
                 staged.rename(target)
                 return
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if not _is_taken(error):
                     raise
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
@@ -171,17 +172,26 @@ def _step_aside(staged: Path, target: Path) -> bool:
     """Without an atomic exchange: the old folder steps aside, and comes back if the new one can't
     come in. False where another exporter was quicker."""
     aside = target.with_name(staged_name(target.name))
-    try:
-        target.rename(aside)
-    except FileNotFoundError:
-        return False
-    try:
-        staged.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
+    with _locked(target):
+        try:
+            target.rename(aside)
+        except FileNotFoundError:
+            return False
+        try:
+            staged.rename(target)
+            came_in = True
+        except BaseException as error:
+            came_in = False
+            if not _is_taken(error):
+                aside.rename(target)
+                raise
     shutil.rmtree(aside, ignore_errors=True)
-    return True
+    return came_in
+
+
+def _is_taken(error: BaseException) -> bool:
+    """Whether a folder couldn't be renamed since another one stands in its place by now."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
 
 
 def write_files_whole(files: dict[Path, bytes]) -> None:
