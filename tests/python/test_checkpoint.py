@@ -26,6 +26,7 @@ from checkpoint_files import (
 from safetensors.torch import save_file
 
 from oriel.bundle.write_weights import write_weights
+from oriel.capture.captured_model import capture_empty, example_inputs
 from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import place_weights
@@ -453,6 +454,27 @@ class TestConfig:
         assert model.config._attn_implementation == "eager"
         assert "this architecture is not supported yet" in error_of(tmp_path / "unknown")
         assert not trace.exists()
+
+    @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+    def test_settings_of_training_don_t_change_what_a_pass_returns(
+        self, architecture: str, request: pytest.FixtureRequest, tmp_path: Path
+    ) -> None:
+        original = request.getfixturevalue(f"tiny_{architecture}_checkpoint")
+        config = {
+            "return_dict": False,
+            "output_attentions": True,
+            "output_hidden_states": True,
+            "use_cache": False,
+            "gradient_checkpointing": True,
+            "dtype": "float16",
+        }
+        odd = load(copy_checkpoint(original, tmp_path / "copy", config=config))
+        plain = load(original)
+        assert odd.shape == plain.shape
+        captured, _ = capture_empty(odd.config, odd.architecture, odd.shape)
+        outputs = captured(*example_inputs(odd.shape))
+        assert len(outputs) == len(captured.state.output_names)
+        assert {t.dtype for t in outputs} == {torch.float32}
 
     def test_a_broken_tokenizer_is_told(self, tiny_gpt2_checkpoint: Path, tmp_path: Path) -> None:
         folder = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "copy")

@@ -79,6 +79,9 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         # A config may also name an attention kernel to fetch and run.
         config._attn_implementation = "eager"
+        # How results are handed out is for the caller to say, whatever was set in training.
+        config.return_dict, config.use_cache = True, True
+        config.output_attentions = config.output_hidden_states = False
         architecture.check_config(config)
         shape = architecture.shape(config)
     except ArchitectureError:
