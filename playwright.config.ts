@@ -42,6 +42,8 @@ export default defineConfig<EngineOptions>({
     { name: 'built', testMatch: builtSpecs, use: { baseURL: built } },
     {
       name: 'webgpu',
+      // A GPU in software, on whatever cores there are.
+      timeout: 300_000,
       testMatch: [engineSpecs, 'ui_webgpu*.spec.ts'],
       use: {
         baseURL: isolated,

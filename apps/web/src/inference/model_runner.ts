@@ -181,8 +181,12 @@ function providerOptions(
   layers: number,
 ): Pick<Ort.InferenceSession.SessionOptions, 'executionProviders' | 'preferredOutputLocation'> {
   if (provider === 'wasm') return { executionProviders: ['wasm'] };
+  const forceCpuNodeNames = nodesOf(graph, operatorsForCpu);
   return {
-    executionProviders: [{ name: 'webgpu', forceCpuNodeNames: nodesOf(graph, operatorsForCpu) }],
+    executionProviders: [
+      // The runtime refuses a list of no names.
+      { name: 'webgpu', ...(forceCpuNodeNames.length > 0 && { forceCpuNodeNames }) },
+    ],
     // The cache stays where the next run reads it; activations come to the page.
     preferredOutputLocation: Object.fromEntries(
       cachePairs(layers).map(({ output }) => [output, 'gpu-buffer'] as const),
