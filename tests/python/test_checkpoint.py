@@ -112,6 +112,15 @@ def test_names_without_the_head_and_old_buffers_are_understood(
     assert torch.equal(read, tensors_of(tiny_gpt2_checkpoint)[TOKENS])
 
 
+def test_old_rotary_frequencies_are_ignored(tiny_llama_checkpoint: Path, tmp_path: Path) -> None:
+    def headless(tensors: Tensors) -> None:
+        for name in [n for n in tensors if n.startswith("model.")]:
+            tensors[name.removeprefix("model.")] = tensors.pop(name)
+        tensors["layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(5)
+
+    load(copy_checkpoint(tiny_llama_checkpoint, tmp_path / "copy", change=headless))
+
+
 def test_a_buffer_is_ignored_only_where_it_belongs(
     tiny_gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -148,7 +148,7 @@ def _export(argv: Sequence[str] | None) -> int:
 def _verified(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> Report:
     """Verify a bundle, leave verification.json in it, and show the table unless `quiet`."""
     from oriel.bundle.atomic_folder import unwritable
-    from oriel.bundle.write_bundle import VERIFICATION
+    from oriel.contract.manifest import VERIFICATION
     from oriel.progress import choose_display
     from oriel.verification.report import print_report, write_report
     from oriel.verification.verify import verify

@@ -10,7 +10,7 @@ from oriel.bundle.atomic_folder import write_files_whole
 from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
-from oriel.contract.manifest import MANIFEST, check_manifest, read_manifest
+from oriel.contract.manifest import MANIFEST, VERIFICATION, check_manifest, read_manifest
 from oriel.errors import BundleError, GraphError
 from oriel.graph.select_outputs import open_graph, select_outputs
 
@@ -21,7 +21,7 @@ def select_in_bundle(
     """Rewrite the plain graph `path` and its manifest, if there is one; the chosen names.
 
     layers None: all of them; activations None: the contract's defaults. A bare graph without a
-    manifest is rewritten alone.
+    manifest is rewritten alone. verification.json is removed: it proves outputs that are gone.
     """
     try:
         # A link stays a link.
@@ -65,4 +65,6 @@ def select_in_bundle(
     descriptor["digest"] = f"sha256:{hashlib.sha256(data).hexdigest()}"
     check_manifest(manifest.data)
     write_files_whole({path: data, manifest_file: manifest_text(manifest.data).encode()})
+    # It was of the graph before.
+    (path.parent / VERIFICATION).unlink(missing_ok=True)
     return names

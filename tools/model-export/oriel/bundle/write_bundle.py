@@ -21,13 +21,18 @@ from oriel.bundle.atomic_folder import is_staged_name, unwritable
 from oriel.bundle.manifest_text import manifest_text
 from oriel.bundle.write_weights import WrittenWeights
 from oriel.contract.activation_names import contract_version
-from oriel.contract.manifest import FORMAT, MANIFEST, MANIFEST_VERSION, check_manifest
+from oriel.contract.manifest import (
+    FORMAT,
+    MANIFEST,
+    MANIFEST_VERSION,
+    VERIFICATION,
+    check_manifest,
+)
 from oriel.errors import BundleError, CheckpointError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.models.load_model import LoadedModel
 
-VERIFICATION = "verification.json"
 MEDIA_TYPES = {
     ".onnx": "application/x-onnx",
     ".data": "application/octet-stream",

@@ -14,6 +14,8 @@ from oriel.errors import BundleError, ContractError
 FORMAT = "oriel-bundle"
 MANIFEST_VERSION = "1.0"
 MANIFEST = "manifest.json"
+VERIFICATION = "verification.json"
+"""Beside the manifest where the bundle was verified; not one of its files."""
 MOST_BYTES = 64 * 1024 * 1024
 
 

@@ -51,5 +51,5 @@ ARCHITECTURE = Architecture(
     repeatable=lambda config: True,
     check_config=_check_config,
     base_prefix="model.",
-    ignored_weights=(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
+    ignored_weights=(r"(model\.)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
 )
