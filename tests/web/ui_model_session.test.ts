@@ -160,6 +160,17 @@ describe('steps', () => {
     expect(session.generating).toBe(false);
   });
 
+  test('a tap opened meanwhile does not end it', async () => {
+    const { client, session } = await opened('abcdefg');
+    const playing = session.play(() => GREEDY);
+    await session.setActivations(['final_norm', 'embedding_sum']);
+    expect(session.generating).toBe(true);
+    await playing;
+    expect(rows(session)).toEqual(Array.from({ length: CONTEXT }, (_, id) => id));
+    expect(session.model?.activations).toContain('embedding_sum');
+    expect(client.cached).toHaveLength(CONTEXT);
+  });
+
   test('stop stops', async () => {
     const { session } = await opened('a');
     const playing = session.play(() => GREEDY);

@@ -93,6 +93,8 @@ export class ModelSession {
 
   #wanted = false;
   #pumping: Promise<void> | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+  #underWay = 0;
   #typing: ReturnType<typeof setTimeout> | null = null;
   #edits = 0;
 
@@ -107,6 +109,11 @@ export class ModelSession {
 
   get ids(): readonly number[] {
     return this.#ids;
+  }
+
+  /** Whether this very model is open, so that a changed address needs no new opening. */
+  isOpenAs(request: OpenRequest): boolean {
+    return this.stage.kind === 'ready' && JSON.stringify(request) === JSON.stringify(this.#request);
   }
 
   // ---- opening -------------------------------------------------------------------------------
@@ -160,25 +167,25 @@ export class ModelSession {
   /** Opens exactly these taps over the weights already here, then runs the text again. */
   async setActivations(names: readonly string[]): Promise<void> {
     const client = this.#client;
-    if (client === null || this.model === null) return;
     const era = this.#era;
-    this.stop();
-    await this.#pumping;
-    this.busy = true;
+    if (client === null || this.model === null) return;
     const began = performance.now();
-    try {
-      const model = await client.setActivations(names);
-      if (era !== this.#era) return;
-      this.tapMs = performance.now() - began;
-      this.model = model;
-      this.#request = this.#request && { ...this.#request, activations: names };
-      this.#forget();
-      await this.#rerun();
-    } catch (thrown) {
-      if (era === this.#era) this.#report(thrown);
-    } finally {
-      if (era === this.#era) this.busy = this.#pumping !== null;
-    }
+    const changed = await this.#alone(async () => {
+      if (era !== this.#era) return false;
+      try {
+        const model = await client.setActivations(names);
+        if (era !== this.#era) return false;
+        this.tapMs = performance.now() - began;
+        this.model = model;
+        this.#request = this.#request && { ...this.#request, activations: names };
+        this.#forget();
+        return true;
+      } catch (thrown) {
+        if (era === this.#era) this.#report(thrown);
+        return false;
+      }
+    });
+    if (changed) await this.#rerun();
   }
 
   // ---- the text ------------------------------------------------------------------------------
@@ -335,15 +342,27 @@ export class ModelSession {
   }
 
   async #pump(): Promise<void> {
-    this.busy = true;
     try {
       while (this.#wanted) {
         this.#wanted = false;
-        await this.#answerOnce();
+        await this.#alone(() => this.#answerOnce());
       }
     } finally {
       this.#pumping = null;
-      this.busy = false;
+    }
+  }
+
+  /** Runs and changes of taps follow each other, never side by side. */
+  async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#underWay++;
+    this.busy = true;
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    try {
+      return await turn;
+    } finally {
+      this.#underWay--;
+      this.busy = this.#underWay > 0;
     }
   }
 

@@ -16,6 +16,27 @@ export function strongestSources(row: ArrayLike<number>, count: number): Source[
     .filter((source) => source.weight > 0);
 }
 
+/**
+ * The head that looks back most decidedly: with the largest weight on a single token that is neither
+ * the first, nor the token itself, nor the one before. Null where the row is too short for one.
+ */
+export function mostDecidedHead<Head>(
+  heads: Iterable<{ head: Head; row: ArrayLike<number> }>,
+  position: number,
+): Head | null {
+  let best: Head | null = null;
+  let most = 0;
+  for (const { head, row } of heads)
+    for (let key = 1; key < position - 1; key++) {
+      const weight = row[key] ?? 0;
+      if (weight > most) {
+        most = weight;
+        best = head;
+      }
+    }
+  return best;
+}
+
 export interface HeadHabits {
   /** Mean weight on the token itself, on the one before, and on the first, over the rows where each is possible. */
   self: number;
