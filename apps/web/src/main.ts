@@ -3,6 +3,9 @@ import { mount } from 'svelte';
 import App from './App.svelte';
 import './styles/base.css';
 
+// Tokens come with the first answer; their font should be there by then, not start on its way.
+void document.fonts.load('13px "Plex Mono"');
+
 const target = document.getElementById('app');
 if (target === null) throw new Error('index.html has no #app');
 export default mount(App, { target });
