@@ -69,7 +69,11 @@ def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) ->
 
 
 def _refuse_irreplaceable(target: Path) -> None:
-    if target == target.parent or target.is_mount():
+    is_mount = False
+    # Another exporter may be just replacing it, with a moment in which it isn't there.
+    with suppress(FileNotFoundError):
+        is_mount = target.is_mount()
+    if target == target.parent or is_mount:
         raise BundleError(
             f"{target} can't be replaced whole",
             got="the root of a file system",
