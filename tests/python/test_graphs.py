@@ -18,7 +18,8 @@ from transformers import GPT2Config
 from oriel.contract.activation_names import all_activations
 from oriel.contract.manifest import read_manifest
 from oriel.graph.build_graphs import build_graphs
-from oriel.graph.export_onnx import TRACED_LAYERS, TracedGraph, trace
+from oriel.graph.export_onnx import TracedGraph, trace
+from oriel.graph.repeat_layers import TRACED_LAYERS
 from oriel.graph.taps import Tap, open_taps
 from oriel.models.architectures import find_architecture
 from oriel.models.architectures.architecture import Architecture

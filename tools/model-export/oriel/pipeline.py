@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +113,7 @@ def _fill(
         display.add_bytes(written)
 
     # Weights flow to disk while the graph is traced: one waits for the disk, the other for Python.
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, _shared_interpreter():
         writing = pool.submit(write_weights, model.checkpoint, layout, data_file, count)
 
         def stage(text: str) -> None:
@@ -138,3 +141,15 @@ def _fill(
     display.stage("write the manifest")
     tokenizer = copy_tokenizer(model, folder)
     return write_manifest(folder, model, weights, variants, tokenizer, digests)
+
+
+@contextmanager
+def _shared_interpreter() -> Iterator[None]:
+    """Let the writer have the interpreter when it asks: by default it waits 5 ms for each tensor
+    and each chunk, which adds up to more than the writing itself."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)

@@ -1,5 +1,5 @@
-"""A graph of three traced layers turned into one of N: layers 1 and 2 must be the same up to their
-names, and then the last one is copied."""
+"""A graph of two traced layers turned into one of N: both must be the same up to their names, and
+then the second one is copied. The first may own what all share; the second owns itself alone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ class LayersDiffer(Exception):
     """Two layers aren't the same graph: each must be traced."""
 
 
-def repeat_layers(model: ir.Model, blocks: str, traced: int, shape: ModelShape) -> None:
-    """Extend `model`, in place, from `traced` layers to shape.layers.
+TRACED_LAYERS = 2
+"""One that may own what all share, such as the mask, and one to compare with it and to copy."""
+
+_FIRST, _LAST = range(TRACED_LAYERS)
+_STREAM_IN = "embedding_sum"
+"""What the first layer reads in place of another layer's resid_post."""
+
+
+def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
+    """Extend `model`, in place, from TRACED_LAYERS layers to shape.layers.
 
     blocks: path of the block list, as in parameter names (`transformer.h`).
-    Raises LayersDiffer, leaving the model as it was, where the last two layers differ.
+    Raises LayersDiffer, leaving the model as it was, where the two layers differ.
     """
     graph = model.graph
-    last = traced - 1
-    owned = _nodes_by_layer(graph, traced)
+    last = _LAST
+    owned = _nodes_by_layer(graph, TRACED_LAYERS)
     names = _LayerNames(blocks)
-    _check_alike(owned[last - 1], owned[last], last - 1, last, names)
+    _check_alike(graph, set(owned[last]), names)
 
     template = owned[last]
     inside = {value for node in template for value in node.outputs}
@@ -35,7 +43,7 @@ def repeat_layers(model: ir.Model, blocks: str, traced: int, shape: ModelShape) 
 
     given = [v for v in graph.outputs if v in inside]
     stream = stream_out
-    for layer in range(traced, shape.layers):
+    for layer in range(TRACED_LAYERS, shape.layers):
         mapping: dict[ir.Value, ir.Value] = {stream_in: stream}
         for node in template:
             copied = _copy_node(node, mapping, inside, names, graph, last, layer)
@@ -110,21 +118,42 @@ def _ancestors(values: Iterable[ir.Value]) -> set[ir.Node]:
     return found
 
 
-def _check_alike(
-    one: list[ir.Node], other: list[ir.Node], i: int, j: int, names: _LayerNames
-) -> None:
-    if len(one) != len(other):
-        raise LayersDiffer(f"{len(one)} nodes against {len(other)}")
+def _check_alike(graph: ir.Graph, owned: set[ir.Node], names: _LayerNames) -> None:
+    """Walk back from every output of the last layer and of the first side by side."""
+    outputs = {v.name or "": v for v in graph.outputs}
+    ours = {name for name in outputs if names.of_layer(name, _LAST)}
+    theirs = {name for name in outputs if names.of_layer(name, _FIRST)}
+    if {names.renamed(name, _LAST, _FIRST) for name in ours} != theirs:
+        raise LayersDiffer("one captures what the other doesn't")
+    waiting: list[tuple[ir.Value | None, ir.Value | None]] = [
+        (outputs[name], outputs[names.renamed(name, _LAST, _FIRST)]) for name in sorted(ours)
+    ]
     partner: dict[ir.Value, ir.Value] = {}
-    for a, b in zip(one, other, strict=True):
-        if (a.domain, a.op_type, len(a.inputs)) != (b.domain, b.op_type, len(b.inputs)):
-            raise LayersDiffer(f"{a.op_type} against {b.op_type}")
-        if not _same_attributes(a, b):
+    while waiting:
+        x, y = waiting.pop()
+        if x is None or y is None:
+            if x is not y:
+                raise LayersDiffer("an input that only one has")
+            continue
+        if x in partner:
+            if partner[x] is not y:
+                raise LayersDiffer(f"{x.name} stands for two tensors")
+            continue
+        partner[x] = y
+        a, b = x.producer(), y.producer()
+        if a is None or a not in owned:
+            if not _corresponds(x, y, names):
+                raise LayersDiffer(f"inputs: {x.name} against {y.name}")
+            continue
+        if b is None or (a.domain, a.op_type, len(a.inputs)) != (
+            b.domain,
+            b.op_type,
+            len(b.inputs),
+        ):
+            raise LayersDiffer(f"{a.op_type} against {b and b.op_type}")
+        if x.index() != y.index() or not _same_attributes(a, b):
             raise LayersDiffer(f"attributes of {a.op_type}")
-        for x, y in zip(a.inputs, b.inputs, strict=True):
-            if not _corresponds(x, y, partner, i, j, names):
-                raise LayersDiffer(f"inputs of {a.op_type}: {x and x.name} against {y and y.name}")
-        partner.update(zip(a.outputs, b.outputs, strict=True))
+        waiting.extend(zip(a.inputs, b.inputs, strict=True))
 
 
 def _same_attributes(a: ir.Node, b: ir.Node) -> bool:
@@ -132,29 +161,20 @@ def _same_attributes(a: ir.Node, b: ir.Node) -> bool:
     return bool(one.attribute == other.attribute)
 
 
-def _corresponds(
-    x: ir.Value | None,
-    y: ir.Value | None,
-    partner: dict[ir.Value, ir.Value],
-    i: int,
-    j: int,
-    names: _LayerNames,
-) -> bool:
-    if x is None or y is None:
-        return x is y
-    if x in partner:
-        return partner[x] is y
+def _corresponds(x: ir.Value, y: ir.Value, names: _LayerNames) -> bool:
+    """Whether what the last layer reads from outside is to it what `y` is to the first."""
     x_name, y_name = x.name or "", y.name or ""
-    if x_name == names.stream(i - 1):
-        return y_name == names.stream(j - 1)
+    if x_name == names.stream(_FIRST):
+        return y_name == _STREAM_IN
     if x is y:
-        # Shared by both: the mask, say. What bears one layer's number can't be shared.
-        return not names.of_layer(x_name, i)
+        # Shared by both: the mask, say. What bears a layer's number can't be shared.
+        return not (names.of_layer(x_name, _LAST) or names.of_layer(x_name, _FIRST))
     if x.const_value is not None and y.const_value is not None:
         a, b = x.const_value.numpy(), y.const_value.numpy()
         return a.dtype == b.dtype and a.shape == b.shape and bool(np.array_equal(a, b))
     both_free = x.producer() is None and y.producer() is None
-    return both_free and names.of_layer(x_name, i) and names.renamed(x_name, i, j) == y_name
+    its_own = names.of_layer(x_name, _LAST) and names.renamed(x_name, _LAST, _FIRST) == y_name
+    return both_free and its_own
 
 
 def _copy_node(
