@@ -27,7 +27,7 @@ from oriel.models.demo.weights_folder import WEIGHTS_FOLDER, demo_config, write_
 class TrainingOptions:
     """One training run; the defaults are those of the shipped weights."""
 
-    steps: int = 8000
+    steps: int = 4344
     minutes: float = 0.0
     """A wall-clock budget: the schedule then follows the clock, and ``steps`` is not used."""
     seed: int = 20
@@ -38,7 +38,7 @@ class TrainingOptions:
     warm_up: int = 100
     decay_from: float = 0.3
     """The fraction of the run after which the learning rate falls linearly to zero."""
-    threads: int = 2
+    threads: int = 1
     compiled: bool = True
     checkpoint_minutes: float = 3.0
 
