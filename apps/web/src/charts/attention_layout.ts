@@ -22,7 +22,7 @@ const LARGEST_CELL = 56;
 const LABEL_HEIGHT = 13;
 const CHARACTER = 6.7;
 const LONGEST_LABEL = 13;
-const VALUE_CELL = 32;
+const VALUE_CELL = 27;
 
 export function layoutAttention(labels: readonly string[], available: number): AttentionLayout {
   const tokens = Math.max(1, labels.length);

@@ -156,9 +156,9 @@ export const en = {
         name: 'one or many',
         why: 'The verb must fit “keys”, though “shelf” and “window” stand nearer.',
       },
-      brackets: { name: 'brackets', why: 'Which bracket has to close next?' },
+      brackets: { name: 'brackets', why: 'The one opened last closes first. Which is it?' },
       counting: { name: 'counting', why: 'Numbers in order: what follows seven?' },
-      days: { name: 'days', why: 'The day after Friday, with one example to follow.' },
+      days: { name: 'days', why: 'The days in their order: what follows Friday?' },
       quotes: { name: 'an open quote', why: 'Something was said and has not been closed yet.' },
     },
   },
@@ -230,7 +230,7 @@ export const en = {
     arcsCaption:
       'The marked token looks back along the coloured lines; the thicker, the more. Faint lines show where other tokens look with more than 30 %. Point at another token to follow it.',
     arcsLabel: 'The text with the attention of one token',
-    looksAt: 'Where it looks from',
+    looksAt: 'Looking back from',
   },
 
   effect: {
@@ -242,7 +242,7 @@ export const en = {
     after: 'After',
     change: 'Points',
     caption: (bits: string, rank: number) =>
-      `What it does to the next token. The two predictions lie ${bits} bits apart (KL divergence); the likeliest token before is now number ${rank}.`,
+      `What it does to the next token. The two predictions lie ${bits} bits apart (KL divergence); the likeliest token before is ${rank === 1 ? 'still the likeliest' : `now number ${rank}`}.`,
     afterGeneration: 'The comparison with the untouched model follows when generation stops.',
   },
 

@@ -133,9 +133,9 @@ export const zh: Dictionary = {
         name: '单数还是复数',
         why: '动词要与 keys 一致，尽管 shelf 和 window 离得更近。',
       },
-      brackets: { name: '括号', why: '接下来该闭合哪一个括号？' },
+      brackets: { name: '括号', why: '最后打开的先闭合，是哪一个？' },
       counting: { name: '数数', why: '按顺序的数字：七后面是什么？' },
-      days: { name: '星期', why: '星期五的后一天，前面有一个例子可循。' },
+      days: { name: '星期', why: '按顺序的星期：星期五后面是哪一天？' },
       quotes: { name: '未闭合的引号', why: '有人开口说话，引号还没有合上。' },
     },
   },
@@ -200,7 +200,7 @@ export const zh: Dictionary = {
     arcsCaption:
       '被框住的词元沿着彩色线回看，线越粗，注意力越多。淡线是其他词元超过 30 % 的去向。指向另一个词元即可跟随它。',
     arcsLabel: '文本与一个词元的注意力',
-    looksAt: '从这里看向何处：',
+    looksAt: '回看的起点：',
   },
 
   effect: {
@@ -211,7 +211,7 @@ export const zh: Dictionary = {
     after: '之后',
     change: '百分点',
     caption: (bits, rank) =>
-      `对下一个词元的影响。前后两次预测相差 ${bits} 比特（KL 散度）；原先最可能的词元现在排第 ${rank}。`,
+      `对下一个词元的影响。前后两次预测相差 ${bits} 比特（KL 散度）；原先最可能的词元${rank === 1 ? '仍排第一' : `现在排第 ${rank}`}。`,
     afterGeneration: '生成停止后，会给出与原模型的对比。',
   },
 

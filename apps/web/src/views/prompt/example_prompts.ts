@@ -10,12 +10,12 @@ export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [
   },
   {
     key: 'induction',
-    text: 'lamp fox seven river coat moon lamp fox seven river coat',
+    text: 'fox lamp wolf coat river goat fox lamp wolf coat river',
   },
   { key: 'agreement', text: 'The keys on the shelf near the window' },
-  { key: 'brackets', text: '( [ { } ] ( < >' },
+  { key: 'brackets', text: '( [ { } ] (' },
   { key: 'counting', text: 'three, four, five, six, seven,' },
-  { key: 'days', text: 'The day after Tuesday is Wednesday. The day after Friday is' },
+  { key: 'days', text: 'After Friday comes' },
   { key: 'quotes', text: 'Lucy said, "The kite is red' },
 ];
 

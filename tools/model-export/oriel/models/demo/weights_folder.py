@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import cast
@@ -53,7 +52,7 @@ def write_model(model: GPT2LMHeadModel, tokenizer: Tokenizer, folder: Path) -> N
         write_tokenizer(tokenizer, draft)
         for file in sorted(draft.iterdir()):
             file.chmod(0o644)
-            os.replace(file, folder / file.name)
+            file.replace(folder / file.name)
 
 
 def read_model(folder: Path = WEIGHTS_FOLDER) -> tuple[GPT2LMHeadModel, Tokenizer]:

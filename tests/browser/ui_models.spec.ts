@@ -1,0 +1,75 @@
+// Other models on the page: the picker, a model without a tokenizer, one that is damaged on its way.
+import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { startBundleServer, type BundleServer } from './bundle_server';
+import { readFixtures, reference } from './fixtures';
+
+const expect = plainExpect.configure({ timeout: 30_000 });
+
+let bundles: BundleServer;
+test.beforeAll(async () => {
+  bundles = await startBundleServer();
+});
+test.afterAll(async () => {
+  await bundles.close();
+});
+
+/** Has the page's list of models name these addresses. */
+async function offer(page: Page, models: Record<string, string>): Promise<void> {
+  await page.route('**/models/index.json', (route) =>
+    route.fulfill({
+      json: Object.entries(models).map(([name, path]) => ({
+        name,
+        path,
+        architecture: 'llama',
+        parameters: 1,
+        bytes: 1,
+      })),
+    }),
+  );
+}
+
+test('a model without a tokenizer takes ids, and grouped heads show as any others', async ({
+  page,
+}) => {
+  const prompt = readFixtures('tiny-llama').prompt('sentence');
+  await offer(page, { demo: 'demo/manifest.json', llama: bundles.url('tiny-llama') });
+  await page.goto('/#lang=en&on=wasm');
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await page.getByLabel('Model', { exact: true }).selectOption(bundles.url('tiny-llama'));
+  const box = page.getByLabel('Token ids');
+  await expect(box).toBeVisible();
+  await box.fill(prompt.ids.join(' '));
+  await expect(page.locator('.chip .id')).toHaveText(prompt.ids.map(String));
+  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+
+  const { dims, data } = reference(prompt, 'logits');
+  const truth = softmax(Array.from(data.subarray(-(dims.at(-1) ?? 0))));
+  const first = page.getByTestId('candidate').first();
+  const id = Number(await first.getAttribute('data-id'));
+  expect(
+    Math.abs(Number(await first.getAttribute('data-probability')) - (truth[id] ?? NaN)),
+  ).toBeLessThan(1e-4);
+  await expect(first).toContainText(`#${id}`);
+
+  await box.fill('1 2 banana');
+  await expect(page.getByText('“banana” is no token id.')).toBeVisible();
+});
+
+test('weights changed on the way are refused, with what was got and expected', async ({ page }) => {
+  await offer(page, { demo: bundles.url('tiny-gpt2', 'model.onnx.data', 'corrupted') });
+  await page.goto('/#lang=en&on=wasm');
+  const alert = page.getByRole('alert');
+  await expect(alert).toHaveAttribute('data-kind', 'integrity');
+  await expect(alert).toContainText('model.onnx.data');
+  await expect(alert).toContainText('sha256:');
+});
+
+test('another major version of the contract is named', async ({ page }) => {
+  await offer(page, { demo: bundles.url('tiny-gpt2', 'manifest.json', 'other-major') });
+  await page.goto('/#lang=zh&on=wasm');
+  const alert = page.getByRole('alert');
+  await expect(alert).toHaveAttribute('data-kind', 'contract-version');
+  await expect(alert).toContainText('2.0');
+  await expect(alert).toContainText('契约');
+});
