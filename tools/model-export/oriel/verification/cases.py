@@ -18,6 +18,8 @@ Ids = npt.NDArray[np.int64]
 
 ELEMENTS = 96 * 1024 * 1024
 """Numbers looked at in one run, at most: 384 MiB of float32, once for each side."""
+OWN_TEXT = 128
+"""Tokens that a model without a tokenizer writes for itself; longer cases repeat them."""
 _PASSAGES = 100
 
 
@@ -47,7 +49,8 @@ def choose_cases(shape: ModelShape, budget: int) -> list[Case]:
 def choose_ids(
     cases: Sequence[Case], shape: ModelShape, text: Sequence[int], seed: int
 ) -> dict[Case, Ids]:
-    """(batch, seq) ids of each case: English where the model has a tokenizer, else any.
+    """(batch, seq) ids of each case, from the text given: English where the model has a tokenizer,
+    else what it writes itself.
 
     A trained model that reads noise magnifies rounding: on long random ids PyTorch in float32 is as
     far from PyTorch in float64 as ONNX Runtime is, ten times farther than on text. Noise is

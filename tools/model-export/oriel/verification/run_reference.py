@@ -59,6 +59,8 @@ class Reference:
             attn_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
+            # Configs may ask for tuples; what is read below has names.
+            return_dict=True,
         )
         if loading["missing_keys"]:
             raise CheckpointError(
@@ -119,6 +121,20 @@ class Reference:
             )
         hidden = [t.numpy() for t in out.hidden_states]
         return hidden, [t.numpy() for t in out.attentions], out.logits.numpy()
+
+    def own_text(self, count: int, seed: int) -> list[int]:
+        """Ids that the model itself goes on with, sampled: what it expects to read, whatever its
+        vocabulary means."""
+        draw = torch.Generator().manual_seed(seed)
+        ids = [int(torch.randint(self.shape.vocab, (1,), generator=draw))]
+        cache = None
+        with torch.no_grad():
+            while len(ids) < min(count, self.shape.context_length):
+                out = self.model(torch.tensor([ids[-1:]]), past_key_values=cache, use_cache=True)
+                cache = out.past_key_values
+                probabilities = out.logits[0, -1].softmax(-1)
+                ids.append(int(torch.multinomial(probabilities, 1, generator=draw)))
+        return ids
 
     def lens(self, resid_post: Array) -> Iterator[tuple[slice, Array]]:
         """softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions at a

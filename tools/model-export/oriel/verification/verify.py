@@ -19,7 +19,7 @@ from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folde
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.verification import checks
 from oriel.verification.bounds import bounds_for
-from oriel.verification.cases import ELEMENTS, text_ids
+from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.numeric_checks import (
     SEED,
     NumericChecks,
@@ -67,7 +67,9 @@ def verify(
     else:
         findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
         on_stage("load the checkpoint into PyTorch")
-        cases = ReferenceCases(Reference(loaded), text_ids(loaded), budget)
+        reference = Reference(loaded)
+        text = text_ids(loaded) or reference.own_text(OWN_TEXT, SEED)
+        cases = ReferenceCases(reference, text, budget)
         for variant in manifest.variants:
             variants.append(_verify_variant(variant, manifest, folder, loaded, cases, on_stage))
     name = manifest.data["model"]["name"]
