@@ -36,8 +36,8 @@ test('a model without a tokenizer takes ids, and grouped heads show as any other
   await offer(page, { demo: 'demo/manifest.json', llama: bundles.url('tiny-llama') });
   await page.goto('/#lang=en&on=wasm');
   await expect(page.getByTestId('candidate').first()).toBeVisible();
-  await page.getByLabel('Model', { exact: true }).selectOption(bundles.url('tiny-llama'));
-  const box = page.getByLabel('Token ids');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption(bundles.url('tiny-llama'));
+  const box = page.getByRole('textbox', { name: 'Token ids' });
   await expect(box).toBeVisible();
   await box.fill(prompt.ids.join(' '));
   await expect(page.locator('.chip .id')).toHaveText(prompt.ids.map(String));
