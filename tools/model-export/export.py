@@ -1,9 +1,7 @@
 """Export a checkpoint to an ONNX bundle:
 python tools/model-export/export.py --layers 0,5,11 --verify."""
 
-import sys
-
-from oriel.cli import export_main
+from oriel.cli import export_main, leave
 
 if __name__ == "__main__":
-    sys.exit(export_main())
+    leave(export_main())
