@@ -1,6 +1,7 @@
 // The page on the real bundled model, as a reader uses it: text, predictions, heads, taps, lens, languages, errors.
 import { expect as plainExpect, test, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { percent } from '../../apps/web/src/i18n/number_format';
 import { readFixtures, reference } from './fixtures';
 
 // A busy machine may take its time; what is measured is what appears, not when.
@@ -248,22 +249,31 @@ test('a head that is switched off changes the prediction, and the page says so',
   await expect(first).toHaveAttribute('data-probability', before ?? '');
 });
 
-test('the model with a head off is the model PyTorch has with it off', async ({ page }) => {
+test('with heads off, both columns are PyTorch’s: before and after', async ({ page }) => {
   const { headsOff } = readFixtures('demo');
   const off = headsOff.map((head) => head.join('.')).join('_');
   await opened(page, withPrompt(sentence.text ?? '', `&off=${off}`));
   await answered(page, sentence.ids.length);
-  const untouched = softmax(
-    Array.from(
-      reference(sentence, 'logits').data.subarray(
-        -(reference(sentence, 'logits').dims.at(-1) ?? 0),
-      ),
-    ),
+  const last = (name: string): Float64Array => {
+    const { data } = reference(sentence, name);
+    const vocab = reference(sentence, 'logits').dims.at(-1) ?? 0;
+    return softmax(Array.from(data.subarray(-vocab)));
+  };
+  const before = last('logits');
+  const after = last('logits_heads_off');
+  const first = page.getByTestId('candidate').first();
+  const id = Number(await first.getAttribute('data-id'));
+  const shown = Number(await first.getAttribute('data-probability'));
+  expect(Math.abs(shown - (after[id] ?? NaN))).toBeLessThan(1e-4);
+  for (const [column, truth] of [before, after].entries()) {
+    // The table starts with the token that was likeliest before.
+    const best = before.indexOf(Math.max(...before));
+    const cell = page.getByTestId('head-effect').locator('tbody tr').first().locator('td');
+    await expect(cell.nth(column)).toHaveText(percent(truth[best] ?? NaN));
+  }
+  expect(percent(Math.max(...before))).not.toBe(
+    percent(after[before.indexOf(Math.max(...before))] ?? NaN),
   );
-  const rows = page.getByTestId('head-effect').locator('tbody tr');
-  await expect(rows.first()).toBeVisible();
-  const shown = parseFloat((await rows.first().locator('td').first().textContent()) ?? '');
-  expect(Math.abs(shown / 100 - Math.max(...untouched))).toBeLessThan(1e-3);
 });
 
 test('an address shows the same thing to another reader', async ({ page, context }) => {

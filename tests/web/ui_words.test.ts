@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import {
+  bits,
   bytes,
   milliseconds,
   percent,
@@ -34,6 +35,16 @@ test('only 0 is 0 % and only 1 is 100 %', () => {
     expect(parseFloat(percent(10 ** -exponent))).toBeGreaterThan(0);
     if (exponent < 15) expect(percent(1 - 10 ** -exponent)).not.toMatch(/^100/);
   }
+});
+
+test('bits are 0 only where they are 0', () => {
+  expect([0, 3.7221, 0.0964, 0.00051, 2.4e-8].map((value) => plain(bits(value)))).toEqual([
+    '0',
+    '3.72',
+    '0.096',
+    '0.00051',
+    '2.4 × 10⁻⁸',
+  ]);
 });
 
 test('differences, values, sizes and times', () => {
