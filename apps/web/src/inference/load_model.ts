@@ -5,6 +5,7 @@ import { downloadFiles, fileOf, filesToOpen, type BundleFiles } from '../bundle/
 import { readManifest } from '../bundle/read_manifest';
 import type { Manifest, Variant } from '../contract/generated';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
+import { reportDownload } from './download_reports';
 import { messageOf, ModelError } from './model_error';
 import type { OpenRequest, Progress, RuntimeFacts } from './model_types';
 import { askGpu, chooseForModel, chooseWithoutModel, type GpuAnswer } from './provider';
@@ -36,9 +37,6 @@ export function startEarly(): EarlyStart {
   return { gpu, runtime };
 }
 
-/** Downloads arrive in thousands of pieces; a reader sees no more than a few states a second. */
-const progressIntervalMs = 50;
-
 /** Rejects with a BundleError or a ModelError. Relative addresses are taken from `baseUrl`. */
 export async function loadModel(
   request: OpenRequest,
@@ -57,7 +55,7 @@ export async function loadModel(
       const variant = findVariant(manifest, request.variant, graphName);
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
-      const report = throttled(onProgress);
+      const report = reportDownload(onProgress);
       const files = await downloadFiles(source, descriptors, stop.signal, report);
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
@@ -129,16 +127,4 @@ function openTokenizer(manifest: Manifest, files: BundleFiles): TextTokenizer | 
       { cause },
     );
   }
-}
-
-function throttled(
-  onProgress: (progress: Progress) => void,
-): (receivedBytes: number, totalBytes: number) => void {
-  let last = -Infinity;
-  return (receivedBytes, totalBytes) => {
-    const now = performance.now();
-    if (receivedBytes < totalBytes && now - last < progressIntervalMs) return;
-    last = now;
-    onProgress({ phase: 'download', receivedBytes, totalBytes });
-  };
 }
