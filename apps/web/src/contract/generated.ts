@@ -69,6 +69,10 @@ export interface ModelRecord {
   architecture: string;
   source: ModelSource;
   /**
+   * SHA-256 of the checkpoint's config.json
+   */
+  config_digest?: string;
+  /**
    * SHA-256 over the checkpoint's tensors: see ACTIVATIONS_CONTRACT.md
    */
   weights_digest: string;
@@ -131,7 +135,7 @@ export interface Variant {
   precision: string;
   opset: number;
   /**
-   * external data files; each path is also the location written in the graphs, relative to the graph
+   * files that hold the weights. Without an expansion, each path is also the location written in the graphs, relative to the graph; with one, they are what travels, one file
    *
    * @minItems 1
    * @maxItems 1024
@@ -143,6 +147,32 @@ export interface Variant {
    * @maxItems 16384
    */
   taps: Tap[];
+  /**
+   * what the graphs compute with; absent in manifests 1.0, where it is the precision
+   */
+  kernels?: 'fp32' | 'fp16' | 'int8' | 'int8_static' | 'int4';
+  /**
+   * how the weights travel and rest; absent in manifests 1.0, where they are what the graphs read
+   */
+  encoding?: 'f32' | 'f16' | 'q8' | 'q4';
+  expansion?: Expansion;
+  /**
+   * bytes of the largest single weight as the kernels read it: a GPU must bind it whole
+   */
+  largest_weight?: number;
+  /**
+   * how many nodes of each kind compute on encoded weights, in each graph
+   */
+  nodes?: {
+    [k: string]: number;
+  };
+  recipe?: RecipeRecord;
+  calibration?: Calibration;
+  fidelity?: Fidelity;
+  /**
+   * true where the variant misses its bounds and was written all the same, by --allow-lossy
+   */
+  lossy?: boolean;
 }
 export interface GraphRecord {
   path: Path;
@@ -188,6 +218,153 @@ export interface Tap {
    * base64 of a serialized ModelProto that holds only graph.output and, where needed, graph.node
    */
   bytes: string;
+}
+/**
+ * the float file that the graphs read, and how the weights file is expanded into it while it arrives; bytes that no weight covers are 0
+ */
+export interface Expansion {
+  /**
+   * a file beside the manifest or below it: forward slashes, no part that starts with a dot
+   */
+  path: string;
+  bytes: number;
+  /**
+   * of the expanded file
+   */
+  digest: string;
+  dtype: 'float32' | 'float16';
+  /**
+   * in the order of `values`
+   *
+   * @minItems 1
+   * @maxItems 65536
+   */
+  weights: EncodedWeight[];
+}
+/**
+ * one weight in the weights file and in the expanded file; scales are float16, little-endian
+ */
+export interface EncodedWeight {
+  name: string;
+  /**
+   * as the graph reads it, row-major
+   *
+   * @minItems 1
+   * @maxItems 8
+   */
+  shape: number[];
+  /**
+   * byte offset in the expanded file
+   */
+  at: number;
+  /**
+   * float32, float16: as it is; channels: 8 bits in the graph's own order, a scale for each channel; blocks: (channels, blocks, bytes of a block), as MatMulNBits reads them
+   */
+  layout: 'float32' | 'float16' | 'channels' | 'blocks';
+  /**
+   * byte offset in the weights file
+   */
+  values: number;
+  /**
+   * byte offset in the weights file; before `values`
+   */
+  scales?: number;
+  /**
+   * byte offset in the weights file, before `values`; absent where the zero point is the middle (0 for signed values, 8 or 128 for others)
+   */
+  zero_points?: number;
+  /**
+   * of the shape: the one that is summed over, and along which blocks run
+   */
+  axis?: 0 | 1;
+  bits?: 4 | 8;
+  /**
+   * channels only: int8, else uint8
+   */
+  signed?: boolean;
+  /**
+   * blocks only: values that share a scale
+   */
+  block?: 16 | 32 | 64 | 128 | 256;
+}
+/**
+ * what was done to which weights: the first rule that matches a name
+ */
+export interface RecipeRecord {
+  name: string;
+  /**
+   * @minItems 1
+   * @maxItems 256
+   */
+  rules: {
+    [k: string]: unknown;
+  }[];
+}
+/**
+ * the text that ranges or rounding were fitted to
+ */
+export interface Calibration {
+  text: MeasuredText;
+  method?: 'minmax' | 'entropy' | 'percentile';
+}
+export interface MeasuredText {
+  name: string;
+  /**
+   * of the token ids: little-endian int64, passages one after another
+   */
+  digest: string;
+  passages: number;
+  tokens: number;
+}
+/**
+ * how far the variant is from the float32 model, measured on text that it was not calibrated on
+ */
+export interface Fidelity {
+  /**
+   * pytorch: the checkpoint in PyTorch; trunk: the fp32 graph of this bundle in ONNX Runtime
+   */
+  reference: 'pytorch' | 'trunk';
+  text: MeasuredText;
+  /**
+   * KL divergence of the variant's next-token distribution from the reference's, in nats: mean over positions
+   */
+  kl_mean: number;
+  /**
+   * its 99th percentile
+   */
+  kl_p99: number;
+  /**
+   * share of positions whose likeliest token is the reference's
+   */
+  top1: number;
+  /**
+   * mean share of the reference's five likeliest tokens among the variant's five
+   */
+  top5: number;
+  perplexity: number;
+  reference_perplexity: number;
+  /**
+   * @maxItems 16384
+   */
+  activations: ActivationFidelity[];
+  bounds: FidelityBounds;
+  within_bounds: boolean;
+}
+export interface ActivationFidelity {
+  kind: string;
+  layer: number | null;
+  /**
+   * norm of the difference over norm of the reference
+   */
+  relative_error: number;
+  cosine: number;
+}
+/**
+ * what kl_mean may be at most, and top1 at least
+ */
+export interface FidelityBounds {
+  kl_mean: number;
+  top1: number;
 }
 export interface ExporterRecord {
   name: string;
