@@ -1,13 +1,13 @@
 /** What passes between the page and the worker that owns the model. Data only: the worker's code is in
  * `model.worker.ts`, its typed proxy in `model_client.ts`. */
-import type { Manifest, Variant } from '../contract/generated';
+import type { Fidelity, Manifest, Variant } from '../contract/generated';
 
 export type Provider = 'webgpu' | 'wasm';
 
 export interface OpenRequest {
   /** URL of a `manifest.json`, or of a `model.onnx` beside one; a query such as `?v=3` is kept. */
   url: string;
-  /** Variant to open; the manifest's first one by default. */
+  /** Variant to open; by default the address's graph says, else the device (`Offer.choice`). Never replaced. */
   variant?: string;
   provider: Provider | 'auto';
   /** Contract names to open; those that the plain graph was exported with by default. */
@@ -21,18 +21,125 @@ export interface Progress {
   totalBytes: number;
 }
 
+/** What the device answered. */
+export interface DeviceFacts {
+  /** `navigator.gpu` is there. */
+  webgpu: boolean;
+  /** Name of the adapter; null where none answered. */
+  adapter: string | null;
+  /** The adapter computes on the CPU, slower than wasm does. */
+  software: boolean;
+  shaderF16: boolean;
+  /** `maxStorageBufferBindingSize`: no single weight may be larger. null without an adapter. */
+  maxBindingBytes: number | null;
+  /** `maxBufferSize`. null without an adapter. */
+  maxBufferBytes: number | null;
+  /** `navigator.deviceMemory` in GiB, rounded and capped by the browser; null where it does not say. */
+  memoryGiB: number | null;
+  /** How many threads wasm would use. */
+  threads: number;
+  crossOriginIsolated: boolean;
+  /** The visitor asked the browser to save data. */
+  saveData: boolean;
+}
+
+/** Why a variant cannot run on a provider. Sizes in bytes. */
+export type Refusal =
+  | { code: 'no-webgpu' }
+  | { code: 'no-adapter' }
+  /** The graph computes in float16, and the adapter has no `shader-f16`. */
+  | { code: 'needs-f16' }
+  /** WebGPU has no kernels for these: the runtime would copy each product to the CPU and back. */
+  | { code: 'no-kernels'; kernels: string }
+  /** The largest weight is over what the GPU can bind, or hold in one buffer. */
+  | { code: 'weight-over-binding'; bytes: number; limit: number }
+  | { code: 'weight-over-buffer'; bytes: number; limit: number }
+  /** More than a browser gives one array. */
+  | { code: 'file-too-large'; bytes: number; limit: number }
+  /** More than the share of the device's memory that a page may count on. */
+  | { code: 'memory'; bytes: number; limit: number };
+
+export interface Fitness {
+  /** Bytes of weights in the page's and the runtime's memory together once it is open. */
+  memory: number;
+  /** null: it works. */
+  refusal: Refusal | null;
+}
+
+/** One variant as the visitor may choose it, before anything of it is downloaded. */
+export interface VariantOffer {
+  name: string;
+  kernels: string;
+  encoding: string;
+  /** Over the wire: weights, graph and tokenizer. */
+  bytes: number;
+  on: Readonly<Record<Provider, Fitness>>;
+  /** As measured by the exporter; null where it was not. */
+  fidelity: Fidelity | null;
+  /** Written although it misses its bounds: never chosen automatically. */
+  lossy: boolean;
+}
+
+/** Why this provider: asked for by the user, or what the device said. */
+export type ProviderReason =
+  | 'requested'
+  | 'webgpu-available'
+  | 'no-webgpu'
+  | 'no-adapter'
+  /** The only adapter computes on the CPU, slower than wasm. */
+  | 'software-adapter'
+  /** wasm answers sooner than a GPU can be handed the work. */
+  | 'small-model'
+  /** No variant that may be chosen works on the provider that would come first. */
+  | 'no-variant-fits';
+
+/** Why this variant. Sizes in bytes. */
+export type VariantReason =
+  | { code: 'requested' }
+  /** The address named its graph. */
+  | { code: 'address' }
+  | { code: 'only-one' }
+  /** The float32 weights themselves are below `limit`: nothing is worth saving. */
+  | { code: 'small-model'; bytes: number; limit: number }
+  /** The visitor saves data: the fewest bytes within their bounds. */
+  | { code: 'save-data'; bytes: number }
+  /** Float32 kernels, wasm's fastest step, from weights that travel smaller. */
+  | { code: 'expands-here'; bytes: number; memory: number; limit: number }
+  /** Float16 kernels, as the adapter has `shader-f16`. */
+  | { code: 'has-f16' }
+  /** What comes first on this provider does not work here: see the refusals of the others. */
+  | { code: 'fits'; bytes: number; memory: number };
+
+export interface Attempt {
+  variant: string;
+  provider: Provider;
+}
+
+export interface Choice extends Attempt {
+  providerReason: ProviderReason;
+  variantReason: VariantReason;
+}
+
+export interface Offer {
+  /** In the manifest's order. */
+  variants: readonly VariantOffer[];
+  /** What opening the request gives; null where it is refused. */
+  choice: Choice | null;
+  /** With what error opening is refused; null where there is a choice. */
+  refused: ModelErrorData | null;
+}
+
+/** All that can be said of a model before its weights are downloaded. */
+export interface Survey {
+  manifest: Manifest;
+  device: DeviceFacts;
+  offer: Offer;
+}
+
 export interface RuntimeFacts {
   provider: Provider;
-  /** Why this provider: asked for by the user, or what the device said. */
-  reason:
-    | 'requested'
-    | 'webgpu-available'
-    | 'no-webgpu'
-    | 'no-adapter'
-    /** The only adapter computes on the CPU, slower than wasm. */
-    | 'software-adapter'
-    /** wasm answers sooner than a GPU can be handed the work. */
-    | 'small-model';
+  reason: ProviderReason;
+  variantReason: VariantReason;
   threads: number;
   crossOriginIsolated: boolean;
   adapter: string | null;
@@ -43,10 +150,20 @@ export interface OpenedModel {
   manifest: Manifest;
   variant: Variant;
   facts: RuntimeFacts;
+  device: DeviceFacts;
+  offer: Offer;
   /** Contract names that every run gives, `logits` among them. */
   activations: readonly string[];
   hasTokenizer: boolean;
-  timings: { downloadMs: number; sessionMs: number; downloadedBytes: number };
+  timings: {
+    downloadMs: number;
+    /** Of these, spent on expanding the weights; 0 where they travel as they are read. */
+    expandMs: number;
+    sessionMs: number;
+    /** One token through the new session; null where none was run (wasm). */
+    firstRunMs: number | null;
+    downloadedBytes: number;
+  };
 }
 
 export interface TokenPiece {
@@ -86,6 +203,16 @@ export interface RunResult {
   timings: { runMs: number };
 }
 
+/** Why an opened variant broke down. */
+export type FailureCause = 'no-f16' | 'device-lost' | 'out-of-memory' | 'other';
+
+/** A session that could not be made, or a run that failed: what it was, and what to offer instead. */
+export interface Failure extends Attempt {
+  cause: FailureCause;
+  /** What will work as far as the device says, nothing of it tried yet; null where nothing else is left. */
+  next: Attempt | null;
+}
+
 /** Errors cross the worker's border as data: callers narrow on `kind` and never parse a message. */
 export type ModelErrorData =
   | { kind: 'aborted' }
@@ -101,10 +228,23 @@ export type ModelErrorData =
   | { kind: 'bad-tokens'; detail: string }
   | { kind: 'too-long'; tokens: number; limit: number }
   | { kind: 'provider-unavailable'; provider: Provider; detail: string }
-  | { kind: 'session'; detail: string }
-  | { kind: 'run'; detail: string };
+  /** The variant asked for cannot run on the provider asked for, or on any. */
+  | {
+      kind: 'variant-refused';
+      variant: string;
+      provider: Provider;
+      refusal: Refusal;
+      next: Attempt | null;
+    }
+  /** Nothing was asked for, and nothing that may be chosen works: the offer says of each why. */
+  | { kind: 'no-variant-fits'; refusals: readonly { variant: string; refusal: Refusal | null }[] }
+  /** `failure` is there as soon as a variant had been chosen. */
+  | { kind: 'session'; detail: string; failure?: Failure }
+  | { kind: 'run'; detail: string; failure?: Failure };
 
 export interface ModelClient {
+  /** What the device can open of a model, and what `open` would choose: fetches the manifest alone. */
+  survey(request: OpenRequest, signal?: AbortSignal): Promise<Survey>;
   open(
     request: OpenRequest,
     onProgress: (p: Progress) => void,
