@@ -1,0 +1,37 @@
+// One attention head in two variants: the difference of its two maps, and where it is largest.
+
+/** A query's attention over the keys up to itself; further entries are not read. */
+export type AttentionRow = (query: number) => ArrayLike<number>;
+
+export interface LargestDifference {
+  query: number;
+  key: number;
+  a: number;
+  b: number;
+}
+
+/** B − A over the keys that the query can see, in float64. */
+export function differenceRow(a: AttentionRow, b: AttentionRow, query: number): Float64Array {
+  const [from, to] = [a(query), b(query)];
+  return Float64Array.from({ length: query + 1 }, (_, key) => (to[key] ?? 0) - (from[key] ?? 0));
+}
+
+/** The cell where the two maps lie furthest apart, the first of equals; null without tokens. */
+export function largestDifference(
+  a: AttentionRow,
+  b: AttentionRow,
+  tokens: number,
+): LargestDifference | null {
+  let found: LargestDifference | null = null;
+  let furthest = -1;
+  for (let query = 0; query < tokens; query++) {
+    const [from, to] = [a(query), b(query)];
+    for (let key = 0; key <= query; key++) {
+      const cell = { query, key, a: from[key] ?? 0, b: to[key] ?? 0 };
+      if (Math.abs(cell.b - cell.a) <= furthest) continue;
+      furthest = Math.abs(cell.b - cell.a);
+      found = cell;
+    }
+  }
+  return found;
+}
