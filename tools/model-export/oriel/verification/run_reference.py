@@ -4,9 +4,9 @@ shares no code with the capture that was exported; only module paths come from t
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel
+from oriel.verification.interventions import NONE, Interventions
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -31,19 +32,6 @@ _POSITIONS_AT_ONCE = 128
 """Positions of one lens read at a time: a row is as long as the vocabulary."""
 _SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
-
-
-@dataclass(frozen=True)
-class Interventions:
-    """Changes to one forward pass, as the contract defines them; none by default."""
-
-    head_scales: Mapping[int, Array] = field(default_factory=dict)
-    """{layer: (heads)}, multiplied into attn_z."""
-    resid_deltas: Mapping[int, Array] = field(default_factory=dict)
-    """{layer: (batch or 1, seq or 1, hidden)}, added to resid_post."""
-
-
-NONE = Interventions()
 
 
 class Reference:
