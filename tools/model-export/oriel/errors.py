@@ -59,6 +59,10 @@ class ContractError(OrielError):
     """A document or a graph doesn't keep the contract."""
 
 
+class RecipeError(OrielError):
+    """A recipe can't be read, or doesn't fit the model."""
+
+
 class BundleError(OrielError):
     """The output can't be written: a foreign folder, no space, no permission."""
 

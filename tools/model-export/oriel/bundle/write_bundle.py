@@ -65,8 +65,9 @@ class BundlePaths:
     def interactive(self, variant: str = "fp32") -> str:
         return f"{self._stem(variant)}.interactive.onnx"
 
-    def weights(self, variant: str = "fp32") -> str:
-        return f"{self._stem(variant)}.onnx.data"
+    def weights(self, encoding: str = "f32") -> str:
+        """Named by the encoding, since graphs share it: model_f16.onnx.data."""
+        return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.onnx.data"
 
     def _stem(self, variant: str) -> str:
         return self.stem if variant == "fp32" else f"{self.stem}_{variant}"
@@ -159,14 +160,19 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def write_variant(
-    folder: Path, paths: BundlePaths, name: str, graphs: BuiltGraphs
+    folder: Path,
+    paths: BundlePaths,
+    name: str,
+    graphs: BuiltGraphs,
+    weights_file: str | None = None,
 ) -> dict[str, Any]:
-    """Write both graphs of a variant; its record for the manifest."""
+    """Write both graphs of a variant; its record for the manifest. weights_file: what they read;
+    None: the float32 one."""
     return {
         "name": name,
         "precision": name,
         "opset": opset_of(graphs.plain.model),
-        "weights": [paths.weights(name)],
+        "weights": [weights_file or paths.weights()],
         "plain": write_graph(graphs.plain, folder / paths.plain(name)),
         "interactive": write_graph(graphs.interactive, folder / paths.interactive(name)),
         "taps": [tap.to_json() for tap in graphs.taps],

@@ -36,6 +36,8 @@ from oriel.graph.graph_document import write_document
 from oriel.graph.taps import make_taps
 
 FP16 = "fp16"
+F16 = "f16"
+"""The encoding that it reads."""
 _PRODUCTS = {"MatMul", "Gemm"}
 _KEPT_OPERATORS = ("LayerNormalization", "Softmax", "Cos", "Sin")
 _APART = "/apart"
@@ -47,11 +49,12 @@ def write_fp16(
 ) -> dict[str, Any]:
     """Convert both graphs and the weights file of a bundle; the variant's record for the
     manifest."""
-    variant = convert_graphs(graphs, shape, paths.weights(FP16))
+    weights_file = paths.weights(F16)
+    variant = convert_graphs(graphs, shape, weights_file)
     write_weights_as_float16(
-        folder / paths.weights(), graphs.layout, folder / paths.weights(FP16), variant.layout
+        folder / paths.weights(), graphs.layout, folder / weights_file, variant.layout
     )
-    return write_variant(folder, paths, FP16, variant)
+    return write_variant(folder, paths, FP16, variant, weights_file)
 
 
 def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, weights_file: str) -> BuiltGraphs:

@@ -1,0 +1,169 @@
+"""Where each weight of an encoded file lies and how it is written: the manifest's `expansion`.
+Writing such a file is encode_weights.py's, reading it expand_weights.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import prod
+from typing import Any, Literal
+
+from oriel.errors import ContractError
+from oriel.precision.recipe import Recipe
+
+Layout = Literal["float32", "float16", "channels", "blocks"]
+
+
+@dataclass(frozen=True)
+class EncodedWeight:
+    """One weight in the encoded file and in the expanded one; the fields are the schema's.
+
+    Quantized matrices have `channels` (N), each a sum over `summed` values (K) of the shape.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    """As the graph reads it, row-major."""
+    at: int
+    """Byte offset in the expanded file, which is float32."""
+    layout: Layout
+    values: int
+    """Byte offset in the encoded file, as are the next two."""
+    scales: int | None = None
+    """float16; channels: (N), blocks: (N, ceil(K / block))."""
+    zero_points: int | None = None
+    """uint8; channels: (N); blocks: (N, ceil(ceil(K / block) * bits / 8))."""
+    axis: Literal[0, 1] | None = None
+    """Of the shape: the one that is summed over."""
+    bits: Literal[4, 8] | None = None
+    signed: bool | None = None
+    """channels only: int8, else uint8."""
+    block: int | None = None
+    """blocks only: values that share a scale."""
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def quantized(self) -> bool:
+        return self.layout in ("channels", "blocks")
+
+    @property
+    def summed(self) -> int:
+        """K."""
+        assert self.axis is not None
+        return self.shape[self.axis]
+
+    @property
+    def channels(self) -> int:
+        """N."""
+        assert self.axis is not None
+        return self.shape[1 - self.axis]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a channel: one where the whole channel shares a scale."""
+        return -(-self.summed // self.block) if self.block is not None else 1
+
+    @property
+    def middle(self) -> int:
+        """The zero point where none is written."""
+        assert self.bits is not None
+        return 0 if self.signed else 1 << (self.bits - 1)
+
+    @property
+    def values_shape(self) -> tuple[int, ...]:
+        """Of the array of values as it lies in the file."""
+        if self.layout != "blocks":
+            return self.shape
+        assert self.block is not None and self.bits is not None
+        return self.channels, self.blocks, self.block * self.bits // 8
+
+    @property
+    def value_bytes(self) -> int:
+        item = {"float32": 4, "float16": 2}.get(self.layout, 1)
+        return item * prod(self.values_shape)
+
+    @property
+    def scales_shape(self) -> tuple[int, ...]:
+        return (self.channels, self.blocks) if self.layout == "blocks" else (self.channels,)
+
+    @property
+    def scale_bytes(self) -> int:
+        return 2 * prod(self.scales_shape) if self.quantized else 0
+
+    @property
+    def zero_points_shape(self) -> tuple[int, ...]:
+        """Of the bytes: two zero points of 4 bits share one."""
+        if self.layout != "blocks":
+            return (self.channels,)
+        assert self.bits is not None
+        return self.channels, -(-self.blocks * self.bits // 8)
+
+    @property
+    def zero_point_bytes(self) -> int:
+        return prod(self.zero_points_shape) if self.zero_points is not None else 0
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of what a kernel binds as one buffer."""
+        return max(self.value_bytes, self.scale_bytes, self.zero_point_bytes)
+
+    def to_json(self) -> dict[str, Any]:
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found["shape"] = list(self.shape)
+        return {key: value for key, value in found.items() if value is not None}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> EncodedWeight:
+        """From a manifest that keeps its schema; ContractError where keys don't fit each other."""
+        known = {field.name for field in fields(EncodedWeight)}
+        weight = EncodedWeight(
+            **{k: v for k, v in data.items() if k in known} | {"shape": tuple(data["shape"])}
+        )
+        needs = {
+            "channels": ("axis", "scales", "bits"),
+            "blocks": ("axis", "scales", "bits", "block"),
+        }
+        missing = [k for k in needs.get(weight.layout, ()) if getattr(weight, k) is None]
+        if weight.quantized and len(weight.shape) != 2:
+            missing = ["a second axis"]
+        if weight.layout == "channels" and weight.bits not in (None, 8):
+            missing = ["8 bits"]
+        if missing:
+            raise ContractError(
+                f"the manifest doesn't say how {weight.name} is encoded",
+                got=f"{weight.layout} without {', '.join(missing)}",
+                next_step="export it again.",
+            )
+        return weight
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """One encoding's weights file, and the float32 file that it is expanded into."""
+
+    path: str
+    encoding: str
+    """f16, q8, q4."""
+    bytes: int
+    digest: str
+    """sha256:…, as is the next."""
+    weights: tuple[EncodedWeight, ...]
+    expanded_bytes: int
+    expanded_digest: str
+    recipe: Recipe
+
+    def weight(self, name: str) -> EncodedWeight | None:
+        return next((weight for weight in self.weights if weight.name == name), None)
+
+    def to_expansion(self, location: str) -> dict[str, Any]:
+        """The manifest's `expansion`; location: as the graphs name their data file."""
+        return {
+            "path": location,
+            "bytes": self.expanded_bytes,
+            "digest": self.expanded_digest,
+            "dtype": "float32",
+            "weights": [weight.to_json() for weight in self.weights],
+        }

@@ -1,0 +1,164 @@
+"""Recipes: which weights are encoded how, as data. The bundled ones stand in recipes/; a user's own
+is a file of the same form, which recipe.schema.json describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from oriel.errors import RecipeError
+from oriel.precision.weight_uses import WeightUse
+
+Treatment = Literal["float32", "float16", "channels", "blocks"]
+Rounding = Literal["nearest", "mse", "hqq", "gptq"]
+
+_HERE = Path(__file__).parent
+_MOST_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What happens to the weights whose names match. `channels` and `blocks` are for matrices: a
+    vector, or a weight that no quantized kernel reads, goes on to the next rule."""
+
+    match: tuple[str, ...]
+    """Globs: *, ? and [ab]."""
+    treat: Treatment
+    bits: Literal[4, 8] = 8
+    block: int | None = None
+    symmetric: bool = True
+    signed: bool = False
+    """channels: int8, else uint8."""
+    rounding: Rounding = "nearest"
+
+    @property
+    def quantizes(self) -> bool:
+        return self.treat in ("channels", "blocks")
+
+    def fits(self, name: str, use: WeightUse) -> bool:
+        if self.quantizes and not use.quantizable:
+            return False
+        return any(fnmatchcase(name, pattern) for pattern in self.match)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Rules in order; a weight that none fits stays float32."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    data: Mapping[str, Any]
+    """As it was written: the manifest's record."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether rounding needs to know what the weights are multiplied with."""
+        return any(rule.quantizes and rule.rounding == "gptq" for rule in self.rules)
+
+    def rule_for(self, name: str, use: WeightUse) -> Rule:
+        """The first rule that fits."""
+        return next((rule for rule in self.rules if rule.fits(name, use)), _LEFT)
+
+    def choose(self, uses: Mapping[str, WeightUse]) -> dict[str, Rule]:
+        """The rule of every weight; RecipeError where nothing would change."""
+        chosen = {name: self.rule_for(name, use) for name, use in uses.items()}
+        quantizing = any(rule.quantizes for rule in self.rules)
+        touched = [
+            rule
+            for rule in chosen.values()
+            if (rule.quantizes if quantizing else rule.treat == "float16")
+        ]
+        if not touched:
+            tried = [p for rule in self.rules if rule.treat != "float32" for p in rule.match]
+            matrices = [name for name, use in uses.items() if use.quantizable]
+            raise RecipeError(
+                f"recipe {self.name} matches nothing of this model",
+                got=", ".join(map(repr, tried[:4])) or "rules that keep float32",
+                expected=f"patterns of weights such as {', '.join(matrices[:2] or list(uses)[:2])}",
+                next_step="adjust `match` of its rules.",
+            )
+        return chosen
+
+
+_LEFT = Rule(("*",), "float32")
+
+
+def bundled_recipes() -> list[str]:
+    return sorted(file.stem for file in (_HERE / "recipes").glob("*.json"))
+
+
+def bundled_recipe(name: str) -> Recipe:
+    """One of recipes/."""
+    return read_recipe(_HERE / "recipes" / f"{name}.json")
+
+
+def read_recipe(file: Path) -> Recipe:
+    """A recipe from its file; RecipeError, in one line, for whatever is wrong with it."""
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise RecipeError(
+                f"{file} is too large for a recipe", got=f"{file.stat().st_size} bytes"
+            )
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(
+            f"recipe {file} can't be read", got=error.strerror, next_step="check the path."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"recipe {file} is not JSON", got=str(error)[:120], next_step="mend it there."
+        ) from error
+    return parse_recipe(data, str(file))
+
+
+def parse_recipe(data: Any, what: str = "the recipe") -> Recipe:
+    """A recipe from its JSON; what: how to call it in an error."""
+    errors = sorted(_validator().iter_errors(data), key=_prominence)
+    if errors:
+        raise _refusal(errors[0], what)
+    rules = tuple(_rule(rule, index, what) for index, rule in enumerate(data["rules"]))
+    return Recipe(data["name"], rules, data)
+
+
+def _rule(data: Mapping[str, Any], index: int, what: str) -> Rule:
+    given = dict(data)
+    match = given.pop("match")
+    symmetric = given.get("symmetric", True)
+    if given["treat"] == "channels":
+        given.setdefault("signed", symmetric)
+    if given.get("signed") and not symmetric:
+        raise RecipeError(
+            f"{what} contradicts itself",
+            got=f"rules/{index}: signed without symmetric",
+            expected="signed values around 0, or unsigned ones with a zero point",
+            next_step="drop one of them.",
+        )
+    return Rule((match,) if isinstance(match, str) else tuple(match), **given)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    schema = json.loads((_HERE / "recipe.schema.json").read_text(encoding="utf-8"))
+    return Draft202012Validator(schema)
+
+
+def _prominence(error: ValidationError) -> tuple[int, str]:
+    return len(error.absolute_path), "/".join(map(str, error.absolute_path))
+
+
+def _refusal(error: ValidationError, what: str) -> RecipeError:
+    place = "/".join(map(str, error.absolute_path)) or "the top"
+    return RecipeError(
+        f"{what} isn't a recipe",
+        got=f"at {place}: {error.message[:160]}",
+        expected=error.schema.get("description") if isinstance(error.schema, dict) else None,
+        next_step="docs/precision.md describes recipes.",
+    )

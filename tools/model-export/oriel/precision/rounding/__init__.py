@@ -1,0 +1,1 @@
+"""How a group of weights that shares a scale becomes small whole numbers: one file for each way."""

@@ -1,0 +1,78 @@
+"""What a graph does with each of its weights: multiply by it, gather its rows, or anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+from onnx import TensorProto, helper
+
+
+@dataclass(frozen=True)
+class WeightUse:
+    """How one weight is read."""
+
+    shape: tuple[int, ...]
+    axis: Literal[0, 1] | None
+    """Of a matrix: the one that is summed over (of a table that is only gathered, 1). None where it
+    is no matrix, or is read in a way that quantized kernels don't have."""
+    gathered: bool = False
+    """Rows are picked by Gather."""
+    multiplied: bool = False
+    """It is the second factor of a MatMul, as it is or transposed."""
+    factors: tuple[str, ...] = ()
+    """Names of the tensors that it is multiplied with, (…, summed)."""
+
+    @property
+    def quantizable(self) -> bool:
+        return self.axis is not None
+
+
+def weight_uses(graph: onnx.GraphProto) -> dict[str, WeightUse]:
+    """The use of every weight: of every initializer that stands in a data file."""
+    weights = {
+        t.name: tuple(t.dims) for t in graph.initializer if t.data_location == TensorProto.EXTERNAL
+    }
+    readers: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            readers.setdefault(name, []).append((node, index))
+    outputs = {value.name for value in graph.output}
+    return {name: _use(name, shape, readers, outputs) for name, shape in weights.items()}
+
+
+def _use(
+    name: str,
+    shape: tuple[int, ...],
+    readers: dict[str, list[tuple[onnx.NodeProto, int]]],
+    outputs: set[str],
+) -> WeightUse:
+    gathered, axes, factors = False, set[int | None](), list[str]()
+    for node, index in readers.get(name, []):
+        turned = node.op_type == "Transpose"
+        for reader, place in readers.get(node.output[0], []) if turned else [(node, index)]:
+            if reader.op_type == "MatMul" and place == 1:
+                axes.add(1 if turned else 0)
+                factors.append(reader.input[0])
+            elif reader.op_type == "Gather" and place == 0 and not turned and _axis(reader) == 0:
+                gathered = True
+            else:
+                axes.add(None)
+        if turned and node.output[0] in outputs:
+            axes.add(None)
+    multiplied = bool(factors)
+    if gathered:
+        # Its rows must lie together, as the blocks of a row do where the rows are the channels.
+        axes.add(1)
+    known = len(shape) == 2 and len(axes) == 1 and name not in outputs
+    axis = next(iter(axes)) if known else None
+    assert axis in (0, 1, None)
+    return WeightUse(shape, axis, gathered, multiplied, tuple(dict.fromkeys(factors)))  # type: ignore[arg-type]
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    for attribute in node.attribute:
+        if attribute.name == "axis":
+            return int(helper.get_attribute_value(attribute))
+    return 0
