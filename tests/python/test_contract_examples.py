@@ -15,7 +15,9 @@ from contract_examples import (
     EXAMPLES,
     SCHEMAS,
     Invalid,
+    at_pointer,
     invalid_documents,
+    read_json,
     rules,
     rules_broken,
     valid_documents,
@@ -177,6 +179,23 @@ def test_files_that_are_named_must_be_described_once() -> None:
     twice["files"].append(twice["files"][0])
     with pytest.raises(ContractError, match="twice"):
         check_manifest(twice)
+
+
+UNSOUND = read_json(EXAMPLES / "unsound.json")
+
+
+@pytest.mark.parametrize("change", UNSOUND["changes"], ids=lambda change: change["why"])
+def test_what_no_schema_can_refuse_is_refused(change: dict[str, Any]) -> None:
+    document = copy.deepcopy(VALID[UNSOUND["of"]])
+    *way, last = change["path"].split("/")
+    place = at_pointer(document, "/".join(way))
+    if change["value"] is None:
+        del place[last]
+    else:
+        place[int(last) if isinstance(place, list) else last] = change["value"]
+    assert validator("manifest").is_valid(document), "the schema refuses it already"
+    with pytest.raises(ContractError):
+        check_manifest(document)
 
 
 anything = st.recursive(

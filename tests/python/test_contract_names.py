@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oriel.contract.activation_names import (
+    LOGITS_START,
     ModelShape,
     activation_spec,
     all_activations,
@@ -102,12 +103,17 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
         "present.{L}.value",
         "layer_{L}_head_scale",
         "layer_{L}_resid_delta",
+        "logits_start",
     }
     layers = range(SHAPE.layers)
     made = {past_name(layer, part) for layer in layers for part in ("key", "value")}
     made |= {head_scale_name(layer) for layer in layers}
     made |= {resid_delta_name(layer) for layer in layers}
-    assert {spec.name for spec in input_specs(SHAPE, "interactive")} == {"input_ids", *made}
+    assert {spec.name for spec in input_specs(SHAPE, "interactive")} == {
+        "input_ids",
+        LOGITS_START,
+        *made,
+    }
     assert [spec.name for spec in input_specs(SHAPE, "plain")] == ["input_ids"]
     assert {spec.name for spec in cache_output_specs(SHAPE)} == {
         present_name(layer, part) for layer in layers for part in ("key", "value")
@@ -149,7 +155,8 @@ def test_the_deepest_model_fits_the_schemas_limits() -> None:
     activations, manifest = read_schema("activations"), read_schema("manifest")
     deepest = activations["$defs"]["modelShape"]["properties"]["layers"]["maximum"]
     inputs_a_layer = sum("{L}" in row["name"] for row in TABLE["inputs"])
-    assert 1 + inputs_a_layer * deepest <= activations["properties"]["inputs"]["maxItems"]
+    inputs_once = len(TABLE["inputs"]) - inputs_a_layer
+    assert inputs_once + inputs_a_layer * deepest <= activations["properties"]["inputs"]["maxItems"]
     taps_a_layer = sum(row["per_layer"] for row in TABLE["activations"]) - 1
     variant = manifest["$defs"]["variant"]["properties"]
     assert 2 + taps_a_layer * deepest <= variant["taps"]["maxItems"]
@@ -157,7 +164,9 @@ def test_the_deepest_model_fits_the_schemas_limits() -> None:
 
 def test_the_tables_own_words_hang_together() -> None:
     rows = [*TABLE["activations"], *TABLE["inputs"], *TABLE["cache_outputs"]]
-    symbols = {symbol.removesuffix(" or 1") for row in rows for symbol in row["shape"]}
+    symbols = {
+        symbol.removesuffix(" or 1") for row in rows for symbol in row["shape"] if symbol != 1
+    }
     assert symbols == set(TABLE["dimensions"])
     assert set(TABLE["dynamic_dimensions"]) <= symbols
     assert set(TABLE["defaults"]["activations"]) <= set(kinds())

@@ -66,7 +66,7 @@ def test_the_tables_of_inputs_and_cache_outputs_are_the_datas() -> None:
     wanted = [
         [
             row["name"],
-            ", ".join(row["shape"]),
+            ", ".join(map(str, row["shape"])),
             row["dtype"],
             ", ".join(row["graphs"]),
             row["meaning"]["en"],
@@ -153,7 +153,7 @@ def test_the_python_example_opens_a_tap(tiny_gpt2_bundle: Path) -> None:
         if entry.name.startswith("past"):
             shape[0] = 2
         value = 1 if entry.name.endswith("head_scale") else 0
-        dtype = np.int64 if entry.name == "input_ids" else np.float32
+        dtype = np.int64 if entry.type == "tensor(int64)" else np.float32
         feeds[entry.name] = np.full(shape, value, dtype)
     (activations,) = session.run(["layer_0_mlp_act"], feeds)
     assert activations.shape == (2, 3, 52)

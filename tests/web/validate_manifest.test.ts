@@ -60,6 +60,28 @@ test('a file that is used must be listed', () => {
   }
 });
 
+interface Change {
+  readonly why: string;
+  readonly path: string;
+  readonly value: unknown;
+}
+
+const unsound = read('unsound.json') as { of: string; changes: readonly Change[] };
+
+test.each(unsound.changes)('what no schema can refuse: $why', ({ path, value }) => {
+  const manifest = read(`valid/${unsound.of}`);
+  const keys = path.split('/').slice(1);
+  const last = keys.pop() ?? '';
+  let place: Record<string, unknown> = manifest;
+  for (const key of keys) place = place[key] as Record<string, unknown>;
+  if (value === null) Reflect.deleteProperty(place, last);
+  else place[last] = value;
+  expect(checkManifest(manifest)).toMatchObject({
+    kind: 'not-a-manifest',
+    detail: expect.stringContaining('variant q4: ') as unknown,
+  });
+});
+
 test('a refusal says where', () => {
   expect(checkManifest({ ...read(whole), files: [{}] })).toMatchObject({
     kind: 'not-a-manifest',

@@ -2,6 +2,7 @@
 import { validateManifest } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';
 import type { Manifest } from './generated';
+import { unsoundExpansion } from './validate_expansion';
 
 export type ManifestVerdict =
   | { kind: 'manifest'; manifest: Manifest }
@@ -28,6 +29,8 @@ export function checkManifest(json: unknown): ManifestVerdict {
   if (missing !== null) {
     return { kind: 'not-a-manifest', detail: `${missing} is used but not listed in files` };
   }
+  const unsound = unsoundExpansion(json);
+  if (unsound !== null) return { kind: 'not-a-manifest', detail: unsound };
   return { kind: 'manifest', manifest: json };
 }
 

@@ -15,13 +15,22 @@ type Feeds = Record<string, Ort.Tensor>;
 /** Empty caches and untouched interventions; made once for each session, since no run changes them. */
 export function neutralFeeds(ort: typeof Ort, { inputs }: ActivationsDocument): Feeds {
   const feeds: Feeds = {};
-  for (const { name, shape } of inputs) {
+  for (const { name, shape, dtype } of inputs) {
     if (name === 'input_ids') continue;
     const dims = resolveShape(shape, { batch: 1, seq: 1, past: 0 });
-    const data = new Float32Array(elementCount(dims)).fill(neutralValue(name) ?? 0);
-    feeds[name] = new ort.Tensor('float32', data, dims);
+    const count = elementCount(dims);
+    const neutral = neutralValue(name) ?? 0;
+    feeds[name] =
+      dtype === 'int64'
+        ? new ort.Tensor('int64', new BigInt64Array(count).fill(BigInt(neutral)), dims)
+        : new ort.Tensor('float32', new Float32Array(count).fill(neutral), dims);
   }
   return feeds;
+}
+
+/** Logits of the last token alone: the unembedding of the others is a third of a prompt's work. */
+export function lastLogitsFeed(ort: typeof Ort): Feeds {
+  return { logits_start: new ort.Tensor('int64', BigInt64Array.of(-1n), [1]) };
 }
 
 /** (1, fed) token ids. */

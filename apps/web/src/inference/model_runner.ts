@@ -3,7 +3,7 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
-import { headScaleFeeds, interventionKey, neutralFeeds, tokenFeed } from './feeds';
+import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
 import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { loadModel, startEarly, type LoadedModel } from './load_model';
@@ -120,6 +120,7 @@ export class ModelRunner {
     const start = hit?.length ?? 0;
     const feeds = {
       ...neutral,
+      ...lastLogitsFeed(runtime.ort),
       ...headScaleFeeds(runtime.ort, shape, headsOff),
       ...(hit && (await cacheFeeds(runtime.ort, hit))),
       input_ids: tokenFeed(runtime.ort, ids.slice(start)),

@@ -123,12 +123,17 @@ def kinds() -> dict[str, Kind]:
 LENS_KINDS = ("lens_ids", "lens_probs")
 
 
-def resolve_shape(shape: Iterable[str], model: ModelShape) -> tuple[Dimension, ...]:
+def resolve_shape(shape: Iterable[Dimension], model: ModelShape) -> tuple[Dimension, ...]:
     """Sizes for the symbols that the model fixes; dynamic dimensions keep their names."""
     dynamic = set(contract_table()["dynamic_dimensions"])
     renamed = {"batch or 1": "delta_batch", "seq or 1": "delta_seq"}
     return tuple(
-        renamed.get(s, s) if s in dynamic or s in renamed else int(getattr(model, s)) for s in shape
+        s
+        if isinstance(s, int)
+        else renamed.get(s, s)
+        if s in dynamic or s in renamed
+        else int(getattr(model, s))
+        for s in shape
     )
 
 
@@ -195,6 +200,10 @@ def past_name(layer: int, part: Literal["key", "value"]) -> str:
 
 def present_name(layer: int, part: Literal["key", "value"]) -> str:
     return f"present.{layer}.{part}"
+
+
+LOGITS_START = "logits_start"
+"""The interactive graph's input that says from which token on logits are computed."""
 
 
 def head_scale_name(layer: int) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from oriel.contract.activation_contract import check_document, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.expansion import check_expansion
 from oriel.errors import BundleError, ContractError
 
 FORMAT = "oriel-bundle"
-MANIFEST_VERSION = "1.0"
+MANIFEST_VERSION = "1.1"
 MANIFEST = "manifest.json"
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
@@ -68,6 +69,7 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     paths = [descriptor["path"] for descriptor in data["files"]]
     if len(set(paths)) != len(paths):
         raise ContractError(f"{what} describes a file twice")
+    sizes = {descriptor["path"]: int(descriptor["bytes"]) for descriptor in data["files"]}
     for variant in manifest.variants:
         for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
             manifest.file(path)
@@ -75,6 +77,7 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
             check_document(variant[graph]["activations"], f"{what}: {variant['name']}, {graph}")
             if variant[graph]["activations"]["model"] != data["model"]["shape"]:
                 raise ContractError(f"{what} gives a graph other sizes than its model")
+        check_expansion(variant, sizes, f"{what}: {variant['name']}")
     if "tokenizer" in data:
         for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
             manifest.file(path)

@@ -20,6 +20,7 @@ from oriel.graph.attach_weights import WeightLayout, attach_weights, place_weigh
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
+from oriel.graph.logits_rows import slice_logits
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.graph.taps import Tap, make_taps
 
@@ -57,6 +58,7 @@ def build_graphs(
     on_stage("cut the plain graph")
     plain = cut_to_plain(traced.model, shape)
     interactive = traced.model
+    slice_logits(interactive, shape)
     protos: dict[GraphKind, onnx.ModelProto] = {}
     for kind, model in (("plain", plain), ("interactive", interactive)):
         finish(model, shape)

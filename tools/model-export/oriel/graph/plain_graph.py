@@ -38,7 +38,8 @@ def cut_to_plain(interactive: ir.Model, shape: ModelShape) -> ir.Model:
         _cut_operand(graph, inputs[resid_delta_name(layer)], "Add")
     kept = {spec.name for spec in input_specs(shape, "plain")}
     for spec in input_specs(shape, "interactive"):
-        if spec.name not in kept:
+        # logits_start comes into the interactive graph after this cut.
+        if spec.name not in kept and spec.name in inputs:
             value = inputs[spec.name]
             if value.uses():
                 raise UnexpectedGraph(f"{spec.name} is still read")

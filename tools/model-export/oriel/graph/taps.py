@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from oriel.contract.activation_names import (
     LENS_KINDS,
+    LOGITS_START,
     ModelShape,
     TensorSpec,
     all_activations,
@@ -93,7 +94,8 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
     resid_post = kinds()["resid_post"]
     prefix = f"layer_{layer}_lens/"
     last, own = resid_post.at(shape.layers - 1), resid_post.at(layer)
-    if layer == shape.layers - 1:
+    sliced = any(LOGITS_START in node.input for node in graph.node)
+    if layer == shape.layers - 1 and not sliced:
         nodes: list[onnx.NodeProto] = []
         logits = "logits"
     else:
@@ -118,7 +120,8 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
 def _copy_between(
     graph: onnx.GraphProto, start: str, end: str, new_start: str, prefix: str
 ) -> tuple[list[onnx.NodeProto], str]:
-    """Copies of the nodes that lead from one tensor to another, reading `new_start` instead."""
+    """Copies of the nodes that lead from one tensor to another, reading `new_start` instead; of all
+    positions, wherever logits_start stands."""
     needed = {end}
     path: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
@@ -126,16 +129,21 @@ def _copy_between(
             path.append(node)
             needed |= set(node.input)
     depends = {start}
+    whole: dict[str, str] = {}
     copies: list[onnx.NodeProto] = []
     for node in reversed(path):
         # Shapes and the like that don't depend on the stream are there already, under their names.
         if not depends & set(node.input):
             continue
         depends |= set(node.output)
+        if LOGITS_START in node.input:
+            whole[node.output[0]] = node.input[0]
+            continue
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name = f"{prefix}{node.name}"
         for i, name in enumerate(copy.input):
+            name = whole.get(name, name)
             if name in depends:
                 copy.input[i] = new_start if name == start else f"{prefix}{name}"
         for i, name in enumerate(copy.output):

@@ -37,6 +37,7 @@ from oriel.verification.compare import (
     difference,
     lens_difference,
 )
+from oriel.verification.interventions import NONE, Interventions
 from oriel.verification.report import ActivationResult, Findings, GraphName, Verdict
 from oriel.verification.run_onnx import (
     Arrays,
@@ -45,7 +46,7 @@ from oriel.verification.run_onnx import (
     with_outputs_only,
     with_taps,
 )
-from oriel.verification.run_reference import NONE, Interventions, Reference
+from oriel.verification.run_reference import Reference
 
 SEED = 20
 MASKED_SCORE = np.finfo(np.float32).min
@@ -185,6 +186,8 @@ class NumericChecks:
                     self.bounds.of("plain_vs_interactive"),
                     str(case),
                 )
+                with self.findings.guarded("logits_start"):
+                    self._logits_start(session, case, got)
                 with self.findings.guarded("cached_vs_uncached"):
                     self._cached(session, case, got, names)
         self.on_stage("intervene")
@@ -229,6 +232,14 @@ class NumericChecks:
                     found = difference(got[name], got[fed])
                     bound = self.bounds.of("present")
                     self.findings.measure("present", found.relative, bound, f"{name}, {case}")
+
+    def _logits_start(self, session: OnnxGraph, case: Case, whole: Arrays) -> None:
+        """Logits of some positions are those rows of all logits; nothing else changes."""
+        bound = self.bounds.of("logits_start")
+        for start in (-1, case.seq // 2):
+            part = session.run(self.cases.ids[case], ["logits", "final_norm"], logits_start=start)
+            want = {"logits": whole["logits"][:, start:], "final_norm": whole["final_norm"]}
+            self._measure_all("logits_start", part, want, bound, f"{case}, from {start}")
 
     def _cached(self, session: OnnxGraph, case: Case, whole: Arrays, names: Sequence[str]) -> None:
         """The same text in pieces of several tokens and of one, each with the cache of the last."""
@@ -317,7 +328,9 @@ class NumericChecks:
         self, session: OnnxGraph, case: Case, layers: Sequence[int], graph: GraphName
     ) -> None:
         specs = [s for s in self.lens if (parse_name(s.name) or (None, -1))[1] in layers]
-        got = session.run(self.cases.ids[case], [s.name for s in specs])
+        # The lens reads every position, wherever logits start.
+        ids = self.cases.ids[case]
+        got = session.run(ids, [s.name for s in specs], logits_start=-1)
         self._shapes(graph, case, specs, got)
         resid = kinds()["resid_post"]
         stream = self.cases.values(case, [resid.at(layer) for layer in layers])

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 
 from oriel.contract.activation_names import (
+    LOGITS_START,
     GraphKind,
     ModelShape,
     TensorSpec,
@@ -23,7 +24,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.graph.built_graph import set_outputs
 from oriel.graph.taps import Tap, open_taps
-from oriel.verification.run_reference import NONE, Interventions
+from oriel.verification.interventions import NONE, Interventions
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -56,12 +57,15 @@ class OnnxGraph:
         wanted: Collection[str],
         interventions: Interventions = NONE,
         past: Mapping[str, Array] | None = None,
+        logits_start: int = 0,
     ) -> Arrays:
-        """The wanted outputs, those that the graph has, for ids (batch, seq)."""
+        """The wanted outputs, those that the graph has, for ids (batch, seq); logits from
+        logits_start on."""
         names = [name for name in wanted if name in set(self.outputs)]
         feeds: Arrays = {"input_ids": ids}
         if self.kind == "interactive":
             feeds |= self._neutral(ids.shape[0])
+            feeds[LOGITS_START] = np.array([logits_start], dtype=np.int64)
             feeds |= past or {}
             feeds |= {head_scale_name(i): s for i, s in interventions.head_scales.items()}
             feeds |= {resid_delta_name(i): d for i, d in interventions.resid_deltas.items()}
