@@ -1,0 +1,55 @@
+// float16 to float32 and back, for browsers that have no Float16Array.
+
+let table: Float32Array | null = null;
+
+/** What each of the 65,536 float16 stands for. */
+export function float16Table(): Float32Array {
+  if (table !== null) return table;
+  const made = new Float32Array(65536);
+  for (let bits = 0; bits < 65536; bits++) {
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 1023;
+    const magnitude =
+      exponent === 31
+        ? fraction === 0
+          ? Infinity
+          : NaN
+        : exponent === 0
+          ? fraction * 2 ** -24
+          : (1024 + fraction) * 2 ** (exponent - 25);
+    made[bits] = bits < 32768 ? magnitude : -magnitude;
+  }
+  return (table = made);
+}
+
+/** To the nearest float16, to the even one of two as near. */
+export function roundToFloat16(from: Float32Array, to: Uint16Array): void {
+  const word = new Float32Array(1);
+  const wordBits = new Uint32Array(word.buffer);
+  for (let i = 0; i < from.length; i++) {
+    const number = from[i] ?? 0;
+    word[0] = number;
+    const bits = wordBits[0] ?? 0;
+    const sign = (bits >>> 16) & 0x8000;
+    const magnitude = bits & 0x7fffffff;
+    to[i] = sign | float16Magnitude(magnitude);
+  }
+}
+
+/** Of the bits of a positive float32. */
+function float16Magnitude(bits: number): number {
+  if (bits > 0x7f800000) return 0x7e00;
+  // Half of a last place beyond the largest float16, and more.
+  if (bits >= 0x477ff000) return 0x7c00;
+  const exponent = (bits >>> 23) - 112;
+  if (exponent > 0) return roundAway(bits - (112 << 23), 13);
+  // Subnormal: the leading 1 is written out and slides to the right. 2^-25 and less become 0.
+  if (exponent < -10) return 0;
+  return roundAway((bits & 0x7fffff) | 0x800000, 14 - exponent);
+}
+
+/** Drops the last bits, to the nearest; ties go to even. */
+function roundAway(bits: number, dropped: number): number {
+  const odd = (bits >>> dropped) & 1;
+  return (bits + (1 << (dropped - 1)) - 1 + odd) >>> dropped;
+}
