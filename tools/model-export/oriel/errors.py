@@ -63,6 +63,10 @@ class RecipeError(OrielError):
     """A recipe can't be read, or doesn't fit the model."""
 
 
+class FidelityError(OrielError):
+    """A variant is farther from the float32 model than its bounds allow."""
+
+
 class BundleError(OrielError):
     """The output can't be written: a foreign folder, no space, no permission."""
 
