@@ -34,7 +34,7 @@ def check_expansion(variant: Mapping[str, Any], files: Mapping[str, int], what: 
     places = []
     for weight in expansion["weights"]:
         try:
-            start, end = _place(weight, end)
+            end = _end(weight, end)
         except _Unsound as error:
             _refuse(what, weight, str(error))
         if end > travelling:
@@ -82,8 +82,8 @@ def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _place(weight: Mapping[str, Any], position: int) -> tuple[int, int]:
-    """Where it begins and ends in the file that travels, after `position`."""
+def _end(weight: Mapping[str, Any], position: int) -> int:
+    """Where it ends in the file that travels, if it begins at `position` or later."""
     layout = weight["layout"]
     missing = [name for name in _NEEDED[layout] if name not in weight]
     if missing:
@@ -93,7 +93,6 @@ def _place(weight: Mapping[str, Any], position: int) -> tuple[int, int]:
     if layout == "channels" and weight["bits"] != 8:
         raise _Unsound(f"channels of {weight['bits']} bits")
     sizes = part_sizes(weight)
-    start = position
     for part in _PARTS:
         offset = weight.get(part)
         if offset is None or part not in sizes:
@@ -103,4 +102,4 @@ def _place(weight: Mapping[str, Any], position: int) -> tuple[int, int]:
         if offset < position:
             raise _Unsound(f"{part} at {offset}, before byte {position}")
         position = offset + sizes[part]
-    return start, position
+    return position
