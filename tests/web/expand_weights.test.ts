@@ -1,4 +1,6 @@
 // Expanding gives what the layouts' definitions say, number by number, wherever the arriving bytes are cut.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WeightExpander } from '../../apps/web/src/bundle/expand_weights';
@@ -237,6 +239,22 @@ test('blocks that a person can check', () => {
   };
   expect(read({ ...common, values: 64, shape: [1, 4], axis: 1 })).toEqual([-0.5, 0.5, 0, -4]);
   expect(read({ ...common, values: 64, shape: [4, 1], axis: 0 })).toEqual([-0.5, 0.5, 0, -4]);
+});
+
+const fixtures = JSON.parse(
+  readFileSync(new URL('../fixtures/encoded_weights.json', import.meta.url), 'utf8'),
+) as { cases: { name: string; encoded: string; expanded: string; expansion: Expansion }[] };
+
+test.each(fixtures.cases)('Python expands $name to the same bits', (written) => {
+  const encoded = Uint8Array.from(Buffer.from(written.encoded, 'base64'));
+  const right = Buffer.from(written.expanded, 'base64');
+  const everywhere = Array.from(encoded, (_, index) => index);
+  for (const cuts of [[], everywhere]) {
+    const got = expand({ expansion: written.expansion, encoded }, cuts);
+    expect(Buffer.compare(got, right)).toBe(0);
+    const digest = `sha256:${createHash('sha256').update(got).digest('hex')}`;
+    expect(digest).toBe(written.expansion.digest);
+  }
 });
 
 test('all float16 widen, infinities and NaN too, and round back to themselves', () => {

@@ -1,13 +1,7 @@
 // The inner loops of expanding: bytes of values to float32, one layout after another. Which bytes when is
 // expand_weights.ts. Loops are plain on purpose: engines turn them into a few instructions for each number.
-import {
-  channelSizes,
-  type BlocksPlan,
-  type ChannelsPlan,
-  type Extent,
-  type WeightPlan,
-} from '../contract/expansion_rules';
 import { float16Table } from './float16';
+import type { BlocksPlan, ChannelsPlan, Extent, WeightPlan } from './weight_plan';
 
 export interface ValuesExpander {
   /** Bytes of values that can only be expanded together. */
@@ -111,10 +105,9 @@ function channelColumns(
 }
 
 function blockRows(plan: BlocksPlan, encoded: Uint8Array, target: Float32Array): ValuesExpander {
-  const { block, bits, columns } = plan;
+  const { block, blocks, bits, columns } = plan;
   const scales = readScales(encoded, plan.scales);
   const zeros = blockZeros(plan, encoded);
-  const blocks = Math.ceil(columns / block);
   const blockBytes = (block * bits) / 8;
 
   return {
@@ -143,11 +136,9 @@ function blockRows(plan: BlocksPlan, encoded: Uint8Array, target: Float32Array):
 }
 
 function blockColumns(plan: BlocksPlan, encoded: Uint8Array, target: Float32Array): ValuesExpander {
-  const { block, bits, columns } = plan;
-  const { depth } = channelSizes(plan);
+  const { block, blocks, bits, columns, depth } = plan;
   const scales = readScales(encoded, plan.scales);
   const zeros = blockZeros(plan, encoded);
-  const blocks = Math.ceil(depth / block);
   const columnBytes = blocks * ((block * bits) / 8);
   const expandFour = bits === 4 ? scaleNibbleColumns : scaleByteColumns;
   const fourScales = new Float32Array(4);
@@ -204,11 +195,9 @@ function readScales(encoded: Uint8Array, { from, to }: Extent): Float32Array {
 }
 
 /** One for each channel. Signed values and zero points are read as unsigned ones 128 higher. */
-function channelZeros(
-  { zeroPoints, signed, scales }: ChannelsPlan,
-  encoded: Uint8Array,
-): Int32Array {
-  const zeros = new Int32Array((scales.to - scales.from) / 2).fill(128);
+function channelZeros(plan: ChannelsPlan, encoded: Uint8Array): Int32Array {
+  const { zeroPoints, signed, channels } = plan;
+  const zeros = new Int32Array(channels).fill(128);
   if (zeroPoints === null) return zeros;
   const flip = signed ? 128 : 0;
   return zeros.map((_, channel) => (encoded[zeroPoints.from + channel] ?? 0) ^ flip);
@@ -216,9 +205,7 @@ function channelZeros(
 
 /** One for each block of each channel; packed, each channel's begin with a byte of their own. */
 function blockZeros(plan: BlocksPlan, encoded: Uint8Array): Uint8Array {
-  const { zeroPoints, bits, block } = plan;
-  const { channels, depth } = channelSizes(plan);
-  const blocks = Math.ceil(depth / block);
+  const { zeroPoints, bits, channels, blocks } = plan;
   const zeros = new Uint8Array(channels * blocks).fill(bits === 4 ? 8 : 128);
   if (zeroPoints === null) return zeros;
   if (bits === 8) return encoded.slice(zeroPoints.from, zeroPoints.to);

@@ -1,9 +1,9 @@
 // Expands an encoded weights file into the float file that graphs read, as far as it has arrived. Inner loops are
-// expand_values.ts; where parts lie, contract/expansion_rules.ts.
-import { planWeight, type WeightPlan } from '../contract/expansion_rules';
+// expand_values.ts; where parts lie, weight_plan.ts.
 import type { Expansion } from '../contract/generated';
 import { valuesExpander, type ValuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';
+import { planWeight, type WeightPlan } from './weight_plan';
 
 interface WeightUnderWay {
   readonly plan: WeightPlan;
@@ -33,7 +33,7 @@ export class WeightExpander {
     this.expanded = expanded;
     this.#encoded = encoded;
     this.#dtype = expansion.dtype;
-    this.#plans = expansion.weights.map((weight) => planWeight(weight, expansion.dtype));
+    this.#plans = expansion.weights.map(planWeight);
   }
 
   /** Expands all that the first `received` bytes of the weights file allow. */
@@ -60,17 +60,16 @@ export class WeightExpander {
     const plan = this.#plans[this.#next];
     if (plan === undefined || received < plan.values.from) return null;
     this.#next++;
-    const { from } = plan.expanded;
     const target =
       this.#dtype === 'float32'
-        ? new Float32Array(this.expanded.buffer, this.expanded.byteOffset + from, plan.count)
+        ? new Float32Array(this.expanded.buffer, this.expanded.byteOffset + plan.at, plan.count)
         : new Float32Array(plan.count);
     return { plan, target, expander: valuesExpander(plan, this.#encoded, target), done: 0 };
   }
 
   #finish({ plan, target }: WeightUnderWay): void {
     if (this.#dtype === 'float32') return;
-    const at = this.expanded.byteOffset + plan.expanded.from;
+    const at = this.expanded.byteOffset + plan.at;
     roundToFloat16(target, new Uint16Array(this.expanded.buffer, at, plan.count));
   }
 }

@@ -1,0 +1,80 @@
+// Where the parts of an encoded weight lie, in the form that expanding it needs. What a manifest must keep to for that is
+// contract/validate_expansion.ts; the layouts are told in contracts/manifest.schema.json, EncodedWeight.
+import type { EncodedWeight } from '../contract/generated';
+import { partSizes } from '../contract/validate_expansion';
+
+/** Bytes `from` … `to` - 1 of the weights file. */
+export interface Extent {
+  readonly from: number;
+  readonly to: number;
+}
+
+export type WeightPlan = FloatPlan | ChannelsPlan | BlocksPlan;
+
+interface Placed {
+  readonly values: Extent;
+  /** Byte of the expanded file. */
+  readonly at: number;
+  /** Numbers in the weight. */
+  readonly count: number;
+}
+
+export interface FloatPlan extends Placed {
+  readonly layout: 'float32' | 'float16';
+}
+
+interface MatrixPlan extends Placed {
+  /** Of the graph's matrix. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly axis: 0 | 1;
+  /** Each sums over `depth` numbers and has scales of its own. */
+  readonly channels: number;
+  readonly depth: number;
+  readonly scales: Extent;
+  readonly zeroPoints: Extent | null;
+}
+
+export interface ChannelsPlan extends MatrixPlan {
+  readonly layout: 'channels';
+  readonly signed: boolean;
+}
+
+export interface BlocksPlan extends MatrixPlan {
+  readonly layout: 'blocks';
+  readonly bits: 4 | 8;
+  readonly block: number;
+  /** For each channel. */
+  readonly blocks: number;
+}
+
+/** The manifest's check has made sure that a weight has what its layout needs. */
+export function planWeight(weight: EncodedWeight): WeightPlan {
+  const { layout, shape, at, axis = 0, bits = 8, block = 16, signed = false } = weight;
+  const sizes = partSizes(weight);
+  const extent = (part: 'scales' | 'zero_points' | 'values'): Extent => {
+    const from = weight[part] ?? 0;
+    return { from, to: from + (sizes[part] ?? 0) };
+  };
+  const placed: Placed = {
+    values: extent('values'),
+    at,
+    count: shape.reduce((count, size) => count * size, 1),
+  };
+  if (layout === 'float32' || layout === 'float16') return { layout, ...placed };
+  const [rows = 0, columns = 0] = shape;
+  const depth = axis === 0 ? rows : columns;
+  const matrix: MatrixPlan = {
+    ...placed,
+    rows,
+    columns,
+    axis,
+    channels: axis === 0 ? columns : rows,
+    depth,
+    scales: extent('scales'),
+    zeroPoints: weight.zero_points === undefined ? null : extent('zero_points'),
+  };
+  return layout === 'channels'
+    ? { ...matrix, layout, signed }
+    : { ...matrix, layout, bits, block, blocks: Math.ceil(depth / block) };
+}
