@@ -106,7 +106,10 @@ class Exported:
 
     def run(self, ids: NDArray[Any], **feeds: NDArray[Any]) -> dict[str, NDArray[Any]]:
         shape, batch = self.shape, ids.shape[0]
-        given: dict[str, NDArray[Any]] = {"input_ids": ids}
+        given: dict[str, NDArray[Any]] = {
+            "input_ids": ids,
+            "logits_start": np.zeros(1, np.int64),
+        }
         empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), np.float32)
         for layer in range(shape.layers):
             given[f"past_key_values.{layer}.key"] = empty
@@ -231,6 +234,17 @@ def test_cache_agrees_with_the_whole_sequence(exported: Exported) -> None:
             for layer in range(exported.layers)
             for p in ("key", "value")
         }
+
+
+@pytest.mark.parametrize("start", [0, 3, -1, -2, -100])
+def test_logits_start_shortens_logits_and_nothing_else(exported: Exported, start: int) -> None:
+    ids = random_ids((2, 7), exported.shape.vocab, seed=4)
+    whole = exported.run(ids)
+    part = exported.run(ids, logits_start=np.array([start], np.int64))
+    assert part["logits"].shape == whole["logits"][:, start:].shape
+    close(part.pop("logits"), whole.pop("logits")[:, start:])
+    for name, values in whole.items():
+        assert np.array_equal(part[name], values), name
 
 
 def test_inner_dimensions_are_dynamic(exported: Exported) -> None:
