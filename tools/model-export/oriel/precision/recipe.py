@@ -36,8 +36,8 @@ class Rule:
     block: int | None = None
     symmetric: bool = True
     signed: bool = False
-    """channels: int8, else uint8. uint8 by default: where a processor has no instruction for it
-    (AVX2 alone), ONNX Runtime's product of uint8 and int8 saturates, that of uint8 and uint8 never."""
+    """channels: int8, else uint8. uint8 by default: on processors with AVX2 alone, ONNX Runtime's
+    product of uint8 and int8 saturates; that of uint8 and uint8 never does."""
     rounding: Rounding = "nearest"
 
     @property
