@@ -12,6 +12,8 @@ export interface OpenRequest {
   provider: Provider | 'auto';
   /** Contract names to open; those that the plain graph was exported with by default. */
   activations?: readonly string[];
+  /** What failed before, so that it is not offered once more. */
+  tried?: readonly Attempt[];
 }
 
 export interface Progress {
@@ -56,7 +58,10 @@ export type Refusal =
   | { code: 'weight-over-buffer'; bytes: number; limit: number }
   /** More than a browser gives one array. */
   | { code: 'file-too-large'; bytes: number; limit: number }
-  /** More than the share of the device's memory that a page may count on. */
+  /** More than WebAssembly can address. */
+  | { code: 'over-heap'; bytes: number; limit: number }
+  /** More than the share of the device's memory that a page may count on. A guess: never chosen for anyone, but opened
+   * for whoever asks for it by name. */
   | { code: 'memory'; bytes: number; limit: number };
 
 export interface Fitness {
@@ -96,7 +101,7 @@ export type ProviderReason =
 /** Why this variant. Sizes in bytes. */
 export type VariantReason =
   | { code: 'requested' }
-  /** The address named its graph. */
+  /** The only variant whose graph the address named. */
   | { code: 'address' }
   | { code: 'only-one' }
   /** The float32 weights themselves are below `limit`: nothing is worth saving. */
@@ -237,7 +242,12 @@ export type ModelErrorData =
       next: Attempt | null;
     }
   /** Nothing was asked for, and nothing that may be chosen works: the offer says of each why. */
-  | { kind: 'no-variant-fits'; refusals: readonly { variant: string; refusal: Refusal | null }[] }
+  | {
+      kind: 'no-variant-fits';
+      provider: Provider;
+      /** null: it works, but misses its bounds, so it must be asked for by name. */
+      refusals: readonly { variant: string; refusal: Refusal | null }[];
+    }
   /** `failure` is there as soon as a variant had been chosen. */
   | { kind: 'session'; detail: string; failure?: Failure }
   | { kind: 'run'; detail: string; failure?: Failure };
