@@ -1,0 +1,138 @@
+"""What every kernel family needs to rewrite a graph: initializers that lie in the encoded file, and
+nodes that take the place of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from oriel.precision.encoded_weights import EncodedWeight
+
+CONTRIB = "com.microsoft"
+"""Domain of ONNX Runtime's own operators, natively and on the web."""
+_STORED = {
+    "float32": ir.DataType.FLOAT,
+    "float16": ir.DataType.FLOAT16,
+    "uint8": ir.DataType.UINT8,
+    "int8": ir.DataType.INT8,
+}
+
+
+@dataclass
+class GraphEdit:
+    """A graph whose weights are being replaced by encoded ones.
+
+    Whatever takes the place of a node is named after it, so that a lens' nodes stay known as such.
+    """
+
+    graph: ir.Graph
+    location: str
+    """The encoded file, relative to the graph."""
+    shared: dict[str, ir.Value] = field(default_factory=dict)
+    """Nodes' outputs that several kernels read, by a name of the reader's choice."""
+
+    def stored(
+        self, name: str, offset: int, shape: tuple[int, ...], kind: str = "uint8"
+    ) -> ir.Value:
+        """An initializer that lies in the encoded file; the same one for the same name."""
+        known = self.graph.initializers.get(name)
+        if known is not None and known.const_value is not None:
+            return known
+        dtype = _STORED[kind]
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
+        tensor = ir.ExternalTensor(
+            self.location, offset, size, dtype, shape=ir.Shape(shape), name=name
+        )
+        return self._register(name, tensor)
+
+    def constant(self, name: str, array: NDArray[Any] | np.generic) -> ir.Value:
+        """A small initializer in the graph itself."""
+        known = self.graph.initializers.get(name)
+        if known is not None:
+            return known
+        return self._register(name, ir.Tensor(np.asarray(array), name=name))
+
+    def _register(self, name: str, tensor: ir.ExternalTensor | ir.Tensor[Any]) -> ir.Value:
+        value = ir.Value(
+            name=name,
+            const_value=tensor,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape.numpy()),
+        )
+        self.graph.register_initializer(value)
+        return value
+
+    def put(
+        self,
+        before: ir.Node,
+        operator: str,
+        inputs: list[ir.Value],
+        name: str,
+        domain: str = "",
+        outputs: int = 1,
+        **attributes: Any,
+    ) -> tuple[ir.Value, ...]:
+        """A node right before another, and its outputs, named after it."""
+        node = ir.node(
+            operator,
+            inputs,
+            attributes=attributes,
+            domain=domain,
+            num_outputs=outputs,
+            name=f"{name}/{operator}",
+        )
+        for index, value in enumerate(node.outputs):
+            value.name = f"{name}/{operator}" + (f"_{index}" if index else "")
+        self.graph.insert_before(before, node)
+        return tuple(node.outputs)
+
+    def at_start(self, operator: str, value: ir.Value, **attributes: Any) -> ir.Value:
+        """What a node makes of an initializer, at the graph's beginning; one node for all who ask.
+        ONNX Runtime computes it once, when a session is made."""
+        key = f"{value.name}/{operator}"
+        if key not in self.shared:
+            assert value.name is not None
+            (self.shared[key],) = self.put(
+                self.graph[0], operator, [value], value.name, **attributes
+            )
+        return self.shared[key]
+
+    def replace(self, node: ir.Node, value: ir.Value) -> None:
+        """Let everyone read `value` for the node's output, under its name; drop the node."""
+        old = node.outputs[0]
+        name, old.name = old.name, f"{old.name}/float"
+        value.name = name
+        value.shape, value.type = old.shape, old.type
+        old.replace_all_uses_with(value, replace_graph_outputs=True)
+        self.graph.remove(node, safe=True)
+
+
+def values_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
+    """The weight's values as they lie in the file."""
+    kinds = {"float32": "float32", "float16": "float16"}
+    kind = kinds.get(weight.layout, "int8" if weight.signed else "uint8")
+    return edit.stored(f"{weight.name}/values", weight.values, weight.values_shape, kind)
+
+
+def scales_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
+    """float16, as they lie in the file."""
+    assert weight.scales is not None
+    return edit.stored(f"{weight.name}/scales", weight.scales, weight.scales_shape, "float16")
+
+
+def wide_scales_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
+    """float32."""
+    return edit.at_start("Cast", scales_of(edit, weight), to=int(ir.DataType.FLOAT))
+
+
+def zero_points_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value | None:
+    """As they lie in the file; None where each is the middle."""
+    if weight.zero_points is None:
+        return None
+    return edit.stored(
+        f"{weight.name}/zero_points", weight.zero_points, weight.zero_points_shape, "uint8"
+    )

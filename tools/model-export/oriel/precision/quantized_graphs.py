@@ -1,0 +1,157 @@
+"""Graphs that compute on encoded weights as they lie in an encoding's file: every MatMul and Gather
+becomes the kernel that its weight's layout asks for. The kernels are files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from oriel.contract.activation_names import ModelShape, TensorSpec
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.graph_document import write_document
+from oriel.graph.taps import make_taps
+from oriel.precision.block_kernels import gather_blocks, multiply_blocks
+from oriel.precision.calibrate import ActivationRanges
+from oriel.precision.channel_kernels import gather_channels
+from oriel.precision.dynamic_int8 import multiply_dynamically
+from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
+from oriel.precision.graph_edit import CONTRIB, GraphEdit, values_of
+from oriel.precision.static_int8 import Range, multiply_statically
+from oriel.precision.weight_uses import weight_uses
+
+Kernels = Literal["int8", "int8_static", "int4"]
+
+
+def quantized_graphs(
+    graphs: BuiltGraphs,
+    shape: ModelShape,
+    encoded: EncodedFile,
+    kernels: Kernels,
+    ranges: ActivationRanges | None = None,
+) -> BuiltGraphs:
+    """Both graphs over an encoded file, with taps of their own.
+
+    graphs: the float32 ones, of the weights that were encoded. ranges: what int8_static rounds
+    activations by; the other kernels need none.
+    """
+    taken: dict[str, Range] | None = None
+    if kernels == "int8_static":
+        assert ranges is not None, "static kernels need ranges"
+        taken = ranges_by_weight(graphs, ranges)
+    rewriting = _Rewriting(encoded, taken)
+    plain = rewriting.of(graphs.plain)
+    interactive = rewriting.of(graphs.interactive)
+    taps = make_taps(interactive.model.graph, shape)
+    return BuiltGraphs(plain, interactive, tuple(taps), graphs.layout)
+
+
+def ranges_by_weight(graphs: BuiltGraphs, ranges: ActivationRanges) -> dict[str, Range]:
+    """The range of what each weight is multiplied with: the plain graph may call it otherwise."""
+    found: dict[str, Range] = {}
+    for weight, use in weight_uses(graphs.interactive.model.graph).items():
+        known = [ranges.ranges[name] for name in use.factors if name in ranges.ranges]
+        if known:
+            found[weight] = min(low for low, _ in known), max(high for _, high in known)
+    return found
+
+
+@dataclass(frozen=True)
+class _Rewriting:
+    encoded: EncodedFile
+    taken: Mapping[str, Range] | None
+    """By weight; None: activations are rounded as they come."""
+
+    def of(self, built: BuiltGraph) -> BuiltGraph:
+        model = ir.serde.deserialize_model(built.model)
+        graph = model.graph
+        edit = GraphEdit(graph, self.encoded.path)
+        weights = {weight.name: weight for weight in self.encoded.weights}
+        turned: set[ir.Node] = set()
+        for node in list(graph):
+            for value in dict.fromkeys(node.inputs):
+                if value is None or not value.is_initializer():
+                    continue
+                weight = weights.get(value.name or "")
+                if weight is None or weight.layout == "float32":
+                    continue
+                if weight.quantized and node.op_type == "Transpose":
+                    turned.add(node)
+                    for reader in [use.node for use in node.outputs[0].uses()]:
+                        self._multiply(edit, reader, weight)
+                else:
+                    self._replace(edit, node, value, weight)
+        for node in turned:
+            graph.remove(node, safe=True)
+        self._settle(edit, weights)
+        graph.sort()
+        model.opset_imports[CONTRIB] = 1
+        proto = ir.serde.serialize_model(model)
+        set_outputs(proto, [TensorSpec.from_json(o) for o in built.document["outputs"]])
+        write_document(proto, built.document)
+        return BuiltGraph(proto, built.document)
+
+    def _replace(
+        self, edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight
+    ) -> None:
+        gathers = node.op_type == "Gather" and node.inputs[0] is value
+        if weight.layout == "float16":
+            _widen(edit, node, value, weight, gathers)
+        elif gathers:
+            gather = gather_blocks if weight.layout == "blocks" else gather_channels
+            gather(edit, node, weight)
+        else:
+            self._multiply(edit, node, weight)
+
+    def _multiply(self, edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
+        assert node.op_type == "MatMul", f"{weight.name} is read by {node.op_type}"
+        if weight.layout == "blocks":
+            multiply_blocks(edit, node, weight)
+        elif self.taken is None:
+            multiply_dynamically(edit, node, weight)
+        else:
+            multiply_statically(edit, node, weight, self.taken[weight.name])
+
+    def _settle(self, edit: GraphEdit, weights: Mapping[str, EncodedWeight]) -> None:
+        """float32 weights are read from the encoded file; the old ones of all others go."""
+        initializers = edit.graph.initializers
+        for name, value in list(initializers.items()):
+            weight = weights.get(name)
+            if weight is None:
+                continue
+            if weight.layout == "float32":
+                old = value.const_value
+                assert isinstance(old, ir.ExternalTensor)
+                value.const_value = ir.ExternalTensor(
+                    edit.location,
+                    weight.values,
+                    old.length,
+                    old.dtype,
+                    shape=ir.Shape(weight.shape),
+                    name=name,
+                )
+            else:
+                assert not value.uses(), f"{name} is still read in float32"
+                del initializers[name]
+
+
+def _widen(
+    edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight, gathers: bool
+) -> None:
+    """A weight in float16, back in float32; of a table, only the rows that are gathered."""
+    to = int(ir.DataType.FLOAT)
+    narrow = values_of(edit, weight)
+    if gathers:
+        name = node.name or ""
+        ids = node.inputs[1]
+        assert ids is not None
+        (rows,) = edit.put(node, "Gather", [narrow, ids], name)
+        edit.replace(node, edit.put(node, "Cast", [rows], name, to=to)[0])
+        return
+    wide = edit.at_start("Cast", narrow, to=to)
+    for index, read in enumerate(node.inputs):
+        if read is value:
+            node.replace_input_with(index, wide)
