@@ -79,8 +79,8 @@ test('what the large map reads out is PyTorch’s attention', async ({ page }) =
   await page.keyboard.press('ArrowUp');
   for (let step = 0; step < 3; step++) await page.keyboard.press('ArrowRight');
   const value = data[(2 * n + (n - 2)) * n + 3] ?? NaN;
-  await expect(page.getByTestId('map-reading')).toContainText('␣book  looks at');
-  const text = (await page.getByTestId('map-reading').textContent()) ?? '';
+  await expect(page.getByTestId('large-reading')).toContainText('␣book  looks at');
+  const text = (await page.getByTestId('large-reading').textContent()) ?? '';
   const read = parseFloat(/with\s+([\d.]+)/.exec(text)?.[1] ?? 'NaN') / 100;
   // Small values are shown with two digits.
   expect(Math.abs(read - value)).toBeLessThan(0.05 * value + 1e-6);

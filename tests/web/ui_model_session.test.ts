@@ -1,12 +1,16 @@
 // The session with a client whose numbers tell what was fed: newest text wins, rows join, interventions compare.
 import { describe, expect, test } from 'vitest';
+import { ComparedModel } from '../../apps/web/src/activations/compared_model.svelte';
 import { ModelSession } from '../../apps/web/src/activations/model_session.svelte';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
   ModelClient,
+  ModelErrorData,
   OpenedModel,
+  OpenRequest,
   RunRequest,
   RunResult,
+  Survey,
   TokenPiece,
 } from '../../apps/web/src/inference/model_types';
 
@@ -16,13 +20,20 @@ const CONTEXT = 12;
 /** One token per letter; the logits point at the letter after the last, lower where heads are off. */
 class LetterClient implements ModelClient {
   readonly runs: RunRequest[] = [];
+  readonly surveys: OpenRequest[] = [];
+  readonly requests: OpenRequest[] = [];
   cached: readonly number[] = [];
   cachedOff = '[]';
   failNext: ModelError | null = null;
-  opens = 0;
 
-  open(): Promise<OpenedModel> {
-    this.opens++;
+  survey(request: OpenRequest): Promise<Survey> {
+    this.surveys.push(request);
+    const variant = request.variant ?? 'q8';
+    // Only what the session reads.
+    return Promise.resolve({ offer: { choice: { variant } } } as unknown as Survey);
+  }
+  open(request: OpenRequest): Promise<OpenedModel> {
+    this.requests.push(request);
     if (this.failNext !== null) return Promise.reject(this.takeFailure());
     return Promise.resolve(model);
   }
@@ -71,7 +82,7 @@ const model = {
   manifest: {
     model: { shape: { layers: 2, heads: 2, vocab: VOCAB, context_length: CONTEXT } },
   },
-  variant: {},
+  variant: { plain: { activations: { outputs: [] } }, taps: [] },
   facts: {},
   activations: ['logits', 'final_norm'],
   hasTokenizer: true,
@@ -203,6 +214,134 @@ describe('interventions', () => {
     await session.setHeadsOff([]);
     expect(session.answer?.untouchedLogits).toBeNull();
     expect(session.answer?.activations.lastLogits[4]).toBe(9);
+  });
+});
+
+describe('variants', () => {
+  const settled = () => new Promise((resolve) => setTimeout(resolve));
+
+  test('what is opened is surveyed, and beside it what the device would choose', async () => {
+    const client = new LetterClient();
+    const session = new ModelSession(() => client);
+    await session.open({ url: 'x', provider: 'wasm', variant: 'q4' });
+    await settled();
+    expect(session.survey?.offer.choice?.variant).toBe('q4');
+    expect(session.suited?.variant).toBe('q8');
+    expect(client.surveys.at(-1)).toEqual({ url: 'x', provider: 'auto' });
+  });
+
+  test('a choice stays through other changes and can be given back to the device', async () => {
+    const { session } = await opened('ab');
+    expect(session.variant).toBeNull();
+    await session.retry({ variant: 'q4' });
+    await session.retry({ provider: 'wasm' });
+    expect([session.variant, session.provider]).toEqual(['q4', 'wasm']);
+    await session.retry({ variant: null, provider: 'auto' });
+    expect(session.variant).toBeNull();
+    expect(session.isOpenAs({ url: 'x', provider: 'auto' })).toBe(true);
+  });
+
+  test('one that never answers has failed, with what to open instead', async () => {
+    const failure: ModelErrorData = {
+      kind: 'run',
+      detail: 'boom',
+      failure: {
+        variant: 'fp16',
+        provider: 'webgpu',
+        cause: 'no-f16',
+        next: { variant: 'q8', provider: 'wasm' },
+      },
+    };
+    const client = new LetterClient();
+    const session = new ModelSession(() => client);
+    session.prompt = '';
+    await session.open({ url: 'x', provider: 'auto' });
+    client.failNext = new ModelError(failure);
+    await session.replacePrompt('ab');
+    expect(session.stage).toEqual({ kind: 'failed', error: failure });
+    await session.retry({ variant: 'q8' });
+    expect(session.stage.kind).toBe('ready');
+    expect(rows(session)).toEqual([0, 1]);
+    // What broke down is not to be offered again, until another model is opened.
+    expect(client.requests.at(-1)?.tried).toEqual([{ variant: 'fp16', provider: 'webgpu' }]);
+    await session.open({ url: 'y', provider: 'auto' });
+    expect(client.requests.at(-1)?.tried).toBeUndefined();
+  });
+});
+
+describe('compared', () => {
+  async function both(): Promise<{
+    a: ModelSession;
+    b: ComparedModel;
+    client: LetterClient;
+    closed: () => number;
+  }> {
+    const { session } = await opened('abc');
+    const client = new LetterClient();
+    let closes = 0;
+    client.close = () => {
+      closes++;
+    };
+    const compared = new ComparedModel(() => client);
+    return { a: session, b: compared, client, closed: () => closes };
+  }
+  const read = (b: ComparedModel): string =>
+    b.comparison?.a.tokens.map((token) => token.label).join('') ?? '';
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+  test('reads what the page reads, with the same heads off', async () => {
+    const { a, b, client } = await both();
+    await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
+    await a.setHeadsOff([[1, 0]]);
+    if (a.answer !== null) b.follow(a.answer, []);
+    await settled();
+    expect(read(b)).toBe('abc');
+    expect(client.runs.at(-1)?.interventions?.headsOff).toEqual([[1, 0]]);
+    expect(b.comparison?.b.lastLogits[3]).toBe(3);
+    expect(b.comparison?.pieces.get(3)?.bytes).toEqual(Uint8Array.of(100));
+  });
+
+  test('of texts that come while it reads, the newest is read', async () => {
+    const { a, b, client } = await both();
+    await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
+    for (const text of ['ab', 'abcd', 'xyz']) {
+      await a.replacePrompt(text);
+      if (a.answer !== null) b.follow(a.answer, []);
+    }
+    await settled();
+    expect(read(b)).toBe('xyz');
+    expect(client.runs.map((run) => run.ids)).not.toContainEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('what it was told before it was open is read once it is', async () => {
+    const { a, b } = await both();
+    if (a.answer !== null) b.follow(a.answer, []);
+    expect(b.comparison).toBeNull();
+    await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
+    await settled();
+    expect(read(b)).toBe('abc');
+  });
+
+  test('closing ends its worker and forgets it', async () => {
+    const { a, b, closed } = await both();
+    await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
+    if (a.answer !== null) b.follow(a.answer, []);
+    await settled();
+    b.close();
+    expect([closed(), b.variant, b.model, b.comparison]).toEqual([1, null, null, null]);
+    expect(b.stage).toEqual({ kind: 'idle' });
+  });
+
+  test('a failed run is told, and another opening reads on', async () => {
+    const { a, b, client } = await both();
+    await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
+    client.failNext = new ModelError({ kind: 'run', detail: 'boom' });
+    if (a.answer !== null) b.follow(a.answer, []);
+    await settled();
+    expect(b.stage).toEqual({ kind: 'failed', error: { kind: 'run', detail: 'boom' } });
+    await b.open({ url: 'x', variant: 'q8', provider: 'auto' });
+    await settled();
+    expect(read(b)).toBe('abc');
   });
 });
 

@@ -8,6 +8,8 @@ import {
   milliseconds,
   percent,
   points,
+  powerOfTen,
+  ratio,
   signed,
   tickPercent,
 } from '../../apps/web/src/i18n/number_format';
@@ -83,6 +85,18 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'bad-tokens': { kind: 'bad-tokens', detail: 'd1' },
   'too-long': { kind: 'too-long', tokens: 300, limit: 256 },
   'provider-unavailable': { kind: 'provider-unavailable', provider: 'webgpu', detail: 'd1' },
+  'variant-refused': {
+    kind: 'variant-refused',
+    variant: 'v1',
+    provider: 'webgpu',
+    refusal: { code: 'needs-f16' },
+    next: { variant: 'q8', provider: 'wasm' },
+  },
+  'no-variant-fits': {
+    kind: 'no-variant-fits',
+    provider: 'webgpu',
+    refusals: [{ variant: 'v1', refusal: { code: 'memory', bytes: 4e9, limit: 2e9 } }],
+  },
   session: { kind: 'session', detail: 'd1' },
   run: { kind: 'run', detail: 'd1' },
 };
@@ -97,6 +111,33 @@ test.each(Object.values(errors))('$kind says what, with which values, and what n
     for (const value of Object.values(error).flat())
       if (typeof value === 'string' && !tags.includes(value)) expect(shown).toContain(value);
   }
+});
+
+test.each(['no-f16', 'device-lost', 'out-of-memory', 'other'] as const)(
+  'a breakdown by %s names the variant, where it ran and the runtime’s words',
+  (cause) => {
+    const failure = { variant: 'v1', provider: 'webgpu', cause, next: null } as const;
+    for (const words of Object.values(DICTIONARIES))
+      for (const kind of ['session', 'run'] as const) {
+        const text = errorText({ kind, detail: 'd1', failure }, words);
+        expect(text.what).toContain('v1');
+        expect(text.what).toContain('WebGPU');
+        expect(text.details.map(({ value }) => value)).toEqual(['d1']);
+        expect(text.next).toMatch(/[.。]$/);
+      }
+  },
+);
+
+test('ratios keep the digits that tell them from 1', () => {
+  expect([1, 1.0213, 1.000312, 0.99987, 1.5, 1.0000000004].map(ratio)).toEqual([
+    '1.00',
+    '1.021',
+    '1.00031',
+    '0.99987',
+    '1.50',
+    '1.000000',
+  ]);
+  expect([-7, 0, 1].map(powerOfTen)).toEqual(['10⁻⁷', '10⁰', '10¹']);
 });
 
 test('an address that answers with a page is not called a success', () => {

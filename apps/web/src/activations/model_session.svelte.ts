@@ -5,6 +5,8 @@ import { drawToken, samplingDistribution, type SamplingSettings } from '../analy
 import { joinedText } from '../analysis/token_text';
 import { toModelErrorData } from '../inference/model_error';
 import type {
+  Attempt,
+  Choice,
   ModelClient,
   ModelErrorData,
   OpenedModel,
@@ -12,10 +14,12 @@ import type {
   Progress,
   Provider,
   RunResult,
+  Survey,
   TokenPiece,
 } from '../inference/model_types';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { tokensOf, type Token } from './token';
+import { failureOf } from './variant_choice';
 
 export type HeadRef = readonly [layer: number, head: number];
 
@@ -51,6 +55,8 @@ export interface RunTimes {
   firstAnswerMs: number | null;
 }
 
+export type Retry = Partial<Omit<OpenRequest, 'variant'>> & { variant?: string | null };
+
 export interface GenerationEnd {
   reason: 'context-full' | 'end-token';
 }
@@ -63,6 +69,10 @@ const NAMED_CANDIDATES = 60;
 export class ModelSession {
   stage = $state.raw<Stage>({ kind: 'idle' });
   model = $state.raw<OpenedModel | null>(null);
+  /** What the device can open of the model, and what is being opened; known long before the weights are here. */
+  survey = $state.raw<Survey | null>(null);
+  /** What would be opened if the reader had chosen nothing. */
+  suited = $state.raw<Choice | null>(null);
   /** What stands in the text box. */
   prompt = $state('');
   answer = $state.raw<Answer | null>(null);
@@ -80,9 +90,13 @@ export class ModelSession {
   readonly #random: () => number;
   #client: ModelClient | null = null;
   #opening: AbortController | null = null;
-  #request: OpenRequest | null = null;
+  #request = $state.raw<OpenRequest | null>(null);
   /** Counts openings: an answer of an older one is dropped. */
   #era = 0;
+  /** Address that the survey is of. */
+  #surveyed: string | null = null;
+  /** What broke down of the model at hand. */
+  #tried: readonly Attempt[] = [];
 
   #ids: readonly number[] = [];
   #typed = 0;
@@ -107,6 +121,11 @@ export class ModelSession {
     return this.#request?.provider ?? 'auto';
   }
 
+  /** The variant asked for; null where the device chooses. */
+  get variant(): string | null {
+    return this.#request?.variant ?? null;
+  }
+
   get ids(): readonly number[] {
     return this.#ids;
   }
@@ -120,6 +139,7 @@ export class ModelSession {
 
   async open(request: OpenRequest): Promise<void> {
     const era = ++this.#era;
+    if (request.url !== this.#request?.url) this.#tried = [];
     this.stop();
     this.#opening?.abort();
     this.#client?.close();
@@ -134,9 +154,10 @@ export class ModelSession {
     this.notice = null;
     this.#pieces = new Map();
     this.stage = { kind: 'opening', progress: null };
+    void this.#look(client, request, era);
     try {
       const model = await client.open(
-        request,
+        this.#tried.length === 0 ? request : { ...request, tried: this.#tried },
         (progress) => {
           if (era === this.#era) this.stage = { kind: 'opening', progress };
         },
@@ -152,7 +173,28 @@ export class ModelSession {
       await this.#readPrompt();
     } catch (thrown) {
       if (era !== this.#era) return;
-      this.stage = { kind: 'failed', error: toModelErrorData(thrown, 'session') };
+      this.#fail(toModelErrorData(thrown, 'session'));
+    }
+  }
+
+  /** Surveys what there is to choose from, beside the opening: neither waits for the other. */
+  async #look(client: ModelClient, request: OpenRequest, era: number): Promise<void> {
+    // The same bundle on the same device has the same variants: what is shown stays meanwhile.
+    if (this.#surveyed !== request.url) {
+      this.survey = null;
+      this.suited = null;
+    }
+    try {
+      const survey = await client.survey(request);
+      if (era !== this.#era) return;
+      this.survey = survey;
+      this.#surveyed = request.url;
+      const { url } = request;
+      const free = request.variant === undefined && request.provider === 'auto';
+      const own = free ? survey : await client.survey({ url, provider: 'auto' });
+      if (era === this.#era) this.suited = own.offer.choice;
+    } catch {
+      // Whatever is wrong with the manifest, the opening tells of it.
     }
   }
 
@@ -160,8 +202,11 @@ export class ModelSession {
     this.#opening?.abort();
   }
 
-  async retry(changes: Partial<OpenRequest> = {}): Promise<void> {
-    if (this.#request !== null) await this.open({ ...this.#request, ...changes });
+  /** The same with these changes; a variant of null leaves the choice to the device. */
+  async retry(changes: Retry = {}): Promise<void> {
+    if (this.#request === null) return;
+    const { variant, ...request } = { variant: null, ...this.#request, ...changes };
+    await this.open(variant === null ? request : { ...request, variant });
   }
 
   /** Opens exactly these taps over the weights already here, then runs the text again. */
@@ -401,7 +446,13 @@ export class ModelSession {
       if (this.times.firstAnswerMs === null)
         this.times = { ...this.times, firstAnswerMs: performance.now() };
     } catch (thrown) {
-      if (client === this.#client) this.#report(thrown);
+      if (client !== this.#client) return;
+      const error = toModelErrorData(thrown, 'run');
+      // A variant that never answered is no more open than one whose session could not be made.
+      if (error.kind === 'run' && error.failure !== undefined && this.answer === null) {
+        this.model = null;
+        this.#fail(error);
+      } else this.#report(thrown);
     }
   }
 
@@ -445,10 +496,24 @@ export class ModelSession {
     this.#untouched = null;
   }
 
+  #fail(error: ModelErrorData): void {
+    this.#remember(error);
+    this.stage = { kind: 'failed', error };
+  }
+
+  /** What broke down once is not offered again. */
+  #remember(error: ModelErrorData): void {
+    const failure = failureOf(error);
+    if (failure === null) return;
+    const { variant, provider } = failure;
+    this.#tried = [...this.#tried, { variant, provider }];
+  }
+
   #report(thrown: unknown): void {
     const error = toModelErrorData(thrown, 'run');
     if (error.kind === 'aborted') return;
     this.stop();
+    this.#remember(error);
     this.notice = { kind: 'error', error };
   }
 }

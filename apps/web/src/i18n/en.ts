@@ -27,6 +27,9 @@ export const en = {
   copy: 'copy all',
   copied: 'copied',
   stop: '.',
+  comma: ', ',
+  space: ' ',
+  colon: ': ',
   source: 'The model runs in this tab. Nothing you type leaves your machine.',
 
   loading: {
@@ -42,9 +45,11 @@ export const en = {
     retry: 'Try again',
     otherWays: {
       wasm: 'Use WebAssembly instead',
-      'first-variant': 'Open the first variant',
+      'own-choice': 'Open the variant that suits this device',
       'exported-activations': 'Open what was exported',
     },
+    next: (variant: string, provider: string, size: string) =>
+      `Open ${variant} on ${provider} (${size})`,
     promise: 'The model runs in this tab, on your machine. Every number on the page is its own.',
   },
 
@@ -88,6 +93,29 @@ export const en = {
       what: 'A file of this model is larger than this browser can hold.',
       next: 'Choose a smaller model, or export it in a smaller precision.',
       expected: (limit: string) => `at most ${limit}`,
+    },
+    variantRefused: {
+      what: (variant: string, provider: string) => `${variant} cannot run on ${provider} here.`,
+      next: 'Nothing was downloaded. Open one that will work, or choose among all variants.',
+      nothing: 'No other variant of this model will work here. Try another browser or device.',
+    },
+    noVariantFits: {
+      what: (provider: string) => `No variant of this model will work on ${provider} here.`,
+      next: 'Each says why above. Try another browser or device, or a smaller model.',
+      lossy: 'misses its bounds: opened only when asked for',
+    },
+    failure: {
+      session: (variant: string, provider: string) =>
+        `${variant} could not be opened on ${provider}.`,
+      run: (variant: string, provider: string) => `${variant} broke down on ${provider}.`,
+      causes: {
+        'no-f16': 'It computes in float16, which the GPU refused.',
+        'device-lost': 'The browser took the GPU away.',
+        'out-of-memory': 'There was not enough memory.',
+        other: 'The reason is the runtime’s own, below.',
+      },
+      next: 'Nothing else was opened in its place. What should work as far as the device says is offered here.',
+      nothing: 'No other variant of this model is left to try here.',
     },
     unknownVariant: {
       what: 'The model has no variant of this name.',
@@ -297,6 +325,157 @@ export const en = {
       `There are ${count(columns)} values in a row, more than pixels: each pixel shows the one furthest from zero.`,
   },
 
+  variants: {
+    title: 'Variants',
+    change: 'Change',
+    hide: 'Close',
+    compare: 'Compare',
+    automatic: 'Choose for this device',
+    on: (variant: string, provider: string) => `${variant} on ${provider}`,
+    sentence: (reasons: readonly string[]) => `${capitalized(joinedReasons(reasons))}.`,
+    why: {
+      provider: {
+        requested: (provider: string) => `you chose ${provider}`,
+        'webgpu-available': 'this device has WebGPU',
+        'no-webgpu': 'no WebGPU here',
+        'no-adapter': 'no graphics adapter answered here',
+        'software-adapter': 'WebGPU is only imitated by the processor here',
+        'small-model': 'a model this small answers sooner without the GPU',
+        'no-variant-fits': 'no variant suits the GPU here',
+      },
+      variant: {
+        requested: 'you chose the variant',
+        address: 'the address names the variant',
+        'only-one': 'the only variant it has',
+        'small-model': (size: string) => `at ${size} there is nothing worth saving`,
+        'save-data': 'your browser saves data',
+        'expands-here': 'expanded to float32 while it arrives',
+        'has-f16': 'the GPU computes in float16',
+        fits: 'what would come first does not work here',
+      },
+      instead: (size: string, reference: string) => `${size} instead of ${reference}`,
+    },
+    faithful: {
+      label: 'How faithful it is to the original',
+      divergence: (kl: string) => `KL ${kl}`,
+      top1: (share: string) => `same top token ${share}`,
+      exact: (kl: string) => `exact: float32, verified against PyTorch, KL ${kl}`,
+      unmeasured: 'fidelity not measured',
+      meaning:
+        'Mean KL divergence of the next-token distribution from the float32 model’s, in nats, and the share of positions with the same likeliest token.',
+    },
+    lossy: 'beyond its bounds',
+    lossyMeaning: (kl: string, top1: string) =>
+      `Its bounds are a KL of at most ${kl} and the same top token in at least ${top1}; it was exported all the same.`,
+    caption:
+      'The same model with its weights sent and computed in different ways. Fidelity is how far its next-token predictions lie from the float32 model’s, as measured at export.',
+    measuredOn: (text: string, tokens: string, reference: string) =>
+      `Measured on “${text}”, ${tokens} tokens that no variant was fitted to, against ${reference}.`,
+    references: {
+      pytorch: 'the float32 model in PyTorch',
+      trunk: 'this model’s own fp32 graph',
+    },
+    columns: {
+      variant: 'Variant',
+      bytes: 'Download',
+      memory: 'Memory',
+      kl: 'KL, nats',
+      top1: 'Same top token',
+      perplexity: 'Perplexity',
+      use: 'Use',
+      tryAnyway: 'Try anyway',
+    },
+    weights: {
+      f32: '32-bit weights',
+      f16: '16-bit weights',
+      q8: '8-bit weights',
+      q4: '4-bit weights',
+    },
+    kernels: {
+      fp32: 'computed in float32',
+      fp16: 'computed in float16',
+      int8: 'computed in 8-bit integers',
+      int8_static: 'computed in 8-bit integers, calibrated',
+      int4: 'computed on 4-bit weights',
+    },
+    times: (ratio: string) => `×\u2009${ratio}`,
+    notMeasured: 'not measured',
+    inUse: 'in use',
+    opening: 'opening',
+    suits: 'suits this device',
+    use: 'Use',
+    tryAnyway: 'Try anyway',
+    useNamed: (variant: string, size: string) => `Use ${variant}, ${size} to download`,
+    refused: (provider: string, why: string) => `${provider}: ${why}`,
+    refusals: {
+      'no-webgpu': 'this browser has no WebGPU',
+      'no-adapter': 'no graphics adapter answered',
+      'needs-f16': 'the GPU does not compute in float16',
+      'no-kernels': (kernels: string) => `it has no kernels for ${kernels}`,
+      'weight-over-binding': (size: string, limit: string) =>
+        `one weight takes ${size}, the GPU reads at most ${limit} at once`,
+      'weight-over-buffer': (size: string, limit: string) =>
+        `one weight takes ${size}, a GPU buffer holds at most ${limit}`,
+      'file-too-large': (size: string, limit: string) =>
+        `a file unfolds to ${size}, the browser holds at most ${limit} in one piece`,
+      'over-heap': (size: string, limit: string) =>
+        `it needs ${size}, WebAssembly reaches ${limit}`,
+      memory: (size: string, limit: string) =>
+        `it needs ${size} of memory, a page may count on about ${limit}`,
+    },
+    plot: {
+      title: 'Download against divergence',
+      label: (variants: number) =>
+        `Plot of ${variants} variants: bytes to download across, KL divergence upwards. The table has the same figures.`,
+      bytes: 'download, MB',
+      kl: 'mean KL, nats',
+      worse: 'less faithful',
+      below: (limit: string) => `≤ ${limit}`,
+    },
+    downloading: (place: string) => `Opening ${place}`,
+    meanwhile: 'You can switch to another variant while this one downloads.',
+  },
+
+  compare: {
+    title: 'Compare variants',
+    caption:
+      'A second variant reads the same text in a worker of its own. Everything here is computed now, from what both answer.',
+    with: 'Beside',
+    here: 'This page',
+    load: (size: string) => `Load it (${size})`,
+    close: 'Close, free its memory',
+    reading: 'Reading the text…',
+    prediction: 'What comes next',
+    predictionLabel: 'Next-token probabilities of both variants on one scale',
+    divergences: (a: string, b: string, ab: string, ba: string) =>
+      `KL(${a} ‖ ${b}) is ${ab} nats, KL(${b} ‖ ${a}) is ${ba} nats.`,
+    sameTop: (token: string, a: string, b: string) =>
+      `Both find ${token} likeliest, with ${a} and ${b}.`,
+    otherTop: (a: string, tokenA: string, b: string, tokenB: string) =>
+      `They disagree: ${a} finds ${tokenA} likeliest, ${b} finds ${tokenB}.`,
+    identical: 'Not a single probability differs.',
+    token: 'Token',
+    change: 'Points',
+    rest: (tokens: string) => `${tokens} others`,
+    attention: 'Attention',
+    attentionCaption: (a: string, b: string) =>
+      `How much more (or less) each token looks back in ${b} than in ${a}, for one head.`,
+    layer: 'Layer',
+    head: 'Head',
+    furthest: 'Where they differ most',
+    noMaps: 'No attention map is open in both variants.',
+    mapRole: 'map of differences',
+    mapLabel: (layer: number, head: number) =>
+      `Differences in attention, layer ${layer}, head ${head}. Arrow keys move.`,
+    cell: (from: string, to: string, a: string, b: string, change: string) =>
+      `${from}  looks at  ${to}  with ${a} and ${b}: ${change} points`,
+    largest: (from: string, to: string, a: string, b: string, change: string) =>
+      `The largest difference in this map: ${from} looks at ${to} with ${a} and ${b}, ${change} points.`,
+    same: 'The two maps are equal to the last bit.',
+    legend: (a: string, b: string) => `${b} − ${a}, points`,
+    headsOff: 'The heads that are switched off are off in both.',
+  },
+
   facts: {
     title: 'What ran',
     caption: 'The very model behind the numbers above, and how fast it was here.',
@@ -315,10 +494,14 @@ export const en = {
     digest: 'Weights (SHA-256)',
     digestMeaning: 'computed by the exporter over the checkpoint',
     variant: 'Variant',
-    variantDetail: (precision: string, opset: number) => `${precision}, ONNX opset ${opset}`,
+    opset: (opset: number) => `ONNX opset ${opset}`,
+    fidelity: 'Fidelity',
+    fidelityDetail: (p99: string, top5: string, perplexity: string, reference: string) =>
+      `99th percentile ${p99} nats, top five shared ${top5}, perplexity ${perplexity} where the original has ${reference}`,
     provider: 'Runs on',
     reasons: {
       requested: 'because you chose it',
+      'no-variant-fits': 'because no variant suits the GPU',
       'webgpu-available': 'because this browser offers WebGPU',
       'no-webgpu': 'because this browser has no WebGPU',
       'no-adapter': 'because no graphics adapter answered',
@@ -342,6 +525,16 @@ export const en = {
     contract: (version: string) => `contract ${version}`,
   },
 };
+
+/** Reasons in one sentence: the first says where it runs, the others what it costs and gives. */
+function joinedReasons(reasons: readonly string[]): string {
+  const [first = '', ...others] = reasons;
+  return others.length === 0 ? first : `${first}; ${others.join(', ')}`;
+}
+
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 function joined(layers: readonly number[]): string {
   return `${layers.slice(0, -1).join(', ')} and ${layers.at(-1) ?? ''}`;

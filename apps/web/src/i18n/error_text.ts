@@ -1,7 +1,8 @@
 // Errors of the model in words: what happened, what was got and expected, what to do next.
-import type { ModelErrorData } from '../inference/model_types';
+import type { Failure, ModelErrorData } from '../inference/model_types';
 import type { Dictionary } from './dictionary';
 import { bytes } from './number_format';
+import { providerName, refusalText } from './variant_text';
 
 export interface ErrorText {
   what: string;
@@ -75,13 +76,46 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       };
     case 'provider-unavailable':
       return {
-        what: e.providerUnavailable.what(error.provider === 'webgpu' ? 'WebGPU' : 'WebAssembly'),
+        what: e.providerUnavailable.what(providerName(error.provider)),
         details: [detail(error.detail)],
         next: e.providerUnavailable.next,
       };
+    case 'variant-refused': {
+      const provider = providerName(error.provider);
+      return {
+        what: e.variantRefused.what(error.variant, provider),
+        details: [{ label: provider, value: refusalText(error.refusal, words) }],
+        next: error.next === null ? e.variantRefused.nothing : e.variantRefused.next,
+      };
+    }
+    case 'no-variant-fits':
+      return {
+        what: e.noVariantFits.what(providerName(error.provider)),
+        next: e.noVariantFits.next,
+        details: error.refusals.map(({ variant, refusal }) => ({
+          label: variant,
+          value: refusal === null ? e.noVariantFits.lossy : refusalText(refusal, words),
+        })),
+      };
     case 'session':
-      return { ...e.session, details: [detail(error.detail)] };
     case 'run':
-      return { ...e.run, details: [detail(error.detail)] };
+      return error.failure === undefined
+        ? { ...e[error.kind], details: [detail(error.detail)] }
+        : failureText(error.kind, error.failure, error.detail, words);
   }
+}
+
+function failureText(
+  kind: 'session' | 'run',
+  failure: Failure,
+  detail: string,
+  words: Dictionary,
+): ErrorText {
+  const { failure: f, detail: label } = words.errors;
+  const what = f[kind](failure.variant, providerName(failure.provider));
+  return {
+    what: [what, f.causes[failure.cause]].join(words.space),
+    details: [{ label, value: detail }],
+    next: failure.next === null ? f.nothing : f.next,
+  };
 }

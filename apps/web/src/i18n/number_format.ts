@@ -68,6 +68,18 @@ export function bits(value: number): string {
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }
 
+/** A ratio near 1 with the digits that tell it from 1: 1.02, 1.0031; beyond a thousandth's thousandth, as it is. */
+export function ratio(value: number): string {
+  const off = Math.abs(value - 1);
+  const digits = off === 0 ? 2 : Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(off))));
+  return value.toFixed(digits);
+}
+
+/** −3 → "10⁻³". */
+export function powerOfTen(exponent: number): string {
+  return `10${superscript(exponent)}`;
+}
+
 /** For the ticks of a scale: 25 %, 0.5, −12. Two or three digits, no more than the tick needs. */
 export function tickPercent(share: number): string {
   return `${Number((share * 100).toPrecision(3))}${THIN}%`;

@@ -6,6 +6,10 @@ import { activationName, activationTable, parseActivationName } from '../contrac
 /** Every field may be missing: then the page decides. */
 export interface HashState {
   model?: string;
+  /** Variant of the model, where the reader chose it. */
+  variant?: string;
+  /** Variant that it is compared with. */
+  compared?: string;
   prompt?: string;
   /** Locked token position. */
   token?: number;
@@ -23,12 +27,18 @@ export interface HashState {
 }
 
 const MOST_PROMPT = 20_000;
+/** As the manifest's schema has it. */
+const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
 export function parseHash(hash: string): HashState {
   const fields = new URLSearchParams(hash.replace(/^#/, ''));
   const state: HashState = {};
   const model = fields.get('model');
   if (model !== null && /^[\w.-]{1,128}$/.test(model)) state.model = model;
+  const variant = fields.get('v');
+  if (variant !== null && VARIANT_NAME.test(variant)) state.variant = variant;
+  const compared = fields.get('vs');
+  if (compared !== null && VARIANT_NAME.test(compared)) state.compared = compared;
   const prompt = fields.get('p');
   if (prompt !== null) state.prompt = prompt.slice(0, MOST_PROMPT);
   const token = wholeNumber(fields.get('t'));
@@ -58,6 +68,8 @@ export function parseHash(hash: string): HashState {
 export function formatHash(state: HashState): string {
   const fields = new URLSearchParams();
   if (state.model !== undefined) fields.set('model', state.model);
+  if (state.variant !== undefined) fields.set('v', state.variant);
+  if (state.compared !== undefined) fields.set('vs', state.compared);
   if (state.prompt !== undefined) fields.set('p', state.prompt);
   if (state.token !== undefined) fields.set('t', String(state.token));
   if (state.head !== undefined) fields.set('h', state.head.join('.'));

@@ -1,0 +1,169 @@
+// A second variant that reads what the page reads, in a worker of its own; closing it frees its memory.
+/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are the model's own books; the view follows `comparison`, which is replaced whole */
+import { largest } from '../analysis/probabilities';
+import { toModelErrorData } from '../inference/model_error';
+import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
+import { mergeRun, type ActivationSet } from './activation_set';
+import { offerOf } from './activation_offer';
+import type { Answer, Stage } from './model_session.svelte';
+
+/** What both variants said of one text with the same heads off. */
+export interface Comparison {
+  /** The page's own answer. */
+  a: Answer;
+  /** The other variant's. */
+  b: ActivationSet;
+  /** The bytes of every token that either finds likely. */
+  pieces: ReadonlyMap<number, TokenPiece>;
+}
+
+const NAMED_CANDIDATES = 40;
+
+export class ComparedModel {
+  stage = $state.raw<Stage>({ kind: 'idle' });
+  model = $state.raw<OpenedModel | null>(null);
+  /** The newest text that both have read; null until there is one. */
+  comparison = $state.raw<Comparison | null>(null);
+  /** A text is being read. */
+  busy = $state(false);
+
+  readonly #makeClient: () => ModelClient;
+  #client: ModelClient | null = null;
+  #opening: AbortController | null = null;
+  #request = $state.raw<OpenRequest | null>(null);
+  #held = new Map<string, ActivationSet>();
+  /** What the page shows now, and whether it is still to be read. */
+  #followed: Wanted | null = null;
+  #unread = false;
+  #pumping = false;
+
+  constructor(makeClient: () => ModelClient) {
+    this.#makeClient = makeClient;
+  }
+
+  /** Name of the variant that is open or being opened. */
+  get variant(): string | null {
+    return this.#request?.variant ?? null;
+  }
+
+  /** Reads nothing until it is told what to follow. */
+  async open(request: OpenRequest & { variant: string }): Promise<void> {
+    this.close();
+    const client = this.#makeClient();
+    const opening = new AbortController();
+    this.#client = client;
+    this.#opening = opening;
+    this.#request = request;
+    this.stage = { kind: 'opening', progress: null };
+    try {
+      const model = await client.open(
+        request,
+        (progress) => {
+          if (client === this.#client) this.stage = { kind: 'opening', progress };
+        },
+        opening.signal,
+      );
+      if (client !== this.#client) return;
+      this.model = model;
+      this.stage = { kind: 'ready' };
+      this.#unread = true;
+      void this.#pump();
+    } catch (thrown) {
+      if (client === this.#client)
+        this.stage = { kind: 'failed', error: toModelErrorData(thrown, 'session') };
+    }
+  }
+
+  abortOpening(): void {
+    this.#opening?.abort();
+  }
+
+  close(): void {
+    this.#client?.close();
+    this.#client = null;
+    this.#request = null;
+    this.#held.clear();
+    this.model = null;
+    this.comparison = null;
+    this.stage = { kind: 'idle' };
+  }
+
+  /** Reads the text of this answer, with these activations open as far as the variant has them. */
+  follow(answer: Answer, activations: readonly string[]): void {
+    this.#followed = { answer, activations };
+    this.#unread = true;
+    void this.#pump();
+  }
+
+  /** One text at a time; of those that came meanwhile only the newest is read. */
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    this.busy = true;
+    try {
+      while (this.#unread && this.#followed !== null && this.model !== null) {
+        this.#unread = false;
+        await this.#read(this.#followed);
+      }
+    } finally {
+      this.#pumping = false;
+      this.busy = false;
+    }
+  }
+
+  async #read({ answer, activations }: Wanted): Promise<void> {
+    const client = this.#client;
+    const model = this.model;
+    if (client === null || model === null) return;
+    try {
+      await this.#openMaps(client, model, activations);
+      const b = await this.#run(client, answer);
+      const pieces = new Map(answer.pieces);
+      if (model.hasTokenizer) {
+        const unknown = largest(b.lastLogits, NAMED_CANDIDATES).filter((id) => !pieces.has(id));
+        for (const piece of await client.pieces(unknown)) pieces.set(piece.id, piece);
+      }
+      if (client === this.#client) this.comparison = { a: answer, b, pieces };
+    } catch (thrown) {
+      if (client !== this.#client) return;
+      const error = toModelErrorData(thrown, 'run');
+      if (error.kind === 'aborted') return;
+      this.model = null;
+      this.comparison = null;
+      this.stage = { kind: 'failed', error };
+    }
+  }
+
+  async #openMaps(
+    client: ModelClient,
+    model: OpenedModel,
+    activations: readonly string[],
+  ): Promise<void> {
+    const { exported, tappable } = offerOf(model.variant);
+    const wanted = activations.filter((name) => exported.has(name) || tappable.has(name));
+    const open = new Set(model.activations);
+    if (wanted.every((name) => open.has(name))) return;
+    const changed = await client.setActivations(wanted);
+    if (client !== this.#client) return;
+    this.model = changed;
+    this.#held.clear();
+  }
+
+  async #run(client: ModelClient, { activations, headsOff }: Answer): Promise<ActivationSet> {
+    const key = JSON.stringify(headsOff);
+    const request = { ids: activations.ids, interventions: { headsOff } };
+    const result = await client.run({ ...request, reuseCache: true });
+    const set =
+      mergeRun(this.#held.get(key) ?? null, result) ??
+      mergeRun(null, await client.run({ ...request, reuseCache: false }));
+    if (set === null) throw new Error('a whole run did not start at the first token');
+    this.#held.clear();
+    this.#held.set(key, set);
+    return set;
+  }
+}
+
+interface Wanted {
+  answer: Answer;
+  activations: readonly string[];
+}
