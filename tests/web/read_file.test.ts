@@ -113,7 +113,13 @@ test('one bad file fails the whole download', async () => {
   const source = memorySource({ good: [good], bad: [good] });
   expect(
     await failure(
-      downloadFiles(source, [describe('good', good), describe('bad', bad)], never, () => undefined),
+      downloadFiles(
+        source,
+        [describe('good', good), describe('bad', bad)],
+        new Map(),
+        never,
+        () => undefined,
+      ),
     ),
   ).toMatchObject({ kind: 'integrity', path: 'bad' });
 });

@@ -1,10 +1,18 @@
 // All files that opening a variant takes, at once, with one count of bytes. Single files are read_file.ts.
-import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
+import type { Expansion, FileDescriptor, Manifest, Variant } from '../contract/generated';
 import { BundleError } from './bundle_error';
 import type { ByteSource } from './byte_source';
+import { expandFile } from './expand_file';
 import { readFile } from './read_file';
 
+/** By path; weights that were expanded lie under the path that the graphs know, not under the one they travelled as. */
 export type BundleFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+
+export interface Download {
+  readonly files: BundleFiles;
+  /** Spent on expanding weights. */
+  readonly expandMs: number;
+}
 
 /** The interactive graph reads the plain graph's weights, so the plain graph itself is not needed. */
 export function filesToOpen(manifest: Manifest, variant: Variant): FileDescriptor[] {
@@ -17,36 +25,58 @@ export function filesToOpen(manifest: Manifest, variant: Variant): FileDescripto
   return manifest.files.filter(({ path }) => paths.has(path));
 }
 
-/** Rejects with the first BundleError, and then stops what is still on its way. */
+/** Paths of the files that the graphs of a variant read their weights from. */
+export function weightFiles({ weights, expansion }: Variant): string[] {
+  return expansion === undefined ? weights : [expansion.path];
+}
+
+/** By the path of the file that travels. */
+export function expansionsOf({ weights, expansion }: Variant): ReadonlyMap<string, Expansion> {
+  return new Map(expansion === undefined ? [] : weights.map((path) => [path, expansion]));
+}
+
+/**
+ * Files that have an expansion are expanded while they arrive. Rejects with the first BundleError, and then
+ * stops what is still on its way.
+ */
 export async function downloadFiles(
   source: ByteSource,
   descriptors: readonly FileDescriptor[],
+  expansions: ReadonlyMap<string, Expansion>,
   signal: AbortSignal,
   onProgress: (receivedBytes: number, totalBytes: number) => void,
-): Promise<BundleFiles> {
+): Promise<Download> {
   const total = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
   let received = 0;
+  let expandMs = 0;
+  const count = (bytes: number): void => {
+    received += bytes;
+    onProgress(received, total);
+  };
   onProgress(0, total);
   try {
     const entries = await Promise.all(
       descriptors.map(async (descriptor) => {
-        const bytes = await readFile(source, descriptor, either, (count) => {
-          received += count;
-          onProgress(received, total);
-        });
-        return [descriptor.path, bytes] as const;
+        const { path } = descriptor;
+        const expansion = expansions.get(path);
+        if (expansion === undefined) {
+          return [path, await readFile(source, descriptor, either, count)] as const;
+        }
+        const expanded = await expandFile(source, descriptor, expansion, either, count);
+        expandMs += expanded.expandMs;
+        return [expansion.path, expanded.bytes] as const;
       }),
     );
-    return new Map(entries);
+    return { files: new Map(entries), expandMs };
   } catch (error) {
     stop.abort();
     throw error;
   }
 }
 
-/** A file that `filesToOpen` named; the manifest's check has made sure that it is listed. */
+/** A file that `filesToOpen` or `weightFiles` named; the manifest's check has made sure that it is listed. */
 export function fileOf(files: BundleFiles, path: string): Uint8Array<ArrayBuffer> {
   const bytes = files.get(path);
   if (bytes === undefined) {

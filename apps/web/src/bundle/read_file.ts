@@ -7,17 +7,15 @@ import { sha256Digest } from './digest';
 /** Browsers refuse an ArrayBuffer beyond about this, and Protocol Buffers end here too. */
 export const maxFileBytes = 2 ** 31 - 1;
 
-/** `onBytes` is told of each piece as it arrives. Rejects with a BundleError. */
+/** `onBytes` is told of each piece as it arrives, and given the file so far as it is there. Rejects with a BundleError. */
 export async function readFile(
   source: ByteSource,
   descriptor: FileDescriptor,
   signal: AbortSignal,
-  onBytes: (count: number) => void,
+  onBytes: (count: number, file: Uint8Array) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { path, bytes: size, digest } = descriptor;
-  if (size > maxFileBytes) {
-    throw new BundleError({ kind: 'too-large', path, bytes: size, limit: maxFileBytes });
-  }
+  checkSize(path, size);
   const stream = await source.open(path, signal);
   if (stream.isHtml) {
     await stream.chunks.cancel();
@@ -36,7 +34,7 @@ export async function readFile(
     }
     bytes.set(chunk, received);
     received += chunk.length;
-    onBytes(chunk.length);
+    onBytes(chunk.length, bytes);
   });
   if (received !== size) {
     throw new BundleError({
@@ -79,10 +77,18 @@ function signalAborted(signal: AbortSignal): void {
   if (signal.aborted) throw new BundleError({ kind: 'aborted' });
 }
 
-function allocate(path: string, bytes: number): Uint8Array<ArrayBuffer> {
+/** Throws a BundleError where the browser gives no array of this size. */
+export function allocate(path: string, bytes: number): Uint8Array<ArrayBuffer> {
+  checkSize(path, bytes);
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
     throw new BundleError({ kind: 'too-large', path, bytes, limit: maxFileBytes }, { cause });
+  }
+}
+
+function checkSize(path: string, bytes: number): void {
+  if (bytes > maxFileBytes) {
+    throw new BundleError({ kind: 'too-large', path, bytes, limit: maxFileBytes });
   }
 }

@@ -1,14 +1,31 @@
 // From an address to verified files and a running runtime, all fetched as early as can be. Sessions: model_runner.ts.
 import { bundleAddress, fileName } from '../bundle/bundle_url';
 import { HttpByteSource } from '../bundle/byte_source';
-import { downloadFiles, fileOf, filesToOpen, type BundleFiles } from '../bundle/download';
+import {
+  downloadFiles,
+  expansionsOf,
+  fileOf,
+  filesToOpen,
+  type BundleFiles,
+} from '../bundle/download';
 import { readManifest } from '../bundle/read_manifest';
 import type { Manifest, Variant } from '../contract/generated';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
+import { makeOffer } from './choose_variant';
+import { askDevice } from './device';
 import { reportDownload } from './download_reports';
 import { messageOf, ModelError } from './model_error';
-import type { OpenRequest, Progress, RuntimeFacts } from './model_types';
-import { askGpu, chooseForModel, chooseWithoutModel, type GpuAnswer } from './provider';
+import type {
+  Choice,
+  DeviceFacts,
+  Offer,
+  OpenedModel,
+  OpenRequest,
+  Progress,
+  RuntimeFacts,
+  Survey,
+} from './model_types';
+import { chooseWithoutModel } from './provider';
 import { loadRuntime, type Runtime } from './runtime';
 
 export interface LoadedModel {
@@ -17,24 +34,39 @@ export interface LoadedModel {
   readonly files: BundleFiles;
   readonly runtime: Runtime;
   readonly facts: RuntimeFacts;
+  readonly device: DeviceFacts;
+  readonly offer: Offer;
+  /** What failed before this one was opened. */
+  readonly tried: NonNullable<OpenRequest['tried']>;
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
-  readonly timings: { downloadMs: number; downloadedBytes: number };
+  readonly timings: Pick<OpenedModel['timings'], 'downloadMs' | 'expandMs' | 'downloadedBytes'>;
 }
 
 /** What can be asked and fetched before any model is named. */
 export interface EarlyStart {
-  readonly gpu: Promise<GpuAnswer>;
+  readonly device: Promise<DeviceFacts>;
   /** wasm's, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
 }
 
 export function startEarly(): EarlyStart {
-  const gpu = askGpu();
-  const runtime = gpu.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
+  const device = askDevice();
+  const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { gpu, runtime };
+  return { device, runtime };
+}
+
+/** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
+export async function surveyModel(
+  request: OpenRequest,
+  baseUrl: string,
+  early: EarlyStart,
+): Promise<Survey> {
+  const { signal } = new AbortController();
+  const { graphName, manifest } = findBundle(request, baseUrl, signal);
+  return makeSurvey(request, graphName, await manifest, await early.device);
 }
 
 /** Rejects with a BundleError or a ModelError. Relative addresses are taken from `baseUrl`. */
@@ -47,24 +79,44 @@ export async function loadModel(
   onProgress({ phase: 'manifest', receivedBytes: 0, totalBytes: 0 });
   const stop = new AbortController();
   try {
-    const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
-    const source = new HttpByteSource(manifestUrl);
-    const manifestArriving = readManifest(source, stop.signal, fileName(manifestUrl));
-    const runtimeArriving = startRuntime(request, early, manifestArriving);
-    const filesArriving = manifestArriving.then(async (manifest) => {
-      const variant = findVariant(manifest, request.variant, graphName);
+    const { graphName, source, manifest } = findBundle(request, baseUrl, stop.signal);
+    const choosing = Promise.all([manifest, early.device]).then(([manifest, device]) => {
+      const survey = makeSurvey(request, graphName, manifest, device);
+      const { choice, refused } = survey.offer;
+      if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
+      return { ...survey, choice, variant: variantNamed(manifest, choice.variant) };
+    });
+    const runtimeArriving = startRuntime(request, early, choosing);
+    const filesArriving = choosing.then(async ({ manifest, variant }) => {
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
       const report = reportDownload(onProgress);
-      const files = await downloadFiles(source, descriptors, stop.signal, report);
+      const download = await downloadFiles(
+        source,
+        descriptors,
+        expansionsOf(variant),
+        stop.signal,
+        report,
+      );
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
       onProgress({ phase: 'runtime', receivedBytes: 0, totalBytes: 0 });
       const downloadedBytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
-      return { manifest, variant, files, timings: { downloadMs, downloadedBytes } };
+      return { ...download, downloadMs, downloadedBytes };
     });
-    const [bundle, { runtime, facts }] = await Promise.all([filesArriving, runtimeArriving]);
-    return { ...bundle, runtime, facts, tokenizer: openTokenizer(bundle.manifest, bundle.files) };
+    const [chosen, arrived, runtime] = await Promise.all([
+      choosing,
+      filesArriving,
+      runtimeArriving,
+    ]);
+    const { manifest: ofBundle, device, offer, choice, variant } = chosen;
+    const { files, ...timings } = arrived;
+    return {
+      ...{ manifest: ofBundle, variant, files, runtime, device, offer, timings },
+      facts: factsOf(choice, device, runtime),
+      tried: request.tried ?? [],
+      tokenizer: openTokenizer(ofBundle, files),
+    };
   } catch (error) {
     // Whatever failed first, the rest is for nothing.
     stop.abort();
@@ -72,48 +124,55 @@ export async function loadModel(
   }
 }
 
-/** Waits for the manifest only where the model's size decides. */
+function findBundle(
+  request: OpenRequest,
+  baseUrl: string,
+  signal: AbortSignal,
+): { graphName: string | null; source: HttpByteSource; manifest: Promise<Manifest> } {
+  const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
+  const source = new HttpByteSource(manifestUrl);
+  return { graphName, source, manifest: readManifest(source, signal, fileName(manifestUrl)) };
+}
+
+function makeSurvey(
+  { variant, provider }: OpenRequest,
+  graphName: string | null,
+  manifest: Manifest,
+  device: DeviceFacts,
+): Survey {
+  const wish = { provider, graphName, ...(variant !== undefined && { variant }) };
+  return { manifest, device, offer: makeOffer(manifest, device, wish) };
+}
+
+function variantNamed({ variants }: Manifest, name: string): Variant {
+  const found = variants.find((variant) => variant.name === name);
+  const known = variants.map((variant) => variant.name);
+  if (found === undefined) throw new ModelError({ kind: 'unknown-variant', got: name, known });
+  return found;
+}
+
+/** Waits for the choice only where the model decides about the provider. */
 async function startRuntime(
   request: OpenRequest,
   early: EarlyStart,
-  manifestArriving: Promise<Manifest>,
-): Promise<{ runtime: Runtime; facts: RuntimeFacts }> {
-  const gpu = await early.gpu;
-  const { provider, reason } =
-    chooseWithoutModel(request.provider, gpu) ??
-    chooseForModel((await manifestArriving).model.parameters);
+  choosing: Promise<{ readonly choice: Choice }>,
+): Promise<Runtime> {
+  const fixed = chooseWithoutModel(request.provider, await early.device);
+  const { provider } = fixed ?? (await choosing).choice;
   const started = provider === 'wasm' ? await early.runtime : null;
-  const runtime = started ?? (await loadRuntime(provider));
-  return {
-    runtime,
-    facts: {
-      provider,
-      reason,
-      threads: runtime.threads,
-      crossOriginIsolated: globalThis.crossOriginIsolated,
-      adapter: gpu.adapter,
-      runtimeVersion: runtime.version,
-    },
-  };
+  return started ?? (await loadRuntime(provider));
 }
 
-/** The variant asked for, else the one whose graph the address named, else the first. */
-function findVariant(
-  { variants }: Manifest,
-  name: string | undefined,
-  graphName: string | null,
-): Variant {
-  const named = variants.find((variant) => variant.name === name);
-  if (named !== undefined) return named;
-  const ofGraph = variants.find(
-    ({ plain, interactive }) => plain.path === graphName || interactive.path === graphName,
-  );
-  const variant = ofGraph ?? variants[0];
-  if (name !== undefined || variant === undefined) {
-    const known = variants.map((known) => known.name);
-    throw new ModelError({ kind: 'unknown-variant', got: name ?? '', known });
-  }
-  return variant;
+function factsOf(choice: Choice, device: DeviceFacts, runtime: Runtime): RuntimeFacts {
+  return {
+    provider: choice.provider,
+    reason: choice.providerReason,
+    variantReason: choice.variantReason,
+    threads: runtime.threads,
+    crossOriginIsolated: device.crossOriginIsolated,
+    adapter: device.adapter,
+    runtimeVersion: runtime.version,
+  };
 }
 
 function openTokenizer(manifest: Manifest, files: BundleFiles): TextTokenizer | null {

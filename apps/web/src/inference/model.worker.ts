@@ -12,6 +12,8 @@ function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
 
 async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[WorkerMethod]>> {
   switch (message.method) {
+    case 'survey':
+      return runner.survey(message.argument);
     case 'open':
       return runner.open(message.argument, (progress) => {
         send({ call: message.call, kind: 'progress', progress });

@@ -8,6 +8,7 @@ import type {
   Progress,
   RunRequest,
   RunResult,
+  Survey,
   TokenPiece,
 } from './model_types';
 import type { WorkerAnswer, WorkerMethod, WorkerMethods } from './worker_messages';
@@ -52,6 +53,18 @@ export class WorkerModelClient implements ModelClient {
   constructor(startWorker: () => WorkerPort) {
     this.#startWorker = startWorker;
     this.#worker = this.#attach();
+  }
+
+  /** Asks the worker that is there: what it has opened stays open. */
+  async survey(request: OpenRequest, signal?: AbortSignal): Promise<Survey> {
+    if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
+    const aborted = new Promise<never>((_, reject) => {
+      const abort = (): void => {
+        reject(new ModelError({ kind: 'aborted' }));
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+    return Promise.race([this.#call('survey', absolute(request)), aborted]);
   }
 
   async open(

@@ -1,12 +1,14 @@
 // Owns one opened model: its session, its taps, its cache. Getting it there is load_model.ts; the border, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
-import { fileOf } from '../bundle/download';
+import { fileOf, weightFiles } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
+import { nextAttempt } from './choose_variant';
+import { causeOf, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
-import { loadModel, startEarly, type LoadedModel } from './load_model';
+import { loadModel, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { messageOf, ModelError } from './model_error';
 import type {
   OpenedModel,
@@ -15,6 +17,7 @@ import type {
   Provider,
   RunRequest,
   RunResult,
+  Survey,
   Tensor,
   TokenPiece,
 } from './model_types';
@@ -30,6 +33,7 @@ interface Session {
 export class ModelRunner {
   readonly #early = startEarly();
   readonly #cache = new KeyValueCache();
+  readonly #gpu = new GpuWatch();
   readonly #baseUrl: string;
   #model: LoadedModel | null = null;
   #session: Session | null = null;
@@ -41,11 +45,19 @@ export class ModelRunner {
     this.#baseUrl = baseUrl;
   }
 
+  /** Takes no turn: nothing of an open model is touched. */
+  survey(request: OpenRequest): Promise<Survey> {
+    return surveyModel(request, this.#baseUrl, this.#early);
+  }
+
   open(request: OpenRequest, onProgress: (progress: Progress) => void): Promise<OpenedModel> {
     return this.#inTurn(async () => {
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress({ phase: 'session', receivedBytes: 0, totalBytes: 0 });
-      return this.#openSession(request.activations ?? defaultActivations(this.#model.variant));
+      const names = request.activations ?? defaultActivations(this.#model.variant);
+      const opened = await this.#openSession(names);
+      const firstRunMs = await this.#tryOut();
+      return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
   }
 
@@ -87,11 +99,12 @@ export class ModelRunner {
     try {
       session = await runtime.ort.InferenceSession.create(tapped.bytes, {
         ...providerOptions(runtime.provider, tapped.bytes, manifest.model.shape.layers),
-        externalData: variant.weights.map((path) => ({ path, data: fileOf(files, path) })),
+        externalData: weightFiles(variant).map((path) => ({ path, data: fileOf(files, path) })),
         graphOptimizationLevel: 'all',
       });
+      if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
-      throw new ModelError({ kind: 'session', detail: messageOf(cause) }, { cause });
+      throw this.#failure('session', cause);
     }
     const sessionMs = performance.now() - start;
     this.#session = {
@@ -103,10 +116,44 @@ export class ModelRunner {
       manifest,
       variant,
       facts: model.facts,
+      device: model.device,
+      offer: model.offer,
       activations: ['logits', ...tapped.activations],
       hasTokenizer: model.tokenizer !== null,
-      timings: { ...model.timings, sessionMs },
+      timings: { ...model.timings, sessionMs, firstRunMs: null },
     };
+  }
+
+  /**
+   * One token on WebGPU, so that what its shaders or its memory refuse is known at opening. wasm
+   * has refused by now what it can't do.
+   */
+  async #tryOut(): Promise<number | null> {
+    const { runtime } = this.#opened();
+    if (runtime.provider === 'wasm') return null;
+    const { session, neutral } = this.#openedSession();
+    const began = performance.now();
+    try {
+      const feeds = {
+        ...neutral,
+        ...lastLogitsFeed(runtime.ort),
+        input_ids: tokenFeed(runtime.ort, [0]),
+      };
+      const outputs = await this.#gpu.guard(() => session.run(feeds));
+      for (const tensor of Object.values(outputs)) tensor.dispose();
+    } catch (cause) {
+      throw this.#failure('session', cause);
+    }
+    return performance.now() - began;
+  }
+
+  /** What broke down, and what the page may offer instead. */
+  #failure(kind: 'session' | 'run', error: unknown): ModelError {
+    const { variant, facts, offer, device, tried } = this.#opened();
+    const cause = causeOf(error, facts.provider, this.#gpu.isLost);
+    const failed = { variant: variant.name, provider: facts.provider, cause };
+    const failure = { ...failed, next: nextAttempt(offer, device, failed, tried) };
+    return new ModelError({ kind, detail: messageOf(error), failure }, { cause: error });
   }
 
   async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {
@@ -128,9 +175,9 @@ export class ModelRunner {
     const began = performance.now();
     let outputs: Ort.InferenceSession.ReturnType;
     try {
-      outputs = await session.run(feeds);
+      outputs = await this.#gpu.guard(() => session.run(feeds));
     } catch (cause) {
-      throw new ModelError({ kind: 'run', detail: messageOf(cause) }, { cause });
+      throw this.#failure('run', cause);
     }
     const runMs = performance.now() - began;
     const output = (name: string): Ort.Tensor => {

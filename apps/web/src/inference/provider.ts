@@ -1,40 +1,19 @@
-// Which execution provider computes, and why. Loading its runtime is runtime.ts.
+// Which execution provider comes first, and why. What of a model it can open is choose_variant.ts; its runtime, runtime.ts.
 import { ModelError } from './model_error';
-import type { OpenRequest, Provider, RuntimeFacts } from './model_types';
-
-/** What the device offers beside wasm, which every browser has. */
-export interface GpuAnswer {
-  readonly webgpu: boolean;
-  /** Name of the adapter; null where there is none. */
-  readonly adapter: string | null;
-  /** The adapter computes on the CPU, slower than wasm does. */
-  readonly software: boolean;
-}
+import type { DeviceFacts, OpenRequest, Provider, ProviderReason } from './model_types';
 
 export interface ProviderChoice {
   readonly provider: Provider;
-  readonly reason: RuntimeFacts['reason'];
+  readonly reason: ProviderReason;
 }
+
+export type GpuAnswer = Pick<DeviceFacts, 'webgpu' | 'adapter' | 'software'>;
 
 /**
  * Below this many parameters a step on wasm takes a few milliseconds, less than a GPU needs to be
  * handed several hundred small kernels, and the runtime is half the download.
  */
 export const smallModelParameters = 20_000_000;
-
-export async function askGpu(): Promise<GpuAnswer> {
-  // Typed as always there, but absent without TLS and in browsers without WebGPU.
-  const gpu = navigator.gpu as GPU | undefined;
-  if (gpu === undefined) return { webgpu: false, adapter: null, software: false };
-  const adapter = await gpu.requestAdapter().catch(() => null);
-  if (adapter === null) return { webgpu: true, adapter: null, software: false };
-  const { description, vendor, architecture, isFallbackAdapter } = adapter.info;
-  return {
-    webgpu: true,
-    adapter: description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed',
-    software: isFallbackAdapter || architecture === 'swiftshader',
-  };
-}
 
 /** What can be said before the model's size is known; null where it matters. */
 export function chooseWithoutModel(

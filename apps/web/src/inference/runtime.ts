@@ -6,6 +6,7 @@ import jspiModule from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
 import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+import { wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
 
@@ -15,9 +16,6 @@ export interface Runtime {
   readonly threads: number;
   readonly version: string;
 }
-
-/** More threads than this gain little on models that fit a page, and phones grow hot. */
-const maxThreads = 4;
 
 /** y = x + x, as a serialized ModelProto of opset 17: the smallest question a provider can answer. */
 const probeGraph =
@@ -40,10 +38,7 @@ async function importBuild(
 export async function loadRuntime(provider: Provider): Promise<Runtime> {
   try {
     const { ort, mjs, wasm } = await importBuild(provider);
-    const threads =
-      provider === 'wasm' && globalThis.crossOriginIsolated
-        ? Math.min(navigator.hardwareConcurrency, maxThreads)
-        : 1;
+    const threads = provider === 'wasm' ? wasmThreads() : 1;
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = {

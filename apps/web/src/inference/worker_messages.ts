@@ -6,11 +6,13 @@ import type {
   Progress,
   RunRequest,
   RunResult,
+  Survey,
   TokenPiece,
 } from './model_types';
 
 /** Every method of the worker, with what it takes and gives. */
 export interface WorkerMethods {
+  survey: (request: OpenRequest) => Survey;
   open: (request: OpenRequest) => OpenedModel;
   setActivations: (names: readonly string[]) => OpenedModel;
   encode: (text: string) => TokenPiece[];

@@ -1,0 +1,59 @@
+// Asks the device what it offers beside wasm, which every browser has. What follows from the answers is provider.ts and
+// choose_variant.ts.
+import type { DeviceFacts } from './model_types';
+
+/** More threads than this gain little on models that fit a page, and phones grow hot. */
+const maxThreads = 4;
+
+/** What not every browser's navigator has. */
+interface Hints {
+  readonly deviceMemory?: number;
+  readonly connection?: { readonly saveData?: boolean };
+}
+
+export async function askDevice(): Promise<DeviceFacts> {
+  const { deviceMemory, connection } = navigator as Navigator & Hints;
+  return {
+    ...(await askGpu()),
+    memoryGiB: deviceMemory ?? null,
+    threads: wasmThreads(),
+    crossOriginIsolated: globalThis.crossOriginIsolated,
+    saveData: connection?.saveData ?? false,
+  };
+}
+
+/** Threads share their memory, which pages may only have that are isolated from others. */
+export function wasmThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, maxThreads) : 1;
+}
+
+type GpuFacts = Pick<
+  DeviceFacts,
+  'webgpu' | 'adapter' | 'software' | 'shaderF16' | 'maxBindingBytes' | 'maxBufferBytes'
+>;
+
+const noGpu: GpuFacts = {
+  webgpu: false,
+  adapter: null,
+  software: false,
+  shaderF16: false,
+  maxBindingBytes: null,
+  maxBufferBytes: null,
+};
+
+async function askGpu(): Promise<GpuFacts> {
+  // Typed as always there, but absent without TLS and in browsers without WebGPU.
+  const gpu = navigator.gpu as GPU | undefined;
+  if (gpu === undefined) return noGpu;
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  if (adapter === null) return { ...noGpu, webgpu: true };
+  const { description, vendor, architecture, isFallbackAdapter } = adapter.info;
+  return {
+    webgpu: true,
+    adapter: description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed',
+    software: isFallbackAdapter || architecture === 'swiftshader',
+    shaderF16: adapter.features.has('shader-f16'),
+    maxBindingBytes: adapter.limits.maxStorageBufferBindingSize,
+    maxBufferBytes: adapter.limits.maxBufferSize,
+  };
+}

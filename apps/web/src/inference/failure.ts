@@ -1,0 +1,57 @@
+// What a broken session was: its cause, told from what the runtime and the GPU said. What to try next is choose_variant.ts.
+import type * as Ort from 'onnxruntime-web';
+import { messageOf } from './model_error';
+import type { FailureCause, Provider } from './model_types';
+
+/** The runtime's words, the engine's and the GPU's for memory that could not be had. */
+const outOfMemory =
+  /out of memory|bad_alloc|OOM|allocation failed|failed to allocate|could not allocate|cannot enlarge|memory\.grow/i;
+
+/** Shaders that the adapter refuses, and graphs that the runtime does. */
+const noFloat16 = /\bf16\b|float16|shader-f16/i;
+
+const deviceLost = /device (was |is )?lost|lost device|device is destroyed/i;
+
+/** Watches the GPU's device that sessions run on; on wasm there is none. */
+export class GpuWatch {
+  #device: GPUDevice | null = null;
+  #lost: Error | null = null;
+  /** Jobs that end with the device. A race with `device.lost` would hold their results for as long as it lives. */
+  readonly #jobs = new Set<(error: Error) => void>();
+
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /** To be told after each session that was made: the runtime may have made another device for it. */
+  async watch(ort: typeof Ort): Promise<void> {
+    const device = await ort.env.webgpu.device;
+    if (device === this.#device) return;
+    this.#device = device;
+    this.#lost = null;
+    void device.lost.then(({ message }) => {
+      if (this.#device !== device) return;
+      const error = new Error(`the GPU's device was lost: ${message || 'no reason given'}`);
+      this.#lost = error;
+      for (const end of this.#jobs) end(error);
+    });
+  }
+
+  /** A job, which ends with the device at the latest: the runtime may wait for a lost one forever. */
+  guard<Result>(start: () => Promise<Result>): Promise<Result> {
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    const job = start();
+    return new Promise((resolve, reject) => {
+      this.#jobs.add(reject);
+      job.then(resolve, reject).finally(() => this.#jobs.delete(reject));
+    });
+  }
+}
+
+export function causeOf(error: unknown, provider: Provider, isDeviceLost: boolean): FailureCause {
+  const message = messageOf(error);
+  if (isDeviceLost || deviceLost.test(message)) return 'device-lost';
+  if (outOfMemory.test(message)) return 'out-of-memory';
+  if (provider === 'webgpu' && noFloat16.test(message)) return 'no-f16';
+  return 'other';
+}

@@ -1,0 +1,115 @@
+// What a variant takes on each provider, and whether this device has it. Pure arithmetic over the manifest and the
+// device's answers; choosing among variants is choose_variant.ts.
+import { filesToOpen } from '../bundle/download';
+import { maxFileBytes } from '../bundle/read_file';
+import type { Manifest, Variant } from '../contract/generated';
+import type { DeviceFacts, Fitness, Provider, Refusal, VariantOffer } from './model_types';
+
+const GiB = 2 ** 30;
+
+/** Of the device's memory, what a page may count on: the rest is the system's and the other pages'. */
+const memoryShare = 1 / 2;
+
+/** Where the browser does not say, as Firefox and Safari. */
+const assumedMemoryGiB = 4;
+
+/** WebAssembly addresses 4 GiB; activations and the runtime itself need some of them. */
+const heapBytes = 3.5 * GiB;
+
+/** Bytes of a number of the embedding as the kernels read it, for manifests that do not name the largest weight. */
+const bytesPerNumber: Record<string, number> = { fp32: 4, fp16: 2 };
+
+/** Integer products: on WebGPU the runtime would compute them on the CPU, with copies to and fro. */
+const withoutGpuKernels = new Set(['int8', 'int8_static']);
+
+export function offerOfVariant(
+  manifest: Manifest,
+  variant: Variant,
+  device: DeviceFacts,
+): VariantOffer {
+  return {
+    name: variant.name,
+    kernels: kernelsOf(variant),
+    encoding: variant.encoding ?? (kernelsOf(variant) === 'fp16' ? 'f16' : 'f32'),
+    bytes: filesToOpen(manifest, variant).reduce((sum, { bytes }) => sum + bytes, 0),
+    on: {
+      webgpu: fitness(manifest, variant, 'webgpu', device),
+      wasm: fitness(manifest, variant, 'wasm', device),
+    },
+    fidelity: variant.fidelity ?? null,
+    lossy: variant.lossy === true || variant.fidelity?.within_bounds === false,
+  };
+}
+
+/** What the weights may take of this device's memory. */
+export function memoryLimit({ memoryGiB }: DeviceFacts): number {
+  return (memoryGiB ?? assumedMemoryGiB) * GiB * memoryShare;
+}
+
+/** Bytes of the variant's weights as its graphs read them. */
+export function readBytes({ files }: Manifest, { weights, expansion }: Variant): number {
+  if (expansion !== undefined) return expansion.bytes;
+  return files
+    .filter(({ path }) => weights.includes(path))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+function kernelsOf({ kernels, precision }: Variant): string {
+  return kernels ?? precision;
+}
+
+function fitness(
+  manifest: Manifest,
+  variant: Variant,
+  provider: Provider,
+  device: DeviceFacts,
+): Fitness {
+  const read = readBytes(manifest, variant);
+  // On wasm float16 is widened once more.
+  const computed = provider === 'wasm' && kernelsOf(variant) === 'fp16' ? 2 * read : read;
+  const memory = read + computed;
+  const refusal =
+    (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(computed)) ??
+    sizeRefusal(manifest, variant) ??
+    memoryRefusal(memory, device);
+  return { memory, refusal };
+}
+
+function gpuRefusal(manifest: Manifest, variant: Variant, device: DeviceFacts): Refusal | null {
+  if (!device.webgpu) return { code: 'no-webgpu' };
+  if (device.adapter === null) return { code: 'no-adapter' };
+  const kernels = kernelsOf(variant);
+  if (withoutGpuKernels.has(kernels)) return { code: 'no-kernels', kernels };
+  if (kernels === 'fp16' && !device.shaderF16) return { code: 'needs-f16' };
+  const bytes = largestWeight(manifest, variant);
+  const { maxBindingBytes, maxBufferBytes } = device;
+  if (maxBindingBytes !== null && bytes > maxBindingBytes) {
+    return { code: 'weight-over-binding', bytes, limit: maxBindingBytes };
+  }
+  if (maxBufferBytes !== null && bytes > maxBufferBytes) {
+    return { code: 'weight-over-buffer', bytes, limit: maxBufferBytes };
+  }
+  return null;
+}
+
+function largestWeight({ model }: Manifest, variant: Variant): number {
+  const { vocab, hidden, intermediate } = model.shape;
+  const numbers = hidden * Math.max(vocab, intermediate);
+  return variant.largest_weight ?? numbers * (bytesPerNumber[kernelsOf(variant)] ?? 1);
+}
+
+function heapRefusal(bytes: number): Refusal | null {
+  return bytes > heapBytes ? { code: 'over-heap', bytes, limit: heapBytes } : null;
+}
+
+/** Every file is read into one array, and expanded into one. */
+function sizeRefusal({ files }: Manifest, { weights, expansion }: Variant): Refusal | null {
+  const sizes = files.filter(({ path }) => weights.includes(path)).map(({ bytes }) => bytes);
+  const bytes = Math.max(...sizes, expansion?.bytes ?? 0);
+  return bytes > maxFileBytes ? { code: 'file-too-large', bytes, limit: maxFileBytes } : null;
+}
+
+function memoryRefusal(bytes: number, device: DeviceFacts): Refusal | null {
+  const limit = memoryLimit(device);
+  return bytes > limit ? { code: 'memory', bytes, limit } : null;
+}
