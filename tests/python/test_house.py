@@ -29,6 +29,7 @@ PYTHON_STEPS = (
     {"bundle"},
     {"precision"},
     {"publishing", "verification", "formats", "measure"},
+    {"fidelity"},
     {"pipeline"},
     {"cli"},
     {"__main__"},

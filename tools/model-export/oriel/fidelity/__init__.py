@@ -1,0 +1,1 @@
+"""How far a variant is from the float32 model: measured, bounded, shown."""

@@ -1,0 +1,128 @@
+"""How far activations are from the reference's: relative error and cosine of each name, over all
+positions. Predictions are in distributions.py."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.contract.activation_names import TensorSpec, kinds, parse_name
+from oriel.verification.compare import causal
+
+Array = npt.NDArray[Any]
+
+LARGEST_ERROR = 1e12
+"""As in manifest.schema.json."""
+LEFT_OUT = ("logits", "lens_ids")
+"""Kinds without an error: logits are compared as distributions, ids are not amounts."""
+
+
+@dataclass(frozen=True)
+class ActivationFidelity:
+    """One kind in one layer; activations.items of the manifest's fidelity."""
+
+    kind: str
+    layer: int | None
+    relative_error: float
+    cosine: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "layer": self.layer,
+            "relative_error": self.relative_error,
+            "cosine": self.cosine,
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ActivationFidelity:
+        return ActivationFidelity(
+            data["kind"], data["layer"], data["relative_error"], data["cosine"]
+        )
+
+
+@dataclass
+class Sums:
+    """Of squares and products, over all that was added."""
+
+    gap: float = 0.0
+    reference: float = 0.0
+    variant: float = 0.0
+    product: float = 0.0
+
+    def add(self, reference: Array, variant: Array) -> None:
+        """Two tensors of one shape."""
+        want, got = reference.astype(np.float64).ravel(), variant.astype(np.float64).ravel()
+        gap = got - want
+        self.gap += _dot(gap, gap)
+        self.reference += _dot(want, want)
+        self.variant += _dot(got, got)
+        self.product += _dot(want, got)
+
+    @property
+    def relative_error(self) -> float:
+        """Norm of the difference over the norm of the reference."""
+        if self.gap == 0:
+            return 0.0
+        if self.reference == 0:
+            return LARGEST_ERROR
+        return min(math.sqrt(self.gap / self.reference), LARGEST_ERROR)
+
+    @property
+    def cosine(self) -> float:
+        """1 for two zeros, 0 for one."""
+        if self.gap == 0:
+            return 1.0
+        size = math.sqrt(self.reference) * math.sqrt(self.variant)
+        return min(1.0, max(-1.0, self.product / size)) if size else 0.0
+
+
+def _dot(a: Array, b: Array) -> float:
+    # BLAS would spread short vectors over threads, which takes it longer than the product.
+    return float(np.einsum("i,i->", a, b))
+
+
+@dataclass
+class ActivationSums:
+    """The sums of every name."""
+
+    specs: dict[str, TensorSpec]
+    sums: dict[str, Sums] = field(default_factory=dict)
+
+    def add(self, name: str, reference: Array, variant: Array) -> None:
+        """One passage of an activation, of the contract's shape.
+
+        The first position is left out where there are others: trained models park values there
+        that are hundreds of times larger than all others (attention sinks: Xiao et al., 2023; Sun
+        et al., 2024), and a norm would tell of nothing else. So are masked attention scores.
+        """
+        axis = self.specs[name].shape.index("seq")
+        length = reference.shape[axis]
+        after = (slice(None),) * axis + (slice(1 if length > 1 else 0, None),)
+        want, got = reference[after], variant[after]
+        if is_scores(name):
+            seen = causal(length, reference.shape[-1])[after[axis]]
+            want, got = want[..., seen], got[..., seen]
+        self.sums.setdefault(name, Sums()).add(want, got)
+
+    def results(self) -> tuple[ActivationFidelity, ...]:
+        """In the contract's order."""
+        found: list[ActivationFidelity] = []
+        for name in self.specs:
+            parsed = parse_name(name)
+            if parsed is None or name not in self.sums:
+                continue
+            kind, layer = parsed
+            sums = self.sums[name]
+            found.append(ActivationFidelity(kind.kind, layer, sums.relative_error, sums.cosine))
+        return tuple(found)
+
+
+def is_scores(name: str) -> bool:
+    """Attention scores hold the lowest float32 where they are masked, or, by PyTorch, no mask."""
+    parsed = parse_name(name)
+    return parsed is not None and parsed[0] == kinds()["attn_scores"]

@@ -1,0 +1,46 @@
+"""What a variant may differ by, by precision, read from bounds.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from oriel.errors import ContractError
+
+
+@dataclass(frozen=True)
+class FidelityBounds:
+    """What the mean KL may be at most, in nats, and the top-1 agreement at least."""
+
+    kl_mean: float
+    top1: float
+
+    def fair(self, expected_top1: float) -> FidelityBounds:
+        """The same for a reference that hardly predicts anything: of a variant that is just within
+        the bound of KL no more agreement can be asked than is expected of it."""
+        return FidelityBounds(self.kl_mean, min(self.top1, expected_top1))
+
+    def to_json(self) -> dict[str, float]:
+        return {"kl_mean": self.kl_mean, "top1": self.top1}
+
+
+@cache
+def _table() -> dict[str, dict[str, float]]:
+    text = Path(__file__).with_name("bounds.json").read_text(encoding="utf-8")
+    table: dict[str, dict[str, float]] = json.loads(text)
+    return table
+
+
+def fidelity_bounds(precision: str) -> FidelityBounds:
+    """ContractError for a precision that nobody has set bounds for."""
+    found: dict[str, Any] | None = _table().get(precision)
+    if found is None:
+        raise ContractError(
+            f"no bounds are set for the precision {precision}",
+            expected=f"one of {', '.join(_table())}",
+            next_step="add it to fidelity/bounds.json.",
+        )
+    return FidelityBounds(found["kl_mean"], found["top1"])

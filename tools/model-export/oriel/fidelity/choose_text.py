@@ -1,0 +1,134 @@
+"""Which text fidelity is measured on: the user's, the bundled corpus' held-out passages, or, where
+a model has no tokenizer, what it writes itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.bundle.passages import Cutting, Passages, open_tokenizer, read_text, tokenize
+from oriel.contract.activation_names import ModelShape
+from oriel.contract.manifest import Manifest
+from oriel.errors import BundleError, OptionError
+from oriel.fidelity.run_variant import VariantRun
+from oriel.models.demo.corpus import held_out_passages
+from oriel.verification.run_onnx import past_from
+
+FEWEST_TOKENS = 100
+"""A 99th percentile of fewer positions is their largest."""
+LONGEST = 256
+_CORPUS_PASSAGES = 400
+_OWN_PASSAGES = 8
+_OWN_LENGTH = 64
+_SEED = 20
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is looked at; it bounds time, memory and scratch space."""
+
+    tokens: int = 4096
+    logits: int = 128 * 1024 * 1024
+    """Numbers, at most: 512 MiB on disk."""
+    activations: int = 96 * 1024 * 1024
+    """Numbers kept, at most, but those of the first passage always: 384 MiB on disk."""
+    lens: bool = True
+    """Whether the logit lens is read as well: every layer makes logits of its own."""
+
+    def longest(self, shape: ModelShape) -> int:
+        """Tokens of a passage: attention grows with their square."""
+        by_attention = math.isqrt(self.activations // (2 * shape.layers * shape.heads))
+        return max(1, min(shape.context_length, LONGEST, by_attention))
+
+    def most(self, shape: ModelShape) -> int:
+        """Tokens of all passages."""
+        return max(FEWEST_TOKENS, min(self.tokens, self.logits // shape.vocab))
+
+
+def choose_text(
+    manifest: Manifest,
+    folder: Path,
+    file: Path | None,
+    effort: Effort,
+    open_trunk: Callable[[], VariantRun],
+) -> Passages:
+    """open_trunk: opens the fp32 model, which writes the text where no tokenizer reads one.
+
+    Raises OptionError where the user's text won't do, BundleError where the bundle can't read any.
+    """
+    shape = manifest.shape
+    start = manifest.data["model"].get("bos_token_id")
+    if start is not None and not 0 <= start < shape.vocab:
+        start = None
+    cutting = Cutting(start, effort.longest(shape), effort.most(shape))
+    tokenizer = manifest.data.get("tokenizer")
+    if file is not None:
+        if tokenizer is None:
+            raise OptionError(
+                "--text can't be read by a model without a tokenizer",
+                got=str(file),
+                next_step="leave it out: the model then writes a text itself.",
+            )
+        texts = read_text(file, "--text")
+        found = tokenize(texts, open_tokenizer(folder / tokenizer["tokenizer"]), cutting)
+        return _long_enough(_known(Passages(file.name[:256], found), shape), file)
+    if tokenizer is not None:
+        texts = held_out_passages(_CORPUS_PASSAGES)
+        found = tokenize(texts, open_tokenizer(folder / tokenizer["tokenizer"]), cutting)
+        corpus = _known(Passages("the bundled corpus, held-out passages", found), shape)
+        # A tokenizer of another script may make nothing of English.
+        if corpus.tokens >= FEWEST_TOKENS:
+            return corpus
+    return own_text(open_trunk(), shape, cutting)
+
+
+def _known(passages: Passages, shape: ModelShape) -> Passages:
+    largest = max((int(ids.max()) for ids in passages.ids), default=0)
+    if largest >= shape.vocab:
+        raise BundleError(
+            "the bundle's tokenizer doesn't fit its model",
+            got=f"token id {largest}",
+            expected=f"ids below {shape.vocab}",
+            next_step="put the model's own tokenizer.json beside its weights and export again.",
+        )
+    return passages
+
+
+def _long_enough(passages: Passages, file: Path) -> Passages:
+    if passages.tokens < FEWEST_TOKENS:
+        raise OptionError(
+            "--text is too short",
+            got=f"{passages.tokens} tokens in {file}",
+            expected=f"at least {FEWEST_TOKENS}, in lines of at least 2",
+            next_step="add passages, or leave it out for the bundled corpus.",
+        )
+    return passages
+
+
+def own_text(trunk: VariantRun, shape: ModelShape, cutting: Cutting) -> Passages:
+    """What the fp32 model goes on with from random tokens, sampled: what it expects to read."""
+    length = min(_OWN_LENGTH, cutting.longest)
+    count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
+    rng = np.random.default_rng(_SEED)
+    ids = rng.integers(0, shape.vocab, (count, 1))
+    past: dict[str, npt.NDArray[Any]] | None = None
+    names = ["logits", *(n for n in trunk.graph.outputs if n.startswith("present."))]
+    while ids.shape[1] < length:
+        found = trunk.run(ids[:, -1:], names, past)
+        past = past_from(found, shape, ids.shape[1])
+        logits = found["logits"][:, -1].astype(np.float64)
+        # Gumbel's trick: the largest of logits with such noise is a draw from their softmax.
+        drawn = (logits + rng.gumbel(size=logits.shape)).argmax(axis=-1)
+        ids = np.concatenate([ids, drawn[:, None]], axis=1)
+    if length < 2:
+        raise BundleError(
+            "the model reads one token at most, so there is nothing to predict",
+            next_step="fidelity needs a context of two tokens.",
+        )
+    return Passages("text that the model wrote itself", tuple(ids.astype(np.int64)))

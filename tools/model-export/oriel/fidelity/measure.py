@@ -1,0 +1,145 @@
+"""The measurement: the text, the reference once, then every variant beside it. What a figure is
+stands in distributions.py and activations.py, what is allowed in bounds.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.bundle.passages import Passages
+from oriel.contract.activation_names import LENS_KINDS, TensorSpec, all_activations, parse_name
+from oriel.contract.manifest import Manifest
+from oriel.errors import BundleError, OptionError
+from oriel.fidelity.activations import LEFT_OUT, ActivationSums
+from oriel.fidelity.bounds import fidelity_bounds
+from oriel.fidelity.choose_text import Effort, choose_text
+from oriel.fidelity.distributions import Predictions
+from oriel.fidelity.record import Fidelity
+from oriel.fidelity.reference_values import (
+    ReferenceModel,
+    ReferenceValues,
+    TrunkReference,
+    observe,
+)
+from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
+
+TRUNK = "fp32"
+"""The variant whose graph and weights are the float32 model itself."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A text, what the reference makes of it, and a bundle whose variants are held against it."""
+
+    manifest: Manifest
+    folders: WeightFolders
+    values: ReferenceValues
+
+    def of(self, variant: Mapping[str, Any]) -> Fidelity:
+        """One variant's fidelity; its graph is opened twice, as a reader has it and with taps."""
+        bounds = fidelity_bounds(variant["precision"])
+        values, shape = self.values, self.manifest.shape
+        predictions = Predictions(shape.vocab, bounds.kl_mean)
+        run = VariantRun(variant, shape, self.folders)
+        for index, ids in enumerate(values.passages.ids):
+            got = run.run(values.ids(index), ["logits"])["logits"][0]
+            predictions.add(ids, values.logits(index), got)
+        del run
+        sums = ActivationSums(values.specs)
+        if values.with_activations:
+            names = list(values.specs)
+            run = VariantRun(variant, shape, self.folders, names)
+            for index in range(values.with_activations):
+                found = run.run(values.ids(index), names)
+                for name, want in values.activations(index).items():
+                    sums.add(name, want, found[name])
+        if predictions.undecided:
+            bounds = bounds.fair(predictions.expected_top1)
+        return Fidelity(
+            values.kind,
+            values.passages.to_json(),
+            predictions.kl_mean,
+            predictions.kl_p99,
+            predictions.top1,
+            predictions.top5,
+            predictions.perplexity,
+            predictions.reference_perplexity,
+            sums.results(),
+            bounds,
+        )
+
+
+@contextmanager
+def prepare(
+    manifest: Manifest,
+    folder: Path,
+    reference: ReferenceModel | None,
+    text: Path | None = None,
+    effort: Effort | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Iterator[Measurement]:
+    """Choose the text and run the reference over it: the one given, or the bundle's fp32 graph."""
+    effort = effort or Effort()
+    with scratch_folder() as scratch:
+        folders = WeightFolders(folder, scratch)
+
+        def open_trunk(tapped: Sequence[str] = ()) -> VariantRun:
+            return VariantRun(_trunk(manifest), manifest.shape, folders, tapped)
+
+        passages = choose_text(manifest, folder, text, effort, open_trunk)
+        specs = _compared(manifest, effort)
+        by = "the fp32 graph" if reference is None else "PyTorch"
+        on_stage(f"run {by} over {passages.tokens} tokens of {passages.name}")
+        # The trunk closes with this call: variants have the memory to themselves.
+        values = observe(
+            reference or TrunkReference(open_trunk), passages, specs, effort.activations, scratch
+        )
+        yield Measurement(manifest, folders, values)
+
+
+def _trunk(manifest: Manifest) -> Mapping[str, Any]:
+    for variant in manifest.variants:
+        if variant["name"] == TRUNK:
+            return variant
+    raise BundleError(
+        "the bundle has no fp32 variant to measure others by",
+        got=", ".join(v["name"] for v in manifest.variants),
+        next_step="export it again.",
+    )
+
+
+def _compared(manifest: Manifest, effort: Effort) -> list[TensorSpec]:
+    left_out = {*LEFT_OUT, *(() if effort.lens else LENS_KINDS)}
+    parsed = [(spec, parse_name(spec.name)) for spec in all_activations(manifest.shape)]
+    return [spec for spec, found in parsed if found and found[0].kind not in left_out]
+
+
+def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    """All variants, or those named, in the manifest's order."""
+    known = [variant["name"] for variant in manifest.variants]
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise OptionError(
+            "--variants names what the bundle doesn't have",
+            got=", ".join(map(repr, unknown)),
+            expected=f"some of {', '.join(known)}",
+            next_step="separate them by commas, or export them first.",
+        )
+    return [v for v in manifest.variants if names is None or v["name"] in names]
+
+
+def check_unseen(variants: Sequence[Mapping[str, Any]], passages: Passages) -> None:
+    """OptionError where a variant was calibrated on this very text: it would look better than it
+    is."""
+    for variant in variants:
+        calibration = variant.get("calibration")
+        if calibration is not None and calibration["text"]["digest"] == passages.digest:
+            raise OptionError(
+                f"{variant['name']} was calibrated on this very text",
+                got=passages.name,
+                expected="text that it was not calibrated on",
+                next_step="give another --text, or leave it out for the held-out passages.",
+            )

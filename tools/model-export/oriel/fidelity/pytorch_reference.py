@@ -1,0 +1,50 @@
+"""The checkpoint in PyTorch as the reference. The only file of fidelity that needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.contract.activation_names import LENS_KINDS, kinds, parse_name
+from oriel.fidelity.reference_values import Arrays, ReferenceKind
+from oriel.verification.run_reference import Reference
+
+Array = npt.NDArray[Any]
+Ids = npt.NDArray[np.int64]
+
+
+class PytorchReference:
+    """transformers' own model, as verification runs it."""
+
+    kind: ReferenceKind = "pytorch"
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+
+    def logits(self, ids: Ids) -> Array:
+        """(1, seq, vocab) of ids (1, seq)."""
+        return self.reference.run(ids, ["logits"])["logits"]
+
+    def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
+        """Of ids (1, seq), by contract name; scores are those before the mask."""
+        lens = {n: layer for n in names if (layer := _lens_layer(n)) is not None}
+        resid = kinds()["resid_post"]
+        streams = {resid.at(layer) for layer in lens.values()}
+        plain = [name for name in names if name not in lens]
+        found = self.reference.run(ids, [*dict.fromkeys([*plain, *streams])])
+        count = self.reference.shape.lens_k
+        for name, layer in lens.items():
+            parts = [
+                -np.sort(-np.partition(probs, -count, axis=-1)[..., -count:], axis=-1)
+                for _, probs in self.reference.lens(found[resid.at(layer)])
+            ]
+            found[name] = np.concatenate(parts, axis=1)
+        return {name: found[name] for name in names}
+
+
+def _lens_layer(name: str) -> int | None:
+    parsed = parse_name(name)
+    return parsed[1] if parsed is not None and parsed[0].kind == LENS_KINDS[1] else None

@@ -1,0 +1,75 @@
+"""A variant's fidelity, as the manifest holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oriel.fidelity.activations import ActivationFidelity
+from oriel.fidelity.bounds import FidelityBounds
+from oriel.fidelity.reference_values import ReferenceKind
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """$defs/fidelity of manifest.schema.json, with its names."""
+
+    reference: ReferenceKind
+    text: Mapping[str, Any]
+    """measuredText."""
+    kl_mean: float
+    kl_p99: float
+    top1: float
+    top5: float
+    perplexity: float
+    reference_perplexity: float
+    activations: tuple[ActivationFidelity, ...]
+    bounds: FidelityBounds
+
+    @property
+    def within_bounds(self) -> bool:
+        return self.kl_mean <= self.bounds.kl_mean and self.top1 >= self.bounds.top1
+
+    @property
+    def perplexity_ratio(self) -> float:
+        return self.perplexity / self.reference_perplexity
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "reference": self.reference,
+            "text": dict(self.text),
+            "kl_mean": self.kl_mean,
+            "kl_p99": self.kl_p99,
+            "top1": self.top1,
+            "top5": self.top5,
+            "perplexity": self.perplexity,
+            "reference_perplexity": self.reference_perplexity,
+            "activations": [row.to_json() for row in self.activations],
+            "bounds": self.bounds.to_json(),
+            "within_bounds": self.within_bounds,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Fidelity:
+        return Fidelity(
+            data["reference"],
+            data["text"],
+            data["kl_mean"],
+            data["kl_p99"],
+            data["top1"],
+            data["top5"],
+            data["perplexity"],
+            data["reference_perplexity"],
+            tuple(ActivationFidelity.from_json(row) for row in data["activations"]),
+            FidelityBounds(data["bounds"]["kl_mean"], data["bounds"]["top1"]),
+        )
+
+
+def note_fidelity(variant: dict[str, Any], fidelity: Fidelity) -> None:
+    """Write it into a variant's record. What misses its bounds is marked as lossy."""
+    variant["fidelity"] = fidelity.to_json()
+    if fidelity.within_bounds:
+        variant.pop("lossy", None)
+    else:
+        variant["lossy"] = True

@@ -1,0 +1,116 @@
+"""What the float32 model makes of every passage, computed once and kept on disk: variants are
+compared with it one after another, and only one model at a time holds its weights in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.bundle.passages import Passages
+from oriel.contract.activation_names import TensorSpec
+from oriel.fidelity.run_variant import VariantRun
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+Ids = npt.NDArray[np.int64]
+ReferenceKind = Literal["pytorch", "trunk"]
+
+
+class ReferenceModel(Protocol):
+    """The float32 model, by whatever computes it."""
+
+    @property
+    def kind(self) -> ReferenceKind:
+        """As the manifest records it."""
+
+    def logits(self, ids: Ids) -> Array:
+        """(1, seq, vocab) of ids (1, seq)."""
+
+    def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
+        """Of ids (1, seq), by contract name."""
+
+
+@dataclass
+class TrunkReference:
+    """The bundle's fp32 graph in ONNX Runtime: where PyTorch isn't at hand."""
+
+    open_trunk: Callable[[Sequence[str]], VariantRun]
+    """With these activations tapped."""
+    kind: ReferenceKind = "trunk"
+
+    def __post_init__(self) -> None:
+        self._opened: tuple[tuple[str, ...], VariantRun] | None = None
+
+    def logits(self, ids: Ids) -> Array:
+        return self._run(())[1].run(ids, ["logits"])["logits"]
+
+    def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
+        return self._run(tuple(names))[1].run(ids, names)
+
+    def _run(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], VariantRun]:
+        if self._opened is None or self._opened[0] != names:
+            self._opened = None
+            self._opened = (names, self.open_trunk(names))
+        return self._opened
+
+
+@dataclass(frozen=True)
+class ReferenceValues:
+    """Logits of all passages, and activations of the first of them."""
+
+    kind: ReferenceKind
+    passages: Passages
+    specs: dict[str, TensorSpec]
+    """Of the activations."""
+    with_activations: int
+    """How many passages have them."""
+    folder: Path
+
+    def ids(self, passage: int) -> Ids:
+        """(1, seq)"""
+        return self.passages.ids[passage][None]
+
+    def logits(self, passage: int) -> npt.NDArray[np.float32]:
+        """(seq, vocab)"""
+        loaded: npt.NDArray[np.float32] = np.load(self.folder / f"{passage}.npy")
+        first: npt.NDArray[np.float32] = loaded[0]
+        return first
+
+    def activations(self, passage: int) -> Arrays:
+        with np.load(self.folder / f"{passage}.npz") as loaded:
+            return {name: loaded[name] for name in self.specs}
+
+
+def observe(
+    model: ReferenceModel,
+    passages: Passages,
+    specs: Sequence[TensorSpec],
+    numbers: int,
+    folder: Path,
+) -> ReferenceValues:
+    """Run the model over the passages; `numbers` of activations are kept at most, but those of the
+    first passage always."""
+    names = [spec.name for spec in specs]
+    for index, ids in enumerate(passages.ids):
+        np.save(folder / f"{index}.npy", model.logits(ids[None]))
+    count, kept = 0, 0
+    for index, ids in enumerate(passages.ids if specs else ()):
+        kept += sum(size_of(spec, len(ids)) for spec in specs)
+        if index > 0 and kept > numbers:
+            break
+        np.savez(folder / f"{index}.npz", **model.activations(ids[None], names))  # type: ignore[arg-type]
+        count += 1
+    known = {spec.name: spec for spec in specs}
+    return ReferenceValues(model.kind, passages, known, count, folder)
+
+
+def size_of(spec: TensorSpec, length: int) -> int:
+    """Numbers in an activation of one passage of this length."""
+    known = {"batch": 1, "seq": length, "total": length}
+    return prod(known[d] if isinstance(d, str) else d for d in spec.shape)

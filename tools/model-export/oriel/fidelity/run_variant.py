@@ -1,0 +1,151 @@
+"""A variant of a bundle in ONNX Runtime, whatever its weights travel as: graphs whose weights are
+expanded by a reader get them expanded, once for each encoding, into a temporary folder."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.contract.activation_names import ModelShape, TensorSpec
+from oriel.errors import BundleError, GraphError, OrielError
+from oriel.graph.taps import Tap
+from oriel.precision.expand_weights import expand_weights
+from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass
+class WeightFolders:
+    """Where the data files lie that the graphs of a variant read."""
+
+    bundle: Path
+    scratch: Path
+    """Removed by whoever made it."""
+    expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
+
+    def of(self, variant: Mapping[str, Any]) -> Path:
+        """The bundle's own folder, or one with the variant's weights expanded."""
+        expansion = variant.get("expansion")
+        if expansion is None:
+            return self.bundle
+        (weights,) = variant["weights"]
+        key = (weights, expansion["digest"])
+        if key not in self.expanded:
+            # One at a time: each is as large as the float32 weights.
+            for folder in self.expanded.values():
+                shutil.rmtree(folder, ignore_errors=True)
+            self.expanded.clear()
+            folder = Path(tempfile.mkdtemp(dir=self.scratch))
+            target = folder / expansion["path"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            expand_weights(self.bundle / weights, expansion, target)
+            self.expanded[key] = folder
+        return self.expanded[key]
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A temporary folder; a full disk becomes one line."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="oriel-fidelity-") as name:
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise BundleError(
+            "no space left to expand and compare",
+            got=f"{error.strerror} in {tempfile.gettempdir()}",
+            next_step="free some, or set TMPDIR to a folder with space for the float32 weights.",
+        ) from error
+
+
+class VariantRun:
+    """A variant's interactive graph, opened as it is or with taps."""
+
+    def __init__(
+        self,
+        variant: Mapping[str, Any],
+        shape: ModelShape,
+        folders: WeightFolders,
+        tapped: Collection[str] = (),
+    ) -> None:
+        self.name = str(variant["name"])
+        path = variant["interactive"]["path"]
+        try:
+            weights = folders.of(variant)
+            graph = (folders.bundle / path).read_bytes()
+        except FileNotFoundError as error:
+            raise BundleError(
+                f"{self.name} lacks a file",
+                got=f"no {Path(error.filename).name}",
+                next_step="export the bundle again.",
+            ) from error
+        with self._told("opened"):
+            graph = with_taps(graph, taps_for(variant, tapped))
+            self.graph = OnnxGraph(weights, graph, "interactive", shape)
+
+    def run(
+        self, ids: Ids, names: Sequence[str], past: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> Arrays:
+        """The named outputs for ids (batch, seq). GraphError where one isn't there or holds NaN or
+        infinity: such a variant isn't lossy but broken."""
+        with self._told("run"):
+            found = self.graph.run(ids, names, past=past)
+        for name in names:
+            if name not in found:
+                raise GraphError(
+                    f"{self.name} doesn't give {name}",
+                    expected="a tap for it, or an output",
+                    next_step="export the bundle again.",
+                )
+            # One pass, and no array of booleans: NaN and infinity both spread.
+            if not np.isfinite(found[name].sum(dtype=np.float64)):
+                raise GraphError(
+                    f"{self.name} computes NaN or infinity",
+                    got=name,
+                    expected="finite numbers",
+                    next_step="leave this variant out, or use another recipe.",
+                )
+        return found
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """Damaged files fail in any class of four libraries; all of them are told in a line."""
+        try:
+            yield
+        except (OrielError, MemoryError):
+            raise
+        except Exception as error:
+            raise GraphError(
+                f"{self.name} can't be {done} by ONNX Runtime",
+                got=(str(error).strip().splitlines() or [type(error).__name__])[0][:160],
+                next_step="export the bundle again.",
+            ) from error
+
+
+def taps_for(variant: Mapping[str, Any], names: Collection[str]) -> list[Tap]:
+    """Those of the variant's taps that open one of these names."""
+    wanted = set(names)
+    taps = [Tap.from_json(tap) for tap in variant["taps"]]
+    return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]
+
+
+def tapped_specs(variant: Mapping[str, Any]) -> list[TensorSpec]:
+    """All that the variant's taps can open."""
+    return [spec for tap in variant["taps"] for spec in Tap.from_json(tap).outputs]
+
+
+def sent_bytes(variant: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> int:
+    """What a reader downloads to open the variant: its weights and its interactive graph."""
+    wanted = {*variant["weights"], variant["interactive"]["path"]}
+    return sum(int(f["bytes"]) for f in files if f["path"] in wanted)
