@@ -1,6 +1,6 @@
 // Before all browser tests: exports the bundles they open, and lets PyTorch write down what is right.
 import { execFileSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,13 +8,20 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const demoCheckpoint = 'tools/model-export/oriel/models/demo/weights';
 const made = 'test-results/browser';
 
+/** What decides about the graphs that an export writes. */
+const graphSources = [
+  'contracts/activations.json',
+  'contracts/manifest.schema.json',
+  ...['capture', 'graph', 'precision'].map((part) => `tools/model-export/oriel/${part}`),
+];
+
 /** Checkpoints that a test makes for itself, small enough for a software GPU. */
 const tinyModels = ['tiny-gpt2', 'tiny-llama'];
 
 export default function makeBundles(): void {
   const demoWeights = join(demoCheckpoint, 'model.safetensors');
   // The exporter sees for itself whether the bundle is already that of these weights.
-  if (isOlder('apps/web/static/models/demo/manifest.json', demoWeights)) {
+  if (isOlder('apps/web/static/models/demo/manifest.json', demoWeights, ...graphSources)) {
     python('tools/model-export/export.py', '--model', 'demo', '--layers', '0,5,11', '--force');
   }
   const script = 'tests/fixtures/make_browser_fixtures.py';
@@ -30,7 +37,7 @@ export default function makeBundles(): void {
       const making = ['--make', name, '--tokenizer-from', demoCheckpoint];
       python(script, '--checkpoint', checkpoint, ...making, '--output', fixtures);
     }
-    if (isOlder(bundle, `${checkpoint}/config.json`)) {
+    if (isOlder(bundle, `${checkpoint}/config.json`, ...graphSources)) {
       const exporting = ['--model', checkpoint, '--layers', '0,1', '--output', bundle, '--force'];
       python('tools/model-export/export.py', ...exporting);
     }
@@ -41,7 +48,18 @@ function isOlder(made: string, ...sources: string[]): boolean {
   const path = join(root, made);
   if (!existsSync(path)) return true;
   const { mtimeMs } = statSync(path);
-  return sources.some((source) => statSync(join(root, source)).mtimeMs > mtimeMs);
+  return sources.some((source) => newest(join(root, source)) > mtimeMs);
+}
+
+/** When a file was changed last, or any Python file of a folder. */
+function newest(path: string): number {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  const files = readdirSync(path, { recursive: true, encoding: 'utf8' });
+  const times = files
+    .filter((name) => name.endsWith('.py'))
+    .map((name) => statSync(join(path, name)).mtimeMs);
+  return Math.max(...times);
 }
 
 function python(...command: string[]): void {
