@@ -265,19 +265,65 @@ def _verify(argv: Sequence[str] | None) -> int:
     return 0 if report.passed else 1
 
 
+def fidelity_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="oriel fidelity",
+        description="Measure how far a bundle's variants are from the fp32 model in PyTorch, and "
+        "write it into the manifest; exit 1 if one is beyond its bounds.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="its folder or model.onnx")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="what it was exported from; default: the bundled or Hub model that it names",
+    )
+    parser.add_argument(
+        "--text",
+        type=Path,
+        metavar="FILE",
+        help="UTF-8, one passage a line; default: held-out passages of the bundled corpus",
+    )
+    parser.add_argument("--variants", metavar="q8,…", help="those to measure; default: all")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw bytes against KL")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser
+
+
+def _fidelity(argv: Sequence[str] | None) -> int:
+    words = fidelity_parser().parse_args(argv)
+    names = None if words.variants is None else words.variants.replace(" ", "").split(",")
+    from oriel.fidelity.measure_bundle import measure_bundle, measured_variants
+    from oriel.fidelity.plot import check_plot, write_plot
+    from oriel.fidelity.table import print_fidelity
+    from oriel.progress import choose_display
+
+    check_plot(words.plot)
+    with choose_display(words.json) as display:
+        manifest = measure_bundle(words.bundle, words.checkpoint, words.text, names, display.stage)
+    measured = measured_variants(manifest, names)
+    if words.plot is not None:
+        write_plot(manifest, words.plot)
+    if words.json:
+        print(json.dumps({m.name: m.to_json() for m in measured}, allow_nan=False))
+    else:
+        print_fidelity(measured)
+    return 0 if all(m.fidelity.within_bounds for m in measured) else 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """oriel: export, verify or select."""
+    """oriel: export, verify, select or fidelity."""
     return run(_dispatch, argv)
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"export": _export, "verify": _verify, "select": _select}
+    commands = {"export": _export, "verify": _verify, "select": _select, "fidelity": _fidelity}
     if not words:
         raise OptionError("no command", expected=", ".join(commands), next_step="see oriel --help.")
     name = words[0]
     if name in ("-h", "--help"):
-        print("usage: oriel {export,verify,select} …\n\nEach command has a --help of its own.")
+        print(f"usage: oriel {{{','.join(commands)}}} …\n\nEach command has a --help of its own.")
         return 0
     if name not in commands:
         raise OptionError(

@@ -11,7 +11,7 @@ from typing import Any
 from oriel.contract.manifest import check_manifest
 from oriel.errors import FidelityError
 from oriel.fidelity.choose_text import Effort
-from oriel.fidelity.measure import check_unseen, chosen_variants, prepare
+from oriel.fidelity.measure import chosen_variants, prepare
 from oriel.fidelity.record import Fidelity, note_fidelity
 from oriel.fidelity.reference_values import ReferenceModel
 
@@ -36,8 +36,8 @@ def gate(
         return manifest_data
     manifest = check_manifest(deepcopy(manifest_data))
     variants = chosen_variants(manifest, variant_names)
-    with prepare(manifest, folder, reference, None, GATE_EFFORT, on_stage) as measurement:
-        check_unseen(variants, measurement.values.passages)
+    model = None if reference is None else lambda: reference
+    with prepare(manifest, folder, variants, model, None, GATE_EFFORT, on_stage) as measurement:
         for variant in variants:
             on_stage(f"measure {variant['name']}")
             found = measurement.of(variant)

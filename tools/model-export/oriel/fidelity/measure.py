@@ -26,6 +26,7 @@ from oriel.fidelity.reference_values import (
 )
 from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
 
+EFFORT = Effort()
 TRUNK = "fp32"
 """The variant whose graph and weights are the float32 model itself."""
 
@@ -76,13 +77,14 @@ class Measurement:
 def prepare(
     manifest: Manifest,
     folder: Path,
-    reference: ReferenceModel | None,
+    variants: Sequence[Mapping[str, Any]],
+    open_reference: Callable[[], ReferenceModel] | None,
     text: Path | None = None,
-    effort: Effort | None = None,
+    effort: Effort = EFFORT,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Measurement]:
-    """Choose the text and run the reference over it: the one given, or the bundle's fp32 graph."""
-    effort = effort or Effort()
+    """Choose a text that the variants weren't calibrated on, and run the reference over it; None:
+    the bundle's own fp32 graph."""
     with scratch_folder() as scratch:
         folders = WeightFolders(folder, scratch)
 
@@ -90,12 +92,17 @@ def prepare(
             return VariantRun(_trunk(manifest), manifest.shape, folders, tapped)
 
         passages = choose_text(manifest, folder, text, effort, open_trunk)
+        check_unseen(variants, passages)
         specs = _compared(manifest, effort)
-        by = "the fp32 graph" if reference is None else "PyTorch"
+        by = "the fp32 graph" if open_reference is None else "PyTorch"
         on_stage(f"run {by} over {passages.tokens} tokens of {passages.name}")
-        # The trunk closes with this call: variants have the memory to themselves.
+        # Nobody holds the model after this call: variants have the memory to themselves.
         values = observe(
-            reference or TrunkReference(open_trunk), passages, specs, effort.activations, scratch
+            TrunkReference(open_trunk) if open_reference is None else open_reference(),
+            passages,
+            specs,
+            effort.activations,
+            scratch,
         )
         yield Measurement(manifest, folders, values)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import LENS_KINDS, kinds, parse_name
+from oriel.contract.manifest import Manifest
+from oriel.errors import CheckpointError
 from oriel.fidelity.reference_values import Arrays, ReferenceKind
 from oriel.verification.run_reference import Reference
+from oriel.verification.verify import find_reference
 
 Array = npt.NDArray[Any]
 Ids = npt.NDArray[np.int64]
@@ -43,6 +48,22 @@ class PytorchReference:
             ]
             found[name] = np.concatenate(parts, axis=1)
         return {name: found[name] for name in names}
+
+
+def open_reference(manifest: Manifest, checkpoint: Path | None) -> PytorchReference:
+    """The checkpoint that a bundle was made of: the folder given, or where the manifest points.
+    CheckpointError where its weights are others."""
+    loaded = find_reference(manifest, checkpoint)
+    said = manifest.data["model"]["weights_digest"]
+    found = checkpoint_digest(loaded.checkpoint)
+    if found != said:
+        raise CheckpointError(
+            "the checkpoint is not what the bundle was exported from",
+            got=f"weights {found[:17]}…",
+            expected=f"{said[:17]}…",
+            next_step="name the right one with --checkpoint FOLDER, or export again.",
+        )
+    return PytorchReference(Reference(loaded))
 
 
 def _lens_layer(name: str) -> int | None:

@@ -1,0 +1,91 @@
+"""`oriel fidelity`: measure a bundle's variants against PyTorch and write what was found into its
+manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.bundle.atomic_folder import write_files_whole
+from oriel.bundle.manifest_text import manifest_text
+from oriel.contract.manifest import MANIFEST, Manifest, check_manifest, read_manifest
+from oriel.errors import OptionError
+from oriel.fidelity.choose_text import Effort
+from oriel.fidelity.measure import EFFORT, chosen_variants, prepare
+from oriel.fidelity.record import Fidelity, note_fidelity
+from oriel.fidelity.reference_values import ReferenceModel
+from oriel.fidelity.run_variant import sent_bytes
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A variant, what a reader downloads of it, and how faithful it is."""
+
+    name: str
+    bytes: int
+    kernels: str
+    fidelity: Fidelity
+    lossy: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"bytes": self.bytes, "lossy": self.lossy, "fidelity": self.fidelity.to_json()}
+
+
+def measure_bundle(
+    path: Path,
+    checkpoint: Path | None,
+    text: Path | None,
+    names: Sequence[str] | None,
+    on_stage: Callable[[str], None] = lambda _: None,
+    effort: Effort = EFFORT,
+) -> Manifest:
+    """Measure the variants named, or all, of the bundle that is, or holds, `path`; its manifest
+    with their fidelity, which is written. Whatever goes wrong leaves the old one.
+
+    checkpoint: a folder; None: where the manifest says that the model came from.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not path.exists():
+        raise OptionError(
+            "no such bundle",
+            got=str(path),
+            expected="an exported folder, or its model.onnx",
+            next_step="export one first: export.py --output PATH.",
+        )
+    manifest = read_manifest(folder)
+    variants = chosen_variants(manifest, names)
+
+    def pytorch() -> ReferenceModel:
+        # Imported here: a mistyped name or an empty text shouldn't wait for torch.
+        from oriel.fidelity.pytorch_reference import open_reference
+
+        return open_reference(manifest, checkpoint)
+
+    with prepare(manifest, folder, variants, pytorch, text, effort, on_stage) as measurement:
+        for variant in variants:
+            on_stage(f"measure {variant['name']}")
+            note_fidelity(variant, measurement.of(variant))
+    check_manifest(manifest.data)
+    write_files_whole({folder / MANIFEST: manifest_text(manifest.data).encode()})
+    return manifest
+
+
+def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) -> list[Measured]:
+    """All variants of a manifest that have a fidelity, or those named."""
+    return [
+        _measured(variant, manifest)
+        for variant in manifest.variants
+        if "fidelity" in variant and (names is None or variant["name"] in names)
+    ]
+
+
+def _measured(variant: dict[str, Any], manifest: Manifest) -> Measured:
+    return Measured(
+        variant["name"],
+        sent_bytes(variant, manifest.data["files"]),
+        variant.get("kernels", variant["precision"]),
+        Fidelity.from_json(variant["fidelity"]),
+        bool(variant.get("lossy", False)),
+    )
