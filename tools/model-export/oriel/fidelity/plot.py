@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -20,6 +21,8 @@ LEFT, RIGHT, TOP, BOTTOM = 76, 592, 66, 388
 """Edges of the field; bounds are named to its right."""
 FLOOR = 1e-9
 """Below it, what differs is rounding: drawn on the field's lower edge."""
+_TICK_ROOM = 44.0
+_STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(range(1, 10)))
 _CHARACTER, _LINE = 7.0, 15.0
 """Width and height of a label's text, at most, at 12 px."""
 
@@ -38,10 +41,12 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 .leader { stroke: var(--soft); }
 .float32 { --own: var(--float32); } .float16 { --own: var(--float16); }
 .integer { --own: var(--integer); }
-.mark { fill: var(--own); stroke: var(--own); stroke-width: 2; }
-.mark.beyond { fill: var(--paper); }
+.label { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
+.mark { fill: var(--own); stroke: var(--paper); stroke-width: 1.5; }
+.mark.beyond { fill: var(--paper); stroke: var(--own); stroke-width: 2; }
 """
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _KERNELS = {
     "float32": "computes in float32",
     "float16": "in float16",
@@ -84,7 +89,7 @@ class Mark:
 
     @property
     def box(self) -> Box:
-        return Box(self.x - 8, self.y - 8, 16, 16)
+        return Box(self.x - 9, self.y - 9, 18, 18)
 
 
 @dataclass(frozen=True)
@@ -158,10 +163,10 @@ def axes(variants: Sequence[Measured]) -> tuple[Axis, Axis]:
 
 
 def _grid(across: Axis, down: Axis) -> Iterator[str]:
-    for size in megabyte_ticks(across.a / 1e6, across.b / 1e6):
+    for size in megabyte_ticks(across):
         x = across.at(size * 1e6)
         yield f'<path class="grid" d="M{x:.1f} {TOP}V{BOTTOM}"/>'
-        yield _text(x, BOTTOM + 18, f"{size:g}", "soft", "middle")
+        yield _text(x, BOTTOM + 18, f"{size:,g}", "soft", "middle")
     decades = round(math.log10(down.b / down.a))
     for i in range(decades + 1):
         value = down.a * 10**i
@@ -169,9 +174,7 @@ def _grid(across: Axis, down: Axis) -> Iterator[str]:
         yield f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
         exponent = round(math.log10(value))
         least = "≤ " if value <= FLOOR * 1.001 else ""
-        power = f'{least}10<tspan dy="-5" font-size="9">{exponent}</tspan>'
-        label = {0: "1", -1: "0.1", -2: "0.01", -3: "0.001"}.get(exponent, power)
-        yield _raw(LEFT - 8, y + 4, label, "soft", "end")
+        yield _text(LEFT - 8, y + 4, f"{least}{shown_amount(10.0**exponent)}", "soft", "end")
     middle = (LEFT + RIGHT) / 2
     yield _text(middle, BOTTOM + 40, "MB over the wire: weights and graph", "", "middle")
     side = (TOP + BOTTOM) / 2
@@ -181,18 +184,18 @@ def _grid(across: Axis, down: Axis) -> Iterator[str]:
     )
 
 
-def megabyte_ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two; more of them where the range is narrow."""
+def megabyte_ticks(across: Axis) -> list[float]:
+    """Round numbers of MB on an axis in bytes: as fine as their labels leave room for."""
+    low, high = across.a / 1e6, across.b / 1e6
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(i / 10 for i in range(10, 100))):
-        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-        found = [s * 10.0**p for p in range(first, last + 1) for s in steps]
-        found = [tick for tick in found if low <= tick <= high]
-        if len(found) >= 3:
+    for steps in _STEPS:
+        ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        places = [across.at(tick * 1e6) for tick in ticks]
+        if any(b - a < _TICK_ROOM for a, b in pairwise(places)):
             break
-    # A decade is wide enough for three; more decades keep their powers alone.
-    if len(found) > 10:
-        found = [t for t in found if math.isclose(math.log10(t) % 1, 0, abs_tol=1e-9)] or found[:10]
+        found = ticks
     return found
 
 
@@ -205,11 +208,20 @@ def _bounds(variants: Sequence[Measured], down: Axis) -> Iterator[str]:
     for bound in sorted(names):
         y = down.at(max(bound, FLOOR))
         yield f'<path class="bound" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
-        lines = [f"at most {bound:g}", *_wrapped(names[bound], 20)]
+        lines = [f"at most {shown_amount(bound)}", *_wrapped(names[bound], 20)]
         top = min(y - 2, free - _LINE * len(lines))
         free = top
         for i, line in enumerate(lines):
             yield _text(RIGHT + 8, top + 6 + _LINE * i, line, "bounds")
+
+
+def shown_amount(value: float) -> str:
+    """0.05; 10⁻⁵; 3·10⁻⁵."""
+    if value >= 1e-3:
+        return f"{value:g}"
+    digits, power = f"{value:.0e}".split("e")
+    raised = str(int(power)).translate(_RAISED)
+    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
 
 
 def _wrapped(words: Sequence[str], width: int) -> list[str]:
@@ -228,8 +240,9 @@ def _points(marks: Sequence[Mark]) -> Iterator[str]:
         near = min(max(mark.x, box.x), box.x + box.width)
         if math.hypot(near - mark.x, middle - mark.y) > 24:
             yield (f'<path class="leader" d="M{mark.x:.1f} {mark.y:.1f}L{near:.1f} {middle:.1f}"/>')
-        yield _text(box.x + 2, middle + 4, mark.label)
-    for mark in marks:
+        yield _text(box.x + 2, middle + 4, mark.label, "label")
+    # The larger shapes first: marks that lie on each other stay visible.
+    for mark in sorted(marks, key=lambda mark: list(_KERNELS).index(mark.family)):
         f = mark.variant.fidelity
         beyond = "" if f.within_bounds else " beyond"
         said = (
@@ -268,8 +281,8 @@ def _places(width: float) -> Iterator[tuple[float, float]]:
     for step in range(8):
         rise = step * 11.0
         for dy in (-rise, rise) if step else (0.0,):
-            yield 11.0, dy
-            yield -11.0 - width, dy
+            yield 12.0, dy
+            yield -12.0 - width, dy
             if step >= 2:
                 yield -width / 2, dy
     for reach in (40.0, 70.0):
@@ -295,20 +308,16 @@ def _legend(variants: Sequence[Measured]) -> Iterator[str]:
 def _shape(family: str, x: float, y: float) -> str:
     """A circle, a square or a diamond, so that colour isn't all that tells them apart."""
     if family == "float32":
-        return f"M{x - 5:.1f} {y:.1f}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z"
+        return f"M{x - 7.5:.1f} {y:.1f}a7.5 7.5 0 1 0 15 0a7.5 7.5 0 1 0 -15 0Z"
     if family == "float16":
         return f"M{x - 4.5:.1f} {y - 4.5:.1f}h9v9h-9Z"
     return f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6Z"
 
 
 def _text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
-    return _raw(x, y, escape(said), kind, anchor)
-
-
-def _raw(x: float, y: float, inner: str, kind: str = "", anchor: str = "start") -> str:
     style = f' class="{kind}"' if kind else ""
     side = f' text-anchor="{anchor}"' if anchor != "start" else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}"{style}{side}>{inner}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}"{style}{side}>{escape(said)}</text>'
 
 
 def _attribute(said: str) -> str:
