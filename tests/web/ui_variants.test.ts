@@ -26,7 +26,7 @@ import type {
   VariantReason,
 } from '../../apps/web/src/inference/model_types';
 
-const plain = (text: string): string => text.replaceAll('\u2009', ' ');
+const plain = (text: string): string => text.replaceAll('\u202f', ' ');
 const { en } = DICTIONARIES;
 
 function measured(

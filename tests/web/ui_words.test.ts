@@ -15,7 +15,7 @@ import {
 } from '../../apps/web/src/i18n/number_format';
 import type { ModelErrorData } from '../../apps/web/src/inference/model_types';
 
-const plain = (text: string): string => text.replaceAll('\u2009', ' ');
+const plain = (text: string): string => text.replaceAll('\u202f', ' ');
 
 test.each([
   [0, '0 %'],
@@ -129,13 +129,14 @@ test.each(['no-f16', 'device-lost', 'out-of-memory', 'other'] as const)(
 );
 
 test('ratios keep the digits that tell them from 1', () => {
-  expect([1, 1.0213, 1.000312, 0.99987, 1.5, 1.0000000004].map(ratio)).toEqual([
+  expect([1, 1.0213, 1.000312, 0.99987, 1.5, 1.00001, 1.0000000004].map(ratio)).toEqual([
     '1.00',
     '1.021',
     '1.00031',
     '0.99987',
     '1.50',
-    '1.000000',
+    '1.00001',
+    '1.00',
   ]);
   expect([-7, 0, 1].map(powerOfTen)).toEqual(['10⁻⁷', '10⁰', '10¹']);
 });

@@ -63,11 +63,10 @@ export function cellNumber(value: number): string {
   return value < 0.005 ? '·' : value.toFixed(2).replace(/^0/, '');
 }
 
-/** A difference of weights in whole percentage points: +3, −12; a dot where it rounds to none. */
+/** A difference of weights in whole percentage points: +3, −12; nothing where it rounds to none. */
 export function cellPoints(difference: number): string {
   const points = Math.round(Math.abs(difference) * 100);
-  if (points === 0) return difference === 0 ? '' : '·';
-  return `${difference > 0 ? '+' : '−'}${points}`;
+  return points === 0 ? '' : `${difference > 0 ? '+' : '−'}${points}`;
 }
 
 export function escaped(text: string): string {

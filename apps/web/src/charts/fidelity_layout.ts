@@ -49,7 +49,7 @@ export function layoutFidelity(
   width: number,
   height: number,
 ): FidelityLayout {
-  const plot = { left: 44, right: width - 12, top: 16, bottom: height - 38 };
+  const plot = { left: 44, right: width - 12, top: 26, bottom: height - 38 };
   const most = Math.max(1, ...points.map(({ bytes }) => bytes));
   const step = roundUp(most / 4);
   const end = Math.ceil((most * 1.02) / step) * step;

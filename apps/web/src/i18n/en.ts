@@ -398,7 +398,6 @@ export const en = {
       int8_static: 'computed in 8-bit integers, calibrated',
       int4: 'computed on 4-bit weights',
     },
-    times: (ratio: string) => `×\u2009${ratio}`,
     notMeasured: 'not measured',
     inUse: 'in use',
     opening: 'opening',

@@ -1,6 +1,7 @@
 // Numbers as text. A probability is never rounded to 0 % or to 100 % unless it is exactly that.
 
-const THIN = '\u2009';
+/** Narrow, and no line ends between a number and its unit. */
+const THIN = '\u202f';
 const MINUS = '\u2212';
 
 /** 0.431 → "43.1 %", 0.000031 → "0.0031 %", 2e-9 → "2.0 × 10⁻⁷ %". */
@@ -68,11 +69,16 @@ export function bits(value: number): string {
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }
 
-/** A ratio near 1 with the digits that tell it from 1: 1.02, 1.0031; beyond a thousandth's thousandth, as it is. */
+/** A ratio near 1 with the digits that tell it from 1, two of them at most: 1.02, 1.0031, 1.00001. */
 export function ratio(value: number): string {
   const off = Math.abs(value - 1);
   const digits = off === 0 ? 2 : Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(off))));
-  return value.toFixed(digits);
+  return value.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, '$1');
+}
+
+/** 1.02 → "× 1.02". */
+export function times(value: number): string {
+  return `×${THIN}${ratio(value)}`;
 }
 
 /** −3 → "10⁻³". */

@@ -294,7 +294,7 @@ export const zh: Dictionary = {
     hide: '收起',
     compare: '对比',
     automatic: '按此设备自动选择',
-    on: (variant, provider) => `${variant}，${provider}`,
+    on: (variant, provider) => `${variant} · ${provider}`,
     sentence: (reasons) => `${reasons.join('，')}。`,
     why: {
       provider: {
@@ -353,7 +353,6 @@ export const zh: Dictionary = {
       int8_static: '以 8 位整数计算，经校准',
       int4: '直接在 4 位权重上计算',
     },
-    times: (ratio) => `×\u2009${ratio}`,
     notMeasured: '未测量',
     inUse: '使用中',
     opening: '正在打开',
@@ -380,7 +379,7 @@ export const zh: Dictionary = {
       bytes: '下载，MB',
       kl: '平均 KL，奈特',
       worse: '偏离更大',
-      below: (limit) => `不超过 ${limit}`,
+      below: (limit) => `≤ ${limit}`,
     },
     downloading: (place) => `正在打开 ${place}`,
     meanwhile: '下载期间可以换成另一个变体。',
