@@ -30,12 +30,12 @@ PYTHON_STEPS = (
     {"precision"},
     {"publishing", "verification", "formats", "measure"},
     {"fidelity"},
-    {"pipeline"},
+    {"pipeline", "quantize"},
     {"cli"},
     {"__main__"},
 )
 # What every part may import: they import nothing of ours but each other, in this order.
-PYTHON_FREE = ("oriel", "errors", "options", "progress")
+PYTHON_FREE = ("oriel", "errors", "precisions", "options", "progress")
 PAGE_STEPS = (
     {"contract"},
     {"bundle", "tokenizer"},

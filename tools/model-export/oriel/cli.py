@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from oriel.contract.activation_names import kinds
 from oriel.errors import OptionError, OrielError
@@ -17,12 +17,13 @@ from oriel.options import (
     DEFAULT_OPSET,
     NEWEST_OPSET,
     OLDEST_OPSET,
-    PRECISIONS,
     ExportOptions,
+    QuantizeOptions,
     parse_layers,
     parse_opset,
     parse_words,
 )
+from oriel.precisions import CALIBRATION_METHODS, FP32, PRECISIONS
 
 if TYPE_CHECKING:
     from oriel.models.load_model import LoadedModel
@@ -95,12 +96,46 @@ def export_parser() -> argparse.ArgumentParser:
         metavar="fp32,…",
         help=f"variants to write, some of {', '.join(PRECISIONS)}; fp32 always is",
     )
+    _add_quantizing(parser)
     parser.add_argument("--verify", action="store_true", help="prove the files against PyTorch")
     parser.add_argument(
         "--force", action="store_true", help="export even if the same bundle is there already"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
+
+
+def _add_quantizing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="which weights are encoded how, for q8, q4 and what computes on them; default: the "
+        "bundled recipes",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="UTF-8, one passage a line; default: training passages of the bundled corpus",
+    )
+    parser.add_argument(
+        "--calibration-method",
+        default=CALIBRATION_METHODS[0],
+        choices=CALIBRATION_METHODS,
+        help=f"how int8_static's ranges are drawn; default: {CALIBRATION_METHODS[0]}",
+    )
+    parser.add_argument(
+        "--allow-lossy",
+        action="store_true",
+        help="write variants beyond their bounds of fidelity too; the manifest says which",
+    )
+
+
+def _check_files(words: dict[str, Any]) -> None:
+    """Names of the files that _add_quantizing takes as paths."""
+    for name in ("recipe", "calibration"):
+        if words[name] == "":
+            raise OptionError(f"--{name} is empty", expected="a file", next_step="name one.")
+        words[name] = None if words[name] is None else Path(words[name])
 
 
 def export_options(argv: Sequence[str] | None) -> ExportOptions:
@@ -113,7 +148,8 @@ def export_options(argv: Sequence[str] | None) -> ExportOptions:
         words["layers"] = parse_layers(words["layers"])
     if words["activations"] is not None:
         words["activations"] = parse_words(words["activations"], "--activations", _kind_names())
-    words["precision"] = parse_words(words["precision"], "--precision", PRECISIONS)
+    words["precision"] = parse_words(words["precision"], "--precision", tuple(PRECISIONS))
+    _check_files(words)
     words["opset"] = parse_opset(words["opset"])
     if words["output"] is not None:
         if not words["output"]:
@@ -223,6 +259,42 @@ def _select(argv: Sequence[str] | None) -> int:
     return 0
 
 
+def quantize_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="oriel quantize",
+        description="Make smaller variants of an exported bundle: no checkpoint, no torch.",
+    )
+    parser.add_argument(
+        "graph", type=Path, metavar="model.onnx", help="a bundle's float32 graph, or its folder"
+    )
+    others = tuple(name for name in PRECISIONS if name != FP32.name)
+    parser.add_argument(
+        "--precision", required=True, metavar="q8,…", help=f"some of {', '.join(others)}"
+    )
+    _add_quantizing(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _quantize(argv: Sequence[str] | None) -> int:
+    words = vars(quantize_parser().parse_args(argv))
+    words["precision"] = parse_words(words["precision"], "--precision", tuple(PRECISIONS))
+    _check_files(words)
+    options = QuantizeOptions(**words)
+    from oriel.progress import choose_display
+    from oriel.quantize import quantize
+
+    with choose_display(options.json) as display:
+        quantized = quantize(options, display)
+    if options.json:
+        result = {"output": str(quantized.graph), "made": quantized.made}
+        print(json.dumps(result | {"manifest": quantized.manifest}))
+    else:
+        for line in quantized.lines():
+            print(line)
+    return 0
+
+
 def verify_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="verify.py",
@@ -312,13 +384,14 @@ def _fidelity(argv: Sequence[str] | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """oriel: export, verify, select or fidelity."""
+    """oriel: export, verify, select, quantize or fidelity."""
     return run(_dispatch, argv)
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = {"export": _export, "verify": _verify, "select": _select, "fidelity": _fidelity}
+    commands = {"export": _export, "verify": _verify, "select": _select}
+    commands |= {"quantize": _quantize, "fidelity": _fidelity}
     if not words:
         raise OptionError("no command", expected=", ".join(commands), next_step="see oriel --help.")
     name = words[0]

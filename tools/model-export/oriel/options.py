@@ -7,15 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oriel.errors import OptionError
+from oriel.precisions import PRECISIONS, RECIPES_OF_USERS, CalibrationMethod
 
-PRECISIONS = ("fp32", "fp16")
 DEFAULT_OPSET = 20
 OLDEST_OPSET, NEWEST_OPSET = 18, 22
 """18 is the oldest that torch writes; from 23 on, browsers lack kernels (Attention)."""
 
 
-@dataclass(frozen=True)
-class ExportOptions:
+@dataclass(frozen=True, kw_only=True)
+class Quantizing:
+    """Flags that say how variants are made, of export.py and `oriel quantize` alike."""
+
+    recipe: Path | None = None
+    """A recipe of the user's own, for what travels as q8 or q4; None: the bundled ones."""
+    calibration: Path | None = None
+    """Plain text, one passage a line; None: the bundled corpus."""
+    calibration_method: CalibrationMethod = "minmax"
+    allow_lossy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeOptions(Quantizing):
+    """Flags of `oriel quantize`."""
+
+    graph: Path
+    """A bundle's model.onnx, or its folder."""
+    precision: tuple[str, ...]
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Quantizing):
     """Flags of export.py; the names match."""
 
     model: str | None = None
@@ -75,3 +97,16 @@ def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]
             next_step="separate them by commas.",
         )
     return tuple(words)
+
+
+def check_quantizing(quantizing: Quantizing, names: tuple[str, ...]) -> None:
+    """OptionError for a flag that has nothing to act on among the variants named."""
+    if quantizing.recipe is not None and not any(
+        PRECISIONS[name].encoding in RECIPES_OF_USERS for name in names
+    ):
+        raise OptionError(
+            "--recipe has nothing to act on",
+            got=f"--precision {','.join(names)}",
+            expected="a precision that quantizes, such as q8 or int4",
+            next_step="name one, or leave --recipe out.",
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,16 +17,23 @@ from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
     copy_tokenizer,
-    write_manifest,
+    describe_bundle,
+    save_manifest,
+    token_id,
     write_variant,
 )
 from oriel.bundle.write_weights import write_weights
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
+from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import place_weights
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
-from oriel.options import ExportOptions
+from oriel.options import ExportOptions, Quantizing, check_quantizing
+from oriel.precision.calibrate_text import TextCalibration
+from oriel.precision.make_variants import Making, make_variants, making_records, recipes_for
+from oriel.precision.recipe import Recipe, read_recipe
+from oriel.precisions import FP32, Encoding, in_order
 from oriel.progress import StageDisplay
 
 
@@ -44,6 +51,32 @@ class Exported:
     @property
     def graph(self) -> Path:
         return self.folder / self.paths.plain()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which variants are written, and how."""
+
+    names: tuple[str, ...]
+    recipes: Mapping[Encoding, Recipe]
+    quantizing: Quantizing
+
+    def text(self, model: LoadedModel) -> TextCalibration:
+        """What the model is calibrated on, where it is."""
+        files = model.tokenizer_files
+        return TextCalibration(
+            files[0] if files else None,
+            token_id(model.config.bos_token_id),
+            self.quantizing.calibration,
+            self.quantizing.calibration_method,
+        )
+
+
+def _plan(quantizing: Quantizing, precision: Sequence[str]) -> _Plan:
+    check_quantizing(quantizing, tuple(precision))
+    recipe = None if quantizing.recipe is None else read_recipe(quantizing.recipe)
+    names = in_order([FP32.name, *precision])
+    return _Plan(names, recipes_for(names, recipe), quantizing)
 
 
 def default_output(name: str) -> Path:
@@ -66,6 +99,7 @@ def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:
 
 def export(options: ExportOptions, display: StageDisplay) -> Exported:
     """Find, load, trace, write. Raises OrielError for whatever the user can mend."""
+    plan = _plan(options, options.precision)
     display.stage("find the checkpoint")
     found = find_checkpoint(options.model, options.revision, display)
     paths = BundlePaths(options.output or default_output(found.name))
@@ -75,12 +109,13 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     outputs = chosen_outputs(options, model.shape)
     if old is not None and not options.force:
         display.stage("compare with the bundle that is there")
-        variants = tuple(dict.fromkeys(("fp32", *options.precision)))
-        if is_up_to_date(old, paths, model, outputs, options.opset, variants):
+        asked = making_records(plan.names, plan.recipes, plan.text(model), model.shape)
+        lossy = plan.quantizing.allow_lossy
+        if is_up_to_date(old, paths, model, outputs, options.opset, asked, lossy):
             return Exported(paths.folder, paths, model, dict(old), unchanged=True)
 
     with replaced_folder(paths.folder, lambda: check_replaceable(paths.folder)) as folder:
-        manifest = _fill(folder, paths, model, outputs, options, display)
+        manifest = _fill(folder, paths, model, outputs, options, plan, display)
     return Exported(paths.folder, paths, model, manifest)
 
 
@@ -90,6 +125,7 @@ def _fill(
     model: LoadedModel,
     outputs: list[str],
     options: ExportOptions,
+    plan: _Plan,
     display: StageDisplay,
 ) -> dict[str, Any]:
     # Imported here: a run that only looks at flags shouldn't wait for torch's exporter.
@@ -131,16 +167,17 @@ def _fill(
             stopped.set()
             raise
         weights = writing.result()
-    variants = [write_variant(folder, paths, "fp32", graphs)]
-    digests = {paths.weights(): weights.digest}
-    if "fp16" in options.precision:
-        from oriel.precision.to_fp16 import write_fp16
-
-        display.stage("convert to fp16")
-        variants.append(write_fp16(folder, paths, graphs, model.shape))
-    display.stage("write the manifest")
     tokenizer = copy_tokenizer(model, folder)
-    return write_manifest(folder, model, weights, variants, tokenizer, digests)
+    float32 = write_variant(folder, paths, FP32, graphs)
+    making = Making(folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model))
+    made = make_variants(making, plan.names, display)
+    digests = {paths.weights(): weights.digest, **made.digests}
+    data = describe_bundle(folder, model, weights, [float32, *made.variants], tokenizer, digests)
+    names = [variant["name"] for variant in made.variants]
+    data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
+    display.stage("write the manifest")
+    save_manifest(folder, data)
+    return data
 
 
 @contextmanager

@@ -25,10 +25,15 @@ def is_up_to_date(
     model: LoadedModel,
     outputs: Sequence[str],
     opset: int,
-    variants: Sequence[str],
+    variants: Mapping[str, Mapping[str, Any]],
+    allow_lossy: bool,
 ) -> bool:
     """Whether `old`, the manifest in paths.folder, is of this model, by this exporter, with these
-    outputs and variants, and every file has the bytes that it was written with."""
+    outputs and variants, and every file has the bytes that it was written with.
+
+    variants: by name, what the manifest must say of how each was made. allow_lossy: whether those
+    beyond their bounds may stay.
+    """
     try:
         manifest = check_manifest(dict(old))
     except OrielError:
@@ -36,6 +41,11 @@ def is_up_to_date(
     there = {v["name"]: v for v in manifest.variants}
     if set(there) != set(variants) or "fp32" not in there:
         return False
+    if any(v.get("lossy") for v in manifest.variants) and not allow_lossy:
+        return False
+    for name, made in variants.items():
+        if any(there[name].get(key) != value for key, value in made.items()):
+            return False
     plain = there["fp32"]["plain"]
     source, new_source = dict(old["model"]["source"]), dict(source_record(model))
     # The note's words may differ; whether there is one may not.

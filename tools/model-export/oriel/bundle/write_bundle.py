@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from itertools import islice
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
+from onnx import TensorProto, helper
 
 import oriel
 from oriel.bundle.atomic_folder import is_staged_name, unwritable
 from oriel.bundle.manifest_text import manifest_text
-from oriel.bundle.write_weights import WrittenWeights
 from oriel.contract.activation_names import contract_version
 from oriel.contract.manifest import (
     FORMAT,
@@ -31,7 +32,12 @@ from oriel.contract.manifest import (
 from oriel.errors import BundleError, CheckpointError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
-from oriel.models.load_model import LoadedModel
+from oriel.precisions import FP32, Precision
+
+if TYPE_CHECKING:
+    # For their types alone: variants of a finished bundle are made without torch.
+    from oriel.bundle.write_weights import WrittenWeights
+    from oriel.models.load_model import LoadedModel
 
 MEDIA_TYPES = {
     ".onnx": "application/x-onnx",
@@ -160,23 +166,43 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def write_variant(
-    folder: Path,
-    paths: BundlePaths,
-    name: str,
-    graphs: BuiltGraphs,
-    weights_file: str | None = None,
+    folder: Path, paths: BundlePaths, precision: Precision, graphs: BuiltGraphs
 ) -> dict[str, Any]:
-    """Write both graphs of a variant; its record for the manifest. weights_file: what they read;
-    None: the float32 one."""
+    """Write both graphs of a variant; its record for the manifest."""
+    name = precision.name
     return {
         "name": name,
         "precision": name,
+        "kernels": precision.kernels,
+        "encoding": precision.encoding,
         "opset": opset_of(graphs.plain.model),
-        "weights": [weights_file or paths.weights()],
+        "weights": [paths.weights(precision.encoding)],
+        "largest_weight": _largest_weight(graphs),
         "plain": write_graph(graphs.plain, folder / paths.plain(name)),
         "interactive": write_graph(graphs.interactive, folder / paths.interactive(name)),
         "taps": [tap.to_json() for tap in graphs.taps],
     }
+
+
+def float32_record(record: Mapping[str, Any], graphs: BuiltGraphs) -> dict[str, Any]:
+    """fp32's record as it is written today: manifests 1.0 lack what it computes with."""
+    said = {"kernels": FP32.kernels, "encoding": FP32.encoding}
+    return dict(record) | said | {"largest_weight": _largest_weight(graphs)}
+
+
+def _largest_weight(graphs: BuiltGraphs) -> int:
+    """Bytes of the largest single weight as kernels read it: one that is cast whole is made wide
+    when a session is."""
+    largest = 0
+    for built in (graphs.plain, graphs.interactive):
+        graph = built.model.graph
+        cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
+        for tensor in graph.initializer:
+            if tensor.data_location == TensorProto.EXTERNAL:
+                item = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+                wide = 4 if tensor.name in cast else int(item)
+                largest = max(largest, prod(tensor.dims) * wide)
+    return largest
 
 
 def copy_tokenizer(model: LoadedModel, folder: Path) -> dict[str, str] | None:
@@ -193,7 +219,7 @@ def copy_tokenizer(model: LoadedModel, folder: Path) -> dict[str, str] | None:
     return {"tokenizer": files[0].name, "config": files[1].name} if files else None
 
 
-def write_manifest(
+def describe_bundle(
     folder: Path,
     model: LoadedModel,
     weights: WrittenWeights,
@@ -201,11 +227,10 @@ def write_manifest(
     tokenizer: Mapping[str, str] | None,
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Describe all files of the folder and write manifest.json, last; checked before it is written.
+    """The manifest of a folder that holds all other files.
 
     digests: those of files that were hashed while they were written.
     """
-    files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
     data: dict[str, Any] = {
         "format": FORMAT,
         "manifest_version": MANIFEST_VERSION,
@@ -218,18 +243,23 @@ def write_manifest(
             "config_digest": file_digest(model.source.folder / "config.json"),
             "parameters": model.checkpoint.parameters,
             "shape": model.shape.to_json(),
-            "bos_token_id": _token_id(model.config.bos_token_id),
-            "eos_token_id": _token_id(model.config.eos_token_id),
+            "bos_token_id": token_id(model.config.bos_token_id),
+            "eos_token_id": token_id(model.config.eos_token_id),
             "tied_embeddings": model.tied_embeddings,
         },
-        "files": [describe_file(folder, path, digests.get(path)) for path in files],
+        "files": describe_files(folder, digests),
         "variants": list(variants),
         "exporter": exporter_record(),
     }
     if tokenizer is not None:
         data["tokenizer"] = dict(tokenizer)
-    save_manifest(folder, data)
     return data
+
+
+def describe_files(folder: Path, digests: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A descriptor of every file of the folder but the manifest."""
+    files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
+    return [describe_file(folder, path, digests.get(path)) for path in files]
 
 
 def source_record(model: LoadedModel) -> dict[str, str | None]:
@@ -249,7 +279,7 @@ def exporter_record() -> dict[str, Any]:
 
 
 def save_manifest(folder: Path, data: dict[str, Any]) -> None:
-    """Check and write manifest.json."""
+    """Check and write manifest.json, which is written last."""
     try:
         check_manifest(data)
     except OrielError as error:
@@ -257,7 +287,8 @@ def save_manifest(folder: Path, data: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 
-def _token_id(value: Any) -> int | None:
+def token_id(value: Any) -> int | None:
+    """An entry of a config as one id, or None where it has none."""
     # Some configs give several end tokens; the first is the main one.
     if isinstance(value, Iterable):
         value = next(iter(value), None)

@@ -58,11 +58,6 @@ def place_weights(
     )
 
 
-def narrow_layout(layout: WeightLayout, item_bytes: int) -> WeightLayout:
-    """The same weights in the same order, with another number of bytes a value."""
-    return _lay_out(replace(weight, item_bytes=item_bytes) for weight in layout.weights)
-
-
 def _lay_out(weights: Iterable[PlacedWeight]) -> WeightLayout:
     placed: list[PlacedWeight] = []
     offset = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import onnx_ir as ir
 
@@ -22,8 +21,7 @@ from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
 from oriel.precision.graph_edit import CONTRIB, GraphEdit, values_of
 from oriel.precision.static_int8 import Range, multiply_statically
 from oriel.precision.weight_uses import weight_uses
-
-Kernels = Literal["int8", "int8_static", "int4"]
+from oriel.precisions import Kernels
 
 
 def quantized_graphs(

@@ -1,15 +1,11 @@
-"""The fp16 variant: weights and matrix products in float16; norms, softmax, rotary angles and the
+"""The graphs of fp16: weights and matrix products in float16; norms, softmax, rotary angles and the
 residual stream in float32, as are all inputs and outputs."""
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import TensorProto, helper
@@ -17,7 +13,6 @@ from onnx.numpy_helper import to_array
 from onnx_ir.passes import common as passes
 from onnxconverter_common import float16
 
-from oriel.bundle.write_bundle import BundlePaths, write_variant
 from oriel.contract.activation_names import (
     LENS_KINDS,
     ModelShape,
@@ -27,45 +22,36 @@ from oriel.contract.activation_names import (
     input_specs,
     kinds,
 )
-from oriel.errors import CheckpointError
-from oriel.graph.attach_weights import WeightLayout, attach_weights, narrow_layout
+from oriel.graph.attach_weights import PlacedWeight, WeightLayout, attach_weights
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import write_document
 from oriel.graph.taps import make_taps
+from oriel.precision.encoded_weights import EncodedFile
 
-FP16 = "fp16"
-F16 = "f16"
-"""The encoding that it reads."""
 _PRODUCTS = {"MatMul", "Gemm"}
 _KEPT_OPERATORS = ("LayerNormalization", "Softmax", "Cos", "Sin")
 _APART = "/apart"
-_CHUNK = 4 * 1024 * 1024
 
 
-def write_fp16(
-    folder: Path, paths: BundlePaths, graphs: BuiltGraphs, shape: ModelShape
-) -> dict[str, Any]:
-    """Convert both graphs and the weights file of a bundle; the variant's record for the
-    manifest."""
-    weights_file = paths.weights(F16)
-    variant = convert_graphs(graphs, shape, weights_file)
-    write_weights_as_float16(
-        folder / paths.weights(), graphs.layout, folder / weights_file, variant.layout
-    )
-    return write_variant(folder, paths, FP16, variant, weights_file)
-
-
-def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, weights_file: str) -> BuiltGraphs:
-    """Both graphs with float16 inside, over a weights file laid out for two bytes a value."""
+def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, encoded: EncodedFile) -> BuiltGraphs:
+    """Both graphs with float16 inside, over a file that holds every weight in float16."""
     inner = [s for s in all_activations(shape) if not s.name.endswith(LENS_KINDS)]
-    layout = narrow_layout(graphs.layout, 2)
-    plain = _convert(graphs.plain, inner, shape, weights_file, layout)
+    layout = _layout(encoded)
+    plain = _convert(graphs.plain, inner, shape, encoded.path, layout)
     with_cache = inner + cache_output_specs(shape)
-    interactive = _convert(graphs.interactive, with_cache, shape, weights_file, layout)
+    interactive = _convert(graphs.interactive, with_cache, shape, encoded.path, layout)
     taps = make_taps(interactive.model.graph, shape)
     return BuiltGraphs(plain, interactive, tuple(taps), layout)
+
+
+def _layout(encoded: EncodedFile) -> WeightLayout:
+    wide = [weight.name for weight in encoded.weights if weight.layout != "float16"]
+    assert not wide, f"{wide[:3]} are not float16"
+    return WeightLayout(
+        tuple(PlacedWeight(w.name, w.values, w.shape, False, 2) for w in encoded.weights)
+    )
 
 
 def _convert(
@@ -268,35 +254,3 @@ def _cast(value: ir.Value, to: ir.DataType) -> ir.Node:
     node = ir.node("Cast", [value], attributes={"to": int(to)})
     node.outputs[0].dtype = to
     return node
-
-
-def write_weights_as_float16(
-    source: Path, layout: WeightLayout, target: Path, narrow: WeightLayout
-) -> str:
-    """Round a float32 weights file to float16, to nearest; the new file's sha256:… digest."""
-    digest = hashlib.sha256()
-    position = 0
-    with source.open("rb") as wide, target.open("wb") as out:
-
-        def put(data: bytes) -> None:
-            nonlocal position
-            out.write(data)
-            digest.update(data)
-            position += len(data)
-
-        for old, new in zip(layout.weights, narrow.weights, strict=True):
-            put(b"\0" * (new.offset - position))
-            wide.seek(old.offset)
-            left = old.bytes
-            while left:
-                values = np.frombuffer(wide.read(min(left, _CHUNK)), dtype="<f4")
-                left -= values.nbytes
-                if float(np.abs(values).max(initial=0)) > float(np.finfo(np.float16).max):
-                    raise CheckpointError(
-                        f"{old.name} doesn't fit float16",
-                        got=f"a weight of {float(np.abs(values).max()):.3g}",
-                        expected="at most 65504",
-                        next_step="leave fp16 out of --precision.",
-                    )
-                put(values.astype("<f2").tobytes())
-    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,203 @@
+"""A bundle's float32 graphs back from its files, to make other variants of them without its
+checkpoint. Nothing here needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from oriel.bundle.write_bundle import BundlePaths, file_digest
+from oriel.contract.activation_names import ModelShape
+from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.errors import BundleError, GraphError
+from oriel.graph.attach_weights import PlacedWeight, WeightLayout
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.select_outputs import open_graph
+from oriel.graph.taps import Tap
+
+_QUANTIZED = frozenset(
+    {
+        "ConvInteger",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QGemm",
+        "QuantizeLinear",
+    }
+)
+_QUANTIZED_PREFIXES = ("QLinear", "DynamicQuantize")
+
+
+@dataclass(frozen=True)
+class StoredBundle:
+    """A bundle on disk whose float32 graphs are read."""
+
+    folder: Path
+    paths: BundlePaths
+    manifest: Manifest
+    variant: dict[str, Any]
+    """The manifest's record of fp32."""
+    graphs: BuiltGraphs
+
+    @property
+    def shape(self) -> ModelShape:
+        return self.manifest.shape
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """tokenizer.json."""
+        files = self.manifest.data.get("tokenizer")
+        return None if files is None else self.folder / files["tokenizer"]
+
+
+def read_bundle(path: Path) -> StoredBundle:
+    """path: a float32 graph of the bundle, or its folder.
+
+    Raises GraphError for a graph that is quantized or isn't ours, BundleError where what belongs to
+    it isn't there, ContractError where the manifest breaks its schema.
+    """
+    path = _existing(path)
+    folder = path if path.is_dir() else path.parent
+    if path.is_file() and path.name != MANIFEST:
+        _check_named(path)
+    manifest = read_manifest(folder)
+    variant = _float32(manifest, folder)
+    if path.is_file() and path.name != MANIFEST:
+        _check_belongs(path, manifest, variant)
+    plain, interactive = (_open(folder, variant[kind]["path"]) for kind in ("plain", "interactive"))
+    (weights,) = variant["weights"]
+    for file in (variant["plain"]["path"], variant["interactive"]["path"], weights):
+        _check_file(folder, manifest, file)
+    layout = _layout(interactive.model, weights)
+    taps = tuple(Tap.from_json(tap) for tap in variant["taps"])
+    paths = BundlePaths(folder / variant["plain"]["path"])
+    return StoredBundle(
+        folder, paths, manifest, variant, BuiltGraphs(plain, interactive, taps, layout)
+    )
+
+
+def _existing(path: Path) -> Path:
+    try:
+        # A link stays a link.
+        found = path.resolve()
+        if found.exists():
+            return found
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"can't read {path}", got=str(error)) from error
+    raise BundleError(
+        f"no file {path}", expected="the model.onnx of a bundle", next_step="check the path."
+    )
+
+
+def _check_named(path: Path) -> None:
+    """The file that the user named is an ONNX graph of ours in float32."""
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"can't read {path}", got=error.strerror) from error
+    except Exception:  # noqa: BLE001 - protobuf's own; open_graph says it in a line
+        model.Clear()
+    quantized = sorted({n.op_type for n in model.graph.node if _is_quantized(n.op_type)})
+    if quantized:
+        raise GraphError(
+            f"{path.name} is quantized already",
+            got=", ".join(quantized[:3]),
+            expected="a float32 graph that Oriel exported",
+            next_step="name the model.onnx that it was made of.",
+        )
+    open_graph(path.read_bytes(), path.name)
+
+
+def _is_quantized(operator: str) -> bool:
+    return operator in _QUANTIZED or operator.startswith(_QUANTIZED_PREFIXES)
+
+
+def _float32(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    for variant in manifest.variants:
+        if variant["name"] == "fp32" and "expansion" not in variant:
+            if len(variant["weights"]) == 1:
+                return variant
+            break
+    raise BundleError(
+        f"the bundle in {folder} has no float32 variant to quantize",
+        got=", ".join(variant["name"] for variant in manifest.variants),
+        next_step="export it again.",
+    )
+
+
+def _check_belongs(path: Path, manifest: Manifest, variant: dict[str, Any]) -> None:
+    own = [variant[kind]["path"] for kind in ("plain", "interactive")]
+    if path.name in own:
+        return
+    other = manifest.variant_of_graph(path.name)
+    if other is not None:
+        raise GraphError(
+            f"{path.name} is of the variant {other['name']}",
+            expected=f"the float32 graph, {own[0]}",
+            next_step=f"name {own[0]}: its variants are made of it.",
+        )
+    raise GraphError(
+        f"{path.name} is not in the manifest beside it",
+        expected=" or ".join(own),
+        next_step="name one of these, or move this one to a folder of its own.",
+    )
+
+
+def _open(folder: Path, name: str) -> BuiltGraph:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"can't read {folder / name}", got=error.strerror, next_step="export the bundle again."
+        ) from error
+    return open_graph(data, name)
+
+
+def _check_file(folder: Path, manifest: Manifest, name: str) -> None:
+    """Variants of a damaged file would be damaged with a good conscience."""
+    said = manifest.file(name)
+    file = folder / name
+    try:
+        whole = file.stat().st_size == said["bytes"] and file_digest(file) == said["digest"]
+    except OSError as error:
+        raise BundleError(f"can't read {file}", got=error.strerror) from error
+    if not whole:
+        raise BundleError(
+            f"{file} is not what the manifest says",
+            got="other bytes",
+            expected=f"{said['bytes']} bytes, {said['digest'][:17]}…",
+            next_step="export the bundle again.",
+        )
+
+
+def _layout(model: onnx.ModelProto, location: str) -> WeightLayout:
+    """Where the graph's weights lie in its data file, by offset."""
+    placed = []
+    for tensor in model.graph.initializer:
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        said = {entry.key: entry.value for entry in tensor.external_data}
+        if said.get("location") != location or tensor.data_type != TensorProto.FLOAT:
+            raise GraphError(
+                "the graph's weights don't lie in its bundle's float32 file",
+                got=f"{tensor.name} in {said.get('location')}",
+                expected=location,
+                next_step="export the bundle again.",
+            )
+        # Which way the checkpoint has it no longer matters.
+        placed.append(
+            PlacedWeight(tensor.name, int(said.get("offset", 0)), tuple(tensor.dims), False)
+        )
+    return WeightLayout(tuple(sorted(placed, key=lambda weight: weight.offset)))

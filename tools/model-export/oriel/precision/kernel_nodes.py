@@ -1,0 +1,135 @@
+"""Which nodes of a graph compute on which weight: counted in the finished file, so that a variant
+whose weights nobody quantized can't pass for one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+
+import onnx
+from onnx import TensorProto
+
+from oriel.graph.attach_weights import ALIGNMENT
+from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
+from oriel.precision.weight_uses import WeightUse
+from oriel.precisions import Kernels
+
+_PASSING = ("Transpose", "Cast", "DequantizeLinear")
+"""What only gives a weight another form."""
+_PARTS = ("/values", "/rows")
+"""Two initializers over one weight's bytes: see graph_edit.py and block_kernels.py."""
+
+Uses = dict[str, Counter[str]]
+
+
+def kernel_nodes(graph: onnx.GraphProto) -> Uses:
+    """{matrix: operators that compute on it}. A matrix is an initializer of two dimensions that
+    lies in a data file; where it is encoded, its values are, by the name of the weight."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in dict.fromkeys(node.input):
+            readers.setdefault(name, []).append(node)
+    found: Uses = {}
+    for tensor in graph.initializer:
+        stored = tensor.data_location == TensorProto.EXTERNAL
+        if not stored or len(tensor.dims) < 2 or tensor.name.endswith(("/scales", "/zero_points")):
+            continue
+        weight = next((tensor.name.removesuffix(p) for p in _PARTS if tensor.name.endswith(p)), "")
+        uses = found.setdefault(weight or tensor.name, Counter())
+        waiting = [tensor.name]
+        while waiting:
+            for node in readers.get(waiting.pop(), []):
+                if node.op_type in _PASSING:
+                    waiting.append(node.output[0])
+                else:
+                    uses[node.op_type] += 1
+    return found
+
+
+def expected_nodes(uses: Uses, encoded: EncodedFile, kernels: Kernels) -> Uses:
+    """What kernel_nodes must find in a quantized graph. uses: what it finds in the float32 one."""
+    weights = {weight.name: weight for weight in encoded.weights}
+    return {
+        name: Counter(
+            {_kernel(weights[name], operator, kernels): count for operator, count in found.items()}
+        )
+        for name, found in uses.items()
+    }
+
+
+def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels) -> str:
+    blocks = {"MatMul": "MatMulNBits", "Gather": "GatherBlockQuantized"}
+    if weight.layout == "blocks":
+        return blocks[operator]
+    if weight.layout == "channels" and operator == "MatMul" and kernels != "int8_static":
+        return "MatMulInteger"
+    return operator
+
+
+def check_float16(graph: onnx.GraphProto, float_graph: onnx.GraphProto) -> dict[str, int]:
+    """The manifest's `nodes` of a graph in float16; AssertionError where a weight isn't."""
+    for tensor in graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            assert tensor.data_type == TensorProto.FLOAT16, f"{tensor.name} is not float16"
+    found, expected = kernel_nodes(graph), kernel_nodes(float_graph)
+    assert found == expected, "the float16 graph computes on other weights than the float32 one"
+    return total_nodes(found)
+
+
+def check_kernels(
+    graph: onnx.GraphProto, float_graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernels
+) -> dict[str, int]:
+    """The manifest's `nodes`: how many of each kind compute on weights that aren't float32.
+
+    AssertionError where a weight is computed on by another kernel than its encoding asks for.
+    """
+    expected = expected_nodes(kernel_nodes(float_graph), encoded, kernels)
+    found = kernel_nodes(graph)
+    for name in [*expected, *found]:
+        assert found.get(name) == expected.get(name), (
+            f"{name} is computed on by {found.get(name)}, its encoding asks for "
+            f"{expected.get(name)}"
+        )
+    stored = {weight.name for weight in encoded.weights if weight.layout != "float32"}
+    return total_nodes({name: uses for name, uses in found.items() if name in stored})
+
+
+def total_nodes(uses: Mapping[str, Counter[str]]) -> dict[str, int]:
+    """Over all weights, in the order of their names."""
+    total: Counter[str] = Counter()
+    for found in uses.values():
+        total += found
+    return dict(sorted(total.items()))
+
+
+def check_encoding(encoded: EncodedFile, uses: Mapping[str, WeightUse]) -> None:
+    """Each weight lies as its recipe says, and the file is no larger than that implies: the parts
+    of each weight, and what aligns them."""
+    bytes_implied = 0
+    for weight in encoded.weights:
+        use = uses.get(weight.name) or WeightUse(weight.shape, None)
+        wanted = encoded.recipe.rule_for(weight.name, use).treat
+        assert weight.layout == wanted, (
+            f"{weight.name} is {weight.layout}, its recipe says {wanted}"
+        )
+        bytes_implied += _implied(weight) + 3 * (ALIGNMENT - 1)
+    assert encoded.bytes <= bytes_implied, (
+        f"{encoded.path} has {encoded.bytes} bytes, its recipe implies {bytes_implied} at most"
+    )
+
+
+def _implied(weight: EncodedWeight) -> int:
+    count = prod(weight.shape)
+    if weight.layout == "float32":
+        return 4 * count
+    if weight.layout == "float16":
+        return 2 * count
+    assert weight.axis is not None and weight.bits is not None
+    channels, summed = weight.shape[1 - weight.axis], weight.shape[weight.axis]
+    if weight.layout == "channels":
+        return count + 3 * channels
+    assert weight.block is not None
+    blocks = -(-summed // weight.block)
+    values = weight.block * weight.bits // 8
+    return channels * (blocks * (values + 2) + -(-blocks * weight.bits // 8))

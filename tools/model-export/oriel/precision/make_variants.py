@@ -1,0 +1,213 @@
+"""Every variant but fp32, from a bundle's float32 graphs and weights file: encodings are written
+once each, then graphs over them. What each file does is told elsewhere; this is their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from oriel.bundle.write_bundle import BundlePaths, write_variant
+from oriel.contract.activation_names import LENS_KINDS, ModelShape
+from oriel.errors import GraphError
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.select_outputs import select_outputs
+from oriel.precision.calibrate import Calibration
+from oriel.precision.calibrate_text import TextCalibration
+from oriel.precision.encode_weights import encode_weights
+from oriel.precision.encoded_weights import EncodedFile
+from oriel.precision.kernel_nodes import check_encoding, check_float16, check_kernels
+from oriel.precision.quantized_graphs import quantized_graphs
+from oriel.precision.recipe import Recipe, bundled_recipe
+from oriel.precision.weight_uses import WeightUse, weight_uses
+from oriel.precisions import FP32, PRECISIONS, RECIPES_OF_USERS, Encoding, Precision
+from oriel.progress import StageDisplay
+
+
+@dataclass(frozen=True)
+class Making:
+    """Where variants are made, of what, and how."""
+
+    folder: Path
+    """The float32 weights file stands in it already."""
+    paths: BundlePaths
+    graphs: BuiltGraphs
+    shape: ModelShape
+    float32: Mapping[str, Any]
+    """fp32's record in the manifest."""
+    recipes: Mapping[Encoding, Recipe]
+    text: TextCalibration
+
+
+@dataclass(frozen=True)
+class Made:
+    """Records for the manifest, and digests of files that were hashed while they were written."""
+
+    variants: tuple[dict[str, Any], ...]
+    digests: Mapping[str, str]
+
+
+def recipes_for(names: Sequence[str], own: Recipe | None) -> dict[Encoding, Recipe]:
+    """The recipe of each encoding that these variants travel in: the user's own, if there is one,
+    for all that quantize."""
+    found: dict[Encoding, Recipe] = {}
+    for name in names:
+        encoding = PRECISIONS[name].encoding
+        if encoding != FP32.encoding:
+            is_own = own is not None and encoding in RECIPES_OF_USERS
+            found[encoding] = own if is_own and own is not None else bundled_recipe(encoding)
+    return found
+
+
+def making_records(
+    names: Sequence[str],
+    recipes: Mapping[Encoding, Recipe],
+    text: TextCalibration,
+    shape: ModelShape,
+) -> dict[str, dict[str, Any]]:
+    """What the manifest says of how each variant is made: its recipe and its calibration."""
+    found: dict[str, dict[str, Any]] = {}
+    passages: dict[str, Any] | None = None
+    for precision in (PRECISIONS[name] for name in names):
+        recipe = recipes.get(precision.encoding)
+        record: dict[str, Any] = {"recipe": None if recipe is None else dict(recipe.data)}
+        if precision.calibrated or (recipe is not None and recipe.calibrated):
+            passages = passages or text.passages(shape).to_json()
+            method = {"method": text.method} if precision.calibrated else {}
+            record["calibration"] = {"text": passages} | method
+        else:
+            record["calibration"] = None
+        found[precision.name] = record
+    return found
+
+
+def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -> Made:
+    """Write the named variants but fp32.
+
+    Raises GraphError where there is nothing to quantize, RecipeError where a recipe matches
+    nothing.
+    """
+    wanted = [PRECISIONS[name] for name in names if name != FP32.name]
+    uses = weight_uses(making.graphs.interactive.model.graph)
+    if any(p.encoding in RECIPES_OF_USERS for p in wanted):
+        _check_quantizable(uses, making.paths)
+    needs_ranges = any(p.calibrated for p in wanted)
+    needs_moments = any(making.recipes[p.encoding].calibrated for p in wanted)
+    seen = None
+    if needs_ranges or needs_moments:
+        display.stage("run the text for calibration")
+        seen = making.text.run(
+            making.folder, making.graphs, making.shape, needs_ranges, needs_moments
+        )
+    encoded: dict[Encoding, EncodedFile] = {}
+    for encoding in dict.fromkeys(p.encoding for p in wanted):
+        encoded[encoding] = _encode(making, encoding, uses, seen, display)
+    records = [_variant(making, p, encoded[p.encoding], seen, display) for p in wanted]
+    return Made(tuple(records), {file.path: file.digest for file in encoded.values()})
+
+
+def _check_quantizable(uses: Mapping[str, WeightUse], paths: BundlePaths) -> None:
+    if not any(use.quantizable for use in uses.values()):
+        raise GraphError(
+            f"{paths.plain()} has nothing to quantize",
+            got="no matrix that a MatMul or a Gather reads",
+            expected="a transformer's graph",
+            next_step="name another graph.",
+        )
+
+
+def _encode(
+    making: Making,
+    encoding: Encoding,
+    uses: Mapping[str, WeightUse],
+    seen: Calibration | None,
+    display: StageDisplay,
+) -> EncodedFile:
+    recipe = making.recipes[encoding]
+    display.stage(f"encode the weights as {encoding}")
+    display.expect_bytes(making.graphs.layout.bytes, f"encoded as {encoding}")
+    encoded = encode_weights(
+        making.folder / making.paths.weights(),
+        making.graphs.layout,
+        uses,
+        recipe,
+        making.folder / making.paths.weights(encoding),
+        seen.moments if seen is not None and recipe.calibrated else None,
+        display.add_bytes,
+        encoding,
+    )
+    check_encoding(encoded, uses)
+    return encoded
+
+
+def _variant(
+    making: Making,
+    precision: Precision,
+    encoded: EncodedFile,
+    seen: Calibration | None,
+    display: StageDisplay,
+) -> dict[str, Any]:
+    """Write the variant's graphs, if it has its own; its record."""
+    display.stage(f"make {precision.name}")
+    if precision.expanded:
+        record = _expanded(making, precision, encoded)
+    else:
+        graphs, nodes = _graphs(making, precision, encoded, seen)
+        record = write_variant(making.folder, making.paths, precision, graphs) | {"nodes": nodes}
+    record["recipe"] = dict(encoded.recipe.data)
+    if seen is not None and (precision.calibrated or encoded.recipe.calibrated):
+        # How ranges were drawn says nothing of a variant without any.
+        left_out = () if precision.calibrated else ("method",)
+        record["calibration"] = {k: v for k, v in seen.record.items() if k not in left_out}
+    return record
+
+
+def _expanded(making: Making, precision: Precision, encoded: EncodedFile) -> dict[str, Any]:
+    return dict(making.float32) | {
+        "name": precision.name,
+        "precision": precision.name,
+        "kernels": precision.kernels,
+        "encoding": precision.encoding,
+        "weights": [encoded.path],
+        "expansion": encoded.to_expansion(making.paths.weights()),
+    }
+
+
+def _graphs(
+    making: Making, precision: Precision, encoded: EncodedFile, seen: Calibration | None
+) -> tuple[BuiltGraphs, dict[str, int]]:
+    """The variant's graphs, and the manifest's `nodes` of the interactive one."""
+    source = making.graphs
+    names = [spec["name"] for spec in source.plain.document["outputs"][1:]]
+    inner = [name for name in names if not name.endswith(LENS_KINDS)]
+    if inner != names:
+        # The lens' nodes are copies of others: they are copied again from those that replace them.
+        source = replace(source, plain=select_outputs(source.plain, inner))
+    made = _converted(source, making.shape, precision, encoded, seen)
+    pairs = ((made.plain, source.plain), (made.interactive, source.interactive))
+    for new, old in pairs:
+        graph, float_graph = new.model.graph, old.model.graph
+        if precision.kernels == "fp16":
+            nodes = check_float16(graph, float_graph)
+        else:
+            nodes = check_kernels(graph, float_graph, encoded, precision.kernels)
+    if inner != names:
+        made = replace(made, plain=select_outputs(made.plain, names))
+    return made, nodes
+
+
+def _converted(
+    source: BuiltGraphs,
+    shape: ModelShape,
+    precision: Precision,
+    encoded: EncodedFile,
+    seen: Calibration | None,
+) -> BuiltGraphs:
+    if precision.kernels == "fp16":
+        from oriel.precision.to_fp16 import convert_graphs
+
+        return convert_graphs(source, shape, encoded)
+    assert precision.kernels != "fp32"
+    ranges = None if seen is None else seen.ranges
+    return quantized_graphs(source, shape, encoded, precision.kernels, ranges)

@@ -1,0 +1,53 @@
+"""The variants that a bundle may have: how their weights travel, and what computes on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+Kernels = Literal["fp32", "fp16", "int8", "int8_static", "int4"]
+Encoding = Literal["f32", "f16", "q8", "q4"]
+CalibrationMethod = Literal["minmax", "entropy", "percentile"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One variant. Those of one encoding share its weights file."""
+
+    name: str
+    kernels: Kernels
+    encoding: Encoding
+
+    @property
+    def expanded(self) -> bool:
+        """The fp32 graphs read it, once its weights are expanded."""
+        return self.kernels == "fp32" and self.encoding != "f32"
+
+    @property
+    def calibrated(self) -> bool:
+        """Its kernels round activations by ranges found beforehand."""
+        return self.kernels == "int8_static"
+
+
+_ALL = (
+    Precision("fp32", "fp32", "f32"),
+    Precision("f16", "fp32", "f16"),
+    Precision("q8", "fp32", "q8"),
+    Precision("q4", "fp32", "q4"),
+    Precision("fp16", "fp16", "f16"),
+    Precision("int8", "int8", "q8"),
+    Precision("int8_static", "int8_static", "q8"),
+    Precision("int4", "int4", "q4"),
+)
+PRECISIONS: dict[str, Precision] = {precision.name: precision for precision in _ALL}
+FP32 = PRECISIONS["fp32"]
+RECIPES_OF_USERS: tuple[Encoding, ...] = ("q8", "q4")
+"""Encodings that a recipe of the user's own may take the place of."""
+CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "entropy", "percentile")
+"""How static ranges are drawn from what was seen."""
+
+
+def in_order(names: Collection[str]) -> tuple[str, ...]:
+    """These variants as a manifest lists them."""
+    return tuple(name for name in PRECISIONS if name in names)

@@ -1,0 +1,141 @@
+"""The order of `oriel quantize`: other variants of a bundle that stands there, without torch and
+without its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.read_bundle import StoredBundle, read_bundle
+from oriel.bundle.reuse_files import reuse_files
+from oriel.bundle.write_bundle import (
+    check_replaceable,
+    describe_files,
+    float32_record,
+    save_manifest,
+)
+from oriel.contract.manifest import MANIFEST_VERSION
+from oriel.errors import OptionError
+from oriel.fidelity.gate import gate
+from oriel.options import QuantizeOptions, check_quantizing
+from oriel.precision.calibrate_text import TextCalibration
+from oriel.precision.make_variants import Made, Making, make_variants, recipes_for
+from oriel.precision.recipe import read_recipe
+from oriel.precisions import FP32, PRECISIONS, in_order
+from oriel.progress import StageDisplay
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Where the bundle is, what its manifest says, and which of its variants are new."""
+
+    graph: Path
+    manifest: dict[str, Any]
+    made: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """A line for each new variant: what travels, and how far it is from fp32."""
+        sizes = {file["path"]: file["bytes"] for file in self.manifest["files"]}
+        found = []
+        for variant in self.manifest["variants"]:
+            if variant["name"] in self.made:
+                weights = sum(sizes[path] for path in variant["weights"])
+                line = f"{variant['name']}: {weights / 1e6:.1f} MB of weights"
+                fidelity = variant.get("fidelity")
+                if fidelity is not None:
+                    line += f", mean KL {fidelity['kl_mean']:.2g}, top-1 {fidelity['top1']:.1%}"
+                found.append(line + (", beyond its bounds" if variant.get("lossy") else ""))
+        return [*found, f"{self.graph} and its manifest name them"]
+
+
+def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
+    """Read, encode, measure, write. Raises OrielError for whatever the user can mend; every old
+    file is untouched then."""
+    wanted = _wanted(options)
+    own = options.recipe
+    recipe = None if own is None else read_recipe(own)
+    display.stage("read the bundle")
+    bundle = read_bundle(options.graph)
+    check_replaceable(bundle.folder)
+    names = _with_siblings(bundle, wanted)
+    kept = [v for v in bundle.manifest.variants if v["name"] not in names]
+    with replaced_folder(bundle.folder, lambda: check_replaceable(bundle.folder)) as folder:
+        reuse_files(bundle.folder, folder, _files_of(bundle, kept))
+        making = Making(
+            folder,
+            bundle.paths,
+            bundle.graphs,
+            bundle.shape,
+            float32_record(bundle.variant, bundle.graphs),
+            recipes_for(names, recipe),
+            TextCalibration(
+                bundle.tokenizer,
+                bundle.manifest.data["model"].get("bos_token_id"),
+                options.calibration,
+                options.calibration_method,
+            ),
+        )
+        made = make_variants(making, names, display)
+        data = _manifest(bundle, folder, making.float32, kept, made)
+        data = gate(folder, data, names, options.allow_lossy, display.stage)
+        display.stage("write the manifest")
+        save_manifest(folder, data)
+    return Quantized(bundle.folder / bundle.paths.plain(), data, names)
+
+
+def _wanted(options: QuantizeOptions) -> tuple[str, ...]:
+    wanted = tuple(name for name in options.precision if name != FP32.name)
+    if not wanted:
+        raise OptionError(
+            "--precision names nothing to make",
+            got=FP32.name,
+            expected=f"some of {', '.join(name for name in PRECISIONS if name != FP32.name)}",
+            next_step="fp32 is there already.",
+        )
+    check_quantizing(options, wanted)
+    return wanted
+
+
+def _with_siblings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The wanted variants, and those there that read a weights file which is written anew."""
+    encodings = {PRECISIONS[name].encoding for name in wanted}
+    there = {variant["name"] for variant in bundle.manifest.variants}
+    siblings = [p.name for p in PRECISIONS.values() if p.name in there and p.encoding in encodings]
+    return in_order([*wanted, *siblings])
+
+
+def _files_of(bundle: StoredBundle, kept: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Everything the manifest describes but what only variants that are replaced have."""
+    needed = {path for variant in kept for path in _paths(variant)}
+    dropped = {path for variant in bundle.manifest.variants for path in _paths(variant)} - needed
+    described = [file["path"] for file in bundle.manifest.data["files"]]
+    return [path for path in described if path not in dropped]
+
+
+def _paths(variant: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"])
+
+
+def _manifest(
+    bundle: StoredBundle,
+    folder: Path,
+    float32: Mapping[str, Any],
+    kept: Sequence[Mapping[str, Any]],
+    made: Made,
+) -> dict[str, Any]:
+    """The old manifest with the new variants, and every file of the folder described."""
+    data = deepcopy(bundle.manifest.data)
+    data["manifest_version"] = MANIFEST_VERSION
+    variants = {v["name"]: v for v in (*kept, *made.variants)} | {FP32.name: float32}
+    order = [*PRECISIONS, *(name for name in variants if name not in PRECISIONS)]
+    data["variants"] = [variants[name] for name in order if name in variants]
+    known = {file["path"]: file["digest"] for file in bundle.manifest.data["files"]}
+    new = {path for variant in made.variants for path in _paths(variant)}
+    new -= {path for variant in kept for path in _paths(variant)}
+    unchanged = {path: digest for path, digest in known.items() if path not in new}
+    data["files"] = describe_files(folder, {**unchanged, **made.digests})
+    return data
