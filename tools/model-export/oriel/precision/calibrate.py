@@ -1,16 +1,41 @@
 """What a model computes with on real text: the ranges of what its matrices multiply, for static
-quantization, and the second moments, for rounding that looks at them."""
+quantization, and the second moments, for rounding that minds them. Which text that is:
+calibrate_text.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+import onnx
+import onnxruntime
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
-RangeMethod = Literal["minmax", "entropy", "percentile"]
+from oriel.bundle.passages import Passages
+from oriel.contract.activation_names import (
+    LOGITS_START,
+    ModelShape,
+    head_scale_name,
+    past_name,
+    resid_delta_name,
+)
+from oriel.errors import GraphError
+from oriel.graph.build_graphs import BuiltGraphs
+from oriel.precision.rounding.gptq import Moment, part_bounds
+from oriel.precision.weight_uses import weight_uses
+from oriel.precisions import CalibrationMethod
+
+RangeMethod = CalibrationMethod
+Floats = NDArray[np.float32]
+
+_AT_ONCE = 256
+"""Positions summed at a time: one product of large matrices instead of many of small ones."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +51,19 @@ class ActivationRanges:
 class InputMoments:
     """Mean over positions of x xᵀ, for each x that a MatMul multiplies a weight with."""
 
-    moments: Mapping[str, NDArray[np.float32]]
-    """(summed, summed) by the name of the tensor."""
+    moments: Mapping[str, tuple[Moment, ...]]
+    """By the name of the tensor, in parts that together are its last axis."""
+
+    def of(self, factors: tuple[str, ...]) -> tuple[Moment, ...] | None:
+        """For a weight that is multiplied with these; None where it never is."""
+        known = [self.moments[name] for name in factors if name in self.moments]
+        return tuple(map(_sum, zip(*known, strict=True))) if known else None
+
+
+def _sum(parts: tuple[Moment, ...]) -> Moment:
+    if len(parts) == 1:
+        return parts[0]
+    return Moment(parts[0].start, np.sum([part.matrix for part in parts], axis=0))
 
 
 @dataclass(frozen=True)
@@ -38,3 +74,181 @@ class Calibration:
     moments: InputMoments | None
     record: Mapping[str, Any]
     """The manifest's `calibration`: {text: {name, digest, passages, tokens}, method}."""
+
+
+def calibrate(
+    folder: Path,
+    graphs: BuiltGraphs,
+    shape: ModelShape,
+    passages: Passages,
+    method: RangeMethod | None,
+    moments: bool,
+) -> Calibration:
+    """Run the float32 interactive graph, whose weights stand in `folder`, on each passage.
+
+    method: how ranges are drawn; None: not at all. moments: whether these are wanted.
+    """
+    ranges = None if method is None else _ranges(method)
+    seconds = _Moments() if moments else None
+    for rows in _gathered(_factors(folder, graphs.interactive.model, shape, passages)):
+        if ranges is not None:
+            ranges.add(rows)
+        if seconds is not None:
+            seconds.add(rows)
+    record: dict[str, Any] = {"text": passages.to_json()}
+    if method is not None:
+        record["method"] = method
+    return Calibration(
+        None if ranges is None or method is None else ActivationRanges(method, ranges.result()),
+        None if seconds is None else InputMoments(seconds.result()),
+        record,
+    )
+
+
+def _factors(
+    folder: Path, model: onnx.ModelProto, shape: ModelShape, passages: Passages
+) -> Iterator[dict[str, Floats]]:
+    """What matrices multiply, (positions, summed) for each passage; GraphError where it isn't
+    finite."""
+    uses = weight_uses(model.graph).values()
+    names = list(dict.fromkeys(name for use in uses for name in use.factors))
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    # What leads to no output, such as the unembedding, is not computed.
+    del cut.graph.output[:]
+    cut.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False
+    # Weights stay where they are instead of being copied into another order.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    session = onnxruntime.InferenceSession(
+        cut.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = _neutral_feeds(shape)
+    given = {port.name for port in session.get_inputs()}
+    for ids in passages.ids:
+        feeds["input_ids"] = ids[None].astype(np.int64)
+        results = session.run(names, {k: v for k, v in feeds.items() if k in given})
+        rows = {n: r.reshape(-1, r.shape[-1]) for n, r in zip(names, results, strict=True)}
+        for name, values in rows.items():
+            if not np.isfinite(values).all():
+                raise GraphError(
+                    "the model computes NaN or infinity on the calibration text",
+                    got=f"{name} of the float32 graph",
+                    next_step="check the checkpoint with oriel verify.",
+                )
+        yield rows
+
+
+def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
+    """An empty cache and no intervention."""
+    empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
+    feeds: dict[str, NDArray[Any]] = {LOGITS_START: np.zeros(1, dtype=np.int64)}
+    for layer in range(shape.layers):
+        feeds[past_name(layer, "key")] = feeds[past_name(layer, "value")] = empty
+        feeds[head_scale_name(layer)] = np.ones(shape.heads, dtype=np.float32)
+        feeds[resid_delta_name(layer)] = np.zeros((1, 1, shape.hidden), dtype=np.float32)
+    return feeds
+
+
+def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[dict[str, Floats]]:
+    """Passages joined until there are enough positions to be worth a product."""
+    waiting: list[dict[str, Floats]] = []
+    positions = 0
+
+    def joined() -> dict[str, Floats]:
+        return {name: np.concatenate([rows[name] for rows in waiting]) for name in waiting[0]}
+
+    for rows in passages:
+        waiting.append(rows)
+        positions += len(next(iter(rows.values()), ()))
+        if positions >= _AT_ONCE:
+            yield joined()
+            waiting, positions = [], 0
+    if waiting:
+        yield joined()
+
+
+class _Moments:
+    """Second moments, summed as they come."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, tuple[Moment, ...]] = {}
+        self.positions = 0
+
+    def add(self, rows: Mapping[str, Floats]) -> None:
+        for name, values in rows.items():
+            if name not in self.sums:
+                self.sums[name] = tuple(
+                    Moment(start, np.zeros((stop - start, stop - start), np.float32))
+                    for start, stop in part_bounds(values.shape[-1])
+                )
+            for moment in self.sums[name]:
+                part = values[:, moment.start : moment.start + len(moment.matrix)]
+                # One array twice: BLAS then computes one triangle.
+                moment.matrix[...] += part.T @ part
+        self.positions += len(next(iter(rows.values()), ()))
+
+    def result(self) -> dict[str, tuple[Moment, ...]]:
+        for parts in self.sums.values():
+            for moment in parts:
+                moment.matrix[...] /= max(1, self.positions)
+        return self.sums
+
+
+class _Ranges(Protocol):
+    def add(self, rows: Mapping[str, Floats]) -> None: ...
+    def result(self) -> dict[str, tuple[float, float]]: ...
+
+
+class _MinMax:
+    """All that was seen: what ONNX Runtime's MinMaxCalibrater computes with added nodes."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[float, float]] = {}
+
+    def add(self, rows: Mapping[str, Floats]) -> None:
+        for name, values in rows.items():
+            low, high = self.found.get(name, (np.inf, -np.inf))
+            self.found[name] = min(low, float(values.min())), max(high, float(values.max()))
+
+    def result(self) -> dict[str, tuple[float, float]]:
+        return self.found
+
+
+class _Histogram:
+    """ONNX Runtime's own collector, with the settings of its calibrators."""
+
+    def __init__(self, method: str, bins: int) -> None:
+        from onnxruntime.quantization.calibrate import HistogramCollector
+
+        self.collector = HistogramCollector(
+            method=method,
+            symmetric=False,
+            num_bins=bins,
+            num_quantized_bins=128,
+            percentile=99.999,
+            scenario="same",
+        )
+
+    def add(self, rows: Mapping[str, Floats]) -> None:
+        # It prints what it does.
+        with redirect_stdout(io.StringIO()):
+            self.collector.collect(dict(rows))
+
+    def result(self) -> dict[str, tuple[float, float]]:
+        with redirect_stdout(io.StringIO()):
+            found = self.collector.compute_collection_result()
+        return {name: (float(values[0]), float(values[1])) for name, values in found.items()}
+
+
+def _ranges(method: RangeMethod) -> _Ranges:
+    if method == "minmax":
+        return _MinMax()
+    return _Histogram(method, 128 if method == "entropy" else 2048)

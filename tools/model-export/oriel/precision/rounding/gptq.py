@@ -1,0 +1,64 @@
+"""GPTQ (Frantar et al. 2022): the values that a sum runs over are rounded one after another, and
+each makes up for the errors of those before it, as far as the inputs go together.
+
+Done as linear feedback (LDLQ, Chee et al. 2023, who show that it is the same): with second moments
+H = (I + U) D (I + U)ᵀ, U strictly upper, value j is rounded at w_j + Σ_{i<j} (w_i - ŵ_i) U_ij. It
+needs a Cholesky factor and no inverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from oriel.precision.rounding.grid import Floats
+
+_TOGETHER = 1024
+"""Inputs whose moments are kept together; those of two parts are taken to be independent. All
+together would cost the cube of the inputs."""
+_WHOLE = 256
+"""Parts begin where blocks of any size do."""
+_DAMPING = 0.05
+"""Of the mean of the diagonal, added to it: the text at hand is not all text."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Mean over positions of x xᵀ, for a part of x."""
+
+    start: int
+    matrix: Floats
+    """(inputs, inputs)."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How a value makes up for the errors before it, for a part of the inputs."""
+
+    start: int
+    matrix: Floats
+    """U, (inputs, inputs), strictly upper."""
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.matrix)
+
+
+def part_bounds(inputs: int) -> list[tuple[int, int]]:
+    """Parts of about one size, from start to stop."""
+    count = -(-inputs // _TOGETHER)
+    size = -(-inputs // (count * _WHOLE)) * _WHOLE
+    return [(start, min(start + size, inputs)) for start in range(0, inputs, size)]
+
+
+def feedback(moment: Moment) -> Feedback:
+    """Factors the moments."""
+    matrix = moment.matrix.astype(np.float64)
+    diagonal = np.diag_indices(len(matrix))
+    matrix[diagonal] += _DAMPING * matrix[diagonal].mean() + np.finfo(np.float32).tiny
+    # Upside down, so that Cholesky's lower factor is the upper one that is wanted.
+    upper = np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
+    unit = upper / upper[diagonal]
+    unit[diagonal] = 0
+    return Feedback(moment.start, np.ascontiguousarray(unit, dtype=np.float32))
