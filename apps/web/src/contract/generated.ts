@@ -45,6 +45,10 @@ export interface Manifest {
   format: 'oriel-bundle';
   manifest_version: Version;
   contract_version: Version;
+  /**
+   * the name that it was published under; absent in a bundle on disk
+   */
+  version?: string;
   model: ModelRecord;
   /**
    * every file of the bundle but the manifest itself
@@ -120,6 +124,21 @@ export interface ModelShape {
 export interface FileDescriptor {
   path: Path;
   media_type: string;
+  bytes: number;
+  digest: Digest;
+  /**
+   * of a published file, in order: their bytes one after another are the file, and nothing lies at its own path
+   *
+   * @minItems 1
+   * @maxItems 65536
+   */
+  chunks?: Chunk[];
+}
+/**
+ * a part of a file, or all of it; many files may name the same one
+ */
+export interface Chunk {
+  path: Path;
   bytes: number;
   digest: Digest;
 }

@@ -2,6 +2,7 @@
 import { validateManifest } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';
 import type { Manifest } from './generated';
+import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
 
 export type ManifestVerdict =
@@ -29,7 +30,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
   if (missing !== null) {
     return { kind: 'not-a-manifest', detail: `${missing} is used but not listed in files` };
   }
-  const unsound = unsoundExpansion(json);
+  const unsound = unsoundExpansion(json) ?? unsoundChunks(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: unsound };
   return { kind: 'manifest', manifest: json };
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from oriel.contract.activation_contract import check_document, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.chunks import check_chunks
 from oriel.contract.expansion import check_expansion
 from oriel.errors import BundleError, ContractError
 
@@ -69,6 +70,7 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     paths = [descriptor["path"] for descriptor in data["files"]]
     if len(set(paths)) != len(paths):
         raise ContractError(f"{what} describes a file twice")
+    check_chunks(data["files"], what)
     sizes = {descriptor["path"]: int(descriptor["bytes"]) for descriptor in data["files"]}
     for variant in manifest.variants:
         for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):

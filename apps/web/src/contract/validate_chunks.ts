@@ -1,0 +1,31 @@
+// What no schema can say of published files: that the chunks of a file add up to it, and that a path means the same bytes
+// wherever it stands. The same rules in Python: oriel/contract/chunks.py.
+import type { Manifest } from './generated';
+
+/** What is wrong with a manifest's chunks; null where nothing is. */
+export function unsoundChunks({ files }: Manifest): string | null {
+  const known = new Map<string, string>();
+  for (const file of files) {
+    const { path, bytes, digest, chunks } = file;
+    if (chunks !== undefined) {
+      // Stops before a sum could lose digits.
+      let total = 0;
+      for (const chunk of chunks) {
+        total += chunk.bytes;
+        if (total > bytes) break;
+      }
+      if (total !== bytes) return `file ${path}: its chunks don't add up to ${bytes} bytes`;
+      if (chunks.length === 1 && chunks[0]?.digest !== digest) {
+        return `file ${path}: its one chunk is of another digest`;
+      }
+    }
+    for (const part of chunks ?? [file]) {
+      const same = `${part.bytes} ${part.digest}`;
+      if ((known.get(part.path) ?? same) !== same) {
+        return `file ${path}: ${part.path} is described in two ways`;
+      }
+      known.set(part.path, same);
+    }
+  }
+  return null;
+}
