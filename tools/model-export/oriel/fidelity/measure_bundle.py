@@ -10,7 +10,13 @@ from typing import Any
 
 from oriel.bundle.atomic_folder import write_files_whole
 from oriel.bundle.manifest_text import manifest_text
-from oriel.contract.manifest import MANIFEST, Manifest, check_manifest, read_manifest
+from oriel.contract.manifest import (
+    MANIFEST,
+    MANIFEST_VERSION,
+    Manifest,
+    check_manifest,
+    read_manifest,
+)
 from oriel.errors import OptionError
 from oriel.fidelity.choose_text import Effort
 from oriel.fidelity.measure import EFFORT, chosen_variants, prepare
@@ -67,9 +73,16 @@ def measure_bundle(
         for variant in variants:
             on_stage(f"measure {variant['name']}")
             note_fidelity(variant, measurement.of(variant))
+    if _version(manifest.data["manifest_version"]) < _version(MANIFEST_VERSION):
+        # Fidelity came with a later version than the one it was exported with.
+        manifest.data["manifest_version"] = MANIFEST_VERSION
     check_manifest(manifest.data)
     write_files_whole({folder / MANIFEST: manifest_text(manifest.data).encode()})
     return manifest
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
 
 
 def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) -> list[Measured]:
