@@ -97,7 +97,7 @@ class _Rewriting:
     ) -> None:
         gathers = node.op_type == "Gather" and node.inputs[0] is value
         if weight.layout == "float16":
-            _widen(edit, node, value, weight, gathers)
+            _widen(edit, node, value, weight)
         elif gathers:
             gather = gather_blocks if weight.layout == "blocks" else gather_channels
             gather(edit, node, weight)
@@ -136,20 +136,10 @@ class _Rewriting:
                 del initializers[name]
 
 
-def _widen(
-    edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight, gathers: bool
-) -> None:
-    """A weight in float16, back in float32; of a table, only the rows that are gathered."""
-    to = int(ir.DataType.FLOAT)
-    narrow = values_of(edit, weight)
-    if gathers:
-        name = node.name or ""
-        ids = node.inputs[1]
-        assert ids is not None
-        (rows,) = edit.put(node, "Gather", [narrow, ids], name)
-        edit.replace(node, edit.put(node, "Cast", [rows], name, to=to)[0])
-        return
-    wide = edit.at_start("Cast", narrow, to=to)
+def _widen(edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight) -> None:
+    """A weight in float16, back in float32. A table is widened whole and once, not row by row: an
+    adapter without shader-f16 could not gather its rows."""
+    wide = edit.at_start("Cast", values_of(edit, weight), to=int(ir.DataType.FLOAT))
     for index, read in enumerate(node.inputs):
         if read is value:
             node.replace_input_with(index, wide)
