@@ -1,28 +1,31 @@
 """A float32 weights file into an encoded one, weight by weight. What becomes of each weight is the
-recipe's choice; how groups are rounded, rounding/'s; how they lie in the file, encoded_weights'."""
+recipe's choice; how it is done, encode_weight.py's; how weights lie in the file,
+encoded_weights.py's."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import ALIGNMENT, PlacedWeight, WeightLayout
+from oriel.precision.encode_weight import encode_weight
 from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
 from oriel.precision.expand_weights import Encoded, expanded_parts
 from oriel.precision.recipe import Recipe, Rule
-from oriel.precision.rounding.grid import Bytes, Fitted, Floats, Grid, quantize
-from oriel.precision.rounding.nearest import fit_nearest
 from oriel.precision.weight_uses import WeightUse
 
 if TYPE_CHECKING:
+    # For its type alone: encoding without calibration needs no ONNX Runtime.
     from oriel.precision.calibrate import InputMoments
+
+_THREADS = 2
 
 
 def place_encoded(
@@ -79,103 +82,72 @@ def encode_weights(
 ) -> EncodedFile:
     """Write the encoded file; `on_bytes` hears how many bytes of the source were encoded since.
 
-    source: a float32 weights file laid out so. encoding: by default the recipe's name.
+    source: a float32 weights file laid out so. encoding: by default the recipe's name. calibration:
+    for recipes that are `calibrated`. Raises RecipeError where the recipe changes nothing.
     """
+    assert calibration is not None or not recipe.calibrated, "gptq needs moments"
     placed = place_encoded(layout, uses, recipe)
-    chosen = recipe.choose({w.name: _use_of(w, uses) for w in layout.weights})
-    file_hash, expanded_hash = hashlib.sha256(), hashlib.sha256()
-    position = expanded = 0
-    wide = np.memmap(source, dtype=np.uint8, mode="r")
-    with target.open("wb") as out:
-
-        def put(array: NDArray[Any], at: int) -> None:
-            nonlocal position
-            for data in (b"\0" * (at - position), np.ascontiguousarray(array).data.cast("B")):
-                out.write(data)
-                file_hash.update(data)
-                position += len(data)
-
+    with (
+        target.open("wb") as out,
+        ThreadPoolExecutor(_THREADS) as rounding,
+        ThreadPoolExecutor(1) as writing,
+    ):
+        writer = _Writer(out)
+        before: Future[None] | None = None
         for old, new in zip(layout.weights, placed, strict=True):
-            floats = wide[old.offset : old.offset + old.bytes].view("<f4").reshape(old.shape)
-            encoded = _encode(floats, new, chosen[new.name])
-            if encoded.scales is not None and new.scales is not None:
-                put(encoded.scales, new.scales)
-            if encoded.zero_points is not None and new.zero_points is not None:
-                put(encoded.zero_points, new.zero_points)
-            put(encoded.values, new.values)
-            expanded_hash.update(b"\0" * (new.at - expanded))
-            for part in expanded_parts(new, encoded):
-                expanded_hash.update(part.data.cast("B"))
-            expanded = new.at + old.bytes
+            use = _use_of(old, uses)
+            rule = recipe.rule_for(new.name, use)
+            moments = None if calibration is None else calibration.of(use.factors)
+            encoded = encode_weight(_floats(source, old), new, rule, moments, rounding)
+            # A weight is hashed and written while the next one is rounded.
+            if before is not None:
+                before.result()
+            before = writing.submit(writer.put, new, encoded)
             on_bytes(old.bytes)
+        if before is not None:
+            before.result()
     return EncodedFile(
         path=target.name,
         encoding=encoding or recipe.name,
-        bytes=position,
-        digest=f"sha256:{file_hash.hexdigest()}",
+        bytes=writer.position,
+        digest=f"sha256:{writer.digest.hexdigest()}",
         weights=placed,
-        expanded_bytes=expanded,
-        expanded_digest=f"sha256:{expanded_hash.hexdigest()}",
+        expanded_bytes=writer.expanded_position,
+        expanded_digest=f"sha256:{writer.expanded_digest.hexdigest()}",
         recipe=recipe,
     )
 
 
-def _encode(floats: Floats, weight: EncodedWeight, rule: Rule) -> Encoded:
-    if weight.layout == "float32":
-        return Encoded(floats)
-    if weight.layout == "float16":
-        _check_reach(floats, weight.name, float(np.finfo(np.float16).max))
-        return Encoded(floats.astype("<f2"))
-    grid = Grid(rule.bits, rule.symmetric)
-    _check_reach(floats, weight.name, 65504.0 * grid.middle / 2)
-    rows = floats if weight.axis == 1 else np.ascontiguousarray(floats.T)
-    block = weight.block or weight.summed
-    missing = weight.blocks * block - weight.summed
-    if missing:
-        rows = np.pad(rows, ((0, 0), (0, missing)))
-    groups: Floats = rows.reshape(-1, block)
-    fitted = fit_nearest(groups, grid)
-    values: Bytes = quantize(groups, fitted, grid)
-    values = values.reshape(weight.channels, weight.blocks, block)
-    scales = fitted.scales.reshape(weight.scales_shape)
-    if weight.layout == "channels":
-        return _as_channels(values.reshape(weight.channels, -1), scales, fitted, weight)
-    zero_points = None
-    if weight.zero_points is not None:
-        zero_points = _packed(fitted.zero_points.reshape(weight.channels, -1), rule.bits)
-    return Encoded(_packed(values, rule.bits), scales, zero_points)
+def _floats(source: Path, weight: PlacedWeight) -> NDArray[np.float32]:
+    """Mapped weight by weight: what is done with needs no memory any more."""
+    return np.memmap(source, "<f4", "r", weight.offset, weight.shape)
 
 
-def _as_channels(
-    values: Bytes, scales: NDArray[np.float16], fitted: Fitted, weight: EncodedWeight
-) -> Encoded:
-    if weight.axis == 0:
-        values = np.ascontiguousarray(values.T)
-    zero_points = None if weight.zero_points is None else fitted.zero_points
-    if weight.signed:
-        return Encoded((values ^ 0x80).view(np.int8), scales)
-    return Encoded(values, scales, zero_points)
+class _Writer:
+    """The encoded file as it grows, and the digest of the file that it stands for."""
 
+    def __init__(self, out: BinaryIO) -> None:
+        self.out = out
+        self.digest, self.expanded_digest = hashlib.sha256(), hashlib.sha256()
+        self.position = self.expanded_position = 0
 
-def _packed(values: Bytes, bits: int) -> Bytes:
-    """Two values of 4 bits in a byte along the last axis, the first in its low half."""
-    if bits == 8:
-        return values
-    if values.shape[-1] % 2:
-        values = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, 1)])
-    packed = values[..., 0::2].copy()
-    packed |= values[..., 1::2] << np.uint8(4)
-    return packed
-
-
-def _check_reach(floats: Floats, name: str, most: float) -> None:
-    largest = float(np.abs(floats).max(initial=0))
-    if not largest <= most:
-        raise CheckpointError(
-            f"{name} doesn't fit float16"
-            if most < 65505
-            else f"{name} needs a scale beyond float16",
-            got=f"a weight of {largest:.3g}",
-            expected=f"at most {most:.6g}",
-            next_step="keep it float32 by a recipe of your own, or leave this precision out.",
+    def put(self, weight: EncodedWeight, encoded: Encoded) -> None:
+        parts = (
+            (weight.scales, encoded.scales),
+            (weight.zero_points, encoded.zero_points),
+            (weight.values, encoded.values),
         )
+        for at, array in parts:
+            if at is not None and array is not None:
+                self._append(bytes(at - self.position))
+                self._append(array.reshape(-1).data.cast("B"))
+        self.expanded_digest.update(bytes(weight.at - self.expanded_position))
+        self.expanded_position = weight.at
+        for part in expanded_parts(weight, encoded):
+            self.expanded_digest.update(part.reshape(-1).data.cast("B"))
+            self.expanded_position += part.nbytes
+
+    def _append(self, data: bytes | memoryview) -> None:
+        self.out.write(data)
+        self.digest.update(data)
+        self.position += len(data)

@@ -1,7 +1,12 @@
-"""The values that quantized weights can stand for: (q - zero point) * scale."""
+"""The numbers that quantized weights can stand for: (q - zero point) * scale.
+
+Everywhere here weights that share a scale stand in a column: arrays are (values, groups), since one
+NumPy call then works on many groups at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-Halves = NDArray[np.float16]
+
+LARGEST_SCALE = np.float32(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -27,38 +33,76 @@ class Grid:
     def middle(self) -> int:
         return 1 << (self.bits - 1)
 
+    @property
+    def reach(self) -> float:
+        """The largest weight whose scale is a float16."""
+        return float(LARGEST_SCALE) * (self.middle - 1)
+
 
 @dataclass(frozen=True)
 class Fitted:
-    """A scale and a zero point for each group."""
+    """A scale and a zero point for each group, as whole numbers in float32."""
 
-    scales: Halves
-    """(groups); neither 0 nor infinite."""
-    zero_points: Bytes
-    """(groups)."""
+    scales: Floats
+    """(groups); each has a float16 of the same value, and none is 0."""
+    zero_points: Floats
+    """(groups), 0 … top."""
 
+    def quantize(self, weights: Floats, grid: Grid) -> Floats:
+        """The nearest value of the grid, a whole number in float32; weights: (…, groups)."""
+        values: Floats = np.divide(weights, self.scales)
+        np.rint(values, out=values)
+        values += self.zero_points
+        return np.clip(values, 0, grid.top, out=values)
 
-def quantize(groups: Floats, fitted: Fitted, grid: Grid) -> Bytes:
-    """The nearest value of the grid; (groups, values)."""
-    steps = groups / fitted.scales.astype(np.float32)[:, None]
-    np.rint(steps, out=steps)
-    steps += fitted.zero_points.astype(np.float32)[:, None]
-    np.clip(steps, 0, grid.top, out=steps)
-    return steps.astype(np.uint8)
-
-
-def expand(values: Bytes, fitted: Fitted) -> Floats:
-    """What the values stand for: one multiplication in float32; (groups, values)."""
-    steps = values.astype(np.float32)
-    steps -= fitted.zero_points.astype(np.float32)[:, None]
-    steps *= fitted.scales.astype(np.float32)[:, None]
-    return steps
+    def expand(self, values: Floats) -> Floats:
+        """What such values stand for."""
+        weights: Floats = values - self.zero_points
+        weights *= self.scales
+        return weights
 
 
-def to_float16_scales(wanted: Floats) -> Halves:
-    """To nearest, but away from 0; 1 where nothing but 0 is to be scaled."""
-    scales = wanted.astype(np.float16)
-    smallest = np.float16(np.finfo(np.float16).smallest_subnormal)
-    lost = (scales == 0) & (wanted != 0)
-    scales = np.where(lost, np.where(wanted < 0, -smallest, smallest), scales)
-    return np.where(scales == 0, np.float16(1), scales)
+Fit = Callable[[Floats, Grid], Fitted]
+"""Weights (values, groups) to their scales and zero points."""
+
+
+def to_scales(wanted: Floats) -> Floats:
+    """The nearest float16 that is no closer to 0, so that no weight falls off the grid; 1 where
+    there is nothing but 0 to scale."""
+    scales = np.clip(wanted, -LARGEST_SCALE, LARGEST_SCALE).astype(np.float16)
+    short = np.abs(scales.astype(np.float32)) < np.abs(wanted)
+    short &= np.abs(scales) < LARGEST_SCALE
+    away = np.where(wanted < 0, np.float16(-np.inf), np.float16(np.inf))
+    scales = np.where(short, np.nextafter(scales, away), scales)
+    scales[scales == 0] = 1
+    return scales.astype(np.float32)
+
+
+def middles(groups: int, grid: Grid) -> Floats:
+    """Zero points of a symmetric grid."""
+    return np.full(groups, grid.middle, np.float32)
+
+
+def squared_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
+    """Of each group, summed over its values."""
+    steps: Floats = np.divide(weights, fitted.scales)
+    steps += fitted.zero_points
+    values = np.rint(steps)
+    np.clip(values, 0, grid.top, out=values)
+    steps -= values
+    errors: Floats = np.einsum("vg,vg->g", steps, steps)
+    errors *= fitted.scales
+    errors *= fitted.scales
+    return errors
+
+
+def better(one: Fitted, errors: Floats, other: Fitted, others: Floats) -> tuple[Fitted, Floats]:
+    """Group by group the one with the smaller error; the first where they are equal."""
+    take = others < errors
+    return (
+        Fitted(
+            np.where(take, other.scales, one.scales),
+            np.where(take, other.zero_points, one.zero_points),
+        ),
+        np.where(take, others, errors),
+    )

@@ -1,21 +1,28 @@
-"""Rounding to nearest: a group's extremes take the ends of the grid."""
+"""Rounding to nearest on a grid that reaches a group's extremes: no weight moves by more than half
+a step."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from oriel.precision.rounding.grid import Fitted, Floats, Grid, to_float16_scales
+from oriel.precision.rounding.grid import Fitted, Floats, Grid, middles, to_scales
 
 
-def fit_nearest(groups: Floats, grid: Grid) -> Fitted:
-    """groups: (groups, values)."""
+def fit_nearest(weights: Floats, grid: Grid) -> Fitted:
     if grid.symmetric:
-        extreme = np.abs(groups).max(axis=1)
-        scales = to_float16_scales(extreme / np.float32(grid.middle - 1))
-        middles = np.full(len(groups), grid.middle, np.uint8)
-        return Fitted(scales, middles)
-    low = np.minimum(groups.min(axis=1), 0)
-    high = np.maximum(groups.max(axis=1), 0)
-    scales = to_float16_scales((high - low) / np.float32(grid.top))
-    zero_points = np.clip(np.rint(-low / scales.astype(np.float32)), 0, grid.top)
-    return Fitted(scales, zero_points.astype(np.uint8))
+        largest = np.abs(weights).max(axis=0)
+        scales = to_scales(largest / np.float32(grid.middle - 1))
+        return Fitted(scales, middles(len(scales), grid))
+    low, high = reaches(weights)
+    return between(low, high, grid)
+
+
+def reaches(weights: Floats) -> tuple[Floats, Floats]:
+    """Of each group, the lowest and highest weight and 0."""
+    return np.minimum(weights.min(axis=0), 0), np.maximum(weights.max(axis=0), 0)
+
+
+def between(low: Floats, high: Floats, grid: Grid) -> Fitted:
+    """The grid from low to high, moved so that 0 is one of its points."""
+    scales = to_scales((high - low) / np.float32(grid.top))
+    return Fitted(scales, np.clip(np.rint(-low / scales), 0, grid.top))
