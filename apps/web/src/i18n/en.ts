@@ -95,7 +95,8 @@ export const en = {
       expected: (limit: string) => `at most ${limit}`,
     },
     variantRefused: {
-      what: (variant: string, provider: string) => `${variant} cannot run on ${provider} here.`,
+      what: (variant: string, provider: string, why: string) =>
+        `${variant} cannot run on ${provider} here: ${why}.`,
       next: 'Nothing was downloaded. Open one that will work, or choose among all variants.',
       nothing: 'No other variant of this model will work here. Try another browser or device.',
     },
@@ -328,8 +329,9 @@ export const en = {
   variants: {
     title: 'Variants',
     change: 'Change',
-    hide: 'Close',
+    hide: 'Hide',
     compare: 'Compare',
+    nothingOpen: 'No model is open',
     automatic: 'Choose for this device',
     on: (variant: string, provider: string) => `${variant} on ${provider}`,
     sentence: (reasons: readonly string[]) => `${capitalized(joinedReasons(reasons))}.`,

@@ -83,8 +83,8 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
     case 'variant-refused': {
       const provider = providerName(error.provider);
       return {
-        what: e.variantRefused.what(error.variant, provider),
-        details: [{ label: provider, value: refusalText(error.refusal, words) }],
+        what: e.variantRefused.what(error.variant, provider, refusalText(error.refusal, words)),
+        details: [],
         next: error.next === null ? e.variantRefused.nothing : e.variantRefused.next,
       };
     }

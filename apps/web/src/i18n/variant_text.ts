@@ -32,7 +32,12 @@ export function choiceText(choice: Choice, offer: Offer, words: Dictionary): str
     choice.providerReason === 'requested'
       ? why.provider.requested(providerName(choice.provider))
       : why.provider[choice.providerReason];
-  const reasons = [provider, variantReason(choice.variantReason, words)];
+  const variant = variantReason(choice.variantReason, words);
+  // What the reader asked for comes first: all else follows from it.
+  const reasons =
+    choice.variantReason.code === 'requested' && choice.providerReason !== 'requested'
+      ? [variant, provider]
+      : [provider, variant];
   if (chosen !== null && reference !== null && chosen.bytes < reference.bytes)
     reasons.push(why.instead(bytes(chosen.bytes), bytes(reference.bytes)));
   return words.variants.sentence(reasons);

@@ -86,7 +86,7 @@ export const zh: Dictionary = {
       expected: (limit) => `不超过 ${limit}`,
     },
     variantRefused: {
-      what: (variant, provider) => `${variant} 在这里无法用 ${provider} 运行。`,
+      what: (variant, provider, why) => `${variant} 在这里无法用 ${provider} 运行：${why}。`,
       next: '尚未下载任何内容。可以打开能运行的变体，或在全部变体中选择。',
       nothing: '这个模型没有其他变体能在这里运行。请换一个浏览器或设备。',
     },
@@ -293,6 +293,7 @@ export const zh: Dictionary = {
     change: '更换',
     hide: '收起',
     compare: '对比',
+    nothingOpen: '没有打开的模型',
     automatic: '按此设备自动选择',
     on: (variant, provider) => `${variant} · ${provider}`,
     sentence: (reasons) => `${reasons.join('，')}。`,
