@@ -365,22 +365,21 @@ def fidelity_parser() -> argparse.ArgumentParser:
 def _fidelity(argv: Sequence[str] | None) -> int:
     words = fidelity_parser().parse_args(argv)
     names = None if words.variants is None else words.variants.replace(" ", "").split(",")
-    from oriel.fidelity.measure_bundle import measure_bundle, measured_variants
+    from oriel.fidelity.measure_bundle import measure_bundle
     from oriel.fidelity.plot import check_plot, write_plot
     from oriel.fidelity.table import print_fidelity
     from oriel.progress import choose_display
 
     check_plot(words.plot)
     with choose_display(words.json) as display:
-        manifest = measure_bundle(words.bundle, words.checkpoint, words.text, names, display.stage)
-    measured = measured_variants(manifest, names)
+        found = measure_bundle(words.bundle, words.checkpoint, words.text, names, display.stage)
     if words.plot is not None:
-        write_plot(manifest, words.plot)
+        write_plot(found, words.plot)
     if words.json:
-        print(json.dumps({m.name: m.to_json() for m in measured}, allow_nan=False))
+        print(json.dumps(found.to_json(), allow_nan=False))
     else:
-        print_fidelity(measured)
-    return 0 if all(m.fidelity.within_bounds for m in measured) else 1
+        print_fidelity(found)
+    return 0 if all(m.fidelity.within_bounds for m in found.variants) else 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:

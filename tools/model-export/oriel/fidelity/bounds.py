@@ -18,11 +18,6 @@ class FidelityBounds:
     kl_mean: float
     top1: float
 
-    def fair(self, expected_top1: float) -> FidelityBounds:
-        """The same for a reference that hardly predicts anything: of a variant that is just within
-        the bound of KL no more agreement can be asked than is expected of it."""
-        return FidelityBounds(self.kl_mean, min(self.top1, expected_top1))
-
     def to_json(self) -> dict[str, float]:
         return {"kl_mean": self.kl_mean, "top1": self.top1}
 

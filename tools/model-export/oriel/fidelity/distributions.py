@@ -72,35 +72,14 @@ def top_shared(reference: Logits, variant: Logits, count: int = TOP) -> Floats:
     return shared
 
 
-def expected_top1(log_p: Floats, kl_bound: float) -> Floats:
-    """(…): the chance that the likeliest token stays so under noise that makes a KL of `kl_bound`.
-
-    Noise of variance v on every logit makes a KL of v/2 at most. With Gumbel noise of that variance
-    the chance is the largest probability at the temperature sqrt(6 v) / pi (Luce and Suppes, 1965).
-    A flat distribution changes its first place by differences that mean nothing; a decided one
-    doesn't.
-    """
-    temperature = math.sqrt(12.0 * kl_bound) / math.pi
-    if temperature == 0:
-        return np.ones(log_p.shape[:-1])
-    gaps = (log_p - log_p.max(axis=-1, keepdims=True)) / temperature
-    chance: Floats = 1.0 / np.exp(gaps).sum(axis=-1)
-    return chance
-
-
 @dataclass
 class Predictions:
     """Figures of all positions that were added."""
 
-    vocab: int
-    kl_bound: float
-    """For `expected_top1`."""
     kl: list[Floats] = field(default_factory=list)
     positions: int = 0
     agreed: float = 0.0
     shared: float = 0.0
-    expected: float = 0.0
-    entropy: float = 0.0
     targets: int = 0
     loss: float = 0.0
     reference_loss: float = 0.0
@@ -115,8 +94,6 @@ class Predictions:
             self.positions += len(r)
             self.agreed += float(top1_agrees(r, v).sum())
             self.shared += float(top_shared(r, v).sum())
-            self.expected += float(expected_top1(log_p, self.kl_bound).sum())
-            self.entropy -= float((np.exp(log_p) * log_p).sum())
             targets = ids[at.start + 1 : at.stop + 1]
             rows = np.arange(len(targets))
             self.targets += len(targets)
@@ -139,17 +116,6 @@ class Predictions:
     @property
     def top5(self) -> float:
         return self.shared / self.positions
-
-    @property
-    def expected_top1(self) -> float:
-        return self.expected / self.positions
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the reference hardly predicts anything: its mean entropy (Shannon, 1948) is more
-        than half of what a uniform distribution has. Trained models stay well below, random weights
-        come close to the whole."""
-        return self.entropy / self.positions > 0.5 * math.log(self.vocab) > 0
 
     @property
     def perplexity(self) -> float:

@@ -14,6 +14,7 @@ from oriel.contract.activation_names import LENS_KINDS, TensorSpec, all_activati
 from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.activations import LEFT_OUT, ActivationSums
+from oriel.fidelity.agreement_curve import AgreementCurve, agreement_curve
 from oriel.fidelity.bounds import fidelity_bounds
 from oriel.fidelity.choose_text import Effort, choose_text
 from oriel.fidelity.distributions import Predictions
@@ -38,12 +39,13 @@ class Measurement:
     manifest: Manifest
     folders: WeightFolders
     values: ReferenceValues
+    curve: AgreementCurve
 
     def of(self, variant: Mapping[str, Any]) -> Fidelity:
         """One variant's fidelity; its graph is opened twice, as a reader has it and with taps."""
         bounds = fidelity_bounds(variant["precision"])
         values, shape = self.values, self.manifest.shape
-        predictions = Predictions(shape.vocab, bounds.kl_mean)
+        predictions = Predictions()
         run = VariantRun(variant, shape, self.folders)
         for index, ids in enumerate(values.passages.ids):
             got = run.run(values.ids(index), ["logits"])["logits"][0]
@@ -57,8 +59,6 @@ class Measurement:
                 found = run.run(values.ids(index), names)
                 for name, want in values.activations(index).items():
                     sums.add(name, want, found[name])
-        if predictions.undecided:
-            bounds = bounds.fair(predictions.expected_top1)
         return Fidelity(
             values.kind,
             values.passages.to_json(),
@@ -69,7 +69,7 @@ class Measurement:
             predictions.perplexity,
             predictions.reference_perplexity,
             sums.results(),
-            bounds,
+            self.curve.fair(bounds, predictions.top1),
         )
 
 
@@ -104,7 +104,8 @@ def prepare(
             effort.activations,
             scratch,
         )
-        yield Measurement(manifest, folders, values)
+        curve = agreement_curve(map(values.logits, range(len(passages.ids))))
+        yield Measurement(manifest, folders, values, curve)
 
 
 def _trunk(manifest: Manifest) -> Mapping[str, Any]:

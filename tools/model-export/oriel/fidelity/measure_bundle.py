@@ -18,6 +18,7 @@ from oriel.contract.manifest import (
     read_manifest,
 )
 from oriel.errors import OptionError
+from oriel.fidelity.agreement_curve import AgreementCurve
 from oriel.fidelity.choose_text import Effort
 from oriel.fidelity.measure import EFFORT, chosen_variants, prepare
 from oriel.fidelity.record import Fidelity, note_fidelity
@@ -30,13 +31,40 @@ class Measured:
     """A variant, what a reader downloads of it, and how faithful it is."""
 
     name: str
+    precision: str
     bytes: int
     kernels: str
     fidelity: Fidelity
     lossy: bool
 
+    def to_json(self, curve: AgreementCurve) -> dict[str, Any]:
+        """expected_top1: what the reference lets one expect of a variant with this KL."""
+        return {
+            "bytes": self.bytes,
+            "lossy": self.lossy,
+            "fidelity": self.fidelity.to_json(),
+            "expected_top1": curve.at(self.fidelity.kl_mean),
+        }
+
+
+@dataclass(frozen=True)
+class MeasuredBundle:
+    """The manifest with what was found, and the curve of the text that it was found on."""
+
+    manifest: Manifest
+    names: tuple[str, ...]
+    """Of the variants that were measured."""
+    curve: AgreementCurve
+
+    @property
+    def variants(self) -> list[Measured]:
+        return measured_variants(self.manifest, self.names)
+
     def to_json(self) -> dict[str, Any]:
-        return {"bytes": self.bytes, "lossy": self.lossy, "fidelity": self.fidelity.to_json()}
+        return {
+            "variants": {v.name: v.to_json(self.curve) for v in self.variants},
+            "expected_top1_by_kl": self.curve.to_json(),
+        }
 
 
 def measure_bundle(
@@ -46,9 +74,9 @@ def measure_bundle(
     names: Sequence[str] | None,
     on_stage: Callable[[str], None] = lambda _: None,
     effort: Effort = EFFORT,
-) -> Manifest:
-    """Measure the variants named, or all, of the bundle that is, or holds, `path`; its manifest
-    with their fidelity, which is written. Whatever goes wrong leaves the old one.
+) -> MeasuredBundle:
+    """Measure the variants named, or all, of the bundle that is, or holds, `path`, and write their
+    fidelity into its manifest. Whatever goes wrong leaves the old one.
 
     checkpoint: a folder; None: where the manifest says that the model came from.
     """
@@ -78,7 +106,7 @@ def measure_bundle(
         manifest.data["manifest_version"] = MANIFEST_VERSION
     check_manifest(manifest.data)
     write_files_whole({folder / MANIFEST: manifest_text(manifest.data).encode()})
-    return manifest
+    return MeasuredBundle(manifest, tuple(v["name"] for v in variants), measurement.curve)
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -97,6 +125,7 @@ def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) ->
 def _measured(variant: dict[str, Any], manifest: Manifest) -> Measured:
     return Measured(
         variant["name"],
+        variant["precision"],
         sent_bytes(variant, manifest.data["files"]),
         variant.get("kernels", variant["precision"]),
         Fidelity.from_json(variant["fidelity"]),

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from oriel.contract.activation_names import kinds
 from oriel.fidelity.activations import ActivationFidelity
-from oriel.fidelity.measure_bundle import Measured
+from oriel.fidelity.agreement_curve import AgreementCurve
+from oriel.fidelity.bounds import fidelity_bounds
+from oriel.fidelity.measure_bundle import Measured, MeasuredBundle
 
 HEADINGS = (
     "variant",
@@ -19,6 +21,7 @@ HEADINGS = (
     "bound",
     "KL 99 %",
     "top-1",
+    "expected",
     "bound",
     "top-5",
     "perplexity",
@@ -26,14 +29,19 @@ HEADINGS = (
     "verdict",
 )
 Row = tuple[str, ...]
+FAIR = "*"
+_FAIR_NOTE = (
+    "what a variant at its bound of KL is expected to reach on this text, since that is less than "
+    "its precision is held to elsewhere"
+)
 
 
-def prediction_rows(variants: Sequence[Measured]) -> list[Row]:
+def prediction_rows(measured: MeasuredBundle) -> list[Row]:
     """A row for each variant, under HEADINGS."""
-    return [_row(variant) for variant in variants]
+    return [_row(variant, measured.curve) for variant in measured.variants]
 
 
-def _row(variant: Measured) -> Row:
+def _row(variant: Measured, curve: AgreementCurve) -> Row:
     f = variant.fidelity
     verdict = "within" if f.within_bounds else "beyond, lossy" if variant.lossy else "beyond"
     return (
@@ -43,7 +51,8 @@ def _row(variant: Measured) -> Row:
         _nats(f.bounds.kl_mean),
         _nats(f.kl_p99),
         _share(f.top1),
-        _share(f.bounds.top1),
+        _share(curve.at(f.kl_mean)),
+        _share(f.bounds.top1) + (FAIR if held_to_less(variant) else ""),
         _share(f.top5),
         f"{f.perplexity:.4g}",
         f"{f.perplexity_ratio:.4f}",
@@ -71,6 +80,11 @@ def _worst(variant: Measured, kind: str) -> str:
     return _nats(worst.relative_error) + where
 
 
+def held_to_less(variant: Measured) -> bool:
+    """Whether its bound of agreement is less than its precision's own."""
+    return variant.fidelity.bounds.top1 < fidelity_bounds(variant.precision).top1
+
+
 def _nats(value: float) -> str:
     return f"{value:.1e}" if value else "0"
 
@@ -80,17 +94,18 @@ def _share(value: float) -> str:
     return f"{int(value * 1e4 + 1e-6) / 100:.2f} %"
 
 
-def print_fidelity(variants: Sequence[Measured], console: Console | None = None) -> None:
+def print_fidelity(measured: MeasuredBundle, console: Console | None = None) -> None:
     """Tables on a terminal, aligned lines elsewhere."""
     console = console or Console()
-    if not variants:
-        return
+    variants = measured.variants
     text = variants[0].fidelity.text
     by = "PyTorch" if variants[0].fidelity.reference == "pytorch" else "the fp32 graph"
     title = f"against {by}, on {text['name']}: {text['passages']} passages, {text['tokens']} tokens"
-    _show(console, title, HEADINGS, prediction_rows(variants))
+    _show(console, title, HEADINGS, prediction_rows(measured))
     names = ("relative error (worst layer)", *(variant.name for variant in variants))
     _show(console, "activations", names, activation_rows(variants))
+    if any(map(held_to_less, variants)):
+        console.print(f"{FAIR} {_FAIR_NOTE}", markup=False, highlight=False, soft_wrap=True)
     beyond = [variant.name for variant in variants if not variant.fidelity.within_bounds]
     said = f"beyond bounds: {', '.join(beyond)}" if beyond else "all within their bounds"
     style = "bold red" if beyond else "bold green"

@@ -1,0 +1,79 @@
+"""How often the likeliest token survives a divergence of a given size, by the reference alone: what
+a bound of top-1 agreement can ask for, and whether a variant is off by more than noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.fidelity.bounds import FidelityBounds
+
+KL_GRID = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
+"""In nats; all bounds of fidelity/bounds.json are among them."""
+_NUMBERS_AT_ONCE = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class AgreementCurve:
+    """Expected top-1 agreement by mean KL, on one text.
+
+    Noise of variance v on every logit makes a KL of v/2 at most. With Gumbel noise of that variance
+    the chance that the first token stays first is its probability at the temperature sqrt(6 v) / pi
+    (Luce and Suppes, 1965; Yellott, 1977). Where a model finds two tokens about equally likely, a
+    difference far too small to matter decides which comes first; so how many first places change
+    says more about the model and the text than about the variant.
+    """
+
+    kl: tuple[float, ...]
+    top1: tuple[float, ...]
+
+    def at(self, kl: float) -> float:
+        """Between two known points, along the logarithm of KL; 1 for none."""
+        if kl <= self.kl[0]:
+            return 1.0 - (1.0 - self.top1[0]) * math.sqrt(max(kl, 0.0) / self.kl[0])
+        return float(np.interp(math.log(kl), np.log(self.kl), self.top1))
+
+    def fair(self, bounds: FidelityBounds, top1: float) -> FidelityBounds:
+        """The bounds that this agreement must keep. Agreement below the precision's own bound is
+        held to what a variant would reach whose KL is just at its bound, if that is less: the two
+        bounds would contradict each other."""
+        if top1 >= bounds.top1:
+            return bounds
+        return FidelityBounds(bounds.kl_mean, min(bounds.top1, self.at(bounds.kl_mean)))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        pairs = zip(self.kl, self.top1, strict=True)
+        return [{"kl": kl, "top1": top1} for kl, top1 in pairs]
+
+
+def agreement_curve(
+    logits: Iterable[npt.NDArray[np.float32]], grid: Sequence[float] = KL_GRID
+) -> AgreementCurve:
+    """Of the reference's logits, (seq, vocab) for each passage."""
+    sums, positions = np.zeros(len(grid)), 0
+    for passage in logits:
+        for part in _parts(passage):
+            gaps = part - part.max(axis=-1, keepdims=True)
+            positions += len(part)
+            for i, kl in enumerate(grid):
+                sums[i] += expected_top1(gaps, kl).sum()
+    return AgreementCurve(tuple(grid), tuple(float(total / positions) for total in sums))
+
+
+def expected_top1(gaps: npt.NDArray[Any], kl: float) -> npt.NDArray[np.float64]:
+    """(…): the chance that the likeliest token stays so under noise that makes a KL of `kl`, for
+    logits (…, vocab) less their largest."""
+    temperature = math.sqrt(12.0 * kl) / math.pi
+    weights = np.exp(gaps * np.asarray(1.0 / temperature, dtype=gaps.dtype))
+    chance: npt.NDArray[np.float64] = 1.0 / weights.sum(axis=-1, dtype=np.float64)
+    return chance
+
+
+def _parts(passage: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:
+    step = max(1, _NUMBERS_AT_ONCE // passage.shape[-1])
+    return (passage[start : start + step] for start in range(0, len(passage), step))
