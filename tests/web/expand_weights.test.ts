@@ -259,7 +259,10 @@ test.each(fixtures.cases)('Python expands $name to the same bits', (written) => 
 
 test('all float16 widen, infinities and NaN too, and round back to themselves', () => {
   const encoded = new Uint8Array(Uint16Array.from({ length: 65536 }, (_, bits) => bits).buffer);
-  const weight = { name: 'w', shape: [65536], at: 0, layout: 'float16', values: 0 } as const;
+  const weight: EncodedWeight = {
+    ...{ name: 'w', shape: [65536], at: 0, values: 0 },
+    layout: 'float16',
+  };
   for (const dtype of ['float32', 'float16'] as const) {
     const bytes = 65536 * (dtype === 'float32' ? 4 : 2);
     const expansion: Expansion = { path: 'x', bytes, digest: '', dtype, weights: [weight] };

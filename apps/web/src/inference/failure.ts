@@ -1,7 +1,16 @@
 // What a broken session was: its cause, told from what the runtime and the GPU said. What to try next is choose_variant.ts.
 import type * as Ort from 'onnxruntime-web';
-import { messageOf } from './model_error';
-import type { FailureCause, Provider } from './model_types';
+import { nextAttempt } from './choose_variant';
+import { messageOf, ModelError } from './model_error';
+import type { Attempt, DeviceFacts, FailureCause, Offer, Provider } from './model_types';
+
+/** What was being opened, and what else could be. */
+export interface Opening extends Attempt {
+  readonly offer: Offer;
+  readonly device: DeviceFacts;
+  /** What failed before. */
+  readonly tried: readonly Attempt[];
+}
 
 /** The runtime's words, the engine's and the GPU's for memory that could not be had. */
 const outOfMemory =
@@ -46,6 +55,19 @@ export class GpuWatch {
       job.then(resolve, reject).finally(() => this.#jobs.delete(reject));
     });
   }
+}
+
+/** The error of a broken session, with what the page may offer instead. */
+export function failureError(
+  kind: 'session' | 'run',
+  error: unknown,
+  { variant, provider, offer, device, tried }: Opening,
+  isDeviceLost = false,
+): ModelError {
+  const cause = causeOf(error, provider, isDeviceLost);
+  const next = nextAttempt(offer, device, { variant, provider, cause }, tried);
+  const failure = { variant, provider, cause, next };
+  return new ModelError({ kind, detail: messageOf(error), failure }, { cause: error });
 }
 
 export function causeOf(error: unknown, provider: Provider, isDeviceLost: boolean): FailureCause {

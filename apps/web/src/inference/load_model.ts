@@ -1,4 +1,5 @@
 // From an address to verified files and a running runtime, all fetched as early as can be. Sessions: model_runner.ts.
+import { BundleError } from '../bundle/bundle_error';
 import { bundleAddress, fileName } from '../bundle/bundle_url';
 import { HttpByteSource } from '../bundle/byte_source';
 import {
@@ -14,11 +15,11 @@ import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
 import { askDevice } from './device';
 import { reportDownload } from './download_reports';
+import { failureError, type Opening } from './failure';
 import { messageOf, ModelError } from './model_error';
 import type {
   Choice,
   DeviceFacts,
-  Offer,
   OpenedModel,
   OpenRequest,
   Progress,
@@ -34,10 +35,8 @@ export interface LoadedModel {
   readonly files: BundleFiles;
   readonly runtime: Runtime;
   readonly facts: RuntimeFacts;
-  readonly device: DeviceFacts;
-  readonly offer: Offer;
-  /** What failed before this one was opened. */
-  readonly tried: NonNullable<OpenRequest['tried']>;
+  /** For telling what to try where this one breaks down. */
+  readonly opening: Opening;
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
   readonly timings: Pick<OpenedModel['timings'], 'downloadMs' | 'expandMs' | 'downloadedBytes'>;
@@ -48,6 +47,8 @@ export interface EarlyStart {
   readonly device: Promise<DeviceFacts>;
   /** wasm's, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
+  /** By address: a survey and an opening of the same model fetch its manifest once. */
+  readonly manifests: Map<string, Promise<Manifest>>;
 }
 
 export function startEarly(): EarlyStart {
@@ -55,7 +56,7 @@ export function startEarly(): EarlyStart {
   const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { device, runtime };
+  return { device, runtime, manifests: new Map() };
 }
 
 /** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
@@ -64,8 +65,7 @@ export async function surveyModel(
   baseUrl: string,
   early: EarlyStart,
 ): Promise<Survey> {
-  const { signal } = new AbortController();
-  const { graphName, manifest } = findBundle(request, baseUrl, signal);
+  const { graphName, manifest } = findBundle(request, baseUrl, early);
   return makeSurvey(request, graphName, await manifest, await early.device);
 }
 
@@ -79,15 +79,16 @@ export async function loadModel(
   onProgress({ phase: 'manifest', receivedBytes: 0, totalBytes: 0 });
   const stop = new AbortController();
   try {
-    const { graphName, source, manifest } = findBundle(request, baseUrl, stop.signal);
+    const { graphName, source, manifest } = findBundle(request, baseUrl, early);
     const choosing = Promise.all([manifest, early.device]).then(([manifest, device]) => {
       const survey = makeSurvey(request, graphName, manifest, device);
       const { choice, refused } = survey.offer;
       if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
-      return { ...survey, choice, variant: variantNamed(manifest, choice.variant) };
+      const opening = { ...choice, offer: survey.offer, device, tried: request.tried ?? [] };
+      return { manifest, choice, opening, variant: variantNamed(manifest, choice.variant) };
     });
     const runtimeArriving = startRuntime(request, early, choosing);
-    const filesArriving = choosing.then(async ({ manifest, variant }) => {
+    const filesArriving = choosing.then(async ({ manifest, variant, opening }) => {
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
       const report = reportDownload(onProgress);
@@ -97,7 +98,9 @@ export async function loadModel(
         expansionsOf(variant),
         stop.signal,
         report,
-      );
+      ).catch((error: unknown) => {
+        throw withoutMemory(error, opening);
+      });
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
       onProgress({ phase: 'runtime', receivedBytes: 0, totalBytes: 0 });
@@ -109,12 +112,11 @@ export async function loadModel(
       filesArriving,
       runtimeArriving,
     ]);
-    const { manifest: ofBundle, device, offer, choice, variant } = chosen;
+    const { manifest: ofBundle, choice, opening, variant } = chosen;
     const { files, ...timings } = arrived;
     return {
-      ...{ manifest: ofBundle, variant, files, runtime, device, offer, timings },
-      facts: factsOf(choice, device, runtime),
-      tried: request.tried ?? [],
+      ...{ manifest: ofBundle, variant, files, runtime, opening, timings },
+      facts: factsOf(choice, opening.device, runtime),
       tokenizer: openTokenizer(ofBundle, files),
     };
   } catch (error) {
@@ -127,11 +129,17 @@ export async function loadModel(
 function findBundle(
   request: OpenRequest,
   baseUrl: string,
-  signal: AbortSignal,
+  { manifests }: EarlyStart,
 ): { graphName: string | null; source: HttpByteSource; manifest: Promise<Manifest> } {
   const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
   const source = new HttpByteSource(manifestUrl);
-  return { graphName, source, manifest: readManifest(source, signal, fileName(manifestUrl)) };
+  const { href } = manifestUrl;
+  const { signal } = new AbortController();
+  const manifest = manifests.get(href) ?? readManifest(source, signal, fileName(manifestUrl));
+  manifests.set(href, manifest);
+  // What could not be had this time is asked for again the next.
+  manifest.catch(() => manifests.delete(href));
+  return { graphName, source, manifest };
 }
 
 function makeSurvey(
@@ -161,6 +169,15 @@ async function startRuntime(
   const { provider } = fixed ?? (await choosing).choice;
   const started = provider === 'wasm' ? await early.runtime : null;
   return started ?? (await loadRuntime(provider));
+}
+
+/** Of an array that the browser could not give although it is not too large for one, a failure; all else as it is. */
+function withoutMemory(error: unknown, opening: Opening): unknown {
+  if (!(error instanceof BundleError) || error.data.kind !== 'too-large') return error;
+  const { path, bytes, limit } = error.data;
+  if (bytes > limit) return error;
+  const cause = new Error(`out of memory: ${path} takes ${bytes} bytes`, { cause: error });
+  return failureError('session', cause, opening);
 }
 
 function factsOf(choice: Choice, device: DeviceFacts, runtime: Runtime): RuntimeFacts {

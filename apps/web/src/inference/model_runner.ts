@@ -4,12 +4,11 @@ import { fileOf, weightFiles } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
-import { nextAttempt } from './choose_variant';
-import { causeOf, GpuWatch } from './failure';
+import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { loadModel, startEarly, surveyModel, type LoadedModel } from './load_model';
-import { messageOf, ModelError } from './model_error';
+import { ModelError } from './model_error';
 import type {
   OpenedModel,
   OpenRequest,
@@ -116,8 +115,8 @@ export class ModelRunner {
       manifest,
       variant,
       facts: model.facts,
-      device: model.device,
-      offer: model.offer,
+      device: model.opening.device,
+      offer: model.opening.offer,
       activations: ['logits', ...tapped.activations],
       hasTokenizer: model.tokenizer !== null,
       timings: { ...model.timings, sessionMs, firstRunMs: null },
@@ -147,13 +146,8 @@ export class ModelRunner {
     return performance.now() - began;
   }
 
-  /** What broke down, and what the page may offer instead. */
   #failure(kind: 'session' | 'run', error: unknown): ModelError {
-    const { variant, facts, offer, device, tried } = this.#opened();
-    const cause = causeOf(error, facts.provider, this.#gpu.isLost);
-    const failed = { variant: variant.name, provider: facts.provider, cause };
-    const failure = { ...failed, next: nextAttempt(offer, device, failed, tried) };
-    return new ModelError({ kind, detail: messageOf(error), failure }, { cause: error });
+    return failureError(kind, error, this.#opened().opening, this.#gpu.isLost);
   }
 
   async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {

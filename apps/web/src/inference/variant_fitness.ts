@@ -10,11 +10,21 @@ const GiB = 2 ** 30;
 /** Of the device's memory, what a page may count on: the rest is the system's and the other pages'. */
 const memoryShare = 1 / 2;
 
-/** Where the browser does not say, as Firefox and Safari. */
-const assumedMemoryGiB = 4;
+/** Where the browser does not say, as Firefox and Safari: phones of some years ago must not crash. */
+const assumedMemoryGiB = 2;
 
 /** WebAssembly addresses 4 GiB; activations and the runtime itself need some of them. */
 const heapBytes = 3.5 * GiB;
+
+/**
+ * What the runtime's own memory grows to, over the bytes that it reads: it copies the weights, and
+ * packs or widens them once more. Measured with GPT-2 small; on WebGPU, the GPU's copy is counted.
+ */
+const runtimeShare: Record<Provider, Record<string, number>> = {
+  wasm: { fp32: 2, fp16: 3.6, int8: 1.5, int8_static: 1.8, int4: 3.7 },
+  webgpu: {},
+};
+const otherShare = 2;
 
 /** Bytes of a number of the embedding as the kernels read it, for manifests that do not name the largest weight. */
 const bytesPerNumber: Record<string, number> = { fp32: 4, fp16: 2 };
@@ -65,11 +75,11 @@ function fitness(
   device: DeviceFacts,
 ): Fitness {
   const read = readBytes(manifest, variant);
-  // On wasm float16 is widened once more.
-  const computed = provider === 'wasm' && kernelsOf(variant) === 'fp16' ? 2 * read : read;
-  const memory = read + computed;
+  const inRuntime = Math.ceil(read * (runtimeShare[provider][kernelsOf(variant)] ?? otherShare));
+  // The page keeps the weights too: opening other activations makes a new session from them.
+  const memory = read + inRuntime;
   const refusal =
-    (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(computed)) ??
+    (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(inRuntime)) ??
     sizeRefusal(manifest, variant) ??
     memoryRefusal(memory, device);
   return { memory, refusal };
