@@ -14,13 +14,14 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional as F
 
 from oriel.contract.activation_names import ModelShape, all_activations
+from oriel.errors import ContractError
 from oriel.fidelity.activations import LARGEST_ERROR, ActivationSums, Sums
+from oriel.fidelity.agreement_curve import KL_GRID, agreement_curve
 from oriel.fidelity.bounds import FidelityBounds, fidelity_bounds
 from oriel.fidelity.distributions import (
     LARGEST_KL,
     LARGEST_PERPLEXITY,
     Predictions,
-    expected_top1,
     kl_divergence,
     log_softmax,
     perplexity,
@@ -43,7 +44,7 @@ def kl(p: Logits, q: Logits) -> npt.NDArray[np.float64]:
 
 
 def figures(ids: npt.NDArray[np.int64], p: Logits, q: Logits) -> Predictions:
-    found = Predictions(p.shape[-1], kl_bound=0.01)
+    found = Predictions()
     found.add(ids, p, q)
     return found
 
@@ -140,7 +141,7 @@ def test_perplexity_is_pytorchs_and_the_last_token_has_no_next() -> None:
 def test_passages_weigh_by_their_positions_and_know_nothing_of_each_other() -> None:
     p, q = draw(12, 10, 11), draw(12, 10, 12)
     ids = np.arange(12, dtype=np.int64) % 10
-    found = Predictions(10, kl_bound=0.01)
+    found = Predictions()
     found.add(ids[:2], p[:2], q[:2])
     found.add(ids[2:], p[2:], q[2:])
     each = kl(p, q)
@@ -151,7 +152,7 @@ def test_passages_weigh_by_their_positions_and_know_nothing_of_each_other() -> N
 
 
 def test_the_99th_percentile_by_hand() -> None:
-    found = Predictions(2, kl_bound=0.01)
+    found = Predictions()
     found.kl = [np.arange(101, dtype=np.float64)]
     assert found.kl_p99 == 99.0
     assert found.kl_mean == 50.0
@@ -183,27 +184,55 @@ def test_expected_agreement_is_that_of_gumbel_noise() -> None:
     scale = math.sqrt(12 * bound) / math.pi
     noise = rng.gumbel(0, scale, (200_000, 12))
     kept = ((p + noise).argmax(-1) == p.argmax()).mean()
-    assert expected_top1(log_softmax(p), bound)[0] == pytest.approx(kept, abs=0.005)
+    assert agreement_curve([p]).at(bound) == pytest.approx(kept, abs=0.005)
     # And such noise makes the KL it is named for, where a distribution is flat.
     flat = np.zeros((200, 1000), dtype=np.float32)
     noisy = (flat + rng.gumbel(0, scale, flat.shape)).astype(np.float32)
     assert kl(flat, noisy).mean() == pytest.approx(bound, rel=0.15)
 
 
+def test_expected_agreement_is_near_that_of_other_noise_too() -> None:
+    # What rounding does to logits isn't Gumbel's, nor independent of the token: normal noise of the
+    # same KL changes about as many first places.
+    rng = np.random.default_rng(19)
+    p = draw(4000, 60, 20, 1.0)
+    noisy = (p + rng.normal(0, 0.2, p.shape)).astype(np.float32)
+    agreed = top1_agrees(p, noisy).mean()
+    assert 0.7 < agreed < 0.95
+    curve = agreement_curve([p[:1500], p[1500:]])
+    assert curve.at(float(kl(p, noisy).mean())) == pytest.approx(agreed, abs=0.03)
+
+
 def test_expected_agreement_of_two_tokens_by_hand() -> None:
     # Differences of Gumbel noise are logistic.
     p = np.array([[0.3, 0.0]], dtype=np.float32)
     scale = math.sqrt(12 * 0.05) / math.pi
-    by_hand = 1 / (1 + math.exp(-0.3 / scale))
-    assert expected_top1(log_softmax(p), 0.05)[0] == pytest.approx(by_hand, rel=1e-6)
-    assert expected_top1(log_softmax(p), 0.0)[0] == 1.0
+    curve = agreement_curve([p])
+    assert curve.at(0.05) == pytest.approx(1 / (1 + math.exp(-0.3 / scale)), rel=1e-6)
+    assert curve.at(0.0) == 1.0
+    assert curve.at(100.0) == curve.at(1.0)
+    middle = curve.at(0.2)
+    assert curve.at(0.1) > middle > curve.at(0.3)
 
 
-def test_who_is_undecided() -> None:
-    ids = np.zeros(50, dtype=np.int64)
-    flat, peaked = draw(50, 400, 16, 0.3), draw(50, 400, 17, 8.0)
-    assert figures(ids, flat, flat).undecided
-    assert not figures(ids, peaked, peaked).undecided
+def test_what_agreement_is_held_to() -> None:
+    flat, peaked = draw(200, 400, 16, 0.3), draw(200, 400, 17, 30.0)
+    undecided, decided = agreement_curve([flat]), agreement_curve([peaked])
+    bounds = fidelity_bounds("int8")
+    # Agreement that keeps the precision's own bound is held to that.
+    assert undecided.fair(bounds, 0.98) == bounds
+    # A model that finds many tokens alike can't keep it at the KL that it is allowed.
+    at_most = undecided.at(0.01)
+    assert at_most < 0.9
+    assert undecided.fair(bounds, 0.5) == FidelityBounds(0.01, at_most)
+    # One that is sure of its tokens can.
+    assert decided.at(0.01) > 0.97
+    assert decided.fair(bounds, 0.96) == bounds
+
+
+def test_every_bound_of_kl_is_on_the_grid() -> None:
+    names = ("fp32", "f16", "fp16", "q8", "int8", "int8_static", "q4", "int4")
+    assert {fidelity_bounds(name).kl_mean for name in names} <= set(KL_GRID)
 
 
 def test_bounds_of_the_precisions() -> None:
@@ -213,8 +242,8 @@ def test_bounds_of_the_precisions() -> None:
         assert fidelity_bounds(precision) == FidelityBounds(0.05, 0.92)
     for precision in ("f16", "fp16"):
         assert fidelity_bounds(precision).top1 == 0.999
-    assert fidelity_bounds("q8").fair(0.4) == FidelityBounds(0.01, 0.4)
-    assert fidelity_bounds("q8").fair(0.99) == FidelityBounds(0.01, 0.97)
+    with pytest.raises(ContractError, match="no bounds are set for the precision int3"):
+        fidelity_bounds("int3")
 
 
 def test_relative_error_and_cosine_by_hand() -> None:

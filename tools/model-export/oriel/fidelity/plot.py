@@ -82,7 +82,7 @@ def draw(variants: Sequence[Measured], model: str, curve: AgreementCurve | None 
     text_of = variants[0].fidelity.text
     by = "PyTorch" if variants[0].fidelity.reference == "pytorch" else "the fp32 graph"
     said = f"mean KL divergence from {by}, over {text_of['tokens']} tokens of {text_of['name']}"
-    height = 480 if curve is None else 860
+    height = 480 if curve is None else 876
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         f'width="{WIDTH}" height="{height}" role="img" aria-label={quoteattr(said)}>',
