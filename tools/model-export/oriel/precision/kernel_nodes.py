@@ -47,24 +47,37 @@ def kernel_nodes(graph: onnx.GraphProto) -> Uses:
     return found
 
 
-def expected_nodes(uses: Uses, encoded: EncodedFile, kernels: Kernels) -> Uses:
-    """What kernel_nodes must find in a quantized graph. uses: what it finds in the float32 one."""
-    weights = {weight.name: weight for weight in encoded.weights}
-    return {
-        name: Counter(
-            {_kernel(weights[name], operator, kernels): count for operator, count in found.items()}
-        )
-        for name, found in uses.items()
-    }
+def expected_nodes(graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernels) -> Uses:
+    """What kernel_nodes must find in a quantized graph, by the float32 one that it is made of."""
+    last = _unembedding(graph)
+    found: Uses = {}
+    for name, uses in kernel_nodes(graph).items():
+        weight = encoded.weight(name)
+        assert weight is not None, f"{name} is not in {encoded.path}"
+        found[name] = Counter()
+        for operator, count in uses.items():
+            found[name][_kernel(weight, operator, kernels, name == last)] += count
+    return found
 
 
-def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels) -> str:
+def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels, is_last: bool) -> str:
     blocks = {"MatMul": "MatMulNBits", "Gather": "GatherBlockQuantized"}
     if weight.layout == "blocks":
         return blocks[operator]
-    if weight.layout == "channels" and operator == "MatMul" and kernels != "int8_static":
-        return "MatMulInteger"
+    if weight.layout == "channels" and operator == "MatMul":
+        # The unembedding is in two digits, whose range is that of each run.
+        return "MatMul" if kernels == "int8_static" and not is_last else "MatMulInteger"
     return operator
+
+
+def _unembedding(graph: onnx.GraphProto) -> str:
+    """The weight whose product the logits are."""
+    producers = {name: node for node in graph.node for name in node.output}
+    node = producers["logits"]
+    while node.op_type != "MatMul":
+        node = producers[node.input[0]]
+    turned = producers.get(node.input[1])
+    return str(node.input[1] if turned is None else turned.input[0])
 
 
 def check_float16(graph: onnx.GraphProto, float_graph: onnx.GraphProto) -> dict[str, int]:
@@ -84,7 +97,7 @@ def check_kernels(
 
     AssertionError where a weight is computed on by another kernel than its encoding asks for.
     """
-    expected = expected_nodes(kernel_nodes(float_graph), encoded, kernels)
+    expected = expected_nodes(float_graph, encoded, kernels)
     found = kernel_nodes(graph)
     for name in [*expected, *found]:
         assert found.get(name) == expected.get(name), (

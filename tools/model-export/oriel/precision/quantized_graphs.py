@@ -20,6 +20,7 @@ from oriel.precision.dynamic_int8 import multiply_dynamically
 from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
 from oriel.precision.graph_edit import CONTRIB, GraphEdit, values_of
 from oriel.precision.static_int8 import Range, multiply_statically
+from oriel.precision.two_digit_int8 import multiply_in_two_digits
 from oriel.precision.weight_uses import weight_uses
 from oriel.precisions import Kernels
 
@@ -108,6 +109,8 @@ class _Rewriting:
         assert node.op_type == "MatMul", f"{weight.name} is read by {node.op_type}"
         if weight.layout == "blocks":
             multiply_blocks(edit, node, weight)
+        elif node is _unembedding(edit.graph):
+            multiply_in_two_digits(edit, node, weight)
         elif self.taken is None:
             multiply_dynamically(edit, node, weight)
         else:
@@ -134,6 +137,16 @@ class _Rewriting:
             else:
                 assert not value.uses(), f"{name} is still read in float32"
                 del initializers[name]
+
+
+def _unembedding(graph: ir.Graph) -> ir.Node | None:
+    """The MatMul that logits come from."""
+    value: ir.Value | None = next(v for v in graph.outputs if v.name == "logits")
+    while value is not None and (node := value.producer()) is not None:
+        if node.op_type == "MatMul":
+            return node
+        value = node.inputs[0]
+    return None
 
 
 def _widen(edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight) -> None:

@@ -1,0 +1,55 @@
+"""The unembedding over channels: its activations are rounded to two digits of 8 bits each, the
+second for what the first leaves over. Likely tokens' logits lie so close together that one digit
+here costs more right predictions than one digit everywhere else; and the logit lens reads streams
+here that no calibration has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from oriel.precision.channel_kernels import summed_first
+from oriel.precision.encoded_weights import EncodedWeight
+from oriel.precision.graph_edit import GraphEdit, wide_scales_of, zero_points_of
+
+_MIDDLE = 128
+_REACH = 127
+_BASE = 254
+"""What is left of a value is at most half a step of the first digit: 127 steps of the second."""
+_SMALLEST = np.float32(1e-30)
+
+
+def multiply_in_two_digits(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
+    """MatMul by a weight in channels. The digits are rows of one product, (2 batch, rows, summed),
+    so that the weight is read once."""
+    factor = node.inputs[0]
+    assert factor is not None
+    name = node.name or ""
+
+    def put(operator: str, *inputs: ir.Value, at: str = "", **attributes: Any) -> ir.Value:
+        return edit.put(node, operator, list(inputs), name + at, **attributes)[0]
+
+    middle = edit.constant(f"oriel/uint8_{_MIDDLE}", np.uint8(_MIDDLE))
+    largest = put("ReduceMax", put("Abs", factor), keepdims=0)
+    largest = put("Max", largest, edit.constant("oriel/smallest", _SMALLEST))
+    step = put("Mul", largest, edit.constant("oriel/step", np.float32(1 / _REACH)), at="/step")
+    digit = edit.constant("oriel/digit", np.float32(1 / _BASE))
+    small_step = put("Mul", step, digit, at="/small_step")
+    first = put("QuantizeLinear", factor, step, middle)
+    left = put("Sub", factor, put("DequantizeLinear", first, step, middle))
+    second = put("QuantizeLinear", left, small_step, middle, at="/second")
+    digits = put("Concat", first, second, axis=0)
+    inputs = [digits, summed_first(edit, weight), middle]
+    weight_zero = zero_points_of(edit, weight)
+    if weight_zero is None and weight.middle:
+        weight_zero = middle
+    if weight_zero is not None:
+        inputs.append(weight_zero)
+    sums = put("Cast", put("MatMulInteger", *inputs), to=int(ir.DataType.FLOAT))
+    scales = put("Mul", step, wide_scales_of(edit, weight), at="/scales")
+    parts = edit.put(
+        node, "Split", [put("Mul", sums, scales)], name, outputs=2, axis=0, num_outputs=2
+    )
+    edit.replace(node, put("Add", parts[0], put("Mul", parts[1], digit, at="/rest")))
