@@ -21,6 +21,7 @@ DEV_REQUIREMENTS = REQUIREMENTS.with_name("requirements-dev.txt")
 INPUTS = (
     REQUIREMENTS,
     DEV_REQUIREMENTS,
+    REQUIREMENTS.with_name("requirements-publish.txt"),
     REQUIREMENTS.with_name("constraints.txt"),
     ROOT / "pyproject.toml",
     Path(__file__),

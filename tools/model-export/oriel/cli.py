@@ -382,15 +382,26 @@ def _fidelity(argv: Sequence[str] | None) -> int:
     return 0 if all(m.fidelity.within_bounds for m in found.variants) else 1
 
 
+def publish_main(argv: Sequence[str] | None = None) -> int:
+    """publish.py."""
+    return run(_publish, argv)
+
+
+def _publish(argv: Sequence[str] | None) -> int:
+    from oriel.publishing.command_line import publish_command
+
+    return publish_command(argv)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """oriel: export, verify, select, quantize or fidelity."""
+    """oriel: one of the commands below."""
     return run(_dispatch, argv)
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {"export": _export, "verify": _verify, "select": _select}
-    commands |= {"quantize": _quantize, "fidelity": _fidelity}
+    commands |= {"quantize": _quantize, "fidelity": _fidelity, "publish": _publish}
     if not words:
         raise OptionError("no command", expected=", ".join(commands), next_step="see oriel --help.")
     name = words[0]

@@ -73,3 +73,7 @@ class BundleError(OrielError):
 
 class HubError(OrielError):
     """The Hub was asked for by name and couldn't be reached or doesn't have the model."""
+
+
+class PublishError(OrielError):
+    """A model can't be put where it should go, or isn't what came back from there."""

@@ -1,0 +1,109 @@
+"""The command lines of `oriel publish` and `oriel check-url`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from oriel.errors import OptionError
+from oriel.publishing.cut_file import MOST_CHUNK_BYTES
+from oriel.publishing.published_names import VERSION, manifest_name
+
+LEAST_CHUNK_BYTES = 4096
+LARGEST_CHUNK_BYTES = 2**30
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints as OptionErrors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise OptionError(message, next_step=f"see {self.prog} --help.")
+
+
+def publish_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="publish.py",
+        description="Publish a bundle: chunks named by their digests, and the manifest last.",
+    )
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="its folder or model.onnx")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="DEST",
+        help="a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or "
+        "hf://org/name; one place for each model",
+    )
+    parser.add_argument(
+        "--version",
+        metavar="1.0.0",
+        help="its name, which stays readable for ever; default: one made from the content",
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="of an S3-compatible store; default: AWS_ENDPOINT_URL, else Amazon's",
+    )
+    parser.add_argument(
+        "--chunk-bytes",
+        type=int,
+        default=MOST_CHUNK_BYTES,
+        metavar="N",
+        help=f"a chunk's largest size; default: {MOST_CHUNK_BYTES}",
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="say which chunks no manifest names; with --yes remove them",
+    )
+    parser.add_argument("--yes", action="store_true", help="really remove what --prune found")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def publish_command(argv: Sequence[str] | None) -> int:
+    """oriel publish."""
+    words = publish_parser().parse_args(argv)
+    if words.version is not None and VERSION.fullmatch(words.version) is None:
+        raise OptionError(
+            "--version can't stand in a URL",
+            got=repr(words.version),
+            expected="up to 64 letters, digits, '.', '_' and '-', such as 1.0.0",
+        )
+    if not LEAST_CHUNK_BYTES <= words.chunk_bytes <= LARGEST_CHUNK_BYTES:
+        raise OptionError(
+            "--chunk-bytes is out of range",
+            got=str(words.chunk_bytes),
+            expected=f"{LEAST_CHUNK_BYTES} to {LARGEST_CHUNK_BYTES}",
+        )
+    if words.yes and not words.prune:
+        raise OptionError("--yes says yes to nothing", next_step="use it with --prune.")
+    from oriel.progress import choose_display
+    from oriel.publishing.place import open_place
+    from oriel.publishing.prune import prune
+    from oriel.publishing.publish import publish
+
+    place = open_place(words.to, words.endpoint)
+    with choose_display(words.json) as display:
+        published = publish(words.bundle, place, words.version, display, words.chunk_bytes)
+        pruned = prune(place, words.yes) if words.prune else None
+    if words.json:
+        result = {"to": place.address, **published.to_json()}
+        if pruned is not None:
+            result["pruned"] = pruned.to_json()
+        print(json.dumps(result))
+        return 0
+    count, total = len(published.sent), published.bytes / 1e6
+    what = f"version {published.version} of {published.manifest['model']['name']}"
+    if count == 0:
+        print(f"{what} is up to date in {place.address}: nothing was sent")
+    else:
+        sent = f"{count} objects, {published.sent_bytes / 1e6:.1f} MB, were new"
+        print(f"{what} is in {place.address}: {published.chunks} chunks, {total:.1f} MB; {sent}")
+    stays = manifest_name(published.version)
+    print(f"readers open manifest.json (the newest) or {stays} (this one, for ever)")
+    if pruned is not None:
+        size = f"{len(pruned.names)} objects, {pruned.bytes / 1e6:.1f} MB"
+        print(f"pruned {size}" if pruned.done else f"--prune --yes would remove {size}")
+    return 0

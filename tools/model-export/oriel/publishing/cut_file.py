@@ -1,0 +1,78 @@
+"""Where a weights file is cut into chunks: at tensors' borders, so that versions and variants share
+what is the same in both. Borders come from places and sizes alone, never from values."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MOST_CHUNK_BYTES = 8 * 1024 * 1024
+"""By default; some hosts refuse files over 25 MiB."""
+STANDS_ALONE_BYTES = 1024 * 1024
+"""From this size on a tensor begins a chunk of its own."""
+
+
+def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
+    """Lengths of a file's chunks, each 1 to `most` bytes; their sum is `size`.
+
+    A large tensor begins a chunk, and small ones that follow ride with it while they fit: what
+    changes before it shifts no border after it. One that is larger than `most` is cut into pieces
+    of `most`, counted from its beginning.
+    """
+    large = min(STANDS_ALONE_BYTES, most)
+    starts = sorted({0, *(border for border in borders if 0 < border < size)})
+    ends: list[int] = []
+    begin = riding = 0
+    for start, end in zip(starts, [*starts[1:], size], strict=True):
+        stands_alone = end - start >= large
+        if start > begin and (stands_alone or end - begin > most or riding >= large):
+            ends.append(start)
+            begin, riding = start, 0
+        while end - begin > most:
+            begin += most
+            ends.append(begin)
+        riding = 0 if stands_alone else riding + end - start
+    if size > begin:
+        ends.append(size)
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def tensor_borders(folder: Path, variants: Sequence[Mapping[str, Any]], path: str) -> set[int]:
+    """Byte offsets at which tensors of a weights file begin; empty for any other file.
+
+    An encoded file's are in the manifest, and a weight's scales stay with its values; those of a
+    file that is only read as it is are in the graphs.
+    """
+    found: set[int] = set()
+    reading = [variant for variant in variants if path in variant["weights"]]
+    for variant in reading:
+        for weight in variant.get("expansion", {}).get("weights", ()):
+            parts = (weight.get(part) for part in ("scales", "zero_points", "values"))
+            found.add(min(offset for offset in parts if offset is not None))
+    if found or not reading:
+        return found
+    graphs = {variant[kind]["path"] for variant in reading for kind in ("plain", "interactive")}
+    for graph in sorted(graphs):
+        found |= _external_offsets(folder, graph, path)
+    return found
+
+
+def _external_offsets(folder: Path, graph: str, path: str) -> set[int]:
+    import onnx
+
+    from oriel.errors import GraphError
+
+    try:
+        model = onnx.load(folder / graph, load_external_data=False)
+    except Exception as error:  # protobuf's own errors have no common class that is public
+        raise GraphError(
+            f"{folder / graph} can't be read as ONNX", next_step="export the bundle again."
+        ) from error
+    offsets: set[int] = set()
+    for tensor in model.graph.initializer:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        if posixpath.join(posixpath.dirname(graph), entries.get("location", "")) == path:
+            offsets.add(int(entries.get("offset", "0")))
+    return offsets

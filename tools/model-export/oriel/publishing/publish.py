@@ -1,0 +1,300 @@
+"""The order of publishing: chunks that are missing, then the version's manifest, then the newest's.
+A reader finds whole models only; a run that broke off is taken up where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from oriel.bundle.manifest_text import manifest_text
+from oriel.contract.manifest import MANIFEST, MANIFEST_VERSION, check_manifest, read_manifest
+from oriel.errors import ContractError, PublishError
+from oriel.progress import StageDisplay
+from oriel.publishing.cut_file import MOST_CHUNK_BYTES, cut_lengths, tensor_borders
+from oriel.publishing.place import Entry, Place
+from oriel.publishing.published_names import (
+    CACHE_FOREVER,
+    CHUNKS,
+    PublishedObject,
+    chunk_name,
+    is_squeezable,
+    manifest_name,
+    manifest_object,
+)
+from oriel.publishing.turns import publishing
+
+
+@dataclass
+class Published:
+    """What a run did."""
+
+    version: str
+    manifest: dict[str, Any]
+    chunks: int = 0
+    bytes: int = 0
+    """Of all chunks, each once."""
+    sent: list[str] = field(default_factory=list)
+    """Names of objects that were written, in order."""
+    sent_bytes: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "manifest": manifest_name(self.version),
+            "chunks": self.chunks,
+            "bytes": self.bytes,
+            "sent": len(self.sent),
+            "sent_bytes": self.sent_bytes,
+        }
+
+
+def publish(
+    bundle: Path,
+    place: Place,
+    version: str | None,
+    display: StageDisplay,
+    most: int = MOST_CHUNK_BYTES,
+) -> Published:
+    """version: None for one that follows from the content.
+
+    Raises PublishError where the place can't be written, or has that version with other content.
+    """
+    bundle = bundle if bundle.is_dir() else bundle.parent
+    data = read_manifest(bundle).data
+    _check_source(bundle, data, place)
+    display.stage(f"look at what {place.address} has")
+    known = _known_files(place, version)
+    files: list[dict[str, Any]] = data["files"]
+    there = place.entries(CHUNKS)
+    whole = _whole(files, known, place, there, most)
+    if len(whole) == len(files):
+        # Nothing to read and nothing to send but manifests, if at all.
+        planned = _planned(data, whole, version)
+        if _manifests_stand(place, planned):
+            return planned
+    with publishing(place) as renew:
+        # Anew: what was there may have been pruned until the mark stood.
+        there = place.entries(CHUNKS)
+        chunks = _whole(files, known, place, there, most)
+        to_read = [file for file in files if file["path"] not in chunks]
+        lengths = {
+            file["path"]: _lengths(bundle, data, file, known.get(file["digest"]), most)
+            for file in to_read
+        }
+        sent: list[PublishedObject] = []
+
+        def note(item: PublishedObject) -> None:
+            sent.append(item)
+            renew()
+
+        display.stage(f"send chunks to {place.address}")
+        display.expect_bytes(sum(file["bytes"] for file in to_read), "checked and sent")
+        missing = _missing(bundle, to_read, lengths, there, place, chunks, display)
+        place.put_all(missing, note)
+        planned = _planned(data, chunks, version)
+        _write_manifests(place, planned, note)
+    planned.sent = [item.name for item in sent]
+    planned.sent_bytes = sum(len(item.data) for item in sent)
+    return planned
+
+
+def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
+    if any("chunks" in file for file in data["files"]):
+        raise PublishError(
+            f"{bundle} is a published model", expected="a bundle", next_step="name the bundle."
+        )
+    if "://" not in place.address and Path(place.address).resolve() == bundle.resolve():
+        raise PublishError(
+            "--to is the bundle itself", got=place.address, next_step="name another folder."
+        )
+    for file in data["files"]:
+        path = bundle / file["path"]
+        have = path.stat().st_size if path.is_file() else None
+        if have != file["bytes"] or have == 0:
+            raise PublishError(
+                f"{path} isn't the file that the manifest describes",
+                got="no file" if have is None else f"{have} bytes",
+                expected=f"{file['bytes']} bytes",
+                next_step="export the bundle again.",
+            )
+
+
+def _known_files(place: Place, version: str | None) -> dict[str, list[dict[str, Any]]]:
+    """{digest of a file: its chunks} of manifests that are there: such files need no reading."""
+    known: dict[str, list[dict[str, Any]]] = {}
+    names = [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]
+    for name in names:
+        raw = place.read(name)
+        if raw is None:
+            continue
+        try:
+            published = check_manifest(json.loads(raw), f"{place.address}, {name}")
+        except (ValueError, RecursionError, ContractError):
+            # A stranger's, or a newer major's: it says nothing.
+            continue
+        for file in published.data["files"]:
+            if "chunks" in file:
+                known.setdefault(file["digest"], file["chunks"])
+    return known
+
+
+def _whole(
+    files: Sequence[Mapping[str, Any]],
+    known: Mapping[str, list[dict[str, Any]]],
+    place: Place,
+    there: Mapping[str, Entry],
+    most: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """{path: chunks} of the files that lie there whole."""
+    return {
+        file["path"]: known[file["digest"]]
+        for file in files
+        if _is_there(known.get(file["digest"]), file, place, there, most)
+    }
+
+
+def _is_there(
+    chunks: Sequence[Mapping[str, Any]] | None,
+    file: Mapping[str, Any],
+    place: Place,
+    there: Mapping[str, Entry],
+    most: int,
+) -> bool:
+    """Whether every chunk lies there, at most so long, under the name that its digest gives."""
+    return chunks is not None and all(
+        chunk["bytes"] <= most
+        and chunk["path"] == chunk_name(chunk["digest"], file["path"])
+        and _lies_there(chunk, file["media_type"], place, there)
+        for chunk in chunks
+    )
+
+
+def _lies_there(
+    chunk: Mapping[str, Any], media_type: str, place: Place, there: Mapping[str, Entry]
+) -> bool:
+    entry = there.get(chunk["path"])
+    if entry is None:
+        return False
+    return (place.squeezes and is_squeezable(media_type)) or entry.bytes == chunk["bytes"]
+
+
+def _lengths(
+    bundle: Path,
+    data: Mapping[str, Any],
+    file: Mapping[str, Any],
+    known: Sequence[Mapping[str, Any]] | None,
+    most: int,
+) -> list[int]:
+    """How the file is cut: as it was before, if it was."""
+    if known is not None and all(chunk["bytes"] <= most for chunk in known):
+        return [chunk["bytes"] for chunk in known]
+    borders = tensor_borders(bundle, data["variants"], file["path"])
+    return cut_lengths(file["bytes"], borders, most)
+
+
+def _missing(
+    bundle: Path,
+    files: Sequence[Mapping[str, Any]],
+    lengths: Mapping[str, Sequence[int]],
+    there: Mapping[str, Entry],
+    place: Place,
+    chunks: dict[str, list[dict[str, Any]]],
+    display: StageDisplay,
+) -> Iterator[PublishedObject]:
+    """Read every file once, give out the chunks that aren't there, and fill `chunks`.
+
+    Raises PublishError where a file isn't the one that the manifest describes.
+    """
+    given: set[str] = set()
+    with ThreadPoolExecutor(1) as beside:
+        for file in files:
+            path, media_type = file["path"], file["media_type"]
+            described = chunks.setdefault(path, [])
+            whole = hashlib.sha256()
+            with (bundle / path).open("rb") as handle:
+                for part in _parts(handle, lengths[path]):
+                    # Hashing leaves other threads the interpreter.
+                    meanwhile = beside.submit(whole.update, part)
+                    digest = f"sha256:{hashlib.sha256(part).hexdigest()}"
+                    meanwhile.result()
+                    name = chunk_name(digest, path)
+                    chunk = {"path": name, "bytes": len(part), "digest": digest}
+                    described.append(chunk)
+                    display.add_bytes(len(part))
+                    if name in given or _lies_there(chunk, media_type, place, there):
+                        continue
+                    given.add(name)
+                    yield PublishedObject(name, part, media_type, CACHE_FOREVER)
+            if f"sha256:{whole.hexdigest()}" != file["digest"]:
+                raise PublishError(
+                    f"{bundle / path} was changed after it was exported",
+                    got=f"sha256:{whole.hexdigest()}",
+                    expected=file["digest"],
+                    next_step="export the bundle again.",
+                )
+
+
+def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:
+    for length in lengths:
+        part = handle.read(length)
+        if len(part) != length:
+            raise PublishError(
+                f"{handle.name} became shorter while it was read",
+                next_step="wait until the export has ended, and publish again.",
+            )
+        yield part
+
+
+def _planned(
+    data: Mapping[str, Any], chunks: Mapping[str, list[dict[str, Any]]], version: str | None
+) -> Published:
+    """The manifest to publish, with its version's name."""
+    files = [{**file, "chunks": chunks[file["path"]]} for file in data["files"]]
+    manifest = {
+        **data,
+        "manifest_version": max(data["manifest_version"], MANIFEST_VERSION, key=_numbers),
+        "files": files,
+    }
+    if version is None:
+        version = hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]
+    named: dict[str, Any] = {}
+    for key, value in manifest.items():
+        named[key] = value
+        if key == "contract_version":
+            named["version"] = version
+    check_manifest(named, "the published manifest")
+    sizes = {chunk["path"]: chunk["bytes"] for file in files for chunk in file["chunks"]}
+    return Published(version, named, len(sizes), sum(sizes.values()))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _manifests_stand(place: Place, planned: Published) -> bool:
+    text = manifest_text(planned.manifest).encode()
+    return all(place.read(name) == text for name in (manifest_name(planned.version), MANIFEST))
+
+
+def _write_manifests(
+    place: Place, planned: Published, note: Callable[[PublishedObject], None]
+) -> None:
+    text = manifest_text(planned.manifest)
+    kept = manifest_object(manifest_name(planned.version), text)
+    if place.create(kept):
+        note(kept)
+    elif place.read(kept.name) != kept.data:
+        raise PublishError(
+            f"{place.address} has a version {planned.version} already, with other content",
+            expected="a version that never changes",
+            next_step="publish under another --version; nothing that visitors see was changed.",
+        )
+    newest = manifest_object(MANIFEST, text)
+    if place.read(MANIFEST) != newest.data:
+        place.put(newest)
+        note(newest)
