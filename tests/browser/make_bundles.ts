@@ -29,6 +29,12 @@ export default function makeBundles(): void {
   if (isOlder(`${demoFixtures}/fixtures.json`, demoWeights, script)) {
     python(script, '--checkpoint', demoCheckpoint, '--output', demoFixtures);
   }
+  const variants = `${made}/bundles/demo-variants/model.onnx`;
+  if (isOlder(variants, demoWeights, ...graphSources)) {
+    const exporting = ['--model', 'demo', '--layers', '0,5,11', '--output', variants, '--force'];
+    const precision = ['--precision', 'fp32,fp16,q8,q4', '--allow-lossy'];
+    python('tools/model-export/export.py', ...exporting, ...precision);
+  }
   for (const name of tinyModels) {
     const fixtures = `${made}/fixtures/${name}`;
     const checkpoint = `${made}/checkpoints/${name}`;

@@ -1,0 +1,11 @@
+// Links within the page. What follows # in the address is the page's state, so they are followed without touching it.
+
+/** For a link's click: brings its target into view and moves the focus there. */
+export function goTo(event: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
+  event.preventDefault();
+  const target = document.querySelector<HTMLElement>(event.currentTarget.hash);
+  if (target === null) return;
+  target.tabIndex = -1;
+  target.scrollIntoView();
+  target.focus({ preventScroll: true });
+}
