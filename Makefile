@@ -27,7 +27,8 @@ demo: bundle ## set up, export the bundled model and open the page's server
 test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" for some)
 	@$(VENV_PYTHON) scripts/demo_bundle.py
 	@chrome=$$($(VENV_PYTHON) scripts/find_chromium.py) && \
-		ORIEL_CHROMIUM="$$chrome" $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
+		nginx=$$($(VENV_PYTHON) scripts/find_nginx.py) && \
+		ORIEL_CHROMIUM="$$chrome" ORIEL_NGINX="$$nginx" $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

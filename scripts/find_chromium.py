@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from debian_package import install
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -30,7 +32,7 @@ def main() -> int:
             return 0
         print(f"ORIEL_CHROMIUM or CHROME_PATH names no browser: {given}", file=sys.stderr)
         return 1
-    found = find() or (find() if install() else None)
+    found = find() or (find() if install("chromium") else None)
     print(found or HINT, file=sys.stdout if found else sys.stderr)
     return 0 if found else 1
 
@@ -59,27 +61,6 @@ def works(path: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-def install() -> bool:
-    """Debian's own package, as root or where sudo asks for no password."""
-    if shutil.which("apt-get") is None:
-        return False
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    before: list[str] = [] if root else ["sudo", "-n"]
-    if not root and shutil.which("sudo") is None:
-        return False
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        command = [*before, "apt-get", "--quiet", *arguments]
-        print(" ".join(command), file=sys.stderr, flush=True)
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-        )
-        # A package list that can't be refreshed may still serve.
-        if done.returncode != 0 and arguments[0] != "update":
-            return False
-    return True
 
 
 if __name__ == "__main__":

@@ -393,6 +393,12 @@ def _publish(argv: Sequence[str] | None) -> int:
     return publish_command(argv)
 
 
+def _check_url(argv: Sequence[str] | None) -> int:
+    from oriel.publishing.command_line import check_url_command
+
+    return check_url_command(argv)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """oriel: one of the commands below."""
     return run(_dispatch, argv)
@@ -401,7 +407,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     commands = {"export": _export, "verify": _verify, "select": _select}
-    commands |= {"quantize": _quantize, "fidelity": _fidelity, "publish": _publish}
+    commands |= {"quantize": _quantize, "fidelity": _fidelity}
+    commands |= {"publish": _publish, "check-url": _check_url}
     if not words:
         raise OptionError("no command", expected=", ".join(commands), next_step="see oriel --help.")
     name = words[0]

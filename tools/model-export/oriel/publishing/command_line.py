@@ -107,3 +107,43 @@ def publish_command(argv: Sequence[str] | None) -> int:
         size = f"{len(pruned.names)} objects, {pruned.bytes / 1e6:.1f} MB"
         print(f"pruned {size}" if pruned.done else f"--prune --yes would remove {size}")
     return 0
+
+
+def check_url_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="oriel check-url",
+        description="Fetch a published model as a browser would, check every byte, and say what to "
+        "change on the host; exit 1 if a page couldn't load it.",
+    )
+    parser.add_argument("url", metavar="URL", help="its manifest.json, or their folder's, with /")
+    parser.add_argument(
+        "--origin",
+        metavar="https://…",
+        default="",
+        help="where the page will be; default: on another host than the model",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def check_url_command(argv: Sequence[str] | None) -> int:
+    """oriel check-url."""
+    words = check_url_parser().parse_args(argv)
+    from oriel.progress import choose_display
+    from oriel.publishing.check_url import A_PAGE_ELSEWHERE, check_url
+
+    if words.origin and not words.origin.startswith(("http://", "https://")):
+        raise OptionError("--origin is no origin", got=words.origin, expected="https://host[:port]")
+    with choose_display(words.json) as display:
+        report = check_url(words.url, words.origin or A_PAGE_ELSEWHERE, display)
+    if words.json:
+        print(json.dumps(report.to_json()))
+        return 0 if report.passed else 1
+    for finding in report.findings:
+        print(finding.line())
+    sizes = f"{report.objects} files, {report.bytes / 1e6:.1f} MB"
+    if report.wire_bytes != report.bytes:
+        sizes += f" ({report.wire_bytes / 1e6:.1f} MB on the way)"
+    verdict = "a page can load it" if report.passed else "a page can't load it yet"
+    print(f"{report.url}: {sizes} checked in {report.seconds:.1f} s: {verdict}")
+    return 0 if report.passed else 1

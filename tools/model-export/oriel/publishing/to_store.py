@@ -29,6 +29,7 @@ _RETRIES: Any = {
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
 }
+_VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -46,7 +47,7 @@ class StorePlace:
 
     def __init__(self, address: str, endpoint: str | None) -> None:
         self.address = address.rstrip("/")
-        self.store = _open_store(self.address, endpoint)
+        self.store, self._has_credentials = _open_store(self.address, endpoint)
 
     def entries(self, folder: str) -> dict[str, Entry]:
         import obstore
@@ -149,7 +150,7 @@ class StorePlace:
             raise self._trouble(what, error) from error
 
     def _trouble(self, what: str, error: BaseException) -> PublishError:
-        return _trouble(self.address, what, error)
+        return _trouble(self.address, what, error, self._has_credentials)
 
 
 def _as_stored(item: PublishedObject) -> tuple[bytes, Attributes]:
@@ -162,7 +163,8 @@ def _as_stored(item: PublishedObject) -> tuple[bytes, Attributes]:
     return squeezed(item), {**attributes, "Content-Encoding": "gzip"}
 
 
-def _open_store(address: str, endpoint: str | None) -> ObjectStore:
+def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
+    """The store, and whether credentials for it were found: else it asks the machine's cloud."""
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
@@ -174,11 +176,13 @@ def _open_store(address: str, endpoint: str | None) -> ObjectStore:
         ) from error
     scheme = address.partition("://")[0]
     config: Any = {}
+    found = any(name.startswith(_VARIABLES[scheme]) for name in os.environ)
     if scheme == "s3":
         # obstore has its own name for it, and no file of credentials.
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
         config = _aws_files()
+        found = "aws_access_key_id" in config or any(map(os.environ.get, _CREDENTIALS))
         if endpoint is not None:
             if not endpoint.startswith(("http://", "https://")):
                 raise OptionError(
@@ -189,11 +193,12 @@ def _open_store(address: str, endpoint: str | None) -> ObjectStore:
     # A chunk may take a while on a slow line; a connection that doesn't come up may not.
     options |= {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=5)}
     try:
-        return from_url(
+        store = from_url(
             address, config=config or None, client_options=options, retry_config=_RETRIES
         )
     except (BaseError, ValueError) as error:
-        raise _trouble(address, "opened", error) from error
+        raise _trouble(address, "opened", error, found) from error
+    return store, found
 
 
 def _aws_files() -> dict[str, str]:
@@ -228,7 +233,7 @@ def _aws_files() -> dict[str, str]:
     return found
 
 
-def _trouble(address: str, what: str, error: BaseException) -> PublishError:
+def _trouble(address: str, what: str, error: BaseException, found: bool) -> PublishError:
     """One line of what obstore says in several."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
@@ -240,15 +245,20 @@ def _trouble(address: str, what: str, error: BaseException) -> PublishError:
         got, next_step = "credentials that the store doesn't know", _CHECK_CREDENTIALS
     elif isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "AccessDenied" in text:
         got, next_step = "no permission", _CHECK_CREDENTIALS
-    elif "169.254.169.254" in text or "redential" in text:
+    elif any(word in text for word in _NO_CREDENTIALS) or (
+        not found and any(word in text.lower() for word in _NO_CONNECTION)
+    ):
         got, next_step = "no credentials", _CHECK_CREDENTIALS
-    elif any(word in text.lower() for word in ("error sending request", "dns error", "connect")):
+    elif any(word in text.lower() for word in _NO_CONNECTION):
         got, next_step = "no connection", "check --endpoint and your connection, then try again."
     else:
         got = text.partition("Debug source")[0][:200]
     return PublishError(f"{address} can't be {what}", got=got, next_step=next_step)
 
 
+# What they say when nobody told them who asks.
+_NO_CREDENTIALS = ("redential", "token request", "must be specified")
+_NO_CONNECTION = ("error sending request", "dns error", "connect")
 _WRONG_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken")
 _CHECK_CREDENTIALS = (
     "check the credentials (AWS_…, GOOGLE_… or AZURE_… variables), and that they may list, read, "
