@@ -236,6 +236,8 @@ describe('variants', () => {
     await session.retry({ variant: 'q4' });
     await session.retry({ provider: 'wasm' });
     expect([session.variant, session.provider]).toEqual(['q4', 'wasm']);
+    expect(session.isOpenAs({ variant: 'q4', url: 'x', provider: 'wasm' })).toBe(true);
+    expect(session.isOpenAs({ url: 'x', provider: 'wasm' })).toBe(false);
     await session.retry({ variant: null, provider: 'auto' });
     expect(session.variant).toBeNull();
     expect(session.isOpenAs({ url: 'x', provider: 'auto' })).toBe(true);
@@ -322,13 +324,20 @@ describe('compared', () => {
     expect(read(b)).toBe('abc');
   });
 
-  test('closing ends its worker and forgets it', async () => {
+  test('closing ends its worker and forgets it, and what a link named', async () => {
     const { a, b, closed } = await both();
+    b.linked = 'q4';
     await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
     if (a.answer !== null) b.follow(a.answer, []);
     await settled();
     b.close();
-    expect([closed(), b.variant, b.model, b.comparison]).toEqual([1, null, null, null]);
+    expect([closed(), b.variant, b.linked, b.model, b.comparison]).toEqual([
+      1,
+      null,
+      null,
+      null,
+      null,
+    ]);
     expect(b.stage).toEqual({ kind: 'idle' });
   });
 

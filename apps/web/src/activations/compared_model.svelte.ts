@@ -24,8 +24,8 @@ export class ComparedModel {
   model = $state.raw<OpenedModel | null>(null);
   /** The newest text that both have read; null until there is one. */
   comparison = $state.raw<Comparison | null>(null);
-  /** A text is being read. */
-  busy = $state(false);
+  /** Variant that a link names and that was not opened yet. */
+  linked = $state<string | null>(null);
 
   readonly #makeClient: () => ModelClient;
   #client: ModelClient | null = null;
@@ -82,6 +82,7 @@ export class ComparedModel {
     this.#client?.close();
     this.#client = null;
     this.#request = null;
+    this.linked = null;
     this.#held.clear();
     this.model = null;
     this.comparison = null;
@@ -99,7 +100,6 @@ export class ComparedModel {
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
-    this.busy = true;
     try {
       while (this.#unread && this.#followed !== null && this.model !== null) {
         this.#unread = false;
@@ -107,7 +107,6 @@ export class ComparedModel {
       }
     } finally {
       this.#pumping = false;
-      this.busy = false;
     }
   }
 

@@ -132,7 +132,7 @@ export class ModelSession {
 
   /** Whether this very model is open, so that a changed address needs no new opening. */
   isOpenAs(request: OpenRequest): boolean {
-    return this.stage.kind === 'ready' && JSON.stringify(request) === JSON.stringify(this.#request);
+    return this.stage.kind === 'ready' && fieldsOf(request) === fieldsOf(this.#request);
   }
 
   // ---- opening -------------------------------------------------------------------------------
@@ -530,6 +530,16 @@ function named(activations: ActivationSet, untouched: Float32Array | null): Set<
       for (const id of series.row(position)) ids.add(id);
   }
   return ids;
+}
+
+/** In one order, so that equal requests are equal texts. */
+function fieldsOf(request: OpenRequest | null): string {
+  return JSON.stringify([
+    request?.url,
+    request?.provider,
+    request?.variant ?? null,
+    request?.activations ?? null,
+  ]);
 }
 
 function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {
