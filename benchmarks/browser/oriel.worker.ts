@@ -1,0 +1,123 @@
+// Times one variant of a bundle: the page's runtime, and the page's own way from encoded weights to what graphs read.
+import * as ort from 'onnxruntime-web/wasm';
+import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
+import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+import { WeightExpander } from '../../apps/web/src/bundle/expand_weights';
+import { cachePairs } from '../../apps/web/src/contract/activation_table';
+import { answerJobs, milliseconds, timed } from './clock';
+import { tokenIds, type Answer, type VariantJob } from './jobs';
+
+/** As much of a download as arrives at once, about. */
+const chunkBytes = 1 << 20;
+
+answerJobs(measure);
+
+async function measure(job: VariantJob): Promise<Answer> {
+  ort.env.wasm.numThreads = job.threads;
+  ort.env.wasm.wasmPaths = {
+    mjs: new URL(wasmModule, self.location.href).href,
+    wasm: new URL(wasmBinary, self.location.href).href,
+  };
+  const graph = await fetchBytes(job, job.graph);
+  const files = await Promise.all(job.weights.map((path) => fetchBytes(job, path)));
+  const { expand, externalData } = readWeights(job, files);
+  const began = performance.now();
+  const session = await ort.InferenceSession.create(graph, {
+    executionProviders: ['wasm'],
+    externalData,
+    graphOptimizationLevel: 'all',
+  });
+  const opened = milliseconds(began);
+  const { layers } = job.shape;
+  const neutral = neutralFeeds(session, job);
+  const run = (
+    ids: readonly number[],
+    lastOnly: boolean,
+    cache?: ort.InferenceSession.ReturnType,
+  ) => {
+    const feeds: Record<string, ort.Tensor> = { ...neutral };
+    feeds['input_ids'] = new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
+    feeds['logits_start'] = new ort.Tensor('int64', BigInt64Array.of(lastOnly ? -1n : 0n), [1]);
+    if (cache) {
+      for (const { input, output } of cachePairs(layers)) feeds[input] = outputOf(cache, output);
+    }
+    return session.run(feeds);
+  };
+  const ids = tokenIds(job.tokens + 1, job.shape.vocab);
+  const prompt = ids.slice(0, -1);
+  const half = Math.ceil(job.prompts / 2);
+  const runAll = () => timed(half, () => run(prompt, false));
+  const runLast = () => timed(half, () => run(prompt, true));
+  const early = job.lastFirst ? await runLast() : null;
+  const all = await runAll();
+  const last = early ?? (await runLast());
+  const step = await timed(job.steps, () => run(ids.slice(-1), true, all.result));
+  const recompute = await timed(half, () => run(ids, true));
+  const lastLogits = (outputs: ort.InferenceSession.ReturnType): number[] =>
+    Array.from((outputOf(outputs, 'logits').data as Float32Array).slice(-job.shape.vocab));
+  return {
+    timings: {
+      expand,
+      session: opened,
+      all: all.times,
+      last: last.times,
+      lastFirst: job.lastFirst,
+      step: step.times,
+      recompute: recompute.times,
+    },
+    stepLogits: lastLogits(step.result),
+    recomputeLogits: lastLogits(recompute.result),
+  };
+}
+
+function readWeights(
+  { weights, expansion }: VariantJob,
+  files: readonly Uint8Array<ArrayBuffer>[],
+): { expand: number | null; externalData: { path: string; data: Uint8Array }[] } {
+  if (expansion === null) {
+    const data = files.map((data, index) => ({ path: weights[index] ?? '', data }));
+    return { expand: null, externalData: data };
+  }
+  const [encoded = new Uint8Array()] = files;
+  const began = performance.now();
+  const expander = new WeightExpander(expansion, encoded, new Uint8Array(expansion.bytes));
+  for (let received = 0; received < encoded.length;) {
+    received = Math.min(received + chunkBytes, encoded.length);
+    expander.advance(received);
+  }
+  return {
+    expand: milliseconds(began),
+    externalData: [{ path: expansion.path, data: expander.expanded }],
+  };
+}
+
+/** An empty cache and untouched interventions. */
+function neutralFeeds(
+  session: ort.InferenceSession,
+  { shape }: VariantJob,
+): Record<string, ort.Tensor> {
+  const { heads, kv_heads: keyHeads, head_dim: width, hidden } = shape;
+  const float = (fill: number, ...dims: number[]): ort.Tensor => {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    return new ort.Tensor('float32', new Float32Array(size).fill(fill), dims);
+  };
+  const feeds: Record<string, ort.Tensor> = {};
+  for (const name of session.inputNames) {
+    if (name.startsWith('past_key_values')) feeds[name] = float(0, 1, keyHeads, 0, width);
+    else if (name.endsWith('_head_scale')) feeds[name] = float(1, heads);
+    else if (name.endsWith('_resid_delta')) feeds[name] = float(0, 1, 1, hidden);
+  }
+  return feeds;
+}
+
+function outputOf(outputs: ort.InferenceSession.ReturnType, name: string): ort.Tensor {
+  const tensor = outputs[name];
+  if (tensor === undefined) throw new Error(`no output ${name}`);
+  return tensor;
+}
+
+async function fetchBytes({ folder }: VariantJob, path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetch(`/files/${folder}/${path}`);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}

@@ -1,0 +1,23 @@
+// Runs precision.spec.ts alone; benchmarks/precision.py starts it.
+import { defineConfig } from '@playwright/test';
+import tests from '../../playwright.config';
+
+const port = Number(process.env['ORIEL_TEST_PORT'] ?? 5340);
+
+export default defineConfig({
+  testDir: '.',
+  outputDir: '../../test-results/browser/precision',
+  workers: 1,
+  timeout: 0,
+  reporter: [['line']],
+  use: { ...tests.use, baseURL: `http://localhost:${port}/`, trace: 'off' },
+  webServer: {
+    command:
+      'npx vite build --config vite.config.ts --logLevel warn && ' +
+      `npx vite preview --config vite.config.ts --port ${port} --strictPort`,
+    cwd: import.meta.dirname,
+    url: `http://localhost:${port}/`,
+    reuseExistingServer: false,
+    timeout: 120_000,
+  },
+});

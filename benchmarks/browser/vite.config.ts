@@ -1,0 +1,53 @@
+// Builds and serves the benchmark's page, isolated so that wasm may have threads; below /files/ lies what was prepared.
+import { createReadStream, statSync } from 'node:fs';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+/** Where precision.py puts models and libraries, and where the page is built to. */
+const folder = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
+if (folder === '') throw new Error('ORIEL_BENCHMARK_FILES is not set: run precision.py');
+
+const isolation = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+const mediaTypes: Record<string, string> = {
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+};
+
+const preparedFiles: Plugin = {
+  name: 'prepared-files',
+  configurePreviewServer({ middlewares }) {
+    middlewares.use('/files', (request, response) => {
+      const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+      const path = join(folder, normalize(decodeURIComponent(pathname)));
+      const file = statSync(path, { throwIfNoEntry: false });
+      if (!file?.isFile()) {
+        response.writeHead(404).end();
+        return;
+      }
+      response.setHeader('Content-Type', mediaTypes[extname(path)] ?? 'application/octet-stream');
+      response.setHeader('Content-Length', file.size);
+      response.setHeader('Cache-Control', 'no-store');
+      // A worker's script asks for isolation itself, and threads are workers.
+      for (const [name, value] of Object.entries(isolation)) response.setHeader(name, value);
+      createReadStream(path).pipe(response);
+    });
+  },
+};
+
+export default defineConfig({
+  root: here,
+  plugins: [preparedFiles],
+  worker: { format: 'es' },
+  // The runtime's loader stays a file of its own: it starts the threads.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
+  preview: { headers: isolation },
+  build: { target: 'es2023', outDir: join(folder, 'page'), emptyOutDir: true },
+});
