@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arcPath } from '../../apps/web/src/charts/arc_paths';
 import { cellAt, clip, layoutAttention } from '../../apps/web/src/charts/attention_layout';
-import { attentionSvg, cellNumber } from '../../apps/web/src/charts/attention_svg';
+import { attentionSvg, cellNumber, cellPoints } from '../../apps/web/src/charts/attention_svg';
 import {
   placeOnRamp,
   rampFor,
@@ -172,4 +172,9 @@ test('tables follow RFC 4180 and keep every digit', () => {
       [Math.fround(0.1), 1e-9, 3],
     ]),
   ).toBe('"a,b","say ""x"""," y"\r\n0.10000000149011612,1e-9,3\r\n');
+});
+
+test('a difference in a cell has its sign, and as many digits as its map is wide', () => {
+  expect([0.351, -0.008, -0.004, 0].map((d) => cellPoints(d, 0.35))).toEqual(['+35', '−1', '', '']);
+  expect([0.0176, -0.0091, 0.0004].map((d) => cellPoints(d, 0.0176))).toEqual(['+1.8', '−.9', '']);
 });

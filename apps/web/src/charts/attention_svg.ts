@@ -63,10 +63,11 @@ export function cellNumber(value: number): string {
   return value < 0.005 ? '·' : value.toFixed(2).replace(/^0/, '');
 }
 
-/** A difference of weights in whole percentage points: +3, −12; nothing where it rounds to none. */
-export function cellPoints(difference: number): string {
-  const points = Math.round(Math.abs(difference) * 100);
-  return points === 0 ? '' : `${difference > 0 ? '+' : '−'}${points}`;
+/** A difference of weights in percentage points: +12, −3; with a decimal where `limit`, the largest, is below ten of
+ * them. Nothing where it rounds to none. */
+export function cellPoints(difference: number, limit: number): string {
+  const text = Math.abs(difference * 100).toFixed(limit < 0.1 ? 1 : 0);
+  return Number(text) === 0 ? '' : (difference > 0 ? '+' : '−') + text.replace(/^0/, '');
 }
 
 export function escaped(text: string): string {
