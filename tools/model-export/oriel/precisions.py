@@ -42,6 +42,8 @@ _ALL = (
 )
 PRECISIONS: dict[str, Precision] = {precision.name: precision for precision in _ALL}
 FP32 = PRECISIONS["fp32"]
+QUANTIZED_KERNELS: tuple[Kernels, ...] = ("int8", "int8_static", "int4")
+"""Those that compute on encoded weights as they lie in their file."""
 RECIPES_OF_USERS: tuple[Encoding, ...] = ("q8", "q4")
 """Encodings that a recipe of the user's own may take the place of."""
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "entropy", "percentile")

@@ -21,17 +21,33 @@ class Bounds:
     `logits_absolute` is for logits of ordinary size. Where they are so large that it would be fewer
     than some twenty roundings, `logits_absolute_per_unit` times the largest of them counts instead.
     float16: one rounding is 5e-4 of a value. Weights are exact in either: rounded once, to nearest.
+    q8, q4: the fp32 graphs over other weights; PyTorch holds these too, so the bounds are fp32's.
+    int8, int8_static, int4: kernels that round what they multiply to 8 bits make every value a
+    little wrong, some more than others: norms are compared, not largest differences. That each
+    product is right to the rounding is a check of its own, `products`. int8's range is that of the
+    whole tensor in each run: with a cache, or beside other sequences, it is another one, so cached
+    and uncached differ by as much as either does from PyTorch. int8_static cuts off what an
+    intervention pushes beyond its calibrated ranges.
     """
 
     precision: str
     data: dict[str, Any]
 
     def activation(self, kind: str, found: Difference) -> tuple[float, float]:
-        """(error, bound) of an activation: absolute for logits, relative for any other kind."""
-        if kind == "logits":
+        """(error, bound) of an activation: absolute for logits, relative for any other kind; norms
+        throughout where the precision measures so."""
+        if kind == "logits" and not self.by_norm:
             per_unit = self.of("logits_absolute_per_unit")
             return found.absolute, max(self.of("logits_absolute"), per_unit * found.scale)
-        return found.relative, self.relative(kind)
+        return self.error(found), self.relative(kind)
+
+    @property
+    def by_norm(self) -> bool:
+        return bool(self.data.get("by_norm"))
+
+    def error(self, found: Difference) -> float:
+        """The number that is held to a bound."""
+        return found.norm if self.by_norm else found.relative
 
     def relative(self, kind: str) -> float:
         by_kind = self.data["relative_by_kind"]
@@ -49,7 +65,14 @@ def _table() -> dict[str, Any]:
     return table
 
 
+def weight_bounds(bits: int) -> dict[str, float]:
+    """How far encoded weights may be from the checkpoint's, by the bits of a value: norm of the
+    difference over that of the weights, of a matrix and of values that share a scale."""
+    found: dict[str, float] = _table()["weights"][str(bits)]
+    return found
+
+
 def bounds_for(precision: str) -> Bounds | None:
     """None for a precision that nobody has set bounds for: such a variant can't be verified."""
-    data = _table().get(precision)
+    data = None if precision == "weights" else _table().get(precision)
     return None if data is None else Bounds(precision, data)

@@ -1,5 +1,5 @@
-"""Checks that need no computing: digests, schemas, ports, opset, and the weights themselves. What
-the graphs compute is checked in numeric_checks.py."""
+"""Checks that need no computing: digests, schemas, ports, opset, and where weights lie. What these
+are is checked in weight_checks.py, what the graphs compute in numeric_checks.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from onnx import TensorProto, helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
@@ -27,7 +26,7 @@ from oriel.contract.activation_names import (
 from oriel.contract.manifest import Manifest
 from oriel.graph.graph_document import read_document
 from oriel.graph.taps import Tap
-from oriel.models.checkpoint import Checkpoint
+from oriel.precision.kernel_nodes import kernel_nodes, total_nodes
 from oriel.verification.report import Findings, GraphName
 from oriel.verification.run_onnx import OnnxGraph
 
@@ -192,73 +191,69 @@ def check_taps(taps: Sequence[Tap], manifest: Manifest, findings: Findings) -> N
     findings.differences("taps_complete", problems, f"{len(taps)} taps")
 
 
-def check_weights(
-    graph: GraphFile,
-    variant: Mapping[str, Any],
-    checkpoint: Checkpoint,
-    findings: Findings,
-) -> bool:
-    """Every weight in the data file is the checkpoint's, rounded to the graph's type at most.
-
-    Returns False where the graph points past the end of a file: no session should be tried.
-    """
+def check_places(graph: GraphFile, locations: Sequence[str], findings: Findings) -> bool:
+    """Every weight lies in the files that the manifest names for it, whole: else no session should
+    be tried. Whether it is the checkpoint's: weight_checks.py."""
     name = f"{graph.kind}_weights"
     problems: list[str] = []
-    readable = True
-    external = {t.name: t for t in graph.model.graph.initializer if uses_external_data(t)}
-    for missing in sorted(set(checkpoint.tensors) - set(external)):
-        problems.append(f"{missing} is not in the graph")
-    for leftover in sorted(set(external) - set(checkpoint.tensors)):
-        problems.append(f"{leftover} is not in the checkpoint")
     with findings.guarded(name):
-        for weight, tensor in external.items():
+        external = [t for t in graph.model.graph.initializer if uses_external_data(t)]
+        for tensor in external:
             place = ExternalDataInfo(tensor)
-            if place.location not in variant["weights"]:
-                problems.append(f"{weight} lies in {place.location}, which the manifest omits")
-                readable = False
-                continue
-            problem, whole = _weight_problem(
-                graph.folder / place.location, place, tensor, checkpoint
-            )
-            readable = readable and whole
-            if problem:
-                problems.append(problem)
-        findings.differences(name, problems, f"{len(external)} tensors equal the checkpoint's")
-        return readable
+            if place.location not in locations:
+                problems.append(f"{tensor.name} lies in {place.location}, which the manifest omits")
+            else:
+                problems += _place_problems(graph.folder / place.location, tensor)
+        findings.differences(name, problems, f"{len(external)} tensors")
+        return not problems
     return False
 
 
-def _weight_problem(
-    file: Path, place: ExternalDataInfo, tensor: TensorProto, checkpoint: Checkpoint
-) -> tuple[str | None, bool]:
-    """(what is wrong, whether the bytes are there at all)"""
+def _place_problems(file: Path, tensor: TensorProto) -> list[str]:
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     shape = tuple(tensor.dims)
-    start, length = _extent(tensor)
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    start, length = int(said.get("offset", 0)), int(said.get("length", 0))
     if length != int(np.prod(shape, dtype=np.int64)) * dtype.itemsize:
-        return f"{tensor.name} has {length} bytes for {list(shape)} {dtype}", False
+        return [f"{tensor.name} has {length} bytes for {list(shape)} {dtype}"]
     size = file.stat().st_size if file.is_file() else 0
     if start < 0 or start + length > size:
-        return f"{tensor.name} lies past the end of {file.name}", False
-    if tensor.name not in checkpoint.tensors:
-        return None, True
-    stored = checkpoint.read(tensor.name).to(torch.float32).numpy()
-    held = np.memmap(file, dtype=dtype, mode="r", offset=start, shape=shape)
-    wrong = _unequal(held, stored)
-    return (f"{tensor.name} differs in {wrong} of {held.size} values" if wrong else None), True
+        return [f"{tensor.name} lies past the end of {file.name}"]
+    return []
 
 
-def _extent(tensor: TensorProto) -> tuple[int, int]:
-    """(offset, length) in the data file, as written; 0 where not."""
-    said = {entry.key: entry.value for entry in tensor.external_data}
-    return int(said.get("offset", 0)), int(said.get("length", 0))
+def check_expanded_places(
+    graph: GraphFile, expansion: Mapping[str, Any], findings: Findings
+) -> None:
+    """The graph reads each weight where the expansion puts it."""
+    said = {entry["name"]: (entry["at"], tuple(entry["shape"])) for entry in expansion["weights"]}
+    problems = []
+    for tensor in graph.model.graph.initializer:
+        if uses_external_data(tensor):
+            places = {entry.key: entry.value for entry in tensor.external_data}
+            found = int(places.get("offset", 0)), tuple(tensor.dims)
+            if said.get(tensor.name) != found:
+                problems.append(
+                    f"{tensor.name} is read at {found}, expanded to {said.get(tensor.name)}"
+                )
+    findings.differences(f"{graph.kind}_weights", problems)
 
 
-def _unequal(held: np.ndarray[Any, Any], stored: np.ndarray[Any, Any]) -> int:
-    """Values that aren't the stored ones in the held type; a matrix may stand either way."""
-    counts = [
-        int(np.count_nonzero(held != turned.astype(held.dtype)))
-        for turned in (stored, stored.T)
-        if turned.shape == held.shape
-    ]
-    return min(counts, default=held.size)
+def check_nodes(graph: GraphFile, variant: Mapping[str, Any], findings: Findings) -> None:
+    """The manifest's count of what computes on encoded weights is the graph's."""
+    said = variant.get("nodes")
+    if said is None:
+        return
+    with findings.guarded("nodes"):
+        weights = {
+            name: uses
+            for name, uses in kernel_nodes(graph.model.graph).items()
+            if name not in _float32_weights(graph.model)
+        }
+        found = total_nodes(weights)
+        problems = [f"the graph has {found}, the manifest says {dict(said)}"]
+        findings.differences("nodes", problems if found != said else [], str(found))
+
+
+def _float32_weights(model: onnx.ModelProto) -> set[str]:
+    return {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}

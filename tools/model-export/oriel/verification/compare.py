@@ -23,6 +23,8 @@ class Difference:
     relative: float
     scale: float
     """max |b|"""
+    norm: float = field(default=math.inf, compare=False)
+    """‖a - b‖ over ‖b‖: what counts where rounding makes every value a little wrong."""
 
 
 def difference(got: Array, want: Array, where: Array | None = None) -> Difference:
@@ -33,7 +35,7 @@ def difference(got: Array, want: Array, where: Array | None = None) -> Differenc
     if got.shape != want.shape:
         return Difference(math.inf, math.inf, math.nan)
     if got.size == 0:
-        return Difference(0.0, 0.0, 0.0)
+        return Difference(0.0, 0.0, 0.0, 0.0)
     if where is not None:
         got, want = np.where(where, got, 0), np.where(where, want, 0)
     # Logits of a long text are hundreds of MB: one copy of them, and no more.
@@ -42,7 +44,13 @@ def difference(got: Array, want: Array, where: Array | None = None) -> Differenc
     scale = float(max(want.max(), -want.min()))
     if not (math.isfinite(absolute) and math.isfinite(scale)):
         return Difference(math.inf, math.inf, scale)
-    return Difference(absolute, _ratio(absolute, scale), scale)
+    norm = _ratio(_length(gap), _length(want))
+    return Difference(absolute, _ratio(absolute, scale), scale, norm)
+
+
+def _length(values: Array) -> float:
+    flat = values.reshape(-1)
+    return math.sqrt(float(np.dot(flat, flat)))
 
 
 def _ratio(absolute: float, scale: float) -> float:
@@ -66,6 +74,7 @@ def lens_difference(
     over the latter's probability. A token named twice at a position is an infinite error.
     """
     worst_ids = worst = scale = 0.0
+    squares = np.zeros(3)
     count = ids.shape[-1]
     ordered = np.sort(ids, axis=-1)
     if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
@@ -79,10 +88,18 @@ def lens_difference(
         worst_ids = _largest(worst_ids, np.abs(named - best) / best)
         worst = _largest(worst, np.abs(probs[:, part] - best))
         scale = _largest(scale, best)
+        squares += [_square(a) for a in (named - best, probs[:, part] - best, best)]
+    norms = [_ratio(math.sqrt(s), math.sqrt(squares[2])) for s in squares[:2]]
+    if not math.isfinite(worst_ids):
+        norms[0] = math.inf
     return (
-        Difference(worst_ids, worst_ids, 1.0),
-        Difference(worst, _ratio(worst, scale), scale),
+        Difference(worst_ids, worst_ids, 1.0, norms[0]),
+        Difference(worst, _ratio(worst, scale), scale, norms[1]),
     )
+
+
+def _square(values: Array) -> float:
+    return float(np.sum(values.astype(np.float64) ** 2))
 
 
 def _largest(so_far: float, values: Array) -> float:
@@ -94,7 +111,7 @@ def _largest(so_far: float, values: Array) -> float:
 class Worst:
     """The largest of many measurements, and where it was made."""
 
-    difference: Difference = field(default_factory=lambda: Difference(0.0, 0.0, 0.0))
+    difference: Difference = field(default_factory=lambda: Difference(0.0, 0.0, 0.0, 0.0))
     where: str = ""
     excess: float = -1.0
     """Error over bound: what makes one measurement worse than another."""

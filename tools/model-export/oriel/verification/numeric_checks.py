@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import onnx
 
 from oriel.contract.activation_names import (
     LENS_KINDS,
@@ -38,6 +40,7 @@ from oriel.verification.compare import (
     lens_difference,
 )
 from oriel.verification.interventions import NONE, Interventions
+from oriel.verification.product_checks import CHECK, check_products, products, with_products
 from oriel.verification.report import ActivationResult, Findings, GraphName, Verdict
 from oriel.verification.run_onnx import (
     Arrays,
@@ -157,7 +160,7 @@ class NumericChecks:
         case = self.cases.small
         got = session.run(self.cases.ids[case], [s.name for s in self.inner])
         want = self.cases.values(case, [s.name for s in self.inner])
-        bound = self.bounds.of("plain_vs_interactive")
+        bound = self.bounds.of("plain_select")
         self._measure_all("plain_select", got, want, bound, str(case))
 
     # The interactive graph.
@@ -307,6 +310,29 @@ class NumericChecks:
         want = self.cases.reference.run(ids, names, change)
         self._measure_all(check, got, want, self.bounds.of(check), where)
 
+    # Products of quantized weights.
+
+    def products(self, graph: GraphFile, float_graph: Path, weights: Mapping[str, Array]) -> None:
+        """Each alone, at a small size, as it is and with every head and stream changed. weights:
+        what the encoded ones stand for."""
+        self.on_stage("multiply each weight alone")
+        float_model = onnx.load_model(float_graph, load_external_data=False)
+        found = list(products(float_model.graph, float_graph.parent))
+        session = OnnxGraph(
+            graph.folder, with_products(graph.model, found), "interactive", self.shape
+        )
+        rng = np.random.default_rng(SEED)
+        layers, heads = range(self.shape.layers), self.shape.heads
+        changed = Interventions(
+            {i: rng.uniform(0, 2, heads).astype(np.float32) for i in layers},
+            {i: rng.normal(0, 1, (1, 1, self.shape.hidden)).astype(np.float32) for i in layers},
+        )
+        for change in (NONE, changed):
+            ids = self.cases.ids[self.cases.small]
+            values = session.run(ids, session.outputs, change)
+            bound = self.bounds.of(CHECK)
+            check_products(graph.model, found, values, weights, bound, self.findings)
+
     # The logit lens.
 
     def _lens(self, graph: GraphFile, taps: Sequence[Tap]) -> None:
@@ -358,7 +384,9 @@ class NumericChecks:
             self._add(graph, spec.name, found, case)
             if spec.name == "logits":
                 bound = self.bounds.relative("logits")
-                self.findings.measure("logits_relative", found.relative, bound, f"{graph}, {case}")
+                self.findings.measure(
+                    "logits_relative", self.bounds.error(found), bound, f"{graph}, {case}"
+                )
         self._invariants(graph, case, got)
 
     def _add(self, graph: GraphName, name: str, found: Difference, case: Case) -> None:
@@ -425,7 +453,7 @@ class NumericChecks:
     def _measure_all(
         self, check: str, got: Arrays, want: Mapping[str, Array], bound: float, where: str
     ) -> None:
-        """The largest relative error among tensors of one name, as one measurement."""
+        """The largest error among tensors of one name, as one measurement."""
         shared = [name for name in got if name in want]
         if not shared:
             self.findings.failed(check, f"nothing to compare at {where}")
@@ -434,7 +462,8 @@ class NumericChecks:
             if _kind(name) == "attn_scores":
                 allowed = causal(*got[name].shape[-2:])
             found = difference(got[name], want[name], allowed)
-            self.findings.measure(check, found.relative, bound, f"{name}, {where}")
+            error = self.bounds.error(found)
+            self.findings.measure(check, error, bound, f"{name}, {where}")
 
     # Results.
 

@@ -57,7 +57,7 @@ class ActivationResult:
     dtype: str
     verdict: Verdict
     error: float | None = None
-    """Absolute for logits, relative for all else: see Difference and Bounds."""
+    """Absolute for logits, relative for all else, or by norm: see Difference and Bounds."""
     absolute_error: float | None = None
     bound: float | None = None
     worst_at: str | None = None
@@ -95,11 +95,17 @@ class VariantReport:
     precision: str
     checks: tuple[Check, ...]
     activations: tuple[ActivationResult, ...]
+    rounded: bool = False
+    """PyTorch computed with the variant's own weights, since they are encoded in few bits."""
+    by_norm: bool = False
+    """Errors are norms of differences over norms, logits' too."""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "precision": self.precision,
+            "reference_weights": "variant" if self.rounded else "checkpoint",
+            "errors": "norm" if self.by_norm else "largest",
             "checks": [check.to_json() for check in self.checks],
             "activations": [row.to_json() for row in self.activations],
         }
@@ -162,8 +168,9 @@ class Report:
             names_of_variant = {row.name for row in variant.activations}
             logits = max(r.error or 0.0 for r in variant.activations if r.kind == "logits")
             parts.append(
-                f"{len(names_of_variant)} activations of {variant.name} agree with PyTorch, "
-                f"logits within {logits:.1e}"
+                f"{len(names_of_variant)} activations of {variant.name} agree with PyTorch"
+                f"{' over its weights' if variant.rounded else ''}, logits within {logits:.1e}"
+                f"{' of their norm' if variant.by_norm else ''}"
             )
         count = len(self.checks) + sum(len(variant.checks) for variant in self.variants)
         return f"verified: {'; '.join(parts)}; {count} checks passed"

@@ -4,7 +4,7 @@ shares no code with the capture that was exported; only module paths come from t
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +60,12 @@ class Reference:
         self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
         AttentionInterface.register(OBSERVED, _observed_attention)
         AttentionMaskInterface.register(OBSERVED, eager_mask)
+
+    def hold(self, weights: Mapping[str, Array]) -> None:
+        """Compute with these from now on, in place of the checkpoint's."""
+        parameters = dict(self.model.named_parameters())
+        for name, values in weights.items():
+            parameters[name].copy_(torch.from_numpy(np.array(values)))
 
     def run(
         self, ids: Array, wanted: Collection[str], interventions: Interventions = NONE

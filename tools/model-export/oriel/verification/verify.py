@@ -1,5 +1,10 @@
 """Verification of a bundle on disk against its checkpoint: one function, for verify.py and for
-export.py --verify. The order is here; what is checked is in checks.py and numeric_checks.py."""
+export.py --verify. The order is here; what is checked is in checks.py, weight_checks.py and
+numeric_checks.py.
+
+Weights in few bits are held to the checkpoint as near as their bits allow; what the graphs compute
+with them is then held to PyTorch computing with what they stand for. How far that is from the model
+itself is fidelity's to say."""
 
 from __future__ import annotations
 
@@ -10,13 +15,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import oriel
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.taps import Tap
+from oriel.models.checkpoint import Checkpoint
 from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
 from oriel.models.load_model import LoadedModel, load_model
+from oriel.precisions import FP32, QUANTIZED_KERNELS, RECIPES_OF_USERS
 from oriel.verification import checks
 from oriel.verification.bounds import bounds_for
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
@@ -26,8 +35,12 @@ from oriel.verification.numeric_checks import (
     ReferenceCases,
     check_reference,
 )
-from oriel.verification.report import Findings, Report, VariantReport
-from oriel.verification.run_reference import Reference
+from oriel.verification.opened_variant import OpenedVariant, opened_variant
+from oriel.verification.product_checks import CHECK
+from oriel.verification.report import Findings, GraphName, Report, VariantReport
+from oriel.verification.run_reference import Array, Reference
+from oriel.verification.stored_weights import from_expansion, from_graph
+from oriel.verification.weight_checks import compare_weights
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
 
@@ -67,21 +80,48 @@ def verify(
     else:
         findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
         on_stage("load the checkpoint into PyTorch")
-        reference = Reference(loaded)
-        text = text_ids(loaded) or reference.own_text(OWN_TEXT, SEED)
-        cases = ReferenceCases(reference, text, budget)
-        for variant in manifest.variants:
-            variants.append(_verify_variant(variant, manifest, folder, loaded, cases, on_stage))
+        references = _References(loaded, budget)
+        found = {
+            variant["name"]: _verify_variant(variant, manifest, folder, references, on_stage)
+            # Those of one encoding follow each other: PyTorch then holds its weights once.
+            for variant in sorted(manifest.variants, key=lambda v: str(v.get("encoding")))
+        }
+        variants = [found[variant["name"]] for variant in manifest.variants]
     name = manifest.data["model"]["name"]
     return Report(name, digest, _all(findings), tuple(variants), _versions(), SEED, _since(start))
+
+
+class _References:
+    """PyTorch with the checkpoint's weights, and with those of one encoding at a time."""
+
+    def __init__(self, loaded: LoadedModel, budget: int) -> None:
+        self.loaded, self.budget = loaded, budget
+        reference = Reference(loaded)
+        self.text = text_ids(loaded) or reference.own_text(OWN_TEXT, SEED)
+        self.float32 = ReferenceCases(reference, self.text, budget)
+        self.held: Mapping[str, Array] = {}
+        self.rounded: ReferenceCases | None = None
+
+    def holding(self, weights: Mapping[str, Array]) -> ReferenceCases:
+        """Cases computed with these in place of the checkpoint's."""
+        if not weights:
+            return self.float32
+        if self.rounded is None or not _same(weights, self.held):
+            reference = Reference(self.loaded)
+            reference.hold(weights)
+            self.held, self.rounded = weights, ReferenceCases(reference, self.text, self.budget)
+        return self.rounded
+
+
+def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 
 
 def _verify_variant(
     variant: Mapping[str, Any],
     manifest: Manifest,
     folder: Path,
-    loaded: LoadedModel,
-    cases: ReferenceCases,
+    references: _References,
     on_stage: Callable[[str], None],
 ) -> VariantReport:
     findings = Findings()
@@ -91,27 +131,61 @@ def _verify_variant(
         findings.failed("bounds", f"none are set for {precision}")
         return VariantReport(name, precision, _all(findings), ())
     on_stage(f"check the files of {name}")
-    plain = checks.open_graph(variant, "plain", folder, findings)
-    interactive = checks.open_graph(variant, "interactive", folder, findings)
-    runnable = {}
-    for graph in (plain, interactive):
-        if graph is None:
+    with opened_variant(folder, variant, findings) as opened:
+        plain = checks.open_graph(variant, "plain", opened.folder, findings)
+        interactive = checks.open_graph(variant, "interactive", opened.folder, findings)
+        runnable = {}
+        for graph in (plain, interactive):
+            if graph is None:
+                continue
+            checks.check_graph(graph, variant, manifest, findings)
+            if checks.check_places(graph, opened.locations, findings):
+                runnable[graph.kind] = graph
+            else:
+                findings.not_run(f"{graph.kind}_runs", "its weights are not all there")
+        held = _held_weights(variant, opened, runnable, references.loaded.checkpoint, findings)
+        taps: list[Tap] = []
+        with findings.guarded("taps_complete"):
+            taps = [Tap.from_json(tap) for tap in variant["taps"]]
+            checks.check_taps(taps, manifest, findings)
+        on_stage(f"run PyTorch beside {name}")
+        cases = references.holding(held)
+        check_reference(cases, bounds.of("reference"), findings)
+        numeric = NumericChecks(manifest, cases, bounds, findings, on_stage)
+        numeric.run(runnable.get("plain"), runnable.get("interactive"), taps)
+        if "interactive" in runnable and variant.get("kernels") in QUANTIZED_KERNELS:
+            with findings.guarded(CHECK):
+                float32 = manifest.variant(FP32.name)["interactive"]["path"]
+                numeric.products(runnable["interactive"], folder / float32, held)
+        rows = numeric.results(plain.outputs if plain is not None else [])
+    return VariantReport(name, precision, _all(findings), tuple(rows), bool(held), bounds.by_norm)
+
+
+def _held_weights(
+    variant: Mapping[str, Any],
+    opened: OpenedVariant,
+    graphs: Mapping[GraphName, checks.GraphFile],
+    checkpoint: Checkpoint,
+    findings: Findings,
+) -> Mapping[str, Array]:
+    """Compare the variant's weights with the checkpoint's. What PyTorch should compute with in
+    their place: where they are encoded in few bits, what these stand for; else nothing."""
+    keep = variant.get("encoding") in RECIPES_OF_USERS
+    held: Mapping[str, Array] = {}
+    for graph in graphs.values():
+        checks.check_nodes(graph, variant, findings)
+        if opened.expanded is not None:
+            checks.check_expanded_places(graph, variant["expansion"], findings)
             continue
-        checks.check_graph(graph, variant, manifest, findings)
-        if checks.check_weights(graph, variant, loaded.checkpoint, findings):
-            runnable[graph.kind] = graph
-        else:
-            findings.not_run(f"{graph.kind}_runs", "its weights are not all there")
-    taps: list[Tap] = []
-    with findings.guarded("taps_complete"):
-        taps = [Tap.from_json(tap) for tap in variant["taps"]]
-        checks.check_taps(taps, manifest, findings)
-    on_stage(f"run PyTorch beside {name}")
-    check_reference(cases, bounds.of("reference"), findings)
-    numeric = NumericChecks(manifest, cases, bounds, findings, on_stage)
-    numeric.run(runnable.get("plain"), runnable.get("interactive"), taps)
-    rows = numeric.results(plain.outputs if plain is not None else [])
-    return VariantReport(name, precision, _all(findings), tuple(rows))
+        check = f"{graph.kind}_weights"
+        with findings.guarded(check):
+            weights = from_graph(graph.model, opened.folder)
+            held = compare_weights(check, weights, checkpoint, findings, keep)
+    if opened.expanded is not None and opened.expanded.is_file():
+        with findings.guarded("weights"):
+            weights = from_expansion(variant["expansion"], opened.expanded)
+            held = compare_weights("weights", weights, checkpoint, findings, keep)
+    return held
 
 
 def find_reference(manifest: Manifest, folder: Path | None) -> LoadedModel:

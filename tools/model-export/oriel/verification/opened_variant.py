@@ -1,0 +1,50 @@
+"""A variant's files as its graphs read them: where they travel encoded, expanded into a temporary
+folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oriel.precision.expand_weights import expand_weights
+from oriel.verification.report import Findings
+
+
+@dataclass(frozen=True)
+class OpenedVariant:
+    """Where the graphs and the data files that they name lie together."""
+
+    folder: Path
+    locations: Sequence[str]
+    """Data files that the graphs may name."""
+    expanded: Path | None = None
+    """The float32 file, where weights travel encoded."""
+
+
+@contextmanager
+def opened_variant(
+    folder: Path, variant: Mapping[str, Any], findings: Findings
+) -> Iterator[OpenedVariant]:
+    """The expanded files are gone afterwards; what can't be expanded is a finding."""
+    expansion = variant.get("expansion")
+    if expansion is None:
+        yield OpenedVariant(folder, variant["weights"])
+        return
+    with tempfile.TemporaryDirectory(prefix="oriel-verify-") as name:
+        place = Path(name)
+        target = place / expansion["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with findings.guarded("expansion"):
+            expand_weights(folder / variant["weights"][0], expansion, target)
+            findings.passed("expansion", f"{expansion['bytes']} bytes, with the manifest's digest")
+        for kind in ("plain", "interactive"):
+            graph = place / variant[kind]["path"]
+            graph.parent.mkdir(parents=True, exist_ok=True)
+            if (folder / variant[kind]["path"]).is_file():
+                shutil.copyfile(folder / variant[kind]["path"], graph)
+        yield OpenedVariant(place, [expansion["path"]], target)

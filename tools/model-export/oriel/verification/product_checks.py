@@ -1,0 +1,110 @@
+"""Each product of a variant's quantized weights, alone: what came out against what went in, rounded
+as the kernel says it rounds, times what the weight stands for. Errors of one product can't hide
+among those of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from oriel.precision.kernel_nodes import kernel_nodes
+from oriel.verification.compare import difference
+from oriel.verification.report import Findings
+from oriel.verification.stored_weights import read_initializer
+from oriel.verification.weight_checks import nearest_turn
+
+Array = npt.NDArray[Any]
+CHECK = "products"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A MatMul of the float32 graph. Both tensors have these names in every variant's graph."""
+
+    weight: str
+    factor: str
+    result: str
+    floats: Array
+    """The weight in float32 as it is multiplied with, (summed, channels), mapped."""
+
+    def turn(self, stood_for: Array) -> Array:
+        """What an encoded weight stands for, (summed, channels) too."""
+        found = nearest_turn(stood_for, self.floats)
+        if found is None:
+            raise ValueError(f"{self.weight} has another shape than in float32")
+        return found
+
+
+def products(graph: onnx.GraphProto, folder: Path) -> Iterator[Product]:
+    """All of a float32 graph that multiply with a weight, as it is or transposed."""
+    stored = {t.name: t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL}
+    turned = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Transpose"}
+    for node in graph.node:
+        if node.op_type == "MatMul":
+            weight = turned.get(node.input[1], node.input[1])
+            if weight in stored:
+                floats = read_initializer(stored[weight], folder)
+                floats = floats.T if node.input[1] in turned else floats
+                yield Product(weight, node.input[0], node.output[0], floats)
+
+
+def with_products(model: onnx.ModelProto, found: list[Product]) -> bytes:
+    """The graph giving these tensors alone."""
+    opened = onnx.ModelProto()
+    opened.CopyFrom(model)
+    names = dict.fromkeys(name for p in found for name in (p.factor, p.result))
+    del opened.graph.output[:]
+    opened.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    return bytes(opened.SerializeToString())
+
+
+def check_products(
+    model: onnx.ModelProto,
+    found: list[Product],
+    values: Mapping[str, Array],
+    weights: Mapping[str, Array],
+    bound: float,
+    findings: Findings,
+) -> None:
+    """values: by name of the tensor; weights: what each stands for, either way round."""
+    uses = kernel_nodes(model.graph)
+    for product in found:
+        factor, result = values[product.factor], values[product.result]
+        weight = product.turn(weights.get(product.weight, product.floats))
+        rounded = factor
+        if uses[product.weight]["MatMul"]:
+            rounded = _statically(model.graph, product.factor, factor)
+        elif uses[product.weight]["MatMulInteger"] and product.result != "logits":
+            rounded = _dynamically(factor)
+        error = difference(result, rounded @ weight).norm
+        findings.measure(CHECK, error, bound, product.result)
+
+
+def _dynamically(values: Array) -> Array:
+    """DynamicQuantizeLinear of the ONNX standard, and back."""
+    low, high = min(np.float32(values.min()), np.float32(0)), max(values.max(), np.float32(0))
+    scale = np.float32((high - low) / np.float32(255))
+    return _at_grid(values, scale, np.float32(np.rint(-low / scale)))
+
+
+def _statically(graph: onnx.GraphProto, name: str, values: Array) -> Array:
+    """QuantizeLinear by the graph's own constants, and back."""
+    constants = {t.name: t for t in graph.initializer}
+    node = next(n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == name)
+    scale, zero = (numpy_helper.to_array(constants[n]) for n in node.input[1:3])
+    return _at_grid(values, np.float32(scale), np.float32(zero))
+
+
+def _at_grid(values: Array, scale: np.float32, zero: np.float32) -> Array:
+    steps = np.clip(np.rint(values / scale) + zero, 0, 255) - zero
+    found: Array = (steps * scale).astype(np.float32)
+    return found

@@ -1,0 +1,129 @@
+"""What a variant's files hold in place of each weight of the checkpoint, decoded here from the
+graph that reads them, or from the expanded file: by no code that wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+from onnx.external_data_helper import ExternalDataInfo
+
+Array = npt.NDArray[Any]
+
+PARTS = ("/values", "/rows", "/scales", "/zero_points")
+"""Names of the initializers that together are an encoded weight, after its own."""
+_PASSING = ("Transpose", "Cast", "DequantizeLinear")
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight as a variant has it."""
+
+    name: str
+    values: Array
+    """float32, or float16 where the graph reads that; a matrix may be turned round."""
+    bits: int
+    """Of a value: 32, 16, 8 or 4."""
+    groups: Array | None = None
+    """The values again, (groups, values that share a scale); None where none do."""
+
+
+def weight_name(initializer: str) -> str:
+    """The checkpoint's name of what an initializer is, or is a part of."""
+    for part in PARTS:
+        if initializer.endswith(part):
+            return initializer.removesuffix(part)
+    return initializer
+
+
+def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
+    """Every weight that the graph reads from data files in the folder."""
+    tensors = {
+        t.name: t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL
+    }
+    for name in dict.fromkeys(weight_name(name) for name in tensors):
+        whole = tensors.get(name) or tensors.get(f"{name}/values") or tensors.get(f"{name}/rows")
+        if whole is None:
+            raise ValueError(f"{name} has scales and no values")
+        if whole.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
+            bits = 32 if whole.data_type == TensorProto.FLOAT else 16
+            yield StoredWeight(name, read_initializer(whole, folder), bits)
+            continue
+        parts = {part: tensors.get(name + part) for part in PARTS}
+        arrays = {k: read_initializer(t, folder) for k, t in parts.items() if t is not None}
+        yield _decoded(name, arrays, _reader(model.graph, whole.name))
+
+
+def _reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
+    """The first node that computes on an initializer."""
+    names = {name}
+    for node in graph.node:
+        if names & set(node.input):
+            if node.op_type not in _PASSING:
+                found: onnx.NodeProto = node
+                return found
+            names |= set(node.output)
+    raise ValueError(f"nobody reads {name}")
+
+
+def _decoded(name: str, parts: Mapping[str, Array], reader: onnx.NodeProto) -> StoredWeight:
+    said = {a.name: helper.get_attribute_value(a) for a in reader.attribute}
+    scales = parts["/scales"].astype(np.float32)
+    zeros = parts.get("/zero_points")
+    if reader.op_type in ("MatMulNBits", "GatherBlockQuantized"):
+        bits = int(said["bits"])
+        packed = parts["/values"] if "/values" in parts else parts["/rows"]
+        blocks = _unpacked(packed.reshape(*scales.shape, -1), bits).astype(np.float32)
+        half = np.full(scales.shape, 1 << (bits - 1), np.uint8)
+        shift = half if zeros is None else _unpacked(zeros, bits)[:, : scales.shape[1]]
+        values = (blocks - shift.astype(np.float32)[..., None]) * scales[..., None]
+        rows = values.reshape(len(scales), -1)
+        summed = int(said.get("K", rows.shape[1]))
+        return StoredWeight(name, rows[:, :summed], bits, values.reshape(-1, values.shape[-1]))
+    small = parts["/values"]
+    # A table whose rows are gathered has a scale for each; a factor, for each column.
+    rows = small if reader.op_type == "Gather" else small.T
+    if len(rows) != len(scales):
+        rows = rows.T
+    middle = np.full(len(scales), 128 if small.dtype == np.uint8 else 0)
+    center = (middle if zeros is None else zeros).astype(np.float32)
+    values = (rows.astype(np.float32) - center[:, None]) * scales[:, None]
+    return StoredWeight(name, values, 8, values)
+
+
+def _unpacked(packed: Array, bits: int) -> Array:
+    """Along the last axis, the low half of a byte first."""
+    if bits == 8:
+        return packed
+    both = np.stack([packed & 15, packed >> 4], axis=-1)
+    return both.reshape(*packed.shape[:-1], -1)
+
+
+def read_initializer(tensor: TensorProto, folder: Path) -> Array:
+    """The tensor's bytes in its data file, mapped."""
+    place = ExternalDataInfo(tensor)
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    shape, offset = tuple(tensor.dims), int(place.offset or 0)  # type: ignore[redundant-expr]
+    mapped: Array = np.memmap(folder / place.location, dtype, "r", offset, shape)
+    return mapped
+
+
+def from_expansion(expansion: Mapping[str, Any], expanded: Path) -> Iterator[StoredWeight]:
+    """Every weight of an expanded file."""
+    for entry in expansion["weights"]:
+        shape = tuple(entry["shape"])
+        values: Array = np.memmap(expanded, "<f4", mode="r", offset=entry["at"], shape=shape)
+        bits = {"float32": 32, "float16": 16}.get(entry["layout"]) or int(entry["bits"])
+        groups = None
+        if bits < 16:
+            rows = values if entry["axis"] == 1 else values.T
+            block = entry.get("block") or rows.shape[1]
+            missing = -rows.shape[1] % block
+            groups = np.pad(rows, ((0, 0), (0, missing))).reshape(-1, block)
+        yield StoredWeight(entry["name"], values, bits, groups)
