@@ -91,19 +91,19 @@ def prepare(
         def open_trunk(tapped: Sequence[str] = ()) -> VariantRun:
             return VariantRun(_trunk(manifest), manifest.shape, folders, tapped)
 
-        passages = choose_text(manifest, folder, text, effort, open_trunk)
+        trunk = TrunkReference(open_trunk)
+        passages = choose_text(manifest, folder, text, effort, trunk.opened)
         check_unseen(variants, passages)
-        specs = _compared(manifest, effort)
         by = "the fp32 graph" if open_reference is None else "PyTorch"
         on_stage(f"run {by} over {passages.tokens} tokens of {passages.name}")
-        # Nobody holds the model after this call: variants have the memory to themselves.
-        values = observe(
-            TrunkReference(open_trunk) if open_reference is None else open_reference(),
-            passages,
-            specs,
-            effort.activations,
-            scratch,
-        )
+        specs = _compared(manifest, effort)
+        if open_reference is None:
+            values = observe(trunk, passages, specs, effort.activations, scratch)
+        else:
+            # It writes the text at most; two models at once would be one too many.
+            trunk.close()
+            values = observe(open_reference(), passages, specs, effort.activations, scratch)
+        trunk.close()
         curve = agreement_curve(map(values.logits, range(len(passages.ids))))
         yield Measurement(manifest, folders, values, curve)
 

@@ -36,28 +36,35 @@ class ReferenceModel(Protocol):
         """Of ids (1, seq), by contract name."""
 
 
-@dataclass
 class TrunkReference:
     """The bundle's fp32 graph in ONNX Runtime: where PyTorch isn't at hand."""
 
-    open_trunk: Callable[[Sequence[str]], VariantRun]
-    """With these activations tapped."""
     kind: ReferenceKind = "trunk"
 
-    def __post_init__(self) -> None:
-        self._opened: tuple[tuple[str, ...], VariantRun] | None = None
+    def __init__(self, open_trunk: Callable[[Sequence[str]], VariantRun]) -> None:
+        """open_trunk: opens it with these activations tapped."""
+        self._open_trunk = open_trunk
+        self._run: VariantRun | None = None
+        self._tapped: tuple[str, ...] = ()
+
+    def opened(self, names: Sequence[str] = ()) -> VariantRun:
+        """The graph with just these taps, and no other one beside it."""
+        if self._run is None or self._tapped != tuple(names):
+            self.close()
+            self._run, self._tapped = self._open_trunk(names), tuple(names)
+        return self._run
+
+    def close(self) -> None:
+        """Let go of the weights; the next run reads them again."""
+        self._run = None
 
     def logits(self, ids: Ids) -> Array:
-        return self._run(())[1].run(ids, ["logits"])["logits"]
+        """(1, seq, vocab) of ids (1, seq)."""
+        return self.opened().run(ids, ["logits"])["logits"]
 
     def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
-        return self._run(tuple(names))[1].run(ids, names)
-
-    def _run(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], VariantRun]:
-        if self._opened is None or self._opened[0] != names:
-            self._opened = None
-            self._opened = (names, self.open_trunk(names))
-        return self._opened
+        """Of ids (1, seq), by contract name."""
+        return self.opened(names).run(ids, names)
 
 
 @dataclass(frozen=True)
