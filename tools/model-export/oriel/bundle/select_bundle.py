@@ -52,14 +52,16 @@ def select_in_bundle(
         write_files_whole({path: data})
         return names
     manifest = read_manifest(path.parent)
-    variant = manifest.variant_of_graph(path.name)
-    if variant is None:
+    if manifest.variant_of_graph(path.name) is None:
         raise BundleError(
             f"{path.name} is not in the manifest beside it",
             got=str(manifest_file),
             next_step="name a graph of that bundle, or move this one to a folder of its own.",
         )
-    variant["plain"]["activations"] = chosen.document
+    for other in manifest.variants:
+        # Variants whose weights are expanded share fp32's graphs.
+        if other["plain"]["path"] == path.name:
+            other["plain"]["activations"] = chosen.document
     descriptor = manifest.file(path.name)
     descriptor["bytes"] = len(data)
     descriptor["digest"] = f"sha256:{hashlib.sha256(data).hexdigest()}"
