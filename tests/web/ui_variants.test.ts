@@ -98,6 +98,14 @@ describe('why this one', () => {
     expect(choiceText(choice, { ...offer, variants: [q8] }, en)).not.toContain('instead');
   });
 
+  test('what the reader asked for comes first', () => {
+    const asked: Choice = { ...choice, variantReason: { code: 'requested' } };
+    expect(choiceText(asked, offer, en)).toMatch(/^You chose the variant; no WebGPU here/);
+    expect(choiceText({ ...asked, providerReason: 'requested' }, offer, en)).toMatch(
+      /^You chose both/,
+    );
+  });
+
   test('every reason has words in both languages', () => {
     const providers: ProviderReason[] = [
       'requested',

@@ -355,6 +355,7 @@ export const en = {
         'has-f16': 'the GPU computes in float16',
         fits: 'what would come first does not work here',
       },
+      both: 'you chose both the variant and where it runs',
       instead: (size: string, reference: string) => `${size} instead of ${reference}`,
     },
     faithful: {

@@ -33,11 +33,15 @@ export function choiceText(choice: Choice, offer: Offer, words: Dictionary): str
       ? why.provider.requested(providerName(choice.provider))
       : why.provider[choice.providerReason];
   const variant = variantReason(choice.variantReason, words);
+  const isVariantAsked = choice.variantReason.code === 'requested';
+  const isPlaceAsked = choice.providerReason === 'requested';
   // What the reader asked for comes first: all else follows from it.
   const reasons =
-    choice.variantReason.code === 'requested' && choice.providerReason !== 'requested'
-      ? [variant, provider]
-      : [provider, variant];
+    isVariantAsked && isPlaceAsked
+      ? [why.both]
+      : isVariantAsked
+        ? [variant, provider]
+        : [provider, variant];
   if (chosen !== null && reference !== null && chosen.bytes < reference.bytes)
     reasons.push(why.instead(bytes(chosen.bytes), bytes(reference.bytes)));
   return words.variants.sentence(reasons);

@@ -317,6 +317,7 @@ export const zh: Dictionary = {
         'has-f16': '显卡能用 float16 计算',
         fits: '首选的变体在这里无法运行',
       },
+      both: '变体与运行处都由你选择',
       instead: (size, reference) => `下载 ${size} 而不是 ${reference}`,
     },
     faithful: {
