@@ -11,7 +11,7 @@ import sys
 from debian_package import install
 
 # Debian's PATH has no sbin for users.
-PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/opt/homebrew/bin/nginx")
+PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
 HINT = (
     "no nginx was found for the tests of publishing: install one (Debian: apt install nginx-light; "
     "macOS: brew install nginx), or set ORIEL_NGINX to one"

@@ -68,9 +68,10 @@ def publish(
     data = read_manifest(bundle).data
     _check_source(bundle, data, place)
     display.stage(f"look at what {place.address} has")
+    # First: of all requests this one fails soonest where there is no way.
+    there = place.entries(CHUNKS)
     known = _known_files(place, version)
     files: list[dict[str, Any]] = data["files"]
-    there = place.entries(CHUNKS)
     whole = _whole(files, known, place, there, most)
     if len(whole) == len(files):
         # Nothing to read and nothing to send but manifests, if at all.
@@ -86,10 +87,10 @@ def publish(
             file["path"]: _lengths(bundle, data, file, known.get(file["digest"]), most)
             for file in to_read
         }
-        sent: list[PublishedObject] = []
+        sent: list[tuple[str, int]] = []
 
         def note(item: PublishedObject) -> None:
-            sent.append(item)
+            sent.append((item.name, len(item.data)))
             renew()
 
         display.stage(f"send chunks to {place.address}")
@@ -98,8 +99,8 @@ def publish(
         place.put_all(missing, note)
         planned = _planned(data, chunks, version)
         _write_manifests(place, planned, note)
-    planned.sent = [item.name for item in sent]
-    planned.sent_bytes = sum(len(item.data) for item in sent)
+    planned.sent = [name for name, _ in sent]
+    planned.sent_bytes = sum(size for _, size in sent)
     return planned
 
 
