@@ -84,6 +84,7 @@ def _convert(
     ports = {spec.name for spec in input_specs(shape, built.document["graph"])}
     _restore_inputs(typed.graph, ports)
     _drop_round_trips(typed.graph)
+    _gather_narrow(typed.graph)
     _restore_outputs(typed.graph)
     passes.RemoveUnusedNodesPass()(typed)
     passes.CommonSubexpressionEliminationPass()(typed)
@@ -235,6 +236,30 @@ def _drop_round_trips(graph: ir.Graph) -> None:
         wide = None if narrow is None else _before_cast(narrow)
         if wide is not None and node.outputs[0] not in set(graph.outputs):
             node.outputs[0].replace_all_uses_with(wide)
+
+
+def _gather_narrow(graph: ir.Graph) -> None:
+    """Rows of a table are cast, not the whole table, which would then be kept in float32."""
+    for node in list(graph):
+        table = node.inputs[0] if node.op_type == "Gather" else None
+        cast = None if table is None else table.producer()
+        if cast is None or cast.op_type != "Cast" or _target(cast) != ir.DataType.FLOAT:
+            continue
+        narrow = cast.inputs[0]
+        if narrow is None or narrow.producer() is not None:
+            continue
+        node.replace_input_with(0, narrow)
+        rows = node.outputs[0]
+        readers, name = list(rows.uses()), rows.name
+        rows.dtype = ir.DataType.FLOAT16
+        wide = _cast(rows, ir.DataType.FLOAT)
+        graph.insert_after(node, wide)
+        for use in readers:
+            use.node.replace_input_with(use.idx, wide.outputs[0])
+        if rows in graph.outputs:
+            graph.outputs[list(graph.outputs).index(rows)] = wide.outputs[0]
+            rows.name = f"{name}/narrow"
+            wide.outputs[0].name = name
 
 
 def _before_cast(value: ir.Value) -> ir.Value | None:
