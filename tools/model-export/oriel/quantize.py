@@ -63,7 +63,11 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
     check_replaceable(bundle.folder)
     names = _with_siblings(bundle, wanted)
     kept = [v for v in bundle.manifest.variants if v["name"] not in names]
-    with replaced_folder(bundle.folder, lambda: check_replaceable(bundle.folder)) as folder:
+
+    def check() -> object:
+        return check_replaceable(bundle.folder)
+
+    with replaced_folder(bundle.folder, check, movable=False) as folder:
         reuse_files(bundle.folder, folder, _files_of(bundle, kept))
         making = Making(
             folder,

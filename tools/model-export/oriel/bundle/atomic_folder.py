@@ -33,20 +33,24 @@ def is_staged_name(name: str) -> bool:
 
 
 @contextmanager
-def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) -> Iterator[Path]:
+def replaced_folder(
+    folder: Path, check: Callable[[], object] = lambda: None, movable: bool = True
+) -> Iterator[Path]:
     """Yield an empty folder to fill. It takes the place of `folder` if the block ends well, and is
     removed if it doesn't: a full disk, an error or Ctrl-C leave what was there, or nothing.
 
     check: called right before the exchange; what it raises keeps the old folder in place.
+    movable: whether --output could name another place, for what errors advise.
     """
     try:
         # A link stays a link: what it points to is replaced.
         target = folder.resolve()
-        _refuse_irreplaceable(target)
+        _refuse_irreplaceable(target, movable)
     except RuntimeError as error:
-        raise unwritable(folder, OSError(errno.ELOOP, os.strerror(errno.ELOOP))) from error
+        loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise unwritable(folder, loop, movable) from error
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, movable) from error
     made: list[Path] = []
     staged = target.with_name(staged_name(target.name))
     try:
@@ -60,7 +64,7 @@ def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) ->
             _take_place(staged, target)
         made = []
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, movable) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         for parent in reversed(made):
@@ -68,7 +72,7 @@ def replaced_folder(folder: Path, check: Callable[[], object] = lambda: None) ->
                 parent.rmdir()
 
 
-def _refuse_irreplaceable(target: Path) -> None:
+def _refuse_irreplaceable(target: Path, movable: bool) -> None:
     is_mount = False
     # Another exporter may be just replacing it, with a moment in which it isn't there.
     with suppress(FileNotFoundError):
@@ -78,7 +82,9 @@ def _refuse_irreplaceable(target: Path) -> None:
             f"{target} can't be replaced whole",
             got="the root of a file system",
             expected="a folder of the bundle's own",
-            next_step=f"choose a folder in it, such as --output {target / 'model' / 'model.onnx'}",
+            next_step=f"choose a folder in it, such as --output {target / 'model' / 'model.onnx'}"
+            if movable
+            else "copy the bundle into a folder in it.",
         )
     with suppress(FileNotFoundError):
         if not Path.cwd().is_relative_to(target):
@@ -86,7 +92,8 @@ def _refuse_irreplaceable(target: Path) -> None:
         raise BundleError(
             f"{target} would be replaced while this command runs in it",
             expected="a folder below the current one, or elsewhere",
-            next_step="run the command from another folder, or choose --output NAME/model.onnx.",
+            next_step="run the command from another folder"
+            + (", or choose --output NAME/model.onnx." if movable else "."),
         )
 
 
@@ -236,24 +243,29 @@ def _keep(file: Path, beside: Path) -> None:
         shutil.copy2(file, beside)
 
 
-def unwritable(folder: Path, error: OSError) -> BundleError:
-    """One line for what the system says when a folder can't be written."""
+def unwritable(folder: Path, error: OSError, movable: bool = True) -> BundleError:
+    """One line for what the system says when a folder can't be written. movable: whether --output
+    could name another place."""
+
+    def step(here: str, elsewhere: str) -> str:
+        steps = [*([here] if here else []), *([elsewhere] if movable else [])]
+        return "; ".join([", or ".join(steps) or "check its permissions", "nothing was changed."])
+
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BundleError(
             f"no space left for {folder}",
             got=error.strerror,
-            next_step="free some, or choose another disk with --output; nothing was changed.",
+            next_step=step("free some", "choose another disk with --output"),
         )
     if error.errno == errno.EFBIG:
         return BundleError(
             f"a file is too large for {folder}",
             got=error.strerror,
-            next_step="raise the limit (ulimit -f), or choose another disk with --output; nothing "
-            "was changed.",
+            next_step=step("raise the limit (ulimit -f)", "choose another disk with --output"),
         )
     in_the_way = error.errno in (errno.ENOTDIR, errno.EEXIST)
     return BundleError(
         f"can't write {folder}",
         got="a file where a folder is needed" if in_the_way else error.strerror or str(error),
-        next_step="choose another place with --output; nothing was changed.",
+        next_step=step("", "choose another place with --output"),
     )

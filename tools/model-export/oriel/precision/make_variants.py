@@ -10,7 +10,7 @@ from typing import Any
 
 from oriel.bundle.write_bundle import BundlePaths, write_variant
 from oriel.contract.activation_names import LENS_KINDS, ModelShape
-from oriel.errors import GraphError
+from oriel.errors import GraphError, OptionError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.select_outputs import select_outputs
 from oriel.precision.calibrate import Calibration
@@ -86,7 +86,7 @@ def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -
     """Write the named variants but fp32.
 
     Raises GraphError where there is nothing to quantize, RecipeError where a recipe matches
-    nothing.
+    nothing, OptionError where the text for calibration won't do.
     """
     wanted = [PRECISIONS[name] for name in names if name != FP32.name]
     uses = weight_uses(making.graphs.interactive.model.graph)
@@ -94,6 +94,13 @@ def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -
         _check_quantizable(uses, making.paths)
     needs_ranges = any(p.calibrated for p in wanted)
     needs_moments = any(making.recipes[p.encoding].calibrated for p in wanted)
+    if making.text.file is not None and not (needs_ranges or needs_moments):
+        raise OptionError(
+            "--calibration has nothing to act on",
+            got=f"--precision {','.join(p.name for p in wanted)}",
+            expected="int8_static, or a recipe that rounds by GPTQ",
+            next_step="name one, or leave --calibration out.",
+        )
     seen = None
     if needs_ranges or needs_moments:
         display.stage("run the text for calibration")
