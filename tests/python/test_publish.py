@@ -367,6 +367,38 @@ def test_pruning_and_publishing_keep_off_each_other(
     assert prune(place, True).names == (left.name,)
 
 
+def test_a_killed_run_is_taken_up_and_what_it_left_is_pruned(
+    tmp_path: Path, place: FolderPlace
+) -> None:
+    tensors = weights_of(0, {f"t{n}": 300_000 for n in range(40)})
+    bundle = make_bundle(tmp_path / "bundle", tensors)
+    words = ["publish", str(bundle), "--to", place.address, "--chunk-bytes", "20000"]
+    code = f"import sys; from oriel.cli import main; sys.exit(main({words!r}))"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
+        chunks = place.folder / CHUNKS
+        until = time.monotonic() + 30
+        while not chunks.is_dir() or len(list(chunks.glob("*.bin"))) < 20:
+            assert time.monotonic() < until
+        process.kill()
+    there = everything(place.folder)
+    assert not any(is_manifest_name(name) for name in there)
+    whole = {name for name in there if is_chunk_name(name)}
+    published = publish(bundle, place, "1", Silent(), 20_000)
+    assert not whole & set(published.sent)
+    assert read_model(reader(place)) == files_of(bundle)
+    # A chunk that was being written, and the mark of who wrote it.
+    left = [chunks / ".ab.bin.oriel-0123456789ab", *place.folder.glob(f"{PUBLISHING}*")]
+    left[0].write_bytes(b"half")
+    old = time.time() - 2 * turns.STALE_S
+    for file in left:
+        os.utime(file, (old, old))
+    for file in chunks.glob(".*"):
+        os.utime(file, (old, old))
+    names = prune(place, True).names
+    assert {str(file.relative_to(place.folder)) for file in left} <= set(names)
+    assert read_model(reader(place)) == files_of(bundle)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
 def test_a_folder_that_cannot_be_written_is_told_in_a_line(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")

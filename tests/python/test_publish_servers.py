@@ -161,6 +161,27 @@ def test_an_interrupted_upload_to_s3_is_taken_up(
     assert read_model(lambda n: get(s3.address(f"demo/{n}"))[0]) == files_of(bundle)
 
 
+def test_a_store_without_conditional_writes_keeps_versions_too(
+    tmp_path: Path, bundle: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+    from obstore.exceptions import GenericError
+
+    put = obstore.put
+
+    def old_store(*words: Any, **options: Any) -> Any:
+        if options.get("mode") == "create":
+            raise GenericError("HTTP 501: <Code>NotImplemented</Code>")
+        return put(*words, **options)
+
+    monkeypatch.setattr(obstore, "put", old_store)
+    place = open_place("s3://models/demo", s3.endpoint)
+    assert send(bundle, place).sent[-1] == "manifest.json"
+    with pytest.raises(PublishError, match=r"version 1\.0\.0 already"):
+        send(make_bundle(tmp_path / "other", weights_of(1)), place)
+    assert read_model(lambda n: get(s3.address(f"demo/{n}"))[0]) == files_of(bundle)
+
+
 def publish_words(bundle: Path, to: str, endpoint: str) -> list[str]:
     return ["publish", str(bundle), "--to", to, "--endpoint", endpoint, "--json"]
 

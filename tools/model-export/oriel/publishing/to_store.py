@@ -30,6 +30,7 @@ _RETRIES: Any = {
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
 }
 _VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_ADDRESSES = {"gs": ("GOOGLE_BASE_URL",), "az": ("AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT")}
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -106,15 +107,22 @@ class StorePlace:
 
     def create(self, item: PublishedObject) -> bool:
         import obstore
-        from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
+        from obstore.exceptions import (
+            AlreadyExistsError,
+            BaseError,
+            NotSupportedError,
+            PreconditionError,
+        )
 
         data, attributes = _as_stored(item)
         try:
-            with self._clearly("written", AlreadyExistsError, PreconditionError, NotSupportedError):
+            with self._clearly("written", BaseError):
                 obstore.put(self.store, item.name, data, attributes=attributes, mode="create")
         except (AlreadyExistsError, PreconditionError):
             return False
-        except NotSupportedError:
+        except BaseError as error:
+            if not isinstance(error, NotSupportedError) and "NotImplemented" not in str(error):
+                raise self._trouble("written", error) from error
             # A store without conditional writes: between look and write another may come.
             if self.read(item.name) is not None:
                 return False
@@ -189,7 +197,10 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
                     "--endpoint is no address", got=endpoint, expected="https://host[:port]"
                 )
             config["endpoint"] = endpoint.rstrip("/")
-    options: Any = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
+    # Stores on loopback and emulators: only where their address says so itself.
+    elsewhere = [os.environ.get(name, "") for name in _ADDRESSES.get(scheme, ())]
+    plain = any(url.startswith("http://") for url in (endpoint or "", *elsewhere))
+    options: Any = {"allow_http": plain}
     # A chunk may take a while on a slow line; a connection that doesn't come up may not.
     options |= {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=5)}
     try:
