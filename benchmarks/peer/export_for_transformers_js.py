@@ -1,6 +1,6 @@
-"""A checkpoint as transformers.js wants it: exported by Optimum, then quantized with the settings of
-transformers.js' own conversion script (scripts/convert.py, scripts/quantize.py). Runs in the peer's
-environment, not in ours.
+"""A checkpoint as transformers.js wants it: exported by Optimum, then quantized with the settings
+of transformers.js' own conversion script (scripts/convert.py, scripts/quantize.py). Runs in the
+peer's environment, not in ours.
 
 python export_for_transformers_js.py CHECKPOINT FOLDER
 """

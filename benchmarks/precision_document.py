@@ -1,0 +1,236 @@
+"""The tables of docs/precision.md: from what was measured to Markdown, between the document's
+markers; the text around them is kept. Measuring is precision.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from speed_figures import Figure, Rounds, Spread, Timings, over_rounds, ratios
+
+PEER = "transformers.js"
+PEER_Q8 = f"{PEER} q8"
+MEGABYTE = 1e6
+NOTHING = "–"
+Row = Sequence[str]
+_MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table \2 -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, the figure under it, and what this project set itself."""
+
+    heading: str
+    figure: Figure
+    peer_figure: Figure | None = None
+    """What it is held against; None: the same."""
+    goal: float | None = None
+
+    @property
+    def theirs(self) -> Figure:
+        return self.peer_figure or self.figure
+
+
+SESSION = Column("session", lambda t: t.session)
+STEP = Column("cached step", lambda t: t.settled_step, goal=0.8)
+BROWSER = (
+    Column("expand", lambda t: t.expand),
+    SESSION,
+    Column("first prompt", lambda t: t.first_all),
+    Column("prompt", lambda t: t.settled_all),
+    Column("first prompt, last logits", lambda t: t.first_last),
+    Column("prompt, last logits", lambda t: t.settled_last),
+    STEP,
+    Column("recompute", lambda t: t.settled_recompute),
+)
+NATIVE = (SESSION, BROWSER[3], *BROWSER[5:])
+BESIDE_PEER = (
+    SESSION,
+    Column("first prompt", lambda t: t.first_last, lambda t: t.first_all, 0.3),
+    Column("next prompts", lambda t: t.next_last, lambda t: t.next_all, 0.3),
+    Column("settled prompt", lambda t: t.settled_last, lambda t: t.settled_all, 0.3),
+    Column("settled, all logits", lambda t: t.settled_all),
+    STEP,
+)
+BYTES_GOAL = 0.62
+NATIVE_STEP_GOAL = 0.25
+
+
+def document(text: str, measured: Mapping[str, Any]) -> str:
+    """The text with every table that was measured put anew; a marker without one is an error, and
+    so is a table without a marker."""
+    tables = {name: make(measured) for name, make in TABLES.items()}
+    found = [name for _, name, _ in _MARKED.findall(text)]
+    if sorted(found) != sorted(tables):
+        raise ValueError(
+            f"markers of the tables {', '.join(sorted(found)) or 'none'}; "
+            f"expected each of {', '.join(sorted(tables))} once"
+        )
+    return _MARKED.sub(lambda m: f"{m[1]}{tables[m[2]]}\n{m[3]}", text)
+
+
+def fidelity_table(measured: Mapping[str, Any]) -> str:
+    """The trained model's variants: what they weigh and how far they are from float32."""
+    found = measured["fidelity"]
+    rows = [_fidelity_row(name, row) for name, row in found["variants"].items()]
+    rows.append(_fidelity_row(PEER_Q8, found["peer"]))
+    headings = (
+        "variant",
+        "MB",
+        "mean KL",
+        "at most",
+        "KL, 99 %",
+        "top-1",
+        "at least",
+        "top-5",
+        "perplexity",
+    )
+    return markdown(headings, rows)
+
+
+def _fidelity_row(name: str, row: Mapping[str, Any]) -> Row:
+    f = row["fidelity"]
+    peer = name == PEER_Q8
+    beyond = "" if peer or f["within_bounds"] else " (beyond)"
+    return (
+        name + beyond,
+        f"{row['bytes'] / MEGABYTE:.2f}",
+        nats(f["kl_mean"]),
+        NOTHING if peer else nats(f["bounds"]["kl_mean"]),
+        nats(f["kl_p99"]),
+        share(f["top1"]),
+        NOTHING if peer else share(f["bounds"]["top1"]),
+        share(f["top5"]),
+        f"× {f['perplexity'] / f['reference_perplexity']:.4f}",
+    )
+
+
+def browser_table(measured: Mapping[str, Any]) -> str:
+    """Milliseconds in Chromium, beside transformers.js."""
+    timings, sizes = _timings(measured["browser"]["timings"]), measured["bytes"]
+    return _speed_table(timings, sizes, BROWSER)
+
+
+def native_table(measured: Mapping[str, Any]) -> str:
+    """Milliseconds in native ONNX Runtime, and the step beside float32's."""
+    timings = _timings(measured["native"])
+    rows = []
+    for name, rounds in timings.items():
+        row = _speed_row(name, rounds, measured["bytes"], NATIVE)
+        rows.append((*row, _ratio(rounds, STEP, timings["fp32"])))
+    headings = ("", "MB", *(column.heading for column in NATIVE), "step / fp32's")
+    goal = ["int4's goal", *[""] * len(NATIVE), "", f"≤ {NATIVE_STEP_GOAL}"]
+    return markdown(headings, [*rows, goal])
+
+
+def _speed_table(
+    timings: Mapping[str, Rounds], sizes: Mapping[str, int], columns: Sequence[Column]
+) -> str:
+    rows = [_speed_row(name, rounds, sizes, columns) for name, rounds in timings.items()]
+    return markdown(("", "MB", *(column.heading for column in columns)), rows)
+
+
+def _speed_row(
+    name: str, rounds: Rounds, sizes: Mapping[str, int], columns: Sequence[Column]
+) -> Row:
+    cells = [milliseconds(over_rounds(rounds, column.figure)) for column in columns]
+    return (name, f"{sizes[name] / MEGABYTE:.1f}", *cells)
+
+
+def beside_table(measured: Mapping[str, Any]) -> str:
+    """Each variant in Chromium over transformers.js' q8."""
+    timings, sizes = _timings(measured["browser"]["timings"]), measured["bytes"]
+    peer = timings[PEER_Q8]
+    goals = [NOTHING if c.goal is None else f"≤ {c.goal}" for c in BESIDE_PEER]
+    rows: list[Row] = [("goal", f"≤ {BYTES_GOAL}", *goals)]
+    for name, rounds in timings.items():
+        if name.startswith(PEER):
+            continue
+        cells = [_ratio(rounds, column, peer) for column in BESIDE_PEER]
+        rows.append((name, f"{sizes[name] / sizes[PEER_Q8]:.2f}", *cells))
+    return markdown(("", "bytes", *(column.heading for column in BESIDE_PEER)), rows)
+
+
+def _ratio(rounds: Rounds, column: Column, peer: Rounds) -> str:
+    return times(ratios(rounds, column.figure, peer, column.theirs))
+
+
+def quantizing_table(measured: Mapping[str, Any]) -> str:
+    """`oriel quantize` on GPT-2 small, each variant by itself."""
+    rows = []
+    for name, runs in measured["quantizing"].items():
+        seconds, peak = (Spread.of([run[what] for run in runs]) for what in ("seconds", "peak_mb"))
+        relative = f"{peak.median / (measured['bytes']['fp32'] / MEGABYTE):.2f}"
+        rows.append((name, _spread(seconds, "{:.1f}"), _spread(peak, "{:.0f}"), relative))
+    rows.append(("goal", "≤ 20", "", "≤ 2"))
+    return markdown(("variant", "seconds", "peak memory, MB", "over the float32 bundle"), rows)
+
+
+def machine_line(measured: Mapping[str, Any]) -> str:
+    """What it was measured on and with."""
+    m = measured["machine"]
+    return (
+        f"{m['processor']}, {m['cores']} cores, {m['threads']} threads used; load of the machine "
+        f"at the start {m['load']:.1f}. Chromium {measured['browser']['browser']}, "
+        f"onnxruntime-web {m['onnxruntime-web']}, onnxruntime {m['onnxruntime']}, "
+        f"transformers.js {m['transformers.js']}. {m['rounds']} rounds."
+    )
+
+
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "fidelity": fidelity_table,
+    "browser": browser_table,
+    "beside": beside_table,
+    "native": native_table,
+    "quantizing": quantizing_table,
+    "machine": machine_line,
+}
+
+
+def _timings(data: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, Rounds]:
+    return {name: [Timings.from_json(one) for one in rounds] for name, rounds in data.items()}
+
+
+def markdown(headings: Row, rows: Sequence[Row]) -> str:
+    """A table whose columns line up; all but the first to the right."""
+    lines = [tuple(headings), *map(tuple, rows)]
+    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(headings))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def shown(line: Row) -> str:
+        cells = [line[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        return f"| {' | '.join(cells)} |"
+
+    return "\n".join([shown(lines[0]), shown(rule), *map(shown, lines[1:])])
+
+
+def milliseconds(spread: Spread | None) -> str:
+    """'115 (110–144)'; tenths below 10."""
+    if spread is None:
+        return NOTHING
+    return _spread(spread, "{:.1f}" if spread.median < 10 else "{:,.0f}")
+
+
+def times(spread: Spread | None) -> str:
+    """'0.51 (0.48–0.60)'."""
+    return NOTHING if spread is None else _spread(spread, "{:.2f}")
+
+
+def _spread(spread: Spread, form: str) -> str:
+    median, low, high = (form.format(v) for v in (spread.median, spread.low, spread.high))
+    return median if low == high else f"{median} ({low}–{high})"
+
+
+def nats(value: float) -> str:
+    """Two digits that count; what is below a millionth is named as that."""
+    if value == 0:
+        return "0"
+    return f"{value:.1e}" if value < 1e-3 else f"{value:.2g}"
+
+
+def share(value: float) -> str:
+    """Rounded down, so that 99.96 % is not told as 100."""
+    return f"{int(value * 1e4 + 1e-6) / 100:.2f} %"
