@@ -8,6 +8,7 @@ import math
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -26,12 +27,11 @@ from torch.nn import functional as F
 from transformers import GPT2LMHeadModel
 
 import oriel
-from oriel.bundle.passages import Passages
 from oriel.cli import main
 from oriel.contract.manifest import check_manifest, read_manifest
-from oriel.errors import FidelityError, GraphError, OptionError
+from oriel.errors import BundleError, ContractError, FidelityError, GraphError
 from oriel.fidelity.gate import GATE_EFFORT, gate
-from oriel.fidelity.measure import check_unseen
+from oriel.fidelity.measure import EFFORT
 from oriel.options import ExportOptions
 from oriel.pipeline import export
 from oriel.progress import Silent
@@ -70,10 +70,13 @@ def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return export(options, Silent()).folder
 
 
-@pytest.fixture(autouse=True)
-def short_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def short_text() -> Iterator[None]:
     """Of a tiny model a few hundred tokens tell enough."""
-    monkeypatch.setattr("oriel.fidelity.gate.GATE_EFFORT", replace(GATE_EFFORT, tokens=512))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("oriel.fidelity.gate.GATE_EFFORT", replace(GATE_EFFORT, tokens=512))
+        patch.setattr("oriel.fidelity.measure_bundle.EFFORT", replace(EFFORT, tokens=512))
+        yield
 
 
 @pytest.fixture
@@ -235,6 +238,81 @@ def test_the_gate_refuses_scales_that_are_off_and_marks_them_where_allowed(bundl
     assert "lossy" not in check_manifest(gate(bundle, data, ["fp16"], True)).variant("fp16")
 
 
+@pytest.fixture(scope="module")
+def quantized(exported: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With every variant, measured in PyTorch on the default text."""
+    folder = Path(shutil.copytree(exported, tmp_path_factory.mktemp("fidelity") / "quantized"))
+    wanted = "f16,q8,q4,int8,int8_static,int4"
+    assert main(["quantize", str(folder), "--precision", wanted, "--allow-lossy"]) == 0
+    assert main(["fidelity", str(folder), "--checkpoint", str(checkpoint)]) in (0, 1)
+    return folder
+
+
+def test_every_variant_is_measured_and_fewer_bits_tell_more(quantized: Path) -> None:
+    kl = {v["name"]: v["fidelity"]["kl_mean"] for v in read_manifest(quantized).variants}
+    assert kl.keys() == {"fp32", "f16", "q8", "q4", "fp16", "int8", "int8_static", "int4"}
+    assert kl["fp32"] < kl["f16"] < kl["q8"] < kl["q4"]
+    # Kernels round activations on top of what the encoding rounds.
+    assert kl["q8"] < min(kl["int8"], kl["int8_static"])
+    # MatMulNBits on 4 bits multiplies in float32: only the order of sums differs.
+    assert kl["int4"] == pytest.approx(kl["q4"], rel=0.1)
+
+
+def test_expanded_weights_are_what_pytorch_computes_with_them(
+    quantized: Path, checkpoint: Path, text: tuple[Path, list[Ids]], tmp_path: Path
+) -> None:
+    """f16: the same model with every weight rounded to float16, by PyTorch itself."""
+    folder = Path(shutil.copytree(quantized, tmp_path / "copy"))
+    file, passages = text
+    argv = ["fidelity", str(folder), "--checkpoint", str(checkpoint), "--variants", "f16"]
+    main([*argv, "--text", str(file)])
+    model = GPT2LMHeadModel.from_pretrained(checkpoint, attn_implementation="eager")
+    rounded = GPT2LMHeadModel.from_pretrained(checkpoint, attn_implementation="eager")
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter.copy_(parameter.half().float())
+    each: list[float] = []
+    for ids in passages:
+        with torch.no_grad():
+            p, q = (m(torch.from_numpy(ids)[None]).logits[0].double() for m in (model, rounded))
+        terms = F.kl_div(q.log_softmax(-1), p.log_softmax(-1), reduction="none", log_target=True)
+        each += terms.sum(-1).tolist()
+    assert record(folder, "f16")["kl_mean"] == pytest.approx(np.mean(each), rel=0.01)
+
+
+def scale_off(file: Path, expansion: dict[str, Any], factor: float) -> None:
+    """Put every scale of an encoded file off by a factor."""
+    content = bytearray(file.read_bytes())
+    for weight in expansion["weights"]:
+        if "scales" in weight:
+            summed = weight["shape"][weight["axis"]]
+            blocks = -(-summed // weight.get("block", summed))
+            start, count = weight["scales"], blocks * weight["shape"][1 - weight["axis"]]
+            scales = np.frombuffer(content, "<f2", count, start) * np.float16(factor)
+            content[start : start + 2 * count] = scales.astype("<f2").tobytes()
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "kernels", "factor"), [("q8", "int8", 1.1), ("q4", "int4", 1.2)]
+)
+def test_the_gate_refuses_scales_that_are_off_in_any_kernels(
+    quantized: Path, tmp_path: Path, encoded: str, kernels: str, factor: float
+) -> None:
+    folder = Path(shutil.copytree(quantized, tmp_path / "copy"))
+    data = json.loads((folder / "manifest.json").read_text())
+    variant = check_manifest(data).variant(encoded)
+    scale_off(folder / variant["weights"][0], variant["expansion"], factor)
+    found = check_manifest(gate(folder, data, [kernels], True)).variant(kernels)
+    assert found["fidelity"]["kl_mean"] > found["fidelity"]["bounds"]["kl_mean"]
+    assert found["lossy"] is True
+    with pytest.raises(FidelityError, match=f"{kernels} is too far"):
+        gate(folder, data, [kernels], False)
+    # What is expanded has a digest, and isn't even run.
+    with pytest.raises(ContractError, match="doesn't expand to"):
+        gate(folder, data, [encoded], True)
+
+
 def test_a_variant_that_computes_nan_is_broken_and_not_lossy(bundle: Path) -> None:
     data = json.loads((bundle / "manifest.json").read_text())
     damage(bundle, math.nan)
@@ -290,7 +368,7 @@ def test_what_is_asked_for_must_be_there(
     assert "no bundle in" in failed(capsys, str(tmp_path))
     assert "--checkpoint" in failed(capsys, str(bundle))
     (bundle / "model_fp16.interactive.onnx").unlink()
-    with pytest.raises(oriel.errors.BundleError, match="fp16 lacks a file"):
+    with pytest.raises(BundleError, match="fp16 lacks a file"):
         gate(bundle, json.loads(before), ["fp16"], True)
     assert (bundle / "manifest.json").read_bytes() == before
 
@@ -316,13 +394,21 @@ def test_a_model_without_a_tokenizer_reads_what_it_writes(
     assert main(["fidelity", str(tiny_llama_bundle), "--text", str(file)]) == 2
 
 
-def test_text_that_a_variant_was_calibrated_on_is_refused() -> None:
-    passages = Passages("a.txt", (np.arange(5), np.arange(9)))
-    seen = {"name": "int8_static", "calibration": {"text": passages.to_json()}}
-    other = Passages("a.txt", (np.arange(5), np.arange(1, 10)))
-    check_unseen([seen, {"name": "q8"}], other)
-    with pytest.raises(OptionError, match="int8_static was calibrated on this very text"):
-        check_unseen([{"name": "q8"}, seen], passages)
+def test_text_that_a_variant_was_calibrated_on_is_refused(
+    bundle: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    for seed, file in enumerate((one, other)):
+        file.write_text("\n".join(line(words(50, 10 * seed + i)) for i in range(9)))
+    graph = str(bundle / "model.onnx")
+    made = ["quantize", graph, "--precision", "int8_static", "--calibration", str(one)]
+    assert main([*made, "--allow-lossy"]) == 0
+    assert "int8_static was calibrated on this very text" in failed(
+        capsys, graph, "--checkpoint", str(checkpoint), "--text", str(one)
+    )
+    argv = ["fidelity", graph, "--checkpoint", str(checkpoint), "--variants", "int8_static"]
+    assert main([*argv, "--text", str(other)]) in (0, 1)
+    assert record(bundle, "int8_static")["text"]["name"] == "other.txt"
 
 
 def test_a_lossy_variant_is_told_by_the_exit_code(
@@ -331,7 +417,11 @@ def test_a_lossy_variant_is_told_by_the_exit_code(
     damage(bundle, 1.1)
     argv = ["fidelity", str(bundle), "--checkpoint", str(checkpoint), "--json"]
     assert main(argv) == 1
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
+    told = printed["variants"]
+    assert [point["top1"] for point in printed["expected_top1_by_kl"]] == sorted(
+        (point["top1"] for point in printed["expected_top1_by_kl"]), reverse=True
+    )
     assert told["fp16"]["lossy"] is True
     assert told["fp16"]["fidelity"] == record(bundle, "fp16")
     assert told["fp32"]["lossy"] is False

@@ -26,6 +26,7 @@ from oriel.fidelity.reference_values import (
     observe,
 )
 from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
+from oriel.precision.calibrate_text import calibration_passages
 
 EFFORT = Effort()
 TRUNK = "fp32"
@@ -93,7 +94,7 @@ def prepare(
 
         trunk = TrunkReference(open_trunk)
         passages = choose_text(manifest, folder, text, effort, trunk.opened)
-        check_unseen(variants, passages)
+        check_unseen(variants, _readings(manifest, folder, text, passages))
         by = "the fp32 graph" if open_reference is None else "PyTorch"
         on_stage(f"run {by} over {passages.tokens} tokens of {passages.name}")
         specs = _compared(manifest, effort)
@@ -139,15 +140,26 @@ def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[dic
     return [v for v in manifest.variants if names is None or v["name"] in names]
 
 
-def check_unseen(variants: Sequence[Mapping[str, Any]], passages: Passages) -> None:
+def check_unseen(variants: Sequence[Mapping[str, Any]], readings: Sequence[Passages]) -> None:
     """OptionError where a variant was calibrated on this very text: it would look better than it
-    is."""
+    is. readings: the text as it is measured, and as calibration would have cut it."""
+    digests = {passages.digest for passages in readings}
     for variant in variants:
         calibration = variant.get("calibration")
-        if calibration is not None and calibration["text"]["digest"] == passages.digest:
+        if calibration is not None and calibration["text"]["digest"] in digests:
             raise OptionError(
                 f"{variant['name']} was calibrated on this very text",
-                got=passages.name,
+                got=readings[0].name,
                 expected="text that it was not calibrated on",
                 next_step="give another --text, or leave it out for the held-out passages.",
             )
+
+
+def _readings(
+    manifest: Manifest, folder: Path, text: Path | None, passages: Passages
+) -> list[Passages]:
+    if text is None:
+        return [passages]
+    tokenizer = folder / manifest.data["tokenizer"]["tokenizer"]
+    start = manifest.data["model"].get("bos_token_id")
+    return [passages, calibration_passages(manifest.shape, tokenizer, start, text)]

@@ -73,7 +73,7 @@ def measure_bundle(
     text: Path | None,
     names: Sequence[str] | None,
     on_stage: Callable[[str], None] = lambda _: None,
-    effort: Effort = EFFORT,
+    effort: Effort | None = None,
 ) -> MeasuredBundle:
     """Measure the variants named, or all, of the bundle that is, or holds, `path`, and write their
     fidelity into its manifest. Whatever goes wrong leaves the old one.
@@ -97,7 +97,9 @@ def measure_bundle(
 
         return open_reference(manifest, checkpoint)
 
-    with prepare(manifest, folder, variants, pytorch, text, effort, on_stage) as measurement:
+    with prepare(
+        manifest, folder, variants, pytorch, text, effort or EFFORT, on_stage
+    ) as measurement:
         for variant in variants:
             on_stage(f"measure {variant['name']}")
             note_fidelity(variant, measurement.of(variant))
