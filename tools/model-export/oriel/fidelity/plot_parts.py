@@ -92,7 +92,7 @@ def size_ticks(across: Axis, unit: float) -> list[float]:
         places = [across.at(tick * unit) for tick in ticks]
         if any(b - a < _TICK_ROOM for a, b in pairwise(places)):
             break
-        found = ticks
+        found = max(found, ticks, key=len)
     return found
 
 
