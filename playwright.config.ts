@@ -9,6 +9,7 @@ const plainHost = `http://localhost:${firstPort + 1}/`;
 const built = `http://localhost:${firstPort + 2}/some/where/`;
 
 const engineSpecs = 'engine_parity.spec.ts';
+const variantSpecs = ['engine_variants.spec.ts', 'engine_failures.spec.ts'];
 const builtSpecs = [engineSpecs, 'engine_catalogue.spec.ts'];
 const chromium = {
   executablePath: findChromium(),
@@ -44,7 +45,7 @@ export default defineConfig<EngineOptions>({
       name: 'webgpu',
       // A GPU in software, on whatever cores there are.
       timeout: 300_000,
-      testMatch: [engineSpecs, 'ui_webgpu*.spec.ts'],
+      testMatch: [engineSpecs, ...variantSpecs, 'ui_webgpu*.spec.ts'],
       use: {
         baseURL: isolated,
         provider: 'webgpu',

@@ -32,6 +32,13 @@ const damages = {
         JSON.stringify(manifest).replaceAll('"model.onnx.data"', '"../model.onnx.data"'),
       ) as Record<string, unknown>,
   ),
+  /** As if the fp16 graph were made of what every GPU has. */
+  'hides-float16': editManifest((manifest) => ({
+    ...manifest,
+    variants: (manifest['variants'] as Record<string, unknown>[]).map((variant) =>
+      variant['name'] === 'fp16' ? { ...variant, kernels: 'fp32' } : variant,
+    ),
+  })),
   'not-json': () => Buffer.from('weights: none'),
 } satisfies Record<string, (bytes: Buffer) => Buffer>;
 
@@ -100,6 +107,7 @@ function answer(response: ServerResponse, bytes: Buffer, fault: Fault): void {
     case 'newer-minor':
     case 'other-major':
     case 'bad-path':
+    case 'hides-float16':
     case 'not-json':
       response.setHeader('Content-Type', 'application/octet-stream');
       response.end(damages[fault](bytes));

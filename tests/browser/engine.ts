@@ -9,6 +9,7 @@ import type {
   Progress,
   Provider,
   RunRequest,
+  Survey,
   TokenPiece,
 } from '../../apps/web/src/inference/model_types';
 import { startBundleServer, type BundleServer } from './bundle_server';
@@ -84,6 +85,17 @@ export class Engine {
         }
       },
       [request, abortAt ?? null] as const,
+    );
+  }
+
+  survey(request: OpenRequest): Promise<Outcome<Survey>> {
+    return this.#page.evaluate(
+      (request) =>
+        client.survey(request).then(
+          (ok) => ({ ok }),
+          (error: unknown) => ({ error: (error as { data: ModelErrorData }).data }),
+        ),
+      request,
     );
   }
 

@@ -15,6 +15,8 @@ const graphSources = [
   ...['capture', 'graph', 'precision'].map((part) => `tools/model-export/oriel/${part}`),
 ];
 
+const everyVariant = ['fp32', 'f16', 'q8', 'q4', 'fp16', 'int8', 'int8_static', 'int4'];
+
 /** Checkpoints that a test makes for itself, small enough for a software GPU. */
 const tinyModels = ['tiny-gpt2', 'tiny-llama'];
 
@@ -32,7 +34,7 @@ export default function makeBundles(): void {
   const variants = `${made}/bundles/demo-variants/model.onnx`;
   if (isOlder(variants, demoWeights, ...graphSources)) {
     const exporting = ['--model', 'demo', '--layers', '0,5,11', '--output', variants, '--force'];
-    const precision = ['--precision', 'fp32,fp16,q8,q4', '--allow-lossy'];
+    const precision = ['--precision', everyVariant.join(','), '--allow-lossy'];
     python('tools/model-export/export.py', ...exporting, ...precision);
   }
   for (const name of tinyModels) {
@@ -57,13 +59,13 @@ function isOlder(made: string, ...sources: string[]): boolean {
   return sources.some((source) => newest(join(root, source)) > mtimeMs);
 }
 
-/** When a file was changed last, or any Python file of a folder. */
+/** When a file was changed last, or any program or recipe of a folder. */
 function newest(path: string): number {
   const stat = statSync(path);
   if (!stat.isDirectory()) return stat.mtimeMs;
   const files = readdirSync(path, { recursive: true, encoding: 'utf8' });
   const times = files
-    .filter((name) => name.endsWith('.py'))
+    .filter((name) => /\.(py|json)$/.test(name))
     .map((name) => statSync(join(path, name)).mtimeMs);
   return Math.max(...times);
 }

@@ -1,0 +1,171 @@
+// Every variant opens on each provider where it can, and is as far from PyTorch as its manifest says, no farther.
+import type { Fidelity, Manifest, Variant } from '../../apps/web/src/contract/generated';
+import type { Provider } from '../../apps/web/src/inference/model_types';
+import { parseActivationName } from '../../apps/web/src/contract/activation_table';
+import { expect, opened, test, type Answer, type Engine } from './engine';
+import { positions, readFixtures, reference, type Prompt } from './fixtures';
+
+const all = ['fp32', 'f16', 'q8', 'q4', 'fp16', 'int8', 'int8_static', 'int4'];
+
+/** What WebGPU without `shader-f16` refuses. */
+const refusedOnGpu: Record<string, string> = {
+  fp16: 'needs-f16',
+  int8: 'no-kernels',
+  int8_static: 'no-kernels',
+};
+
+/** Of PyTorch's distribution, to that of some logits: nats. */
+function divergence(right: ArrayLike<number>, got: ArrayLike<number>): number {
+  const logSums = [right, got].map((logits) => {
+    const values = Array.from(logits);
+    const largest = values.reduce((a, b) => Math.max(a, b), -Infinity);
+    return largest + Math.log(values.reduce((sum, x) => sum + Math.exp(x - largest), 0));
+  });
+  const [rightSum = NaN, gotSum = NaN] = logSums;
+  return Array.from(right).reduce((sum, logit, id) => {
+    const log = logit - rightSum;
+    return sum + Math.exp(log) * (log - ((got[id] ?? NaN) - gotSum));
+  }, 0);
+}
+
+/** Norm of the difference over norm of the reference, as the manifest measures it. */
+function relativeError(got: ArrayLike<number>, right: ArrayLike<number>): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < right.length; i++) {
+    difference += ((got[i] ?? NaN) - (right[i] ?? NaN)) ** 2;
+    size += (right[i] ?? NaN) ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+/** The manifest's error for an activation: none where nothing was measured, as of fp32, which is to be exact. */
+function statedError(fidelity: Fidelity | undefined, name: string): number {
+  if (fidelity === undefined) return 0;
+  const parsed = parseActivationName(name);
+  const found = fidelity.activations.find(
+    ({ kind, layer }) => kind === parsed?.kind && layer === parsed.layer,
+  );
+  if (found === undefined) throw new Error(`the manifest states no error of ${name}`);
+  return found.relative_error;
+}
+
+/** The provider's own arithmetic differs from the exporter's by so much. */
+const providerError: Record<Provider, number> = { wasm: 3e-5, webgpu: 1e-3 };
+
+/** A dozen tokens are not the thousands that were measured: their error may be larger by so much. */
+const spread = 3;
+
+function expectStatedErrors(
+  { tensors }: Answer,
+  prompt: Prompt,
+  { fidelity }: Variant,
+  provider: Provider,
+): void {
+  let compared = 0;
+  for (const [name, { data }] of tensors) {
+    const right = positions(name, reference(prompt, name), 0, prompt.ids.length);
+    const bound = spread * (statedError(fidelity, name) + providerError[provider]);
+    expect(relativeError(data, right.data), name).toBeLessThanOrEqual(bound);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(3);
+}
+
+/** Mean KL over the positions of a prompt from `start` on, fed through the cache. */
+async function meanDivergence(engine: Engine, prompt: Prompt, start: number): Promise<number> {
+  const logits = reference(prompt, 'logits');
+  let sum = 0;
+  for (let end = start; end <= prompt.ids.length; end++) {
+    const { lastLogits } = await engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
+    sum += divergence(positions('logits', logits, end - 1, end).data, lastLogits);
+  }
+  return sum / (prompt.ids.length - start + 1);
+}
+
+function bytesOf({ files, tokenizer }: Manifest, { weights, interactive }: Variant): number {
+  const used = [...weights, interactive.path, tokenizer?.tokenizer, tokenizer?.config];
+  return files.filter(({ path }) => used.includes(path)).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+test('every variant is as faithful as its manifest says', async ({ engine, bundles, provider }) => {
+  // Eight models on one page; a software GPU takes its time.
+  test.slow();
+  const url = bundles.url('demo-variants');
+  const prompt = readFixtures('demo').prompt('sentence');
+  const { manifest } = opened(await engine.open({ url, provider, variant: 'fp32' }));
+  expect(manifest.variants.map(({ name }) => name)).toEqual(all);
+  for (const variant of manifest.variants) {
+    await test.step(variant.name, async () => {
+      const before = bundles.requests.length;
+      const outcome = await engine.open({ url, provider, variant: variant.name });
+      const refusal = provider === 'webgpu' ? refusedOnGpu[variant.name] : undefined;
+      if (refusal !== undefined) {
+        expect(outcome).toMatchObject({
+          error: { kind: 'variant-refused', provider, refusal: { code: refusal } },
+        });
+        return;
+      }
+      const model = opened(outcome);
+      expect(model.facts).toMatchObject({ provider, variantReason: { code: 'requested' } });
+      const bytes = bytesOf(manifest, variant);
+      expect(model.timings.downloadedBytes).toBe(bytes);
+      expect(model.offer.variants.find(({ name }) => name === variant.name)?.bytes).toBe(bytes);
+      // What is expanded here is not fetched in float32 as well.
+      const requested = bundles.requests.slice(before).map((path) => path.split('/').at(-1));
+      expect(requested.includes('model.onnx.data')).toBe(variant.name === 'fp32');
+
+      const answer = await engine.run({ ids: prompt.ids, reuseCache: false });
+      expectStatedErrors(answer, prompt, variant, provider);
+      const start = provider === 'wasm' ? 1 : prompt.ids.length - 2;
+      const bound = variant.fidelity?.bounds.kl_mean ?? 1e-6;
+      expect(await meanDivergence(engine, prompt, start)).toBeLessThanOrEqual(bound);
+    });
+  }
+});
+
+test('a survey tells what opening would choose, and fetches no weights', async ({
+  engine,
+  bundles,
+  provider,
+}) => {
+  const url = bundles.url('demo-variants');
+  const before = bundles.requests.length;
+  const survey = await engine.survey({ url, provider: 'auto' });
+  if ('error' in survey) throw new Error(JSON.stringify(survey.error));
+  const { manifest, device, offer } = survey.ok;
+  expect(device).toMatchObject({ webgpu: true, shaderF16: false, crossOriginIsolated: true });
+  expect(offer.choice).toMatchObject({ variant: 'fp32', provider: 'wasm' });
+  expect(offer.choice?.variantReason.code).toBe('small-model');
+  for (const variant of offer.variants) {
+    const described = manifest.variants.find(({ name }) => name === variant.name);
+    expect(variant.fidelity).toEqual(described?.fidelity ?? null);
+    expect(variant.on.wasm.refusal).toBeNull();
+    const onGpu = provider === 'webgpu' ? (refusedOnGpu[variant.name] ?? null) : 'no-adapter';
+    expect(variant.on.webgpu.refusal?.code ?? null).toBe(onGpu);
+  }
+  // Opening afterwards gives what was said, and asks for the manifest no second time.
+  const model = opened(await engine.open({ url, provider: 'auto' }));
+  expect(model.offer).toEqual(offer);
+  expect(model.variant.name).toBe('fp32');
+  const requested = bundles.requests.slice(before).map((path) => path.split('/').at(-1));
+  expect(requested[0]).toBe('manifest.json');
+  expect(requested.filter((file) => file === 'manifest.json')).toHaveLength(1);
+});
+
+test('taps open over expanded weights, with no second download', async ({
+  engine,
+  bundles,
+  provider,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  const url = bundles.url('demo-variants');
+  const model = opened(await engine.open({ url, provider, variant: 'q8', activations: [] }));
+  const before = bundles.requests.length;
+  const names = ['layer_3_resid_post', 'layer_6_attn_probs', 'layer_7_mlp_act', 'layer_8_attn_z'];
+  expect(opened(await engine.setActivations(names)).activations).toEqual(
+    expect.arrayContaining(names),
+  );
+  const answer = await engine.run({ ids: prompt.ids, reuseCache: true });
+  expectStatedErrors(answer, prompt, model.variant, provider);
+  expect(bundles.requests.length).toBe(before);
+});
