@@ -34,6 +34,9 @@ ROUNDED_ACTIVATIONS = ("int8", "int8_static", "int4", "q8")
 """Kernels that round activations by what else is in the batch: a cached step differs by that."""
 EXACT, ROUGH = 1e-3, 0.5
 """Difference of a cached step's logits from the whole text's, in standard deviations."""
+RUNTIME = "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm"
+PEER_RUNTIME = "onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm"
+"""The builds that the page and transformers.js take for wasm."""
 
 
 class Measuring:
@@ -153,6 +156,8 @@ class Measuring:
             "onnxruntime": native.stdout.strip(),
             "onnxruntime-web": own["dependencies"]["onnxruntime-web"],
             "transformers.js": peer,
+            "runtime_bytes": (ROOT / PACKAGES / RUNTIME).stat().st_size,
+            "peer_runtime_bytes": (self.library.folder / PACKAGES / PEER_RUNTIME).stat().st_size,
         }
 
 

@@ -181,7 +181,9 @@ def machine_line(measured: Mapping[str, Any]) -> str:
         f"{m['processor']}, {m['cores']} cores, {m['threads']} threads used; load of the machine "
         f"at the start {m['load']:.1f}. Chromium {measured['browser']['browser']}, "
         f"onnxruntime-web {m['onnxruntime-web']}, onnxruntime {m['onnxruntime']}, "
-        f"transformers.js {m['transformers.js']}. {m['rounds']} rounds."
+        f"transformers.js {m['transformers.js']}. {m['rounds']} rounds. The runtime's own "
+        f"download comes on top: {m['runtime_bytes'] / MEGABYTE:.1f} MB of wasm on the page, "
+        f"{m['peer_runtime_bytes'] / MEGABYTE:.1f} MB in transformers.js."
     )
 
 

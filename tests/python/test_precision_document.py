@@ -66,6 +66,8 @@ MEASURED: dict[str, Any] = {
         "onnxruntime": "1.2.3",
         "onnxruntime-web": "4.5.6",
         "transformers.js": "7.8.9",
+        "runtime_bytes": 14_260_000,
+        "peer_runtime_bytes": 26_860_000,
     },
     "bytes": {"fp32": 500_000_000, "int4": 75_000_000, PEER: 125_000_000},
     "fidelity": {
