@@ -34,7 +34,7 @@ from oriel.precisions import CalibrationMethod
 RangeMethod = CalibrationMethod
 Floats = NDArray[np.float32]
 
-_AT_ONCE = 256
+_AT_ONCE = 192
 """Positions summed at a time: one product of large matrices instead of many of small ones."""
 
 
@@ -90,11 +90,11 @@ def calibrate(
     """
     ranges = None if method is None else _ranges(method)
     seconds = _Moments() if moments else None
-    for rows in _gathered(_factors(folder, graphs.interactive.model, shape, passages)):
+    for name, rows in _gathered(_factors(folder, graphs.interactive.model, shape, passages)):
         if ranges is not None:
-            ranges.add(rows)
+            ranges.add(name, rows)
         if seconds is not None:
-            seconds.add(rows)
+            seconds.add(name, rows)
     record: dict[str, Any] = {"text": passages.to_json()}
     if method is not None:
         record["method"] = method
@@ -112,16 +112,12 @@ def _factors(
     finite."""
     uses = weight_uses(model.graph).values()
     names = list(dict.fromkeys(name for use in uses for name in use.factors))
-    cut = onnx.ModelProto()
-    cut.CopyFrom(model)
-    # What leads to no output, such as the unembedding, is not computed.
-    del cut.graph.output[:]
-    cut.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
+    cut = _cut_to(model, names)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False
+    # Sums are made in between: threads that wait for the next run would be in their way.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights stay where they are instead of being copied into another order.
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.add_session_config_entry(
@@ -146,6 +142,26 @@ def _factors(
         yield rows
 
 
+def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
+    """The graph that gives these, without what leads to none of them: ONNX Runtime would compute
+    that too, such as the unembedding."""
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    needed = set(names)
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            kept.append(node)
+            needed |= set(node.input)
+    del cut.graph.node[:], cut.graph.initializer[:], cut.graph.output[:]
+    cut.graph.node.extend(reversed(kept))
+    cut.graph.initializer.extend(t for t in model.graph.initializer if t.name in needed)
+    cut.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    return cut
+
+
 def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
     """An empty cache and no intervention."""
     empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
@@ -157,22 +173,24 @@ def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
     return feeds
 
 
-def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[dict[str, Floats]]:
-    """Passages joined until there are enough positions to be worth a product."""
+def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[tuple[str, Floats]]:
+    """Each tensor by its name, of passages joined until there are enough positions to be worth a
+    product."""
     waiting: list[dict[str, Floats]] = []
     positions = 0
 
-    def joined() -> dict[str, Floats]:
-        return {name: np.concatenate([rows[name] for rows in waiting]) for name in waiting[0]}
+    def joined() -> Iterator[tuple[str, Floats]]:
+        for name in waiting[0]:
+            yield name, np.concatenate([rows[name] for rows in waiting])
 
     for rows in passages:
         waiting.append(rows)
-        positions += len(next(iter(rows.values()), ()))
+        positions += len(next(iter(rows.values())))
         if positions >= _AT_ONCE:
-            yield joined()
+            yield from joined()
             waiting, positions = [], 0
     if waiting:
-        yield joined()
+        yield from joined()
 
 
 class _Moments:
@@ -180,30 +198,29 @@ class _Moments:
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[Moment, ...]] = {}
-        self.positions = 0
+        self.positions: dict[str, int] = {}
 
-    def add(self, rows: Mapping[str, Floats]) -> None:
-        for name, values in rows.items():
-            if name not in self.sums:
-                self.sums[name] = tuple(
-                    Moment(start, np.zeros((stop - start, stop - start), np.float32))
-                    for start, stop in part_bounds(values.shape[-1])
-                )
-            for moment in self.sums[name]:
-                part = values[:, moment.start : moment.start + len(moment.matrix)]
-                # One array twice: BLAS then computes one triangle.
-                moment.matrix[...] += part.T @ part
-        self.positions += len(next(iter(rows.values()), ()))
+    def add(self, name: str, rows: Floats) -> None:
+        if name not in self.sums:
+            self.sums[name] = tuple(
+                Moment(start, np.zeros((stop - start, stop - start), np.float32))
+                for start, stop in part_bounds(rows.shape[-1])
+            )
+        for moment in self.sums[name]:
+            part = rows[:, moment.start : moment.start + len(moment.matrix)]
+            # One array twice: BLAS then computes one triangle.
+            moment.matrix[...] += part.T @ part
+        self.positions[name] = self.positions.get(name, 0) + len(rows)
 
     def result(self) -> dict[str, tuple[Moment, ...]]:
-        for parts in self.sums.values():
+        for name, parts in self.sums.items():
             for moment in parts:
-                moment.matrix[...] /= max(1, self.positions)
+                moment.matrix[...] /= self.positions[name]
         return self.sums
 
 
 class _Ranges(Protocol):
-    def add(self, rows: Mapping[str, Floats]) -> None: ...
+    def add(self, name: str, rows: Floats) -> None: ...
     def result(self) -> dict[str, tuple[float, float]]: ...
 
 
@@ -213,10 +230,9 @@ class _MinMax:
     def __init__(self) -> None:
         self.found: dict[str, tuple[float, float]] = {}
 
-    def add(self, rows: Mapping[str, Floats]) -> None:
-        for name, values in rows.items():
-            low, high = self.found.get(name, (np.inf, -np.inf))
-            self.found[name] = min(low, float(values.min())), max(high, float(values.max()))
+    def add(self, name: str, rows: Floats) -> None:
+        low, high = self.found.get(name, (np.inf, -np.inf))
+        self.found[name] = min(low, float(rows.min())), max(high, float(rows.max()))
 
     def result(self) -> dict[str, tuple[float, float]]:
         return self.found
@@ -237,10 +253,10 @@ class _Histogram:
             scenario="same",
         )
 
-    def add(self, rows: Mapping[str, Floats]) -> None:
+    def add(self, name: str, rows: Floats) -> None:
         # It prints what it does.
         with redirect_stdout(io.StringIO()):
-            self.collector.collect(dict(rows))
+            self.collector.collect({name: rows})
 
     def result(self) -> dict[str, tuple[float, float]]:
         with redirect_stdout(io.StringIO()):

@@ -17,7 +17,8 @@ from oriel.precision.calibrate import Calibration, RangeMethod
 
 FEWEST_TOKENS = 64
 """Ranges of fewer positions are chance."""
-MOST_TOKENS = 8192
+MOST_TOKENS = 2048
+"""Four times as many take four times as long, and make 4 bits no better by measurement."""
 LONGEST = 128
 _CORPUS_PASSAGES = 400
 _RANDOM_PASSAGES = 16

@@ -28,7 +28,7 @@ _FITS: dict[Rounding, Fit] = {
 }
 _IN_CACHE = 1 << 16
 """Values of a group's columns at a time: with what is made of them, a core's own cache."""
-_ALONE = 1024
+_ALONE = 2048
 """Columns at a time where feedback makes products of them."""
 
 

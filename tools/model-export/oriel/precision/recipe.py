@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,8 @@ class Rule:
     match: tuple[str, ...]
     """Globs: *, ? and [ab]."""
     treat: Treatment
+    max_values: int | None = None
+    """Larger weights go on to the next rule."""
     bits: Literal[4, 8] = 8
     block: int | None = None
     symmetric: bool = True
@@ -46,6 +49,8 @@ class Rule:
 
     def fits(self, name: str, use: WeightUse) -> bool:
         if self.quantizes and not use.quantizable:
+            return False
+        if self.max_values is not None and prod(use.shape) > self.max_values:
             return False
         return any(fnmatchcase(name, pattern) for pattern in self.match)
 

@@ -11,10 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oriel.precision.rounding.grid import Floats
+from oriel.precision.rounding.small_products import TILE
 
-_TOGETHER = 1024
+Doubles = NDArray[np.float64]
+
+_TOGETHER = 768
 """Inputs whose moments are kept together; those of two parts are taken to be independent. All
 together would cost the cube of the inputs."""
 _WHOLE = 256
@@ -58,7 +62,24 @@ def feedback(moment: Moment) -> Feedback:
     diagonal = np.diag_indices(len(matrix))
     matrix[diagonal] += _DAMPING * matrix[diagonal].mean() + np.finfo(np.float32).tiny
     # Upside down, so that Cholesky's lower factor is the upper one that is wanted.
-    upper = np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
+    upper = cholesky(matrix[::-1, ::-1])[::-1, ::-1]
     unit = upper / upper[diagonal]
     unit[diagonal] = 0
     return Feedback(moment.start, np.ascontiguousarray(unit, dtype=np.float32))
+
+
+def cholesky(matrix: Doubles) -> Doubles:
+    """The lower factor of a symmetric positive matrix, by tiles: see small_products.py for why."""
+    size = len(matrix)
+    count = -(-size // TILE)
+    padded = np.eye(count * TILE)
+    padded[:size, :size] = matrix
+    tiles = np.ascontiguousarray(padded.reshape(count, TILE, count, TILE).transpose(0, 2, 1, 3))
+    for k in range(count):
+        tiles[k, k] = np.linalg.cholesky(tiles[k, k])
+        tiles[k + 1 :, k] = tiles[k + 1 :, k] @ np.linalg.inv(tiles[k, k]).T
+        below = tiles[k + 1 :, k]
+        tiles[k + 1 :, k + 1 :] -= below[:, None] @ below[None].transpose(0, 1, 3, 2)
+        tiles[k, k + 1 :] = 0
+    whole = tiles.transpose(0, 2, 1, 3).reshape(padded.shape)
+    return whole[:size, :size]

@@ -70,10 +70,9 @@ def to_scales(wanted: Floats) -> Floats:
     """The nearest float16 that is no closer to 0, so that no weight falls off the grid; 1 where
     there is nothing but 0 to scale."""
     scales = np.clip(wanted, -LARGEST_SCALE, LARGEST_SCALE).astype(np.float16)
-    short = np.abs(scales.astype(np.float32)) < np.abs(wanted)
-    short &= np.abs(scales) < LARGEST_SCALE
-    away = np.where(wanted < 0, np.float16(-np.inf), np.float16(np.inf))
-    scales = np.where(short, np.nextafter(scales, away), scales)
+    short = np.abs(scales.astype(np.float32)) < np.minimum(np.abs(wanted), LARGEST_SCALE)
+    # One step away from 0, whatever the sign: the next number's bits are one more.
+    scales.view(np.uint16)[short] += 1
     scales[scales == 0] = 1
     return scales.astype(np.float32)
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from oriel.precision.rounding.gptq import Feedback
 from oriel.precision.rounding.grid import Bytes, Fit, Fitted, Floats, Grid
+from oriel.precision.rounding.small_products import add_product
 
-_STEP = 32
-"""Values whose errors are added to what follows in one product."""
+_STEP, _TURN = 32, 8
+"""Values whose errors are added to what follows the step, or the turn, in one product."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,20 @@ def _round_in_turn(
         step = wanted[first : first + _STEP]
         _add_feedback(step, start + first, errors, start, start + first, feedbacks)
         part = next(p for p in feedbacks if p.start <= start + first < p.stop)
+        inside = start + first - part.start
+        matrix = part.matrix[inside : inside + len(step), inside : inside + len(step)]
         for row in range(len(step)):
             at = start + first + row
-            if row:
-                inside = at - part.start
-                step[row] += part.matrix[inside - row : inside, inside] @ errors[at - row : at]
             value = fitted.quantize(step[row], grid)
             values[at] = value
             np.subtract(group[first + row], fitted.expand(value), out=errors[at])
+            turn = row - row % _TURN
+            if row + 1 < min(turn + _TURN, len(step)):
+                rest = slice(row + 1, turn + _TURN)
+                step[rest] += matrix[row, rest, None] * errors[at]
+            elif row + 1 < len(step):
+                made = slice(start + first + turn, at + 1)
+                add_product(step[row + 1 :], matrix[turn : row + 1, row + 1 :], errors[made])
 
 
 def _add_feedback(
@@ -102,4 +109,4 @@ def _add_feedback(
             matrix = part.matrix[
                 before - part.start : until - part.start, low - part.start : high - part.start
             ]
-            rows[low - start : high - start] += matrix.T @ errors[before:until]
+            add_product(rows[low - start : high - start], matrix, errors[before:until])
