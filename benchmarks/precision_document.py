@@ -47,7 +47,7 @@ BROWSER = (
 )
 NATIVE = (SESSION, BROWSER[3], *BROWSER[5:])
 BESIDE_PEER = (
-    SESSION,
+    Column("opening and first prompt", lambda t: t.opened_last, lambda t: t.opened_all),
     Column("first prompt", lambda t: t.first_last, lambda t: t.first_all, 0.3),
     Column("next prompts", lambda t: t.next_last, lambda t: t.next_all, 0.3),
     Column("settled prompt", lambda t: t.settled_last, lambda t: t.settled_all, 0.3),

@@ -46,6 +46,20 @@ class Timings:
         return self.last[0] if self.last is not None and self.last_first else None
 
     @property
+    def opened_all(self) -> float | None:
+        """From bytes in memory to the first prompt's logits, all of them."""
+        return None if self.first_all is None else self._opened + self.first_all
+
+    @property
+    def opened_last(self) -> float | None:
+        """From bytes in memory to the first prompt's last logits."""
+        return None if self.first_last is None else self._opened + self.first_last
+
+    @property
+    def _opened(self) -> float:
+        return (self.expand or 0.0) + self.session
+
+    @property
     def next_all(self) -> float | None:
         """The runs after the first one, as many as any library is given in each way."""
         half = len(self.all) if self.last is not None else len(self.all) // 2

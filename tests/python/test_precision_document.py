@@ -177,6 +177,8 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert rows["int4"]["bytes"] == "0.60"
     # One round alone begins with the last logits: 800 ms beside the median of 800 and 1,600.
     assert rows["int4"]["first prompt"] == "0.67"
+    # (240 + 560 + 800) ms beside the median of (560 + 800) and (1,120 + 1,600).
+    assert rows["int4"]["opening and first prompt"] == "0.78"
 
 
 def test_natively_the_step_is_held_against_float32s() -> None:
