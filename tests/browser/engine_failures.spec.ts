@@ -59,7 +59,7 @@ test.describe('on WebGPU', () => {
     bundles,
   }) => {
     const before = bundles.requests.length;
-    const url = bundles.url('demo-variants');
+    const url = bundles.url('tiny-gpt2');
     expect(await engine.open({ url, provider: 'webgpu', variant: 'fp16' })).toMatchObject({
       error: {
         ...{ kind: 'variant-refused', variant: 'fp16', provider: 'webgpu' },
@@ -74,7 +74,7 @@ test.describe('on WebGPU', () => {
     engine,
     bundles,
   }) => {
-    const url = bundles.url('demo-variants', 'manifest.json', 'hides-float16');
+    const url = bundles.url('tiny-gpt2', 'manifest.json', 'hides-float16');
     const outcome = await engine.open({ url, provider: 'webgpu', variant: 'fp16' });
     expect(outcome).toMatchObject({
       error: {
@@ -92,7 +92,7 @@ test.describe('on WebGPU', () => {
     page,
     bundles,
   }) => {
-    const url = bundles.url('demo-variants');
+    const url = bundles.url('tiny-gpt2');
     opened(await engine.open({ url, provider: 'webgpu', variant: 'fp32', activations: [] }));
     const browser = await page.context().browser()?.newBrowserCDPSession();
     // A process that dies answers no more.
