@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -108,11 +108,11 @@ def test_tables_end_in_what_to_know(terminal: bool) -> None:
     text = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     assert text.rstrip().endswith("beyond bounds: int8_static")
     assert "against PyTorch, on a.txt: 3 passages, 4096 tokens" in text
-    assert "* what a variant at its bound of KL" in text
+    assert "* this model hardly predicts anything" in text
     out = io.StringIO()
     print_fidelity(bundle(EIGHT[:3]), Console(file=out, force_terminal=terminal, width=200))
     assert "all within their bounds" in out.getvalue()
-    assert "* what a variant" not in out.getvalue()
+    assert "* this model" not in out.getvalue()
 
 
 def parsed(picture: str) -> ElementTree.Element:
@@ -180,12 +180,15 @@ def test_labels_of_marks_at_one_place_keep_apart(spread: float) -> None:
     assert all(box.overlap(SIZES) == pytest.approx(box.width * box.height) for box in boxes)
 
 
+# Time is the machine's affair.
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(90, 580), st.floats(75, 380)), min_size=8, max_size=8))
 def test_labels_keep_apart_wherever_marks_are(places: list[tuple[float, float]]) -> None:
     marks = [Mark(v, x, y) for v, (x, y) in zip(EIGHT, places, strict=True)]
     assert boxes_apart(place_labels(marks, SIZES))
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 1e5), st.floats(1.9, 1e4))
 def test_ticks_are_round_and_have_room(low: float, ratio: float) -> None:
     axis = Axis(low, low * ratio, 76, 592)

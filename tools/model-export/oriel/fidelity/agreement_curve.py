@@ -15,6 +15,7 @@ from oriel.fidelity.bounds import FidelityBounds
 
 KL_GRID = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
 """In nats; all bounds of fidelity/bounds.json are among them."""
+UNDECIDED = 0.5
 _NUMBERS_AT_ONCE = 4 * 1024 * 1024
 
 
@@ -31,6 +32,9 @@ class AgreementCurve:
 
     kl: tuple[float, ...]
     top1: tuple[float, ...]
+    uncertainty: float = 0.0
+    """The reference's mean entropy (Shannon, 1948) over that of a uniform distribution: a fifth to
+    a third for trained models, nearly 1 for random weights."""
 
     def at(self, kl: float) -> float:
         """Between two known points, along the logarithm of KL; 1 for none."""
@@ -39,10 +43,10 @@ class AgreementCurve:
         return float(np.interp(math.log(kl), np.log(self.kl), self.top1))
 
     def fair(self, bounds: FidelityBounds, top1: float) -> FidelityBounds:
-        """The bounds that this agreement must keep. Agreement below the precision's own bound is
-        held to what a variant would reach whose KL is just at its bound, if that is less: the two
-        bounds would contradict each other."""
-        if top1 >= bounds.top1:
+        """The bounds that this agreement must keep: the precision's own, but for a reference that
+        hardly predicts anything. There the two bounds would contradict each other, so agreement is
+        held to what a variant would reach whose KL is just at its bound."""
+        if top1 >= bounds.top1 or self.uncertainty <= UNDECIDED:
             return bounds
         return FidelityBounds(bounds.kl_mean, min(bounds.top1, self.at(bounds.kl_mean)))
 
@@ -55,14 +59,26 @@ def agreement_curve(
     logits: Iterable[npt.NDArray[np.float32]], grid: Sequence[float] = KL_GRID
 ) -> AgreementCurve:
     """Of the reference's logits, (seq, vocab) for each passage."""
-    sums, positions = np.zeros(len(grid)), 0
+    sums, entropy, positions, vocab = np.zeros(len(grid)), 0.0, 0, 1
     for passage in logits:
         for part in _parts(passage):
             gaps = part - part.max(axis=-1, keepdims=True)
-            positions += len(part)
+            positions, vocab = positions + len(part), part.shape[-1]
+            entropy += _entropies(gaps).sum()
             for i, kl in enumerate(grid):
                 sums[i] += expected_top1(gaps, kl).sum()
-    return AgreementCurve(tuple(grid), tuple(float(total / positions) for total in sums))
+    uncertainty = float(entropy / positions / math.log(vocab)) if vocab > 1 else 0.0
+    top1 = tuple(float(total / positions) for total in sums)
+    return AgreementCurve(tuple(grid), top1, uncertainty)
+
+
+def _entropies(gaps: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(…), in nats, of logits (…, vocab) less their largest."""
+    weights = np.exp(gaps)
+    total = weights.sum(axis=-1, dtype=np.float64)
+    weights *= gaps
+    entropies: npt.NDArray[np.float64] = np.log(total) - weights.sum(-1, dtype=np.float64) / total
+    return entropies
 
 
 def expected_top1(gaps: npt.NDArray[Any], kl: float) -> npt.NDArray[np.float64]:

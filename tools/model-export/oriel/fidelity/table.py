@@ -31,8 +31,8 @@ HEADINGS = (
 Row = tuple[str, ...]
 FAIR = "*"
 _FAIR_NOTE = (
-    "what a variant at its bound of KL is expected to reach on this text, since that is less than "
-    "its precision is held to elsewhere"
+    "this model hardly predicts anything: agreement is held to what a variant at its bound of KL "
+    "is expected to reach"
 )
 
 
