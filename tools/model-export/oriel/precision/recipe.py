@@ -158,10 +158,11 @@ def _prominence(error: ValidationError) -> tuple[int, str]:
 
 
 def _refusal(error: ValidationError, what: str) -> RecipeError:
-    place = "/".join(map(str, error.absolute_path)) or "the top"
+    place = "/".join(map(str, error.absolute_path))
+    schema = error.schema if place and isinstance(error.schema, Mapping) else {}
     return RecipeError(
         f"{what} isn't a recipe",
-        got=f"at {place}: {error.message[:160]}",
-        expected=error.schema.get("description") if isinstance(error.schema, dict) else None,
-        next_step="docs/precision.md describes recipes.",
+        got=f"at {place or 'the top'}: {error.message[:160]}",
+        expected=schema.get("description"),
+        next_step="see docs/precision.md for what a recipe says.",
     )
