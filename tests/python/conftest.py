@@ -3,6 +3,7 @@ two dimensions are alike, so a swapped axis can't go unnoticed."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from oriel.options import ExportOptions
+from oriel.options import ExportOptions, QuantizeOptions
 from oriel.pipeline import export
 from oriel.progress import Silent
+from oriel.quantize import quantize
 
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -81,3 +83,28 @@ def tiny_llama_bundle(
         model=str(tiny_llama_checkpoint), output=output, precision=("fp32", "fp16")
     )
     return export(options, Silent()).folder
+
+
+ALL_PRECISIONS = ("f16", "q8", "q4", "fp16", "int8", "int8_static", "int4")
+
+
+def quantized(bundle: Path, folder: Path) -> Path:
+    """A copy with every variant, however far from the model: random weights lose most."""
+    shutil.copytree(bundle, folder)
+    options = QuantizeOptions(graph=folder, precision=ALL_PRECISIONS, allow_lossy=True)
+    quantize(options, Silent())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quantized_gpt2_bundle(tiny_gpt2_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle in all precisions. Shared: copy it before changing anything."""
+    return quantized(tiny_gpt2_bundle, tmp_path_factory.mktemp("bundles") / "quantized-gpt2")
+
+
+@pytest.fixture(scope="session")
+def quantized_llama_bundle(
+    tiny_llama_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Its bundle in all precisions. Shared: copy it before changing anything."""
+    return quantized(tiny_llama_bundle, tmp_path_factory.mktemp("bundles") / "quantized-llama")
