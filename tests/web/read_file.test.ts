@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { BundleErrorData } from '../../apps/web/src/bundle/bundle_error';
 import type { ByteSource } from '../../apps/web/src/bundle/byte_source';
+import { ChunkedByteSource } from '../../apps/web/src/bundle/chunked_source';
 import { sha256Digest } from '../../apps/web/src/bundle/digest';
 import { downloadFiles } from '../../apps/web/src/bundle/download';
 import { maxFileBytes, readFile } from '../../apps/web/src/bundle/read_file';
@@ -132,4 +133,66 @@ test('without SubtleCrypto, digests are the same', async () => {
       expect(await sha256Digest(copy)).toBe(digest(copy));
     }),
   );
+});
+
+test('a published file is joined from its chunks, whatever pieces they come in', async () => {
+  const parts = fc.array(
+    fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: 1, maxLength: 4 }),
+    {
+      minLength: 1,
+      maxLength: 6,
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(parts, async (parts) => {
+      const pieces = parts.map((part) => part.map((bytes) => new Uint8Array(bytes)));
+      const whole = new Uint8Array(Buffer.concat(pieces.flat()));
+      const chunks = pieces.map((part, index) => {
+        const { path, bytes, digest } = describe(`chunks/${index}`, Buffer.concat(part));
+        return { path, bytes, digest };
+      });
+      const descriptor = { ...describe('model.onnx.data', whole), chunks };
+      const stored = memorySource(
+        Object.fromEntries(pieces.map((part, index) => [`chunks/${index}`, part])),
+      );
+      const source = new ChunkedByteSource(stored, [descriptor]);
+      expect(await readFile(source, descriptor, never, () => undefined)).toEqual(whole);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('chunks in another order are not the file', async () => {
+  const [a, b] = [Uint8Array.of(1, 2), Uint8Array.of(3, 4)];
+  const whole = describe('w', Uint8Array.of(1, 2, 3, 4));
+  const descriptor = { ...whole, chunks: [describe('b', b), describe('a', a)] };
+  const source = new ChunkedByteSource(memorySource({ a: [a], b: [b] }), [descriptor]);
+  expect(await failure(readFile(source, descriptor, never, () => undefined))).toMatchObject({
+    kind: 'integrity',
+    path: 'w',
+  });
+});
+
+test('a chunk that comes as a page is named', async () => {
+  const [a, b] = [Uint8Array.of(1, 2), Uint8Array.of(3, 4)];
+  const stored = memorySource({ a: [a], b: [b] });
+  const descriptor = {
+    ...describe('w', Uint8Array.of(1, 2, 3, 4)),
+    chunks: [describe('a', a), describe('b', b)],
+  };
+  const source = new ChunkedByteSource(
+    {
+      locate: (path) => stored.locate(path),
+      open: async (path, signal) => ({
+        ...(await stored.open(path, signal)),
+        isHtml: path === 'b',
+      }),
+    },
+    [descriptor],
+  );
+  expect(await failure(readFile(source, descriptor, never, () => undefined))).toEqual({
+    kind: 'not-found',
+    url: 'memory:b',
+    status: 200,
+  });
 });

@@ -2,6 +2,7 @@
 import { BundleError } from '../bundle/bundle_error';
 import { bundleAddress, fileName } from '../bundle/bundle_url';
 import { HttpByteSource } from '../bundle/byte_source';
+import { ChunkedByteSource } from '../bundle/chunked_source';
 import {
   downloadFiles,
   expansionsOf,
@@ -93,7 +94,7 @@ export async function loadModel(
       const descriptors = filesToOpen(manifest, variant);
       const report = reportDownload(onProgress);
       const download = await downloadFiles(
-        source,
+        new ChunkedByteSource(source, manifest.files),
         descriptors,
         expansionsOf(variant),
         stop.signal,
