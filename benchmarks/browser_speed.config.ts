@@ -1,4 +1,4 @@
-// Runs browser_speed.spec.ts alone, on the isolated development server of the browser tests.
+// Runs browser_speed.spec.ts and expand_speed.spec.ts, on the isolated development server of the browser tests.
 import { defineConfig } from '@playwright/test';
 import tests from '../playwright.config';
 
@@ -7,6 +7,7 @@ const [isolated] = tests.projects ?? [];
 
 export default defineConfig({
   testDir: '.',
+  testMatch: ['browser_speed.spec.ts', 'expand_speed.spec.ts'],
   outputDir: '../test-results/browser/speed',
   workers: 1,
   timeout: 600_000,
