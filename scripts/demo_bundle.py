@@ -1,5 +1,6 @@
-"""Export the bundled model for the page, unless what it is made from is unchanged since it was.
-Standard library only: importing torch to find nothing to do would take seconds."""
+"""Export the bundled model in every variant for the page, and measure them, unless what they are
+made from is unchanged since. Standard library only: importing torch to find nothing to do would
+take seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 EXPORTER = ROOT / "tools" / "model-export"
 MANIFEST = ROOT / "apps" / "web" / "static" / "models" / "demo" / "manifest.json"
 STAMP = ROOT / ".setup" / "demo_bundle"
-ARGUMENTS = ("--model", "demo", "--layers", "0,5,11", "--verify")
+VARIANTS = "f16,q8,q4,fp16,int8,int8_static,int4"
+ARGUMENTS = ("--model", "demo", "--layers", "0,5,11", "--precision", VARIANTS, "--verify")
 
 
 def main() -> int:
@@ -23,18 +25,22 @@ def main() -> int:
     inputs = digest_of(inputs_of_bundle())
     if up_to_date(inputs):
         return 0
-    command = [sys.executable, str(EXPORTER / "export.py"), *ARGUMENTS, "--force"]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    if done.returncode == 0:
-        STAMP.parent.mkdir(exist_ok=True)
-        STAMP.write_text(f"{inputs} {digest_of([MANIFEST])}\n", encoding="utf-8")
-    return done.returncode
+    export = [sys.executable, str(EXPORTER / "export.py"), *ARGUMENTS, "--force"]
+    measure = [sys.executable, "-m", "oriel", "fidelity", str(MANIFEST.parent)]
+    for command in (export, measure):
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        if done.returncode != 0:
+            return done.returncode
+    STAMP.parent.mkdir(exist_ok=True)
+    STAMP.write_text(f"{inputs} {digest_of([MANIFEST])}\n", encoding="utf-8")
+    return 0
 
 
 def inputs_of_bundle() -> list[Path]:
     """Exporter, contract, pinned packages and the trained model; not how it was trained."""
     demo = EXPORTER / "oriel" / "models" / "demo"
-    sources = [p for p in EXPORTER.glob("oriel/**/*.py") if demo not in p.parents]
+    files = [p for kind in ("py", "json") for p in EXPORTER.glob(f"oriel/**/*.{kind}")]
+    sources = [p for p in files if demo not in p.parents]
     return sorted(
         [
             *sources,
