@@ -8,7 +8,7 @@ import { ChunkedByteSource } from '../../apps/web/src/bundle/chunked_source';
 import { sha256Digest } from '../../apps/web/src/bundle/digest';
 import { downloadFiles } from '../../apps/web/src/bundle/download';
 import { maxFileBytes, readFile } from '../../apps/web/src/bundle/read_file';
-import type { FileDescriptor } from '../../apps/web/src/contract/generated';
+import type { Expansion, FileDescriptor } from '../../apps/web/src/contract/generated';
 
 const never = new AbortController().signal;
 
@@ -123,6 +123,31 @@ test('one bad file fails the whole download', async () => {
       ),
     ),
   ).toMatchObject({ kind: 'integrity', path: 'bad' });
+});
+
+test('weights that are expanded lie where the graphs look, and only once their own bytes are proven', async () => {
+  const encoded = new Uint8Array([0x00, 0x3c, 0x00, 0xc0]);
+  const expansion: Expansion = {
+    ...{ path: 'expanded', bytes: 8, digest: '', dtype: 'float32' },
+    weights: [{ name: 'w', shape: [2], at: 0, layout: 'float16', values: 0 }],
+  };
+  const expansions = new Map([['encoded', expansion]]);
+  const download = (arriving: Uint8Array<ArrayBuffer>): ReturnType<typeof downloadFiles> =>
+    downloadFiles(
+      memorySource({ encoded: [arriving.slice(0, 3), arriving.slice(3)] }),
+      [describe('encoded', encoded)],
+      expansions,
+      never,
+      () => undefined,
+    );
+  const { files, expandMs } = await download(encoded);
+  expect([...files.keys()]).toEqual(['expanded']);
+  expect([...new Float32Array(files.get('expanded')?.buffer ?? new ArrayBuffer())]).toEqual([
+    1, -2,
+  ]);
+  expect(expandMs).toBeGreaterThanOrEqual(0);
+  const flipped = encoded.map((byte, index) => (index === 2 ? byte ^ 1 : byte));
+  expect(await failure(download(flipped))).toMatchObject({ kind: 'integrity', path: 'encoded' });
 });
 
 test('without SubtleCrypto, digests are the same', async () => {
