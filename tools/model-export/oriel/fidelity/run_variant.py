@@ -23,6 +23,8 @@ from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
 
 Ids = npt.NDArray[np.int64]
 
+_OF_FLOATS = ("fp32", "fp16")
+
 
 @dataclass
 class WeightFolders:
@@ -92,7 +94,9 @@ class VariantRun:
             ) from error
         with self._told("opened"):
             graph = with_taps(graph, taps_for(variant, tapped))
-            self.graph = OnnxGraph(weights, graph, "interactive", shape)
+            # float32 weights are mapped from their file as they are; a copy would be as large.
+            prepack = variant.get("kernels") not in _OF_FLOATS
+            self.graph = OnnxGraph(weights, graph, "interactive", shape, prepack=prepack)
 
     def run(
         self, ids: Ids, names: Sequence[str], past: Mapping[str, npt.NDArray[Any]] | None = None
