@@ -84,10 +84,13 @@ def middles(groups: int, grid: Grid) -> Floats:
 
 def squared_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
     """Of each group, summed over its values."""
-    steps: Floats = np.divide(weights, fitted.scales)
-    steps += fitted.zero_points
+    # Many grids are tried by this: a product is several times as fast as a quotient.
+    steps: Floats = np.multiply(weights, 1 / fitted.scales)
+    if not grid.symmetric:
+        steps += fitted.zero_points
     values = np.rint(steps)
-    np.clip(values, 0, grid.top, out=values)
+    low = -grid.middle if grid.symmetric else 0
+    np.clip(values, low, low + grid.top, out=values)
     steps -= values
     errors: Floats = np.einsum("vg,vg->g", steps, steps)
     errors *= fitted.scales

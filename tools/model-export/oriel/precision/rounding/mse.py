@@ -16,8 +16,8 @@ from oriel.precision.rounding.grid import (
 )
 from oriel.precision.rounding.nearest import between, fit_nearest, reaches
 
-CUTS = (0.94, 0.88, 0.82, 0.76, 0.7)
-"""Shares of the reach that are tried."""
+CUTS = {4: (0.92, 0.84, 0.76), 8: (0.9,)}
+"""Shares of the reach that are tried, by bits: finer steps are worth less to a fine grid."""
 
 
 def fit_mse(weights: Floats, grid: Grid) -> Fitted:
@@ -33,13 +33,15 @@ def fit_mse(weights: Floats, grid: Grid) -> Fitted:
 def _candidates(weights: Floats, grid: Grid) -> list[Fitted]:
     low, high = reaches(weights)
     if not grid.symmetric:
-        return [between(low * np.float32(cut), high * np.float32(cut), grid) for cut in CUTS]
+        cuts = [np.float32(cut) for cut in CUTS[grid.bits]]
+        return [between(low * cut, high * cut, grid) for cut in cuts]
     # There is one value more below the middle than above it: the side that reaches further takes
     # it, by a negative scale where that is the upper one.
     extreme: Floats = np.where(high > -low, high, low)
     extreme /= np.float32(-grid.middle)
     zeros = middles(len(extreme), grid)
-    return [Fitted(to_scales(extreme * np.float32(cut)), zeros) for cut in (1.07, 1.0, *CUTS)]
+    cuts = [np.float32(cut) for cut in (1.0, *CUTS[grid.bits])]
+    return [Fitted(to_scales(extreme * cut), zeros) for cut in cuts]
 
 
 def refitted(weights: Floats, fitted: Fitted, grid: Grid) -> Fitted:
