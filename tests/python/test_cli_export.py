@@ -103,8 +103,10 @@ def test_help_is_on_stdout(argv: list[str], capsys: pytest.CaptureFixture[str]) 
 
 def test_oriel_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "{export,verify,select,quantize,fidelity}" in capsys.readouterr().out
-    assert "no command; expected export, verify, select, quantize, fidelity" in line_of(capsys, main([]))
+    assert "{export,verify,select,quantize,fidelity,publish,check-url}" in capsys.readouterr().out
+    assert "no command; expected export, verify, select, quantize, fidelity, " in line_of(
+        capsys, main([])
+    )
     assert "no such command; got 'exprot'" in line_of(capsys, main(["exprot"]))
 
 
