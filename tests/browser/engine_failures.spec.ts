@@ -1,6 +1,6 @@
 // A variant that breaks down says what it was and what to try next; nothing is replaced in silence, and the next one works.
-import type { ModelErrorData } from '../../apps/web/src/inference/model_types';
-import { expect, opened, test } from './engine';
+import type { Attempt } from '../../apps/web/src/inference/model_types';
+import { expect, opened, test, type Outcome } from './engine';
 
 const ids = [5, 9, 2, 300];
 
@@ -113,12 +113,11 @@ test.describe('on WebGPU', () => {
   });
 });
 
-function nextOf(outcome: { error?: ModelErrorData }): {
-  variant: string;
-  provider: 'wasm' | 'webgpu';
-} {
-  const { error } = outcome;
-  if (error?.kind !== 'session' && error?.kind !== 'run') throw new Error(JSON.stringify(outcome));
-  if (!error.failure?.next) throw new Error(JSON.stringify(error));
-  return error.failure.next;
+/** What a failure offers instead. */
+function nextOf(outcome: Outcome<unknown>): Attempt {
+  const error = 'error' in outcome ? outcome.error : null;
+  const failed = error?.kind === 'session' || error?.kind === 'run';
+  const next = failed ? error.failure?.next : null;
+  if (!next) throw new Error(`nothing is offered: ${JSON.stringify(outcome)}`);
+  return next;
 }
