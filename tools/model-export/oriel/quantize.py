@@ -3,7 +3,9 @@ without its checkpoint."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,10 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
     def check() -> object:
         return check_replaceable(bundle.folder)
 
+    def measuring(text: str) -> None:
+        _return_memory()
+        display.stage(text)
+
     with replaced_folder(bundle.folder, check, movable=False) as folder:
         reuse_files(bundle.folder, folder, _files_of(bundle, kept))
         making = Making(
@@ -85,10 +91,16 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
         )
         made = make_variants(making, names, display)
         data = _manifest(bundle, folder, making.float32, kept, made)
-        data = gate(folder, data, names, options.allow_lossy, display.stage)
+        data = gate(folder, data, names, options.allow_lossy, measuring)
         display.stage("write the manifest")
         save_manifest(folder, data)
     return Quantized(bundle.folder / bundle.paths.plain(), data, names)
+
+
+def _return_memory() -> None:
+    """Give what the stage before held back to the system: the gate opens a whole model next."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _wanted(options: QuantizeOptions) -> tuple[str, ...]:
