@@ -1,14 +1,13 @@
 """Which recipe is best: bytes and fidelity of each candidate on the bundled demo, as a table.
 
 `python benchmarks/rounding_choices.py` encodes the demo's weights by every candidate, calibrated on
-training passages where it asks for that, expands them, and runs the float32 graph over them on
-held-out passages. What the bundled recipes do was chosen by this table: see docs/precision.md.
+training passages where it asks for that, expands them, runs the float32 graph over them on held-out
+passages, and writes the table of docs/recipes.md, where the choice is argued.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from precision_document import markdown, nats, share
 
 from oriel.bundle.passages import Cutting, open_tokenizer, tokenize
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
+from oriel.graph.attach_weights import place_weights
 from oriel.models.demo.corpus import held_out_passages
 from oriel.models.demo.tokenizer import END_OF_TEXT_ID
 from oriel.precision.calibrate import InputMoments, calibrate
@@ -29,7 +30,12 @@ from oriel.precision.expand_weights import expand_weights
 from oriel.precision.recipe import Recipe, bundled_recipe, parse_recipe
 from oriel.precision.weight_uses import WeightUse, weight_uses
 
-DEMO = Path(__file__).parents[1] / "apps/web/static/models/demo/model.onnx"
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "apps" / "web" / "static" / "models" / "demo" / "model.onnx"
+DOCUMENT = ROOT / "docs" / "recipes.md"
+MARKERS = ("<!-- table of candidates -->", "<!-- end of table -->")
+RANDOM = "q4, calibrated on random ids"
+HEADINGS = ("recipe", "demo, MB", "GPT-2 small, MB", "mean KL", "KL, 99 %", "top-1")
 GPT2_VOCAB, GPT2_WIDTH, GPT2_LAYERS, GPT2_CONTEXT = 50257, 768, 12, 1024
 TABLES = ["*.wte.weight", "*.embed_tokens.weight", "lm_head.weight"]
 Rule = dict[str, Any]
@@ -50,18 +56,24 @@ def candidates() -> Iterator[Recipe]:
     yield from (bundled_recipe(name) for name in ("f16", "q8", "q4"))
     for rounding in ("nearest", "mse", "hqq", "gptq"):
         for symmetric in (True, False):
-            yield recipe(
-                f"8 bits, channels, {told(symmetric)}, {rounding}", channels(symmetric, rounding)
-            )
-    for rounding in ("nearest", "mse", "hqq", "gptq"):
-        for block in (16, 32, 64, 128):
+            rule = channels(symmetric, rounding)
+            yield recipe(f"8 bits, channels, {told(symmetric)}, {rounding}", rule)
+    for rounding, sizes in (
+        ("nearest", (32,)),
+        ("mse", (32,)),
+        ("hqq", (32,)),
+        ("gptq", (16, 32, 64, 128)),
+    ):
+        for block in sizes:
             for symmetric in (True, False):
                 rule = blocks(4, block, symmetric, rounding)
-                name = f"4 bits, blocks of {block}, {told(symmetric)}, {rounding}"
-                yield recipe(name, rule)
-                if block == 32:
-                    table = blocks(8, block, True, "mse") | {"match": TABLES}
-                    yield recipe(f"{name}; table 8 bits", table, rule)
+                yield recipe(f"4 bits, {block}, {told(symmetric)}, {rounding}", rule)
+    for rounding in ("nearest", "mse", "hqq", "gptq"):
+        table = blocks(8, 32, True, rounding) | {"match": TABLES}
+        rule = blocks(4, 32, True, rounding)
+        yield recipe(f"4 bits, 32, symmetric, {rounding}; table 8 bits", table, rule)
+    table = blocks(4, 16, True, "gptq") | {"match": TABLES}
+    yield recipe("4 bits, 32, symmetric, gptq; table 16", table, blocks(4, 32, True, "gptq"))
 
 
 def told(symmetric: bool) -> str:
@@ -142,8 +154,6 @@ def gpt2_bytes(chosen: Recipe) -> int:
             matrix(f"{at}{name}.bias", (width,), None)
     matrix("transformer.ln_f.weight", (width,), None)
     matrix("transformer.ln_f.bias", (width,), None)
-    from oriel.graph.attach_weights import place_weights
-
     last = place_encoded(place_weights(layout, ()), use, chosen)[-1]
     return last.values + last.value_bytes
 
@@ -152,31 +162,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=300, help="held-out ones")
     parser.add_argument("--only", default="", help="candidates whose names contain this")
-    parser.add_argument("--json", type=Path, help="write the rows there too")
+    parser.add_argument("--dry", action="store_true", help="leave docs/recipes.md as it is")
     options = parser.parse_args(argv)
     bundle = read_bundle(DEMO)
     judge = Judge(bundle, options.passages)
     text = calibration_passages(bundle.shape, bundle.tokenizer, END_OF_TEXT_ID, None)
     seen = calibrate(bundle.folder, bundle.graphs, bundle.shape, text, None, True)
-    rows = []
-    print("| recipe | demo, MB | GPT-2 small, MB | mean KL | 99 % | top-1 |")
-    print("|---|---|---|---|---|---|", flush=True)
+    rows: list[list[str]] = []
     for chosen in candidates():
         if options.only in chosen.name:
-            row = measured(chosen, bundle, judge, seen.moments)
-            rows.append({"recipe": chosen.name, **row})
-            print(
-                f"| {chosen.name} | {row['bytes'] / 1e6:.2f} | {row['gpt2_bytes'] / 1e6:.1f} "
-                f"| {row['kl']:.2g} | {row['kl_p99']:.2g} | {row['top1']:.1%} |",
-                flush=True,
-            )
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            rows.append(measured(chosen, bundle, judge, seen.moments))
+            print("  ".join(rows[-1]), flush=True)
+    if options.only in RANDOM:
+        text = calibration_passages(bundle.shape, None, None, None)
+        other = calibrate(bundle.folder, bundle.graphs, bundle.shape, text, None, True)
+        row = measured(bundled_recipe("q4"), bundle, judge, other.moments)
+        rows.append([RANDOM, *row[1:]])
+        print("  ".join(rows[-1]), flush=True)
+    if not options.dry and not options.only:
+        old = DOCUMENT.read_text(encoding="utf-8")
+        before, marker, rest = old.partition(MARKERS[0])
+        _, end, after = rest.partition(MARKERS[1])
+        assert marker and end, f"{DOCUMENT} lacks its markers"
+        table = markdown(HEADINGS, rows)
+        DOCUMENT.write_text(f"{before}{marker}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def measured(
     chosen: Recipe, bundle: StoredBundle, judge: Judge, moments: InputMoments | None
-) -> dict[str, Any]:
+) -> list[str]:
+    """A row of the table."""
     uses = weight_uses(bundle.graphs.interactive.model.graph)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -187,8 +202,8 @@ def measured(
         encoded = encode_weights(source, layout, uses, chosen, target, moments)
         expand_weights(target, encoded.to_expansion(name), folder / name)
         kl, kl_p99, top1 = judge.judge(folder)
-    sizes = {"bytes": encoded.bytes, "gpt2_bytes": gpt2_bytes(chosen)}
-    return {**sizes, "kl": kl, "kl_p99": kl_p99, "top1": top1}
+    sizes = [f"{size / 1e6:.2f}" for size in (encoded.bytes, gpt2_bytes(chosen))]
+    return [chosen.name, *sizes, nats(kl), nats(kl_p99), share(top1)]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ bundled ones make of GPT-2 small's sizes."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,17 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> No
 def test_a_recipe_that_changes_nothing_is_refused(rules: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(RecipeError, match=r"recipe own matches nothing.* such as h\.0\.w"):
         chosen({"h.0.w": MATRIX, "norm": VECTOR}, *rules)
+
+
+# What is told of them.
+
+
+def test_the_documents_example_is_a_recipe_and_its_table_has_every_key() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert parse_recipe(json.loads(example)).calibrated
+    told = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    assert told == {field.name for field in fields(Rule)}
 
 
 # The bundled ones.

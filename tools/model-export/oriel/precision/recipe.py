@@ -164,5 +164,5 @@ def _refusal(error: ValidationError, what: str) -> RecipeError:
         f"{what} isn't a recipe",
         got=f"at {place or 'the top'}: {error.message[:160]}",
         expected=schema.get("description"),
-        next_step="see docs/precision.md for what a recipe says.",
+        next_step="see docs/recipes.md for what a recipe says.",
     )
