@@ -613,6 +613,8 @@ class TestSignals:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Run in the background, the tests would ignore it, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert process.stderr is not None
         watch = threading.Timer(120, process.kill)
