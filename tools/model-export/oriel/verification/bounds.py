@@ -67,9 +67,10 @@ def _table() -> dict[str, Any]:
 
 def weight_bounds(bits: int) -> dict[str, float]:
     """How far encoded weights may be from the checkpoint's, by the bits of a value: norm of the
-    difference over that of the weights, of a matrix and of values that share a scale. Rounding to
-    nearest stays at a half and a third of these; GPTQ moves values farther, to where the others make
-    up for it. A scale that is twice as large as it should be is wrong by 1.
+    difference over that of the weights, of a matrix and of values that share a scale.
+
+    Rounding to nearest stays below half of these; GPTQ moves values farther, where others make up
+    for it. A scale that is twice as large as it should be is wrong by 1.
     """
     found: dict[str, float] = _table()["weights"][str(bits)]
     return found
