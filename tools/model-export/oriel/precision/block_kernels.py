@@ -16,9 +16,9 @@ from oriel.precision.graph_edit import (
 
 ACCURACY_LEVEL = 4
 """Activations are rounded to 8 bits, block by block, where a processor multiplies those faster.
-Natively, on GPT-2 small, a step takes 0.6 of the time at 4 bits and a thirtieth at 8, for which ONNX
-Runtime has no other kernel; 4 bits' own error grows by less than a fiftieth. On wasm it makes no
-difference."""
+Natively, on GPT-2 small, a step takes 0.6 of the time at 4 bits and a thirtieth at 8, for which
+ONNX Runtime has no other kernel; 4 bits' own error grows by less than a fiftieth. On wasm it makes
+no difference."""
 
 
 def multiply_blocks(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
