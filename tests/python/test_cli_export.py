@@ -14,7 +14,8 @@ import pytest
 from checkpoint_files import checked_line, copy_checkpoint
 
 import oriel
-from oriel.cli import export_main, export_options, main
+from oriel.cli import export_main, export_options, main, run
+from oriel.errors import OrielError
 from oriel.models import find_checkpoint as finding
 from oriel.models.load_model import load_model
 from oriel.options import parse_layers
@@ -345,3 +346,33 @@ def test_the_entry_prints_one_line_and_no_traceback(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1
     assert checked_line(result.stderr.strip()).startswith("error: --layers can't be read")
+
+
+class TestCtrlC:
+    """Ctrl-C may meet a library half-way through its own set-up or clean-up."""
+
+    @staticmethod
+    def turned_into(error: type[Exception], *, said: bool) -> Any:
+        def main(_: Any) -> int:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as stop:
+                raise error("not set up yet") from (stop if said else None)
+
+        return main
+
+    @pytest.mark.parametrize("error", [UnboundLocalError, OSError, OrielError])
+    @pytest.mark.parametrize("said", [True, False])
+    def test_is_told_as_such_whatever_a_library_makes_of_it(
+        self, error: type[Exception], said: bool, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(self.turned_into(error, said=said)) == 130
+        out, err = capsys.readouterr()
+        assert (out, err) == ("", "stopped: no file was left half-written\n")
+
+    def test_a_mistake_of_ours_is_not_hidden(self) -> None:
+        def main(_: Any) -> int:
+            raise UnboundLocalError("a mistake")
+
+        with pytest.raises(UnboundLocalError, match="a mistake"):
+            run(main)

@@ -41,12 +41,26 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     """Call a command; a user's mistake becomes one line on stderr and exit code 2."""
     try:
         return main(argv)
-    except OrielError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped: no file was left half-written", file=sys.stderr)
-        return 130
+    except (Exception, KeyboardInterrupt) as error:
+        if _came_of_ctrl_c(error):
+            print("stopped: no file was left half-written", file=sys.stderr)
+            return 130
+        if isinstance(error, OrielError):
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        raise
+
+
+def _came_of_ctrl_c(error: BaseException) -> bool:
+    """A library that Ctrl-C found at an awkward place may raise something else in its stead."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, KeyboardInterrupt):
+            return True
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return False
 
 
 def leave(code: int) -> NoReturn:
