@@ -1,0 +1,82 @@
+// Where a build may load models from: one list for the page's own checks and for its
+// Content-Security-Policy (apps/web/plugins/content_security_policy.ts). What an address means is bundle_url.ts.
+
+/** In VITE_MODEL_ORIGINS: every origin that speaks https. */
+export const ANY_HTTPS = '*';
+
+/** A host, or one with `*.` before it, which stands for all below it. */
+const wildcardOrigin = /^(https?):\/\/\*\.([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::(\d+))?$/;
+
+/** What an URL's origin looks like where nothing in it means something else in a policy. */
+const plainOrigin = /^https?:\/\/(?:[a-z0-9_.-]+|\[[0-9a-f:]+\])(?::\d+)?$/;
+
+/**
+ * Origins besides the page's own, as sources that `connect-src` takes: `https://models.example`,
+ * `https://*.models.example`, or `https:` for all. Both strings are what the build was given,
+ * VITE_MODEL_URL and VITE_MODEL_ORIGINS (comma-separated). Throws an Error for an entry that is no
+ * http(s) origin; a build stops there, so that a page never meets one.
+ */
+export function allowedOrigins(
+  modelUrl: string | undefined,
+  modelOrigins: string | undefined,
+): readonly string[] {
+  const listed = (modelOrigins ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+    .map(sourceOf);
+  const model = modelUrl === undefined ? null : originOfModel(modelUrl);
+  return [...new Set(model === null ? listed : [model, ...listed])];
+}
+
+/**
+ * Whether a page at `pageOrigin` may fetch `url`, absolute, under such a list. Redirects go on to
+ * addresses that this doesn't see; the Content-Security-Policy does.
+ */
+export function isAllowed(url: string, pageOrigin: string, allowed: readonly string[]): boolean {
+  if (!URL.canParse(url)) return false;
+  const { protocol, origin, hostname, port, username, password } = new URL(url);
+  if (protocol !== 'http:' && protocol !== 'https:') return false;
+  // A browser refuses to fetch such an address, and a reader mistakes the name for a host.
+  if (username !== '' || password !== '') return false;
+  if (origin === pageOrigin) return true;
+  return allowed.some((source) => {
+    if (source === 'https:') return protocol === 'https:';
+    const [, scheme, domain = '', wantedPort] = wildcardOrigin.exec(source) ?? [];
+    if (scheme === undefined) return origin === source;
+    return (
+      protocol === `${scheme}:` &&
+      hostname.endsWith(`.${domain}`) &&
+      port === portIn(scheme, wantedPort)
+    );
+  });
+}
+
+function sourceOf(entry: string): string {
+  if (entry === ANY_HTTPS) return 'https:';
+  const lower = entry.toLowerCase();
+  if (wildcardOrigin.test(lower)) return lower;
+  const given = lower.replace(/\/$/, '').replace(/^(https:.*):443$|^(http:.*):80$/, '$1$2');
+  // Anything but the origin itself would be dropped in silence, or be a second directive of the policy.
+  if (plainOrigin.test(given) && URL.canParse(given) && new URL(given).origin === given) {
+    return given;
+  }
+  throw new Error(
+    `VITE_MODEL_ORIGINS names ${JSON.stringify(entry)}; expected origins such as ` +
+      'https://models.example or https://*.models.example, separated by commas, or * for any https',
+  );
+}
+
+/** null for an address on the page's own host. */
+function originOfModel(modelUrl: string): string | null {
+  if (!URL.canParse(modelUrl)) return null;
+  const { protocol, origin } = new URL(modelUrl);
+  if ((protocol === 'http:' || protocol === 'https:') && plainOrigin.test(origin)) return origin;
+  throw new Error(
+    `VITE_MODEL_URL is ${JSON.stringify(modelUrl)}; expected an address of http or https, or a path on the page's host`,
+  );
+}
+
+function portIn(scheme: string, port: string | undefined): string {
+  return port === undefined || new URL(`${scheme}://host:${port}`).port === '' ? '' : port;
+}
