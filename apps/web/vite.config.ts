@@ -41,7 +41,7 @@ export default defineConfig(({ mode }) => ({
   // The others are named because they are met late, in a worker: that would reload the page.
   optimizeDeps: {
     exclude: ['onnxruntime-web'],
-    include: ['@huggingface/tokenizers', '@noble/hashes/sha2.js'],
+    include: ['@huggingface/tokenizers', 'hash-wasm'],
   },
   // Without its loader inlined: the loader starts the threads, and must be a file of its own for that.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },

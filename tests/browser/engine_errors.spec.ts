@@ -83,6 +83,8 @@ test('progress counts every byte that was promised, and no more', async ({ engin
     phase: 'download',
     receivedBytes: timings.downloadedBytes,
     totalBytes: timings.downloadedBytes,
+    keptBytes: 0,
+    waiting: null,
   });
   const received = counts.map(({ receivedBytes }) => receivedBytes);
   expect(received).toEqual(received.toSorted((a, b) => a - b));

@@ -7,7 +7,11 @@ afterEach(() => vi.useRealTimers());
 
 function listen(): { report: (received: number, total: number) => void; heard: number[] } {
   const heard: number[] = [];
-  return { report: reportDownload(({ receivedBytes }) => heard.push(receivedBytes)), heard };
+  const tell = reportDownload(({ receivedBytes }) => heard.push(receivedBytes));
+  const report = (receivedBytes: number, totalBytes: number): void => {
+    tell({ receivedBytes, totalBytes, keptBytes: 0, waiting: null });
+  };
+  return { report, heard };
 }
 
 test('a download that stalls is told as far as it came', () => {

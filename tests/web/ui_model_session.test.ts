@@ -44,6 +44,12 @@ class LetterClient implements ModelClient {
   encode(text: string): Promise<TokenPiece[]> {
     return this.pieces(Array.from(text, (letter) => letter.charCodeAt(0) - 97));
   }
+  shelf(): Promise<null> {
+    return Promise.resolve(null);
+  }
+  forget(): Promise<null> {
+    return Promise.resolve(null);
+  }
   pieces(ids: readonly number[]): Promise<TokenPiece[]> {
     return Promise.resolve(ids.map((id) => ({ id, bytes: Uint8Array.of(97 + id) })));
   }
@@ -357,11 +363,14 @@ describe('compared', () => {
 describe('errors', () => {
   test('a failed opening can be tried again', async () => {
     const client = new LetterClient();
-    client.failNext = new ModelError({ kind: 'network', url: 'x' });
+    client.failNext = new ModelError({ kind: 'network', url: 'x', offline: false });
     const session = new ModelSession(() => client);
     session.prompt = 'ab';
     await session.open({ url: 'x', provider: 'auto' });
-    expect(session.stage).toEqual({ kind: 'failed', error: { kind: 'network', url: 'x' } });
+    expect(session.stage).toEqual({
+      kind: 'failed',
+      error: { kind: 'network', url: 'x', offline: false },
+    });
     await session.retry();
     expect(session.stage.kind).toBe('ready');
     expect(rows(session)).toEqual([0, 1]);

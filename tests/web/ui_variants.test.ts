@@ -221,7 +221,7 @@ test('an error offers what it says comes next, others offer nothing', () => {
   expect(nextAttempt({ kind: 'session', detail: '', failure })).toEqual(next);
   expect(nextAttempt({ kind: 'run', detail: '', failure })).toEqual(next);
   expect(nextAttempt({ kind: 'session', detail: '' })).toBeNull();
-  expect(nextAttempt({ kind: 'network', url: '' })).toBeNull();
+  expect(nextAttempt({ kind: 'network', url: '', offline: false })).toBeNull();
 });
 
 describe('the plot', () => {

@@ -74,7 +74,10 @@ test('differences, values, sizes and times', () => {
 const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind } } = {
   aborted: { kind: 'aborted' },
   'not-found': { kind: 'not-found', url: 'http://x/models/a/manifest.json', status: 404 },
-  network: { kind: 'network', url: 'http://x/m' },
+  network: { kind: 'network', url: 'http://x/m', offline: false },
+  server: { kind: 'server', url: 'http://x/m', status: 503, retryAfterMs: 90_000 },
+  stalled: { kind: 'stalled', url: 'http://x/m', ms: 20_000 },
+  'no-cors': { kind: 'no-cors', url: 'http://x/m', origin: 'http://y' },
   'not-a-manifest': { kind: 'not-a-manifest', url: 'http://x/m', detail: 'd1' },
   'contract-version': { kind: 'contract-version', got: '2.0', supported: '1.x' },
   integrity: { kind: 'integrity', path: 'p1', expected: 'e1', got: 'g1' },

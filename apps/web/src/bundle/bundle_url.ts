@@ -11,7 +11,7 @@ export interface BundleAddress {
 
 /** A `manifest.json`, a `model.onnx` beside one, or the folder of both, ending in a slash. */
 export function bundleAddress(url: string, base: string): BundleAddress {
-  if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url });
+  if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url, offline: false });
   const given = new URL(url, base);
   given.hash = '';
   const name = fileName(given);

@@ -1,15 +1,37 @@
-// SHA-256 in the contract's notation. Comparing it with what the manifest says is read_file.ts.
+// SHA-256 in the contract's notation. Comparing it with what the manifest says is transfer.ts.
+import { createSHA256, type IHasher } from 'hash-wasm';
 
 /** `sha256:` and 64 hex digits. Runs natively where the browser lets it, off the calling thread. */
 export async function sha256Digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = await sha256(bytes);
+  // Browsers hide SubtleCrypto from pages served without TLS from another machine, as in a class room.
+  const subtle = (globalThis.crypto as Crypto | undefined)?.subtle;
+  if (subtle === undefined) return (await RunningDigest.start()).update(bytes).finish();
+  const hash = new Uint8Array(await subtle.digest('SHA-256', bytes));
   return `sha256:${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  // Browsers hide SubtleCrypto from pages served without TLS from another machine, as in a class room.
-  const subtle = (globalThis.crypto as Crypto | undefined)?.subtle;
-  if (subtle !== undefined) return new Uint8Array(await subtle.digest('SHA-256', bytes));
-  const { sha256: hash } = await import('@noble/hashes/sha2.js');
-  return hash(bytes);
+/** The same while bytes arrive: SubtleCrypto wants them all at once, and copies them. */
+export class RunningDigest {
+  readonly #hasher: IHasher;
+
+  private constructor(hasher: IHasher) {
+    this.#hasher = hasher;
+  }
+
+  static async start(): Promise<RunningDigest> {
+    return new RunningDigest((await createSHA256()).init());
+  }
+
+  update(bytes: Uint8Array): this {
+    this.#hasher.update(bytes);
+    return this;
+  }
+
+  restart(): void {
+    this.#hasher.init();
+  }
+
+  finish(): string {
+    return `sha256:${this.#hasher.digest('hex')}`;
+  }
 }

@@ -1,22 +1,23 @@
-// Fetches a manifest and checks it. The rules are contract/validate_manifest.ts.
+// Reads a manifest from a source and checks it. The rules are contract/validate_manifest.ts.
 import type { Manifest } from '../contract/generated';
 import { checkManifest } from '../contract/validate_manifest';
 import { BundleError } from './bundle_error';
-import { manifestName } from './bundle_url';
 import type { ByteSource } from './byte_source';
-import { eachChunk } from './read_file';
+import { eachChunk } from './transfer';
 
 /** Far beyond any real one: thousands of taps are a few MiB. */
 export const maxManifestBytes = 64 * 2 ** 20;
 
-/** `path` is the manifest's own name, where it is not `manifest.json`. */
-export async function readManifest(
+/** The manifest as it came, which may be anything. `path` is its own name, where it is not `manifest.json`. */
+export async function readManifestText(
   source: ByteSource,
+  path: string,
   signal: AbortSignal,
-  path = manifestName,
-): Promise<Manifest> {
+  onChunk: () => void,
+): Promise<string> {
   const url = source.locate(path);
-  const stream = await source.open(path, signal);
+  // The browser's HTTP cache may keep it, but must ask whether it changed.
+  const stream = await source.open(path, signal, { cache: 'no-cache' });
   if (stream.isHtml) {
     await stream.chunks.cancel();
     throw new BundleError({
@@ -28,7 +29,8 @@ export async function readManifest(
   const decoder = new TextDecoder();
   let text = '';
   let received = 0;
-  await eachChunk(source, path, stream, signal, (chunk) => {
+  await eachChunk(stream, url, (chunk) => {
+    onChunk();
     received += chunk.length;
     if (received > maxManifestBytes) {
       throw new BundleError({
@@ -40,7 +42,11 @@ export async function readManifest(
     }
     text += decoder.decode(chunk, { stream: true });
   });
-  text += decoder.decode();
+  return text + decoder.decode();
+}
+
+/** Throws a BundleError. */
+export function parseManifest(text: string, url: string): Manifest {
   const verdict = checkManifest(parse(text, url));
   switch (verdict.kind) {
     case 'manifest':

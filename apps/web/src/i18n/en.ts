@@ -41,6 +41,11 @@ export const en = {
       session: 'Preparing the model',
     },
     bytes: (received: string, total: string) => `${received} of ${total}`,
+    kept: (size: string) => `${size} of it kept from before`,
+    waiting: {
+      again: (seconds: string) => `The connection broke: trying again in ${seconds}`,
+      'other-tab': 'Another tab is fetching the same weights: waiting for it',
+    },
     abort: 'Stop',
     retry: 'Try again',
     otherWays: {
@@ -74,7 +79,26 @@ export const en = {
     },
     network: {
       what: 'The model could not be fetched.',
-      next: 'Check that you are online and that the host allows requests from this page (CORS), then try again.',
+      next: 'Check that you are online and that the host allows requests from this page (CORS), then try again. What arrived is kept.',
+    },
+    offline: {
+      what: 'There is no network, and this model is not kept on this device.',
+      next: 'Try again once you are online; models that were opened before open without a network.',
+    },
+    server: {
+      what: 'The model’s server could not answer, several times in a row.',
+      retryAfter: 'Asks to wait',
+      next: 'Try again in a while: what arrived is kept.',
+    },
+    stalled: {
+      what: 'The download came to a standstill, several times in a row.',
+      silence: (time: string) => `nothing for ${time}`,
+      next: 'Check the connection, then try again: what arrived is kept.',
+    },
+    noCors: {
+      what: 'The model’s server does not let this page read its files.',
+      header: (origin: string) => `Access-Control-Allow-Origin: ${origin} (or *)`,
+      next: 'Set that header on the server (CORS); oriel check-url tells what else is missing.',
     },
     notAManifest: {
       what: 'What came from this address is not a manifest that this page can read.',

@@ -1,7 +1,7 @@
 // Errors of the model in words: what happened, what was got and expected, what to do next.
 import type { Failure, ModelErrorData } from '../inference/model_types';
 import type { Dictionary } from './dictionary';
-import { bytes } from './number_format';
+import { bytes, milliseconds } from './number_format';
 import { providerName, refusalText } from './variant_text';
 
 export interface ErrorText {
@@ -35,7 +35,27 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       };
     }
     case 'network':
-      return { ...e.network, details: [address(error.url)] };
+      return { ...(error.offline ? e.offline : e.network), details: [address(error.url)] };
+    case 'server': {
+      const patience =
+        error.retryAfterMs === null
+          ? []
+          : [{ label: e.server.retryAfter, value: milliseconds(error.retryAfterMs) }];
+      return {
+        ...e.server,
+        details: [address(error.url), got(`HTTP ${error.status}`), ...patience],
+      };
+    }
+    case 'stalled':
+      return {
+        ...e.stalled,
+        details: [address(error.url), got(e.stalled.silence(milliseconds(error.ms)))],
+      };
+    case 'no-cors':
+      return {
+        ...e.noCors,
+        details: [address(error.url), expected(e.noCors.header(error.origin))],
+      };
     case 'not-a-manifest':
       return { ...e.notAManifest, details: [address(error.url), detail(error.detail)] };
     case 'contract-version':

@@ -37,6 +37,11 @@ export const zh: Dictionary = {
       session: '正在准备模型',
     },
     bytes: (received, total) => `${received} / ${total}`,
+    kept: (size) => `其中 ${size} 是上次保留的`,
+    waiting: {
+      again: (seconds) => `连接中断，${seconds}后重试`,
+      'other-tab': '另一个标签页正在下载同样的权重，等它完成',
+    },
     abort: '停止',
     retry: '重试',
     otherWays: {
@@ -65,7 +70,26 @@ export const zh: Dictionary = {
     },
     network: {
       what: '无法取得模型。',
-      next: '请确认网络可用、且该主机允许本页面的请求（CORS），然后重试。',
+      next: '请确认网络可用、且该主机允许本页面的请求（CORS），然后重试。已下载的部分会保留。',
+    },
+    offline: {
+      what: '当前没有网络，而这个模型没有保留在本设备上。',
+      next: '联网后再试；打开过的模型没有网络也能打开。',
+    },
+    server: {
+      what: '模型所在的服务器连续几次没能应答。',
+      retryAfter: '要求等待',
+      next: '请稍后再试：已下载的部分会保留。',
+    },
+    stalled: {
+      what: '下载连续几次停滞不前。',
+      silence: (time) => `${time}内没有收到任何数据`,
+      next: '请检查网络后再试：已下载的部分会保留。',
+    },
+    noCors: {
+      what: '模型所在的服务器不允许本页面读取它的文件。',
+      header: (origin) => `Access-Control-Allow-Origin: ${origin}（或 *）`,
+      next: '请在服务器上设置这个响应头（CORS）；oriel check-url 会指出还缺什么。',
     },
     notAManifest: {
       what: '这个地址返回的内容不是本页面能读的清单文件。',

@@ -2,7 +2,7 @@
 import { BundleError } from '../bundle/bundle_error';
 import { bundleAddress, fileName } from '../bundle/bundle_url';
 import { HttpByteSource } from '../bundle/byte_source';
-import { ChunkedByteSource } from '../bundle/chunked_source';
+import { forgetful } from '../bundle/chunk_store';
 import {
   downloadFiles,
   expansionsOf,
@@ -10,8 +10,10 @@ import {
   filesToOpen,
   type BundleFiles,
 } from '../bundle/download';
-import { readManifest } from '../bundle/read_manifest';
-import type { Manifest, Variant } from '../contract/generated';
+import { latestManifest, type LatestManifest } from '../bundle/latest_manifest';
+import { ModelShelf } from '../bundle/model_shelf';
+import { patience } from '../bundle/patience';
+import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
 import { askDevice } from './device';
@@ -40,7 +42,16 @@ export interface LoadedModel {
   readonly opening: Opening;
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
-  readonly timings: Pick<OpenedModel['timings'], 'downloadMs' | 'expandMs' | 'downloadedBytes'>;
+  readonly arrival: Pick<OpenedModel, 'isKept' | 'keptSince'>;
+  readonly timings: Pick<
+    OpenedModel['timings'],
+    'downloadMs' | 'expandMs' | 'downloadedBytes' | 'keptBytes'
+  >;
+}
+
+/** Phases that have no bytes to tell of. */
+export function phase(phase: Progress['phase']): Progress {
+  return { phase, receivedBytes: 0, totalBytes: 0, keptBytes: 0, waiting: null };
 }
 
 /** What can be asked and fetched before any model is named. */
@@ -49,7 +60,9 @@ export interface EarlyStart {
   /** wasm's, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
   /** By address: a survey and an opening of the same model fetch its manifest once. */
-  readonly manifests: Map<string, Promise<Manifest>>;
+  readonly manifests: Map<string, Promise<LatestManifest>>;
+  /** What the browser keeps of models; null where it keeps nothing. */
+  readonly shelf: Promise<ModelShelf | null>;
 }
 
 export function startEarly(): EarlyStart {
@@ -57,7 +70,7 @@ export function startEarly(): EarlyStart {
   const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { device, runtime, manifests: new Map() };
+  return { device, runtime, manifests: new Map(), shelf: ModelShelf.open() };
 }
 
 /** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
@@ -66,8 +79,8 @@ export async function surveyModel(
   baseUrl: string,
   early: EarlyStart,
 ): Promise<Survey> {
-  const { graphName, manifest } = findBundle(request, baseUrl, early);
-  return makeSurvey(request, graphName, await manifest, await early.device);
+  const { graphName, latest } = findBundle(request, baseUrl, early);
+  return makeSurvey(request, graphName, (await latest).manifest, await early.device);
 }
 
 /** Rejects with a BundleError or a ModelError. Relative addresses are taken from `baseUrl`. */
@@ -77,11 +90,11 @@ export async function loadModel(
   early: EarlyStart,
   onProgress: (progress: Progress) => void,
 ): Promise<LoadedModel> {
-  onProgress({ phase: 'manifest', receivedBytes: 0, totalBytes: 0 });
+  onProgress(phase('manifest'));
   const stop = new AbortController();
   try {
-    const { graphName, source, manifest } = findBundle(request, baseUrl, early);
-    const choosing = Promise.all([manifest, early.device]).then(([manifest, device]) => {
+    const { graphName, source, latest } = findBundle(request, baseUrl, early);
+    const choosing = Promise.all([latest, early.device]).then(([{ manifest }, device]) => {
       const survey = makeSurvey(request, graphName, manifest, device);
       const { choice, refused } = survey.offer;
       if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
@@ -92,21 +105,25 @@ export async function loadModel(
     const filesArriving = choosing.then(async ({ manifest, variant, opening }) => {
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
-      const report = reportDownload(onProgress);
+      const shelf = await early.shelf;
+      const { text, keptSince } = await latest;
+      await shelf?.remember(source.manifestUrl.href, text, manifest, digestsOf(descriptors));
       const download = await downloadFiles(
-        new ChunkedByteSource(source, manifest.files),
+        source,
         descriptors,
         expansionsOf(variant),
-        stop.signal,
-        report,
+        { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal },
+        reportDownload(onProgress),
       ).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
+      const { files, expandMs, keptBytes, isKept } = download;
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
-      onProgress({ phase: 'runtime', receivedBytes: 0, totalBytes: 0 });
-      const downloadedBytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
-      return { ...download, downloadMs, downloadedBytes };
+      onProgress(phase('runtime'));
+      const bytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
+      const timings = { downloadMs, expandMs, keptBytes, downloadedBytes: bytes - keptBytes };
+      return { files, timings, arrival: { isKept, keptSince } };
     });
     const [chosen, arrived, runtime] = await Promise.all([
       choosing,
@@ -114,9 +131,9 @@ export async function loadModel(
       runtimeArriving,
     ]);
     const { manifest: ofBundle, choice, opening, variant } = chosen;
-    const { files, ...timings } = arrived;
+    const { files } = arrived;
     return {
-      ...{ manifest: ofBundle, variant, files, runtime, opening, timings },
+      ...{ manifest: ofBundle, variant, runtime, opening, ...arrived },
       facts: factsOf(choice, opening.device, runtime),
       tokenizer: openTokenizer(ofBundle, files),
     };
@@ -130,17 +147,29 @@ export async function loadModel(
 function findBundle(
   request: OpenRequest,
   baseUrl: string,
-  { manifests }: EarlyStart,
-): { graphName: string | null; source: HttpByteSource; manifest: Promise<Manifest> } {
+  { manifests, shelf }: EarlyStart,
+): { graphName: string | null; source: HttpByteSource; latest: Promise<LatestManifest> } {
   const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
   const source = new HttpByteSource(manifestUrl);
   const { href } = manifestUrl;
-  const { signal } = new AbortController();
-  const manifest = manifests.get(href) ?? readManifest(source, signal, fileName(manifestUrl));
-  manifests.set(href, manifest);
+  const latest = manifests.get(href) ?? askFor(source, shelf);
+  manifests.set(href, latest);
   // What could not be had this time is asked for again the next.
-  manifest.catch(() => manifests.delete(href));
-  return { graphName, source, manifest };
+  latest.catch(() => manifests.delete(href));
+  return { graphName, source, latest };
+}
+
+async function askFor(
+  source: HttpByteSource,
+  shelf: Promise<ModelShelf | null>,
+): Promise<LatestManifest> {
+  const { signal } = new AbortController();
+  return latestManifest(source, fileName(source.manifestUrl), await shelf, patience, signal);
+}
+
+function digestsOf(files: readonly FileDescriptor[]): Record<string, number> {
+  const pieces = files.flatMap((file) => file.chunks ?? [file]);
+  return Object.fromEntries(pieces.map(({ digest, bytes }) => [digest, bytes]));
 }
 
 function makeSurvey(

@@ -20,6 +20,10 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       });
     case 'setActivations':
       return runner.setActivations(message.argument);
+    case 'shelf':
+      return runner.shelf();
+    case 'forget':
+      return runner.forget(message.argument);
     case 'encode':
       return runner.encode(message.argument);
     case 'pieces':
@@ -37,7 +41,7 @@ function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferabl
 }
 
 function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is RunResult {
-  return 'lastLogits' in result;
+  return result !== null && 'lastLogits' in result;
 }
 
 self.addEventListener('message', ({ data }: MessageEvent<WorkerCall>) => {

@@ -8,6 +8,7 @@ import type {
   Progress,
   RunRequest,
   RunResult,
+  Shelf,
   Survey,
   TokenPiece,
 } from './model_types';
@@ -90,6 +91,14 @@ export class WorkerModelClient implements ModelClient {
 
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#call('setActivations', [...names]);
+  }
+
+  shelf(): Promise<Shelf> {
+    return this.#call('shelf', null);
+  }
+
+  forget(url: string | null): Promise<Shelf> {
+    return this.#call('forget', url);
   }
 
   encode(text: string): Promise<TokenPiece[]> {

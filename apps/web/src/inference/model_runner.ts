@@ -7,7 +7,7 @@ import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFee
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
-import { loadModel, startEarly, surveyModel, type LoadedModel } from './load_model';
+import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
 import type {
   OpenedModel,
@@ -16,6 +16,7 @@ import type {
   Provider,
   RunRequest,
   RunResult,
+  Shelf,
   Survey,
   Tensor,
   TokenPiece,
@@ -52,7 +53,7 @@ export class ModelRunner {
   open(request: OpenRequest, onProgress: (progress: Progress) => void): Promise<OpenedModel> {
     return this.#inTurn(async () => {
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
-      onProgress({ phase: 'session', receivedBytes: 0, totalBytes: 0 });
+      onProgress(phase('session'));
       const names = request.activations ?? defaultActivations(this.#model.variant);
       const opened = await this.#openSession(names);
       const firstRunMs = await this.#tryOut();
@@ -62,6 +63,15 @@ export class ModelRunner {
 
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#inTurn(() => this.#openSession(names));
+  }
+
+  async shelf(): Promise<Shelf> {
+    return (await (await this.#early.shelf)?.kept()) ?? null;
+  }
+
+  async forget(url: string | null): Promise<Shelf> {
+    await (await this.#early.shelf)?.forget(url);
+    return this.shelf();
   }
 
   encode(text: string): TokenPiece[] {
@@ -119,6 +129,7 @@ export class ModelRunner {
       offer: model.opening.offer,
       activations: ['logits', ...tapped.activations],
       hasTokenizer: model.tokenizer !== null,
+      ...model.arrival,
       timings: { ...model.timings, sessionMs, firstRunMs: null },
     };
   }

@@ -18,10 +18,36 @@ export interface OpenRequest {
 
 export interface Progress {
   phase: 'manifest' | 'runtime' | 'download' | 'session';
-  /** Bytes of the phase `download` only; 0 of 0 elsewhere. */
+  /** Bytes of the phase `download` only; 0 of 0 elsewhere. Those that the browser had kept are among them. */
   receivedBytes: number;
   totalBytes: number;
+  keptBytes: number;
+  /** Why nothing arrives at the moment; null while something does. */
+  waiting: Waiting | null;
 }
+
+export type Waiting =
+  /** The connection or the server failed; tried again in so many milliseconds. */
+  | { reason: 'again'; url: string; ms: number }
+  /** Another tab fetches the same bytes. */
+  | { reason: 'other-tab' };
+
+/** A model that the browser keeps for the next visit. */
+export interface KeptModel {
+  /** Address of its manifest. */
+  url: string;
+  name: string;
+  version: string | null;
+  /** Milliseconds since 1970. */
+  openedAt: number;
+  /** Of its bytes that are here. Models may share some. */
+  bytes: number;
+  /** A newer manifest was opened at the same address. */
+  superseded: boolean;
+}
+
+/** null: this browser keeps nothing for this page (a private window, a page without TLS). */
+export type Shelf = readonly KeptModel[] | null;
 
 /** What the device answered. */
 export interface DeviceFacts {
@@ -168,7 +194,14 @@ export interface OpenedModel {
     /** One token through the new session; null where none was run (wasm). */
     firstRunMs: number | null;
     downloadedBytes: number;
+    /** Not fetched, because the browser had kept them. */
+    keptBytes: number;
   };
+  /** Whether the next visit finds the model here, even without a network. */
+  isKept: boolean;
+  /** Where the model's address could not be asked whether there is news: when it was opened last, in milliseconds
+   * since 1970; else null. */
+  keptSince: number | null;
 }
 
 export interface TokenPiece {
@@ -222,7 +255,10 @@ export interface Failure extends Attempt {
 export type ModelErrorData =
   | { kind: 'aborted' }
   | { kind: 'not-found'; url: string; status: number }
-  | { kind: 'network'; url: string }
+  | { kind: 'server'; url: string; status: number; retryAfterMs: number | null }
+  | { kind: 'network'; url: string; offline: boolean }
+  | { kind: 'stalled'; url: string; ms: number }
+  | { kind: 'no-cors'; url: string; origin: string }
   | { kind: 'not-a-manifest'; url: string; detail: string }
   | { kind: 'contract-version'; got: string; supported: string }
   | { kind: 'integrity'; path: string; expected: string; got: string }
@@ -263,6 +299,10 @@ export interface ModelClient {
   /** Opens other taps over the weights already in memory; the cache starts anew. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;
+  /** What the browser keeps of models, the last opened first. */
+  shelf(): Promise<Shelf>;
+  /** Removes what is kept of a model's address, or with null everything; open models stay open. */
+  forget(url: string | null): Promise<Shelf>;
   /** The bytes of tokens by id: for labels of predicted tokens. */
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
   /** A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */

@@ -1,7 +1,7 @@
 // What a variant takes on each provider, and whether this device has it. Pure arithmetic over the manifest and the
 // device's answers; choosing among variants is choose_variant.ts.
 import { filesToOpen } from '../bundle/download';
-import { maxFileBytes } from '../bundle/read_file';
+import { maxFileBytes } from '../bundle/file_memory';
 import type { Manifest, Variant } from '../contract/generated';
 import type { DeviceFacts, Fitness, Provider, Refusal, VariantOffer } from './model_types';
 

@@ -6,6 +6,7 @@ import type {
   Progress,
   RunRequest,
   RunResult,
+  Shelf,
   Survey,
   TokenPiece,
 } from './model_types';
@@ -15,6 +16,8 @@ export interface WorkerMethods {
   survey: (request: OpenRequest) => Survey;
   open: (request: OpenRequest) => OpenedModel;
   setActivations: (names: readonly string[]) => OpenedModel;
+  shelf: (nothing: null) => Shelf;
+  forget: (url: string | null) => Shelf;
   encode: (text: string) => TokenPiece[];
   pieces: (ids: readonly number[]) => TokenPiece[];
   run: (request: RunRequest) => RunResult;

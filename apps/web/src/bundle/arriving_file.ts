@@ -1,0 +1,76 @@
+// One file on its way: its memory, its pieces' places in it, and its weights, expanded as far as they have come.
+import type { Expansion, FileDescriptor } from '../contract/generated';
+import { WeightExpander } from './expand_weights';
+import { allocate } from './file_memory';
+import type { Piece } from './transfer';
+
+export interface PlacedPiece extends Piece {
+  /** The piece's own part of the file's memory. */
+  readonly into: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * The digest is that of the bytes that travel: what they expand to follows from them. They are
+ * dropped with this object.
+ */
+export class ArrivingFile {
+  /** The chunks of a file that was published in chunks; else the file is its only piece. */
+  readonly pieces: readonly PlacedPiece[];
+  /** Path that graphs know the file under. */
+  readonly path: string;
+  /** What graphs read, complete once every piece is proven. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Time that the arithmetic took, while bytes were still arriving. */
+  expandMs = 0;
+  readonly #arrived: Uint8Array<ArrayBuffer>;
+  readonly #expansion: Expansion | undefined;
+  readonly #proven = new Set<Piece>();
+  /** How many pieces are proven from the file's start on, and their bytes. */
+  #inOrder = 0;
+  #provenBytes = 0;
+  #expander: WeightExpander | null = null;
+  #expanded = 0;
+
+  /** Throws a BundleError where there is no memory for it. */
+  constructor(file: FileDescriptor, expansion: Expansion | undefined) {
+    this.#expansion = expansion;
+    this.#arrived = allocate(file.path, file.bytes);
+    this.path = expansion?.path ?? file.path;
+    this.bytes = expansion ? allocate(expansion.path, expansion.bytes) : this.#arrived;
+    let at = 0;
+    this.pieces = (file.chunks ?? [file]).map(({ path, bytes, digest }) => {
+      const into = this.#arrived.subarray(at, (at += bytes));
+      return { path, bytes, digest, into };
+    });
+  }
+
+  /** Bytes of a piece lie in memory, not proven yet; fewer than before where the piece was begun again. */
+  receive(bytes: number): void {
+    // Chunks are small enough to wait until they are proven.
+    if (this.pieces.length === 1) this.#expandUpTo(bytes);
+  }
+
+  prove(piece: Piece): void {
+    this.#proven.add(piece);
+    for (;;) {
+      const next = this.pieces[this.#inOrder];
+      if (next === undefined || !this.#proven.has(next)) break;
+      this.#inOrder++;
+      this.#provenBytes += next.bytes;
+    }
+    this.#expandUpTo(this.#provenBytes);
+  }
+
+  #expandUpTo(here: number): void {
+    if (this.#expansion === undefined) return;
+    const began = performance.now();
+    if (here < this.#expanded) {
+      this.#expander = null;
+      this.bytes.fill(0);
+    }
+    this.#expander ??= new WeightExpander(this.#expansion, this.#arrived, this.bytes);
+    this.#expander.advance(here);
+    this.#expanded = here;
+    this.expandMs += performance.now() - began;
+  }
+}

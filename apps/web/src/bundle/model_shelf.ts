@@ -1,0 +1,238 @@
+// Which models the browser keeps, for offline visits, and what goes first when room is short. Their bytes: opfs_store.ts.
+import type { Manifest } from '../contract/generated';
+import { sha256Digest } from './digest';
+import { OpfsStore, openSync } from './opfs_store';
+
+/** One manifest that was opened, and what it named of the pieces here. */
+interface ShelfRecord {
+  readonly url: string;
+  readonly name: string;
+  readonly version: string | null;
+  /** Milliseconds since 1970. */
+  readonly openedAt: number;
+  /** Bytes by digest. */
+  readonly pieces: Readonly<Record<string, number>>;
+  /** The manifest as it came. */
+  readonly manifest: string;
+}
+
+export interface KeptModel {
+  readonly url: string;
+  readonly name: string;
+  readonly version: string | null;
+  readonly openedAt: number;
+  /** Of its pieces that are here. Models may share pieces. */
+  readonly bytes: number;
+  /** A newer manifest was opened at the same address. */
+  readonly superseded: boolean;
+}
+
+/** Far beyond any manifest that a page would open. */
+const longestRecord = 128 * 2 ** 20;
+const lockName = 'oriel-shelf';
+
+export class ModelShelf {
+  readonly chunks: OpfsStore;
+  readonly #records: FileSystemDirectoryHandle;
+  readonly #pieces: FileSystemDirectoryHandle;
+  /** Records of models that this tab has open: they go last, which is never. */
+  readonly #inUse = new Set<string>();
+
+  constructor(records: FileSystemDirectoryHandle, pieces: FileSystemDirectoryHandle) {
+    this.#records = records;
+    this.#pieces = pieces;
+    this.chunks = new OpfsStore(pieces, (bytes) => this.makeRoom(bytes));
+  }
+
+  /** null where the browser keeps nothing for this page: private windows, pages without TLS. */
+  static async open(): Promise<ModelShelf | null> {
+    try {
+      const root = await navigator.storage.getDirectory();
+      const folder = await root.getDirectoryHandle('oriel', { create: true });
+      if (!('createSyncAccessHandle' in FileSystemFileHandle.prototype)) return null;
+      return new ModelShelf(
+        await folder.getDirectoryHandle('models', { create: true }),
+        await folder.getDirectoryHandle('pieces', { create: true }),
+      );
+    } catch {
+      return null;
+    }
+  }
+
+  /** The manifest that was opened last at this address. */
+  async manifestOf(url: string): Promise<{ text: string; openedAt: number } | null> {
+    const own = [...(await this.#read()).values()].filter((record) => record.url === url);
+    const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
+    return newest === undefined ? null : { text: newest.manifest, openedAt: newest.openedAt };
+  }
+
+  /** Called before the first piece is written, so that nobody takes the pieces for orphans. Never rejects. */
+  async remember(
+    url: string,
+    text: string,
+    { model, version }: Manifest,
+    pieces: Readonly<Record<string, number>>,
+  ): Promise<void> {
+    try {
+      const name = `${(await sha256Digest(encode(`${url}\n${text}`))).slice(7)}.json`;
+      this.#inUse.add(name);
+      await this.#alone(async () => {
+        const before = (await this.#readOne(name))?.pieces ?? {};
+        const record: ShelfRecord = {
+          ...{ url, name: model.name, version: version ?? null, openedAt: Date.now() },
+          ...{ pieces: { ...before, ...pieces }, manifest: text },
+        };
+        const file = await this.#records.getFileHandle(name, { create: true });
+        const handle = await openSync(file, 'readwrite');
+        try {
+          handle.truncate(0);
+          handle.write(encode(JSON.stringify(record)), { at: 0 });
+        } finally {
+          handle.close();
+        }
+      });
+    } catch {
+      // Without a record the pieces are still found by their digests, and go first when room is short.
+    }
+  }
+
+  async kept(): Promise<KeptModel[]> {
+    const records = [...(await this.#read()).values()];
+    const here = await this.#sizes();
+    return records
+      .sort((a, b) => b.openedAt - a.openedAt)
+      .map(({ url, name, version, openedAt, pieces }, index, all) => ({
+        ...{ url, name, version, openedAt },
+        bytes: Object.keys(pieces).reduce((sum, digest) => sum + (here.get(digest) ?? 0), 0),
+        superseded: all.slice(0, index).some((newer) => newer.url === url),
+      }));
+  }
+
+  /** Removes what was kept of the address, or everything; what other models share stays. */
+  async forget(url: string | null): Promise<void> {
+    await this.#alone(async () => {
+      for (const [file, record] of await this.#read()) {
+        if (url === null || record.url === url) await remove(this.#records, file);
+      }
+      await this.#removeOrphans();
+    });
+  }
+
+  /**
+   * Frees so many bytes, if it can: pieces that no record names, then versions that were followed by
+   * another at their address, then the models that were not opened for longest; nothing in use.
+   */
+  async makeRoom(bytes: number): Promise<boolean> {
+    try {
+      return await this.#alone(async () => {
+        let freed = await this.#removeOrphans();
+        for (const file of inOrderOfRemoval(await this.#read(), this.#inUse)) {
+          if (freed >= bytes) break;
+          await remove(this.#records, file);
+          freed += await this.#removeOrphans();
+        }
+        return freed > 0;
+      });
+    } catch {
+      return false;
+    }
+  }
+
+  /** Returns the bytes freed. */
+  async #removeOrphans(): Promise<number> {
+    const named = new Set(
+      [...(await this.#read()).values()].flatMap(({ pieces }) => Object.keys(pieces)),
+    );
+    let freed = 0;
+    for (const [digest, bytes] of await this.#sizes()) {
+      if (!named.has(digest) && (await this.chunks.remove(digest))) freed += bytes;
+    }
+    return freed;
+  }
+
+  async #sizes(): Promise<Map<string, number>> {
+    const sizes = new Map<string, number>();
+    for await (const [name, handle] of this.#pieces.entries()) {
+      if (!isFile(handle)) continue;
+      // 0 bytes where another tab has it open for writing.
+      const size = await handle.getFile().then(
+        (file) => file.size,
+        () => 0,
+      );
+      sizes.set(`sha256:${name}`, size);
+    }
+    return sizes;
+  }
+
+  /** By file name; files that cannot be read as records are left out, and removed. */
+  async #read(): Promise<Map<string, ShelfRecord>> {
+    const names: string[] = [];
+    for await (const name of this.#records.keys()) names.push(name);
+    const records = new Map<string, ShelfRecord>();
+    for (const name of names) {
+      const record = await this.#readOne(name);
+      if (record === null) await remove(this.#records, name);
+      else records.set(name, record);
+    }
+    return records;
+  }
+
+  async #readOne(name: string): Promise<ShelfRecord | null> {
+    try {
+      const file = await (await this.#records.getFileHandle(name)).getFile();
+      if (file.size > longestRecord) return null;
+      const record: unknown = JSON.parse(await file.text());
+      return isRecord(record) ? record : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    return await navigator.locks.request(lockName, work);
+  }
+}
+
+/** Names of records, what goes first first. */
+export function inOrderOfRemoval(
+  records: ReadonlyMap<string, Pick<ShelfRecord, 'url' | 'openedAt'>>,
+  inUse: ReadonlySet<string>,
+): string[] {
+  const newest = new Map<string, number>();
+  for (const { url, openedAt } of records.values()) {
+    newest.set(url, Math.max(openedAt, newest.get(url) ?? -Infinity));
+  }
+  return [...records]
+    .filter(([file]) => !inUse.has(file))
+    .map(([file, { url, openedAt }]) => ({
+      ...{ file, openedAt },
+      current: openedAt === newest.get(url),
+    }))
+    .sort((a, b) => Number(a.current) - Number(b.current) || a.openedAt - b.openedAt)
+    .map(({ file }) => file);
+}
+
+function isRecord(value: unknown): value is ShelfRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { url, name, version, openedAt, pieces, manifest } = value as Record<string, unknown>;
+  return (
+    [url, name, manifest].every((text) => typeof text === 'string') &&
+    (version === null || typeof version === 'string') &&
+    typeof openedAt === 'number' &&
+    typeof pieces === 'object' &&
+    pieces !== null &&
+    Object.values(pieces).every((bytes) => typeof bytes === 'number')
+  );
+}
+
+function isFile(handle: FileSystemHandle): handle is FileSystemFileHandle {
+  return handle.kind === 'file';
+}
+
+async function remove(folder: FileSystemDirectoryHandle, name: string): Promise<void> {
+  await folder.removeEntry(name).catch(() => undefined);
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}

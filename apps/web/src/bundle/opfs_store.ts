@@ -1,0 +1,120 @@
+// Pieces of models as files in the browser's private file system (OPFS), named by their digests. Only a worker can read
+// and write there at once, and at memory's speed. What is thrown out first: model_shelf.ts.
+import type { ChunkStore, WriteResult } from './chunk_store';
+import { sha256Digest } from './digest';
+
+/** What workers alone have, which the types of pages leave out: FileSystemSyncAccessHandle. */
+interface SyncFile {
+  getSize(): number;
+  truncate(size: number): void;
+  read(into: Uint8Array, options: { at: number }): number;
+  write(bytes: Uint8Array, options: { at: number }): number;
+  close(): void;
+}
+
+/** Browsers that do not know the mode lock the file for this tab alone. */
+type SyncMode = 'read-only' | 'readwrite';
+
+interface SyncFileHandle {
+  createSyncAccessHandle(options: { mode: SyncMode }): Promise<SyncFile>;
+}
+
+/** Whole files at once, without a copy. Workers only; rejects where another tab has it open. */
+export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<SyncFile> {
+  return (file as unknown as SyncFileHandle).createSyncAccessHandle({ mode });
+}
+
+export class OpfsStore implements ChunkStore {
+  readonly keeps = true;
+  readonly #folder: FileSystemDirectoryHandle;
+  /** Asked for room where a write found none; whether it found some. */
+  readonly #makeRoom: (bytes: number) => Promise<boolean>;
+
+  constructor(
+    folder: FileSystemDirectoryHandle,
+    makeRoom: (bytes: number) => Promise<boolean> = () => Promise.resolve(false),
+  ) {
+    this.#folder = folder;
+    this.#makeRoom = makeRoom;
+  }
+
+  async read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    const file = await this.#find(digest);
+    if (file === null) return false;
+    const whole = await readInto(file, into);
+    // A tab that was closed while it wrote leaves a short file, and disks forget.
+    if (whole && (await sha256Digest(into)) === digest) return true;
+    await this.remove(digest);
+    return false;
+  }
+
+  async write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
+    const first = await this.#tryWrite(digest, bytes);
+    if (first !== 'no-room' || !(await this.#makeRoom(bytes.length))) return first;
+    return this.#tryWrite(digest, bytes);
+  }
+
+  async remove(digest: string): Promise<boolean> {
+    return this.#folder.removeEntry(fileName(digest)).then(
+      () => true,
+      // Gone already, or another tab reads it.
+      () => false,
+    );
+  }
+
+  async #find(digest: string): Promise<FileSystemFileHandle | null> {
+    return this.#folder.getFileHandle(fileName(digest)).catch(() => null);
+  }
+
+  async #tryWrite(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
+    let handle: SyncFile | null = null;
+    try {
+      const file = await this.#folder.getFileHandle(fileName(digest), { create: true });
+      handle = await openSync(file, 'readwrite');
+      handle.truncate(0);
+      const written = handle.write(bytes, { at: 0 });
+      if (written === bytes.length) return 'kept';
+      handle.close();
+      handle = null;
+      await this.remove(digest);
+      return 'no-room';
+    } catch (error) {
+      handle?.close();
+      handle = null;
+      await this.remove(digest);
+      return isQuota(error) ? 'no-room' : 'failed';
+    } finally {
+      handle?.close();
+    }
+  }
+}
+
+async function readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<boolean> {
+  try {
+    const handle = await openSync(file, 'read-only');
+    try {
+      return handle.getSize() === into.length && handle.read(into, { at: 0 }) === into.length;
+    } finally {
+      handle.close();
+    }
+  } catch {
+    // Another tab has it locked, which does not keep anyone from reading a copy.
+    try {
+      const copy = await file.getFile();
+      if (copy.size !== into.length) return false;
+      into.set(new Uint8Array(await copy.arrayBuffer()));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function isQuota(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'QuotaExceededError';
+}
+
+/** Digests are checked by the manifest's schema: `sha256:` and 64 hex digits. */
+function fileName(digest: string): string {
+  return digest.replace('sha256:', '');
+}

@@ -1,0 +1,181 @@
+// One piece of a bundle from its source into memory, proven, however often the line breaks. Which pieces: download.ts.
+import { BundleError } from './bundle_error';
+import type { ByteSource, ByteStream, ByteWish } from './byte_source';
+import { RunningDigest, sha256Digest } from './digest';
+import { pauseAfter, waitOnline, type Patience } from './patience';
+import { StallWatch } from './stall_watch';
+
+/** Something with an address, a size and a digest: a file, or a chunk of one. */
+export interface Piece {
+  readonly path: string;
+  readonly bytes: number;
+  readonly digest: string;
+}
+
+export interface TransferEvents {
+  /** How many bytes lie in memory, not proven yet; fewer than before where it had to start again. */
+  onReceived(bytes: number): void;
+  /** Waiting begins; null: it is over. */
+  onWaiting(waiting: Waiting | null): void;
+}
+
+/** Why nothing arrives at the moment. */
+export type Waiting = { reason: 'again'; url: string; ms: number } | { reason: 'other-tab' };
+
+/** Up to here SubtleCrypto, which copies; beyond, bytes are hashed while they arrive. */
+const hashedWhole = 16 * 2 ** 20;
+
+/**
+ * Fills `into`, of the piece's size, with bytes that have its digest. After a broken line it goes on where it
+ * was, if the source can; wrong bytes are asked for once more, past the HTTP cache. Rejects with a BundleError.
+ */
+export async function transfer(
+  source: ByteSource,
+  piece: Piece,
+  into: Uint8Array<ArrayBuffer>,
+  { patience, cache, signal }: { patience: Patience; cache: RequestCache; signal: AbortSignal },
+  events: TransferEvents,
+): Promise<void> {
+  const arrival = new Arrival(piece, into, (bytes) => {
+    events.onReceived(bytes);
+  });
+  let wish: ByteWish = { cache };
+  let failures = 0;
+  let continued = false;
+  for (;;) {
+    const before = arrival.received;
+    try {
+      await attempt(source, arrival, wish, patience.stallMs, signal);
+      return;
+    } catch (error) {
+      signalAborted(signal);
+      if (!(error instanceof BundleError)) throw error;
+      // HTTP may call an answer complete that a proxy cut short.
+      const isShort = arrival.received > 0 && arrival.received < piece.bytes;
+      if (error.data.kind === 'integrity' && isShort && !continued) {
+        continued = true;
+        wish = { ...wish, from: arrival.received };
+        continue;
+      }
+      if (error.data.kind === 'integrity' && wish.cache !== 'reload') {
+        arrival.restart();
+        wish = { cache: 'reload' };
+        continue;
+      }
+      if (arrival.received - before >= patience.worthwhileBytes) failures = 0;
+      const ms = pauseAfter(error, ++failures, patience);
+      if (ms === null) throw error;
+      events.onWaiting({ reason: 'again', url: source.locate(piece.path), ms });
+      await waitOnline(ms, signal).catch(() => {
+        signalAborted(signal);
+      });
+      events.onWaiting(null);
+      wish = { ...wish, from: arrival.received };
+    }
+  }
+}
+
+async function attempt(
+  source: ByteSource,
+  arrival: Arrival,
+  wish: ByteWish,
+  stallMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const url = source.locate(arrival.piece.path);
+  const stall = new StallWatch(url, stallMs);
+  const either = AbortSignal.any([signal, stall.signal]);
+  try {
+    const stream = await source.open(arrival.piece.path, either, wish);
+    await arrival.begin(stream, url);
+    await eachChunk(stream, url, (chunk) => {
+      stall.reset();
+      arrival.take(chunk);
+    });
+  } catch (error) {
+    throw stall.error ?? error;
+  } finally {
+    stall.end();
+  }
+  await arrival.prove();
+}
+
+/** What lies in memory of a piece, and its hash so far. */
+class Arrival {
+  readonly piece: Piece;
+  received = 0;
+  readonly #into: Uint8Array<ArrayBuffer>;
+  readonly #onReceived: (bytes: number) => void;
+  #running: RunningDigest | null = null;
+
+  constructor(piece: Piece, into: Uint8Array<ArrayBuffer>, onReceived: (bytes: number) => void) {
+    this.piece = piece;
+    this.#into = into;
+    this.#onReceived = onReceived;
+  }
+
+  restart(): void {
+    this.received = 0;
+    this.#running?.restart();
+    this.#onReceived(0);
+  }
+
+  async begin(stream: ByteStream, url: string): Promise<void> {
+    if (stream.isHtml) {
+      await stream.chunks.cancel();
+      throw new BundleError({ kind: 'not-found', url, status: 200 });
+    }
+    if (this.piece.bytes > hashedWhole) this.#running ??= await RunningDigest.start();
+    if (stream.start !== this.received) this.restart();
+    if (stream.start !== 0 && stream.start !== this.received) {
+      await stream.chunks.cancel();
+      throw this.#wrong(`bytes from ${stream.start} on`);
+    }
+  }
+
+  take(chunk: Uint8Array<ArrayBuffer>): void {
+    if (this.received + chunk.length > this.piece.bytes) throw this.#wrong('more bytes');
+    this.#into.set(chunk, this.received);
+    this.#running?.update(chunk);
+    this.received += chunk.length;
+    this.#onReceived(this.received);
+  }
+
+  async prove(): Promise<void> {
+    const { path, bytes, digest } = this.piece;
+    if (this.received !== bytes) {
+      throw this.#wrong(`${this.received} bytes`);
+    }
+    const got = this.#running?.finish() ?? (await sha256Digest(this.#into));
+    if (got !== digest) throw new BundleError({ kind: 'integrity', path, expected: digest, got });
+  }
+
+  #wrong(got: string): BundleError {
+    const { path, bytes } = this.piece;
+    return new BundleError({ kind: 'integrity', path, expected: `${bytes} bytes`, got });
+  }
+}
+
+/** Gives each chunk to `take`; what `take` throws ends the transfer. Rejects with a BundleError. */
+export async function eachChunk(
+  stream: ByteStream,
+  url: string,
+  take: (chunk: Uint8Array<ArrayBuffer>) => void,
+): Promise<void> {
+  const reader = stream.chunks.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      take(value);
+    }
+  } catch (cause) {
+    await reader.cancel().catch(() => undefined);
+    if (cause instanceof BundleError) throw cause;
+    throw new BundleError({ kind: 'network', url, offline: false }, { cause });
+  }
+}
+
+export function signalAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new BundleError({ kind: 'aborted' });
+}
