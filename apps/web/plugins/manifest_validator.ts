@@ -12,6 +12,9 @@ const schemas = ['activations.schema.json', 'manifest.schema.json'].map((name) =
   fileURLToPath(new URL(`../../../contracts/${name}`, import.meta.url)),
 );
 
+/** In place of a CommonJS helper: lengths are those of JSON Schema, in code points, as Python counts them. */
+const lengthInCodePoints = '((text) => { let n = 0; for (const _ of text) n++; return n; })';
+
 export function manifestValidator(): Plugin {
   return {
     name: 'oriel:manifest-validator',
@@ -28,12 +31,11 @@ export function manifestValidator(): Plugin {
         code: { source: true, esm: true, lines: true },
         strictRequired: false,
         strictTypes: false,
-        // Lengths in UTF-16 units: counting code points would pull in a CommonJS helper.
-        unicode: false,
-        // It would only warn that the option above is to go.
-        logger: false,
       });
-      const code = standalone(ajv, { validateManifest: 'urn:oriel:manifest:1' });
+      const code = standalone(ajv, { validateManifest: 'urn:oriel:manifest:1' }).replaceAll(
+        'require("ajv/dist/runtime/ucs2length").default',
+        lengthInCodePoints,
+      );
       if (code.includes('require(')) this.error('the compiled validator is not self-contained');
       return code;
     },

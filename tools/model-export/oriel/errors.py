@@ -32,11 +32,15 @@ class OrielError(Exception):
         super().__init__(_one_line(line))
 
 
+_LONGEST = 2000
+"""Characters of a line; what a stranger's file says could fill screens."""
+
+
 def _one_line(text: str) -> str:
     """Without line breaks, and without what names from a stranger's file could do to a terminal."""
-    return "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split())
-    )
+    text = " ".join(text.split())
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class OptionError(OrielError):

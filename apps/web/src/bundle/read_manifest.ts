@@ -1,12 +1,13 @@
 // Reads a manifest from a source and checks it. The rules are contract/validate_manifest.ts.
 import type { Manifest } from '../contract/generated';
+import { mostJsonBytes, parseStrictJson } from '../contract/strict_json';
 import { checkManifest } from '../contract/validate_manifest';
 import { BundleError } from './bundle_error';
 import type { ByteSource } from './byte_source';
 import { eachChunk } from './transfer';
 
 /** Far beyond any real one: thousands of taps are a few MiB. */
-export const maxManifestBytes = 64 * 2 ** 20;
+export const maxManifestBytes = mostJsonBytes;
 
 /** The manifest as it came, which may be anything. `path` is its own name, where it is not `manifest.json`. */
 export async function readManifestText(
@@ -26,7 +27,14 @@ export async function readManifestText(
       detail: 'the server sent an HTML page, as many do for addresses they do not know',
     });
   }
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const decode = (chunk?: Uint8Array): string => {
+    try {
+      return chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
+    } catch (cause) {
+      throw new BundleError({ kind: 'not-a-manifest', url, detail: 'it is not UTF-8' }, { cause });
+    }
+  };
   let text = '';
   let received = 0;
   await eachChunk(stream, url, (chunk) => {
@@ -40,9 +48,9 @@ export async function readManifestText(
         limit: maxManifestBytes,
       });
     }
-    text += decoder.decode(chunk, { stream: true });
+    text += decode(chunk);
   });
-  return text + decoder.decode();
+  return text + decode();
 }
 
 /** Throws a BundleError. */
@@ -59,10 +67,8 @@ export function parseManifest(text: string, url: string): Manifest {
 }
 
 function parse(text: string, url: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const detail = text.trimStart().startsWith('<') ? 'it holds markup' : 'it is not JSON';
-    throw new BundleError({ kind: 'not-a-manifest', url, detail }, { cause });
-  }
+  const parsed = parseStrictJson(text);
+  if (parsed.kind === 'json') return parsed.value;
+  const detail = text.trimStart().startsWith('<') ? 'it holds markup' : parsed.detail;
+  throw new BundleError({ kind: 'not-a-manifest', url, detail });
 }

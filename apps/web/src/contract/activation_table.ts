@@ -1,6 +1,12 @@
 // The contract's table of activations and the patterns of its names. Types of a bundle are in generated.ts.
 import contract from '../../../../contracts/activations.json' with { type: 'json' };
-import type { ActivationKind, Dimension, ModelShape } from './generated';
+import type {
+  ActivationKind,
+  ActivationsDocument,
+  Dimension,
+  ModelShape,
+  TensorSpec,
+} from './generated';
 
 export interface ActivationEntry {
   readonly kind: ActivationKind;
@@ -133,4 +139,80 @@ export function neutralValue(name: string): number | null {
 /** The input that scales the heads of a layer. */
 export function headScaleName(layer: number): string {
   return `layer_${layer}_head_scale`;
+}
+
+/** What a graph of this kind takes from a model of this shape, layer by layer. */
+export function inputSpecs(shape: ModelShape, graph: ActivationsDocument['graph']): TensorSpec[] {
+  return portSpecs(
+    contract.inputs.filter(({ graphs }) => graphs.includes(graph)),
+    shape,
+  );
+}
+
+/** The cache as the interactive graph gives it. */
+export function cacheOutputSpecs(shape: ModelShape): TensorSpec[] {
+  return portSpecs(contract.cache_outputs, shape);
+}
+
+/** null for a name that a model of this shape does not have. */
+export function activationSpec(name: string, shape: ModelShape): TensorSpec | null {
+  const parsed = parseActivationName(name);
+  if (parsed === null || (parsed.layer ?? 0) >= shape.layers) return null;
+  const entry = activationEntry(parsed.kind);
+  if (entry.absent_when === 'parallel_residual' && shape.parallel_residual) return null;
+  return spec(name, entry, shape);
+}
+
+/** What an export opens without a choice, of the last layer. */
+export function defaultActivationNames(shape: ModelShape): string[] {
+  return activationTable
+    .filter(({ kind }) => contract.defaults.activations.includes(kind))
+    .map(({ kind, per_layer }) => activationName(kind, per_layer ? shape.layers - 1 : null));
+}
+
+interface Port {
+  readonly name: string;
+  readonly shape: readonly (string | number)[];
+  readonly dtype: string;
+}
+
+function portSpecs(ports: readonly Port[], shape: ModelShape): TensorSpec[] {
+  const once = ports.filter(({ name }) => !name.includes('{L}'));
+  const perLayer = ports.filter(({ name }) => name.includes('{L}'));
+  return [
+    ...once.map((port) => spec(port.name, port, shape)),
+    ...Array.from({ length: shape.layers }, (_, layer) =>
+      perLayer.map((port) => spec(fillLayer(port.name, layer), port, shape)),
+    ).flat(),
+  ];
+}
+
+function spec(name: string, { shape, dtype }: Omit<Port, 'name'>, model: ModelShape): TensorSpec {
+  return {
+    name,
+    // The table knows these two alone.
+    dtype: dtype === 'int64' ? 'int64' : 'float32',
+    shape: shape.map((dimension) => fixedSize(dimension, model)),
+  };
+}
+
+/** A size of the model for a dimension that the model fixes; dynamic ones keep their names. */
+function fixedSize(dimension: string | number, model: ModelShape): Dimension {
+  switch (dimension) {
+    case 'batch':
+    case 'seq':
+    case 'past':
+    case 'total':
+      return dimension;
+    case 'batch or 1':
+      return 'delta_batch';
+    case 'seq or 1':
+      return 'delta_seq';
+    case 'lens_k':
+      return Math.min(contract.defaults.lens_k, model.vocab);
+  }
+  if (typeof dimension === 'number') return dimension;
+  const size: unknown = (model as unknown as Record<string, unknown>)[dimension];
+  if (typeof size !== 'number') throw new RangeError(`no size is called ${dimension}`);
+  return size;
 }

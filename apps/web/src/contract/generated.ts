@@ -28,7 +28,7 @@ export type Version = string;
 export type Size = number;
 export type TokenId = number | null;
 /**
- * a file beside the manifest or below it: forward slashes, no part that starts with a dot
+ * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
  */
 export type Path = string;
 export type Digest = string;
@@ -243,7 +243,7 @@ export interface Tap {
  */
 export interface Expansion {
   /**
-   * a file beside the manifest or below it: forward slashes, no part that starts with a dot
+   * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
    */
   path: string;
   bytes: number;

@@ -2,8 +2,11 @@
 import { validateManifest } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';
 import type { Manifest } from './generated';
+import { oneLine } from './one_line';
 import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
+import { unsoundVariants } from './validate_ports';
+import { unsoundTotals } from './validate_totals';
 
 export type ManifestVerdict =
   | { kind: 'manifest'; manifest: Manifest }
@@ -14,7 +17,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
   // Versions first: a file of another major may break every other rule, and that is not its fault.
   for (const version of declaredVersions(json)) {
     if (!isSupportedVersion(version)) {
-      return { kind: 'contract-version', got: version, supported: supportedVersions };
+      return { kind: 'contract-version', got: oneLine(version), supported: supportedVersions };
     }
   }
   if (!isManifest(json)) {
@@ -22,7 +25,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
     return {
       kind: 'not-a-manifest',
       detail: first
-        ? `${first.instancePath || '/'} ${first.message ?? 'is not valid'}`
+        ? oneLine(`${first.instancePath || '/'} ${first.message ?? 'is not valid'}`)
         : 'not valid',
     };
   }
@@ -30,8 +33,9 @@ export function checkManifest(json: unknown): ManifestVerdict {
   if (missing !== null) {
     return { kind: 'not-a-manifest', detail: `${missing} is used but not listed in files` };
   }
-  const unsound = unsoundExpansion(json) ?? unsoundChunks(json);
-  if (unsound !== null) return { kind: 'not-a-manifest', detail: unsound };
+  const unsound =
+    unsoundExpansion(json) ?? unsoundChunks(json) ?? unsoundVariants(json) ?? unsoundTotals(json);
+  if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };
 }
 

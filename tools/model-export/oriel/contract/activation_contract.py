@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft202012Validator, validators
@@ -39,7 +41,20 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-_Validator = validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+def _items(
+    validator: Draft202012Validator, items: Any, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """`items` of a list that isn't too long: one that is was refused by `maxItems` already."""
+    if isinstance(instance, list) and len(instance) <= schema.get("maxItems", len(instance)):
+        for index, item in enumerate(instance):
+            yield from validator.descend(item, items, path=index)
+
+
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern, "items": _items}
+)
+_MOST_ERRORS = 32
+"""Looked at for the one that says most."""
 
 
 @cache
@@ -53,12 +68,12 @@ def validator(name: str) -> Draft202012Validator:
 
 def check_schema(name: str, document: Any, what: str) -> None:
     """Raise ContractError, naming the place, where the document breaks its schema."""
-    error = best_match(validator(name).iter_errors(document))
+    error = best_match(islice(validator(name).iter_errors(document), _MOST_ERRORS))
     if error is not None:
         place = "/".join(str(part) for part in error.absolute_path) or "the top"
         raise ContractError(
             f"{what} doesn't keep contracts/{name}.schema.json",
-            got=f"at {place}: {error.message[:200]}",
+            got=f"at {place[:200]}: {error.message[:200]}",
             next_step="export it again.",
         )
 
@@ -69,7 +84,7 @@ def check_version(version: str, what: str) -> None:
     if ours != theirs:
         raise ContractError(
             f"{what} keeps another contract",
-            got=f"version {version}",
+            got=f"version {version[:32]}",
             expected=f"{ours}.x",
             next_step="export it again, or use the Oriel that wrote it.",
         )
@@ -81,22 +96,47 @@ def check_document(document: Any, what: str) -> None:
     if isinstance(version, str):
         check_version(version, what)
     check_schema("activations", document, what)
+    check_ports(document, what)
+
+
+def check_ports(document: Mapping[str, Any], what: str) -> None:
+    """What check_document does after version and schema."""
     shape = ModelShape.from_json(document["model"])
     expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
     given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
+    if len(given) != len(document["inputs"]):
+        raise ContractError(f"{what}: an input stands twice", next_step="export it again.")
     _same_ports(given, expected, f"{what}: inputs")
     if document["graph"] == "interactive":
         cache_specs = {spec.name: spec for spec in cache_output_specs(shape)}
     else:
         cache_specs = {}
+    outputs = document["outputs"]
+    seen = check_output_specs(outputs, shape, document["contract_version"], what, cache_specs)
+    for name in cache_specs:
+        if name not in seen:
+            raise ContractError(f"{what}: no output {name}", next_step="export it again.")
+
+
+def check_output_specs(
+    outputs: Sequence[Mapping[str, Any]],
+    shape: ModelShape,
+    version: str,
+    what: str,
+    cache_specs: Mapping[str, TensorSpec] = MappingProxyType({}),
+) -> set[str]:
+    """Their names; ContractError where one doesn't follow from the model's sizes, or stands twice.
+
+    outputs: tensors that keep their schema, of a contract of this version, which may have
+    activations that we don't know where it is newer than ours.
+    """
     seen: set[str] = set()
-    newer = _minor(document["contract_version"]) > _minor(contract_version())
-    for item in document["outputs"]:
+    newer = _minor(version) > _minor(contract_version())
+    for item in outputs:
         spec = TensorSpec.from_json(item)
         wanted = cache_specs.get(spec.name) or activation_spec(spec.name, shape)
-        if newer and parse_name(spec.name) is None and spec.name not in cache_specs:
-            continue
-        if spec != wanted or spec.name in seen:
+        unknown = spec.name.startswith("layer_") and parse_name(spec.name) is None
+        if spec.name in seen or (spec != wanted and not (newer and unknown)):
             raise ContractError(
                 f"{what}: an output that the contract doesn't know in this form",
                 got=f"{spec.name} {spec.dtype} {list(spec.shape)}",
@@ -104,6 +144,7 @@ def check_document(document: Any, what: str) -> None:
                 next_step="export it again.",
             )
         seen.add(spec.name)
+    return seen
 
 
 def _minor(version: str) -> int:

@@ -150,7 +150,7 @@ def activation_spec(name: str, model: ModelShape) -> TensorSpec | None:
 
 def parse_name(name: str) -> tuple[Kind, int | None] | None:
     """(kind, layer) of a contract name; None for any other string."""
-    match = re.fullmatch(r"layer_(0|[1-9]\d{0,3})_([a-z][a-z_]*)", name)
+    match = re.fullmatch(r"layer_(0|[1-9][0-9]{0,3})_([a-z][a-z_]*)", name)
     if match is None:
         kind = kinds().get(name)
         return None if kind is None or kind.per_layer else (kind, None)

@@ -71,7 +71,9 @@ def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
     count = math.prod(shape)
     if layout in _ITEM_BYTES:
         return {"values": count * _ITEM_BYTES[layout]}
-    channels, summed = shape[1 - weight["axis"]], shape[weight["axis"]]
+    # 0.0 is an axis too, to the schema.
+    axis = int(weight["axis"])
+    channels, summed = shape[1 - axis], shape[axis]
     if layout == "channels":
         return {"scales": 2 * channels, "zero_points": channels, "values": count}
     blocks = -(-summed // weight["block"])

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oriel.contract.activation_contract import check_document, check_schema, check_version
+from oriel.contract.activation_contract import check_ports, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
 from oriel.contract.expansion import check_expansion
+from oriel.contract.limits import most
+from oriel.contract.strict_json import read_json
+from oriel.contract.tap_outputs import check_tap_outputs
+from oriel.contract.totals import MANIFEST as MANIFEST
+from oriel.contract.totals import check_totals
 from oriel.errors import BundleError, ContractError
 
 FORMAT = "oriel-bundle"
 MANIFEST_VERSION = "1.1"
-MANIFEST = "manifest.json"
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = most("json", "bytes")
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ class Manifest:
 
 
 def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
-    """Version and schema; that every file that a variant names is described once; and that what its
-    graphs give follows from the model's sizes."""
+    """Version and schema; that every file that a variant names is described once; that what its
+    graphs and taps give follows from the model's sizes; and that it adds up to something sane."""
     if isinstance(data, dict):
         for key in ("contract_version", "manifest_version"):
             if isinstance(data.get(key), str):
@@ -70,20 +74,35 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     paths = [descriptor["path"] for descriptor in data["files"]]
     if len(set(paths)) != len(paths):
         raise ContractError(f"{what} describes a file twice")
+    check_totals(data, what)
     check_chunks(data["files"], what)
     sizes = {descriptor["path"]: int(descriptor["bytes"]) for descriptor in data["files"]}
     for variant in manifest.variants:
         for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
-            manifest.file(path)
+            _check_listed(path, sizes)
         for graph in ("plain", "interactive"):
-            check_document(variant[graph]["activations"], f"{what}: {variant['name']}, {graph}")
-            if variant[graph]["activations"]["model"] != data["model"]["shape"]:
+            # Its schema is a part of the manifest's.
+            document, name = variant[graph]["activations"], f"{what}: {variant['name']}, {graph}"
+            check_version(document["contract_version"], name)
+            check_ports(document, name)
+            if ModelShape.from_json(document["model"]) != manifest.shape:
                 raise ContractError(f"{what} gives a graph other sizes than its model")
+        check_tap_outputs(variant, f"{what}: {variant['name']}")
         check_expansion(variant, sizes, f"{what}: {variant['name']}")
     if "tokenizer" in data:
         for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
-            manifest.file(path)
+            _check_listed(path, sizes)
     return manifest
+
+
+def _check_listed(path: str, sizes: Mapping[str, int]) -> None:
+    if path not in sizes:
+        raise ContractError(f"the manifest names {path} but doesn't describe it")
+
+
+def parse_manifest(raw: bytes, what: str = MANIFEST) -> Manifest:
+    """From a manifest's own bytes. Raises ContractError for whatever is wrong with them."""
+    return check_manifest(read_json(raw, what), what)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -97,8 +116,4 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if file.stat().st_size > MOST_BYTES:
         raise ContractError(f"{file} is too large", got=f"{file.stat().st_size} bytes")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ContractError(f"{file} is not JSON", got=str(error)[:120]) from error
-    return check_manifest(data, str(file))
+    return parse_manifest(file.read_bytes(), str(file))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-from oriel.contract.manifest import MANIFEST, MOST_BYTES, check_manifest
+from oriel.contract.manifest import MANIFEST, MOST_BYTES, parse_manifest
 from oriel.errors import ContractError, OptionError
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
@@ -152,10 +151,7 @@ class _Check:
         if answer is None:
             return None
         try:
-            manifest = check_manifest(json.loads(answer.body), url).data
-        except (ValueError, RecursionError) as error:
-            self.find("error", "the manifest isn't JSON", str(error)[:120], "Publish it again.")
-            return None
+            manifest = parse_manifest(answer.body, url).data
         except ContractError as error:
             self.find("error", "the manifest can't be read", str(error)[:300], "Publish it again.")
             return None

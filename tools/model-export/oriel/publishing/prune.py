@@ -3,12 +3,11 @@ was taken away."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from oriel.bundle.atomic_folder import is_staged_name
-from oriel.contract.manifest import check_manifest
+from oriel.contract.manifest import parse_manifest
 from oriel.errors import ContractError, PublishError
 from oriel.publishing.place import Entry, Place
 from oriel.publishing.published_names import (
@@ -72,8 +71,8 @@ def _named(place: Place, manifests: list[str]) -> set[str]:
             # Taken away this moment: its chunks stay until the next time.
             raise PublishError(f"{name} of {place.address} is gone", next_step="try again.")
         try:
-            manifest = check_manifest(json.loads(raw), f"{place.address}, {name}")
-        except (ValueError, RecursionError, ContractError) as error:
+            manifest = parse_manifest(raw, f"{place.address}, {name}")
+        except ContractError as error:
             raise PublishError(
                 f"{name} of {place.address} can't be read, so nothing is removed",
                 got=str(error)[:200],

@@ -4,7 +4,6 @@ A reader finds whole models only; a run that broke off is taken up where it stop
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,7 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from oriel.bundle.manifest_text import manifest_text
-from oriel.contract.manifest import MANIFEST, MANIFEST_VERSION, check_manifest, read_manifest
+from oriel.contract.manifest import (
+    MANIFEST,
+    MANIFEST_VERSION,
+    check_manifest,
+    parse_manifest,
+    read_manifest,
+)
 from oriel.errors import ContractError, PublishError
 from oriel.progress import StageDisplay
 from oriel.publishing.cut_file import MOST_CHUNK_BYTES, cut_lengths, tensor_borders
@@ -134,8 +139,8 @@ def _known_files(place: Place, version: str | None) -> dict[str, list[dict[str, 
         if raw is None:
             continue
         try:
-            published = check_manifest(json.loads(raw), f"{place.address}, {name}")
-        except (ValueError, RecursionError, ContractError):
+            published = parse_manifest(raw, f"{place.address}, {name}")
+        except ContractError:
             # A stranger's, or a newer major's: it says nothing.
             continue
         for file in published.data["files"]:

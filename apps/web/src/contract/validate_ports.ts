@@ -1,0 +1,117 @@
+// What no schema can say of a graph's document: that its inputs and outputs, and those of taps, follow from the model's
+// sizes. The same rules in Python: oriel/contract/activation_contract.py and tap_outputs.py.
+import {
+  activationSpec,
+  cacheOutputSpecs,
+  contractVersion,
+  inputSpecs,
+  parseActivationName,
+} from './activation_table';
+import { isSupportedVersion } from './contract_version';
+import type { ActivationsDocument, Manifest, ModelShape, TensorSpec, Variant } from './generated';
+
+/** What is wrong with the documents and taps of a manifest; null where nothing is. */
+export function unsoundVariants({ model, variants }: Manifest): string | null {
+  for (const variant of variants) {
+    for (const graph of ['plain', 'interactive'] as const) {
+      const { activations } = variant[graph];
+      if (!isSupportedVersion(activations.contract_version)) {
+        return `variant ${variant.name}, ${graph}: of version ${activations.contract_version}`;
+      }
+      const problem = unsoundDocument(activations);
+      if (problem !== null) return `variant ${variant.name}, ${graph}: ${problem}`;
+      if (!isSameShape(activations.model, model.shape)) {
+        return `variant ${variant.name}, ${graph}: it has other sizes than the model`;
+      }
+    }
+    const problem = unsoundTaps(variant);
+    if (problem !== null) return `variant ${variant.name}: ${problem}`;
+  }
+  return null;
+}
+
+/** What is wrong with the ports of a document that keeps its schema; null where nothing is. */
+export function unsoundDocument({
+  contract_version: version,
+  graph,
+  model,
+  inputs,
+  outputs,
+}: ActivationsDocument): string | null {
+  const expected = new Map(inputSpecs(model, graph).map((spec) => [spec.name, spec]));
+  const given = new Set(inputs.map(({ name }) => name));
+  if (given.size !== inputs.length) return 'an input stands twice';
+  const wrong = inputs.find((port) => !isSame(port, expected.get(port.name)));
+  if (wrong !== undefined) return `input ${wrong.name} does not follow from the model`;
+  for (const name of expected.keys()) if (!given.has(name)) return `it has no input ${name}`;
+  const cache = new Map(
+    (graph === 'interactive' ? cacheOutputSpecs(model) : []).map((spec) => [spec.name, spec]),
+  );
+  const seen = outputNames(outputs, model, version, cache);
+  if (typeof seen === 'string') return seen;
+  for (const name of cache.keys()) if (!seen.has(name)) return `it has no output ${name}`;
+  return null;
+}
+
+function unsoundTaps({ taps, interactive: { activations } }: Variant): string | null {
+  const { model, contract_version: version, outputs } = activations;
+  const given = outputNames(
+    taps.flatMap((tap) => tap.outputs),
+    model,
+    version,
+    new Map(),
+  );
+  if (typeof given === 'string') return `taps: ${given}`;
+  const twice = outputs.find(({ name }) => given.has(name));
+  return twice === undefined ? null : `a tap gives ${twice.name}, which the graph gives already`;
+}
+
+/** Names of the outputs, or what is wrong with one. */
+function outputNames(
+  outputs: readonly TensorSpec[],
+  model: ModelShape,
+  version: string,
+  cache: ReadonlyMap<string, TensorSpec>,
+): Set<string> | string {
+  const isNewer = minor(version) > minor(contractVersion);
+  const seen = new Set<string>();
+  for (const output of outputs) {
+    const { name } = output;
+    const wanted = cache.get(name) ?? activationSpec(name, model) ?? undefined;
+    // A newer minor may have activations that this table doesn't.
+    const isUnknown = name.startsWith('layer_') && parseActivationName(name) === null;
+    if (!isSame(output, wanted) && !(isNewer && isUnknown)) {
+      return `output ${name} does not follow from the model`;
+    }
+    if (seen.has(name)) return `output ${name} stands twice`;
+    seen.add(name);
+  }
+  return seen;
+}
+
+function minor(version: string): number {
+  return Number(version.split('.')[1]);
+}
+
+function isSame(a: TensorSpec, b: TensorSpec | undefined): boolean {
+  return (
+    a.dtype === b?.dtype &&
+    a.shape.length === b.shape.length &&
+    a.shape.every((size, at) => size === b.shape[at])
+  );
+}
+
+function isSameShape(a: ModelShape, b: ModelShape): boolean {
+  const sizes = [
+    'layers',
+    'hidden',
+    'heads',
+    'kv_heads',
+    'head_dim',
+    'intermediate',
+    'vocab',
+    'context_length',
+    'parallel_residual',
+  ] as const satisfies readonly (keyof ModelShape)[];
+  return sizes.every((size) => a[size] === b[size]);
+}

@@ -1,0 +1,112 @@
+"""What no schema can say of a whole manifest: what its files, chunks and taps add up to, and that
+its paths name different places on every disk. The same rules in TypeScript:
+apps/web/src/contract/validate_totals.ts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from oriel.contract.limits import most
+from oriel.errors import ContractError
+
+MANIFEST = "manifest.json"
+
+
+def check_totals(manifest: Mapping[str, Any], what: str) -> None:
+    """manifest: it keeps its schema. Raises ContractError for the first thing that is too much."""
+    _check_bytes(manifest, what)
+    _check_digests(manifest, what)
+    _check_counts(manifest, what)
+    _check_paths(manifest, what)
+    names: set[str] = set()
+    for variant in manifest["variants"]:
+        if variant["name"] in names:
+            raise _unsound(what, f"two variants are called {variant['name']}")
+        names.add(variant["name"])
+        _check_own_paths(variant, f"{what}: {variant['name']}")
+
+
+def _unsound(what: str, why: str) -> ContractError:
+    return ContractError(f"{what} is unsound: {why}", next_step="export it again.")
+
+
+def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
+    """(path, bytes, digest) of files, chunks, and what weights expand to."""
+    for file in manifest["files"]:
+        yield file["path"], int(file["bytes"]), file["digest"]
+        for chunk in file.get("chunks", ()):
+            yield chunk["path"], int(chunk["bytes"]), chunk["digest"]
+    for variant in manifest["variants"]:
+        if "expansion" in variant:
+            expansion = variant["expansion"]
+            yield expansion["path"], int(expansion["bytes"]), expansion["digest"]
+
+
+def _check_bytes(manifest: Mapping[str, Any], what: str) -> None:
+    largest, limit = most("manifest", "file_bytes"), most("manifest", "total_bytes")
+    for path, size, _ in _parts(manifest):
+        if size > largest:
+            raise _unsound(what, f"{path} has {size} bytes, over {largest}")
+    total = sum(int(file["bytes"]) for file in manifest["files"])
+    total += sum(int(v["expansion"]["bytes"]) for v in manifest["variants"] if "expansion" in v)
+    if total > limit:
+        raise _unsound(what, f"its files have over {limit} bytes")
+
+
+def _check_digests(manifest: Mapping[str, Any], what: str) -> None:
+    sizes: dict[str, int] = {}
+    for path, size, digest in _parts(manifest):
+        if sizes.setdefault(digest, size) != size:
+            raise _unsound(what, f"{path} has the digest of something of another length")
+
+
+def _check_counts(manifest: Mapping[str, Any], what: str) -> None:
+    taps = [tap for variant in manifest["variants"] for tap in variant["taps"]]
+    counts = {
+        "chunks": sum(len(file.get("chunks", ())) for file in manifest["files"]),
+        "taps": len(taps),
+        "tap_characters": sum(len(tap["bytes"]) for tap in taps),
+    }
+    for name, count in counts.items():
+        if count > most("manifest", name):
+            raise _unsound(what, f"it has over {most('manifest', name)} {name.replace('_', ' ')}")
+
+
+def _check_paths(manifest: Mapping[str, Any], what: str) -> None:
+    files = manifest["files"]
+    chunked = {file["path"] for file in files if "chunks" in file}
+    chunks = {chunk["path"] for file in files for chunk in file.get("chunks", ())}
+    own = sorted(chunked & chunks)
+    if own:
+        raise _unsound(what, f"{own[0]} is cut into chunks and a chunk itself")
+    given = [file["path"] for file in files]
+    _check_places(what, [MANIFEST, *given, *sorted(chunks - set(given))])
+
+
+def _check_own_paths(variant: Mapping[str, Any], what: str) -> None:
+    """A graph, its weights and what they expand to are different files."""
+    paths = [variant["plain"]["path"], variant["interactive"]["path"]]
+    _check_places(what, [MANIFEST, *paths, *variant["weights"]])
+    if "expansion" in variant:
+        _check_places(what, [MANIFEST, *paths, variant["expansion"]["path"]])
+        if variant["expansion"]["path"] in variant["weights"]:
+            raise _unsound(what, "its weights expand to themselves")
+
+
+def _check_places(what: str, paths: Iterable[str]) -> None:
+    """Different files, also where letters' case doesn't count; and none is another's folder."""
+    taken: set[str] = set()
+    folders: set[str] = set()
+    for path in paths:
+        place = path.lower()
+        if place in taken or place in folders:
+            raise _unsound(what, f"{path} stands where another file does")
+        taken.add(place)
+        at = place.find("/")
+        while at >= 0:
+            folder = place[:at]
+            if folder in taken:
+                raise _unsound(what, f"{path} lies in another file")
+            folders.add(folder)
+            at = place.find("/", at + 1)
