@@ -58,6 +58,7 @@ export interface Manifest {
    */
   files: FileDescriptor[];
   tokenizer?: TokenizerFiles;
+  first_pass?: FirstPassRecord;
   /**
    * @minItems 1
    * @maxItems 64
@@ -148,6 +149,24 @@ export interface Chunk {
 export interface TokenizerFiles {
   tokenizer: Path;
   config: Path;
+}
+/**
+ * what one variant gave for an example, computed before anybody asked: something true to look at while the weights are on their way. A safetensors file: see ACTIVATIONS_CONTRACT.md
+ */
+export interface FirstPassRecord {
+  path: Path;
+  /**
+   * the variant that computed it
+   */
+  variant: string;
+  /**
+   * the example; where there is no tokenizer, its token ids with spaces between
+   */
+  prompt: string;
+  /**
+   * what ran it, with its version
+   */
+  runtime: string;
 }
 export interface Variant {
   name: string;

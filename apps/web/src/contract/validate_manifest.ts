@@ -34,7 +34,11 @@ export function checkManifest(json: unknown): ManifestVerdict {
     return { kind: 'not-a-manifest', detail: `${missing} is used but not listed in files` };
   }
   const unsound =
-    unsoundExpansion(json) ?? unsoundChunks(json) ?? unsoundVariants(json) ?? unsoundTotals(json);
+    unsoundExpansion(json) ??
+    unsoundChunks(json) ??
+    unsoundVariants(json) ??
+    unsoundFirstPass(json) ??
+    unsoundTotals(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };
 }
@@ -50,10 +54,11 @@ function declaredVersions(json: unknown): string[] {
 }
 
 /** The schema cannot say that what one part names, another part describes. */
-function unlistedFile({ files, tokenizer, variants }: Manifest): string | null {
+function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): string | null {
   const listed = new Set(files.map(({ path }) => path));
   const used = [
     ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+    ...(first_pass ? [first_pass.path] : []),
     ...variants.flatMap(({ weights, plain, interactive }) => [
       ...weights,
       plain.path,
@@ -61,4 +66,11 @@ function unlistedFile({ files, tokenizer, variants }: Manifest): string | null {
     ]),
   ];
   return used.find((path) => !listed.has(path)) ?? null;
+}
+
+/** Nor that what computed the first pass is there. */
+function unsoundFirstPass({ first_pass, variants }: Manifest): string | null {
+  return first_pass === undefined || variants.some(({ name }) => name === first_pass.variant)
+    ? null
+    : `first_pass is of ${first_pass.variant}, which is no variant`;
 }

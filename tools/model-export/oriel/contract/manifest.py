@@ -92,6 +92,9 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     if "tokenizer" in data:
         for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
             _check_listed(path, sizes)
+    if "first_pass" in data:
+        _check_listed(data["first_pass"]["path"], sizes)
+        manifest.variant(data["first_pass"]["variant"])
     return manifest
 
 

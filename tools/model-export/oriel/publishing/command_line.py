@@ -53,6 +53,15 @@ def publish_parser() -> argparse.ArgumentParser:
         help=f"a chunk's largest size; default: {MOST_CHUNK_BYTES}",
     )
     parser.add_argument(
+        "--example-prompt",
+        metavar="TEXT",
+        help="what is computed beforehand, to look at while the weights come; ids with spaces "
+        "between where the bundle has no tokenizer; default: the page's own first text",
+    )
+    parser.add_argument(
+        "--no-first-pass", action="store_true", help="compute no example beforehand"
+    )
+    parser.add_argument(
         "--prune",
         action="store_true",
         help="say which chunks no manifest names; with --yes remove them",
@@ -79,14 +88,18 @@ def publish_command(argv: Sequence[str] | None) -> int:
         )
     if words.yes and not words.prune:
         raise OptionError("--yes says yes to nothing", next_step="use it with --prune.")
+    if words.example_prompt is not None and words.no_first_pass:
+        raise OptionError("--example-prompt and --no-first-pass exclude each other")
     from oriel.progress import choose_display
+    from oriel.publishing.first_pass import Example
     from oriel.publishing.place import open_place
     from oriel.publishing.prune import prune
     from oriel.publishing.publish import publish
 
     place = open_place(words.to, words.endpoint)
     with choose_display(words.json) as display:
-        published = publish(words.bundle, place, words.version, display, words.chunk_bytes)
+        example = None if words.no_first_pass else Example(words.example_prompt)
+        published = publish(words.bundle, place, words.version, display, words.chunk_bytes, example)
         pruned = prune(place, words.yes) if words.prune else None
     if words.json:
         result = {"to": place.address, **published.to_json()}
@@ -101,6 +114,11 @@ def publish_command(argv: Sequence[str] | None) -> int:
     else:
         sent = f"{count} objects, {published.sent_bytes / 1e6:.1f} MB, were new"
         print(f"{what} is in {place.address}: {published.chunks} chunks, {total:.1f} MB; {sent}")
+    first = published.manifest.get("first_pass")
+    if first is not None:
+        print(f"computed beforehand with {first['variant']}: {json.dumps(first['prompt'])}")
+    elif published.no_first_pass is not None:
+        print(f"nothing was computed beforehand: {published.no_first_pass}")
     stays = manifest_name(published.version)
     print(f"readers open manifest.json (the newest) or {stays} (this one, for ever)")
     if pruned is not None:

@@ -4,6 +4,7 @@ A reader finds whole models only; a run that broke off is taken up where it stop
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,9 +19,18 @@ from oriel.contract.manifest import (
     parse_manifest,
     read_manifest,
 )
-from oriel.errors import ContractError, PublishError
+from oriel.errors import ContractError, OrielError, PublishError
 from oriel.progress import StageDisplay
 from oriel.publishing.cut_file import MOST_CHUNK_BYTES, cut_lengths, tensor_borders
+from oriel.publishing.first_pass import (
+    Example,
+    FirstPass,
+    compute_first_pass,
+    kept_first_pass,
+    prompt_of,
+    with_first_pass,
+    without_first_pass,
+)
 from oriel.publishing.place import Entry, Place
 from oriel.publishing.published_names import (
     CACHE_FOREVER,
@@ -46,6 +56,8 @@ class Published:
     sent: list[str] = field(default_factory=list)
     """Names of objects that were written, in order."""
     sent_bytes: int = 0
+    no_first_pass: str | None = None
+    """Why there is no first pass although one was wanted."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -55,6 +67,7 @@ class Published:
             "bytes": self.bytes,
             "sent": len(self.sent),
             "sent_bytes": self.sent_bytes,
+            "first_pass": self.manifest.get("first_pass"),
         }
 
 
@@ -64,8 +77,9 @@ def publish(
     version: str | None,
     display: StageDisplay,
     most: int = MOST_CHUNK_BYTES,
+    example: Example | None = None,
 ) -> Published:
-    """version: None for one that follows from the content.
+    """version: None for one that follows from the content. example: what is computed beforehand.
 
     Raises PublishError where the place can't be written, or has that version with other content.
     """
@@ -75,12 +89,20 @@ def publish(
     display.stage(f"look at what {place.address} has")
     # First: of all requests this one fails soonest where there is no way.
     there = place.entries(CHUNKS)
-    known = _known_files(place, version)
+    published = _published(place, version)
+    known = _known_files(published)
+    data, made, without = _with_example(bundle, data, example, published, display)
     files: list[dict[str, Any]] = data["files"]
     whole = _whole(files, known, place, there, most)
+    if made is not None and made.data is None and made.descriptor["path"] not in whole:
+        # A manifest names it, and it is gone.
+        data, made, without = _with_example(bundle, data, example, (), display)
+        files = data["files"]
+        whole = _whole(files, known, place, there, most)
     if len(whole) == len(files):
         # Nothing to read and nothing to send but manifests, if at all.
         planned = _planned(data, whole, version)
+        planned.no_first_pass = without
         if _manifests_stand(place, planned):
             return planned
     with publishing(place) as renew:
@@ -100,10 +122,11 @@ def publish(
 
         display.stage(f"send chunks to {place.address}")
         display.expect_bytes(sum(file["bytes"] for file in to_read), "checked and sent")
-        missing = _missing(bundle, to_read, lengths, there, place, chunks, display)
+        missing = _missing(bundle, to_read, lengths, there, place, chunks, display, made)
         place.put_all(missing, note)
         planned = _planned(data, chunks, version)
         _write_manifests(place, planned, note)
+    planned.no_first_pass = without
     planned.sent = [name for name, _ in sent]
     planned.sent_bytes = sum(size for _, size in sent)
     return planned
@@ -130,23 +153,54 @@ def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
             )
 
 
-def _known_files(place: Place, version: str | None) -> dict[str, list[dict[str, Any]]]:
-    """{digest of a file: its chunks} of manifests that are there: such files need no reading."""
-    known: dict[str, list[dict[str, Any]]] = {}
-    names = [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]
-    for name in names:
+def _published(place: Place, version: str | None) -> list[dict[str, Any]]:
+    """Data of the manifests that are there, of those that this run may write."""
+    found: list[dict[str, Any]] = []
+    for name in [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]:
         raw = place.read(name)
         if raw is None:
             continue
         try:
-            published = parse_manifest(raw, f"{place.address}, {name}")
+            found.append(parse_manifest(raw, f"{place.address}, {name}").data)
         except ContractError:
             # A stranger's, or a newer major's: it says nothing.
             continue
-        for file in published.data["files"]:
+    return found
+
+
+def _known_files(published: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """{digest of a file: its chunks} of manifests that are there: such files need no reading."""
+    known: dict[str, list[dict[str, Any]]] = {}
+    for manifest in published:
+        for file in manifest["files"]:
             if "chunks" in file:
                 known.setdefault(file["digest"], file["chunks"])
     return known
+
+
+def _with_example(
+    bundle: Path,
+    data: Mapping[str, Any],
+    example: Example | None,
+    published: Sequence[Mapping[str, Any]],
+    display: StageDisplay,
+) -> tuple[dict[str, Any], FirstPass | None, str | None]:
+    """The manifest's data with a first pass, the pass, and why there is none: a bundle that can't
+    be run here may be published all the same, unless an example was named."""
+    data = without_first_pass(data)
+    if example is None:
+        return data, None, None
+    prompt = prompt_of(data, example)
+    made = kept_first_pass(data, prompt, published)
+    if made is None:
+        display.stage("compute an example beforehand")
+        try:
+            made = compute_first_pass(bundle, data, prompt)
+        except OrielError as error:
+            if example.prompt is not None:
+                raise
+            return data, None, str(error)
+    return with_first_pass(data, made), made, None
 
 
 def _whole(
@@ -211,6 +265,7 @@ def _missing(
     place: Place,
     chunks: dict[str, list[dict[str, Any]]],
     display: StageDisplay,
+    made: FirstPass | None,
 ) -> Iterator[PublishedObject]:
     """Read every file once, give out the chunks that aren't there, and fill `chunks`.
 
@@ -222,7 +277,7 @@ def _missing(
             path, media_type = file["path"], file["media_type"]
             described = chunks.setdefault(path, [])
             whole = hashlib.sha256()
-            with (bundle / path).open("rb") as handle:
+            with _opened(bundle, path, made) as handle:
                 for part in _parts(handle, lengths[path]):
                     # Hashing leaves other threads the interpreter.
                     meanwhile = beside.submit(whole.update, part)
@@ -243,6 +298,13 @@ def _missing(
                     expected=file["digest"],
                     next_step="export the bundle again.",
                 )
+
+
+def _opened(bundle: Path, path: str, made: FirstPass | None) -> BinaryIO:
+    """A file of the bundle, or the one that was made beside it."""
+    if made is not None and made.data is not None and path == made.descriptor["path"]:
+        return io.BytesIO(made.data)
+    return (bundle / path).open("rb")
 
 
 def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:

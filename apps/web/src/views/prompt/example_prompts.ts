@@ -1,12 +1,16 @@
 // Prompts that suit what the bundled model was trained on; what each shows is said in the dictionaries.
+import firstPrompt from '../../../../../contracts/first_prompt.json' with { type: 'json' };
 import type { Dictionary } from '../../i18n/dictionary';
 
 export type ExampleKey = keyof Dictionary['prompt']['examples'];
 
+/** What publishers compute beforehand, too: see contracts/first_prompt.json. */
+export const FIRST_PROMPT = firstPrompt.text;
+
 export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [
   {
     key: 'indirectObject',
-    text: 'When Mary and John went to the shop, John gave a book to',
+    text: FIRST_PROMPT,
   },
   {
     key: 'induction',
@@ -18,5 +22,3 @@ export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [
   { key: 'days', text: 'After Friday comes' },
   { key: 'quotes', text: 'Lucy said, "The kite is red' },
 ];
-
-export const FIRST_PROMPT = EXAMPLES[0]?.text ?? '';

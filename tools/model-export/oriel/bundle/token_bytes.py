@@ -1,0 +1,94 @@
+"""The exact bytes that each token of a tokenizer.json stands for, which may be part of a character:
+what the page shows as its text. The same rules in TypeScript: apps/web/src/tokenizer/."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from oriel.bundle.passages import open_tokenizer
+
+Style = Literal["byte-level", "sentencepiece", "plain"]
+"""How a vocabulary writes bytes as text."""
+
+_HEX = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class TokenBytes:
+    """Bytes of tokens by id."""
+
+    def __init__(self, file: Path) -> None:
+        """file: a tokenizer.json. BundleError where it can't be read."""
+        self.tokenizer = open_tokenizer(file)
+        self._style = vocabulary_style(json.loads(file.read_text(encoding="utf-8")))
+        self._added = {
+            token: str(added.content)
+            for token, added in self.tokenizer.get_added_tokens_decoder().items()
+        }
+
+    def encode(self, text: str) -> list[int]:
+        """The plain text's tokens, without any that a model puts before them."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def of(self, token: int) -> bytes:
+        """Empty for an id that the vocabulary lacks, as padded vocabularies have."""
+        if token in self._added:
+            return self._added[token].encode()
+        entry = self.tokenizer.id_to_token(token)
+        return b"" if entry is None else _entry_bytes(entry, self._style)
+
+
+def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
+    """Of a parsed tokenizer.json, which says it through its parts."""
+    parts = [
+        part
+        for key in ("decoder", "pre_tokenizer", "normalizer")
+        for part in _parts(tokenizer.get(key))
+    ]
+    kinds = {part.get("type") for part in parts}
+    if "ByteLevel" in kinds:
+        return "byte-level"
+    model = tokenizer.get("model") or {}
+    if model.get("byte_fallback") is True or model.get("type") == "Unigram":
+        return "sentencepiece"
+    return "sentencepiece" if kinds & {"Metaspace", "ByteFallback"} else "plain"
+
+
+def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
+    """A part, and those that a Sequence nests."""
+    if not isinstance(part, dict):
+        return
+    yield part
+    for key in ("decoders", "pretokenizers", "normalizers"):
+        for inner in part.get(key) or ():
+            yield from _parts(inner)
+
+
+def _entry_bytes(entry: str, style: Style) -> bytes:
+    if style == "sentencepiece":
+        found = _HEX.fullmatch(entry)
+        if found is None:
+            return entry.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
+        return bytes([int(found[1], 16)])
+    if style == "plain" or any(c not in _BYTE_OF for c in entry):
+        # An entry outside the map was added as plain text by hand.
+        return entry.encode()
+    return bytes(_BYTE_OF[c] for c in entry)
+
+
+def _byte_of_character() -> dict[str, int]:
+    """GPT-2's map from printable characters back to bytes: printable Latin-1 stands for itself, the
+    rest were moved, in order, to 256 and up (openai/gpt-2, encoder.py, bytes_to_unicode)."""
+    found: dict[str, int] = {}
+    moved = 256
+    for byte in range(256):
+        printable = 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or byte >= 0xAE
+        found[chr(byte if printable else moved)] = byte
+        moved += not printable
+    return found
+
+
+_BYTE_OF = _byte_of_character()

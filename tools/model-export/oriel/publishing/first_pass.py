@@ -1,0 +1,252 @@
+"""What one variant gives for an example, computed before anybody asks: readers look at it while the
+weights are on their way. Which file holds what is in contracts/ACTIVATIONS_CONTRACT.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oriel.bundle.token_bytes import TokenBytes
+from oriel.contract.activation_names import contracts_folder
+from oriel.errors import GraphError, OptionError, OrielError
+
+Array = npt.NDArray[Any]
+
+FIRST_PASS = "first_pass.safetensors"
+DOCUMENT = "oriel.first_pass"
+"""Key of the file's metadata: what the numbers are, for whoever finds the file alone."""
+MOST_TOKENS = 64
+MOST_PROMPT = 2000
+"""Characters, as the schema has it."""
+MOST_BYTES = 32 * 2**20
+"""Readers ignore a larger one: it would come no sooner than the weights."""
+NAMED = 60
+"""Next tokens whose bytes are told, the likeliest ones: as many as the page names."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is computed beforehand."""
+
+    prompt: str | None = None
+    """None for one that suits the bundle; where that can't be computed, there is none."""
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """A computed example, as the manifest names it."""
+
+    record: dict[str, Any]
+    """FirstPassRecord of manifest.schema.json."""
+    descriptor: dict[str, Any]
+    """Of its file; without chunks."""
+    data: bytes | None
+    """The file; None where it lies at the place already."""
+
+
+def without_first_pass(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's data without the first pass that it may have."""
+    path = data.get("first_pass", {}).get("path")
+    kept = {key: value for key, value in data.items() if key != "first_pass"}
+    return {**kept, "files": [file for file in data["files"] if file["path"] != path]}
+
+
+def with_first_pass(data: Mapping[str, Any], found: FirstPass) -> dict[str, Any]:
+    """A manifest's data with it, beside the tokenizer."""
+    whole: dict[str, Any] = {}
+    for key, value in data.items():
+        if key == "variants":
+            whole["first_pass"] = found.record
+        whole[key] = value
+    whole["files"] = [*data["files"], found.descriptor]
+    return whole
+
+
+def prompt_of(data: Mapping[str, Any], example: Example) -> str:
+    """The example's text; of a bundle without a tokenizer its ids, with spaces between."""
+    if example.prompt is not None:
+        return example.prompt
+    if "tokenizer" in data:
+        text = (contracts_folder() / "first_prompt.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["text"])
+    shape = data["model"]["shape"]
+    return " ".join(map(str, range(min(8, shape["vocab"], shape["context_length"]))))
+
+
+def kept_first_pass(
+    data: Mapping[str, Any], prompt: str, published: Iterable[Mapping[str, Any]]
+) -> FirstPass | None:
+    """The one that a manifest at the place names already, if it came of the same files."""
+    variant = _cheapest(data)
+    for manifest in published:
+        record = manifest.get("first_pass")
+        if record is None or (record["prompt"], record["variant"]) != (prompt, variant["name"]):
+            continue
+        theirs = next(v for v in manifest["variants"] if v["name"] == record["variant"])
+        if _sources(manifest, theirs) != _sources(data, variant):
+            continue
+        file = next(file for file in manifest["files"] if file["path"] == record["path"])
+        if not any(own["path"] == file["path"] for own in data["files"]):
+            descriptor = {key: value for key, value in file.items() if key != "chunks"}
+            return FirstPass(dict(record), descriptor, None)
+    return None
+
+
+def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> FirstPass:
+    """Run the plain graph of the variant that is cheapest to run.
+
+    Raises OptionError for a prompt that doesn't fit the model, GraphError where ONNX Runtime can't
+    run the graph.
+    """
+    from safetensors.numpy import save
+
+    variant = _cheapest(data)
+    tokenizer = None
+    if "tokenizer" in data:
+        tokenizer = TokenBytes(bundle / data["tokenizer"]["tokenizer"])
+    ids = _ids(prompt, data["model"]["shape"], tokenizer)
+    arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
+    # One row is all that a reader shows, and a whole one may be a megabyte.
+    arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, -1:])
+    _check_finite(variant["name"], arrays)
+    arrays["input_ids"] = np.array([ids], dtype=np.int64)
+    if tokenizer is not None:
+        arrays |= _pieces(_named(ids, arrays), tokenizer)
+    record = {"path": FIRST_PASS, "variant": variant["name"], "prompt": prompt, "runtime": runtime}
+    weights = data["model"]["weights_digest"]
+    document = {**{k: record[k] for k in ("variant", "prompt", "runtime")}, "weights": weights}
+    file = save(arrays, {DOCUMENT: json.dumps(document)})
+    if len(file) > MOST_BYTES:
+        raise OptionError(
+            "a first pass of this model is too large",
+            got=f"{len(file)} bytes for {len(ids)} tokens",
+            expected=f"at most {MOST_BYTES}",
+            next_step="name a shorter --example-prompt, or export fewer activations.",
+        )
+    descriptor = {
+        "path": FIRST_PASS,
+        "media_type": "application/octet-stream",
+        "bytes": len(file),
+        "digest": f"sha256:{hashlib.sha256(file).hexdigest()}",
+    }
+    return FirstPass(record, descriptor, file)
+
+
+def _cheapest(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """fp32 as it lies on disk; else what need not be expanded; else the first."""
+    variants: Sequence[Mapping[str, Any]] = data["variants"]
+    return min(
+        variants,
+        key=lambda v: ("expansion" in v, v.get("kernels", v["precision"]) != "fp32"),
+    )
+
+
+def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
+    """Digests of all that decides about the numbers."""
+    digests = {file["path"]: str(file["digest"]) for file in data["files"]}
+    tokenizer = [] if "tokenizer" not in data else [digests[data["tokenizer"]["tokenizer"]]]
+    paths = [variant["plain"]["path"], *variant["weights"]]
+    return [*(digests[path] for path in paths), *tokenizer]
+
+
+def _ids(prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None) -> list[int]:
+    most = min(MOST_TOKENS, shape["context_length"])
+    if len(prompt) > MOST_PROMPT:
+        raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
+    if tokenizer is not None:
+        ids = tokenizer.encode(prompt)
+    elif all(word.isascii() and word.isdigit() and len(word) < 10 for word in prompt.split()):
+        ids = [int(word) for word in prompt.split()]
+    else:
+        raise _unfit(repr(prompt[:40]), "token ids with spaces between, as it has no tokenizer")
+    if not 1 <= len(ids) <= most:
+        raise _unfit(f"{len(ids)} tokens", f"1 to {most}")
+    wrong = [token for token in ids if token >= shape["vocab"]]
+    if wrong:
+        raise _unfit(f"token {wrong[0]}", f"below {shape['vocab']}")
+    return ids
+
+
+def _unfit(got: str, expected: str) -> OptionError:
+    return OptionError(
+        "the example prompt doesn't fit the model",
+        got=got,
+        expected=expected,
+        next_step="name another with --example-prompt, or none with --no-first-pass.",
+    )
+
+
+def _run(bundle: Path, variant: Mapping[str, Any], ids: Array) -> tuple[dict[str, Array], str]:
+    """All outputs of the plain graph for ids (1, seq), and what ran it."""
+    import onnxruntime
+
+    from oriel.precision.expand_weights import expand_weights
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # It runs once: a copy of the weights in the kernels' order would only take memory.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    names = [output["name"] for output in variant["plain"]["activations"]["outputs"]]
+    try:
+        with ExitStack() as stack:
+            folder = bundle
+            if "expansion" in variant:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oriel-")))
+                target = folder / variant["expansion"]["path"]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                expand_weights(bundle / variant["weights"][0], variant["expansion"], target)
+            options.add_session_config_entry(
+                "session.model_external_initializers_file_folder_path", str(folder)
+            )
+            graph = (bundle / variant["plain"]["path"]).read_bytes()
+            session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
+            results = session.run(names, {"input_ids": ids})
+    except (OrielError, MemoryError):
+        raise
+    except Exception as error:  # ONNX Runtime's own errors have no common class that is public
+        raise GraphError(
+            f"{variant['name']} can't be run by ONNX Runtime",
+            got=(str(error).strip().splitlines() or [type(error).__name__])[0][:160],
+            next_step="export the bundle again.",
+        ) from error
+    arrays = {name: np.asarray(found) for name, found in zip(names, results, strict=True)}
+    return arrays, f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def _check_finite(variant: str, arrays: Mapping[str, Array]) -> None:
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise GraphError(
+                f"{variant} computes NaN or infinity",
+                got=name,
+                expected="finite numbers",
+                next_step="publish another variant.",
+            )
+
+
+def _named(ids: Sequence[int], arrays: Mapping[str, Array]) -> list[int]:
+    """Every token that a view names: the example's, the likeliest next, all that the lens says."""
+    best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:NAMED]
+    lenses = [a.reshape(-1) for name, a in arrays.items() if name.endswith("_lens_ids")]
+    return [int(token) for token in np.unique(np.concatenate([ids, best, *lenses]))]
+
+
+def _pieces(tokens: Sequence[int], tokenizer: TokenBytes) -> dict[str, Array]:
+    """The tokens' own bytes, one after another, and where each one's end."""
+    parts = [tokenizer.of(token) for token in tokens]
+    return {
+        "piece_ids": np.array(tokens, dtype=np.int64),
+        "piece_ends": np.cumsum([len(part) for part in parts], dtype=np.int64),
+        "piece_bytes": np.frombuffer(b"".join(parts), dtype=np.uint8).copy(),
+    }
