@@ -429,6 +429,17 @@ def test_a_document_that_differs_from_the_manifest_is_named(bundle: Bundle) -> N
     assert failed_checks(report) == {"plain_contract"}
 
 
+def test_another_model_than_the_manifests_is_named(bundle: Bundle) -> None:
+    model = onnx.load(bundle.folder / PLAIN, load_external_data=False)
+    entry = next(e for e in model.metadata_props if e.key == "oriel.model")
+    assert json.loads(entry.value) == bundle.manifest()["model"]
+    entry.value = json.dumps({**json.loads(entry.value), "name": "another"})
+    (bundle.folder / PLAIN).write_bytes(model.SerializeToString())
+    report = bundle.sign().verify()
+    assert failed_checks(report) == {"plain_contract"}
+    assert "record of the model" in detail_of(report, "plain_contract")
+
+
 # Damaged manifests.
 
 

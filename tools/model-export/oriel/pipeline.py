@@ -18,6 +18,7 @@ from oriel.bundle.write_bundle import (
     check_replaceable,
     copy_tokenizer,
     describe_bundle,
+    model_record,
     save_manifest,
     token_id,
     write_variant,
@@ -27,6 +28,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import place_weights
+from oriel.graph.graph_document import write_model_record
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
@@ -167,12 +169,16 @@ def _fill(
             stopped.set()
             raise
         weights = writing.result()
+    record = model_record(model, weights)
+    for built in (graphs.plain, graphs.interactive):
+        # Before other variants are made of them, which take it over.
+        write_model_record(built.model, record)
     tokenizer = copy_tokenizer(model, folder)
     float32 = write_variant(folder, paths, FP32, graphs)
     making = Making(folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model))
     made = make_variants(making, plan.names, display)
     digests = {paths.weights(): weights.digest, **made.digests}
-    data = describe_bundle(folder, model, weights, [float32, *made.variants], tokenizer, digests)
+    data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
     display.stage("write the manifest")

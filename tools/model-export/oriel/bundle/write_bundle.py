@@ -219,34 +219,39 @@ def copy_tokenizer(model: LoadedModel, folder: Path) -> dict[str, str] | None:
     return {"tokenizer": files[0].name, "config": files[1].name} if files else None
 
 
+def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
+    """What was exported, and where it came from: for the manifest, and for each graph."""
+    return {
+        "name": model.name,
+        "architecture": model.architecture.model_type,
+        "source": source_record(model),
+        "weights_digest": weights.weights_digest,
+        "config_digest": file_digest(model.source.folder / "config.json"),
+        "parameters": model.checkpoint.parameters,
+        "shape": model.shape.to_json(),
+        "bos_token_id": token_id(model.config.bos_token_id),
+        "eos_token_id": token_id(model.config.eos_token_id),
+        "tied_embeddings": model.tied_embeddings,
+    }
+
+
 def describe_bundle(
     folder: Path,
-    model: LoadedModel,
-    weights: WrittenWeights,
+    record: Mapping[str, Any],
     variants: Sequence[Mapping[str, Any]],
     tokenizer: Mapping[str, str] | None,
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest of a folder that holds all other files.
 
+    record: of the model.
     digests: those of files that were hashed while they were written.
     """
     data: dict[str, Any] = {
         "format": FORMAT,
         "manifest_version": MANIFEST_VERSION,
         "contract_version": contract_version(),
-        "model": {
-            "name": model.name,
-            "architecture": model.architecture.model_type,
-            "source": source_record(model),
-            "weights_digest": weights.weights_digest,
-            "config_digest": file_digest(model.source.folder / "config.json"),
-            "parameters": model.checkpoint.parameters,
-            "shape": model.shape.to_json(),
-            "bos_token_id": token_id(model.config.bos_token_id),
-            "eos_token_id": token_id(model.config.eos_token_id),
-            "tied_embeddings": model.tied_embeddings,
-        },
+        "model": dict(record),
         "files": describe_files(folder, digests),
         "variants": list(variants),
         "exporter": exporter_record(),

@@ -1,5 +1,5 @@
-"""The contract's document of one graph, in the ONNX file's own metadata: so a bare file can be
-read."""
+"""The contract's document of one graph, and the record of its model, in the ONNX file's own
+metadata: so a bare file can be read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from oriel.contract.activation_names import (
 from oriel.errors import GraphError
 
 METADATA_KEY = "oriel.activations"
+MODEL_KEY = "oriel.model"
+"""Of the manifest's `model`: name, end token, and where the weights come from."""
 
 
 def make_document(
@@ -36,12 +38,32 @@ def make_document(
 
 def write_document(model: onnx.ModelProto, document: Mapping[str, Any]) -> None:
     """Put the document into the model's metadata, in place of an older one."""
-    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    _write(model, METADATA_KEY, document)
+
+
+def write_model_record(model: onnx.ModelProto, record: Mapping[str, Any]) -> None:
+    """Put the manifest's record of the model into the metadata, in place of an older one."""
+    _write(model, MODEL_KEY, record)
+
+
+def _write(model: onnx.ModelProto, key: str, value: Mapping[str, Any]) -> None:
+    kept = [entry for entry in model.metadata_props if entry.key != key]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     entry = model.metadata_props.add()
-    entry.key = METADATA_KEY
-    entry.value = json.dumps(document, separators=(",", ":"))
+    entry.key = key
+    entry.value = json.dumps(value, separators=(",", ":"))
+
+
+def read_model_record(model: onnx.ModelProto) -> Any:
+    """The record that a model carries, unchecked; None where it carries none, as older ones."""
+    for entry in model.metadata_props:
+        if entry.key == MODEL_KEY:
+            try:
+                return json.loads(entry.value)
+            except (json.JSONDecodeError, RecursionError):
+                return entry.value
+    return None
 
 
 def read_document(model: onnx.ModelProto, name: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from oriel.contract.activation_names import (
     input_specs,
 )
 from oriel.contract.manifest import Manifest
-from oriel.graph.graph_document import read_document
+from oriel.graph.graph_document import read_document, read_model_record
 from oriel.graph.taps import Tap
 from oriel.precision.kernel_nodes import kernel_nodes, total_nodes
 from oriel.verification.report import Findings, GraphName
@@ -109,6 +109,8 @@ def check_graph(
             problems.append(f"the document in {graph.path} is not the manifest's")
         if document["model"] != manifest.data["model"]["shape"]:
             problems.append(f"{graph.path} states other sizes than the manifest")
+        if read_model_record(graph.model) not in (None, manifest.data["model"]):
+            problems.append(f"the record of the model in {graph.path} is not the manifest's")
         findings.differences(f"{kind}_contract", problems, "jsonschema, names and shapes")
     with findings.guarded(f"{kind}_ports"):
         found = _declared(graph.model.graph.input), _declared(graph.model.graph.output)
