@@ -52,6 +52,16 @@ export default function makeBundles(): void {
       python('tools/model-export/export.py', ...exporting, ...more);
     }
   }
+  makeBareModels();
+}
+
+/** The same graphs without their manifest, in folders of their own. */
+function makeBareModels(): void {
+  const bundle = `${made}/bundles/tiny-gpt2`;
+  const script = 'tests/fixtures/make_bare_fixtures.py';
+  if (isOlder(`${made}/bundles/bare-stranger/model.onnx`, `${bundle}/manifest.json`, script)) {
+    python(script, '--bundle', bundle, '--output', `${made}/bundles`);
+  }
 }
 
 function isOlder(made: string, ...sources: string[]): boolean {

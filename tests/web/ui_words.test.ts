@@ -82,6 +82,12 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'contract-version': { kind: 'contract-version', got: '2.0', supported: '1.x' },
   integrity: { kind: 'integrity', path: 'p1', expected: 'e1', got: 'g1' },
   'too-large': { kind: 'too-large', path: 'p1', bytes: 5_000_000_000, limit: 2_000_000_000 },
+  'not-a-model': { kind: 'not-a-model', path: 'p1', reason: 'no-contract', got: 'g1' },
+  'files-missing': { kind: 'files-missing', names: ['n1', 'n2'], count: 5 },
+  'no-model-in-files': { kind: 'no-model-in-files', names: ['n1'], count: 1 },
+  'too-many-files': { kind: 'too-many-files', limit: 20_000 },
+  'address-refused': { kind: 'address-refused', address: 'a1', reason: 'scheme' },
+  'origin-refused': { kind: 'origin-refused', origin: 'https://o1', allowed: ['https://o2'] },
   'unknown-variant': { kind: 'unknown-variant', got: 'g1', known: ['fp32', 'fp16'] },
   'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
   'no-tokenizer': { kind: 'no-tokenizer' },
@@ -110,7 +116,7 @@ test.each(Object.values(errors))('$kind says what, with which values, and what n
     expect(text.what).toMatch(/[.。]$/);
     expect(text.next).toMatch(/[.。]$/);
     const shown = JSON.stringify(text);
-    const tags: unknown[] = [error.kind, 'webgpu'];
+    const tags: unknown[] = [error.kind, 'webgpu', 'no-contract', 'scheme'];
     for (const value of Object.values(error).flat())
       if (typeof value === 'string' && !tags.includes(value)) expect(shown).toContain(value);
   }

@@ -1,5 +1,5 @@
 // Compiles contracts/*.schema.json to plain code at build time, so that the page needs no `eval`.
-// The code's caller is apps/web/src/contract/validate_manifest.ts.
+// The code's callers are apps/web/src/contract/validate_manifest.ts and validate_document.ts.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
@@ -32,10 +32,12 @@ export function manifestValidator(): Plugin {
         strictRequired: false,
         strictTypes: false,
       });
-      const code = standalone(ajv, { validateManifest: 'urn:oriel:manifest:1' }).replaceAll(
-        'require("ajv/dist/runtime/ucs2length").default',
-        lengthInCodePoints,
-      );
+      const code = standalone(ajv, {
+        validateManifest: 'urn:oriel:manifest:1',
+        validateActivations: 'urn:oriel:activations:1',
+        validateModelRecord: 'urn:oriel:manifest:1#/properties/model',
+        validatePath: 'urn:oriel:manifest:1#/$defs/path',
+      }).replaceAll('require("ajv/dist/runtime/ucs2length").default', lengthInCodePoints);
       if (code.includes('require(')) this.error('the compiled validator is not self-contained');
       return code;
     },

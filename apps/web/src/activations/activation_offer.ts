@@ -17,6 +17,17 @@ export function offerOf(variant: Variant): Offer {
   };
 }
 
+/** A plain graph by itself has no inputs for it. */
+export function canSwitchHeads({ interactive }: Variant): boolean {
+  return interactive.activations.graph === 'interactive';
+}
+
+/** A bare graph brings no nodes for the lens. */
+export function hasLens(variant: Variant): boolean {
+  const { exported, tappable } = offerOf(variant);
+  return [...exported, ...tappable].some((name) => name.endsWith('_lens_ids'));
+}
+
 export function availabilityOf(
   name: string,
   offer: Offer,

@@ -17,6 +17,7 @@ import type {
   Survey,
   TokenPiece,
 } from '../inference/model_types';
+import { canSwitchHeads } from './activation_offer';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { tokensOf, type Token } from './token';
 import { failureOf } from './variant_choice';
@@ -168,7 +169,9 @@ export class ModelSession {
       this.stage = { kind: 'ready' };
       this.headsOff = this.headsOff.filter(
         ([layer, head]) =>
-          layer < model.manifest.model.shape.layers && head < model.manifest.model.shape.heads,
+          canSwitchHeads(model.variant) &&
+          layer < model.manifest.model.shape.layers &&
+          head < model.manifest.model.shape.heads,
       );
       await this.#readPrompt();
     } catch (thrown) {
@@ -189,13 +192,34 @@ export class ModelSession {
       if (era !== this.#era) return;
       this.survey = survey;
       this.#surveyed = request.url;
-      const { url } = request;
+      const { url, local } = request;
       const free = request.variant === undefined && request.provider === 'auto';
-      const own = free ? survey : await client.survey({ url, provider: 'auto' });
+      const own = free
+        ? survey
+        : await client.survey({
+            url,
+            provider: 'auto',
+            ...(local && { local }),
+          });
       if (era === this.#era) this.suited = own.offer.choice;
     } catch {
       // Whatever is wrong with the manifest, the opening tells of it.
     }
+  }
+
+  /** Opens nothing, and says why. */
+  refuse(error: ModelErrorData): void {
+    this.#era++;
+    this.stop();
+    this.#client?.close();
+    this.#client = null;
+    this.#request = null;
+    this.#surveyed = null;
+    this.survey = null;
+    this.suited = null;
+    this.model = null;
+    this.answer = null;
+    this.#fail(error);
   }
 
   abortOpening(): void {

@@ -5,17 +5,27 @@ export const manifestName = 'manifest.json';
 
 export interface BundleAddress {
   readonly manifestUrl: URL;
-  /** Name of the graph that the address named, which may pick a variant; null for a manifest. */
+  /** Name of the graph that the address named, which may pick a variant or be bare; null for a manifest. */
   readonly graphName: string | null;
 }
 
-/** A `manifest.json`, a `model.onnx` beside one, or the folder of both, ending in a slash. */
+/**
+ * A manifest of any name, a graph (beside `manifest.json`, or bare), or the folder of both, ending in a slash. Throws a
+ * BundleError for what no server can be asked for.
+ */
 export function bundleAddress(url: string, base: string): BundleAddress {
   if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url, offline: false });
   const given = new URL(url, base);
+  if (given.protocol !== 'http:' && given.protocol !== 'https:') {
+    throw new BundleError({
+      kind: 'address-refused',
+      address: url.slice(0, 200),
+      reason: 'scheme',
+    });
+  }
   given.hash = '';
   const name = fileName(given);
-  const isGraph = name.endsWith('.onnx');
+  const isGraph = name.toLowerCase().endsWith('.onnx');
   const manifestUrl = new URL(given);
   if (isGraph || name === '') {
     manifestUrl.pathname = new URL(manifestName, given).pathname;

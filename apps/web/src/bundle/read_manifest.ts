@@ -25,6 +25,7 @@ export async function readManifestText(
       kind: 'not-a-manifest',
       url,
       detail: 'the server sent an HTML page, as many do for addresses they do not know',
+      isHtml: true,
     });
   }
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -4,8 +4,13 @@ declare module 'virtual:oriel/manifest-validator' {
     readonly instancePath: string;
     readonly message?: string;
   }
-  export const validateManifest: {
+  interface Validator {
     (data: unknown): boolean;
     readonly errors?: readonly SchemaError[] | null;
-  };
+  }
+  export const validateManifest: Validator;
+  export const validateActivations: Validator;
+  /** Of the manifest's `model`. */
+  export const validateModelRecord: Validator;
+  export const validatePath: Validator;
 }

@@ -15,6 +15,32 @@ export const en = {
   tagline: 'Look into a transformer while it reads your sentence.',
   model: 'Model',
   modelByAddress: 'from this address',
+  files: {
+    open: 'Open files…',
+    title: 'Open a model of your own',
+    caption:
+      'The folder of a model that Oriel exported or published, or a bare .onnx file with its .onnx.data and its tokenizer files. Drop it anywhere on the page, or choose it here.',
+    promise: 'Nothing is uploaded. The files are read in this tab and stay on your machine.',
+    choose: 'Choose files',
+    chooseFolder: 'Choose a folder',
+    close: 'Close',
+    drop: 'Drop a model to open it here',
+    looking: 'Looking through the files…',
+    onDevice: (name: string) => `${name} · on this device`,
+  },
+  bare: {
+    label: 'A bare file',
+    unproven:
+      'Unverified: a bare file has no digests, so nothing proves that these are the bytes that were exported. Its source and its fidelity are not known either.',
+    plain:
+      'This is the plain graph: it reads the whole text again for each token, its heads cannot be switched off, and it gives the activations that it was exported with and no others. Open its manifest.json, or model.interactive.onnx, for the rest.',
+    interactive: 'The logit lens comes with the manifest.json alone.',
+    source: 'not known',
+    claimed: (source: string) => `${source}, as the file says`,
+    digest: 'not verified',
+    digestMeaning: 'a bare file has no digests',
+    noDownload: 'from this device',
+  },
   runsOn: 'Runs on',
   providers: { auto: 'best available', webgpu: 'WebGPU', wasm: 'WebAssembly' },
   useLight: 'Use light colours',
@@ -52,6 +78,7 @@ export const en = {
       wasm: 'Use WebAssembly instead',
       'own-choice': 'Open the variant that suits this device',
       'exported-activations': 'Open what was exported',
+      'own-model': 'Open this page’s own model',
     },
     next: (variant: string, provider: string, size: string) =>
       `Open ${variant} on ${provider} (${size})`,
@@ -117,6 +144,64 @@ export const en = {
       what: 'A file of this model is larger than this browser can hold.',
       next: 'Choose a smaller model, or export it in a smaller precision.',
       expected: (limit: string) => `at most ${limit}`,
+    },
+    notAModel: {
+      what: {
+        damaged: 'This file is no ONNX model, or a damaged one.',
+        'no-contract': 'This ONNX model does not say what its activations are.',
+        'bad-contract': 'What this ONNX model says of its activations is not sound.',
+        mismatch: 'This ONNX model describes another graph than its own.',
+        'bad-location': 'This ONNX model looks for its weights outside its folder.',
+      },
+      expected: {
+        damaged: 'a whole .onnx file',
+        'no-contract': 'the metadata oriel.activations',
+        'bad-contract': 'a document that keeps the contract',
+        mismatch: 'the inputs and outputs that its metadata names',
+        'bad-location': 'a file beside the model or below it',
+      },
+      next: {
+        damaged: 'Export or copy it again, whole, then open it once more.',
+        'no-contract':
+          'Only models that Oriel exported can be opened: export this one with export.py.',
+        'bad-contract': 'Export the model again.',
+        mismatch: 'It was changed after it was exported: export the model again.',
+        'bad-location': 'Export the model again, or keep its weights in the same folder.',
+      },
+    },
+    filesMissing: {
+      what: (files: number) =>
+        files === 1
+          ? 'A file of this model is missing.'
+          : `${files} files of this model are missing.`,
+      names: 'Missing',
+      more: (files: number) => `and ${files} more`,
+      next: 'Choose or drop the whole folder, or all these files together with the others.',
+    },
+    noModelInFiles: {
+      what: 'There is no model among these files.',
+      expected: 'a manifest.json or an .onnx file',
+      none: 'no file',
+      next: 'Choose or drop the folder that the exporter wrote, or an .onnx file that it made.',
+    },
+    tooManyFiles: {
+      what: 'That is more files than a model has.',
+      expected: (limit: string) => `at most ${limit} files`,
+      next: 'Choose or drop the model’s own folder.',
+    },
+    addressRefused: {
+      what: 'The model that this link names cannot be opened.',
+      expected: {
+        scheme: 'an address of http or https',
+        credentials: 'an address without a user name and password',
+        unreadable: 'an address',
+      },
+      next: 'Correct the address after ?model=. Nothing was fetched.',
+    },
+    originRefused: {
+      what: (origin: string) => `This page opens no models from ${origin} for a link.`,
+      allowed: 'Allowed',
+      next: 'Nothing was fetched. Whoever runs this page can allow that origin by building it with VITE_MODEL_ORIGINS.',
     },
     variantRefused: {
       what: (variant: string, provider: string, why: string) =>

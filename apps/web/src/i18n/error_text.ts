@@ -1,7 +1,7 @@
 // Errors of the model in words: what happened, what was got and expected, what to do next.
 import type { Failure, ModelErrorData } from '../inference/model_types';
 import type { Dictionary } from './dictionary';
-import { bytes, milliseconds } from './number_format';
+import { bytes, count, milliseconds } from './number_format';
 import { providerName, refusalText } from './variant_text';
 
 export interface ErrorText {
@@ -78,6 +78,46 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
           expected(e.tooLarge.expected(bytes(error.limit))),
         ],
       };
+    case 'not-a-model':
+      return {
+        what: e.notAModel.what[error.reason],
+        details: [
+          { label: e.integrity.file, value: error.path },
+          got(error.got),
+          expected(e.notAModel.expected[error.reason]),
+        ],
+        next: e.notAModel.next[error.reason],
+      };
+    case 'files-missing':
+      return {
+        what: e.filesMissing.what(error.count),
+        details: [{ label: e.filesMissing.names, value: namesOf(error, words) }],
+        next: e.filesMissing.next,
+      };
+    case 'no-model-in-files':
+      return {
+        ...e.noModelInFiles,
+        details: [
+          got(error.count === 0 ? e.noModelInFiles.none : namesOf(error, words)),
+          expected(e.noModelInFiles.expected),
+        ],
+      };
+    case 'too-many-files':
+      return {
+        ...e.tooManyFiles,
+        details: [expected(e.tooManyFiles.expected(count(error.limit)))],
+      };
+    case 'address-refused':
+      return {
+        ...e.addressRefused,
+        details: [got(error.address), expected(e.addressRefused.expected[error.reason])],
+      };
+    case 'origin-refused':
+      return {
+        what: e.originRefused.what(error.origin),
+        details: [{ label: e.originRefused.allowed, value: error.allowed.join(', ') }],
+        next: e.originRefused.next,
+      };
     case 'unknown-variant':
       return {
         ...e.unknownVariant,
@@ -123,6 +163,15 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
         ? { ...e[error.kind], details: [detail(error.detail)] }
         : failureText(error.kind, error.failure, error.detail, words);
   }
+}
+
+/** The first names, and how many there are beside them. */
+function namesOf(
+  { names, count: all }: { names: readonly string[]; count: number },
+  words: Dictionary,
+): string {
+  const rest = all - names.length;
+  return [...names, ...(rest > 0 ? [words.errors.filesMissing.more(rest)] : [])].join(words.comma);
 }
 
 function failureText(

@@ -28,8 +28,9 @@ export function neutralFeeds(ort: typeof Ort, { inputs }: ActivationsDocument): 
   return feeds;
 }
 
-/** Logits of the last token alone: the unembedding of the others is a third of a prompt's work. */
-export function lastLogitsFeed(ort: typeof Ort): Feeds {
+/** Logits of the last token alone: the unembedding of the others is a third of a prompt's work. A plain graph gives all. */
+export function lastLogitsFeed(ort: typeof Ort, { graph }: ActivationsDocument): Feeds {
+  if (graph === 'plain') return {};
   return { logits_start: new ort.Tensor('int64', BigInt64Array.of(-1n), [1]) };
 }
 

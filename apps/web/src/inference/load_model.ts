@@ -1,7 +1,6 @@
 // From an address to verified files and a running runtime, all fetched as early as can be. Sessions: model_runner.ts.
 import { BundleError } from '../bundle/bundle_error';
-import { bundleAddress, fileName } from '../bundle/bundle_url';
-import { HttpByteSource } from '../bundle/byte_source';
+import { readBareFiles } from '../bundle/bare_model';
 import { forgetful } from '../bundle/chunk_store';
 import {
   downloadFiles,
@@ -10,7 +9,6 @@ import {
   filesToOpen,
   type BundleFiles,
 } from '../bundle/download';
-import { latestManifest, type LatestManifest } from '../bundle/latest_manifest';
 import { ModelShelf } from '../bundle/model_shelf';
 import { patience } from '../bundle/patience';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
@@ -19,6 +17,7 @@ import { makeOffer } from './choose_variant';
 import { askDevice } from './device';
 import { reportDownload } from './download_reports';
 import { failureError, type Opening } from './failure';
+import { findBundle, type ArrivingBundles } from './find_bundle';
 import { messageOf, ModelError } from './model_error';
 import type {
   Choice,
@@ -34,6 +33,7 @@ import { loadRuntime, type Runtime } from './runtime';
 
 export interface LoadedModel {
   readonly manifest: Manifest;
+  readonly isBare: boolean;
   readonly variant: Variant;
   readonly files: BundleFiles;
   readonly runtime: Runtime;
@@ -60,7 +60,7 @@ export interface EarlyStart {
   /** wasm's, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
   /** By address: a survey and an opening of the same model fetch its manifest once. */
-  readonly manifests: Map<string, Promise<LatestManifest>>;
+  readonly bundles: ArrivingBundles;
   /** What the browser keeps of models; null where it keeps nothing. */
   readonly shelf: Promise<ModelShelf | null>;
 }
@@ -70,7 +70,7 @@ export function startEarly(): EarlyStart {
   const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { device, runtime, manifests: new Map(), shelf: ModelShelf.open() };
+  return { device, runtime, bundles: new Map(), shelf: ModelShelf.open() };
 }
 
 /** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
@@ -79,8 +79,8 @@ export async function surveyModel(
   baseUrl: string,
   early: EarlyStart,
 ): Promise<Survey> {
-  const { graphName, latest } = findBundle(request, baseUrl, early);
-  return makeSurvey(request, graphName, (await latest).manifest, await early.device);
+  const { graphName, found } = findBundle(request, baseUrl, early);
+  return makeSurvey(request, graphName, (await found).manifest, await early.device);
 }
 
 /** Rejects with a BundleError or a ModelError. Relative addresses are taken from `baseUrl`. */
@@ -93,27 +93,34 @@ export async function loadModel(
   onProgress(phase('manifest'));
   const stop = new AbortController();
   try {
-    const { graphName, source, latest } = findBundle(request, baseUrl, early);
-    const choosing = Promise.all([latest, early.device]).then(([{ manifest }, device]) => {
+    const { graphName, source, found, graphBytes } = findBundle(request, baseUrl, early);
+    graphBytes.listen((receivedBytes) => {
+      onProgress({ ...phase('download'), receivedBytes });
+    });
+    const choosing = Promise.all([found, early.device]).then(([bundle, device]) => {
+      const { manifest } = bundle;
       const survey = makeSurvey(request, graphName, manifest, device);
       const { choice, refused } = survey.offer;
       if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
       const opening = { ...choice, offer: survey.offer, device, tried: request.tried ?? [] };
-      return { manifest, choice, opening, variant: variantNamed(manifest, choice.variant) };
+      return { ...bundle, choice, opening, variant: variantNamed(manifest, choice.variant) };
     });
     const runtimeArriving = startRuntime(request, early, choosing);
-    const filesArriving = choosing.then(async ({ manifest, variant, opening }) => {
+    const filesArriving = choosing.then(async ({ manifest, bare, latest, variant, opening }) => {
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
-      const shelf = await early.shelf;
-      const { text, keptSince } = await latest;
-      await shelf?.remember(source.manifestUrl.href, text, manifest, digestsOf(descriptors));
-      const download = await downloadFiles(
-        source,
-        descriptors,
-        expansionsOf(variant),
-        { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal },
-        reportDownload(onProgress),
+      // What has no address, or no digests, is nothing to keep.
+      const shelf = latest === null ? null : await early.shelf;
+      if (latest !== null) {
+        const { url, text } = latest;
+        await shelf?.remember(url, text, manifest, digestsOf(descriptors));
+      }
+      const means = { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal };
+      const report = reportDownload(onProgress);
+      const download = await (
+        bare === null
+          ? downloadFiles(source, descriptors, expansionsOf(variant), means, report)
+          : readBareFiles(source, bare, means, report)
       ).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
@@ -123,17 +130,17 @@ export async function loadModel(
       onProgress(phase('runtime'));
       const bytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
       const timings = { downloadMs, expandMs, keptBytes, downloadedBytes: bytes - keptBytes };
-      return { files, timings, arrival: { isKept, keptSince } };
+      return { files, timings, arrival: { isKept, keptSince: latest?.keptSince ?? null } };
     });
     const [chosen, arrived, runtime] = await Promise.all([
       choosing,
       filesArriving,
       runtimeArriving,
     ]);
-    const { manifest: ofBundle, choice, opening, variant } = chosen;
+    const { manifest: ofBundle, bare, choice, opening, variant } = chosen;
     const { files } = arrived;
     return {
-      ...{ manifest: ofBundle, variant, runtime, opening, ...arrived },
+      ...{ manifest: ofBundle, isBare: bare !== null, variant, runtime, opening, ...arrived },
       facts: factsOf(choice, opening.device, runtime),
       tokenizer: openTokenizer(ofBundle, files),
     };
@@ -142,29 +149,6 @@ export async function loadModel(
     stop.abort();
     throw error;
   }
-}
-
-function findBundle(
-  request: OpenRequest,
-  baseUrl: string,
-  { manifests, shelf }: EarlyStart,
-): { graphName: string | null; source: HttpByteSource; latest: Promise<LatestManifest> } {
-  const { manifestUrl, graphName } = bundleAddress(request.url, baseUrl);
-  const source = new HttpByteSource(manifestUrl);
-  const { href } = manifestUrl;
-  const latest = manifests.get(href) ?? askFor(source, shelf);
-  manifests.set(href, latest);
-  // What could not be had this time is asked for again the next.
-  latest.catch(() => manifests.delete(href));
-  return { graphName, source, latest };
-}
-
-async function askFor(
-  source: HttpByteSource,
-  shelf: Promise<ModelShelf | null>,
-): Promise<LatestManifest> {
-  const { signal } = new AbortController();
-  return latestManifest(source, fileName(source.manifestUrl), await shelf, patience, signal);
 }
 
 function digestsOf(files: readonly FileDescriptor[]): Record<string, number> {

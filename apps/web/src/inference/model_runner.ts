@@ -2,6 +2,7 @@
 import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
+import type { Variant } from '../contract/generated';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
 import { failureError, GpuWatch } from './failure';
@@ -107,8 +108,11 @@ export class ModelRunner {
     let session: Ort.InferenceSession;
     try {
       session = await runtime.ort.InferenceSession.create(tapped.bytes, {
-        ...providerOptions(runtime.provider, tapped.bytes, manifest.model.shape.layers),
-        externalData: weightFiles(variant).map((path) => ({ path, data: fileOf(files, path) })),
+        ...providerOptions(runtime.provider, tapped.bytes, cacheNames(variant)),
+        externalData: weightFiles(variant)
+          // A bare graph may hold its weights itself.
+          .filter((path) => path !== variant.interactive.path)
+          .map((path) => ({ path, data: fileOf(files, path) })),
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
@@ -123,6 +127,7 @@ export class ModelRunner {
     };
     return {
       manifest,
+      isBare: model.isBare,
       variant,
       facts: model.facts,
       device: model.opening.device,
@@ -139,14 +144,14 @@ export class ModelRunner {
    * has refused by now what it can't do.
    */
   async #tryOut(): Promise<number | null> {
-    const { runtime } = this.#opened();
+    const { runtime, variant } = this.#opened();
     if (runtime.provider === 'wasm') return null;
     const { session, neutral } = this.#openedSession();
     const began = performance.now();
     try {
       const feeds = {
         ...neutral,
-        ...lastLogitsFeed(runtime.ort),
+        ...lastLogitsFeed(runtime.ort, variant.interactive.activations),
         input_ids: tokenFeed(runtime.ort, [0]),
       };
       const outputs = await this.#gpu.guard(() => session.run(feeds));
@@ -162,17 +167,22 @@ export class ModelRunner {
   }
 
   async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {
-    const { manifest, runtime } = this.#opened();
+    const { manifest, runtime, variant } = this.#opened();
     const { session, activations, neutral } = this.#openedSession();
     const { shape } = manifest.model;
     checkTokens(ids, shape.vocab, shape.context_length);
     const headsOff = interventions?.headsOff ?? [];
+    // The plain graph has neither cache nor switches: it reads every text from its first token on.
+    const isPlain = variant.interactive.activations.graph === 'plain';
+    if (isPlain && headsOff.length > 0) {
+      throw new ModelError({ kind: 'run', detail: 'a plain graph has no heads to switch off' });
+    }
     const key = interventionKey(headsOff);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
     const feeds = {
       ...neutral,
-      ...lastLogitsFeed(runtime.ort),
+      ...lastLogitsFeed(runtime.ort, variant.interactive.activations),
       ...headScaleFeeds(runtime.ort, shape, headsOff),
       ...(hit && (await cacheFeeds(runtime.ort, hit))),
       input_ids: tokenFeed(runtime.ort, ids.slice(start)),
@@ -190,11 +200,10 @@ export class ModelRunner {
       if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
       return tensor;
     };
-    this.#cache.store(
-      [...ids],
-      key,
-      new Map(cachePairs(shape.layers).map((pair) => [pair.input, output(pair.output)])),
-    );
+    if (!isPlain) {
+      const kept = cacheNames(variant).map((pair) => [pair.input, output(pair.output)] as const);
+      this.#cache.store([...ids], key, new Map(kept));
+    }
     const logits = output('logits').data as Float32Array;
     return {
       ids,
@@ -230,8 +239,8 @@ const operatorsForCpu = new Set(['Sin', 'Cos']);
 
 function providerOptions(
   provider: Provider,
-  graph: Uint8Array,
-  layers: number,
+  graph: Uint8Array<ArrayBuffer>,
+  cache: readonly { readonly output: string }[],
 ): Pick<Ort.InferenceSession.SessionOptions, 'executionProviders' | 'preferredOutputLocation'> {
   if (provider === 'wasm') return { executionProviders: ['wasm'] };
   const forceCpuNodeNames = nodesOf(graph, operatorsForCpu);
@@ -242,9 +251,15 @@ function providerOptions(
     ],
     // The cache stays where the next run reads it; activations come to the page.
     preferredOutputLocation: Object.fromEntries(
-      cachePairs(layers).map(({ output }) => [output, 'gpu-buffer'] as const),
+      cache.map(({ output }) => [output, 'gpu-buffer'] as const),
     ),
   };
+}
+
+/** What of a run feeds the next one. */
+function cacheNames({ interactive }: Variant): ReturnType<typeof cachePairs> {
+  const { graph, model } = interactive.activations;
+  return graph === 'plain' ? [] : cachePairs(model.layers);
 }
 
 /** Cached keys and values, cut to the tokens that the new sequence shares with the old one. */

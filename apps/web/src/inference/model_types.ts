@@ -1,12 +1,17 @@
 /** What passes between the page and the worker that owns the model. Data only: the worker's code is in
  * `model.worker.ts`, its typed proxy in `model_client.ts`. */
+import type { UnfitGraph } from '../bundle/bundle_error';
+import type { LocalModel } from '../bundle/file_source';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
 
 export type Provider = 'webgpu' | 'wasm';
 
 export interface OpenRequest {
-  /** URL of a `manifest.json`, or of a `model.onnx` beside one; a query such as `?v=3` is kept. */
+  /** URL of a manifest, of a `model.onnx` beside one or without any, or of the folder of both; a query such as `?v=3`
+   * goes with every file. */
   url: string;
+  /** The visitor's own files instead of an address; `url` then only tells one such model from another. */
+  local?: LocalModel;
   /** Variant to open; by default the address's graph says, else the device (`Offer.choice`). Never replaced. */
   variant?: string;
   provider: Provider | 'auto';
@@ -178,7 +183,10 @@ export interface RuntimeFacts {
 }
 
 export interface OpenedModel {
+  /** Where `isBare`, made from what the graph says of itself: without digests, source and fidelity. */
   manifest: Manifest;
+  /** A graph without a manifest: nothing proves its bytes. */
+  isBare: boolean;
   variant: Variant;
   facts: RuntimeFacts;
   device: DeviceFacts;
@@ -259,10 +267,16 @@ export type ModelErrorData =
   | { kind: 'network'; url: string; offline: boolean }
   | { kind: 'stalled'; url: string; ms: number }
   | { kind: 'no-cors'; url: string; origin: string }
-  | { kind: 'not-a-manifest'; url: string; detail: string }
+  | { kind: 'not-a-manifest'; url: string; detail: string; isHtml?: true }
   | { kind: 'contract-version'; got: string; supported: string }
   | { kind: 'integrity'; path: string; expected: string; got: string }
   | { kind: 'too-large'; path: string; bytes: number; limit: number }
+  | { kind: 'not-a-model'; path: string; reason: UnfitGraph; got: string }
+  | { kind: 'files-missing'; names: readonly string[]; count: number }
+  | { kind: 'no-model-in-files'; names: readonly string[]; count: number }
+  | { kind: 'too-many-files'; limit: number }
+  | { kind: 'address-refused'; address: string; reason: 'scheme' | 'credentials' | 'unreadable' }
+  | { kind: 'origin-refused'; origin: string; allowed: readonly string[] }
   | { kind: 'unknown-variant'; got: string; known: readonly string[] }
   | { kind: 'unknown-activation'; got: string }
   | { kind: 'no-tokenizer' }

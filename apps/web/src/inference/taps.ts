@@ -1,17 +1,24 @@
 // Turns inner tensors of a graph into outputs by appending taps. What a tap is: contracts/ACTIVATIONS_CONTRACT.md.
+import { defaultActivationNames, parseActivationName } from '../contract/activation_table';
 import type { Variant } from '../contract/generated';
 import { ModelError } from './model_error';
 
 export interface TappedGraph {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Names of the outputs that are neither logits nor cache, in the order of the manifest. */
+  /** Names of the outputs that are neither logits nor cache: the graph's own, then the taps' in the manifest's order. */
   readonly activations: readonly string[];
 }
 
-/** What the plain graph was exported with. */
-export function defaultActivations({ plain, interactive }: Variant): string[] {
-  const own = new Set(interactive.activations.outputs.map(({ name }) => name));
-  return plain.activations.outputs.map(({ name }) => name).filter((name) => !own.has(name));
+/** What the plain graph was exported with; of a bare interactive graph, what an export gives without a choice. */
+export function defaultActivations({ plain, interactive, taps }: Variant): string[] {
+  const { model, outputs } = interactive.activations;
+  const own = new Set(outputs.map(({ name }) => name));
+  const exported = plain.activations.outputs.map(({ name }) => name);
+  if (exported.some((name) => name !== 'logits') || taps.length === 0) {
+    return exported.filter((name) => !own.has(name));
+  }
+  const tappable = new Set(taps.flatMap((tap) => tap.outputs.map(({ name }) => name)));
+  return defaultActivationNames(model).filter((name) => tappable.has(name));
 }
 
 /** Throws kind `unknown-activation` for a name that no tap of the variant gives. */
@@ -20,17 +27,23 @@ export function openTaps(
   graph: Uint8Array<ArrayBuffer>,
   names: readonly string[],
 ): TappedGraph {
-  const own = new Set(variant.interactive.activations.outputs.map(({ name }) => name));
+  const outputs = variant.interactive.activations.outputs.map(({ name }) => name);
+  const own = new Set(outputs);
   const known = new Set(variant.taps.flatMap(({ outputs }) => outputs.map(({ name }) => name)));
   const wanted = new Set(names.filter((name) => !own.has(name)));
   for (const name of wanted) {
     if (!known.has(name)) throw new ModelError({ kind: 'unknown-activation', got: name });
   }
   const open = variant.taps.filter(({ outputs }) => outputs.some(({ name }) => wanted.has(name)));
+  // Of a bare plain graph, which gives activations by itself.
+  const given = outputs.filter((name) => name !== 'logits' && parseActivationName(name) !== null);
   return {
     // Serialized protobuf messages merge when they are concatenated.
-    bytes: concatenate([graph, ...open.map(({ bytes }) => decodeBase64(bytes))]),
-    activations: open.flatMap(({ outputs }) => outputs.map(({ name }) => name)),
+    bytes:
+      open.length === 0
+        ? graph
+        : concatenate([graph, ...open.map(({ bytes }) => decodeBase64(bytes))]),
+    activations: [...given, ...open.flatMap((tap) => tap.outputs.map(({ name }) => name))],
   };
 }
 

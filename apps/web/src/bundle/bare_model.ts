@@ -1,0 +1,254 @@
+// A model from one ONNX file without a manifest: what the graph says of itself, in the form of a manifest, with all that
+// only a manifest could say left open. Reading the graph is onnx_model.ts.
+import {
+  activationSpec,
+  modelActivationNames,
+  parseActivationName,
+} from '../contract/activation_table';
+import type {
+  ActivationsDocument,
+  FileDescriptor,
+  Manifest,
+  ModelRecord,
+  Tap,
+  Variant,
+} from '../contract/generated';
+import { isBundlePath } from '../contract/bundle_path';
+import { oneLine } from '../contract/one_line';
+import { parseStrictJson } from '../contract/strict_json';
+import {
+  checkDocument,
+  documentKey,
+  modelRecordKey,
+  readModelRecord,
+} from '../contract/validate_document';
+import { BundleError, type UnfitGraph } from './bundle_error';
+import type { ByteSource } from './byte_source';
+import type { BundleFiles, Download } from './download';
+import type { DownloadState } from './download_progress';
+import { readOnnxModel, type OnnxModel } from './onnx_model';
+import { maxFileBytes } from './file_memory';
+import { readStart, readUnproven, type Persistence } from './read_unproven';
+import { outputTap } from './tap_bytes';
+
+export interface BareModel {
+  /** Of one variant. Its digests are empty, and nobody compares anything with them. */
+  readonly manifest: Manifest;
+  /** Here already: the graph, and the tokenizer where there is one. */
+  readonly files: BundleFiles;
+  /** Still to come: the weights that lie outside the graph. */
+  readonly data: readonly { readonly path: string; readonly bytes: number }[];
+}
+
+/** As the exporter names them; they belong to a graph that lies beside them. */
+const tokenizerNames = { tokenizer: 'tokenizer.json', config: 'tokenizer_config.json' };
+const maxTokenizerBytes = 128 * 2 ** 20;
+
+/** Rejects with a BundleError, of kind `not-a-model` where the file is no graph of the contract. */
+export async function readBareModel(
+  source: ByteSource,
+  path: string,
+  means: Persistence,
+  onReceived: (bytes: number) => void,
+): Promise<BareModel> {
+  const [graph, tokenizer] = await Promise.all([
+    readUnproven(source, path, means, onReceived),
+    readTokenizer(source, means),
+  ]);
+  const model = readOnnxModel(graph, path);
+  const document = documentOf(model, path);
+  const data = externalFiles(model, path);
+  const files = new Map([[path, graph], ...tokenizer]);
+  const listed = [
+    ...Array.from(files, ([name, { length }]) => ({ path: name, bytes: length })),
+    ...data,
+  ];
+  return {
+    manifest: {
+      format: 'oriel-bundle',
+      manifest_version: '1.0',
+      contract_version: document.contract_version,
+      model: recordOf(model, document, path),
+      files: listed.map(describe),
+      ...(tokenizer.size > 0 && { tokenizer: tokenizerNames }),
+      variants: [
+        variantOf(
+          model,
+          document,
+          path,
+          data.map((file) => file.path),
+        ),
+      ],
+      exporter: { name: model.producer, version: '' },
+    },
+    files,
+    data,
+  };
+}
+
+/** The weights outside the graph, beside what is here already. Rejects with a BundleError. */
+export async function readBareFiles(
+  source: ByteSource,
+  { files, data }: BareModel,
+  means: Persistence,
+  onProgress: (state: DownloadState) => void,
+): Promise<Download> {
+  const here = Array.from(files.values()).reduce((sum, { length }) => sum + length, 0);
+  const totalBytes = data.reduce((sum, { bytes }) => sum + bytes, here);
+  const received = new Map<string, number>();
+  const tell = (): void => {
+    const receivedBytes = Array.from(received.values()).reduce((sum, bytes) => sum + bytes, here);
+    onProgress({ receivedBytes, totalBytes, keptBytes: 0, waiting: null });
+  };
+  tell();
+  const read = await Promise.all(
+    data.map(async ({ path, bytes }) => {
+      const file = await readStart(source, path, bytes, means, (count) => {
+        received.set(path, count);
+        tell();
+      });
+      return [path, file] as const;
+    }),
+  );
+  return { files: new Map([...files, ...read]), expandMs: 0, keptBytes: 0, isKept: false };
+}
+
+/** Both files or none: a model without them takes token ids. */
+async function readTokenizer(
+  source: ByteSource,
+  means: Persistence,
+): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>> {
+  const read = async (name: string): Promise<readonly [string, Uint8Array<ArrayBuffer>]> => [
+    name,
+    await readUnproven(source, name, means, () => undefined, maxTokenizerBytes),
+  ];
+  try {
+    const { tokenizer, config } = tokenizerNames;
+    return new Map(await Promise.all([read(tokenizer), read(config)]));
+  } catch (error) {
+    // Its absence is no failure; a line that broke is one, lest a reader of texts be asked for ids.
+    const isAbsent = error instanceof BundleError && absences.has(error.kind);
+    if (!isAbsent || means.signal.aborted) throw error;
+    return new Map();
+  }
+}
+
+const absences = new Set<BundleError['kind']>(['not-found', 'files-missing', 'no-cors']);
+
+function documentOf(model: OnnxModel, path: string): ActivationsDocument {
+  const text = model.metadata.get(documentKey);
+  if (text === undefined) {
+    const by = model.producer === '' ? '' : `, by ${model.producer}`;
+    throw unfit(path, 'no-contract', `opset ${model.opset}${by}`);
+  }
+  const verdict = checkDocument(parse(text));
+  if (verdict.kind === 'contract-version') throw new BundleError(verdict);
+  if (verdict.kind === 'not-a-document') throw unfit(path, 'bad-contract', verdict.detail);
+  const { inputs, outputs } = verdict.document;
+  const named = new Set(inputs.map(({ name }) => name));
+  const given = new Set(model.outputs);
+  const other =
+    model.inputs.find((name) => !named.has(name)) ??
+    inputs.find(({ name }) => !model.inputs.includes(name))?.name ??
+    outputs.find(({ name }) => !given.has(name))?.name;
+  if (other !== undefined) throw unfit(path, 'mismatch', other);
+  return verdict.document;
+}
+
+/** Where the weights lie, each file as long as the last weight in it asks for. */
+function externalFiles(model: OnnxModel, path: string): { path: string; bytes: number }[] {
+  const ends = new Map<string, number>();
+  for (const { location, offset, bytes } of model.external) {
+    if (!isBundlePath(location) || location === path) {
+      throw unfit(path, 'bad-location', location.slice(0, 100));
+    }
+    const end = offset + bytes;
+    if (end > maxFileBytes) {
+      throw new BundleError({ kind: 'too-large', path: location, bytes: end, limit: maxFileBytes });
+    }
+    ends.set(location, Math.max(end, ends.get(location) ?? 0));
+  }
+  return Array.from(ends, ([location, bytes]) => ({ path: location, bytes }));
+}
+
+/** What the file claims of its model; where it claims nothing, what can be counted. */
+function recordOf(
+  model: OnnxModel,
+  { model: shape }: ActivationsDocument,
+  path: string,
+): ModelRecord {
+  const text = model.metadata.get(modelRecordKey);
+  const record = text === undefined ? null : readModelRecord(parse(text));
+  if (record !== null) return { ...record, shape };
+  const name = path.replace(/^.*\//, '').replace(/\.onnx$/i, '');
+  return {
+    name,
+    architecture: '',
+    source: { kind: 'folder', id: '' },
+    weights_digest: '',
+    parameters: Math.max(1, model.parameters),
+    shape,
+  };
+}
+
+function variantOf(
+  model: OnnxModel,
+  document: ActivationsDocument,
+  path: string,
+  data: readonly string[],
+): Variant {
+  const { kernels, encoding } = computationOf(model);
+  const record = { path, activations: document };
+  const isPlain = document.graph === 'plain';
+  const logits = document.outputs.filter(({ name }) => name === 'logits');
+  return {
+    name: kernels,
+    precision: kernels,
+    kernels,
+    encoding,
+    opset: model.opset,
+    // Weights inside the graph travel as the graph.
+    weights: data.length > 0 ? [...data] : [path],
+    plain: isPlain ? record : { path, activations: { ...document, outputs: logits } },
+    interactive: record,
+    taps: isPlain ? [] : tapsOf(model, document),
+  };
+}
+
+/** Every activation that stands in the graph; the lens needs nodes of its own, which only a manifest brings. */
+function tapsOf(model: OnnxModel, { model: shape, outputs }: ActivationsDocument): Tap[] {
+  const given = new Set(outputs.map(({ name }) => name));
+  return modelActivationNames(shape)
+    .filter((name) => model.tensors.has(name) && !given.has(name))
+    .filter((name) => parseActivationName(name)?.kind.startsWith('lens_') === false)
+    .map((name) => activationSpec(name, shape))
+    .filter((spec) => spec !== null)
+    .map((spec) => ({ outputs: [spec], bytes: outputTap(spec) }));
+}
+
+/** What computes and what is stored, by the operators and types in the graph. */
+function computationOf(model: OnnxModel): Required<Pick<Variant, 'kernels' | 'encoding'>> {
+  const has = (...operators: string[]): boolean =>
+    operators.some((operator) => model.operators.has(operator));
+  if (has('MatMulNBits', 'GatherBlockQuantized')) return { kernels: 'int4', encoding: 'q4' };
+  // The products of both kinds are MatMulInteger in places; only one measures ranges as they come.
+  if (has('DynamicQuantizeLinear')) return { kernels: 'int8', encoding: 'q8' };
+  if (has('QuantizeLinear')) return { kernels: 'int8_static', encoding: 'q8' };
+  return model.halves * 2 > model.parameters
+    ? { kernels: 'fp16', encoding: 'f16' }
+    : { kernels: 'fp32', encoding: 'f32' };
+}
+
+function describe({ path, bytes }: { path: string; bytes: number }): FileDescriptor {
+  return { path, bytes, media_type: 'application/octet-stream', digest: '' };
+}
+
+/** null for what is no JSON, which no check takes. */
+function parse(text: string): unknown {
+  const parsed = parseStrictJson(text);
+  return parsed.kind === 'json' ? parsed.value : null;
+}
+
+function unfit(path: string, reason: UnfitGraph, got: string): BundleError {
+  return new BundleError({ kind: 'not-a-model', path, reason, got: oneLine(got) });
+}

@@ -1,0 +1,127 @@
+// One file that no manifest describes: read as it comes, within limits, proven by nothing. Proven ones are transfer.ts.
+import { BundleError } from './bundle_error';
+import type { ByteSource } from './byte_source';
+import { allocate, maxFileBytes } from './file_memory';
+import { pauseAfter, waitOnline, type Patience } from './patience';
+import { StallWatch } from './stall_watch';
+import { eachChunk, signalAborted } from './transfer';
+
+export interface Persistence {
+  readonly patience: Patience;
+  readonly signal: AbortSignal;
+}
+
+/** Whole; rejects with a BundleError, as for a web page in the file's place. `onReceived` is told of all bytes so far. */
+export async function readUnproven(
+  source: ByteSource,
+  path: string,
+  means: Persistence,
+  onReceived: (bytes: number) => void,
+  limit = maxFileBytes,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let parts: Uint8Array<ArrayBuffer>[] = [];
+  let received = 0;
+  await persistently(source, path, means, {
+    begin: () => {
+      parts = [];
+      received = 0;
+      onReceived(0);
+    },
+    take: (chunk) => {
+      received += chunk.length;
+      if (received > limit) {
+        throw new BundleError({ kind: 'too-large', path, bytes: received, limit });
+      }
+      parts.push(chunk);
+      onReceived(received);
+      return true;
+    },
+  });
+  const whole = allocate(path, received);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** The first `size` bytes of a file, which must have as many; what follows is not read. */
+export async function readStart(
+  source: ByteSource,
+  path: string,
+  size: number,
+  means: Persistence,
+  onReceived: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = allocate(path, size);
+  let received = 0;
+  await persistently(source, path, means, {
+    begin: () => {
+      received = 0;
+      onReceived(0);
+    },
+    take: (chunk) => {
+      const wanted = chunk.subarray(0, size - received);
+      bytes.set(wanted, received);
+      received += wanted.length;
+      onReceived(received);
+      return wanted.length === chunk.length;
+    },
+  });
+  if (received < size) {
+    throw new BundleError({
+      kind: 'integrity',
+      path,
+      expected: `${size} bytes at least`,
+      got: `${received} bytes`,
+    });
+  }
+  return bytes;
+}
+
+interface Reader {
+  begin(): void;
+  /** False where no more is wanted. */
+  take(chunk: Uint8Array<ArrayBuffer>): boolean;
+}
+
+/** Starts from the first byte each time: nothing would tell whether two halves are of one file. */
+async function persistently(
+  source: ByteSource,
+  path: string,
+  { patience, signal }: Persistence,
+  reader: Reader,
+): Promise<void> {
+  for (let failures = 1; ; failures++) {
+    const url = source.locate(path);
+    const stall = new StallWatch(url, patience.stallMs);
+    const enough = new AbortController();
+    try {
+      reader.begin();
+      const until = AbortSignal.any([signal, stall.signal, enough.signal]);
+      const stream = await source.open(path, until);
+      if (stream.isHtml) {
+        await stream.chunks.cancel();
+        throw new BundleError({ kind: 'not-found', url, status: 200 });
+      }
+      await eachChunk(stream, url, (chunk) => {
+        stall.reset();
+        if (enough.signal.aborted || reader.take(chunk)) return;
+        enough.abort();
+      });
+      return;
+    } catch (thrown) {
+      signalAborted(signal);
+      if (enough.signal.aborted) return;
+      const error = stall.error ?? thrown;
+      const ms = pauseAfter(error, failures, patience);
+      if (ms === null) throw error;
+      await waitOnline(ms, signal).catch(() => {
+        signalAborted(signal);
+      });
+    } finally {
+      stall.end();
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// Protocol Buffers' wire format: the fields of one message, for reading and writing the few of ONNX that the page needs.
+// What they mean in a model is onnx_model.ts. Bytes are hostile: whatever they hold, a walk ends, or ends in a WireError.
+
+/** A message that is cut off, or breaks the format's rules. */
+export class WireError extends RangeError {}
+
+export interface Field {
+  readonly number: number;
+  /** Of a message, string or bytes, a view into the message; null for the other wire types. */
+  readonly bytes: Uint8Array<ArrayBuffer> | null;
+  /** Of a varint, where it is below 2^53; null elsewhere, as for negative numbers. */
+  readonly value: number | null;
+}
+
+/** A varint of 64 bits has at most this many bytes. */
+const longestVarint = 10;
+
+/** Of what may stand in one message: a field takes two bytes at least, and a model of gigabytes could hold nothing else. */
+export const mostFields = 4_000_000;
+
+/** Throws WireError where the message ends inside a field, or is none. */
+export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
+  let at = 0;
+  const take = (length: number): Uint8Array<ArrayBuffer> => {
+    if (length > message.length - at) throw new WireError('the message ends inside a field');
+    at += length;
+    return message.subarray(at - length, at);
+  };
+  /** null beyond 2^53. */
+  const varint = (): number | null => {
+    let value = 0;
+    let scale = 1;
+    for (let count = 1; count <= longestVarint; count++) {
+      const byte = message[at++];
+      if (byte === undefined) throw new WireError('the message ends inside a field');
+      value += (byte & 127) * scale;
+      scale *= 128;
+      if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : null;
+    }
+    throw new WireError(`a number takes more than ${longestVarint} bytes`);
+  };
+  const exact = (): number => {
+    const value = varint();
+    if (value === null) throw new WireError('a length is beyond 2^53');
+    return value;
+  };
+  for (let count = 0; at < message.length; count++) {
+    if (count === mostFields) throw new WireError(`a message has over ${mostFields} fields`);
+    const key = exact();
+    const number = Math.floor(key / 8);
+    if (number === 0) throw new WireError('a field has the number 0');
+    switch (key % 8) {
+      case 0:
+        yield { number, bytes: null, value: varint() };
+        break;
+      case 1:
+        take(8);
+        yield { number, bytes: null, value: null };
+        break;
+      case 2:
+        yield { number, bytes: take(exact()), value: null };
+        break;
+      case 5:
+        take(4);
+        yield { number, bytes: null, value: null };
+        break;
+      default:
+        throw new WireError(`wire type ${key % 8} is not one of protobuf's`);
+    }
+  }
+}
+
+/** The parts of a message that are messages, strings or bytes with this number. */
+export function* messages(
+  message: Uint8Array<ArrayBuffer>,
+  number: number,
+): Generator<Uint8Array<ArrayBuffer>> {
+  for (const field of fields(message)) {
+    if (field.number === number && field.bytes !== null) yield field.bytes;
+  }
+}
+
+/** A message, a string or bytes as a field with this number. */
+export function writeField(number: number, content: readonly number[]): number[] {
+  return [...writeVarint(number * 8 + 2), ...writeVarint(content.length), ...content];
+}
+
+/** A whole number from 0 to 2^53 - 1 as a field with this number. */
+export function writeNumber(number: number, value: number): number[] {
+  return [...writeVarint(number * 8), ...writeVarint(value)];
+}
+
+export function writeText(number: number, text: string): number[] {
+  return writeField(number, [...new TextEncoder().encode(text)]);
+}
+
+function writeVarint(value: number): number[] {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return [...bytes, rest];
+    bytes.push((rest % 128) + 128);
+  }
+}

@@ -1,0 +1,73 @@
+// What a request names: where its bytes come from, and the bundle that is found there, once for a survey and an opening.
+// Finding itself is bundle/open_bundle.ts; what is downloaded then, load_model.ts.
+import { bundleAddress } from '../bundle/bundle_url';
+import { HttpByteSource, type ByteSource } from '../bundle/byte_source';
+import { FileByteSource } from '../bundle/file_source';
+import type { ModelShelf } from '../bundle/model_shelf';
+import { findAmongFiles, findAtAddress, type FoundBundle } from '../bundle/open_bundle';
+import { patience } from '../bundle/patience';
+import type { OpenRequest } from './model_types';
+
+export interface ArrivingBundle {
+  /** The graph that the address named; null where it named none. */
+  readonly graphName: string | null;
+  readonly source: ByteSource;
+  /** Rejects with a BundleError. */
+  readonly found: Promise<FoundBundle>;
+  /** Bytes of a bare graph, which may hold all its weights, as they come. */
+  readonly graphBytes: Counter;
+}
+
+class Counter {
+  #total = 0;
+  readonly #listeners: ((total: number) => void)[] = [];
+
+  set = (total: number): void => {
+    this.#total = total;
+    for (const listener of this.#listeners) listener(total);
+  };
+
+  listen(listener: (total: number) => void): void {
+    this.#listeners.push(listener);
+    if (this.#total > 0) listener(this.#total);
+  }
+}
+
+/** By address. */
+export type ArrivingBundles = Map<string, ArrivingBundle>;
+
+/** Relative addresses are taken from `baseUrl`. Throws a BundleError for what is no address. */
+export function findBundle(
+  request: OpenRequest,
+  baseUrl: string,
+  { bundles, shelf }: { bundles: ArrivingBundles; shelf: Promise<ModelShelf | null> },
+): ArrivingBundle {
+  const arriving = bundles.get(request.url) ?? startFinding(request, baseUrl, shelf);
+  bundles.set(request.url, arriving);
+  // What could not be had this time is asked for again the next.
+  arriving.found.catch(() => bundles.delete(request.url));
+  return arriving;
+}
+
+function startFinding(
+  { url, local }: OpenRequest,
+  baseUrl: string,
+  shelf: Promise<ModelShelf | null>,
+): ArrivingBundle {
+  const { signal } = new AbortController();
+  const graphBytes = new Counter();
+  if (local !== undefined) {
+    const source = new FileByteSource(local.files);
+    return {
+      graphName: null,
+      source,
+      found: findAmongFiles(source, local, { patience, signal }),
+      graphBytes,
+    };
+  }
+  const address = bundleAddress(url, baseUrl);
+  const source = new HttpByteSource(address.manifestUrl);
+  const means = { shelf, patience, signal };
+  const found = findAtAddress(source, address, means, graphBytes.set);
+  return { graphName: address.graphName, source, found, graphBytes };
+}
