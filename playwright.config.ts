@@ -10,7 +10,11 @@ const built = `http://localhost:${firstPort + 2}/some/where/`;
 
 const engineSpecs = 'engine_parity.spec.ts';
 const variantSpecs = ['engine_variants.spec.ts', 'engine_failures.spec.ts'];
+/** They build the page and serve it themselves. */
+const siteSpecs = 'site_*.spec.ts';
 const builtSpecs = [engineSpecs, 'engine_catalogue.spec.ts'];
+/** Models come from servers that tests start on ports of their own. */
+const modelOrigins = { VITE_MODEL_ORIGINS: 'http://localhost:*,http://127.0.0.1:*' };
 const chromium = {
   executablePath: findChromium(),
   // Chromium's own sandbox does not start as root, as in most containers.
@@ -34,13 +38,14 @@ export default defineConfig<EngineOptions>({
   reporter: [['list']],
   use: { launchOptions: chromium, trace: 'retain-on-failure' },
   projects: [
-    { name: 'isolated', use: { baseURL: isolated } },
+    { name: 'isolated', testIgnore: siteSpecs, use: { baseURL: isolated } },
     {
       name: 'plain-host',
       testMatch: [engineSpecs, 'ui_plain_host*.spec.ts'],
       use: { baseURL: plainHost, isolated: false },
     },
     { name: 'built', testMatch: builtSpecs, use: { baseURL: built } },
+    { name: 'site', testMatch: siteSpecs },
     {
       name: 'webgpu',
       // A GPU in software, on whatever cores there are.
@@ -66,12 +71,13 @@ export default defineConfig<EngineOptions>({
     {
       command: `npx vite apps/web --port ${firstPort} --strictPort`,
       url: `${isolated}engine_test.html`,
+      env: modelOrigins,
       reuseExistingServer: false,
     },
     {
       command: `npx vite apps/web --port ${firstPort + 1} --strictPort`,
       url: `${plainHost}engine_test.html`,
-      env: { ORIEL_NO_ISOLATION: '1' },
+      env: { ...modelOrigins, ORIEL_NO_ISOLATION: '1' },
       reuseExistingServer: false,
     },
     {
@@ -79,7 +85,7 @@ export default defineConfig<EngineOptions>({
         'npx vite build --config tests/browser/engine_build.config.ts && ' +
         `npx vite preview --config tests/browser/engine_build.config.ts --port ${firstPort + 2} --strictPort`,
       url: `${built}engine_test.html`,
-      env: { VITE_BASE_PATH: '/some/where/' },
+      env: { ...modelOrigins, VITE_BASE_PATH: '/some/where/' },
       reuseExistingServer: false,
       timeout: 120_000,
     },

@@ -2,8 +2,11 @@
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defaultClientConditions, defineConfig, loadEnv } from 'vite';
+import { contentSecurityPolicy } from './plugins/content_security_policy.ts';
+import { fileParts } from './plugins/file_parts.ts';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
+import { serviceWorker } from './plugins/service_worker.ts';
 
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
@@ -17,6 +20,14 @@ const isolation: Record<string, string> = plainHost
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
 
+/** A path on the page's host, with a slash at both ends: a service worker has no say over another host's files. */
+function basePath(given: string): string {
+  if (!/^[\w/.~-]*$/.test(given) || given.split('/').some((part) => /^\.+$/.test(part))) {
+    throw new Error(`VITE_BASE_PATH is ${JSON.stringify(given)}; expected a path such as /oriel/`);
+  }
+  return `/${given}/`.replace(/\/+/g, '/');
+}
+
 /** Many hosts don't know that a `.mjs` file is a script, and browsers then refuse to run it. */
 const output = {
   assetFileNames: ({ names }: { names: readonly string[] }): string =>
@@ -27,14 +38,21 @@ const output = {
 
 export default defineConfig(({ mode }) => ({
   root: webRoot,
-  base: loadEnv(mode, webRoot, 'VITE_')['VITE_BASE_PATH'] ?? '/',
+  base: basePath(loadEnv(mode, webRoot, 'VITE_')['VITE_BASE_PATH'] ?? '/'),
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [svelte(), manifestValidator(), modelsIndex()],
+  plugins: [
+    svelte(),
+    manifestValidator(),
+    modelsIndex(),
+    fileParts(),
+    contentSecurityPolicy(),
+    serviceWorker(),
+  ],
   worker: {
     format: 'es' as const,
-    plugins: () => [manifestValidator()],
+    plugins: () => [manifestValidator(), fileParts()],
     rolldownOptions: { output },
   },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.
@@ -52,5 +70,12 @@ export default defineConfig(({ mode }) => ({
     warmup: { clientFiles: ['./src/main.ts', './src/inference/model.worker.ts'] },
   },
   preview: { headers: isolation },
-  build: { target: 'es2023', outDir: 'dist', emptyOutDir: true, rolldownOptions: { output } },
+  build: {
+    target: 'es2023',
+    outDir: 'dist',
+    emptyOutDir: true,
+    // The page's Content-Security-Policy takes fonts and scripts from files alone.
+    assetsInlineLimit: 0,
+    rolldownOptions: { output },
+  },
 }));

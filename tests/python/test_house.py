@@ -37,7 +37,7 @@ PYTHON_STEPS = (
 # What every part may import: they import nothing of ours but each other, in this order.
 PYTHON_FREE = ("oriel", "errors", "precisions", "options", "progress")
 PAGE_STEPS = (
-    {"contract"},
+    {"contract", "host"},
     {"bundle", "tokenizer"},
     {"inference"},
     {"analysis"},

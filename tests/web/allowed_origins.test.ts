@@ -44,6 +44,8 @@ test.each([
   "'unsafe-inline'",
   'https://*',
   'https://*.example',
+  'https://*:8080',
+  'https://*.a.example:*',
   'https://a.*.example.org',
   'https:',
   'ftp://cdn.example',
@@ -59,7 +61,7 @@ test('a model is fetched over http or https', () => {
 
 const list = allowedOrigins(
   undefined,
-  'https://cdn.example,http://127.0.0.1:9000,https://*.hf.example',
+  'https://cdn.example,http://127.0.0.1:9000,https://*.hf.example,http://localhost:*',
 );
 
 test.each([
@@ -73,6 +75,10 @@ test.each([
   ['https://user:word@cdn.example/x', false],
   ['http://127.0.0.1:9000/x', true],
   ['http://127.0.0.1:9001/x', false],
+  ['http://localhost:1234/x', true],
+  ['http://localhost/x', true],
+  ['https://localhost:1234/x', false],
+  ['http://localhost.example:1234/x', false],
   ['https://a.hf.example/x', true],
   ['https://a.b.hf.example/x', true],
   ['https://hf.example/x', false],

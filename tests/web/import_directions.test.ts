@@ -9,9 +9,10 @@ const source = fileURLToPath(new URL('../../apps/web/src/', import.meta.url));
 /** Which folders each may import from, itself apart. */
 const allowed: Record<string, readonly string[]> = {
   contract: [],
+  host: [],
   bundle: ['contract'],
   tokenizer: ['contract'],
-  inference: ['bundle', 'tokenizer', 'contract'],
+  inference: ['bundle', 'tokenizer', 'contract', 'host'],
 };
 
 const engine = Object.keys(allowed);

@@ -1,6 +1,8 @@
 // Starts the page.
 import { mount } from 'svelte';
 import App from './App.svelte';
+import { settleIsolation } from './host/isolation';
+import { registerWorker } from './host/register_worker';
 import './styles/base.css';
 
 // Tokens come with the first answer; their font should be there by then, not start on its way.
@@ -8,4 +10,5 @@ void document.fonts.load('13px "Plex Mono"');
 
 const target = document.getElementById('app');
 if (target === null) throw new Error('index.html has no #app');
-export default mount(App, { target });
+const isolated = settleIsolation(registerWorker(import.meta.url));
+export default mount(App, { target, props: { isolated } });

@@ -4,15 +4,16 @@
 /** In VITE_MODEL_ORIGINS: every origin that speaks https. */
 export const ANY_HTTPS = '*';
 
-/** A host, or one with `*.` before it, which stands for all below it. */
-const wildcardOrigin = /^(https?):\/\/\*\.([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::(\d+))?$/;
+/** All hosts below one, `https://*.models.example`, or all ports of one, `http://localhost:*`. */
+const wildcardOrigin =
+  /^(https?):\/\/(?:\*\.([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::(\d+))?|([a-z0-9_.-]+):\*)$/;
 
 /** What an URL's origin looks like where nothing in it means something else in a policy. */
 const plainOrigin = /^https?:\/\/(?:[a-z0-9_.-]+|\[[0-9a-f:]+\])(?::\d+)?$/;
 
 /**
  * Origins besides the page's own, as sources that `connect-src` takes: `https://models.example`,
- * `https://*.models.example`, or `https:` for all. Both strings are what the build was given,
+ * `https://*.models.example`, `http://localhost:*`, or `https:` for all https. Both strings are what the build was given,
  * VITE_MODEL_URL and VITE_MODEL_ORIGINS (comma-separated). Throws an Error for an entry that is no
  * http(s) origin; a build stops there, so that a page never meets one.
  */
@@ -42,8 +43,9 @@ export function isAllowed(url: string, pageOrigin: string, allowed: readonly str
   if (origin === pageOrigin) return true;
   return allowed.some((source) => {
     if (source === 'https:') return protocol === 'https:';
-    const [, scheme, domain = '', wantedPort] = wildcardOrigin.exec(source) ?? [];
+    const [, scheme, domain, wantedPort, host] = wildcardOrigin.exec(source) ?? [];
     if (scheme === undefined) return origin === source;
+    if (domain === undefined) return protocol === `${scheme}:` && hostname === host;
     return (
       protocol === `${scheme}:` &&
       hostname.endsWith(`.${domain}`) &&

@@ -1,4 +1,5 @@
 // The worker's border: calls in, answers out, throws turned into data. What is done with a call: model_runner.ts.
+import '../host/trusted_scripts';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
 import type { RunResult } from './model_types';

@@ -1,4 +1,5 @@
 // The page's typed proxy of the model's worker. What the worker does with a call: model_runner.ts.
+import '../host/trusted_scripts';
 import { ModelError } from './model_error';
 import type {
   ModelClient,

@@ -1,0 +1,167 @@
+// The page's service worker: starts it without a network, and isolates it on hosts that don't. Compiled and told what
+// was built by apps/web/plugins/service_worker.ts, registered by register_worker.ts. Model files it lets pass: their
+// loader keeps them by digest.
+import { cachePrefix, isRuntimeFile, runtimeCache, shellCache } from './kept_files';
+import type { TakeOver } from './take_over';
+import { withPolicies } from './with_policies';
+
+declare const self: ServiceWorkerGlobalScope;
+/** Paths are below the base. */
+declare const ORIEL_DEPLOY: {
+  readonly version: string;
+  /** What the page needs to start. */
+  readonly shell: readonly string[];
+  /** What it may need besides. */
+  readonly runtime: readonly string[];
+  /** Content-Security-Policy. */
+  readonly policy: string;
+};
+
+const { version, shell, runtime, policy } = ORIEL_DEPLOY;
+const base = new URL('.', self.location.href).pathname;
+/** The page's own address; some hosts redirect from `index.html` to it. */
+const pagePath = '';
+const modelList = 'models/index.json';
+/** A network that hangs is none. */
+const patienceMs = 4000;
+
+const urlOf = (path: string): string => new URL(base + path, self.location.origin).href;
+
+self.addEventListener('install', (event) => {
+  event.waitUntil(install());
+});
+
+self.addEventListener('activate', (event) => {
+  event.waitUntil(activate());
+});
+
+self.addEventListener('message', (event) => {
+  const { kind, page } = (event.data ?? {}) as Partial<TakeOver>;
+  if (kind === 'take-over' && page !== undefined) event.waitUntil(takeOver(page));
+});
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== 'GET' || origin !== self.location.origin) return;
+  if (!pathname.startsWith(base)) return;
+  const path = pathname.slice(base.length);
+  if (request.mode === 'navigate') {
+    if (path === pagePath || path === 'index.html') event.respondWith(pageFor(request));
+  } else if (path === modelList) {
+    event.respondWith(newestList());
+  } else if (path.startsWith('assets/') || shell.includes(path)) {
+    event.respondWith(fileFor(event, path));
+  }
+});
+
+/** All of a deploy or nothing: the page that is kept finds every file that it names. */
+async function install(): Promise<void> {
+  const cache = await caches.open(shellCache(base, version));
+  await Promise.all(
+    [pagePath, ...shell].map(async (path) => {
+      const response = await fetchForShell(path);
+      if (!response.ok) throw new Error(`${urlOf(path)}: HTTP ${response.status}`);
+      if (path === pagePath) await checkPage(response.clone());
+      // A navigation may not be answered with a response that was redirected.
+      await cache.put(urlOf(path), new Response(response.body, response));
+    }),
+  );
+  await newestList().catch(() => undefined);
+}
+
+async function fetchForShell(path: string): Promise<Response> {
+  // What has a digest in its name is the same in every deploy.
+  if (!path.startsWith('assets/')) return fetch(urlOf(path), { cache: 'no-cache' });
+  return (await keptFile(path)) ?? fetch(urlOf(path), { cache: 'force-cache' });
+}
+
+/** While files are being deployed the page may be another build's. Then the next visit tries again. */
+async function checkPage(page: Response): Promise<void> {
+  const named = (await page.text()).matchAll(/\bassets\/[\w.-]+/g);
+  for (const [path] of named) {
+    if (!shell.includes(path)) throw new Error(`the page names ${path}, of another build`);
+  }
+}
+
+/** By now no page of an older deploy is left. */
+async function activate(): Promise<void> {
+  const kept = [shellCache(base, version), runtimeCache(base)];
+  const names = await caches.keys();
+  await Promise.all(
+    names
+      .filter((name) => name.startsWith(cachePrefix(base)) && !kept.includes(name))
+      .map((name) => caches.delete(name)),
+  );
+  const cache = await caches.open(runtimeCache(base));
+  const current = new Set([...runtime, modelList].map(urlOf));
+  const stored = await cache.keys();
+  await Promise.all(
+    stored.filter(({ url }) => !current.has(url)).map((request) => cache.delete(request)),
+  );
+  await self.clients.claim();
+}
+
+/** At once where the only page that is open is of this very deploy. Else when the last one was closed. */
+async function takeOver(page: string): Promise<void> {
+  if (!shell.map(urlOf).includes(page)) return;
+  const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+  const ours = pages.filter(({ url }) => new URL(url).pathname.startsWith(base));
+  if (ours.length <= 1) await self.skipWaiting();
+}
+
+/** The newest page, whose files are fetched by their names; without a network the one that is kept. */
+async function pageFor(request: Request): Promise<Response> {
+  // A host that lets pages be kept for a while would keep a new deploy back.
+  const coming = fetch(request, { cache: 'no-cache' });
+  const answer = await inTime(coming).catch(() => null);
+  // What a host in trouble says is of less use than the page.
+  const usable = answer !== null && answer.status < 500 ? answer : await keptFile(pagePath);
+  const page = usable ?? answer ?? (await coming);
+  return request.destination === 'document' ? withPolicies(page, null) : page;
+}
+
+async function newestList(): Promise<Response> {
+  const cache = await caches.open(runtimeCache(base));
+  try {
+    const response = await inTime(fetch(urlOf(modelList), { cache: 'no-cache' }));
+    if (response.ok) await cache.put(urlOf(modelList), response.clone());
+    return response;
+  } catch (error) {
+    const kept = await keptFile(modelList);
+    if (kept === undefined) throw error;
+    return kept;
+  }
+}
+
+async function fileFor(event: FetchEvent, path: string): Promise<Response> {
+  const { request } = event;
+  const kept = await keptFile(path);
+  const response = kept ?? (await fetch(request));
+  const isNew = kept === undefined && response.status === 200;
+  if (isNew && isRuntimeFile(path)) event.waitUntil(keep(path, response.clone()));
+  return request.destination === 'worker' ? withPolicies(response, policy) : response;
+}
+
+/** This deploy's, or where a page of another one asks for it, that one's: both have their digests in their names. */
+async function keptFile(path: string): Promise<Response | undefined> {
+  const url = urlOf(path);
+  const cacheName = shellCache(base, version);
+  const own = await caches.match(url, { cacheName, ignoreVary: true });
+  return own ?? caches.match(url, { ignoreVary: true });
+}
+
+/** Storage may be full: then the runtime comes over the network again next time. */
+async function keep(path: string, response: Response): Promise<void> {
+  const cache = await caches.open(runtimeCache(base));
+  await cache.put(urlOf(path), response).catch(() => undefined);
+}
+
+async function inTime(response: Promise<Response>): Promise<Response> {
+  const late = new Promise<never>((_resolve, reject) => {
+    setTimeout(() => {
+      reject(new Error(`no answer within ${patienceMs} ms`));
+    }, patienceMs);
+  });
+  return Promise.race([response, late]);
+}

@@ -1,0 +1,60 @@
+"""Build the page with its models as a static folder for any host: the production build, in which
+every bundle of apps/web/static/models/ lies as it is published, in chunks named by their digests.
+What hosts need besides is in docs/deployment.md. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WEB = ROOT / "apps" / "web"
+MODELS = WEB / "static" / "models"
+PUBLISH = ROOT / "tools" / "model-export" / "publish.py"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code of the first step that failed, or 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=WEB / "dist", help="folder to write; default: %(default)s"
+    )
+    parser.add_argument(
+        "--base", default=None, help="the page's path on its host; default: VITE_BASE_PATH or /"
+    )
+    options = parser.parse_args(argv)
+    output: Path = options.output.resolve()
+    environment = dict(os.environ)
+    if options.base is not None:
+        environment["VITE_BASE_PATH"] = options.base
+    build = ["npx", "vite", "build", "apps/web", "--outDir", str(output), "--logLevel", "warn"]
+    code = run(build, environment)
+    for name in model_names() if code == 0 else []:
+        code = code or publish(name, output / "models" / name, environment)
+    return code
+
+
+def model_names() -> list[str]:
+    """Folders with a bundle, as the build lists them in models/index.json."""
+    if not MODELS.is_dir():
+        return []
+    return sorted(path.name for path in MODELS.iterdir() if (path / "manifest.json").is_file())
+
+
+def publish(name: str, place: Path, environment: dict[str, str]) -> int:
+    """Put the published form where the build has copied the bundle: under the same address."""
+    shutil.rmtree(place)
+    return run([sys.executable, str(PUBLISH), str(MODELS / name), "--to", str(place)], environment)
+
+
+def run(command: list[str], environment: dict[str, str]) -> int:
+    """Exit code of a command run at the repository's root."""
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
