@@ -3,6 +3,7 @@ readers must do with them is tested in test_hostile_manifests.py."""
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
@@ -79,8 +80,22 @@ def _nudge(chance: random.Random, at: Any, key: Any, document: Any) -> None:
         chance.shuffle(value)
 
 
+def _alter_tap(chance: random.Random, at: Any, key: Any, document: Any) -> None:
+    """A field of a model more, or some bytes of a tap altered."""
+    taps = [tap for variant in document.get("variants", ()) for tap in variant.get("taps", ())]
+    if taps:
+        tap = chance.choice(taps)
+        payload = bytearray(base64.b64decode(tap["bytes"]))
+        if chance.random() < 0.5:
+            inner = bytes([8 * chance.randrange(1, 15) + 2, 3]) + b"abc"
+            payload += bytes([8 * chance.randrange(1, 26) % 256 + 2, len(inner)]) + inner
+        else:
+            payload[chance.randrange(len(payload))] = chance.randrange(256)
+        tap["bytes"] = base64.b64encode(payload).decode()
+
+
 _CHANGES: tuple[Callable[[random.Random, Any, Any, Any], None], ...] = (
-    *(_delete, _replace, _replace, _copy_other, _copy_other, _repeat, _nudge, _nudge),
+    *(_delete, _replace, _replace, _copy_other, _copy_other, _repeat, _nudge, _nudge, _alter_tap),
 )
 
 _BYTES = (b"", b'"', b"{", b"}", b"[", b",", b":", b"9", b"-", b"e9", b"\\", b"\\u", b"\0", b"\xff")
@@ -93,8 +108,12 @@ def hostile_manifest(seed: int) -> bytes:
     document = read_json(EXAMPLES / "valid" / name)
     for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
         at, key = chance.choice(_places(document))
-        chance.choice(_CHANGES)(chance, at, key, document)
-        if not isinstance(document, dict) or not document:
+        try:
+            chance.choice(_CHANGES)(chance, at, key, document)
+        except (AttributeError, TypeError, KeyError, ValueError):
+            # Nothing is left there to change in this way.
+            break
+        if not document:
             break
     text = json.dumps(document, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
     if chance.random() < 0.125:

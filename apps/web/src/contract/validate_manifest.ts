@@ -6,6 +6,7 @@ import { oneLine } from './one_line';
 import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
 import { unsoundVariants } from './validate_ports';
+import { unsoundTapBytes } from './validate_tap_bytes';
 import { unsoundTotals } from './validate_totals';
 
 export type ManifestVerdict =
@@ -38,7 +39,8 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundChunks(json) ??
     unsoundVariants(json) ??
     unsoundFirstPass(json) ??
-    unsoundTotals(json);
+    unsoundTotals(json) ??
+    unsoundTapBytes(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };
 }

@@ -1,5 +1,5 @@
 // What no schema can say of a graph's document: that its inputs and outputs, and those of taps, follow from the model's
-// sizes. The same rules in Python: oriel/contract/activation_contract.py and tap_outputs.py.
+// sizes. The same rules in Python: oriel/contract/activation_contract.py and taps.py.
 import {
   activationSpec,
   cacheOutputSpecs,

@@ -13,7 +13,7 @@ from oriel.contract.chunks import check_chunks
 from oriel.contract.expansion import check_expansion
 from oriel.contract.limits import most
 from oriel.contract.strict_json import read_json
-from oriel.contract.tap_outputs import check_tap_outputs
+from oriel.contract.taps import check_taps
 from oriel.contract.totals import MANIFEST as MANIFEST
 from oriel.contract.totals import check_totals
 from oriel.errors import BundleError, ContractError
@@ -87,7 +87,7 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
             check_ports(document, name)
             if ModelShape.from_json(document["model"]) != manifest.shape:
                 raise ContractError(f"{what} gives a graph other sizes than its model")
-        check_tap_outputs(variant, f"{what}: {variant['name']}")
+        check_taps(variant, f"{what}: {variant['name']}")
         check_expansion(variant, sizes, f"{what}: {variant['name']}")
     if "tokenizer" in data:
         for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):

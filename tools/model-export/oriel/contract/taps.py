@@ -1,5 +1,6 @@
-"""What no schema can say of the outputs that a variant's taps name. What a tap's bytes may hold is
-graph/tap_check.py's. The same rules in TypeScript: apps/web/src/contract/validate_taps.ts."""
+"""What no schema can say of a variant's taps: that each gives what the model has, once, and that
+its bytes hold no more than they may. The same rules in TypeScript:
+apps/web/src/contract/validate_ports.ts and validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ from typing import Any
 
 from oriel.contract.activation_contract import check_output_specs
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.tap_bytes import TapError, check_tap_bytes
 from oriel.errors import ContractError
 
 
-def check_tap_outputs(variant: Mapping[str, Any], what: str) -> None:
+def check_taps(variant: Mapping[str, Any], what: str) -> None:
     """Raises ContractError where an output doesn't follow from the model's sizes, is given by two
-    taps, or is one of the interactive graph's own."""
+    taps, or is one of the interactive graph's own, and where a tap's bytes are something else."""
     document = variant["interactive"]["activations"]
     given = [output for tap in variant["taps"] for output in tap["outputs"]]
     shape = ModelShape.from_json(document["model"])
@@ -24,3 +26,12 @@ def check_tap_outputs(variant: Mapping[str, Any], what: str) -> None:
                 f"{what}: a tap gives {output['name']}, which the graph gives already",
                 next_step="export it again.",
             )
+    for tap in variant["taps"]:
+        try:
+            check_tap_bytes(tap)
+        except TapError as error:
+            raise ContractError(
+                f"{what}: the tap of {tap['outputs'][0]['name']} is unsound",
+                got=str(error),
+                next_step="export it again.",
+            ) from error

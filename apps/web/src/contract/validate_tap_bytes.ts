@@ -1,0 +1,188 @@
+// What a tap's bytes may hold: the outputs that it names and, for the logit lens, the nodes that compute them; no weights
+// in other files, no functions, no subgraphs, nothing else of a model. The same in Python: oriel/contract/tap_bytes.py.
+import limits from '../../../../contracts/limits.json' with { type: 'json' };
+import type { Manifest, Tap, TensorSpec } from './generated';
+
+const rules = limits.tap;
+const innerName = new RegExp(rules.inner_name, 'u');
+const domains = new Set(rules.domains);
+const messages = new Map(
+  Object.entries(rules.messages).map(([name, fields]) => [
+    name,
+    new Map(Object.entries(fields).map(([number, form]) => [Number(number), form])),
+  ]),
+);
+
+/** Values of each field by its number, in order. Bytes and lists of numbers are null: nobody here asks for them. */
+type Fields = ReadonlyMap<number, readonly Value[]>;
+type Value = number | string | Fields | null;
+
+class TapError extends Error {}
+
+/** What is wrong with the bytes of a manifest's taps; null where nothing is. */
+export function unsoundTapBytes({ variants }: Manifest): string | null {
+  for (const { name, taps } of variants) {
+    for (const tap of taps) {
+      const problem = unsoundBytes(tap);
+      if (problem !== null) return `variant ${name}: tap ${tap.outputs[0]?.name ?? ''}: ${problem}`;
+    }
+  }
+  return null;
+}
+
+function unsoundBytes(tap: Tap): string | null {
+  try {
+    check(tap);
+    return null;
+  } catch (error) {
+    if (error instanceof TapError) return error.message;
+    throw error;
+  }
+}
+
+function check({ bytes, outputs }: Tap): void {
+  // The schema's pattern lets only base64 through.
+  const payload = atob(bytes);
+  if (btoa(payload) !== bytes) throw new TapError('its base64 has bits too many');
+  const graphs = read(Uint8Array.from(payload, byteOf), 'Model').get(7) ?? [];
+  const [graph] = graphs;
+  if (graphs.length !== 1 || !isMessage(graph)) {
+    throw new TapError(`it holds ${graphs.length} graphs`);
+  }
+  const found = (graph.get(12) ?? []).map(port);
+  if (JSON.stringify(found) !== JSON.stringify(outputs.map(said))) {
+    throw new TapError("it doesn't hold the outputs that it names");
+  }
+  checkNodes(graph.get(1) ?? [], new Set(outputs.map(({ name }) => name)));
+}
+
+function byteOf(character: string): number {
+  return character.charCodeAt(0);
+}
+
+function said({ name, dtype, shape }: TensorSpec): unknown[] {
+  return [name, rules.elements[dtype], shape];
+}
+
+function port(value: Value): unknown[] {
+  const tensor = one(one(value, 2, 'type'), 1, 'type');
+  const shape = one(tensor, 2, 'shape');
+  const sizes = (isMessage(shape) ? (shape.get(1) ?? []) : []).map((dimension) => {
+    const [values, ...others] = isMessage(dimension) ? [...dimension.values()] : [];
+    if (values?.length !== 1 || others.length > 0) {
+      throw new TapError('a dimension is not one size');
+    }
+    return values[0];
+  });
+  return [one(value, 1, 'name'), one(tensor, 1, 'element'), sizes];
+}
+
+function one(message: Value, number: number, what: string): Value {
+  const values = isMessage(message) ? (message.get(number) ?? []) : [];
+  const [value = null] = values;
+  if (values.length !== 1) {
+    throw new TapError(`an output has ${values.length} fields for its ${what}`);
+  }
+  return value;
+}
+
+function isMessage(value: Value | undefined): value is Fields {
+  return value instanceof Map;
+}
+
+function checkNodes(nodes: readonly Value[], outputs: ReadonlySet<string>): void {
+  if (nodes.length > rules.nodes) throw new TapError(`it has over ${rules.nodes} nodes`);
+  const made = new Set<string>();
+  for (const node of nodes) {
+    if (!isMessage(node)) continue;
+    const operators = texts(node, 4);
+    const [domain = '', ...others] = texts(node, 7);
+    if (operators.length !== 1 || others.length > 0 || texts(node, 3).length > 1) {
+      throw new TapError('a node is not of one operator');
+    }
+    if (!domains.has(domain)) {
+      throw new TapError("a node is of a domain that readers don't have");
+    }
+    for (const text of texts(node, 2)) {
+      if (made.has(text) || !(outputs.has(text) || innerName.test(text))) {
+        throw new TapError("a node gives what is not the tap's");
+      }
+      made.add(text);
+    }
+  }
+}
+
+function texts(message: Fields, number: number): string[] {
+  return (message.get(number) ?? []).filter((value) => typeof value === 'string');
+}
+
+function read(message: Uint8Array, kind: string): Fields {
+  const known = messages.get(kind);
+  const found = new Map<number, Value[]>();
+  const cursor = { at: 0 };
+  while (cursor.at < message.length) {
+    const key = varint(message, cursor);
+    const number = Math.floor(key / 8);
+    const wire = key % 8;
+    const form = known?.get(number);
+    if (form === undefined) {
+      throw new TapError(`it has field ${number} of ${kind}, which no tap may have`);
+    }
+    let value: Value = null;
+    if (wire === 0) {
+      value = varint(message, cursor);
+      if (form !== 'varint' && form !== 'varints') throw wrongType(number, kind);
+    } else {
+      const length = wire === 2 ? varint(message, cursor) : 4;
+      if (wire !== 2 && (wire !== 5 || (form !== 'fixed32' && form !== 'floats'))) {
+        throw wrongType(number, kind);
+      }
+      const end = cursor.at + length;
+      if (end > message.length) throw new TapError('it ends inside a field');
+      if (wire === 2) value = valueOf(message.subarray(cursor.at, end), form);
+      cursor.at = end;
+    }
+    const values = found.get(number);
+    if (values === undefined) found.set(number, [value]);
+    else values.push(value);
+  }
+  return found;
+}
+
+function wrongType(number: number, kind: string): TapError {
+  return new TapError(`field ${number} of ${kind} is of another type`);
+}
+
+function valueOf(part: Uint8Array, form: string): Value {
+  if (messages.has(form)) return read(part, form);
+  switch (form) {
+    case 'text':
+      try {
+        return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(part);
+      } catch (cause) {
+        throw new TapError('a name is no UTF-8', { cause });
+      }
+    case 'varints':
+      for (const cursor = { at: 0 }; cursor.at < part.length; varint(part, cursor));
+      return null;
+    case 'floats':
+      if (part.length % 4 !== 0) throw new TapError('it ends inside a number');
+      return null;
+    case 'bytes':
+      return null;
+    default:
+      throw new TapError(`a field is of another type than ${form}`);
+  }
+}
+
+/** At most ten bytes; digits beyond 2^53 are lost, of numbers that are only compared with small ones. */
+function varint(message: Uint8Array, cursor: { at: number }): number {
+  let value = 0;
+  for (let place = 0; place < 10; place++) {
+    const byte = message[cursor.at++];
+    if (byte === undefined) throw new TapError('it ends inside a field');
+    value += (byte % 128) * 128 ** place;
+    if (byte < 128) return value;
+  }
+  throw new TapError('a number has over ten bytes');
+}

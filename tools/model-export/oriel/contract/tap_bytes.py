@@ -1,0 +1,155 @@
+"""What a tap's bytes may hold: the outputs that it names and, for the logit lens, the nodes that
+compute them; no weights in other files, no functions, no subgraphs, nothing else of a model. Read
+field by field, since what a parser doesn't know it keeps or drops in silence. The same in
+TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from oriel.contract.limits import limits
+
+Fields = dict[int, list[Any]]
+"""{field's number: its values in order}: an int, a str, or the fields of a message; bytes and lists
+of numbers are None, as nobody here asks for them."""
+
+
+class TapError(ValueError):
+    """Why a tap can't be appended to a graph."""
+
+
+@cache
+def _messages() -> dict[str, dict[int, str]]:
+    rows = limits()["tap"]["messages"]
+    return {name: {int(k): v for k, v in fields.items()} for name, fields in rows.items()}
+
+
+def check_tap_bytes(tap: Mapping[str, Any]) -> None:
+    """tap: it keeps its schema. Raises TapError."""
+    try:
+        payload = base64.b64decode(tap["bytes"], validate=True)
+    except binascii.Error as error:
+        raise TapError("it is no base64") from error
+    if base64.b64encode(payload).decode() != tap["bytes"]:
+        raise TapError("its base64 has bits too many")
+    graphs = _read(payload, "Model").get(7, [])
+    if len(graphs) != 1:
+        raise TapError(f"it holds {len(graphs)} graphs")
+    (graph,) = graphs
+    if [_port(value) for value in graph.get(12, [])] != [_said(o) for o in tap["outputs"]]:
+        raise TapError("it doesn't hold the outputs that it names")
+    _check_nodes(graph.get(1, []), {output["name"] for output in tap["outputs"]})
+
+
+def _said(output: Mapping[str, Any]) -> tuple[Any, ...]:
+    shape = [int(size) if isinstance(size, float) else size for size in output["shape"]]
+    return output["name"], limits()["tap"]["elements"][output["dtype"]], shape
+
+
+def _port(value: Fields) -> tuple[Any, ...]:
+    tensor = _one(_one(value, 2, "type"), 1, "type")
+    shape = _one(tensor, 2, "shape")
+    sizes = [next(iter(_only(dimension).values()))[0] for dimension in shape.get(1, [])]
+    return _one(value, 1, "name"), _one(tensor, 1, "element"), sizes
+
+
+def _only(fields: Fields) -> Fields:
+    if [len(values) for values in fields.values()] != [1]:
+        raise TapError("a dimension is not one size")
+    return fields
+
+
+def _one(fields: Fields, number: int, what: str) -> Any:
+    values = fields.get(number, [])
+    if len(values) != 1:
+        raise TapError(f"an output has {len(values)} fields for its {what}")
+    return values[0]
+
+
+def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
+    rules = limits()["tap"]
+    if len(nodes) > rules["nodes"]:
+        raise TapError(f"it has over {rules['nodes']} nodes")
+    made: set[str] = set()
+    for node in nodes:
+        if any(len(node.get(number, [])) > 1 for number in (3, 4, 7)) or not node.get(4):
+            raise TapError("a node is not of one operator")
+        if node.get(7, [""])[0] not in rules["domains"]:
+            raise TapError("a node is of a domain that readers don't have")
+        for name in node.get(2, []):
+            if name in made or not (name in outputs or re.match(rules["inner_name"], name)):
+                raise TapError("a node gives what is not the tap's")
+            made.add(name)
+
+
+def _read(message: bytes, kind: str) -> Fields:
+    known = _messages()[kind]
+    found: Fields = {}
+    at = 0
+    value: Any
+    while at < len(message):
+        key, at = _varint(message, at)
+        number, wire = key >> 3, key & 7
+        form = known.get(number)
+        if form is None:
+            raise TapError(f"it has field {number} of {kind}, which no tap may have")
+        if wire == 0:
+            value, at = _varint(message, at)
+            if form not in ("varint", "varints"):
+                raise TapError(f"field {number} of {kind} is of another type")
+        else:
+            length = 4
+            if wire == 2:
+                length, at = _varint(message, at)
+            elif wire != 5 or form not in ("fixed32", "floats"):
+                raise TapError(f"field {number} of {kind} is of another type")
+            if at + length > len(message):
+                raise TapError("it ends inside a field")
+            value = _value(message[at : at + length], form) if wire == 2 else None
+            at += length
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def _value(part: bytes, form: str) -> Any:
+    if form in _messages():
+        return _read(part, form)
+    if form == "text":
+        try:
+            return part.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise TapError("a name is no UTF-8") from error
+    if form == "varints":
+        for _ in _packed(part):
+            pass
+    elif form == "floats":
+        if len(part) % 4:
+            raise TapError("it ends inside a number")
+    elif form != "bytes":
+        raise TapError(f"a field is of another type than {form}")
+    return None
+
+
+def _packed(part: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(part):
+        value, at = _varint(part, at)
+        yield value
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """At most ten bytes, of 64 bits."""
+    value = 0
+    for place in range(10):
+        if at + place >= len(message):
+            raise TapError("it ends inside a field")
+        byte = message[at + place]
+        value |= (byte & 127) << (7 * place)
+        if byte < 128:
+            return value, at + place + 1
+    raise TapError("a number has over ten bytes")
