@@ -80,6 +80,13 @@ def read_bundle(path: Path) -> StoredBundle:
     for file in (variant["plain"]["path"], variant["interactive"]["path"], weights):
         _check_file(folder, manifest, file)
     layout = _layout(interactive.model, weights)
+    if layout.bytes > manifest.file(weights)["bytes"]:
+        raise GraphError(
+            f"{variant['interactive']['path']} has weights past the end of {weights}",
+            got=f"byte {layout.bytes}",
+            expected=f"{manifest.file(weights)['bytes']} bytes",
+            next_step="export the bundle again.",
+        )
     taps = tuple(Tap.from_json(tap) for tap in variant["taps"])
     paths = BundlePaths(folder / variant["plain"]["path"])
     return StoredBundle(

@@ -16,7 +16,8 @@ from oriel.contract.activation_names import (
     contract_version,
     input_specs,
 )
-from oriel.errors import GraphError
+from oriel.contract.strict_json import read_json
+from oriel.errors import ContractError, GraphError
 
 METADATA_KEY = "oriel.activations"
 MODEL_KEY = "oriel.model"
@@ -60,22 +61,28 @@ def read_model_record(model: onnx.ModelProto) -> Any:
     for entry in model.metadata_props:
         if entry.key == MODEL_KEY:
             try:
-                return json.loads(entry.value)
-            except (json.JSONDecodeError, RecursionError):
+                return read_json(entry.value, "its metadata")
+            except ContractError:
                 return entry.value
     return None
 
 
 def read_document(model: onnx.ModelProto, name: str) -> dict[str, Any]:
-    """The document that a model carries; GraphError where it carries none."""
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            try:
-                document = json.loads(entry.value)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise GraphError(f"{name} carries a damaged contract document") from error
-            if isinstance(document, dict):
-                return document
+    """The document that a model carries; GraphError where it carries none, or several."""
+    carried = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
+    if len(carried) > 1:
+        raise GraphError(f"{name} carries several contract documents", next_step="export it again.")
+    if carried:
+        try:
+            document = read_json(carried[0], "its metadata")
+        except ContractError as error:
+            raise GraphError(
+                f"{name} carries a damaged contract document",
+                got=error.got,
+                next_step="export it again.",
+            ) from error
+        if isinstance(document, dict):
+            return document
     raise GraphError(
         f"{name} carries no contract document",
         expected=f"metadata {METADATA_KEY}",

@@ -18,6 +18,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.errors import GraphError
 from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import make_document, read_document, write_document
 from oriel.graph.taps import make_taps
 
@@ -35,6 +36,7 @@ def open_graph(data: bytes, name: str) -> BuiltGraph:
         ) from error
     document = read_document(model, name)
     check_document(document, name)
+    check_external_data(model, name)
     return BuiltGraph(model, document)
 
 

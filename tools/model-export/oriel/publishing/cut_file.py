@@ -63,6 +63,7 @@ def _external_offsets(folder: Path, graph: str, path: str) -> set[int]:
     import onnx
 
     from oriel.errors import GraphError
+    from oriel.graph.external_data import check_external_data
 
     try:
         model = onnx.load(folder / graph, load_external_data=False)
@@ -70,6 +71,7 @@ def _external_offsets(folder: Path, graph: str, path: str) -> set[int]:
         raise GraphError(
             f"{folder / graph} can't be read as ONNX", next_step="export the bundle again."
         ) from error
+    check_external_data(model, str(folder / graph))
     offsets: set[int] = set()
     for tensor in model.graph.initializer:
         entries = {entry.key: entry.value for entry in tensor.external_data}

@@ -24,6 +24,7 @@ from oriel.contract.activation_names import (
     input_specs,
 )
 from oriel.contract.manifest import Manifest
+from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import read_document, read_model_record
 from oriel.graph.taps import Tap
 from oriel.precision.kernel_nodes import kernel_nodes, total_nodes
@@ -82,6 +83,7 @@ def open_graph(
     with findings.guarded(name):
         data = (folder / record["path"]).read_bytes()
         model = onnx.load_model_from_string(data)
+        check_external_data(model, record["path"])
         findings.passed(name, record["path"])
         return GraphFile(kind, folder, record["path"], data, model, record)
     return None
