@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import validators
 
+from oriel.contract.limits import limits
 from oriel.contract.manifest import parse_manifest
 from oriel.contract.strict_json import read_json as read_strictly
 from oriel.errors import ContractError
@@ -65,7 +66,7 @@ def test_what_is_no_utf8_is_refused(raw: bytes) -> None:
         read_strictly(raw, "text")
 
 
-@settings(NEVER_STOPPED, max_examples=2000, derandomize=True)
+@settings(NEVER_STOPPED, max_examples=1000, derandomize=True)
 @given(st.integers(0, 2**48))
 def test_a_hostile_manifest_is_sound_or_refused_in_a_line(seed: int) -> None:
     manifest = accepted(hostile_manifest(seed))
@@ -115,6 +116,26 @@ def assert_sound(manifest: dict[str, Any]) -> None:
                 end = weight["at"] + count * sizes[variant["expansion"]["dtype"]]
                 assert end <= variant["expansion"]["bytes"]
                 assert weight["values"] < listed[variant["weights"][0]]["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("example", "limit", "most", "said"),
+    [
+        ("whole", "taps", 5, "over 5 taps"),
+        ("whole", "tap_characters", 100, "over 100 tap characters"),
+        ("chunked", "chunks", 4, "over 4 chunks"),
+        ("encoded", "total_bytes", 9000, "over 9000 bytes"),
+        ("encoded", "file_bytes", 2000, "over 2000"),
+    ],
+)
+def test_what_a_manifest_adds_up_to_is_limited(
+    example: str, limit: str, most: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = (EXAMPLES / "valid" / f"manifest__{example}.json").read_bytes()
+    assert accepted(raw) is not None
+    monkeypatch.setitem(limits()["manifest"], limit, most)
+    with pytest.raises(ContractError, match=said):
+        parse_manifest(raw)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda t: t.encode("utf-8", "replace")))
@@ -168,7 +189,7 @@ def test_python_and_the_page_say_the_same(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None or not (ROOT / "node_modules/vite").is_dir():
         pytest.skip("needs node and the page's packages")
-    hostile = [hostile_manifest(seed) for seed in range(3000)]
+    hostile = [hostile_manifest(seed) for seed in range(2500)]
     kinds = ("refused", "taken")
     texts = [text_of(e) for kind in kinds for e in TEXTS[kind] if "values" not in e["why"]]
     raws = [*hostile, *texts]

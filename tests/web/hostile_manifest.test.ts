@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import limits from '../../contracts/limits.json' with { type: 'json' };
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { parseStrictJson } from '../../apps/web/src/contract/strict_json';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
@@ -207,6 +208,27 @@ test('names of JavaScript’s own are names like others', () => {
       checkManifest({ ...manifest, variants: [{ ...variant, name: name.toLowerCase() }] }).kind,
     ).toBe('manifest');
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  }
+});
+
+test.each([
+  ['whole', 'taps', 5],
+  ['whole', 'tap_characters', 100],
+  ['chunked', 'chunks', 4],
+  ['encoded', 'total_bytes', 9000],
+  ['encoded', 'file_bytes', 2000],
+] as const)('of %s, %s are limited', (name, limit, most) => {
+  const json: unknown = JSON.parse(read(`valid/manifest__${name}.json`));
+  expect(checkManifest(json).kind).toBe('manifest');
+  const before = limits.manifest[limit];
+  limits.manifest[limit] = most;
+  try {
+    expect(checkManifest(json)).toMatchObject({
+      kind: 'not-a-manifest',
+      detail: expect.stringContaining(`over ${most}`) as unknown,
+    });
+  } finally {
+    limits.manifest[limit] = before;
   }
 });
 
