@@ -31,7 +31,7 @@ export const en = {
   bare: {
     label: 'A bare file',
     unproven:
-      'Unverified: a bare file has no digests, so nothing proves that these are the bytes that were exported. Its source and its fidelity are not known either.',
+      'Unverified: a bare file has no digests, so nothing proves that these are the bytes that were exported. Its name and source are its own claim, and its fidelity is not known.',
     plain:
       'This is the plain graph: it reads the whole text again for each token, its heads cannot be switched off, and it gives the activations that it was exported with and no others. Open its manifest.json, or model.interactive.onnx, for the rest.',
     interactive: 'The logit lens comes with the manifest.json alone.',
@@ -39,7 +39,7 @@ export const en = {
     claimed: (source: string) => `${source}, as the file says`,
     digest: 'not verified',
     digestMeaning: 'a bare file has no digests',
-    noDownload: 'from this device',
+    onDevice: 'from this device',
   },
   runsOn: 'Runs on',
   providers: { auto: 'best available', webgpu: 'WebGPU', wasm: 'WebAssembly' },
@@ -406,10 +406,10 @@ export const en = {
       exported: 'exported with the model',
       tapped: 'opened by tap',
       closed: 'can be opened',
-      absent: 'this model has none',
+      absent: 'not in this model’s file',
     } satisfies Record<Availability, string> as Record<Availability, string>,
     cell: (name: string, state: Availability) =>
-      `${name}: ${{ exported: 'exported, open', tapped: 'opened by tap', closed: 'closed, click to open', absent: 'this model has none' }[state]}`,
+      `${name}: ${{ exported: 'exported, open', tapped: 'opened by tap', closed: 'closed, click to open', absent: 'not in this model’s file' }[state]}`,
     wholeColumn: 'Click to open it on every layer, again to close what was opened',
     opened: (time: string) => `The last change took ${time}.`,
     lengths: (kind: string, token: string) =>

@@ -27,7 +27,7 @@ export const zh: Dictionary = {
   bare: {
     label: '单独的文件',
     unproven:
-      '未经校验：单独的文件没有摘要，无法证明这些字节就是当初导出的内容；它的来源和保真度也无从得知。',
+      '未经校验：单独的文件没有摘要，无法证明这些字节就是当初导出的内容；名称和来源只是文件自称，保真度也无从得知。',
     plain:
       '这是普通图：每生成一个词元都要重读整段文本，不能关闭注意力头，也只给出导出时选定的激活。要用其余功能，请打开它的 manifest.json 或 model.interactive.onnx。',
     interactive: 'Logit lens 只有通过 manifest.json 才能打开。',
@@ -35,7 +35,7 @@ export const zh: Dictionary = {
     claimed: (source) => `${source}（文件自称）`,
     digest: '未经校验',
     digestMeaning: '单独的文件没有摘要',
-    noDownload: '读自本机',
+    onDevice: '读自本机',
   },
   runsOn: '运行于',
   providers: { auto: '自动选择', webgpu: 'WebGPU', wasm: 'WebAssembly' },
@@ -368,10 +368,10 @@ export const zh: Dictionary = {
       exported: '随模型导出',
       tapped: '现场接出',
       closed: '可以打开',
-      absent: '此模型没有',
+      absent: '模型文件里没有',
     },
     cell: (name, state) =>
-      `${name}：${{ exported: '已导出，已打开', tapped: '现场接出', closed: '未打开，点击打开', absent: '此模型没有' }[state]}`,
+      `${name}：${{ exported: '已导出，已打开', tapped: '现场接出', closed: '未打开，点击打开', absent: '模型文件里没有' }[state]}`,
     wholeColumn: '点击在所有层打开，再点则关闭现场接出的部分',
     opened: (time) => `上一次更改用了 ${time}。`,
     lengths: (kind, token) => `各层 ${kind} 的向量长度，每列一个词元。数值对应：${token}`,
