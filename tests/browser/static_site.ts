@@ -31,6 +31,8 @@ export interface StaticSite {
   readonly requests: { path: string; status: number }[];
   /** From now on serves another folder. */
   deploy(folder: string): void;
+  /** Lets requests for these files wait until the function that it gives is called. */
+  holdBack(...paths: string[]): () => void;
   /** From now on serves these files from other folders. */
   mixIn(files: Readonly<Record<string, string>>): void;
   close(): Promise<void>;
@@ -39,6 +41,7 @@ export interface StaticSite {
 export async function startSite(options: SiteOptions): Promise<StaticSite> {
   const { folder, base, headers = {}, missing = [] } = options;
   let mixed: Readonly<Record<string, string>> = {};
+  const held = new Map<string, Promise<void>>();
   const requests: { path: string; status: number }[] = [];
   let served = folder;
   const server = createServer((request, response) => {
@@ -56,10 +59,12 @@ export async function startSite(options: SiteOptions): Promise<StaticSite> {
       });
       response.end(bytes);
     };
-    const reading =
-      file === null || missing.includes(file)
-        ? Promise.reject(new Error('not here'))
-        : readFile(join(mixed[file] ?? served, normalize(join('/', decodeURIComponent(file)))));
+    const read = async (name: string): Promise<Buffer> => {
+      await held.get(name);
+      if (missing.includes(name)) throw new Error('the host has no such file');
+      return readFile(join(mixed[name] ?? served, normalize(join('/', decodeURIComponent(name)))));
+    };
+    const reading = file === null ? Promise.reject(new Error('outside the base')) : read(file);
     reading.then(
       (bytes) => {
         answer(200, bytes);
@@ -76,6 +81,12 @@ export async function startSite(options: SiteOptions): Promise<StaticSite> {
     requests,
     deploy: (next) => {
       served = next;
+    },
+    holdBack: (...paths) => {
+      let release: () => void = () => undefined;
+      const released = new Promise<void>((resolve) => (release = resolve));
+      for (const path of paths) held.set(path, released);
+      return release;
     },
     mixIn: (files) => {
       mixed = files;

@@ -1,5 +1,6 @@
 // The page's Content-Security-Policy: into the built index.html, and as a header from the development and preview
 // servers. Where models may come from is src/bundle/allowed_origins.ts, which the page itself asks too.
+import { createHash } from 'node:crypto';
 import { loadEnv, type Plugin } from 'vite';
 import { allowedOrigins } from '../src/bundle/allowed_origins.ts';
 
@@ -24,7 +25,7 @@ export function contentSecurityPolicy(): Plugin {
             server: { headers: header(policyText(developing(directives(origins)))) },
             preview: { headers: header(policy) },
           }
-        : {};
+        : { worker: { rolldownOptions: { output: { entryFileNames: workerName(policy) } } } };
     },
     transformIndexHtml: {
       order: 'post',
@@ -40,6 +41,12 @@ export function contentSecurityPolicy(): Plugin {
       },
     },
   };
+}
+
+/** A worker's policy comes with its script, from a service worker that may be an older deploy's: so other policy, other name. */
+function workerName(policy: string): string {
+  const digest = createHash('sha256').update(policy).digest('hex').slice(0, 8);
+  return `assets/[name]-[hash]-${digest}.js`;
 }
 
 type Directives = Readonly<Record<string, readonly string[]>>;

@@ -24,6 +24,8 @@ function offerPage(registration: ServiceWorkerRegistration, message: TakeOver): 
   registration.addEventListener('updatefound', () => {
     registration.installing?.addEventListener('statechange', tell);
   });
+  // Other pages may have been closed meanwhile.
+  document.addEventListener('visibilitychange', tell);
   tell();
   // Without a network there is no newer one.
   registration.update().catch(() => undefined);

@@ -105,9 +105,13 @@ async function activate(): Promise<void> {
 /** At once where the only page that is open is of this very deploy. Else when the last one was closed. */
 async function takeOver(page: string): Promise<void> {
   if (!shell.map(urlOf).includes(page)) return;
-  const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  const ours = pages.filter(({ url }) => new URL(url).pathname.startsWith(base));
-  if (ours.length <= 1) await self.skipWaiting();
+  // A page that is just being left still counts.
+  for (let look = 0; look < 5; look++) {
+    const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
+    const ours = pages.filter(({ url }) => new URL(url).pathname.startsWith(base));
+    if (ours.length <= 1) return self.skipWaiting();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
 }
 
 /** The newest page, whose files are fetched by their names; without a network the one that is kept. */
