@@ -387,3 +387,41 @@ describe('errors', () => {
     expect(rows(session)).toEqual([0, 1, 2, 3]);
   });
 });
+
+describe('where a model comes from', () => {
+  const plainGraph = {
+    ...model,
+    variant: { ...model.variant, interactive: { activations: { graph: 'plain' } } },
+  } as unknown as OpenedModel;
+
+  test('a plain graph runs with all heads on, whatever a link says', async () => {
+    const client = new LetterClient();
+    client.open = () => Promise.resolve(plainGraph);
+    const session = new ModelSession(() => client);
+    session.prompt = 'abc';
+    session.headsOff = [[0, 1]];
+    await session.open({ url: 'x', provider: 'auto' });
+    expect(session.headsOff).toEqual([]);
+    expect(client.runs.map(({ interventions }) => interventions?.headsOff)).toEqual([[]]);
+  });
+
+  test('the visitor’s own files are asked for what suits the device, too', async () => {
+    const local = { entry: 'manifest.json', files: new Map<string, File>() };
+    const client = new LetterClient();
+    const session = new ModelSession(() => client);
+    await session.open({ url: 'local:1/m', local, provider: 'wasm' });
+    expect(client.surveys).toHaveLength(2);
+    for (const request of client.surveys) expect(request.local).toBe(local);
+    await session.retry({ provider: 'auto' });
+    expect(client.requests.at(-1)?.local).toBe(local);
+  });
+
+  test('a model that is refused leaves nothing open and nothing to try again', async () => {
+    const { client, session } = await opened('abc');
+    session.refuse({ kind: 'origin-refused', origin: 'https://o', allowed: [] });
+    expect(session.stage).toMatchObject({ kind: 'failed', error: { kind: 'origin-refused' } });
+    expect([session.model, session.answer, session.survey]).toEqual([null, null, null]);
+    await session.retry();
+    expect(client.requests).toHaveLength(1);
+  });
+});
