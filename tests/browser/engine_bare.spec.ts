@@ -29,12 +29,13 @@ for (const [what, bundle, file, hasTokenizer] of [
   test(`a plain graph ${what} computes as PyTorch does, from the first token each time`, async ({
     engine,
     bundles,
+    provider,
     tolerance,
   }) => {
     const prompt = fixtures.prompt('sentence');
     const url = bare(bundles.url(bundle), `${file}?v=3`);
     const before = bundles.requests.length;
-    const model = opened(await engine.open({ url, provider: 'wasm' }));
+    const model = opened(await engine.open({ url, provider }));
     expect(model).toMatchObject({ isBare: true, hasTokenizer });
     expect(model.activations).toContain('layer_0_attn_probs');
     // The query goes with what lies beside it.
@@ -60,11 +61,12 @@ for (const [what, bundle, file, hasTokenizer] of [
 test('an interactive graph keeps its cache and its switches, and opens what stands in it', async ({
   engine,
   bundles,
+  provider,
   tolerance,
 }) => {
   const prompt = fixtures.prompt('sentence');
   const url = bare(bundles.url('bare-interactive'), 'model.interactive.onnx');
-  const { manifest, isBare } = opened(await engine.open({ url, provider: 'wasm' }));
+  const { manifest, isBare } = opened(await engine.open({ url, provider }));
   expect(isBare).toBe(true);
   // The end token comes with the graph, so that generating stops where the model does.
   expect(manifest.model).toMatchObject({ name: 'tiny-gpt2', eos_token_id: 0 });
@@ -85,18 +87,19 @@ test('an interactive graph keeps its cache and its switches, and opens what stan
 test('a graph that Oriel did not export is refused by name, and so is one without its weights', async ({
   engine,
   bundles,
+  provider,
 }) => {
   const strange = bare(bundles.url('bare-stranger'), 'model.onnx');
-  expect(await engine.open({ url: strange, provider: 'wasm' })).toMatchObject({
+  expect(await engine.open({ url: strange, provider })).toMatchObject({
     error: { kind: 'not-a-model', path: 'model.onnx', reason: 'no-contract' },
   });
   const alone = bare(bundles.url('bare-plain', 'model.onnx.data', 'missing'), 'model.onnx');
-  expect(await engine.open({ url: alone, provider: 'wasm' })).toMatchObject({
+  expect(await engine.open({ url: alone, provider })).toMatchObject({
     error: { kind: 'not-found', status: 404 },
   });
   // A damaged manifest beside it is no reason to do without its digests.
   const damaged = bare(bundles.url('tiny-gpt2', 'manifest.json', 'not-json'), 'model.onnx');
-  expect(await engine.open({ url: damaged, provider: 'wasm' })).toMatchObject({
+  expect(await engine.open({ url: damaged, provider })).toMatchObject({
     error: { kind: 'not-a-manifest' },
   });
 });

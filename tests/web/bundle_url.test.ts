@@ -12,6 +12,8 @@ test.each([
   ['/m/model.onnx?v=3', 'https://host.example/m/manifest.json?v=3', 'model.onnx'],
   ['/m/model_fp16.onnx', 'https://host.example/m/manifest.json', 'model_fp16.onnx'],
   ['https://cdn.example/x/', 'https://cdn.example/x/manifest.json', null],
+  ['https://cdn.example/x/?v=3', 'https://cdn.example/x/manifest.json?v=3', null],
+  ['https://cdn.example/x/GPT.ONNX', 'https://cdn.example/x/manifest.json', 'GPT.ONNX'],
   [
     'https://cdn.example/x/other.json?t=a%2Fb#top',
     'https://cdn.example/x/other.json?t=a%2Fb',
@@ -26,6 +28,15 @@ test.each([
 test('what is no address is an error of the network', () => {
   expect(() => bundleAddress('http://', page)).toThrow(BundleError);
 });
+
+test.each(['data:application/json,{}', 'blob:https://page.example/1', 'file:///m/manifest.json'])(
+  '%s is no address that a server can be asked for',
+  (given) => {
+    expect(() => bundleAddress(given, page)).toThrow(
+      new BundleError({ kind: 'address-refused', address: given, reason: 'scheme' }),
+    );
+  },
+);
 
 test('siblings keep the folder and the query', () => {
   const manifest = new URL('https://cdn.example/x/manifest.json?v=3');
