@@ -60,15 +60,18 @@ class Models:
     def make(self, library: PeerLibrary) -> None:
         """Bundles anew each time, since the exporter may have changed; what Optimum makes, once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.checkpoint.is_dir():
-            size = "tiny" if self.tiny else "small"
-            run_once([sys.executable, "-c", _MAKE_CHECKPOINT, str(self.checkpoint), size])
+        self.make_checkpoint()
         for model, bundle in ((str(self.checkpoint), self.bundle), ("demo", self.trained_bundle)):
             export(model, bundle)
             quantize(bundle, *MADE)
         for name, checkpoint in (("gpt2", self.checkpoint), ("trained", TRAINED)):
             if not (self.peer / name / GRAPHS["q4"]).is_file():
                 library.export(checkpoint, self.peer / name)
+
+    def make_checkpoint(self) -> None:
+        if not self.checkpoint.is_dir():
+            size = "tiny" if self.tiny else "small"
+            run_once([sys.executable, "-c", _MAKE_CHECKPOINT, str(self.checkpoint), size])
 
     def peer_bytes(self, model: str) -> dict[str, int]:
         """Of transformers.js' `gpt2` or `trained`, by its names of precisions."""

@@ -6,6 +6,7 @@ const port = Number(process.env['ORIEL_TEST_PORT'] ?? 5340);
 
 export default defineConfig({
   testDir: '.',
+  testMatch: 'precision.spec.ts',
   outputDir: '../../test-results/browser/precision',
   workers: 1,
   timeout: 0,

@@ -1,13 +1,15 @@
-// Builds and serves the benchmark's page, isolated so that wasm may have threads; below /files/ lies what was prepared.
+// Builds and serves the benchmarks' pages, isolated so that wasm may have threads; below /files/ lies what was prepared.
 import { createReadStream, statSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
+import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-/** Where precision.py puts models and libraries, and where the page is built to. */
+/** Where precision.py and loading.py put models and libraries, and where the page is built to. */
 const folder = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
-if (folder === '') throw new Error('ORIEL_BENCHMARK_FILES is not set: run precision.py');
+if (folder === '')
+  throw new Error('ORIEL_BENCHMARK_FILES is not set: run precision.py or loading.py');
 
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -44,10 +46,15 @@ const preparedFiles: Plugin = {
 
 export default defineConfig({
   root: here,
-  plugins: [preparedFiles],
-  worker: { format: 'es' },
+  plugins: [preparedFiles, manifestValidator()],
+  worker: { format: 'es', plugins: () => [manifestValidator()] },
   // The runtime's loader stays a file of its own: it starts the threads.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   preview: { headers: isolation },
-  build: { target: 'es2023', outDir: join(folder, 'page'), emptyOutDir: true },
+  build: {
+    target: 'es2023',
+    outDir: join(folder, 'page'),
+    emptyOutDir: true,
+    rolldownOptions: { input: ['index.html', 'loading.html'].map((page) => join(here, page)) },
+  },
 });
