@@ -38,10 +38,15 @@ export class ModelShelf {
   /** Records of models that this tab has open: they go last, which is never. */
   readonly #inUse = new Set<string>();
 
+  #recorded: Promise<void> = Promise.resolve();
+
   constructor(records: FileSystemDirectoryHandle, pieces: FileSystemDirectoryHandle) {
     this.#records = records;
     this.#pieces = pieces;
-    this.chunks = new OpfsStore(pieces, (bytes) => this.makeRoom(bytes));
+    this.chunks = new OpfsStore(pieces, {
+      recorded: () => this.#recorded,
+      makeRoom: (bytes) => this.makeRoom(bytes),
+    });
   }
 
   /** null where the browser keeps nothing for this page: private windows, pages without TLS. */
@@ -66,8 +71,19 @@ export class ModelShelf {
     return newest === undefined ? null : { text: newest.manifest, openedAt: newest.openedAt };
   }
 
-  /** Called before the first piece is written, so that nobody takes the pieces for orphans. Never rejects. */
-  async remember(
+  /** Pieces that are written from now on wait for it, so that nobody takes them for orphans; reading goes on. */
+  remember(
+    ...what: [
+      url: string,
+      text: string,
+      manifest: Manifest,
+      pieces: Readonly<Record<string, number>>,
+    ]
+  ): void {
+    this.#recorded = this.#remember(...what);
+  }
+
+  async #remember(
     url: string,
     text: string,
     { model, version }: Manifest,

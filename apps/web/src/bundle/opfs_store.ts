@@ -24,18 +24,22 @@ export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<Sy
   return (file as unknown as SyncFileHandle).createSyncAccessHandle({ mode });
 }
 
+/** What whoever knows the models does for the store. */
+export interface Upkeep {
+  /** Settles once it is written down what the next pieces belong to. Never rejects. */
+  recorded(): Promise<void>;
+  /** Asked for room where a write found none; whether it found some. */
+  makeRoom(bytes: number): Promise<boolean>;
+}
+
 export class OpfsStore implements ChunkStore {
   readonly keeps = true;
   readonly #folder: FileSystemDirectoryHandle;
-  /** Asked for room where a write found none; whether it found some. */
-  readonly #makeRoom: (bytes: number) => Promise<boolean>;
+  readonly #upkeep: Upkeep;
 
-  constructor(
-    folder: FileSystemDirectoryHandle,
-    makeRoom: (bytes: number) => Promise<boolean> = () => Promise.resolve(false),
-  ) {
+  constructor(folder: FileSystemDirectoryHandle, upkeep: Upkeep) {
     this.#folder = folder;
-    this.#makeRoom = makeRoom;
+    this.#upkeep = upkeep;
   }
 
   async read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
@@ -49,8 +53,9 @@ export class OpfsStore implements ChunkStore {
   }
 
   async write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
+    await this.#upkeep.recorded();
     const first = await this.#tryWrite(digest, bytes);
-    if (first !== 'no-room' || !(await this.#makeRoom(bytes.length))) return first;
+    if (first !== 'no-room' || !(await this.#upkeep.makeRoom(bytes.length))) return first;
     return this.#tryWrite(digest, bytes);
   }
 

@@ -113,7 +113,7 @@ export async function loadModel(
       const shelf = latest === null ? null : await early.shelf;
       if (latest !== null) {
         const { url, text } = latest;
-        await shelf?.remember(url, text, manifest, digestsOf(descriptors));
+        shelf?.remember(url, text, manifest, digestsOf(descriptors));
       }
       const means = { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal };
       const report = reportDownload(onProgress);
