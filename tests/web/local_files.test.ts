@@ -7,6 +7,7 @@ import { FileByteSource } from '../../apps/web/src/bundle/file_source';
 import { findLocalModel, mostFiles } from '../../apps/web/src/bundle/local_files';
 import { findAmongFiles } from '../../apps/web/src/bundle/open_bundle';
 import { patience } from '../../apps/web/src/bundle/patience';
+import { transfer } from '../../apps/web/src/bundle/transfer';
 
 const means = { patience, signal: new AbortController().signal };
 
@@ -163,4 +164,27 @@ test('of a published model the chunks are asked for, not the files that they mak
   await expect(open({ ...published, paths })).rejects.toMatchObject({
     data: { kind: 'files-missing', names: [chunk], count: 1 },
   });
+});
+
+test('a file that went away while it was read is named, and not asked for again', async () => {
+  let reads = 0;
+  const gone = {
+    slice: () => ({
+      stream: () =>
+        new ReadableStream({
+          pull(controller) {
+            reads++;
+            controller.error(new DOMException('', 'NotReadableError'));
+          },
+        }),
+    }),
+  } as unknown as File;
+  const source = new FileByteSource(new Map([['model.onnx.data', gone]]));
+  const piece = { path: 'model.onnx.data', bytes: 4, digest: 'sha256:' };
+  const options = { ...means, cache: 'default' as const };
+  const events = { onReceived: () => undefined, onWaiting: () => undefined };
+  await expect(transfer(source, piece, new Uint8Array(4), options, events)).rejects.toThrow(
+    new BundleError({ kind: 'files-missing', names: ['model.onnx.data'], count: 1 }),
+  );
+  expect(reads).toBe(1);
 });

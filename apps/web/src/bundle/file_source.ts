@@ -31,6 +31,24 @@ export class FileByteSource implements ByteSource {
     const file = this.#files.get(path);
     return file === undefined
       ? Promise.reject(new BundleError({ kind: 'files-missing', names: [path], count: 1 }))
-      : Promise.resolve({ chunks: file.slice(from).stream(), isHtml: false, start: from });
+      : Promise.resolve({ chunks: streamOf(file.slice(from), path), isHtml: false, start: from });
   }
+}
+
+/** A file that was changed or moved meanwhile is no broken line: trying again would not help. */
+function streamOf(file: Blob, path: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = file.stream().getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (cause) {
+        const names = [path];
+        controller.error(new BundleError({ kind: 'files-missing', names, count: 1 }, { cause }));
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
 }

@@ -40,7 +40,11 @@ async function walk(entries: readonly FileSystemEntry[]): Promise<PlacedFile[]> 
 
 function fileOf(entry: FileSystemFileEntry): Promise<File> {
   return new Promise((resolve, reject) => {
-    entry.file(resolve, reject);
+    // It went, or may not be read.
+    entry.file(resolve, (cause) => {
+      const names = [entry.name];
+      reject(new BundleError({ kind: 'files-missing', names, count: 1 }, { cause }));
+    });
   });
 }
 
