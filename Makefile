@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo test lint format clean
+.PHONY: help setup setup-dev bundle demo site test lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -23,6 +23,9 @@ bundle: setup
 
 demo: bundle ## set up, export the bundled model and open the page's server
 	@npm run --silent dev
+
+site: bundle ## build the page and its models as a static folder (VITE_BASE_PATH=/oriel/)
+	@$(VENV_PYTHON) scripts/build_site.py
 
 test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" for some)
 	@$(VENV_PYTHON) scripts/demo_bundle.py
