@@ -1,6 +1,6 @@
 // Before all browser tests: exports the bundles they open, and lets PyTorch write down what is right.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,6 +37,13 @@ export default function makeBundles(): void {
   if (isOlder(variants, demoWeights, ...graphSources)) {
     const exporting = ['--model', 'demo', '--layers', '0,5,11', '--output', variants, '--force'];
     python('tools/model-export/export.py', ...exporting, ...everyVariant);
+  }
+  const published = `${made}/published/demo`;
+  const publishing = ['publishing', 'bundle'].map((part) => `tools/model-export/oriel/${part}`);
+  const demo = 'apps/web/static/models/demo';
+  if (isOlder(`${published}/manifest.json`, `${demo}/manifest.json`, ...publishing)) {
+    rmSync(join(root, published), { recursive: true, force: true });
+    python('tools/model-export/publish.py', demo, '--to', published, '--version', '1.0.0');
   }
   for (const name of tinyModels) {
     const fixtures = `${made}/fixtures/${name}`;

@@ -4,6 +4,7 @@ import { ComparedModel } from '../../apps/web/src/activations/compared_model.sve
 import { ModelSession } from '../../apps/web/src/activations/model_session.svelte';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
+  FirstPass,
   ModelClient,
   ModelErrorData,
   OpenedModel,
@@ -25,17 +26,26 @@ class LetterClient implements ModelClient {
   cached: readonly number[] = [];
   cachedOff = '[]';
   failNext: ModelError | null = null;
+  /** What the publisher computed; an error where it can't be used. */
+  published: FirstPass | ModelError | null = null;
+  /** Opening waits for it. */
+  weights: Promise<void> = Promise.resolve();
 
+  firstPass(): Promise<FirstPass | null> {
+    const { published } = this;
+    return published instanceof ModelError ? Promise.reject(published) : Promise.resolve(published);
+  }
   survey(request: OpenRequest): Promise<Survey> {
     this.surveys.push(request);
     const variant = request.variant ?? 'q8';
     // Only what the session reads.
     return Promise.resolve({ offer: { choice: { variant } } } as unknown as Survey);
   }
-  open(request: OpenRequest): Promise<OpenedModel> {
+  async open(request: OpenRequest): Promise<OpenedModel> {
     this.requests.push(request);
-    if (this.failNext !== null) return Promise.reject(this.takeFailure());
-    return Promise.resolve(model);
+    await this.weights;
+    if (this.failNext !== null) throw this.takeFailure();
+    return model;
   }
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     this.cached = [];
@@ -423,5 +433,129 @@ describe('where a model comes from', () => {
     expect([session.model, session.answer, session.survey]).toEqual([null, null, null]);
     await session.retry();
     expect(client.requests).toHaveLength(1);
+  });
+});
+
+describe('an example that was computed beforehand', () => {
+  const pass: FirstPass = {
+    manifest: { ...model.manifest, tokenizer: { tokenizer: 't.json', config: 'c.json' } },
+    variant: { ...model.variant, name: 'fp32' },
+    prompt: 'dad',
+    runtime: 'ONNX Runtime 1.31.0',
+    pieces: [0, 3].map((id) => ({ id, bytes: Uint8Array.of(97 + id) })),
+    result: {
+      ids: [3, 0, 3],
+      start: 0,
+      lastLogits: new Float32Array(VOCAB),
+      tensors: [{ name: 'final_norm', dims: [1, 3, 1], data: Float32Array.of(30, 0, 30) }],
+      timings: { runMs: 0 },
+    },
+  };
+
+  interface Waiting {
+    session: ModelSession;
+    client: LetterClient;
+    arrive: () => void;
+    opening: Promise<void>;
+  }
+  /** Everything but the weights has come. */
+  async function waiting(
+    prompt: string,
+    published: FirstPass | ModelError | null = pass,
+    prepare: (session: ModelSession) => void = () => undefined,
+  ): Promise<Waiting> {
+    const client = new LetterClient();
+    client.published = published;
+    let arrive = (): void => undefined;
+    client.weights = new Promise((resolve) => (arrive = resolve));
+    const session = new ModelSession(() => client);
+    session.prompt = prompt;
+    prepare(session);
+    const opening = session.open({ url: 'x', provider: 'auto' });
+    await new Promise((resolve) => setTimeout(resolve));
+    return { session, client, arrive, opening };
+  }
+
+  test('is shown as such until the model itself answers', async () => {
+    const { session, arrive, opening } = await waiting('dad');
+    expect(session.stage.kind).toBe('opening');
+    expect(session.shown?.live).toBe(false);
+    expect(session.shown?.model.variant.name).toBe('fp32');
+    const answer = session.shown?.answer;
+    expect(answer?.tokens.map((token) => token.label).join('')).toBe('dad');
+    expect(answer?.activations.get('final_norm')?.row(2)).toEqual(Float32Array.of(30));
+    // Nothing of it counts as the model's own.
+    expect(session.answer).toBeNull();
+    arrive();
+    await opening;
+    expect(session.shown?.live).toBe(true);
+    expect(session.example).toBeNull();
+    expect(rows(session)).toEqual([3, 0, 3]);
+  });
+
+  test('never stands beside another text, and a text typed meanwhile is run', async () => {
+    const { session, client, arrive, opening } = await waiting('dad');
+    await session.replacePrompt('abc');
+    expect(session.shown).toBeNull();
+    await session.replacePrompt('dad');
+    expect(session.shown?.live).toBe(false);
+    await session.replacePrompt('abcd');
+    arrive();
+    await opening;
+    expect(client.runs.map((run) => run.ids)).toEqual([[0, 1, 2, 3]]);
+    expect(rows(session)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('is the text of a page that was opened without one', async () => {
+    const { session, arrive, opening } = await waiting('something else');
+    expect(session.prompt).toBe('dad');
+    arrive();
+    await opening;
+    expect(session.answer?.tokens.map((token) => token.label).join('')).toBe('dad');
+  });
+
+  test('leaves a text that came with the address alone', async () => {
+    const { session, arrive, opening } = await waiting('abc', pass, (session) => {
+      session.ownPrompt = true;
+    });
+    expect(session.shown).toBeNull();
+    arrive();
+    await opening;
+    expect(session.prompt).toBe('abc');
+    expect(rows(session)).toEqual([0, 1, 2]);
+  });
+
+  test('is not shown where heads are off: its numbers are of the whole model', async () => {
+    const { session } = await waiting('dad', pass, (session) => {
+      session.headsOff = [[0, 1]];
+    });
+    expect(session.shown).toBeNull();
+  });
+
+  test('goes when the model cannot be opened', async () => {
+    const { session, client, arrive, opening } = await waiting('dad');
+    client.failNext = new ModelError({ kind: 'network', url: 'x', offline: false });
+    arrive();
+    await opening;
+    expect(session.stage.kind).toBe('failed');
+    expect(session.shown).toBeNull();
+  });
+
+  test('that is damaged keeps nothing from opening', async () => {
+    const damage = new ModelError({ kind: 'integrity', path: 'p', expected: 'a', got: 'b' });
+    const { session, arrive, opening } = await waiting('dad', damage);
+    expect(session.shown).toBeNull();
+    expect(session.exampleFailed).toBe(true);
+    arrive();
+    await opening;
+    expect(session.shown?.live).toBe(true);
+  });
+
+  test('of a model that was left is dropped', async () => {
+    const { session } = await waiting('dad');
+    const other = session.open({ url: 'y', provider: 'auto' });
+    expect(session.shown).toBeNull();
+    session.abortOpening();
+    void other;
   });
 });

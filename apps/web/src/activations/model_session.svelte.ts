@@ -16,8 +16,10 @@ import type {
   RunResult,
   Survey,
   TokenPiece,
+  ViewedModel,
 } from '../inference/model_types';
 import { canSwitchHeads } from './activation_offer';
+import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { tokensOf, type Token } from './token';
 import { failureOf } from './variant_choice';
@@ -56,6 +58,14 @@ export interface RunTimes {
   firstAnswerMs: number | null;
 }
 
+/** What the views show, and of what. */
+export interface Shown {
+  model: ViewedModel;
+  answer: Answer;
+  /** The model itself answered and can be asked; else it is what the publisher computed beforehand. */
+  live: boolean;
+}
+
 export type Retry = Partial<Omit<OpenRequest, 'variant'>> & { variant?: string | null };
 
 export interface GenerationEnd {
@@ -76,6 +86,8 @@ export class ModelSession {
   suited = $state.raw<Choice | null>(null);
   /** What stands in the text box. */
   prompt = $state('');
+  /** The text is the reader's own or a link's; else a model may bring its own example. */
+  ownPrompt = false;
   answer = $state.raw<Answer | null>(null);
   notice = $state.raw<Notice | null>(null);
   headsOff = $state.raw<readonly HeadRef[]>([]);
@@ -87,6 +99,9 @@ export class ModelSession {
   /** How long the last change of taps took, from the click to the rebuilt session. */
   tapMs = $state<number | null>(null);
 
+  /** What the publisher computed could not be used; the model itself opens all the same. */
+  exampleFailed = $state(false);
+  #published = $state.raw<Example | null>(null);
   readonly #makeClient: () => ModelClient;
   readonly #random: () => number;
   #client: ModelClient | null = null;
@@ -96,6 +111,8 @@ export class ModelSession {
   #era = 0;
   /** Address that the survey is of. */
   #surveyed: string | null = null;
+  /** Address that the example is of. */
+  #publishedAt: string | null = null;
   /** What broke down of the model at hand. */
   #tried: readonly Attempt[] = [];
 
@@ -127,6 +144,24 @@ export class ModelSession {
     return this.#request?.variant ?? null;
   }
 
+  /** What the publisher computed, while there is no answer yet and its own text stands in the box as it was. */
+  get example(): Example | null {
+    const waiting =
+      this.answer === null &&
+      this.notice === null &&
+      (this.stage.kind === 'opening' || this.stage.kind === 'ready');
+    return waiting && this.headsOff.length === 0 && this.prompt === this.#published?.prompt
+      ? this.#published
+      : null;
+  }
+
+  get shown(): Shown | null {
+    if (this.model !== null && this.answer !== null)
+      return { model: this.model, answer: this.answer, live: true };
+    const { example } = this;
+    return example && { model: example.model, answer: example.answer, live: false };
+  }
+
   get ids(): readonly number[] {
     return this.#ids;
   }
@@ -155,6 +190,8 @@ export class ModelSession {
     this.notice = null;
     this.#pieces = new Map();
     this.stage = { kind: 'opening', progress: null };
+    // First: it is small, and asked for before any weights are.
+    void this.#lookAtExample(client, request, era);
     void this.#look(client, request, era);
     try {
       const model = await client.open(
@@ -167,6 +204,7 @@ export class ModelSession {
       if (era !== this.#era) return;
       this.model = model;
       this.stage = { kind: 'ready' };
+      this.#takeExampleText(model.manifest.first_pass?.prompt);
       this.headsOff = this.headsOff.filter(
         ([layer, head]) =>
           canSwitchHeads(model.variant) &&
@@ -178,6 +216,29 @@ export class ModelSession {
       if (era !== this.#era) return;
       this.#fail(toModelErrorData(thrown, 'session'));
     }
+  }
+
+  async #lookAtExample(client: ModelClient, request: OpenRequest, era: number): Promise<void> {
+    if (this.#published !== null && request.url === this.#publishedAt) return;
+    this.#published = null;
+    this.exampleFailed = false;
+    try {
+      const pass = await client.firstPass(request);
+      if (era !== this.#era || pass === null) return;
+      this.#takeExampleText(pass.prompt);
+      this.#published = exampleOf(pass);
+      this.#publishedAt = request.url;
+    } catch (thrown) {
+      const { kind } = toModelErrorData(thrown, 'session');
+      // A manifest that cannot be had is the opening's to tell.
+      const own = kind === 'integrity' || kind === 'too-large' || kind === 'not-found';
+      if (era === this.#era) this.exampleFailed = own;
+    }
+  }
+
+  /** A page that was opened without a text shows what suits the model. */
+  #takeExampleText(text: string | undefined): void {
+    if (!this.ownPrompt && text !== undefined) this.prompt = text;
   }
 
   /** Surveys what there is to choose from, beside the opening: neither waits for the other. */
@@ -263,6 +324,7 @@ export class ModelSession {
   setPrompt(text: string): void {
     this.stop();
     this.prompt = text;
+    this.ownPrompt = true;
     this.#edits++;
     if (this.#typing !== null) clearTimeout(this.#typing);
     this.#typing = setTimeout(() => {
@@ -275,6 +337,7 @@ export class ModelSession {
   async replacePrompt(text: string): Promise<void> {
     this.stop();
     this.prompt = text;
+    this.ownPrompt = true;
     this.#edits++;
     if (this.#typing !== null) clearTimeout(this.#typing);
     this.#typing = null;
@@ -306,6 +369,7 @@ export class ModelSession {
     if (edits !== this.#edits || client !== this.#client) return;
     this.#ids = ids;
     this.#edits++;
+    this.ownPrompt = true;
     this.prompt = this.model?.hasTokenizer
       ? joinedText(ids.map((id) => this.#pieces.get(id)?.bytes ?? new Uint8Array(0)))
       : ids.join(' ');

@@ -151,7 +151,8 @@ export async function loadModel(
   }
 }
 
-function digestsOf(files: readonly FileDescriptor[]): Record<string, number> {
+/** Bytes by digest of all pieces of files. */
+export function digestsOf(files: readonly FileDescriptor[]): Record<string, number> {
   const pieces = files.flatMap((file) => file.chunks ?? [file]);
   return Object.fromEntries(pieces.map(({ digest, bytes }) => [digest, bytes]));
 }

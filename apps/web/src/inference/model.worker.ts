@@ -13,6 +13,8 @@ function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
 
 async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[WorkerMethod]>> {
   switch (message.method) {
+    case 'firstPass':
+      return runner.firstPass(message.argument);
     case 'survey':
       return runner.survey(message.argument);
     case 'open':

@@ -2,6 +2,7 @@
 import '../host/trusted_scripts';
 import { ModelError } from './model_error';
 import type {
+  FirstPass,
   ModelClient,
   ModelErrorData,
   OpenedModel,
@@ -55,6 +56,10 @@ export class WorkerModelClient implements ModelClient {
   constructor(startWorker: () => WorkerPort) {
     this.#startWorker = startWorker;
     this.#worker = this.#attach();
+  }
+
+  firstPass(request: OpenRequest): Promise<FirstPass | null> {
+    return this.#call('firstPass', absolute(request));
   }
 
   /** Asks the worker that is there: what it has opened stays open. */

@@ -4,6 +4,7 @@ import { fileOf, weightFiles } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
 import type { Variant } from '../contract/generated';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
+import { loadFirstPass } from './load_first_pass';
 import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
@@ -11,6 +12,7 @@ import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cac
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
 import type {
+  FirstPass,
   OpenedModel,
   OpenRequest,
   Progress,
@@ -44,6 +46,11 @@ export class ModelRunner {
   /** Relative addresses of models are taken from `baseUrl`. */
   constructor(baseUrl: string) {
     this.#baseUrl = baseUrl;
+  }
+
+  /** Takes no turn, as it is for the time until a model is open. */
+  firstPass(request: OpenRequest): Promise<FirstPass | null> {
+    return loadFirstPass(request, this.#baseUrl, this.#early);
   }
 
   /** Takes no turn: nothing of an open model is touched. */

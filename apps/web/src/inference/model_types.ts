@@ -302,7 +302,29 @@ export type ModelErrorData =
   | { kind: 'session'; detail: string; failure?: Failure }
   | { kind: 'run'; detail: string; failure?: Failure };
 
+/** What a view has to know of a model; an example that was computed beforehand knows no more. */
+export type ViewedModel = Pick<
+  OpenedModel,
+  'manifest' | 'variant' | 'activations' | 'hasTokenizer'
+>;
+
+/** What the publisher computed for an example, to be shown as such until the model itself answers. */
+export interface FirstPass {
+  manifest: Manifest;
+  /** The one that computed it. */
+  variant: Variant;
+  prompt: string;
+  /** What ran it, with its version. */
+  runtime: string;
+  /** Of every token that a view names; none where there is no tokenizer. */
+  pieces: readonly TokenPiece[];
+  /** Of the whole prompt. */
+  result: RunResult;
+}
+
 export interface ModelClient {
+  /** Of an example, computed by the publisher; null where there is none. Fetches that and the manifest alone. */
+  firstPass(request: OpenRequest): Promise<FirstPass | null>;
   /** What the device can open of a model, and what `open` would choose: fetches the manifest alone. */
   survey(request: OpenRequest, signal?: AbortSignal): Promise<Survey>;
   open(

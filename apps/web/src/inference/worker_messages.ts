@@ -1,5 +1,6 @@
 // What crosses the border between the page and the worker. Data only; who sends it: model_client.ts, model.worker.ts.
 import type {
+  FirstPass,
   ModelErrorData,
   OpenedModel,
   OpenRequest,
@@ -13,6 +14,7 @@ import type {
 
 /** Every method of the worker, with what it takes and gives. */
 export interface WorkerMethods {
+  firstPass: (request: OpenRequest) => FirstPass | null;
   survey: (request: OpenRequest) => Survey;
   open: (request: OpenRequest) => OpenedModel;
   setActivations: (names: readonly string[]) => OpenedModel;

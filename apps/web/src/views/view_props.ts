@@ -1,12 +1,14 @@
 // The one set of props that every view takes.
 import type { Answer, HeadRef } from '../activations/model_session.svelte';
 import type { Dictionary } from '../i18n/dictionary';
-import type { OpenedModel } from '../inference/model_types';
+import type { ViewedModel } from '../inference/model_types';
 import type { Hover, Scale, Selection } from './viewing.svelte';
 
 export interface ViewProps {
-  model: OpenedModel;
+  model: ViewedModel;
   answer: Answer;
+  /** The model can be asked; else the answer was computed beforehand, and all that needs the model waits. */
+  live: boolean;
   selection: Selection;
   hover: Hover;
   scale: Scale;

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import contracts_folder
+from oriel.contract.limits import most
 from oriel.errors import GraphError, OptionError, OrielError
 
 Array = npt.NDArray[Any]
@@ -27,7 +28,7 @@ DOCUMENT = "oriel.first_pass"
 MOST_TOKENS = 64
 MOST_PROMPT = 2000
 """Characters, as the schema has it."""
-MOST_BYTES = 32 * 2**20
+MOST_BYTES = most("first_pass", "bytes")
 """Readers ignore a larger one: it would come no sooner than the weights."""
 NAMED = 60
 """Next tokens whose bytes are told, the likeliest ones: as many as the page names."""
@@ -159,7 +160,7 @@ def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
 
 
 def _ids(prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None) -> list[int]:
-    most = min(MOST_TOKENS, shape["context_length"])
+    longest = min(MOST_TOKENS, shape["context_length"])
     if len(prompt) > MOST_PROMPT:
         raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
     if tokenizer is not None:
@@ -168,8 +169,8 @@ def _ids(prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None) ->
         ids = [int(word) for word in prompt.split()]
     else:
         raise _unfit(repr(prompt[:40]), "token ids with spaces between, as it has no tokenizer")
-    if not 1 <= len(ids) <= most:
-        raise _unfit(f"{len(ids)} tokens", f"1 to {most}")
+    if not 1 <= len(ids) <= longest:
+        raise _unfit(f"{len(ids)} tokens", f"1 to {longest}")
     wrong = [token for token in ids if token >= shape["vocab"]]
     if wrong:
         raise _unfit(f"token {wrong[0]}", f"below {shape['vocab']}")
