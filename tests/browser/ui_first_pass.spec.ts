@@ -75,7 +75,11 @@ test('every view works on the example, marked as such, and nothing moves when th
   await expect(mark).toContainText('still on its way');
   await expect(mark.locator('progress')).toBeVisible();
   // Before any weights.
-  expect(asked.find((path) => path.startsWith('chunks/'))).toBe(examplePath);
+  const weights = new Set(
+    manifest.variants.flatMap((variant) => variant.weights.flatMap(chunksOf)),
+  );
+  const first = asked.findIndex((path) => weights.has(path));
+  expect(asked.slice(0, first === -1 ? undefined : first)).toContain(examplePath);
 
   const file = readSafetensors(new Uint8Array(readFileSync(`${folder}${examplePath}`)));
   const ids = Array.from(file.get('input_ids')?.data ?? [], String);

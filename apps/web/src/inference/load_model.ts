@@ -63,6 +63,8 @@ export interface EarlyStart {
   readonly bundles: ArrivingBundles;
   /** What the browser keeps of models; null where it keeps nothing. */
   readonly shelf: Promise<ModelShelf | null>;
+  /** By address: settled once an example that was computed beforehand is on its way, which weights stand back for. */
+  readonly examples: Map<string, Promise<void>>;
 }
 
 export function startEarly(): EarlyStart {
@@ -70,7 +72,7 @@ export function startEarly(): EarlyStart {
   const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { device, runtime, bundles: new Map(), shelf: ModelShelf.open() };
+  return { device, runtime, bundles: new Map(), shelf: ModelShelf.open(), examples: new Map() };
 }
 
 /** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
@@ -117,6 +119,7 @@ export async function loadModel(
       }
       const means = { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal };
       const report = reportDownload(onProgress);
+      await early.examples.get(request.url);
       const download = await (
         bare === null
           ? downloadFiles(source, descriptors, expansionsOf(variant), means, report)
