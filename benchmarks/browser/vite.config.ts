@@ -3,6 +3,7 @@ import { createReadStream, statSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
+import { fileParts } from '../../apps/web/plugins/file_parts.ts';
 import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -46,8 +47,8 @@ const preparedFiles: Plugin = {
 
 export default defineConfig({
   root: here,
-  plugins: [preparedFiles, manifestValidator()],
-  worker: { format: 'es', plugins: () => [manifestValidator()] },
+  plugins: [preparedFiles, manifestValidator(), fileParts()],
+  worker: { format: 'es', plugins: () => [manifestValidator(), fileParts()] },
   // The runtime's loader stays a file of its own: it starts the threads.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   preview: { headers: isolation },
