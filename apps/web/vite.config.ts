@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defaultClientConditions, defineConfig, loadEnv } from 'vite';
 import { contentSecurityPolicy } from './plugins/content_security_policy.ts';
-import { fileParts } from './plugins/file_parts.ts';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 import { serviceWorker } from './plugins/service_worker.ts';
@@ -42,17 +41,10 @@ export default defineConfig(({ mode }) => ({
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [
-    svelte(),
-    manifestValidator(),
-    modelsIndex(),
-    fileParts(),
-    contentSecurityPolicy(),
-    serviceWorker(),
-  ],
+  plugins: [svelte(), manifestValidator(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
   worker: {
     format: 'es' as const,
-    plugins: () => [manifestValidator(), fileParts()],
+    plugins: () => [manifestValidator()],
     rolldownOptions: { output },
   },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.

@@ -5,9 +5,3 @@ interface ImportMetaEnv {
   /** Origins that models may come from besides: see bundle/allowed_origins.ts. */
   readonly VITE_MODEL_ORIGINS?: string;
 }
-
-/** Addresses of a file's parts: see apps/web/plugins/file_parts.ts. */
-declare module '*?parts' {
-  const urls: readonly string[];
-  export default urls;
-}

@@ -1,14 +1,13 @@
 // Loads one build of ONNX Runtime Web and proves that its provider works. Choosing it is provider.ts.
 import type * as Ort from 'onnxruntime-web';
 import asyncifyModule from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url';
-import asyncifyWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?parts';
+import asyncifyWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 import jspiModule from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
 import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
 import { keepRuntime } from '../host/keep_runtime';
 import { wasmThreads } from './device';
-import { joinParts } from './join_parts';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
 
@@ -26,13 +25,13 @@ const probeGraph =
 /** Only the build in use is fetched: they are 14 to 27 MB. */
 async function importBuild(
   provider: Provider,
-): Promise<{ ort: typeof Ort; mjs: string; wasm: readonly string[] }> {
+): Promise<{ ort: typeof Ort; mjs: string; wasm: string }> {
   if (provider === 'wasm') {
-    return { ort: await import('onnxruntime-web/wasm'), mjs: wasmModule, wasm: [wasmWasm] };
+    return { ort: await import('onnxruntime-web/wasm'), mjs: wasmModule, wasm: wasmWasm };
   }
   // With JSPI the engine itself waits for the GPU, and the build is 10 MB smaller.
   return 'Suspending' in WebAssembly
-    ? { ort: await import('onnxruntime-web/jspi'), mjs: jspiModule, wasm: [jspiWasm] }
+    ? { ort: await import('onnxruntime-web/jspi'), mjs: jspiModule, wasm: jspiWasm }
     : { ort: await import('onnxruntime-web/webgpu'), mjs: asyncifyModule, wasm: asyncifyWasm };
 }
 
@@ -43,16 +42,11 @@ export async function loadRuntime(provider: Provider): Promise<Runtime> {
     const threads = provider === 'wasm' ? wasmThreads() : 1;
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
-    const parts = wasm.map((part) => new URL(part, self.location.href));
-    const [whole] = parts;
     ort.env.wasm.wasmPaths = {
       mjs: new URL(mjs, self.location.href).href,
-      // In one piece it is compiled while it arrives.
-      ...(parts.length === 1 && whole !== undefined ? { wasm: whole.href } : {}),
+      wasm: new URL(wasm, self.location.href).href,
     };
-    if (parts.length > 1) ort.env.wasm.wasmBinary = await joinParts(parts);
     await probe(ort, provider);
-    delete ort.env.wasm.wasmBinary;
     void keepRuntime();
     return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };
   } catch (cause) {
