@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { test as base, type Page } from '@playwright/test';
+import { expect, test as base, type Page } from '@playwright/test';
 import { startSite, type SiteOptions, type StaticSite } from './static_site';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -63,6 +63,12 @@ function build(program: string, command: string[], environment: Record<string, s
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...environment },
   });
+}
+
+/** Waits until the model itself has answered, and not what was computed beforehand. */
+export async function answered(page: Page, timeout = 60_000): Promise<void> {
+  await expect(page.getByTestId('facts')).toBeAttached({ timeout });
+  await expect(page.getByTestId('candidate').first()).toBeVisible({ timeout });
 }
 
 /** The first script that a deploy's page names, which tells one deploy from another. */

@@ -1,7 +1,7 @@
 // The built page on hosts that don't isolate it: its service worker does, after one reload at most.
 import { expect as plainExpect } from '@playwright/test';
 import { startBundleServer } from './bundle_server';
-import { countLoads, test } from './site';
+import { answered, countLoads, test } from './site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 
@@ -12,7 +12,7 @@ test('a plain host’s page gets threads after one reload, and then without', as
   const site = await host();
   const loads = countLoads(page);
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
   expect(loads.count).toBe(2);
   const facts = page.getByTestId('facts');
@@ -21,7 +21,7 @@ test('a plain host’s page gets threads after one reload, and then without', as
   await expect(facts).not.toContainText('one only');
 
   await page.reload();
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
   expect(loads.count).toBe(3);
 });
@@ -30,7 +30,7 @@ test('isolated so, it still opens models from other hosts', async ({ page, host 
   const models = await startBundleServer();
   const site = await host();
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   const [worker] = page.workers().filter((each) => each.url().includes('model.worker'));
   const status = await worker?.evaluate(
     async (url) => (await fetch(url)).status,
@@ -44,7 +44,7 @@ test('where no service worker can be had, one thread and no reload', async ({ pa
   const site = await host({ missing: ['service_worker.js'] });
   const loads = countLoads(page);
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(loads.count).toBe(1);
   const facts = page.getByTestId('facts');
   await facts.scrollIntoViewIfNeeded();
@@ -58,10 +58,10 @@ test('where the host forbids isolation, the page is reloaded once and no more', 
   const site = await host({ headers: { 'Cross-Origin-Opener-Policy': 'unsafe-none' } });
   const loads = countLoads(page);
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   expect(loads.count).toBe(2);
   await page.reload();
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(loads.count).toBe(3);
 });

@@ -1,6 +1,6 @@
 // The built page below a path of its own: without a network after one visit, and across deploys.
 import { expect as plainExpect, type BrowserContext, type Page } from '@playwright/test';
-import { entryOf, isolationHeaders, keptPaths, test } from './site';
+import { answered, entryOf, isolationHeaders, keptPaths, test } from './site';
 import type { StaticSite } from './static_site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -8,7 +8,7 @@ const expect = plainExpect.configure({ timeout: 60_000 });
 /** Opens the page, and waits until it has answered and everything that it used is kept. */
 async function visited(page: Page, url: string): Promise<void> {
   await page.goto(url);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   await keptAll(page);
 }
 
@@ -45,7 +45,7 @@ test('after one visit the page opens with the network off', async ({ page, conte
   await page.reload();
   await expect(page.getByTestId('language')).toBeVisible();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   const answers = await page.evaluate(
     async (paths) => Promise.all(paths.map(async (path) => (await fetch(path)).status)),
     [...builds, 'models/index.json'],
@@ -94,7 +94,7 @@ test('the runtime is kept though it came before the service worker', async ({
   const site = await host({ headers: isolationHeaders });
   const release = site.holdBack('service_worker.js');
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   expect(await page.evaluate(() => navigator.serviceWorker.controller)).toBeNull();
   release();
   await keptAll(page);
@@ -109,7 +109,7 @@ test('a deploy that is half there is not kept', async ({ page, host, deploys }) 
   const site = await host({ headers: isolationHeaders });
   const release = site.holdBack('service_worker.js');
   await page.goto(`${site.url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   // The page is another build's by the time that this build's service worker asks for it.
   site.mixIn({ 'index.html': deploys.second });
   const pages = (): number => site.requests.filter(({ path }) => path === '').length;

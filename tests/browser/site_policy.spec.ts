@@ -1,6 +1,6 @@
 // The built page under its Content-Security-Policy: a whole visit breaks none of it, and what it forbids doesn't happen.
 import { expect as plainExpect, type Page, type Worker } from '@playwright/test';
-import { test } from './site';
+import { answered, test } from './site';
 import { startSite } from './static_site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -28,7 +28,7 @@ async function opened(page: Page, url: string): Promise<void> {
   await page.addInitScript(watch);
   page.on('worker', (worker) => void worker.evaluate(watch).catch(() => undefined));
   await page.goto(`${url}#lang=en&on=wasm`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page);
   await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
 }
 

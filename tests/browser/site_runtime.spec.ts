@@ -1,12 +1,11 @@
 // Which of the runtime's builds the page fetches in a browser that has WebGPU but not JSPI.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect as plainExpect } from '@playwright/test';
+import { expect } from '@playwright/test';
 import config from '../../playwright.config';
-import { isolationHeaders, test } from './site';
+import { answered, isolationHeaders, test } from './site';
 
 // A GPU in software, on whatever cores there are.
-const expect = plainExpect.configure({ timeout: 240_000 });
 const softwareGpu = config.projects?.find(({ name }) => name === 'webgpu')?.use?.launchOptions;
 test.use({ launchOptions: softwareGpu ?? {} });
 
@@ -28,7 +27,7 @@ test('WebGPU without JSPI takes the build that needs none, and no other', async 
   site.mixIn({ [worker]: info.outputPath() });
 
   await page.goto(`${site.url}#lang=en&on=webgpu`);
-  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await answered(page, 240_000);
   const fetched = new Set(
     site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm')),
   );
