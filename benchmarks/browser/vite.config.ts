@@ -3,7 +3,6 @@ import { createReadStream, statSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
-import { fileParts } from '../../apps/web/plugins/file_parts.ts';
 import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -47,8 +46,8 @@ const preparedFiles: Plugin = {
 
 export default defineConfig({
   root: here,
-  plugins: [preparedFiles, manifestValidator(), fileParts()],
-  worker: { format: 'es', plugins: () => [manifestValidator(), fileParts()] },
+  plugins: [preparedFiles, manifestValidator()],
+  worker: { format: 'es', plugins: () => [manifestValidator()] },
   // The runtime's loader stays a file of its own: it starts the threads.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   preview: { headers: isolation },
