@@ -21,7 +21,7 @@ test.describe('on wasm', () => {
       await route.fulfill({ response, body });
     });
     await engine.start();
-    const url = bundles.url('demo-variants');
+    const url = bundles.url('demo');
     const outcome = await engine.open({ url, provider: 'wasm', variant: 'fp32' });
     expect(outcome).toMatchObject({
       error: {
@@ -41,7 +41,7 @@ test.describe('on wasm', () => {
       bundles,
     }) => {
       const variant = /_(.*)\.onnx/.exec(file)?.[1] ?? '';
-      const url = bundles.url('demo-variants', file, 'corrupted');
+      const url = bundles.url('demo', file, 'corrupted');
       const { progress, ...outcome } = await engine.open({ url, provider: 'wasm', variant });
       expect(outcome).toMatchObject({ error: { kind: 'integrity', path: file } });
       expect(progress.map(({ phase }) => phase)).not.toContain('session');

@@ -24,19 +24,12 @@ const tinyModels = ['tiny-gpt2', 'tiny-llama'];
 
 export default function makeBundles(): void {
   const demoWeights = join(demoCheckpoint, 'model.safetensors');
-  // The exporter sees for itself whether the bundle is already that of these weights.
-  if (isOlder('apps/web/static/models/demo/manifest.json', demoWeights, ...graphSources)) {
-    python('tools/model-export/export.py', '--model', 'demo', '--layers', '0,5,11', '--force');
-  }
+  // It sees for itself whether the bundle is already that of these weights, in every variant.
+  python('scripts/demo_bundle.py');
   const script = 'tests/fixtures/make_browser_fixtures.py';
   const demoFixtures = `${made}/fixtures/demo`;
   if (isOlder(`${demoFixtures}/fixtures.json`, demoWeights, script)) {
     python(script, '--checkpoint', demoCheckpoint, '--output', demoFixtures);
-  }
-  const variants = `${made}/bundles/demo-variants/model.onnx`;
-  if (isOlder(variants, demoWeights, ...graphSources)) {
-    const exporting = ['--model', 'demo', '--layers', '0,5,11', '--output', variants, '--force'];
-    python('tools/model-export/export.py', ...exporting, ...everyVariant);
   }
   const published = `${made}/published/demo`;
   const publishing = ['publishing', 'bundle'].map((part) => `tools/model-export/oriel/${part}`);

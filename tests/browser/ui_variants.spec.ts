@@ -11,7 +11,7 @@ import { readFixtures, reference } from './fixtures';
 const expect = plainExpect.configure({ timeout: 30_000 });
 
 const bundle = fileURLToPath(
-  new URL('../../test-results/browser/bundles/demo-variants/manifest.json', import.meta.url),
+  new URL('../../apps/web/static/models/demo/manifest.json', import.meta.url),
 );
 const sentence = readFixtures('demo').prompt('sentence');
 
@@ -28,7 +28,7 @@ function readManifest(): Manifest {
 }
 
 /** Opens the page on this bundle and nothing else. */
-async function visit(page: Page, hash: string, url = bundles.url('demo-variants')): Promise<void> {
+async function visit(page: Page, hash: string, url = bundles.url('demo')): Promise<void> {
   await page.route('**/models/index.json', (route) =>
     route.fulfill({
       json: [{ name: 'demo', path: url, architecture: 'gpt2', parameters: 1, bytes: 1 }],
@@ -85,7 +85,7 @@ test('each variant shows its figures from the manifest, and the chosen one opens
 });
 
 test('a download that drags on can be left for another variant', async ({ page }) => {
-  await visit(page, '', bundles.url('demo-variants', 'model.onnx.data', 'stalled'));
+  await visit(page, '', bundles.url('demo', 'model.onnx.data', 'stalled'));
   await expect(page.getByRole('progressbar')).toHaveAttribute('value', /0\.\d+/);
   await page.getByTestId('variants-toggle').click();
   await page.getByTestId('variant-q8').getByRole('button').click();
