@@ -80,7 +80,7 @@ export class ModelShelf {
       pieces: Readonly<Record<string, number>>,
     ]
   ): void {
-    this.#recorded = this.#remember(...what);
+    this.#recorded = Promise.all([this.#recorded, this.#remember(...what)]).then(() => undefined);
   }
 
   async #remember(

@@ -156,24 +156,57 @@ class Arrival {
   }
 }
 
-/** Gives each chunk to `take`; what `take` throws ends the transfer. Rejects with a BundleError. */
+/** Gives each chunk to `take`, which must not keep it; what it throws ends the transfer. Rejects with a BundleError. */
 export async function eachChunk(
   stream: ByteStream,
   url: string,
   take: (chunk: Uint8Array<ArrayBuffer>) => void,
 ): Promise<void> {
-  const reader = stream.chunks.getReader();
+  const reader = readerOf(stream.chunks);
   try {
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      take(value);
+      const chunk = await reader.read();
+      if (chunk === null) return;
+      take(chunk);
     }
   } catch (cause) {
     await reader.cancel().catch(() => undefined);
     if (cause instanceof BundleError) throw cause;
     throw new BundleError({ kind: 'network', url, offline: false }, { cause });
   }
+}
+
+interface ChunkReader {
+  /** null at the end. The next one may lie in the same memory. */
+  read(): Promise<Uint8Array<ArrayBuffer> | null>;
+  cancel(): Promise<void>;
+}
+
+const readAtOnce = 256 * 1024;
+
+/** Thousands of new arrays would wait for the garbage collector while a model needs the memory. */
+function readerOf(chunks: ReadableStream<Uint8Array<ArrayBuffer>>): ChunkReader {
+  let reusing: ReadableStreamBYOBReader;
+  try {
+    reusing = chunks.getReader({ mode: 'byob' });
+  } catch {
+    // Not a stream of bytes: tests have such, and browsers that are not so far.
+    const reader = chunks.getReader();
+    return {
+      read: async () => (await reader.read()).value ?? null,
+      cancel: () => reader.cancel(),
+    };
+  }
+  let memory = new ArrayBuffer(readAtOnce);
+  return {
+    read: async () => {
+      const { done, value } = await reusing.read(new Uint8Array(memory));
+      if (done) return null;
+      memory = value.buffer;
+      return value;
+    },
+    cancel: () => reusing.cancel(),
+  };
 }
 
 export function signalAborted(signal: AbortSignal): void {
