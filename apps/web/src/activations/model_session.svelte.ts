@@ -162,6 +162,11 @@ export class ModelSession {
     return example && { model: example.model, answer: example.answer, live: false };
   }
 
+  /** Who may be asked what the browser keeps; null where no worker is sure to answer. */
+  get keeper(): Pick<ModelClient, 'shelf' | 'forget' | 'close'> | null {
+    return this.stage.kind === 'opening' || this.stage.kind === 'ready' ? this.#client : null;
+  }
+
   get ids(): readonly number[] {
     return this.#ids;
   }

@@ -1,0 +1,81 @@
+// What the visitor sees of the storage: what is kept with its true bytes, and that removing and keeping do what they say.
+import { expect as plainExpect, test, type Page } from '@playwright/test';
+
+const expect = plainExpect.configure({ timeout: 30_000 });
+
+async function opened(page: Page): Promise<void> {
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(page.getByTestId('facts')).toBeVisible();
+}
+
+test('what is kept is listed, reused, removed and fetched again', async ({ page }) => {
+  await page.goto('/#lang=en&on=wasm');
+  await opened(page);
+  const model = page.getByTestId('kept-model');
+  const fetched = page.getByTestId('download-fact');
+  await expect(model).toHaveCount(1);
+  await expect(model).toContainText('demo');
+  await expect(fetched).not.toContainText('kept from before');
+  // The folder says how much is really there.
+  const kept = await page.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    const pieces = await (await root.getDirectoryHandle('oriel')).getDirectoryHandle('pieces');
+    let bytes = 0;
+    for await (const handle of pieces.values())
+      bytes += (await (handle as FileSystemFileHandle).getFile()).size;
+    return bytes;
+  });
+  expect(kept).toBeGreaterThan(1e6);
+  await expect(model).toHaveAttribute('data-bytes', String(kept));
+  await expect(page.getByTestId('kept-quota')).toContainText(/[\d.]+.MB of about [\d.]+.[GM]B/);
+  await expect(page.getByRole('option', { name: /demo.*kept here/ })).toHaveCount(1);
+
+  await page.reload();
+  await opened(page);
+  await expect(fetched).toContainText(/^0.B fetched, [\d.]+.MB kept from before/);
+
+  const remove = model.getByRole('button', { name: 'Remove' });
+  await remove.click();
+  await model.getByRole('button', { name: 'No', exact: true }).click();
+  await expect(model).toHaveCount(1);
+  await remove.click();
+  await page.getByTestId('kept-remove-yes').click();
+  await expect(page.getByTestId('kept-none')).toBeVisible();
+  await expect(model).toHaveCount(0);
+  // What is open stays open.
+  await page.getByRole('button', { name: 'One token' }).click();
+  await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
+
+  await page.reload();
+  await opened(page);
+  await expect(fetched).toContainText(/^[\d.]+.MB fetched/);
+  await expect(fetched).not.toContainText('kept from before');
+});
+
+test('keeping for good is asked for on a click alone, and the answer is told', async ({ page }) => {
+  await page.addInitScript(() => {
+    const asked = { times: 0 };
+    Object.assign(globalThis, { asked });
+    StorageManager.prototype.persisted = () => Promise.resolve(false);
+    StorageManager.prototype.persist = () => {
+      asked.times++;
+      return Promise.resolve(false);
+    };
+    Permissions.prototype.query = () =>
+      Promise.resolve({ state: 'prompt' } as unknown as PermissionStatus);
+  });
+  await page.goto('/#lang=en&on=wasm');
+  await opened(page);
+  const persistence = page.getByTestId('kept-persistence');
+  await expect(persistence).toHaveText('The browser may clear it when the disk runs full.');
+  expect(await page.evaluate('asked.times')).toBe(0);
+  await page.getByTestId('kept-persist').click();
+  await expect(persistence).toContainText('said no for now');
+  expect(await page.evaluate('asked.times')).toBe(1);
+});
+
+test('what is kept is told where no model is open', async ({ page }) => {
+  await page.goto('/?model=ftp://nowhere.test/m#lang=en');
+  await expect(page.getByTestId('kept-none')).toBeVisible();
+  await expect(page.getByTestId('facts')).toHaveCount(0);
+});
