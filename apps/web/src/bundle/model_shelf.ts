@@ -113,7 +113,8 @@ export class ModelShelf {
   }
 
   async kept(): Promise<KeptModel[]> {
-    const records = [...(await this.#read()).values()];
+    // Not while one is written, which would seem to be missing.
+    const records = await this.#alone(async () => [...(await this.#read()).values()]);
     const here = await this.#sizes();
     return records
       .sort((a, b) => b.openedAt - a.openedAt)
@@ -154,11 +155,13 @@ export class ModelShelf {
     }
   }
 
-  /** Returns the bytes freed. */
+  /** Under the lock. Records that cannot be read go as well. Returns the bytes freed. */
   async #removeOrphans(): Promise<number> {
-    const named = new Set(
-      [...(await this.#read()).values()].flatMap(({ pieces }) => Object.keys(pieces)),
-    );
+    const records = await this.#read();
+    const names: string[] = [];
+    for await (const name of this.#records.keys()) names.push(name);
+    for (const name of names) if (!records.has(name)) await remove(this.#records, name);
+    const named = new Set([...records.values()].flatMap(({ pieces }) => Object.keys(pieces)));
     let freed = 0;
     for (const [digest, bytes] of await this.#sizes()) {
       if (!named.has(digest) && (await this.chunks.remove(digest))) freed += bytes;
@@ -180,15 +183,14 @@ export class ModelShelf {
     return sizes;
   }
 
-  /** By file name; files that cannot be read as records are left out, and removed. */
+  /** By file name; files that cannot be read as records are left out: without the lock, one may be being written. */
   async #read(): Promise<Map<string, ShelfRecord>> {
     const names: string[] = [];
     for await (const name of this.#records.keys()) names.push(name);
     const records = new Map<string, ShelfRecord>();
     for (const name of names) {
       const record = await this.#readOne(name);
-      if (record === null) await remove(this.#records, name);
-      else records.set(name, record);
+      if (record !== null) records.set(name, record);
     }
     return records;
   }
