@@ -16,6 +16,7 @@ test('what is kept is listed, reused, removed and fetched again', async ({ page 
   await expect(model).toHaveCount(1);
   await expect(model).toContainText('demo');
   await expect(fetched).not.toContainText('kept from before');
+  await expect(page.getByTestId('not-kept')).toHaveCount(0);
   // The folder says how much is really there.
   const kept = await page.evaluate(async () => {
     const root = await navigator.storage.getDirectory();
@@ -78,4 +79,25 @@ test('what is kept is told where no model is open', async ({ page }) => {
   await page.goto('/?model=ftp://nowhere.test/m#lang=en');
   await expect(page.getByTestId('kept-none')).toBeVisible();
   await expect(page.getByTestId('facts')).toHaveCount(0);
+});
+
+test('what opens from the device alone says of when it is', async ({ page }) => {
+  await page.goto('/#lang=en&on=wasm');
+  await opened(page);
+  await expect(page.getByTestId('kept-since')).toHaveCount(0);
+  await page.route('**/models/demo/manifest.json*', (route) => route.abort());
+  await page.reload();
+  await opened(page);
+  await expect(page.getByTestId('kept-since')).toContainText(String(new Date().getFullYear()));
+});
+
+test('a model that there is no room for is told to be fetched again', async ({ page, baseURL }) => {
+  const browser = await page.context().newCDPSession(page);
+  const origin = new URL(baseURL ?? '').origin;
+  await browser.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2e6 });
+  await page.goto('/#lang=en&on=wasm');
+  await opened(page);
+  await expect(page.getByTestId('not-kept')).toContainText('no room');
+  await page.getByRole('link', { name: 'See what is kept' }).click();
+  await expect(page.getByRole('heading', { name: 'Kept on this device' })).toBeFocused();
 });
