@@ -79,7 +79,9 @@ test('sampling is temperature, then top-k, then top-p', () => {
       fc.double({ min: 0.1, max: 2, noNaN: true }),
       fc.integer({ min: 0, max: 20 }),
       fc.constantFrom(0.05, 0.3, 0.5, 0.9, 0.95, 1),
-      (values, temperature, topK, topP) => {
+      (drawn, temperature, topK, topP) => {
+        // Logits are equal or differ by more than the last bit of a probability, which no rule orders.
+        const values = drawn.map((value) => Math.round(value * 1024) / 1024);
         const found = samplingDistribution(values, { temperature, topK, topP });
         naive(values, temperature, topK, topP).forEach((p, id) => {
           expect(found[id]).toBeCloseTo(p, 9);
