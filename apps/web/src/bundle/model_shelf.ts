@@ -139,19 +139,18 @@ export class ModelShelf {
    * Frees so many bytes, if it can: pieces that no record names, then versions that were followed by
    * another at their address, then the models that were not opened for longest; nothing in use.
    */
-  async makeRoom(bytes: number): Promise<boolean> {
+  async makeRoom(bytes: number): Promise<void> {
     try {
-      return await this.#alone(async () => {
+      await this.#alone(async () => {
         let freed = await this.#removeOrphans();
         for (const file of inOrderOfRemoval(await this.#read(), this.#inUse)) {
           if (freed >= bytes) break;
           await remove(this.#records, file);
           freed += await this.#removeOrphans();
         }
-        return freed > 0;
       });
     } catch {
-      return false;
+      // The write that asked finds out.
     }
   }
 

@@ -28,8 +28,8 @@ export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<Sy
 export interface Upkeep {
   /** Settles once it is written down what the next pieces belong to. Never rejects. */
   recorded(): Promise<void>;
-  /** Asked for room where a write found none; whether it found some. */
-  makeRoom(bytes: number): Promise<boolean>;
+  /** Asked for room where a write found none. Never rejects. */
+  makeRoom(bytes: number): Promise<void>;
 }
 
 export class OpfsStore implements ChunkStore {
@@ -55,7 +55,9 @@ export class OpfsStore implements ChunkStore {
   async write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
     await this.#upkeep.recorded();
     const first = await this.#tryWrite(digest, bytes);
-    if (first !== 'no-room' || !(await this.#upkeep.makeRoom(bytes.length))) return first;
+    if (first !== 'no-room') return first;
+    // Even where nothing more can go: another piece may just have made enough.
+    await this.#upkeep.makeRoom(bytes.length);
     return this.#tryWrite(digest, bytes);
   }
 
