@@ -44,7 +44,7 @@ export class ModelShelf {
     this.#records = records;
     this.#pieces = pieces;
     this.chunks = new OpfsStore(pieces, {
-      recorded: () => this.#recorded,
+      recorded: () => this.recorded(),
       makeRoom: (bytes) => this.makeRoom(bytes),
     });
   }
@@ -69,6 +69,11 @@ export class ModelShelf {
     const own = [...(await this.#read()).values()].filter((record) => record.url === url);
     const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
     return newest === undefined ? null : { text: newest.manifest, openedAt: newest.openedAt };
+  }
+
+  /** Settles once what was opened so far will be found at the next visit. Never rejects. */
+  recorded(): Promise<void> {
+    return this.#recorded;
   }
 
   /** Pieces that are written from now on wait for it, so that nobody takes them for orphans; reading goes on. */

@@ -107,7 +107,8 @@ async function persistently(
       }
       await eachChunk(stream, url, (chunk) => {
         stall.reset();
-        if (enough.signal.aborted || reader.take(chunk)) return;
+        // A copy: readers keep their chunks, and the next one lies in the same memory.
+        if (enough.signal.aborted || reader.take(chunk.slice())) return;
         enough.abort();
       });
       return;

@@ -127,6 +127,8 @@ export async function loadModel(
       ).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
+      // Nothing may have been written that would have waited for it.
+      await shelf?.recorded();
       const { files, expandMs, keptBytes, isKept } = download;
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
