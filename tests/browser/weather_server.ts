@@ -16,8 +16,10 @@ export type Fault =
   | 'dropped'
   /** Half of it, then nothing, without an end. */
   | 'stuck'
-  /** A few hundred bytes at a time. */
+  /** A few kilobytes at a time. */
   | 'drip'
+  /** A byte at a time, which takes longer than any test. */
+  | 'drip-without-end'
   | 'error-500'
   | 'busy'
   | 'busy-for-a-day'
@@ -45,6 +47,8 @@ export interface WeatherServer {
   /** Every answer so far that had bytes of a file. */
   readonly sent: Sent[];
   weather: Weather;
+  /** From now on the manifest says this version, of the same files. */
+  publish(version: string): void;
   close(): Promise<void>;
 }
 
@@ -52,7 +56,7 @@ export async function startWeatherServer(): Promise<WeatherServer> {
   const sent: Sent[] = [];
   const turns = new Map<string, number>();
   const timers = new Set<ReturnType<typeof setTimeout>>();
-  const state = { weather: (() => null) as Weather };
+  const state = { weather: (() => null) as Weather, version: null as string | null };
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     const moved = pathname.startsWith('/moved/');
@@ -63,8 +67,9 @@ export async function startWeatherServer(): Promise<WeatherServer> {
     if (fault !== 'no-cors') response.setHeader('Access-Control-Allow-Origin', '*');
     readFile(join(published, file)).then(
       (whole) => {
+        const bytes = file === 'manifest.json' ? versioned(whole, state.version) : whole;
         const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
-        answer({ response, file, whole, from: Number(asked?.[1] ?? 0) }, fault);
+        answer({ response, file, whole: bytes, from: Number(asked?.[1] ?? 0) }, fault);
       },
       () => response.writeHead(404).end(),
     );
@@ -99,11 +104,13 @@ export async function startWeatherServer(): Promise<WeatherServer> {
         send(half, rest.length);
         response.write(half);
         return;
-      case 'drip': {
+      case 'drip':
+      case 'drip-without-end': {
         send(rest);
+        const portion = fault === 'drip' ? 8192 : 1;
         let at = 0;
         const drop = (): void => {
-          response.write(rest.subarray(at, (at += 8192)));
+          response.write(rest.subarray(at, (at += portion)));
           if (at >= rest.length) response.end();
           else timers.add(setTimeout(drop, 20));
         };
@@ -180,6 +187,9 @@ export async function startWeatherServer(): Promise<WeatherServer> {
     set weather(next) {
       state.weather = next;
     },
+    publish: (version) => {
+      state.version = version;
+    },
     close: () =>
       new Promise((resolve) => {
         timers.forEach(clearTimeout);
@@ -189,4 +199,10 @@ export async function startWeatherServer(): Promise<WeatherServer> {
         server.closeAllConnections();
       }),
   };
+}
+
+function versioned(manifest: Buffer, version: string | null): Buffer {
+  if (version === null) return manifest;
+  const content = JSON.parse(manifest.toString('utf8')) as Record<string, unknown>;
+  return Buffer.from(JSON.stringify({ ...content, version }));
 }

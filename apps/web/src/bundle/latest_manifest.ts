@@ -28,9 +28,10 @@ export async function latestManifest(
   const url = source.locate(path);
   const kept = (await shelf?.manifestOf(url)) ?? null;
   if (kept === null) return read(source, path, patience, signal);
-  const impatient = { ...patience, attempts: 1, stallMs: patienceForNews };
+  // All of it: one that comes by drops would keep a reader waiting just as long.
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(patienceForNews)]);
   try {
-    return await read(source, path, impatient, signal);
+    return await read(source, path, { ...patience, attempts: 1 }, inTime);
   } catch {
     // An address that now holds something else is a reason to look, not to stop: the page tells of it.
     signalAborted(signal);
