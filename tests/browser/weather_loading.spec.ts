@@ -128,6 +128,8 @@ test('what stays is said in one error, and the next try fetches the rest alone',
       const outcome = await engine.open({ url: host.url, provider: 'wasm', variant: 'fp32' });
       expect(outcome).toMatchObject({ error });
       host.weather = () => null;
+      // Pieces that were still asked for when the error came are all counted by then.
+      await page.evaluate(async (url) => (await fetch(url)).text(), host.url);
       const before = host.sent.length;
       const model = await open(engine, host);
       expect(model.timings.keptBytes).toBeGreaterThan(0);
@@ -233,6 +235,12 @@ test('storage that is cleared, or full, costs a download and nothing else', asyn
   await forgetAll(page);
   await engine.start();
   expect((await open(engine, host)).timings.keptBytes).toBe(0);
+  // While the page stays open, too.
+  await forgetAll(page);
+  expect(await page.evaluate(() => client.shelf())).toEqual([]);
+  expect(await open(engine, host)).toMatchObject({ isKept: true, timings: { keptBytes: 0 } });
+  await engine.start();
+  expect((await open(engine, host)).timings.downloadedBytes).toBe(0);
   await forgetAll(page);
   const devtools = await context.newCDPSession(page);
   const { origin } = new URL(page.url());
@@ -298,6 +306,29 @@ test('a manifest that comes by drops keeps nobody waiting who has a copy', async
   const model = await open(engine, host);
   expect(model.keptSince).not.toBeNull();
   await expectRightNumbers(engine);
+});
+
+test('a tab that hangs keeps no other from opening a model and keeping it', async ({
+  context,
+  page,
+  engine,
+  host,
+}) => {
+  const hung = await context.newPage();
+  await hung.goto(page.url());
+  await hung.evaluate(
+    () =>
+      new Promise<void>((resolve) => {
+        void navigator.locks.request('oriel-shelf', () => {
+          resolve();
+          return new Promise(() => undefined);
+        });
+      }),
+  );
+  expect((await open(engine, host)).isKept).toBe(true);
+  await expectRightNumbers(engine);
+  const shelf = await page.evaluate(() => client.shelf());
+  expect(shelf?.map(({ url }) => url)).toEqual([host.url]);
 });
 
 async function expectAbout(engine: Engine): Promise<void> {

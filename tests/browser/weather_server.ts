@@ -1,6 +1,6 @@
 // A host in bad weather: serves a published model from another origin, and does to it what a test says. What the page must
 // make of it: weather_loading.spec.ts.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
@@ -65,14 +65,17 @@ export async function startWeatherServer(): Promise<WeatherServer> {
     turns.set(file, turn + 1);
     const fault = moved ? null : state.weather(file, turn);
     if (fault !== 'no-cors') response.setHeader('Access-Control-Allow-Origin', '*');
-    readFile(join(published, file)).then(
-      (whole) => {
-        const bytes = file === 'manifest.json' ? versioned(whole, state.version) : whole;
-        const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
-        answer({ response, file, whole: bytes, from: Number(asked?.[1] ?? 0) }, fault);
-      },
-      () => response.writeHead(404).end(),
-    );
+    let whole: Buffer;
+    try {
+      // At once: what is counted stands in the order in which it was asked for.
+      whole = readFileSync(join(published, file));
+    } catch {
+      response.writeHead(404).end();
+      return;
+    }
+    const bytes = file === 'manifest.json' ? versioned(whole, state.version) : whole;
+    const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+    answer({ response, file, whole: bytes, from: Number(asked?.[1] ?? 0) }, fault);
   });
 
   interface Asked {

@@ -30,20 +30,28 @@ export interface KeptModel {
 /** Far beyond any manifest that a page would open. */
 const longestRecord = 128 * 2 ** 20;
 const lockName = 'oriel-shelf';
+/** What is done under the lock takes far less; who holds it longer was frozen or is hung. */
+const longestTurnMs = 2000;
+/** However slow the disk is, no model waits longer for its record. */
+const longestRecordingMs = 5000;
+
+interface Folders {
+  readonly records: FileSystemDirectoryHandle;
+  readonly pieces: FileSystemDirectoryHandle;
+}
 
 export class ModelShelf {
   readonly chunks: OpfsStore;
-  readonly #records: FileSystemDirectoryHandle;
-  readonly #pieces: FileSystemDirectoryHandle;
+  #folders: Folders;
   /** Records of models that this tab has open: they go last, which is never. */
   readonly #inUse = new Set<string>();
 
   #recorded: Promise<void> = Promise.resolve();
 
-  constructor(records: FileSystemDirectoryHandle, pieces: FileSystemDirectoryHandle) {
-    this.#records = records;
-    this.#pieces = pieces;
-    this.chunks = new OpfsStore(pieces, {
+  private constructor(folders: Folders) {
+    this.#folders = folders;
+    this.chunks = new OpfsStore({
+      folder: () => this.#folders.pieces,
       recorded: () => this.recorded(),
       makeRoom: (bytes) => this.makeRoom(bytes),
     });
@@ -52,19 +60,15 @@ export class ModelShelf {
   /** null where the browser keeps nothing for this page: private windows, pages without TLS. */
   static async open(): Promise<ModelShelf | null> {
     try {
-      const root = await navigator.storage.getDirectory();
-      const folder = await root.getDirectoryHandle('oriel', { create: true });
+      const folders = await openFolders();
       if (!('createSyncAccessHandle' in FileSystemFileHandle.prototype)) return null;
-      return new ModelShelf(
-        await folder.getDirectoryHandle('models', { create: true }),
-        await folder.getDirectoryHandle('pieces', { create: true }),
-      );
+      return new ModelShelf(folders);
     } catch {
       return null;
     }
   }
 
-  /** The manifest that was opened last at this address. */
+  /** The manifest that was opened last at this address. Never rejects. */
   async manifestOf(url: string): Promise<{ text: string; openedAt: number } | null> {
     const own = [...(await this.#read()).values()].filter((record) => record.url === url);
     const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
@@ -85,7 +89,8 @@ export class ModelShelf {
       pieces: Readonly<Record<string, number>>,
     ]
   ): void {
-    this.#recorded = Promise.all([this.#recorded, this.#remember(...what)]).then(() => undefined);
+    const remembering = Promise.race([this.#remember(...what), pause(longestRecordingMs)]);
+    this.#recorded = Promise.all([this.#recorded, remembering]).then(() => undefined);
   }
 
   async #remember(
@@ -98,12 +103,14 @@ export class ModelShelf {
       const name = `${(await sha256Digest(encode(`${url}\n${text}`))).slice(7)}.json`;
       this.#inUse.add(name);
       await this.#alone(async () => {
+        // The visitor may have cleared the storage since.
+        this.#folders = await openFolders();
         const before = (await this.#readOne(name))?.pieces ?? {};
         const record: ShelfRecord = {
           ...{ url, name: model.name, version: version ?? null, openedAt: Date.now() },
           ...{ pieces: { ...before, ...pieces }, manifest: text },
         };
-        const file = await this.#records.getFileHandle(name, { create: true });
+        const file = await this.#folders.records.getFileHandle(name, { create: true });
         const handle = await openSync(file, 'readwrite');
         try {
           handle.truncate(0);
@@ -117,6 +124,7 @@ export class ModelShelf {
     }
   }
 
+  /** Never rejects. */
   async kept(): Promise<KeptModel[]> {
     // Not while one is written, which would seem to be missing.
     const records = await this.#alone(async () => [...(await this.#read()).values()]);
@@ -134,7 +142,7 @@ export class ModelShelf {
   async forget(url: string | null): Promise<void> {
     await this.#alone(async () => {
       for (const [file, record] of await this.#read()) {
-        if (url === null || record.url === url) await remove(this.#records, file);
+        if (url === null || record.url === url) await remove(this.#folders.records, file);
       }
       await this.#removeOrphans();
     });
@@ -150,7 +158,7 @@ export class ModelShelf {
         let freed = await this.#removeOrphans();
         for (const file of inOrderOfRemoval(await this.#read(), this.#inUse)) {
           if (freed >= bytes) break;
-          await remove(this.#records, file);
+          await remove(this.#folders.records, file);
           freed += await this.#removeOrphans();
         }
       });
@@ -162,9 +170,8 @@ export class ModelShelf {
   /** Under the lock. Records that cannot be read go as well. Returns the bytes freed. */
   async #removeOrphans(): Promise<number> {
     const records = await this.#read();
-    const names: string[] = [];
-    for await (const name of this.#records.keys()) names.push(name);
-    for (const name of names) if (!records.has(name)) await remove(this.#records, name);
+    for (const name of await namesIn(this.#folders.records))
+      if (!records.has(name)) await remove(this.#folders.records, name);
     const named = new Set([...records.values()].flatMap(({ pieces }) => Object.keys(pieces)));
     let freed = 0;
     for (const [digest, bytes] of await this.#sizes()) {
@@ -175,24 +182,25 @@ export class ModelShelf {
 
   async #sizes(): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
-    for await (const [name, handle] of this.#pieces.entries()) {
-      if (!isFile(handle)) continue;
+    const { pieces } = this.#folders;
+    for (const name of await namesIn(pieces)) {
       // 0 bytes where another tab has it open for writing.
-      const size = await handle.getFile().then(
-        (file) => file.size,
-        () => 0,
-      );
-      sizes.set(`sha256:${name}`, size);
+      const file = await pieces
+        .getFileHandle(name)
+        .then(
+          (handle) => handle.getFile(),
+          () => null,
+        )
+        .catch(() => null);
+      sizes.set(`sha256:${name}`, file?.size ?? 0);
     }
     return sizes;
   }
 
   /** By file name; files that cannot be read as records are left out: without the lock, one may be being written. */
   async #read(): Promise<Map<string, ShelfRecord>> {
-    const names: string[] = [];
-    for await (const name of this.#records.keys()) names.push(name);
     const records = new Map<string, ShelfRecord>();
-    for (const name of names) {
+    for (const name of await namesIn(this.#folders.records)) {
       const record = await this.#readOne(name);
       if (record !== null) records.set(name, record);
     }
@@ -201,7 +209,7 @@ export class ModelShelf {
 
   async #readOne(name: string): Promise<ShelfRecord | null> {
     try {
-      const file = await (await this.#records.getFileHandle(name)).getFile();
+      const file = await (await this.#folders.records.getFileHandle(name)).getFile();
       if (file.size > longestRecord) return null;
       const record: unknown = JSON.parse(await file.text());
       return isRecord(record) ? record : null;
@@ -210,8 +218,20 @@ export class ModelShelf {
     }
   }
 
+  /** While no other tab has its turn, unless one does not end it. */
   async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
-    return await navigator.locks.request(lockName, work);
+    let hasBegun = false as boolean;
+    const turn = (): Promise<Result> => {
+      hasBegun = true;
+      return work();
+    };
+    const signal = AbortSignal.timeout(longestTurnMs);
+    try {
+      return await navigator.locks.request(lockName, { signal }, turn);
+    } catch (error) {
+      if (hasBegun || !signal.aborted) throw error;
+      return await navigator.locks.request(lockName, { steal: true }, turn);
+    }
   }
 }
 
@@ -247,8 +267,28 @@ function isRecord(value: unknown): value is ShelfRecord {
   );
 }
 
-function isFile(handle: FileSystemHandle): handle is FileSystemFileHandle {
-  return handle.kind === 'file';
+async function openFolders(): Promise<Folders> {
+  const root = await navigator.storage.getDirectory();
+  const folder = await root.getDirectoryHandle('oriel', { create: true });
+  return {
+    records: await folder.getDirectoryHandle('models', { create: true }),
+    pieces: await folder.getDirectoryHandle('pieces', { create: true }),
+  };
+}
+
+/** None where the visitor has just cleared the storage. */
+async function namesIn(folder: FileSystemDirectoryHandle): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const name of folder.keys()) names.push(name);
+  } catch {
+    // What was found until then may still be there.
+  }
+  return names;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function remove(folder: FileSystemDirectoryHandle, name: string): Promise<void> {

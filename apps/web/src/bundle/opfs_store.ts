@@ -26,6 +26,8 @@ export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<Sy
 
 /** What whoever knows the models does for the store. */
 export interface Upkeep {
+  /** Where the pieces are: another one after the visitor has cleared the storage. */
+  folder(): FileSystemDirectoryHandle;
   /** Settles once it is written down what the next pieces belong to. Never rejects. */
   recorded(): Promise<void>;
   /** Asked for room where a write found none. Never rejects. */
@@ -34,11 +36,9 @@ export interface Upkeep {
 
 export class OpfsStore implements ChunkStore {
   readonly keeps = true;
-  readonly #folder: FileSystemDirectoryHandle;
   readonly #upkeep: Upkeep;
 
-  constructor(folder: FileSystemDirectoryHandle, upkeep: Upkeep) {
-    this.#folder = folder;
+  constructor(upkeep: Upkeep) {
     this.#upkeep = upkeep;
   }
 
@@ -62,21 +62,27 @@ export class OpfsStore implements ChunkStore {
   }
 
   async remove(digest: string): Promise<boolean> {
-    return this.#folder.removeEntry(fileName(digest)).then(
-      () => true,
-      // Gone already, or another tab reads it.
-      () => false,
-    );
+    return this.#upkeep
+      .folder()
+      .removeEntry(fileName(digest))
+      .then(
+        () => true,
+        // Gone already, or another tab reads it.
+        () => false,
+      );
   }
 
   async #find(digest: string): Promise<FileSystemFileHandle | null> {
-    return this.#folder.getFileHandle(fileName(digest)).catch(() => null);
+    return this.#upkeep
+      .folder()
+      .getFileHandle(fileName(digest))
+      .catch(() => null);
   }
 
   async #tryWrite(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
     let handle: SyncFile | null = null;
     try {
-      const file = await this.#folder.getFileHandle(fileName(digest), { create: true });
+      const file = await this.#upkeep.folder().getFileHandle(fileName(digest), { create: true });
       handle = await openSync(file, 'readwrite');
       handle.truncate(0);
       const written = handle.write(bytes, { at: 0 });
