@@ -197,6 +197,35 @@ test('two tabs share one download', async ({ context, page, host }) => {
   for (const engine of engines) await expectRightNumbers(engine);
 });
 
+test('a tab that waits for another goes on by itself when that one is closed', async ({
+  context,
+  page,
+  host,
+}) => {
+  // The first tab's pieces stand still half way; whoever asks for one again gets it.
+  host.weather = (file, turn) => (isWeights(file) && turn === 0 ? 'stuck' : null);
+  const first = new Engine(page);
+  await first.start();
+  const opening = first.open({ url: host.url, provider: 'wasm', variant: 'fp32' });
+  opening.catch(() => undefined);
+  await expect
+    .poll(() => host.sent.filter(({ file }) => isWeights(file)).length)
+    .toBeGreaterThanOrEqual(6);
+  host.weather = () => null;
+  const second = new Engine(await context.newPage());
+  await second.start();
+  const waiting = open(second, host);
+  const isWaiting = (): Promise<boolean> =>
+    page.evaluate(async () => {
+      const { pending } = await navigator.locks.query();
+      return pending?.some(({ name }) => name?.startsWith('oriel-piece-')) ?? false;
+    });
+  await expect.poll(isWaiting).toBe(true);
+  await page.close();
+  await waiting;
+  await expectRightNumbers(second);
+});
+
 test('what is kept opens without the host, and damage to it is mended', async ({ page, host }) => {
   const engine = new Engine(page);
   await engine.start();
