@@ -21,6 +21,22 @@ async function keptAll(page: Page): Promise<void> {
   await expect.poll(isControlled).toBe(true);
 }
 
+/** Waits until the page's own deploy is the only one that is kept. */
+async function tookOver(page: Page, older: string, newer: string): Promise<void> {
+  const url = page.url();
+  await expect(async () => {
+    try {
+      await expect.poll(() => keptPaths(page), { timeout: 15_000 }).not.toContain(older);
+    } catch (error) {
+      // Chromium drops the change at times, until the next time that no page is open.
+      await page.goto('about:blank');
+      await page.goto(url);
+      throw error;
+    }
+  }).toPass({ timeout: 60_000 });
+  await expect.poll(() => keptPaths(page)).toContain(newer);
+}
+
 async function cutOff(context: BrowserContext, site: StaticSite): Promise<void> {
   await context.setOffline(true);
   await site.close();
@@ -74,8 +90,7 @@ test('a new deploy replaces the old one, and an old page keeps its files', async
 
   await page.close();
   await other.reload();
-  await expect.poll(() => keptPaths(other)).not.toContain(oldEntry);
-  await expect.poll(() => keptPaths(other)).toContain(newEntry);
+  await tookOver(other, oldEntry, newEntry);
   // The runtime is the same in both, and was fetched once.
   const runtime = site.requests.filter(({ path }) => path.endsWith('.wasm'));
   expect(new Set(runtime.map(({ path }) => path)).size).toBe(1);
@@ -84,6 +99,31 @@ test('a new deploy replaces the old one, and an old page keeps its files', async
   await other.reload();
   await expect(other.getByTestId('language')).toBeVisible();
   await expect(other.locator(`script[src$="${newEntry}"]`)).toHaveCount(1);
+});
+
+test('a deploy that was being installed when the page came takes over all the same', async ({
+  page,
+  host,
+  deploys,
+}) => {
+  const [oldEntry, newEntry] = [entryOf(deploys.first), entryOf(deploys.second)];
+  const site = await host({ headers: isolationHeaders });
+  await visited(page, `${site.url}#lang=en&on=wasm`);
+  site.deploy(deploys.second);
+  // The page does without it, the service worker does not.
+  const release = site.holdBack('favicon.svg');
+  const isInstalling = (): Promise<boolean> =>
+    page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.getRegistration();
+      return registration?.installing !== null;
+    });
+  await page.goto(site.url, { waitUntil: 'domcontentloaded' });
+  await expect.poll(isInstalling).toBe(true);
+  await page.reload({ waitUntil: 'domcontentloaded' });
+  await expect(page.getByTestId('language')).toBeVisible();
+  expect(await isInstalling()).toBe(true);
+  release();
+  await tookOver(page, oldEntry, newEntry);
 });
 
 test('the runtime is kept though it came before the service worker', async ({

@@ -21,9 +21,12 @@ export async function registerWorker(page: string): Promise<ServiceWorkerRegistr
 
 function offerPage(registration: ServiceWorkerRegistration, message: TakeOver): void {
   const tell = (): void => registration.waiting?.postMessage(message);
-  registration.addEventListener('updatefound', () => {
+  const tellOnceInstalled = (): void => {
     registration.installing?.addEventListener('statechange', tell);
-  });
+  };
+  registration.addEventListener('updatefound', tellOnceInstalled);
+  // Going to the page may have found it before the page could listen.
+  tellOnceInstalled();
   // Other pages may have been closed meanwhile.
   document.addEventListener('visibilitychange', tell);
   tell();

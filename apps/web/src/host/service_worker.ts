@@ -102,15 +102,20 @@ async function activate(): Promise<void> {
   await self.clients.claim();
 }
 
-/** At once where the only page that is open is of this very deploy. Else when the last one was closed. */
+/**
+ * Where the only page that is open is of this very deploy; else the browser does it when the last one was closed.
+ * Not at once: Chromium drops the change where a request reaches the older service worker in that very moment, and
+ * a page that has just come asks for much.
+ */
 async function takeOver(page: string): Promise<void> {
   if (!shell.map(urlOf).includes(page)) return;
   // A page that is just being left still counts.
   for (let look = 0; look < 5; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
     const ours = pages.filter(({ url }) => new URL(url).pathname.startsWith(base));
-    if (ours.length <= 1) return self.skipWaiting();
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    if (ours.length === 0) return;
+    if (ours.length === 1) return self.skipWaiting();
   }
 }
 
