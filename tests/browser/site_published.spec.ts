@@ -2,8 +2,9 @@
 // with PyTorch's numbers, and does so again when both servers and the page's own host are gone.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, type Page } from '@playwright/test';
-import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
+import { expect as plainExpect } from '@playwright/test';
+import { readFixtures, type Prompt } from './fixtures';
+import { expectRightAnswer } from './right_answer';
 import { answered, isolationHeaders, keptPaths, test } from './site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -38,38 +39,6 @@ function stop({ process: child }: Servers): Promise<void> {
     });
     child.stdin?.end();
   });
-}
-
-/** The probabilities that stand on the page, beside those of PyTorch's logits. */
-async function expectRightAnswer(page: Page, { ids, ...prompt }: Prompt): Promise<void> {
-  const { data } = positions(
-    'logits',
-    reference({ ids, ...prompt }, 'logits'),
-    ids.length - 1,
-    ids.length,
-  );
-  const logits = Array.from(data);
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const weights = logits.map((value) => Math.exp(value - largest));
-  const total = weights.reduce((a, b) => a + b, 0);
-  await expect(page.getByTestId('token-count')).toContainText(String(ids.length));
-  await expect
-    .poll(async () => {
-      const shown = await page
-        .getByTestId('candidate')
-        .evaluateAll((rows: HTMLElement[]) =>
-          rows.map(
-            ({ dataset }) => [Number(dataset['id']), Number(dataset['probability'])] as const,
-          ),
-        );
-      if (shown.length === 0) return 1;
-      const right = shown.map(([id]) => (weights[id] ?? NaN) / total);
-      return largestError(
-        shown.map(([, probability]) => probability),
-        right,
-      );
-    })
-    .toBeLessThanOrEqual(1e-4);
 }
 
 test('a model published to nginx and to S3 opens from both, and then with the network off', async ({
