@@ -1,5 +1,6 @@
 // What the visitor sees of the storage: what is kept with its true bytes, and that removing and keeping do what they say.
 import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { checksumBytes } from '../../apps/web/src/bundle/storage_checksum';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -17,15 +18,15 @@ test('what is kept is listed, reused, removed and fetched again', async ({ page 
   await expect(model).toContainText('demo');
   await expect(fetched).not.toContainText('kept from before');
   await expect(page.getByTestId('not-kept')).toHaveCount(0);
-  // The folder says how much is really there.
-  const kept = await page.evaluate(async () => {
+  // The folder says how much is really there, checksums aside.
+  const kept = await page.evaluate(async (checksumBytes) => {
     const root = await navigator.storage.getDirectory();
     const pieces = await (await root.getDirectoryHandle('oriel')).getDirectoryHandle('pieces');
     let bytes = 0;
     for await (const handle of pieces.values())
-      bytes += (await (handle as FileSystemFileHandle).getFile()).size;
+      bytes += (await (handle as FileSystemFileHandle).getFile()).size - checksumBytes;
     return bytes;
-  });
+  }, checksumBytes);
   expect(kept).toBeGreaterThan(1e6);
   await expect(model).toHaveAttribute('data-bytes', String(kept));
   await expect(page.getByTestId('kept-quota')).toContainText(/[\d.]+.MB of about [\d.]+.[GM]B/);

@@ -26,7 +26,12 @@ from oriel.cli import main
 from oriel.errors import OrielError, PublishError
 from oriel.progress import Silent
 from oriel.publishing import turns
-from oriel.publishing.cut_file import MOST_CHUNK_BYTES, cut_lengths, tensor_borders
+from oriel.publishing.cut_file import (
+    MOST_CHUNK_BYTES,
+    STANDS_ALONE_BYTES,
+    cut_lengths,
+    tensor_borders,
+)
 from oriel.publishing.place import open_place
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published, publish
@@ -69,7 +74,7 @@ def test_a_changed_tensor_changes_only_chunks_that_touch_it(
     start, end = sum(sizes[:changed]), sum(sizes[: changed + 1])
     touching = [span for span in spans(sizes, most) if span[0] < end and span[1] > start]
     # A large tensor shares its first chunk with nothing before it.
-    if end - start >= min(2**20, most):
+    if end - start >= min(STANDS_ALONE_BYTES, most):
         assert touching[0][0] == start
     assert touching[-1][1] - touching[0][0] <= (end - start) + 2 * most
 
@@ -88,13 +93,13 @@ def test_what_comes_before_a_large_tensor_shifts_nothing_after_it(
 
 def test_small_tensors_ride_with_the_large_one_before_them() -> None:
     mb = 2**20
-    sizes = [10, 2 * mb, 100, 200, 20 * mb, 50, mb - 1, 7]
+    sizes = [10, 4 * mb, 100, 200, 20 * mb, 50, 3 * mb - 1, 7]
     assert cut_lengths(sum(sizes), borders(sizes), 8 * mb) == [
         10,
-        2 * mb + 300,
+        4 * mb + 300,
         8 * mb,
         8 * mb,
-        4 * mb + 50 + mb - 1,
+        4 * mb + 50 + 3 * mb - 1,
         7,
     ]
     assert cut_lengths(10, [], 4) == [4, 4, 2]

@@ -2,6 +2,7 @@
 import type { Manifest } from '../contract/generated';
 import { sha256Digest } from './digest';
 import { OpfsStore, openSync } from './opfs_store';
+import { checksumBytes } from './storage_checksum';
 
 /** One manifest that was opened, and what it named of the pieces here. */
 interface ShelfRecord {
@@ -170,7 +171,7 @@ export class ModelShelf {
   /** Under the lock. Records that cannot be read go as well. Returns the bytes freed. */
   async #removeOrphans(): Promise<number> {
     const records = await this.#read();
-    for (const name of await namesIn(this.#folders.records))
+    for (const { name } of await filesIn(this.#folders.records))
       if (!records.has(name)) await remove(this.#folders.records, name);
     const named = new Set([...records.values()].flatMap(({ pieces }) => Object.keys(pieces)));
     let freed = 0;
@@ -182,17 +183,13 @@ export class ModelShelf {
 
   async #sizes(): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
-    const { pieces } = this.#folders;
-    for (const name of await namesIn(pieces)) {
+    for (const handle of await filesIn(this.#folders.pieces)) {
       // 0 bytes where another tab has it open for writing.
-      const file = await pieces
-        .getFileHandle(name)
-        .then(
-          (handle) => handle.getFile(),
-          () => null,
-        )
-        .catch(() => null);
-      sizes.set(`sha256:${name}`, file?.size ?? 0);
+      const size = await handle.getFile().then(
+        (file) => file.size - checksumBytes,
+        () => 0,
+      );
+      sizes.set(`sha256:${handle.name}`, Math.max(0, size));
     }
     return sizes;
   }
@@ -200,7 +197,7 @@ export class ModelShelf {
   /** By file name; files that cannot be read as records are left out: without the lock, one may be being written. */
   async #read(): Promise<Map<string, ShelfRecord>> {
     const records = new Map<string, ShelfRecord>();
-    for (const name of await namesIn(this.#folders.records)) {
+    for (const { name } of await filesIn(this.#folders.records)) {
       const record = await this.#readOne(name);
       if (record !== null) records.set(name, record);
     }
@@ -277,14 +274,18 @@ async function openFolders(): Promise<Folders> {
 }
 
 /** None where the visitor has just cleared the storage. */
-async function namesIn(folder: FileSystemDirectoryHandle): Promise<string[]> {
-  const names: string[] = [];
+async function filesIn(folder: FileSystemDirectoryHandle): Promise<FileSystemFileHandle[]> {
+  const files: FileSystemFileHandle[] = [];
   try {
-    for await (const name of folder.keys()) names.push(name);
+    for await (const handle of folder.values()) if (isFile(handle)) files.push(handle);
   } catch {
     // What was found until then may still be there.
   }
-  return names;
+  return files;
+}
+
+function isFile(handle: FileSystemHandle): handle is FileSystemFileHandle {
+  return handle.kind === 'file';
 }
 
 function pause(ms: number): Promise<void> {

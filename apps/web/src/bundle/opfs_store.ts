@@ -1,7 +1,8 @@
-// Pieces of models as files in the browser's private file system (OPFS), named by their digests. Only a worker can read
-// and write there at once, and at memory's speed. What is thrown out first: model_shelf.ts.
+// Pieces of models as files in the browser's private file system (OPFS), named by their digests and followed by a
+// checksum. Only a worker can read and write there at once, and at memory's speed. What is thrown out first:
+// model_shelf.ts.
 import type { ChunkStore, WriteResult } from './chunk_store';
-import { sha256Digest } from './digest';
+import { checksumBytes, storageChecksum } from './storage_checksum';
 
 /** What workers alone have, which the types of pages leave out: FileSystemSyncAccessHandle. */
 interface SyncFile {
@@ -45,9 +46,9 @@ export class OpfsStore implements ChunkStore {
   async read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
     const file = await this.#find(digest);
     if (file === null) return false;
-    const whole = await readInto(file, into);
+    const checksum = await readInto(file, into);
     // A tab that was closed while it wrote leaves a short file, and disks forget.
-    if (whole && (await sha256Digest(into)) === digest) return true;
+    if (checksum !== null && areSame(checksum, await storageChecksum(into))) return true;
     await this.remove(digest);
     return false;
   }
@@ -80,13 +81,14 @@ export class OpfsStore implements ChunkStore {
   }
 
   async #tryWrite(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
+    const checksum = await storageChecksum(bytes);
     let handle: SyncFile | null = null;
     try {
       const file = await this.#upkeep.folder().getFileHandle(fileName(digest), { create: true });
       handle = await openSync(file, 'readwrite');
       handle.truncate(0);
-      const written = handle.write(bytes, { at: 0 });
-      if (written === bytes.length) return 'kept';
+      const written = handle.write(bytes, { at: 0 }) + handle.write(checksum, { at: bytes.length });
+      if (written === bytes.length + checksumBytes) return 'kept';
       handle.close();
       handle = null;
       await this.remove(digest);
@@ -102,11 +104,16 @@ export class OpfsStore implements ChunkStore {
   }
 }
 
-async function readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<boolean> {
+/** Gives the checksum that was kept with the bytes; null where the file is not whole. */
+async function readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<Uint8Array | null> {
+  const size = into.length + checksumBytes;
+  const checksum = new Uint8Array(checksumBytes);
   try {
     const handle = await openSync(file, 'read-only');
     try {
-      return handle.getSize() === into.length && handle.read(into, { at: 0 }) === into.length;
+      if (handle.getSize() !== size) return null;
+      const read = handle.read(into, { at: 0 }) + handle.read(checksum, { at: into.length });
+      return read === size ? checksum : null;
     } finally {
       handle.close();
     }
@@ -114,13 +121,18 @@ async function readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<b
     // Another tab has it locked, which does not keep anyone from reading a copy.
     try {
       const copy = await file.getFile();
-      if (copy.size !== into.length) return false;
-      into.set(new Uint8Array(await copy.arrayBuffer()));
-      return true;
+      if (copy.size !== size) return null;
+      const bytes = new Uint8Array(await copy.arrayBuffer());
+      into.set(bytes.subarray(0, into.length));
+      return bytes.subarray(into.length);
     } catch {
-      return false;
+      return null;
     }
   }
+}
+
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 function isQuota(error: unknown): boolean {

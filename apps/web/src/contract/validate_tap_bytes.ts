@@ -13,6 +13,9 @@ const messages = new Map(
   ]),
 );
 
+/** One for all: a manifest has thousands of names. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Values of each field by its number, in order. Bytes and lists of numbers are null: nobody here asks for them. */
 type Fields = ReadonlyMap<number, readonly Value[]>;
 type Value = number | string | Fields | null;
@@ -44,7 +47,7 @@ function check({ bytes, outputs }: Tap): void {
   // The schema's pattern lets only base64 through.
   const payload = atob(bytes);
   if (btoa(payload) !== bytes) throw new TapError('its base64 has bits too many');
-  const graphs = read(Uint8Array.from(payload, byteOf), 'Model').get(7) ?? [];
+  const graphs = read(bytesOf(payload), 'Model').get(7) ?? [];
   const [graph] = graphs;
   if (graphs.length !== 1 || !isMessage(graph)) {
     throw new TapError(`it holds ${graphs.length} graphs`);
@@ -56,8 +59,11 @@ function check({ bytes, outputs }: Tap): void {
   checkNodes(graph.get(1) ?? [], new Set(outputs.map(({ name }) => name)));
 }
 
-function byteOf(character: string): number {
-  return character.charCodeAt(0);
+/** Of a string with a character for each byte. */
+function bytesOf(payload: string): Uint8Array {
+  const bytes = new Uint8Array(payload.length);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = payload.charCodeAt(index);
+  return bytes;
 }
 
 function said({ name, dtype, shape }: TensorSpec): unknown[] {
@@ -158,7 +164,7 @@ function valueOf(part: Uint8Array, form: string): Value {
   switch (form) {
     case 'text':
       try {
-        return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(part);
+        return decoder.decode(part);
       } catch (cause) {
         throw new TapError('a name is no UTF-8', { cause });
       }

@@ -10,8 +10,9 @@ from typing import Any
 
 MOST_CHUNK_BYTES = 8 * 1024 * 1024
 """By default; some hosts refuse files over 25 MiB."""
-STANDS_ALONE_BYTES = 1024 * 1024
-"""From this size on a tensor begins a chunk of its own."""
+STANDS_ALONE_BYTES = 3 * 1024 * 1024
+"""From this size on a tensor begins a chunk of its own: each chunk is a request, and a file that
+the browser keeps, which cost more than the bytes of a small one."""
 
 
 def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
