@@ -47,10 +47,9 @@ export class OpfsStore implements ChunkStore {
     const file = await this.#find(digest);
     if (file === null) return false;
     const checksum = await readInto(file, into);
-    // A tab that was closed while it wrote leaves a short file, and disks forget.
-    if (checksum !== null && areSame(checksum, await storageChecksum(into))) return true;
-    await this.remove(digest);
-    return false;
+    // A tab that was closed while it wrote leaves a short file, and disks forget. It isn't removed here: another tab may
+    // have written it anew meanwhile. Whoever fetches it again does.
+    return checksum !== null && areSame(checksum, await storageChecksum(into));
   }
 
   async write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
