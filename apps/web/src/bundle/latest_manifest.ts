@@ -1,9 +1,9 @@
 // The newest manifest that can be had: from its address, else what was kept of it. What is in one: read_manifest.ts.
 import type { Manifest } from '../contract/generated';
 import type { ByteSource } from './byte_source';
-import type { ModelShelf } from './model_shelf';
+import type { KeptManifest, ModelShelf } from './model_shelf';
 import { pauseAfter, waitOnline, type Patience } from './patience';
-import { parseManifest, readManifestText } from './read_manifest';
+import { parseCheckedManifest, parseManifest, readManifestText } from './read_manifest';
 import { StallWatch } from './stall_watch';
 import { signalAborted } from './transfer';
 
@@ -21,31 +21,39 @@ const patienceForNews = 3000;
 export async function latestManifest(
   source: ByteSource,
   path: string,
-  shelf: ModelShelf | null,
+  shelf: Pick<ModelShelf, 'manifestOf'> | null,
   patience: Patience,
   signal: AbortSignal,
 ): Promise<LatestManifest> {
   const url = source.locate(path);
   const kept = (await shelf?.manifestOf(url)) ?? null;
-  if (kept === null) return read(source, path, patience, signal);
+  const parse = (text: string): Manifest => parseOnce(text, url, kept);
+  if (kept === null) return read(source, path, parse, patience, signal);
   // All of it: one that comes by drops would keep a reader waiting just as long.
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(patienceForNews)]);
   try {
-    return await read(source, path, { ...patience, attempts: 1 }, inTime);
+    return await read(source, path, parse, { ...patience, attempts: 1 }, inTime);
   } catch {
     // An address that now holds something else is a reason to look, not to stop: the page tells of it.
     signalAborted(signal);
     return {
-      manifest: parseManifest(kept.text, url),
+      manifest: parse(kept.text),
       text: kept.text,
       keptSince: kept.openedAt,
     };
   }
 }
 
+/** What was found right before is not looked at again: that takes longer than anything else of a second visit's start. */
+function parseOnce(text: string, url: string, kept: KeptManifest | null): Manifest {
+  const isKnown = kept?.isChecked === true && kept.text === text;
+  return isKnown ? parseCheckedManifest(text) : parseManifest(text, url);
+}
+
 async function read(
   source: ByteSource,
   path: string,
+  parse: (text: string) => Manifest,
   patience: Patience,
   signal: AbortSignal,
 ): Promise<LatestManifest> {
@@ -57,7 +65,7 @@ async function read(
       const text = await readManifestText(source, path, either, () => {
         stall.reset();
       });
-      return { manifest: parseManifest(text, url), text, keptSince: null };
+      return { manifest: parse(text), text, keptSince: null };
     } catch (thrown) {
       signalAborted(signal);
       const error = stall.error ?? thrown;

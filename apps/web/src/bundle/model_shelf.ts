@@ -15,6 +15,16 @@ interface ShelfRecord {
   readonly pieces: Readonly<Record<string, number>>;
   /** The manifest as it came. */
   readonly manifest: string;
+  /** The build of the page that found the manifest right; null in development. */
+  readonly checkedBy: string | null;
+}
+
+/** A manifest that was opened before. */
+export interface KeptManifest {
+  readonly text: string;
+  readonly openedAt: number;
+  /** This very code has found the text right. */
+  readonly isChecked: boolean;
 }
 
 export interface KeptModel {
@@ -31,6 +41,8 @@ export interface KeptModel {
 /** Far beyond any manifest that a page would open. */
 const longestRecord = 128 * 2 ** 20;
 const lockName = 'oriel-shelf';
+/** Scripts of a build have digests of what they hold in their names; in development the same name holds anything. */
+const thisBuild = import.meta.env.PROD ? import.meta.url : null;
 /** What is done under the lock takes far less; who holds it longer was frozen or is hung. */
 const longestTurnMs = 2000;
 /** However slow the disk is, no model waits longer for its record. */
@@ -70,10 +82,12 @@ export class ModelShelf {
   }
 
   /** The manifest that was opened last at this address. Never rejects. */
-  async manifestOf(url: string): Promise<{ text: string; openedAt: number } | null> {
+  async manifestOf(url: string): Promise<KeptManifest | null> {
     const own = [...(await this.#read()).values()].filter((record) => record.url === url);
     const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
-    return newest === undefined ? null : { text: newest.manifest, openedAt: newest.openedAt };
+    if (newest === undefined) return null;
+    const { manifest: text, openedAt, checkedBy } = newest;
+    return { text, openedAt, isChecked: checkedBy !== null && checkedBy === thisBuild };
   }
 
   /** Settles once what was opened so far will be found at the next visit. Never rejects. */
@@ -81,7 +95,7 @@ export class ModelShelf {
     return this.#recorded;
   }
 
-  /** Pieces that are written from now on wait for it, so that nobody takes them for orphans; reading goes on. */
+  /** Of a manifest that was found right. Pieces that are written from now on wait for it, so that nobody takes them for orphans; reading goes on. */
   remember(
     ...what: [
       url: string,
@@ -109,7 +123,7 @@ export class ModelShelf {
         const before = (await this.#readOne(name))?.pieces ?? {};
         const record: ShelfRecord = {
           ...{ url, name: model.name, version: version ?? null, openedAt: Date.now() },
-          ...{ pieces: { ...before, ...pieces }, manifest: text },
+          ...{ pieces: { ...before, ...pieces }, manifest: text, checkedBy: thisBuild },
         };
         const file = await this.#folders.records.getFileHandle(name, { create: true });
         const handle = await openSync(file, 'readwrite');
@@ -253,10 +267,13 @@ export function inOrderOfRemoval(
 
 function isRecord(value: unknown): value is ShelfRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { url, name, version, openedAt, pieces, manifest } = value as Record<string, unknown>;
+  const { url, name, version, openedAt, pieces, manifest, checkedBy } = value as Record<
+    string,
+    unknown
+  >;
   return (
     [url, name, manifest].every((text) => typeof text === 'string') &&
-    (version === null || typeof version === 'string') &&
+    [version, checkedBy].every((text) => text === null || typeof text === 'string') &&
     typeof openedAt === 'number' &&
     typeof pieces === 'object' &&
     pieces !== null &&

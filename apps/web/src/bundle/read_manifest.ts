@@ -67,6 +67,11 @@ export function parseManifest(text: string, url: string): Manifest {
   }
 }
 
+/** Of a text that `parseManifest` has found right before, which takes many times as long. */
+export function parseCheckedManifest(text: string): Manifest {
+  return JSON.parse(text) as Manifest;
+}
+
 function parse(text: string, url: string): unknown {
   const parsed = parseStrictJson(text);
   if (parsed.kind === 'json') return parsed.value;
