@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { ModelErrorData, OpenedModel } from '../../apps/web/src/inference/model_types';
 import type { Manifest } from '../../apps/web/src/contract/generated';
+import { checksumBytes } from '../../apps/web/src/bundle/storage_checksum';
 import { Engine, expect, opened, test as engineTest } from './engine';
 import { largestError, positions, readFixtures, reference } from './fixtures';
 import { startWeatherServer, type Fault, type WeatherServer } from './weather_server';
@@ -166,6 +167,9 @@ test('a connection that falls silent is made anew, and goes on where it was', as
 
 test('a tab that is closed on the way loses no whole piece', async ({ page, context, host }) => {
   const late = pieces.slice(-3).map(({ path }) => path);
+  const sizes = pieces.map(
+    ({ digest, bytes }) => [digest.slice(7), bytes + checksumBytes] as const,
+  );
   host.weather = (file) => (late.includes(file) ? 'stuck' : null);
   const engine = new Engine(page);
   await engine.start();
@@ -173,7 +177,7 @@ test('a tab that is closed on the way loses no whole piece', async ({ page, cont
     .open({ url: host.url, provider: 'wasm', variant: 'fp32' })
     .catch(() => null);
   await expect
-    .poll(() => page.evaluate(countPieces), { timeout: 30_000 })
+    .poll(() => page.evaluate(countWholePieces, sizes), { timeout: 30_000 })
     .toBeGreaterThanOrEqual(pieces.length - late.length);
   await page.close();
   await opening;
@@ -373,12 +377,16 @@ async function forgetAll(page: Page): Promise<void> {
   });
 }
 
-async function countPieces(): Promise<number> {
+/** Of files by their names and sizes; a file is there before its bytes are. */
+async function countWholePieces(sizes: readonly (readonly [string, number])[]): Promise<number> {
   const root = await navigator.storage.getDirectory();
   const folder = await root.getDirectoryHandle('oriel').catch(() => null);
   const kept = await folder?.getDirectoryHandle('pieces').catch(() => null);
   let count = 0;
-  if (kept) for await (const name of kept.keys()) count += name.length === 64 ? 1 : 0;
+  for (const [name, size] of sizes) {
+    const file = await kept?.getFileHandle(name).catch(() => null);
+    if ((await file?.getFile())?.size === size) count += 1;
+  }
   return count;
 }
 
