@@ -28,6 +28,10 @@ export type Version = string;
 export type Size = number;
 export type TokenId = number | null;
 /**
+ * below the vocabulary's size
+ */
+export type KnownTokenId = number;
+/**
  * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
  */
 export type Path = string;
@@ -85,6 +89,12 @@ export interface ModelRecord {
   shape: ModelShape;
   bos_token_id?: TokenId;
   eos_token_id?: TokenId;
+  /**
+   * every token that ends a text, as config.json and generation_config.json name them, each below the vocabulary's size; absent in manifests before 1.2, where eos_token_id is all that is known
+   *
+   * @maxItems 64
+   */
+  end_token_ids?: KnownTokenId[];
   tied_embeddings?: boolean;
 }
 /**
@@ -149,6 +159,56 @@ export interface Chunk {
 export interface TokenizerFiles {
   tokenizer: Path;
   config: Path;
+  /**
+   * the tokens that the checkpoint's own tokenizer puts before every text; empty where it puts none, absent in manifests before 1.2, where nobody looked
+   *
+   * @maxItems 16
+   */
+  first_tokens?: KnownTokenId[];
+  /**
+   * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
+   */
+  cases?: string;
+  origin?: TokenizerOrigin;
+  agreement?: TokenizerAgreement;
+}
+/**
+ * how the tokenizer was obtained: the checkpoint's files, opened by a class of a library
+ */
+export interface TokenizerOrigin {
+  /**
+   * names of the checkpoint's files that say something about its tokenizer
+   *
+   * @minItems 1
+   * @maxItems 16
+   */
+  files: string[];
+  class: string;
+  /**
+   * with its version
+   */
+  library: string;
+}
+/**
+ * the tokenizer of the bundle compared with the checkpoint's own, as the library opens it: ids of the same texts, which are more than `cases` holds
+ */
+export interface TokenizerAgreement {
+  /**
+   * compared
+   */
+  texts: number;
+  /**
+   * of these texts, by the library
+   */
+  tokens: number;
+  /**
+   * texts that gave other ids
+   */
+  differing: number;
+  /**
+   * the first of them, with both ids
+   */
+  note?: string;
 }
 /**
  * what one variant gave for an example, computed before anybody asked: something true to look at while the weights are on their way. A safetensors file: see ACTIVATIONS_CONTRACT.md

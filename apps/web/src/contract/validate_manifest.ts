@@ -39,6 +39,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundChunks(json) ??
     unsoundVariants(json) ??
     unsoundFirstPass(json) ??
+    unsoundTokens(json) ??
     unsoundTotals(json) ??
     unsoundTapBytes(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
@@ -60,6 +61,7 @@ function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): str
   const listed = new Set(files.map(({ path }) => path));
   const used = [
     ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+    ...(tokenizer?.cases === undefined ? [] : [tokenizer.cases]),
     ...(first_pass ? [first_pass.path] : []),
     ...variants.flatMap(({ weights, plain, interactive }) => [
       ...weights,
@@ -75,4 +77,14 @@ function unsoundFirstPass({ first_pass, variants }: Manifest): string | null {
   return first_pass === undefined || variants.some(({ name }) => name === first_pass.variant)
     ? null
     : `first_pass is of ${first_pass.variant}, which is no variant`;
+}
+
+/** Nor that a token is a row of the model: the page feeds the first ones, and waits for the last ones. */
+function unsoundTokens({ model, tokenizer }: Manifest): string | null {
+  const { vocab } = model.shape;
+  const named = [...(tokenizer?.first_tokens ?? []), ...(model.end_token_ids ?? [])];
+  const unknown = named.find((token) => token >= vocab);
+  return unknown === undefined
+    ? null
+    : `token ${String(unknown)} is named, and the model has only ${String(vocab)}`;
 }

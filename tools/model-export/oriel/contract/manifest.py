@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from oriel.contract.totals import check_totals
 from oriel.errors import BundleError, ContractError
 
 FORMAT = "oriel-bundle"
-MANIFEST_VERSION = "1.1"
+MANIFEST_VERSION = "1.2"
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
 MOST_BYTES = most("json", "bytes")
@@ -90,8 +90,11 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
         check_taps(variant, f"{what}: {variant['name']}")
         check_expansion(variant, sizes, f"{what}: {variant['name']}")
     if "tokenizer" in data:
-        for path in (data["tokenizer"]["tokenizer"], data["tokenizer"]["config"]):
+        named = data["tokenizer"]
+        for path in (named["tokenizer"], named["config"], *filter(None, [named.get("cases")])):
             _check_listed(path, sizes)
+        _check_known(named.get("first_tokens", ()), manifest.shape, f"{what}: first_tokens")
+    _check_known(data["model"].get("end_token_ids", ()), manifest.shape, f"{what}: end_token_ids")
     if "first_pass" in data:
         _check_listed(data["first_pass"]["path"], sizes)
         manifest.variant(data["first_pass"]["variant"])
@@ -101,6 +104,17 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
 def _check_listed(path: str, sizes: Mapping[str, int]) -> None:
     if path not in sizes:
         raise ContractError(f"the manifest names {path} but doesn't describe it")
+
+
+def _check_known(tokens: Iterable[int], shape: ModelShape, what: str) -> None:
+    """Each is a row of the model: it is fed to the graph, or compared with what the graph gives."""
+    for token in tokens:
+        if token >= shape.vocab:
+            raise ContractError(
+                f"{what} names a token that the model doesn't have",
+                got=f"id {token}",
+                expected=f"ids below {shape.vocab}",
+            )
 
 
 def parse_manifest(raw: bytes, what: str = MANIFEST) -> Manifest:
