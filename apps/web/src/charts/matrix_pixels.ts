@@ -10,6 +10,18 @@ export interface MatrixSource {
   masked?: number;
 }
 
+/** Reads every row once and returns a source that holds them. */
+export function readMatrix(source: MatrixSource): MatrixSource {
+  const { rows, columns, masked } = source;
+  const held = Array.from({ length: rows }, (_, index) => source.row(index));
+  return {
+    rows,
+    columns,
+    row: (index) => held[index] ?? [],
+    ...(masked === undefined ? {} : { masked }),
+  };
+}
+
 export interface MatrixPixels {
   width: number;
   height: number;

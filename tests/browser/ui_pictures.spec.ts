@@ -1,0 +1,122 @@
+// What the page draws is what it names: colours are read back from every canvas and compared with PyTorch's numbers.
+import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import type { Theme, ValueScale } from '../../apps/web/src/charts/colour_ramps';
+import { readFixtures, reference, type Prompt } from './fixtures';
+import { expectDrawn, type Claim } from './pixels';
+
+const expect = plainExpect.configure({ timeout: 30_000 });
+const demo = readFixtures('demo');
+const sentence = demo.prompt('sentence');
+
+async function opened(page: Page, hash = ''): Promise<void> {
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.goto(`/#lang=en&p=${encodeURIComponent(sentence.text ?? '')}${hash}`);
+  await answered(page, sentence.ids.length);
+}
+
+async function answered(page: Page, tokens: number): Promise<void> {
+  await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${tokens} `));
+  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+}
+
+/** PyTorch's attention of one head; nothing for tokens to come. */
+function probabilities(prompt: Prompt, layer: number, head: number): Claim {
+  const { dims, data } = reference(prompt, `layer_${layer}_attn_probs`);
+  const n = dims.at(-1) ?? 0;
+  return Array.from({ length: n }, (_, query) =>
+    Array.from({ length: n }, (_, key) =>
+      key > query ? null : (data[(head * n + query) * n + key] ?? NaN),
+    ),
+  );
+}
+
+/** q·k over the root of the head's width, from PyTorch's q and k; nothing for tokens to come. */
+function scores(prompt: Prompt, layer: number, head: number): Claim {
+  const q = reference(prompt, `layer_${layer}_q`);
+  const k = reference(prompt, `layer_${layer}_k`);
+  const [, , n = 0, width = 0] = q.dims;
+  const at = (from: typeof q, position: number, index: number): number =>
+    from.data[(head * n + position) * width + index] ?? NaN;
+  return Array.from({ length: n }, (_, query) =>
+    Array.from({ length: n }, (_, key) => {
+      if (key > query) return null;
+      let sum = 0;
+      for (let index = 0; index < width; index++) sum += at(q, query, index) * at(k, key, index);
+      return sum / Math.sqrt(width);
+    }),
+  );
+}
+
+function limitOf(claim: Claim): number {
+  return Math.max(...claim.flat().map((value) => Math.abs(value ?? 0)));
+}
+
+const weights = (root: boolean): ValueScale => ({ kind: 'weight', limit: 1, root });
+const signedTo = (limit: number, root: boolean): ValueScale => ({ kind: 'signed', limit, root });
+
+const largeMap = (page: Page): Locator => page.getByTestId('large-map').locator('canvas');
+const smallMap = (page: Page, layer: number, head: number): Locator =>
+  page.getByTestId(`head-${layer}-${head}`).locator('canvas');
+
+async function rootChosen(page: Page): Promise<boolean> {
+  return page.getByTestId('attention').getByRole('checkbox').isChecked();
+}
+
+test('the maps show the head that they name, after every change', async ({ page }) => {
+  test.setTimeout(300_000);
+  await opened(page, '&h=0.0');
+  let theme: Theme = 'light';
+  const shows = async (layer: number, head: number, of = sentence): Promise<void> => {
+    await expect(page.getByTestId('shown-head')).toContainText(`Layer ${layer}, head ${head}`);
+    const scale = weights(await rootChosen(page));
+    const claim = probabilities(of, layer, head);
+    const name = `layer ${layer}, head ${head}, ${theme}, ${of.name}`;
+    await expectDrawn(largeMap(page), claim, scale, theme, `the large map of ${name}`);
+    await expectDrawn(smallMap(page, layer, head), claim, scale, theme, `the small map of ${name}`);
+  };
+  await shows(0, 0);
+  // The pointer previews, a click locks.
+  await page.getByTestId('head-0-1').hover();
+  await shows(0, 1);
+  await page.getByTestId('head-5-1').hover();
+  await shows(5, 1);
+  await page.getByTestId('head-11-0').click();
+  await shows(11, 0);
+  // The keyboard.
+  await page.getByTestId('head-11-0').focus();
+  await page.keyboard.press('ArrowUp');
+  await shows(5, 0);
+  await page.getByTestId('head-11-0').focus();
+  // The scale, the theme, the language.
+  await page.getByTestId('attention').getByRole('checkbox').click();
+  await shows(11, 0);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  theme = 'dark';
+  await shows(11, 0);
+
+  // Scores: from PyTorch's queries and keys.
+  await page.getByRole('button', { name: 'Raw scores' }).click();
+  const showsScores = async (layer: number, head: number): Promise<void> => {
+    await expect(page.getByTestId('shown-head')).toContainText(`Layer ${layer}, head ${head}`);
+    const claim = scores(sentence, layer, head);
+    const scale = signedTo(limitOf(claim), await rootChosen(page));
+    await expectDrawn(largeMap(page), claim, scale, theme, `scores of ${layer}.${head}`);
+  };
+  await showsScores(11, 0);
+  await page.getByTestId('head-5-0').hover();
+  await showsScores(5, 0);
+  await page.getByTestId('head-0-1').hover();
+  await showsScores(0, 1);
+  await page.getByRole('button', { name: 'Probabilities', exact: true }).click();
+  await page.getByTestId('head-5-1').hover();
+  await shows(5, 1);
+
+  // Another text, as long as the first one.
+  const other = demo.prompt('unicode');
+  await page
+    .getByRole('textbox')
+    .first()
+    .fill(other.text ?? '');
+  await answered(page, other.ids.length);
+  await shows(5, 1, other);
+});
