@@ -72,3 +72,54 @@ export async function expectDrawn(
     })
     .toBe('');
 }
+
+/** The cells of a saved map, read from its SVG: fill and printed number by `row.column`. `top` is where the plot begins. */
+export function cellsOf(svg: string): Map<string, { fill: string; number: string | null }> {
+  const plot = /<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="none"/.exec(svg);
+  if (plot === null) throw new Error('the picture has no frame');
+  const [left, top] = [Number(plot[1]), Number(plot[2])];
+  const cells = new Map<string, { fill: string; number: string | null }>();
+  const rects = [
+    ...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="(rgb[^"]+)"/g),
+  ];
+  const side = Number(rects[0]?.[3] ?? NaN);
+  const place = (x: number, y: number): string =>
+    `${Math.floor((y - top) / side)}.${Math.floor((x - left) / side)}`;
+  for (const [, x = '', y = '', , fill = ''] of rects)
+    cells.set(place(Number(x) + side / 2, Number(y) + side / 2), { fill, number: null });
+  for (const [, x = '', y = '', number = ''] of svg.matchAll(
+    /<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle"[^>]*>([^<]*)</g,
+  )) {
+    const cell = cells.get(place(Number(x), Number(y) - 4));
+    if (cell === undefined) throw new Error(`the number ${number} stands in no cell`);
+    cell.number = number;
+  }
+  return cells;
+}
+
+/** Says where a saved map differs from the claim; '' where it does not. `writes` checks a printed number. */
+export function savedDifference(
+  svg: string,
+  claim: Claim,
+  scale: ValueScale,
+  theme: Theme,
+  writes: (number: string, value: number) => boolean,
+): string {
+  const { css } = rampFor(scale.kind, theme);
+  const cells = cellsOf(svg);
+  for (const [y, row] of claim.entries())
+    for (const [x, value] of row.entries()) {
+      const cell = cells.get(`${y}.${x}`);
+      if (value === null || cell === undefined) {
+        if (cell !== undefined) return `row ${y}, column ${x} should be empty`;
+        if (value !== null) return `row ${y}, column ${x} should show ${value}, is empty`;
+        continue;
+      }
+      const wanted = rampIndex(value, scale);
+      if (![wanted - 1, wanted, wanted + 1].some((index) => css[index] === cell.fill))
+        return `row ${y}, column ${x} should show ${value}, is ${cell.fill}`;
+      if (cell.number !== null && !writes(cell.number, value))
+        return `row ${y}, column ${x} is ${value} and says ${cell.number}`;
+    }
+  return '';
+}

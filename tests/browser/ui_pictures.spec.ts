@@ -2,7 +2,7 @@
 import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
 import type { Theme, ValueScale } from '../../apps/web/src/charts/colour_ramps';
 import { readFixtures, reference, type Prompt } from './fixtures';
-import { expectDrawn, type Claim } from './pixels';
+import { expectDrawn, savedDifference, type Claim } from './pixels';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const demo = readFixtures('demo');
@@ -119,4 +119,101 @@ test('the maps show the head that they name, after every change', async ({ page 
     .fill(other.text ?? '');
   await answered(page, other.ids.length);
   await shows(5, 1, other);
+});
+
+async function saved(page: Page, kind: 'SVG' | 'PNG'): Promise<Buffer> {
+  const download = page.waitForEvent('download');
+  await page.getByTestId('attention').getByRole('button', { name: kind, exact: true }).click();
+  const chunks: Buffer[] = [];
+  for await (const chunk of await (await download).createReadStream()) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** `.43`, `1`, or a dot for what is too small for two digits. */
+function writesWeight(number: string, value: number): boolean {
+  if (number === '·') return value < 0.005;
+  return number === '.99' ? value >= 0.985 : Math.abs(Number(number) - value) <= 0.0051;
+}
+
+function writesScore(number: string, value: number): boolean {
+  return Math.abs(Number(number.replace('−', '-')) - value) <= 0.051;
+}
+
+test('a saved picture shows PyTorch’s numbers: probabilities and scores, SVG and PNG', async ({
+  page,
+}) => {
+  await opened(page, '&h=5.0');
+  const root = await rootChosen(page);
+  // Under a pixel of a number's ink lies no colour of the cell: the PNG is read near the cells' corners.
+  const pngColours = async (png: Buffer, svg: string): Promise<Map<string, string>> => {
+    const spots = [
+      ...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="rgb[^"]+"/g),
+    ];
+    const colours = await page.evaluate(
+      async ({ base64, points }) => {
+        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+        const context = canvas.getContext('2d');
+        if (context === null) return [];
+        context.drawImage(bitmap, 0, 0);
+        return points.map(([x, y]) => {
+          const [red, green, blue] = context.getImageData(2 * x, 2 * y, 1, 1).data;
+          return `rgb(${red} ${green} ${blue})`;
+        });
+      },
+      {
+        base64: png.toString('base64'),
+        points: spots.map(([, x = '', y = '', side = '']): [number, number] => [
+          Math.round(Number(x) + 0.12 * Number(side)),
+          Math.round(Number(y) + 0.12 * Number(side)),
+        ]),
+      },
+    );
+    return new Map(spots.map(([rect], index) => [rect, colours[index] ?? '']));
+  };
+  const check = async (claim: Claim, scale: ValueScale, writes: typeof writesScore) => {
+    const svg = (await saved(page, 'SVG')).toString('utf8');
+    expect(savedDifference(svg, claim, scale, 'light', writes)).toBe('');
+    for (const [rect, colour] of await pngColours(await saved(page, 'PNG'), svg))
+      expect(rect).toContain(`fill="${colour}"`);
+  };
+  await check(probabilities(sentence, 5, 0), weights(root), writesWeight);
+  await page.getByRole('button', { name: 'Raw scores' }).click();
+  for (const [layer, head] of [
+    [5, 0],
+    [11, 1],
+    [0, 0],
+  ] as const) {
+    await page.getByTestId(`head-${layer}-${head}`).click();
+    await expect(page.getByTestId('shown-head')).toContainText(`Layer ${layer}, head ${head}`);
+    const claim = scores(sentence, layer, head);
+    await check(claim, signedTo(limitOf(claim), root), writesScore);
+  }
+});
+
+test('the head that was looked at is the one that a button is about', async ({ page }) => {
+  await opened(page);
+  const from = await page.getByTestId('head-5-0').boundingBox();
+  const toggle = page.getByTestId('toggle-head');
+  const to = await toggle.boundingBox();
+  if (from === null || to === null) throw new Error('a head or the button is not there');
+  await page.mouse.move(from.x + from.width / 2, from.y + from.height / 2);
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
+  // A look takes longer than the way over a neighbour.
+  await page.waitForTimeout(400);
+  // A straight way, over other heads and the gaps between.
+  await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 30 });
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
+  await expectDrawn(
+    largeMap(page),
+    probabilities(sentence, 5, 0),
+    weights(await rootChosen(page)),
+    'light',
+    'the head looked at',
+  );
+  await page.mouse.down();
+  await page.mouse.up();
+  await expect(page).toHaveURL(/off=5\.0(&|$)/);
+  await expect(page.getByTestId('head-5-0')).toContainText('off');
 });

@@ -3,8 +3,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arcPath } from '../../apps/web/src/charts/arc_paths';
 import { cellAt, clip, layoutAttention } from '../../apps/web/src/charts/attention_layout';
-import { attentionSvg, cellNumber, cellPoints } from '../../apps/web/src/charts/attention_svg';
 import {
+  attentionSvg,
+  cellNumber,
+  cellPoints,
+  cellScore,
+} from '../../apps/web/src/charts/attention_svg';
+import {
+  colourOf,
   placeOnRamp,
   rampFor,
   rampIndex,
@@ -156,6 +162,8 @@ test('a vector picture is well-formed whatever the tokens are', () => {
     layout,
     title: '<script>&',
     row: (i) => [0.5, 0.25].slice(0, i + 1),
+    masked: 0,
+    cellText: cellNumber,
     scale: weights,
     theme: 'light',
   });
@@ -163,6 +171,39 @@ test('a vector picture is well-formed whatever the tokens are', () => {
   expect(svg).not.toContain('\u0000');
   expect(svg.match(/<rect/g)).toHaveLength(2 + 3);
   expect(svg).toContain('&lt;img src=x o…');
+});
+
+test('a saved map has every score, whatever its sign and size, and no masked cell', () => {
+  const rows = [[-7.25], [27.34, -0.01], [0, 0.996, -31.5]];
+  const layout = layoutAttention(['a', 'b', 'c'], 400);
+  for (const theme of ['light', 'dark'] as const)
+    for (const scale of [
+      { kind: 'signed', limit: 31.5, root: false },
+      { kind: 'signed', limit: 31.5, root: true },
+    ] as const) {
+      const svg = attentionSvg({
+        layout,
+        title: 'scores',
+        row: (i) => [...(rows[i] ?? []), -3.4028235e38],
+        masked: -1e30,
+        cellText: cellScore,
+        scale,
+        theme,
+      });
+      const cells = [...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)"[^>]* fill="(rgb[^"]+)"/g)];
+      const found = cells.map(([, x = '', y = '', fill]) => ({
+        row: Math.round((Number(y) - layout.top - 24) / layout.cell),
+        column: Math.round((Number(x) - layout.left) / layout.cell),
+        fill,
+      }));
+      expect(found).toEqual(
+        rows.flatMap((values, row) =>
+          values.map((value, column) => ({ row, column, fill: colourOf(value, scale, theme) })),
+        ),
+      );
+      const numbers = [...svg.matchAll(/text-anchor="middle"[^>]*>([^<]*)</g)].map(([, n]) => n);
+      expect(numbers).toEqual(['−7.3', '27.3', '0.0', '0.0', '1.0', '−31.5']);
+    }
 });
 
 test('tables follow RFC 4180 and keep every digit', () => {

@@ -6,12 +6,16 @@ export interface MapPicture {
   layout: AttentionLayout;
   title: string;
   row(position: number): ArrayLike<number>;
+  /** Values at or below this are no values (a masked score, a weight of 0) and leave their cell empty. */
+  masked: number;
+  /** How a value is written in its cell: the same as on the page's own map. */
+  cellText: (value: number) => string;
   scale: ValueScale;
   theme: Theme;
 }
 
 export function attentionSvg(picture: MapPicture): string {
-  const { layout, scale, theme } = picture;
+  const { layout, scale, theme, masked, cellText } = picture;
   const { left, side, cell, tokens } = layout;
   const top = layout.top + 24;
   const ink = theme === 'light' ? '#16181d' : '#e9eaed';
@@ -31,7 +35,7 @@ export function attentionSvg(picture: MapPicture): string {
     const row = picture.row(i);
     for (let j = 0; j < row.length; j++) {
       const value = row[j] ?? 0;
-      if (value <= 0) continue;
+      if (!(value > masked)) continue;
       const x = left + j * cell;
       const y = top + i * cell;
       parts.push(
@@ -39,7 +43,7 @@ export function attentionSvg(picture: MapPicture): string {
       );
       if (layout.showValues)
         values.push(
-          `<text x="${n(x + cell / 2)}" y="${n(y + cell / 2 + 4)}" text-anchor="middle" fill="${inkOn(value, scale, theme)}">${cellNumber(value)}</text>`,
+          `<text x="${n(x + cell / 2)}" y="${n(y + cell / 2 + 4)}" text-anchor="middle" fill="${inkOn(value, scale, theme)}">${escaped(cellText(value))}</text>`,
         );
     }
   }
@@ -56,11 +60,17 @@ export function attentionSvg(picture: MapPicture): string {
   return parts.join('\n');
 }
 
-/** Two digits in a cell: .43; below a hundredth, a dot says there is something. */
+/** A weight from 0 to 1 in a cell, with two digits: .43; below a hundredth, a dot says there is something. */
 export function cellNumber(value: number): string {
   if (value <= 0) return '';
   if (value >= 0.995) return value === 1 ? '1' : '.99';
   return value < 0.005 ? '·' : value.toFixed(2).replace(/^0/, '');
+}
+
+/** A raw score in a cell, with one decimal and a true minus sign: 27.3, −4.1. */
+export function cellScore(value: number): string {
+  const text = Math.abs(value).toFixed(1);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
 /** A difference of weights in percentage points: +12, −3; with a decimal where `limit`, the largest, is below ten of
