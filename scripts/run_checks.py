@@ -34,7 +34,8 @@ PARTS = (
     Part("mypy", (*PYTHON, "mypy")),
     Part("svelte-check", (*NPM, "check")),
     Part("vitest", (*NPM, "test")),
-    Part("pytest", (*PYTHON, "pytest")),
+    # Files side by side; the tests of one file stay together, since they share what they set up.
+    Part("pytest", (*PYTHON, "pytest", "--numprocesses=auto", "--dist=loadfile")),
     Part("playwright", (*NPM, "test:browser")),
 )
 LINTERS = ("ruff", "ruff-format", "contract", "prettier", "eslint", "mypy", "svelte-check")
