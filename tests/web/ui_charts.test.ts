@@ -212,7 +212,16 @@ test('tables follow RFC 4180 and keep every digit', () => {
       ['a,b', 'say "x"', ' y'],
       [Math.fround(0.1), 1e-9, 3],
     ]),
-  ).toBe('"a,b","say ""x"""," y"\r\n0.10000000149011612,1e-9,3\r\n');
+  ).toBe('\ufeff"a,b","say ""x"""," y"\r\n0.10000000149011612,1e-9,3\r\n');
+});
+
+test('a table computes nothing when a spreadsheet opens it', () => {
+  const names = ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '＝1', '-', 'a=1', "'=1"];
+  expect(csvOf(names.map((name) => [name]))).toBe(
+    `\ufeff'=1+1\r\n'+1\r\n'-1\r\n'@SUM(A1)\r\n'\t=1\r\n'＝1\r\n'-\r\na=1\r\n'=1\r\n`,
+  );
+  expect(csvOf([['\r=1']])).toBe(`\ufeff"'\r=1"\r\n`);
+  expect(csvOf([[-1.5, -Infinity, -0.25]])).toBe('\ufeff-1.5,-Infinity,-0.25\r\n');
 });
 
 test('a difference in a cell has its sign, and as many digits as its map is wide', () => {

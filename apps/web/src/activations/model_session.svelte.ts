@@ -584,6 +584,19 @@ export class ModelSession {
     for (const piece of await client.pieces(unknown)) this.#pieces.set(piece.id, piece);
   }
 
+  /** Every token known, these among them; null where the model doesn't answer: then there is a notice. */
+  async nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null> {
+    const client = this.#client;
+    if (client === null) return null;
+    try {
+      await this.#learnPieces(client, ids);
+    } catch (thrown) {
+      if (client === this.#client) this.#report(thrown);
+      return null;
+    }
+    return client === this.#client ? this.#pieces : null;
+  }
+
   #forget(): void {
     this.#held = new Map();
     this.#untouched = null;

@@ -16,7 +16,7 @@ export function tokenSegments(bytes: Uint8Array): TextSegment[] {
   };
   let at = 0;
   while (at < bytes.length) {
-    const character = readCharacter(bytes, at);
+    const character = utf8Character(bytes, at);
     if (character === null) {
       push('bytes', (bytes[at] ?? 0).toString(16).toUpperCase().padStart(2, '0'));
       at += 1;
@@ -39,7 +39,10 @@ export function tokenLabel(bytes: Uint8Array): string {
 }
 
 /** One character at `at`, or null where the bytes there are not whole, well-formed UTF-8. */
-function readCharacter(bytes: Uint8Array, at: number): { text: string; length: number } | null {
+export function utf8Character(
+  bytes: Uint8Array,
+  at: number,
+): { text: string; length: number } | null {
   const first = bytes[at] ?? 0;
   const length =
     first < 0x80

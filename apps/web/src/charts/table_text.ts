@@ -2,13 +2,21 @@
 
 export type Cell = string | number;
 
+/** Without it Excel reads UTF-8 as the machine's own encoding. Python's name for it is `utf-8-sig`. */
+const BYTE_ORDER_MARK = '\ufeff';
+
+/** A program of tables would compute a text that begins with one of these; the full-width ones too. */
+const BEGINS_A_FORMULA = /^[=+\-@\t\r＝＋－＠]/;
+
 export function csvOf(rows: Iterable<readonly Cell[]>): string {
-  let out = '';
+  let out = BYTE_ORDER_MARK;
   for (const row of rows) out += row.map(cellText).join(',') + '\r\n';
   return out;
 }
 
+/** Numbers stay numbers, negative ones too; a text that would be taken for a formula gets an apostrophe. */
 function cellText(cell: Cell): string {
   if (typeof cell === 'number') return String(cell);
-  return /[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  const text = BEGINS_A_FORMULA.test(cell) ? `'${cell}` : cell;
+  return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,7 +1,7 @@
 // The one set of props that every view takes.
 import type { Answer, HeadRef } from '../activations/model_session.svelte';
 import type { Dictionary } from '../i18n/dictionary';
-import type { ViewedModel } from '../inference/model_types';
+import type { TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Hover, Scale, Selection } from './viewing.svelte';
 
 export interface ViewProps {
@@ -24,4 +24,6 @@ export interface Actions {
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
   append(id: number): void;
+  /** Everything known of tokens, these among it; null where the model doesn't answer, which the page then says. */
+  nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null>;
 }

@@ -1,0 +1,119 @@
+// The rows of every table that can be saved: which columns there are, and what stands in them. As CSV: charts/table_text.ts.
+import type { ActivationSeries } from '../activations/activation_set';
+import type { Token } from '../activations/token';
+import type { TokenPair } from '../analysis/compare_predictions';
+import { tokenData } from '../analysis/token_data';
+import type { Cell } from '../charts/table_text';
+import type { TokenPiece } from '../inference/model_types';
+
+type Pieces = ReadonlyMap<number, TokenPiece>;
+type Row = readonly Cell[];
+type TableToken = Pick<Token, 'id' | 'position' | 'bytes'>;
+
+/** One row per token of the vocabulary, by id. */
+export function nextTokenRows(
+  logits: ArrayLike<number>,
+  truth: ArrayLike<number>,
+  drawn: ArrayLike<number>,
+  pieces: Pieces,
+): Row[] {
+  return [
+    ['id', 'token', 'logit', 'probability', 'sampling_probability'],
+    ...Array.from({ length: logits.length }, (_, id) => [
+      ...nameOf(id, pieces),
+      logits[id] ?? NaN,
+      truth[id] ?? NaN,
+      drawn[id] ?? NaN,
+    ]),
+  ];
+}
+
+/** One row per token, the likeliest first; `a` and `b` are the names of the variants. */
+export function comparisonRows(
+  a: string,
+  b: string,
+  pairs: readonly TokenPair[],
+  pieces: Pieces,
+): Row[] {
+  return [
+    ['id', 'token', a, b],
+    ...pairs.map((pair) => [...nameOf(pair.id, pieces), pair.a, pair.b]),
+  ];
+}
+
+/**
+ * One row per token that looks, one column per token looked at. What the mask hides is 0 in a
+ * probability and no value at all in a score.
+ */
+export function attentionRows(
+  tokens: readonly TableToken[],
+  series: ActivationSeries,
+  head: number,
+  kind: 'attn_probs' | 'attn_scores',
+): Row[] {
+  const hidden = kind === 'attn_probs' ? 0 : '';
+  return [
+    [
+      ...TOKEN_COLUMNS,
+      ...tokens.map((token) => `${token.position} ${tokenData(token.bytes)}`.trim()),
+    ],
+    ...tokens.map((token) => {
+      const values = series.row(token.position, head);
+      return [
+        ...tokenCells(token),
+        ...tokens.map(({ position }) =>
+          position <= token.position ? (values[position] ?? NaN) : hidden,
+        ),
+      ];
+    }),
+  ];
+}
+
+/** One row per token; where the activation has heads, their values follow each other. */
+export function activationRows(tokens: readonly TableToken[], series: ActivationSeries): Row[] {
+  const width = series.width * series.heads;
+  return [
+    [...TOKEN_COLUMNS, ...Array.from({ length: width }, (_, index) => index)],
+    ...tokens.map((token) => [
+      ...tokenCells(token),
+      ...Array.from({ length: series.heads }, (_, head) =>
+        Array.from(series.row(token.position, head)),
+      ).flat(),
+    ]),
+  ];
+}
+
+/** One row per layer, token, and rank. */
+export function lensRows(
+  tokens: readonly TableToken[],
+  layers: readonly { layer: number; ids: ActivationSeries; probs: ActivationSeries }[],
+  pieces: Pieces,
+): Row[] {
+  const rows: Row[] = [
+    ['layer', ...TOKEN_COLUMNS, 'rank', 'guess_id', 'guess_token', 'probability'],
+  ];
+  for (const { layer, ids, probs } of layers)
+    for (const token of tokens) {
+      const values = probs.row(token.position);
+      ids.row(token.position).forEach((id, rank) => {
+        rows.push([
+          layer,
+          ...tokenCells(token),
+          rank + 1,
+          ...nameOf(id, pieces),
+          values[rank] ?? NaN,
+        ]);
+      });
+    }
+  return rows;
+}
+
+const TOKEN_COLUMNS = ['position', 'id', 'token'] as const;
+
+function tokenCells({ position, id, bytes }: TableToken): Cell[] {
+  return [position, id, tokenData(bytes)];
+}
+
+function nameOf(id: number, pieces: Pieces): Cell[] {
+  return [id, tokenData(pieces.get(id)?.bytes)];
+}

@@ -1,0 +1,124 @@
+// Every table that the page saves, read by Python's csv module: its tokens are the tokenizer's own entries, its numbers PyTorch's.
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { largestError, readFixtures, reference } from './fixtures';
+
+const expect = plainExpect.configure({ timeout: 60_000 });
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const sentence = readFixtures('demo').prompt('sentence');
+const count = sentence.ids.length;
+
+interface Table {
+  head: string[];
+  rows: string[][];
+  /** Bytes of each id's entry, in hexadecimal. */
+  vocabulary: Record<string, string>;
+}
+
+async function save(page: Page, button: Locator): Promise<Table> {
+  const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
+  const command = [
+    'tests/browser/read_table.py',
+    await download.path(),
+    'apps/web/static/models/demo/tokenizer.json',
+  ];
+  const printed = execFileSync(process.env['ORIEL_PYTHON'] ?? '.venv/bin/python', command, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  const { rows, vocabulary } = JSON.parse(printed) as Omit<Table, 'head'>;
+  const [head = [], ...rest] = rows;
+  for (const row of rest) expect(row).toHaveLength(head.length);
+  return { head, rows: rest, vocabulary };
+}
+
+function column({ head, rows }: Table, name: string): string[] {
+  const at = head.indexOf(name);
+  expect(at, name).toBeGreaterThanOrEqual(0);
+  return rows.map((row) => row[at] ?? '');
+}
+
+/** The ids of a column and, beside each, the bytes that the tokenizer has for it. */
+function expectTokens(table: Table, idColumn: string, tokenColumn: string): number[] {
+  const ids = column(table, idColumn).map(Number);
+  expect(column(table, tokenColumn)).toEqual(ids.map((id) => table.vocabulary[id]));
+  return ids;
+}
+
+function last(name: string): Float32Array | Int32Array {
+  const { dims, data } = reference(sentence, name);
+  return data.subarray(data.length - (dims.at(-1) ?? 0));
+}
+
+test('every saved table holds the text, the ids and the numbers', async ({ page }) => {
+  const open = ['layer_5_attn_probs', 'layer_5_attn_scores', 'layer_5_mlp_output'];
+  const lens = ['layer_5_lens_ids', 'layer_5_lens_probs'];
+  const state = new URLSearchParams({
+    ...{ lang: 'en', on: 'wasm', v: 'fp32', p: sentence.text ?? '', h: '5.2', vs: 'fp16' },
+    ...{ a: 'layer_5_mlp_output', open: [...open, ...lens].join(',') },
+  });
+  await page.goto(`/#${state.toString()}`);
+  const csv = (within: Locator): Locator => within.getByRole('button', { name: 'CSV' });
+
+  const next = await save(page, csv(page.locator('section', { has: page.locator('#next-title') })));
+  const logits = last('logits');
+  expect(expectTokens(next, 'id', 'token')).toEqual(Array.from(logits.keys()));
+  expect(largestError(column(next, 'logit').map(Number), logits)).toBeLessThan(1e-4);
+  const truth = softmax(logits);
+  expect(largestError(column(next, 'probability').map(Number), truth)).toBeLessThan(1e-5);
+
+  const attention = page.getByTestId('attention');
+  const maps = await save(page, csv(attention));
+  expect(expectTokens(maps, 'id', 'token')).toEqual(sentence.ids);
+  const probs = reference(sentence, 'layer_5_attn_probs').data;
+  const head = probs.subarray(2 * count * count, 3 * count * count);
+  const written = maps.rows.flatMap((row) => row.slice(3).map(Number));
+  expect(largestError(written, head)).toBeLessThan(1e-5);
+  expect(maps.head.slice(3).map((name) => parseInt(name, 10))).toEqual([...maps.rows.keys()]);
+
+  // A row of probabilities is the softmax of its row of scores.
+  const toScores = attention.getByRole('button', { name: 'Scores' });
+  await toScores.click();
+  await expect(toScores).toHaveAttribute('aria-pressed', 'true');
+  const scores = await save(page, csv(attention));
+  scores.rows.forEach((row, query) => {
+    const values = row.slice(3, 4 + query).map(Number);
+    const right = head.subarray(query * count, query * count + query + 1);
+    expect(largestError(softmax(values), right)).toBeLessThan(1e-5);
+    expect(new Set(row.slice(4 + query))).toEqual(new Set(query + 1 < count ? [''] : []));
+  });
+
+  await page.getByTestId('lens').scrollIntoViewIfNeeded();
+  const guesses = await save(page, csv(page.getByTestId('lens')));
+  expectTokens(guesses, 'id', 'token');
+  expectTokens(guesses, 'guess_id', 'guess_token');
+  const layers = new Set(column(guesses, 'layer'));
+  expect(layers).toContain('5');
+  const right = [...layers].flatMap((layer) => [
+    ...reference(sentence, `layer_${layer}_lens_probs`).data,
+  ]);
+  const guessed = column(guesses, 'probability').map(Number);
+  expect(largestError(guessed, right)).toBeLessThan(1e-5);
+
+  await page.getByTestId('activations').scrollIntoViewIfNeeded();
+  const values = await save(page, csv(page.getByTestId('activations')));
+  expect(expectTokens(values, 'id', 'token')).toEqual(sentence.ids);
+  const outputs = values.rows.flatMap((row) => row.slice(3).map(Number));
+  expect(largestError(outputs, reference(sentence, 'layer_5_mlp_output').data)).toBeLessThan(1e-4);
+
+  await page.getByTestId('compare').scrollIntoViewIfNeeded();
+  await expect(page.getByTestId('pairs')).toBeVisible();
+  const pairs = await save(page, csv(page.getByTestId('pairs')));
+  const ids = expectTokens(pairs, 'id', 'token');
+  expect(ids.toSorted((a, b) => a - b)).toEqual(Array.from(logits.keys()));
+  const ofA = column(pairs, 'fp32').map(Number);
+  expect(
+    largestError(
+      ofA,
+      ids.map((id) => truth[id] ?? NaN),
+    ),
+  ).toBeLessThan(1e-5);
+});
