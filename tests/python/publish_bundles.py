@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 from contract_examples import EXAMPLES
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from oriel.contract.manifest import check_manifest
 
@@ -33,7 +33,9 @@ def make_bundle(folder: Path, tensors: Mapping[str, bytes]) -> Path:
     manifest = json.loads((EXAMPLES / "valid" / "manifest__least.json").read_text("utf-8"))
     files = {"model.onnx.data": b"".join(tensors.values())}
     for name in ("model.onnx", "model.interactive.onnx"):
-        files[name] = _graph(name, tensors).SerializeToString(deterministic=True)
+        files[name] = _graph(name, tensors, manifest["variants"][0]["taps"]).SerializeToString(
+            deterministic=True
+        )
     files["tokenizer.json"] = json.dumps({"model": {"vocab": list(range(2000))}}).encode()
     files["tokenizer_config.json"] = b"{}"
     manifest["tokenizer"] = {"tokenizer": "tokenizer.json", "config": "tokenizer_config.json"}
@@ -54,9 +56,21 @@ def make_bundle(folder: Path, tensors: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def _graph(name: str, tensors: Mapping[str, bytes]) -> onnx.ModelProto:
+def _graph(
+    name: str, tensors: Mapping[str, bytes], taps: Iterable[Mapping[str, Any]]
+) -> onnx.ModelProto:
+    """A graph that ONNX Runtime loads: it computes nothing, and holds what the taps open."""
     model = onnx.ModelProto(ir_version=10)
     model.graph.name = name
+    model.opset_import.add(domain="", version=20)
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "seq"])
+    model.graph.input.append(ids)
+    tapped = [output for tap in taps for output in tap["outputs"]]
+    for inner in [{"name": "logits", "dtype": "float32"}, *tapped]:
+        to = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}[inner["dtype"]]
+        model.graph.node.append(helper.make_node("Cast", ["input_ids"], [inner["name"]], to=to))
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)
+    model.graph.output.append(logits)
     offset = 0
     for tensor, data in tensors.items():
         made = model.graph.initializer.add(name=tensor, data_type=TensorProto.UINT8)

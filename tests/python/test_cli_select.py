@@ -301,5 +301,6 @@ def test_it_is_quick_and_needs_no_torch(bundle: Path) -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-1] == "[]"
+    # What is written is loaded once by ONNX Runtime, which takes a fraction of a second.
+    assert result.stdout.splitlines()[-1] == "['onnxruntime']"
     assert "layer_3_attn_probs" in run(bundle / "model.onnx")

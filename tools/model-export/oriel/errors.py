@@ -3,6 +3,8 @@ ours."""
 
 from __future__ import annotations
 
+import re
+
 
 class OrielError(Exception):
     """What was wrong, what came, what was expected, and what to do next; in one line."""
@@ -41,6 +43,29 @@ def _one_line(text: str) -> str:
     text = " ".join(text.split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+_PREAMBLES = (
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : ",
+    r"^Load model from .*? failed: ?",
+    r"^Exception during initialization: ",
+    r"^/\S+\.(?:cc|h):\d+ [\w:<>~&*, ]*\([^()]*\)(?: const)? ",
+)
+"""Put before the reason by ONNX Runtime."""
+
+
+def reason_of(error: BaseException, longest: int = 300) -> str:
+    """What a library's error says, in one line: without the places in its source and the paths of
+    temporary files that ONNX Runtime puts first, and never cut within a word."""
+    text = " ".join(str(error).split())
+    for pattern in _PREAMBLES:
+        text = re.sub(pattern, "", text)
+    text = text.rstrip(". ")
+    if not text:
+        return type(error).__name__
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest].rpartition(' ')[0] or text[:longest]} …"
 
 
 class OptionError(OrielError):

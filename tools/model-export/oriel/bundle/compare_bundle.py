@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.write_bundle import (
     BundlePaths,
     exporter_record,
@@ -61,6 +62,7 @@ def is_up_to_date(
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
         and _same_bytes(paths.folder, manifest.data["files"])
+        and _loads(paths.folder, manifest.variants)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
@@ -71,6 +73,15 @@ def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:
     return ("tokenizer" in old) == bool(files) and all(
         there.get(file.name) == file_digest(file) for file in files
     )
+
+
+def _loads(folder: Path, variants: Sequence[Mapping[str, Any]]) -> bool:
+    """An earlier exporter may have written what no runtime opens."""
+    try:
+        check_bundle_loads(folder, variants, "export the bundle again.")
+    except OrielError:
+        return False
+    return True
 
 
 def _same_bytes(folder: Path, files: Sequence[Mapping[str, Any]]) -> bool:

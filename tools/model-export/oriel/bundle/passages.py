@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.errors import BundleError, OptionError
+from oriel.errors import BundleError, OptionError, reason_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -117,7 +117,7 @@ def open_tokenizer(file: Path) -> Tokenizer:
         # The library raises plain Exception for whatever is wrong with a file.
         raise BundleError(
             f"{file} is not a tokenizer that can be read",
-            got=str(error)[:120],
+            got=reason_of(error),
             next_step="export the bundle again.",
         ) from error
 

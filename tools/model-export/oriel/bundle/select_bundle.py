@@ -12,6 +12,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.contract.manifest import MANIFEST, VERIFICATION, check_manifest, read_manifest
 from oriel.errors import BundleError, GraphError
+from oriel.graph.load_graph import check_loads
 from oriel.graph.select_outputs import open_graph, select_outputs
 
 
@@ -47,6 +48,7 @@ def select_in_bundle(
     names = choose_outputs(shape, layers or tuple(range(shape.layers)), activations)
     chosen = select_outputs(graph, names)
     data = chosen.model.SerializeToString(deterministic=True)
+    check_loads(data, path.name, path.parent, "nothing was changed; choose other --activations.")
     manifest_file = path.parent / MANIFEST
     if not manifest_file.is_file():
         write_files_whole({path: data})

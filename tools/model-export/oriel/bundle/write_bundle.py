@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 
 import oriel
 from oriel.bundle.atomic_folder import is_staged_name, unwritable
+from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.activation_names import contract_version
 from oriel.contract.manifest import (
@@ -44,6 +45,7 @@ MEDIA_TYPES = {
     ".data": "application/octet-stream",
     ".json": "application/json",
 }
+_DEFECT = "nothing was written; choose other --activations, and report this as a defect."
 _OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db")
 """Put into any folder that is looked at."""
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx_ir")
@@ -284,11 +286,13 @@ def exporter_record() -> dict[str, Any]:
 
 
 def save_manifest(folder: Path, data: dict[str, Any]) -> None:
-    """Check and write manifest.json, which is written last."""
+    """Check the folder's graphs and its manifest.json, and write the latter, which is last: a
+    bundle is whole only if ONNX Runtime loads every graph of it."""
     try:
         check_manifest(data)
     except OrielError as error:
         raise AssertionError(f"our own manifest breaks its contract: {error}") from error
+    check_bundle_loads(folder, data["variants"], _DEFECT)
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ import math
 from typing import Any, NoReturn
 
 from oriel.contract.limits import limits, most
-from oriel.errors import ContractError
+from oriel.errors import ContractError, reason_of
 
 _SURROGATES = range(0xD800, 0xE000)
 
@@ -43,7 +43,7 @@ def read_json(raw: bytes | str, what: str) -> Any:
     except UnicodeDecodeError as error:
         raise _not_json(what, f"no UTF-8 at byte {error.start}") from error
     except ValueError as error:
-        raise _not_json(what, str(error)[:120]) from error
+        raise _not_json(what, reason_of(error)) from error
     return value
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oriel.contract.activation_names import ModelShape, TensorSpec
-from oriel.errors import BundleError, GraphError, OrielError
+from oriel.errors import BundleError, GraphError, OrielError, reason_of
 from oriel.graph.taps import Tap
 from oriel.precision.expand_weights import expand_weights
 from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
@@ -132,7 +132,7 @@ class VariantRun:
         except Exception as error:
             raise GraphError(
                 f"{self.name} can't be {done} by ONNX Runtime",
-                got=(str(error).strip().splitlines() or [type(error).__name__])[0][:160],
+                got=reason_of(error),
                 next_step="export the bundle again.",
             ) from error
 

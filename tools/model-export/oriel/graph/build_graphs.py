@@ -22,7 +22,7 @@ from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
 from oriel.graph.logits_rows import slice_logits
 from oriel.graph.plain_graph import cut_to_plain
-from oriel.graph.taps import Tap, make_taps
+from oriel.graph.taps import Tap, add_lens_nodes, make_taps
 
 if TYPE_CHECKING:
     # For its type alone: choosing outputs of a finished graph needs no torch.
@@ -66,6 +66,7 @@ def build_graphs(
         protos[kind] = ir.serde.serialize_model(model)  # type: ignore[index]
     on_stage("make taps")
     taps = make_taps(protos["interactive"].graph, shape)
+    add_lens_nodes(protos["plain"].graph, shape, outputs)
     chosen = [activation_spec(name, shape) for name in ["logits", *outputs]]
     specs = [spec for spec in chosen if spec is not None]
     cache = [*specs[:1], *cache_output_specs(shape)]

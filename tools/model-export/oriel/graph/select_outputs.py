@@ -9,18 +9,16 @@ import onnx
 
 from oriel.contract.activation_contract import check_document
 from oriel.contract.activation_names import (
-    LENS_KINDS,
     GraphKind,
     ModelShape,
     activation_spec,
     cache_output_specs,
-    parse_name,
 )
 from oriel.errors import GraphError
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import make_document, read_document, write_document
-from oriel.graph.taps import make_taps
+from oriel.graph.taps import add_lens_nodes
 
 
 def open_graph(data: bytes, name: str) -> BuiltGraph:
@@ -59,13 +57,7 @@ def select_outputs(graph: BuiltGraph, names: Sequence[str]) -> BuiltGraph:
         specs.append(spec)
     if kind == "interactive":
         specs[1:1] = cache_output_specs(shape)
-    lens = {name for name in names if _is_lens(name)}
-    if lens:
-        for tap in make_taps(model.graph, shape):
-            if lens & {spec.name for spec in tap.outputs}:
-                addition = onnx.ModelProto()
-                addition.ParseFromString(tap.payload)
-                model.graph.node.extend(addition.graph.node)
+    add_lens_nodes(model.graph, shape, names)
     inside = {output for node in model.graph.node for output in node.output}
     for spec in specs:
         if spec.name not in inside:
@@ -74,11 +66,6 @@ def select_outputs(graph: BuiltGraph, names: Sequence[str]) -> BuiltGraph:
     document = make_document(kind, shape, specs)
     write_document(model, document)
     return BuiltGraph(model, document)
-
-
-def _is_lens(name: str) -> bool:
-    found = parse_name(name)
-    return found is not None and found[0].kind in LENS_KINDS
 
 
 def _drop_lens_nodes(model: onnx.ModelProto) -> None:

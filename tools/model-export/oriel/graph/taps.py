@@ -77,6 +77,20 @@ def open_taps(model: bytes, taps: Iterable[Tap]) -> bytes:
     return b"".join([model, *(tap.payload for tap in taps)])
 
 
+def add_lens_nodes(graph: onnx.GraphProto, shape: ModelShape, names: Iterable[str]) -> None:
+    """Compute inside the graph those of `names` that are the logit lens's: unlike all others, no
+    graph holds them until they are asked for."""
+    wanted = set(names)
+    layers = [
+        layer
+        for layer in range(shape.layers)
+        if wanted & {kinds()[kind].at(layer) for kind in LENS_KINDS}
+    ]
+    additions = [_lens_tap(graph, shape, layer).payload for layer in layers]
+    for payload in additions:
+        graph.node.extend(onnx.ModelProto.FromString(payload).graph.node)
+
+
 def _serialize(outputs: Iterable[TensorSpec], nodes: Iterable[onnx.NodeProto] = ()) -> bytes:
     # No ir_version, no opset: only what is to be added may be set.
     addition = onnx.ModelProto()

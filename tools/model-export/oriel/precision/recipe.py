@@ -15,7 +15,7 @@ from typing import Any, Literal
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from oriel.errors import RecipeError
+from oriel.errors import RecipeError, reason_of
 from oriel.precision.weight_uses import WeightUse
 
 Treatment = Literal["float32", "float16", "channels", "blocks"]
@@ -120,7 +120,7 @@ def read_recipe(file: Path) -> Recipe:
         ) from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(
-            f"recipe {file} is not JSON", got=str(error)[:120], next_step="mend it there."
+            f"recipe {file} is not JSON", got=reason_of(error), next_step="mend it there."
         ) from error
     return parse_recipe(data, str(file))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -11,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
+from oriel.bundle.loadable import check_bundle_loads
 from oriel.contract.manifest import MANIFEST, MOST_BYTES, parse_manifest
-from oriel.errors import ContractError, OptionError
+from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
 from oriel.publishing.published_names import CHUNKS, is_squeezable
@@ -23,6 +26,7 @@ A_PAGE_ELSEWHERE = "https://page.example"
 """The Origin that is sent without another: a page that isn't on the model's host."""
 AT_ONCE = 6
 """Requests at a time, as many as browsers make to a host."""
+_GRAPHS = ("plain", "interactive")
 _LONG_S = 86_400
 _SHORT_S = 600
 _WORTH_SQUEEZING = 8192
@@ -121,9 +125,15 @@ class _Check:
         self.report.version = manifest.get("version")
         files: list[dict[str, Any]] = manifest["files"]
         self.display.expect_bytes(sum(file["bytes"] for file in files), "fetched and checked")
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        graphs = {v[kind]["path"] for v in manifest["variants"] for kind in _GRAPHS}
+        with (
+            ThreadPoolExecutor(AT_ONCE) as pool,
+            tempfile.TemporaryDirectory(prefix="oriel-check-") as kept,
+        ):
             for file in files:
-                self._file(file, pool)
+                self._file(file, pool, Path(kept) if file["path"] in graphs else None)
+            if self.report.passed:
+                self._load(Path(kept), manifest["variants"])
         chunked = [file for file in files if "chunks" in file]
         largest = max(files, key=lambda file: int(file["bytes"]))
         self._check_range((largest.get("chunks") or [largest])[0])
@@ -153,7 +163,7 @@ class _Check:
         try:
             manifest = parse_manifest(answer.body, url).data
         except ContractError as error:
-            self.find("error", "the manifest can't be read", str(error)[:300], "Publish it again.")
+            self.find("error", "the manifest can't be read", reason_of(error), "Publish it again.")
             return None
         seconds = _seconds(answer)
         newest = urllib.parse.urlsplit(url).path.endswith(f"/{MANIFEST}")
@@ -167,14 +177,31 @@ class _Check:
             )
         return manifest
 
-    def _file(self, file: Mapping[str, Any], pool: ThreadPoolExecutor) -> None:
+    def _load(self, folder: Path, variants: Sequence[Mapping[str, Any]]) -> None:
+        """Make a session of each graph, as a page will; zeros stand in for the weights."""
+        self.display.stage("load the graphs")
+        try:
+            check_bundle_loads(folder, variants, "")
+        except OrielError as error:
+            self.find(
+                "error",
+                "a graph can't be loaded",
+                f"{error.what}: {error.got}",
+                "Export the bundle again, and publish that one.",
+            )
+
+    def _file(self, file: Mapping[str, Any], pool: ThreadPoolExecutor, kept: Path | None) -> None:
+        """Fetch and check a file; keep it below `kept`, where that is a folder."""
         parts: Sequence[Mapping[str, Any]] = file.get("chunks") or [file]
         whole = hashlib.sha256()
         complete = True
+        content = bytearray()
         for batch in _batches(parts, AT_ONCE):
             for body in pool.map(lambda part: self._part(part, file), batch):
                 complete = complete and body is not None
                 whole.update(body or b"")
+                if kept is not None:
+                    content += body or b""
         if complete and f"sha256:{whole.hexdigest()}" != file["digest"]:
             self.find(
                 "error",
@@ -182,6 +209,10 @@ class _Check:
                 file["path"],
                 "Publish it again.",
             )
+        if complete and kept is not None:
+            place = kept / file["path"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
 
     def _part(self, part: Mapping[str, Any], file: Mapping[str, Any]) -> bytes | None:
         """Fetch and check a chunk, or a file that has none."""

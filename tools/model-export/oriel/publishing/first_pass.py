@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import contracts_folder
 from oriel.contract.limits import most
-from oriel.errors import GraphError, OptionError, OrielError
+from oriel.errors import GraphError, OptionError, OrielError, reason_of
 
 Array = npt.NDArray[Any]
 
@@ -218,7 +218,7 @@ def _run(bundle: Path, variant: Mapping[str, Any], ids: Array) -> tuple[dict[str
     except Exception as error:  # ONNX Runtime's own errors have no common class that is public
         raise GraphError(
             f"{variant['name']} can't be run by ONNX Runtime",
-            got=(str(error).strip().splitlines() or [type(error).__name__])[0][:160],
+            got=reason_of(error),
             next_step="export the bundle again.",
         ) from error
     arrays = {name: np.asarray(found) for name, found in zip(names, results, strict=True)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from oriel.bundle.atomic_folder import is_staged_name
 from oriel.contract.manifest import parse_manifest
-from oriel.errors import ContractError, PublishError
+from oriel.errors import ContractError, PublishError, reason_of
 from oriel.publishing.place import Entry, Place
 from oriel.publishing.published_names import (
     CHUNKS,
@@ -75,7 +75,7 @@ def _named(place: Place, manifests: list[str]) -> set[str]:
         except ContractError as error:
             raise PublishError(
                 f"{name} of {place.address} can't be read, so nothing is removed",
-                got=str(error)[:200],
+                got=reason_of(error),
                 next_step="mend or remove that manifest, then prune again.",
             ) from error
         for file in manifest.data["files"]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.manifest import (
     MANIFEST,
@@ -151,6 +152,7 @@ def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
                 expected=f"{file['bytes']} bytes",
                 next_step="export the bundle again.",
             )
+    check_bundle_loads(bundle, data["variants"], "export the bundle again; nothing was sent.")
 
 
 def _published(place: Place, version: str | None) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oriel.errors import OptionError, PublishError
+from oriel.errors import OptionError, PublishError, reason_of
 from oriel.publishing.place import Entry, OnSent, squeezed
 from oriel.publishing.published_names import PublishedObject
 
@@ -227,7 +227,7 @@ def _aws_files() -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
-            raise PublishError(f"{file} can't be read", got=str(error)[:200]) from error
+            raise PublishError(f"{file} can't be read", got=reason_of(error)) from error
         if parser.has_section(section):
             found |= {
                 key: parser[section][key]

@@ -1,0 +1,43 @@
+"""Every graph of a bundle loaded once by ONNX Runtime: before it is committed to disk, before it is
+published, and after it was fetched back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oriel.errors import BundleError, GraphError, reason_of
+from oriel.graph.load_graph import check_loads
+from oriel.graph.taps import Tap, open_taps
+
+
+def check_bundle_loads(folder: Path, variants: Sequence[Mapping[str, Any]], next_step: str) -> None:
+    """Load each graph that the manifest's variants name, the interactive ones with every tap open;
+    GraphError for the first that ONNX Runtime refuses."""
+    seen: set[str] = set()
+    for variant in variants:
+        for kind in ("plain", "interactive"):
+            path = variant[kind]["path"]
+            if path in seen:
+                # Variants whose weights are expanded share the graphs of fp32.
+                continue
+            seen.add(path)
+            try:
+                graph = (folder / path).read_bytes()
+            except OSError as error:
+                raise BundleError(
+                    f"can't read {folder / path}", got=error.strerror, next_step=next_step
+                ) from error
+            if kind == "interactive":
+                graph = open_taps(graph, _taps(variant, path, next_step))
+            check_loads(graph, path, folder, next_step)
+
+
+def _taps(variant: Mapping[str, Any], path: str, next_step: str) -> list[Tap]:
+    try:
+        return [Tap.from_json(tap) for tap in variant["taps"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise GraphError(
+            f"the taps of {path} can't be read", got=reason_of(error), next_step=next_step
+        ) from error
