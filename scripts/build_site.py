@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         environment["VITE_BASE_PATH"] = options.base
     build = ["npx", "vite", "build", "apps/web", "--outDir", str(output), "--logLevel", "warn"]
     code = run(build, environment)
+    if code == 0:
+        remove_leftovers(output / "models")
     for name in model_names() if code == 0 else []:
         code = code or publish(name, output / "models" / name, environment)
     return code
@@ -42,7 +44,18 @@ def model_names() -> list[str]:
     """Folders with a bundle, as the build lists them in models/index.json."""
     if not MODELS.is_dir():
         return []
-    return sorted(path.name for path in MODELS.iterdir() if (path / "manifest.json").is_file())
+    return sorted(
+        path.name
+        for path in MODELS.iterdir()
+        if not path.name.startswith(".") and (path / "manifest.json").is_file()
+    )
+
+
+def remove_leftovers(models: Path) -> None:
+    """Remove hidden folders: the build copies what an export is just writing, or a killed one left,
+    with everything else."""
+    for folder in models.glob(".*/"):
+        shutil.rmtree(folder)
 
 
 def publish(name: str, place: Path, environment: dict[str, str]) -> int:

@@ -260,17 +260,41 @@ class TestLeftovers:
         assert [p.name for p in place.parent.iterdir()] == ["tiny"]
 
     @pytest.mark.parametrize(
-        "name", [".tiny.oriel-mine", ".tiny.backup", ".other.oriel-0123456789ab", "tiny.oriel-0123"]
+        "name", [".tiny.oriel-mine", ".tiny.backup", "tiny.oriel-0123456789ab", "tiny.oriel-0123"]
     )
     def test_what_only_looks_like_them_stays(self, name: str, place: Path) -> None:
         left = self.left(place, name)
         self.replace(place)
         assert (left / "model.onnx.data").read_text() == "half"
 
-    def test_names_are_no_patterns(self, tmp_path: Path) -> None:
-        left = self.left(tmp_path / "tiny")
-        self.replace(tmp_path / "t[i]*")
-        assert left.exists()
+    @pytest.mark.parametrize("name", ["other", "t[i]*", "模型", "a.b"])
+    def test_so_are_those_of_other_models(self, name: str, place: Path) -> None:
+        left = self.left(place, staged_name(name))
+        self.replace(place)
+        assert not left.exists()
+        # The other way round as well: nobody may ever export a model of that name again.
+        self.left(place, staged_name("tiny"))
+        self.replace(place.parent / name)
+        assert sorted(p.name for p in place.parent.iterdir()) == sorted(["tiny", name])
+
+    def test_another_model_that_is_just_written_is_left_alone(self, place: Path) -> None:
+        with replaced_folder(place.parent / "other") as slow:
+            fill(slow, "slow")
+            self.replace(place)
+            assert (slow / "a").exists()
+        assert (place.parent / "other" / "a").read_text() == "slow"
+
+    def test_single_files_go_once_they_are_old(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = place / staged_name("manifest.json")
+        left.write_text("half")
+        write_files_whole({place / "a": b"1"})
+        assert left.exists(), "another run may be just writing it"
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 2 * 3600)
+        write_files_whole({place / "a": b"2"})
+        assert sorted(p.name for p in place.iterdir()) == ["a", "b", "gone"]
 
     def test_a_run_that_is_still_at_it_keeps_its_own(self, place: Path) -> None:
         with replaced_folder(place) as slow:
@@ -633,10 +657,11 @@ class TestSignals:
         assert out == ""
         return process.returncode, "".join(said) + err
 
-    def test_ctrl_c(self, bundle: Path) -> None:
+    @pytest.mark.parametrize(("sent", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+    def test_what_asks_it_to_end_leaves_nothing(self, sent: str, code: int, bundle: Path) -> None:
         before = snapshot(bundle.parent)
-        code, err = self.stopped_by(signal.SIGINT, bundle)
-        assert code == 130, err
+        ended, err = self.stopped_by(signal.Signals[sent], bundle)
+        assert ended == code, err
         lines = [line for line in err.splitlines() if not line.startswith("[")]
         assert lines == ["stopped: no file was left half-written"], err
         assert snapshot(bundle.parent) == before
@@ -651,3 +676,34 @@ class TestSignals:
         with pytest.raises(KeyboardInterrupt):
             fill_and_fail(bundle, KeyboardInterrupt())
         assert [p.name for p in bundle.parent.iterdir()] == [bundle.name]
+
+    def test_a_signal_that_is_ignored_stays_so(self) -> None:
+        """As under nohup; and after a command the handlers are as they were."""
+        code = (
+            "import os, signal\n"
+            "from oriel.cli import run\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+            "def command(_):\n"
+            "    os.kill(os.getpid(), signal.SIGHUP)\n"
+            "    return 7\n"
+            "assert run(command) == 7\n"
+            "assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
+            "def command(_):\n"
+            "    try:\n"
+            "        os.kill(os.getpid(), signal.SIGTERM)\n"
+            "    finally:\n"
+            "        os.kill(os.getpid(), signal.SIGTERM)\n"
+            "        print('cleaned up')\n"
+            "    return 0\n"
+            "assert run(command) == 143\n"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=Path(oriel.__file__).parents[1],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (result.returncode, result.stdout) == (0, "cleaned up\n"), result.stderr
+        assert result.stderr == "stopped: no file was left half-written\n"

@@ -49,11 +49,14 @@ export function modelsIndex(): Plugin {
   };
 }
 
-async function listBundles(publicDir: string): Promise<IndexedModel[]> {
+/** The bundles below `publicDir`/models, by name. */
+export async function listBundles(publicDir: string): Promise<IndexedModel[]> {
   const models = join(publicDir, 'models');
   const folders = await readdir(models, { withFileTypes: true }).catch(() => []);
   const found = await Promise.all(
     folders
+      // Hidden ones are what an export is just writing, or what a killed one left.
+      .filter((entry) => !entry.name.startsWith('.'))
       .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
       .map(({ name }) => describe(models, name)),
   );

@@ -19,6 +19,7 @@ from oriel.errors import BundleError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_STALE_S = 3600
 _STAGED = re.compile(r"\..+\.oriel-[0-9a-f]{12}")
 
 
@@ -55,7 +56,7 @@ def replaced_folder(
     staged = target.with_name(staged_name(target.name))
     try:
         made = _make_parents(target.parent)
-        _remove_leftovers(target)
+        _remove_leftovers(target.parent)
         # Not mkdtemp, which makes it for its owner alone: a web server must read it too.
         staged.mkdir()
         with _locked(staged):
@@ -122,13 +123,14 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what killed runs left of this folder: nobody holds its lock any more."""
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what killed runs left beside this folder, of whatever name: nobody holds its lock any
+    more."""
     try:
         import fcntl
     except ImportError:
         return
-    for left in target.parent.glob(f".{_escaped(target.name)}.oriel-*"):
+    for left in parent.glob(".*.oriel-*"):
         if not is_staged_name(left.name) or left.is_symlink() or not left.is_dir():
             continue
         with suppress(OSError):
@@ -142,8 +144,16 @@ def _remove_leftovers(target: Path) -> None:
                 os.close(handle)
 
 
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+def _remove_stale_files(folder: Path) -> None:
+    """Remove single files that killed runs left. No lock stands on them, so it goes by the time
+    since their names were made; writing takes seconds."""
+    for left in folder.glob(".*.oriel-*"):
+        with suppress(OSError):
+            if not is_staged_name(left.name) or left.is_symlink() or not left.is_file():
+                continue
+            # Of a kept link the time of change says when it was made, not the file's own.
+            if time.time() - left.stat().st_ctime > _STALE_S:
+                left.unlink()
 
 
 def _take_place(staged: Path, target: Path) -> None:
@@ -208,6 +218,8 @@ def _is_taken(error: BaseException) -> bool:
 def write_files_whole(files: dict[Path, bytes]) -> None:
     """Replace files: all are written beside their places first, then take them one after another.
     What fails before leaves every old file; what fails in between puts the old ones back."""
+    for folder in {file.parent for file in files}:
+        _remove_stale_files(folder)
     staged: dict[Path, Path] = {}
     old: dict[Path, Path] = {}
     try:

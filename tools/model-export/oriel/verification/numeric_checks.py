@@ -247,7 +247,7 @@ class NumericChecks:
     def _cached(self, session: OnnxGraph, case: Case, whole: Arrays, names: Sequence[str]) -> None:
         """The same text in pieces of several tokens and of one, each with the cache of the last."""
         if case.seq < 2:
-            self.findings.not_run("cached_vs_uncached", "the model reads one token at most")
+            self.findings.not_applicable("cached_vs_uncached", "the model reads one token at most")
             return
         first = max(1, case.seq // 3)
         ends = list(dict.fromkeys([first, first + 1, case.seq]))

@@ -18,7 +18,10 @@ from rich.table import Table
 from oriel.contract.activation_names import Dimension, contract_table, parse_name
 from oriel.errors import OrielError
 
-Verdict = Literal["passed", "failed", "not run"]
+Verdict = Literal["passed", "failed", "not run", "not applicable"]
+"""not run: something kept the check from running, which is a failure. not applicable: this model
+has nothing that could be checked."""
+_GOOD: tuple[Verdict, ...] = ("passed", "not applicable")
 GraphName = Literal["plain", "interactive"]
 
 VERIFICATION_VERSION = "1.0"
@@ -127,10 +130,10 @@ class Report:
     @property
     def failures(self) -> list[str]:
         """Names of what failed, with the variant where it belongs to one; and checks not run."""
-        names = [check.name for check in self.checks if check.verdict != "passed"]
+        names = [check.name for check in self.checks if check.verdict not in _GOOD]
         for variant in self.variants:
             prefix = f"{variant.name}: "
-            names += [prefix + c.name for c in variant.checks if c.verdict != "passed"]
+            names += [prefix + c.name for c in variant.checks if c.verdict not in _GOOD]
             rows = [row for row in variant.activations if row.verdict == "failed"]
             names += list(dict.fromkeys(prefix + row.name for row in rows))
         return names
@@ -172,7 +175,8 @@ class Report:
                 f"{' over its weights' if variant.rounded else ''}, logits within {logits:.1e}"
                 f"{' of their norm' if variant.by_norm else ''}"
             )
-        count = len(self.checks) + sum(len(variant.checks) for variant in self.variants)
+        checks = [*self.checks, *(check for v in self.variants for check in v.checks)]
+        count = sum(check.verdict == "passed" for check in checks)
         return f"verified: {'; '.join(parts)}; {count} checks passed"
 
 
@@ -196,6 +200,9 @@ class Findings:
 
     def not_run(self, name: str, because: str) -> None:
         self.checks[name] = Check(name, "not run", detail=because)
+
+    def not_applicable(self, name: str, because: str) -> None:
+        self.checks[name] = Check(name, "not applicable", detail=because)
 
     def measure(self, name: str, error: float, bound: float, where: str) -> None:
         """A number that must not exceed its bound; `where` is told of the worst."""
