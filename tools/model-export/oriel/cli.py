@@ -154,7 +154,9 @@ def export_parser() -> argparse.ArgumentParser:
     _add_quantizing(parser)
     parser.add_argument("--verify", action="store_true", help="prove the files against PyTorch")
     parser.add_argument(
-        "--force", action="store_true", help="export even if the same bundle is there already"
+        "--force",
+        action="store_true",
+        help="export even if the same bundle is there already, or another model's of that name",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser

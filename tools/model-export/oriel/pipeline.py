@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oriel.bundle.atomic_folder import replaced_folder
-from oriel.bundle.compare_bundle import is_up_to_date
+from oriel.bundle.compare_bundle import check_same_source, is_up_to_date
 from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
@@ -115,6 +115,8 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
         lossy = plan.quantizing.allow_lossy
         if is_up_to_date(old, paths, model, outputs, options.opset, asked, lossy):
             return Exported(paths.folder, paths, model, dict(old), unchanged=True)
+        if options.output is None:
+            check_same_source(old, paths.folder, model)
 
     with replaced_folder(paths.folder, lambda: check_replaceable(paths.folder)) as folder:
         manifest = _fill(folder, paths, model, outputs, options, plan, display)

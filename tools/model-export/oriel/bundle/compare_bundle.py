@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from oriel.bundle.write_bundle import (
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
 from oriel.contract.manifest import check_manifest
-from oriel.errors import OrielError
+from oriel.errors import BundleError, OrielError
 from oriel.models.load_model import LoadedModel
+from oriel.models.model_names import safe_name
 
 
 def is_up_to_date(
@@ -65,6 +67,50 @@ def is_up_to_date(
         and _loads(paths.folder, manifest.variants)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
+
+
+def check_same_source(old: Mapping[str, Any], folder: Path, model: LoadedModel) -> None:
+    """Raise BundleError where the bundle that stands in a model's default place came of another
+    model: two that are called alike must not replace each other without a word.
+
+    Of a local folder the manifest keeps the name alone, so that one of the same name with other
+    weights counts as another.
+    """
+    said = old.get("model")
+    source = said.get("source") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or not isinstance(source, dict):
+        return
+    here = model.source
+    theirs, ours = _called(source.get("kind"), source.get("id")), _called(here.kind, here.id)
+    if theirs == ours:
+        same_weights = here.kind != "folder" or (
+            said.get("weights_digest") == checkpoint_digest(model.checkpoint)
+        )
+        if same_weights:
+            return
+        ours = f"one that is also called {here.id}, with other weights, in {here.folder.resolve()}"
+    raise BundleError(
+        f"{folder} holds the bundle of another model",
+        got=f"{theirs} there, and {ours} here",
+        expected="one place for each",
+        next_step=f"to keep both, say --output {shlex.quote(str(_free_place(folder, model)))}; to "
+        "replace it, say --force.",
+    )
+
+
+def _called(kind: object, source_id: object) -> str:
+    prefix = {"hub": "the Hub's", "folder": "the folder", "bundled": "the bundled model"}
+    return f"{prefix.get(str(kind), str(kind))} {source_id}"
+
+
+def _free_place(folder: Path, model: LoadedModel) -> Path:
+    """A graph's path beside `folder` where nothing stands yet."""
+    place = folder.with_name(safe_name(model.source.id.replace("/", "-")))
+    number = 2
+    while place.exists():
+        place = folder.with_name(f"{folder.name}-{number}")
+        number += 1
+    return place / "model.onnx"
 
 
 def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:

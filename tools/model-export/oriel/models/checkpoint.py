@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from oriel.errors import CheckpointError
+from oriel.models.model_names import shown_name
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
@@ -187,13 +188,6 @@ def _stored_tensors(folder: Path) -> Iterator[StoredTensor]:
         reader: Callable[[Path], Iterator[StoredTensor]]
         reader = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
         yield from reader(file)
-
-
-def shown_name(folder: Path) -> str:
-    """What a person calls the folder; one in the Hub's cache is itself named by its commit."""
-    if folder.parent.name == "snapshots":
-        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
-    return folder.resolve().name
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -3,7 +3,6 @@ downloading are in hub.py."""
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 
 from oriel.errors import CheckpointError, HubError, OptionError
 from oriel.models.hub import DownloadDisplay, fetch_from_hub
+from oriel.models.model_names import cached_model, folder_id, model_name
 
 DEMO = "demo"
 DEFAULT_HUB_MODEL = "gpt2"
@@ -122,20 +122,15 @@ def _local(folder: Path) -> FoundCheckpoint:
             expected="config.json beside model.safetensors or pytorch_model.bin",
             next_step="put the whole checkpoint there, or name another one with --model.",
         )
-    called = os.fsencode(folder.resolve().name).decode("utf-8", "replace")
-    name = safe_name(called)
+    called = folder_id(folder)
+    name = model_name(called, is_hub_id=cached_model(folder) is not None)
     return FoundCheckpoint(folder, name, "folder", called[:256] or name)
 
 
 def _from_hub(model: str, revision: str | None, display: DownloadDisplay | None) -> FoundCheckpoint:
     folder = fetch_from_hub(model, revision, display)
     # A snapshot's folder is named by its commit.
-    return FoundCheckpoint(folder, safe_name(model.rpartition("/")[2]), "hub", model, folder.name)
-
-
-def safe_name(text: str) -> str:
-    """A folder name and URL part for a model: letters, digits, '.', '_' and '-'."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:96] or "model"
+    return FoundCheckpoint(folder, model_name(model, is_hub_id=True), "hub", model, folder.name)
 
 
 def _is_hub_id(text: str) -> bool:

@@ -11,14 +11,9 @@ from typing import Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import Architecture, find_architecture
-from oriel.models.checkpoint import (
-    Checkpoint,
-    open_checkpoint,
-    read_json,
-    shown_name,
-    weight_files,
-)
+from oriel.models.checkpoint import Checkpoint, open_checkpoint, read_json, weight_files
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.model_names import shown_name
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
