@@ -112,7 +112,7 @@ async function opened(prompt: string): Promise<{ client: LetterClient; session: 
     () => client,
     () => 0.5,
   );
-  session.prompt = prompt;
+  session.beginWith({ text: prompt }, false);
   await session.open({ url: 'x', provider: 'auto' });
   return { client, session };
 }
@@ -146,7 +146,7 @@ describe('text', () => {
 
   test('beyond the context the first tokens are read and a notice says so', async () => {
     const { session } = await opened('a'.repeat(15));
-    expect(session.notice).toEqual({ kind: 'too-long', tokens: 15, limit: CONTEXT });
+    expect(session.notice).toEqual({ kind: 'too-long', tokens: 15, limit: CONTEXT, complete: true });
     expect(session.answer?.tokens).toHaveLength(CONTEXT);
     await session.replacePrompt('ab');
     expect(session.notice).toBeNull();
@@ -272,7 +272,7 @@ describe('variants', () => {
     };
     const client = new LetterClient();
     const session = new ModelSession(() => client);
-    session.prompt = '';
+    session.beginWith({ text: '' }, false);
     await session.open({ url: 'x', provider: 'auto' });
     client.failNext = new ModelError(failure);
     await session.replacePrompt('ab');
@@ -375,7 +375,7 @@ describe('errors', () => {
     const client = new LetterClient();
     client.failNext = new ModelError({ kind: 'network', url: 'x', offline: false });
     const session = new ModelSession(() => client);
-    session.prompt = 'ab';
+    session.beginWith({ text: 'ab' }, false);
     await session.open({ url: 'x', provider: 'auto' });
     expect(session.stage).toEqual({
       kind: 'failed',
@@ -408,7 +408,7 @@ describe('where a model comes from', () => {
     const client = new LetterClient();
     client.open = () => Promise.resolve(plainGraph);
     const session = new ModelSession(() => client);
-    session.prompt = 'abc';
+    session.beginWith({ text: 'abc' }, false);
     session.headsOff = [[0, 1]];
     await session.open({ url: 'x', provider: 'auto' });
     expect(session.headsOff).toEqual([]);
@@ -469,7 +469,7 @@ describe('an example that was computed beforehand', () => {
     let arrive = (): void => undefined;
     client.weights = new Promise((resolve) => (arrive = resolve));
     const session = new ModelSession(() => client);
-    session.prompt = prompt;
+    session.beginWith({ text: prompt }, false);
     prepare(session);
     const opening = session.open({ url: 'x', provider: 'auto' });
     await new Promise((resolve) => setTimeout(resolve));

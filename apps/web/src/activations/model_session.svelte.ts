@@ -21,7 +21,16 @@ import type {
 import { canSwitchHeads } from './activation_offer';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
-import { tokensOf, type Token } from './token';
+import { PromptState, type PromptEntry } from './prompt_state.svelte';
+import {
+  endTokensOf,
+  firstTokensOf,
+  readPrompt,
+  sameIds,
+  withoutLastToken,
+  type TextModel,
+} from './read_prompt';
+import { labelOf, tokensOf, type Token } from './token';
 import { failureOf } from './variant_choice';
 
 export type HeadRef = readonly [layer: number, head: number];
@@ -45,7 +54,7 @@ export interface Answer {
 
 /** Something about the text or the last run that the reader should know; the answer before it stays. */
 export type Notice =
-  | { kind: 'too-long'; tokens: number; limit: number }
+  | { kind: 'too-long'; tokens: number; limit: number; complete: boolean }
   | { kind: 'not-ids'; text: string; vocab: number }
   | { kind: 'error'; error: ModelErrorData };
 
@@ -68,9 +77,10 @@ export interface Shown {
 
 export type Retry = Partial<Omit<OpenRequest, 'variant'>> & { variant?: string | null };
 
-export interface GenerationEnd {
-  reason: 'context-full' | 'end-token';
-}
+export type GenerationEnd =
+  | { reason: 'context-full' }
+  /** `token` is how the token that ended the text is shown. */
+  | { reason: 'end-token'; token: string };
 
 const TYPING_PAUSE_MS = 140;
 /** Slower than the model can be, so that the eye can follow a token appear. */
@@ -84,8 +94,8 @@ export class ModelSession {
   survey = $state.raw<Survey | null>(null);
   /** What would be opened if the reader had chosen nothing. */
   suited = $state.raw<Choice | null>(null);
-  /** What stands in the text box. */
-  prompt = $state('');
+  /** What stands in the text box, and what it was before. */
+  readonly text = new PromptState();
   /** The text is the reader's own or a link's; else a model may bring its own example. */
   ownPrompt = false;
   answer = $state.raw<Answer | null>(null);
@@ -116,8 +126,10 @@ export class ModelSession {
   /** What broke down of the model at hand. */
   #tried: readonly Attempt[] = [];
 
+  /** What is fed: the first tokens and as much of the text as the model can read. */
   #ids: readonly number[] = [];
-  #typed = 0;
+  /** Ids of the whole text, without the first tokens; null where only its beginning was cut into tokens. */
+  #body: readonly number[] | null = [];
   #pieces = new Map<number, TokenPiece>();
   /** By interventions: what the engine's cache and ours agree on. */
   #held = new Map<string, ActivationSet>();
@@ -150,9 +162,11 @@ export class ModelSession {
       this.answer === null &&
       this.notice === null &&
       (this.stage.kind === 'opening' || this.stage.kind === 'ready');
-    return waiting && this.headsOff.length === 0 && this.prompt === this.#published?.prompt
-      ? this.#published
-      : null;
+    const asPublished =
+      this.prompt === this.#published?.prompt &&
+      this.text.now.ids === null &&
+      !this.text.now.withoutFirst;
+    return waiting && this.headsOff.length === 0 && asPublished ? this.#published : null;
   }
 
   get shown(): Shown | null {
@@ -165,6 +179,16 @@ export class ModelSession {
   /** Who may be asked what the browser keeps; null where no worker is sure to answer. */
   get keeper(): Pick<ModelClient, 'shelf' | 'forget' | 'close'> | null {
     return this.stage.kind === 'opening' || this.stage.kind === 'ready' ? this.#client : null;
+  }
+
+  get prompt(): string {
+    return this.text.now.text;
+  }
+
+  /** Tokens that the open model's tokenizer puts before every text, also where the reader took them away. */
+  get firstTokens(): readonly number[] {
+    const manifest = (this.model ?? this.example?.model)?.manifest;
+    return manifest === undefined ? [] : firstTokensOf(manifest);
   }
 
   get ids(): readonly number[] {
@@ -243,7 +267,8 @@ export class ModelSession {
 
   /** A page that was opened without a text shows what suits the model. */
   #takeExampleText(text: string | undefined): void {
-    if (!this.ownPrompt && text !== undefined) this.prompt = text;
+    if (!this.ownPrompt && text !== undefined)
+      this.text.reset({ text, ids: null, typed: null, withoutFirst: false });
   }
 
   /** Surveys what there is to choose from, beside the opening: neither waits for the other. */
@@ -325,12 +350,22 @@ export class ModelSession {
 
   // ---- the text ------------------------------------------------------------------------------
 
+  /** Takes a text that is nobody's change: the first one, or a link's. Asks for no answer. */
+  beginWith(entry: Partial<PromptEntry>, own: boolean): void {
+    this.text.reset({ text: '', ids: null, typed: null, withoutFirst: false, ...entry });
+    this.ownPrompt = own;
+  }
+
+  /** Reads the text that stands there with the model that is open. */
+  async readAgain(): Promise<void> {
+    this.stop();
+    this.#edits++;
+    await this.#readNow();
+  }
+
   /** Takes what was typed; the model follows after a short pause. */
   setPrompt(text: string): void {
-    this.stop();
-    this.prompt = text;
-    this.ownPrompt = true;
-    this.#edits++;
+    this.#change({ text, typed: null }, 'typing');
     if (this.#typing !== null) clearTimeout(this.#typing);
     this.#typing = setTimeout(() => {
       this.#typing = null;
@@ -340,79 +375,148 @@ export class ModelSession {
 
   /** Takes a text at once, without the pause for typing. */
   async replacePrompt(text: string): Promise<void> {
+    this.#change({ text, ids: null, typed: null }, null);
+    await this.#readNow();
+  }
+
+  /** Takes the tokens away that go before every text, or puts them back. */
+  async setWithoutFirst(withoutFirst: boolean): Promise<void> {
+    this.#change({ withoutFirst }, null);
+    await this.#readNow();
+  }
+
+  /** Lets the tokenizer cut the text anew where its ids were kept. */
+  async retokenize(): Promise<void> {
+    this.#change({ ids: null, typed: null }, null);
+    await this.#readNow();
+  }
+
+  async undo(): Promise<void> {
+    this.#edited();
+    if (this.text.undo()) await this.#readNow();
+  }
+
+  async redo(): Promise<void> {
+    this.#edited();
+    if (this.text.redo()) await this.#readNow();
+  }
+
+  /** Forgets kept ids, which mean other tokens to another model. */
+  dropKeptIds(): void {
+    this.text.settle({ ids: null, typed: null });
+  }
+
+  async append(id: number): Promise<void> {
+    if (this.model === null || this.#contextFull() || this.#body === null) return;
+    await this.#setBody([...this.#body, id], this.generating ? 'generating' : null);
+  }
+
+  /** Removes the text's last token, whether or not the model can read that far. */
+  async removeLast(): Promise<void> {
     this.stop();
-    this.prompt = text;
+    const text = this.#textModel();
+    if (text === null) return;
+    if (this.#body === null) await this.replacePrompt(await withoutLastToken(this.prompt, text));
+    else if (this.#body.length > 0) await this.#setBody(this.#body.slice(0, -1), null);
+  }
+
+  #change(changes: Partial<PromptEntry>, kind: string | null): void {
+    this.#edited();
+    this.text.change(changes, kind, performance.now());
+  }
+
+  #edited(): void {
+    this.stop();
     this.ownPrompt = true;
     this.#edits++;
+  }
+
+  async #readNow(): Promise<void> {
     if (this.#typing !== null) clearTimeout(this.#typing);
     this.#typing = null;
     await this.#readPrompt();
   }
 
-  async append(id: number): Promise<void> {
-    if (this.model === null || this.#contextFull()) return;
-    await this.#setIds([...this.#ids, id]);
-  }
-
-  async removeLast(): Promise<void> {
-    if (this.#ids.length === 0) return;
-    this.stop();
-    this.#typed = Math.min(this.#typed, this.#ids.length - 1);
-    await this.#setIds(this.#ids.slice(0, -1));
-  }
-
-  async #setIds(ids: readonly number[]): Promise<void> {
+  #textModel(): TextModel | null {
     const client = this.#client;
+    const model = this.model;
+    if (client === null || model === null) return null;
+    return {
+      hasTokenizer: model.hasTokenizer,
+      vocab: model.manifest.model.shape.vocab,
+      contextLength: model.manifest.model.shape.context_length,
+      encode: async (text) => {
+        const pieces = await client.encode(text);
+        for (const piece of pieces) this.#pieces.set(piece.id, piece);
+        return pieces.map((piece) => piece.id);
+      },
+      bytes: async (ids) => {
+        await this.#learnPieces(client, ids);
+        return ids.map((id) => this.#pieces.get(id)?.bytes ?? new Uint8Array(0));
+      },
+    };
+  }
+
+  /** Takes ids that a step or a choice gave, and keeps them where the tokenizer would read their text as others. */
+  async #setBody(body: readonly number[], kind: string | null): Promise<void> {
+    const model = this.#textModel();
     const edits = this.#edits;
-    if (client === null) return;
+    const client = this.#client;
+    if (model === null) return;
+    let text: string;
+    let own: boolean;
     try {
-      await this.#learnPieces(client, ids);
+      text = model.hasTokenizer ? joinedText(await model.bytes(body)) : body.join(' ');
+      own = !model.hasTokenizer || sameIds(await model.encode(text), body);
     } catch (thrown) {
       this.#report(thrown);
       return;
     }
     if (edits !== this.#edits || client !== this.#client) return;
-    this.#ids = ids;
-    this.#edits++;
-    this.ownPrompt = true;
-    this.prompt = this.model?.hasTokenizer
-      ? joinedText(ids.map((id) => this.#pieces.get(id)?.bytes ?? new Uint8Array(0)))
-      : ids.join(' ');
-    this.notice = null;
+    const typed = Math.min(this.text.now.typed ?? this.#body?.length ?? 0, body.length);
+    const generating = this.generating;
+    this.#change({ text, ids: own ? null : body, typed }, kind);
+    this.generating = generating;
+    this.#takeBody(body, true);
     await this.#rerun();
   }
 
   async #readPrompt(): Promise<void> {
+    const model = this.#textModel();
     const client = this.#client;
-    const model = this.model;
-    if (client === null || model === null) return;
+    if (model === null) return;
     const edits = this.#edits;
-    const limit = model.manifest.model.shape.context_length;
     try {
-      let ids: number[];
-      if (model.hasTokenizer) {
-        const pieces = await client.encode(this.prompt);
-        if (edits !== this.#edits || client !== this.#client) return;
-        for (const piece of pieces) this.#pieces.set(piece.id, piece);
-        ids = pieces.map((piece) => piece.id);
-      } else {
-        const vocab = model.manifest.model.shape.vocab;
-        const words = this.prompt.split(/[\s,]+/).filter((word) => word !== '');
-        const wrong = words.find((word) => !/^\d{1,9}$/.test(word) || Number(word) >= vocab);
-        if (wrong !== undefined) {
-          this.notice = { kind: 'not-ids', text: wrong, vocab };
-          return;
-        }
-        ids = words.map(Number);
+      const reading = await readPrompt(this.text.now, model);
+      if (edits !== this.#edits || client !== this.#client) return;
+      if (reading.kind === 'not-ids') {
+        this.notice = reading;
+        return;
       }
-      this.notice = ids.length > limit ? { kind: 'too-long', tokens: ids.length, limit } : null;
-      this.#ids = ids.slice(0, limit);
-      this.#typed = this.#ids.length;
+      const { body, own, complete } = reading;
+      this.text.settle({ ids: own ? null : body, typed: this.text.now.typed });
       this.generationEnd = null;
+      this.#takeBody(body, complete);
       await this.#rerun();
     } catch (thrown) {
       if (client === this.#client) this.#report(thrown);
     }
+  }
+
+  #takeBody(body: readonly number[], complete: boolean): void {
+    const limit = this.model?.manifest.model.shape.context_length ?? 0;
+    const ids = [...(this.text.now.withoutFirst ? [] : this.firstTokens), ...body];
+    this.notice =
+      ids.length > limit ? { kind: 'too-long', tokens: ids.length, limit, complete } : null;
+    this.#ids = ids.slice(0, limit);
+    this.#body = complete ? body : null;
+  }
+
+  /** How many of the fed tokens were typed or go first, rather than generated or picked. */
+  get #typed(): number {
+    const { typed } = this.text.now;
+    const first = this.text.now.withoutFirst ? 0 : this.firstTokens.length;
+    return typed === null ? this.#ids.length : first + typed;
   }
 
   // ---- interventions -------------------------------------------------------------------------
@@ -446,8 +550,10 @@ export class ModelSession {
         this.generationEnd = { reason: 'context-full' };
         break;
       }
-      if (this.#ids.at(-1) === this.model?.manifest.model.eos_token_id) {
-        this.generationEnd = { reason: 'end-token' };
+      const last = this.#ids.at(-1);
+      if (last !== undefined && this.model !== null && this.#ends(this.model, last)) {
+        const token = labelOf(last, this.#pieces.get(last)?.bytes ?? null);
+        this.generationEnd = { reason: 'end-token', token };
         break;
       }
       await pause(Math.max(0, TOKEN_PACE_MS - (performance.now() - began)));
@@ -464,6 +570,10 @@ export class ModelSession {
   // Through a method, because another task may have stopped it meanwhile.
   #isGenerating(): boolean {
     return this.generating;
+  }
+
+  #ends(model: OpenedModel, id: number): boolean {
+    return endTokensOf(model.manifest).includes(id);
   }
 
   #contextFull(): boolean {
@@ -526,7 +636,8 @@ export class ModelSession {
       } else if (headsOff.length === 0) {
         this.#untouched = { ids, logits: activations.lastLogits };
       }
-      await this.#learnPieces(client, named(activations, untouchedLogits));
+      // First tokens and kept ids come from no text.
+      await this.#learnPieces(client, [...ids, ...named(activations, untouchedLogits)]);
       if (client !== this.#client || model !== this.model) return;
       this.answer = {
         tokens: tokensOf(ids, this.#pieces, this.#typed, this.answer?.tokens ?? []),
@@ -646,10 +757,6 @@ function fieldsOf(request: OpenRequest | null): string {
     request?.variant ?? null,
     request?.activations ?? null,
   ]);
-}
-
-function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {
-  return a?.length === b.length && a.every((id, at) => id === b[at]);
 }
 
 function pause(ms: number): Promise<void> {

@@ -288,6 +288,19 @@ export const en = {
     count: (used: number, limit: number) => `${count(used)} of ${count(limit)} tokens`,
     tooLong: (tokens: number, limit: number) =>
       `${count(tokens)} tokens. The model reads ${count(limit)} at most, so the last ${count(tokens - limit)} are left out below.`,
+    farTooLong: (limit: number) =>
+      `The model reads ${count(limit)} tokens at most, and this text has far more: the results below are of its beginning.`,
+    undo: 'Undo',
+    redo: 'Redo',
+    first: (tokens: string) => `${tokens} goes before the text, as this model’s tokenizer puts it.`,
+    firstAway: (tokens: string) =>
+      `${tokens}, which this model’s tokenizer puts before every text, was taken away.`,
+    takeFirst: 'Take it away',
+    putFirst: 'Put it back',
+    keptIds:
+      'These are not the tokens that the tokenizer makes of this text. Their ids are kept, in the link too.',
+    retokenize: 'Tokenize the text anew',
+    notInLink: 'The text is too long for a link: the address of this page leaves it out.',
     notIds: (text: string, vocab: number) =>
       `“${text}” is no token id. Type whole numbers from 0 to ${count(vocab - 1)}, with spaces between.`,
     empty:
@@ -340,7 +353,7 @@ export const en = {
     likeliest: '0, likeliest',
     all: 'all',
     contextFull: (limit: number) => `The text fills all ${count(limit)} tokens the model can read.`,
-    endToken: 'The model ended the text.',
+    endToken: (token: string) => `The model ended the text with ${token}.`,
   },
 
   attention: {

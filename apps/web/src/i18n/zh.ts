@@ -261,6 +261,17 @@ export const zh: Dictionary = {
     count: (used, limit) => `${count(used)} / ${count(limit)} 个词元`,
     tooLong: (tokens, limit) =>
       `共 ${count(tokens)} 个词元。模型最多读 ${count(limit)} 个，最后 ${count(tokens - limit)} 个未计入下方结果。`,
+    farTooLong: (limit) =>
+      `模型最多读 ${count(limit)} 个词元，这段文本远不止这些：下方只是开头部分的结果。`,
+    undo: '撤销',
+    redo: '重做',
+    first: (tokens) => `该模型的分词器会在文本前加上 ${tokens}。`,
+    firstAway: (tokens) => `该模型的分词器会在文本前加上 ${tokens}，现已去掉。`,
+    takeFirst: '去掉它',
+    putFirst: '加回来',
+    keptIds: '这些词元不是分词器对这段文本的切分结果。它们的编号会原样保留，链接中也是如此。',
+    retokenize: '重新分词',
+    notInLink: '文本太长，无法放进链接：本页地址中不含这段文本。',
     notIds: (text, vocab) =>
       `“${text}”不是词元编号。请输入 0 到 ${count(vocab - 1)} 之间的整数，用空格分隔。`,
     empty: '输入一句话，或选一个示例：只要有一个词元可读，模型就会开始。',
@@ -308,7 +319,7 @@ export const zh: Dictionary = {
     likeliest: '0，取最高',
     all: '全部',
     contextFull: (limit) => `文本已占满模型能读的 ${count(limit)} 个词元。`,
-    endToken: '模型结束了文本。',
+    endToken: (token) => `模型以 ${token} 结束了文本。`,
   },
 
   attention: {

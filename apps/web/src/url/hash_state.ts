@@ -11,6 +11,12 @@ export interface HashState {
   /** Variant that it is compared with. */
   compared?: string;
   prompt?: string;
+  /** Ids of the text's tokens, where they are not what the tokenizer makes of it. */
+  ids?: readonly number[];
+  /** How many of those ids were typed; the rest were generated or picked. */
+  typed?: number;
+  /** The tokens that the tokenizer puts before every text were taken away. */
+  withoutFirst?: boolean;
   /** Locked token position. */
   token?: number;
   /** Locked head. */
@@ -26,7 +32,11 @@ export interface HashState {
   root?: boolean;
 }
 
-const MOST_PROMPT = 20_000;
+/** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
+export const MOST_PROMPT = 20_000;
+const MOST_IDS = 4096;
+/** Browsers and the programs that links pass through take no address of any length. */
+export const MOST_ADDRESS = 64_000;
 /** As the manifest's schema has it. */
 const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
@@ -41,6 +51,11 @@ export function parseHash(hash: string): HashState {
   if (compared !== null && VARIANT_NAME.test(compared)) state.compared = compared;
   const prompt = fields.get('p');
   if (prompt !== null) state.prompt = prompt.slice(0, MOST_PROMPT);
+  const ids = idsOf(fields.get('ids'));
+  if (ids !== null) state.ids = ids;
+  const typed = wholeNumber(fields.get('typed'));
+  if (typed !== null && ids !== null) state.typed = Math.min(typed, ids.length);
+  if (fields.get('first') === 'no') state.withoutFirst = true;
   const token = wholeNumber(fields.get('t'));
   if (token !== null) state.token = token;
   const head = headOf(fields.get('h'));
@@ -71,6 +86,9 @@ export function formatHash(state: HashState): string {
   if (state.variant !== undefined) fields.set('v', state.variant);
   if (state.compared !== undefined) fields.set('vs', state.compared);
   if (state.prompt !== undefined) fields.set('p', state.prompt);
+  if (state.ids !== undefined) fields.set('ids', state.ids.join('.'));
+  if (state.typed !== undefined) fields.set('typed', String(state.typed));
+  if (state.withoutFirst === true) fields.set('first', 'no');
   if (state.token !== undefined) fields.set('t', String(state.token));
   if (state.head !== undefined) fields.set('h', state.head.join('.'));
   if (state.headsOff !== undefined && state.headsOff.length > 0)
@@ -88,8 +106,23 @@ export function formatHash(state: HashState): string {
   return fields.toString();
 }
 
+/** The same state without the text and its ids, for an address that would be too long. */
+export function withoutText(state: HashState): HashState {
+  const rest = { ...state };
+  delete rest.prompt;
+  delete rest.ids;
+  delete rest.typed;
+  return rest;
+}
+
 function wholeNumber(text: string | null): number | null {
   return text !== null && /^\d{1,6}$/.test(text) ? Number(text) : null;
+}
+
+function idsOf(text: string | null): readonly number[] | null {
+  if (text === null || !/^\d{1,9}(\.\d{1,9})*$/.test(text)) return null;
+  const ids = text.split('.').map(Number);
+  return ids.length <= MOST_IDS ? ids : null;
 }
 
 function headOf(text: string | null): readonly [number, number] | null {

@@ -1,0 +1,129 @@
+// The text in the box, the token ids that it stands for where they are not the tokenizer's own, and its undo and redo.
+// It asks no model: the session reads the text with the tokenizer and tells this file what came of it.
+
+/** Everything about the text that undo brings back and a link carries. */
+export interface PromptEntry {
+  readonly text: string;
+  /** Ids of the text's tokens where the tokenizer would make others of it; null where they are its own. */
+  readonly ids: readonly number[] | null;
+  /** How many of the tokens were typed, the rest generated or picked; null where all were. */
+  readonly typed: number | null;
+  /** The reader took away the tokens that the tokenizer puts before every text. */
+  readonly withoutFirst: boolean;
+}
+
+/** Edits of one kind that follow each other this quickly are undone together. */
+const TOGETHER_MS = 800;
+const MOST_ENTRIES = 200;
+/** Characters that the history holds in all: a pasted book is not kept two hundred times. */
+const MOST_CHARACTERS = 4_000_000;
+
+export const EMPTY_PROMPT: PromptEntry = { text: '', ids: null, typed: null, withoutFirst: false };
+
+export class PromptState {
+  #now = $state.raw<PromptEntry>(EMPTY_PROMPT);
+  #past = $state.raw<readonly PromptEntry[]>([]);
+  #future = $state.raw<readonly PromptEntry[]>([]);
+  /** Kind and time of the last change, for telling which changes belong together. */
+  #last: { kind: string; at: number } | null = null;
+
+  get now(): PromptEntry {
+    return this.#now;
+  }
+
+  get canUndo(): boolean {
+    return this.#past.length > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.#future.length > 0;
+  }
+
+  /** Replaces the text without a way back: for what was there before the reader did anything. */
+  reset(entry: PromptEntry): void {
+    this.#now = entry;
+    this.#past = [];
+    this.#future = [];
+    this.#last = null;
+  }
+
+  /**
+   * Changes the text and keeps what it was. Changes of one `kind` that follow each other within a moment are one step of
+   * undo; a kind of null is always a step of its own. `at` is a time in milliseconds.
+   */
+  change(changes: Partial<PromptEntry>, kind: string | null, at: number): void {
+    const next = { ...this.#now, ...changes };
+    if (sameEntry(next, this.#now)) return;
+    const together = kind !== null && this.#last?.kind === kind && at - this.#last.at < TOGETHER_MS;
+    if (!together || this.#past.length === 0) this.#past = bounded([...this.#past, this.#now]);
+    this.#last = kind === null ? null : { kind, at };
+    this.#future = [];
+    this.#now = next;
+  }
+
+  /** Notes what reading the text told of it, which is no change of the reader's. */
+  settle(changes: Pick<PromptEntry, 'ids' | 'typed'>): void {
+    this.#now = { ...this.#now, ...changes };
+  }
+
+  /** Goes back one step; false where there is none. */
+  undo(): boolean {
+    const before = this.#past.at(-1);
+    if (before === undefined) return false;
+    this.#past = this.#past.slice(0, -1);
+    this.#future = [...this.#future, this.#now];
+    this.#now = before;
+    this.#last = null;
+    return true;
+  }
+
+  /** Goes forward again; false where nothing was undone. */
+  redo(): boolean {
+    const after = this.#future.at(-1);
+    if (after === undefined) return false;
+    this.#future = this.#future.slice(0, -1);
+    this.#past = bounded([...this.#past, this.#now]);
+    this.#now = after;
+    this.#last = null;
+    return true;
+  }
+}
+
+/** The newest entries that fit into the history. */
+function bounded(entries: readonly PromptEntry[]): readonly PromptEntry[] {
+  let characters = 0;
+  let from = entries.length;
+  while (from > 0 && entries.length - from < MOST_ENTRIES) {
+    characters += entries[from - 1]?.text.length ?? 0;
+    // The last one stays, however long it is.
+    if (characters > MOST_CHARACTERS && from < entries.length) break;
+    from--;
+  }
+  return entries.slice(from);
+}
+
+function sameEntry(a: PromptEntry, b: PromptEntry): boolean {
+  return (
+    a.text === b.text &&
+    a.withoutFirst === b.withoutFirst &&
+    a.typed === b.typed &&
+    (a.ids === b.ids ||
+      (a.ids?.length === b.ids?.length && a.ids?.every((id, at) => id === b.ids?.[at]) === true))
+  );
+}
+
+/**
+ * Counts how many tokens from the beginning still spell the beginning of `text`, and how much of the text they spell.
+ * `spell(count)` gives the text of the first `count` tokens, of `length`.
+ */
+export function unchangedTokens(
+  text: string,
+  length: number,
+  spell: (count: number) => string,
+): { tokens: number; characters: number } {
+  for (let tokens = length; tokens > 0; tokens--) {
+    const spelt = spell(tokens);
+    if (text.startsWith(spelt)) return { tokens, characters: spelt.length };
+  }
+  return { tokens: 0, characters: 0 };
+}
