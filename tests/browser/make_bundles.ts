@@ -34,7 +34,8 @@ export default function makeBundles(): void {
   const published = `${made}/published/demo`;
   const publishing = ['publishing', 'bundle'].map((part) => `tools/model-export/oriel/${part}`);
   const demo = 'apps/web/static/models/demo';
-  if (isOlder(`${published}/manifest.json`, `${demo}/manifest.json`, ...publishing)) {
+  const firstPrompt = 'contracts/first_prompt.json';
+  if (isOlder(`${published}/manifest.json`, `${demo}/manifest.json`, firstPrompt, ...publishing)) {
     rmSync(join(root, published), { recursive: true, force: true });
     python('tools/model-export/publish.py', demo, '--to', published, '--version', '1.0.0');
   }

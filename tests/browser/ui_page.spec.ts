@@ -215,12 +215,12 @@ test('the logit lens ends in the real prediction', async ({ page }) => {
   const best = page.getByTestId('candidate').first();
   const label = (await best.locator('th').textContent())?.trim() ?? '';
   await expect(page.getByTestId('lens').locator('ol li').first()).toContainText(label);
-  await page.locator('[data-cell="11.13"][role="gridcell"]').focus();
+  await page.locator('[data-cell="11.9"][role="gridcell"]').focus();
   await page.keyboard.press('ArrowUp');
   await expect(reading).toContainText('After layer 10');
   await page.keyboard.press('Enter');
   await page.mouse.move(5, 5);
-  await expect(page.locator('[data-cell="10.13"][role="gridcell"]')).toHaveAttribute(
+  await expect(page.locator('[data-cell="10.9"][role="gridcell"]')).toHaveAttribute(
     'aria-selected',
     'true',
   );
@@ -403,5 +403,5 @@ test('what ran is told', async ({ page }) => {
   await expect(facts.getByTestId('provider-fact')).toContainText('WebAssembly');
   await expect(facts).toContainText('because you chose it');
   await expect(facts).toContainText('bundled with Oriel');
-  await expect(facts.getByTestId('prompt-time')).toContainText('14 tokens in');
+  await expect(facts.getByTestId('prompt-time')).toContainText('10 tokens in');
 });

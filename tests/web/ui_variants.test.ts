@@ -138,7 +138,7 @@ describe('why this one', () => {
 
 describe('how faithful', () => {
   test('a rounded variant gives its measures', () => {
-    expect(fidelityText(q8, en).map(plain)).toEqual(['KL 0.00031', 'same top token 99.8 %']);
+    expect(fidelityText(q8, en).map(plain)).toEqual(['KL 0.00031', 'same top token 99.8%']);
   });
 
   test('what was not measured says so', () => {

@@ -1,10 +1,13 @@
 // Numbers and errors in words: honest at both ends, complete in both languages.
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import {
   bits,
   bytes,
+  inMillions,
+  inTenThousands,
   milliseconds,
   percent,
   points,
@@ -18,21 +21,21 @@ import type { ModelErrorData } from '../../apps/web/src/inference/model_types';
 const plain = (text: string): string => text.replaceAll('\u202f', ' ');
 
 test.each([
-  [0, '0 %'],
-  [1, '100 %'],
-  [0.431, '43.1 %'],
-  [0.0312, '3.12 %'],
-  [0.00987, '0.99 %'],
-  [0.000031, '0.0031 %'],
-  [2e-9, '2.0 × 10⁻⁷ %'],
-  [0.99961, '99.961 %'],
-  [0.9999966, '99.99966 %'],
-  [1 - 1e-16, '>99.9999999999 %'],
+  [0, '0%'],
+  [1, '100%'],
+  [0.431, '43.1%'],
+  [0.0312, '3.12%'],
+  [0.00987, '0.99%'],
+  [0.000031, '0.0031%'],
+  [2e-9, '2.0 × 10⁻⁷%'],
+  [0.99961, '99.961%'],
+  [0.9999966, '99.99966%'],
+  [1 - 1e-16, '>99.9999999999%'],
 ])('a probability of %d is %s', (value, text) => {
   expect(plain(percent(value))).toBe(text);
 });
 
-test('only 0 is 0 % and only 1 is 100 %', () => {
+test('only 0 is 0 % and only 1 is 100%', () => {
   for (let exponent = 1; exponent < 300; exponent += 7) {
     expect(parseFloat(percent(10 ** -exponent))).toBeGreaterThan(0);
     if (exponent < 15) expect(percent(1 - 10 ** -exponent)).not.toMatch(/^100/);
@@ -68,7 +71,7 @@ test('differences, values, sizes and times', () => {
     '18 ms',
     '1.42 s',
   ]);
-  expect(plain(tickPercent(0.0625))).toBe('6.25 %');
+  expect(plain(tickPercent(0.0625))).toBe('6.25%');
 });
 
 const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind } } = {
@@ -171,6 +174,63 @@ test('every Chinese sentence is Chinese', () => {
     (text) => same.has(text) && !/^(zh|WebGPU|WebAssembly|Hugging Face Hub)$/.test(text),
   );
   expect(left).toEqual([]);
+});
+
+/** Where a word of a dictionary stands, and whether it is a text or takes values. */
+function entries(value: unknown, path = ''): string[] {
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value).flatMap(([key, under]) => entries(under, `${path}.${key}`));
+  return [`${path} ${typeof value}`];
+}
+
+test('both languages have every word', () => {
+  expect(entries(DICTIONARIES.zh).sort()).toEqual(entries(DICTIONARIES.en).sort());
+});
+
+const written = (file: string): string =>
+  readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+const chinese = written('apps/web/src/i18n/zh.ts');
+
+test('the reader’s device has one name', () => {
+  expect(chinese).toContain('本设备');
+  expect(chinese.match(/本机|[此该]设备|这[台个]设备|[你您]的设备|电脑|计算机/g)).toBeNull();
+  const english = written('apps/web/src/i18n/en.ts');
+  expect(english.match(/(your|this|the) (machine|computer)\b|your device/gi)).toBeNull();
+});
+
+test('words that mislead stay away', () => {
+  // A contract that one signs, a chat's session, and the like.
+  expect(chinese.match(/契约|会话|现场|离零|起点|看进|删去末尾/g)).toBeNull();
+});
+
+test('no space stands before a percent sign', () => {
+  for (const language of ['en', 'zh'])
+    expect(written(`apps/web/src/i18n/${language}.ts`).match(/[\s\u00a0\u202f]%/g)).toBeNull();
+  for (const value of [0, 1, 0.5, 0.0123, 2e-9, 1 - 1e-9])
+    for (const text of [percent(value), tickPercent(value)]) expect(text).toMatch(/[^\s]%$/u);
+});
+
+test('Chinese is punctuated as Chinese', () => {
+  const texts = chinese.match(/(['`])(?:(?!\1).)*[\u4e00-\u9fff](?:(?!\1).)*\1/gu) ?? [];
+  expect(texts.length).toBeGreaterThan(200);
+  for (const text of texts) {
+    expect(text).not.toMatch(/[\u4e00-\u9fff][,;:?!](?!\w)/u);
+    expect(text).not.toMatch(/[\u4e00-\u9fff] [\u4e00-\u9fff]/u);
+  }
+});
+
+test('large numbers are counted as each language counts', () => {
+  expect([512, 2_936_576, 124_439_808, 6_738_415_616].map(inMillions)).toEqual([
+    '512',
+    '2.9 million',
+    '120 million',
+    '6.7 billion',
+  ]);
+  expect([512, 2_936_576, 124_439_808].map((value) => plain(inTenThousands(value)))).toEqual([
+    '512',
+    '294 万',
+    '1.24 亿',
+  ]);
 });
 
 test('the language is the first of the browser’s that there is', () => {

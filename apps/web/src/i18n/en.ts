@@ -2,7 +2,7 @@
 import type { HeadHabits } from '../analysis/attention_rows';
 import type { Availability } from '../activations/activation_offer';
 import type { RuntimeFacts } from '../inference/model_types';
-import { count, percent } from './number_format';
+import { count, inMillions, large, percent } from './number_format';
 
 const share = (value: number): string => percent(value);
 
@@ -20,7 +20,7 @@ export const en = {
     title: 'Open a model of your own',
     caption:
       'The folder of a model that Oriel exported or published, or a bare .onnx file with its .onnx.data and its tokenizer files. Drop it anywhere on the page, or choose it here.',
-    promise: 'Nothing is uploaded. The files are read in this tab and stay on your machine.',
+    promise: 'Nothing is uploaded. The files are read in this tab and never leave this device.',
     choose: 'Choose files',
     chooseFolder: 'Choose a folder',
     close: 'Close',
@@ -56,7 +56,8 @@ export const en = {
   comma: ', ',
   space: ' ',
   colon: ': ',
-  source: 'The model runs in this tab. Nothing you type leaves your machine.',
+  source: 'The model runs in this tab. Nothing you type leaves this device.',
+  parameters: (value: number) => large(value),
 
   loading: {
     label: 'Opening the model',
@@ -82,7 +83,7 @@ export const en = {
     },
     next: (variant: string, provider: string, size: string) =>
       `Open ${variant} on ${provider} (${size})`,
-    promise: 'The model runs in this tab, on your machine. Every number on the page is its own.',
+    promise: 'The model runs in this tab, on this device. Every number on the page is its own.',
   },
 
   example: {
@@ -306,6 +307,10 @@ export const en = {
     empty:
       'Type something, or choose an example: the model starts as soon as there is a token to read.',
     examples: {
+      manyVerbs: {
+        name: 'many ways on',
+        why: 'Many verbs fit here, so the model spreads its probability over them. Press Generate and see which one it draws.',
+      },
       indirectObject: {
         name: 'who gets the book',
         why: 'John gives, so Mary receives. Which heads look at her name?',
@@ -345,6 +350,7 @@ export const en = {
 
   generate: {
     label: 'Generate',
+    settings: 'How a token is drawn',
     play: 'Generate',
     stop: 'Stop',
     step: 'One token',
@@ -390,7 +396,7 @@ export const en = {
     switchOn: 'Switch it on again',
     arcsTitle: (head: string) => `${head}, over the text`,
     arcsCaption:
-      'The marked token looks back along the coloured lines; the thicker, the more. Faint lines show where other tokens look with more than 30 %. Point at another token to follow it.',
+      'The marked token looks back along the coloured lines; the thicker, the more. Faint lines show where other tokens look with more than 30%. Point at another token to follow it.',
     arcsLabel: 'The text with the attention of one token',
     looksAt: 'Looking back from',
   },
@@ -450,7 +456,7 @@ export const en = {
     value: (token: string, dimension: string, value: string) =>
       `${token}  dimension ${dimension}: ${value}`,
     row: (token: string, length: string, above: string) =>
-      `${token}  has length ${length}; ${above} % of its values are above zero.`,
+      `${token}  has length ${length}; ${above}% of its values are above zero.`,
     strongest: 'Furthest from zero',
     legend: 'Value',
     clipped: (limit: string, most: string) =>
@@ -461,12 +467,27 @@ export const en = {
 
   variants: {
     title: 'Variants',
-    change: 'Change',
-    hide: 'Hide',
-    compare: 'Compare',
+    change: 'Change variant',
+    changeMeaning: 'Open the same model with its weights sent and computed in another precision',
+    hide: 'Hide variants',
+    compare: 'Compare variants',
+    compareMeaning: 'See side by side what two precisions of this model answer',
     nothingOpen: 'No model is open',
     automatic: 'Choose for this device',
     on: (variant: string, provider: string) => `${variant} on ${provider}`,
+    brief: {
+      bundled: (parameters: number) =>
+        `A very small model made for this page: ${inMillions(parameters)} parameters. It knows only a made-up, simple English.`,
+      other: (name: string, parameters: number) =>
+        `${name}, a model of ${inMillions(parameters)} parameters, runs in this tab.`,
+      faithful: {
+        exact: 'Its numbers are those of the original.',
+        reduced: (share: string) =>
+          `It is a compressed variant: its likeliest token is the original’s in ${share} of places.`,
+        unmeasured: 'How close its numbers are to the original’s was not measured.',
+      },
+      details: (place: string) => `Runs as ${place}`,
+    },
     sentence: (reasons: readonly string[]) => `${capitalized(joinedReasons(reasons))}.`,
     why: {
       provider: {
@@ -654,14 +675,14 @@ export const en = {
     caption: 'The very model behind the numbers above, and how fast it was here.',
     model: 'Model',
     shape: (
-      parameters: string,
+      parameters: number,
       layers: number,
       heads: number,
       hidden: number,
       vocab: string,
       context: number,
     ) =>
-      `${parameters} parameters, ${layers} layers × ${heads} heads, width ${hidden}, ${vocab} tokens, context ${context}`,
+      `${large(parameters)} parameters, ${layers} layers × ${heads} heads, width ${hidden}, ${vocab} tokens, context ${context}`,
     source: 'Source',
     sources: { hub: 'Hugging Face Hub', folder: 'local folder', bundled: 'bundled with Oriel' },
     digest: 'Weights (SHA-256)',
@@ -689,7 +710,7 @@ export const en = {
     download: 'Download',
     fetched: (size: string) => `${size} fetched`,
     keptBefore: (size: string) => `${size} kept from before`,
-    session: 'Session',
+    session: 'Time to load',
     prompt: 'Last whole text',
     promptTime: (tokens: number, time: string) => `${count(tokens)} tokens in ${time}`,
     step: 'Last cached step',

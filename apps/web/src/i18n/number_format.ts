@@ -1,12 +1,12 @@
-// Numbers as text. A probability is never rounded to 0 % or to 100 % unless it is exactly that.
+// Numbers as text. A probability is never rounded to 0% or to 100% unless it is exactly that.
 
 /** Narrow, and no line ends between a number and its unit. */
 const THIN = '\u202f';
 const MINUS = '\u2212';
 
-/** 0.431 → "43.1 %", 0.000031 → "0.0031 %", 2e-9 → "2.0 × 10⁻⁷ %". */
+/** 0.431 → "43.1%", 0.000031 → "0.0031%", 2e-9 → "2.0 × 10⁻⁷%". */
 export function percent(probability: number): string {
-  return percentNumber(probability) + THIN + '%';
+  return percentNumber(probability) + '%';
 }
 
 function percentNumber(probability: number): string {
@@ -86,9 +86,9 @@ export function powerOfTen(exponent: number): string {
   return `10${superscript(exponent)}`;
 }
 
-/** For the ticks of a scale: 25 %, 0.5, −12. Two or three digits, no more than the tick needs. */
+/** For the ticks of a scale: 25%, 0.5, −12. Two or three digits, no more than the tick needs. */
 export function tickPercent(share: number): string {
-  return `${Number((share * 100).toPrecision(3))}${THIN}%`;
+  return `${Number((share * 100).toPrecision(3))}%`;
 }
 export function tick(value: number): string {
   return String(Number(value.toPrecision(2))).replace('-', MINUS);
@@ -119,4 +119,20 @@ export function large(value: number): string {
   return value < 1e9
     ? `${(value / 1e6).toPrecision(3)}${THIN}M`
     : `${(value / 1e9).toPrecision(3)}${THIN}B`;
+}
+
+/** 2739584 → "2.7 million", for a sentence in English. */
+export function inMillions(value: number): string {
+  if (value < 1e6) return count(value);
+  return value < 1e9
+    ? `${Number((value / 1e6).toPrecision(2))} million`
+    : `${Number((value / 1e9).toPrecision(2))} billion`;
+}
+
+/** 2739584 → "274 万": Chinese counts in ten thousands (万) and hundred millions (亿). */
+export function inTenThousands(value: number): string {
+  if (value < 1e4) return count(value);
+  return value < 1e8
+    ? `${Number((value / 1e4).toPrecision(3))}${THIN}万`
+    : `${Number((value / 1e8).toPrecision(3))}${THIN}亿`;
 }

@@ -5,6 +5,7 @@ import type {
   Offer,
   Provider,
   Refusal,
+  Survey,
   VariantOffer,
   VariantReason,
 } from '../inference/model_types';
@@ -52,6 +53,26 @@ function variantReason(reason: VariantReason, words: Dictionary): string {
   return reason.code === 'small-model'
     ? variant['small-model'](bytes(reason.bytes))
     : variant[reason.code];
+}
+
+/** What a newcomer should know first: how large the model is, and how close to the original. */
+export function briefText(
+  { model }: Survey['manifest'],
+  variant: VariantOffer,
+  words: Dictionary,
+): string {
+  const { bundled, other, faithful } = words.variants.brief;
+  const { fidelity } = variant;
+  return [
+    model.source.kind === 'bundled'
+      ? bundled(model.parameters)
+      : other(model.name, model.parameters),
+    isProvenExact(variant)
+      ? faithful.exact
+      : fidelity === null
+        ? faithful.unmeasured
+        : faithful.reduced(percent(fidelity.top1)),
+  ].join(words.space);
 }
 
 /** What stands beside the variant's name: its measured distance from the original, or that there is no measure. */

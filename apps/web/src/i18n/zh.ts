@@ -1,14 +1,14 @@
 // The page's Chinese. Its shape is given by en.ts.
 import type { Dictionary } from './dictionary';
-import { count, percent } from './number_format';
+import { count, inTenThousands, percent } from './number_format';
 
 export const zh: Dictionary = {
   code: 'zh',
   htmlLanguage: 'zh-CN',
-  pageTitle: 'Oriel：看进 Transformer 的内部',
+  pageTitle: 'Oriel：透视 Transformer 内部',
   otherLanguage: 'English',
   skip: '跳到注意力图',
-  tagline: '模型读你的句子时，看看它内部在做什么。',
+  tagline: '看看模型读你的句子时，内部在做什么。',
   model: '模型',
   modelByAddress: '来自此地址',
   files: {
@@ -16,26 +16,26 @@ export const zh: Dictionary = {
     title: '打开你自己的模型',
     caption:
       '可以是 Oriel 导出或发布的模型文件夹，也可以是单独的 .onnx 文件，连同它的 .onnx.data 和分词器文件。拖到页面任意位置，或在这里选择。',
-    promise: '不会上传任何内容：文件只在这个标签页里读取，不会离开本机。',
+    promise: '不会上传任何内容：文件只在这个标签页里读取，不会离开本设备。',
     choose: '选择文件',
     chooseFolder: '选择文件夹',
     close: '关闭',
     drop: '松开即可在这里打开模型',
     looking: '正在查看这些文件…',
-    onDevice: (name) => `${name} · 在本机上`,
+    onDevice: (name) => `${name} · 在本设备上`,
   },
   bare: {
     label: '单独的文件',
     unproven:
       '未经校验：单独的文件没有摘要，无法证明这些字节就是当初导出的内容；名称和来源只是文件自称，保真度也无从得知。',
     plain:
-      '这是普通图：每生成一个词元都要重读整段文本，不能关闭注意力头，也只给出导出时选定的激活。要用其余功能，请打开它的 manifest.json 或 model.interactive.onnx。',
+      '这是普通计算图：每生成一个词元都要重读整段文本，不能关闭注意力头，也只给出导出时选定的激活。要用其余功能，请打开它的 manifest.json 或 model.interactive.onnx。',
     interactive: 'Logit lens 只有通过 manifest.json 才能打开。',
     source: '未知',
     claimed: (source) => `${source}（文件自称）`,
     digest: '未经校验',
     digestMeaning: '单独的文件没有摘要',
-    onDevice: '读自本机',
+    onDevice: '读自本设备',
   },
   runsOn: '运行于',
   providers: { auto: '自动选择', webgpu: 'WebGPU', wasm: 'WebAssembly' },
@@ -44,7 +44,7 @@ export const zh: Dictionary = {
   layer: '层',
   layerShort: (layer) => `L${layer}`,
   headShort: (head) => `H${head}`,
-  locked: '已锁定，按 Esc 释放',
+  locked: '已锁定，按 Esc 解除',
   save: '另存为',
   copy: '复制完整值',
   copied: '已复制',
@@ -52,7 +52,8 @@ export const zh: Dictionary = {
   comma: '，',
   space: '',
   colon: '：',
-  source: '模型就在这个标签页里运行，你输入的内容不会离开本机。',
+  source: '模型就在这个标签页里运行，你输入的内容不会离开本设备。',
+  parameters: (value) => inTenThousands(value),
 
   loading: {
     label: '正在打开模型',
@@ -72,12 +73,12 @@ export const zh: Dictionary = {
     retry: '重试',
     otherWays: {
       wasm: '改用 WebAssembly',
-      'own-choice': '打开适合此设备的变体',
+      'own-choice': '打开适合本设备的变体',
       'exported-activations': '打开已导出的激活',
       'own-model': '打开本页面自己的模型',
     },
     next: (variant, provider, size) => `在 ${provider} 上打开 ${variant}（${size}）`,
-    promise: '模型在你的电脑上、就在这个标签页里运行。页面上的每个数字都由它算出。',
+    promise: '模型就在本设备的这个标签页里运行，页面上的每个数字都由它算出。',
   },
 
   example: {
@@ -106,7 +107,7 @@ export const zh: Dictionary = {
       expected: 'model.onnx 或 manifest.json',
     },
     network: {
-      what: '无法取得模型。',
+      what: '无法获取模型。',
       next: '请确认网络可用、且该主机允许本页面的请求（CORS），然后重试。已下载的部分会保留。',
     },
     offline: {
@@ -133,7 +134,7 @@ export const zh: Dictionary = {
       next: '请把地址指向导出器写出的 manifest.json，或重新导出模型。',
     },
     contractVersion: {
-      what: '这个模型是按另一个版本的契约导出的。',
+      what: '这个模型是按另一个版本的规范导出的。',
       next: '请用与本页面配套的导出器重新导出。',
     },
     integrity: {
@@ -157,7 +158,7 @@ export const zh: Dictionary = {
       expected: {
         damaged: '完整的 .onnx 文件',
         'no-contract': '元数据 oriel.activations',
-        'bad-contract': '符合契约的说明文档',
+        'bad-contract': '符合规范的说明文档',
         mismatch: '与元数据一致的输入和输出',
         'bad-location': '与模型同一文件夹内的文件',
       },
@@ -276,9 +277,13 @@ export const zh: Dictionary = {
       `“${text}”不是词元编号。请输入 0 到 ${count(vocab - 1)} 之间的整数，用空格分隔。`,
     empty: '输入一句话，或选一个示例：只要有一个词元可读，模型就会开始。',
     examples: {
+      manyVerbs: {
+        name: '多种接法',
+        why: '这里能接许多动词，模型把概率分给了它们。点“生成”，看它会选中哪一个。',
+      },
       indirectObject: {
         name: '书给了谁',
-        why: 'John 给出，那么收到的是 Mary。哪些头会看向她的名字？',
+        why: 'John 把书给出去，收书的就该是 Mary。哪些注意力头会看向她的名字？',
       },
       induction: { name: '重复的列表', why: '列表从头重来。归纳头会找到上一次接下来的词。' },
       agreement: {
@@ -297,10 +302,10 @@ export const zh: Dictionary = {
     caption: (vocab) =>
       `模型对它所知的全部 ${vocab} 个词元给出的概率，从高到低。点一个即可接在后面。`,
     token: '词元',
-    truth: '模型给出',
-    drawn: '采样时',
-    cut: '被截去',
-    append: '接上这个词元',
+    truth: '模型概率',
+    drawn: '采样概率',
+    cut: '已截断',
+    append: '把这个词元接在文本后面',
     appendNamed: (label) => `接上 ${label}`,
     rest: (tokens, probability) => `其余 ${tokens} 个词元共占 ${probability}。`,
     more: '显示更多',
@@ -311,15 +316,16 @@ export const zh: Dictionary = {
 
   generate: {
     label: '生成',
+    settings: '如何抽取词元',
     play: '生成',
     stop: '停止',
-    step: '一个词元',
-    back: '删去末尾',
+    step: '生成一个词元',
+    back: '删除最后一个',
     temperature: '温度',
     likeliest: '0，取最高',
     all: '全部',
     contextFull: (limit) => `文本已占满模型能读的 ${count(limit)} 个词元。`,
-    endToken: (token) => `模型以 ${token} 结束了文本。`,
+    endToken: (token) => `模型给出了结束词元 ${token}，文本到此为止。`,
   },
 
   attention: {
@@ -332,7 +338,7 @@ export const zh: Dictionary = {
     kindLabel: 'softmax 之前或之后',
     probabilities: '概率',
     scores: '原始分数',
-    root: '突出小的数值',
+    root: '突出较小的数值',
     gridLabel: '注意力头：纵向为层，横向为头',
     headName: (layer, head) => `第 ${layer} 层，头 ${head}`,
     headLabel: (layer, head, off) => `第 ${layer} 层，头 ${head}${off ? '，已关闭' : ''}`,
@@ -350,9 +356,9 @@ export const zh: Dictionary = {
     switchOn: '重新打开',
     arcsTitle: (head) => `${head}，画在文本上`,
     arcsCaption:
-      '被框住的词元沿着彩色线回看，线越粗，注意力越多。淡线是其他词元超过 30 % 的去向。指向另一个词元即可跟随它。',
+      '被框住的词元沿着彩色线回看，线越粗，注意力越多。淡线是其他词元超过 30% 的去向。指向另一个词元即可跟随它。',
     arcsLabel: '文本与一个词元的注意力',
-    looksAt: '回看的起点：',
+    looksAt: '当前词元：',
   },
 
   effect: {
@@ -370,7 +376,7 @@ export const zh: Dictionary = {
   lens: {
     title: 'Logit lens：逐层预测',
     caption:
-      '如果模型在某一层就停下，它会接什么词。每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
+      '如果模型在某一层就停下，它会接上什么。每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
     closed: '逐层预测没有导出，但就在模型里。',
     partly: (open, all) => `已在 ${all} 层中的 ${open} 层打开。`,
     open: (layers) => `在全部 ${layers} 层打开`,
@@ -387,13 +393,13 @@ export const zh: Dictionary = {
       '模型一路上算出的全部内容，按层和种类排列。没有导出的也能在这里打开：无需下载，权重不变。点方块查看数值，点列名则在所有层打开这一种。',
     states: {
       exported: '随模型导出',
-      tapped: '现场接出',
+      tapped: '临时打开',
       closed: '可以打开',
       absent: '模型文件里没有',
     },
     cell: (name, state) =>
-      `${name}：${{ exported: '已导出，已打开', tapped: '现场接出', closed: '未打开，点击打开', absent: '模型文件里没有' }[state]}`,
-    wholeColumn: '点击在所有层打开，再点则关闭现场接出的部分',
+      `${name}：${{ exported: '已导出，已打开', tapped: '临时打开', closed: '未打开，点击打开', absent: '模型文件里没有' }[state]}`,
+    wholeColumn: '点击可在所有层打开，再点则关闭临时打开的部分',
     opened: (time) => `上一次更改用了 ${time}。`,
     lengths: (kind, token) => `各层 ${kind} 的向量长度，每列一个词元。数值对应：${token}`,
     close: '关闭',
@@ -406,27 +412,41 @@ export const zh: Dictionary = {
     label: (name) => `${name}：每行一个词元。方向键移动，回车锁定一行。`,
     ofHead: (head, index) => `头 ${head} 的 ${index}`,
     value: (token, dimension, value) => `${token}  第 ${dimension} 维：${value}`,
-    row: (token, length, above) => `${token}  的长度为 ${length}，${above} % 的数值大于零。`,
-    strongest: '离零最远',
+    row: (token, length, above) => `${token}  的长度为 ${length}，${above}% 的数值大于零。`,
+    strongest: '绝对值最大',
     legend: '数值',
-    clipped: (limit, most) => `超出 ±${limit} 的数值用同一种颜色；离零最远的为 ${most}。`,
+    clipped: (limit, most) => `超出 ±${limit} 的数值用同一种颜色；绝对值最大的为 ${most}。`,
     pooled: (columns) =>
-      `每行有 ${count(columns)} 个数值，多于像素：每个像素显示其中离零最远的一个。`,
+      `每行有 ${count(columns)} 个数值，多于像素：每个像素显示其中绝对值最大的一个。`,
   },
 
   variants: {
     title: '变体',
-    change: '更换',
-    hide: '收起',
-    compare: '对比',
+    change: '更换变体',
+    changeMeaning: '打开同一个模型的另一种精度：权重的传送和计算方式不同',
+    hide: '收起变体',
+    compare: '对比变体',
+    compareMeaning: '并排查看同一个模型的两种精度各给出什么结果',
     nothingOpen: '没有打开的模型',
-    automatic: '按此设备自动选择',
+    automatic: '按本设备自动选择',
     on: (variant, provider) => `${variant} · ${provider}`,
+    brief: {
+      bundled: (parameters) =>
+        `这是专为本页面训练的极小模型，只有 ${inTenThousands(parameters)}个参数，只懂一种人造的简单英语。`,
+      other: (name, parameters) =>
+        `${name}（${inTenThousands(parameters)}个参数）正在这个标签页里运行。`,
+      faithful: {
+        exact: '它的数值与原模型一致。',
+        reduced: (share) => `这是压缩过的变体：在 ${share} 的位置上，最可能的词元与原模型相同。`,
+        unmeasured: '它的数值与原模型有多接近，尚未测量。',
+      },
+      details: (place) => `运行方式：${place}`,
+    },
     sentence: (reasons) => `${reasons.join('，')}。`,
     why: {
       provider: {
         requested: (provider) => `你选择了 ${provider}`,
-        'webgpu-available': '此设备支持 WebGPU',
+        'webgpu-available': '本设备支持 WebGPU',
         'no-webgpu': '这里没有 WebGPU',
         'no-adapter': '这里没有可用的图形适配器',
         'software-adapter': '这里的 WebGPU 由处理器模拟',
@@ -443,7 +463,7 @@ export const zh: Dictionary = {
         'has-f16': '显卡能用 float16 计算',
         fits: '首选的变体在这里无法运行',
       },
-      both: '变体与运行处都由你选择',
+      both: '变体和运行方式都由你选择',
       instead: (size, reference) => `下载 ${size} 而不是 ${reference}`,
     },
     faithful: {
@@ -462,7 +482,7 @@ export const zh: Dictionary = {
       '同一个模型，权重的传送与计算方式不同。保真度说明它的下一词元预测离 float32 模型有多远，在导出时测得。',
     measuredOn: (text, tokens, reference) =>
       `测于“${text}”，共 ${tokens} 个词元，任何变体都没有用它拟合；参照为${reference}。`,
-    references: { pytorch: ' PyTorch 中的 float32 模型', trunk: '此模型自己的 fp32 图' },
+    references: { pytorch: ' PyTorch 中的 float32 模型', trunk: '这个模型自己的 fp32 计算图' },
     columns: {
       variant: '变体',
       bytes: '下载',
@@ -484,7 +504,7 @@ export const zh: Dictionary = {
     notMeasured: '未测量',
     inUse: '使用中',
     opening: '正在打开',
-    suits: '适合此设备',
+    suits: '适合本设备',
     use: '选用',
     tryAnyway: '仍要尝试',
     useNamed: (variant, size) => `选用 ${variant}，下载 ${size}`,
@@ -515,7 +535,7 @@ export const zh: Dictionary = {
 
   compare: {
     title: '对比变体',
-    caption: '另一个变体在单独的 worker 里读同一段文本。这里的一切都由两者的回答当场算出。',
+    caption: '另一个变体在单独的 worker 里读同一段文本。这里的数字都由两者的结果即时算出。',
     with: '对比',
     here: '本页',
     load: (size) => `加载（${size}）`,
@@ -550,15 +570,15 @@ export const zh: Dictionary = {
   },
 
   kept: {
-    title: '保留在本机的模型',
+    title: '保留在本设备上的模型',
     caption: '打开过的模型会留在浏览器的存储空间里：下次访问无需重新下载，没有网络也能打开。',
     none: '还没有保留任何模型。',
     unavailable:
-      '浏览器不为此页面保留数据（例如无痕窗口，或页面未使用 TLS）：每次访问都要重新下载模型，没有网络时无法打开。',
+      '浏览器不为本页面保留数据（例如无痕窗口，或页面未使用 TLS）：每次访问都要重新下载模型，没有网络时无法打开。',
     opened: (time) => `上次打开：${time}`,
     older: '旧版本',
     olderMeaning: '此后打开过更新的版本。空间不足时，先清除旧版本。',
-    quota: (used, quota) => `已用 ${used}，浏览器给此网站的上限约 ${quota}`,
+    quota: (used, quota) => `已用 ${used}，浏览器给本网站的上限约 ${quota}`,
     persistence: {
       persistent: '会一直保留：浏览器不会自行清除。',
       evictable: '磁盘空间不足时，浏览器可能会清除这些数据。',
@@ -567,8 +587,8 @@ export const zh: Dictionary = {
     keep: '长期保留',
     outcomes: {
       granted: '浏览器已同意长期保留。',
-      denied: '浏览器暂未同意长期保留。收藏或安装此页面、或多访问几次之后，它可能会同意。',
-      unavailable: '此浏览器不支持申请长期保留。',
+      denied: '浏览器暂未同意长期保留。收藏或安装本页面、或多访问几次之后，它可能会同意。',
+      unavailable: '浏览器不支持申请长期保留。',
     },
     remove: '移除',
     removeAll: '全部移除',
@@ -577,18 +597,18 @@ export const zh: Dictionary = {
     yes: '确认移除',
     no: '取消',
     removalFailed: '未能移除：请刷新页面后重试。',
-    since: (time) => `从本机打开，版本截至 ${time}：未能向原地址查询是否有更新。`,
-    noRoom: '空间不足，未能保留此模型：下次访问需要重新下载。',
+    since: (time) => `从本设备打开，版本截至 ${time}：未能向原地址查询是否有更新。`,
+    noRoom: '空间不足，未能保留这个模型：下次访问需要重新下载。',
     see: '查看已保留的模型',
     here: '已保留',
   },
 
   facts: {
     title: '运行情况',
-    caption: '上面的数字出自这个模型，以及它在这台设备上的速度。',
+    caption: '上面的数字由哪个模型算出，它在本设备上有多快。',
     model: '模型',
     shape: (parameters, layers, heads, hidden, vocab, context) =>
-      `${parameters} 参数，${layers} 层 × ${heads} 头，宽度 ${hidden}，${vocab} 个词元，上下文 ${context}`,
+      `${inTenThousands(parameters)}个参数，${layers} 层 × ${heads} 头，宽度 ${hidden}，${vocab} 个词元，上下文 ${context}`,
     source: '来源',
     sources: { hub: 'Hugging Face Hub', folder: '本地文件夹', bundled: 'Oriel 自带' },
     digest: '权重（SHA-256）',
@@ -615,14 +635,14 @@ export const zh: Dictionary = {
     download: '下载',
     fetched: (size) => `已下载 ${size}`,
     keptBefore: (size) => `此前已保留 ${size}`,
-    session: '会话',
-    prompt: '上一次整段文本',
+    session: '加载耗时',
+    prompt: '最近一次计算整段文本',
     promptTime: (tokens, time) => `${count(tokens)} 个词元，${time}`,
-    step: '上一次缓存步进',
+    step: '最近一次单步（用缓存）',
     stepTime: (total, time) => `第 ${count(total)} 个词元，${time}`,
     first: '首次预测',
     none: '尚无',
     exporter: '导出工具',
-    contract: (version) => `契约 ${version}`,
+    contract: (version) => `规范版本 ${version}`,
   },
 };

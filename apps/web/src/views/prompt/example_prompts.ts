@@ -9,8 +9,12 @@ export const FIRST_PROMPT = firstPrompt.text;
 
 export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [
   {
-    key: 'indirectObject',
+    key: 'manyVerbs',
     text: FIRST_PROMPT,
+  },
+  {
+    key: 'indirectObject',
+    text: 'When Mary and John went to the shop, John gave a book to',
   },
   {
     key: 'induction',
