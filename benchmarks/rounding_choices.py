@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from precision_document import markdown, nats, share
 
-from oriel.bundle.passages import Cutting, open_tokenizer, tokenize
+from oriel.bundle.passages import Cutting, tokenize
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
 from oriel.graph.attach_weights import place_weights
 from oriel.models.demo.corpus import held_out_passages
@@ -92,9 +92,9 @@ class Judge:
     def __init__(self, bundle: StoredBundle, passages: int) -> None:
         self.bundle = bundle
         assert bundle.tokenizer is not None
-        cutting = Cutting(END_OF_TEXT_ID, bundle.shape.context_length, sys.maxsize)
+        cutting = Cutting((END_OF_TEXT_ID,), bundle.shape.context_length, sys.maxsize)
         texts = held_out_passages(passages)
-        self.ids = tokenize(texts, open_tokenizer(bundle.tokenizer), cutting)
+        self.ids = tokenize(texts, bundle.tokenizer, cutting, bundle.shape.vocab).ids
         self.reference = self.logits(bundle.folder)
 
     def logits(self, folder: Path) -> list[Array]:
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     bundle = read_bundle(DEMO)
     judge = Judge(bundle, options.passages)
-    text = calibration_passages(bundle.shape, bundle.tokenizer, END_OF_TEXT_ID, None)
+    text = calibration_passages(bundle.shape, bundle.tokenizer, (END_OF_TEXT_ID,), None)
     seen = calibrate(bundle.folder, bundle.graphs, bundle.shape, text, None, True)
     rows: list[list[str]] = []
     for chosen in candidates():
@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append(measured(chosen, bundle, judge, seen.moments))
             print("  ".join(rows[-1]), flush=True)
     if options.only in RANDOM:
-        text = calibration_passages(bundle.shape, None, None, None)
+        text = calibration_passages(bundle.shape, None, (), None)
         other = calibrate(bundle.folder, bundle.graphs, bundle.shape, text, None, True)
         row = measured(bundled_recipe("q4"), bundle, judge, other.moments)
         rows.append([RANDOM, *row[1:]])

@@ -176,7 +176,10 @@ def test_fp32_is_pytorch_and_every_activation_has_a_row(bundle: Path, checkpoint
     assert fp32["kl_mean"] < 1e-9
     assert fp32["top1"] == fp32["top5"] == 1.0
     assert max(row["relative_error"] for row in fp32["activations"]) < 1e-5
-    assert fp32["text"]["name"] == "the bundled corpus, held-out passages"
+    # Its tokenizer knows no word of English.
+    assert fp32["text"]["name"] == (
+        "text that the model wrote itself, as its tokenizer doesn't know 100% of the bundled corpus"
+    )
     check_manifest(manifest.data)
 
 

@@ -23,6 +23,7 @@ PAGE = ROOT / "apps" / "web" / "src"
 # From the ground up. A part may import what stands on a lower step, itself, and FREE; nothing else.
 PYTHON_STEPS = (
     {"contract"},
+    {"tokenizers"},
     {"models"},
     {"capture"},
     {"graph"},

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,22 @@ def recipe(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def speaking(bundle: Path, tmp_path: Path) -> Path:
+def speaking(bundle: Path) -> Path:
     """The bundle with a tokenizer: a word for each id."""
-    words = {f"w{i}": i for i in range(101)}
+    return with_tokenizer(bundle, [f"w{i}" for i in range(101)], {"type": "WhitespaceSplit"})
+
+
+def with_tokenizer(bundle: Path, words: Sequence[str], split: dict[str, Any]) -> Path:
+    """The bundle, with a tokenizer of whole words whose first stands for all others."""
     tokenizer = {
         "version": "1.0",
         "added_tokens": [],
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
+        "pre_tokenizer": split,
+        "model": {
+            "type": "WordLevel",
+            "vocab": {word: number for number, word in enumerate(words)},
+            "unk_token": words[0],
+        },
     }
     (bundle / "tokenizer.json").write_text(json.dumps(tokenizer))
     (bundle / "tokenizer_config.json").write_text("{}")
@@ -235,10 +243,50 @@ def test_calibration_is_recorded(speaking: Path, tmp_path: Path) -> None:
     assert manifest.variant("q8")["calibration"] == {"text": said["text"]}
 
 
-def test_the_bundled_corpus_is_the_default(speaking: Path) -> None:
-    quantize(speaking, "int8_static")
-    said = read_manifest(speaking).variant("int8_static")["calibration"]
-    assert "training" in said["text"]["name"] and said["method"] == "minmax"
+LETTERS = [chr(code) for code in range(32, 127)]
+CHARACTERS = {"type": "Split", "pattern": {"Regex": "."}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        (LETTERS, "bundled corpus, training passages"),
+        # Without capitals and commas most of it is known still.
+        ([c for c in LETTERS if not c.isupper() and c != ","], "bundled corpus, training"),
+        # Without vowels it isn't.
+        ([c for c in LETTERS if c not in "aeiou"], "random ids, as its tokenizer doesn't know 3"),
+    ],
+    ids=["all", "no capitals", "no vowels"],
+)
+def test_the_bundled_corpus_is_the_default_where_its_letters_are_known(
+    bundle: Path, known: list[str], name: str
+) -> None:
+    with_tokenizer(bundle, known, CHARACTERS)
+    quantize(bundle, "int8_static")
+    said = read_manifest(bundle).variant("int8_static")["calibration"]
+    assert said["text"]["name"].startswith(name) and said["method"] == "minmax"
+
+
+def test_tokens_that_the_model_lacks_are_told_by_name(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_tokenizer(bundle, [f"w{i}" for i in range(110)], {"type": "WhitespaceSplit"})
+    text = tmp_path / "text.txt"
+    text.write_text("w1 w2 w3 w105\n" * 40)
+    flags = ["--precision", "int8_static", "--calibration", str(text)]
+    line = error_line(capsys, bundle, str(bundle), *flags)
+    assert "no row for; got 'w105', id 105" in line and "Take it out of the text" in line
+
+
+def test_text_that_the_tokenizer_does_not_know_is_refused(
+    speaking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("w1 bishop w2 knight\n" * 40)
+    flags = ["--precision", "int8_static", "--calibration", str(text)]
+    line = error_line(capsys, speaking, str(speaking), *flags)
+    # Twelve letters of sixteen.
+    assert "75% unknown characters" in line and "at most 20%" in line
 
 
 def test_random_ids_where_there_is_no_tokenizer(bundle: Path) -> None:

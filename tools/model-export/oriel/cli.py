@@ -227,9 +227,8 @@ def _export(argv: Sequence[str] | None) -> int:
 
     with choose_display(options.json) as display:
         exported = export(options, display)
-    note = exported.model.source.note
-    if note:
-        _notice(note)
+    for text in exported.notices:
+        _notice(text)
     result: dict[str, object] = {"output": str(exported.graph), "manifest": exported.manifest}
     if not options.json:
         print(_summary(exported.graph, exported.manifest, exported.unchanged))
@@ -238,9 +237,10 @@ def _export(argv: Sequence[str] | None) -> int:
         report = _verified(exported.graph, exported.model, options.json)
         result["verification"] = report.to_json()
         code = 0 if report.passed else 1
-        if note and not options.json:
-            # Once more: the table has pushed it out of sight.
-            _notice(note)
+        if not options.json:
+            # Once more: the table has pushed them out of sight.
+            for text in exported.notices:
+                _notice(text)
     if options.json:
         print(json.dumps(result))
     return code
@@ -269,6 +269,8 @@ def _verified(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> Rep
 def _notice(text: str) -> None:
     import textwrap
 
+    # Names of a stranger's checkpoint must not steer the terminal.
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     bar = "=" * 78
     lines = "\n".join(textwrap.wrap(text, 76))
     print(f"\n{bar}\nNOTICE\n{lines}\n{bar}\n", file=sys.stderr)
@@ -283,7 +285,8 @@ def _summary(graph: Path, manifest: dict[str, object], unchanged: bool) -> str:
     assert isinstance(files, list)
     total = sum(f["bytes"] for f in files)
     verb = "is up to date" if unchanged else "written"
-    return f"{shown} {verb}: {len(files)} files, {total / 1e6:.1f} MB"
+    line = f"{shown} {verb}: {len(files)} files, {total / 1e6:.1f} MB"
+    return line if "tokenizer" in manifest else f"{line}; no tokenizer: the page takes token ids"
 
 
 def select_parser() -> argparse.ArgumentParser:

@@ -16,7 +16,6 @@ from oriel.bundle.compare_bundle import check_same_source, is_up_to_date
 from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
-    copy_tokenizer,
     describe_bundle,
     model_record,
     save_manifest,
@@ -37,6 +36,9 @@ from oriel.precision.make_variants import Making, make_variants, making_records,
 from oriel.precision.recipe import Recipe, read_recipe
 from oriel.precisions import FP32, Encoding, in_order
 from oriel.progress import StageDisplay
+from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
+from oriel.tokenizers.passage_start import start_of_passages
+from oriel.tokenizers.write_tokenizer import write_tokenizer
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class Exported:
     manifest: dict[str, Any]
     unchanged: bool = False
     """It stood there already, made of the same weights with the same options."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user must not miss of the checkpoint: each one text."""
+        note = self.model.source.note
+        said = (*self.model.tokenizer.notices, *self.model.end_tokens.notices)
+        return (*(() if not note else (note,)), *said)
 
     @property
     def graph(self) -> Path:
@@ -65,10 +74,12 @@ class _Plan:
 
     def text(self, model: LoadedModel) -> TextCalibration:
         """What the model is calibrated on, where it is."""
-        files = model.tokenizer_files
+        own = model.tokenizer
+        begins = token_id(model.config.bos_token_id, model.shape.vocab)
+        known = own if isinstance(own, CheckpointTokenizer) else None
         return TextCalibration(
-            files[0] if files else None,
-            token_id(model.config.bos_token_id),
+            known.backend if known else None,
+            start_of_passages(known.first_tokens if known else (), begins, model.end_tokens.ids),
             self.quantizing.calibration,
             self.quantizing.calibration_method,
         )
@@ -109,6 +120,9 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     display.stage(f"read {found.name} ({found.kind})")
     model = load_model(found)
     outputs = chosen_outputs(options, model.shape)
+    display.stage("open its tokenizer")
+    # A damaged one is told before anything is traced.
+    _ = model.tokenizer
     if old is not None and not options.force:
         display.stage("compare with the bundle that is there")
         asked = making_records(plan.names, plan.recipes, plan.text(model), model.shape)
@@ -175,7 +189,8 @@ def _fill(
     for built in (graphs.plain, graphs.interactive):
         # Before other variants are made of them, which take it over.
         write_model_record(built.model, record)
-    tokenizer = copy_tokenizer(model, folder)
+    own = model.tokenizer
+    tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
     float32 = write_variant(folder, paths, FP32, graphs)
     making = Making(folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model))
     made = make_variants(making, plan.names, display)

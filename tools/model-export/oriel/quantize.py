@@ -29,6 +29,7 @@ from oriel.precision.make_variants import Made, Making, make_variants, recipes_f
 from oriel.precision.recipe import read_recipe
 from oriel.precisions import FP32, PRECISIONS, in_order
 from oriel.progress import StageDisplay
+from oriel.tokenizers.passage_start import passage_start
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
             recipes_for(names, recipe),
             TextCalibration(
                 bundle.tokenizer,
-                bundle.manifest.data["model"].get("bos_token_id"),
+                passage_start(bundle.manifest.data),
                 options.calibration,
                 options.calibration_method,
             ),

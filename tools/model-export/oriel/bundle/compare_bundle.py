@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from oriel.contract.manifest import check_manifest
 from oriel.errors import BundleError, OrielError
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
+from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
+from oriel.tokenizers.write_tokenizer import bundle_files, tokenizer_record
 
 
 def is_up_to_date(
@@ -63,6 +66,7 @@ def is_up_to_date(
         and all(v["opset"] == opset for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
+        and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, manifest.data["files"])
         and _loads(paths.folder, manifest.variants)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
@@ -114,10 +118,13 @@ def _free_place(folder: Path, model: LoadedModel) -> Path:
 
 
 def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:
+    own = model.tokenizer
+    if not isinstance(own, CheckpointTokenizer):
+        return "tokenizer" not in old
     there = {f["path"]: f["digest"] for f in old["files"]}
-    files = model.tokenizer_files
-    return ("tokenizer" in old) == bool(files) and all(
-        there.get(file.name) == file_digest(file) for file in files
+    return old.get("tokenizer") == tokenizer_record(own) and all(
+        there.get(name) == f"sha256:{hashlib.sha256(data).hexdigest()}"
+        for name, data in bundle_files(own).items()
     )
 
 

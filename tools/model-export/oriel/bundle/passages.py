@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.errors import BundleError, OptionError, reason_of
+from oriel.errors import OptionError
+from oriel.tokenizers.known_text import MOST_UNKNOWN, UnknownShare
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -59,8 +60,8 @@ class Passages:
 class Cutting:
     """How texts become passages."""
 
-    start: int | None
-    """Put before each text, where the model has a token for that."""
+    start: tuple[int, ...]
+    """Put before each text: see oriel.tokenizers.passage_start."""
     longest: int
     """Tokens of a passage, at most; longer texts go on in another one."""
     tokens: int
@@ -107,29 +108,26 @@ def read_text(file: Path, flag: str) -> list[str]:
     return texts
 
 
-def open_tokenizer(file: Path) -> Tokenizer:
-    """BundleError where it can't be read."""
-    from tokenizers import Tokenizer
+@dataclass(frozen=True)
+class Tokenized:
+    """Texts as token ids, and how much of them the tokenizer knows."""
 
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:
-        # The library raises plain Exception for whatever is wrong with a file.
-        raise BundleError(
-            f"{file} is not a tokenizer that can be read",
-            got=reason_of(error),
-            next_step="export the bundle again.",
-        ) from error
+    ids: tuple[Ids, ...]
+    unknown: float
+    """Share of the characters that no token of the model's stands for, from 0 to 1."""
 
 
-def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting) -> tuple[Ids, ...]:
+def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab: int) -> Tokenized:
     """Texts in their order as (seq) ids, until there are enough tokens. What is too short to
-    predict anything is left out."""
+    predict anything is left out. vocab: rows of the model."""
     found: list[Ids] = []
+    share = UnknownShare(tokenizer, vocab)
     left = cutting.tokens
     for first in range(0, len(texts), _AT_ONCE):
         batch = list(texts[first : first + _AT_ONCE])
-        for encoding in tokenizer.encode_batch(batch, add_special_tokens=False):
+        encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
+        share.add(batch, encodings)
+        for encoding in encodings:
             for ids in _cut(encoding.ids, cutting):
                 part = ids[:left]
                 if len(part) < 2:
@@ -138,9 +136,44 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting) -> tu
                 left -= len(part)
         if left < 2:
             break
-    return tuple(found)
+    return Tokenized(tuple(found), share.share)
+
+
+def unfit_text(
+    flag: str, file: Path, found: Tokenized, tokenizer: Tokenizer, vocab: int, instead: str
+) -> OptionError | None:
+    """What is wrong with a user's text as the model would read it, if anything is.
+
+    instead: what happens where the flag is left out.
+    """
+    largest = max((int(ids.max()) for ids in found.ids), default=0)
+    if largest >= vocab:
+        return OptionError(
+            f"{flag} holds a token that the model has no row for",
+            got=f"{str(tokenizer.id_to_token(largest))[:40]!r}, id {largest}, in {file}",
+            expected=f"ids below {vocab}",
+            next_step=f"take it out of the text, or leave the flag out: {instead}.",
+        )
+    if found.unknown > MOST_UNKNOWN:
+        return OptionError(
+            f"{flag} is text that the model's tokenizer doesn't know",
+            got=f"{found.unknown:.0%} unknown characters in {file}",
+            expected=f"at most {MOST_UNKNOWN:.0%}",
+            next_step=f"give text such as the model was trained on, or leave the flag out: "
+            f"{instead}.",
+        )
+    return None
+
+
+def knows_too_little(found: Tokenized, vocab: int) -> str | None:
+    """Why what a tokenizer makes of the bundled corpus is nothing to measure a model on, if so."""
+    if any(int(ids.max()) >= vocab for ids in found.ids):
+        return "its tokenizer makes tokens that it has no rows for"
+    if found.unknown > MOST_UNKNOWN:
+        return f"its tokenizer doesn't know {found.unknown:.0%} of the bundled corpus"
+    return None
 
 
 def _cut(ids: Sequence[int], cutting: Cutting) -> Iterable[Sequence[int]]:
-    whole = [*([] if cutting.start is None else [cutting.start]), *ids]
+    whole = [*cutting.start, *ids] if ids else []
     return (whole[i : i + cutting.longest] for i in range(0, len(whole), cutting.longest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx import TensorProto
@@ -19,6 +19,10 @@ from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.select_outputs import open_graph
 from oriel.graph.taps import Tap
+from oriel.tokenizers.open_tokenizer import open_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _QUANTIZED = frozenset(
     {
@@ -55,10 +59,10 @@ class StoredBundle:
         return self.manifest.shape
 
     @property
-    def tokenizer(self) -> Path | None:
-        """tokenizer.json."""
+    def tokenizer(self) -> Tokenizer | None:
+        """Opened; BundleError where it can't be read."""
         files = self.manifest.data.get("tokenizer")
-        return None if files is None else self.folder / files["tokenizer"]
+        return None if files is None else open_tokenizer(self.folder / files["tokenizer"])
 
 
 def read_bundle(path: Path) -> StoredBundle:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from oriel.bundle.passages import open_tokenizer
+from oriel.tokenizers.open_tokenizer import open_tokenizer, without_mark
 
 Style = Literal["byte-level", "sentencepiece", "plain"]
 """How a vocabulary writes bytes as text."""
@@ -23,7 +23,7 @@ class TokenBytes:
     def __init__(self, file: Path) -> None:
         """file: a tokenizer.json. BundleError where it can't be read."""
         self.tokenizer = open_tokenizer(file)
-        self._style = vocabulary_style(json.loads(file.read_text(encoding="utf-8")))
+        self._style = vocabulary_style(json.loads(without_mark(file.read_bytes())))
         self._added = {
             token: str(added.content)
             for token, added in self.tokenizer.get_added_tokens_decoder().items()

@@ -30,7 +30,7 @@ from oriel.contract.manifest import (
     VERIFICATION,
     check_manifest,
 )
-from oriel.errors import BundleError, CheckpointError, OptionError, OrielError
+from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.precisions import FP32, Precision
@@ -207,20 +207,6 @@ def _largest_weight(graphs: BuiltGraphs) -> int:
     return largest
 
 
-def copy_tokenizer(model: LoadedModel, folder: Path) -> dict[str, str] | None:
-    """Copy tokenizer.json and its config; their record for the manifest."""
-    files = model.tokenizer_files
-    for file in files:
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            raise CheckpointError(
-                f"{file.name} can't be read", got=error.strerror, next_step="check the checkpoint."
-            ) from error
-        (folder / file.name).write_bytes(data)
-    return {"tokenizer": files[0].name, "config": files[1].name} if files else None
-
-
 def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
     """What was exported, and where it came from: for the manifest, and for each graph."""
     return {
@@ -231,8 +217,9 @@ def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
         "config_digest": file_digest(model.source.folder / "config.json"),
         "parameters": model.checkpoint.parameters,
         "shape": model.shape.to_json(),
-        "bos_token_id": token_id(model.config.bos_token_id),
-        "eos_token_id": token_id(model.config.eos_token_id),
+        "bos_token_id": token_id(model.config.bos_token_id, model.shape.vocab),
+        "eos_token_id": next(iter(model.end_tokens.ids), None),
+        "end_token_ids": list(model.end_tokens.ids),
         "tied_embeddings": model.tied_embeddings,
     }
 
@@ -241,7 +228,7 @@ def describe_bundle(
     folder: Path,
     record: Mapping[str, Any],
     variants: Sequence[Mapping[str, Any]],
-    tokenizer: Mapping[str, str] | None,
+    tokenizer: Mapping[str, Any] | None,
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
     """The manifest of a folder that holds all other files.
@@ -296,10 +283,10 @@ def save_manifest(folder: Path, data: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 
-def token_id(value: Any) -> int | None:
-    """An entry of a config as one id, or None where it has none."""
-    # Some configs give several end tokens; the first is the main one.
+def token_id(value: Any, vocab: int) -> int | None:
+    """An entry of a config as one id, or None where it names none that the model has a row for."""
+    # Some configs give several; the first is the main one.
     if isinstance(value, Iterable):
         value = next(iter(value), None)
-    is_id = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    is_id = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocab
     return value if is_id else None

@@ -1,5 +1,5 @@
 """Which text fidelity is measured on: the user's, the bundled corpus' held-out passages, or, where
-a model has no tokenizer, what it writes itself."""
+a model's tokenizer knows too little of them or there is none, what it writes itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.bundle.passages import Cutting, Passages, open_tokenizer, read_text, tokenize
+from oriel.bundle.passages import (
+    Cutting,
+    Passages,
+    knows_too_little,
+    read_text,
+    tokenize,
+    unfit_text,
+)
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.run_variant import VariantRun
 from oriel.models.demo.corpus import held_out_passages
+from oriel.tokenizers.open_tokenizer import open_tokenizer
+from oriel.tokenizers.passage_start import passage_start
 from oriel.verification.run_onnx import past_from
 
 FEWEST_TOKENS = 100
@@ -63,41 +72,32 @@ def choose_text(
     Raises OptionError where the user's text won't do, BundleError where the bundle can't read any.
     """
     shape = manifest.shape
-    start = manifest.data["model"].get("bos_token_id")
-    if start is not None and not 0 <= start < shape.vocab:
-        start = None
-    cutting = Cutting(start, effort.longest(shape), effort.most(shape))
-    tokenizer = manifest.data.get("tokenizer")
-    if file is not None:
-        if tokenizer is None:
+    cutting = Cutting(passage_start(manifest.data), effort.longest(shape), effort.most(shape))
+    files = manifest.data.get("tokenizer")
+    if files is None:
+        if file is not None:
             raise OptionError(
                 "--text can't be read by a model without a tokenizer",
                 got=str(file),
                 next_step="leave it out: the model then writes a text itself.",
             )
-        texts = read_text(file, "--text")
-        found = tokenize(texts, open_tokenizer(folder / tokenizer["tokenizer"]), cutting)
-        return _long_enough(_known(Passages(file.name[:256], found), shape), file)
-    if tokenizer is not None:
-        texts = held_out_passages(_CORPUS_PASSAGES)
-        found = tokenize(texts, open_tokenizer(folder / tokenizer["tokenizer"]), cutting)
-        corpus = _known(Passages("the bundled corpus, held-out passages", found), shape)
-        # A tokenizer of another script may make nothing of English.
-        if corpus.tokens >= FEWEST_TOKENS:
-            return corpus
-    return own_text(open_trunk(), shape, cutting)
-
-
-def _known(passages: Passages, shape: ModelShape) -> Passages:
-    largest = max((int(ids.max()) for ids in passages.ids), default=0)
-    if largest >= shape.vocab:
-        raise BundleError(
-            "the bundle's tokenizer doesn't fit its model",
-            got=f"token id {largest}",
-            expected=f"ids below {shape.vocab}",
-            next_step="put the model's own tokenizer.json beside its weights and export again.",
-        )
-    return passages
+        return own_text(open_trunk(), shape, cutting)
+    tokenizer = open_tokenizer(folder / files["tokenizer"])
+    if file is not None:
+        found = tokenize(read_text(file, "--text"), tokenizer, cutting, shape.vocab)
+        given = _long_enough(Passages(file.name[:256], found.ids), file)
+        instead = "the model then writes a text itself"
+        unfit = unfit_text("--text", file, found, tokenizer, shape.vocab, instead)
+        if unfit is not None:
+            raise unfit
+        return given
+    found = tokenize(held_out_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
+    corpus = Passages("the bundled corpus, held-out passages", found.ids)
+    reason = knows_too_little(found, shape.vocab)
+    if reason is None and corpus.tokens >= FEWEST_TOKENS:
+        return corpus
+    # Of unknown tokens a model of chess moves predicts nothing but more of them.
+    return own_text(open_trunk(), shape, cutting, reason)
 
 
 def _long_enough(passages: Passages, file: Path) -> Passages:
@@ -111,8 +111,13 @@ def _long_enough(passages: Passages, file: Path) -> Passages:
     return passages
 
 
-def own_text(trunk: VariantRun, shape: ModelShape, cutting: Cutting) -> Passages:
-    """What the fp32 model goes on with from random tokens, sampled: what it expects to read."""
+def own_text(
+    trunk: VariantRun, shape: ModelShape, cutting: Cutting, reason: str | None = None
+) -> Passages:
+    """What the fp32 model goes on with from random tokens, sampled: what it expects to read.
+
+    reason: why no text of others was taken, told with its name.
+    """
     length = min(_OWN_LENGTH, cutting.longest)
     count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
     rng = np.random.default_rng(_SEED)
@@ -131,4 +136,5 @@ def own_text(trunk: VariantRun, shape: ModelShape, cutting: Cutting) -> Passages
             "the model reads one token at most, so there is nothing to predict",
             next_step="fidelity needs a context of two tokens.",
         )
-    return Passages("text that the model wrote itself", tuple(ids.astype(np.int64)))
+    name = "text that the model wrote itself" + ("" if reason is None else f", as {reason}")
+    return Passages(name, tuple(ids.astype(np.int64)))

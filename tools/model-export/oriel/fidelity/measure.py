@@ -27,6 +27,8 @@ from oriel.fidelity.reference_values import (
 )
 from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
 from oriel.precision.calibrate_text import calibration_passages
+from oriel.tokenizers.open_tokenizer import open_tokenizer
+from oriel.tokenizers.passage_start import passage_start
 
 EFFORT = Effort()
 TRUNK = "fp32"
@@ -160,6 +162,6 @@ def _readings(
 ) -> list[Passages]:
     if text is None:
         return [passages]
-    tokenizer = folder / manifest.data["tokenizer"]["tokenizer"]
-    start = manifest.data["model"].get("bos_token_id")
+    tokenizer = open_tokenizer(folder / manifest.data["tokenizer"]["tokenizer"])
+    start = passage_start(manifest.data)
     return [passages, calibration_passages(manifest.shape, tokenizer, start, text)]

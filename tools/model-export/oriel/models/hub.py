@@ -11,10 +11,11 @@ from typing import Any, Protocol, TypeVar
 
 from oriel.errors import CheckpointError, HubError
 from oriel.models.checkpoint import PICKLE, SAFETENSORS, weight_files
+from oriel.tokenizers.checkpoint_files import wanted_files
 
 HUB_TIMEOUT_S = 5.0
 """How long the Hub may take to say what it has. Downloads may take as long as bytes arrive."""
-_SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+_SMALL_FILES = ("config.json", "generation_config.json")
 _Answer = TypeVar("_Answer")
 
 
@@ -130,7 +131,7 @@ def _wanted(model: str, names: list[str]) -> list[str]:
         weights += [n for n in names if n.startswith(f"{stem}-") and n.endswith(suffix)]
     else:
         weights = [n for n in weights if not n.endswith(".json")]
-    return [n for n in _SMALL_FILES if n in names] + weights
+    return [*(n for n in _SMALL_FILES if n in names), *wanted_files(names), *weights]
 
 
 def _download(model: str, commit: str, names: list[str], display: DownloadDisplay | None) -> Path:

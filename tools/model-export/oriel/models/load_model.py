@@ -1,10 +1,11 @@
 """From --model to a LoadedModel: config, sizes, tensors and tokenizer files, all checked, nothing
-run."""
+run; the tokenizer is opened when it is asked for."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import Architecture, find_architecture
 from oriel.models.checkpoint import Checkpoint, open_checkpoint, read_json, weight_files
+from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.model_names import shown_name
+from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
+from oriel.tokenizers.checkpoint_tokenizer import (
+    CheckpointTokenizer,
+    NoTokenizer,
+    read_checkpoint_tokenizer,
+)
+from oriel.tokenizers.open_checkpoint import read_object
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
 """As in contracts/activations.schema.json: what a manifest can describe."""
 
@@ -36,9 +44,19 @@ class LoadedModel:
 
     @property
     def tokenizer_files(self) -> list[Path]:
-        """tokenizer.json and its config, or nothing where the checkpoint lacks one of them."""
-        files = [self.source.folder / name for name in TOKENIZER_FILES]
-        return files if all(file.is_file() for file in files) else []
+        """What says something about its tokenizer, or nothing where no vocabulary is there."""
+        return tokenizer_files(self.source.folder)
+
+    @cached_property
+    def tokenizer(self) -> CheckpointTokenizer | NoTokenizer:
+        """Its own tokenizer, opened when it is asked for; CheckpointError for a damaged file."""
+        return read_checkpoint_tokenizer(self.source.folder, self.shape.vocab)
+
+    @cached_property
+    def end_tokens(self) -> EndTokens:
+        """All tokens that end a text."""
+        named = getattr(self.config, "eos_token_id", None)
+        return read_end_tokens(self.source.folder, named, self.shape.vocab)
 
     @property
     def tied_embeddings(self) -> bool:
@@ -146,7 +164,6 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     checkpoint = open_checkpoint(
         found.folder, expected, architecture.base_prefix, architecture.ignored_weights
     )
-    model = LoadedModel(found, config, architecture, shape, checkpoint)
-    for file in model.tokenizer_files:
-        read_json(file)
-    return model
+    for file in json_files(found.folder):
+        read_object(file)
+    return LoadedModel(found, config, architecture, shape, checkpoint)

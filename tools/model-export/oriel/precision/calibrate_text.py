@@ -1,19 +1,30 @@
 """Which text a model is calibrated on: the user's, the bundled corpus' training passages, or, where
-the model has no tokenizer, random ids."""
+its tokenizer knows neither or there is none, random ids."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oriel.bundle.passages import Cutting, Passages, open_tokenizer, read_text, tokenize
+from oriel.bundle.passages import (
+    Cutting,
+    Passages,
+    knows_too_little,
+    read_text,
+    tokenize,
+    unfit_text,
+)
 from oriel.contract.activation_names import ModelShape
-from oriel.errors import BundleError, OptionError
+from oriel.errors import OptionError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.models.demo.corpus import training_passages
 from oriel.precision.calibrate import Calibration, RangeMethod
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 FEWEST_TOKENS = 64
 """Ranges of fewer positions are chance."""
@@ -27,9 +38,9 @@ _FLAG = "--calibration"
 
 
 def calibration_passages(
-    shape: ModelShape, tokenizer: Path | None, start: int | None, file: Path | None
+    shape: ModelShape, tokenizer: Tokenizer | None, start: tuple[int, ...], file: Path | None
 ) -> Passages:
-    """tokenizer: the bundle's tokenizer.json. start: the token put before each passage.
+    """tokenizer: the bundle's. start: the tokens put before each passage.
 
     Raises OptionError where the user's text won't do.
     """
@@ -41,40 +52,45 @@ def calibration_passages(
                 got=str(file),
                 next_step="leave it out: random ids are taken then.",
             )
-        rng = np.random.default_rng(_SEED)
-        ids = [rng.integers(0, shape.vocab, longest) for _ in range(_RANDOM_PASSAGES)]
-        return Passages("random ids", tuple(i.astype(np.int64) for i in ids))
-    known = start if start is not None and 0 <= start < shape.vocab else None
-    cutting = Cutting(known, longest, MOST_TOKENS)
+        return _random_ids(shape, longest, "random ids")
+    cutting = Cutting(start, longest, MOST_TOKENS)
     if file is None:
-        texts = training_passages(_CORPUS_PASSAGES)
-        name = "bundled corpus, training passages"
-    else:
-        texts, name = read_text(file, _FLAG), file.name[:256]
-    found = Passages(name, tokenize(texts, open_tokenizer(tokenizer), cutting))
-    if any(int(ids.max()) >= shape.vocab or int(ids.min()) < 0 for ids in found.ids):
-        raise BundleError(
-            f"{tokenizer.name} makes tokens that the model doesn't know",
-            expected=f"ids below {shape.vocab}",
-            next_step="export the bundle again, with the checkpoint's own tokenizer.",
-        )
-    if file is not None and found.tokens < FEWEST_TOKENS:
+        found = tokenize(training_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
+        reason = knows_too_little(found, shape.vocab)
+        if reason is not None:
+            # Half of what calibration on text gains: see docs/recipes.md.
+            return _random_ids(shape, longest, f"random ids, as {reason}")
+        return Passages("bundled corpus, training passages", found.ids)
+    found = tokenize(read_text(file, _FLAG), tokenizer, cutting, shape.vocab)
+    passages = Passages(file.name[:256], found.ids)
+    if passages.tokens < FEWEST_TOKENS:
         raise OptionError(
             f"{_FLAG} is too short",
-            got=f"{file}, {found.tokens} tokens",
+            got=f"{file}, {passages.tokens} tokens",
             expected=f"at least {FEWEST_TOKENS}",
             next_step="add passages, or leave the flag out for the bundled corpus.",
         )
-    return found
+    instead = "the bundled corpus or random ids are taken"
+    unfit = unfit_text(_FLAG, file, found, tokenizer, shape.vocab, instead)
+    if unfit is not None:
+        raise unfit
+    return passages
+
+
+def _random_ids(shape: ModelShape, longest: int, name: str) -> Passages:
+    rng = np.random.default_rng(_SEED)
+    ids = [rng.integers(0, shape.vocab, longest) for _ in range(_RANDOM_PASSAGES)]
+    return Passages(name, tuple(i.astype(np.int64) for i in ids))
 
 
 @dataclass(frozen=True)
 class TextCalibration:
     """What a bundle is calibrated on, and how."""
 
-    tokenizer: Path | None
-    """tokenizer.json."""
-    start: int | None
+    tokenizer: Tokenizer | None
+    """The bundle's."""
+    start: tuple[int, ...]
+    """Tokens put before each passage."""
     file: Path | None
     """The user's; None: the bundled corpus."""
     method: RangeMethod

@@ -114,7 +114,8 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
     tokenizer = None
     if "tokenizer" in data:
         tokenizer = TokenBytes(bundle / data["tokenizer"]["tokenizer"])
-    ids = _ids(prompt, data["model"]["shape"], tokenizer)
+    first = tuple(data.get("tokenizer", {}).get("first_tokens", ()))
+    ids = _ids(prompt, data["model"]["shape"], tokenizer, first)
     arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
     # One row is all that a reader shows, and a whole one may be a megabyte.
     arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, -1:])
@@ -154,17 +155,24 @@ def _cheapest(data: Mapping[str, Any]) -> Mapping[str, Any]:
 def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
     """Digests of all that decides about the numbers."""
     digests = {file["path"]: str(file["digest"]) for file in data["files"]}
-    tokenizer = [] if "tokenizer" not in data else [digests[data["tokenizer"]["tokenizer"]]]
+    tokenizer: list[str] = []
+    if "tokenizer" in data:
+        first = data["tokenizer"].get("first_tokens", [])
+        tokenizer = [digests[data["tokenizer"]["tokenizer"]], str(first)]
     paths = [variant["plain"]["path"], *variant["weights"]]
     return [*(digests[path] for path in paths), *tokenizer]
 
 
-def _ids(prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None) -> list[int]:
+def _ids(
+    prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None, first: Sequence[int]
+) -> list[int]:
+    """first: what the checkpoint's tokenizer puts before every text; a prompt given as ids is
+    taken as it is."""
     longest = min(MOST_TOKENS, shape["context_length"])
     if len(prompt) > MOST_PROMPT:
         raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
     if tokenizer is not None:
-        ids = tokenizer.encode(prompt)
+        ids = [*first, *tokenizer.encode(prompt)]
     elif all(word.isascii() and word.isdigit() and len(word) < 10 for word in prompt.split()):
         ids = [int(word) for word in prompt.split()]
     else:

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from oriel.contract.activation_names import ModelShape, TensorSpec, parse_name
+from oriel.errors import CheckpointError
 from oriel.models.demo.corpus import held_out_passages
 from oriel.models.load_model import LoadedModel
+from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 
 Ids = npt.NDArray[np.int64]
 
@@ -71,17 +73,15 @@ def choose_ids(
 
 def text_ids(loaded: LoadedModel) -> list[int]:
     """A few thousand tokens of simple English; none where the checkpoint has no tokenizer."""
-    if not loaded.tokenizer_files:
-        return []
-    from tokenizers import Tokenizer
-
     try:
-        tokenizer = Tokenizer.from_file(str(loaded.tokenizer_files[0]))
-        parts = tokenizer.encode_batch(held_out_passages(_PASSAGES), add_special_tokens=False)
-    except Exception:  # noqa: BLE001 - a broken tokenizer raises plain Exception; it isn't what is checked
+        own = loaded.tokenizer
+    except CheckpointError:
+        # A damaged tokenizer is told by the check of the tokenizer.
         return []
-    end = loaded.config.eos_token_id
-    separator = [end] if isinstance(end, int) else []
+    if not isinstance(own, CheckpointTokenizer):
+        return []
+    parts = own.backend.encode_batch(held_out_passages(_PASSAGES), add_special_tokens=False)
+    separator = list(loaded.end_tokens.ids[:1])
     ids = [i for part in parts for i in [*part.ids, *separator]]
     return ids if ids and max(ids) < loaded.shape.vocab else []
 

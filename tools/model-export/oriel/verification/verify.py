@@ -1,6 +1,6 @@
 """Verification of a bundle on disk against its checkpoint: one function, for verify.py and for
-export.py --verify. The order is here; what is checked is in checks.py, weight_checks.py and
-numeric_checks.py.
+export.py --verify. The order is here; what is checked is in checks.py, tokenizer_checks.py,
+weight_checks.py and numeric_checks.py.
 
 Weights in few bits are held to the checkpoint as near as their bits allow; what the graphs compute
 with them is then held to PyTorch computing with what they stand for. How far that is from the model
@@ -40,6 +40,7 @@ from oriel.verification.product_checks import CHECK
 from oriel.verification.report import Findings, GraphName, Report, VariantReport
 from oriel.verification.run_reference import Array, Reference
 from oriel.verification.stored_weights import from_expansion, from_graph
+from oriel.verification.tokenizer_checks import check_tokenizer
 from oriel.verification.weight_checks import compare_weights
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
@@ -74,6 +75,8 @@ def verify(
     said = manifest.data["model"]["weights_digest"]
     problems = [] if digest == said else [f"checkpoint {digest[:17]}…, manifest {said[:17]}…"]
     findings.differences("weights_digest", problems, f"{digest[:17]}…")
+    on_stage("compare the tokenizers")
+    check_tokenizer(manifest, folder, loaded, findings)
     variants: list[VariantReport] = []
     if loaded.shape != manifest.shape:
         findings.failed("model_shape", _shape_difference(loaded, manifest))

@@ -1,0 +1,47 @@
+"""How two tokenizers agree: ids of the same texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_SHOWN = 12
+"""Ids around the first that differs."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Numbers of texts and tokens, and what differs."""
+
+    texts: int
+    tokens: int
+    differing: int
+    note: str | None = None
+    """The first text that differs, with both ids."""
+
+    def to_json(self) -> dict[str, Any]:
+        """tokenizerAgreement of manifest.schema.json."""
+        data: dict[str, Any] = {
+            "texts": self.texts,
+            "tokens": self.tokens,
+            "differing": self.differing,
+        }
+        return data if self.note is None else {**data, "note": self.note}
+
+
+def compare(wanted: Mapping[str, Sequence[int]], encode: Callable[[str], list[int]]) -> Agreement:
+    """wanted: the ids that each text should have."""
+    differing, note = 0, None
+    for text, ids in wanted.items():
+        got = encode(text)
+        if got != list(ids):
+            differing += 1
+            note = note or _difference(text, ids, got)
+    return Agreement(len(wanted), sum(map(len, wanted.values())), differing, note)
+
+
+def _difference(text: str, wanted: Sequence[int], got: Sequence[int]) -> str:
+    at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), 0)
+    part = slice(max(0, at - 2), at + _SHOWN)
+    return f"{text[:60]!r} gives {list(got)[part]} where transformers gives {list(wanted)[part]}"

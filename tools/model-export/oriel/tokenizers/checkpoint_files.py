@@ -1,0 +1,36 @@
+"""Names of the files in which checkpoints keep their tokenizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TOKENIZER = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+CASES = "tokenizer_cases.json"
+SETTINGS = (CONFIG, "special_tokens_map.json", "added_tokens.json")
+"""What is said beside a vocabulary; none of them is one."""
+SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+VOCABULARIES = (TOKENIZER, *SENTENCEPIECE, "vocab.json", "merges.txt", "vocab.txt")
+"""What a vocabulary may be in, the whole tokenizer first."""
+ALL = (*VOCABULARIES, *SETTINGS)
+_JSON = (TOKENIZER, *SETTINGS)
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Files of the folder that say something about its tokenizer; none where there is no vocabulary
+    among them."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        return []
+    return [folder / name for name in ALL if (folder / name).is_file()]
+
+
+def json_files(folder: Path) -> list[Path]:
+    """Those that hold a JSON object each."""
+    return [file for file in tokenizer_files(folder) if file.name in _JSON]
+
+
+def wanted_files(names: list[str]) -> list[str]:
+    """What to download of a repository's files: settings, and the whole tokenizer or, where there
+    is none, what it can be made of."""
+    vocabularies = [TOKENIZER] if TOKENIZER in names else list(VOCABULARIES)
+    return [name for name in (*vocabularies, *SETTINGS) if name in names]

@@ -1,0 +1,245 @@
+"""A checkpoint's tokenizer as the bundle gets it: the text of its tokenizer.json, what it puts
+first, cases for readers, and how it agrees with what transformers does. Opening it is
+open_checkpoint.py's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oriel.tokenizers.agreement import Agreement, compare
+from oriel.tokenizers.checkpoint_files import CONFIG, TOKENIZER, tokenizer_files
+from oriel.tokenizers.first_tokens import MOST, find_first_tokens
+from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet, read_object
+from oriel.tokenizers.open_tokenizer import parse_tokenizer, whole_texts
+from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+MOST_CASES = 200
+MOST_CASE_BYTES = 64 * 1024
+"""As ACTIVATIONS_CONTRACT.md says."""
+_NOT_FOR_ENCODING = ("auto_map", "remove_space", "do_lowercase_and_remove_accent")
+"""Settings that name code, or that the written tokenizer does already."""
+
+
+@dataclass(frozen=True)
+class NoTokenizer:
+    """A bundle has none."""
+
+    notices: tuple[str, ...] = ()
+    """Why, where the checkpoint has files of one."""
+
+
+@dataclass(frozen=True)
+class CheckpointTokenizer:
+    """What is written, what is recorded, and what the user is told."""
+
+    backend: Tokenizer = field(repr=False, compare=False)
+    """The written tokenizer, read back."""
+    text: str = field(repr=False)
+    """Of tokenizer.json."""
+    config: Mapping[str, Any]
+    """Of tokenizer_config.json."""
+    first_tokens: tuple[int, ...]
+    cases: tuple[tuple[str, tuple[int, ...]], ...]
+    """Texts, and their ids without first_tokens."""
+    origin: Mapping[str, Any]
+    agreement: Agreement
+    encode: Callable[[str], list[int]] = field(repr=False, compare=False)
+    """transformers' own, without first_tokens."""
+    notices: tuple[str, ...] = ()
+
+
+def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer | NoTokenizer:
+    """vocab: rows of the model. CheckpointError for a damaged file."""
+    files = tokenizer_files(folder)
+    if not files:
+        return NoTokenizer()
+    try:
+        opened = open_with_transformers(folder)
+        text, backend = _written(opened)
+    except Unopened as error:
+        return _none(files, str(error), "put a tokenizer that transformers opens in its place")
+    with quiet():
+        beyond = _beyond(backend, vocab)
+        ordinary = [token for token, added in beyond.items() if not added]
+        if ordinary:
+            return _none(
+                files,
+                f"it isn't this model's: {len(ordinary)} of its "
+                f"{backend.get_vocab_size()} tokens have ids from {vocab} on, and the model has "
+                f"{vocab} ({_shown(ordinary)})",
+                "put the tokenizer that the model was trained with in its place",
+            )
+        return _described(folder, files, opened, backend, text, vocab, list(beyond))
+
+
+def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
+    names = ", ".join(file.name for file in files[:4])
+    return NoTokenizer(
+        (
+            f"The bundle has no tokenizer, though the checkpoint has {names}: {why}. The page "
+            f"takes token ids. To type text there, {mend} and export again.",
+        )
+    )
+
+
+def _written(opened: Any) -> tuple[str, Tokenizer]:
+    """tokenizer.json's text and the tokenizer read back from it, as every reader has it."""
+    backend = whole_texts(parse_tokenizer(opened.backend_tokenizer.to_str().encode()))
+    try:
+        text = str(backend.to_str(pretty=False))
+        return text, parse_tokenizer(text.encode())
+    except Exception as error:
+        raise Unopened(f"it can't be written as tokenizer.json ({str(error)[:120]})") from error
+
+
+def _beyond(backend: Tokenizer, vocab: int) -> dict[str, bool]:
+    """Tokens that the model has no row for, and whether each was added to the vocabulary."""
+    added = backend.get_added_tokens_decoder()
+    found = sorted((i, token) for token, i in backend.get_vocab().items() if i >= vocab)
+    return {token: i in added for i, token in found}
+
+
+def _shown(tokens: Sequence[str]) -> str:
+    more = f" and {len(tokens) - 3} more" if len(tokens) > 3 else ""
+    return ", ".join(repr(token[:40]) for token in tokens[:3]) + more
+
+
+def _described(
+    folder: Path,
+    files: Sequence[Path],
+    opened: Any,
+    backend: Tokenizer,
+    text: str,
+    vocab: int,
+    beyond: Sequence[str],
+) -> CheckpointTokenizer:
+    def encode(string: str) -> list[int]:
+        return list(opened(string, add_special_tokens=False)["input_ids"])
+
+    texts = probe_texts(backend)
+    wanted = {string: encode(string) for string in texts}
+    agreement = compare(wanted, lambda s: list(backend.encode(s, add_special_tokens=False).ids))
+    notices = []
+    if beyond:
+        notices.append(
+            f"Of the tokenizer's added tokens, {len(beyond)} have ids from {vocab} on, and the "
+            f"model has {vocab} rows: {_shown(beyond)}. A text that holds such a token can't be "
+            "run. If the model was trained with them, export the checkpoint that was saved after "
+            "resize_token_embeddings."
+        )
+    if agreement.differing:
+        notices.append(
+            f"The bundle's tokenizer and transformers differ in {agreement.differing} of "
+            f"{agreement.texts} texts: {agreement.note}. Type such texts as token ids."
+        )
+    else:
+        # Of added tokens tokenizer_config.json may know more, and often does.
+        plain = {s: wanted[s] for s in (*FIXED, *vocabulary_words(backend)) if s in wanted}
+        notices += _other_reading(folder, plain, type(opened).__name__)
+    config = _config(folder)
+    if "auto_map" in config:
+        notices.append(
+            f"The checkpoint has code of its own for its tokenizer, which is never run: "
+            f"transformers' {type(opened).__name__} opened its files instead. Compare a text's "
+            "tokens on the page with those that you know."
+        )
+    first, said = _first(opened, texts, vocab)
+    known = {s: ids for s, ids in wanted.items() if all(token < vocab for token in ids)}
+    return CheckpointTokenizer(
+        backend,
+        text,
+        _settings(config, opened),
+        first,
+        _cases(known),
+        _origin(files, opened),
+        agreement,
+        encode,
+        (*notices, *said),
+    )
+
+
+def _other_reading(folder: Path, wanted: Mapping[str, Sequence[int]], opener: str) -> list[str]:
+    """Said where transformers reads the checkpoint's tokenizer.json in its own way, which some of
+    its classes do."""
+    file = folder / TOKENIZER
+    if not file.is_file():
+        return []
+    try:
+        alone = parse_tokenizer(file.read_bytes())
+    except Exception:  # noqa: BLE001 - transformers read it all the same
+        return []
+    found = compare(wanted, lambda s: list(alone.encode(s, add_special_tokens=False).ids))
+    if not found.differing:
+        return []
+    return [
+        f"transformers opens this tokenizer with {opener}, which gives other ids than "
+        f"tokenizer.json alone in {found.differing} of {found.texts} texts: {found.note}. The "
+        "bundle does as transformers does."
+    ]
+
+
+def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ...], list[str]]:
+    def encode(string: str, special: bool) -> list[int]:
+        return list(opened(string, add_special_tokens=special)["input_ids"])
+
+    found = find_first_tokens(encode, [*FIXED, *texts[len(FIXED) :][:32]])
+    if found is None:
+        return (), ["transformers puts no fixed tokens before a text; the page puts none."]
+    if len(found) > MOST or any(token >= vocab for token in found):
+        return (), [
+            f"The tokenizer puts {list(found[:MOST])} before a text, which the model has no rows "
+            "for; the page puts nothing there."
+        ]
+    return found, []
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    return read_object(file) if file.is_file() else {}
+
+
+def _settings(config: Mapping[str, Any], opened: Any) -> dict[str, Any]:
+    """The checkpoint's own; where it has none, what readers in JavaScript want to know."""
+    names = ("bos_token", "eos_token", "unk_token", "pad_token")
+    tokens = {name: getattr(opened, name, None) for name in names}
+    said = {name: str(token) for name, token in tokens.items() if token is not None}
+    base = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        **said,
+    }
+    kept = {name: value for name, value in config.items() if name not in _NOT_FOR_ENCODING}
+    return dict(sorted({**base, **kept}.items()))
+
+
+def _cases(known: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """As many as readers take: the fixed texts, and of the others, where they are many, some."""
+    fixed = [text for text in known if text in FIXED]
+    others = [text for text in known if text not in FIXED]
+    step = max(1, -(-len(others) // (MOST_CASES - len(fixed))))
+    chosen = [(text, known[text]) for text in (*fixed, *others[::step])]
+    found: list[tuple[str, tuple[int, ...]]] = []
+    size = 64
+    for text, ids in chosen:
+        size += len(json.dumps({"text": text, "ids": list(ids)})) + 2
+        if size > MOST_CASE_BYTES:
+            break
+        found.append((text, tuple(ids)))
+    return tuple(found)
+
+
+def _origin(files: Sequence[Path], opened: Any) -> dict[str, Any]:
+    import transformers
+
+    return {
+        "files": [file.name for file in files],
+        "class": type(opened).__name__,
+        "library": f"transformers {transformers.__version__}",
+    }

@@ -1,0 +1,151 @@
+"""Opens a checkpoint's tokenizer with transformers, from its files alone: nothing is fetched, and
+no code of the checkpoint's is run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from oriel.errors import CheckpointError
+from oriel.tokenizers.checkpoint_files import (
+    CONFIG,
+    SENTENCEPIECE,
+    SETTINGS,
+    TOKENIZER,
+    json_files,
+    tokenizer_files,
+)
+from oriel.tokenizers.open_tokenizer import without_mark
+
+
+class Unopened(Exception):
+    """Why transformers gives no tokenizer that can be written as one tokenizer.json."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Neither transformers' warnings nor anything it prints: what matters is said in one line."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def open_with_transformers(folder: Path) -> Any:
+    """The tokenizer as transformers' AutoTokenizer has it, with a backend of tokenizers' own.
+
+    Raises Unopened where transformers can't, CheckpointError for a damaged file.
+    """
+    files = tokenizer_files(folder)
+    parsed = {file.name: read_object(file) for file in json_files(folder)}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet())
+        place = stack.enter_context(_without_marks(folder, files))
+        opened = _open(place, parsed)
+        backend = getattr(opened, "backend_tokenizer", None) if opened.is_fast else None
+    if backend is None:
+        raise Unopened(
+            f"transformers opens it with {type(opened).__name__}, which has no tokenizer.json"
+        )
+    if not _says_anything(opened):
+        names = [file.name for file in files if file.name not in SETTINGS]
+        named = parsed.get(CONFIG, {}).get("tokenizer_class")
+        advice = f"; name the right class as tokenizer_class in {CONFIG}" if named is None else ""
+        if advice and "vocab.txt" in names:
+            advice += ", for most vocab.txt BertTokenizer"
+        raise Unopened(
+            f"transformers opens it with {type(opened).__name__}, which finds no vocabulary in "
+            f"{', '.join(names)}{advice}"
+        )
+    return opened
+
+
+def _open(folder: Path, parsed: dict[str, dict[str, Any]]) -> Any:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        opened = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        named = parsed.get(CONFIG, {}).get("tokenizer_class")
+        whole = parsed.get(TOKENIZER)
+        if named is None and whole is not None and opened.is_fast:
+            # A class that was only guessed, from the config, knows one kind of vocabulary.
+            kind = type(opened.backend_tokenizer.model).__name__
+            if kind != (whole.get("model") or {}).get("type", kind):
+                return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        return opened
+    except Exception as error:
+        # A stranger's files fail in any class.
+        raise Unopened(_reason(error, folder)) from error
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    if not (folder / TOKENIZER).is_file():
+        for name in SENTENCEPIECE:
+            if (folder / name).is_file() and not _is_sentencepiece(folder / name):
+                return f"{name} is no SentencePiece model that can be read"
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = said.replace(str(folder), folder.name)
+    if "trust_remote_code" in str(error):
+        return "it wants code of the checkpoint's own, which is never run"
+    return f"transformers can't open it ({said[:160].rstrip('.: ')})"
+
+
+def _is_sentencepiece(file: Path) -> bool:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        SentencePieceProcessor().LoadFromSerializedProto(file.read_bytes())
+    except (OSError, RuntimeError):
+        return False
+    return True
+
+
+def _says_anything(opened: Any) -> bool:
+    """Whether there is a vocabulary beside the tokens that a class brings with it."""
+    added = opened.backend_tokenizer.get_added_tokens_decoder()
+    return any(token not in added for token in opened.get_vocab().values())
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """A JSON object, whether or not a byte order mark stands before it; CheckpointError where it
+    isn't one."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(without_mark(file.read_bytes()).decode("utf-8"))
+        if isinstance(found, dict):
+            return found
+    raise CheckpointError(
+        f"{file.name} in {file.parent.name} can't be read",
+        got="an empty file" if file.is_file() and not file.stat().st_size else None,
+        expected="a JSON object",
+        next_step="download the checkpoint again.",
+    )
+
+
+@contextlib.contextmanager
+def _without_marks(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
+    """The folder itself, or a copy of its small files where some begin with a byte order mark,
+    which transformers refuses."""
+    config = folder / "config.json"
+    read = [*files, *([config] if config.is_file() else [])]
+    if not any(file.open("rb").read(3) != without_mark(file.open("rb").read(3)) for file in read):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="oriel-") as scratch:
+        place = Path(scratch) / folder.name
+        place.mkdir()
+        for file in read:
+            shutil.copyfile(file, place / file.name)
+            data = (place / file.name).read_bytes()
+            (place / file.name).write_bytes(without_mark(data))
+        yield place
