@@ -10,6 +10,7 @@ import { keepRuntime } from '../host/keep_runtime';
 import { wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
+import { holdMessagesForThreads } from './runtime_threads';
 
 export interface Runtime {
   readonly ort: typeof Ort;
@@ -40,6 +41,7 @@ export async function loadRuntime(provider: Provider): Promise<Runtime> {
   try {
     const { ort, mjs, wasm } = await importBuild(provider);
     const threads = provider === 'wasm' ? wasmThreads() : 1;
+    if (threads > 1) holdMessagesForThreads();
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = {
