@@ -4,11 +4,13 @@ import App from './App.svelte';
 import { settleIsolation } from './host/isolation';
 import { registerWorker } from './host/register_worker';
 import './styles/base.css';
+import { keepTextChangeable } from './views/translated_text';
 
 // Tokens come with the first answer; their font should be there by then, not start on its way.
 void document.fonts.load('13px "Plex Mono"');
 
 const target = document.getElementById('app');
 if (target === null) throw new Error('index.html has no #app');
+keepTextChangeable(target);
 const isolated = settleIsolation(registerWorker(import.meta.url));
 export default mount(App, { target, props: { isolated } });
