@@ -13,6 +13,8 @@ SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 VOCABULARIES = (TOKENIZER, *SENTENCEPIECE, "vocab.json", "merges.txt", "vocab.txt")
 """What a vocabulary may be in, the whole tokenizer first."""
 ALL = (*VOCABULARIES, *SETTINGS)
+_UNREAD = ("tekken.json", "encoder.json", "vocab.bpe", "*.tiktoken", "tokenizer.model.v*", "*.spm")
+"""Vocabularies of other programs, which transformers doesn't open in a model's folder."""
 _JSON = (TOKENIZER, *SETTINGS)
 
 
@@ -22,6 +24,13 @@ def tokenizer_files(folder: Path) -> list[Path]:
     if not any((folder / name).is_file() for name in VOCABULARIES):
         return []
     return [folder / name for name in ALL if (folder / name).is_file()]
+
+
+def unread_files(folder: Path) -> list[Path]:
+    """Files that tell of a tokenizer where there is no vocabulary that could be opened."""
+    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    others = [file for pattern in _UNREAD for file in sorted(folder.glob(pattern))]
+    return [*others, *settings]
 
 
 def json_files(folder: Path) -> list[Path]:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oriel.tokenizers.agreement import Agreement, compare
-from oriel.tokenizers.checkpoint_files import CONFIG, TOKENIZER, tokenizer_files
+from oriel.tokenizers.checkpoint_files import (
+    CONFIG,
+    TOKENIZER,
+    VOCABULARIES,
+    tokenizer_files,
+    unread_files,
+)
 from oriel.tokenizers.first_tokens import MOST, find_first_tokens
 from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet, read_object
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, whole_texts
@@ -59,7 +65,14 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
     """vocab: rows of the model. CheckpointError for a damaged file."""
     files = tokenizer_files(folder)
     if not files:
-        return NoTokenizer()
+        others = unread_files(folder)
+        if not others:
+            return NoTokenizer()
+        return _none(
+            others,
+            f"none of these is a vocabulary that transformers opens ({', '.join(VOCABULARIES)})",
+            "put the model's own tokenizer.json beside its weights",
+        )
     try:
         opened = open_with_transformers(folder)
         text, backend = _written(opened)
@@ -128,11 +141,11 @@ def _described(
     agreement = compare(wanted, lambda s: list(backend.encode(s, add_special_tokens=False).ids))
     notices = []
     if beyond:
+        have = "1 has an id" if len(beyond) == 1 else f"{len(beyond)} have ids"
         notices.append(
-            f"Of the tokenizer's added tokens, {len(beyond)} have ids from {vocab} on, and the "
-            f"model has {vocab} rows: {_shown(beyond)}. A text that holds such a token can't be "
-            "run. If the model was trained with them, export the checkpoint that was saved after "
-            "resize_token_embeddings."
+            f"Of the tokenizer's added tokens, {have} from {vocab} on, and the model has {vocab} rows: {_shown(beyond)}. A text with such "
+            "a token can't be run. If the model was trained with them, export the checkpoint that "
+            "was saved after resize_token_embeddings."
         )
     if agreement.differing:
         notices.append(

@@ -102,8 +102,12 @@ def _reason(error: Exception, folder: Path) -> str:
 
 
 def _is_sentencepiece(file: Path) -> bool:
-    from sentencepiece import SentencePieceProcessor
-
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError:
+        raise Unopened(
+            f"{file.name} is read with sentencepiece: pip install sentencepiece"
+        ) from None
     try:
         SentencePieceProcessor().LoadFromSerializedProto(file.read_bytes())
     except (OSError, RuntimeError):
