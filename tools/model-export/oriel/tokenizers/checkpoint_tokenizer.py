@@ -143,9 +143,10 @@ def _described(
     if beyond:
         have = "1 has an id" if len(beyond) == 1 else f"{len(beyond)} have ids"
         notices.append(
-            f"Of the tokenizer's added tokens, {have} from {vocab} on, and the model has {vocab} rows: {_shown(beyond)}. A text with such "
-            "a token can't be run. If the model was trained with them, export the checkpoint that "
-            "was saved after resize_token_embeddings."
+            f"Of the tokenizer's added tokens, {have} from {vocab} on, and the model has {vocab} "
+            f"rows: {_shown(beyond)}. A text with such a token can't be run. If the model was "
+            "trained with them, export the checkpoint that was saved after "
+            "resize_token_embeddings."
         )
     if agreement.differing:
         notices.append(
