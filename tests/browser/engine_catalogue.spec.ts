@@ -14,6 +14,7 @@ test('the list names each exported bundle with the bytes that opening it takes',
     'model.interactive.onnx',
     'model.onnx.data',
     'tokenizer.json',
+    'tokenizer_cases.json',
     'tokenizer_config.json',
   ];
   const sizes = await Promise.all(opened.map(async (name) => (await stat(folder + name)).size));

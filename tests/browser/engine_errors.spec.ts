@@ -107,6 +107,7 @@ test('a model.onnx with a query opens, and the query goes with every file', asyn
       'model.interactive.onnx?v=3',
       'model.onnx.data?v=3',
       'tokenizer.json?v=3',
+      'tokenizer_cases.json?v=3',
       'tokenizer_config.json?v=3',
     ].toSorted(),
   );
@@ -148,6 +149,9 @@ test('what cannot be asked of a model is refused in its own words', async ({ eng
   expect(await run([])).toMatchObject({ error: { kind: 'bad-tokens' } });
   expect(await run([0, 61])).toMatchObject({ error: { kind: 'bad-tokens' } });
   expect(await run([0.5])).toMatchObject({ error: { kind: 'bad-tokens' } });
+  // What a tokenizer gives for a token that its vocabulary lacks.
+  const hole = [0, undefined] as unknown as number[];
+  expect(await run(hole)).toMatchObject({ error: { kind: 'bad-tokens' } });
   expect(await run(Array.from({ length: 65 }, () => 1))).toMatchObject({
     error: { kind: 'too-long', tokens: 65, limit: 64 },
   });

@@ -95,7 +95,8 @@ async function meanDivergence(engine: Engine, prompt: Prompt): Promise<number> {
 }
 
 function bytesOf({ files, tokenizer }: Manifest, { weights, interactive }: Variant): number {
-  const used = [...weights, interactive.path, tokenizer?.tokenizer, tokenizer?.config];
+  const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
+  const used = [...weights, interactive.path, ...ofText];
   return files.filter(({ path }) => used.includes(path)).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { TextTokenizer } from '../../apps/web/src/tokenizer/text_tokenizer';
+import { NoTokenError, TextTokenizer } from '../../apps/web/src/tokenizer/text_tokenizer';
+import { checkCases } from '../../apps/web/src/tokenizer/check_cases';
 import { tokenBytes, vocabularyStyle } from '../../apps/web/src/tokenizer/token_bytes';
 
 const demo = new URL('../../tools/model-export/oriel/models/demo/weights/', import.meta.url);
@@ -129,13 +130,55 @@ test('the style is read from the file, however deep it stands', () => {
   expect(vocabularyStyle({ decoder: { type: 'Metaspace' }, model: { type: 'Unigram' } })).toBe(
     'sentencepiece',
   );
-  expect(vocabularyStyle({ decoder: { type: 'WordPiece' }, model: { type: 'WordPiece' } })).toBe(
-    'plain',
-  );
+  expect(vocabularyStyle({ decoder: { type: 'Fuse' }, model: { type: 'BPE' } })).toBe('plain');
+  expect(
+    vocabularyStyle({ model: { type: 'WordPiece', continuing_subword_prefix: '##' } }),
+  ).toEqual({ before: ' ', inner: '##', end: '' });
 });
 
 test('a file that is no tokenizer throws', () => {
   expect(() => new TextTokenizer(encode([]), encode({}))).toThrow();
   expect(() => new TextTokenizer(encode(null), encode({}))).toThrow(TypeError);
   expect(() => new TextTokenizer(new Uint8Array([0x7b]), encode({}))).toThrow(SyntaxError);
+});
+
+describe('the proof of the page’s tokenizer', () => {
+  const words = new TextTokenizer(
+    encode({
+      model: { type: 'WordLevel', vocab: { a: 0, b: 1 }, unk_token: '[UNK]' },
+      pre_tokenizer: { type: 'WhitespaceSplit' },
+      normalizer: null,
+      post_processor: null,
+      decoder: null,
+      added_tokens: [],
+    }),
+    encode({}),
+  );
+  const check = (cases: unknown) => checkCases(words, encode({ cases }));
+
+  test('passes where every text has the ids of the file', () => {
+    expect(check([{ text: 'a b  a', ids: [0, 1, 0] }])).toBeNull();
+    expect(check([])).toBeNull();
+  });
+
+  test('names the first text that differs', () => {
+    const cases = [
+      { text: 'a', ids: [0] },
+      { text: 'b a', ids: [1] },
+    ];
+    const differs = { kind: 'differs', text: 'b a', expected: [1], got: [1, 0] };
+    expect(check(cases)).toEqual(differs);
+  });
+
+  test('a word without a token is none, and never an undefined id', () => {
+    expect(() => words.encode('a c')).toThrow(NoTokenError);
+    expect(check([{ text: 'c', ids: [0] }])).toMatchObject({ kind: 'differs', got: null });
+  });
+
+  test('a file that holds no cases proves nothing', () => {
+    for (const wrong of ['x', [1], [{ text: 1, ids: [] }], [{ text: 'a', ids: ['0'] }], {}])
+      expect(check(wrong)).toMatchObject({ kind: 'unsupported' });
+    expect(checkCases(words, new Uint8Array([0xff]))).toMatchObject({ kind: 'unsupported' });
+    expect(checkCases(words, new Uint8Array(70_000))).toMatchObject({ kind: 'unsupported' });
+  });
 });

@@ -15,7 +15,7 @@ interface IndexedModel {
 interface ManifestParts {
   model: { name: string; architecture: string; parameters: number };
   files: { path: string; bytes: number }[];
-  tokenizer?: { tokenizer: string; config: string };
+  tokenizer?: { tokenizer: string; config: string; cases?: string };
   variants: { weights: string[]; interactive: { path: string } }[];
 }
 
@@ -73,7 +73,7 @@ async function describe(models: string, folder: string): Promise<IndexedModel | 
     const [variant] = variants;
     const opened = new Set([
       ...(variant ? [variant.interactive.path, ...variant.weights] : []),
-      ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+      ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config, tokenizer.cases] : []),
     ]);
     return {
       name: model.name,

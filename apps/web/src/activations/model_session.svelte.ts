@@ -234,6 +234,7 @@ export class ModelSession {
       this.model = model;
       this.stage = { kind: 'ready' };
       this.#takeExampleText(model.manifest.first_pass?.prompt);
+      if (model.tokenizerTrouble !== null) this.#takeIds();
       this.headsOff = this.headsOff.filter(
         ([layer, head]) =>
           canSwitchHeads(model.variant) &&
@@ -269,6 +270,15 @@ export class ModelSession {
   #takeExampleText(text: string | undefined): void {
     if (!this.ownPrompt && text !== undefined)
       this.text.reset({ text, ids: null, typed: null, withoutFirst: false });
+  }
+
+  /** Writes the ids that are known out where no text can be cut into tokens: the link's, or the example's. */
+  #takeIds(): void {
+    const { text, ids } = this.text.now;
+    const example = this.#published?.prompt === text ? this.#published.answer.tokens : [];
+    const known = ids ?? example.map(({ id }) => id);
+    if (known.length > 0)
+      this.text.reset({ text: known.join(' '), ids: null, typed: null, withoutFirst: true });
   }
 
   /** Surveys what there is to choose from, beside the opening: neither waits for the other. */

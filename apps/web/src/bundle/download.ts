@@ -39,7 +39,7 @@ export function filesToOpen(manifest: Manifest, variant: Variant): FileDescripto
   const paths = new Set([
     variant.interactive.path,
     ...variant.weights,
-    ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
+    ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config, tokenizer.cases] : []),
   ]);
   return manifest.files.filter(({ path }) => paths.has(path));
 }

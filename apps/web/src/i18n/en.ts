@@ -291,6 +291,10 @@ export const en = {
       `${count(tokens)} tokens. The model reads ${count(limit)} at most, so the last ${count(tokens - limit)} are left out below.`,
     farTooLong: (limit: number) =>
       `The model reads ${count(limit)} tokens at most, and this text has far more: the results below are of its beginning.`,
+    tokenizerUnsupported: (detail: string) =>
+      `This page cannot use this model’s tokenizer (${detail}), so it takes token ids. Make them with the checkpoint’s own tokenizer in transformers.`,
+    tokenizerDiffers: (text: string, expected: string, got: string | null) =>
+      `This page’s tokenizer makes ${got === null ? 'no tokens' : `the ids ${got}`} of “${text}”, where transformers makes ${expected}. A wrong token would be a wrong number, so the page takes token ids: make them with the checkpoint’s own tokenizer.`,
     undo: 'Undo',
     redo: 'Redo',
     first: (tokens: string) => `${tokens} goes before the text, as this model’s tokenizer puts it.`,

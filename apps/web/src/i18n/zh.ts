@@ -264,6 +264,10 @@ export const zh: Dictionary = {
       `共 ${count(tokens)} 个词元。模型最多读 ${count(limit)} 个，最后 ${count(tokens - limit)} 个未计入下方结果。`,
     farTooLong: (limit) =>
       `模型最多读 ${count(limit)} 个词元，这段文本远不止这些：下方只是开头部分的结果。`,
+    tokenizerUnsupported: (detail) =>
+      `本页无法使用该模型的分词器（${detail}），因此请直接输入词元编号。可在 transformers 中用模型自带的分词器得到编号。`,
+    tokenizerDiffers: (text, expected, got) =>
+      `对于“${text}”，本页的分词器${got === null ? '得不到词元' : `得到编号 ${got}`}，而 transformers 得到 ${expected}。词元错了，数字也就错了，因此请直接输入词元编号，可用模型自带的分词器得到。`,
     undo: '撤销',
     redo: '重做',
     first: (tokens) => `该模型的分词器会在文本前加上 ${tokens}。`,

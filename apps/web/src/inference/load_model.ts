@@ -12,6 +12,7 @@ import {
 import { ModelShelf } from '../bundle/model_shelf';
 import { patience } from '../bundle/patience';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
+import { checkCases, type TokenizerTrouble } from '../tokenizer/check_cases';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
 import { askDevice } from './device';
@@ -42,6 +43,8 @@ export interface LoadedModel {
   readonly opening: Opening;
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
+  /** Why there is no tokenizer although the bundle has one. */
+  readonly tokenizerTrouble: TokenizerTrouble | null;
   readonly arrival: Pick<OpenedModel, 'isKept' | 'keptSince'>;
   readonly timings: Pick<
     OpenedModel['timings'],
@@ -147,7 +150,7 @@ export async function loadModel(
     return {
       ...{ manifest: ofBundle, isBare: bare !== null, variant, runtime, opening, ...arrived },
       facts: factsOf(choice, opening.device, runtime),
-      tokenizer: openTokenizer(ofBundle, files),
+      ...openTokenizer(ofBundle, files),
     };
   } catch (error) {
     // Whatever failed first, the rest is for nothing.
@@ -212,15 +215,19 @@ function factsOf(choice: Choice, device: DeviceFacts, runtime: Runtime): Runtime
   };
 }
 
-function openTokenizer(manifest: Manifest, files: BundleFiles): TextTokenizer | null {
-  if (manifest.tokenizer === undefined) return null;
-  const { tokenizer, config } = manifest.tokenizer;
+/** A tokenizer that would make other tokens than transformers is not used: its every number would be of another text. */
+function openTokenizer(
+  manifest: Manifest,
+  files: BundleFiles,
+): Pick<LoadedModel, 'tokenizer' | 'tokenizerTrouble'> {
+  if (manifest.tokenizer === undefined) return { tokenizer: null, tokenizerTrouble: null };
+  const { tokenizer: path, config, cases } = manifest.tokenizer;
   try {
-    return new TextTokenizer(fileOf(files, tokenizer), fileOf(files, config));
+    const tokenizer = new TextTokenizer(fileOf(files, path), fileOf(files, config));
+    const trouble = cases === undefined ? null : checkCases(tokenizer, fileOf(files, cases));
+    return { tokenizer: trouble === null ? tokenizer : null, tokenizerTrouble: trouble };
   } catch (cause) {
-    throw new ModelError(
-      { kind: 'session', detail: `${tokenizer}: ${messageOf(cause)}` },
-      { cause },
-    );
+    const detail = `${path}: ${messageOf(cause)}`;
+    return { tokenizer: null, tokenizerTrouble: { kind: 'unsupported', detail } };
   }
 }

@@ -141,6 +141,7 @@ export class ModelRunner {
       offer: model.opening.offer,
       activations: ['logits', ...tapped.activations],
       hasTokenizer: model.tokenizer !== null,
+      tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,
       timings: { ...model.timings, sessionMs, firstRunMs: null },
     };
@@ -294,9 +295,11 @@ function checkTokens(ids: readonly number[], vocab: number, contextLength: numbe
   if (ids.length > contextLength) {
     throw new ModelError({ kind: 'too-long', tokens: ids.length, limit: contextLength });
   }
-  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
-  if (bad !== undefined) {
-    throw new ModelError({ kind: 'bad-tokens', detail: `${bad} is not in 0 … ${vocab - 1}` });
+  // By index: what was found may itself be undefined.
+  const bad = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
+  if (bad >= 0) {
+    const detail = `${String(ids[bad])} is not in 0 … ${vocab - 1}`;
+    throw new ModelError({ kind: 'bad-tokens', detail });
   }
 }
 

@@ -2,6 +2,7 @@
  * `model.worker.ts`, its typed proxy in `model_client.ts`. */
 import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/file_source';
+import type { TokenizerTrouble } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
 
 export type Provider = 'webgpu' | 'wasm';
@@ -194,6 +195,8 @@ export interface OpenedModel {
   /** Contract names that every run gives, `logits` among them. */
   activations: readonly string[];
   hasTokenizer: boolean;
+  /** Why there is none although the bundle has one: text would become other tokens here than in transformers. */
+  tokenizerTrouble: TokenizerTrouble | null;
   timings: {
     downloadMs: number;
     /** Of these, spent on expanding the weights; 0 where they travel as they are read. */

@@ -1,5 +1,7 @@
 // Text to tokens and tokens to bytes, over a checkpoint's own tokenizer files. Bytes of entries: token_bytes.ts.
 import { Tokenizer } from '@huggingface/tokenizers';
+import { adaptTokenizer, UnsupportedTokenizerError } from './adapt_tokenizer';
+import { cutSingleWords, type Section, type SingleWordToken } from './single_word_tokens';
 import { tokenBytes, vocabularyStyle, type VocabularyStyle } from './token_bytes';
 
 export interface TokenPiece {
@@ -8,25 +10,53 @@ export interface TokenPiece {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** The vocabulary has no token for a part of the text, and none for what is unknown. */
+export class NoTokenError extends Error {
+  override readonly name = 'NoTokenError';
+}
+
 export class TextTokenizer {
   readonly #tokenizer: Tokenizer;
   readonly #style: VocabularyStyle;
   readonly #addedText: ReadonlyMap<number, string>;
+  readonly #singleWords: readonly SingleWordToken[];
 
-  /** Contents of `tokenizer.json` and `tokenizer_config.json`. Throws where they are not a tokenizer. */
+  /**
+   * Contents of `tokenizer.json` and `tokenizer_config.json`. Throws where they are not a tokenizer, and an
+   * UnsupportedTokenizerError where the page would make other tokens than transformers.
+   */
   constructor(tokenizerFile: Uint8Array, configFile: Uint8Array) {
     const json = parseObject(tokenizerFile);
-    this.#tokenizer = new Tokenizer(json, parseObject(configFile));
-    this.#style = vocabularyStyle(json);
-    this.#addedText = new Map(
-      Array.from(this.#tokenizer.get_added_tokens_decoder(), ([id, { content }]) => [id, content]),
+    const config = parseObject(configFile);
+    const added = addedTokens(json);
+    const singleWords = added.filter((token) => token.single_word);
+    if (singleWords.some((token) => token.normalized) && isSet(json, 'normalizer'))
+      throw new UnsupportedTokenizerError('added tokens that are single words after normalizing');
+    const others = added.filter((token) => !token.single_word);
+    // Settings of the config that the Rust library does not know would change the text.
+    this.#tokenizer = new Tokenizer(
+      { ...adaptTokenizer(json as Readonly<Record<string, unknown>>), added_tokens: others },
+      { tokenizer_class: (config as Record<string, unknown>)['tokenizer_class'] },
     );
+    this.#style = vocabularyStyle(json);
+    this.#singleWords = singleWords;
+    this.#addedText = new Map(added.map(({ id, content }) => [id, content]));
   }
 
-  /** The plain text's tokens: whether a first token goes before them is the caller's to say. */
+  /** The plain text's tokens: whether a first token goes before them is the caller's to say. Throws a NoTokenError. */
   encode(text: string): TokenPiece[] {
-    const { ids } = this.#tokenizer.encode(text, { add_special_tokens: false });
-    return ids.map((id) => this.piece(id));
+    const sections: Section[] =
+      this.#singleWords.length === 0 ? [{ text }] : cutSingleWords(text, this.#singleWords);
+    return sections
+      .flatMap((section) => ('id' in section ? [section.id] : this.#ids(section.text)))
+      .map((id) => this.piece(id));
+  }
+
+  #ids(text: string): number[] {
+    const { ids, tokens } = this.#tokenizer.encode(text, { add_special_tokens: false });
+    const missing = ids.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+    if (missing >= 0) throw new NoTokenError(tokens[missing] ?? text);
+    return ids;
   }
 
   /** No bytes for an id that the vocabulary lacks, as padded vocabularies have. */
@@ -45,4 +75,26 @@ function parseObject(file: Uint8Array): object {
   const parsed: unknown = JSON.parse(new TextDecoder().decode(file));
   if (typeof parsed !== 'object' || parsed === null) throw new TypeError('not a JSON object');
   return parsed;
+}
+
+interface AddedToken extends SingleWordToken {
+  single_word: boolean;
+  normalized: boolean;
+}
+
+function addedTokens(json: object): AddedToken[] {
+  const list = (json as Record<string, unknown>)['added_tokens'];
+  if (!Array.isArray(list)) return [];
+  return list.map((entry: unknown) => {
+    const token = entry as Partial<AddedToken>;
+    if (typeof token.content !== 'string' || !Number.isSafeInteger(token.id))
+      throw new TypeError('an added token without its text or id');
+    // Whatever else it holds is kept for the library.
+    return token as AddedToken;
+  });
+}
+
+function isSet(json: object, key: string): boolean {
+  const value = (json as Record<string, unknown>)[key];
+  return value !== undefined && value !== null;
 }

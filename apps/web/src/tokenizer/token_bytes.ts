@@ -1,7 +1,17 @@
 // The exact bytes that a vocabulary entry stands for. Cutting text into tokens is text_tokenizer.ts.
 
 /** How a vocabulary writes bytes as text; `tokenizer.json` says it through its decoder. */
-export type VocabularyStyle = 'byte-level' | 'sentencepiece' | 'plain';
+export type VocabularyStyle = 'byte-level' | 'sentencepiece' | 'plain' | WordMarks;
+
+/** Vocabularies of whole words and their pieces: the spaces between words are in no entry. */
+export interface WordMarks {
+  /** What stands before a word's first piece. */
+  readonly before: string;
+  /** Marks a piece that continues a word, as ## does; empty where none does. */
+  readonly inner: string;
+  /** Marks the last piece of a word, as </w> does; empty where none is marked. */
+  readonly end: string;
+}
 
 const encoder = new TextEncoder();
 
@@ -21,6 +31,7 @@ const byteOfCharacter = ((): ReadonlyMap<string, number> => {
 })();
 
 export function tokenBytes(entry: string, style: VocabularyStyle): Uint8Array<ArrayBuffer> {
+  if (typeof style === 'object') return encoder.encode(wordText(entry, style));
   switch (style) {
     case 'byte-level':
       return byteLevelBytes(entry);
@@ -29,6 +40,11 @@ export function tokenBytes(entry: string, style: VocabularyStyle): Uint8Array<Ar
     case 'plain':
       return encoder.encode(entry);
   }
+}
+
+function wordText(entry: string, { before, inner, end }: WordMarks): string {
+  if (end !== '') return entry.endsWith(end) ? `${entry.slice(0, -end.length)} ` : entry;
+  return inner !== '' && entry.startsWith(inner) ? entry.slice(inner.length) : before + entry;
 }
 
 function byteLevelBytes(entry: string): Uint8Array<ArrayBuffer> {
@@ -54,11 +70,33 @@ export function vocabularyStyle(tokenizerJson: object): VocabularyStyle {
   const { decoder, pre_tokenizer, normalizer, model } = tokenizerJson as Record<string, unknown>;
   const parts = [decoder, pre_tokenizer, normalizer].flatMap(componentsOf);
   if (parts.some(({ type }) => type === 'ByteLevel')) return 'byte-level';
-  const hasByteTokens =
-    isRecord(model) && (model['byte_fallback'] === true || model['type'] === 'Unigram');
-  return hasByteTokens || parts.some(({ type }) => type === 'Metaspace' || type === 'ByteFallback')
-    ? 'sentencepiece'
-    : 'plain';
+  const { type, byte_fallback } = isRecord(model) ? model : {};
+  if (byte_fallback === true || type === 'Unigram') return 'sentencepiece';
+  if (parts.some((part) => part['type'] === 'Metaspace' || part['type'] === 'ByteFallback'))
+    return 'sentencepiece';
+  const marks = isRecord(model) ? wordMarks(model, componentsOf(pre_tokenizer)) : null;
+  return marks ?? 'plain';
+}
+
+function wordMarks(
+  model: Record<string, unknown>,
+  preTokenizers: readonly Record<string, unknown>[],
+): WordMarks | null {
+  const text = (key: string): string => {
+    const value = model[key];
+    return typeof value === 'string' ? value : '';
+  };
+  if (model['type'] === 'BPE' && text('end_of_word_suffix') !== '')
+    return { before: '', inner: '', end: text('end_of_word_suffix') };
+  if (model['type'] === 'WordPiece')
+    return { before: ' ', inner: text('continuing_subword_prefix'), end: '' };
+  const delimiter = preTokenizers.find(({ type }) => type === 'CharDelimiterSplit')?.['delimiter'];
+  if (model['type'] !== 'WordLevel') return null;
+  if (typeof delimiter === 'string') return { before: delimiter, inner: '', end: '' };
+  const drops = ['Whitespace', 'WhitespaceSplit', 'BertPreTokenizer'];
+  return preTokenizers.some(({ type }) => typeof type === 'string' && drops.includes(type))
+    ? { before: ' ', inner: '', end: '' }
+    : null;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -5,14 +5,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from oriel.tokenizers.open_tokenizer import open_tokenizer, without_mark
 
-Style = Literal["byte-level", "sentencepiece", "plain"]
+
+@dataclass(frozen=True)
+class WordMarks:
+    """Of vocabularies of whole words and their pieces: the spaces between words are in no entry."""
+
+    before: str
+    """What stands before a word's first piece."""
+    inner: str
+    """Marks a piece that continues a word, as ## does; empty where none does."""
+    end: str
+    """Marks the last piece of a word, as </w> does; empty where none is marked."""
+
+
+Style = Literal["byte-level", "sentencepiece", "plain"] | WordMarks
 """How a vocabulary writes bytes as text."""
+
+_DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer"}
 
 _HEX = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -54,7 +70,25 @@ def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
     model = tokenizer.get("model") or {}
     if model.get("byte_fallback") is True or model.get("type") == "Unigram":
         return "sentencepiece"
-    return "sentencepiece" if kinds & {"Metaspace", "ByteFallback"} else "plain"
+    if kinds & {"Metaspace", "ByteFallback"}:
+        return "sentencepiece"
+    return _word_marks(model, list(_parts(tokenizer.get("pre_tokenizer")))) or "plain"
+
+
+def _word_marks(
+    model: Mapping[str, Any], pre_tokenizers: Sequence[Mapping[str, Any]]
+) -> WordMarks | None:
+    if model.get("type") == "BPE" and model.get("end_of_word_suffix"):
+        return WordMarks(before="", inner="", end=model["end_of_word_suffix"])
+    if model.get("type") == "WordPiece":
+        return WordMarks(before=" ", inner=model.get("continuing_subword_prefix") or "", end="")
+    if model.get("type") != "WordLevel":
+        return None
+    for part in pre_tokenizers:
+        if part.get("type") == "CharDelimiterSplit":
+            return WordMarks(before=part["delimiter"], inner="", end="")
+    drops = any(part.get("type") in _DROPS_SPACES for part in pre_tokenizers)
+    return WordMarks(before=" ", inner="", end="") if drops else None
 
 
 def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
@@ -67,7 +101,17 @@ def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
             yield from _parts(inner)
 
 
+def _word_text(entry: str, marks: WordMarks) -> str:
+    if marks.end:
+        return entry.removesuffix(marks.end) + " " if entry.endswith(marks.end) else entry
+    if marks.inner and entry.startswith(marks.inner):
+        return entry.removeprefix(marks.inner)
+    return marks.before + entry
+
+
 def _entry_bytes(entry: str, style: Style) -> bytes:
+    if isinstance(style, WordMarks):
+        return _word_text(entry, style).encode()
     if style == "sentencepiece":
         found = _HEX.fullmatch(entry)
         if found is None:

@@ -1,0 +1,57 @@
+// Proves the page's tokenizer on this device: it must make of the bundle's texts the ids that transformers made of them.
+import type { TextTokenizer } from './text_tokenizer';
+
+/** Why typed text is not cut into tokens here. */
+export type TokenizerTrouble =
+  /** Made of something that the page has no part for, or unreadable. */
+  | { kind: 'unsupported'; detail: string }
+  /** The page makes other tokens of `text` than transformers; `got` is null where it makes none. */
+  | { kind: 'differs'; text: string; expected: readonly number[]; got: readonly number[] | null };
+
+interface TokenizerCase {
+  text: string;
+  ids: readonly number[];
+}
+
+const MOST_BYTES = 65_536;
+const MOST_CASES = 200;
+
+/** Returns the first difference; null where all texts give the ids of the file. `file` is `tokenizer_cases.json`. */
+export function checkCases(tokenizer: TextTokenizer, file: Uint8Array): TokenizerTrouble | null {
+  const cases = parseCases(file);
+  if (cases === null) return { kind: 'unsupported', detail: 'tokenizer_cases.json cannot be read' };
+  for (const { text, ids } of cases) {
+    const got = idsOf(tokenizer, text);
+    if (got?.length !== ids.length || got.some((id, at) => id !== ids[at]))
+      return { kind: 'differs', text, expected: ids, got };
+  }
+  return null;
+}
+
+function idsOf(tokenizer: TextTokenizer, text: string): number[] | null {
+  try {
+    return tokenizer.encode(text).map(({ id }) => id);
+  } catch {
+    return null;
+  }
+}
+
+function parseCases(file: Uint8Array): readonly TokenizerCase[] | null {
+  if (file.length > MOST_BYTES) return null;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file));
+  } catch {
+    return null;
+  }
+  if (typeof parsed !== 'object' || parsed === null || !('cases' in parsed)) return null;
+  const { cases } = parsed;
+  if (!Array.isArray(cases) || cases.length > MOST_CASES || !cases.every(isCase)) return null;
+  return cases;
+}
+
+function isCase(value: unknown): value is TokenizerCase {
+  if (typeof value !== 'object' || value === null) return false;
+  const { text, ids } = value as Partial<TokenizerCase>;
+  return typeof text === 'string' && Array.isArray(ids) && ids.every((id) => Number.isInteger(id));
+}

@@ -1,0 +1,48 @@
+// Added tokens that count only as whole words, which the library finds inside words too. They are cut out before it.
+
+export interface SingleWordToken {
+  id: number;
+  content: string;
+  lstrip: boolean;
+  rstrip: boolean;
+}
+
+export type Section = { text: string } | { id: number };
+
+const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]/u;
+const WORD_AT_END = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]$/u;
+
+/** Cuts the text into tokens of `tokens` and what lies between, taking the first and there the longest. */
+export function cutSingleWords(text: string, tokens: readonly SingleWordToken[]): Section[] {
+  const longestFirst = tokens
+    .filter(({ content }) => content !== '')
+    .sort((a, b) => b.content.length - a.content.length);
+  const sections: Section[] = [];
+  let from = 0;
+  let at = 0;
+  while (at < text.length) {
+    const found = longestFirst.find(({ content }) => text.startsWith(content, at));
+    if (found === undefined) {
+      at++;
+      continue;
+    }
+    const end = at + found.content.length;
+    if (WORD_AT_END.test(text.slice(Math.max(0, at - 2), at)) || startsWord(text, end)) {
+      // The whole match is passed over, as the Rust library does.
+      at = end;
+      continue;
+    }
+    const before = text.slice(from, at);
+    sections.push({ text: found.lstrip ? before.replace(/\p{White_Space}+$/u, '') : before });
+    sections.push({ id: found.id });
+    from = found.rstrip ? end + (/^\p{White_Space}*/u.exec(text.slice(end))?.[0].length ?? 0) : end;
+    at = from;
+  }
+  sections.push({ text: text.slice(from) });
+  return sections.filter((section) => 'id' in section || section.text !== '');
+}
+
+function startsWord(text: string, at: number): boolean {
+  const character = text.codePointAt(at);
+  return character !== undefined && WORD.test(String.fromCodePoint(character));
+}
