@@ -68,6 +68,9 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "bos_token": END_OF_TEXT,
         "clean_up_tokenization_spaces": False,
         "eos_token": END_OF_TEXT,
+        # Where nothing is said, transformers 4 feeds token_type_ids too, and GPT-2 adds the
+        # embedding of token 0 to every position for them.
+        "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": 256,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
