@@ -102,6 +102,7 @@ const model = {
   facts: {},
   activations: ['logits', 'final_norm'],
   hasTokenizer: true,
+  tokenizerTrouble: null,
   timings: { downloadMs: 0, sessionMs: 0, downloadedBytes: 0 },
   // Only what the session reads.
 } as unknown as OpenedModel;
