@@ -56,7 +56,7 @@ class Exported:
     def notices(self) -> tuple[str, ...]:
         """What the user must not miss of the checkpoint: each one text."""
         note = self.model.source.note
-        said = (*self.model.tokenizer.notices, *self.model.end_tokens.notices)
+        said = (*self.model.notices, *self.model.tokenizer.notices, *self.model.end_tokens.notices)
         return (*(() if not note else (note,)), *said)
 
     @property

@@ -11,6 +11,7 @@ from typing import Literal
 from oriel.errors import CheckpointError, HubError, OptionError
 from oriel.models.hub import DownloadDisplay, fetch_from_hub
 from oriel.models.model_names import cached_model, folder_id, model_name
+from oriel.models.what_is_there import file_as_model, no_config
 
 DEMO = "demo"
 DEFAULT_HUB_MODEL = "gpt2"
@@ -64,7 +65,7 @@ def find_checkpoint(
     if model == DEMO:
         return _bundled()
     if folder is not None:
-        return _local(folder)
+        return _local(folder, model)
     if not _is_hub_id(model):
         raise CheckpointError(
             "no such checkpoint",
@@ -86,18 +87,13 @@ def _as_folder(model: str) -> Path | None:
         # Too long a name, or the home of nobody: no folder in any case.
         return None
     if is_file:
-        raise CheckpointError(
-            "--model is a file",
-            got=model,
-            expected="a folder with config.json and weights, a Hub id, or demo",
-            next_step="name the folder that holds it.",
-        )
+        raise file_as_model(folder)
     return None
 
 
 def _default_checkpoint(display: DownloadDisplay | None) -> FoundCheckpoint:
     if local_gpt2_folder().is_dir():
-        return _local(local_gpt2_folder())
+        return _local(local_gpt2_folder(), str(local_gpt2_folder()))
     try:
         return _from_hub(DEFAULT_HUB_MODEL, None, display)
     except HubError as error:
@@ -114,14 +110,10 @@ def _bundled() -> FoundCheckpoint:
     return FoundCheckpoint(demo_folder(), DEMO, "bundled", DEMO)
 
 
-def _local(folder: Path) -> FoundCheckpoint:
+def _local(folder: Path, model: str) -> FoundCheckpoint:
+    """model: as it was typed."""
     if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"no checkpoint in {folder}",
-            got="no config.json",
-            expected="config.json beside model.safetensors or pytorch_model.bin",
-            next_step="put the whole checkpoint there, or name another one with --model.",
-        )
+        raise no_config(folder, model, _is_hub_id(model))
     called = folder_id(folder)
     name = model_name(called, is_hub_id=cached_model(folder) is not None)
     return FoundCheckpoint(folder, name, "folder", called[:256] or name)

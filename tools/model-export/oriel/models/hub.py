@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from oriel.errors import CheckpointError, HubError
-from oriel.models.checkpoint import PICKLE, SAFETENSORS, weight_files
+from oriel.models.weight_files import PICKLE, SAFETENSORS, weight_files
+from oriel.models.what_is_there import told_of_repository
 from oriel.tokenizers.checkpoint_files import wanted_files
 
 HUB_TIMEOUT_S = 5.0
@@ -119,11 +120,15 @@ def _wanted(model: str, names: list[str]) -> list[str]:
         weights = [n for n in names if n in (PICKLE, f"{PICKLE}.index.json")]
         suffix = ".bin"
     if not weights or "config.json" not in names:
+        got, step = told_of_repository(names) or (
+            ", ".join(sorted(names)[:5]) or "no files",
+            "name another --model.",
+        )
         raise HubError(
             f"the Hub's {model} isn't a checkpoint that can be read",
-            got=", ".join(sorted(names)[:5]) or "no files",
+            got=got,
             expected=f"config.json beside {SAFETENSORS} or {PICKLE}",
-            next_step="name another --model.",
+            next_step=step,
         )
     # A whole file is enough; shards are taken only where there is none.
     if not {SAFETENSORS, PICKLE} & set(weights):

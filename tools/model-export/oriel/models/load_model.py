@@ -4,18 +4,23 @@ run; the tokenizer is opened when it is asked for."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
-from oriel.models.architectures import Architecture, find_architecture
-from oriel.models.checkpoint import Checkpoint, open_checkpoint, read_json, weight_files
+from oriel.models.architectures import REGISTRY, Architecture, find_architecture
+from oriel.models.checkpoint import Checkpoint
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.match_parameters import Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
+from oriel.models.weight_files import has_mark, read_json, weight_files
+from oriel.models.what_is_there import adapter_beside
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
 from oriel.tokenizers.checkpoint_tokenizer import (
     CheckpointTokenizer,
@@ -59,6 +64,18 @@ class LoadedModel:
         return read_end_tokens(self.source.folder, named, self.shape.vocab)
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What was read otherwise than it is written, or not at all; each one text."""
+        adapter = adapter_beside(self.source.folder)
+        return (*self.checkpoint.notes, *([adapter] if adapter else []))
+
+    @property
+    def is_as_saved(self) -> bool:
+        """Whether transformers can read the folder as it stands."""
+        files = [self.source.folder / "config.json", *self.source.folder.glob("*.index.json")]
+        return not self.checkpoint.wrappers and not any(map(has_mark, files))
+
+    @property
     def tied_embeddings(self) -> bool:
         return bool(getattr(self.config, "tie_word_embeddings", False))
 
@@ -66,7 +83,6 @@ class LoadedModel:
 def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
     """The config, its architecture and its sizes; CheckpointError where they contradict
     themselves."""
-    from transformers import AutoConfig
     from transformers.utils import logging
 
     # What matters of a config's oddities is said in one line below.
@@ -74,10 +90,15 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
     raw = read_json(folder / "config.json")
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
+        likely = _likely_type(raw)
         raise CheckpointError(
             f"config.json in {shown_name(folder)} names no architecture",
-            expected="a model_type",
-            next_step="download the checkpoint again.",
+            got="no model_type" if model_type is None else f"model_type {model_type!r}",
+            expected=f"a model_type, one of {', '.join(sorted(REGISTRY))}",
+            next_step=f'its other entries are those of {likely}: if it is one, add "model_type": '
+            f'"{likely}" to config.json.'
+            if likely
+            else "add the model_type of the code that the model was trained with to config.json.",
         )
     architecture = find_architecture(model_type)
     if raw.get("quantization_config") is not None:
@@ -88,8 +109,7 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
             next_step="export from the original checkpoint.",
         )
     try:
-        # Checkpoints of one model_type may still want code of their own; that is never run.
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        config = plain_config(folder)
         # A config may also name an attention kernel to fetch and run.
         config._attn_implementation = "eager"
         # How results are handed out is for the caller to say, whatever was set in training.
@@ -106,6 +126,35 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
     return config, architecture, shape
 
 
+def plain_config(folder: Path) -> Any:
+    """The config as transformers makes it of config.json. Checkpoints of one model_type may still
+    want code of their own; that is never run."""
+    from transformers import CONFIG_MAPPING
+
+    # Read here, since transformers stops at a byte order mark.
+    raw = read_json(folder / "config.json")
+    return CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
+
+
+def _likely_type(raw: Mapping[str, Any]) -> str | None:
+    """The architecture whose config has such entries."""
+    named = raw.get("architectures")
+    for name in named if isinstance(named, list) else []:
+        for model_type, architecture in REGISTRY.items():
+            if isinstance(name, str) and name.lower() == architecture.model_class.lower():
+                return model_type
+    for model_type, entries in _TELLING.items():
+        if entries <= raw.keys():
+            return model_type
+    return None
+
+
+_TELLING = {
+    "gpt2": {"n_embd", "n_head", "n_layer"},
+    "llama": {"hidden_size", "num_attention_heads", "num_hidden_layers", "rms_norm_eps"},
+}
+
+
 def _method(quantization: Any) -> Any:
     if isinstance(quantization, dict):
         return quantization.get("quant_method", "quantization_config")
@@ -119,12 +168,15 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
     )
     if isinstance(error, ZeroDivisionError):
         reason = "a size of 0"
+    elif "Padding_idx" in reason:
+        reason = "a pad_token_id outside of the vocabulary"
     elif isinstance(error, KeyError):
         reason = f"{reason}, which transformers doesn't know"
     return CheckpointError(
         f"config.json in {shown_name(folder)} doesn't make a model",
         got=reason[:200].rstrip(". ") or type(error).__name__,
-        next_step="correct it, or download the checkpoint again.",
+        next_step=f"transformers {version('transformers')} itself refuses it: correct that entry, "
+        "or download the checkpoint again.",
     )
 
 
@@ -150,6 +202,11 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
         )
 
 
+def _wanted(a: Architecture, parameters: Mapping[str, tuple[int, ...]]) -> Wanted:
+    embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
+    return Wanted(parameters, a.base_prefix, a.ignored_weights, embedding, head)
+
+
 def load_model(found: FoundCheckpoint) -> LoadedModel:
     """Read the config, and match every tensor of the checkpoint to a parameter of the model."""
     from oriel.models.parameters import expected_parameters
@@ -161,9 +218,10 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     except Exception as error:
         # So does what a config can still ask for.
         raise _unfit(found.folder, error) from error
-    checkpoint = open_checkpoint(
-        found.folder, expected, architecture.base_prefix, architecture.ignored_weights
-    )
+    checkpoint = open_checkpoint(found.folder, _wanted(architecture, expected))
+    if set(checkpoint.tensors) != set(expected):
+        # The head is a weight of its own, whatever the config says.
+        config.tie_word_embeddings = False
     for file in json_files(found.folder):
         read_object(file)
     return LoadedModel(found, config, architecture, shape, checkpoint)

@@ -21,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
-from oriel.models.load_model import LoadedModel
+from oriel.models.load_model import LoadedModel, plain_config
 from oriel.verification.interventions import NONE, Interventions
 
 Array = npt.NDArray[Any]
@@ -34,6 +34,18 @@ _SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
 
 
+def _as_transformers_takes_it(loaded: LoadedModel) -> dict[str, Any]:
+    """The folder, which transformers then reads by itself; where it can't, since the names of the
+    weights have a wrapper's prefix or a file a byte order mark, the weights by their own names."""
+    config = plain_config(loaded.source.folder)
+    # Configs may ask for tuples; what is read below has names.
+    config.return_dict = True
+    if loaded.is_as_saved:
+        return {"pretrained_model_name_or_path": loaded.source.folder, "config": config}
+    weights = {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
+    return {"pretrained_model_name_or_path": None, "config": config, "state_dict": weights}
+
+
 class Reference:
     """A checkpoint in float32 with transformers' own eager attention."""
 
@@ -42,13 +54,11 @@ class Reference:
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
         model, loading = model_class.from_pretrained(
-            loaded.source.folder,
+            **_as_transformers_takes_it(loaded),
             dtype=torch.float32,
             attn_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
-            # Configs may ask for tuples; what is read below has names.
-            return_dict=True,
         )
         if loading["missing_keys"]:
             raise CheckpointError(

@@ -1,0 +1,280 @@
+"""A checkpoint's tensors matched to the model's parameters: all of them, and nothing that the model
+would need left over. What transformers reads right is read the same way: wrappers' prefixes,
+copies of tied weights, heads beside the language model's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from oriel.errors import CheckpointError
+from oriel.models.checkpoint import FLOATS, Checkpoint, StoredTensor, stored_tensors
+from oriel.models.model_names import shown_name
+from oriel.models.weight_files import some
+
+_INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""Put between names wherever a part was wrapped: by torch.compile, by FSDP."""
+_OUTER_WRAPPERS = re.compile(r"(?:base_model|module|_forward_module|pretrained_model|model)\.")
+"""Put before all names by DataParallel, DeepSpeed, PEFT, TRL, and a class with one model in it."""
+_MOST_WRAPPERS = 4
+_ADAPTER = re.compile(r"(?:^|\.)(?:lora_\w+|base_layer|modules_to_save|ia3_\w+)\.")
+_CLASSIFIERS = ("score", "classifier", "classification_head", "qa_outputs", "summary")
+"""First parts of the names of heads that stand in the language model head's place."""
+_BESIDE = re.compile(r"\w*(?:head|critic|value|reward)\w*")
+"""The same of heads that stand beside it: of a value, of a choice, of a further token."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the model needs, and how checkpoints name it."""
+
+    parameters: Mapping[str, tuple[int, ...]]
+    """{name: shape}, a tied weight once, under the token embedding's name."""
+    base_prefix: str
+    """'transformer.' for checkpoints saved without the language model head."""
+    ignored: tuple[str, ...]
+    """Patterns of tensors that old checkpoints carry and no model reads."""
+    embedding: str
+    head: str
+    """Names of the token embedding and of the head, which may be one weight."""
+
+    @property
+    def is_tied(self) -> bool:
+        return self.head not in self.parameters
+
+
+def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
+    """Match the folder's tensors to the model's parameters.
+
+    The result also holds the head, under its own name, where the config ties it to the embedding
+    and both are stored with different values: transformers then doesn't tie them either. Raises
+    CheckpointError for a missing, leftover, or misshapen tensor, and for one that isn't floating
+    point.
+    """
+    stored = _without_repeats(folder)
+    _check_is_whole(folder, stored)
+    found, wrappers = _unwrapped(stored, wanted)
+    notes = []
+    if wrappers:
+        shown = ", ".join(dict.fromkeys(wrappers))
+        notes.append(f"The names of the weights begin with {shown}, which was taken away.")
+    matched, left = _matched(found, wanted)
+    if wanted.is_tied and wanted.head in left:
+        head = left.pop(wanted.head)
+        if wanted.embedding not in matched:
+            # Only the head was saved: it is the embedding as well.
+            matched[wanted.embedding] = head
+        elif not _same_values(head, matched[wanted.embedding]):
+            matched[wanted.head] = head
+            notes.append(
+                f"config.json ties the embeddings, but {wanted.head} holds other values than "
+                f"{wanted.embedding}: both were exported, as transformers reads them."
+            )
+    beside = _heads_beside(folder, matched, left, wanted)
+    if beside:
+        notes.append(
+            f"Weights beside the language model were left out: {some(beside)}. They don't change "
+            "what it computes."
+        )
+    _check_all_there(folder, matched, left, wanted)
+    _check_none_left(folder, [key for key in left if key not in beside])
+    _check_forms(folder, matched, wanted)
+    return Checkpoint(folder, matched, wrappers, notes)
+
+
+def _without_repeats(folder: Path) -> dict[str, StoredTensor]:
+    """By name. A tensor that stands in two files, as in shards of tied weights, must be the same in
+    both."""
+    found: dict[str, StoredTensor] = {}
+    for stored in stored_tensors(folder):
+        first = found.setdefault(stored.key, stored)
+        if first is not stored and not (
+            first.dtype == stored.dtype and _same_values(first, stored)
+        ):
+            raise CheckpointError(
+                f"the checkpoint {shown_name(folder)} holds {stored.key} twice",
+                got=f"other values in {first.file.name} than in {stored.file.name}",
+                expected="each weight once",
+                next_step="save it again, or get the files anew: one of them is of another save.",
+            )
+    return found
+
+
+def _check_is_whole(folder: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Refuse what only looks like a model's weights."""
+    empty = [key for key, tensor in stored.items() if 0 in tensor.shape]
+    if empty:
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} holds DeepSpeed's placeholders",
+            got=f"{len(empty)} tensors of size 0, such as {empty[0]}",
+            expected="the weights themselves, which ZeRO-3 keeps in parts",
+            next_step="join them with the zero_to_fp32.py that DeepSpeed wrote beside its "
+            "checkpoint: `python zero_to_fp32.py . merged`, and export that.",
+        )
+    adapted = [key for key in stored if _ADAPTER.search(key)]
+    if adapted:
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} was saved with an adapter that isn't merged",
+            got=adapted[0],
+            expected="plain weights",
+            next_step="where it was trained, call model.merge_and_unload().save_pretrained(FOLDER) "
+            "and export that folder.",
+        )
+
+
+def _unwrapped(
+    stored: Mapping[str, StoredTensor], wanted: Wanted
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """The tensors by the names that they had before something was wrapped around the model, and
+    what was taken off. As they are, unless everything matches then."""
+    names = {key: key for key in stored}
+    taken: list[str] = []
+    inner = {m[0] for key in names for m in _INNER_WRAPPERS.finditer(key)}
+    if inner:
+        names = {key: _INNER_WRAPPERS.sub("", name) for key, name in names.items()}
+        taken += sorted(inner)
+    for _ in range(_MOST_WRAPPERS):
+        renamed = {name: stored[key] for key, name in names.items()}
+        if len(renamed) == len(stored) and _fits(renamed, wanted):
+            return renamed, tuple(taken)
+        starts = {match[0] if (match := _OUTER_WRAPPERS.match(n)) else "" for n in names.values()}
+        # A value head stands outside of what the model was wrapped in.
+        starts.discard("")
+        if len(starts) != 1:
+            break
+        (start,) = starts
+        names = {key: name.removeprefix(start) for key, name in names.items()}
+        taken.append(start)
+    return dict(stored), ()
+
+
+def _fits(named: Mapping[str, StoredTensor], wanted: Wanted) -> bool:
+    """Whether every parameter is there, or all but the head of a model that has another."""
+    matched, left = _matched(named, wanted)
+    if wanted.is_tied and wanted.head in left:
+        matched.setdefault(wanted.embedding, left[wanted.head])
+    return not (set(wanted.parameters) - set(matched))
+
+
+def _matched(
+    found: Mapping[str, StoredTensor], wanted: Wanted
+) -> tuple[dict[str, StoredTensor], dict[str, StoredTensor]]:
+    """Those that are a parameter's, by its name, and those that aren't, but for ignored ones."""
+    left = dict(found)
+    matched = {}
+    for name in wanted.parameters:
+        for key in (name, name.removeprefix(wanted.base_prefix)):
+            if key in left:
+                matched[name] = left.pop(key)
+                break
+    ignored = re.compile("|".join(wanted.ignored) or r"(?!)")
+    return matched, {key: s for key, s in left.items() if not ignored.fullmatch(key)}
+
+
+def _heads_beside(
+    folder: Path,
+    matched: Mapping[str, StoredTensor],
+    left: Mapping[str, StoredTensor],
+    wanted: Wanted,
+) -> list[str]:
+    """Weights outside of the model that transformers passes over: of a value head, of a second
+    head. CheckpointError where such a head stands in the language model head's place."""
+    head_is_stored = any(stored.key.endswith(wanted.head) for stored in matched.values())
+    classifier = [key for key in left if key.partition(".")[0] in _CLASSIFIERS]
+    if classifier and not head_is_stored:
+        labels = left[classifier[0]].shape
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} is a classifier, not a language model",
+            got=f"{classifier[0]} of shape {list(labels)}, and no {wanted.head}",
+            expected="a head that names the next token",
+            next_step="export the language model that it was trained from.",
+        )
+    own = {
+        part.partition(".")[0]
+        for name in (*wanted.parameters, wanted.head)
+        for part in (name, name.removeprefix(wanted.base_prefix))
+    }
+    firsts = {key: key.partition(".")[0] for key in left}
+    return sorted(
+        key
+        for key, first in firsts.items()
+        if first not in own and (first in _CLASSIFIERS or _BESIDE.fullmatch(first))
+    )
+
+
+def _check_all_there(
+    folder: Path,
+    matched: Mapping[str, StoredTensor],
+    left: Mapping[str, StoredTensor],
+    wanted: Wanted,
+) -> None:
+    missing = sorted(set(wanted.parameters) - set(matched))
+    if not missing:
+        return
+    if missing == [wanted.head]:
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} lacks weights",
+            got=f"no {wanted.head}, and a config.json that doesn't tie it to {wanted.embedding}",
+            expected=f"the {len(wanted.parameters)} tensors of its config",
+            next_step='if the two are one weight, set "tie_word_embeddings": true in config.json; '
+            "else save the whole model again.",
+        )
+    foreign = sorted(left)
+    raise CheckpointError(
+        f"the checkpoint {shown_name(folder)} lacks weights",
+        got=f"no {some(missing)}" + (f"; it has {some(foreign)}" if foreign else ""),
+        expected=f"the {len(wanted.parameters)} tensors of its config",
+        next_step="check that config.json belongs to it; else download it again."
+        if foreign
+        else "download it again, or check that config.json belongs to it.",
+    )
+
+
+def _check_none_left(folder: Path, left: Sequence[str]) -> None:
+    if left:
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} has weights that the model doesn't read",
+            got=some(sorted(left)),
+            expected="none left over",
+            next_step="check that config.json belongs to it: its layers, tied embeddings.",
+        )
+
+
+def _check_forms(folder: Path, matched: Mapping[str, StoredTensor], wanted: Wanted) -> None:
+    for name, stored in matched.items():
+        shape = tuple(wanted.parameters.get(name, wanted.parameters[wanted.embedding]))
+        if stored.shape != shape:
+            raise CheckpointError(
+                f"{name} in {shown_name(folder)} has the wrong shape",
+                got=str(list(stored.shape)),
+                expected=str(list(shape)),
+                next_step=_mend_shape(name, stored.shape, shape, wanted),
+            )
+        if stored.dtype not in FLOATS:
+            raise CheckpointError(
+                f"{name} in {shown_name(folder)} is quantized or not floating point",
+                got=stored.dtype,
+                expected="F64, F32, F16 or BF16",
+                next_step="export from the original checkpoint.",
+            )
+
+
+def _mend_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...], wanted: Wanted) -> str:
+    if name in (wanted.embedding, wanted.head) and got[1:] == expected[1:]:
+        return f'if its vocabulary was changed, set "vocab_size": {got[0]} in config.json.'
+    if len(got) == 2 and got == expected[::-1]:
+        return "it is transposed: save it as transformers keeps it, or correct config.json."
+    return "check that config.json belongs to the checkpoint."
+
+
+def _same_values(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether both hold the same numbers, in whatever precision they are written."""
+    if one.shape != other.shape:
+        return False
+    pair = Checkpoint(one.file.parent, {"one": one, "other": other})
+    first, second = pair.read("one"), pair.read("other")
+    return torch.equal(first.to(torch.float64), second.to(torch.float64))

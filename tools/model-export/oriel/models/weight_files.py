@@ -1,0 +1,141 @@
+"""Finding the files of a folder that hold a checkpoint's weights, and what stands in their place.
+Their tensors are read in checkpoint.py; what a folder without any has instead is told in
+what_is_there.py."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import pickle
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from oriel.errors import CheckpointError
+from oriel.models.model_names import shown_name
+from oriel.models.what_is_there import no_weights
+
+SAFETENSORS = "model.safetensors"
+PICKLE = "pytorch_model.bin"
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The checkpoint's weight files, safetensors before pickles; CheckpointError without any."""
+    for name in (SAFETENSORS, PICKLE):
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _sharded(folder, index)
+    raise no_weights(folder)
+
+
+def _sharded(folder: Path, index: Path) -> list[Path]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise CheckpointError(
+            f"{index.name} in {shown_name(folder)} lists no shards",
+            expected="a weight_map from tensors to files",
+            next_step="download the checkpoint again.",
+        )
+    for shard in places.values():
+        # An absolute path or one with '..' would read what was never downloaded.
+        if not isinstance(shard, str) or not re.fullmatch(r"[^/\\:.][^/\\:]*", shard):
+            raise CheckpointError(
+                f"{index.name} in {shown_name(folder)} names a file outside the checkpoint",
+                got=repr(shard),
+                expected="names of files beside it",
+                next_step="don't use this checkpoint unless you know why.",
+            )
+    shards = sorted(set(places.values()))
+    lacking = [shard for shard in shards if not (folder / shard).is_file()]
+    if lacking:
+        suffix = Path(lacking[0]).suffix
+        there = {file.name for file in folder.glob(f"*-of-*{suffix}")}
+        other = sorted(there - set(shards))
+        raise CheckpointError(
+            f"the checkpoint {shown_name(folder)} is partial",
+            got=f"no {some(lacking)}" + (f", but {some(other)}" if other else ""),
+            expected=f"the {len(shards)} files that {index.name} lists",
+            next_step=f"get the {index.name} that belongs to these files: this one is of another "
+            "save."
+            if other
+            else "download the missing ones.",
+        )
+    return [folder / shard for shard in shards]
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def check_holds_weights(file: Path) -> None:
+    """Catch what stands in a file's place when a download went wrong."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(len(_LFS_POINTER))
+    except OSError as error:
+        raise CheckpointError(
+            f"{file.name} can't be read",
+            got=error.strerror or str(error),
+            next_step="check its permissions, or download it again.",
+        ) from error
+    if start == _LFS_POINTER:
+        raise CheckpointError(
+            f"{file.name} isn't the weights yet",
+            got="a Git LFS pointer to them",
+            next_step="run `git lfs pull` in the checkpoint's folder.",
+        )
+    if not start:
+        raise CheckpointError(
+            f"{file.name} is empty", expected="weights", next_step="download it again."
+        )
+
+
+def damaged(file: Path, error: BaseException, expected: str) -> CheckpointError:
+    """A file of weights that a library can't read."""
+    return CheckpointError(
+        f"{file.name} is damaged, cut short or something else",
+        got=_reason(error),
+        expected=expected,
+        next_step="download it again.",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The part of a library's message that says what was wrong, on one line."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^(Error while|PytorchStreamReader failed) [\w ]+: ", "", text)
+    if not text or isinstance(error, (KeyError, pickle.UnpicklingError)):
+        return "bytes that can't be read"
+    return text.partition(". ")[0][:120].rstrip(".")
+
+
+def has_mark(file: Path) -> bool:
+    """Whether a byte order mark stands first, as some editors put it, where JSON has none."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+    except OSError:
+        return False
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a checkpoint, whatever editor saved it: with a byte order mark or without;
+    CheckpointError where it isn't one."""
+    # ValueError is also what bytes that aren't UTF-8 and endless digits give.
+    with suppress(OSError, ValueError, RecursionError):
+        loaded = json.loads(file.read_text(encoding="utf-8-sig"))
+        if isinstance(loaded, dict):
+            return loaded
+    raise CheckpointError(
+        f"{file.name} in {shown_name(file.parent)} can't be read",
+        got="an empty file" if file.is_file() and not file.stat().st_size else None,
+        expected="a JSON object",
+        next_step="download the checkpoint again.",
+    )
