@@ -15,8 +15,8 @@ function translate({ mark, goOn }: { mark: string; goOn: boolean }): void {
   const forbidden = (node: Node): boolean => node.parentElement?.closest(kept) !== null;
   const replace = (text: Text): void => {
     if (done.has(text) || text.data.trim() === '' || forbidden(text)) return;
-    const outer = document.createElementNS('http://www.w3.org/1999/xhtml', 'font') as HTMLElement;
-    const inner = document.createElementNS('http://www.w3.org/1999/xhtml', 'font') as HTMLElement;
+    const outer = document.createElementNS('http://www.w3.org/1999/xhtml', 'font');
+    const inner = document.createElementNS('http://www.w3.org/1999/xhtml', 'font');
     outer.style.verticalAlign = inner.style.verticalAlign = 'inherit';
     const copy = document.createTextNode(mark + text.data);
     done.add(copy);

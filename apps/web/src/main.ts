@@ -4,6 +4,7 @@ import App from './App.svelte';
 import { settleIsolation } from './host/isolation';
 import { registerWorker } from './host/register_worker';
 import './styles/base.css';
+import './styles/print.css';
 import { keepTextChangeable } from './views/translated_text';
 
 // Tokens come with the first answer; their font should be there by then, not start on its way.

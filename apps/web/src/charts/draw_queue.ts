@@ -27,3 +27,11 @@ function drawSome(): void {
   scheduled = waiting.size > 0;
   if (scheduled) requestAnimationFrame(drawSome);
 }
+
+/** Runs at once all that waits now; false where nothing did. */
+export function drawQueued(): boolean {
+  const drawings = Array.from(waiting.values());
+  waiting.clear();
+  for (const draw of drawings) draw();
+  return drawings.length > 0;
+}

@@ -1,6 +1,8 @@
 // Language and colours: what the reader chose, else what the browser says. Kept in this browser only.
 import type { Theme } from '../charts/colour_ramps';
+
 import { DICTIONARIES, languageFor, type Dictionary, type Language } from '../i18n/dictionary';
+import { printing } from './printing.svelte';
 
 const KEYS = { theme: 'oriel.theme', language: 'oriel.language' } as const;
 
@@ -24,6 +26,8 @@ export class Preferences {
   }
 
   get theme(): Theme {
+    // Paper is light.
+    if (printing.now) return 'light';
     return this.#chosenTheme ?? (this.#systemDark ? 'dark' : 'light');
   }
 
