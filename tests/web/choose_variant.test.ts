@@ -401,6 +401,37 @@ describe('after a failure', () => {
     });
   });
 
+  test('with the device lost, what is kept goes before a download, and of that what is exact', () => {
+    const lost = { variant: 'fp16', provider: 'webgpu', cause: 'device-lost' } as const;
+    const offer = offerFor(withGpu);
+    const after = (kept: string[], tried: Attempt[] = []): Attempt | null =>
+      nextAttempt(offer, withGpu, lost, tried, new Set(kept));
+    const isKept = { provider: 'wasm', isKept: true };
+    expect(after(['fp16', 'int4', 'fp32'])).toEqual({ variant: 'fp32', ...isKept });
+    expect(after(['int4'])).toEqual({ variant: 'int4', ...isKept });
+    // What was open needs no network either, and is what the reader looked at.
+    expect(after(['fp16', 'int4'])).toEqual({ variant: 'fp16', ...isKept });
+    // Once all that is kept has failed too, a download is what is left.
+    const tried = [{ variant: 'fp16', provider: 'wasm' } as const];
+    expect(after(['fp16'], tried)).toEqual({ variant: 'q8', provider: 'wasm' });
+  });
+
+  test('with the device lost, a kept variant that misses its bounds is offered to who had opened it', () => {
+    const made = all.map((one) => (one.name === 'int4' ? { ...one, lossy: true as const } : one));
+    const offer = offerFor(withGpu, {}, made);
+    const lost = { variant: 'int4', provider: 'webgpu', cause: 'device-lost' } as const;
+    expect(nextAttempt(offer, withGpu, lost, [], new Set(['int4']))).toEqual({
+      ...{ variant: 'int4', provider: 'wasm', isKept: true },
+    });
+    expect(nextAttempt(offer, withGpu, lost, [])?.variant).toBe('q8');
+  });
+
+  test('other failures choose as before, and say what is kept', () => {
+    const failed = { variant: 'q8', provider: 'wasm', cause: 'out-of-memory' } as const;
+    const next = nextAttempt(offerFor(laptop), laptop, failed, [], new Set(['fp32', 'int8']));
+    expect(next).toEqual({ variant: 'int8', provider: 'wasm', isKept: true });
+  });
+
   test('out of memory, what takes less', () => {
     const failed = { variant: 'q8', provider: 'wasm', cause: 'out-of-memory' } as const;
     expect(next(laptop, failed)).toEqual({ variant: 'int8', provider: 'wasm' });

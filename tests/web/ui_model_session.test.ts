@@ -23,6 +23,8 @@ class LetterClient implements ModelClient {
   readonly runs: RunRequest[] = [];
   readonly surveys: OpenRequest[] = [];
   readonly requests: OpenRequest[] = [];
+  readonly reached: OpenRequest[] = [];
+  outOfReach: ModelError | null = null;
   cached: readonly number[] = [];
   cachedOff = '[]';
   failNext: ModelError | null = null;
@@ -46,6 +48,10 @@ class LetterClient implements ModelClient {
     await this.weights;
     if (this.failNext !== null) throw this.takeFailure();
     return model;
+  }
+  reach(request: OpenRequest): Promise<void> {
+    this.reached.push(request);
+    return this.outOfReach === null ? Promise.resolve() : Promise.reject(this.outOfReach);
   }
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     this.cached = [];
@@ -147,7 +153,12 @@ describe('text', () => {
 
   test('beyond the context the first tokens are read and a notice says so', async () => {
     const { session } = await opened('a'.repeat(15));
-    expect(session.notice).toEqual({ kind: 'too-long', tokens: 15, limit: CONTEXT, complete: true });
+    expect(session.notice).toEqual({
+      kind: 'too-long',
+      tokens: 15,
+      limit: CONTEXT,
+      complete: true,
+    });
     expect(session.answer?.tokens).toHaveLength(CONTEXT);
     await session.replacePrompt('ab');
     expect(session.notice).toBeNull();
@@ -258,6 +269,32 @@ describe('variants', () => {
     await session.retry({ variant: null, provider: 'auto' });
     expect(session.variant).toBeNull();
     expect(session.isOpenAs({ url: 'x', provider: 'auto' })).toBe(true);
+  });
+
+  test('what cannot be fetched now is declined, and what is open stays open', async () => {
+    const { client, session } = await opened('ab');
+    const before = session.answer;
+    const offline = { kind: 'network', url: 'x/q4', offline: true } as const;
+    client.outOfReach = new ModelError(offline);
+    await session.change({ variant: 'q4' });
+    expect(client.reached).toEqual([{ url: 'x', provider: 'auto', variant: 'q4' }]);
+    expect(client.requests).toHaveLength(1);
+    expect(session.declined).toEqual(offline);
+    expect([session.stage.kind, session.variant]).toEqual(['ready', null]);
+    expect(session.answer).toBe(before);
+    await session.append(2);
+    expect(rows(session)).toEqual([0, 1, 2]);
+
+    client.outOfReach = null;
+    await session.change({ variant: 'q4' });
+    expect([session.declined, session.variant]).toEqual([null, 'q4']);
+    // Where nothing works there is nothing to lose.
+    client.outOfReach = new ModelError(offline);
+    client.failNext = new ModelError(offline);
+    await session.retry();
+    expect(session.stage.kind).toBe('failed');
+    await session.change({ variant: 'q8' });
+    expect([session.stage.kind, session.variant]).toEqual(['ready', 'q8']);
   });
 
   test('one that never answers has failed, with what to open instead', async () => {

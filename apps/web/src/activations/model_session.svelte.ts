@@ -100,6 +100,8 @@ export class ModelSession {
   ownPrompt = false;
   answer = $state.raw<Answer | null>(null);
   notice = $state.raw<Notice | null>(null);
+  /** Why something else was not opened in place of what is open; null where nothing was asked for in vain. */
+  declined = $state.raw<ModelErrorData | null>(null);
   headsOff = $state.raw<readonly HeadRef[]>([]);
   /** A run or a change of taps is under way. */
   busy = $state(false);
@@ -217,6 +219,7 @@ export class ModelSession {
     this.model = null;
     this.answer = null;
     this.notice = null;
+    this.declined = null;
     this.#pieces = new Map();
     this.stage = { kind: 'opening', progress: null };
     // First: it is small, and asked for before any weights are.
@@ -323,15 +326,42 @@ export class ModelSession {
     this.#fail(error);
   }
 
+  /**
+   * The same model with these changes, where they can be had: what is open stays if the network doesn't give what is
+   * missing, and `declined` says why.
+   */
+  async change(changes: Retry): Promise<void> {
+    const client = this.#client;
+    const request = this.#changed(changes);
+    if (request === null) return;
+    this.declined = null;
+    if (this.stage.kind === 'ready' && client !== null) {
+      try {
+        await client.reach(request);
+      } catch (thrown) {
+        const error = toModelErrorData(thrown, 'session');
+        if (client === this.#client && error.kind !== 'aborted') this.declined = error;
+        return;
+      }
+      if (client !== this.#client) return;
+    }
+    await this.open(request);
+  }
+
   abortOpening(): void {
     this.#opening?.abort();
   }
 
   /** The same with these changes; a variant of null leaves the choice to the device. */
   async retry(changes: Retry = {}): Promise<void> {
-    if (this.#request === null) return;
+    const request = this.#changed(changes);
+    if (request !== null) await this.open(request);
+  }
+
+  #changed(changes: Retry): OpenRequest | null {
+    if (this.#request === null) return null;
     const { variant, ...request } = { variant: null, ...this.#request, ...changes };
-    await this.open(variant === null ? request : { ...request, variant });
+    return variant === null ? request : { ...request, variant };
   }
 
   /** Opens exactly these taps over the weights already here, then runs the text again. */

@@ -1,9 +1,9 @@
 // What the page reads out of an offer: where a variant would run, what it is measured against. The engine chooses.
 import type {
-  Attempt,
   Failure,
   Fitness,
   ModelErrorData,
+  NextAttempt,
   Offer,
   Provider,
   VariantOffer,
@@ -70,7 +70,7 @@ export function isProvenExact(variant: VariantOffer): boolean {
 }
 
 /** What an error offers to open instead; null where it offers nothing. */
-export function nextAttempt(error: ModelErrorData): Attempt | null {
+export function nextAttempt(error: ModelErrorData): NextAttempt | null {
   if (error.kind === 'variant-refused') return error.next;
   return failureOf(error)?.next ?? null;
 }

@@ -153,6 +153,12 @@ export class ModelShelf {
       }));
   }
 
+  /** Of all pieces that are here whole, as far as their files can be read. */
+  async digests(): Promise<Set<string>> {
+    const sizes = await this.#sizes();
+    return new Set([...sizes].flatMap(([digest, bytes]) => (bytes > 0 ? [digest] : [])));
+  }
+
   /** Removes what was kept of the address, or everything; what other models share stays. */
   async forget(url: string | null): Promise<void> {
     await this.#alone(async () => {

@@ -83,6 +83,8 @@ export const en = {
     },
     next: (variant: string, provider: string, size: string) =>
       `Open ${variant} on ${provider} (${size})`,
+    nextKept: (variant: string, provider: string) =>
+      `Open ${variant} on ${provider} (already on this device)`,
     promise: 'The model runs in this tab, on this device. Every number on the page is its own.',
   },
 
@@ -565,6 +567,8 @@ export const en = {
     suits: 'suits this device',
     use: 'Use',
     tryAnyway: 'Try anyway',
+    stays: (variant: string) => `${variant} stays open.`,
+    understood: 'Close',
     useNamed: (variant: string, size: string) => `Use ${variant}, ${size} to download`,
     refused: (provider: string, why: string) => `${provider}: ${why}`,
     refusals: {

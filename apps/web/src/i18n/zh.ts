@@ -78,6 +78,7 @@ export const zh: Dictionary = {
       'own-model': '打开本页面自己的模型',
     },
     next: (variant, provider, size) => `在 ${provider} 上打开 ${variant}（${size}）`,
+    nextKept: (variant, provider) => `在 ${provider} 上打开 ${variant}（已保存在本设备上）`,
     promise: '模型就在本设备的这个标签页里运行，页面上的每个数字都由它算出。',
   },
 
@@ -511,6 +512,8 @@ export const zh: Dictionary = {
     suits: '适合本设备',
     use: '选用',
     tryAnyway: '仍要尝试',
+    stays: (variant) => `${variant} 仍然打开着。`,
+    understood: '关闭',
     useNamed: (variant, size) => `选用 ${variant}，下载 ${size}`,
     refused: (provider, why) => `${provider}：${why}`,
     refusals: {

@@ -8,6 +8,7 @@ import type {
   DeviceFacts,
   FailureCause,
   ModelErrorData,
+  NextAttempt,
   Offer,
   OpenRequest,
   Provider,
@@ -67,7 +68,8 @@ export function nextAttempt(
   device: DeviceFacts,
   failed: Attempt & { readonly cause: FailureCause },
   tried: readonly Attempt[],
-): Attempt | null {
+  kept: ReadonlySet<string> = new Set(),
+): NextAttempt | null {
   const before = [failed, ...tried];
   const memory = offer.variants.find(({ name }) => name === failed.variant)?.on[failed.provider]
     .memory;
@@ -85,13 +87,37 @@ export function nextAttempt(
   };
   for (const provider of [failed.provider, otherProvider(failed.provider)]) {
     if (provider === 'webgpu' && failed.provider === 'wasm' && device.software) continue;
-    for (const variant of byPreference(offer.variants, provider, device, false)) {
+    const preferred = byPreference(offer.variants, provider, device, false);
+    const candidates =
+      failed.cause === 'device-lost' ? keptFirst(preferred, offer, failed, kept) : preferred;
+    for (const variant of candidates) {
       const attempt = { variant: variant.name, provider };
       const isNew = !before.some((other) => isSame(other, attempt));
-      if (isNew && mayWork(variant, provider)) return attempt;
+      if (isNew && mayWork(variant, provider))
+        return { ...attempt, ...(kept.has(variant.name) && { isKept: true }) };
     }
   }
   return null;
+}
+
+/**
+ * Nothing is wrong with the variant whose GPU went away, nor with the reader's wish for it: what is here already goes
+ * before a download, and of that the exact weights, then the very ones that were open, although they may be none that would
+ * be chosen for anyone.
+ */
+function keptFirst(
+  preferred: readonly VariantOffer[],
+  { variants }: Offer,
+  lost: Attempt,
+  kept: ReadonlySet<string>,
+): VariantOffer[] {
+  const other = otherProvider(lost.provider);
+  const same = variants.filter(
+    ({ name, on }) => name === lost.variant && kept.has(name) && opensWhenAsked(on[other].refusal),
+  );
+  const rank = (variant: VariantOffer): number =>
+    !kept.has(variant.name) ? 3 : isExact(variant) ? 0 : variant.name === lost.variant ? 1 : 2;
+  return [...new Set([...preferred, ...same])].toSorted((a, b) => rank(a) - rank(b));
 }
 
 /** Throws the ModelError that says why not. */
@@ -172,7 +198,12 @@ function byPreference(
 
 /** Measured and within its bounds, or the float32 weights themselves. */
 function isTrusted({ kernels, encoding, fidelity }: VariantOffer): boolean {
-  return fidelity !== null || (kernels === 'fp32' && encoding === 'f32');
+  return fidelity !== null || isExact({ kernels, encoding });
+}
+
+/** The float32 weights themselves. */
+function isExact({ kernels, encoding }: Pick<VariantOffer, 'kernels' | 'encoding'>): boolean {
+  return kernels === 'fp32' && encoding === 'f32';
 }
 
 /** How much memory a page may take is a guess: whoever asks for a variant by name may try. */

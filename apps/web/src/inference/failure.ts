@@ -57,15 +57,21 @@ export class GpuWatch {
   }
 }
 
+export interface Circumstances {
+  readonly isDeviceLost?: boolean;
+  /** Names of the variants that need no network. */
+  readonly kept?: ReadonlySet<string>;
+}
+
 /** The error of a broken session, with what the page may offer instead. */
 export function failureError(
   kind: 'session' | 'run',
   error: unknown,
   { variant, provider, offer, device, tried }: Opening,
-  isDeviceLost = false,
+  { isDeviceLost = false, kept = new Set<string>() }: Circumstances = {},
 ): ModelError {
   const cause = causeOf(error, provider, isDeviceLost);
-  const next = nextAttempt(offer, device, { variant, provider, cause }, tried);
+  const next = nextAttempt(offer, device, { variant, provider, cause }, tried, kept);
   const failure = { variant, provider, cause, next };
   return new ModelError({ kind, detail: messageOf(error), failure }, { cause: error });
 }

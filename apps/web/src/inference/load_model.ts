@@ -165,7 +165,7 @@ export function digestsOf(files: readonly FileDescriptor[]): Record<string, numb
   return Object.fromEntries(pieces.map(({ digest, bytes }) => [digest, bytes]));
 }
 
-function makeSurvey(
+export function makeSurvey(
   { variant, provider }: OpenRequest,
   graphName: string | null,
   manifest: Manifest,
@@ -175,7 +175,7 @@ function makeSurvey(
   return { manifest, device, offer: makeOffer(manifest, device, wish) };
 }
 
-function variantNamed({ variants }: Manifest, name: string): Variant {
+export function variantNamed({ variants }: Manifest, name: string): Variant {
   const found = variants.find((variant) => variant.name === name);
   const known = variants.map((variant) => variant.name);
   if (found === undefined) throw new ModelError({ kind: 'unknown-variant', got: name, known });

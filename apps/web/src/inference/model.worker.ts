@@ -21,6 +21,9 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return runner.open(message.argument, (progress) => {
         send({ call: message.call, kind: 'progress', progress });
       });
+    case 'reach':
+      await runner.reach(message.argument);
+      return null;
     case 'setActivations':
       return runner.setActivations(message.argument);
     case 'shelf':

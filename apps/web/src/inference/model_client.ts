@@ -95,6 +95,10 @@ export class WorkerModelClient implements ModelClient {
     }
   }
 
+  async reach(request: OpenRequest): Promise<void> {
+    await this.#call('reach', absolute(request));
+  }
+
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#call('setActivations', [...names]);
   }

@@ -9,6 +9,8 @@ import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFee
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { findKeptVariants } from './kept_variants';
+import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
 import type {
@@ -38,6 +40,7 @@ export class ModelRunner {
   readonly #cache = new KeyValueCache();
   readonly #gpu = new GpuWatch();
   readonly #baseUrl: string;
+  #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
   #session: Session | null = null;
   /** A session computes one thing at a time. */
@@ -60,6 +63,7 @@ export class ModelRunner {
 
   open(request: OpenRequest, onProgress: (progress: Progress) => void): Promise<OpenedModel> {
     return this.#inTurn(async () => {
+      this.#request = request;
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
       const names = request.activations ?? defaultActivations(this.#model.variant);
@@ -67,6 +71,11 @@ export class ModelRunner {
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
+  }
+
+  /** Takes no turn: nothing of an open model is touched. */
+  reach(request: OpenRequest): Promise<void> {
+    return reachModel(request, this.#baseUrl, this.#early);
   }
 
   setActivations(names: readonly string[]): Promise<OpenedModel> {
@@ -124,7 +133,7 @@ export class ModelRunner {
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
-      throw this.#failure('session', cause);
+      throw await this.#failure('session', cause);
     }
     const sessionMs = performance.now() - start;
     this.#session = {
@@ -165,13 +174,15 @@ export class ModelRunner {
       const outputs = await this.#gpu.guard(() => session.run(feeds));
       for (const tensor of Object.values(outputs)) tensor.dispose();
     } catch (cause) {
-      throw this.#failure('session', cause);
+      throw await this.#failure('session', cause);
     }
     return performance.now() - began;
   }
 
-  #failure(kind: 'session' | 'run', error: unknown): ModelError {
-    return failureError(kind, error, this.#opened().opening, this.#gpu.isLost);
+  async #failure(kind: 'session' | 'run', error: unknown): Promise<ModelError> {
+    const { opening, manifest } = this.#opened();
+    const kept = await findKeptVariants(this.#request, manifest, this.#early);
+    return failureError(kind, error, opening, { isDeviceLost: this.#gpu.isLost, kept });
   }
 
   async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {
@@ -200,7 +211,7 @@ export class ModelRunner {
     try {
       outputs = await this.#gpu.guard(() => session.run(feeds));
     } catch (cause) {
-      throw this.#failure('run', cause);
+      throw await this.#failure('run', cause);
     }
     const runMs = performance.now() - began;
     const output = (name: string): Ort.Tensor => {

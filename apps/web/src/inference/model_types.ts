@@ -259,7 +259,13 @@ export type FailureCause = 'no-f16' | 'device-lost' | 'out-of-memory' | 'other';
 export interface Failure extends Attempt {
   cause: FailureCause;
   /** What will work as far as the device says, nothing of it tried yet; null where nothing else is left. */
-  next: Attempt | null;
+  next: NextAttempt | null;
+}
+
+/** An attempt that is offered after a failure. */
+export interface NextAttempt extends Attempt {
+  /** Everything that it takes is on this device. */
+  isKept?: true;
 }
 
 /** Errors cross the worker's border as data: callers narrow on `kind` and never parse a message. */
@@ -335,6 +341,9 @@ export interface ModelClient {
     onProgress: (p: Progress) => void,
     signal?: AbortSignal,
   ): Promise<OpenedModel>;
+  /** Resolves where opening the request needs nothing from the network, or its host gives what is missing; rejects with
+   * what it would end in. What is open stays. */
+  reach(request: OpenRequest): Promise<void>;
   /** Opens other taps over the weights already in memory; the cache starts anew. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;

@@ -17,6 +17,7 @@ export interface WorkerMethods {
   firstPass: (request: OpenRequest) => FirstPass | null;
   survey: (request: OpenRequest) => Survey;
   open: (request: OpenRequest) => OpenedModel;
+  reach: (request: OpenRequest) => null;
   setActivations: (names: readonly string[]) => OpenedModel;
   shelf: (nothing: null) => Shelf;
   forget: (url: string | null) => Shelf;

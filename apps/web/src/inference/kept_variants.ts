@@ -1,0 +1,38 @@
+// Which variants need no network. What is kept: bundle/model_shelf.ts; whether the rest can be fetched: reach_model.ts.
+import { filesToOpen } from '../bundle/download';
+import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
+import type { EarlyStart } from './load_model';
+import type { OpenRequest } from './model_types';
+
+/** Names of the variants whose every piece is among `digests`. */
+export function keptVariants(manifest: Manifest, digests: ReadonlySet<string>): Set<string> {
+  const kept = manifest.variants.filter(
+    (variant) => missingPieces(manifest, variant, digests).length === 0,
+  );
+  return new Set(kept.map(({ name }) => name));
+}
+
+/** The same of what a request names; all of the visitor's own files. Never rejects. */
+export async function findKeptVariants(
+  request: OpenRequest,
+  manifest: Manifest,
+  early: Pick<EarlyStart, 'shelf'>,
+): Promise<ReadonlySet<string>> {
+  if (request.local !== undefined) return new Set(manifest.variants.map(({ name }) => name));
+  try {
+    return keptVariants(manifest, (await (await early.shelf)?.digests()) ?? new Set());
+  } catch {
+    return new Set();
+  }
+}
+
+/** Of what opening the variant takes, the pieces that are not among `digests`. */
+export function missingPieces(
+  manifest: Manifest,
+  variant: Variant,
+  digests: ReadonlySet<string>,
+): Pick<FileDescriptor, 'path' | 'bytes' | 'digest'>[] {
+  return filesToOpen(manifest, variant)
+    .flatMap((file): Pick<FileDescriptor, 'path' | 'bytes' | 'digest'>[] => file.chunks ?? [file])
+    .filter(({ digest }) => !digests.has(digest));
+}
