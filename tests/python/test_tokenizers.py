@@ -31,8 +31,11 @@ from tokenizer_folders import (
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
-from oriel.errors import CheckpointError
+from oriel.bundle.token_bytes import TokenBytes
+from oriel.contract.activation_names import ModelShape
+from oriel.errors import BundleError, CheckpointError
 from oriel.models.end_tokens import read_end_tokens
+from oriel.precision.calibrate_text import calibration_passages
 from oriel.tokenizers.checkpoint_files import wanted_files
 from oriel.tokenizers.checkpoint_tokenizer import (
     MOST_CASES,
@@ -200,6 +203,31 @@ def test_a_guessed_class_does_not_empty_a_vocabulary_of_words(tmp_path: Path) ->
     folder = folder_of(whole_words, tmp_path)
     (folder / "tokenizer_config.json").unlink()
     assert opened(folder).backend.encode("e4 O-O d4").ids == [1, 3, 0]
+
+
+def words_without_unknown(folder: Path) -> None:
+    """Raises for every other word, in transformers too."""
+    tokenizer = Tokenizer(models.WordLevel({"e4": 0, "e5": 1, "O-O": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    save(folder, tokenizer)
+
+
+def test_a_vocabulary_without_an_unknown_word_is_taken_as_it_is(tmp_path: Path) -> None:
+    found = opened(folder_of(words_without_unknown, tmp_path))
+    assert found.backend.encode("O-O e4").ids == [2, 0]
+    assert found.agreement.differing == 0
+    assert {"e4", "e5", "O-O"} <= {word for text, _ in found.cases for word in text.split()}
+    shape = ModelShape(1, 8, 2, 2, 4, 16, 3, 16, False)
+    passages = calibration_passages(shape, found.backend, (), None)
+    assert passages.name == "random ids, as its tokenizer doesn't know 100% of the bundled corpus"
+    text = tmp_path / "text.txt"
+    text.write_text("e4 e5 knight\n" * 50)
+    with pytest.raises(BundleError, match=r"can't read the text; got .*UNK.*\. Give a text"):
+        calibration_passages(shape, found.backend, (), text)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(found.text)
+    with pytest.raises(BundleError, match="can't read the text"):
+        TokenBytes(file).encode("After Friday comes")
 
 
 def test_a_strangers_tokenizer_is_left_out(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.errors import OptionError
+from oriel.errors import BundleError, OptionError
 from oriel.tokenizers.known_text import MOST_UNKNOWN, UnknownShare
+from oriel.tokenizers.open_tokenizer import telling
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -119,13 +120,15 @@ class Tokenized:
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab: int) -> Tokenized:
     """Texts in their order as (seq) ids, until there are enough tokens. What is too short to
-    predict anything is left out. vocab: rows of the model."""
+    predict anything is left out. vocab: rows of the model. Raises BundleError where the tokenizer
+    reads no word that it doesn't know."""
     found: list[Ids] = []
     share = UnknownShare(tokenizer, vocab)
     left = cutting.tokens
     for first in range(0, len(texts), _AT_ONCE):
         batch = list(texts[first : first + _AT_ONCE])
-        encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
+        with telling("the text", "give a text of words that it knows."):
+            encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
         share.add(batch, encodings)
         for encoding in encodings:
             for ids in _cut(encoding.ids, cutting):
@@ -163,6 +166,17 @@ def unfit_text(
             f"{instead}.",
         )
     return None
+
+
+def tokenize_corpus(
+    texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab: int
+) -> Tokenized:
+    """The bundled corpus, which nobody chose: where the tokenizer can't read it, all of it is
+    unknown."""
+    try:
+        return tokenize(texts, tokenizer, cutting, vocab)
+    except BundleError:
+        return Tokenized((), 1.0)
 
 
 def knows_too_little(found: Tokenized, vocab: int) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from oriel.tokenizers.open_tokenizer import open_tokenizer, without_mark
+from oriel.tokenizers.open_tokenizer import open_tokenizer, telling, without_mark
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,10 @@ class TokenBytes:
         }
 
     def encode(self, text: str) -> list[int]:
-        """The plain text's tokens, without any that a model puts before them."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        """The plain text's tokens, without any that a model puts before them. BundleError where
+        there is a word that the vocabulary lacks, and nothing to put in its place."""
+        with telling("the text", "name another one."):
+            return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def of(self, token: int) -> bytes:
         """Empty for an id that the vocabulary lacks, as padded vocabularies have."""

@@ -18,6 +18,7 @@ from oriel.bundle.passages import (
     knows_too_little,
     read_text,
     tokenize,
+    tokenize_corpus,
     unfit_text,
 )
 from oriel.contract.activation_names import ModelShape
@@ -91,7 +92,7 @@ def choose_text(
         if unfit is not None:
             raise unfit
         return given
-    found = tokenize(held_out_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
+    found = tokenize_corpus(held_out_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
     corpus = Passages("the bundled corpus, held-out passages", found.ids)
     reason = knows_too_little(found, shape.vocab)
     if reason is None and corpus.tokens >= FEWEST_TOKENS:

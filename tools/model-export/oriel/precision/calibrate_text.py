@@ -15,6 +15,7 @@ from oriel.bundle.passages import (
     knows_too_little,
     read_text,
     tokenize,
+    tokenize_corpus,
     unfit_text,
 )
 from oriel.contract.activation_names import ModelShape
@@ -55,7 +56,9 @@ def calibration_passages(
         return _random_ids(shape, longest, "random ids")
     cutting = Cutting(start, longest, MOST_TOKENS)
     if file is None:
-        found = tokenize(training_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
+        found = tokenize_corpus(
+            training_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab
+        )
         reason = knows_too_little(found, shape.vocab)
         if reason is not None:
             # Half of what calibration on text gains: see docs/recipes.md.

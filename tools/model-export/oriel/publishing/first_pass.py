@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import contracts_folder
 from oriel.contract.limits import most
-from oriel.errors import GraphError, OptionError, OrielError, reason_of
+from oriel.errors import BundleError, GraphError, OptionError, OrielError, reason_of
 
 Array = npt.NDArray[Any]
 
@@ -172,7 +172,10 @@ def _ids(
     if len(prompt) > MOST_PROMPT:
         raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
     if tokenizer is not None:
-        ids = [*first, *tokenizer.encode(prompt)]
+        try:
+            ids = [*first, *tokenizer.encode(prompt)]
+        except BundleError as error:
+            raise _unfit(error.got or "no tokens", "words that its tokenizer knows") from error
     elif all(word.isascii() and word.isdigit() and len(word) < 10 for word in prompt.split()):
         ids = [int(word) for word in prompt.split()]
     else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oriel.tokenizers.agreement import Agreement, compare
+from oriel.tokenizers.agreement import Agreement, compare, encoded
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     TOKENIZER,
@@ -89,7 +89,10 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
                 f"{vocab} ({_shown(ordinary)})",
                 "put the tokenizer that the model was trained with in its place",
             )
-        return _described(folder, files, opened, backend, text, vocab, list(beyond))
+        try:
+            return _described(folder, files, opened, backend, text, vocab, list(beyond))
+        except Unopened as error:
+            return _none(files, str(error), "put a tokenizer that transformers opens in its place")
 
 
 def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
@@ -137,7 +140,9 @@ def _described(
         return list(opened(string, add_special_tokens=False)["input_ids"])
 
     texts = probe_texts(backend)
-    wanted = {string: encode(string) for string in texts}
+    wanted = encoded(encode, texts)
+    if not wanted:
+        raise Unopened("it can't encode any text")
     agreement = compare(wanted, lambda s: list(backend.encode(s, add_special_tokens=False).ids))
     notices = []
     if beyond:
@@ -164,7 +169,7 @@ def _described(
             f"transformers' {type(opened).__name__} opened its files instead. Compare a text's "
             "tokens on the page with those that you know."
         )
-    first, said = _first(opened, texts, vocab)
+    first, said = _first(opened, list(wanted), vocab)
     known = {s: ids for s, ids in wanted.items() if all(token < vocab for token in ids)}
     return CheckpointTokenizer(
         backend,
@@ -203,7 +208,8 @@ def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ..
     def encode(string: str, special: bool) -> list[int]:
         return list(opened(string, add_special_tokens=special)["input_ids"])
 
-    found = find_first_tokens(encode, [*FIXED, *texts[len(FIXED) :][:32]])
+    # Spread over all kinds, and few.
+    found = find_first_tokens(encode, texts[:: max(1, len(texts) // 64)])
     if found is None:
         return (), ["transformers puts no fixed tokens before a text; the page puts none."]
     if len(found) > MOST or any(token >= vocab for token in found):

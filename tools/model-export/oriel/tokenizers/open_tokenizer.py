@@ -3,10 +3,12 @@ leave in it, are taken out: they would add to a text or cut it without a word.""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oriel.errors import BundleError, reason_of
+from oriel.errors import BundleError, OrielError, reason_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -40,6 +42,20 @@ def whole_texts(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+@contextmanager
+def telling(what: str, next_step: str) -> Iterator[None]:
+    """Raise BundleError for whatever goes wrong inside while a text is encoded: a vocabulary of
+    words without one for unknown ones can't read all, and the library raises plain Exception."""
+    try:
+        yield
+    except OrielError:
+        raise
+    except Exception as error:
+        raise BundleError(
+            f"the tokenizer can't read {what}", got=reason_of(error), next_step=next_step
+        ) from error
 
 
 def without_mark(data: bytes) -> bytes:

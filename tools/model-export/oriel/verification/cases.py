@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from oriel.contract.activation_names import ModelShape, TensorSpec, parse_name
-from oriel.errors import CheckpointError
+from oriel.errors import BundleError, CheckpointError
 from oriel.models.demo.corpus import held_out_passages
 from oriel.models.load_model import LoadedModel
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
+from oriel.tokenizers.open_tokenizer import telling
 
 Ids = npt.NDArray[np.int64]
 
@@ -75,12 +76,14 @@ def text_ids(loaded: LoadedModel) -> list[int]:
     """A few thousand tokens of simple English; none where the checkpoint has no tokenizer."""
     try:
         own = loaded.tokenizer
-    except CheckpointError:
-        # A damaged tokenizer is told by the check of the tokenizer.
+        if not isinstance(own, CheckpointTokenizer):
+            return []
+        texts = held_out_passages(_PASSAGES)
+        with telling("the text", "see the check of the tokenizer."):
+            parts = own.backend.encode_batch(texts, add_special_tokens=False)
+    except (BundleError, CheckpointError):
+        # A damaged tokenizer is told by its own check, and some know no English.
         return []
-    if not isinstance(own, CheckpointTokenizer):
-        return []
-    parts = own.backend.encode_batch(held_out_passages(_PASSAGES), add_special_tokens=False)
     separator = list(loaded.end_tokens.ids[:1])
     ids = [i for part in parts for i in [*part.ids, *separator]]
     return ids if ids and max(ids) < loaded.shape.vocab else []

@@ -10,7 +10,7 @@ from typing import Any
 
 from oriel.contract.manifest import Manifest
 from oriel.models.load_model import LoadedModel
-from oriel.tokenizers.agreement import compare
+from oriel.tokenizers.agreement import compare, encoded
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.probe_texts import probe_texts
@@ -55,12 +55,12 @@ def _compare(
         tokenizer = open_tokenizer(folder / record["tokenizer"])
         cases = _cases(folder, record)
         texts = dict.fromkeys([*probe_texts(own.backend), *cases])
-        wanted = {text: own.encode(text) for text in texts}
+        wanted = encoded(own.encode, texts)
         found = compare(
             wanted, lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
         )
         problems = [f"{found.differing} of {found.texts} texts: {found.note}"]
-        stale = [text for text, ids in cases.items() if ids != wanted[text]]
+        stale = [text for text, ids in cases.items() if ids != wanted.get(text)]
         if stale:
             problems.append(f"{len(stale)} of {len(cases)} cases have other ids: {stale[0][:60]!r}")
         findings.differences(
