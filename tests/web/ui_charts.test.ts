@@ -11,6 +11,7 @@ import {
 } from '../../apps/web/src/charts/attention_svg';
 import {
   colourOf,
+  inkOn,
   placeOnRamp,
   rampFor,
   rampIndex,
@@ -213,6 +214,26 @@ test('tables follow RFC 4180 and keep every digit', () => {
       [Math.fround(0.1), 1e-9, 3],
     ]),
   ).toBe('\ufeff"a,b","say ""x"""," y"\r\n0.10000000149011612,1e-9,3\r\n');
+});
+
+test('a number can be read on every colour of every ramp, in both themes', () => {
+  const luminance = (rgb: readonly number[]): number => {
+    const [red = 0, green = 0, blue = 0] = rgb.map((byte) => {
+      const share = byte / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  for (const theme of ['light', 'dark'] as const)
+    for (const kind of ['weight', 'probability', 'signed', 'magnitude'] as const)
+      for (let value = kind === 'signed' ? -1 : 0; value <= 1; value += 1 / 512) {
+        const scale = { kind, limit: 1, root: false };
+        const ground = luminance(colourOf(value, scale, theme).match(/\d+/g)?.map(Number) ?? []);
+        const ink = inkOn(value, scale, theme);
+        const text = luminance([1, 3, 5].map((at) => Number.parseInt(ink.slice(at, at + 2), 16)));
+        const contrast = (Math.max(ground, text) + 0.05) / (Math.min(ground, text) + 0.05);
+        expect(contrast, `${kind} ${value} ${theme}`).toBeGreaterThanOrEqual(4.5);
+      }
 });
 
 test('a table computes nothing when a spreadsheet opens it', () => {

@@ -162,14 +162,18 @@ export function colourOf(value: number, scale: ValueScale, theme: Theme): string
   return rampFor(scale.kind, theme).css[rampIndex(value, scale)] ?? 'transparent';
 }
 
-/** Black or white, whichever can be read on the colour of `value`. */
+/**
+ * Black or white, whichever stands out more on the colour of `value`: at least 4.5 to 1 (WCAG 1.4.3) on any colour, which a
+ * black that is only nearly one does not give.
+ */
 export function inkOn(value: number, scale: ValueScale, theme: Theme): string {
   const packed = rampFor(scale.kind, theme).rgba[rampIndex(value, scale)] ?? 0;
   const luminance =
     0.2126 * linear(packed & 255) +
     0.7152 * linear((packed >> 8) & 255) +
     0.0722 * linear((packed >> 16) & 255);
-  return luminance > 0.27 ? '#15171c' : '#ffffff';
+  // Where both contrasts are equal: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
+  return luminance > 0.179 ? '#000000' : '#ffffff';
 }
 
 function linear(byte: number): number {
