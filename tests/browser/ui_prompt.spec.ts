@@ -77,6 +77,34 @@ test('tokens that the text cannot carry come back by reload and by link', async 
   await other.close();
 });
 
+test('kept tokens stay where one types before them, and ids of a link that do not fit its text are told', async ({
+  page,
+}) => {
+  await opened(page, 'The dog saw 🙂');
+  const whole = await ids(page);
+  await page.getByTestId('back').click();
+  await expect.poll(() => ids(page)).toEqual(whole.slice(0, -1));
+  await expect(page.getByTestId('kept-ids')).toBeVisible();
+  const part = whole.slice(4, -1);
+  await box(page).press('Control+Home');
+  await box(page).pressSequentially('Now ');
+  await expect.poll(async () => (await ids(page)).length).toBeGreaterThan(whole.length - 1);
+  expect((await ids(page)).slice(-part.length)).toEqual(part);
+  await expect(page.getByTestId('kept-ids')).toBeVisible();
+
+  // In the same tab: the reader's text comes back, kept tokens and all.
+  const mine = { text: await box(page).inputValue(), ids: await ids(page) };
+  await still(page);
+  await page.evaluate(() => {
+    location.hash = '#lang=en&p=The+dog&ids=5.6.7';
+  });
+  await expect(box(page)).toHaveValue('The dog');
+  await expect(page.getByTestId('ids-given-up')).toBeVisible();
+  await page.getByTestId('undo').click();
+  await expect(box(page)).toHaveValue(mine.text);
+  await expect.poll(() => ids(page)).toEqual(mine.ids);
+});
+
 test('the page’s own changes of the text can be undone and done again', async ({ page }) => {
   const mine = 'The old keys are on my table';
   await opened(page, mine);

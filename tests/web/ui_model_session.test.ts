@@ -171,6 +171,38 @@ describe('text', () => {
   });
 });
 
+describe('a text that comes from elsewhere', () => {
+  test('a link’s text can be undone, and so can a model’s own example after it', async () => {
+    const { session } = await opened('ab');
+    session.beginWith({ text: 'abc' }, true);
+    expect(session.text.canUndo).toBe(false);
+    await session.replacePrompt('mine');
+    session.beginWith({ text: 'xyz' }, false);
+    await session.undo();
+    expect(session.prompt).toBe('mine');
+    session.beginWith({ text: 'xyz' }, false);
+    await session.open({ url: 'y', provider: 'auto' });
+    await session.undo();
+    expect(session.prompt).toBe('mine');
+  });
+});
+
+describe('ids that were kept', () => {
+  test('are given up aloud where the text spells something else', async () => {
+    const { session } = await opened('ab');
+    session.beginWith({ text: 'abc', ids: [23, 24] }, true);
+    await session.readAgain();
+    expect(session.ids).toEqual([0, 1, 2]);
+    expect(session.idsGivenUp).toBe(true);
+    await session.replacePrompt('ab');
+    expect(session.idsGivenUp).toBe(false);
+    // The tokenizer's own in a link are nothing to speak of.
+    session.beginWith({ text: 'abc', ids: [0, 1, 2] }, true);
+    await session.readAgain();
+    expect(session.idsGivenUp).toBe(false);
+  });
+});
+
 describe('steps', () => {
   test('feed one token each and join on', async () => {
     const { client, session } = await opened('ab');

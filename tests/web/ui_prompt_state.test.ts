@@ -1,17 +1,14 @@
 // Undo and redo of the text, and the ids that are kept where the tokenizer would make others of it.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  PromptState,
-  unchangedTokens,
-  type PromptEntry,
-} from '../../apps/web/src/activations/prompt_state.svelte';
+import { PromptState, type PromptEntry } from '../../apps/web/src/activations/prompt_state.svelte';
 import {
   readPrompt,
+  textAfter,
   withoutLastToken,
   type TextModel,
 } from '../../apps/web/src/activations/read_prompt';
-import { formatHash, parseHash } from '../../apps/web/src/url/hash_state';
+import { fitsLink, formatHash, parseHash } from '../../apps/web/src/url/hash_state';
 
 const entry = (text: string, more: Partial<PromptEntry> = {}): PromptEntry => ({
   text,
@@ -71,6 +68,21 @@ describe('undo', () => {
     expect(state.canRedo).toBe(false);
     state.undo();
     expect(state.now.text).toBe('a');
+  });
+
+  test('brings no ids of another model back', () => {
+    const state = new PromptState();
+    state.reset(entry('abc', { ids: [1, 2] }));
+    state.change({ text: 'abcd' }, null, 0);
+    state.change({ text: 'abcde' }, null, 1);
+    state.undo();
+    state.dropIds();
+    expect(state.now).toEqual(entry('abcd'));
+    state.undo();
+    expect(state.now).toEqual(entry('abc'));
+    state.redo();
+    state.redo();
+    expect(state.now).toEqual(entry('abcde'));
   });
 
   test('holds a bounded number of steps and of characters', () => {
@@ -158,14 +170,39 @@ describe('kept ids', () => {
     expect((await bodyOf(`${half} cd`, [97, 0xc3])).body).toEqual([97, 0xc3, 32, 257]);
   });
 
+  test('stay after and around what is typed before or between them', async () => {
+    expect((await bodyOf('xab', [97, 98])).body).toEqual([120, 97, 98]);
+    const half = await spell([0xc3]);
+    expect((await bodyOf(`cd${half}ab`, [0xc3, 97, 98])).body).toEqual([257, 0xc3, 97, 98]);
+    expect((await bodyOf(`ab cd${half}`, [97, 98, 99, 100, 0xc3])).body).toEqual([
+      97, 98, 32, 99, 100, 0xc3,
+    ]);
+  });
+
+  test('stay wherever one edit leaves them alone, and the rest is the tokenizer’s', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        anyIds,
+        anyIds,
+        fc.string({ maxLength: 3 }),
+        async (before, after, typed) => {
+          // Commas, which no token holds, part what was kept from what is typed.
+          const left = [...before, 44];
+          const right = [44, ...after];
+          const edited = `${await spell(left)}${typed}${await spell(right)}`;
+          const { body } = await bodyOf(edited, [...left, ...right]);
+          expect(body.slice(0, left.length)).toEqual(left);
+          expect(body.slice(-right.length)).toEqual(right);
+          // The two spell what the tokenizer reads, whatever was typed.
+          expect(await spell(body)).toBe(await spell(await model.encode(edited)));
+        },
+      ),
+    );
+  });
+
   test('go where the text no longer spells them', async () => {
-    expect(await bodyOf('xab', [97, 98])).toEqual({
-      kind: 'ids',
-      body: [120, 256],
-      own: true,
-      complete: true,
-    });
     expect((await bodyOf('ab', [97, 99])).own).toBe(true);
+    expect((await bodyOf('zz', [97, 98])).body).toEqual([122, 122]);
     expect((await bodyOf('', [97, 98])).body).toEqual([]);
   });
 
@@ -204,10 +241,94 @@ test('the last token of a long text is removed from its end, and nothing else', 
   expect(await withoutLastToken('abc', model)).toBe('ab');
 });
 
-test('unchanged tokens are counted from the beginning', () => {
-  const words = ['a', 'bc', 'd'];
-  const spellWords = (count: number): string => words.slice(0, count).join('');
-  expect(unchangedTokens('abcd', 3, spellWords)).toEqual({ tokens: 3, characters: 4 });
-  expect(unchangedTokens('abcx', 3, spellWords)).toEqual({ tokens: 2, characters: 3 });
-  expect(unchangedTokens('x', 3, spellWords)).toEqual({ tokens: 0, characters: 0 });
+test('a link carries exactly the ids that it can be read back with', () => {
+  const most = Array<number>(4096).fill(1);
+  for (const ids of [most, [...most, 1]])
+    expect(parseHash(`#${formatHash({ prompt: 'a', ids })}`).ids !== undefined).toBe(
+      fitsLink('a', ids),
+    );
+});
+
+/** Tokenizers that do not spell a text as it was written, as SentencePiece, uncased BERT and whole words do. */
+function wordModel(spelling: 'space first' | 'lower' | 'unknown'): TextModel {
+  const words = ['<unk>', ' the', ' cat', ' saw', ' dog', '�'];
+  return {
+    hasTokenizer: true,
+    vocab: words.length,
+    contextLength: CONTEXT,
+    encode: (text) =>
+      Promise.resolve(
+        (spelling === 'lower' ? text.toLowerCase() : text)
+          .split(' ')
+          .filter((word) => word !== '')
+          .map((word) => Math.max(0, words.indexOf(` ${word}`))),
+      ),
+    bytes: (ids) => Promise.resolve(ids.map((id) => new TextEncoder().encode(words[id]))),
+  };
+}
+
+describe('a step or a removal leaves the reader’s own words alone', () => {
+  const cases = [
+    ['space first', 'the cat', [1, 2]],
+    ['lower', 'The CAT', [1, 2]],
+    ['unknown', 'the zebra', [1, 0]],
+    ['unknown', 'quagga cat', [0, 2]],
+  ] as const;
+  test.each(cases)('%s: %s', async (spelling, text, ids) => {
+    const words = wordModel(spelling);
+    expect(await words.encode(text)).toEqual(ids);
+    expect(await textAfter(text, ids, [...ids, 3], words)).toEqual({
+      text: `${text} saw`,
+      own: true,
+    });
+    const { text: shorter, own } = await textAfter(text, ids, ids.slice(0, -1), words);
+    expect(text.startsWith(shorter)).toBe(true);
+    expect(own).toBe(true);
+    expect(await words.encode(shorter)).toEqual(ids.slice(0, -1));
+  });
+
+  test('the first token of an empty text brings no space', async () => {
+    expect(await textAfter('', [], [1], wordModel('space first'))).toEqual({
+      text: 'the',
+      own: true,
+    });
+  });
+
+  test('a character that a step completes stands whole', async () => {
+    const half = await spell([97, 0xc3]);
+    expect(await textAfter(half, [97, 0xc3], [97, 0xc3, 0xa9], model)).toEqual({
+      text: 'aé',
+      own: false,
+    });
+    expect(await textAfter('aé', [97, 0xc3, 0xa9], [97, 0xc3], model)).toEqual({
+      text: half,
+      own: false,
+    });
+  });
+
+  test('kept ids survive a tokenizer that spells a space first', async () => {
+    const words = wordModel('space first');
+    const kept = [1, 5, 2];
+    const text = 'the� cat';
+    // An id that the tokenizer never makes: the text spells it, the words do not.
+    const cut: TextModel = {
+      ...words,
+      encode: (asked) => Promise.resolve(asked === text ? [1, 4, 2] : [1, 4, 2, 3]),
+      bytes: (ids) =>
+        Promise.resolve(
+          ids.map((id) =>
+            id === 5
+              ? Uint8Array.of(0xf0, 0x9f)
+              : new TextEncoder().encode(['', ' the', ' cat', ' saw', '�'][id]),
+          ),
+        ),
+    };
+    expect(await readPrompt(entry(text, { ids: kept }), cut)).toMatchObject({
+      body: kept,
+      own: false,
+    });
+    expect(await readPrompt(entry(`${text} saw`, { ids: kept }), cut)).toMatchObject({
+      body: [...kept, 3],
+    });
+  });
 });

@@ -2,7 +2,6 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are the session's own books; views follow `answer`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
-import { joinedText } from '../analysis/token_text';
 import { toModelErrorData } from '../inference/model_error';
 import type {
   Attempt,
@@ -21,12 +20,13 @@ import type {
 import { canSwitchHeads } from './activation_offer';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
-import { PromptState, type PromptEntry } from './prompt_state.svelte';
+import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
 import {
   endTokensOf,
   firstTokensOf,
   readPrompt,
   sameIds,
+  textAfter,
   withoutLastToken,
   type TextModel,
 } from './read_prompt';
@@ -98,6 +98,8 @@ export class ModelSession {
   readonly text = new PromptState();
   /** The text is the reader's own or a link's; else a model may bring its own example. */
   ownPrompt = false;
+  /** Ids that were kept fit neither the text nor the model any more: its tokens are the tokenizer's own again. */
+  idsGivenUp = $state(false);
   answer = $state.raw<Answer | null>(null);
   notice = $state.raw<Notice | null>(null);
   /** Why something else was not opened in place of what is open; null where nothing was asked for in vain. */
@@ -271,8 +273,13 @@ export class ModelSession {
 
   /** A page that was opened without a text shows what suits the model. */
   #takeExampleText(text: string | undefined): void {
-    if (!this.ownPrompt && text !== undefined)
-      this.text.reset({ text, ids: null, typed: null, withoutFirst: false });
+    if (!this.ownPrompt && text !== undefined) this.#takeText({ ...EMPTY_PROMPT, text });
+  }
+
+  /** Takes a text that is nobody's change; what the reader did before can still be brought back. */
+  #takeText(entry: PromptEntry): void {
+    if (this.text.canUndo || this.ownPrompt) this.text.change(entry, null, performance.now());
+    else this.text.reset(entry);
   }
 
   /** Writes the ids that are known out where no text can be cut into tokens: the link's, or the example's. */
@@ -390,9 +397,10 @@ export class ModelSession {
 
   // ---- the text ------------------------------------------------------------------------------
 
-  /** Takes a text that is nobody's change: the first one, or a link's. Asks for no answer. */
+  /** Takes the first text, or a link's, which can be undone where the reader had another. Asks for no answer. */
   beginWith(entry: Partial<PromptEntry>, own: boolean): void {
-    this.text.reset({ text: '', ids: null, typed: null, withoutFirst: false, ...entry });
+    this.idsGivenUp = false;
+    this.#takeText({ ...EMPTY_PROMPT, ...entry });
     this.ownPrompt = own;
   }
 
@@ -443,7 +451,8 @@ export class ModelSession {
 
   /** Forgets kept ids, which mean other tokens to another model. */
   dropKeptIds(): void {
-    this.text.settle({ ids: null, typed: null });
+    this.idsGivenUp = this.text.now.ids !== null;
+    this.text.dropIds();
   }
 
   async append(id: number): Promise<void> {
@@ -467,6 +476,7 @@ export class ModelSession {
 
   #edited(): void {
     this.stop();
+    this.idsGivenUp = false;
     this.ownPrompt = true;
     this.#edits++;
   }
@@ -503,11 +513,9 @@ export class ModelSession {
     const edits = this.#edits;
     const client = this.#client;
     if (model === null) return;
-    let text: string;
-    let own: boolean;
+    let next: { text: string; own: boolean };
     try {
-      text = model.hasTokenizer ? joinedText(await model.bytes(body)) : body.join(' ');
-      own = !model.hasTokenizer || sameIds(await model.encode(text), body);
+      next = await textAfter(this.prompt, this.#body ?? [], body, model);
     } catch (thrown) {
       this.#report(thrown);
       return;
@@ -515,7 +523,7 @@ export class ModelSession {
     if (edits !== this.#edits || client !== this.#client) return;
     const typed = Math.min(this.text.now.typed ?? this.#body?.length ?? 0, body.length);
     const generating = this.generating;
-    this.#change({ text, ids: own ? null : body, typed }, kind);
+    this.#change({ text: next.text, ids: next.own ? null : body, typed }, kind);
     this.generating = generating;
     this.#takeBody(body, true);
     await this.#rerun();
@@ -534,6 +542,9 @@ export class ModelSession {
         return;
       }
       const { body, own, complete } = reading;
+      const kept = this.text.now.ids;
+      if (own && kept !== null && this.prompt !== '' && !sameIds(kept, body))
+        this.idsGivenUp = true;
       this.text.settle({ ids: own ? null : body, typed: this.text.now.typed });
       this.generationEnd = null;
       this.#takeBody(body, complete);

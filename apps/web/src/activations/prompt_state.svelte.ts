@@ -66,6 +66,14 @@ export class PromptState {
     this.#now = { ...this.#now, ...changes };
   }
 
+  /** Forgets kept ids, also those of earlier texts: to another model they mean other tokens. */
+  dropIds(): void {
+    const without = (entry: PromptEntry): PromptEntry => ({ ...entry, ids: null, typed: null });
+    this.#now = without(this.#now);
+    this.#past = this.#past.map(without);
+    this.#future = this.#future.map(without);
+  }
+
   /** Goes back one step; false where there is none. */
   undo(): boolean {
     const before = this.#past.at(-1);
@@ -110,20 +118,4 @@ function sameEntry(a: PromptEntry, b: PromptEntry): boolean {
     (a.ids === b.ids ||
       (a.ids?.length === b.ids?.length && a.ids?.every((id, at) => id === b.ids?.[at]) === true))
   );
-}
-
-/**
- * Counts how many tokens from the beginning still spell the beginning of `text`, and how much of the text they spell.
- * `spell(count)` gives the text of the first `count` tokens, of `length`.
- */
-export function unchangedTokens(
-  text: string,
-  length: number,
-  spell: (count: number) => string,
-): { tokens: number; characters: number } {
-  for (let tokens = length; tokens > 0; tokens--) {
-    const spelt = spell(tokens);
-    if (text.startsWith(spelt)) return { tokens, characters: spelt.length };
-  }
-  return { tokens: 0, characters: 0 };
 }

@@ -1,7 +1,8 @@
 // Reads the text in the box as token ids: by the tokenizer, as kept ids, or as ids written out for a model without one.
 import { joinedText } from '../analysis/token_text';
 import type { Manifest } from '../contract/generated';
-import { unchangedTokens, type PromptEntry } from './prompt_state.svelte';
+import { mergeKeptIds } from './kept_ids';
+import type { PromptEntry } from './prompt_state.svelte';
 
 /** What reading needs of a model; every call may ask the worker. */
 export interface TextModel {
@@ -33,36 +34,22 @@ const MARGIN = 64;
 
 export async function readPrompt(entry: PromptEntry, model: TextModel): Promise<PromptReading> {
   if (!model.hasTokenizer) return writtenIds(entry.text, model.vocab);
-  if (entry.ids?.every((id) => id < model.vocab) === true) {
-    const kept = await readKept(entry.text, entry.ids, model);
-    if (kept !== null) return kept;
-  }
   const most = SHORT_TEXT + CHARACTERS_PER_TOKEN * model.contextLength;
   if (entry.text.length > most) {
     const body = await model.encode(entry.text.slice(0, most));
     if (body.length > model.contextLength + MARGIN)
       return { kind: 'ids', body, own: true, complete: false };
   }
-  return { kind: 'ids', body: await model.encode(entry.text), own: true, complete: true };
-}
-
-/**
- * The kept ids as far as they still spell the text, and the tokenizer's for the rest; null where the text needs no kept
- * ids, because the tokenizer makes the same ones of what is left of theirs.
- */
-async function readKept(
-  text: string,
-  ids: readonly number[],
-  model: TextModel,
-): Promise<PromptReading | null> {
-  const bytes = await model.bytes(ids);
-  const { tokens, characters } = unchangedTokens(text, ids.length, (count) =>
-    joinedText(bytes.slice(0, count)),
+  const tokenizers = await model.encode(entry.text);
+  const kept = entry.ids ?? [];
+  if (kept.length === 0 || kept.some((id) => id >= model.vocab))
+    return { kind: 'ids', body: tokenizers, own: true, complete: true };
+  const spelt = await model.bytes([...kept, ...tokenizers]);
+  const body = mergeKeptIds(
+    { ids: kept, bytes: spelt.slice(0, kept.length) },
+    { ids: tokenizers, bytes: spelt.slice(kept.length) },
   );
-  const kept = ids.slice(0, tokens);
-  if (sameIds(await model.encode(text.slice(0, characters)), kept)) return null;
-  const rest = characters === text.length ? [] : await model.encode(text.slice(characters));
-  return { kind: 'ids', body: [...kept, ...rest], own: false, complete: true };
+  return { kind: 'ids', body, own: sameIds(body, tokenizers), complete: true };
 }
 
 function writtenIds(text: string, vocab: number): PromptReading {
@@ -84,15 +71,54 @@ export function endTokensOf(manifest: Manifest): readonly number[] {
   return end_token_ids ?? (typeof eos_token_id === 'number' ? [eos_token_id] : []);
 }
 
+/** Texts up to this much shorter are tried where a removed token does not spell the end of the text. */
+const MOST_TRIES = 100;
+
+/**
+ * The reader's own text after its tokens became other ones. Only what the end of the tokens spells is replaced: a
+ * tokenizer that lowers letters, puts a space first or does not know a word must not rewrite what stands before.
+ */
+export async function textAfter(
+  text: string,
+  before: readonly number[],
+  after: readonly number[],
+  model: TextModel,
+): Promise<{ text: string; own: boolean }> {
+  if (!model.hasTokenizer) return { text: after.join(' '), own: true };
+  const spelt = await model.bytes([...before, ...after]);
+  const was = joinedText(spelt.slice(0, before.length));
+  const is = joinedText(spelt.slice(before.length));
+  const ended = withOtherEnd(text, was, is);
+  const candidates = [ended ?? is];
+  // A tokenizer that puts a space before every text spells it with the first token.
+  if (text === '' && is.startsWith(' ')) candidates.unshift(is.slice(1));
+  if (ended === null && after.length < before.length)
+    for (let shorter = 1; shorter <= Math.min(MOST_TRIES, text.length); shorter++)
+      candidates.splice(-1, 0, text.slice(0, text.length - shorter));
+  for (const candidate of candidates)
+    if (sameIds(await model.encode(candidate), after)) return { text: candidate, own: true };
+  return { text: ended ?? is, own: false };
+}
+
+/** `text` with its end changed as `was` became `is`; null where `text` does not end as `was` does. */
+function withOtherEnd(text: string, was: string, is: string): string | null {
+  let same = 0;
+  while (same < was.length && was[same] === is[same]) same++;
+  // Never between the halves of a character.
+  if (/[\ud800-\udbff]/.test(was[same - 1] ?? '')) same--;
+  const end = was.slice(same);
+  return text.endsWith(end) ? text.slice(0, text.length - end.length) + is.slice(same) : null;
+}
+
 /** The text without its last token, where only the end of a long text is cut into tokens. */
 export async function withoutLastToken(text: string, model: TextModel): Promise<string> {
   const TAIL = 400;
   let from = Math.max(0, text.length - TAIL);
   const space = text.indexOf(' ', from);
   if (from > 0 && space > 0 && space < text.length - 1) from = space;
-  const ids = await model.encode(text.slice(from));
-  const bytes = await model.bytes(ids.slice(0, -1));
-  return text.slice(0, from) + joinedText(bytes);
+  const tail = text.slice(from);
+  const ids = await model.encode(tail);
+  return text.slice(0, from) + (await textAfter(tail, ids, ids.slice(0, -1), model)).text;
 }
 
 export function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {

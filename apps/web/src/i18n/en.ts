@@ -306,6 +306,8 @@ export const en = {
     putFirst: 'Put it back',
     keptIds:
       'These are not the tokens that the tokenizer makes of this text. Their ids are kept, in the link too.',
+    idsGivenUp:
+      'The ids that were kept do not fit this text and model: its tokens are the tokenizer’s own again.',
     retokenize: 'Tokenize the text anew',
     notInLink: 'The text is too long for a link: the address of this page leaves it out.',
     notIds: (text: string, vocab: number) =>

@@ -276,6 +276,7 @@ export const zh: Dictionary = {
     takeFirst: '去掉它',
     putFirst: '加回来',
     keptIds: '这些词元不是分词器对这段文本的切分结果。它们的编号会原样保留，链接中也是如此。',
+    idsGivenUp: '之前保留的编号与当前文本或模型不符，现在的词元由分词器重新切分得出。',
     retokenize: '重新分词',
     notInLink: '文本太长，无法放进链接：本页地址中不含这段文本。',
     notIds: (text, vocab) =>

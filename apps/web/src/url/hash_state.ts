@@ -33,7 +33,7 @@ export interface HashState {
 }
 
 /** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
-export const MOST_PROMPT = 20_000;
+const MOST_PROMPT = 20_000;
 const MOST_IDS = 4096;
 /** Browsers and the programs that links pass through take no address of any length. */
 export const MOST_ADDRESS = 64_000;
@@ -104,6 +104,11 @@ export function formatHash(state: HashState): string {
   if (state.provider !== undefined) fields.set('on', state.provider);
   if (state.root !== undefined) fields.set('c', state.root ? 'root' : 'linear');
   return fields.toString();
+}
+
+/** Whether a link can carry this text and its ids whole. */
+export function fitsLink(text: string, ids: readonly number[] | null): boolean {
+  return text.length <= MOST_PROMPT && (ids?.length ?? 0) <= MOST_IDS;
 }
 
 /** The same state without the text and its ids, for an address that would be too long. */
