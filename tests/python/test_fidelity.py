@@ -340,7 +340,7 @@ BAD_TEXTS: dict[str, tuple[bytes | None, tuple[str, ...]]] = {
     "blank": (b" \n\t\r\n\xef\xbb\xbf \n", ("--text is too short",)),
     "only a mark": (b"\xef\xbb\xbf\n \n", ("--text is empty",)),
     "too short": (line(words(50, 5)).encode(), ("--text is too short", "51 tokens", "100")),
-    "unknown": (b"bishop takes w1\n" * 60, ("tokenizer doesn't know", "85%", "at most 20%")),
+    "unknown": (b"bishop takes w2\n" * 60, ("tokenizer doesn't know", "85%", "at most 20%")),
     "not UTF-8": ("w1 w2 café".encode("latin-1"), ("--text is not UTF-8", "0xe9 at 9")),
     "UTF-16": (line(words(200, 6)).encode("utf-16"), ("--text is not UTF-8", "0xff at 0")),
 }
