@@ -13,5 +13,7 @@ void document.fonts.load('13px "Plex Mono"');
 const target = document.getElementById('app');
 if (target === null) throw new Error('index.html has no #app');
 keepTextChangeable(target);
+// What stood there tells of scripts that never came.
+target.replaceChildren();
 const isolated = settleIsolation(registerWorker(import.meta.url));
 export default mount(App, { target, props: { isolated } });

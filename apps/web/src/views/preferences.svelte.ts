@@ -10,7 +10,7 @@ export class Preferences {
   #chosenTheme = $state<Theme | null>(null);
   #systemDark = $state(false);
   #chosenLanguage = $state<Language | null>(null);
-  /** Said by a link: wins over what was kept, but is not kept itself. */
+  /** Said by a link: wins over what the browser says, not over the reader's own choice, and is not kept. */
   linkLanguage = $state<Language | null>(null);
 
   constructor() {
@@ -32,7 +32,7 @@ export class Preferences {
   }
 
   get language(): Language {
-    return this.linkLanguage ?? this.#chosenLanguage ?? languageFor(navigator.languages);
+    return this.#chosenLanguage ?? this.linkLanguage ?? languageFor(navigator.languages);
   }
 
   get words(): Dictionary {
