@@ -37,7 +37,6 @@ export function difference(
   const [high, wide] = [claim.length, claim[0]?.length ?? 0];
   if (drawing.height !== high || drawing.width !== wide)
     return `${drawing.width} × ${drawing.height} pixels for ${wide} × ${high} cells`;
-  const { rgba } = rampFor(scale.kind, theme);
   for (const [y, row] of claim.entries())
     for (const [x, value] of row.entries()) {
       const at = 4 * (y * drawing.width + x);
@@ -48,13 +47,80 @@ export function difference(
         if (alpha !== 0) return `${cell} should be empty, is ${drawn}`;
         continue;
       }
-      const packed = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-      const wanted = rampIndex(value, scale);
-      const near = [wanted - 1, wanted, wanted + 1].map((index) => rgba[index]);
-      if (alpha !== 255 || !near.includes(packed))
+      if (alpha !== 255 || !isColourOf([red, green, blue], value, scale, theme))
         return `${cell} should show ${value}, is ${drawn}`;
     }
   return '';
+}
+
+/** Whether the ramp gives `value` this colour, or one a step beside it. */
+function isColourOf(
+  [red, green, blue]: readonly [number, number, number],
+  value: number,
+  scale: ValueScale,
+  theme: Theme,
+): boolean {
+  const packed = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  const wanted = rampIndex(value, scale);
+  const { rgba } = rampFor(scale.kind, theme);
+  return [wanted - 1, wanted, wanted + 1].some((index) => rgba[index] === packed);
+}
+
+/** Waits until the backgrounds of these elements, in their order, are the colours of `values`; null is none at all. */
+export async function expectBackgrounds(
+  elements: Locator,
+  values: readonly (number | null)[],
+  scale: ValueScale,
+  theme: Theme,
+  message: string,
+): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const drawn = await elements.evaluateAll((all) =>
+          all.map((element) => getComputedStyle(element).backgroundColor),
+        );
+        if (drawn.length !== values.length) return `${drawn.length} marks, not ${values.length}`;
+        const wrong = values.findIndex((value, index) => {
+          const [red = NaN, green = NaN, blue = NaN, alpha = 1] = (
+            drawn[index]?.match(/[\d.]+/g) ?? []
+          ).map(Number);
+          if (value === null) return alpha !== 0;
+          return alpha !== 1 || !isColourOf([red, green, blue], value, scale, theme);
+        });
+        return wrong < 0 ? '' : `mark ${wrong} should show ${values[wrong]}, is ${drawn[wrong]}`;
+      },
+      { message, timeout: 30_000 },
+    )
+    .toBe('');
+}
+
+/** Waits until each of these bars fills its share of its track, to a pixel. */
+export async function expectFilled(
+  bars: Locator,
+  shares: readonly number[],
+  message: string,
+): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const drawn = await bars.evaluateAll((all) =>
+          all.map((bar) => {
+            const track = bar.parentElement?.getBoundingClientRect().width ?? NaN;
+            return [bar.getBoundingClientRect().width, track] as const;
+          }),
+        );
+        if (drawn.length !== shares.length) return `${drawn.length} bars, not ${shares.length}`;
+        const wrong = drawn.findIndex(
+          ([filled, track], index) => !(Math.abs(filled - (shares[index] ?? NaN) * track) <= 1),
+        );
+        return wrong < 0
+          ? ''
+          : `bar ${wrong} should fill ${shares[wrong]}, fills ${drawn[wrong]?.join(' of ')}`;
+      },
+      { message, timeout: 30_000 },
+    )
+    .toBe('');
 }
 
 /** Waits until the canvas shows `claim`. */

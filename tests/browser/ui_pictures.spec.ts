@@ -1,7 +1,20 @@
-// What the page draws is what it names: colours are read back from every canvas and compared with PyTorch's numbers.
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+// The maps of attention, on the page and saved, and the head that a button is about: colours are read back and compared
+// with PyTorch's numbers. Every other picture: ui_views_drawn.spec.ts.
+import { expect as plainExpect, test, type Page } from '@playwright/test';
 import type { Theme, ValueScale } from '../../apps/web/src/charts/colour_ramps';
-import { readFixtures, reference, type Prompt } from './fixtures';
+import {
+  answered,
+  largeMap,
+  limitOf,
+  probabilities,
+  rootChosen,
+  saved,
+  scores,
+  signedTo,
+  smallMap,
+  weights,
+} from './drawn_claims';
+import { readFixtures } from './fixtures';
 import { expectDrawn, savedDifference, type Claim } from './pixels';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
@@ -12,54 +25,6 @@ async function opened(page: Page, hash = ''): Promise<void> {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.goto(`/#lang=en&p=${encodeURIComponent(sentence.text ?? '')}${hash}`);
   await answered(page, sentence.ids.length);
-}
-
-async function answered(page: Page, tokens: number): Promise<void> {
-  await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${tokens} `));
-  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
-}
-
-/** PyTorch's attention of one head; nothing for tokens to come. */
-function probabilities(prompt: Prompt, layer: number, head: number): Claim {
-  const { dims, data } = reference(prompt, `layer_${layer}_attn_probs`);
-  const n = dims.at(-1) ?? 0;
-  return Array.from({ length: n }, (_, query) =>
-    Array.from({ length: n }, (_, key) =>
-      key > query ? null : (data[(head * n + query) * n + key] ?? NaN),
-    ),
-  );
-}
-
-/** q·k over the root of the head's width, from PyTorch's q and k; nothing for tokens to come. */
-function scores(prompt: Prompt, layer: number, head: number): Claim {
-  const q = reference(prompt, `layer_${layer}_q`);
-  const k = reference(prompt, `layer_${layer}_k`);
-  const [, , n = 0, width = 0] = q.dims;
-  const at = (from: typeof q, position: number, index: number): number =>
-    from.data[(head * n + position) * width + index] ?? NaN;
-  return Array.from({ length: n }, (_, query) =>
-    Array.from({ length: n }, (_, key) => {
-      if (key > query) return null;
-      let sum = 0;
-      for (let index = 0; index < width; index++) sum += at(q, query, index) * at(k, key, index);
-      return sum / Math.sqrt(width);
-    }),
-  );
-}
-
-function limitOf(claim: Claim): number {
-  return Math.max(...claim.flat().map((value) => Math.abs(value ?? 0)));
-}
-
-const weights = (root: boolean): ValueScale => ({ kind: 'weight', limit: 1, root });
-const signedTo = (limit: number, root: boolean): ValueScale => ({ kind: 'signed', limit, root });
-
-const largeMap = (page: Page): Locator => page.getByTestId('large-map').locator('canvas');
-const smallMap = (page: Page, layer: number, head: number): Locator =>
-  page.getByTestId(`head-${layer}-${head}`).locator('canvas');
-
-async function rootChosen(page: Page): Promise<boolean> {
-  return page.getByTestId('attention').getByRole('checkbox').isChecked();
 }
 
 test('the maps show the head that they name, after every change', async ({ page }) => {
@@ -120,14 +85,6 @@ test('the maps show the head that they name, after every change', async ({ page 
   await answered(page, other.ids.length);
   await shows(5, 1, other);
 });
-
-async function saved(page: Page, kind: 'SVG' | 'PNG'): Promise<Buffer> {
-  const download = page.waitForEvent('download');
-  await page.getByTestId('attention').getByRole('button', { name: kind, exact: true }).click();
-  const chunks: Buffer[] = [];
-  for await (const chunk of await (await download).createReadStream()) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
 
 /** `.43`, `1`, or a dot for what is too small for two digits. */
 function writesWeight(number: string, value: number): boolean {
