@@ -158,9 +158,9 @@ test('the head that was looked at is the one that a button is about', async ({ p
   await page.mouse.move(from.x + from.width / 2, from.y + from.height / 2);
   await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
   // A look takes longer than the way over a neighbour.
-  await page.waitForTimeout(400);
+  await page.waitForTimeout(800);
   // A straight way, over other heads and the gaps between.
-  await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 30 });
+  await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 10 });
   await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
   await expectDrawn(
     largeMap(page),
@@ -169,6 +169,8 @@ test('the head that was looked at is the one that a button is about', async ({ p
     'light',
     'the head looked at',
   );
+  // The button names the head that it is about.
+  await expect(toggle).toHaveText('Switch off layer 5, head 0');
   await page.mouse.down();
   await page.mouse.up();
   await expect(page).toHaveURL(/off=5\.0(&|$)/);

@@ -400,8 +400,8 @@ export const en = {
     future: (from: string, to: string) => `${from}  cannot look ahead at  ${to}`,
     weight: 'Attention',
     score: 'Score',
-    switchOff: 'Switch this head off',
-    switchOn: 'Switch it on again',
+    switchOff: (layer: number, head: number) => `Switch off layer ${layer}, head ${head}`,
+    switchOn: (layer: number, head: number) => `Switch layer ${layer}, head ${head} on again`,
     arcsTitle: (head: string) => `${head}, over the text`,
     arcsCaption:
       'The marked token looks back along the coloured lines; the thicker, the more. Faint lines show where other tokens look with more than 30%. Point at another token to follow it.',

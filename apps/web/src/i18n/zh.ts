@@ -358,8 +358,8 @@ export const zh: Dictionary = {
     future: (from, to) => `${from}  看不到后面的  ${to}`,
     weight: '注意力',
     score: '分数',
-    switchOff: '关闭这个头',
-    switchOn: '重新打开',
+    switchOff: (layer, head) => `关闭第 ${layer} 层头 ${head}`,
+    switchOn: (layer, head) => `重新打开第 ${layer} 层头 ${head}`,
     arcsTitle: (head) => `${head}，画在文本上`,
     arcsCaption:
       '被框住的词元沿着彩色线回看，线越粗，注意力越多。淡线是其他词元超过 30% 的去向。指向另一个词元即可跟随它。',

@@ -1,7 +1,7 @@
 // Tells what the pointer looked at from what it only crossed on its way elsewhere. Pure: the caller gives the time.
 
 /** A stay of this many milliseconds is a look, however long the stay before it was. */
-const LOOK_MS = 150;
+const LOOK_MS = 300;
 /** A pointer that left the last thing longer ago than this is not on its way from it. */
 const ON_THE_WAY_MS = 1000;
 
