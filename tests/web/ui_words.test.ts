@@ -76,6 +76,7 @@ test('differences, values, sizes and times', () => {
 
 const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind } } = {
   aborted: { kind: 'aborted' },
+  hung: { kind: 'hung', part: 'runtime', ms: 45_000 },
   'not-found': { kind: 'not-found', url: 'http://x/models/a/manifest.json', status: 404 },
   network: { kind: 'network', url: 'http://x/m', offline: false },
   server: { kind: 'server', url: 'http://x/m', status: 503, retryAfterMs: 90_000 },
@@ -119,7 +120,7 @@ test.each(Object.values(errors))('$kind says what, with which values, and what n
     expect(text.what).toMatch(/[.。]$/);
     expect(text.next).toMatch(/[.。]$/);
     const shown = JSON.stringify(text);
-    const tags: unknown[] = [error.kind, 'webgpu', 'no-contract', 'scheme'];
+    const tags: unknown[] = [error.kind, 'webgpu', 'no-contract', 'scheme', 'runtime'];
     for (const value of Object.values(error).flat())
       if (typeof value === 'string' && !tags.includes(value)) expect(shown).toContain(value);
   }

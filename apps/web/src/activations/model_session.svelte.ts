@@ -160,6 +160,11 @@ export class ModelSession {
     return this.#request?.variant ?? null;
   }
 
+  /** A model was asked for, so that it can be asked for again. */
+  get hasRequest(): boolean {
+    return this.#request !== null;
+  }
+
   /** What the publisher computed, while there is no answer yet and its own text stands in the box as it was. */
   get example(): Example | null {
     const waiting =
@@ -205,6 +210,35 @@ export class ModelSession {
   }
 
   // ---- opening -------------------------------------------------------------------------------
+
+  /** Nothing was asked of a model yet: the page waits for something of its own. */
+  get waitsForPage(): boolean {
+    if (this.stage.kind !== 'opening') return false;
+    const phase = this.stage.progress?.phase;
+    return phase === 'list' || phase === 'page';
+  }
+
+  /**
+   * Shows that the page waits for something of its own, before it opens a model. False where the reader has stopped
+   * it or opened something else meanwhile.
+   */
+  async waitFor(phase: 'list' | 'page', arriving: Promise<void>): Promise<boolean> {
+    const era = ++this.#era;
+    this.#end();
+    const opening = new AbortController();
+    this.#opening = opening;
+    const progress = { phase, receivedBytes: 0, totalBytes: 0, keptBytes: 0, waiting: null };
+    this.stage = { kind: 'opening', progress };
+    const stopped = new Promise<void>((resolve) => {
+      opening.signal.addEventListener('abort', () => {
+        resolve();
+      });
+    });
+    await Promise.race([arriving, stopped]);
+    if (era !== this.#era) return false;
+    if (opening.signal.aborted) this.#fail({ kind: 'aborted' });
+    return !opening.signal.aborted;
+  }
 
   async open(request: OpenRequest): Promise<void> {
     const era = ++this.#era;
@@ -321,7 +355,14 @@ export class ModelSession {
   /** Opens nothing, and says why. */
   refuse(error: ModelErrorData): void {
     this.#era++;
+    this.#end();
+    this.#fail(error);
+  }
+
+  /** Lets go of the model that is open or being opened. */
+  #end(): void {
     this.stop();
+    this.#opening?.abort();
     this.#client?.close();
     this.#client = null;
     this.#request = null;
@@ -330,7 +371,6 @@ export class ModelSession {
     this.suited = null;
     this.model = null;
     this.answer = null;
-    this.#fail(error);
   }
 
   /**

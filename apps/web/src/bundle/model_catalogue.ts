@@ -1,4 +1,6 @@
 // The bundles that this page was built with, for the picker. The list is written by apps/web/plugins/models_index.ts.
+import { startLimits } from './patience';
+import { StallWatch } from './stall_watch';
 
 export interface CatalogueEntry {
   readonly name: string;
@@ -21,11 +23,15 @@ interface IndexedModel {
 /** The model that the page opens unless told otherwise, as set when it was built. */
 export const configuredModelUrl: string | null = import.meta.env.VITE_MODEL_URL ?? null;
 
-/** Bundles below `models/`, in order of name; none where the list cannot be had. */
-export async function listModels(signal?: AbortSignal): Promise<CatalogueEntry[]> {
+/**
+ * Bundles below `models/`, in order of name; none where there is no list. Rejects with a BundleError of kind
+ * `stalled` where the host neither gives one nor refuses.
+ */
+export async function listModels(): Promise<CatalogueEntry[]> {
   const index = new URL(`${import.meta.env.BASE_URL}models/index.json`, document.baseURI);
+  const stall = new StallWatch(index.href, startLimits.list);
   try {
-    const response = await fetch(index, { cache: 'no-cache', ...(signal ? { signal } : {}) });
+    const response = await fetch(index, { cache: 'no-cache', signal: stall.signal });
     const found: unknown = response.ok ? await response.json() : [];
     return Array.isArray(found)
       ? found.filter(isIndexedModel).map(({ path, ...entry }) => ({
@@ -34,8 +40,11 @@ export async function listModels(signal?: AbortSignal): Promise<CatalogueEntry[]
         }))
       : [];
   } catch {
+    if (stall.error !== null) throw stall.error;
     // A host without the list still serves a model by its address.
     return [];
+  } finally {
+    stall.end();
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Manifest } from '../contract/generated';
 import { sha256Digest } from './digest';
 import { OpfsStore, openSync } from './opfs_store';
+import { inTime, startLimits } from './patience';
 import { checksumBytes } from './storage_checksum';
 
 /** One manifest that was opened, and what it named of the pieces here. */
@@ -70,10 +71,11 @@ export class ModelShelf {
     });
   }
 
-  /** null where the browser keeps nothing for this page: private windows, pages without TLS. */
+  /** null where the browser keeps nothing for this page, or does not answer: private windows, pages without TLS. */
   static async open(): Promise<ModelShelf | null> {
     try {
-      const folders = await openFolders();
+      const folders = await inTime(openFolders(), startLimits.storage, null);
+      if (folders === null) return null;
       if (!('createSyncAccessHandle' in FileSystemFileHandle.prototype)) return null;
       return new ModelShelf(folders);
     } catch {
@@ -83,7 +85,8 @@ export class ModelShelf {
 
   /** The manifest that was opened last at this address. Never rejects. */
   async manifestOf(url: string): Promise<KeptManifest | null> {
-    const own = [...(await this.#read()).values()].filter((record) => record.url === url);
+    const records = await inTime(this.#read(), startLimits.storage, new Map<string, ShelfRecord>());
+    const own = [...records.values()].filter((record) => record.url === url);
     const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
     if (newest === undefined) return null;
     const { manifest: text, openedAt, checkedBy } = newest;

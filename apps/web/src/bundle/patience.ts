@@ -22,6 +22,41 @@ export const patience: Patience = {
   worthwhileBytes: 256 * 1024,
 };
 
+/** Milliseconds that the start of the page waits for one thing, in silence, before it goes on without or says what is missing. */
+export const startLimits = {
+  /** The list of models. Who names a model in the link waits for none. */
+  list: 10_000,
+  /** The browser's storage, and what it says of one model. Without it nothing is kept. */
+  storage: 4000,
+  /** The GPU's adapter. Without it the page uses WebAssembly. */
+  adapter: 6000,
+  /** The runtime, before the page looks whether its files arrive at all. */
+  quietRuntime: 10_000,
+  /** The first word of the model's worker. */
+  worker: 45_000,
+  /** The runtime's start, once its files are here. */
+  runtime: 45_000,
+} as const;
+
+/** The promise's value, or `late` where it takes longer. A rejection is passed on. */
+export async function inTime<Value, Late>(
+  promise: Promise<Value>,
+  ms: number,
+  late: Late,
+): Promise<Value | Late> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise<Late>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(late);
+    }, ms);
+  });
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Milliseconds to wait after the failure `failures` (1 …): doubling, with up to a quarter more by chance,
  * lest thirty readers in one room come back at once. What the server asked for is kept to.

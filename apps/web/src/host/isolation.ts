@@ -4,6 +4,8 @@
 const triedKey = 'oriel reloaded for isolation';
 /** An engine that starts late with threads is no better than one that starts now. */
 const patienceMs = 8000;
+/** A page that is to come comes in less. */
+const reloadMs = 20_000;
 
 /** What decides about a reload. */
 export interface Surroundings {
@@ -35,11 +37,15 @@ export async function settleIsolation(
   };
   if (surroundings.isolated === true) forget();
   if (!reloadMayIsolate(surroundings)) return;
-  const registration = await registered;
+  const registration = await Promise.race([registered, pause(patienceMs).then(() => null)]);
   if (registration === null || !(await isActive(registration)) || !remember()) return;
   location.reload();
-  // The engine would only start to be stopped.
-  await new Promise<never>(() => undefined);
+  // The engine would only start to be stopped; but a host that does not answer now leaves the page that is here.
+  await pause(reloadMs);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Waits for the first installation; false where it fails or takes too long. */

@@ -62,6 +62,8 @@ export const en = {
   loading: {
     label: 'Opening the model',
     phases: {
+      list: 'Looking up which models there are',
+      page: 'Preparing the page',
       manifest: 'Looking up the model',
       runtime: 'Starting the runtime',
       download: 'Downloading the weights',
@@ -72,7 +74,13 @@ export const en = {
     waiting: {
       again: (seconds: string) => `The connection broke: trying again in ${seconds}`,
       'other-tab': 'Another tab is fetching the same weights: waiting for it',
+      'one-thread': (time: string) =>
+        `The runtime did not start with several threads within ${time}: starting it with one`,
     },
+    listMissing:
+      'The list of models did not come, so the page opened the model that it was built for.',
+    threadsFailed:
+      'The runtime did not start with several threads, so it runs on one: slower, with the same numbers. Reload the page to try several again.',
     abort: 'Stop',
     retry: 'Try again',
     otherWays: {
@@ -132,9 +140,19 @@ export const en = {
       next: 'Try again in a while: what arrived is kept.',
     },
     stalled: {
-      what: 'The download came to a standstill, several times in a row.',
+      what: 'The host stopped answering: nothing came any more.',
       silence: (time: string) => `nothing for ${time}`,
       next: 'Check the connection, then try again: what arrived is kept.',
+    },
+    hung: {
+      worker: {
+        what: 'The part of the page that runs models did not start.',
+        next: 'Check the connection, then try again or reload the page.',
+      },
+      runtime: {
+        what: 'The runtime is here but did not start.',
+        next: 'Try again or reload the page. If it stays, close other tabs that use much memory.',
+      },
     },
     noCors: {
       what: 'The model’s server does not let this page read its files.',
@@ -716,6 +734,7 @@ export const en = {
     threads: 'Threads',
     threadCount: (threads: number) => String(threads),
     isolated: 'the page is cross-origin isolated',
+    threadsFailed: 'one only: the runtime did not start with several',
     notIsolated: 'one only: the page is not cross-origin isolated',
     download: 'Download',
     fetched: (size: string) => `${size} fetched`,

@@ -51,6 +51,11 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
         ...e.stalled,
         details: [address(error.url), got(e.stalled.silence(milliseconds(error.ms)))],
       };
+    case 'hung':
+      return {
+        ...e.hung[error.part],
+        details: [got(e.stalled.silence(milliseconds(error.ms)))],
+      };
     case 'no-cors':
       return {
         ...e.noCors,

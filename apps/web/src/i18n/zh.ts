@@ -58,6 +58,8 @@ export const zh: Dictionary = {
   loading: {
     label: '正在打开模型',
     phases: {
+      list: '正在查找有哪些模型',
+      page: '正在准备页面',
       manifest: '正在查找模型',
       runtime: '正在启动运行时',
       download: '正在下载权重',
@@ -68,7 +70,11 @@ export const zh: Dictionary = {
     waiting: {
       again: (seconds) => `连接中断，${seconds}后重试`,
       'other-tab': '另一个标签页正在下载同样的权重，等它完成',
+      'one-thread': (time) => `运行时在${time}内没有用多个线程启动，正改用一个线程启动`,
     },
+    listMissing: '没有收到模型列表，因此打开了本页面自带的模型。',
+    threadsFailed:
+      '运行时没有用多个线程启动，因此只用一个线程运行：速度较慢，数字不变。刷新页面可以再试多个线程。',
     abort: '停止',
     retry: '重试',
     otherWays: {
@@ -121,9 +127,19 @@ export const zh: Dictionary = {
       next: '请稍后再试：已下载的部分会保留。',
     },
     stalled: {
-      what: '下载连续几次停滞不前。',
+      what: '服务器不再响应，没有收到更多数据。',
       silence: (time) => `${time}内没有收到任何数据`,
       next: '请检查网络后再试：已下载的部分会保留。',
+    },
+    hung: {
+      worker: {
+        what: '页面中运行模型的部分没有启动。',
+        next: '请检查网络，然后重试或刷新页面。',
+      },
+      runtime: {
+        what: '运行时已经下载，但没有启动。',
+        next: '请重试或刷新页面。如果仍然如此，请关闭其他占用大量内存的标签页。',
+      },
     },
     noCors: {
       what: '模型所在的服务器不允许本页面读取它的文件。',
@@ -639,6 +655,7 @@ export const zh: Dictionary = {
     threads: '线程',
     threadCount: (threads) => String(threads),
     isolated: '页面已跨源隔离',
+    threadsFailed: '只有一个：运行时没有用多个线程启动',
     notIsolated: '只有一个：页面未跨源隔离',
     download: '下载',
     fetched: (size) => `已下载 ${size}`,

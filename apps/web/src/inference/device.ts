@@ -1,5 +1,6 @@
 // Asks the device what it offers beside wasm, which every browser has. What follows from the answers is provider.ts and
 // choose_variant.ts.
+import { inTime, startLimits } from '../bundle/patience';
 import type { DeviceFacts } from './model_types';
 
 /** More threads than this gain little on models that fit a page, and phones grow hot. */
@@ -22,8 +23,17 @@ export async function askDevice(): Promise<DeviceFacts> {
   };
 }
 
+/** Name of the model's worker where several threads did not start: the page then starts a worker with one. */
+export const oneThreadWorker = 'oriel-model-one-thread';
+
+/** This worker was started because another one's threads did not start. */
+export function isForOneThread(): boolean {
+  return self.name === oneThreadWorker;
+}
+
 /** Threads share their memory, which pages may only have that are isolated from others. */
 export function wasmThreads(): number {
+  if (isForOneThread()) return 1;
   return globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, maxThreads) : 1;
 }
 
@@ -45,7 +55,8 @@ async function askGpu(): Promise<GpuFacts> {
   // Typed as always there, but absent without TLS and in browsers without WebGPU.
   const gpu = navigator.gpu as GPU | undefined;
   if (gpu === undefined) return noGpu;
-  const adapter = await gpu.requestAdapter().catch(() => null);
+  const asking = gpu.requestAdapter().catch(() => null);
+  const adapter = await inTime(asking, startLimits.adapter, null);
   if (adapter === null) return { ...noGpu, webgpu: true };
   const { description, vendor, architecture, isFallbackAdapter } = adapter.info;
   return {

@@ -15,7 +15,7 @@ import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
 import { checkCases, type TokenizerTrouble } from '../tokenizer/check_cases';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
-import { askDevice } from './device';
+import { askDevice, isForOneThread } from './device';
 import { reportDownload } from './download_reports';
 import { failureError, type Opening } from './failure';
 import { findBundle, type ArrivingBundles } from './find_bundle';
@@ -62,6 +62,8 @@ export interface EarlyStart {
   readonly device: Promise<DeviceFacts>;
   /** wasm's, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
+  /** Called as the runtime's files arrive, where that takes long. */
+  readonly onRuntimeLife: Set<() => void>;
   /** By address: a survey and an opening of the same model fetch its manifest once. */
   readonly bundles: ArrivingBundles;
   /** What the browser keeps of models; null where it keeps nothing. */
@@ -72,10 +74,22 @@ export interface EarlyStart {
 
 export function startEarly(): EarlyStart {
   const device = askDevice();
-  const runtime = device.then(({ adapter }) => (adapter === null ? loadRuntime('wasm') : null));
+  const onRuntimeLife = new Set<() => void>();
+  const runtime = device.then(({ adapter }) =>
+    adapter === null ? loadRuntime('wasm', tellAll(onRuntimeLife)) : null,
+  );
   // Whoever opens a model hears of it; until then nobody listens.
   runtime.catch(() => undefined);
-  return { device, runtime, bundles: new Map(), shelf: ModelShelf.open(), examples: new Map() };
+  return {
+    ...{ device, runtime, onRuntimeLife },
+    ...{ bundles: new Map(), shelf: ModelShelf.open(), examples: new Map() },
+  };
+}
+
+function tellAll(listeners: ReadonlySet<() => void>): () => void {
+  return () => {
+    for (const listener of listeners) listener();
+  };
 }
 
 /** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
@@ -135,7 +149,11 @@ export async function loadModel(
       const { files, expandMs, keptBytes, isKept } = download;
       const downloadMs = performance.now() - began;
       // The last phase that may be waited for before the session is made.
-      onProgress(phase('runtime'));
+      const wait = (): void => {
+        onProgress(phase('runtime'));
+      };
+      wait();
+      early.onRuntimeLife.add(wait);
       const bytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
       const timings = { downloadMs, expandMs, keptBytes, downloadedBytes: bytes - keptBytes };
       return { files, timings, arrival: { isKept, keptSince: latest?.keptSince ?? null } };
@@ -191,7 +209,7 @@ async function startRuntime(
   const fixed = chooseWithoutModel(request.provider, await early.device);
   const { provider } = fixed ?? (await choosing).choice;
   const started = provider === 'wasm' ? await early.runtime : null;
-  return started ?? (await loadRuntime(provider));
+  return started ?? (await loadRuntime(provider, tellAll(early.onRuntimeLife)));
 }
 
 /** Of an array that the browser could not give although it is not too large for one, a failure; all else as it is. */
@@ -209,6 +227,7 @@ function factsOf(choice: Choice, device: DeviceFacts, runtime: Runtime): Runtime
     reason: choice.providerReason,
     variantReason: choice.variantReason,
     threads: runtime.threads,
+    threadsFailed: isForOneThread(),
     crossOriginIsolated: device.crossOriginIsolated,
     adapter: device.adapter,
     runtimeVersion: runtime.version,

@@ -1,5 +1,7 @@
 // The page's typed proxy of the model's worker. What the worker does with a call: model_runner.ts.
+import { startLimits } from '../bundle/patience';
 import '../host/trusted_scripts';
+import { oneThreadWorker, wasmThreads } from './device';
 import { ModelError } from './model_error';
 import type {
   FirstPass,
@@ -30,20 +32,28 @@ interface WaitingRun {
 
 /** Starts the worker at once, so that it is up by the time a model is opened. */
 export function createModelClient(): ModelClient {
-  return new WorkerModelClient(
-    () =>
-      new Worker(new URL('./model.worker.ts', import.meta.url), {
-        type: 'module',
-        name: 'oriel-model',
-      }),
-  );
+  return new WorkerModelClient(startModelWorker, pageThreads);
 }
+
+function startModelWorker(isForOneThread: boolean): Worker {
+  // Vite reads the options where they stand: the name alone may be computed.
+  const name = isForOneThread ? oneThreadWorker : 'oriel-model';
+  return new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name });
+}
+
+/** Whether workers start with several threads. What failed once is not waited for again by the next worker. */
+export interface Threads {
+  several: boolean;
+}
+
+const pageThreads: Threads = { several: wasmThreads() > 1 };
 
 /** The parts of a Worker that the client uses; tests stand in for the other side of it. */
 export type WorkerPort = Pick<Worker, 'postMessage' | 'terminate' | 'addEventListener'>;
 
 export class WorkerModelClient implements ModelClient {
-  readonly #startWorker: () => WorkerPort;
+  readonly #startWorker: (isForOneThread: boolean) => WorkerPort;
+  readonly #threads: Threads;
   readonly #pending = new Map<number, PendingCall>();
   #worker: WorkerPort;
   /** A worker opens one model: leaving it frees the runtime's memory, which nothing else does. */
@@ -53,8 +63,9 @@ export class WorkerModelClient implements ModelClient {
   #running = false;
   #waiting: WaitingRun | null = null;
 
-  constructor(startWorker: () => WorkerPort) {
+  constructor(startWorker: (isForOneThread: boolean) => WorkerPort, threads: Threads) {
     this.#startWorker = startWorker;
+    this.#threads = threads;
     this.#worker = this.#attach();
   }
 
@@ -79,18 +90,52 @@ export class WorkerModelClient implements ModelClient {
     onProgress: (progress: Progress) => void,
     signal?: AbortSignal,
   ): Promise<OpenedModel> {
-    if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
+    try {
+      return await this.#openOnce(request, onProgress, signal);
+    } catch (error) {
+      const isHung = error instanceof ModelError && error.data.kind === 'hung';
+      if (!isHung || error.data.part !== 'runtime' || !this.#threads.several) throw error;
+      if (request.provider === 'webgpu') throw error;
+      this.#threads.several = false;
+      const waiting = { reason: 'one-thread', ms: error.data.ms } as const;
+      // The worker that is there by now was started for several.
+      this.#workerIsFresh = false;
+      return await this.#openOnce(
+        request,
+        (progress) => {
+          onProgress({ ...progress, waiting: progress.waiting ?? waiting });
+        },
+        signal,
+      );
+    }
+  }
+
+  async #openOnce(
+    request: OpenRequest,
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<OpenedModel> {
     if (!this.#workerIsFresh) this.#restart({ kind: 'aborted' });
     this.#workerIsFresh = false;
     const worker = this.#worker;
     // Ending the worker stops downloads and the compiling of a session alike.
+    const end = (reason: ModelErrorData): void => {
+      if (this.#worker === worker) this.#restart(reason);
+    };
     const abort = (): void => {
-      if (this.#worker === worker) this.#restart({ kind: 'aborted' });
+      end({ kind: 'aborted' });
     };
     signal?.addEventListener('abort', abort, { once: true });
+    const silence = new Silence((part) => {
+      end({ kind: 'hung', part, ms: startLimits[part] });
+    });
     try {
-      return await this.#call('open', absolute(request), onProgress);
+      return await this.#call('open', absolute(request), (progress) => {
+        silence.hear(progress.phase);
+        onProgress(progress);
+      });
     } finally {
+      silence.end();
       signal?.removeEventListener('abort', abort);
     }
   }
@@ -167,7 +212,7 @@ export class WorkerModelClient implements ModelClient {
   }
 
   #attach(): WorkerPort {
-    const worker = this.#startWorker();
+    const worker = this.#startWorker(!this.#threads.several && wasmThreads() > 1);
     worker.addEventListener('message', ({ data }: MessageEvent<WorkerAnswer>) => {
       if (worker === this.#worker) this.#receive(data);
     });
@@ -219,6 +264,33 @@ export class WorkerModelClient implements ModelClient {
     this.#waiting = null;
     for (const { reject } of pending) reject(new ModelError(error));
     waiting?.reject(new ModelError(error));
+  }
+}
+
+/** Limits how long a worker is silent while it can only be waiting: before its first word, and while the runtime starts. */
+class Silence {
+  readonly #onEnd: (part: 'worker' | 'runtime') => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(onEnd: (part: 'worker' | 'runtime') => void) {
+    this.#onEnd = onEnd;
+    this.#wait('worker');
+  }
+
+  /** Downloads have limits of their own, and a session may take as long as it is large. */
+  hear(phase: Progress['phase']): void {
+    this.end();
+    if (phase === 'runtime') this.#wait('runtime');
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #wait(part: 'worker' | 'runtime'): void {
+    this.#timer = setTimeout(() => {
+      this.#onEnd(part);
+    }, startLimits[part]);
   }
 }
 

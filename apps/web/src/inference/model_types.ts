@@ -23,7 +23,8 @@ export interface OpenRequest {
 }
 
 export interface Progress {
-  phase: 'manifest' | 'runtime' | 'download' | 'session';
+  /** `list` and `page` come before a model is asked for: the list of models, and the page's own reload or service worker. */
+  phase: 'list' | 'page' | 'manifest' | 'runtime' | 'download' | 'session';
   /** Bytes of the phase `download` only; 0 of 0 elsewhere. Those that the browser had kept are among them. */
   receivedBytes: number;
   totalBytes: number;
@@ -36,7 +37,9 @@ export type Waiting =
   /** The connection or the server failed; tried again in so many milliseconds. */
   | { reason: 'again'; url: string; ms: number }
   /** Another tab fetches the same bytes. */
-  | { reason: 'other-tab' };
+  | { reason: 'other-tab' }
+  /** The runtime did not start with several threads in this time, in milliseconds: it is started with one. */
+  | { reason: 'one-thread'; ms: number };
 
 /** A model that the browser keeps for the next visit. */
 export interface KeptModel {
@@ -178,6 +181,8 @@ export interface RuntimeFacts {
   reason: ProviderReason;
   variantReason: VariantReason;
   threads: number;
+  /** One thread, because the runtime did not start with several. */
+  threadsFailed: boolean;
   crossOriginIsolated: boolean;
   adapter: string | null;
   runtimeVersion: string;
@@ -275,6 +280,8 @@ export type ModelErrorData =
   | { kind: 'server'; url: string; status: number; retryAfterMs: number | null }
   | { kind: 'network'; url: string; offline: boolean }
   | { kind: 'stalled'; url: string; ms: number }
+  /** The page's own worker, or the runtime in it, gave no sign of life for so long, in milliseconds. */
+  | { kind: 'hung'; part: 'worker' | 'runtime'; ms: number }
   | { kind: 'no-cors'; url: string; origin: string }
   | { kind: 'not-a-manifest'; url: string; detail: string; isHtml?: true }
   | { kind: 'contract-version'; got: string; supported: string }

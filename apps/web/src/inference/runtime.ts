@@ -10,6 +10,7 @@ import { keepRuntime } from '../host/keep_runtime';
 import { wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
+import { watchArrival } from './runtime_arrival';
 import { holdMessagesForThreads } from './runtime_threads';
 
 export interface Runtime {
@@ -23,31 +24,58 @@ export interface Runtime {
 const probeGraph =
   'CAg6NQoOCgF4CgF4EgF5IgNBZGQSAWdaDwoBeBIKCggIARIECgIIAWIPCgF5EgoKCAgBEgQKAggBQgQKABAR';
 
+interface Build {
+  readonly load: () => Promise<typeof Ort>;
+  readonly mjs: string;
+  readonly wasm: string;
+}
+
 /** Only the build in use is fetched: they are 14 to 27 MB. */
-async function importBuild(
-  provider: Provider,
-): Promise<{ ort: typeof Ort; mjs: string; wasm: string }> {
+function buildFor(provider: Provider): Build {
+  const absolute = (path: string): string => new URL(path, self.location.href).href;
   if (provider === 'wasm') {
-    return { ort: await import('onnxruntime-web/wasm'), mjs: wasmModule, wasm: wasmWasm };
+    const load = (): Promise<typeof Ort> => import('onnxruntime-web/wasm');
+    return { load, mjs: absolute(wasmModule), wasm: absolute(wasmWasm) };
   }
   // With JSPI the engine itself waits for the GPU, and the build is 10 MB smaller.
   return 'Suspending' in WebAssembly
-    ? { ort: await import('onnxruntime-web/jspi'), mjs: jspiModule, wasm: jspiWasm }
-    : { ort: await import('onnxruntime-web/webgpu'), mjs: asyncifyModule, wasm: asyncifyWasm };
+    ? {
+        load: () => import('onnxruntime-web/jspi'),
+        mjs: absolute(jspiModule),
+        wasm: absolute(jspiWasm),
+      }
+    : {
+        load: () => import('onnxruntime-web/webgpu'),
+        mjs: absolute(asyncifyModule),
+        wasm: absolute(asyncifyWasm),
+      };
 }
 
-/** Rejects with kind `provider-unavailable`. */
-export async function loadRuntime(provider: Provider): Promise<Runtime> {
+/**
+ * Rejects with kind `provider-unavailable`, or as downloads do where the host gives nothing of the runtime's files;
+ * calls `onLife` as they arrive, where that takes long.
+ */
+export async function loadRuntime(provider: Provider, onLife: () => void): Promise<Runtime> {
+  const build = buildFor(provider);
+  const started = new AbortController();
+  const missing = new Promise<never>((_resolve, reject) => {
+    watchArrival([build.mjs, build.wasm], started.signal, onLife).catch(reject);
+  });
   try {
-    const { ort, mjs, wasm } = await importBuild(provider);
+    return await Promise.race([start(build, provider), missing]);
+  } finally {
+    started.abort();
+  }
+}
+
+async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Runtime> {
+  try {
+    const ort = await load();
     const threads = provider === 'wasm' ? wasmThreads() : 1;
     if (threads > 1) holdMessagesForThreads();
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
-    ort.env.wasm.wasmPaths = {
-      mjs: new URL(mjs, self.location.href).href,
-      wasm: new URL(wasm, self.location.href).href,
-    };
+    ort.env.wasm.wasmPaths = { mjs, wasm };
     await probe(ort, provider);
     void keepRuntime();
     return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };

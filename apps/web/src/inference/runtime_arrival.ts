@@ -1,0 +1,58 @@
+// Watches whether the runtime's files arrive. The runtime fetches them itself and would wait for a silent host without end.
+import { BundleError } from '../bundle/bundle_error';
+import { HttpByteSource } from '../bundle/byte_source';
+import { patience, startLimits } from '../bundle/patience';
+import { StallWatch } from '../bundle/stall_watch';
+import { eachChunk } from '../bundle/transfer';
+
+export interface ArrivalLimits {
+  /** Waited before it looks at all: most runtimes have started by then. */
+  readonly quietMs: number;
+  /** A file that gives nothing for so long will not come. */
+  readonly stallMs: number;
+}
+
+const usual: ArrivalLimits = { quietMs: startLimits.quietRuntime, stallMs: patience.stallMs };
+
+/**
+ * Asks for the files a second time, which the browser's cache joins to the first where it may keep them, and calls
+ * `onLife` with each piece. Settles once all are here, or when aborted; rejects with a BundleError where one does not come.
+ */
+export async function watchArrival(
+  urls: readonly string[],
+  signal: AbortSignal,
+  onLife: () => void,
+  { quietMs, stallMs }: ArrivalLimits = usual,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, quietMs);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  const isOver = (): boolean => signal.aborted;
+  for (const url of urls) {
+    if (isOver()) return;
+    const stall = new StallWatch(url, stallMs);
+    try {
+      const source = new HttpByteSource(new URL(url));
+      const path = new URL(url).pathname.split('/').at(-1) ?? '';
+      const stream = await source.open(path, AbortSignal.any([signal, stall.signal]));
+      await eachChunk(stream, url, () => {
+        stall.reset();
+        onLife();
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      throw (
+        stall.error ??
+        (error instanceof BundleError
+          ? error
+          : new BundleError({ kind: 'network', url, offline: false }))
+      );
+    } finally {
+      stall.end();
+    }
+  }
+}

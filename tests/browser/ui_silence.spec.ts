@@ -1,0 +1,150 @@
+// Hosts that accept a request and never answer it, for each thing that the page asks for at its start: no wait is without
+// end, each says what is missing, and each has a way on.
+import { expect as plainExpect, test as base, type Page } from '@playwright/test';
+import { readFixtures } from './fixtures';
+import { expectRightAnswer } from './right_answer';
+import { startSilentServer, type Limits, type SilentServer } from './silent_server';
+
+const expect = plainExpect.configure({ timeout: 60_000 });
+const prompt = readFixtures('demo').prompt('sentence');
+
+interface Fixtures {
+  readonly silent: (isSilent: (path: string) => boolean, limits?: Limits) => Promise<SilentServer>;
+}
+
+const test = base.extend<Fixtures>({
+  silent: async ({ baseURL }, use) => {
+    const started: SilentServer[] = [];
+    await use(async (isSilent, limits = {}) => {
+      const short = {
+        attempts: 2,
+        stallMs: 3000,
+        firstWaitMs: 20,
+        list: 3000,
+        quietRuntime: 500,
+        ...limits,
+      };
+      const server = await startSilentServer(baseURL ?? '', isSilent, short);
+      started.push(server);
+      return server;
+    });
+    await Promise.all(started.map((server) => server.close()));
+  },
+});
+
+function hash(more: Readonly<Record<string, string>> = {}): string {
+  const fields = { lang: 'en', on: 'wasm', p: prompt.text ?? '', ...more };
+  return `#${new URLSearchParams(fields).toString()}`;
+}
+
+const isList = (path: string): boolean => path.startsWith('/models/index.json');
+
+async function expectAlert(page: Page, kind: string, says: RegExp): Promise<void> {
+  const alert = page.getByRole('alert');
+  await expect(alert).toHaveCount(1);
+  await expect(alert).toHaveAttribute('data-kind', kind);
+  await expect(alert).toContainText(says);
+}
+
+async function tryAgain(page: Page, server: SilentServer): Promise<void> {
+  expect(server.asked).toBeGreaterThan(0);
+  server.speak();
+  await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
+  await expectRightAnswer(page, prompt);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+}
+
+test('without the list of models the page opens its own, says so, and can ask again', async ({
+  page,
+  silent,
+}) => {
+  const server = await silent(isList);
+  await page.goto(server.url + hash());
+  await expect(page.getByRole('progressbar')).toBeVisible();
+  await expect(page.getByTestId('variant-bar')).toContainText('Looking up which models there are');
+  await expectRightAnswer(page, prompt);
+  const note = page.getByTestId('list-missing');
+  await expect(note).toContainText('models/index.json');
+  await page.getByRole('button', { name: '中文' }).click();
+  await expect(note).toContainText('没有收到模型列表');
+  server.speak();
+  await note.getByRole('button').click();
+  await expect(note).toHaveCount(0);
+  await expectRightAnswer(page, prompt);
+});
+
+test('a link to a model of the list says that the list is missing, and trying again opens it', async ({
+  page,
+  silent,
+}) => {
+  const server = await silent(isList);
+  await page.goto(server.url + hash({ model: 'demo' }));
+  await expectAlert(page, 'stalled', /models\/index\.json/);
+  await tryAgain(page, server);
+});
+
+test('waiting for the list can be stopped', async ({ page, silent }) => {
+  const server = await silent(isList, { list: 600_000 });
+  await page.goto(server.url + hash());
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expectAlert(page, 'aborted', /stopped/);
+  server.speak();
+  await page.reload();
+  await expectRightAnswer(page, prompt);
+});
+
+test('a link that names its model by address needs no list', async ({ page, silent }) => {
+  const server = await silent(isList, { list: 600_000 });
+  const address = encodeURIComponent('models/demo/manifest.json');
+  await page.goto(`${server.url}?model=${address}${hash()}`);
+  await expectRightAnswer(page, prompt);
+  expect(server.asked).toBeGreaterThan(0);
+});
+
+/** What the model's own opening asks for, what the page then says of it, and the limits that it takes. */
+const files: [what: string, path: RegExp, kind: string, says: RegExp, limits?: Limits][] = [
+  ['manifest', /demo\/manifest\.json/, 'stalled', /demo\/manifest\.json/],
+  ['tokenizer', /demo\/tokenizer\.json/, 'stalled', /demo\/tokenizer\.json/],
+  ['runtime', /ort-wasm-simd-threaded\.wasm$/, 'stalled', /ort-wasm-simd-threaded\.wasm/],
+  [
+    'loader of the runtime',
+    /ort-wasm-simd-threaded\.mjs$/,
+    'stalled',
+    /ort-wasm-simd-threaded\.mjs/,
+  ],
+  ['worker', /inference\/model\.worker/, 'hung', /did not start/, { worker: 4000 }],
+];
+
+for (const [what, path, kind, says, limits] of files) {
+  test(`the ${what} that never comes is told of, and trying again opens the model`, async ({
+    page,
+    silent,
+  }) => {
+    const server = await silent((asked) => path.test(asked), limits);
+    await page.goto(server.url + hash());
+    await expectAlert(page, kind, says);
+    if (what !== 'worker') await tryAgain(page, server);
+    else {
+      // Its limit is too short for a worker that has to be compiled first.
+      expect(server.asked).toBeGreaterThan(0);
+      await expect(
+        page.getByRole('alert').getByRole('button', { name: 'Try again' }),
+      ).toBeVisible();
+    }
+  });
+}
+
+test('where threads do not start the runtime has one, and the page says so', async ({
+  page,
+  silent,
+}) => {
+  test.skip((await page.evaluate(() => navigator.hardwareConcurrency)) < 2);
+  const server = await silent((path) => /runtime_thread.*worker_file/.test(path), {
+    runtime: 12_000,
+  });
+  await page.goto(server.url + hash());
+  await expect(page.getByTestId('variant-bar')).toContainText('starting it with one');
+  await expectRightAnswer(page, prompt);
+  await expect(page.getByTestId('threads-failed')).toContainText('runs on one');
+  expect(server.asked).toBeGreaterThan(0);
+});
