@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-browsers lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '  make %-8s %s\n' "$$name" "$$what"; done
+		printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 setup: ## install what the exporter and the page need (.venv, node_modules)
 	@$(PYTHON) scripts/setup_python.py
@@ -32,6 +32,11 @@ test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" fo
 	@chrome=$$($(VENV_PYTHON) scripts/find_chromium.py) && \
 		nginx=$$($(VENV_PYTHON) scripts/find_nginx.py) && \
 		ORIEL_CHROMIUM="$$chrome" ORIEL_NGINX="$$nginx" $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
+
+test-browsers: setup-dev ## one whole tour each in Firefox and WebKitGTK; nightly on GitHub, not part of test
+	@$(VENV_PYTHON) scripts/demo_bundle.py
+	@found=$$($(VENV_PYTHON) scripts/find_browsers.py) && \
+		env $$found npx playwright test --config tests/tours/tours.config.ts
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint
