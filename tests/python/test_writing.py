@@ -648,6 +648,9 @@ class TestSignals:
             for line in process.stderr:
                 said.append(line)
                 if re.search(r"\] trace ", line):
+                    # The weights are written meanwhile; an empty folder would be left alone.
+                    while not list(bundle.parent.glob(".*/*")) and process.poll() is None:
+                        time.sleep(0.01)
                     process.send_signal(sent)
                     break
             out, err = process.communicate()
