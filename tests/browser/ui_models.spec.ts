@@ -71,5 +71,5 @@ test('another major version of the contract is named', async ({ page }) => {
   const alert = page.getByRole('alert');
   await expect(alert).toHaveAttribute('data-kind', 'contract-version');
   await expect(alert).toContainText('2.0');
-  await expect(alert).toContainText('契约');
+  await expect(alert).toContainText('规范');
 });

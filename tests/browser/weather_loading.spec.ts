@@ -249,7 +249,7 @@ test('what is kept opens without the host, and damage to it is mended', async ({
   });
   // Another variant shares the tokenizer, and no weights.
   const { timings } = await open(engine, host, 'q8');
-  expect(timings.keptBytes).toBeGreaterThan(200_000);
+  expect(timings.keptBytes).toBeGreaterThan(100_000);
   await host.close();
   await engine.start();
   const offline = await open(engine, host);
@@ -304,7 +304,7 @@ test('where room is short, a model that was opened before goes', async ({
   expect(model.isKept).toBe(true);
   const shelf = await page.evaluate(() => client.shelf());
   expect(shelf?.map(({ url }) => url)).toEqual([other.url]);
-  expect(shelf?.[0]?.bytes).toBeGreaterThan(1_000_000);
+  expect(shelf?.[0]?.bytes).toBeGreaterThan(800_000);
   await devtools.send('Storage.overrideQuotaForOrigin', { origin });
   await other.close();
 });

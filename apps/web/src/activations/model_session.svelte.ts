@@ -97,7 +97,7 @@ export class ModelSession {
   /** What stands in the text box, and what it was before. */
   readonly text = new PromptState();
   /** The text is the reader's own or a link's; else a model may bring its own example. */
-  ownPrompt = false;
+  ownPrompt = $state(false);
   /** Ids that were kept fit neither the text nor the model any more: its tokens are the tokenizer's own again. */
   idsGivenUp = $state(false);
   answer = $state.raw<Answer | null>(null);
