@@ -78,7 +78,8 @@ test('sampling is temperature, then top-k, then top-p', () => {
       logits,
       fc.double({ min: 0.1, max: 2, noNaN: true }),
       fc.integer({ min: 0, max: 20 }),
-      fc.constantFrom(0.05, 0.3, 0.5, 0.9, 0.95, 1),
+      // No sum of equal shares lies at a bound, where the last bit would decide.
+      fc.constantFrom(0.0473, 0.3127, 0.4871, 0.9031, 0.9517, 1),
       (drawn, temperature, topK, topP) => {
         // Logits are equal or differ by more than the last bit of a probability, which no rule orders.
         const values = drawn.map((value) => Math.round(value * 1024) / 1024);
