@@ -56,7 +56,8 @@ test('each variant shows its figures from the manifest, and the chosen one opens
   await page.getByTestId('variants-toggle').click();
   for (const { name, weights, interactive, fidelity } of variants) {
     const row = page.getByTestId(`variant-${name}`);
-    const opened = [...weights, interactive.path, tokenizer?.tokenizer, tokenizer?.config];
+    const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
+    const opened = [...weights, interactive.path, ...ofText];
     const size = files.reduce(
       (sum, file) => sum + (opened.includes(file.path) ? file.bytes : 0),
       0,

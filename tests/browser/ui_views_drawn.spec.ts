@@ -480,7 +480,9 @@ test('the plot of variants has a dot where each one’s size and divergence are'
   const lowest = Math.min(...upwards.map(([text]) => exponentOf(text)));
   const wanted = manifest.variants.flatMap(({ weights: files, interactive, fidelity }) => {
     if (fidelity === undefined) return [];
-    const opened = [...files, interactive.path, manifest.tokenizer?.tokenizer, manifest.tokenizer?.config]; // prettier-ignore
+    const { tokenizer } = manifest;
+    const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
+    const opened = [...files, interactive.path, ...ofText];
     const size = manifest.files.reduce(
       (sum, file) => sum + (opened.includes(file.path) ? file.bytes : 0),
       0,
