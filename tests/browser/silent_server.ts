@@ -15,10 +15,10 @@ export interface SilentServer {
   close(): Promise<void>;
 }
 
-/** `isSilent` is told the path of a request. */
+/** `isSilent` is told the path of a request, and what the browser wants it for, such as `worker`. */
 export async function startSilentServer(
   behind: string,
-  isSilent: (path: string) => boolean,
+  isSilent: (path: string, destination: string) => boolean,
   limits: Limits,
 ): Promise<SilentServer> {
   const target = new URL(behind);
@@ -26,7 +26,7 @@ export async function startSilentServer(
   let asked = 0;
   const server = createServer((request, response) => {
     const path = request.url ?? '/';
-    if (!isSpeaking && isSilent(path)) {
+    if (!isSpeaking && isSilent(path, String(request.headers['sec-fetch-dest']))) {
       asked += 1;
       return;
     }

@@ -9,7 +9,10 @@ const expect = plainExpect.configure({ timeout: 60_000 });
 const prompt = readFixtures('demo').prompt('sentence');
 
 interface Fixtures {
-  readonly silent: (isSilent: (path: string) => boolean, limits?: Limits) => Promise<SilentServer>;
+  readonly silent: (
+    isSilent: (path: string, destination: string) => boolean,
+    limits?: Limits,
+  ) => Promise<SilentServer>;
 }
 
 const test = base.extend<Fixtures>({
@@ -139,9 +142,9 @@ test('where threads do not start the runtime has one, and the page says so', asy
   silent,
 }) => {
   test.skip((await page.evaluate(() => navigator.hardwareConcurrency)) < 2);
-  const server = await silent((path) => /runtime_thread.*worker_file/.test(path), {
-    runtime: 12_000,
-  });
+  const isThread = (path: string, destination: string): boolean =>
+    destination === 'worker' && path.includes('ort-wasm');
+  const server = await silent(isThread, { runtime: 12_000 });
   await page.goto(server.url + hash());
   await expect(page.getByTestId('variant-bar')).toContainText('starting it with one');
   await expectRightAnswer(page, prompt);

@@ -142,14 +142,34 @@ export class WebDriver {
 
   /** Presses the element with the mouse, as a reader does. */
   async click(selector: string): Promise<void> {
-    const { x, y, width, height } = await this.box(selector);
-    if (width === 0) throw new Error(`${selector} is not on the page`);
-    await this.#point(Math.round(x + width / 2), Math.round(y + height / 2), true);
+    const { x, y } = await this.#middle(selector);
+    await this.#point(x, y, true);
   }
 
-  async hover(selector: string): Promise<void> {
-    const { x, y, width, height } = await this.box(selector);
-    await this.#point(Math.round(x + width / 2), Math.round(y + height / 2), false);
+  /** Waits until the page has stopped moving and nothing lies over the element's middle. */
+  async #middle(selector: string): Promise<{ x: number; y: number }> {
+    let before = '';
+    return this.poll(
+      `${selector} in reach`,
+      async () => {
+        const { x, y, width, height } = await this.box(selector);
+        const middle = { x: Math.round(x + width / 2), y: Math.round(y + height / 2) };
+        const isOnTop = await this.evaluate(
+          (selector: string, x: number, y: number) => {
+            const element = document.querySelector(selector);
+            return element?.contains(document.elementFromPoint(x, y)) === true;
+          },
+          selector,
+          middle.x,
+          middle.y,
+        );
+        const now = JSON.stringify(middle);
+        const isStill = now === before;
+        before = now;
+        return { ...middle, isReady: isOnTop && isStill };
+      },
+      ({ isReady }) => isReady,
+    );
   }
 
   async #point(x: number, y: number, isPressed: boolean): Promise<void> {

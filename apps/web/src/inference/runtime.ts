@@ -11,7 +11,7 @@ import { wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
 import { watchArrival } from './runtime_arrival';
-import { holdMessagesForThreads } from './runtime_threads';
+import { keepThreads } from './runtime_threads';
 
 export interface Runtime {
   readonly ort: typeof Ort;
@@ -72,7 +72,7 @@ async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Ru
   try {
     const ort = await load();
     const threads = provider === 'wasm' ? wasmThreads() : 1;
-    if (threads > 1) holdMessagesForThreads();
+    if (threads > 1) keepThreads();
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = { mjs, wasm };

@@ -1,48 +1,19 @@
-// Starts the runtime's threads so that none misses its first message. Firefox (ESR 153, and before) drops what is posted
-// to a module worker inside a worker while its script is still on its way. The runtime posts the memory and the compiled
-// module to each thread once they are there: on a first visit long after the threads have started, later, when the
-// browser has kept the compiled module, before. The thread then never answers, and the runtime waits for it without end.
-import threadScript from './runtime_thread.worker?worker&url';
-import { threadListens } from './thread_listens';
+// Keeps the runtime's threads reachable. Firefox (ESR 153) collects a worker's own worker that is idle once nothing that it
+// follows refers to it, and the runtime refers to its threads from waiting closures alone until they compute. A thread that
+// was collected between its start and its first message never answers, and the runtime waits for it without end. On a
+// first visit no collection comes in between; later, one often does.
 
-/** How the runtime names its threads, and how its own module knows that it runs in one. */
-const threadName = 'em-pthread';
+const kept = new Set<Worker>();
 
-type Message = [message: unknown, ...rest: unknown[]];
-
-/** A worker that is given nothing before it listens. */
-class ThreadWorker extends Worker {
-  /** null once the thread listens. */
-  #held: Message[] | null = [];
-
+/** A worker that stays until the worker that started it ends. */
+class KeptWorker extends Worker {
   constructor(url: string | URL, options?: WorkerOptions) {
-    const isThread = options?.name?.startsWith(threadName) === true;
-    super(isThread ? new URL(threadScript, self.location.href) : url, options);
-    if (!isThread) {
-      this.#held = null;
-      return;
-    }
-    // Before the runtime's own listener, which knows nothing of this message.
-    this.addEventListener('message', (event: MessageEvent) => {
-      if (event.data !== threadListens) return;
-      event.stopImmediatePropagation();
-      const held = this.#held ?? [];
-      this.#held = null;
-      for (const message of held) this.#post(message);
-    });
-  }
-
-  override postMessage(...message: Message): void {
-    if (this.#held === null) this.#post(message);
-    else this.#held.push(message);
-  }
-
-  #post(message: Message): void {
-    super.postMessage(...(message as Parameters<Worker['postMessage']>));
+    super(url, options);
+    kept.add(this);
   }
 }
 
-/** From now on threads of the runtime that this worker starts are given nothing before they listen. */
-export function holdMessagesForThreads(): void {
-  self.Worker = ThreadWorker;
+/** From now on workers that this worker starts are kept for as long as it runs itself. */
+export function keepThreads(): void {
+  self.Worker = KeptWorker;
 }
