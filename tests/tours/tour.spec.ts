@@ -169,6 +169,8 @@ async function tour(tour: Tour): Promise<void> {
   });
 
   await test.step('the lens ends in the prediction', async () => {
+    // Under the mouse the page may have moved to anything.
+    await driver.pointAway();
     await driver.box(at('lens'));
     await driver.waitForText(at('lens-reading'), /After layer 11/);
     const [best = ''] = await driver.texts(`${candidate} th`);

@@ -172,6 +172,11 @@ export class WebDriver {
     );
   }
 
+  /** Takes the mouse to the edge of the window, where it shows nothing. */
+  async pointAway(): Promise<void> {
+    await this.#point(2, 2, false);
+  }
+
   async #point(x: number, y: number, isPressed: boolean): Promise<void> {
     const press = [
       { type: 'pointerDown', button: 0 },
