@@ -15,10 +15,13 @@ export interface SilentServer {
   close(): Promise<void>;
 }
 
-/** `isSilent` is told the path of a request, and what the browser wants it for, such as `worker`. */
+/**
+ * `isSilent` is told the path of a request, and what the browser wants it for, such as `worker`. With `empty` the answer
+ * is a script that does nothing.
+ */
 export async function startSilentServer(
   behind: string,
-  isSilent: (path: string, destination: string) => boolean,
+  isSilent: (path: string, destination: string) => boolean | 'empty',
   limits: Limits,
 ): Promise<SilentServer> {
   const target = new URL(behind);
@@ -26,8 +29,17 @@ export async function startSilentServer(
   let asked = 0;
   const server = createServer((request, response) => {
     const path = request.url ?? '/';
-    if (!isSpeaking && isSilent(path, String(request.headers['sec-fetch-dest']))) {
+    const silence = isSilent(path, String(request.headers['sec-fetch-dest']));
+    if (!isSpeaking && silence !== false) {
       asked += 1;
+      if (silence === 'empty') {
+        response.writeHead(200, {
+          'Content-Type': 'text/javascript',
+          'Cache-Control': 'no-store',
+          'Cross-Origin-Embedder-Policy': 'require-corp',
+        });
+        response.end();
+      }
       return;
     }
     const headers = { ...request.headers, host: target.host };

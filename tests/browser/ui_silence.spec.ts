@@ -10,7 +10,7 @@ const prompt = readFixtures('demo').prompt('sentence');
 
 interface Fixtures {
   readonly silent: (
-    isSilent: (path: string, destination: string) => boolean,
+    isSilent: (path: string, destination: string) => boolean | 'empty',
     limits?: Limits,
   ) => Promise<SilentServer>;
 }
@@ -142,8 +142,8 @@ test('where threads do not start the runtime has one, and the page says so', asy
   silent,
 }) => {
   test.skip((await page.evaluate(() => navigator.hardwareConcurrency)) < 2);
-  const isThread = (path: string, destination: string): boolean =>
-    destination === 'worker' && path.includes('ort-wasm');
+  const isThread = (path: string, destination: string): false | 'empty' =>
+    destination === 'worker' && path.endsWith('ort-wasm-simd-threaded.mjs') && 'empty';
   const server = await silent(isThread, { runtime: 12_000 });
   await page.goto(server.url + hash());
   await expect(page.getByTestId('variant-bar')).toContainText('starting it with one');

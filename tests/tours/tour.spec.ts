@@ -233,6 +233,26 @@ async function tour(tour: Tour): Promise<void> {
       (theme) => theme !== before,
     );
     await driver.box('header');
+    // Weights near zero, of which every map has many, are as dark as the page now, or as light.
+    const isDark = before === 'light';
+    await driver.poll(
+      'the large map in the colours of the theme',
+      () =>
+        driver.evaluate(() => {
+          const canvas = document.querySelector<HTMLCanvasElement>(
+            '[data-testid=large-map] canvas',
+          );
+          const { width = 0, height = 0 } = canvas ?? {};
+          const pixels = canvas?.getContext('2d')?.getImageData(0, 0, width, height).data ?? [];
+          const sums: number[] = [];
+          for (let at = 0; at < pixels.length; at += 4)
+            if (pixels[at + 3] === 255)
+              sums.push((pixels[at] ?? 0) + (pixels[at + 1] ?? 0) + (pixels[at + 2] ?? 0));
+          sums.sort((a, b) => a - b);
+          return sums[sums.length >> 1] ?? NaN;
+        }),
+      (middle) => (isDark ? middle < 300 : middle > 465),
+    );
     await tour.picture('chinese');
     await tour.answered();
     expect(await tour.error()).toBeLessThan(1e-4);
