@@ -1,5 +1,5 @@
 // Which browsers the tours use: named by the environment, which scripts/find_browsers.py fills, or where Debian puts them.
-import { accessSync, constants } from 'node:fs';
+import { isExecutable } from '../browser/find_chromium';
 import { startFirefox } from './firefox';
 import type { Session } from './webdriver';
 import { startWebKit } from './webkit';
@@ -22,15 +22,6 @@ function programFor(variable: keyof typeof places): string {
     `${variable} names no program and none is at ${places[variable].join(', ')}; ` +
       'make test-browsers installs what is missing on Debian and Ubuntu',
   );
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 export const browsers: Readonly<Record<'firefox' | 'webkit', () => Promise<Session>>> = {

@@ -1,32 +1,21 @@
 // The page's ids of texts: `{ tokenizer, config, texts }`, a list of them as JSON on standard input; for each a list of ids
 // or what was wrong. It is called by tests/python/test_page_tokenizer.py, which compares it with the Python library.
 import { text } from 'node:stream/consumers';
-import { createServer } from 'vite';
+import { withPageModules } from './page_modules.mjs';
 
-const server = await createServer({
-  configFile: new URL('../../vitest.config.ts', import.meta.url).pathname,
-  root: new URL('../..', import.meta.url).pathname,
-  server: { middlewareMode: true, hmr: false, watch: null, ws: false },
-  optimizeDeps: { noDiscovery: true },
-  appType: 'custom',
-  logLevel: 'error',
-});
 /**
  * @typedef {{ id: number, bytes: Uint8Array }} Piece
  * @typedef {new (file: Uint8Array, config: Uint8Array) => { encode(text: string): Piece[] }} TextTokenizer
  * @typedef {{ tokenizer: object, config: object, texts: string[] }} Asked
  */
-try {
-  const path = '/apps/web/src/tokenizer/text_tokenizer.ts';
-  const module = /** @type {Record<string, unknown>} */ (await server.ssrLoadModule(path));
+await withPageModules(async (load) => {
+  const module = await load('tokenizer/text_tokenizer.ts');
   const TextTokenizer = /** @type {TextTokenizer} */ (module['TextTokenizer']);
   /** @type {unknown} */
   const parsed = JSON.parse(await text(process.stdin));
   const asked = /** @type {Asked[]} */ (parsed);
   process.stdout.write(JSON.stringify(asked.map((one) => judge(one, TextTokenizer))));
-} finally {
-  await server.close();
-}
+});
 
 /**
  * @param {Asked} asked

@@ -95,3 +95,7 @@ function commonEnd(a: string, b: string): number {
   while (count < a.length && count < b.length && a.at(-1 - count) === b.at(-1 - count)) count++;
   return count;
 }
+
+export function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {
+  return a?.length === b.length && a.every((id, at) => id === b[at]);
+}

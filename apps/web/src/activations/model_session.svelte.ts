@@ -20,12 +20,12 @@ import type {
 import { canSwitchHeads } from './activation_offer';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
+import { sameIds } from './kept_ids';
 import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
 import {
   endTokensOf,
   firstTokensOf,
   readPrompt,
-  sameIds,
   textAfter,
   withoutLastToken,
   type TextModel,
@@ -322,7 +322,7 @@ export class ModelSession {
     const example = this.#published?.prompt === text ? this.#published.answer.tokens : [];
     const known = ids ?? example.map(({ id }) => id);
     if (known.length > 0)
-      this.text.reset({ text: known.join(' '), ids: null, typed: null, withoutFirst: true });
+      this.#takeText({ ...EMPTY_PROMPT, text: known.join(' '), withoutFirst: true });
   }
 
   /** Surveys what there is to choose from, beside the opening: neither waits for the other. */

@@ -1,5 +1,6 @@
 // The text in the box, the token ids that it stands for where they are not the tokenizer's own, and its undo and redo.
 // It asks no model: the session reads the text with the tokenizer and tells this file what came of it.
+import { sameIds } from './kept_ids';
 
 /** Everything about the text that undo brings back and a link carries. */
 export interface PromptEntry {
@@ -115,7 +116,6 @@ function sameEntry(a: PromptEntry, b: PromptEntry): boolean {
     a.text === b.text &&
     a.withoutFirst === b.withoutFirst &&
     a.typed === b.typed &&
-    (a.ids === b.ids ||
-      (a.ids?.length === b.ids?.length && a.ids?.every((id, at) => id === b.ids?.[at]) === true))
+    (a.ids === b.ids || (b.ids !== null && sameIds(a.ids ?? undefined, b.ids)))
   );
 }

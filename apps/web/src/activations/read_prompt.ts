@@ -1,7 +1,7 @@
 // Reads the text in the box as token ids: by the tokenizer, as kept ids, or as ids written out for a model without one.
 import { joinedText } from '../analysis/token_text';
 import type { Manifest } from '../contract/generated';
-import { mergeKeptIds } from './kept_ids';
+import { mergeKeptIds, sameIds } from './kept_ids';
 import type { PromptEntry } from './prompt_state.svelte';
 
 /** What reading needs of a model; every call may ask the worker. */
@@ -119,8 +119,4 @@ export async function withoutLastToken(text: string, model: TextModel): Promise<
   const tail = text.slice(from);
   const ids = await model.encode(tail);
   return text.slice(0, from) + (await textAfter(tail, ids, ids.slice(0, -1), model)).text;
-}
-
-export function sameIds(a: readonly number[] | undefined, b: readonly number[]): boolean {
-  return a?.length === b.length && a.every((id, at) => id === b[at]);
 }

@@ -9,7 +9,7 @@ export class UnsupportedTokenizerError extends Error {
 }
 
 /** Unicode's word characters, as Rust's `\w` has them: JavaScript's are those of English. */
-const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
+export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
 const SPACE = '\\p{White_Space}';
 /** What Rust's library counts as punctuation: Unicode's, and all of ASCII's. */
 const PUNCTUATION = '[\\p{P}$+<=>^`|~]';

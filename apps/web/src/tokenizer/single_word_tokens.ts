@@ -1,4 +1,5 @@
 // Added tokens that count only as whole words, which the library finds inside words too. They are cut out before it.
+import { WORD } from './adapt_tokenizer';
 
 export interface SingleWordToken {
   id: number;
@@ -9,8 +10,8 @@ export interface SingleWordToken {
 
 export type Section = { text: string } | { id: number };
 
-const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]/u;
-const WORD_AT_END = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]$/u;
+const WORD_CHARACTER = new RegExp(`[${WORD}]`, 'u');
+const WORD_AT_END = new RegExp(`[${WORD}]$`, 'u');
 
 /** Cuts the text into tokens of `tokens` and what lies between, taking the first and there the longest. */
 export function cutSingleWords(text: string, tokens: readonly SingleWordToken[]): Section[] {
@@ -44,5 +45,5 @@ export function cutSingleWords(text: string, tokens: readonly SingleWordToken[])
 
 function startsWord(text: string, at: number): boolean {
   const character = text.codePointAt(at);
-  return character !== undefined && WORD.test(String.fromCodePoint(character));
+  return character !== undefined && WORD_CHARACTER.test(String.fromCodePoint(character));
 }
