@@ -85,6 +85,7 @@ export const en = {
     retry: 'Try again',
     otherWays: {
       wasm: 'Use WebAssembly instead',
+      webgpu: 'Use WebGPU instead',
       'own-choice': 'Open the variant that suits this device',
       'exported-activations': 'Open what was exported',
       'own-model': 'Open this page’s own model',
@@ -283,11 +284,15 @@ export const en = {
     },
     providerUnavailable: {
       what: (provider: string) => `${provider} cannot run this model here.`,
-      next: 'Choose WebAssembly, which runs everywhere, or try another browser.',
+      next: {
+        webgpu:
+          'WebAssembly needs no graphics adapter. For WebGPU, update this browser or try another one.',
+        wasm: 'Reload the page. If it stays, this browser lacks something that the page needs: update it or try another one.',
+      },
     },
     session: {
       what: 'The runtime could not open this model.',
-      next: 'Try again, or switch between WebGPU and WebAssembly. If it stays, check the export with verify.py.',
+      next: 'Try again or reload the page. If it stays, check the export with verify.py.',
     },
     run: {
       what: 'The model failed while reading this text.',

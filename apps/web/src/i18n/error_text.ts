@@ -143,7 +143,7 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       return {
         what: e.providerUnavailable.what(providerName(error.provider)),
         details: [detail(error.detail)],
-        next: e.providerUnavailable.next,
+        next: e.providerUnavailable.next[error.provider],
       };
     case 'variant-refused': {
       const provider = providerName(error.provider);

@@ -79,6 +79,7 @@ export const zh: Dictionary = {
     retry: '重试',
     otherWays: {
       wasm: '改用 WebAssembly',
+      webgpu: '改用 WebGPU',
       'own-choice': '打开适合本设备的变体',
       'exported-activations': '打开已导出的激活',
       'own-model': '打开本页面自己的模型',
@@ -255,11 +256,14 @@ export const zh: Dictionary = {
     },
     providerUnavailable: {
       what: (provider) => `${provider} 在这里无法运行这个模型。`,
-      next: '请选择随处可用的 WebAssembly，或换一个浏览器。',
+      next: {
+        webgpu: 'WebAssembly 不需要显卡。若要使用 WebGPU，请更新这个浏览器或换一个。',
+        wasm: '请刷新页面。若仍如此，说明这个浏览器缺少本页面需要的功能，请更新或换一个。',
+      },
     },
     session: {
       what: '运行时打不开这个模型。',
-      next: '请重试，或在 WebGPU 与 WebAssembly 之间切换。若仍如此，请用 verify.py 检查导出结果。',
+      next: '请重试或刷新页面。若仍如此，请用 verify.py 检查导出结果。',
     },
     run: {
       what: '模型读这段文本时出错了。',

@@ -1,22 +1,67 @@
-// The ways on from an error that the page can offer as a button.
-import type { ModelErrorData } from '../../inference/model_types';
+// The ways on from an error that the page can offer as buttons. Another variant is offered by AttemptButton.
+import { opensWhenAsked, variantNamed } from '../../activations/variant_choice';
+import type { ModelErrorData, Offer, Provider } from '../../inference/model_types';
 
-export type OtherWay = 'same' | 'wasm' | 'own-choice' | 'exported-activations' | 'own-model';
+/** `same` asks for the very same once more; each other one asks for something that did not just fail. */
+export type OtherWay = 'same' | Provider | 'own-choice' | 'exported-activations' | 'own-model';
+
+/** What was asked for when the error came. */
+export interface Asked {
+  readonly provider: Provider | 'auto';
+  /** Null where the device chooses. */
+  readonly variant: string | null;
+  /** Null where the manifest could not be read. */
+  readonly offer: Offer | null;
+  /** The model is the one that the page opens by itself. */
+  readonly isOwnModel: boolean;
+}
+
+type Kinds = ReadonlySet<ModelErrorData['kind']>;
 
 /** Where no try will open what was asked for. */
-const refusedSource = new Set<ModelErrorData['kind']>([
+const refusedSource: Kinds = new Set([
   'address-refused',
   'origin-refused',
   'not-a-model',
   'files-missing',
 ]);
 
-/** Null where trying the same again is all there is. */
-export function otherWayOn(error: ModelErrorData): Exclude<OtherWay, 'same'> | null {
-  const isPlace = error.kind === 'provider-unavailable' || error.kind === 'no-variant-fits';
-  if (isPlace && error.provider === 'webgpu') return 'wasm';
+/** What follows from the model, the device and the choice alone, so that the same choice ends in the same. */
+const refusedChoice: Kinds = new Set([
+  'variant-refused',
+  'no-variant-fits',
+  'unknown-variant',
+  'unknown-activation',
+]);
+
+/** In the order in which they are offered. */
+export function waysOn(error: ModelErrorData, asked: Asked): OtherWay[] {
+  const other = otherWayOn(error, asked);
+  return [
+    ...(other === null ? [] : [other]),
+    ...(refusedChoice.has(error.kind) ? [] : ['same' as const]),
+  ];
+}
+
+function otherWayOn(error: ModelErrorData, asked: Asked): OtherWay | null {
   if (error.kind === 'unknown-variant') return 'own-choice';
   if (error.kind === 'unknown-activation') return 'exported-activations';
-  if (refusedSource.has(error.kind)) return 'own-model';
-  return null;
+  if (refusedSource.has(error.kind)) return asked.isOwnModel ? null : 'own-model';
+  if (error.kind !== 'provider-unavailable' && error.kind !== 'no-variant-fits') return null;
+  const other = error.provider === 'webgpu' ? 'wasm' : 'webgpu';
+  // A device that chose for itself has tried the other one, too.
+  const wasTried = error.kind === 'no-variant-fits' && asked.provider === 'auto';
+  if (!wasTried && opensOn(other, asked.variant, asked.offer)) return other;
+  const isElsewhere = asked.variant !== null && opensOn(other, null, asked.offer);
+  return isElsewhere && asked.provider !== 'auto' ? 'own-choice' : null;
+}
+
+/** Before the manifest is read, WebAssembly may be taken for granted and a GPU may not. */
+function opensOn(provider: Provider, variant: string | null, offer: Offer | null): boolean {
+  if (offer === null) return provider === 'wasm';
+  if (variant !== null) {
+    const named = variantNamed(offer, variant);
+    return named !== null && opensWhenAsked(named.on[provider]);
+  }
+  return offer.variants.some(({ lossy, on }) => !lossy && on[provider].refusal === null);
 }
