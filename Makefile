@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-browsers lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-browsers test-majors lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -37,6 +37,10 @@ test-browsers: setup-dev ## one whole tour each in Firefox and WebKitGTK; nightl
 	@$(VENV_PYTHON) scripts/demo_bundle.py
 	@found=$$($(VENV_PYTHON) scripts/find_browsers.py) && \
 		env $$found npx playwright test --config tests/tours/tours.config.ts
+
+test-majors: setup-dev ## the bundled checkpoint in transformers 4; nightly on GitHub, skipped by test
+	@$(VENV_PYTHON) scripts/setup_transformers4.py
+	@ORIEL_TRANSFORMERS_4=$(CURDIR)/.setup/transformers4 $(VENV_PYTHON) -m pytest tests/python/test_demo_majors.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

@@ -1,5 +1,6 @@
 """Print where Firefox and WebKitGTK are, for the tours, as lines NAME=PATH for `env`; install what
-is missing from Debian's or Ubuntu's packages."""
+is missing from Debian's packages. Ubuntu has no firefox-esr: there one has to be installed
+already."""
 
 from __future__ import annotations
 

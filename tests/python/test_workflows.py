@@ -33,3 +33,13 @@ def test_steps_run_commands_that_anyone_can_run(file: Path) -> None:
             assert set(targets) <= MAKE_TARGETS, command
         else:
             assert (ROOT / program).is_file() and not targets, command
+
+
+def test_what_is_called_nightly_is_run_by_a_workflow_with_a_schedule() -> None:
+    """`make test` leaves these out, so nobody would notice that they never run."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    nightly = set(re.findall(r"^([a-z-]+):.*## .*nightly", makefile, re.MULTILINE))
+    texts = [file.read_text("utf-8") for file in WORKFLOWS]
+    scheduled = "".join(text for text in texts if re.search(r"^  schedule:$", text, re.MULTILINE))
+    assert nightly
+    assert nightly == set(re.findall(r"run: make (\S+)", scheduled))

@@ -49,7 +49,11 @@ export async function startFirefox(
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
-    const port = await readPort(join(profile, 'MarionetteActivePort'));
+    // Ubuntu's /usr/bin/firefox without its snap ends at once.
+    const ended = hasEnded.then(() => {
+      throw new Error(`${program} ended (exit code ${child.exitCode}) before it opened a port`);
+    });
+    const port = await Promise.race([readPort(join(profile, 'MarionetteActivePort')), ended]);
     const connection = await Marionette.connect(port);
     await connection.send('WebDriver:NewSession', { capabilities: { alwaysMatch: {} } });
     return {

@@ -20,7 +20,7 @@ function programFor(variable: keyof typeof places): string {
   if (found !== undefined) return found;
   throw new Error(
     `${variable} names no program and none is at ${places[variable].join(', ')}; ` +
-      'make test-browsers installs what is missing on Debian and Ubuntu',
+      'make test-browsers installs what is missing on Debian',
   );
 }
 
