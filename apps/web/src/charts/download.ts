@@ -1,4 +1,4 @@
-// Hands the reader a file made on the page, or puts text on the clipboard.
+// Hands the reader a file made on the page.
 
 export function downloadText(name: string, type: string, text: string): void {
   downloadBlob(name, new Blob([text], { type }));
@@ -26,14 +26,4 @@ export async function pngOf(svg: string, density: number): Promise<Blob> {
   context.scale(density, density);
   context.drawImage(picture, 0, 0);
   return canvas.convertToBlob({ type: 'image/png' });
-}
-
-/** False where the browser refuses the clipboard. */
-export async function copyText(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -52,6 +52,7 @@ export const en = {
   save: 'Save as',
   copy: 'copy all',
   copied: 'copied',
+  copyRefused: 'This browser does not let the page copy. Select this and copy it yourself:',
   stop: '.',
   comma: ', ',
   space: ' ',

@@ -48,6 +48,7 @@ export const zh: Dictionary = {
   save: '另存为',
   copy: '复制完整值',
   copied: '已复制',
+  copyRefused: '浏览器不允许本页面复制。请选中下面的内容自行复制：',
   stop: '。',
   comma: '，',
   space: '',
