@@ -53,7 +53,7 @@ export function vectors(prompt: Prompt, name: string): number[][] {
 }
 
 export function limitOf(claim: Claim): number {
-  return Math.max(...claim.flat().map((value) => Math.abs(value ?? 0)));
+  return claim.flat().reduce<number>((most, value) => Math.max(most, Math.abs(value ?? 0)), 0);
 }
 
 export const weights = (root: boolean): ValueScale => ({ kind: 'weight', limit: 1, root });
@@ -71,11 +71,25 @@ export async function rootChosen(page: Page): Promise<boolean> {
   return page.getByTestId('attention').getByRole('checkbox').isChecked();
 }
 
-/** The file that a button of the attention view saves. */
-export async function saved(page: Page, kind: 'SVG' | 'PNG' | 'CSV'): Promise<Buffer> {
+/** The file that a button of a view saves. */
+export async function saved(
+  page: Page,
+  kind: 'SVG' | 'PNG' | 'CSV',
+  view = 'attention',
+): Promise<Buffer> {
   const download = page.waitForEvent('download');
-  await page.getByTestId('attention').getByRole('button', { name: kind, exact: true }).click();
+  await page.getByTestId(view).getByRole('button', { name: kind, exact: true }).click();
   const chunks: Buffer[] = [];
   for await (const chunk of await (await download).createReadStream()) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
+}
+
+/** Whether a cell says its weight: `.43`, `1`, or a dot for what is too small for two digits. */
+export function writesWeight(number: string, value: number): boolean {
+  if (number === '·') return value < 0.005;
+  return number === '.99' ? value >= 0.985 : Math.abs(Number(number) - value) <= 0.0051;
+}
+
+export function writesScore(number: string, value: number): boolean {
+  return Math.abs(Number(number.replace('−', '-')) - value) <= 0.051;
 }

@@ -20,7 +20,7 @@ const precisions = ['fp32', 'f16', 'q8', 'q4', 'fp16', 'int8', 'int8_static', 'i
 const everyVariant = ['--precision', precisions.join(','), '--allow-lossy'];
 
 /** Checkpoints that a test makes for itself, small enough for a software GPU. */
-const tinyModels = ['tiny-gpt2', 'tiny-llama'];
+const tinyModels = ['tiny-gpt2', 'tiny-llama', 'long-gpt2'];
 
 export default function makeBundles(): void {
   const demoWeights = join(demoCheckpoint, 'model.safetensors');

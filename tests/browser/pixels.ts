@@ -1,5 +1,5 @@
 // Reads back what a canvas shows and compares it, colour by colour, with the numbers that it claims to show.
-import { expect, type Locator } from '@playwright/test';
+import { expect, type Locator, type Page } from '@playwright/test';
 import {
   rampFor,
   rampIndex,
@@ -188,4 +188,38 @@ export function savedDifference(
         return `row ${y}, column ${x} is ${value} and says ${cell.number}`;
     }
   return '';
+}
+
+/** The colours of a saved PNG where the SVG of the same map has its cells, by the cell's mark in the SVG. */
+export async function pngColours(
+  page: Page,
+  png: Buffer,
+  svg: string,
+): Promise<Map<string, string>> {
+  const spots = [
+    ...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="rgb[^"]+"/g),
+  ];
+  const colours = await page.evaluate(
+    async ({ base64, points }) => {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+      const context = canvas.getContext('2d');
+      if (context === null) return [];
+      context.drawImage(bitmap, 0, 0);
+      return points.map(([x, y]) => {
+        const [red, green, blue] = context.getImageData(2 * x, 2 * y, 1, 1).data;
+        return `rgb(${red} ${green} ${blue})`;
+      });
+    },
+    {
+      base64: png.toString('base64'),
+      // Under a pixel of a number's ink lies no colour of the cell: near the corner there is none.
+      points: spots.map(([, x = '', y = '', side = '']): [number, number] => [
+        Math.round(Number(x) + 0.12 * Number(side)),
+        Math.round(Number(y) + 0.12 * Number(side)),
+      ]),
+    },
+  );
+  return new Map(spots.map(([rect], index) => [rect, colours[index] ?? '']));
 }

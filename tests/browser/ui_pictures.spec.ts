@@ -13,9 +13,11 @@ import {
   signedTo,
   smallMap,
   weights,
+  writesScore,
+  writesWeight,
 } from './drawn_claims';
 import { readFixtures } from './fixtures';
-import { expectDrawn, savedDifference, type Claim } from './pixels';
+import { expectDrawn, pngColours, savedDifference, type Claim } from './pixels';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const demo = readFixtures('demo');
@@ -86,53 +88,15 @@ test('the maps show the head that they name, after every change', async ({ page 
   await shows(5, 1, other);
 });
 
-/** `.43`, `1`, or a dot for what is too small for two digits. */
-function writesWeight(number: string, value: number): boolean {
-  if (number === '·') return value < 0.005;
-  return number === '.99' ? value >= 0.985 : Math.abs(Number(number) - value) <= 0.0051;
-}
-
-function writesScore(number: string, value: number): boolean {
-  return Math.abs(Number(number.replace('−', '-')) - value) <= 0.051;
-}
-
 test('a saved picture shows PyTorch’s numbers: probabilities and scores, SVG and PNG', async ({
   page,
 }) => {
   await opened(page, '&h=5.0');
   const root = await rootChosen(page);
-  // Under a pixel of a number's ink lies no colour of the cell: the PNG is read near the cells' corners.
-  const pngColours = async (png: Buffer, svg: string): Promise<Map<string, string>> => {
-    const spots = [
-      ...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"[^>]*fill="rgb[^"]+"/g),
-    ];
-    const colours = await page.evaluate(
-      async ({ base64, points }) => {
-        const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-        const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
-        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-        const context = canvas.getContext('2d');
-        if (context === null) return [];
-        context.drawImage(bitmap, 0, 0);
-        return points.map(([x, y]) => {
-          const [red, green, blue] = context.getImageData(2 * x, 2 * y, 1, 1).data;
-          return `rgb(${red} ${green} ${blue})`;
-        });
-      },
-      {
-        base64: png.toString('base64'),
-        points: spots.map(([, x = '', y = '', side = '']): [number, number] => [
-          Math.round(Number(x) + 0.12 * Number(side)),
-          Math.round(Number(y) + 0.12 * Number(side)),
-        ]),
-      },
-    );
-    return new Map(spots.map(([rect], index) => [rect, colours[index] ?? '']));
-  };
   const check = async (claim: Claim, scale: ValueScale, writes: typeof writesScore) => {
     const svg = (await saved(page, 'SVG')).toString('utf8');
     expect(savedDifference(svg, claim, scale, 'light', writes)).toBe('');
-    for (const [rect, colour] of await pngColours(await saved(page, 'PNG'), svg))
+    for (const [rect, colour] of await pngColours(page, await saved(page, 'PNG'), svg))
       expect(rect).toContain(`fill="${colour}"`);
   };
   await check(probabilities(sentence, 5, 0), weights(root), writesWeight);

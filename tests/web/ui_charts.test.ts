@@ -119,7 +119,7 @@ test.each([1, 5, 14, 60, 256])('the axes of %i tokens fit and do not run into ea
     560,
   );
   expect(layout.left + layout.side).toBeLessThanOrEqual(560);
-  const places = layout.labels.map((label) => label.position * layout.cell);
+  const places = layout.rowLabels.map((label) => label.position * layout.cell);
   places.slice(1).forEach((place, i) => {
     expect(place - (places[i] ?? 0)).toBeGreaterThanOrEqual(13);
   });
@@ -161,7 +161,9 @@ test('a vector picture is well-formed whatever the tokens are', () => {
   const layout = layoutAttention(['<img src=x onerror="x">', '&\u0000]]>'], 400);
   const svg = attentionSvg({
     layout,
+    perCell: 1,
     title: '<script>&',
+    caption: ['<script>&'],
     row: (i) => [0.5, 0.25].slice(0, i + 1),
     masked: 0,
     cellText: cellNumber,
@@ -184,7 +186,9 @@ test('a saved map has every score, whatever its sign and size, and no masked cel
     ] as const) {
       const svg = attentionSvg({
         layout,
+        perCell: 1,
         title: 'scores',
+        caption: [],
         row: (i) => [...(rows[i] ?? []), -3.4028235e38],
         masked: -1e30,
         cellText: cellScore,

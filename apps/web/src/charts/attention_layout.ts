@@ -1,4 +1,5 @@
 // Where things of a large attention map stand: plot, cells, labels. Pure; components draw it and vector output writes it.
+import { wholeMap, type Cell, type MapWindow } from './map_window';
 
 export interface AxisLabel {
   position: number;
@@ -6,14 +7,18 @@ export interface AxisLabel {
 }
 
 export interface AttentionLayout {
-  tokens: number;
+  /** The part of the map that is drawn. */
+  window: MapWindow;
   /** Side of the square plot and of one cell, CSS pixels. */
   side: number;
   cell: number;
   /** Room for the row labels on the left and the column labels on top. */
   left: number;
   top: number;
-  labels: readonly AxisLabel[];
+  rowLabels: readonly AxisLabel[];
+  columnLabels: readonly AxisLabel[];
+  /** Each token of the window has its label. */
+  allLabelled: boolean;
   /** Values fit into the cells. */
   showValues: boolean;
 }
@@ -24,22 +29,32 @@ const CHARACTER = 6.7;
 const LONGEST_LABEL = 13;
 const VALUE_CELL = 27;
 
-export function layoutAttention(labels: readonly string[], available: number): AttentionLayout {
-  const tokens = Math.max(1, labels.length);
+export function layoutAttention(
+  labels: readonly string[],
+  available: number,
+  window: MapWindow = wholeMap(labels.length),
+): AttentionLayout {
+  const { span } = window;
+  // Of all labels, so that the plot stays where it is while the window moves.
   const longest = labels.reduce((most, label) => Math.max(most, textUnits(clip(label))), 1);
   const gutter = Math.ceil(Math.min(LONGEST_LABEL, longest) * CHARACTER) + 12;
   const room = Math.max(60, available - gutter - 2);
-  const cell = Math.min(LARGEST_CELL, room / tokens);
+  const cell = Math.min(LARGEST_CELL, room / span);
   const step = Math.max(1, Math.ceil(LABEL_HEIGHT / cell));
+  const along = (from: number): AxisLabel[] =>
+    labels
+      .slice(from, from + span)
+      .map((text, index) => ({ position: from + index, text: clip(text) }))
+      .filter((_, index) => index % step === 0);
   return {
-    tokens,
-    side: cell * tokens,
+    window,
+    side: cell * span,
     cell,
     left: gutter,
     top: gutter,
-    labels: labels
-      .map((text, position) => ({ position, text: clip(text) }))
-      .filter(({ position }) => position % step === 0),
+    rowLabels: along(window.row),
+    columnLabels: along(window.column),
+    allLabelled: step === 1,
     showValues: cell >= VALUE_CELL,
   };
 }
@@ -68,14 +83,19 @@ function textUnits(text: string): number {
   return units;
 }
 
-/** The cell under a point of the plot, or null outside it. */
-export function cellAt(
-  layout: AttentionLayout,
-  x: number,
-  y: number,
-): { row: number; column: number } | null {
-  const column = Math.floor((x - layout.left) / layout.cell);
-  const row = Math.floor((y - layout.top) / layout.cell);
-  const inside = column >= 0 && row >= 0 && column < layout.tokens && row < layout.tokens;
-  return inside ? { row, column } : null;
+/** The cell of the map under a point of the plot, or null outside it. */
+export function cellAt(layout: AttentionLayout, x: number, y: number): Cell | null {
+  const { row, column, span } = layout.window;
+  const across = Math.floor((x - layout.left) / layout.cell);
+  const down = Math.floor((y - layout.top) / layout.cell);
+  const inside = across >= 0 && down >= 0 && across < span && down < span;
+  return inside ? { row: row + down, column: column + across } : null;
+}
+
+/** The cell of the window that is nearest to a point. */
+export function nearestCell(layout: AttentionLayout, x: number, y: number): Cell {
+  const { row, column, span } = layout.window;
+  const along = (at: number): number =>
+    Math.max(0, Math.min(span - 1, Math.floor(at / layout.cell)));
+  return { row: row + along(y - layout.top), column: column + along(x - layout.left) };
 }

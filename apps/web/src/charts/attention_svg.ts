@@ -1,11 +1,16 @@
 // One attention map as a vector picture that stands alone: axes, cells, title. The page's own map is a component.
 import type { AttentionLayout } from './attention_layout';
 import { colourOf, inkOn, type Theme, type ValueScale } from './colour_ramps';
+import { drawnCells, type RowReader } from './drawn_cells';
 
 export interface MapPicture {
   layout: AttentionLayout;
+  /** How many tokens each way a drawn cell stands for; above 1 the map is pooled. */
+  perCell: number;
   title: string;
-  row(position: number): ArrayLike<number>;
+  /** Lines below the title: which part of the map this is, and how it is pooled. */
+  caption: readonly string[];
+  row: RowReader;
   /** Values at or below this are no values (a masked score, a weight of 0) and leave their cell empty. */
   masked: number;
   /** How a value is written in its cell: the same as on the page's own map. */
@@ -14,10 +19,13 @@ export interface MapPicture {
   theme: Theme;
 }
 
+/** Height of a line of the caption. */
+const CAPTION_LINE = 16;
+
 export function attentionSvg(picture: MapPicture): string {
-  const { layout, scale, theme, masked, cellText } = picture;
-  const { left, side, cell, tokens } = layout;
-  const top = layout.top + 24;
+  const { layout, scale, theme, masked, cellText, perCell, caption } = picture;
+  const { left, side, window } = layout;
+  const top = layout.top + 24 + CAPTION_LINE * caption.length;
   const ink = theme === 'light' ? '#16181d' : '#e9eaed';
   const paper = theme === 'light' ? '#fcfcfa' : '#14161a';
   const line = theme === 'light' ? '#e2e2de' : '#2b2f36';
@@ -27,19 +35,27 @@ export function attentionSvg(picture: MapPicture): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${n(width)}" height="${n(height)}" viewBox="0 0 ${n(width)} ${n(height)}" font-family="IBM Plex Mono, monospace" font-size="11">`,
     `<rect width="100%" height="100%" fill="${paper}"/>`,
     `<text x="8" y="18" fill="${ink}" font-size="13" font-family="IBM Plex Sans, sans-serif">${escaped(picture.title)}</text>`,
+    ...caption.map(
+      (line, index) =>
+        `<text x="8" y="${18 + CAPTION_LINE * (index + 1)}" fill="${ink}" font-family="IBM Plex Sans, sans-serif">${escaped(line)}</text>`,
+    ),
     `<rect x="${n(left)}" y="${n(top)}" width="${n(side)}" height="${n(side)}" fill="none" stroke="${line}"/>`,
     '<g shape-rendering="crispEdges">',
   ];
   const values: string[] = [];
-  for (let i = 0; i < tokens; i++) {
-    const row = picture.row(i);
+  const drawn = drawnCells(picture.row, masked, window, perCell);
+  const cell = layout.cell * perCell;
+  for (let i = 0; i < drawn.rows; i++) {
+    const row = drawn.row(i);
     for (let j = 0; j < row.length; j++) {
       const value = row[j] ?? 0;
       if (!(value > masked)) continue;
       const x = left + j * cell;
       const y = top + i * cell;
+      // The last cells of a pooled map may stand for fewer tokens.
+      const [wide, high] = [Math.min(cell, left + side - x), Math.min(cell, top + side - y)];
       parts.push(
-        `<rect x="${n(x)}" y="${n(y)}" width="${n(cell)}" height="${n(cell)}" fill="${colourOf(value, scale, theme)}"/>`,
+        `<rect x="${n(x)}" y="${n(y)}" width="${n(wide)}" height="${n(high)}" fill="${colourOf(value, scale, theme)}"/>`,
       );
       if (layout.showValues)
         values.push(
@@ -48,14 +64,15 @@ export function attentionSvg(picture: MapPicture): string {
     }
   }
   parts.push('</g>', ...values, `<g fill="${ink}">`);
-  for (const label of layout.labels) {
-    const along = label.position * cell + cell / 2;
-    const text = escaped(label.text);
+  const middle = (position: number, from: number): number => (position - from + 0.5) * layout.cell;
+  for (const label of layout.rowLabels)
     parts.push(
-      `<text x="${n(left - 6)}" y="${n(top + along + 4)}" text-anchor="end">${text}</text>`,
-      `<text transform="translate(${n(left + along + 4)} ${n(top - 6)}) rotate(-90)">${text}</text>`,
+      `<text x="${n(left - 6)}" y="${n(top + middle(label.position, window.row) + 4)}" text-anchor="end">${escaped(label.text)}</text>`,
     );
-  }
+  for (const label of layout.columnLabels)
+    parts.push(
+      `<text transform="translate(${n(left + middle(label.position, window.column) + 4)} ${n(top - 6)}) rotate(-90)">${escaped(label.text)}</text>`,
+    );
   parts.push('</g></svg>');
   return parts.join('\n');
 }

@@ -4,6 +4,9 @@ import type { Availability } from '../activations/activation_offer';
 import type { RuntimeFacts } from '../inference/model_types';
 import { count, inMillions, large, percent } from './number_format';
 
+/** The first and the last token of a range. */
+type Ends = readonly [first: number, last: number];
+
 const share = (value: number): string => percent(value);
 
 export const en = {
@@ -418,10 +421,25 @@ export const en = {
       `On average ${share(habits.previous)} on the token before, ${share(habits.first)} on the first, ${share(habits.self)} on itself${habits.induction === null ? '' : `, ${share(habits.induction)} on what followed the same token earlier`}.`,
     mapRole: 'attention map',
     mapLabel: (layer: number, head: number) =>
-      `Attention map of layer ${layer}, head ${head}. Arrow keys move, Enter locks the row.`,
+      `Attention map of layer ${layer}, head ${head}. Arrow keys move, Enter locks the row, plus and minus change how close it is.`,
     mapHint: 'Point at a cell, or focus the map and use the arrow keys, to read its value.',
     cell: (from: string, to: string, value: string) => `${from}  looks at  ${to}  with ${value}`,
     future: (from: string, to: string) => `${from}  cannot look ahead at  ${to}`,
+    /** A part of a large map, as it is looked at closely. */
+    window: {
+      label: 'Part of the map',
+      closer: 'Closer',
+      whole: 'Whole map',
+      how: 'Or drag a square on the map, turn the wheel with Ctrl held, or press + and − on it; Escape goes back.',
+      move: { left: 'Move left', up: 'Move up', down: 'Move down', right: 'Move right' },
+      all: (tokens: number) => `All ${count(tokens)} tokens.`,
+      part: (rows: Ends, columns: Ends, tokens: number) =>
+        `Tokens ${rows.join('–')} looking at tokens ${columns.join('–')}, of ${count(tokens)}.`,
+      pooled: (perCell: number, signed: boolean) =>
+        `One drawn cell stands for ${perCell} × ${perCell} tokens and shows ${signed ? 'their value furthest from 0' : 'their largest value'}.`,
+    },
+    smallPooled: (signed: boolean) =>
+      `The small maps have fewer pixels than tokens: each pixel shows ${signed ? 'the value furthest from 0' : 'the largest value'} of those it covers.`,
     weight: 'Attention',
     score: 'Score',
     switchOff: (layer: number, head: number) => `Switch off layer ${layer}, head ${head}`,
@@ -656,7 +674,7 @@ export const en = {
     noMaps: 'No attention map is open in both variants.',
     mapRole: 'map of differences',
     mapLabel: (layer: number, head: number) =>
-      `Differences in attention, layer ${layer}, head ${head}. Arrow keys move.`,
+      `Differences in attention, layer ${layer}, head ${head}. Arrow keys move, plus and minus change how close it is.`,
     cell: (from: string, to: string, a: string, b: string, change: string) =>
       `${from}  looks at  ${to}  with ${a} and ${b}: ${change} points`,
     largest: (from: string, to: string, a: string, b: string, change: string) =>

@@ -373,10 +373,25 @@ export const zh: Dictionary = {
     habits: (habits) =>
       `平均有 ${percent(habits.previous)} 落在前一个词元，${percent(habits.first)} 落在首个词元，${percent(habits.self)} 落在自身${habits.induction === null ? '' : `，${percent(habits.induction)} 落在同一词元上次出现时的后一个词元`}。`,
     mapRole: '注意力图',
-    mapLabel: (layer, head) => `第 ${layer} 层头 ${head} 的注意力图。方向键移动，回车锁定一行。`,
+    mapLabel: (layer, head) =>
+      `第 ${layer} 层头 ${head} 的注意力图。方向键移动，回车锁定一行，加号和减号缩放。`,
     mapHint: '指向一格，或聚焦此图后用方向键，即可读出数值。',
     cell: (from, to, value) => `${from}  看向  ${to}，占 ${value}`,
     future: (from, to) => `${from}  看不到后面的  ${to}`,
+    window: {
+      label: '显示范围',
+      closer: '放大',
+      whole: '整张图',
+      how: '也可以在图上拖出一个方框、按住 Ctrl 转动滚轮，或在图上按 + 和 −；按 Esc 返回。',
+      move: { left: '左移', up: '上移', down: '下移', right: '右移' },
+      all: (tokens) => `全部 ${count(tokens)} 个词元。`,
+      part: (rows, columns, tokens) =>
+        `第 ${rows.join('–')} 个词元看向第 ${columns.join('–')} 个词元，共 ${count(tokens)} 个。`,
+      pooled: (perCell, signed) =>
+        `每个色块代表 ${perCell} × ${perCell} 个词元，显示其中${signed ? '绝对值最大的数值' : '最大的数值'}。`,
+    },
+    smallPooled: (signed) =>
+      `小图的像素少于词元：每个像素显示它所覆盖的数值中${signed ? '绝对值最大的' : '最大的'}一个。`,
     weight: '注意力',
     score: '分数',
     switchOff: (layer, head) => `关闭第 ${layer} 层头 ${head}`,
@@ -588,7 +603,8 @@ export const zh: Dictionary = {
     furthest: '差别最大处',
     noMaps: '没有注意力图在两个变体中都已打开。',
     mapRole: '差值图',
-    mapLabel: (layer, head) => `第 ${layer} 层头 ${head} 的注意力差值。方向键移动。`,
+    mapLabel: (layer, head) =>
+      `第 ${layer} 层头 ${head} 的注意力差值。方向键移动，加号和减号缩放。`,
     cell: (from, to, a, b, change) =>
       `${from}  看向  ${to}，分别占 ${a} 和 ${b}：${change} 个百分点`,
     largest: (from, to, a, b, change) =>
