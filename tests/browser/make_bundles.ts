@@ -53,8 +53,20 @@ export default function makeBundles(): void {
       python('tools/model-export/export.py', ...exporting, ...more);
     }
   }
+  makeDeepModel();
   makeBareModels();
   publishInPieces();
+}
+
+/** A model whose attention maps are more than a page can hold, for which nothing has to be right but that. */
+function makeDeepModel(): void {
+  const checkpoint = `${made}/checkpoints/deep-gpt2`;
+  const bundle = `${made}/bundles/deep-gpt2/model.onnx`;
+  const script = 'tests/fixtures/make_browser_fixtures.py';
+  if (!isOlder(bundle, script, ...graphSources)) return;
+  python(script, '--checkpoint', checkpoint, '--make', 'deep-gpt2');
+  const exporting = ['--model', checkpoint, '--layers', '0,47', '--output', bundle, '--force'];
+  python('tools/model-export/export.py', ...exporting);
 }
 
 /** Small enough for a test to lose some on the way, in two versions: the second adds a variant. */

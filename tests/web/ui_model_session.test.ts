@@ -100,12 +100,20 @@ class LetterClient implements ModelClient {
   }
 }
 
+const shape = { layers: 2, heads: 2, vocab: VOCAB, context_length: CONTEXT };
+
 const model = {
-  manifest: {
-    model: { shape: { layers: 2, heads: 2, vocab: VOCAB, context_length: CONTEXT } },
+  manifest: { model: { shape }, files: [] },
+  variant: {
+    name: 'fp32',
+    plain: { activations: { outputs: [] } },
+    interactive: { activations: { outputs: [], model: shape } },
+    taps: [],
+    weights: [],
   },
-  variant: { plain: { activations: { outputs: [] } }, taps: [] },
-  facts: {},
+  facts: { provider: 'wasm' },
+  offer: { variants: [] },
+  device: { memoryGiB: 8 },
   activations: ['logits', 'final_norm'],
   hasTokenizer: true,
   tokenizerTrouble: null,
@@ -471,7 +479,7 @@ describe('errors', () => {
 describe('where a model comes from', () => {
   const plainGraph = {
     ...model,
-    variant: { ...model.variant, interactive: { activations: { graph: 'plain' } } },
+    variant: { ...model.variant, interactive: { activations: { graph: 'plain', outputs: [], model: shape } } },
   } as unknown as OpenedModel;
 
   test('a plain graph runs with all heads on, whatever a link says', async () => {

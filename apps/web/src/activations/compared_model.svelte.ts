@@ -3,6 +3,8 @@
 import { largest } from '../analysis/probabilities';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
+import { activationBytes, roomForActivations } from '../inference/activation_memory';
+import { planActivations, type LeftOut } from './activation_plan';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { offerOf } from './activation_offer';
 import type { Answer, Stage } from './model_session.svelte';
@@ -24,6 +26,8 @@ export class ComparedModel {
   model = $state.raw<OpenedModel | null>(null);
   /** The newest text that both have read; null until there is one. */
   comparison = $state.raw<Comparison | null>(null);
+  /** Maps that the page shows of its own variant and that there is no memory for a second time. */
+  leftOut = $state.raw<LeftOut | null>(null);
   /** Variant that a link names and that was not opened yet. */
   linked = $state<string | null>(null);
 
@@ -32,6 +36,8 @@ export class ComparedModel {
   #opening: AbortController | null = null;
   #request = $state.raw<OpenRequest | null>(null);
   #held = new Map<string, ActivationSet>();
+  /** What its session is open for. */
+  #maps: readonly string[] = [];
   /** What the page shows now, and whether it is still to be read. */
   #followed: Wanted | null = null;
   #unread = false;
@@ -65,6 +71,7 @@ export class ComparedModel {
       );
       if (client !== this.#client) return;
       this.model = model;
+      this.#maps = request.activations ?? [];
       this.stage = { kind: 'ready' };
       this.#unread = true;
       void this.#pump();
@@ -85,6 +92,7 @@ export class ComparedModel {
     this.linked = null;
     this.#held.clear();
     this.model = null;
+    this.leftOut = null;
     this.comparison = null;
     this.stage = { kind: 'idle' };
   }
@@ -115,7 +123,7 @@ export class ComparedModel {
     const model = this.model;
     if (client === null || model === null) return;
     try {
-      await this.#openMaps(client, model, activations);
+      await this.#openMaps(client, model, answer, activations);
       const b = await this.#run(client, answer);
       const pieces = new Map(answer.pieces);
       if (model.hasTokenizer) {
@@ -133,18 +141,33 @@ export class ComparedModel {
     }
   }
 
+  /** As many as there is memory for beside the page's own. */
   async #openMaps(
     client: ModelClient,
     model: OpenedModel,
+    answer: Answer,
     activations: readonly string[],
   ): Promise<void> {
     const { exported, tappable } = offerOf(model.variant);
     const wanted = activations.filter((name) => exported.has(name) || tappable.has(name));
-    const open = new Set(model.activations);
-    if (wanted.every((name) => open.has(name))) return;
-    const changed = await client.setActivations(wanted);
+    const tokens = answer.tokens.length;
+    const sizes = activationBytes(model.variant, tokens);
+    const taken = answer.activations.names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+    const { bytes, limit } = roomForActivations(model, {
+      texts: 1,
+      tooMuch: null,
+      isForced: false,
+    });
+    const room = { bytes: Math.max(0, bytes - taken), limit };
+    const { variant } = model;
+    const plan = planActivations({ variant, wanted, tokens, room, staying: this.#maps });
+    this.leftOut = plan.leftOut;
+    const open = new Set(this.#maps);
+    if (plan.open.length === open.size && plan.open.every((name) => open.has(name))) return;
+    const changed = await client.setActivations(plan.open);
     if (client !== this.#client) return;
     this.model = changed;
+    this.#maps = plan.open;
     this.#held.clear();
   }
 

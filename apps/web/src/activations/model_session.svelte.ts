@@ -18,9 +18,11 @@ import type {
   ViewedModel,
 } from '../inference/model_types';
 import { canSwitchHeads } from './activation_offer';
+import { ChosenActivations, type Reading } from './chosen_activations.svelte';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { sameIds } from './kept_ids';
+import { keptLessons, type MemoryLessons } from './memory_lessons';
 import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
 import {
   endTokensOf,
@@ -75,7 +77,11 @@ export interface Shown {
   live: boolean;
 }
 
-export type Retry = Partial<Omit<OpenRequest, 'variant'>> & { variant?: string | null };
+/** Null leaves a choice to the device, or to the model. */
+export type Retry = Partial<Omit<OpenRequest, 'variant' | 'activations'>> & {
+  variant?: string | null;
+  activations?: readonly string[] | null;
+};
 
 export type GenerationEnd =
   | { reason: 'context-full' }
@@ -96,6 +102,8 @@ export class ModelSession {
   suited = $state.raw<Choice | null>(null);
   /** What stands in the text box, and what it was before. */
   readonly text = new PromptState();
+  /** Which activations are open, of those that were asked for. */
+  readonly chosen: ChosenActivations;
   /** The text is the reader's own or a link's; else a model may bring its own example. */
   ownPrompt = $state(false);
   /** Ids that were kept fit neither the text nor the model any more: its tokens are the tokenizer's own again. */
@@ -146,9 +154,17 @@ export class ModelSession {
   #typing: ReturnType<typeof setTimeout> | null = null;
   #edits = 0;
 
-  constructor(makeClient: () => ModelClient, random: () => number = Math.random) {
+  constructor(
+    makeClient: () => ModelClient,
+    random: () => number = Math.random,
+    lessons: MemoryLessons = keptLessons(
+      () => localStorage,
+      () => sessionStorage,
+    ),
+  ) {
     this.#makeClient = makeClient;
     this.#random = random;
+    this.chosen = new ChosenActivations(lessons);
   }
 
   get provider(): Provider | 'auto' {
@@ -251,6 +267,7 @@ export class ModelSession {
     this.#client = client;
     this.#opening = opening;
     this.#request = request;
+    this.chosen.ask(request.activations ?? null);
     this.#forget();
     this.model = null;
     this.answer = null;
@@ -271,6 +288,7 @@ export class ModelSession {
       );
       if (era !== this.#era) return;
       this.model = model;
+      this.chosen.begin(model);
       this.stage = { kind: 'ready' };
       this.#takeExampleText(model.manifest.first_pass?.prompt);
       if (model.tokenizerTrouble !== null) this.#takeIds();
@@ -399,7 +417,7 @@ export class ModelSession {
     this.#opening?.abort();
   }
 
-  /** The same with these changes; a variant of null leaves the choice to the device. */
+  /** The same with these changes. */
   async retry(changes: Retry = {}): Promise<void> {
     const request = this.#changed(changes);
     if (request !== null) await this.open(request);
@@ -407,25 +425,40 @@ export class ModelSession {
 
   #changed(changes: Retry): OpenRequest | null {
     if (this.#request === null) return null;
-    const { variant, ...request } = { variant: null, ...this.#request, ...changes };
-    return variant === null ? request : { ...request, variant };
+    const own = { variant: null, activations: null };
+    const { variant, activations, ...request } = { ...own, ...this.#request, ...changes };
+    return {
+      ...request,
+      ...(variant !== null && { variant }),
+      ...(activations !== null && { activations }),
+    };
   }
 
-  /** Opens exactly these taps over the weights already here, then runs the text again. */
-  async setActivations(names: readonly string[]): Promise<void> {
-    const client = this.#client;
+  /**
+   * Opens these taps over the weights already here, as many as memory holds, then runs the text again; null for those
+   * that the model was exported with.
+   */
+  async setActivations(names: readonly string[] | null): Promise<void> {
+    if (this.#client === null || this.model === null) return;
+    this.chosen.ask(names);
+    this.#request = this.#changed({ activations: names });
+    await this.#reopenActivations();
+  }
+
+  /** Opens all that was asked for, although it is likely to be too much. */
+  async openAllTheSame(): Promise<void> {
+    this.chosen.force();
+    await this.#reopenActivations();
+  }
+
+  async #reopenActivations(): Promise<void> {
     const era = this.#era;
-    if (client === null || this.model === null) return;
     const began = performance.now();
     const changed = await this.#alone(async () => {
       if (era !== this.#era) return false;
       try {
-        const model = await client.setActivations(names);
-        if (era !== this.#era) return false;
+        if (!(await this.#openChosen(this.#reading(this.headsOff), true))) return false;
         this.tapMs = performance.now() - began;
-        this.model = model;
-        this.#request = this.#request && { ...this.#request, activations: names };
-        this.#forget();
         return true;
       } catch (thrown) {
         if (era === this.#era) this.#report(thrown);
@@ -433,6 +466,25 @@ export class ModelSession {
       }
     });
     if (changed) await this.#rerun();
+  }
+
+  /** Makes a session for what is to be open now; false where what is open stays. */
+  async #openChosen(reading: Reading, isAsked: boolean): Promise<boolean> {
+    const client = this.#client;
+    const era = this.#era;
+    if (client === null || this.model === null) return false;
+    const names = this.chosen.next(this.model, reading, isAsked);
+    if (names === null) return false;
+    const model = await client.setActivations(names);
+    if (era !== this.#era) return false;
+    this.model = model;
+    this.chosen.opened(names);
+    this.#forget();
+    return true;
+  }
+
+  #reading(headsOff: readonly HeadRef[]): Reading {
+    return { tokens: this.#ids.length, texts: headsOff.length > 0 ? 2 : 1 };
   }
 
   // ---- the text ------------------------------------------------------------------------------
@@ -707,41 +759,22 @@ export class ModelSession {
 
   async #answerOnce(): Promise<void> {
     const client = this.#client;
-    const model = this.model;
     const ids = this.#ids;
     const headsOff = this.headsOff;
-    if (client === null || model === null) return;
+    if (client === null) return;
     if (ids.length === 0) {
       this.answer = null;
       return;
     }
+    const reading = this.#reading(headsOff);
     try {
-      const activations = await this.#run(client, ids, headsOff);
-      let untouchedLogits: Float32Array | null = null;
-      if (headsOff.length > 0 && !this.generating) {
-        if (!sameIds(this.#untouched?.ids, ids)) {
-          const untouched = await this.#run(client, ids, []);
-          this.#untouched = { ids, logits: untouched.lastLogits };
-        }
-        untouchedLogits = this.#untouched?.logits ?? null;
-      } else if (headsOff.length === 0) {
-        this.#untouched = { ids, logits: activations.lastLogits };
-      }
-      // First tokens and kept ids come from no text.
-      await this.#learnPieces(client, [...ids, ...named(activations, untouchedLogits)]);
-      if (client !== this.#client || model !== this.model) return;
-      this.answer = {
-        tokens: tokensOf(ids, this.#pieces, this.#typed, this.answer?.tokens ?? []),
-        activations,
-        headsOff,
-        untouchedLogits,
-        pieces: this.#pieces,
-      };
-      if (this.notice?.kind === 'error') this.notice = null;
-      if (this.times.firstAnswerMs === null)
-        this.times = { ...this.times, firstAnswerMs: performance.now() };
+      await this.#openChosen(reading, false);
+      const { model } = this;
+      if (client !== this.#client || model === null) return;
+      await this.chosen.follow(model, reading, () => this.#answer(client, model, ids, headsOff));
     } catch (thrown) {
       if (client !== this.#client) return;
+      if (this.#openWithFewer(thrown, reading)) return;
       const error = toModelErrorData(thrown, 'run');
       // A variant that never answered is no more open than one whose session could not be made.
       if (error.kind === 'run' && error.failure !== undefined && this.answer === null) {
@@ -749,6 +782,51 @@ export class ModelSession {
         this.#fail(error);
       } else this.#report(thrown);
     }
+  }
+
+  /**
+   * After a run that had too little memory: opens the model again with fewer activations. In a new worker, because what
+   * the failed run had taken of the runtime's memory is not given back. False where nothing can be left out.
+   */
+  #openWithFewer(thrown: unknown, reading: Reading): boolean {
+    const error = toModelErrorData(thrown, 'run');
+    if (error.kind !== 'run' || error.failure?.cause !== 'out-of-memory') return false;
+    if (this.model === null || !this.chosen.learn(this.model, reading)) return false;
+    // Not awaited: the new opening asks for a run, and this one has to end first.
+    void this.retry();
+    return true;
+  }
+
+  async #answer(
+    client: ModelClient,
+    model: OpenedModel,
+    ids: readonly number[],
+    headsOff: readonly HeadRef[],
+  ): Promise<void> {
+    const activations = await this.#run(client, ids, headsOff);
+    let untouchedLogits: Float32Array | null = null;
+    if (headsOff.length > 0 && !this.generating) {
+      if (!sameIds(this.#untouched?.ids, ids)) {
+        const untouched = await this.#run(client, ids, []);
+        this.#untouched = { ids, logits: untouched.lastLogits };
+      }
+      untouchedLogits = this.#untouched?.logits ?? null;
+    } else if (headsOff.length === 0) {
+      this.#untouched = { ids, logits: activations.lastLogits };
+    }
+    // First tokens and kept ids come from no text.
+    await this.#learnPieces(client, [...ids, ...named(activations, untouchedLogits)]);
+    if (client !== this.#client || model !== this.model) return;
+    this.answer = {
+      tokens: tokensOf(ids, this.#pieces, this.#typed, this.answer?.tokens ?? []),
+      activations,
+      headsOff,
+      untouchedLogits,
+      pieces: this.#pieces,
+    };
+    if (this.notice?.kind === 'error') this.notice = null;
+    if (this.times.firstAnswerMs === null)
+      this.times = { ...this.times, firstAnswerMs: performance.now() };
   }
 
   async #run(

@@ -1,6 +1,7 @@
 // The page's English. Its shape is the type that every other language must fill: see dictionary.ts.
 import type { HeadHabits } from '../analysis/attention_rows';
 import type { Availability } from '../activations/activation_offer';
+import type { RoomLimit } from '../inference/activation_memory';
 import type { RuntimeFacts } from '../inference/model_types';
 import { count, inMillions, large, percent } from './number_format';
 
@@ -496,7 +497,24 @@ export const en = {
       `Length of ${kind} by layer, one column per token. Numbers: ${token}`,
     close: 'Close it',
     waiting: 'Opening…',
+    leftOut: 'It is not open: there is not enough memory for it with this text.',
     elsewhere: 'It has a view of its own: go there.',
+  },
+
+  leftOut: {
+    what: (open: number, all: number) =>
+      `${count(open)} of the ${count(all)} activations asked for ${open === 1 ? 'is' : 'are'} open.`,
+    why: (size: string, tokens: number, room: string, limit: RoomLimit) =>
+      `With this text of ${count(tokens)} tokens all of them would take about ${size}. ${
+        {
+          heap: `WebAssembly has room for about ${room} beside the weights.`,
+          memory: `Of this device’s memory the page counts on ${room} for them.`,
+          failed: `There was too little memory before, so no more than ${room} are used for them now.`,
+        }[limit]
+      } A shorter text needs much less.`,
+    exported: 'Open only what was exported',
+    all: 'Open all the same',
+    allMeaning: 'If the memory is not enough, the page opens fewer again by itself',
   },
 
   strip: {
@@ -672,6 +690,8 @@ export const en = {
     head: 'Head',
     furthest: 'Where they differ most',
     noMaps: 'No attention map is open in both variants.',
+    leftOut: (maps: number) =>
+      `There is not enough memory for a second copy of ${maps === 1 ? 'one attention map' : `${count(maps)} attention maps`}: their differences are not shown.`,
     mapRole: 'map of differences',
     mapLabel: (layer: number, head: number) =>
       `Differences in attention, layer ${layer}, head ${head}. Arrow keys move, plus and minus change how close it is.`,

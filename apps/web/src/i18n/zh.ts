@@ -446,7 +446,23 @@ export const zh: Dictionary = {
     lengths: (kind, token) => `各层 ${kind} 的向量长度，每列一个词元。数值对应：${token}`,
     close: '关闭',
     waiting: '正在打开…',
+    leftOut: '没有打开：对这段文本来说，内存不够。',
     elsewhere: '它有专门的视图，前往查看。',
+  },
+
+  leftOut: {
+    what: (open, all) => `要求打开的 ${count(all)} 个激活中，已打开 ${count(open)} 个。`,
+    why: (size, tokens, room, limit) =>
+      `这段文本有 ${count(tokens)} 个词元，全部打开约需 ${size}。${
+        {
+          heap: `除权重以外，WebAssembly 大约还能容纳 ${room}。`,
+          memory: `按本设备的内存估计，页面可为激活使用 ${room}。`,
+          failed: `此前内存不够，所以现在最多使用 ${room}。`,
+        }[limit]
+      }较短的文本所需的内存要少得多。`,
+    exported: '只打开已导出的激活',
+    all: '仍然全部打开',
+    allMeaning: '如果内存不够，页面会自动减少打开的激活',
   },
 
   strip: {
@@ -602,6 +618,7 @@ export const zh: Dictionary = {
     head: '头',
     furthest: '差别最大处',
     noMaps: '没有注意力图在两个变体中都已打开。',
+    leftOut: (maps) => `内存不够再放一份：有 ${count(maps)} 张注意力图的差异不显示。`,
     mapRole: '差值图',
     mapLabel: (layer, head) =>
       `第 ${layer} 层头 ${head} 的注意力差值。方向键移动，加号和减号缩放。`,

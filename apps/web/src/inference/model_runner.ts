@@ -30,6 +30,8 @@ import { defaultActivations, openTaps } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
+  /** What it was made for. */
+  readonly names: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly neutral: Readonly<Record<string, Ort.Tensor>>;
@@ -79,7 +81,17 @@ export class ModelRunner {
   }
 
   setActivations(names: readonly string[]): Promise<OpenedModel> {
-    return this.#inTurn(() => this.#openSession(names));
+    return this.#inTurn(async () => {
+      const before = this.#session?.names;
+      try {
+        return await this.#openSession(names);
+      } catch (error) {
+        // What was open had to be let go of first; it is made again, so that the page can go on with it.
+        if (this.#session === null && before !== undefined)
+          await this.#openSession(before).catch(() => undefined);
+        throw error;
+      }
+    });
   }
 
   async shelf(): Promise<Shelf> {
@@ -138,6 +150,7 @@ export class ModelRunner {
     const sessionMs = performance.now() - start;
     this.#session = {
       session,
+      names,
       activations: tapped.activations,
       neutral: neutralFeeds(runtime.ort, variant.interactive.activations),
     };

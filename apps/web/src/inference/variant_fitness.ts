@@ -14,7 +14,7 @@ const memoryShare = 1 / 2;
 const assumedMemoryGiB = 2;
 
 /** WebAssembly addresses 4 GiB; activations and the runtime itself need some of them. */
-const heapBytes = 3.5 * GiB;
+export const heapBytes = 3.5 * GiB;
 
 /**
  * What the runtime's own memory grows to, over the bytes that it reads: it copies the weights, and

@@ -9,6 +9,8 @@ export interface ViewProps {
   answer: Answer;
   /** The model can be asked; else the answer was computed beforehand, and all that needs the model waits. */
   live: boolean;
+  /** Activations that were asked for and stay closed, because there is no memory for them. */
+  leftOut: ReadonlySet<string>;
   selection: Selection;
   hover: Hover;
   scale: Scale;
