@@ -141,12 +141,17 @@ test('files without a model leave the open one as it is, and files that are miss
   await expect(dialog.getByRole('alert')).toHaveCount(0);
   await page.keyboard.press('Escape');
   await drop(page, 'tiny-gpt2', ['manifest.json', 'tokenizer.json', 'model.interactive.onnx']);
-  const alert = page.getByRole('alert');
+  const declined = page.getByTestId('declined');
+  const alert = declined.getByRole('alert');
   await expect(alert).toHaveAttribute('data-kind', 'files-missing');
   await expect(alert).toContainText('model.onnx.data');
   await expect(alert).toContainText('tokenizer_config.json');
-  await page.getByRole('button', { name: 'Open this page’s own model' }).click();
-  await opened(page);
+  await expect(declined).toContainText('demo, fp32 stays open');
+  await expect(page.getByRole('combobox', { name: 'Model' }).locator('option:checked')).toHaveText(
+    /^demo/,
+  );
+  await page.getByTestId('step').click();
+  await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
 });
 
 test('a link names a model of the page’s own origin, and keeps naming it', async ({ page }) => {

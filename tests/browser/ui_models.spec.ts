@@ -56,6 +56,59 @@ test('a model without a tokenizer takes ids, and grouped heads show as any other
   await expect(page.getByText('“banana” is no token id.')).toBeVisible();
 });
 
+test('a model that cannot be had leaves the open one as it is, and says why', async ({ page }) => {
+  const gone = await startBundleServer();
+  const models = {
+    demo: 'demo/manifest.json',
+    llama: bundles.url('tiny-llama'),
+    gone: gone.url('tiny-llama'),
+    missing: bundles.url('tiny-llama', 'manifest.json', 'missing'),
+    major: bundles.url('tiny-gpt2', 'manifest.json', 'other-major'),
+    weightless: bundles.url('tiny-gpt2', 'model.onnx.data', 'missing'),
+  };
+  await gone.close();
+  await offer(page, models);
+  await page.goto('/#lang=en&on=wasm');
+  const first = page.getByTestId('candidate').first();
+  await expect(page.getByTestId('facts')).toBeAttached();
+  await expect(first).toBeVisible();
+  const probability = (await first.getAttribute('data-probability')) ?? '';
+  const picker = page.getByRole('combobox', { name: 'Model' });
+  const declined = page.getByTestId('declined');
+  for (const [name, kind] of [
+    ['gone', 'network'],
+    ['missing', 'not-found'],
+    ['major', 'contract-version'],
+    ['weightless', 'not-found'],
+  ] as const) {
+    await test.step(name, async () => {
+      await picker.selectOption(models[name]);
+      await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', kind);
+      await expect(declined).toContainText('demo, fp32 stays open');
+      await expect(picker.locator('option:checked')).toHaveText(/^demo/);
+      await expect(first).toHaveAttribute('data-probability', probability);
+      await expect(page).not.toHaveURL(/[#&]model=/);
+      await declined.getByRole('button', { name: 'Close' }).click();
+      await expect(declined).toHaveCount(0);
+    });
+  }
+  // The device may refuse, too: what works stays all the same.
+  if (
+    !(await page.evaluate(
+      async () => 'gpu' in navigator && !!(await navigator.gpu.requestAdapter()),
+    ))
+  ) {
+    await page.getByTestId('provider').selectOption('webgpu');
+    await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', 'provider-unavailable');
+    await expect(page.getByTestId('provider')).toHaveValue('wasm');
+  }
+  await page.getByTestId('step').click();
+  await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
+  await picker.selectOption(models.llama);
+  await expect(page.getByRole('textbox', { name: 'Token ids' })).toBeVisible();
+  await expect(declined).toHaveCount(0);
+});
+
 test('weights changed on the way are refused, with what was got and expected', async ({ page }) => {
   await offer(page, { demo: bundles.url('tiny-gpt2', 'model.onnx.data', 'corrupted') });
   await page.goto('/#lang=en&on=wasm');

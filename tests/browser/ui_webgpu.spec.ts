@@ -15,9 +15,9 @@ test('switching where the model runs keeps the prediction', async ({ page }) => 
   });
   await page.getByTestId('provider').selectOption('webgpu');
   if (!gpu) {
-    const alert = page.getByRole('alert');
-    await expect(alert).toHaveAttribute('data-kind', 'provider-unavailable');
-    await alert.getByRole('button', { name: 'Use WebAssembly instead' }).click();
+    const declined = page.getByTestId('declined');
+    await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', 'provider-unavailable');
+    await declined.getByRole('button', { name: 'Close' }).click();
   }
   await expect(first).toBeVisible();
   await expect(first).toHaveAttribute('data-id', id ?? '');

@@ -113,6 +113,8 @@ export class ModelSession {
   /** Why something else was not opened in place of what is open; null where nothing was asked for in vain. */
   declined = $state.raw<ModelErrorData | null>(null);
   headsOff = $state.raw<readonly HeadRef[]>([]);
+  /** Something else is being looked for, to be opened in place of what is open. */
+  looking = $state(false);
   /** A run or a change of taps is under way. */
   busy = $state(false);
   generating = $state(false);
@@ -131,6 +133,8 @@ export class ModelSession {
   #request = $state.raw<OpenRequest | null>(null);
   /** Counts openings: an answer of an older one is dropped. */
   #era = 0;
+  /** Counts what was asked for in place of what is open: only the newest counts. */
+  #wishes = 0;
   /** Address that the survey is of. */
   #surveyed: string | null = null;
   /** Address that the example is of. */
@@ -392,25 +396,32 @@ export class ModelSession {
   }
 
   /**
-   * The same model with these changes, where they can be had: what is open stays if the network doesn't give what is
-   * missing, and `declined` says why.
+   * Finds out, while a model is open, whether another one may take its place. False where it can't be had or something
+   * else was asked for since; `declined` then says why, and what is open stays.
    */
-  async change(changes: Retry): Promise<void> {
+  async mayOpen(request: OpenRequest): Promise<boolean> {
     const client = this.#client;
-    const request = this.#changed(changes);
-    if (request === null) return;
+    const wish = ++this.#wishes;
+    const isNewest = (): boolean => wish === this.#wishes && client === this.#client;
     this.declined = null;
-    if (this.stage.kind === 'ready' && client !== null) {
-      try {
-        await client.reach(request);
-      } catch (thrown) {
-        const error = toModelErrorData(thrown, 'session');
-        if (client === this.#client && error.kind !== 'aborted') this.declined = error;
-        return;
-      }
-      if (client !== this.#client) return;
+    if (this.stage.kind !== 'ready' || client === null) return true;
+    this.looking = true;
+    try {
+      await client.reach(request);
+      return isNewest();
+    } catch (thrown) {
+      const error = toModelErrorData(thrown, 'session');
+      if (isNewest() && error.kind !== 'aborted') this.declined = error;
+      return false;
+    } finally {
+      if (wish === this.#wishes) this.looking = false;
     }
-    await this.open(request);
+  }
+
+  /** The same model with these changes, where they can be had. */
+  async change(changes: Retry): Promise<void> {
+    const request = this.#changed(changes);
+    if (request !== null && (await this.mayOpen(request))) await this.open(request);
   }
 
   abortOpening(): void {
