@@ -68,6 +68,17 @@ test('the maps show the head that they name, after every change', async ({ page 
     const claim = scores(sentence, layer, head);
     const scale = signedTo(limitOf(claim), await rootChosen(page));
     await expectDrawn(largeMap(page), claim, scale, theme, `scores of ${layer}.${head}`);
+    // Each small map by its own largest score, whichever head is shown.
+    await expect(page.getByTestId('own-scales')).toBeVisible();
+    for (const [l, h] of [
+      [0, 1],
+      [11, 0],
+    ] as const) {
+      // prettier-ignore
+      const own = scores(sentence, l, h);
+      const ownScale = signedTo(limitOf(own), await rootChosen(page));
+      await expectDrawn(smallMap(page, l, h), own, ownScale, theme, `small scores ${l}.${h}`);
+    }
   };
   await showsScores(11, 0);
   await page.getByTestId('head-5-0').hover();
@@ -113,30 +124,68 @@ test('a saved picture shows PyTorch’s numbers: probabilities and scores, SVG a
   }
 });
 
-test('the head that was looked at is the one that a button is about', async ({ page }) => {
-  await opened(page);
-  const from = await page.getByTestId('head-5-0').boundingBox();
+test('a head is switched off where it is pointed at, however fast the pointer comes and goes', async ({
+  page,
+}) => {
+  await opened(page, '&h=11.1');
   const toggle = page.getByTestId('toggle-head');
+  await expect(toggle).toHaveText('Switch off layer 11, head 1');
+  const cell = await page.getByTestId('head-5-0').boundingBox();
   const to = await toggle.boundingBox();
-  if (from === null || to === null) throw new Error('a head or the button is not there');
-  await page.mouse.move(from.x + from.width / 2, from.y + from.height / 2);
+  if (cell === null || to === null) throw new Error('a head or the button is not there');
+  // The button is about the head that is locked, whatever the pointer looks at or crosses on its way.
+  await page.mouse.move(cell.x + cell.width / 2, cell.y + cell.height / 2);
   await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
-  // A look takes longer than the way over a neighbour.
-  await page.waitForTimeout(800);
-  // A straight way, over other heads and the gaps between.
-  await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 10 });
-  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
-  await expectDrawn(
-    largeMap(page),
-    probabilities(sentence, 5, 0),
-    weights(await rootChosen(page)),
-    'light',
-    'the head looked at',
-  );
-  // The button names the head that it is about.
-  await expect(toggle).toHaveText('Switch off layer 5, head 0');
-  await page.mouse.down();
-  await page.mouse.up();
+  await expect(toggle).toHaveText('Switch off layer 11, head 1');
+  await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 3 });
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 11, head 1');
+  await expect(toggle).toHaveText('Switch off layer 11, head 1');
+  // Only the cells that are looked at or locked have their switch.
+  await expect(page.locator('.switch')).toHaveCount(1);
+
+  // In the cell itself, over a neighbour and back.
+  await page.getByTestId('head-5-1').hover();
+  await page.getByTestId('head-5-0').hover();
+  const own = page.getByTestId('switch-5-0');
+  await expect(own).toHaveAccessibleName('Switch off layer 5, head 0');
+  // The note that a head is off moves the page, so the second click of two would be on another head.
+  await own.dblclick();
   await expect(page).toHaveURL(/off=5\.0(&|$)/);
   await expect(page.getByTestId('head-5-0')).toContainText('off');
+  await page.mouse.move(3, 3);
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
+  await answered(page, sentence.ids.length);
+  await expect(own).toHaveAccessibleName('Switch layer 5, head 0 on again');
+  await own.click();
+  await expect(page).not.toHaveURL(/off=/);
+});
+
+test('the keyboard reaches the switch of the head that has its focus', async ({ page }) => {
+  await opened(page, '&h=11.1');
+  await page.getByTestId('head-11-1').focus();
+  await page.keyboard.press('ArrowUp');
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 1');
+  await page.keyboard.press('Tab');
+  await expect(page.getByTestId('switch-5-1')).toBeFocused();
+  await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 1');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/off=5\.1(&|$)/);
+});
+
+test.describe('by touch', () => {
+  test.use({ hasTouch: true, viewport: { width: 390, height: 800 } });
+  test('a tap locks a head and switches nothing off; its switch is there then', async ({
+    page,
+  }) => {
+    await opened(page, '&h=11.1');
+    const cell = page.getByTestId('head-0-2');
+    await cell.scrollIntoViewIfNeeded();
+    const box = await cell.boundingBox();
+    // Where its switch is going to be.
+    await cell.tap({ position: { x: (box?.width ?? 0) - 6, y: 6 } });
+    await expect(page.getByTestId('shown-head')).toContainText('Layer 0, head 2');
+    await expect(page.getByTestId('off-badge')).toHaveCount(0);
+    await page.getByTestId('switch-0-2').tap();
+    await expect(page).toHaveURL(/off=0\.2(&|$)/);
+  });
 });

@@ -27,6 +27,7 @@ import {
   expectBackgrounds,
   expectDrawn,
   expectFilled,
+  savedDifference,
   type Claim,
 } from './pixels';
 
@@ -417,6 +418,15 @@ test('another variant, and two side by side, show their own numbers', async ({ p
       );
       const scale = signedTo(limitOf(claim), false);
       await expectDrawn(canvas, claim, scale, theme, `the difference of ${head.join('.')}`);
+      const svg = (await saved(page, 'SVG', 'difference')).toString('utf8');
+      const points = (number: string, value: number): boolean => {
+        const digits = number.includes('.') ? 1 : 0;
+        const written = Number(number.replace('−', '-') || 0);
+        // Nothing is written where it rounds to nothing, which takes one digit in a map of small differences.
+        return Math.abs(written - 100 * value) <= (number === '' ? 0.51 : 0.51 * 10 ** -digits);
+      };
+      expect(savedDifference(svg, claim, scale, theme, points)).toBe('');
+      expect(svg).toContain(`Layer ${head[0]}, head ${head[1]}`);
     }
   }
   const pairs = page.getByTestId('pair');

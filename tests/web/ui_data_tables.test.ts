@@ -117,6 +117,19 @@ test.each([
   },
 );
 
+test('a score that a window of attention hides is no value, and a weight of 0 is one', () => {
+  const mask = -3.4028234663852886e38;
+  const cells = (kind: 'attn_probs' | 'attn_scores', hidden: number): unknown[] => {
+    const name = `layer_0_${kind}`;
+    const data = Float32Array.of(1, hidden, hidden, 0.25, 0.75, hidden, hidden, 0.5, 0.5);
+    const rows = attentionRows(tokens, seriesOf(setOf(name, [1, 1, 3, 3], data), name), 0, kind);
+    return rows[3]?.slice(3) ?? [];
+  };
+  expect(cells('attn_scores', mask)).toEqual(['', 0.5, 0.5]);
+  expect(cells('attn_scores', -Infinity)).toEqual(['', 0.5, 0.5]);
+  expect(cells('attn_probs', 0)).toEqual([0, 0.5, 0.5]);
+});
+
 test('heads stand one after the other, and the lens names what it guesses', () => {
   const z = setOf('layer_0_attn_z', [1, 2, 2, 2], Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8));
   expect(activationRows(tokens.slice(0, 2), seriesOf(z, 'layer_0_attn_z'))).toEqual([

@@ -4,6 +4,9 @@ import { largest } from './probabilities';
 /** Row `position` of a pattern: how much that token attends to each token so far. */
 export type RowReader = (position: number) => ArrayLike<number>;
 
+/** Scores below this are the mask, not a score. */
+export const MASKED_SCORE = -1e30;
+
 export interface Source {
   position: number;
   weight: number;

@@ -439,6 +439,10 @@ export const en = {
       pooled: (perCell: number, signed: boolean) =>
         `One drawn cell stands for ${perCell} × ${perCell} tokens and shows ${signed ? 'their value furthest from 0' : 'their largest value'}.`,
     },
+    hidden: (from: string, to: string) =>
+      `${from}  is kept from looking at  ${to}  by the model’s mask`,
+    ownScales:
+      'Each map of scores has a scale of its own, which ends at its score furthest from 0; the scale below is the large map’s.',
     smallPooled: (signed: boolean) =>
       `The small maps have fewer pixels than tokens: each pixel shows ${signed ? 'the value furthest from 0' : 'the largest value'} of those it covers.`,
     weight: 'Attention',

@@ -390,6 +390,8 @@ export const zh: Dictionary = {
       pooled: (perCell, signed) =>
         `每个色块代表 ${perCell} × ${perCell} 个词元，显示其中${signed ? '绝对值最大的数值' : '最大的数值'}。`,
     },
+    hidden: (from, to) => `${from}  被模型的掩码挡住，看不到  ${to}`,
+    ownScales: '每张分数图各用自己的刻度，以该图中绝对值最大的分数为界；下方的刻度属于大图。',
     smallPooled: (signed) =>
       `小图的像素少于词元：每个像素显示它所覆盖的数值中${signed ? '绝对值最大的' : '最大的'}一个。`,
     weight: '注意力',

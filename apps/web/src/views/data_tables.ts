@@ -2,6 +2,7 @@
 import type { ActivationSeries } from '../activations/activation_set';
 import type { Token } from '../activations/token';
 import type { TokenPair } from '../analysis/compare_predictions';
+import { MASKED_SCORE } from '../analysis/attention_rows';
 import { tokenData } from '../analysis/token_data';
 import type { Cell } from '../charts/table_text';
 import type { TokenPiece } from '../inference/model_types';
@@ -61,9 +62,13 @@ export function attentionRows(
       const values = series.row(token.position, head);
       return [
         ...tokenCells(token),
-        ...tokens.map(({ position }) =>
-          position <= token.position ? (values[position] ?? NaN) : hidden,
-        ),
+        ...tokens.map(({ position }) => {
+          const value = values[position] ?? NaN;
+          // A window of attention hides earlier tokens too.
+          const masked =
+            position > token.position || (kind === 'attn_scores' && value < MASKED_SCORE);
+          return masked ? hidden : value;
+        }),
       ];
     }),
   ];

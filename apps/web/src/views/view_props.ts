@@ -21,7 +21,7 @@ export interface ViewProps {
 /** What a view may ask for; it changes nothing by itself. */
 export interface Actions {
   select(changes: Partial<Selection>): void;
-  preview(changes: Partial<Omit<Hover, 'lastHead'>>): void;
+  preview(changes: Partial<Hover>): void;
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;

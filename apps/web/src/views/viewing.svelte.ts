@@ -1,7 +1,6 @@
 // What is looked at: the locked selection, what the pointer previews, and how values become colours. The model is in activations/.
 import type { HeadRef } from '../activations/model_session.svelte';
 import type { Theme } from '../charts/colour_ramps';
-import { LastLookedAt } from './last_looked_at';
 
 export interface LensCell {
   layer: number;
@@ -24,8 +23,6 @@ export interface Hover {
   /** The token looked at: a column. */
   key: number | null;
   head: HeadRef | null;
-  /** The head looked at last, kept so that the way to a button does not change what the button is about. */
-  lastHead: HeadRef | null;
   lens: LensCell | null;
 }
 
@@ -36,25 +33,20 @@ export interface Scale {
 }
 
 const NOTHING_SELECTED: Selection = { token: null, head: null, lens: null, shown: null };
-const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lastHead: null, lens: null };
+const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 
 export class Viewing {
   selection = $state.raw<Selection>(NOTHING_SELECTED);
   hover = $state.raw<Hover>(NOTHING_HOVERED);
   /** Null lets the page decide by the length of the text. */
   root = $state<boolean | null>(null);
-  #lastHead = new LastLookedAt<HeadRef>(sameHead);
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };
   }
 
-  preview(changes: Partial<Omit<Hover, 'lastHead'>>): void {
-    const lastHead =
-      changes.head === undefined
-        ? this.hover.lastHead
-        : this.#lastHead.pointAt(changes.head, performance.now());
-    const next = { ...this.hover, ...changes, lastHead };
+  preview(changes: Partial<Hover>): void {
+    const next = { ...this.hover, ...changes };
     const same = (Object.keys(next) as (keyof Hover)[]).every(
       (key) => next[key] === this.hover[key],
     );
@@ -65,7 +57,6 @@ export class Viewing {
   release(): void {
     this.selection = { ...NOTHING_SELECTED, shown: this.selection.shown };
     this.hover = NOTHING_HOVERED;
-    this.#lastHead = new LastLookedAt(sameHead);
   }
 }
 
