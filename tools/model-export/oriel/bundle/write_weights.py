@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from oriel.errors import CheckpointError
+from oriel.bundle.not_finite import NotFinite, count_not_finite, refusal
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
 from oriel.models.checkpoint import Checkpoint, tensor_digest, weights_digest
 
@@ -38,8 +38,10 @@ def write_weights(
 ) -> WrittenWeights:
     """Write every placed weight; `on_bytes` hears how many bytes were written since it last did.
 
-    Raises CheckpointError for a tensor that holds NaN or infinity.
+    Raises CheckpointError where tensors hold values that aren't finite in float32, and names them
+    all: after the first nothing is written, the others are only read.
     """
+    unusable: list[NotFinite] = []
     rows: dict[str, tuple[str, tuple[int, ...], str]] = {}
     digest = hashlib.sha256()
     position = 0
@@ -53,26 +55,33 @@ def write_weights(
             on_bytes(len(data))
 
         for weight in layout.weights:
-            put(b"\0" * (weight.offset - position))
             tensor = checkpoint.read(weight.name)
             stored = checkpoint.tensors[weight.name]
-            rows[weight.name] = (stored.dtype, stored.shape, tensor_digest(tensor))
-            _put_float32(tensor, weight, put)
+            if not unusable:
+                put(b"\0" * (weight.offset - position))
+                rows[weight.name] = (stored.dtype, stored.shape, tensor_digest(tensor))
+                if _put_float32(tensor, weight, put):
+                    continue
+            # Heard all the same, so that a run that is stopped stops here as well.
+            on_bytes(0)
+            found = count_not_finite(tensor, stored)
+            if found is not None:
+                unusable.append(found)
+    if unusable:
+        raise refusal(unusable, len(layout.weights))
     return WrittenWeights(position, f"sha256:{digest.hexdigest()}", weights_digest(rows))
 
 
-def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> None:
+def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> bool:
+    """Write the tensor's values; stop, and give False, at a part with one that isn't finite."""
     if weight.transposed:
         tensor = tensor.t().contiguous()
     for part in torch.split(tensor.reshape(-1), _CHUNK):
         values = part.to(torch.float32)
         if not bool(torch.isfinite(values).all()):
-            raise CheckpointError(
-                f"{weight.name} holds NaN or infinity",
-                expected="finite weights",
-                next_step="download the checkpoint again, or train it anew.",
-            )
+            return False
         put(values.numpy().data.cast("B"))
+    return True
 
 
 def checkpoint_digest(checkpoint: Checkpoint) -> str:

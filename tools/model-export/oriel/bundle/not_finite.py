@@ -1,0 +1,86 @@
+"""Counts the values of a checkpoint's tensors that no computation can use, and says where they are
+and what to do. Who looks for them: write_weights.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from oriel.errors import CheckpointError
+from oriel.models.checkpoint import StoredTensor
+from oriel.models.model_names import shown_name
+from oriel.models.weight_files import some
+
+_MOST_NAMED = 2
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """How many values of one tensor are unusable, by kind."""
+
+    stored: StoredTensor
+    nan: int
+    positive: int
+    """+Inf, as stored."""
+    negative: int
+    """-Inf, as stored."""
+    too_large: int
+    """Finite in the file's float64, infinite in float32."""
+    size: int
+
+    def __str__(self) -> str:
+        counts = (
+            (self.nan, "NaN"),
+            (self.positive, "+Inf"),
+            (self.negative, "-Inf"),
+            (self.too_large, "beyond float32"),
+        )
+        found = " and ".join(f"{count:,} {kind}" for count, kind in counts if count)
+        place = f"{self.stored.key} ({shown_name(self.stored.file)})"
+        return f"{found} of {self.size:,} values in {place}"
+
+
+def count_not_finite(tensor: Tensor, stored: StoredTensor) -> NotFinite | None:
+    """Count over the whole tensor, as it was read; None where all its values are usable."""
+    nan = int(torch.isnan(tensor).sum())
+    positive = int(torch.isposinf(tensor).sum())
+    negative = int(torch.isneginf(tensor).sum())
+    usable = int(torch.isfinite(tensor.to(torch.float32)).sum())
+    if usable == tensor.numel():
+        return None
+    too_large = tensor.numel() - usable - nan - positive - negative
+    return NotFinite(stored, nan, positive, negative, too_large, tensor.numel())
+
+
+def refusal(found: Sequence[NotFinite], weights: int) -> CheckpointError:
+    """The error that names the tensors, how many values, and the one next step."""
+    named = "; ".join(str(each) for each in found[:_MOST_NAMED])
+    rest = [each.stored.key for each in found[_MOST_NAMED:]]
+    return CheckpointError(
+        f"{len(found)} of the model's {weights} weights can't be computed with",
+        got=named + (f"; and more in {some(rest, 1)}" if rest else ""),
+        expected="finite values: whatever they touch becomes NaN, and nothing can be verified then",
+        next_step=_next_step(found),
+    )
+
+
+def _next_step(found: Sequence[NotFinite]) -> str:
+    if any(each.nan for each in found):
+        return (
+            "the training diverged, or the file is damaged: take an earlier checkpoint, or get "
+            "the files anew."
+        )
+    if all(each.stored.dtype == "F16" for each in found):
+        return (
+            "float16 ends at 65,504, and larger values were lost as it was saved: save the model "
+            "in bfloat16 or float32 where it was trained."
+        )
+    if any(each.too_large for each in found):
+        return (
+            "float32, in which the model computes, ends at 3.4e38: such weights come of a "
+            "training that diverged. Take an earlier checkpoint."
+        )
+    return "the training diverged: take an earlier checkpoint."
