@@ -17,12 +17,13 @@ export interface SilentServer {
 
 /**
  * `isSilent` is told the path of a request, and what the browser wants it for, such as `worker`. With `empty` the answer
- * is a script that does nothing.
+ * is a script that does nothing. `prelude` runs in the page and in its workers before what they ask of the browser.
  */
 export async function startSilentServer(
   behind: string,
   isSilent: (path: string, destination: string) => boolean | 'empty',
   limits: Limits,
+  prelude = '',
 ): Promise<SilentServer> {
   const target = new URL(behind);
   let isSpeaking = false;
@@ -50,7 +51,7 @@ export async function startSilentServer(
             'Content-Type': 'text/javascript',
             'Cache-Control': 'no-store',
           });
-          response.end(text);
+          response.end(prelude + text);
         });
         return;
       }

@@ -65,3 +65,35 @@ test('where the host forbids isolation, the page is reloaded once and no more', 
   await answered(page);
   expect(loads.count).toBe(3);
 });
+
+/** What stands in for `register`, as source text: an answer that never comes, and a worker that never gets to work. */
+const silentWorkers: [what: string, register: string][] = [
+  ['never registered', '() => new Promise(() => {})'],
+  [
+    'never active',
+    `() => {
+      const registration = Object.assign(new EventTarget(), { active: null, waiting: null });
+      registration.installing = Object.assign(new EventTarget(), { state: 'installing' });
+      registration.update = () => new Promise(() => {});
+      return Promise.resolve(registration);
+    }`,
+  ],
+];
+
+for (const [what, register] of silentWorkers) {
+  test(`a service worker that is ${what} keeps the page waiting only so long, and says so`, async ({
+    page,
+    host,
+  }) => {
+    await page.addInitScript(`ServiceWorkerContainer.prototype.register = ${register};`);
+    const site = await host();
+    const loads = countLoads(page);
+    await page.goto(`${site.url}#lang=en&on=wasm`);
+    const waiting = page.getByTestId('variant-bar');
+    await expect(waiting).toContainText('Preparing the page');
+    await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
+    await answered(page);
+    expect(loads.count).toBe(1);
+    expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
+  });
+}

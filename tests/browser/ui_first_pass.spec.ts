@@ -24,10 +24,10 @@ interface Host {
   readonly asked: string[];
 }
 
-/** The demo as it was published, in the place of the development server's; its weights come when they are let go. */
+/** The demo as it was published, in the place of the development server's; its weights come when they are let go. `edit` changes the example; with null it never comes. */
 async function publish(
   page: Page,
-  edit: (bytes: Buffer) => Buffer = (same) => same,
+  edit: (bytes: Buffer) => Buffer | null = (same) => same,
 ): Promise<Host> {
   const asked: string[] = [];
   let release = (): void => undefined;
@@ -42,6 +42,7 @@ async function publish(
     const bytes = readFileSync(`${folder}${path}`);
     const contentType = path.endsWith('.json') ? 'application/json' : 'application/octet-stream';
     const body = path === examplePath ? edit(bytes) : bytes;
+    if (body === null) return;
     await route.fulfill({ body, contentType }).catch(() => undefined);
   });
   return { release, asked };
@@ -159,3 +160,18 @@ for (const [name, edit] of [
     await expect(page.getByTestId('facts')).toBeVisible();
     expect(problems).toEqual([]);
   });
+
+test('an example that never comes holds nothing up: the model opens and answers itself', async ({
+  page,
+}) => {
+  const problems = problemsOf(page);
+  const { release, asked } = await publish(page, () => null);
+  release();
+  await page.goto('/#lang=en&on=wasm');
+  await expect(page.getByTestId('facts')).toBeVisible();
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  expect(asked).toContain(examplePath);
+  await expect(page.getByTestId('beforehand')).toHaveCount(0);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  expect(problems).toEqual([]);
+});

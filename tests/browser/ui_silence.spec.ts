@@ -12,13 +12,14 @@ interface Fixtures {
   readonly silent: (
     isSilent: (path: string, destination: string) => boolean | 'empty',
     limits?: Limits,
+    prelude?: string,
   ) => Promise<SilentServer>;
 }
 
 const test = base.extend<Fixtures>({
   silent: async ({ baseURL }, use) => {
     const started: SilentServer[] = [];
-    await use(async (isSilent, limits = {}) => {
+    await use(async (isSilent, limits = {}, prelude = '') => {
       const short = {
         attempts: 2,
         stallMs: 3000,
@@ -27,7 +28,7 @@ const test = base.extend<Fixtures>({
         quietRuntime: 500,
         ...limits,
       };
-      const server = await startSilentServer(baseURL ?? '', isSilent, short);
+      const server = await startSilentServer(baseURL ?? '', isSilent, short, prelude);
       started.push(server);
       return server;
     });
@@ -150,4 +151,92 @@ test('where threads do not start the runtime has one, and the page says so', asy
   await expectRightAnswer(page, prompt);
   await expect(page.getByTestId('threads-failed')).toContainText('runs on one');
   expect(server.asked).toBeGreaterThan(0);
+});
+
+const never = '() => new Promise(() => {})';
+const heardAll = (): boolean => false;
+
+/** Each question to the browser's storage that may stay without an answer, and what is overwritten for it. */
+const silentStorage: [question: string, method: string][] = [
+  ['its root', 'StorageManager.prototype.getDirectory'],
+  ['a folder', 'FileSystemDirectoryHandle.prototype.getDirectoryHandle'],
+  ['a file', 'FileSystemDirectoryHandle.prototype.getFileHandle'],
+  ['access to a file', 'FileSystemFileHandle.prototype.createSyncAccessHandle'],
+  ['a lock', 'LockManager.prototype.request'],
+];
+
+for (const [question, method] of silentStorage) {
+  test(`storage that is silent when asked for ${question} keeps no model from opening`, async ({
+    page,
+    silent,
+  }) => {
+    const [asked = '', name = ''] = method.split(/\.(?=\w+$)/);
+    const prelude = `${asked}[${JSON.stringify(name)}] = ${never};\n`;
+    const server = await silent(heardAll, { storage: 400, shelf: 800 }, prelude);
+    await page.goto(server.url + hash());
+    await expectRightAnswer(page, prompt);
+    await expect(page.getByRole('alert')).toHaveCount(0);
+    const kept = page.getByTestId('kept');
+    // What is kept can be listed without opening any of it.
+    if (question === 'access to a file') await expect(kept).toContainText('browser grants');
+    else await expect(kept).toContainText('its storage does not answer');
+    // Another variant takes files of its own, and asks what is kept before it closes what is open.
+    await page.goto(server.url + hash({ v: 'q8' }));
+    await expect(page.getByTestId('variant-bar')).toContainText(/q8 on WebAssembly/);
+    await expect(page.getByTestId('candidate').first()).toBeVisible();
+  });
+}
+
+test('storage that is silent about its size keeps nothing from being listed and removed', async ({
+  page,
+  silent,
+}) => {
+  const prelude = `
+    for (const name of ['estimate', 'persisted']) StorageManager.prototype[name] = ${never};
+    if (globalThis.Permissions) Permissions.prototype.query = ${never};
+  `;
+  const server = await silent(heardAll, { storage: 400 }, prelude);
+  await page.goto(server.url + hash());
+  await expectRightAnswer(page, prompt);
+  await expect(page.getByTestId('kept-model')).toHaveCount(1);
+  await expect(page.getByTestId('kept-persistence')).toContainText('does not say');
+  await page.getByTestId('kept-model').getByRole('button', { name: 'Remove' }).click();
+  await page.getByTestId('kept-remove-yes').click();
+  await expect(page.getByTestId('kept-none')).toBeVisible();
+});
+
+test('a removal that the storage does not answer is told to have failed', async ({
+  page,
+  silent,
+}) => {
+  const prelude = `FileSystemDirectoryHandle.prototype.removeEntry = ${never};\n`;
+  const server = await silent(heardAll, { shelf: 1500 }, prelude);
+  await page.goto(server.url + hash());
+  await expectRightAnswer(page, prompt);
+  await page.getByTestId('kept-model').getByRole('button', { name: 'Remove' }).click();
+  await page.getByTestId('kept-remove-yes').click();
+  await expect(page.getByTestId('kept').getByRole('alert')).toContainText('could not be removed');
+});
+
+/** A GPU whose adapter is asked for and never comes. */
+const silentGpu = `Object.defineProperty(navigator, 'gpu', { value: { requestAdapter: ${never} } });\n`;
+
+test('where the GPU’s adapter never comes the page uses WebAssembly', async ({ page, silent }) => {
+  const server = await silent(heardAll, { adapter: 500 }, silentGpu);
+  await page.goto(server.url + hash({ on: 'auto' }));
+  await expectRightAnswer(page, prompt);
+  await page.getByTestId('facts').scrollIntoViewIfNeeded();
+  await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
+});
+
+test('a link that asks for a GPU whose adapter never comes offers WebAssembly', async ({
+  page,
+  silent,
+}) => {
+  const server = await silent(heardAll, { adapter: 500 }, silentGpu);
+  await page.goto(server.url + hash({ on: 'webgpu' }));
+  const alert = page.getByRole('alert');
+  await expect(alert).toHaveAttribute('data-kind', 'provider-unavailable');
+  await alert.getByRole('button', { name: 'Use WebAssembly instead' }).click();
+  await expectRightAnswer(page, prompt);
 });

@@ -142,8 +142,12 @@ export class ModelShelf {
     }
   }
 
-  /** Never rejects. */
-  async kept(): Promise<KeptModel[]> {
+  /** null where the browser does not say in time. */
+  kept(): Promise<KeptModel[] | null> {
+    return inTime(this.#kept(), startLimits.shelf, null);
+  }
+
+  async #kept(): Promise<KeptModel[]> {
     // Not while one is written, which would seem to be missing.
     const records = await this.#alone(async () => [...(await this.#read()).values()]);
     const here = await this.#sizes();
@@ -156,20 +160,23 @@ export class ModelShelf {
       }));
   }
 
-  /** Of all pieces that are here whole, as far as their files can be read. */
+  /** Of all pieces that are here whole, as far as their files can be read in time. */
   async digests(): Promise<Set<string>> {
-    const sizes = await this.#sizes();
+    const sizes = await inTime(this.#sizes(), startLimits.storage, new Map<string, number>());
     return new Set([...sizes].flatMap(([digest, bytes]) => (bytes > 0 ? [digest] : [])));
   }
 
-  /** Removes what was kept of the address, or everything; what other models share stays. */
+  /** Removes what was kept of the address, or everything; what other models share stays. Rejects where it takes too long. */
   async forget(url: string | null): Promise<void> {
-    await this.#alone(async () => {
+    const forgetting = this.#alone(async () => {
       for (const [file, record] of await this.#read()) {
         if (url === null || record.url === url) await remove(this.#folders.records, file);
       }
       await this.#removeOrphans();
     });
+    const isDone = forgetting.then(() => true);
+    if (!(await inTime(isDone, startLimits.shelf, false)))
+      throw new Error(`nothing was removed within ${startLimits.shelf} ms`);
   }
 
   /**

@@ -2,6 +2,7 @@
 // checksum. Only a worker can read and write there at once, and at memory's speed. What is thrown out first:
 // model_shelf.ts.
 import type { ChunkStore, WriteResult } from './chunk_store';
+import { inTime, patience, startLimits } from './patience';
 import { checksumBytes, storageChecksum } from './storage_checksum';
 
 /** What workers alone have, which the types of pages leave out: FileSystemSyncAccessHandle. */
@@ -36,17 +37,22 @@ export interface Upkeep {
 }
 
 export class OpfsStore implements ChunkStore {
-  readonly keeps = true;
   readonly #upkeep: Upkeep;
+  /** The browser once did not answer in time. It is not waited for again: a model has hundreds of pieces. */
+  #isSilent = false;
 
   constructor(upkeep: Upkeep) {
     this.#upkeep = upkeep;
   }
 
+  get keeps(): boolean {
+    return !this.#isSilent;
+  }
+
   async read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean> {
     const file = await this.#find(digest);
     if (file === null) return false;
-    const checksum = await readInto(file, into);
+    const checksum = await this.#readInto(file, into);
     // A tab that was closed while it wrote leaves a short file, and disks forget. It isn't removed here: another tab may
     // have written it anew meanwhile. Whoever fetches it again does.
     return checksum !== null && areSame(checksum, await storageChecksum(into));
@@ -57,7 +63,7 @@ export class OpfsStore implements ChunkStore {
     const first = await this.#tryWrite(digest, bytes);
     if (first !== 'no-room') return first;
     // Even where nothing more can go: another piece may just have made enough.
-    await this.#upkeep.makeRoom(bytes.length);
+    await inTime(this.#upkeep.makeRoom(bytes.length), startLimits.storage, undefined);
     return this.#tryWrite(digest, bytes);
   }
 
@@ -73,18 +79,74 @@ export class OpfsStore implements ChunkStore {
   }
 
   async #find(digest: string): Promise<FileSystemFileHandle | null> {
-    return this.#upkeep
-      .folder()
-      .getFileHandle(fileName(digest))
-      .catch(() => null);
+    const file = this.#ask(() => this.#upkeep.folder().getFileHandle(fileName(digest)));
+    return file.catch(() => null);
+  }
+
+  /** Rejects where the browser does not answer in time, and from then on at once. `drop` gets what comes too late. */
+  async #ask<Answer>(
+    question: () => Promise<Answer>,
+    drop: (late: Answer) => void = () => undefined,
+    ms: number = startLimits.storage,
+  ): Promise<Answer> {
+    if (this.#isSilent) throw new Error('the storage does not answer');
+    const asking = question();
+    const answer = await inTime(
+      asking.then((value) => ({ value })),
+      ms,
+      null,
+    );
+    if (answer !== null) return answer.value;
+    this.#isSilent = true;
+    asking.then(drop, () => undefined);
+    throw new Error(`the storage did not answer within ${ms} ms`);
+  }
+
+  #open(file: FileSystemFileHandle, mode: SyncMode): Promise<SyncFile> {
+    return this.#ask(
+      () => openSync(file, mode),
+      // What stays open is locked for every tab.
+      (late) => {
+        late.close();
+      },
+    );
+  }
+
+  /** Gives the checksum that was kept with the bytes; null where the file is not whole. */
+  async #readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<Uint8Array | null> {
+    const size = into.length + checksumBytes;
+    const checksum = new Uint8Array(checksumBytes);
+    try {
+      const handle = await this.#open(file, 'read-only');
+      try {
+        if (handle.getSize() !== size) return null;
+        const read = handle.read(into, { at: 0 }) + handle.read(checksum, { at: into.length });
+        return read === size ? checksum : null;
+      } finally {
+        handle.close();
+      }
+    } catch {
+      // Another tab has it locked, which does not keep anyone from reading a copy.
+      try {
+        const copy = await this.#ask(() => file.getFile());
+        if (copy.size !== size) return null;
+        const whole = await this.#ask(() => copy.arrayBuffer(), undefined, patience.stallMs);
+        const bytes = new Uint8Array(whole);
+        into.set(bytes.subarray(0, into.length));
+        return bytes.subarray(into.length);
+      } catch {
+        return null;
+      }
+    }
   }
 
   async #tryWrite(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
     const checksum = await storageChecksum(bytes);
     let handle: SyncFile | null = null;
     try {
-      const file = await this.#upkeep.folder().getFileHandle(fileName(digest), { create: true });
-      handle = await openSync(file, 'readwrite');
+      const folder = this.#upkeep.folder();
+      const file = await this.#ask(() => folder.getFileHandle(fileName(digest), { create: true }));
+      handle = await this.#open(file, 'readwrite');
       handle.truncate(0);
       const written = handle.write(bytes, { at: 0 }) + handle.write(checksum, { at: bytes.length });
       if (written === bytes.length + checksumBytes) return 'kept';
@@ -95,37 +157,10 @@ export class OpfsStore implements ChunkStore {
     } catch (error) {
       handle?.close();
       handle = null;
-      await this.remove(digest);
+      await this.#ask(() => this.remove(digest)).catch(() => undefined);
       return isQuota(error) ? 'no-room' : 'failed';
     } finally {
       handle?.close();
-    }
-  }
-}
-
-/** Gives the checksum that was kept with the bytes; null where the file is not whole. */
-async function readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<Uint8Array | null> {
-  const size = into.length + checksumBytes;
-  const checksum = new Uint8Array(checksumBytes);
-  try {
-    const handle = await openSync(file, 'read-only');
-    try {
-      if (handle.getSize() !== size) return null;
-      const read = handle.read(into, { at: 0 }) + handle.read(checksum, { at: into.length });
-      return read === size ? checksum : null;
-    } finally {
-      handle.close();
-    }
-  } catch {
-    // Another tab has it locked, which does not keep anyone from reading a copy.
-    try {
-      const copy = await file.getFile();
-      if (copy.size !== size) return null;
-      const bytes = new Uint8Array(await copy.arrayBuffer());
-      into.set(bytes.subarray(0, into.length));
-      return bytes.subarray(into.length);
-    } catch {
-      return null;
     }
   }
 }

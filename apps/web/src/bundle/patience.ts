@@ -26,8 +26,10 @@ export const patience: Patience = {
 export const startLimits = {
   /** The list of models. Who names a model in the link waits for none. */
   list: 10_000,
-  /** The browser's storage, and what it says of one model. Without it nothing is kept. */
+  /** One answer of the browser's storage: a folder, a file, a lock, its size. Without it nothing is kept. */
   storage: 4000,
+  /** The list of all that is kept, with its sizes. */
+  shelf: 15_000,
   /** The GPU's adapter. Without it the page uses WebAssembly. */
   adapter: 6000,
   /** The runtime, before the page looks whether its files arrive at all. */
@@ -38,17 +40,23 @@ export const startLimits = {
   runtime: 45_000,
 } as const;
 
-/** The promise's value, or `late` where it takes longer. A rejection is passed on. */
+/**
+ * The promise's value, or `late` where it takes longer. A rejection is passed on. Time in which this thread was busy,
+ * as with reading a large file, does not count: what was answered meanwhile could not be heard.
+ */
 export async function inTime<Value, Late>(
   promise: Promise<Value>,
   ms: number,
   late: Late,
 ): Promise<Value | Late> {
+  const parts = 8;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<Late>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(late);
-    }, ms);
+    const wait = (left: number): void => {
+      if (left === 0) resolve(late);
+      else timer = setTimeout(wait, ms / parts, left - 1);
+    };
+    wait(parts);
   });
   try {
     return await Promise.race([promise, limit]);

@@ -714,7 +714,7 @@ export const en = {
       'Models that were opened stay in this browser’s storage: the next visit fetches none of their bytes again, and needs no network.',
     none: 'Nothing is kept yet.',
     unavailable:
-      'This browser keeps nothing for this page, as in a private window or without TLS: every visit fetches the model again, and none opens without a network.',
+      'This browser keeps nothing for this page, as in a private window, without TLS, or where its storage does not answer: every visit fetches the model again, and none opens without a network.',
     opened: (time: string) => `last opened ${time}`,
     older: 'older version',
     olderMeaning: 'A newer one was opened since. Where room is short, this one goes first.',

@@ -55,7 +55,7 @@ export interface KeptModel {
   superseded: boolean;
 }
 
-/** null: this browser keeps nothing for this page (a private window, a page without TLS). */
+/** null: this browser keeps nothing for this page (a private window, no TLS, storage that does not answer). */
 export type Shelf = readonly KeptModel[] | null;
 
 /** What the device answered. */

@@ -1,4 +1,5 @@
 // How full the browser's storage is and whether it stays, and asking for it to stay. What is kept in it: bundle/model_shelf.ts.
+import { inTime, startLimits } from '../bundle/patience';
 
 export interface StorageFacts {
   /** Of this page's whole origin; null where the browser does not say. Both are estimates. */
@@ -23,8 +24,8 @@ export const unknownStorage: StorageFacts = {
 /** Never throws: what the browser refuses to say is unknown. */
 export async function readStorage(storage: StorageAnswers | undefined): Promise<StorageFacts> {
   const [estimate, persisted] = await Promise.all([
-    answerOf(() => storage?.estimate?.()),
-    answerOf(() => storage?.persisted?.()),
+    promptAnswerOf(() => storage?.estimate?.()),
+    promptAnswerOf(() => storage?.persisted?.()),
   ]);
   return {
     usedBytes: sizeOf(estimate?.usage),
@@ -33,7 +34,7 @@ export async function readStorage(storage: StorageAnswers | undefined): Promise<
   };
 }
 
-/** May make the browser ask the visitor: for a click alone. */
+/** May make the browser ask the visitor, who takes any time: for a click alone. */
 export async function askToPersist(storage: StorageAnswers | undefined): Promise<KeepOutcome> {
   const granted = await answerOf(() => storage?.persist?.());
   return granted === null ? 'unavailable' : granted ? 'granted' : 'denied';
@@ -43,8 +44,13 @@ export async function askToPersist(storage: StorageAnswers | undefined): Promise
 export async function mayPersistUnasked(
   permissions: Pick<Permissions, 'query'> | undefined,
 ): Promise<boolean> {
-  const status = await answerOf(() => permissions?.query({ name: 'persistent-storage' }));
+  const status = await promptAnswerOf(() => permissions?.query({ name: 'persistent-storage' }));
   return status?.state === 'granted';
+}
+
+/** The same of what the browser answers by itself: null also where it does not in time. */
+function promptAnswerOf<Answer>(ask: () => Promise<Answer> | undefined): Promise<Answer | null> {
+  return inTime(answerOf(ask), startLimits.storage, null);
 }
 
 /** null where there is nobody to ask, or no answer. */
