@@ -126,3 +126,20 @@ test('another major version of the contract is named', async ({ page }) => {
   await expect(alert).toContainText('2.0');
   await expect(alert).toContainText('规范');
 });
+
+test('a link to a model that is not here opens no other in its place', async ({ page }) => {
+  await offer(page, { demo: 'demo/manifest.json' });
+  await page.goto('/#lang=en&on=wasm&model=gone&p=1+2+3&h=5.2');
+  const alert = page.getByRole('alert');
+  await expect(alert).toHaveAttribute('data-kind', 'unknown-model');
+  await expect(alert).toContainText('gone');
+  await expect(alert).toContainText('demo');
+  await expect(page.getByTestId('candidate')).toHaveCount(0);
+  // A reload asks for the same model, not for the page's own.
+  await page.reload();
+  await expect(alert).toHaveAttribute('data-kind', 'unknown-model');
+  expect(page.url()).toContain('model=gone');
+  await alert.getByRole('button').first().click();
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(page).not.toHaveURL(/model=gone/);
+});

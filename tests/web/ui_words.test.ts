@@ -92,6 +92,7 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'too-many-files': { kind: 'too-many-files', limit: 20_000 },
   'address-refused': { kind: 'address-refused', address: 'a1', reason: 'scheme' },
   'origin-refused': { kind: 'origin-refused', origin: 'https://o1', allowed: ['https://o2'] },
+  'unknown-model': { kind: 'unknown-model', got: 'x', known: ['demo'] },
   'unknown-variant': { kind: 'unknown-variant', got: 'g1', known: ['fp32', 'fp16'] },
   'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
   'no-tokenizer': { kind: 'no-tokenizer' },

@@ -265,6 +265,10 @@ export const en = {
       next: 'Nothing else was opened in its place. What should work as far as the device says is offered here.',
       nothing: 'No other variant of this model is left to try here.',
     },
+    unknownModel: {
+      what: 'The model that this link names is not here.',
+      next: 'Nothing was opened in its place: the text and what is chosen belong to that model. Choose one of the list above, or ask whoever made the link.',
+    },
     unknownVariant: {
       what: 'The model has no variant of this name.',
       next: 'Choose one that it has.',

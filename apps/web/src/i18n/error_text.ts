@@ -123,6 +123,16 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
         details: [{ label: e.originRefused.allowed, value: error.allowed.join(', ') }],
         next: e.originRefused.next,
       };
+    case 'unknown-model':
+      return {
+        ...e.unknownModel,
+        details: [
+          got(error.got),
+          ...(error.known.length === 0
+            ? []
+            : [{ label: e.known, value: error.known.join(words.comma) }]),
+        ],
+      };
     case 'unknown-variant':
       return {
         ...e.unknownVariant,

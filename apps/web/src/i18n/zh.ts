@@ -242,6 +242,10 @@ export const zh: Dictionary = {
       next: '页面没有擅自换成别的变体。按设备所述应能运行的变体列在这里。',
       nothing: '这个模型在这里没有其他变体可试。',
     },
+    unknownModel: {
+      what: '这里没有该链接所指的模型。',
+      next: '没有用别的模型代替：文本和所选内容都属于那个模型。请从上方列表中选择，或询问分享链接的人。',
+    },
     unknownVariant: { what: '模型没有这个名字的变体。', next: '请选择它已有的变体。' },
     unknownActivation: { what: '模型没有这个名字的激活。', next: '请打开它已导出的激活。' },
     noTokenizer: { what: '这个模型没有附带分词器，读不了文本。', next: '请改为输入词元编号。' },

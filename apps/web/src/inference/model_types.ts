@@ -293,6 +293,8 @@ export type ModelErrorData =
   | { kind: 'too-many-files'; limit: number }
   | { kind: 'address-refused'; address: string; reason: 'scheme' | 'credentials' | 'unreadable' }
   | { kind: 'origin-refused'; origin: string; allowed: readonly string[] }
+  /** A link names a model that the host's list doesn't have. */
+  | { kind: 'unknown-model'; got: string; known: readonly string[] }
   | { kind: 'unknown-variant'; got: string; known: readonly string[] }
   | { kind: 'unknown-activation'; got: string }
   | { kind: 'no-tokenizer' }

@@ -22,6 +22,7 @@ type Kinds = ReadonlySet<ModelErrorData['kind']>;
 const refusedSource: Kinds = new Set([
   'address-refused',
   'origin-refused',
+  'unknown-model',
   'not-a-model',
   'files-missing',
 ]);
