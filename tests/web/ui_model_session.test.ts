@@ -479,7 +479,10 @@ describe('errors', () => {
 describe('where a model comes from', () => {
   const plainGraph = {
     ...model,
-    variant: { ...model.variant, interactive: { activations: { graph: 'plain', outputs: [], model: shape } } },
+    variant: {
+      ...model.variant,
+      interactive: { activations: { graph: 'plain', outputs: [], model: shape } },
+    },
   } as unknown as OpenedModel;
 
   test('a plain graph runs with all heads on, whatever a link says', async () => {
