@@ -319,7 +319,7 @@ export const en = {
     tokensCaption:
       'The model reads tokens, not words. Under each is its id. Click one to follow it through the page.',
     tokenName: (position: number, label: string, id: number) =>
-      `Token ${position}: ${label}, id ${id}`,
+      `${label} ${id}: token ${position} and its id`,
     count: (used: number, limit: number) => `${count(used)} of ${count(limit)} tokens`,
     tooLong: (tokens: number, limit: number) =>
       `${count(tokens)} tokens. The model reads ${count(limit)} at most, so the last ${count(tokens - limit)} are left out below.`,
@@ -639,7 +639,8 @@ export const en = {
     tryAnyway: 'Try anyway',
     stays: (variant: string) => `${variant} stays open.`,
     understood: 'Close',
-    useNamed: (variant: string, size: string) => `Use ${variant}, ${size} to download`,
+    useNamed: (use: string, variant: string, size: string) =>
+      `${use}: ${variant}, ${size} to download`,
     refused: (provider: string, why: string) => `${provider}: ${why}`,
     refusals: {
       'no-webgpu': 'this browser has no WebGPU',

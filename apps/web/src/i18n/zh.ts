@@ -284,7 +284,7 @@ export const zh: Dictionary = {
     examplesLabel: '示例文本',
     tokensLabel: '文本的词元',
     tokensCaption: '模型读的是词元而不是单词，下方小字是词元编号。点一个词元，整页都会跟随它。',
-    tokenName: (position, label, id) => `第 ${position} 个词元：${label}，编号 ${id}`,
+    tokenName: (position, label, id) => `${label} ${id}：第 ${position} 个词元及其编号`,
     count: (used, limit) => `${count(used)} / ${count(limit)} 个词元`,
     tooLong: (tokens, limit) =>
       `共 ${count(tokens)} 个词元。模型最多读 ${count(limit)} 个，最后 ${count(tokens - limit)} 个未计入下方结果。`,
@@ -573,7 +573,7 @@ export const zh: Dictionary = {
     tryAnyway: '仍要尝试',
     stays: (variant) => `${variant} 仍然打开着。`,
     understood: '关闭',
-    useNamed: (variant, size) => `选用 ${variant}，下载 ${size}`,
+    useNamed: (use, variant, size) => `${use}：${variant}，需下载 ${size}`,
     refused: (provider, why) => `${provider}：${why}`,
     refusals: {
       'no-webgpu': '浏览器不支持 WebGPU',
