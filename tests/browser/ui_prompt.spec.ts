@@ -171,7 +171,10 @@ test('what the tokenizer puts first is fed, shown, and can be taken away', async
   expect(await ids(other)).toEqual([end, ...plain.ids]);
   expect(await probabilities(other)).toEqual(first);
   await expect(other.getByTestId('first-tokens')).toContainText('<|endoftext|>');
-  await other.getByTestId('toggle-first').click();
+  // On the token itself, or in the line under the text: both do the same.
+  await expect(other.getByTestId('take-first')).toHaveAccessibleName(/<\|endoftext\|>/);
+  await other.getByTestId('take-first').click();
+  await expect(other.getByTestId('take-first')).toHaveCount(0);
   await expect.poll(() => ids(other)).toEqual(plain.ids);
   await still(other);
   expect(await probabilities(other)).toEqual(plain.shares);

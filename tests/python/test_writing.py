@@ -598,7 +598,7 @@ class TestBrokenOff:
         monkeypatch.setattr("torch.isfinite", lambda values: values != values)
         before = snapshot(bundle.parent)
         assert export(bundle, model=str(tiny_gpt2_checkpoint)) == 2
-        assert "holds NaN or infinity; expected finite weights" in error_line(capsys)
+        assert "can't be computed with; got" in error_line(capsys)
         assert snapshot(bundle.parent) == before
 
     @pytest.mark.usefixtures("slow_trace")

@@ -5,6 +5,7 @@ import { settleIsolation } from './host/isolation';
 import { registerWorker } from './host/register_worker';
 import './styles/base.css';
 import './styles/print.css';
+import './styles/forced_colours.css';
 import { keepTextChangeable } from './views/translated_text';
 
 // Tokens come with the first answer; their font should be there by then, not start on its way.

@@ -26,3 +26,8 @@ export function whenSized(react: (width: number) => void) {
 export function measureNow(): void {
   for (const element of reactions.keys()) report(element);
 }
+
+/** How many times larger than the usual 16 pixels the reader has text: what stands beside text must make room for it. */
+export function textScale(): number {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+}

@@ -335,6 +335,7 @@ export const en = {
     firstAway: (tokens: string) =>
       `${tokens}, which this model’s tokenizer puts before every text, was taken away.`,
     takeFirst: 'Take it away',
+    takeAway: (token: string) => `× Take ${token} away from the front of the text`,
     putFirst: 'Put it back',
     keptIds:
       'These are not the tokens that the tokenizer makes of this text. Their ids are kept, in the link too.',

@@ -299,6 +299,7 @@ export const zh: Dictionary = {
     first: (tokens) => `该模型的分词器会在文本前加上 ${tokens}。`,
     firstAway: (tokens) => `该模型的分词器会在文本前加上 ${tokens}，现已去掉。`,
     takeFirst: '去掉它',
+    takeAway: (token) => `× 去掉文本前的 ${token}`,
     putFirst: '加回来',
     keptIds: '这些词元不是分词器对这段文本的切分结果。它们的编号会原样保留，链接中也是如此。',
     idsGivenUp: '之前保留的编号与当前文本或模型不符，现在的词元由分词器重新切分得出。',

@@ -62,7 +62,7 @@ def refusal(found: Sequence[NotFinite], weights: int) -> CheckpointError:
     return CheckpointError(
         f"{len(found)} of the model's {weights} weights can't be computed with",
         got=named + (f"; and more in {some(rest, 1)}" if rest else ""),
-        expected="finite values: whatever they touch becomes NaN, and nothing can be verified then",
+        expected="finite values: what others touch becomes NaN",
         next_step=_next_step(found),
     )
 
@@ -80,7 +80,7 @@ def _next_step(found: Sequence[NotFinite]) -> str:
         )
     if any(each.too_large for each in found):
         return (
-            "float32, in which the model computes, ends at 3.4e38: such weights come of a "
-            "training that diverged. Take an earlier checkpoint."
+            "float32, in which the model computes, ends at 3.4e38: the training diverged. Take an "
+            "earlier checkpoint."
         )
     return "the training diverged: take an earlier checkpoint."

@@ -1,0 +1,91 @@
+// Readers who set their own colours and text size: what carries meaning stays to be seen, and nothing is cut off.
+import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+
+const expect = plainExpect.configure({ timeout: 60_000 });
+
+const hash = (lang: string): string =>
+  `/#lang=${lang}&on=wasm&v=fp32&p=The+dog+saw+a+cat&h=5.2&t=3`;
+
+async function opened(page: Page, lang: string, base = ''): Promise<void> {
+  await page.goto(base + hash(lang));
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+  await page.getByTestId('activations').scrollIntoViewIfNeeded();
+  await expect(page.getByTestId('tap-layer_5_attn_probs')).toBeVisible();
+  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+}
+
+const backgrounds = (of: Locator): Promise<string[]> =>
+  of.evaluateAll((elements) =>
+    elements.map((element) => {
+      const { backgroundColor, backgroundImage } = getComputedStyle(element);
+      return `${backgroundColor} ${backgroundImage}`;
+    }),
+  );
+
+test('colours that the system forces leave data, choices and focus to be told apart', async ({
+  page,
+}) => {
+  await page.emulateMedia({ forcedColors: 'active' });
+  await opened(page, 'en');
+  const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  for (const fill of await backgrounds(page.locator('[data-testid=candidate] .fill')))
+    expect(fill).not.toContain(ground);
+  // As unlike as their probabilities are.
+  const cells = page.getByTestId('lens').getByRole('gridcell');
+  expect(new Set(await backgrounds(cells)).size).toBeGreaterThan(10);
+  // Exported, open by tap, closed: three marks.
+  const marks = page.locator('[data-testid^=tap-] > span');
+  expect(new Set(await backgrounds(marks)).size).toBeGreaterThanOrEqual(2);
+  const outlined = (locator: Locator): Promise<boolean> =>
+    locator.evaluate((element) => getComputedStyle(element).outlineStyle !== 'none');
+  const chips = page.locator('[data-position]');
+  expect(await outlined(chips.nth(3))).toBe(true);
+  expect(await outlined(chips.nth(1))).toBe(false);
+  expect(await outlined(page.getByRole('button', { name: 'Probabilities' }))).toBe(true);
+  await page.keyboard.press('Tab');
+  const focused = page.locator(':focus-visible');
+  expect(await outlined(focused)).toBe(true);
+});
+
+/** Of whatever ends beyond the window and can't be scrolled to. */
+function cutOff(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const scrolls = (element: Element | null): boolean =>
+      element !== null &&
+      element !== document.body &&
+      (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
+    const cut = [...document.querySelectorAll('body *')].filter((element) => {
+      const { width, height, right, left } = element.getBoundingClientRect();
+      const isOut = width > 1 && height > 1 && right > innerWidth + 1 && left >= 0;
+      return isOut && !scrolls(element.parentElement);
+    });
+    return [
+      ...(document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : []),
+      ...cut.map(({ tagName, textContent }) => `${tagName} ${textContent.slice(0, 40)}`),
+    ];
+  });
+}
+
+for (const lang of ['en', 'zh'])
+  test(`nothing is cut off at 320 pixels, ${lang}`, async ({ page }) => {
+    await page.setViewportSize({ width: 320, height: 640 });
+    await opened(page, lang);
+    expect(await cutOff(page)).toEqual([]);
+  });
+
+test('nothing is cut off with text of twice the size', async ({ page }) => {
+  await page.addInitScript(() => {
+    addEventListener('DOMContentLoaded', () => {
+      document.documentElement.style.fontSize = '32px';
+    });
+  });
+  await page.setViewportSize({ width: 640, height: 900 });
+  await opened(page, 'en');
+  expect(await cutOff(page)).toEqual([]);
+  // A row of the lens is as high as its text.
+  await page.getByTestId('lens').scrollIntoViewIfNeeded();
+  const cell = page.getByTestId('lens').getByRole('gridcell').first();
+  const heights = await cell.evaluate((element) => [element.clientHeight, element.scrollHeight]);
+  expect(heights[1]).toBeLessThanOrEqual((heights[0] ?? 0) + 1);
+});
