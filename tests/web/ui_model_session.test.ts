@@ -464,6 +464,21 @@ describe('errors', () => {
     expect(rows(session)).toEqual([0, 1]);
   });
 
+  test('a worker that may not be made is told, as in a frame that forbids it', async () => {
+    let isAllowed = false;
+    const client = new LetterClient();
+    const session = new ModelSession(() => {
+      if (!isAllowed) throw new DOMException('access is denied', 'SecurityError');
+      return client;
+    });
+    session.beginWith({ text: 'ab' }, false);
+    await session.open({ url: 'x', provider: 'auto' });
+    expect(session.stage).toMatchObject({ kind: 'failed', error: { kind: 'session' } });
+    isAllowed = true;
+    await session.retry();
+    expect(rows(session)).toEqual([0, 1]);
+  });
+
   test('a failed run leaves the answer before it and says what happened', async () => {
     const { client, session } = await opened('ab');
     client.failNext = new ModelError({ kind: 'run', detail: 'boom' });

@@ -266,7 +266,16 @@ export class ModelSession {
     this.stop();
     this.#opening?.abort();
     this.#client?.close();
-    const client = this.#makeClient();
+    let client: ModelClient;
+    try {
+      client = this.#makeClient();
+    } catch (thrown) {
+      // A frame of another page may forbid workers.
+      this.#end();
+      this.#request = request;
+      this.#fail(toModelErrorData(thrown, 'session'));
+      return;
+    }
     const opening = new AbortController();
     this.#client = client;
     this.#opening = opening;
