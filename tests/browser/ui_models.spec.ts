@@ -143,3 +143,24 @@ test('a link to a model that is not here opens no other in its place', async ({ 
   await expect(page.getByTestId('candidate').first()).toBeVisible();
   await expect(page).not.toHaveURL(/model=gone/);
 });
+
+test('a model whose name is in another script is chosen, linked and opened again', async ({
+  page,
+}) => {
+  const name = '小模型 100%';
+  await offer(page, { demo: 'demo/manifest.json', [name]: bundles.url('tiny-llama') });
+  await page.goto('/#lang=en&on=wasm');
+  const candidate = page.getByTestId('candidate').first();
+  await expect(candidate).toBeVisible();
+  const picker = page.getByRole('combobox', { name: 'Model' });
+  await picker.selectOption(bundles.url('tiny-llama'));
+  await page.getByRole('textbox').fill('5 9 33');
+  await expect(page.locator('[data-position]')).toHaveCount(3);
+  await expect
+    .poll(() => new URLSearchParams(new URL(page.url()).hash.slice(1)).get('model'))
+    .toBe(name);
+  await page.reload();
+  await expect(candidate).toBeVisible();
+  await expect(picker.locator('option:checked')).toHaveText(new RegExp(`^${name}`));
+  await expect(page.locator('[data-position]')).toHaveCount(3);
+});

@@ -7,7 +7,10 @@ const head = fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max:
 
 const state = fc.record<HashState>(
   {
-    model: fc.stringMatching(/^[a-z0-9-]{1,20}$/),
+    model: fc.oneof(
+      fc.stringMatching(/^[a-z0-9-]{1,20}$/),
+      fc.constantFrom('模型', 'modèle 2', 'Ω-100%', '小模型🦊', 'a/b', '+&=#'),
+    ),
     variant: fc.stringMatching(/^[a-z][a-z0-9_-]{0,31}$/),
     compared: fc.constantFrom('fp32', 'int8_static'),
     prompt: fc.string({ unit: 'grapheme', maxLength: 80 }),
@@ -45,7 +48,7 @@ test('open activations are written by kind and ranges of layers', () => {
 test('what makes no sense is left out', () => {
   expect(
     parseHash(
-      '#model=../x&v=../q8&vs=Q8!&t=-1&h=1&off=a.b&a=layer_x_q&open=nothing:1&s=9_1_1&lang=xx&on=cpu&c=red',
+      '#model=x%00y&v=../q8&vs=Q8!&t=-1&h=1&off=a.b&a=layer_x_q&open=nothing:1&s=9_1_1&lang=xx&on=cpu&c=red',
     ),
   ).toEqual({});
   expect(parseHash('#%')).toEqual({});

@@ -37,6 +37,8 @@ const MOST_PROMPT = 20_000;
 const MOST_IDS = 4096;
 /** Browsers and the programs that links pass through take no address of any length. */
 export const MOST_ADDRESS = 64_000;
+/** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
+const MODEL_NAME = /^\P{Cc}{1,128}$/u;
 /** As the manifest's schema has it. */
 const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
@@ -44,7 +46,7 @@ export function parseHash(hash: string): HashState {
   const fields = new URLSearchParams(hash.replace(/^#/, ''));
   const state: HashState = {};
   const model = fields.get('model');
-  if (model !== null && /^[\w.-]{1,128}$/.test(model)) state.model = model;
+  if (model !== null && MODEL_NAME.test(model)) state.model = model;
   const variant = fields.get('v');
   if (variant !== null && VARIANT_NAME.test(variant)) state.variant = variant;
   const compared = fields.get('vs');
