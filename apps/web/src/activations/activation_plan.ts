@@ -84,6 +84,11 @@ function choose(
   return wanted.filter((name) => open.has(name));
 }
 
+/** The same names, in any order. */
+export function areSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && isPart(some, others);
+}
+
 function isPart(part: readonly string[], whole: readonly string[]): boolean {
   const all = new Set(whole);
   return part.every((name) => all.has(name));

@@ -1,13 +1,13 @@
 // The activations that were asked for, and as many of them as this device's memory holds for the text at hand.
 import {
-  activationBytes,
+  bytesOfActivations,
   leastLearned,
   memoryWith,
   roomForActivations,
 } from '../inference/activation_memory';
 import type { OpenedModel } from '../inference/model_types';
 import { defaultActivations } from '../inference/taps';
-import { planActivations, type LeftOut } from './activation_plan';
+import { areSame, planActivations, type LeftOut } from './activation_plan';
 import type { MemoryLessons } from './memory_lessons';
 
 /** The text that is to be read. */
@@ -61,7 +61,7 @@ export class ChosenActivations {
       staying: isAsked ? null : this.#open,
     });
     this.leftOut = leftOut;
-    return isSame(open, this.#open) ? null : open;
+    return areSame(open, this.#open) ? null : open;
   }
 
   opened(names: readonly string[]): void {
@@ -104,16 +104,7 @@ export class ChosenActivations {
   }
 
   #bytes(model: OpenedModel, { tokens }: Reading): number {
-    const sizes = activationBytes(model.variant, tokens);
-    return namesOf(model).reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+    const names = model.activations.filter((name) => name !== 'logits');
+    return bytesOfActivations(model.variant, names, tokens);
   }
-}
-
-function namesOf({ activations }: OpenedModel): string[] {
-  return activations.filter((name) => name !== 'logits');
-}
-
-function isSame(some: readonly string[], others: readonly string[]): boolean {
-  const all = new Set(others);
-  return some.length === others.length && some.every((name) => all.has(name));
 }

@@ -3,8 +3,8 @@
 import { largest } from '../analysis/probabilities';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
-import { activationBytes, roomForActivations } from '../inference/activation_memory';
-import { planActivations, type LeftOut } from './activation_plan';
+import { bytesOfActivations, roomForActivations } from '../inference/activation_memory';
+import { areSame, planActivations, type LeftOut } from './activation_plan';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { offerOf } from './activation_offer';
 import type { Answer, Stage } from './model_session.svelte';
@@ -151,8 +151,7 @@ export class ComparedModel {
     const { exported, tappable } = offerOf(model.variant);
     const wanted = activations.filter((name) => exported.has(name) || tappable.has(name));
     const tokens = answer.tokens.length;
-    const sizes = activationBytes(model.variant, tokens);
-    const taken = answer.activations.names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+    const taken = bytesOfActivations(model.variant, answer.activations.names, tokens);
     const { bytes, limit } = roomForActivations(model, {
       texts: 1,
       tooMuch: null,
@@ -162,8 +161,7 @@ export class ComparedModel {
     const { variant } = model;
     const plan = planActivations({ variant, wanted, tokens, room, staying: this.#maps });
     this.leftOut = plan.leftOut;
-    const open = new Set(this.#maps);
-    if (plan.open.length === open.size && plan.open.every((name) => open.has(name))) return;
+    if (areSame(plan.open, this.#maps)) return;
     const changed = await client.setActivations(plan.open);
     if (client !== this.#client) return;
     this.model = changed;

@@ -38,6 +38,16 @@ export function activationBytes(variant: Variant, tokens: number): ReadonlyMap<s
   ]);
 }
 
+/** Bytes of these activations together for one text of so many tokens; unknown names take none. */
+export function bytesOfActivations(
+  variant: Variant,
+  names: readonly string[],
+  tokens: number,
+): number {
+  const sizes = activationBytes(variant, tokens);
+  return names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+}
+
 /** What weighs on the memory beside the activations of one text. */
 export interface Load {
   /** How often the page holds a text: with and without its interventions. */
