@@ -112,6 +112,8 @@ test('a saved picture shows PyTorch’s numbers: probabilities and scores, SVG a
   };
   await check(probabilities(sentence, 5, 0), weights(root), writesWeight);
   await page.getByRole('button', { name: 'Raw scores' }).click();
+  // The probabilities stay until the scores are computed.
+  await expect(page.getByTestId('own-scales')).toBeVisible();
   for (const [layer, head] of [
     [5, 0],
     [11, 1],

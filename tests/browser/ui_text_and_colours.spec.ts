@@ -31,21 +31,24 @@ test('colours that the system forces leave data, choices and focus to be told ap
   const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   for (const fill of await backgrounds(page.locator('[data-testid=candidate] .fill')))
     expect(fill).not.toContain(ground);
+  // The rest of the page grows while it is read.
+  const different = (of: Locator) => async () => new Set(await backgrounds(of)).size;
   // As unlike as their probabilities are.
   const cells = page.getByTestId('lens').getByRole('gridcell');
-  expect(new Set(await backgrounds(cells)).size).toBeGreaterThan(10);
+  await expect.poll(different(cells)).toBeGreaterThan(10);
   // Exported, open by tap, closed: three marks.
   const marks = page.locator('[data-testid^=tap-] > span');
-  expect(new Set(await backgrounds(marks)).size).toBeGreaterThanOrEqual(2);
+  await expect.poll(different(marks)).toBeGreaterThanOrEqual(2);
   const outlined = (locator: Locator): Promise<boolean> =>
     locator.evaluate((element) => getComputedStyle(element).outlineStyle !== 'none');
   const chips = page.locator('[data-position]');
-  expect(await outlined(chips.nth(3))).toBe(true);
+  await expect.poll(() => outlined(chips.nth(3))).toBe(true);
   expect(await outlined(chips.nth(1))).toBe(false);
-  expect(await outlined(page.getByRole('button', { name: 'Probabilities' }))).toBe(true);
+  const kind = page.getByRole('button', { name: 'Probabilities' });
+  await expect.poll(() => outlined(kind)).toBe(true);
   await page.keyboard.press('Tab');
   const focused = page.locator(':focus-visible');
-  expect(await outlined(focused)).toBe(true);
+  await expect.poll(() => outlined(focused)).toBe(true);
 });
 
 /** Of whatever ends beyond the window and can't be scrolled to. */
