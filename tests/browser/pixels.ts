@@ -123,7 +123,19 @@ export async function expectFilled(
     .toBe('');
 }
 
-/** Waits until the canvas shows `claim`. */
+/**
+ * Brings a canvas into the window if none of it is there: the page draws what is seen. Parts of the page above it may
+ * still grow and push it out again, so ask anew before every look. One that is seen stays where it is under the pointer.
+ */
+async function bringIntoWindow(canvas: Locator): Promise<void> {
+  await canvas.evaluate((element) => {
+    const { top, bottom, left, right } = element.getBoundingClientRect();
+    if (bottom <= 0 || top >= innerHeight || right <= 0 || left >= innerWidth)
+      element.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
+  });
+}
+
+/** Waits until the canvas shows `claim` while it is in the window. */
 export async function expectDrawn(
   canvas: Locator,
   claim: Claim,
@@ -132,10 +144,13 @@ export async function expectDrawn(
   message: string,
 ): Promise<void> {
   await expect
-    .poll(async () => difference(await drawingOf(canvas), claim, scale, theme), {
-      message,
-      timeout: 30_000,
-    })
+    .poll(
+      async () => {
+        await bringIntoWindow(canvas);
+        return difference(await drawingOf(canvas), claim, scale, theme);
+      },
+      { message, timeout: 30_000 },
+    )
     .toBe('');
 }
 

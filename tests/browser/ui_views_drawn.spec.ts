@@ -417,8 +417,6 @@ test('another variant, and two side by side, show their own numbers', async ({ p
         ),
       );
       const scale = signedTo(limitOf(claim), false);
-      // A canvas is drawn once it is near the window.
-      await page.getByTestId('difference-map').scrollIntoViewIfNeeded();
       await expectDrawn(canvas, claim, scale, theme, `the difference of ${head.join('.')}`);
       const svg = (await saved(page, 'SVG', 'difference')).toString('utf8');
       const points = (number: string, value: number): boolean => {
