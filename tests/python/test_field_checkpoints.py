@@ -83,6 +83,8 @@ class TestReadAsTransformersReadsIt:
             prefixed("_orig_mod.", "module.", "base_model.model."),
             prefixed("_forward_module.", "model."),
             prefixed("_fsdp_wrapped_module."),
+            prefixed("ema."),
+            prefixed("module.", "ema_model."),
         ],
     )
     def test_a_wrapper_s_prefix_is_taken_away_and_told(
@@ -404,6 +406,29 @@ def test_a_folder_that_hides_a_hub_id(tmp_path: Path, monkeypatch: pytest.Monkey
     line = checked_line(str(caught.value))
     assert line.startswith("a local folder hides the Hub's gpt2, and is no checkpoint itself")
     assert "Rename that folder, or run the command from another one" in line
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "got an empty folder"),
+        (["optimizer.pt", "trainer_state.json"], "got optimizer.pt, trainer_state.json, and no"),
+        (["model_index.json"], "got a diffusers pipeline"),
+    ],
+)
+def test_a_folder_given_by_its_path_is_told_before_the_hub(
+    names: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`runs/last` may be a model of the Hub, and is most often a folder."""
+    folder = tmp_path / "runs" / "last"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OrielError) as caught:
+        find_checkpoint("runs/last")
+    line = checked_line(str(caught.value))
+    assert line.startswith(f"no checkpoint in runs/last; {said}")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ ours."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 class OrielError(Exception):
@@ -43,6 +44,12 @@ def _one_line(text: str) -> str:
     text = " ".join(text.split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 _PREAMBLES = (

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oriel.errors import CheckpointError
+from oriel.errors import CheckpointError, some
 from oriel.models.checkpoint import StoredTensor
 from oriel.models.model_names import shown_name
-from oriel.models.weight_files import some
 
 _MOST_NAMED = 2
 

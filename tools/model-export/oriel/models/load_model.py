@@ -19,15 +19,15 @@ from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.match_parameters import Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
-from oriel.models.weight_files import has_mark, read_json, weight_files
+from oriel.models.weight_files import has_mark, weight_files
 from oriel.models.what_is_there import adapter_beside
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
+from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.checkpoint_tokenizer import (
     CheckpointTokenizer,
     NoTokenizer,
     read_checkpoint_tokenizer,
 )
-from oriel.tokenizers.open_checkpoint import read_object
 
 MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
 """As in contracts/activations.schema.json: what a manifest can describe."""
@@ -87,7 +87,7 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
 
     # What matters of a config's oddities is said in one line below.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    raw = read_json(folder / "config.json")
+    raw = read_object(folder / "config.json", shown_name(folder))
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         likely = _likely_type(raw)
@@ -132,7 +132,7 @@ def plain_config(folder: Path) -> Any:
     from transformers import CONFIG_MAPPING
 
     # Read here, since transformers stops at a byte order mark.
-    raw = read_json(folder / "config.json")
+    raw = read_object(folder / "config.json", shown_name(folder))
     return CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
 
 

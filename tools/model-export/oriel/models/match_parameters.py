@@ -5,16 +5,15 @@ copies of tied weights, heads beside the language model's."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from oriel.errors import CheckpointError
+from oriel.errors import CheckpointError, some
 from oriel.models.checkpoint import FLOATS, Checkpoint, StoredTensor, stored_tensors
 from oriel.models.model_names import shown_name
-from oriel.models.weight_files import some
 
 _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """Put between names wherever a part was wrapped: by torch.compile, by FSDP."""
@@ -141,15 +140,21 @@ def _unwrapped(
         renamed = {name: stored[key] for key, name in names.items()}
         if len(renamed) == len(stored) and _fits(renamed, wanted):
             return renamed, tuple(taken)
-        starts = {match[0] if (match := _OUTER_WRAPPERS.match(n)) else "" for n in names.values()}
-        # A value head stands outside of what the model was wrapped in.
-        starts.discard("")
-        if len(starts) != 1:
+        start = _outermost(names.values())
+        if start is None:
             break
-        (start,) = starts
         names = {key: name.removeprefix(start) for key, name in names.items()}
         taken.append(start)
     return dict(stored), ()
+
+
+def _outermost(names: Collection[str]) -> str | None:
+    """The first part of the names that a wrapper put there: one that is known, around the model and
+    not around a value head outside of it, or any that all names share, such as `ema.`."""
+    known = {match[0] for name in names if (match := _OUTER_WRAPPERS.match(name))}
+    first_parts = {name.partition(".")[0] + "." for name in names}
+    candidates = known or first_parts
+    return next(iter(candidates)) if len(candidates) == 1 else None
 
 
 def _fits(named: Mapping[str, StoredTensor], wanted: Wanted) -> bool:

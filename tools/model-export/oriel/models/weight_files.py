@@ -5,17 +5,14 @@ what_is_there.py."""
 from __future__ import annotations
 
 import codecs
-import json
 import pickle
 import re
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from oriel.errors import CheckpointError
+from oriel.errors import CheckpointError, some
 from oriel.models.model_names import shown_name
 from oriel.models.what_is_there import no_weights
+from oriel.tokenizers.checkpoint_json import read_object
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
@@ -34,7 +31,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _sharded(folder: Path, index: Path) -> list[Path]:
-    places = read_json(index).get("weight_map")
+    places = read_object(index, shown_name(folder)).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise CheckpointError(
             f"{index.name} in {shown_name(folder)} lists no shards",
@@ -66,12 +63,6 @@ def _sharded(folder: Path, index: Path) -> list[Path]:
             else "download the missing ones.",
         )
     return [folder / shard for shard in shards]
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def check_holds_weights(file: Path) -> None:
@@ -123,19 +114,3 @@ def has_mark(file: Path) -> bool:
             return opened.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
     except OSError:
         return False
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object from a checkpoint, whatever editor saved it: with a byte order mark or without;
-    CheckpointError where it isn't one."""
-    # ValueError is also what bytes that aren't UTF-8 and endless digits give.
-    with suppress(OSError, ValueError, RecursionError):
-        loaded = json.loads(file.read_text(encoding="utf-8-sig"))
-        if isinstance(loaded, dict):
-            return loaded
-    raise CheckpointError(
-        f"{file.name} in {shown_name(file.parent)} can't be read",
-        got="an empty file" if file.is_file() and not file.stat().st_size else None,
-        expected="a JSON object",
-        next_step="download the checkpoint again.",
-    )

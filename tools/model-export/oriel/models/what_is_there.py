@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oriel.contract.manifest import FORMAT, MANIFEST
-from oriel.errors import CheckpointError
+from oriel.errors import CheckpointError, some
 from oriel.models.model_names import cached_model, shown_name
 
 CONFIG = "config.json"
@@ -75,19 +75,23 @@ def no_config(folder: Path, model: str, is_hub_id: bool) -> CheckpointError:
             f"{weights[0]} without config.json",
             "copy config.json there from the model that it was trained from.",
         )
-    if told is None and is_hub_id:
+    if told is None and is_hub_id and "/" not in model:
         return CheckpointError(
             f"a local folder hides the Hub's {model}, and is no checkpoint itself",
             got=f"{folder.resolve()} without config.json",
             expected="a checkpoint there, or no such folder",
             next_step="rename that folder, or run the command from another one, to get the Hub's.",
         )
-    if told is None:
-        told = _other_weights(names)
-    got, step = told or (
-        "no config.json",
-        "put the whole checkpoint there, or name another one with --model.",
+    got, step = (
+        told
+        or _other_weights(names)
+        or (
+            f"{some(names)}, and no config.json" if names else "an empty folder",
+            "put the whole checkpoint there, or name another one with --model.",
+        )
     )
+    if told is None and is_hub_id:
+        step = f"{step.rstrip('.')}; for the Hub's {model}, run the command from another folder."
     return CheckpointError(
         f"no checkpoint in {folder}",
         got=got,
@@ -162,6 +166,8 @@ def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Told |
             f"folders with checkpoints: {shown}",
             f"name one, such as --model {shlex.quote(str(folder / inner[-1]))}.",
         )
+    if "model_index.json" in found:
+        return "a diffusers pipeline", "name a language model with --model."
     if "zero_to_fp32.py" in found or any(re.fullmatch(r"global_step\d+", n) for n in names):
         return (
             "a DeepSpeed checkpoint in parts",

@@ -18,8 +18,9 @@ from oriel.tokenizers.checkpoint_files import (
     tokenizer_files,
     unread_files,
 )
+from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.first_tokens import MOST, find_first_tokens
-from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet, read_object
+from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, whole_texts
 from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import shutil
 import tempfile
 import warnings
@@ -13,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from oriel.errors import CheckpointError
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     SENTENCEPIECE,
@@ -22,6 +20,7 @@ from oriel.tokenizers.checkpoint_files import (
     json_files,
     tokenizer_files,
 )
+from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.open_tokenizer import without_mark
 
 
@@ -119,21 +118,6 @@ def _says_anything(opened: Any) -> bool:
     """Whether there is a vocabulary beside the tokens that a class brings with it."""
     added = opened.backend_tokenizer.get_added_tokens_decoder()
     return any(token not in added for token in opened.get_vocab().values())
-
-
-def read_object(file: Path) -> dict[str, Any]:
-    """A JSON object, whether or not a byte order mark stands before it; CheckpointError where it
-    isn't one."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(without_mark(file.read_bytes()).decode("utf-8"))
-        if isinstance(found, dict):
-            return found
-    raise CheckpointError(
-        f"{file.name} in {file.parent.name} can't be read",
-        got="an empty file" if file.is_file() and not file.stat().st_size else None,
-        expected="a JSON object",
-        next_step="download the checkpoint again.",
-    )
 
 
 @contextlib.contextmanager
