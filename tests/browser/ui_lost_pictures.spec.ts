@@ -87,9 +87,25 @@ test('maps, strips and lengths are drawn again whatever took them', async ({ pag
 test('a GPU process that ends leaves no map white', async ({ page, browser }) => {
   await open(page, sentence);
   const before = await drawn(page);
+  const restored = await page.evaluateHandle(() => {
+    const seen = new Set<EventTarget>();
+    addEventListener('contextrestored', ({ target }) => target !== null && seen.add(target), true);
+    return seen;
+  });
   const session = await browser.newBrowserCDPSession();
-  // A process that dies answers no more.
-  void session.send('Browser.crashGpuProcess').catch(() => undefined);
+  await session.send('Browser.crashGpuProcess');
+  // Until the browser has taken the canvases and given them back, blank, what was drawn before is still there.
+  await expect
+    .poll(() =>
+      restored.evaluate((seen) => {
+        const near = [...document.querySelectorAll('canvas')].filter((canvas) => {
+          const { top, bottom } = canvas.getBoundingClientRect();
+          return bottom > 0 && top < innerHeight;
+        });
+        return near.length > 0 && near.every((canvas) => seen.has(canvas));
+      }),
+    )
+    .toBe(true);
   await expect.poll(() => drawn(page)).toEqual(before);
 });
 
