@@ -1,8 +1,9 @@
 // Other models on the page: the picker, a model without a tokenizer, one that is damaged on its way.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, test } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, reference } from './fixtures';
+import { offer } from './offered_models';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -13,21 +14,6 @@ test.beforeAll(async () => {
 test.afterAll(async () => {
   await bundles.close();
 });
-
-/** Has the page's list of models name these addresses. */
-async function offer(page: Page, models: Record<string, string>): Promise<void> {
-  await page.route('**/models/index.json', (route) =>
-    route.fulfill({
-      json: Object.entries(models).map(([name, path]) => ({
-        name,
-        path,
-        architecture: 'llama',
-        parameters: 1,
-        bytes: 1,
-      })),
-    }),
-  );
-}
 
 test('a model without a tokenizer takes ids, and grouped heads show as any others', async ({
   page,

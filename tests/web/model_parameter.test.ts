@@ -4,6 +4,7 @@ import { BundleError } from '../../apps/web/src/bundle/bundle_error';
 import {
   addressLabel,
   readModelParameter,
+  withModelParameter,
   withoutModelParameter,
 } from '../../apps/web/src/bundle/model_parameter';
 
@@ -67,6 +68,15 @@ test('a page without the parameter, or with an empty one, names none', () => {
 test('leaving the model leaves the rest of the address', () => {
   expect(withoutModelParameter(`${page}?x=1&model=a&y=2#p=1`)).toBe(`${page}?x=1&y=2#p=1`);
   expect(withoutModelParameter(`${page}?model=a`)).toBe(page);
+});
+
+test('a model is put back into the address in the place of another', () => {
+  const url = 'https://models.example/a?v=3&t=%2F';
+  for (const query of ['?model=b&x=1', '?x=1']) {
+    const back = withModelParameter(`${page}${query}#p=1`, url);
+    expect(readModelParameter(back, page, allowed)).toBe(url);
+    expect(withoutModelParameter(back)).toBe(`${page}?x=1#p=1`);
+  }
 });
 
 test.each([

@@ -11,7 +11,7 @@ const allowed: Record<string, readonly string[]> = {
   analysis: [],
   charts: [],
   activations: ['analysis', 'inference', 'contract'],
-  url: ['analysis', 'contract'],
+  url: ['analysis', 'bundle', 'inference', 'contract'],
   i18n: ['analysis', 'activations', 'inference'],
   views: ['charts', 'analysis', 'activations', 'i18n', 'inference', 'bundle', 'contract'],
 };

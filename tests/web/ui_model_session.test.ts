@@ -132,6 +132,18 @@ async function opened(prompt: string): Promise<{ client: LetterClient; session: 
   return { client, session };
 }
 
+/** A promise that the test settles. */
+function withResolvers<Value>(): {
+  promise: Promise<Value>;
+  resolve: (value: Value) => void;
+  reject: (error: Error) => void;
+} {
+  let resolve: (value: Value) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<Value>((...settle) => ([resolve, reject] = settle));
+  return { promise, resolve, reject };
+}
+
 function rows(session: ModelSession): number[] {
   const answer = session.answer;
   const series = answer?.activations.get('final_norm');
@@ -335,6 +347,53 @@ describe('variants', () => {
     expect(session.stage.kind).toBe('failed');
     await session.change({ variant: 'q8' });
     expect([session.stage.kind, session.variant]).toEqual(['ready', 'q8']);
+  });
+
+  test('a wish that is still being found out closes nothing, and only the newest counts', async () => {
+    const { client, session } = await opened('ab');
+    const answer = session.answer;
+    const unknown = { kind: 'unknown-model', got: 'gone', known: ['x'] } as const;
+    expect(await session.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
+    expect([session.declined, session.stage.kind]).toEqual([unknown, 'ready']);
+    // Nothing is asked for where it is open already.
+    expect(await session.mayOpen(Promise.resolve(null))).toBe(true);
+    expect([session.declined, client.reached]).toEqual([null, []]);
+
+    const late = withResolvers<OpenRequest>();
+    const older = session.mayOpen(late.promise);
+    expect(session.looking).toBe(true);
+    expect(await session.mayOpen({ url: 'y', provider: 'auto' })).toBe(true);
+    late.reject(new ModelError(unknown));
+    expect([await older, session.declined, session.looking]).toEqual([false, null, false]);
+
+    // Back, while the next one is being looked for.
+    const reach = withResolvers<undefined>();
+    client.reach = () => reach.promise;
+    const left = session.mayOpen({ url: 'z', provider: 'auto' });
+    session.stay();
+    reach.resolve(undefined);
+    expect([await left, session.declined, session.looking]).toEqual([false, null, false]);
+    expect(session.answer).toBe(answer);
+    expect(client.requests).toHaveLength(1);
+  });
+
+  test('a refusal while a model is being opened leaves its opening alone', async () => {
+    const client = new LetterClient();
+    const session = new ModelSession(() => client);
+    expect(session.holdsModel).toBe(false);
+    const weights = withResolvers<undefined>();
+    client.weights = weights.promise;
+    session.beginWith({ text: 'ab' }, true);
+    const opening = session.open({ url: 'x', provider: 'auto' });
+    expect(session.holdsModel).toBe(true);
+    const unknown = { kind: 'unknown-model', got: 'gone', known: [] } as const;
+    expect(await session.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
+    expect(session.declined).toEqual(unknown);
+    weights.resolve(undefined);
+    await opening;
+    expect([session.stage.kind, rows(session)]).toEqual(['ready', [0, 1]]);
+    session.refuse(unknown);
+    expect(session.holdsModel).toBe(false);
   });
 
   test('one that never answers has failed, with what to open instead', async () => {

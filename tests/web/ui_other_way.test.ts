@@ -11,7 +11,12 @@ import type {
   Refusal,
   VariantOffer,
 } from '../../apps/web/src/inference/model_types';
-import { waysOn, type Asked, type OtherWay } from '../../apps/web/src/views/shell/other_way';
+import {
+  mayPass,
+  waysOn,
+  type Asked,
+  type OtherWay,
+} from '../../apps/web/src/views/shell/other_way';
 
 const providers = ['webgpu', 'wasm'] as const;
 const address = { url: 'http://localhost/model.onnx' };
@@ -150,4 +155,11 @@ test('where WebGPU is not there, WebAssembly is offered; where that fails, WebGP
   expect(ways('webgpu', 'auto')).toEqual(['wasm', 'same']);
   expect(ways('wasm', 'wasm')).toEqual(['webgpu', 'same']);
   expect(ways('wasm', 'auto')).toEqual(['webgpu', 'same']);
+});
+
+test('what may pass is asked for again, and what is refused for good is not', () => {
+  const passing = failures.filter(mayPass).map(({ kind }) => kind);
+  expect(passing).toEqual(expect.arrayContaining(['not-found', 'server', 'network', 'stalled']));
+  for (const refused of ['unknown-variant', 'unknown-activation', 'origin-refused'])
+    expect(passing).not.toContain(refused);
 });

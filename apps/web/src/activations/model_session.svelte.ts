@@ -404,19 +404,26 @@ export class ModelSession {
     this.answer = null;
   }
 
+  /** A model is open or being opened, so that there is something to lose. */
+  get holdsModel(): boolean {
+    return this.#request !== null && (this.stage.kind === 'ready' || this.stage.kind === 'opening');
+  }
+
   /**
    * Finds out, while a model is open, whether another one may take its place. False where it can't be had or something
-   * else was asked for since; `declined` then says why, and what is open stays.
+   * else was asked for since; `declined` then says why, and what is open stays. A request that is still being found out
+   * may turn out to be refused, or to ask for nothing that is not open: null.
    */
-  async mayOpen(request: OpenRequest): Promise<boolean> {
+  async mayOpen(request: OpenRequest | Promise<OpenRequest | null>): Promise<boolean> {
     const client = this.#client;
     const wish = ++this.#wishes;
     const isNewest = (): boolean => wish === this.#wishes && client === this.#client;
     this.declined = null;
-    if (this.stage.kind !== 'ready' || client === null) return true;
     this.looking = true;
     try {
-      await client.reach(request);
+      const wanted = await request;
+      if (!isNewest()) return false;
+      if (wanted !== null && this.stage.kind === 'ready') await client?.reach(wanted);
       return isNewest();
     } catch (thrown) {
       const error = toModelErrorData(thrown, 'session');
@@ -425,6 +432,17 @@ export class ModelSession {
     } finally {
       if (wish === this.#wishes) this.looking = false;
     }
+  }
+
+  /** Tells the newest wish for something else from those before it. */
+  get wish(): number {
+    return this.#wishes;
+  }
+
+  /** Looks no longer for what was asked for in place of what is open. */
+  stay(): void {
+    this.#wishes++;
+    this.looking = false;
   }
 
   /** The same model with these changes, where they can be had. */

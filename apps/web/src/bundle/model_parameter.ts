@@ -45,6 +45,13 @@ export function withoutModelParameter(page: string): string {
   return url.href;
 }
 
+/** The page's address with this model in its query; what else stands there stays. */
+export function withModelParameter(page: string, address: string): string {
+  const url = new URL(page);
+  url.searchParams.set(parameter, address);
+  return url.href;
+}
+
 /** What to call a model before its manifest has come: the folder that it lies in, and its host. */
 export function addressLabel(address: string): string {
   const { hostname, pathname } = new URL(address);

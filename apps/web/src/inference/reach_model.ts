@@ -6,6 +6,7 @@ import { missingPieces } from './kept_variants';
 import { makeSurvey, variantNamed, type EarlyStart } from './load_model';
 import { ModelError } from './model_error';
 import type { OpenRequest } from './model_types';
+import { checkTaps } from './taps';
 
 /** A host that says nothing for so long will hardly give the rest. */
 const patienceMs = 8000;
@@ -29,9 +30,11 @@ export async function reachModel(
   const { manifest, bare } = bundle;
   const { choice, refused } = makeSurvey(request, graphName, manifest, await early.device).offer;
   if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
+  const variant = variantNamed(manifest, choice.variant);
+  checkTaps(variant, request.activations ?? []);
   if (request.local !== undefined || bare !== null) return;
   const digests = (await (await early.shelf)?.digests()) ?? new Set<string>();
-  const missing = missingPieces(manifest, variantNamed(manifest, choice.variant), digests);
+  const missing = missingPieces(manifest, variant, digests);
   const [largest] = missing.toSorted((a, b) => b.bytes - a.bytes);
   if (largest === undefined) return;
   const signal = AbortSignal.timeout(patienceMs);

@@ -21,19 +21,24 @@ export function defaultActivations({ plain, interactive, taps }: Variant): strin
   return defaultActivationNames(model).filter((name) => tappable.has(name));
 }
 
-/** Throws kind `unknown-activation` for a name that no tap of the variant gives. */
+/** Throws kind `unknown-activation` for a name that neither the graph itself nor a tap of the variant gives. */
+export function checkTaps({ interactive, taps }: Variant, names: readonly string[]): void {
+  const all = [...interactive.activations.outputs, ...taps.flatMap(({ outputs }) => outputs)];
+  const known = new Set(all.map(({ name }) => name));
+  const unknown = names.find((name) => !known.has(name));
+  if (unknown !== undefined) throw new ModelError({ kind: 'unknown-activation', got: unknown });
+}
+
+/** Throws as `checkTaps` does. */
 export function openTaps(
   variant: Variant,
   graph: Uint8Array<ArrayBuffer>,
   names: readonly string[],
 ): TappedGraph {
+  checkTaps(variant, names);
   const outputs = variant.interactive.activations.outputs.map(({ name }) => name);
   const own = new Set(outputs);
-  const known = new Set(variant.taps.flatMap(({ outputs }) => outputs.map(({ name }) => name)));
   const wanted = new Set(names.filter((name) => !own.has(name)));
-  for (const name of wanted) {
-    if (!known.has(name)) throw new ModelError({ kind: 'unknown-activation', got: name });
-  }
   const open = variant.taps.filter(({ outputs }) => outputs.some(({ name }) => wanted.has(name)));
   // Of a bare plain graph, which gives activations by itself.
   const given = outputs.filter((name) => name !== 'logits' && parseActivationName(name) !== null);

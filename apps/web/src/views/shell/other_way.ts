@@ -35,6 +35,11 @@ const refusedChoice: Kinds = new Set([
   'unknown-activation',
 ]);
 
+/** Whether the very same may open at another time. */
+export function mayPass({ kind }: ModelErrorData): boolean {
+  return !refusedChoice.has(kind) && !refusedSource.has(kind);
+}
+
 /** In the order in which they are offered. */
 export function waysOn(error: ModelErrorData, asked: Asked): OtherWay[] {
   const other = otherWayOn(error, asked);
