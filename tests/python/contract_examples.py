@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,18 +38,19 @@ SILENT = {"$schema", "$id", "title", "description", "if"}
 
 @dataclass(frozen=True, eq=False)
 class Invalid:
-    """A document that must fail: where, and for which keyword."""
+    """A document that readers must refuse: a valid one with one change."""
 
     name: str
     schema: str
-    keyword: str
-    path: str
-    """A JSON pointer."""
+    of: str
+    """The valid document."""
     document: Any
-    valid: str
-    """The valid document that it was made from by one change."""
-    repeated: bool = False
-    """Whether the change is an item, many times over."""
+    keyword: str | None
+    """The keyword of the schema that refuses it; None where the schema accepts it."""
+    at: str | None
+    """A JSON pointer to where that keyword fails."""
+    is_long: bool
+    """Whether the change is one item of a list, many times over."""
 
 
 def read_json(path: Path) -> Any:
@@ -63,27 +63,39 @@ def valid_documents() -> dict[str, Any]:
 
 
 def invalid_documents() -> list[Invalid]:
-    """Every invalid example of index.json, repeated ones written out."""
-    index = read_json(EXAMPLES / "invalid" / "index.json")
-    found = [
+    """Every document of invalid.json, written out."""
+    return [
         Invalid(
-            name,
-            entry["schema"],
-            entry["keyword"],
-            entry["path"],
-            read_json(EXAMPLES / "invalid" / name),
-            entry["of"],
+            name=change["name"],
+            schema=change["of"].partition("__")[0],
+            of=f"{change['of']}.json",
+            document=_changed(read_json(EXAMPLES / "valid" / f"{change['of']}.json"), change),
+            keyword=change.get("keyword"),
+            at=change.get("at"),
+            is_long=isinstance(change.get("repeat", [""])[0], list),
         )
-        for name, entry in index["files"].items()
+        for change in read_json(EXAMPLES / "invalid.json")["changes"]
     ]
-    for entry in index["repeated"]:
-        document = read_json(EXAMPLES / "valid" / entry["of"])
-        array = at_pointer(document, entry["path"])
-        array[:] = [copy.deepcopy(array[0]) for _ in range(entry["times"])]
-        name = f"{entry['of']}{entry['path']} {entry['times']} times"
-        place = (entry["schema"], entry["keyword"], entry["path"])
-        found.append(Invalid(name, *place, document, entry["of"], repeated=True))
-    return found
+
+
+def _changed(document: Any, change: dict[str, Any]) -> Any:
+    """The document with the change, as invalid.json describes it."""
+    value = change.get("value")
+    if "repeat" in change:
+        part, times = change["repeat"]
+        value = part * times
+    if change["path"] == "":
+        return value
+    way, _, last = change["path"].rpartition("/")
+    place = at_pointer(document, way)
+    key = last if isinstance(place, dict) else len(place) if last == "-" else int(last)
+    if "value" not in change and "repeat" not in change:
+        del place[key]
+    elif key == len(place):
+        place.append(value)
+    else:
+        place[key] = value
+    return document
 
 
 def at_pointer(document: Any, pointer: str) -> Any:
