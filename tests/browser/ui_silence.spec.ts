@@ -218,25 +218,64 @@ test('a removal that the storage does not answer is told to have failed', async 
   await expect(page.getByTestId('kept').getByRole('alert')).toContainText('could not be removed');
 });
 
-/** A GPU whose adapter is asked for and never comes. */
-const silentGpu = `Object.defineProperty(navigator, 'gpu', { value: { requestAdapter: ${never} } });\n`;
+const noAdapter = {
+  english: 'no graphics adapter answered',
+  chinese: '没有可用的图形适配器',
+  choice: {
+    english: /^No graphics adapter answered here;/,
+    chinese: /^这里没有可用的图形适配器，/,
+  },
+};
+const noWebGpu = {
+  english: 'this browser has no WebGPU',
+  chinese: '浏览器不支持 WebGPU',
+  choice: { english: /^No WebGPU here;/, chinese: /^这里没有 WebGPU，/ },
+};
 
-test('where the GPU’s adapter never comes the page uses WebAssembly', async ({ page, silent }) => {
-  const server = await silent(heardAll, { adapter: 500 }, silentGpu);
-  await page.goto(server.url + hash({ on: 'auto' }));
-  await expectRightAnswer(page, prompt);
-  await page.getByTestId('facts').scrollIntoViewIfNeeded();
-  await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
-});
+/** Ways in which a browser has no GPU to offer, its `navigator.gpu` then, and the reason that the page gives. */
+const withoutGpu: [how: string, gpu: string, reason: typeof noAdapter][] = [
+  ['never answers', `{ requestAdapter: ${never} }`, noAdapter],
+  ['has no adapter', '{ requestAdapter: async () => null }', noAdapter],
+  ['refuses its adapter', "{ requestAdapter: () => Promise.reject(new Error('no')) }", noAdapter],
+  ['is unknown to it', 'undefined', noWebGpu],
+];
 
-test('a link that asks for a GPU whose adapter never comes offers WebAssembly', async ({
-  page,
-  silent,
-}) => {
-  const server = await silent(heardAll, { adapter: 500 }, silentGpu);
-  await page.goto(server.url + hash({ on: 'webgpu' }));
-  const alert = page.getByRole('alert');
-  await expect(alert).toHaveAttribute('data-kind', 'provider-unavailable');
-  await alert.getByRole('button', { name: 'Use WebAssembly instead' }).click();
-  await expectRightAnswer(page, prompt);
-});
+for (const [how, gpu, { english, chinese, choice }] of withoutGpu) {
+  const prelude = `Object.defineProperty(navigator, 'gpu', { value: ${gpu} });\n`;
+
+  test(`where the browser’s GPU ${how} the page says why it uses WebAssembly`, async ({
+    page,
+    silent,
+  }) => {
+    const server = await silent(heardAll, { adapter: 500 }, prelude);
+    await page.goto(server.url + hash({ on: 'auto' }));
+    await expectRightAnswer(page, prompt);
+    const facts = page.getByTestId('facts');
+    await facts.scrollIntoViewIfNeeded();
+    await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
+    await expect(facts).toContainText(`because ${english}`);
+    const chosen = page.getByTestId('choice-reason');
+    await page.getByText('Runs as fp32 on WebAssembly').click();
+    await expect(chosen).toBeVisible();
+    await expect(chosen).toHaveText(choice.english);
+    await page.getByRole('button', { name: '中文' }).click();
+    await expect(facts).toContainText(`因为${chinese}`);
+    await expect(chosen).toHaveText(choice.chinese);
+  });
+
+  test(`a link that asks for WebGPU where it ${how} says why it cannot be had`, async ({
+    page,
+    silent,
+  }) => {
+    const server = await silent(heardAll, { adapter: 500 }, prelude);
+    await page.goto(server.url + hash({ on: 'webgpu' }));
+    const alert = page.getByRole('alert');
+    await expect(alert).toHaveAttribute('data-kind', 'provider-unavailable');
+    await expect(alert).toContainText(`WebGPU cannot run this model here: ${english}.`);
+    await page.getByRole('button', { name: '中文' }).click();
+    await expect(alert).toContainText(`WebGPU 在这里无法运行这个模型：${chinese}。`);
+    await page.getByTestId('language').click();
+    await alert.getByRole('button', { name: 'Use WebAssembly instead' }).click();
+    await expectRightAnswer(page, prompt);
+  });
+}

@@ -142,6 +142,19 @@ test.each(['no-f16', 'device-lost', 'out-of-memory', 'other'] as const)(
   },
 );
 
+test.each(['no-webgpu', 'no-adapter'] as const)(
+  'WebGPU that is missing by %s is told in one sentence',
+  (reason) => {
+    for (const words of Object.values(DICTIONARIES)) {
+      const text = errorText({ kind: 'provider-unavailable', provider: 'webgpu', reason }, words);
+      expect(text.what).toContain('WebGPU');
+      expect(text.what).toContain(words.variants.refusals[reason]);
+      expect(text.what).toMatch(/[^.。][.。]$/);
+      expect(text.details).toEqual([]);
+    }
+  },
+);
+
 test('ratios keep the digits that tell them from 1', () => {
   expect([1, 1.0213, 1.000312, 0.99987, 1.5, 1.00001, 1.0000000004].map(ratio)).toEqual([
     '1.00',

@@ -293,6 +293,7 @@ export const en = {
     },
     providerUnavailable: {
       what: (provider: string) => `${provider} cannot run this model here.`,
+      whyNot: (provider: string, why: string) => `${provider} cannot run this model here: ${why}.`,
       next: {
         webgpu:
           'WebAssembly needs no graphics adapter. For WebGPU, update this browser or try another one.',

@@ -149,12 +149,17 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
         ...e.tooLong,
         details: [got(e.tooLong.tokens(error.tokens)), expected(e.tooLong.expected(error.limit))],
       };
-    case 'provider-unavailable':
-      return {
-        what: e.providerUnavailable.what(providerName(error.provider)),
-        details: [detail(error.detail)],
-        next: e.providerUnavailable.next[error.provider],
-      };
+    case 'provider-unavailable': {
+      const { what, whyNot, next } = e.providerUnavailable;
+      const provider = providerName(error.provider);
+      return 'reason' in error
+        ? {
+            what: whyNot(provider, refusalText({ code: error.reason }, words)),
+            details: [],
+            next: next[error.provider],
+          }
+        : { what: what(provider), details: [detail(error.detail)], next: next[error.provider] };
+    }
     case 'variant-refused': {
       const provider = providerName(error.provider);
       return {

@@ -261,6 +261,7 @@ export const zh: Dictionary = {
     },
     providerUnavailable: {
       what: (provider) => `${provider} 在这里无法运行这个模型。`,
+      whyNot: (provider, why) => `${provider} 在这里无法运行这个模型：${why}。`,
       next: {
         webgpu: 'WebAssembly 不需要显卡。若要使用 WebGPU，请更新这个浏览器或换一个。',
         wasm: '请刷新页面。若仍如此，说明这个浏览器缺少本页面需要的功能，请更新或换一个。',

@@ -300,7 +300,10 @@ export type ModelErrorData =
   | { kind: 'no-tokenizer' }
   | { kind: 'bad-tokens'; detail: string }
   | { kind: 'too-long'; tokens: number; limit: number }
+  /** The runtime did not start on the provider. */
   | { kind: 'provider-unavailable'; provider: Provider; detail: string }
+  /** The device has nothing to run WebGPU on. */
+  | { kind: 'provider-unavailable'; provider: 'webgpu'; reason: 'no-webgpu' | 'no-adapter' }
   /** The variant asked for cannot run on the provider asked for, or on any. */
   | {
       kind: 'variant-refused';

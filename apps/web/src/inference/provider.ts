@@ -26,7 +26,7 @@ export function chooseWithoutModel(
     throw new ModelError({
       kind: 'provider-unavailable',
       provider: 'webgpu',
-      detail: gpu.webgpu ? 'no adapter' : 'no navigator.gpu',
+      reason: gpu.webgpu ? 'no-adapter' : 'no-webgpu',
     });
   }
   if (!gpu.webgpu) return { provider: 'wasm', reason: 'no-webgpu' };
