@@ -1,7 +1,7 @@
 """Reads a saved table as Python's csv module does, and tells what it holds.
 
-Prints JSON: `rows`, where a token's cell is the bytes that it stands for, in hexadecimal, and
-`vocabulary`, what each id's bytes are by the tokenizer file, read without the page's code.
+Prints JSON: of a table its rows, where a token's cell is the bytes that it stands for, in
+hexadecimal; of a tokenizer file what each id's bytes are, read without the page's code.
 """
 
 import csv
@@ -9,13 +9,15 @@ import json
 import sys
 from pathlib import Path
 
-from tokenizers import Tokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+def main(kind: str, path: str) -> None:
+    """Print what the file holds; `kind` is `table` or `vocabulary`."""
+    print(json.dumps(table(path) if kind == "table" else vocabulary(path)))
 
 
-def main(table: str, tokenizer: str) -> None:
-    """Print what the table holds; fail unless it is UTF-8 with a mark and its lines end in CRLF."""
-    written = Path(table).read_bytes()
+def table(path: str) -> list[list[str]]:
+    """Return the table's rows; fail unless it is UTF-8 with a mark and its lines end in CRLF."""
+    written = Path(path).read_bytes()
     if not written.startswith(b"\xef\xbb\xbf") or not written.endswith(b"\r\n"):
         raise SystemExit("no byte order mark, or no line break at the end")
     text = written.decode("utf-8-sig")
@@ -26,11 +28,15 @@ def main(table: str, tokenizer: str) -> None:
     for row in rows:
         for at in tokens:
             row[at] = json.loads(row[at]).encode("utf-8", "surrogateescape").hex()
-    print(json.dumps({"rows": [head, *rows], "vocabulary": vocabulary(tokenizer)}))
+    return [head, *rows]
 
 
 def vocabulary(path: str) -> dict[int, str]:
     """Return each entry's bytes; the bundled tokenizer is byte-level."""
+    # Takes seconds to import, which the tables do without.
+    from tokenizers import Tokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
     byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
     opened = Tokenizer.from_file(path)
     added = opened.get_added_tokens_decoder()
