@@ -11,10 +11,10 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
+from oriel.export_bundle import export
 from oriel.options import ExportOptions, QuantizeOptions
-from oriel.pipeline import export
 from oriel.progress import Silent
-from oriel.quantize import quantize
+from oriel.quantize_bundle import quantize
 
 disable_progress_bar()  # type: ignore[no-untyped-call]
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from oriel.contract.manifest import read_manifest
+from oriel.export_bundle import export
 from oriel.graph.taps import Tap, open_taps
 from oriel.options import ExportOptions
-from oriel.pipeline import export
 from oriel.progress import Silent
 
 TINY_GPT2: dict[str, Any] = {

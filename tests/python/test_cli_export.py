@@ -41,7 +41,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("the flags were good enough to start")
 
-    monkeypatch.setattr("oriel.pipeline.export", never)
+    monkeypatch.setattr("oriel.export_bundle.export", never)
 
 
 @pytest.mark.usefixtures("no_work")
@@ -168,7 +168,7 @@ class TestUpToDate:
             begun.append("export")
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("oriel.pipeline._fill", stop)
+        monkeypatch.setattr("oriel.export_bundle._fill", stop)
         return begun
 
     def test_the_same_export_again_says_so_and_changes_nothing(

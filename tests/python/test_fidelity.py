@@ -30,10 +30,10 @@ import oriel
 from oriel.cli import main
 from oriel.contract.manifest import check_manifest, read_manifest
 from oriel.errors import BundleError, ContractError, FidelityError, GraphError
+from oriel.export_bundle import export
 from oriel.fidelity.gate import GATE_EFFORT, gate
 from oriel.fidelity.measure import EFFORT
 from oriel.options import ExportOptions
-from oriel.pipeline import export
 from oriel.progress import Silent
 
 Ids = npt.NDArray[np.int64]

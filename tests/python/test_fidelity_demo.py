@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from oriel.contract.manifest import read_manifest
+from oriel.export_bundle import export
 from oriel.fidelity.choose_text import Effort
 from oriel.fidelity.measure_bundle import measure_bundle
 from oriel.options import ExportOptions
-from oriel.pipeline import export
 from oriel.precisions import PRECISIONS
 from oriel.progress import Silent
 

@@ -17,6 +17,7 @@ from transformers import GPT2Config
 
 from oriel.contract.activation_names import all_activations
 from oriel.contract.manifest import read_manifest
+from oriel.export_bundle import export
 from oriel.graph.build_graphs import build_graphs
 from oriel.graph.export_onnx import TracedGraph, trace
 from oriel.graph.repeat_layers import TRACED_LAYERS
@@ -25,7 +26,6 @@ from oriel.models.architectures import find_architecture
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.parameters import expected_parameters
 from oriel.options import ExportOptions
-from oriel.pipeline import export
 from oriel.progress import Silent
 
 

@@ -31,7 +31,7 @@ PYTHON_STEPS = (
     {"precision"},
     {"publishing", "verification", "formats", "measure"},
     {"fidelity"},
-    {"pipeline", "quantize"},
+    {"export_bundle", "quantize_bundle"},
     {"cli"},
     {"__main__"},
 )

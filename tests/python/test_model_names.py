@@ -13,7 +13,7 @@ from checkpoint_files import Tensors, checked_line, copy_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oriel import pipeline
+from oriel import export_bundle
 from oriel.bundle.compare_bundle import check_same_source
 from oriel.cli import export_main
 from oriel.errors import BundleError
@@ -123,7 +123,9 @@ class TestReplacing:
         """Where bundles go by default; tiny-gpt2 is there."""
         models = tmp_path / "models"
         shutil.copytree(tiny_gpt2_bundle, models / "tiny-gpt2")
-        monkeypatch.setattr(pipeline, "default_output", lambda name: models / name / "model.onnx")
+        monkeypatch.setattr(
+            export_bundle, "default_output", lambda name: models / name / "model.onnx"
+        )
         return models
 
     def other(self, original: Path, folder: Path) -> Path:

@@ -21,7 +21,7 @@ from checkpoint_files import checked_line
 from onnx import TensorProto, helper
 
 import oriel
-from oriel import quantize as quantize_module
+from oriel import quantize_bundle
 from oriel.cli import export_main, main
 from oriel.contract.manifest import read_manifest
 from oriel.precision.recipe import bundled_recipe
@@ -538,7 +538,7 @@ def test_a_disk_that_fails_midway(
     def fail(folder: Path, data: dict[str, Any]) -> None:
         raise error
 
-    monkeypatch.setattr(quantize_module, "save_manifest", fail)
+    monkeypatch.setattr(quantize_bundle, "save_manifest", fail)
     line = error_line(capsys, bundle, str(bundle), "--precision", "f16")
     # Nothing here names another place to write to.
     assert said in line and "--output" not in line and "nothing was changed" in line.lower()
@@ -559,7 +559,7 @@ def test_ctrl_c(
         raise KeyboardInterrupt
 
     before = contents(bundle)
-    monkeypatch.setattr(quantize_module, "gate", stop)
+    monkeypatch.setattr(quantize_bundle, "gate", stop)
     assert main(["quantize", str(bundle), "--precision", "q8"]) == 130
     assert contents(bundle) == before
     assert "no file was left half-written" in capsys.readouterr().err

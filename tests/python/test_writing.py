@@ -571,7 +571,7 @@ class TestBrokenOff:
             assert began.wait(30)
             raise failure[0]("in the middle")
 
-        monkeypatch.setattr("oriel.pipeline.write_weights", write)
+        monkeypatch.setattr("oriel.export_bundle.write_weights", write)
         monkeypatch.setattr("oriel.graph.export_onnx.trace", trace)
         before = snapshot(bundle.parent)
         for kind in (RuntimeError, KeyboardInterrupt):
@@ -614,7 +614,7 @@ class TestBrokenOff:
             (bundle / "thesis.txt").write_text("mine")
             return {}
 
-        monkeypatch.setattr("oriel.pipeline._fill", fill_late)
+        monkeypatch.setattr("oriel.export_bundle._fill", fill_late)
         assert export(bundle, model=str(tiny_gpt2_checkpoint)) == 2
         assert "got thesis.txt" in error_line(capsys)
         assert (bundle / "thesis.txt").read_text() == "mine"

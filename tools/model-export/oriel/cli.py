@@ -1,5 +1,5 @@
 """Command lines: words to options, errors to one line and an exit code. The work is done in
-pipeline.py."""
+export_bundle.py."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def export_main(argv: Sequence[str] | None = None) -> int:
 
 def _export(argv: Sequence[str] | None) -> int:
     options = export_options(argv)
-    from oriel.pipeline import export
+    from oriel.export_bundle import export
     from oriel.progress import choose_display
 
     with choose_display(options.json) as display:
@@ -342,7 +342,7 @@ def _quantize(argv: Sequence[str] | None) -> int:
     _check_files(words)
     options = QuantizeOptions(**words)
     from oriel.progress import choose_display
-    from oriel.quantize import quantize
+    from oriel.quantize_bundle import quantize
 
     with choose_display(options.json) as display:
         quantized = quantize(options, display)
