@@ -230,6 +230,37 @@ test('a tab that waits for another goes on by itself when that one is closed', a
   await expectRightNumbers(second);
 });
 
+test('a tab that hangs with pieces in its hands is waited for no longer than a line would be', async ({
+  context,
+  page,
+  engine,
+  host,
+}) => {
+  const hung = await context.newPage();
+  await hung.goto(page.url());
+  const held = pieces.slice(0, 6).map(({ digest }) => `oriel-piece-${digest}`);
+  await hung.evaluate(
+    (names) =>
+      Promise.all(
+        names.map(
+          (name) =>
+            new Promise<void>((resolve) => {
+              void navigator.locks.request(name, () => {
+                resolve();
+                return new Promise(() => undefined);
+              });
+            }),
+        ),
+      ),
+    held,
+  );
+  expect((await open(engine, host)).isKept).toBe(true);
+  await expectRightNumbers(engine);
+  const files = host.sent.map(({ file }) => file).filter(isWeights);
+  expect(files.toSorted()).toEqual(pieces.map(({ path }) => path).toSorted());
+  await hung.close();
+});
+
 test('what is kept opens without the host, and damage to it is mended', async ({ page, host }) => {
   const engine = new Engine(page);
   await engine.start();

@@ -128,13 +128,30 @@ async function fetchPiece(
   if (await store.read(digest, into)) return fromStore;
   // What we keep ourselves need not be kept by the HTTP cache as well.
   const cache = store.keeps ? 'no-store' : 'default';
-  const fetching = async (): Promise<Arrived> => {
+  const fetching = async (onBytes: () => void): Promise<Arrived> => {
     // Another tab may have been at it.
     if (await store.read(digest, into)) return fromStore;
-    await transfer(source, piece, into, { patience, cache, signal }, events);
+    await transfer(
+      source,
+      piece,
+      into,
+      { patience, cache, signal },
+      {
+        onWaiting: (waiting) => {
+          events.onWaiting(waiting);
+        },
+        onReceived: (bytes) => {
+          onBytes();
+          events.onReceived(bytes);
+        },
+      },
+    );
     return { bytes: into, origin: 'network', isKept: (await store.write(digest, into)) === 'kept' };
   };
-  return store.keeps ? fetchAlone(digest, signal, events, fetching) : fetching();
+  const quietMs = patience.stallMs;
+  return store.keeps
+    ? fetchAlone(digest, { signal, quietMs }, events, fetching)
+    : fetching(() => undefined);
 }
 
 /** A file that `filesToOpen` or `weightFiles` named; the manifest's check has made sure that it is listed. */
