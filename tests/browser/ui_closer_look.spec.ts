@@ -314,6 +314,108 @@ test.describe('by touch', () => {
     await expectDrawn(largeMap(page), partOf(claim, shown), scale, 'light', 'moved to the left');
     await bar(page).getByRole('button', { name: '整张图' }).tap();
     await expect(text(page)).toContainText('全部 700 个词元。');
-    expect((await drawingOf(largeMap(page))).width).toBeLessThan(tokens);
+    await expect.poll(async () => (await drawingOf(largeMap(page))).width).toBeLessThan(tokens);
+  });
+
+  type Point = readonly [x: number, y: number];
+  /** Fingers on the screen, as a touch screen reports them: each goes from its first place to its second and is lifted. */
+  async function drag(
+    page: Page,
+    fingers: readonly (readonly [from: Point, to: Point])[],
+  ): Promise<void> {
+    const devtools = await page.context().newCDPSession(page);
+    const send = (type: 'touchStart' | 'touchMove' | 'touchEnd', along: number) =>
+      devtools.send('Input.dispatchTouchEvent', {
+        type,
+        touchPoints:
+          type === 'touchEnd'
+            ? []
+            : fingers.map(([from, to], id) => ({
+                x: from[0] + along * (to[0] - from[0]),
+                y: from[1] + along * (to[1] - from[1]),
+                id,
+              })),
+      });
+    await send('touchStart', 0);
+    const steps = 8;
+    for (let step = 1; step <= steps; step++) await send('touchMove', step / steps);
+    await send('touchEnd', 1);
+    await devtools.detach();
+  }
+
+  test('two fingers zoom and move the map; one scrolls the page, or reads cells', async ({
+    page,
+  }) => {
+    test.setTimeout(240_000);
+    await opened(page);
+    const claim = probabilities(many, 1, 1);
+    const scale = weights(await rootChosen(page));
+    await expect(text(page)).toContainText('All 700 tokens.');
+    const scrolled = (): Promise<number> => page.evaluate(() => scrollY);
+    /** The middle of the plot in the middle of the window, whatever has grown above it. */
+    const middle = async (): Promise<{ x: number; y: number; side: number }> => {
+      await largeMap(page).evaluate((canvas) => {
+        canvas.scrollIntoView({ block: 'center', behavior: 'instant' });
+      });
+      const box = await largeMap(page).boundingBox();
+      if (box === null) throw new Error('the map is not there');
+      // A touch screen knows whole pixels, which stand for several tokens here.
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2].map(Math.round);
+      return { x: x ?? NaN, y: y ?? NaN, side: box.width };
+    };
+
+    // Spread to four times as far, about a quarter of the map's side below and left of its middle.
+    let { x, y, side } = await middle();
+    const before = await scrolled();
+    const [left, low] = [Math.round(x - side / 4), Math.round(y + side / 4)];
+    await drag(page, [
+      [[left - 10, low], [left - 40, low]], // prettier-ignore
+      [[left + 10, low], [left + 40, low]], // prettier-ignore
+    ]);
+    let part = await expectPart(page, null, claim, scale);
+    expect(part.rows[1] - part.rows[0] + 1).toBe(175);
+    // The token that was under the fingers is as far along the part as it was along the map.
+    expect(Math.abs(part.rows[0] + 0.75 * 175 - 0.75 * tokens)).toBeLessThan(6);
+    expect(Math.abs(part.columns[0] + 0.25 * 175 - 0.25 * tokens)).toBeLessThan(6);
+    expect(await scrolled()).toBe(before);
+
+    // Both to the right and down, as far apart as before: the part moves the other way.
+    ({ x, y, side } = await middle());
+    const there = await scrolled();
+    const far = Math.round(side / 5);
+    await drag(page, [
+      [[x - 30, y], [x - 30 + far, y + far]], // prettier-ignore
+      [[x + 30, y], [x + 30 + far, y + far]], // prettier-ignore
+    ]);
+    const next = await expectPart(page, part, claim, scale);
+    expect(next.rows[1] - next.rows[0] + 1).toBe(175);
+    expect(Math.abs(part.rows[0] - next.rows[0] - 35)).toBeLessThan(3);
+    expect(Math.abs(part.columns[0] - next.columns[0] - 35)).toBeLessThan(3);
+    expect(await scrolled()).toBe(there);
+    part = next;
+
+    // One finger upwards: the page goes on, the map stays as it is.
+    ({ x, y } = await middle());
+    const from = await scrolled();
+    await drag(page, [[[x, y + 100], [x, y - 100]]]); // prettier-ignore
+    await expect.poll(scrolled).toBeGreaterThan(from + 50);
+    expect(await namedPart(page)).toEqual(part);
+
+    // One finger sideways: it reads the cells on its way, and marks and chooses nothing.
+    ({ x, y, side } = await middle());
+    await drag(page, [[[x - side / 3, y], [x + side / 4, y]]]); // prettier-ignore
+    const row = part.rows[0] + 87;
+    await expect(page.getByTestId('large-reading')).toContainText(`#${many.ids[row]}`);
+    expect(await namedPart(page)).toEqual(part);
+    await expect(map(page).locator('.marked')).toHaveCount(0);
+    await expect(page.locator('.chip[aria-pressed=true]')).toHaveCount(0);
+
+    // Together: the whole map again.
+    ({ x, y } = await middle());
+    await drag(page, [
+      [[x - 80, y], [x - 10, y]], // prettier-ignore
+      [[x + 80, y], [x + 10, y]], // prettier-ignore
+    ]);
+    await expect(text(page)).toContainText('All 700 tokens.');
   });
 });

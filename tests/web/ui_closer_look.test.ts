@@ -10,6 +10,7 @@ import {
 } from '../../apps/web/src/charts/drawn_cells';
 import {
   moved,
+  pinched,
   shownWindow,
   SMALLEST_SPAN,
   wholeMap,
@@ -182,4 +183,36 @@ test('labels and cells of a part are those of its own tokens, and the plot does 
   expect(cellAt(layout, at(9), at(2))).toEqual({ row: 252, column: 12 });
   expect(cellAt(layout, at(10), at(2))).toBeNull();
   expect(nearestCell(layout, at(99), -50)).toEqual({ row: 250, column: 12 });
+});
+
+test('after a pinch the fingers are on the tokens that they took hold of, unless the map ends there', () => {
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 900 }),
+      fc.record({ row: fc.nat(900), column: fc.nat(900), span: fc.nat(900) }),
+      fc.double({ min: 0.05, max: 20, noNaN: true }),
+      fc.record({ across: share, down: share }),
+      fc.record({ across: share, down: share }),
+      (tokens, wanted, spread, from, to) => {
+        const before = shownWindow(wanted, tokens);
+        const after = pinched(before, spread, from, to, tokens);
+        for (const [start, along, alongNow] of [
+          ['row', from.down, to.down],
+          ['column', from.across, to.across],
+        ] as const) {
+          expect(after[start]).toBeGreaterThanOrEqual(0);
+          expect(after[start] + after.span).toBeLessThanOrEqual(tokens);
+          const held = before[start] + along * before.span;
+          const under = after[start] + alongNow * after.span;
+          const atEnd = after[start] === 0 || after[start] + after.span === tokens;
+          if (!atEnd) expect(Math.abs(under - held)).toBeLessThanOrEqual(0.5 + 1e-9);
+        }
+        const least = Math.min(SMALLEST_SPAN, tokens);
+        expect(after.span).toBeGreaterThanOrEqual(least);
+        const ideal = Math.min(tokens, Math.max(least, before.span / spread));
+        expect(Math.abs(after.span - ideal)).toBeLessThanOrEqual(0.5);
+      },
+    ),
+  );
 });

@@ -43,6 +43,35 @@ export function withSpan(
   );
 }
 
+/** A point of the drawn part: 0 is its left or upper edge, 1 its right or lower one. */
+export interface Point {
+  across: number;
+  down: number;
+}
+
+/**
+ * The window after two fingers on it went apart by the factor `spread` and their middle went from `from` to `to`: what
+ * was under the middle stays under it.
+ */
+export function pinched(
+  window: MapWindow,
+  spread: number,
+  from: Point,
+  to: Point,
+  tokens: number,
+): MapWindow {
+  const least = Math.min(SMALLEST_SPAN, tokens);
+  const span = Math.min(tokens, Math.max(least, Math.round(window.span / spread)));
+  return inside(
+    {
+      row: Math.round(window.row + from.down * window.span - to.down * span),
+      column: Math.round(window.column + from.across * window.span - to.across * span),
+      span,
+    },
+    tokens,
+  );
+}
+
 /** The square that a drag from one cell to another marks: as wide as its longer side, and begun where the drag began. */
 export function windowBetween(from: Cell, to: Cell, tokens: number): MapWindow {
   const [down, across] = [to.row - from.row, to.column - from.column];

@@ -437,7 +437,7 @@ export const en = {
       label: 'Part of the map',
       closer: 'Closer',
       whole: 'Whole map',
-      how: 'Or drag a square on the map, turn the wheel with Ctrl held, or press + and − on it; Escape goes back.',
+      how: 'Or drag a square on the map, spread two fingers on it, turn the wheel with Ctrl held, or press + and −; Escape goes back.',
       move: { left: 'Move left', up: 'Move up', down: 'Move down', right: 'Move right' },
       all: (tokens: number) => `All ${count(tokens)} tokens.`,
       part: (rows: Ends, columns: Ends, tokens: number) =>

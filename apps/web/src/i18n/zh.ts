@@ -388,7 +388,7 @@ export const zh: Dictionary = {
       label: '显示范围',
       closer: '放大',
       whole: '整张图',
-      how: '也可以在图上拖出一个方框、按住 Ctrl 转动滚轮，或在图上按 + 和 −；按 Esc 返回。',
+      how: '也可以在图上拖出一个方框、用两指张开或捏合、按住 Ctrl 转动滚轮，或按 + 和 −；按 Esc 返回。',
       move: { left: '左移', up: '上移', down: '下移', right: '右移' },
       all: (tokens) => `全部 ${count(tokens)} 个词元。`,
       part: (rows, columns, tokens) =>
