@@ -16,6 +16,7 @@ const manifest = JSON.parse(readFileSync(`${folder}manifest.json`, 'utf8')) as M
 const chunksOf = (path: string | undefined): string[] =>
   manifest.files.find((file) => file.path === path)?.chunks?.map((chunk) => chunk.path) ?? [];
 const [examplePath = ''] = chunksOf(manifest.first_pass?.path);
+const weights = new Set(manifest.variants.flatMap((variant) => variant.weights.flatMap(chunksOf)));
 
 interface Host {
   /** Lets go of the weights. */
@@ -32,9 +33,6 @@ async function publish(
   const asked: string[] = [];
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
-  const weights = new Set(
-    manifest.variants.flatMap((variant) => variant.weights.flatMap(chunksOf)),
-  );
   await page.route('**/models/demo/**', async (route) => {
     const path = new URL(route.request().url()).pathname.split('/models/demo/')[1] ?? '';
     asked.push(path);
@@ -76,9 +74,6 @@ test('every view works on the example, marked as such, and nothing moves when th
   await expect(mark).toContainText('still on its way');
   await expect(mark.locator('progress')).toBeVisible();
   // Before any weights.
-  const weights = new Set(
-    manifest.variants.flatMap((variant) => variant.weights.flatMap(chunksOf)),
-  );
   const first = asked.findIndex((path) => weights.has(path));
   expect(asked.slice(0, first === -1 ? undefined : first)).toContain(examplePath);
 
@@ -174,4 +169,34 @@ test('an example that never comes holds nothing up: the model opens and answers 
   await expect(page.getByTestId('beforehand')).toHaveCount(0);
   await expect(page.getByRole('alert')).toHaveCount(0);
   expect(problems).toEqual([]);
+});
+
+test('an example that another tab does not stop fetching does not keep the weights waiting', async ({
+  page,
+  context,
+}) => {
+  const other = await context.newPage();
+  await other.goto('/models/index.json');
+  const [digest = ''] =
+    manifest.files
+      .find((file) => file.path === manifest.first_pass?.path)
+      ?.chunks?.map((chunk) => chunk.digest) ?? [];
+  // As a tab does that fetches this piece, and never ends.
+  await other.evaluate(
+    (name) =>
+      new Promise<void>((held) => {
+        void navigator.locks.request(name, () => {
+          held();
+          return new Promise(() => undefined);
+        });
+      }),
+    `oriel-piece-${digest}`,
+  );
+  const { release, asked } = await publish(page);
+  await page.goto('/#lang=en&on=wasm');
+  await expect.poll(() => asked.some((path) => weights.has(path))).toBe(true);
+  expect(asked).not.toContain(examplePath);
+  release();
+  await expect(page.getByTestId('facts')).toBeVisible();
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
 });
