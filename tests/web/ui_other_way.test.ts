@@ -30,6 +30,7 @@ const failures: readonly ModelErrorData[] = [
   { kind: 'stalled', ...address, ms: 1000 },
   { kind: 'hung', part: 'runtime', ms: 1000 },
   { kind: 'hung', part: 'worker', ms: 1000 },
+  { kind: 'sandboxed', address: '', detail: '' },
   { kind: 'no-cors', ...address, origin: 'http://localhost' },
   { kind: 'not-a-manifest', ...address, detail: '' },
   { kind: 'contract-version', got: '9.0', supported: '1.0' },

@@ -76,6 +76,7 @@ test('differences, values, sizes and times', () => {
 
 const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind } } = {
   aborted: { kind: 'aborted' },
+  sandboxed: { kind: 'sandboxed', address: 'http://x/#p=a', detail: 'd1' },
   hung: { kind: 'hung', part: 'runtime', ms: 45_000 },
   'not-found': { kind: 'not-found', url: 'http://x/models/a/manifest.json', status: 404 },
   network: { kind: 'network', url: 'http://x/m', offline: false },

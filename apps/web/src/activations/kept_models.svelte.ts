@@ -1,4 +1,5 @@
 // What the browser keeps of models and how much room it has: read, removed, asked to stay. Who keeps it: bundle/model_shelf.ts.
+import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, Shelf } from '../inference/model_types';
 import {
   askToPersist,
@@ -49,7 +50,9 @@ export class KeptModels {
   async refresh(keeper: ShelfKeeper | null): Promise<void> {
     const reading = ++this.#readings;
     const [shelf, storage] = await Promise.all([
-      this.#ask(keeper, (keeper) => keeper.shelf()).catch(() => undefined),
+      this.#ask(keeper, (keeper) => keeper.shelf()).catch((thrown: unknown) =>
+        toModelErrorData(thrown, 'session').kind === 'sandboxed' ? null : undefined,
+      ),
       readStorage(this.#browser.storage),
     ]);
     if (reading !== this.#readings) return;

@@ -150,6 +150,10 @@ export const en = {
       silence: (time: string) => `nothing for ${time}`,
       next: 'Check the connection, then try again: what arrived is kept.',
     },
+    sandboxed: {
+      what: 'The frame around this page is sandboxed and keeps it from starting the part that runs models.',
+      next: 'Open the page by itself at the address above, or ask whoever made the frame to write sandbox="allow-scripts allow-same-origin" in it.',
+    },
     hung: {
       worker: {
         what: 'The part of the page that runs models did not start.',
@@ -721,7 +725,7 @@ export const en = {
       'Models that were opened stay in this browser’s storage: the next visit fetches none of their bytes again, and needs no network.',
     none: 'Nothing is kept yet.',
     unavailable:
-      'This browser keeps nothing for this page, as in a private window, without TLS, or where its storage does not answer: every visit fetches the model again, and none opens without a network.',
+      'This browser keeps nothing for this page, as in a private window, in a sandboxed frame, without TLS, or where its storage does not answer: every visit fetches the model again, and none opens without a network.',
     opened: (time: string) => `last opened ${time}`,
     older: 'older version',
     olderMeaning: 'A newer one was opened since. Where room is short, this one goes first.',

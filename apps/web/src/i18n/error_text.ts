@@ -56,6 +56,8 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
         ...e.hung[error.part],
         details: [got(e.stalled.silence(milliseconds(error.ms)))],
       };
+    case 'sandboxed':
+      return { ...e.sandboxed, details: [address(error.address), detail(error.detail)] };
     case 'no-cors':
       return {
         ...e.noCors,

@@ -133,6 +133,10 @@ export const zh: Dictionary = {
       silence: (time) => `${time}内没有收到任何数据`,
       next: '请检查网络后再试：已下载的部分会保留。',
     },
+    sandboxed: {
+      what: '本页所在的框架受沙盒限制，不允许本页启动运行模型的部分。',
+      next: '请用上面的地址单独打开本页，或请框架的作者为它写上 sandbox="allow-scripts allow-same-origin"。',
+    },
     hung: {
       worker: {
         what: '页面中运行模型的部分没有启动。',
@@ -644,7 +648,7 @@ export const zh: Dictionary = {
     caption: '打开过的模型会留在浏览器的存储空间里：下次访问无需重新下载，没有网络也能打开。',
     none: '还没有保留任何模型。',
     unavailable:
-      '浏览器不为本页面保留数据（例如处于无痕窗口、页面未使用 TLS，或存储空间没有响应）：每次访问都要重新下载模型，没有网络时无法打开。',
+      '浏览器不为本页面保留数据（例如处于无痕窗口或受沙盒限制的框架中、页面未使用 TLS，或存储空间没有响应）：每次访问都要重新下载模型，没有网络时无法打开。',
     opened: (time) => `上次打开：${time}`,
     older: '旧版本',
     olderMeaning: '此后打开过更新的版本。空间不足时，先清除旧版本。',

@@ -2,7 +2,7 @@
 import { startLimits } from '../bundle/patience';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
-import { ModelError } from './model_error';
+import { messageOf, ModelError } from './model_error';
 import type {
   FirstPass,
   ModelClient,
@@ -38,7 +38,14 @@ export function createModelClient(): ModelClient {
 function startModelWorker(isForOneThread: boolean): Worker {
   // Vite reads the options where they stand: the name alone may be computed.
   const name = isForOneThread ? oneThreadWorker : 'oriel-model';
-  return new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name });
+  try {
+    return new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name });
+  } catch (cause) {
+    // To a page without an origin even its own script is another's.
+    if (self.origin !== 'null') throw cause;
+    const detail = messageOf(cause);
+    throw new ModelError({ kind: 'sandboxed', address: location.href, detail }, { cause });
+  }
 }
 
 /** Whether workers start with several threads. What failed once is not waited for again by the next worker. */

@@ -282,6 +282,8 @@ export type ModelErrorData =
   | { kind: 'stalled'; url: string; ms: number }
   /** The page's own worker, or the runtime in it, gave no sign of life for so long, in milliseconds. */
   | { kind: 'hung'; part: 'worker' | 'runtime'; ms: number }
+  /** The frame around the page takes its origin away, and with it the right to start a worker. */
+  | { kind: 'sandboxed'; address: string; detail: string }
   | { kind: 'no-cors'; url: string; origin: string }
   | { kind: 'not-a-manifest'; url: string; detail: string; isHtml?: true }
   | { kind: 'contract-version'; got: string; supported: string }

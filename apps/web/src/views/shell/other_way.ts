@@ -27,12 +27,13 @@ const refusedSource: Kinds = new Set([
   'files-missing',
 ]);
 
-/** What follows from the model, the device and the choice alone, so that the same choice ends in the same. */
+/** What follows from the model, the device, the frame around the page and the choice alone, so that the same choice ends in the same. */
 const refusedChoice: Kinds = new Set([
   'variant-refused',
   'no-variant-fits',
   'unknown-variant',
   'unknown-activation',
+  'sandboxed',
 ]);
 
 /** Whether the very same may open at another time. */
