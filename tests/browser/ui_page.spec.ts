@@ -271,6 +271,10 @@ test('with heads off, both columns are PyTorch’s: before and after', async ({ 
     const cell = page.getByTestId('head-effect').locator('tbody tr').first().locator('td');
     await expect(cell.nth(column)).toHaveText(percent(truth[best] ?? NaN));
   }
+  const nats = before.reduce((sum, p, at) => sum + p * Math.log(p / (after[at] ?? NaN)), 0);
+  const caption = await page.getByTestId('head-effect').locator('caption').textContent();
+  const said = Number(/([\d.]+) nats apart/.exec(caption ?? '')?.[1]);
+  expect(Math.abs(said - nats)).toBeLessThan(0.006 * Math.max(1, nats));
   expect(percent(Math.max(...before))).not.toBe(
     percent(after[before.indexOf(Math.max(...before))] ?? NaN),
   );

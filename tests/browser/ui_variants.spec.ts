@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, test, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import type { Manifest } from '../../apps/web/src/contract/generated';
-import { bits, bytes, percent } from '../../apps/web/src/i18n/number_format';
+import { information, bytes, percent } from '../../apps/web/src/i18n/number_format';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, reference } from './fixtures';
 
@@ -65,7 +65,7 @@ test('each variant shows its figures from the manifest, and the chosen one opens
     await expect(row).toContainText(bytes(size));
     if (fidelity === undefined) await expect(row).toContainText('not measured');
     else {
-      await expect(row.getByTestId('kl')).toHaveText(bits(fidelity.kl_mean));
+      await expect(row.getByTestId('kl')).toHaveText(information(fidelity.kl_mean));
       await expect(row).toContainText(percent(fidelity.top1));
     }
   }
@@ -74,7 +74,7 @@ test('each variant shows its figures from the manifest, and the chosen one opens
   await expect(bar).toContainText('q4 on WebAssembly');
   await answered(page);
   await expect(page.getByTestId('fidelity')).toHaveText(
-    `KL ${bits(q4?.kl_mean ?? NaN)} · same top token ${percent(q4?.top1 ?? NaN)}`,
+    `KL ${information(q4?.kl_mean ?? NaN)} · same top token ${percent(q4?.top1 ?? NaN)}`,
   );
   await expect(page).toHaveURL(/v=q4/);
   await page.reload();

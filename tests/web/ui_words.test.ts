@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import {
-  bits,
+  information,
   bytes,
   inMillions,
   inTenThousands,
@@ -43,7 +43,7 @@ test('only 0 is 0 % and only 1 is 100%', () => {
 });
 
 test('bits are 0 only where they are 0', () => {
-  expect([0, 3.7221, 0.0964, 0.00051, 2.4e-8].map((value) => plain(bits(value)))).toEqual([
+  expect([0, 3.7221, 0.0964, 0.00051, 2.4e-8].map((value) => plain(information(value)))).toEqual([
     '0',
     '3.72',
     '0.096',

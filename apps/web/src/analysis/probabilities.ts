@@ -38,16 +38,6 @@ export function entropyBits(probabilities: Float64Array): number {
   return sum;
 }
 
-/** Kullback–Leibler divergence KL(from ‖ to) in bits: how much `to` surprises one who expects `from`. */
-export function divergenceBits(from: ArrayLike<number>, to: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < from.length; i++) {
-    const p = from[i] ?? 0;
-    if (p > 0) sum += p * Math.log2(p / (to[i] ?? 0));
-  }
-  return Math.max(0, sum);
-}
-
 /** How many values are larger than the one at `index`: 0 for the likeliest. */
 export function rankOf(values: ArrayLike<number>, index: number): number {
   const own = values[index] ?? -Infinity;

@@ -474,8 +474,8 @@ export const en = {
     before: 'Before',
     after: 'After',
     change: 'Points',
-    caption: (bits: string, rank: number) =>
-      `What it does to the next token. The two predictions lie ${bits} bits apart (KL divergence); the likeliest token before is ${rank === 1 ? 'still the likeliest' : `now number ${rank}`}.`,
+    caption: (nats: string, rank: number) =>
+      `What it does to the next token. The two predictions lie ${nats} nats apart (KL divergence); the likeliest token before is ${rank === 1 ? 'still the likeliest' : `now number ${rank}`}.`,
     afterGeneration: 'The comparison with the untouched model follows when generation stops.',
   },
 

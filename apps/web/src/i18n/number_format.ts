@@ -63,8 +63,8 @@ export function signed(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
-/** Bits of entropy or divergence: 3.72, 0.096, 0.00051; 0 only where it is 0. */
-export function bits(value: number): string {
+/** Bits of entropy, or nats of divergence: 3.72, 0.096, 0.00051; 0 only where it is 0. */
+export function information(value: number): string {
   if (value === 0 || value >= 1) return value.toFixed(value === 0 ? 0 : 2);
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }

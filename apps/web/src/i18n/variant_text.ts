@@ -10,7 +10,7 @@ import type {
   VariantReason,
 } from '../inference/model_types';
 import type { Dictionary } from './dictionary';
-import { bits, bytes, percent } from './number_format';
+import { information, bytes, percent } from './number_format';
 
 export function providerName(provider: Provider): string {
   return provider === 'webgpu' ? 'WebGPU' : 'WebAssembly';
@@ -80,8 +80,11 @@ export function fidelityText(variant: VariantOffer, words: Dictionary): readonly
   const { faithful } = words.variants;
   const { fidelity } = variant;
   if (fidelity === null) return [faithful.unmeasured];
-  if (isProvenExact(variant)) return [faithful.exact(bits(fidelity.kl_mean))];
-  return [faithful.divergence(bits(fidelity.kl_mean)), faithful.top1(percent(fidelity.top1))];
+  if (isProvenExact(variant)) return [faithful.exact(information(fidelity.kl_mean))];
+  return [
+    faithful.divergence(information(fidelity.kl_mean)),
+    faithful.top1(percent(fidelity.top1)),
+  ];
 }
 
 /** "8-bit weights, computed in float32"; a kind that the page doesn't know keeps its own name. */

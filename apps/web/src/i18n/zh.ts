@@ -422,8 +422,8 @@ export const zh: Dictionary = {
     before: '之前',
     after: '之后',
     change: '百分点',
-    caption: (bits, rank) =>
-      `对下一个词元的影响。前后两次预测相差 ${bits} 比特（KL 散度）；原先最可能的词元${rank === 1 ? '仍排第一' : `现在排第 ${rank}`}。`,
+    caption: (nats, rank) =>
+      `对下一个词元的影响。前后两次预测相差 ${nats} 奈特（KL 散度）；原先最可能的词元${rank === 1 ? '仍排第一' : `现在排第 ${rank}`}。`,
     afterGeneration: '生成停止后，会给出与原模型的对比。',
   },
 
