@@ -31,14 +31,14 @@ test.afterAll(async () => {
   await bundles.close();
 });
 
-async function opened(page: Page, language = 'en'): Promise<void> {
+async function opened(page: Page, language = 'en', more = ''): Promise<void> {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.route('**/models/index.json', (route) =>
     route.fulfill({
       json: [{ name: 'long', path: bundles.url('long-gpt2'), architecture: 'gpt2', parameters: 1, bytes: 1 }], // prettier-ignore
     }),
   );
-  await page.goto(`/#lang=${language}&on=wasm&h=1.1&p=${many.ids.join('+')}`);
+  await page.goto(`/#lang=${language}&on=wasm&h=1.1&p=${many.ids.join('+')}${more}`);
   await answered(page, tokens);
 }
 
@@ -259,6 +259,38 @@ test('the keyboard looks closer, moves and goes back', async ({ page }) => {
   await expectDrawn(largeMap(page), pooled(claim, size), scale, 'light', 'the whole again');
   await page.keyboard.press('Escape');
   await expect(page.locator('.chip[aria-pressed=true]')).toHaveCount(0);
+});
+
+test('a link shows the part that it was made from, kept inside the text and whichever head is shown', async ({
+  page,
+}) => {
+  test.setTimeout(240_000);
+  await page.setViewportSize({ width: 1440, height: 1000 });
+  await opened(page, 'en', '&z=600.100.40');
+  const claim = probabilities(many, 1, 1);
+  const scale = weights(await rootChosen(page));
+  const named = await expectPart(page, null, claim, scale);
+  expect(named).toEqual({ rows: [600, 639], columns: [100, 139] });
+  await page.getByTestId('head-0-0').click();
+  await expect(page).toHaveURL(/[#&]h=0\.0(&|$)/);
+  await expect(page).toHaveURL(/[#&]z=600\.100\.40(&|$)/);
+  await bar(page).getByRole('button', { name: 'Closer' }).click();
+  const closer = await expectPart(page, named, probabilities(many, 0, 0), scale);
+  const z = [closer.rows[0], closer.columns[0], closer.rows[1] - closer.rows[0] + 1].join('.');
+  await expect.poll(() => new URLSearchParams(new URL(page.url()).hash.slice(1)).get('z')).toBe(z);
+  const link = page.url();
+
+  // One that leads beyond the text, pasted into the same tab; then the link in a tab of its own.
+  await page.evaluate(() => {
+    location.hash = location.hash.replace(/z=[\d.]+/, 'z=999999.0.20');
+  });
+  await expect.poll(() => namedPart(page)).toEqual({ rows: [680, 699], columns: [0, 19] });
+  await page.goto('about:blank');
+  await page.goto(link);
+  await answered(page, tokens);
+  await expect.poll(() => namedPart(page)).toEqual(closer);
+  await bar(page).getByRole('button', { name: 'Whole map' }).click();
+  await expect(page).not.toHaveURL(/[#&]z=/);
 });
 
 test('a saved picture says which part it shows and how it is pooled', async ({ page }) => {

@@ -160,6 +160,10 @@ test('no way of looking closer or moving leaves the map or loses the cell it is 
 
 test('the whole map is shown for a window that leaves nothing out, also after the text is cut', () => {
   expect(shownWindow(null, 90)).toEqual(wholeMap(90));
+  // From links: beyond the text, and closer than any look on the page.
+  expect(shownWindow({ row: 999_999, column: 0, span: 20 }, 90)).toEqual({ row: 70, column: 0, span: 20 }); // prettier-ignore
+  expect(shownWindow({ row: 3, column: 999_999, span: 1 }, 90)).toEqual({ row: 3, column: 82, span: 8 }); // prettier-ignore
+  expect(shownWindow({ row: 999_999, column: 999_999, span: 999_999 }, 90)).toEqual(wholeMap(90));
   expect(shownWindow({ row: 60, column: 10, span: 20 }, 90)).toEqual({ row: 60, column: 10, span: 20 }); // prettier-ignore
   expect(shownWindow({ row: 60, column: 10, span: 20 }, 70)).toEqual({ row: 50, column: 10, span: 20 }); // prettier-ignore
   expect(shownWindow({ row: 60, column: 10, span: 20 }, 15)).toEqual(wholeMap(15));

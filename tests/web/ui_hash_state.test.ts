@@ -5,6 +5,12 @@ import { formatHash, parseHash, type HashState } from '../../apps/web/src/url/ha
 
 const head = fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max: 99 }));
 
+const part = fc.record({
+  row: fc.integer({ min: 0, max: 999_999 }),
+  column: fc.integer({ min: 0, max: 999_999 }),
+  span: fc.integer({ min: 1, max: 999_999 }),
+});
+
 const state = fc.record<HashState>(
   {
     model: fc.oneof(
@@ -17,6 +23,8 @@ const state = fc.record<HashState>(
     token: fc.integer({ min: 0, max: 9999 }),
     head,
     headsOff: fc.array(head, { minLength: 1, maxLength: 5 }),
+    part,
+    comparedPart: part,
     shown: fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm'),
     language: fc.constantFrom('en', 'zh'),
     provider: fc.constantFrom('webgpu', 'wasm'),
@@ -43,6 +51,30 @@ test('open activations are written by kind and ranges of layers', () => {
   const hash = formatHash({ open });
   expect(decodeURIComponent(hash)).toBe('open=attn_probs:0-2,5;final_norm');
   expect(parseHash(hash).open).toEqual(open);
+});
+
+const partKeys = [
+  ['z', 'part'],
+  ['zvs', 'comparedPart'],
+] as const;
+
+test.each([
+  ['3.4.20', { row: 3, column: 4, span: 20 }],
+  // Too far for any text: the map keeps it inside its own.
+  ['999999.999999.999999', { row: 999_999, column: 999_999, span: 999_999 }],
+])('the part %s of a map is read and written', (text, part) => {
+  for (const [key, name] of partKeys) {
+    expect(parseHash(`#${key}=${text}`)).toEqual({ [name]: part });
+    expect(formatHash({ [name]: part })).toBe(`${key}=${text}`);
+  }
+});
+
+test.each([
+  ...['', '3', '3.4', '3.4.0', '3.4.00', '-1.4.20', '3.4.-20', '3.4.20.5', '1e3.4.20', '0x3.4.20'],
+  ...[' 3.4.20', '3.4.1000000', '3.4.NaN', '3.4.Infinity', '٣.4.20', '3,4,20'],
+])('“%s” is no part of a map', (text) => {
+  for (const [key] of partKeys)
+    expect(parseHash(`#${key}=${encodeURIComponent(text)}`)).toEqual({});
 });
 
 test('what makes no sense is left out', () => {

@@ -18,9 +18,14 @@ export function wholeMap(tokens: number): MapWindow {
   return { row: 0, column: 0, span: Math.max(1, tokens) };
 }
 
-/** The window that a map of `tokens` shows: the whole map for null, or for a window that leaves nothing out. */
+/**
+ * The window that a map of `tokens` shows: the whole map for null, or for a window that leaves nothing out. One that a
+ * link names may lie anywhere.
+ */
 export function shownWindow(wanted: MapWindow | null, tokens: number): MapWindow {
-  return wanted === null || wanted.span >= tokens ? wholeMap(tokens) : inside(wanted, tokens);
+  if (wanted === null) return wholeMap(tokens);
+  const span = Math.max(SMALLEST_SPAN, wanted.span);
+  return span >= tokens ? wholeMap(tokens) : inside({ ...wanted, span }, tokens);
 }
 
 /** A window with `span` tokens each way, in which `cell` keeps its place relative to the edges. */

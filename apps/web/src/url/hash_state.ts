@@ -3,6 +3,13 @@ import type { SamplingSettings } from '../analysis/sampling';
 import type { ActivationKind } from '../contract/generated';
 import { activationName, activationTable, parseActivationName } from '../contract/activation_table';
 
+/** A part of a map of tokens on tokens: so many of them each way, from a row and a column on. */
+export interface LinkedPart {
+  readonly row: number;
+  readonly column: number;
+  readonly span: number;
+}
+
 /** Every field may be missing: then the page decides. */
 export interface HashState {
   model?: string;
@@ -22,6 +29,10 @@ export interface HashState {
   /** Locked head. */
   head?: readonly [layer: number, head: number];
   headsOff?: readonly (readonly [layer: number, head: number])[];
+  /** Part of the large map that is looked at closely. */
+  part?: LinkedPart;
+  /** The same of the map of differences between two variants. */
+  comparedPart?: LinkedPart;
   /** Activation shown in the strip view. */
   shown?: string;
   /** Everything open, where it is not what was exported. */
@@ -65,6 +76,10 @@ export function parseHash(hash: string): HashState {
   const off = (fields.get('off') ?? '').split('_').map(headOf);
   const headsOff = off.filter((entry) => entry !== null);
   if (headsOff.length > 0) state.headsOff = headsOff;
+  const part = partOf(fields.get('z'));
+  if (part !== null) state.part = part;
+  const comparedPart = partOf(fields.get('zvs'));
+  if (comparedPart !== null) state.comparedPart = comparedPart;
   const shown = fields.get('a');
   if (shown !== null && parseActivationName(shown) !== null) state.shown = shown;
   const open = fields.get('open');
@@ -95,6 +110,8 @@ export function formatHash(state: HashState): string {
   if (state.head !== undefined) fields.set('h', state.head.join('.'));
   if (state.headsOff !== undefined && state.headsOff.length > 0)
     fields.set('off', state.headsOff.map((head) => head.join('.')).join('_'));
+  if (state.part !== undefined) fields.set('z', packPart(state.part));
+  if (state.comparedPart !== undefined) fields.set('zvs', packPart(state.comparedPart));
   if (state.shown !== undefined) fields.set('a', state.shown);
   if (state.open !== undefined) fields.set('open', packNames(state.open));
   if (state.sampling !== undefined)
@@ -135,6 +152,18 @@ function idsOf(text: string | null): readonly number[] | null {
 function headOf(text: string | null): readonly [number, number] | null {
   const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text ?? '');
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+/** Of no map in particular: the map keeps it inside the text that it shows. */
+function partOf(text: string | null): LinkedPart | null {
+  const parts = /^(\d{1,6})\.(\d{1,6})\.([1-9]\d{0,5})$/.exec(text ?? '');
+  return parts === null
+    ? null
+    : { row: Number(parts[1]), column: Number(parts[2]), span: Number(parts[3]) };
+}
+
+function packPart({ row, column, span }: LinkedPart): string {
+  return `${row}.${column}.${span}`;
 }
 
 function samplingOf(text: string | null): SamplingSettings | null {

@@ -1,6 +1,7 @@
 // What is looked at: the locked selection, what the pointer previews, and how values become colours. The model is in activations/.
 import type { HeadRef } from '../activations/model_session.svelte';
 import type { Theme } from '../charts/colour_ramps';
+import type { MapWindow } from '../charts/map_window';
 
 export interface LensCell {
   layer: number;
@@ -12,6 +13,10 @@ export interface Selection {
   token: number | null;
   head: HeadRef | null;
   lens: LensCell | null;
+  /** The part of the large map that is looked at closely, whichever head it shows; null is the whole map. */
+  part: MapWindow | null;
+  /** The same of the map of differences between two variants. */
+  comparedPart: MapWindow | null;
   /** Contract name of the activation in the strip view. */
   shown: string | null;
 }
@@ -32,7 +37,14 @@ export interface Scale {
   root: boolean;
 }
 
-const NOTHING_SELECTED: Selection = { token: null, head: null, lens: null, shown: null };
+export const NOTHING_SELECTED: Selection = {
+  token: null,
+  head: null,
+  lens: null,
+  part: null,
+  comparedPart: null,
+  shown: null,
+};
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 
 export class Viewing {
@@ -53,9 +65,9 @@ export class Viewing {
     if (!same) this.hover = next;
   }
 
-  /** Escape: lets go of everything locked and previewed, but keeps which activation is shown. */
+  /** Escape: lets go of everything locked and previewed, but keeps which activation and which part of a map is shown. */
   release(): void {
-    this.selection = { ...NOTHING_SELECTED, shown: this.selection.shown };
+    this.select({ token: null, head: null, lens: null });
     this.hover = NOTHING_HOVERED;
   }
 }
