@@ -17,21 +17,27 @@ export function cancelDrawing(owner: object): void {
   waiting.delete(owner);
 }
 
+/** A drawing that throws must not keep the others from their turn; its error goes on to the page's own handler. */
 function drawSome(): void {
   const until = performance.now() + FRAME_BUDGET_MS;
-  for (const [owner, draw] of waiting) {
-    waiting.delete(owner);
-    draw();
-    if (performance.now() > until) break;
+  try {
+    for (const [owner, draw] of waiting) {
+      waiting.delete(owner);
+      draw();
+      if (performance.now() > until) break;
+    }
+  } finally {
+    scheduled = waiting.size > 0;
+    if (scheduled) requestAnimationFrame(drawSome);
   }
-  scheduled = waiting.size > 0;
-  if (scheduled) requestAnimationFrame(drawSome);
 }
 
 /** Runs at once all that waits now; false where nothing did. */
 export function drawQueued(): boolean {
-  const drawings = Array.from(waiting.values());
-  waiting.clear();
-  for (const draw of drawings) draw();
+  const drawings = Array.from(waiting);
+  for (const [owner, draw] of drawings) {
+    waiting.delete(owner);
+    draw();
+  }
   return drawings.length > 0;
 }

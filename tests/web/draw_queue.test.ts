@@ -1,0 +1,52 @@
+// Drawing spread over animation frames: one that fails takes nobody else's turn.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { drawQueued, queueDrawing } from '../../apps/web/src/charts/draw_queue';
+
+const frames: (() => void)[] = [];
+
+function nextFrame(): void {
+  for (const frame of frames.splice(0)) frame();
+}
+
+beforeEach(() => {
+  vi.stubGlobal('requestAnimationFrame', (frame: () => void) => frames.push(frame));
+});
+
+afterEach(() => {
+  while (frames.length > 0) nextFrame();
+  vi.unstubAllGlobals();
+});
+
+function failing(): never {
+  throw new Error('a canvas too large');
+}
+
+test('a newer drawing of the same owner replaces the one that waits', () => {
+  const [older, newer, owner] = [vi.fn(), vi.fn(), {}];
+  queueDrawing(owner, older);
+  queueDrawing(owner, newer);
+  nextFrame();
+  expect(older).not.toHaveBeenCalled();
+  expect(newer).toHaveBeenCalledOnce();
+});
+
+test('after a drawing that fails, those behind it and later ones are drawn', () => {
+  const [behind, later] = [vi.fn(), vi.fn()];
+  queueDrawing({}, failing);
+  queueDrawing({}, behind);
+  expect(nextFrame).toThrow('too large');
+  nextFrame();
+  expect(behind).toHaveBeenCalledOnce();
+  queueDrawing({}, later);
+  nextFrame();
+  expect(later).toHaveBeenCalledOnce();
+});
+
+test('what a failing drawing keeps from being drawn at once is drawn in the next frame', () => {
+  const behind = vi.fn();
+  queueDrawing({}, failing);
+  queueDrawing({}, behind);
+  expect(drawQueued).toThrow('too large');
+  nextFrame();
+  expect(behind).toHaveBeenCalledOnce();
+});
