@@ -155,6 +155,13 @@ describe('a plan', () => {
     );
   });
 
+  test('does not keep half of what a tap gives while the other half is asked for too', () => {
+    const [ids, probs] = ['layer_0_lens_ids', 'layer_0_lens_probs'];
+    expect(plan([ids, probs], 1, 20, [ids]).open).toEqual([]);
+    // Room for a text that grows by a quarter, in whole tokens.
+    expect(plan([ids, probs, 'final_norm'], 1, 80, [ids]).open).toEqual([ids, probs]);
+  });
+
   test('opens what was exported first, then what was asked for first', () => {
     const three = 3 * 4 * 25 * 1024 * 1024;
     const { open } = plan(allMaps, 1024, three);

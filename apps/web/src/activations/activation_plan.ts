@@ -40,12 +40,30 @@ export function planActivations({ variant, wanted, tokens, room, staying }: Wish
   const sizes = activationBytes(variant, tokens);
   const bytes = total(wanted, sizes);
   if (bytes <= room.bytes) return { open: wanted, leftOut: null };
-  const isKept = staying !== null && total(staying, sizes) <= room.bytes && isPart(staying, wanted);
-  const open = isKept ? staying : choose(variant, wanted, tokens, room, staying === null);
+  const units = unitsOf(variant, wanted);
+  const isKept =
+    staying !== null &&
+    total(staying, sizes) <= room.bytes &&
+    isPart(staying, wanted) &&
+    staying.every((name) => isPart(units.get(name) ?? [name], staying));
+  const open = isKept ? staying : choose(variant, wanted, tokens, room, units, staying === null);
   const isOpen = new Set(open);
   const names = new Set(wanted.filter((name) => !isOpen.has(name)));
   const leftOut = { names, open: open.length, tokens, bytes, room: room.bytes, limit: room.limit };
   return { open, leftOut: names.size === 0 ? null : leftOut };
+}
+
+type Units = ReadonlyMap<string, readonly string[]>;
+
+/** For each name those of `wanted` that open with it. A tap opens whole: the lens gives ids and probabilities together. */
+function unitsOf(variant: Variant, wanted: readonly string[]): Units {
+  const asked = new Set(wanted);
+  return new Map(
+    variant.taps.flatMap(({ outputs }) => {
+      const names = outputs.map(({ name }) => name);
+      return names.map((name) => [name, names.filter((other) => asked.has(other))] as const);
+    }),
+  );
 }
 
 function choose(
@@ -53,20 +71,13 @@ function choose(
   wanted: readonly string[],
   tokens: number,
   room: Room,
+  units: Units,
   isExact: boolean,
 ): string[] {
   const { context_length } = variant.interactive.activations.model;
   const ahead = isExact ? tokens : Math.min(context_length, Math.ceil(tokens * margin));
   const sizes = activationBytes(variant, Math.max(tokens, ahead));
   const { exported } = offerOf(variant);
-  const asked = new Set(wanted);
-  // A tap opens whole: the lens gives ids and probabilities together.
-  const byName = new Map(
-    variant.taps.flatMap(({ outputs }) => {
-      const names = outputs.map(({ name }) => name);
-      return names.map((name) => [name, names.filter((other) => asked.has(other))] as const);
-    }),
-  );
   const inOrder = [
     ...wanted.filter((name) => exported.has(name)),
     ...wanted.filter((name) => !exported.has(name)),
@@ -75,7 +86,7 @@ function choose(
   let taken = 0;
   for (const name of inOrder) {
     if (open.has(name)) continue;
-    const unit = byName.get(name) ?? [name];
+    const unit = units.get(name) ?? [name];
     const more = total(unit, sizes);
     if (taken + more > room.bytes) continue;
     taken += more;
