@@ -577,7 +577,7 @@ def test_export_verify_is_the_same_function(
         (["--model", "{folder}"], "--checkpoint"),
         (["--model", "{folder}/other.onnx"], "not a graph of the bundle"),
         (["--model", "{empty}"], "no bundle in"),
-        (["--model", "{folder}", "--checkpoint", "{empty}"], "no config.json"),
+        (["--model", "{folder}", "--checkpoint", "{empty}"], "an empty folder"),
         ([], "--model"),
     ],
 )
