@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 from checkpoint_files import checked_line, copy_checkpoint
+from command_lines import export_main
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 import oriel
-from oriel.cli import export_main, export_options, main, run
+from oriel.cli import COMMANDS, main
+from oriel.commands.export import COMMAND, export_options
+from oriel.commands.run_command import run_command
 from oriel.errors import OrielError
 from oriel.models import find_checkpoint as finding
 from oriel.models.load_model import load_model
@@ -77,13 +80,14 @@ def test_a_bad_flag_gets_one_line(
     flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in line_of(capsys, export_main(flags))
-    assert said in line_of(capsys, main(["export", *flags]))
+    program = said.replace("export.py --help", "oriel export --help")
+    assert program in line_of(capsys, main(["export", *flags]))
 
 
 def test_flags_mean_what_they_say() -> None:
     flags = "--model=demo --layers=5,0-2,5 --activations mlp_act,q --opset 18 --force --json"
     flags += " --precision fp16,fp32,fp16 --output here/x.onnx"
-    options = export_options(flags.split())
+    options = export_options(COMMAND.parse(flags.split()))
     assert (options.model, options.revision) == ("demo", None)
     assert options.layers == (0, 1, 2, 5)
     assert options.activations == ("mlp_act", "q")
@@ -100,8 +104,33 @@ def test_help_is_on_stdout(argv: list[str], capsys: pytest.CaptureFixture[str]) 
     assert caught.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
-    for flag in vars(export_options([])):
+    for flag in vars(export_options(COMMAND.parse([]))):
         assert f"--{flag.replace('_', '-')}" in out, flag
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Of every command, so that it answers at once."""
+    program = """
+import sys
+from oriel.cli import COMMANDS, main
+main(["--help"])
+for name in COMMANDS:
+    try:
+        main([name, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+loaded = {"torch", "transformers", "onnx", "onnxruntime", "numpy"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    root = Path(oriel.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", program], cwd=root, check=True, capture_output=True)
+
+
+def test_every_file_of_a_command_is_listed() -> None:
+    folder = Path(oriel.__file__).parent / "commands"
+    files = {f.stem for f in folder.glob("*.py") if "\nCOMMAND = Command(" in f.read_text("utf-8")}
+    assert files == {name.replace("-", "_") for name in COMMANDS}
+    assert all(name == command.name for name, command in COMMANDS.items())
 
 
 def test_oriel_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,26 +384,26 @@ class TestCtrlC:
 
     @staticmethod
     def turned_into(error: type[Exception], *, said: bool) -> Any:
-        def main(_: Any) -> int:
+        def command() -> int:
             try:
                 raise KeyboardInterrupt
             except KeyboardInterrupt as stop:
                 raise error("not set up yet") from (stop if said else None)
 
-        return main
+        return command
 
     @pytest.mark.parametrize("error", [UnboundLocalError, OSError, OrielError])
     @pytest.mark.parametrize("said", [True, False])
     def test_is_told_as_such_whatever_a_library_makes_of_it(
         self, error: type[Exception], said: bool, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert run(self.turned_into(error, said=said)) == 130
+        assert run_command(self.turned_into(error, said=said)) == 130
         out, err = capsys.readouterr()
         assert (out, err) == ("", "stopped: no file was left half-written\n")
 
     def test_a_mistake_of_ours_is_not_hidden(self) -> None:
-        def main(_: Any) -> int:
+        def command() -> int:
             raise UnboundLocalError("a mistake")
 
         with pytest.raises(UnboundLocalError, match="a mistake"):
-            run(main)
+            run_command(command)

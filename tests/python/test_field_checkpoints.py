@@ -23,6 +23,7 @@ from checkpoint_files import (
     save_in_shards,
     tensors_of,
 )
+from command_lines import export_main
 from conftest import save_random
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -33,7 +34,6 @@ from transformers import (
     PreTrainedModel,
 )
 
-from oriel.cli import export_main
 from oriel.errors import OrielError
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel

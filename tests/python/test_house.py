@@ -32,6 +32,7 @@ PYTHON_STEPS = (
     {"publishing", "verification", "formats", "measure"},
     {"fidelity"},
     {"export_bundle", "quantize_bundle"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 )

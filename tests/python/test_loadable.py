@@ -18,12 +18,13 @@ import onnxruntime
 import pytest
 import torch
 from checkpoint_files import checked_line
+from command_lines import export_main
 from onnx import TensorProto, helper
 from publish_bundles import digest
 from transformers import GPT2LMHeadModel
 
 from oriel.bundle import write_bundle
-from oriel.cli import export_main, main
+from oriel.cli import main
 from oriel.errors import reason_of
 from oriel.graph import build_graphs
 from oriel.progress import Silent

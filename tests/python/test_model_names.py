@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from checkpoint_files import Tensors, checked_line, copy_checkpoint
+from command_lines import export_main
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oriel import export_bundle
 from oriel.bundle.compare_bundle import check_same_source
-from oriel.cli import export_main
 from oriel.errors import BundleError
 from oriel.models.find_checkpoint import FoundCheckpoint, find_checkpoint
 from oriel.models.load_model import load_model

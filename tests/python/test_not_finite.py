@@ -18,11 +18,11 @@ from checkpoint_files import (
     save_as_zip_pickle,
     save_in_shards,
 )
+from command_lines import export_main
 from safetensors.torch import save_file
 
 from oriel.bundle.write_weights import WrittenWeights, write_weights
 from oriel.capture.plain_matrices import make_matrices_plain
-from oriel.cli import export_main
 from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import place_weights
 from oriel.models.parameters import shapeless_model

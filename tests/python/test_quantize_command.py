@@ -18,11 +18,12 @@ import numpy as np
 import onnx
 import pytest
 from checkpoint_files import checked_line
+from command_lines import export_main
 from onnx import TensorProto, helper
 
 import oriel
 from oriel import quantize_bundle
-from oriel.cli import export_main, main
+from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.precision.recipe import bundled_recipe
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_lines import export_main, verify_main
 from conftest import save_random
 from tokenizer_folders import VOCAB, byte_level, save
 from tokenizers import processors
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from oriel.cli import export_main, main, verify_main
+from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.models.demo.corpus import held_out_passages, training_passages
 from oriel.models.find_checkpoint import find_checkpoint

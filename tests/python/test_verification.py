@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from command_lines import export_main, verify_main
 from onnx import helper, numpy_helper
 
-from oriel.cli import export_main, verify_main
 from oriel.graph.taps import Tap
 from oriel.verification import verify as verify_module
 from oriel.verification.report import Report

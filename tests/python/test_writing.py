@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from checkpoint_files import checked_line
+from command_lines import export_main
 
 import oriel
 from oriel.bundle import atomic_folder
@@ -31,7 +32,6 @@ from oriel.bundle.atomic_folder import (
     write_files_whole,
 )
 from oriel.bundle.write_bundle import BundlePaths, check_replaceable
-from oriel.cli import export_main
 from oriel.errors import BundleError, OptionError
 
 
@@ -684,21 +684,21 @@ class TestSignals:
         """As under nohup; and after a command the handlers are as they were."""
         code = (
             "import os, signal\n"
-            "from oriel.cli import run\n"
+            "from oriel.commands.run_command import run_command\n"
             "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-            "def command(_):\n"
+            "def command():\n"
             "    os.kill(os.getpid(), signal.SIGHUP)\n"
             "    return 7\n"
-            "assert run(command) == 7\n"
+            "assert run_command(command) == 7\n"
             "assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL\n"
-            "def command(_):\n"
+            "def command():\n"
             "    try:\n"
             "        os.kill(os.getpid(), signal.SIGTERM)\n"
             "    finally:\n"
             "        os.kill(os.getpid(), signal.SIGTERM)\n"
             "        print('cleaned up')\n"
             "    return 0\n"
-            "assert run(command) == 143\n"
+            "assert run_command(command) == 143\n"
         )
         result = subprocess.run(
             [sys.executable, "-c", code],

@@ -1,7 +1,9 @@
 """Export a checkpoint to an ONNX bundle:
 python tools/model-export/export.py --layers 0,5,11 --verify."""
 
-from oriel.cli import export_main, leave
+import sys
+
+from oriel.cli import run_program
 
 if __name__ == "__main__":
-    leave(export_main())
+    run_program(["export", *sys.argv[1:]], "export.py")

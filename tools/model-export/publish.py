@@ -2,7 +2,7 @@
 
 import sys
 
-from oriel.cli import publish_main
+from oriel.cli import run_program
 
 if __name__ == "__main__":
-    sys.exit(publish_main())
+    run_program(["publish", *sys.argv[1:]], "publish.py")

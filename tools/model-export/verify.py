@@ -2,7 +2,7 @@
 
 import sys
 
-from oriel.cli import verify_main
+from oriel.cli import run_program
 
 if __name__ == "__main__":
-    sys.exit(verify_main())
+    run_program(["verify", *sys.argv[1:]], "verify.py")

@@ -1,8 +1,6 @@
 """python -m oriel."""
 
-import sys
-
-from oriel.cli import main
+from oriel.cli import run_program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program()

@@ -120,6 +120,11 @@ def kinds() -> dict[str, Kind]:
     }
 
 
+def kinds_to_choose() -> tuple[str, ...]:
+    """Every kind that can be given out or left out; logits are always given."""
+    return tuple(kind for kind in kinds() if kind != "logits")
+
+
 LENS_KINDS = ("lens_ids", "lens_probs")
 
 

@@ -1,12 +1,12 @@
-"""The command lines of `oriel publish` and `oriel check-url`."""
+"""oriel publish: a bundle to a static host."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
+from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
 from oriel.publishing.cut_file import MOST_CHUNK_BYTES
 from oriel.publishing.published_names import VERSION, manifest_name
@@ -15,18 +15,7 @@ LEAST_CHUNK_BYTES = 4096
 LARGEST_CHUNK_BYTES = 2**30
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with its complaints as OptionErrors."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise OptionError(message, next_step=f"see {self.prog} --help.")
-
-
-def publish_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="publish.py",
-        description="Publish a bundle: chunks named by their digests, and the manifest last.",
-    )
+def _add_arguments(parser: Parser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="its folder or model.onnx")
     parser.add_argument(
         "--to",
@@ -68,27 +57,24 @@ def publish_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="really remove what --prune found")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser
 
 
-def publish_command(argv: Sequence[str] | None) -> int:
-    """oriel publish."""
-    words = publish_parser().parse_args(argv)
-    if words.version is not None and VERSION.fullmatch(words.version) is None:
+def _call(arguments: argparse.Namespace) -> int:
+    if arguments.version is not None and VERSION.fullmatch(arguments.version) is None:
         raise OptionError(
             "--version can't stand in a URL",
-            got=repr(words.version),
+            got=repr(arguments.version),
             expected="up to 64 letters, digits, '.', '_' and '-', such as 1.0.0",
         )
-    if not LEAST_CHUNK_BYTES <= words.chunk_bytes <= LARGEST_CHUNK_BYTES:
+    if not LEAST_CHUNK_BYTES <= arguments.chunk_bytes <= LARGEST_CHUNK_BYTES:
         raise OptionError(
             "--chunk-bytes is out of range",
-            got=str(words.chunk_bytes),
+            got=str(arguments.chunk_bytes),
             expected=f"{LEAST_CHUNK_BYTES} to {LARGEST_CHUNK_BYTES}",
         )
-    if words.yes and not words.prune:
+    if arguments.yes and not arguments.prune:
         raise OptionError("--yes says yes to nothing", next_step="use it with --prune.")
-    if words.example_prompt is not None and words.no_first_pass:
+    if arguments.example_prompt is not None and arguments.no_first_pass:
         raise OptionError("--example-prompt and --no-first-pass exclude each other")
     from oriel.progress import choose_display
     from oriel.publishing.first_pass import Example
@@ -96,12 +82,14 @@ def publish_command(argv: Sequence[str] | None) -> int:
     from oriel.publishing.prune import prune
     from oriel.publishing.publish import publish
 
-    place = open_place(words.to, words.endpoint)
-    with choose_display(words.json) as display:
-        example = None if words.no_first_pass else Example(words.example_prompt)
-        published = publish(words.bundle, place, words.version, display, words.chunk_bytes, example)
-        pruned = prune(place, words.yes) if words.prune else None
-    if words.json:
+    place = open_place(arguments.to, arguments.endpoint)
+    with choose_display(arguments.json) as display:
+        example = None if arguments.no_first_pass else Example(arguments.example_prompt)
+        published = publish(
+            arguments.bundle, place, arguments.version, display, arguments.chunk_bytes, example
+        )
+        pruned = prune(place, arguments.yes) if arguments.prune else None
+    if arguments.json:
         result = {"to": place.address, **published.to_json()}
         if pruned is not None:
             result["pruned"] = pruned.to_json()
@@ -127,41 +115,9 @@ def publish_command(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def check_url_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="oriel check-url",
-        description="Fetch a published model as a browser would, check every byte, and say what to "
-        "change on the host; exit 1 if a page couldn't load it.",
-    )
-    parser.add_argument("url", metavar="URL", help="its manifest.json, or their folder's, with /")
-    parser.add_argument(
-        "--origin",
-        metavar="https://…",
-        default="",
-        help="where the page will be; default: on another host than the model",
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    return parser
-
-
-def check_url_command(argv: Sequence[str] | None) -> int:
-    """oriel check-url."""
-    words = check_url_parser().parse_args(argv)
-    from oriel.progress import choose_display
-    from oriel.publishing.check_url import A_PAGE_ELSEWHERE, check_url
-
-    if words.origin and not words.origin.startswith(("http://", "https://")):
-        raise OptionError("--origin is no origin", got=words.origin, expected="https://host[:port]")
-    with choose_display(words.json) as display:
-        report = check_url(words.url, words.origin or A_PAGE_ELSEWHERE, display)
-    if words.json:
-        print(json.dumps(report.to_json()))
-        return 0 if report.passed else 1
-    for finding in report.findings:
-        print(finding.line())
-    sizes = f"{report.objects} files, {report.bytes / 1e6:.1f} MB"
-    if report.wire_bytes != report.bytes:
-        sizes += f" ({report.wire_bytes / 1e6:.1f} MB on the way)"
-    verdict = "a page can load it" if report.passed else "a page can't load it yet"
-    print(f"{report.url}: {sizes} checked in {report.seconds:.1f} s: {verdict}")
-    return 0 if report.passed else 1
+COMMAND = Command(
+    "publish",
+    "Publish a bundle: chunks named by their digests, and the manifest last.",
+    _add_arguments,
+    _call,
+)

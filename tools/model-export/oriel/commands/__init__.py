@@ -1,0 +1,1 @@
+"""The commands of `oriel`, a file for each; cli.py lists them."""

@@ -1,0 +1,86 @@
+"""Runs a command: a user's mistake becomes one line on stderr and an exit code, and a signal that
+ends the program lets it clean up first."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from oriel.errors import OrielError
+
+
+def run_command(command: Callable[[], int]) -> int:
+    """Call a command and return its exit code; a user's mistake becomes one line on stderr and exit
+    code 2."""
+    try:
+        with _signals_as_exceptions():
+            return command()
+    except (Exception, KeyboardInterrupt) as error:
+        stop = _stop_behind(error)
+        if stop is not None:
+            print("stopped: no file was left half-written", file=sys.stderr)
+            # 130 of Ctrl-C, 143 of SIGTERM: as shells tell which signal ended a program.
+            return 128 + (stop.number if isinstance(stop, _Ended) else signal.SIGINT)
+        if isinstance(error, OrielError):
+            print(f"error: {error}", file=sys.stderr)
+            return error.exit_code
+        raise
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C's that asks a program to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM (of `kill`, a service manager, a batch system) and SIGHUP (of a closed terminal)
+    clean up as Ctrl-C does. One that is ignored, as under nohup, stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may set handlers.
+        yield
+        return
+
+    def end(number: int, _: FrameType | None) -> NoReturn:
+        # Asked again, it goes on cleaning up.
+        signal.signal(number, signal.SIG_IGN)
+        raise _Ended(number)
+
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The signal that an error came of: a library that it found at an awkward place may raise
+    something else in its stead."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, KeyboardInterrupt):
+            return at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return None
+
+
+def leave(code: int) -> NoReturn:
+    """End the process. The interpreter's last search for garbage takes a second after a trace, and
+    finds what goes with the process anyway: it gets nothing to search."""
+    gc.freeze()
+    sys.exit(code)

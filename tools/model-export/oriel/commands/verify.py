@@ -1,0 +1,75 @@
+"""oriel verify: an exported bundle proven against PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oriel.commands.command import Command, Parser
+from oriel.errors import OptionError
+
+if TYPE_CHECKING:
+    from oriel.models.load_model import LoadedModel
+    from oriel.verification.report import Report
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a bundle's model.onnx, or its folder; all its variants are verified",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="what it was exported from; default: the bundled or Hub model that it names",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    if not arguments.model.exists():
+        raise OptionError(
+            "--model names nothing",
+            got=str(arguments.model),
+            expected="an exported model.onnx or its folder",
+            next_step="export one first: export.py --output PATH.",
+        )
+    report = verify_bundle(arguments.model, arguments.checkpoint, arguments.json)
+    if arguments.json:
+        print(json.dumps(report.to_json(), allow_nan=False))
+    return 0 if report.passed else 1
+
+
+def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> Report:
+    """Verify a bundle, leave verification.json in it, and show the table unless `quiet`. Raises
+    OrielError where it can't be read or its folder can't be written."""
+    from oriel.bundle.atomic_folder import unwritable
+    from oriel.contract.manifest import VERIFICATION
+    from oriel.progress import choose_display
+    from oriel.verification.report import print_report, write_report
+    from oriel.verification.verify import verify
+
+    with choose_display(quiet) as display:
+        report = verify(graph, model, display.stage)
+    if not quiet:
+        print_report(report)
+    folder = graph if graph.is_dir() else graph.parent
+    try:
+        write_report(report, folder / VERIFICATION)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return report
+
+
+COMMAND = Command(
+    "verify",
+    "Prove an exported bundle against PyTorch; exit 1 if anything fails.",
+    _add_arguments,
+    _call,
+)
