@@ -25,14 +25,14 @@ from publish_bundles import TENSORS, files_of, make_bundle, read_model, weights_
 from oriel.cli import main
 from oriel.errors import OrielError, PublishError
 from oriel.progress import Silent
-from oriel.publishing import turns
+from oriel.publishing import leases
 from oriel.publishing.cut_file import (
     MOST_CHUNK_BYTES,
     STANDS_ALONE_BYTES,
     cut_lengths,
     tensor_borders,
 )
-from oriel.publishing.place import open_place
+from oriel.publishing.open_place import open_place
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published, publish
 from oriel.publishing.published_names import (
@@ -154,8 +154,8 @@ def test_a_folder_holds_chunks_and_two_manifests(bundle: Path, place: FolderPlac
         assert len(data) <= LEAST or plain.startswith("manifest")
         if name != plain:
             assert gzip.decompress(data) == names[plain]
-    squeezed = {n.removesuffix(".gz") for n in names if n.endswith(".gz")}
-    assert squeezed == {n for n in names if n.endswith((".json", ".onnx"))}
+    compressed = {n.removesuffix(".gz") for n in names if n.endswith(".gz")}
+    assert compressed == {n for n in names if n.endswith((".json", ".onnx"))}
     # Chunks first, the newest manifest last.
     assert published.sent[-2:] == ["manifest-1.0.0.json", "manifest.json"]
     assert all(name.startswith(CHUNKS) for name in published.sent[:-2])
@@ -351,13 +351,13 @@ def test_pruning_and_publishing_keep_off_each_other(
 ) -> None:
     send(bundle, place)
     with (
-        turns.publishing(place),
+        leases.publishing(place),
         pytest.raises(PublishError, match="in use"),
     ):
         prune(place, True)
-    monkeypatch.setattr(turns, "_PATIENCE_S", 0)
+    monkeypatch.setattr(leases, "_MAX_WAIT_S", 0)
     with (
-        turns.pruning(place),
+        leases.pruning(place),
         pytest.raises(PublishError, match="being pruned"),
     ):
         send(bundle, place, "2")
@@ -367,7 +367,7 @@ def test_pruning_and_publishing_keep_off_each_other(
     left.touch()
     with pytest.raises(PublishError, match="in use"):
         prune(place, True)
-    old = time.time() - 2 * turns.STALE_S
+    old = time.time() - 2 * leases.STALE_S
     os.utime(left, (old, old))
     assert prune(place, True).names == (left.name,)
 
@@ -391,10 +391,10 @@ def test_a_killed_run_is_taken_up_and_what_it_left_is_pruned(
     published = publish(bundle, place, "1", Silent(), 20_000)
     assert not whole & set(published.sent)
     assert read_model(reader(place)) == files_of(bundle)
-    # A chunk that was being written, and the mark of who wrote it.
+    # A chunk that was being written, and the lease of who wrote it.
     left = [chunks / ".ab.bin.oriel-0123456789ab", *place.folder.glob(f"{PUBLISHING}*")]
     left[0].write_bytes(b"half")
-    old = time.time() - 2 * turns.STALE_S
+    old = time.time() - 2 * leases.STALE_S
     for file in left:
         os.utime(file, (old, old))
     for file in chunks.glob(".*"):

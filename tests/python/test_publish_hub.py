@@ -13,7 +13,8 @@ from publish_hub import REPOSITORY, WritableHub, serving_writable
 from oriel.errors import PublishError
 from oriel.progress import Silent
 from oriel.publishing import to_hub
-from oriel.publishing.place import Place, open_place
+from oriel.publishing.open_place import open_place
+from oriel.publishing.place import Place
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published, publish
 from oriel.publishing.published_names import CHUNKS, is_manifest_name

@@ -21,7 +21,8 @@ from oriel.cli import main
 from oriel.errors import PublishError
 from oriel.progress import Silent
 from oriel.publishing.check_url import A_PAGE_ELSEWHERE, UrlReport, check_url, manifest_url
-from oriel.publishing.place import Place, open_place
+from oriel.publishing.open_place import open_place
+from oriel.publishing.place import Place
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published, publish
 from oriel.publishing.published_names import CACHE_FOREVER, CACHE_SHORTLY, CHUNKS
@@ -302,9 +303,9 @@ def damage_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"format": "something"}', encoding="utf-8")
 
 
-def damage_squeezed(folder: Path) -> None:
-    (squeezed, *_) = folder.glob("chunks/*.onnx.gz")
-    squeezed.write_bytes(squeezed.read_bytes()[:-9])
+def damage_compressed(folder: Path) -> None:
+    (compressed, *_) = folder.glob("chunks/*.onnx.gz")
+    compressed.write_bytes(compressed.read_bytes()[:-9])
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def damage_squeezed(folder: Path) -> None:
         (damage_length, NGINX_LOCATION, "another length", "error"),
         (damage_presence, NGINX_LOCATION, "HTTP 404", "error"),
         (damage_manifest, NGINX_LOCATION, "manifest can't be read", "error"),
-        (damage_squeezed, NGINX_LOCATION, "breaks off", "error"),
+        (damage_compressed, NGINX_LOCATION, "breaks off", "error"),
         (
             damage_nothing,
             f"location / {{ {CORS} types {{ text/html html; }} try_files /index.html =404; }}",

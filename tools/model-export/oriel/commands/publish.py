@@ -9,6 +9,7 @@ from pathlib import Path
 from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
 from oriel.publishing.cut_file import MOST_CHUNK_BYTES
+from oriel.publishing.open_place import EXAMPLES, open_place
 from oriel.publishing.published_names import VERSION, manifest_name
 
 LEAST_CHUNK_BYTES = 4096
@@ -21,8 +22,7 @@ def _add_arguments(parser: Parser) -> None:
         "--to",
         required=True,
         metavar="DEST",
-        help="a folder, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, or "
-        "hf://org/name; one place for each model",
+        help=f"{EXAMPLES}; one place for each model",
     )
     parser.add_argument(
         "--version",
@@ -78,7 +78,6 @@ def _call(arguments: argparse.Namespace) -> int:
         raise OptionError("--example-prompt and --no-first-pass exclude each other")
     from oriel.progress import choose_display
     from oriel.publishing.first_pass import Example
-    from oriel.publishing.place import open_place
     from oriel.publishing.prune import prune
     from oriel.publishing.publish import publish
 

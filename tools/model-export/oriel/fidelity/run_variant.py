@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.contract.activation_names import ModelShape, TensorSpec
+from oriel.contract.activation_names import ModelShape
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
 from oriel.graph.taps import Tap
 from oriel.precision.expand_weights import expand_weights
@@ -142,11 +142,6 @@ def taps_for(variant: Mapping[str, Any], names: Collection[str]) -> list[Tap]:
     wanted = set(names)
     taps = [Tap.from_json(tap) for tap in variant["taps"]]
     return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]
-
-
-def tapped_specs(variant: Mapping[str, Any]) -> list[TensorSpec]:
-    """All that the variant's taps can open."""
-    return [spec for tap in variant["taps"] for spec in Tap.from_json(tap).outputs]
 
 
 def sent_bytes(variant: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> int:

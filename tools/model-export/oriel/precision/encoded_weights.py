@@ -105,11 +105,6 @@ class EncodedWeight:
     def zero_point_bytes(self) -> int:
         return prod(self.zero_points_shape) if self.zero_points is not None else 0
 
-    @property
-    def largest_bytes(self) -> int:
-        """Of what a kernel binds as one buffer."""
-        return max(self.value_bytes, self.scale_bytes, self.zero_point_bytes)
-
     def to_json(self) -> dict[str, Any]:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         found["shape"] = list(self.shape)

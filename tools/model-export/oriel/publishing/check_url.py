@@ -20,7 +20,7 @@ from oriel.contract.manifest import MANIFEST, MOST_BYTES, parse_manifest
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
-from oriel.publishing.published_names import CHUNKS, is_squeezable
+from oriel.publishing.published_names import CHUNKS, is_compressible
 
 A_PAGE_ELSEWHERE = "https://page.example"
 """The Origin that is sent without another: a page that isn't on the model's host."""
@@ -29,7 +29,7 @@ AT_ONCE = 6
 _GRAPHS = ("plain", "interactive")
 _LONG_S = 86_400
 _SHORT_S = 600
-_WORTH_SQUEEZING = 8192
+_WORTH_COMPRESSING = 8192
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?")
 
 Level = Literal["error", "advice"]
@@ -275,9 +275,9 @@ class _Check:
                 "address.",
             )
             return None
-        if is_squeezable(media_type):
-            squeezed = answer.encoding not in ("", "identity")
-            if not squeezed and len(answer.body) > _WORTH_SQUEEZING:
+        if is_compressible(media_type):
+            compressed = answer.encoding not in ("", "identity")
+            if not compressed and len(answer.body) > _WORTH_COMPRESSING:
                 self.find(
                     "advice",
                     "JSON or graphs travel uncompressed",
@@ -318,7 +318,7 @@ class _Check:
             )
 
     def _check_headers(self, answer: Answer, url: str, media_type: str, chunked: bool) -> None:
-        if not is_squeezable(media_type):
+        if not is_compressible(media_type):
             if answer.encoding not in ("", "identity"):
                 self.find(
                     "advice",

@@ -9,6 +9,7 @@ from typing import Any
 from oriel.bundle.atomic_folder import is_staged_name
 from oriel.contract.manifest import parse_manifest
 from oriel.errors import ContractError, PublishError, reason_of
+from oriel.publishing.leases import STALE_S, pruning
 from oriel.publishing.place import Entry, Place
 from oriel.publishing.published_names import (
     CHUNKS,
@@ -17,7 +18,6 @@ from oriel.publishing.published_names import (
     is_chunk_name,
     is_manifest_name,
 )
-from oriel.publishing.turns import STALE_S, pruning
 
 
 @dataclass(frozen=True)

@@ -32,17 +32,17 @@ from oriel.publishing.first_pass import (
     with_first_pass,
     without_first_pass,
 )
+from oriel.publishing.leases import publishing
 from oriel.publishing.place import Entry, Place
 from oriel.publishing.published_names import (
     CACHE_FOREVER,
     CHUNKS,
     PublishedObject,
     chunk_name,
-    is_squeezable,
+    is_compressible,
     manifest_name,
     manifest_object,
 )
-from oriel.publishing.turns import publishing
 
 
 @dataclass
@@ -242,7 +242,7 @@ def _lies_there(
     entry = there.get(chunk["path"])
     if entry is None:
         return False
-    return (place.squeezes and is_squeezable(media_type)) or entry.bytes == chunk["bytes"]
+    return (place.compresses and is_compressible(media_type)) or entry.bytes == chunk["bytes"]
 
 
 def _lengths(

@@ -12,7 +12,7 @@ from oriel.contract.manifest import MANIFEST
 CHUNKS = "chunks"
 PUBLISHING = "publishing-"
 PRUNING = "pruning-"
-"""Marks of who is at work there: see turns.py."""
+"""First parts of the names of leases: see leases.py."""
 
 CACHE_FOREVER = "public, max-age=31536000, immutable"
 CACHE_SHORTLY = "public, max-age=60, must-revalidate"
@@ -34,11 +34,11 @@ class PublishedObject:
     cache_control: str
 
     @property
-    def squeezable(self) -> bool:
-        return is_squeezable(self.media_type)
+    def compressible(self) -> bool:
+        return is_compressible(self.media_type)
 
 
-def is_squeezable(media_type: str) -> bool:
+def is_compressible(media_type: str) -> bool:
     """Whether gzip makes it much smaller: graphs and JSON, not weights."""
     return media_type in _SQUEEZABLE
 

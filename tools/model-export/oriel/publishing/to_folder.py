@@ -10,7 +10,7 @@ from pathlib import Path
 
 from oriel.bundle.atomic_folder import staged_name
 from oriel.errors import PublishError
-from oriel.publishing.place import Entry, OnSent, squeezed
+from oriel.publishing.place import Entry, OnSent, compressed
 from oriel.publishing.published_names import PublishedObject
 
 _Take = Callable[[Path, Path], object]
@@ -20,8 +20,8 @@ _Take = Callable[[Path, Path], object]
 class FolderPlace:
     """A folder on this machine."""
 
-    squeezes = False
-    has_turns = True
+    compresses = False
+    needs_lease = True
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -71,8 +71,8 @@ class FolderPlace:
         return True
 
     def _write_sibling(self, item: PublishedObject) -> None:
-        if item.squeezable:
-            self._write(f"{item.name}.gz", squeezed(item), os.replace)
+        if item.compressible:
+            self._write(f"{item.name}.gz", compressed(item), os.replace)
 
     def _write(self, name: str, data: bytes, take: _Take) -> None:
         target = self.folder / name

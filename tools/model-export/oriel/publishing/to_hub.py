@@ -26,8 +26,8 @@ _TRIES = 5
 class HubPlace:
     """A repository's main branch, below a folder of it. The Hub sets its own headers."""
 
-    squeezes = False
-    has_turns = False
+    compresses = False
+    needs_lease = False
 
     def __init__(self, address: str) -> None:
         from huggingface_hub import HfApi

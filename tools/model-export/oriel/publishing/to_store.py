@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oriel.errors import OptionError, PublishError, reason_of
-from oriel.publishing.place import Entry, OnSent, squeezed
+from oriel.publishing.place import Entry, OnSent, compressed
 from oriel.publishing.published_names import PublishedObject
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ _CREDENTIALS = (
 class StorePlace:
     """A bucket or container, below a prefix."""
 
-    squeezes = True
-    has_turns = True
+    compresses = True
+    needs_lease = True
 
     def __init__(self, address: str, endpoint: str | None) -> None:
         self.address = address.rstrip("/")
@@ -166,9 +166,9 @@ def _as_stored(item: PublishedObject) -> tuple[bytes, Attributes]:
         "Content-Type": item.media_type,
         "Cache-Control": item.cache_control,
     }
-    if not item.squeezable:
+    if not item.compressible:
         return item.data, attributes
-    return squeezed(item), {**attributes, "Content-Encoding": "gzip"}
+    return compressed(item), {**attributes, "Content-Encoding": "gzip"}
 
 
 def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:

@@ -1,6 +1,6 @@
-"""Many may publish to a place at once: names say what they hold. Only removing what nobody names
-must not run beside it, and so each leaves a mark first and then looks for the other's. Stores list
-what was written before, so of two that come together one sees the other at least."""
+"""Leases of publishers and of pruning. Publishers may run side by side, since objects are named by
+their content; pruning must exclude them, since it removes what no manifest names yet. Each writes a
+lease and then lists the others', so that of two that start together at least one sees the other."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from oriel.publishing.place import Place
 from oriel.publishing.published_names import CACHE_SHORTLY, PRUNING, PUBLISHING, PublishedObject
 
 STALE_S = 3600.0
-"""A mark this old was left by one that was killed: who works longer renews it."""
+"""A lease this old was left by a process that was killed: a longer one renews its own."""
 _RENEW_S = 600.0
-_PATIENCE_S = 60.0
+_MAX_WAIT_S = 60.0
 
 
 @contextmanager
 def publishing(place: Place) -> Iterator[Callable[[], None]]:
-    """Keep pruning away. Yields what to call now and then, to keep the mark fresh."""
-    with _mark(place, PUBLISHING) as (name, renew):
-        waited_until = time.monotonic() + _PATIENCE_S
+    """Hold a publisher's lease. Yields a function that renews it, to be called now and then. Raises
+    PublishError where a pruning goes on for longer than a minute."""
+    with _lease(place, PUBLISHING) as (name, renew):
+        waited_until = time.monotonic() + _MAX_WAIT_S
         while _others(place, name, PRUNING):
             if time.monotonic() > waited_until:
                 raise PublishError(
                     f"{place.address} is being pruned",
-                    next_step="try again in a while: a mark of a pruning that was killed counts "
+                    next_step="try again in a while: the lease of a pruning that was killed counts "
                     "for an hour.",
                 )
             time.sleep(1)
@@ -37,22 +38,23 @@ def publishing(place: Place) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def pruning(place: Place) -> Iterator[None]:
-    """Refuse where anybody publishes or prunes."""
-    with _mark(place, PRUNING) as (name, _):
+    """Hold the lease of a pruning. Raises PublishError where another publishes or prunes."""
+    with _lease(place, PRUNING) as (name, _):
         others = _others(place, name, PUBLISHING, PRUNING)
         if others:
             raise PublishError(
                 f"{place.address} is in use",
                 got=", ".join(others[:3]),
                 expected="nobody publishing",
-                next_step="try again in a while: a mark of one that was killed counts for an hour.",
+                next_step="try again in a while: the lease of one that was killed counts for "
+                "an hour.",
             )
         yield
 
 
 @contextmanager
-def _mark(place: Place, kind: str) -> Iterator[tuple[str, Callable[[], None]]]:
-    if not place.has_turns:
+def _lease(place: Place, kind: str) -> Iterator[tuple[str, Callable[[], None]]]:
+    if not place.needs_lease:
         yield "", lambda: None
         return
     name = f"{kind}{secrets.token_hex(8)}"
@@ -70,13 +72,13 @@ def _mark(place: Place, kind: str) -> Iterator[tuple[str, Callable[[], None]]]:
     try:
         yield name, renew
     finally:
-        # What broke before says why; the mark grows stale by itself.
+        # An error from before says why; the lease expires by itself.
         with suppress(PublishError):
             place.delete([name])
 
 
 def _others(place: Place, own: str, *kinds: str) -> list[str]:
-    if not place.has_turns:
+    if not place.needs_lease:
         return []
     entries = place.entries("")
     now = entries[own].modified if own in entries else 0.0
