@@ -21,14 +21,14 @@ from precision_document import markdown, nats, share
 from oriel.bundle.passages import Cutting, tokenize
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
 from oriel.graph.attach_weights import place_weights
-from oriel.models.demo.corpus import held_out_passages
-from oriel.models.demo.tokenizer import END_OF_TEXT_ID
 from oriel.precision.calibrate import InputMoments, calibrate
 from oriel.precision.calibrate_text import calibration_passages
 from oriel.precision.encode_weights import encode_weights, place_encoded
 from oriel.precision.expand_weights import expand_weights
 from oriel.precision.recipe import Recipe, bundled_recipe, parse_recipe
 from oriel.precision.weight_uses import WeightUse, weight_uses
+from story_gpt2.corpus import held_out_passages
+from story_gpt2.tokenizer import END_OF_TEXT_ID
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "apps" / "web" / "static" / "models" / "demo" / "model.onnx"

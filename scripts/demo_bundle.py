@@ -37,14 +37,15 @@ def main() -> int:
 
 
 def inputs_of_bundle() -> list[Path]:
-    """Exporter, contract, pinned packages and the trained model; not how it was trained."""
+    """Exporter, contract, pinned packages, the trained model, and the passages to measure it on."""
     demo = EXPORTER / "oriel" / "models" / "demo"
     files = [p for kind in ("py", "json") for p in EXPORTER.glob(f"oriel/**/*.{kind}")]
-    sources = [p for p in files if demo not in p.parents]
+    sources = [p for p in files if demo / "weights" not in p.parents]
     return sorted(
         [
             *sources,
             *(demo / "weights").iterdir(),
+            *(demo / "passages").iterdir(),
             *EXPORTER.glob("*.txt"),
             *(ROOT / "contracts").glob("*.json"),
             EXPORTER / "export.py",

@@ -12,9 +12,10 @@ from random import Random
 import pytest
 import torch
 
-from oriel.models.demo.agreement import AUXILIARIES, LEXICAL, agreement
-from oriel.models.demo.batches import IGNORED, BatchOptions, batches, random_repeat
-from oriel.models.demo.corpus import (
+from oriel.models.demo import bundled_text
+from story_gpt2.agreement import AUXILIARIES, LEXICAL, agreement
+from story_gpt2.batches import IGNORED, BatchOptions, batches, random_repeat
+from story_gpt2.corpus import (
     KINDS,
     WEIGHTS,
     document,
@@ -24,20 +25,21 @@ from oriel.models.demo.corpus import (
     training_documents,
     training_passages,
 )
-from oriel.models.demo.indirect_objects import indirect_object
-from oriel.models.demo.patterns import brackets
-from oriel.models.demo.stories import scene
-from oriel.models.demo.tokenizer import read_tokenizer
-from oriel.models.demo.train import TrainingOptions, rate_factor, train
-from oriel.models.demo.vocabulary import (
+from story_gpt2.indirect_objects import indirect_object
+from story_gpt2.patterns import brackets
+from story_gpt2.stories import scene
+from story_gpt2.tokenizer import read_tokenizer
+from story_gpt2.train import TrainingOptions, rate_factor, train
+from story_gpt2.vocabulary import (
     GIVING_NAMES,
     HELD_OUT_NAMES,
     NAMES,
     OBJECTS,
     held_out_pair,
 )
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER
-from oriel.models.demo.word_forms import article, conjugate, plural
+from story_gpt2.weights_folder import WEIGHTS_FOLDER
+from story_gpt2.word_forms import article, conjugate, plural
+from story_gpt2.write_passages import PASSAGES_FOLDER, passage_files
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +240,12 @@ def test_training_twice_gives_the_same_weights(tmp_path: Path) -> None:
     )
     assert first == again
     assert first != other
+
+
+def test_the_passages_of_the_exporter_are_the_corpus() -> None:
+    """Calibration and fidelity read files; whoever changes the corpus writes them anew."""
+    for name, text in passage_files().items():
+        written = (PASSAGES_FOLDER / name).read_text(encoding="utf-8")
+        assert written == text, f"{name}: run python -m story_gpt2.write_passages"
+    assert list(bundled_text.training_passages()) == training_passages(400)
+    assert list(bundled_text.held_out_passages()) == held_out_passages(400)

@@ -16,8 +16,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, GPT2LMHeadModel, GPT2Tokenizer
 
-from oriel.models.demo.tokenizer import read_tokenizer
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER, demo_config, read_model, write_model
+from story_gpt2.tokenizer import read_tokenizer
+from story_gpt2.weights_folder import WEIGHTS_FOLDER, demo_config, read_model, write_model
 
 DESCRIBE = Path(__file__).parent / "describe_checkpoint.py"
 OTHER_PACKAGES = os.environ.get("ORIEL_TRANSFORMERS_4")

@@ -16,8 +16,8 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
-from oriel.models.demo.indirect_objects import indirect_object
-from oriel.models.demo.measure import (
+from story_gpt2.indirect_objects import indirect_object
+from story_gpt2.measure import (
     CARD,
     MEASUREMENTS,
     TABLE_END,
@@ -30,9 +30,9 @@ from oriel.models.demo.measure import (
     refresh_card,
     table,
 )
-from oriel.models.demo.tokenizer import END_OF_TEXT, END_OF_TEXT_ID
-from oriel.models.demo.vocabulary import NAMES
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER, demo_config, read_model, write_model
+from story_gpt2.tokenizer import END_OF_TEXT, END_OF_TEXT_ID
+from story_gpt2.vocabulary import NAMES
+from story_gpt2.weights_folder import WEIGHTS_FOLDER, demo_config, read_model, write_model
 
 LARGEST = 12 * 1024 * 1024
 

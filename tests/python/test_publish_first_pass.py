@@ -21,13 +21,13 @@ from transformers import GPT2LMHeadModel
 from oriel.bundle.token_bytes import TokenBytes
 from oriel.cli import main
 from oriel.errors import OptionError
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER
 from oriel.progress import Silent
 from oriel.publishing import first_pass, publish
 from oriel.publishing.first_pass import FIRST_PASS, MOST_TOKENS, Example
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published
 from oriel.publishing.to_folder import FolderPlace
+from story_gpt2.weights_folder import WEIGHTS_FOLDER
 
 IDS = "5 17 5 100 2 5"
 WORDS = ("the", "model", "writes", "words")

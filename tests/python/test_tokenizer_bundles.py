@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
-from oriel.models.demo.corpus import held_out_passages, training_passages
+from oriel.models.demo.bundled_text import held_out_passages, training_passages
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_model
 from oriel.progress import Silent
@@ -112,7 +113,7 @@ def test_end_tokens_without_a_row_are_told(
     assert "no row for: 900 in generation_config.json. Texts end at 2, 3." in said
 
 
-def corpus_ids(checkpoint: Path, texts: list[str], longest: int, most: int) -> str:
+def corpus_ids(checkpoint: Path, texts: Sequence[str], longest: int, most: int) -> str:
     """The digest of texts as transformers tokenizes them, cut as the contract says."""
     found, left = [], most
     for text in texts:
@@ -133,10 +134,10 @@ def test_calibration_and_fidelity_read_what_transformers_reads(
     variant = read_manifest(exported).variant("int8_static")
     said = variant["calibration"]["text"]
     assert said["name"] == "bundled corpus, training passages"
-    assert said["digest"] == corpus_ids(checkpoint, training_passages(400), CONTEXT, said["tokens"])
+    assert said["digest"] == corpus_ids(checkpoint, training_passages(), CONTEXT, said["tokens"])
     said = variant["fidelity"]["text"]
     assert said["name"] == "the bundled corpus, held-out passages"
-    assert said["digest"] == corpus_ids(checkpoint, held_out_passages(400), CONTEXT, said["tokens"])
+    assert said["digest"] == corpus_ids(checkpoint, held_out_passages(), CONTEXT, said["tokens"])
 
 
 def test_the_first_pass_is_of_the_whole_prompt_with_what_goes_first(

@@ -25,7 +25,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.run_variant import VariantRun
-from oriel.models.demo.corpus import held_out_passages
+from oriel.models.demo.bundled_text import held_out_passages
 from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.passage_start import passage_start
 from oriel.verification.run_onnx import past_from
@@ -33,7 +33,6 @@ from oriel.verification.run_onnx import past_from
 FEWEST_TOKENS = 100
 """A 99th percentile of fewer positions is their largest."""
 LONGEST = 256
-_CORPUS_PASSAGES = 400
 _OWN_PASSAGES = 8
 _OWN_LENGTH = 64
 _SEED = 20
@@ -92,7 +91,7 @@ def choose_text(
         if unfit is not None:
             raise unfit
         return given
-    found = tokenize_corpus(held_out_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab)
+    found = tokenize_corpus(held_out_passages(), tokenizer, cutting, shape.vocab)
     corpus = Passages("the bundled corpus, held-out passages", found.ids)
     reason = knows_too_little(found, shape.vocab)
     if reason is None and corpus.tokens >= FEWEST_TOKENS:

@@ -21,7 +21,7 @@ from oriel.bundle.passages import (
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import OptionError
 from oriel.graph.build_graphs import BuiltGraphs
-from oriel.models.demo.corpus import training_passages
+from oriel.models.demo.bundled_text import training_passages
 from oriel.precision.calibrate import Calibration, RangeMethod
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ FEWEST_TOKENS = 64
 MOST_TOKENS = 2048
 """Four times as many take four times as long, and make 4 bits no better by measurement."""
 LONGEST = 128
-_CORPUS_PASSAGES = 400
 _RANDOM_PASSAGES = 16
 _SEED = 33
 _FLAG = "--calibration"
@@ -56,9 +55,7 @@ def calibration_passages(
         return _random_ids(shape, longest, "random ids")
     cutting = Cutting(start, longest, MOST_TOKENS)
     if file is None:
-        found = tokenize_corpus(
-            training_passages(_CORPUS_PASSAGES), tokenizer, cutting, shape.vocab
-        )
+        found = tokenize_corpus(training_passages(), tokenizer, cutting, shape.vocab)
         reason = knows_too_little(found, shape.vocab)
         if reason is not None:
             # Half of what calibration on text gains: see docs/recipes.md.

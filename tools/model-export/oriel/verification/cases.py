@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from oriel.contract.activation_names import ModelShape, TensorSpec, parse_name
 from oriel.errors import BundleError, CheckpointError
-from oriel.models.demo.corpus import held_out_passages
+from oriel.models.demo.bundled_text import held_out_passages
 from oriel.models.load_model import LoadedModel
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 from oriel.tokenizers.open_tokenizer import telling
@@ -78,7 +78,7 @@ def text_ids(loaded: LoadedModel) -> list[int]:
         own = loaded.tokenizer
         if not isinstance(own, CheckpointTokenizer):
             return []
-        texts = held_out_passages(_PASSAGES)
+        texts = held_out_passages()[:_PASSAGES]
         with telling("the text", "see the check of the tokenizer."):
             parts = own.backend.encode_batch(texts, add_special_tokens=False)
     except (BundleError, CheckpointError):

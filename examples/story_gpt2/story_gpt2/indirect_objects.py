@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from oriel.models.demo.vocabulary import (
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     COLOURS,
     FOODS,
@@ -21,7 +21,7 @@ from oriel.models.demo.vocabulary import (
     held_out_pair,
     invented_noun,
 )
-from oriel.models.demo.word_forms import article, capital
+from story_gpt2.word_forms import article, capital
 
 GIVING_VERBS: tuple[str, ...] = (
     "gave",

@@ -1,4 +1,4 @@
-"""Training the demo model: one seeded command, ``python -m oriel.models.demo.train``.
+"""Training the demo model: one seeded command, ``python -m story_gpt2.train``.
 
 The corpus is in corpus.py, the rows of tokens in batches.py, the figures in measure.py.
 """
@@ -18,9 +18,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-from oriel.models.demo.batches import IGNORED, BatchOptions, batches
-from oriel.models.demo.tokenizer import train_tokenizer
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER, demo_config, write_model
+from story_gpt2.batches import IGNORED, BatchOptions, batches
+from story_gpt2.tokenizer import train_tokenizer
+from story_gpt2.weights_folder import WEIGHTS_FOLDER, demo_config, write_model
 
 
 @dataclass(frozen=True)

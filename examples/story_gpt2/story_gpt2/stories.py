@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from oriel.models.demo.vocabulary import (
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     ANIMALS,
     COLOURS,
@@ -44,7 +44,7 @@ from oriel.models.demo.vocabulary import (
     Name,
     invented_noun,
 )
-from oriel.models.demo.word_forms import article, capital, conjugate, plural
+from story_gpt2.word_forms import article, capital, conjugate, plural
 
 ROLES: tuple[str, ...] = tuple(
     "mother father sister brother friend teacher aunt uncle cousin neighbour grandmother "

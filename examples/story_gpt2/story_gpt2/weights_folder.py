@@ -1,4 +1,4 @@
-"""Where the shipped model lies, and how it is written and read; what it is like is in README.md."""
+"""Where the shipped model lies, and how it is written and read; the README there describes it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from oriel.models.demo.tokenizer import END_OF_TEXT_ID, read_tokenizer, write_tokenizer
+from oriel.models.find_checkpoint import demo_folder
+from story_gpt2.tokenizer import END_OF_TEXT_ID, read_tokenizer, write_tokenizer
 
-WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+WEIGHTS_FOLDER = demo_folder()
 
 
 def demo_config(vocabulary: int) -> GPT2Config:

@@ -1,4 +1,4 @@
-"""The figures of the model card: ``python -m oriel.models.demo.measure`` measures the weights.
+"""The figures of the model card: ``python -m story_gpt2.measure`` measures the weights.
 
 It writes measurements.json and the table of README.md; the texts come from corpus.py and its kin.
 """
@@ -19,11 +19,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-from oriel.models.demo.agreement import agreement
-from oriel.models.demo.corpus import held_out_documents
-from oriel.models.demo.indirect_objects import indirect_object
-from oriel.models.demo.tokenizer import END_OF_TEXT_ID
-from oriel.models.demo.weights_folder import WEIGHTS_FOLDER, read_model
+from story_gpt2.agreement import agreement
+from story_gpt2.corpus import held_out_documents
+from story_gpt2.indirect_objects import indirect_object
+from story_gpt2.tokenizer import END_OF_TEXT_ID
+from story_gpt2.weights_folder import WEIGHTS_FOLDER, read_model
 
 MEASUREMENTS = "measurements.json"
 CARD = "README.md"
@@ -220,7 +220,7 @@ def as_json(found: Measurements, options: MeasureOptions) -> dict[str, object]:
         return [{"layer": s.layer, "head": s.head, "score": number(s.score)} for s in scores]
 
     return {
-        "command": "python -m oriel.models.demo.measure",
+        "command": "python -m story_gpt2.measure",
         "samples": {
             "documents": options.documents,
             "sentences": options.sentences,

@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from random import Random
 
-from oriel.models.demo.agreement import agreement_document
-from oriel.models.demo.indirect_objects import indirect_object_document
-from oriel.models.demo.patterns import PATTERNS
-from oriel.models.demo.plain_english import plain_english
-from oriel.models.demo.stories import scene, story
+from story_gpt2.agreement import agreement_document
+from story_gpt2.indirect_objects import indirect_object_document
+from story_gpt2.patterns import PATTERNS
+from story_gpt2.plain_english import plain_english
+from story_gpt2.stories import scene, story
 
 KINDS: dict[str, Callable[[Random], str]] = {
     "story": story,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from oriel.models.demo.vocabulary import (
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     ALL_NOUNS,
     ANIMALS,
@@ -22,7 +22,7 @@ from oriel.models.demo.vocabulary import (
     ORDINALS,
     SEASONS,
 )
-from oriel.models.demo.word_forms import article, capital, plural
+from story_gpt2.word_forms import article, capital, plural
 
 BRACKETS: tuple[tuple[str, str], ...] = (("(", ")"), ("[", "]"), ("{", "}"), ("<", ">"))
 

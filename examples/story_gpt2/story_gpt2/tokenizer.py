@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from oriel.models.demo.corpus import training_documents
-from oriel.models.demo.vocabulary import (
+from story_gpt2.corpus import training_documents
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     ALL_NOUNS,
     COLOURS,
@@ -20,7 +20,7 @@ from oriel.models.demo.vocabulary import (
     NUMBER_WORDS,
     TRAITS,
 )
-from oriel.models.demo.word_forms import plural
+from story_gpt2.word_forms import plural
 
 END_OF_TEXT = "<|endoftext|>"
 END_OF_TEXT_ID = 0

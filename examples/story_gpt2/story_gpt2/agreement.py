@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from oriel.models.demo.vocabulary import (
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     ANIMALS,
     COLOURS,
@@ -18,7 +18,7 @@ from oriel.models.demo.vocabulary import (
     held_out_pair,
     invented_noun,
 )
-from oriel.models.demo.word_forms import article, capital, conjugate, plural
+from story_gpt2.word_forms import article, capital, conjugate, plural
 
 PREPOSITIONS: tuple[str, ...] = (
     "near", "behind", "beside", "next to", "in front of", "by", "under", "above", "from", "with",

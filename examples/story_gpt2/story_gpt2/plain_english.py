@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from oriel.models.demo.vocabulary import (
+from story_gpt2.vocabulary import (
     ADJECTIVES,
     ALL_NOUNS,
     COLOURS,
@@ -29,7 +29,7 @@ from oriel.models.demo.vocabulary import (
     VEHICLES,
     WEATHER,
 )
-from oriel.models.demo.word_forms import article, capital, conjugate, plural
+from story_gpt2.word_forms import article, capital, conjugate, plural
 
 _PRONOUNS = ("I", "you", "he", "she", "it", "we", "they")
 _CONJUNCTIONS = (

@@ -16,8 +16,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from oriel.models.demo.corpus import training_documents
-from oriel.models.demo.tokenizer import END_OF_TEXT_ID
+from story_gpt2.corpus import training_documents
+from story_gpt2.tokenizer import END_OF_TEXT_ID
 
 IGNORED = -100
 ROW_LENGTH = 256

@@ -1,0 +1,1 @@
+"""The bundled model's corpus, tokenizer, training and measuring."""
