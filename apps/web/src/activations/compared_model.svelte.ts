@@ -7,7 +7,8 @@ import { bytesOfActivations, roomForActivations } from '../inference/activation_
 import { areSame, planActivations, type LeftOut } from './activation_plan';
 import { mergeRun, type ActivationSet } from './activation_set';
 import { offerOf } from './activation_offer';
-import type { Answer, Stage } from './model_session.svelte';
+import type { Answer } from './answer';
+import type { Stage } from './model_session.svelte';
 
 /** What both variants said of one text with the same heads off. */
 export interface Comparison {

@@ -15,9 +15,9 @@ import type {
   RunResult,
   Survey,
   TokenPiece,
-  ViewedModel,
 } from '../inference/model_types';
 import { canSwitchHeads } from './activation_offer';
+import type { Answer, HeadRef, Shown } from './answer';
 import { ChosenActivations, type Reading } from './chosen_activations.svelte';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
@@ -32,27 +32,14 @@ import {
   withoutLastToken,
   type TextModel,
 } from './read_prompt';
-import { labelOf, tokensOf, type Token } from './token';
+import { labelOf, tokensOf } from './token';
 import { failureOf } from './variant_choice';
-
-export type HeadRef = readonly [layer: number, head: number];
 
 export type Stage =
   | { kind: 'idle' }
   | { kind: 'opening'; progress: Progress | null }
   | { kind: 'ready' }
   | { kind: 'failed'; error: ModelErrorData };
-
-/** What the newest run said about one text. */
-export interface Answer {
-  tokens: readonly Token[];
-  activations: ActivationSet;
-  headsOff: readonly HeadRef[];
-  /** Last logits of the same text with no head off; null while none is off, or while generating. */
-  untouchedLogits: Float32Array | null;
-  /** The bytes of every token that a view may name. */
-  pieces: ReadonlyMap<number, TokenPiece>;
-}
 
 /** Something about the text or the last run that the reader should know; the answer before it stays. */
 export type Notice =
@@ -67,14 +54,6 @@ export interface RunTimes {
   step: { total: number; ms: number } | null;
   /** From the page's opening to the first answer. */
   firstAnswerMs: number | null;
-}
-
-/** What the views show, and of what. */
-export interface Shown {
-  model: ViewedModel;
-  answer: Answer;
-  /** The model itself answered and can be asked; else it is what the publisher computed beforehand. */
-  live: boolean;
 }
 
 /** Null leaves a choice to the device, or to the model. */

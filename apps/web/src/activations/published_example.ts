@@ -1,7 +1,7 @@
 // What a publisher computed beforehand, as the views take an answer. When it may be shown: model_session.svelte.ts.
 import type { FirstPass, ViewedModel } from '../inference/model_types';
 import { mergeRun } from './activation_set';
-import type { Answer } from './model_session.svelte';
+import type { Answer } from './answer';
 import { tokensOf } from './token';
 
 export interface Example {

@@ -1,9 +1,9 @@
-// Which languages there are, and which one a reader gets. A key that a language lacks is a type error.
+// The languages of the page, and the one that a reader gets. A key that a language lacks is a type error.
 import { en } from './en';
+import type { Dictionary, Language } from './shape';
 import { zh } from './zh';
 
-export type Dictionary = typeof en;
-export type Language = Dictionary['code'];
+export type { Dictionary, Language };
 
 export const DICTIONARIES: Record<Language, Dictionary> = { en, zh };
 

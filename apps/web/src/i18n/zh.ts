@@ -1,6 +1,6 @@
 // The page's Chinese. Its shape is given by en.ts.
-import type { Dictionary } from './dictionary';
 import { count, inTenThousands, percent } from './number_format';
+import type { Dictionary } from './shape';
 
 export const zh: Dictionary = {
   code: 'zh',

@@ -1,5 +1,5 @@
 // The one set of props that every view takes.
-import type { Answer, HeadRef } from '../activations/model_session.svelte';
+import type { Answer, HeadRef } from '../activations/answer';
 import type { Dictionary } from '../i18n/dictionary';
 import type { TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Hover, Scale, Selection } from './viewing.svelte';

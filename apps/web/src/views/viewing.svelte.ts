@@ -1,5 +1,5 @@
 // What is looked at: the locked selection, what the pointer previews, and how values become colours. The model is in activations/.
-import type { HeadRef } from '../activations/model_session.svelte';
+import type { HeadRef } from '../activations/answer';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 

@@ -4,7 +4,7 @@ name of ours; and the cache that does the same for keys and values."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
 from transformers.masking_utils import sdpa_mask
 
-if TYPE_CHECKING:
-    from oriel.capture.captured_model import CaptureState
+from oriel.capture.capture_state import CaptureState
 
 NAME = "oriel_capture"
 

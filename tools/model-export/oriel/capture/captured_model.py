@@ -3,8 +3,6 @@ the contract, with a cache and interventions. Tracing it is graph/export_onnx.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,28 +11,13 @@ from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
 from oriel.capture import attention
+from oriel.capture.capture_state import CaptureState
 from oriel.capture.plain_matrices import MatrixChanges, make_matrices_plain
 from oriel.contract.activation_names import (
     ModelShape,
     cache_output_specs,
-    kinds,
 )
 from oriel.models.architectures import Architecture
-
-
-@dataclass
-class CaptureState:
-    """What one forward pass has recorded so far, and the interventions that apply to it."""
-
-    values: dict[str, Tensor] = field(default_factory=dict)
-    head_scales: Sequence[Tensor] | None = None
-    resid_deltas: Sequence[Tensor] | None = None
-    output_names: list[str] = field(default_factory=list)
-    """Names of the flat outputs of the last pass; kept here since tracing undoes changes to
-    modules."""
-
-    def record(self, kind: str, layer: int | None, value: Tensor) -> None:
-        self.values[kinds()[kind].at(layer)] = value
 
 
 class CapturedModel(nn.Module):
