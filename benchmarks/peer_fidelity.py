@@ -17,8 +17,8 @@ from native_speed import Model
 
 from oriel.contract.manifest import read_manifest
 from oriel.fidelity.agreement_curve import AgreementCurve
-from oriel.fidelity.bounds import fidelity_bounds
 from oriel.fidelity.distributions import Predictions
+from oriel.fidelity.fidelity_bounds import fidelity_bounds
 from oriel.fidelity.measure import prepare
 from oriel.fidelity.measure_bundle import Measured, measured_variants
 from oriel.fidelity.plot import draw

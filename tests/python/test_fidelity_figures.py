@@ -18,7 +18,6 @@ from oriel.contract.activation_names import ModelShape, all_activations
 from oriel.errors import ContractError
 from oriel.fidelity.activations import LARGEST_ERROR, ActivationSums, Sums
 from oriel.fidelity.agreement_curve import KL_GRID, AgreementCurve, agreement_curve
-from oriel.fidelity.bounds import FidelityBounds, fidelity_bounds
 from oriel.fidelity.distributions import (
     LARGEST_KL,
     LARGEST_PERPLEXITY,
@@ -29,6 +28,7 @@ from oriel.fidelity.distributions import (
     top1_agrees,
     top_shared,
 )
+from oriel.fidelity.fidelity_bounds import FidelityBounds, fidelity_bounds
 
 Logits = npt.NDArray[np.float32]
 SHAPE = ModelShape(

@@ -18,7 +18,7 @@ from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.activations import ActivationFidelity
 from oriel.fidelity.agreement_curve import AgreementCurve
-from oriel.fidelity.bounds import FidelityBounds, fidelity_bounds
+from oriel.fidelity.fidelity_bounds import FidelityBounds, fidelity_bounds
 from oriel.fidelity.measure_bundle import Measured, MeasuredBundle
 from oriel.fidelity.plot import FLOOR, SIZES, check_plot, draw, write_plot
 from oriel.fidelity.plot_parts import Axis, Box, Mark, place_labels, shown_amount, size_ticks

@@ -20,7 +20,7 @@ from oriel.cli import main
 from oriel.errors import ContractError, GraphError
 from oriel.graph.graph_document import METADATA_KEY
 from oriel.graph.select_outputs import open_graph
-from oriel.verification.checks import open_graph as open_for_verification
+from oriel.verification.checks import read_graph_file
 from oriel.verification.report import Findings
 
 NEVER_STOPPED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -158,7 +158,7 @@ def test_publishing_and_verifying_refuse_weights_elsewhere(
     assert "can't be read safely" in refusal(capsys)
     assert not list(there.glob("**/manifest*.json"))
     findings = Findings()
-    assert open_for_verification(manifest["variants"][0], "plain", bundle, findings) is None
+    assert read_graph_file(manifest["variants"][0], "plain", bundle, findings) is None
     assert [check.verdict for check in findings.checks.values()] == ["failed"]
 
 

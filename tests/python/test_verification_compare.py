@@ -12,16 +12,16 @@ import pytest
 from rich.console import Console
 
 from oriel.contract.activation_names import ModelShape, TensorSpec, all_activations
-from oriel.verification.bounds import bounds_for
 from oriel.verification.cases import (
     Case,
     choose_cases,
     choose_ids,
     choose_lens_layers,
-    choose_outputs,
     longest_sequence,
+    outputs_within_budget,
 )
 from oriel.verification.compare import Difference, Worst, causal, difference, lens_difference
+from oriel.verification.error_bounds import bounds_for
 from oriel.verification.report import (
     ActivationResult,
     Check,
@@ -120,8 +120,8 @@ def test_budget_bounds_the_longest_text_and_what_is_looked_at() -> None:
     specs = [s for s in all_activations(SHAPE) if "lens" not in s.name]
     case = Case(1, 20)
     everything = sum(int(np.prod(case.sizes(s))) for s in specs)
-    assert choose_outputs(specs, case, SHAPE, everything) == specs
-    some = choose_outputs(specs, case, SHAPE, everything // 2)
+    assert outputs_within_budget(specs, case, SHAPE, everything) == specs
+    some = outputs_within_budget(specs, case, SHAPE, everything // 2)
     assert sum(int(np.prod(case.sizes(s))) for s in some) <= everything // 2
     names = {s.name for s in some}
     assert {"logits", "embedding_sum", "layer_2_attn_probs"} <= names

@@ -5,12 +5,12 @@ import type { ActivationKind, Variant } from '../contract/generated';
 /** `exported` and `tapped` are open now; `closed` can be opened; `absent` this model does not have. */
 export type Availability = 'exported' | 'tapped' | 'closed' | 'absent';
 
-export interface Offer {
+export interface ActivationOffer {
   exported: ReadonlySet<string>;
   tappable: ReadonlySet<string>;
 }
 
-export function offerOf(variant: Variant): Offer {
+export function offerOf(variant: Variant): ActivationOffer {
   return {
     exported: new Set(variant.plain.activations.outputs.map((output) => output.name)),
     tappable: new Set(variant.taps.flatMap((tap) => tap.outputs.map((output) => output.name))),
@@ -30,7 +30,7 @@ export function hasLens(variant: Variant): boolean {
 
 export function availabilityOf(
   name: string,
-  offer: Offer,
+  offer: ActivationOffer,
   open: ReadonlySet<string>,
 ): Availability {
   if (open.has(name)) return offer.exported.has(name) ? 'exported' : 'tapped';

@@ -1,5 +1,5 @@
 // How far a download is: bytes that are here, where they came from, and why nothing comes at the moment.
-import type { TransferEvents, Waiting } from './transfer';
+import type { TransferEvents, TransferWait } from './transfer';
 
 export interface DownloadState {
   /** Here, those that were kept included. */
@@ -8,7 +8,7 @@ export interface DownloadState {
   /** Of those here, the ones that the browser had kept. */
   readonly keptBytes: number;
   /** Why nothing arrives at the moment; null while something does. */
-  readonly waiting: Waiting | null;
+  readonly waiting: TransferWait | null;
 }
 
 export interface PieceEvents extends TransferEvents {
@@ -20,7 +20,7 @@ export class DownloadProgress {
   readonly #totalBytes: number;
   readonly #onProgress: (state: DownloadState) => void;
   /** Of each piece under way, why it waits. */
-  readonly #underWay = new Map<PieceEvents, Waiting | null>();
+  readonly #underWay = new Map<PieceEvents, TransferWait | null>();
   #receivedBytes = 0;
 
   constructor(totalBytes: number, onProgress: (state: DownloadState) => void) {

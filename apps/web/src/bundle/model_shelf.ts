@@ -28,10 +28,13 @@ export interface KeptManifest {
   readonly isChecked: boolean;
 }
 
+/** A model that the browser keeps for the next visit. */
 export interface KeptModel {
+  /** Address of its manifest. */
   readonly url: string;
   readonly name: string;
   readonly version: string | null;
+  /** Milliseconds since 1970. */
   readonly openedAt: number;
   /** Of its pieces that are here. Models may share pieces. */
   readonly bytes: number;

@@ -16,11 +16,15 @@ export interface TransferEvents {
   /** How many bytes lie in memory, not proven yet; fewer than before where it had to start again. */
   onReceived(bytes: number): void;
   /** Waiting begins; null: it is over. */
-  onWaiting(waiting: Waiting | null): void;
+  onWaiting(waiting: TransferWait | null): void;
 }
 
 /** Why nothing arrives at the moment. */
-export type Waiting = { reason: 'again'; url: string; ms: number } | { reason: 'other-tab' };
+export type TransferWait =
+  /** The connection or the server failed; tried again in so many milliseconds. */
+  | { reason: 'again'; url: string; ms: number }
+  /** Another tab fetches the same bytes. */
+  | { reason: 'other-tab' };
 
 /** Up to here SubtleCrypto, which copies; beyond, bytes are hashed while they arrive. */
 const hashedWhole = 16 * 2 ** 20;

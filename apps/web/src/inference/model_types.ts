@@ -2,8 +2,12 @@
  * `model.worker.ts`, its typed proxy in `model_client.ts`. */
 import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/file_source';
+import type { KeptModel } from '../bundle/model_shelf';
+import type { TransferWait } from '../bundle/transfer';
 import type { TokenizerTrouble } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
+
+export type { KeptModel };
 
 export type Provider = 'webgpu' | 'wasm';
 
@@ -34,26 +38,9 @@ export interface Progress {
 }
 
 export type Waiting =
-  /** The connection or the server failed; tried again in so many milliseconds. */
-  | { reason: 'again'; url: string; ms: number }
-  /** Another tab fetches the same bytes. */
-  | { reason: 'other-tab' }
+  | TransferWait
   /** The runtime did not start with several threads in this time, in milliseconds: it is started with one. */
   | { reason: 'one-thread'; ms: number };
-
-/** A model that the browser keeps for the next visit. */
-export interface KeptModel {
-  /** Address of its manifest. */
-  url: string;
-  name: string;
-  version: string | null;
-  /** Milliseconds since 1970. */
-  openedAt: number;
-  /** Of its bytes that are here. Models may share some. */
-  bytes: number;
-  /** A newer manifest was opened at the same address. */
-  superseded: boolean;
-}
 
 /** null: this browser keeps nothing for this page (a private window, no TLS, storage that does not answer). */
 export type Shelf = readonly KeptModel[] | null;

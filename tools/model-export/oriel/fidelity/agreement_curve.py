@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oriel.fidelity.bounds import FidelityBounds
+from oriel.fidelity.fidelity_bounds import FidelityBounds
 
 KL_GRID = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
 """In nats; all bounds of fidelity/bounds.json are among them."""

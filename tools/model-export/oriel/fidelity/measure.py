@@ -15,9 +15,9 @@ from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.activations import LEFT_OUT, ActivationSums
 from oriel.fidelity.agreement_curve import AgreementCurve, agreement_curve
-from oriel.fidelity.bounds import fidelity_bounds
 from oriel.fidelity.choose_text import Effort, choose_text
 from oriel.fidelity.distributions import Predictions
+from oriel.fidelity.fidelity_bounds import fidelity_bounds
 from oriel.fidelity.record import Fidelity
 from oriel.fidelity.reference_values import (
     ReferenceModel,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oriel.fidelity.activations import ActivationFidelity
-from oriel.fidelity.bounds import FidelityBounds
+from oriel.fidelity.fidelity_bounds import FidelityBounds
 from oriel.fidelity.reference_values import ReferenceKind
 
 

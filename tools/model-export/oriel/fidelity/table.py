@@ -11,7 +11,7 @@ from rich.table import Table
 from oriel.contract.activation_names import kinds
 from oriel.fidelity.activations import ActivationFidelity
 from oriel.fidelity.agreement_curve import AgreementCurve
-from oriel.fidelity.bounds import fidelity_bounds
+from oriel.fidelity.fidelity_bounds import fidelity_bounds
 from oriel.fidelity.measure_bundle import Measured, MeasuredBundle
 
 HEADINGS = (

@@ -95,7 +95,7 @@ def longest_sequence(shape: ModelShape, budget: int) -> int:
     return max(1, min(shape.context_length, by_logits, by_attention))
 
 
-def choose_outputs(
+def outputs_within_budget(
     specs: Sequence[TensorSpec], case: Case, shape: ModelShape, budget: int
 ) -> list[TensorSpec]:
     """As many of the specs as the budget holds: first what belongs to no layer, then the last

@@ -74,7 +74,7 @@ def check_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
     findings.differences("file_digests", problems, f"{len(manifest.data['files'])} files")
 
 
-def open_graph(
+def read_graph_file(
     variant: Mapping[str, Any], kind: GraphName, folder: Path, findings: Findings
 ) -> GraphFile | None:
     """Read a graph; None, with a finding, where it can't be."""

@@ -22,13 +22,12 @@ from oriel.contract.activation_names import (
 from oriel.contract.manifest import Manifest
 from oriel.graph.select_outputs import open_graph, select_outputs
 from oriel.graph.taps import Tap
-from oriel.verification.bounds import Bounds
 from oriel.verification.cases import (
     Case,
     choose_cases,
     choose_ids,
     choose_lens_layers,
-    choose_outputs,
+    outputs_within_budget,
 )
 from oriel.verification.checks import GraphFile, check_session_ports
 from oriel.verification.compare import (
@@ -39,6 +38,7 @@ from oriel.verification.compare import (
     difference,
     lens_difference,
 )
+from oriel.verification.error_bounds import Bounds
 from oriel.verification.interventions import NONE, Interventions
 from oriel.verification.product_checks import CHECK, check_products, products, with_products
 from oriel.verification.report import ActivationResult, Findings, GraphName, Verdict
@@ -136,7 +136,7 @@ class NumericChecks:
         lens = {s.name for s in graph.outputs} - {s.name for s in outputs}
         small: Arrays = {}
         for case in self.cases.cases:
-            chosen = choose_outputs(outputs, case, self.shape, self.cases.budget)
+            chosen = outputs_within_budget(outputs, case, self.shape, self.cases.budget)
             if len(chosen) < len(outputs):
                 del session
                 data = with_outputs_only(graph.data, chosen)
@@ -206,7 +206,7 @@ class NumericChecks:
         opened = _without_lens(taps)
         tapped = {"logits", *(spec.name for tap in opened for spec in tap.outputs)}
         reachable = [spec for spec in self.inner if spec.name in tapped]
-        chosen = choose_outputs(reachable, case, self.shape, self.cases.budget)
+        chosen = outputs_within_budget(reachable, case, self.shape, self.cases.budget)
         data = with_outputs_only(with_taps(graph.data, opened), [*chosen, *self.cache])
         session = OnnxGraph(graph.folder, data, "interactive", self.shape)
         names = [s.name for s in [*chosen, *self.cache]]

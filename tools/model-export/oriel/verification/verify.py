@@ -27,8 +27,8 @@ from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folde
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.precisions import FP32, QUANTIZED_KERNELS, RECIPES_OF_USERS
 from oriel.verification import checks
-from oriel.verification.bounds import bounds_for
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
+from oriel.verification.error_bounds import bounds_for
 from oriel.verification.numeric_checks import (
     SEED,
     NumericChecks,
@@ -135,8 +135,8 @@ def _verify_variant(
         return VariantReport(name, precision, _all(findings), ())
     on_stage(f"check the files of {name}")
     with opened_variant(folder, variant, findings) as opened:
-        plain = checks.open_graph(variant, "plain", opened.folder, findings)
-        interactive = checks.open_graph(variant, "interactive", opened.folder, findings)
+        plain = checks.read_graph_file(variant, "plain", opened.folder, findings)
+        interactive = checks.read_graph_file(variant, "interactive", opened.folder, findings)
         runnable = {}
         for graph in (plain, interactive):
             if graph is None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from oriel.models.checkpoint import Checkpoint
-from oriel.verification.bounds import weight_bounds
+from oriel.verification.error_bounds import weight_bounds
 from oriel.verification.report import Findings
 from oriel.verification.stored_weights import StoredWeight
 
