@@ -12,7 +12,8 @@ from oriel.contract.activation_names import kinds
 
 @dataclass
 class CaptureState:
-    """What one forward pass has recorded so far, and the interventions that apply to it."""
+    """The values that one forward pass has recorded so far, and the interventions that apply to
+    it."""
 
     values: dict[str, Tensor] = field(default_factory=dict)
     head_scales: Sequence[Tensor] | None = None

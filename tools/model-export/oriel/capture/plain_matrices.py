@@ -37,7 +37,7 @@ class TiedUnembedding(nn.Module):
 
 @dataclass(frozen=True)
 class MatrixChanges:
-    """What make_matrices_plain did: names of weights that now stand transposed."""
+    """Changes made by make_matrices_plain: names of the weights that are now transposed."""
 
     transposed: frozenset[str]
 

@@ -36,7 +36,8 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
-    """`pattern` as ECMA-262 has it: `$` is the end, and not the place before a last line break."""
+    """Check `pattern` as ECMA-262 defines it: `$` is the end, and not the place before a last line
+    break."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
@@ -44,7 +45,7 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
 def _items(
     validator: Draft202012Validator, items: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[ValidationError]:
-    """`items` of a list that isn't too long: one that is was refused by `maxItems` already."""
+    """Check the `items` of a list that isn't too long: `maxItems` has refused any other already."""
     if isinstance(instance, list) and len(instance) <= schema.get("maxItems", len(instance)):
         for index, item in enumerate(instance):
             yield from validator.descend(item, items, path=index)
@@ -54,7 +55,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern, "items": _items}
 )
 _MOST_ERRORS = 32
-"""Looked at for the one that says most."""
+"""Number of errors among which the most telling one is chosen."""
 
 
 @cache
@@ -79,7 +80,7 @@ def check_schema(name: str, document: Any, what: str) -> None:
 
 
 def check_version(version: str, what: str) -> None:
-    """A reader refuses an unknown major version and reads on past a newer minor one."""
+    """Raise ContractError for an unknown major version; a newer minor version is accepted."""
     ours, theirs = contract_version().split(".")[0], version.split(".")[0]
     if ours != theirs:
         raise ContractError(
@@ -91,7 +92,8 @@ def check_version(version: str, what: str) -> None:
 
 
 def check_document(document: Any, what: str) -> None:
-    """Schema, version, and what no schema can say: names and shapes that follow from the sizes."""
+    """Check the version, the schema, and the rules that no schema can express: names and shapes
+    that follow from the model's sizes."""
     version = document.get("contract_version") if isinstance(document, Mapping) else None
     if isinstance(version, str):
         check_version(version, what)
@@ -100,7 +102,7 @@ def check_document(document: Any, what: str) -> None:
 
 
 def check_ports(document: Mapping[str, Any], what: str) -> None:
-    """What check_document does after version and schema."""
+    """Check the inputs and outputs of a document whose version and schema were checked already."""
     shape = ModelShape.from_json(document["model"])
     expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
     given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
@@ -125,10 +127,11 @@ def check_output_specs(
     what: str,
     cache_specs: Mapping[str, TensorSpec] = MappingProxyType({}),
 ) -> set[str]:
-    """Their names; ContractError where one doesn't follow from the model's sizes, or stands twice.
+    """Return the outputs' names; ContractError where one doesn't follow from the model's sizes, or
+    occurs twice.
 
-    outputs: tensors that keep their schema, of a contract of this version, which may have
-    activations that we don't know where it is newer than ours.
+    outputs: tensors that are valid by their schema. version: that of their contract; one newer than
+    ours may have activations that are unknown here.
     """
     seen: set[str] = set()
     newer = _minor(version) > _minor(contract_version())

@@ -1,5 +1,5 @@
-"""What no schema can say of published files: that the chunks of a file add up to it, and that a
-path means the same bytes wherever it stands. The same rules in TypeScript:
+"""Checks of published files that no schema can express: the chunks of a file add up to it, and a
+path means the same bytes wherever it is named. The same rules in TypeScript:
 apps/web/src/contract/validate_chunks.ts."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from oriel.errors import ContractError
 
 
 def check_chunks(files: Sequence[Mapping[str, Any]], what: str) -> None:
-    """files: descriptors of a manifest. Raises ContractError for the first that is wrong."""
+    """Check a manifest's descriptors of files. Raises ContractError for the first that is wrong."""
     known: dict[str, tuple[int, str]] = {}
     for file in files:
         chunks = file.get("chunks")

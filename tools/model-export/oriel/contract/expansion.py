@@ -1,6 +1,6 @@
-"""What no schema can say of an expansion: that every weight lies inside the file that travels and
-inside the file that it expands to, and overlaps no other. The same rules in TypeScript:
-apps/web/src/contract/validate_expansion.ts."""
+"""Checks of an expansion that no schema can express: every weight lies inside the encoded file,
+which is downloaded, and inside the file that it expands to, and overlaps no other. The same rules
+in TypeScript: apps/web/src/contract/validate_expansion.ts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 from oriel.errors import ContractError
 
 ALIGNMENT = 4
-"""Bytes that every offset is a multiple of, at least: readers view parts as arrays of numbers."""
+"""Every offset is a multiple of at least this many bytes: readers view parts as arrays of
+numbers."""
 _ITEM_BYTES = {"float32": 4, "float16": 2}
 _PARTS = ("scales", "zero_points", "values")
 _NEEDED = {
@@ -23,7 +24,8 @@ _NEEDED = {
 
 
 def check_expansion(variant: Mapping[str, Any], files: Mapping[str, int], what: str) -> None:
-    """files: {path: bytes}. Raises ContractError for the first weight that doesn't fit."""
+    """Check a variant's expansion; files: {path: bytes}. Raises ContractError for the first weight
+    that doesn't fit."""
     expansion = variant.get("expansion")
     if expansion is None:
         return
@@ -66,12 +68,12 @@ def _refuse(what: str, weight: Mapping[str, Any], detail: str) -> NoReturn:
 
 
 def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
-    """Bytes of each part of a weight in the file that travels, in the order of _PARTS."""
+    """Return the bytes of each part of a weight in the encoded file, in the order of _PARTS."""
     shape, layout = weight["shape"], weight["layout"]
     count = math.prod(shape)
     if layout in _ITEM_BYTES:
         return {"values": count * _ITEM_BYTES[layout]}
-    # 0.0 is an axis too, to the schema.
+    # The schema also accepts 0.0 as an axis.
     axis = int(weight["axis"])
     channels, summed = shape[1 - axis], shape[axis]
     if layout == "channels":
@@ -85,7 +87,8 @@ def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _end(weight: Mapping[str, Any], position: int) -> int:
-    """Where it ends in the file that travels, if it begins at `position` or later."""
+    """Return the position of the weight's end in the encoded file. Raises _Unsound where its
+    entries don't fit its layout, or a part begins before `position`."""
     layout = weight["layout"]
     missing = [name for name in _NEEDED[layout] if name not in weight]
     if missing:

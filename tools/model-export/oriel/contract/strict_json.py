@@ -1,5 +1,5 @@
-"""JSON texts from anyone: read so that every reader sees the same values, or refused. The same
-rules in TypeScript: apps/web/src/contract/strict_json.ts."""
+"""Reading of untrusted JSON texts: every reader sees the same values, or the text is refused. The
+same rules in TypeScript: apps/web/src/contract/strict_json.ts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 class _Refused(ValueError):
-    """What no reader of ours takes, though a parser may."""
+    """A text that no reader of ours accepts, though a JSON parser may."""
 
 
 def read_json(raw: bytes | str, what: str) -> Any:
-    """The value of a JSON text. A whole number is an int however it is written, since 1e3 and 1000
-    are the same to other readers.
+    """Return the value of a JSON text. A whole number is an int however it is written, since 1e3
+    and 1000 are the same to other readers.
 
-    raw: UTF-8. Raises ContractError for what is no JSON, or is larger, deeper or more ambiguous
-    than contracts/limits.json allows: a key twice in an object, NaN, numbers beyond 2^53.
+    raw: UTF-8. Raises ContractError for a text that is no JSON, or is larger, deeper or more
+    ambiguous than contracts/limits.json allows: a key twice in an object, NaN, numbers beyond 2^53.
     """
     try:
         if len(raw) > most("json", "bytes"):
@@ -78,7 +78,7 @@ def _constant(text: str) -> NoReturn:
 
 
 def _weigh(value: Any) -> None:
-    """Depth, count and lengths, without recursion."""
+    """Check the depth, the number of values and their lengths, without recursion."""
     deepest, values, longest = (most("json", n) for n in ("depth", "values", "string_length"))
     count = depth = 0
     level = [value]

@@ -1,7 +1,7 @@
-"""What a tap's bytes may hold: the outputs that it names and, for the logit lens, the nodes that
-compute them; no weights in other files, no functions, no subgraphs, nothing else of a model. Read
-field by field, since what a parser doesn't know it keeps or drops in silence. The same in
-TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
+"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for the logit lens,
+the nodes that compute them; no weights in other files, no functions, no subgraphs, and nothing else
+of a model. The bytes are read field by field, since a parser silently keeps or drops the fields
+that it doesn't know. The same rules in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 from oriel.contract.limits import limits
 
 Fields = dict[int, list[Any]]
-"""{field's number: its values in order}: an int, a str, or the fields of a message; bytes and lists
-of numbers are None, as nobody here asks for them."""
+"""{field number: its values in order}: an int, a str, or the fields of a message each; None for
+bytes and lists of numbers, which no check needs."""
 
 
 class TapError(ValueError):
-    """Why a tap can't be appended to a graph."""
+    """A tap can't be appended to a graph; the message says why."""
 
 
 @cache
@@ -30,7 +30,7 @@ def _messages() -> dict[str, dict[int, str]]:
 
 
 def check_tap_bytes(tap: Mapping[str, Any]) -> None:
-    """tap: it keeps its schema. Raises TapError."""
+    """Check the bytes of a tap that is valid by its schema. Raises TapError."""
     try:
         payload = base64.b64decode(tap["bytes"], validate=True)
     except binascii.Error as error:
@@ -143,7 +143,7 @@ def _packed(part: bytes) -> Iterator[int]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """At most ten bytes, of 64 bits."""
+    """Read a varint of at most ten bytes (64 bits); return it and the position after it."""
     value = 0
     for place in range(10):
         if at + place >= len(message):

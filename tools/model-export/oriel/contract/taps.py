@@ -1,5 +1,5 @@
-"""What no schema can say of a variant's taps: that each gives what the model has, once, and that
-its bytes hold no more than they may. The same rules in TypeScript:
+"""Checks of a variant's taps that no schema can express: each gives an activation of the model,
+none is given twice, and a tap's bytes hold only what they may. The same rules in TypeScript:
 apps/web/src/contract/validate_ports.ts and validate_tap_bytes.ts."""
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from oriel.errors import ContractError
 
 
 def check_taps(variant: Mapping[str, Any], what: str) -> None:
-    """Raises ContractError where an output doesn't follow from the model's sizes, is given by two
-    taps, or is one of the interactive graph's own, and where a tap's bytes are something else."""
+    """Check a variant's taps. Raises ContractError where an output doesn't follow from the model's
+    sizes, is given by two taps, or is one of the interactive graph's own, and where a tap's bytes
+    hold anything else."""
     document = variant["interactive"]["activations"]
     given = [output for tap in variant["taps"] for output in tap["outputs"]]
     shape = ModelShape.from_json(document["model"])

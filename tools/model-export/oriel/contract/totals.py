@@ -1,5 +1,5 @@
-"""What no schema can say of a whole manifest: what its files, chunks and taps add up to, and that
-its paths name different places on every disk. The same rules in TypeScript:
+"""Checks of a whole manifest that no schema can express: the sums over its files, chunks and taps,
+and that its paths name different files on every disk. The same rules in TypeScript:
 apps/web/src/contract/validate_totals.ts."""
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ MANIFEST = "manifest.json"
 
 
 def check_totals(manifest: Mapping[str, Any], what: str) -> None:
-    """manifest: it keeps its schema. Raises ContractError for the first thing that is too much."""
+    """Check a manifest that is valid by its schema. Raises ContractError for the first rule that it
+    breaks."""
     _check_bytes(manifest, what)
     _check_digests(manifest, what)
     _check_counts(manifest, what)
@@ -32,7 +33,8 @@ def _unsound(what: str, why: str) -> ContractError:
 
 
 def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
-    """(path, bytes, digest) of files, chunks, and what weights expand to."""
+    """Yield (path, bytes, digest) of each file, each chunk, and each file that weights expand
+    to."""
     for file in manifest["files"]:
         yield file["path"], int(file["bytes"]), file["digest"]
         for chunk in file.get("chunks", ()):
@@ -85,7 +87,8 @@ def _check_paths(manifest: Mapping[str, Any], what: str) -> None:
 
 
 def _check_own_paths(variant: Mapping[str, Any], what: str) -> None:
-    """A graph, its weights and what they expand to are different files."""
+    """Check that the variant's graphs, their weights and the file that these expand to are
+    different files."""
     paths = [variant["plain"]["path"], variant["interactive"]["path"]]
     _check_places(what, [MANIFEST, *paths, *variant["weights"]])
     if "expansion" in variant:
@@ -95,7 +98,8 @@ def _check_own_paths(variant: Mapping[str, Any], what: str) -> None:
 
 
 def _check_places(what: str, paths: Iterable[str]) -> None:
-    """Different files, also where letters' case doesn't count; and none is another's folder."""
+    """Check that the paths name different files, also where upper and lower case are the same, and
+    that no file is another's folder."""
     taken: set[str] = set()
     folders: set[str] = set()
     for path in paths:

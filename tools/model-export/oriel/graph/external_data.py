@@ -1,5 +1,5 @@
-"""Where a graph from anyone says that its weights lie: in files beside it, at places that are
-numbers. Whether these files are long enough is whoever reads them to say."""
+"""Checks of where an untrusted graph's weights lie: in files beside it, at offsets that are
+numbers. Code that reads these files checks that they are long enough."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NUMBERS = ("offset", "length")
 
 @cache
 def _path() -> re.Pattern[str]:
-    """What the manifest lets a path be."""
+    """Return the pattern of the paths that a manifest allows."""
     pattern: str = validator("manifest").schema["$defs"]["path"]["pattern"]  # type: ignore[index]
     return re.compile(pattern.replace("$", r"\Z"))
 
 
 def check_external_data(model: onnx.ModelProto, name: str) -> None:
-    """Raises GraphError for a weight that lies outside the graph's folder, or nowhere."""
+    """Raise GraphError for a weight that lies outside the graph's folder, or nowhere."""
     for tensor in _tensors(model.graph):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
@@ -53,7 +53,8 @@ def _refused(name: str, tensor: TensorProto, why: str) -> GraphError:
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
-    """Initializers and constants, of graphs inside as well: a parser lets only so many nest."""
+    """Yield initializers and constants, those of inner graphs too: the parser limits how deep they
+    nest."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)

@@ -1,5 +1,5 @@
-"""The contract's document of one graph, and the record of its model, in the ONNX file's own
-metadata: so a bare file can be read."""
+"""The contract's document of one graph and the record of its model, kept in the ONNX file's own
+metadata, so that the file can be read on its own."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from oriel.errors import ContractError, GraphError
 
 METADATA_KEY = "oriel.activations"
 MODEL_KEY = "oriel.model"
-"""Of the manifest's `model`: name, end token, and where the weights come from."""
+"""Key of the manifest's `model`: its name, its end token, and the origin of its weights."""
 
 
 def make_document(
     graph: GraphKind, shape: ModelShape, outputs: Iterable[TensorSpec]
 ) -> dict[str, Any]:
-    """A document of activations.schema.json."""
+    """Return a document of activations.schema.json."""
     return {
         "contract_version": contract_version(),
         "graph": graph,
@@ -57,7 +57,8 @@ def _write(model: onnx.ModelProto, key: str, value: Mapping[str, Any]) -> None:
 
 
 def read_model_record(model: onnx.ModelProto) -> Any:
-    """The record that a model carries, unchecked; None where it carries none, as older ones."""
+    """Return the record that a model carries, unchecked; None where it has none, as in older
+    files."""
     for entry in model.metadata_props:
         if entry.key == MODEL_KEY:
             try:
@@ -68,7 +69,7 @@ def read_model_record(model: onnx.ModelProto) -> Any:
 
 
 def read_document(model: onnx.ModelProto, name: str) -> dict[str, Any]:
-    """The document that a model carries; GraphError where it carries none, or several."""
+    """Return the document that a model carries; GraphError where it carries none, or several."""
     carried = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if len(carried) > 1:
         raise GraphError(f"{name} carries several contract documents", next_step="export it again.")

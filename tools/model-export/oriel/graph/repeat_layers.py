@@ -1,5 +1,6 @@
-"""A graph of two traced layers turned into one of N: both must be the same up to their names, and
-then the second one is copied. The first may own what all share; the second owns itself alone."""
+"""Extension of a graph of two traced layers to one of N: both must be the same up to their names,
+and then the second one is copied. The first may include nodes that all layers share; the second has
+only its own."""
 
 from __future__ import annotations
 
@@ -16,11 +17,12 @@ class LayersDiffer(Exception):
 
 
 TRACED_LAYERS = 2
-"""One that may own what all share, such as the mask, and one to compare with it and to copy."""
+"""One layer that may include what all share, such as the mask, and one to compare with it and to
+copy."""
 
 _FIRST, _LAST = range(TRACED_LAYERS)
 _STREAM_IN = "embedding_sum"
-"""What the first layer reads in place of another layer's resid_post."""
+"""Name of the tensor that the first layer reads in place of another layer's resid_post."""
 
 
 def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
@@ -60,7 +62,7 @@ def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
 
 
 class _LayerNames:
-    """How a layer's number stands in the names of its tensors."""
+    """Names of a layer's tensors, which contain the layer's number."""
 
     def __init__(self, blocks: str) -> None:
         self.blocks = blocks
@@ -93,7 +95,8 @@ def _values_by_name(graph: ir.Graph) -> dict[str, ir.Value]:
 
 
 def _nodes_by_layer(graph: ir.Graph, layers: int) -> list[list[ir.Node]]:
-    """Nodes that a layer's outputs need and no earlier layer's do, in the graph's order."""
+    """Return for each layer the nodes that its outputs need and no earlier layer's do, in the
+    graph's order."""
     seen: set[ir.Node] = set()
     order = list(graph)
     owned: list[list[ir.Node]] = []
@@ -119,7 +122,8 @@ def _ancestors(values: Iterable[ir.Value]) -> set[ir.Node]:
 
 
 def _check_alike(graph: ir.Graph, owned: set[ir.Node], names: _LayerNames) -> None:
-    """Walk back from every output of the last layer and of the first side by side."""
+    """Compare the last layer with the first, back from every output of both; LayersDiffer where
+    they differ."""
     outputs = {v.name or "": v for v in graph.outputs}
     ours = {name for name in outputs if names.of_layer(name, _LAST)}
     theirs = {name for name in outputs if names.of_layer(name, _FIRST)}
@@ -162,12 +166,14 @@ def _same_attributes(a: ir.Node, b: ir.Node) -> bool:
 
 
 def _corresponds(x: ir.Value, y: ir.Value, names: _LayerNames) -> bool:
-    """Whether what the last layer reads from outside is to it what `y` is to the first."""
+    """Return whether `x`, which the last layer reads from outside, corresponds to the first layer's
+    `y`."""
     x_name, y_name = x.name or "", y.name or ""
     if x_name == names.stream(_FIRST):
         return y_name == _STREAM_IN
     if x is y:
-        # Shared by both: the mask, say. What bears a layer's number can't be shared.
+        # Shared by both, such as the mask. A tensor with a layer's number in its name can't be
+        # shared.
         return not (names.of_layer(x_name, _LAST) or names.of_layer(x_name, _FIRST))
     if x.const_value is not None and y.const_value is not None:
         a, b = x.const_value.numpy(), y.const_value.numpy()

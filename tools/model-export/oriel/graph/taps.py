@@ -28,7 +28,7 @@ _ELEMENT = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 @dataclass(frozen=True)
 class Tap:
-    """What it opens, and the bytes that open it."""
+    """The outputs that a tap adds to a graph, and the bytes that add them."""
 
     outputs: tuple[TensorSpec, ...]
     payload: bytes
@@ -50,7 +50,7 @@ def value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
 
 
 def make_taps(graph: onnx.GraphProto, shape: ModelShape) -> list[Tap]:
-    """A tap for every activation of the contract but logits, which is always an output.
+    """Return a tap for every activation of the contract but logits, which is always an output.
 
     Raises GraphError where the graph lacks a tensor that the contract names.
     """
@@ -73,13 +73,14 @@ def make_taps(graph: onnx.GraphProto, shape: ModelShape) -> list[Tap]:
 
 
 def open_taps(model: bytes, taps: Iterable[Tap]) -> bytes:
-    """The model with those outputs. The caller leaves out taps that are outputs already."""
+    """Return the model with the taps' outputs. The caller leaves out taps that are outputs
+    already."""
     return b"".join([model, *(tap.payload for tap in taps)])
 
 
 def add_lens_nodes(graph: onnx.GraphProto, shape: ModelShape, names: Iterable[str]) -> None:
-    """Compute inside the graph those of `names` that are the logit lens's: unlike all others, no
-    graph holds them until they are asked for."""
+    """Add the nodes that compute those of `names` that belong to the logit lens: unlike all other
+    activations, these are in no graph until they are requested."""
     wanted = set(names)
     layers = [
         layer
@@ -100,7 +101,8 @@ def _serialize(outputs: Iterable[TensorSpec], nodes: Iterable[onnx.NodeProto] = 
 
 
 def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
-    """The logit lens (nostalgebraist, 2020): final norm and unembedding on a layer's resid_post.
+    """Return the tap of the logit lens (nostalgebraist, 2020): final norm and unembedding on a
+    layer's resid_post.
 
     Its nodes are copies of those between the last resid_post and logits; softmax and TopK follow.
     """
@@ -134,8 +136,8 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
 def _copy_between(
     graph: onnx.GraphProto, start: str, end: str, new_start: str, prefix: str
 ) -> tuple[list[onnx.NodeProto], str]:
-    """Copies of the nodes that lead from one tensor to another, reading `new_start` instead; of all
-    positions, wherever logits_start stands."""
+    """Return copies of the nodes that lead from one tensor to another, reading `new_start` instead,
+    and the name of the result; they compute all positions, whatever logits_start is."""
     needed = {end}
     path: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
@@ -146,7 +148,8 @@ def _copy_between(
     whole: dict[str, str] = {}
     copies: list[onnx.NodeProto] = []
     for node in reversed(path):
-        # Shapes and the like that don't depend on the stream are there already, under their names.
+        # Shapes and other tensors that don't depend on the residual stream exist already, under
+        # their names.
         if not depends & set(node.input):
             continue
         depends |= set(node.output)

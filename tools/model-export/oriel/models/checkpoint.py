@@ -1,5 +1,6 @@
-"""A checkpoint's tensors on disk: which there are, and their values, one at a time. Which folder to
-read is found in find_checkpoint.py, whether they fit the model in match_parameters.py."""
+"""A checkpoint's tensors on disk: their names, dtypes and shapes, and their values, read one at a
+time. find_checkpoint.py finds the folder, match_parameters.py checks that the tensors fit the
+model."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _DTYPE_NAMES = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor stands in the checkpoint."""
+    """A tensor's file and name in the checkpoint, its dtype and its shape."""
 
     file: Path
     key: str
@@ -48,9 +49,9 @@ class Checkpoint:
         self.folder = folder
         self.tensors = dict(tensors)
         self.wrappers = tuple(wrappers)
-        """Parts of the stored names that were taken away."""
+        """Parts of the stored names that were removed."""
         self.notes = tuple(notes)
-        """What was read otherwise than it is written, for the user to know."""
+        """Notices for the user about what was read otherwise than it is written."""
         self._pickled: dict[Path, Mapping[str, Tensor]] = {}
 
     @property
@@ -65,11 +66,11 @@ class Checkpoint:
         return total
 
     def read(self, name: str) -> Tensor:
-        """The tensor in the dtype and shape of the file."""
+        """Return the tensor in the dtype and shape of the file."""
         stored = self.tensors[name]
         if stored.file.suffix == ".safetensors":
             try:
-                # Opened anew for each tensor: closing lets go of the pages that were mapped.
+                # Opened anew for each tensor: closing the file releases the pages that were mapped.
                 with safe_open(stored.file, framework="pt") as file:
                     tensor: Tensor = file.get_tensor(stored.key)
                     return tensor
@@ -81,13 +82,14 @@ class Checkpoint:
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's bytes, row-major, little-endian."""
+    """Return the SHA-256 of a tensor's bytes, row-major, little-endian."""
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(flat.numpy().data).hexdigest()
 
 
 def weights_digest(rows: Mapping[str, tuple[str, tuple[int, ...], str]]) -> str:
-    """Digest over {name: (dtype, shape, tensor_digest)}: independent of files and their order."""
+    """Return the digest over {name: (dtype, shape, tensor_digest)}: independent of files and their
+    order."""
     lines = [
         f"{name} {dtype} {','.join(map(str, shape))} {digest}\n"
         for name, (dtype, shape, digest) in sorted(rows.items())
@@ -96,7 +98,7 @@ def weights_digest(rows: Mapping[str, tuple[str, tuple[int, ...], str]]) -> str:
 
 
 def stored_tensors(folder: Path) -> Iterator[StoredTensor]:
-    """Every tensor of the folder's weight files, file after file."""
+    """Yield every tensor of the folder's weight files, file after file."""
     for file in weight_files(folder):
         check_holds_weights(file)
         reader: Callable[[Path], Iterator[StoredTensor]]

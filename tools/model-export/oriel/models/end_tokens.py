@@ -11,21 +11,22 @@ from oriel.models.model_names import shown_name
 from oriel.tokenizers.open_tokenizer import without_mark
 
 MOST = 64
-"""As in contracts/manifest.schema.json."""
+"""Largest number of end tokens, as in contracts/manifest.schema.json."""
 _GENERATION = "generation_config.json"
 
 
 @dataclass(frozen=True)
 class EndTokens:
-    """Those that the model has rows for, in the order in which they are named."""
+    """The end tokens that the model has rows for, in the order in which they are named."""
 
     ids: tuple[int, ...]
     notices: tuple[str, ...]
-    """What was named and can't be used; said at export."""
+    """Notices about end tokens that are named but can't be used; shown at export."""
 
 
 def read_end_tokens(folder: Path, of_config: Any, vocab: int) -> EndTokens:
-    """of_config: eos_token_id of config.json as transformers reads it. vocab: rows of the model."""
+    """Return the end tokens that config.json and generation_config.json name. of_config:
+    eos_token_id of config.json as transformers reads it. vocab: rows of the model."""
     named, notices = dict.fromkeys(_ids(of_config), "config.json"), []
     file = folder / _GENERATION
     if file.is_file():
@@ -58,6 +59,6 @@ def read_end_tokens(folder: Path, of_config: Any, vocab: int) -> EndTokens:
 
 
 def _ids(value: Any) -> list[int]:
-    """One id or several; -1 and null say that there is none."""
+    """Return the ids in an entry that holds one or several; -1 and null mean that there is none."""
     values = value if isinstance(value, (list, tuple)) else [value]
     return [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0]

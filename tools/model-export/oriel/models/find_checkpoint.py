@@ -1,5 +1,5 @@
-"""Which folder a --model stands for: the bundled model, a local folder, or the Hub's. Asking and
-downloading are in hub.py."""
+"""Search for the folder that --model names: the bundled model's, a local one, or one of the Hub.
+hub.py asks the Hub and downloads."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class FoundCheckpoint:
     id: str
     revision: str | None = None
     note: str | None = None
-    """Something the user must not miss: what was taken instead of what."""
+    """Notice that the user must not miss: which model was taken in place of which."""
 
 
 def demo_folder() -> Path:
-    """The bundled model's folder."""
+    """Return the bundled model's folder."""
     return Path(__file__).parent / "demo" / "weights"
 
 
 def local_gpt2_folder() -> Path:
-    """tools/model-export/models/gpt2, where a checkpoint may be put by hand."""
+    """Return tools/model-export/models/gpt2, where a checkpoint may be put by hand."""
     return Path(__file__).resolve().parents[2] / "models" / "gpt2"
 
 
@@ -77,14 +77,15 @@ def find_checkpoint(
 
 
 def _as_folder(model: str) -> Path | None:
-    """The existing folder that a --model names, if it names one; CheckpointError for a file."""
+    """Return the existing folder that a --model names, if it names one; CheckpointError for a
+    file."""
     try:
         folder = Path(model).expanduser()
         if model and folder.is_dir():
             return folder
         is_file = bool(model) and folder.exists()
     except (OSError, RuntimeError, ValueError):
-        # Too long a name, or the home of nobody: no folder in any case.
+        # The name is too long, or that of an unknown user's home: it is no folder in any case.
         return None
     if is_file:
         raise file_as_model(folder)
@@ -111,7 +112,7 @@ def _bundled() -> FoundCheckpoint:
 
 
 def _local(folder: Path, model: str) -> FoundCheckpoint:
-    """model: as it was typed."""
+    """Return the checkpoint in a local folder; model: as the user typed it."""
     if not (folder / "config.json").is_file():
         raise no_config(folder, model, _is_hub_id(model))
     called = folder_id(folder)

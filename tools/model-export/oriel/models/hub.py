@@ -1,5 +1,5 @@
-"""Models of the Hugging Face Hub: asked for a few seconds at most, downloaded into the Hub's own
-cache, taken from that cache where the Hub can't be reached."""
+"""Models of the Hugging Face Hub: downloaded into the Hub's own cache, or taken from that cache
+where the Hub can't be reached within a few seconds."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from oriel.models.what_is_there import told_of_repository
 from oriel.tokenizers.checkpoint_files import wanted_files
 
 HUB_TIMEOUT_S = 5.0
-"""How long the Hub may take to say what it has. Downloads may take as long as bytes arrive."""
+"""Timeout for the Hub's answer about what it has, in seconds. A download may take as long as bytes
+arrive."""
 _SMALL_FILES = ("config.json", "generation_config.json")
 _Answer = TypeVar("_Answer")
 
 
 class DownloadDisplay(Protocol):
-    """Told what is being downloaded; progress.py has some."""
+    """Display of a download's progress; progress.py implements some."""
 
     def stage(self, text: str) -> None: ...
     def expect_bytes(self, total: int, what: str = ...) -> None: ...
@@ -29,9 +30,9 @@ class DownloadDisplay(Protocol):
 
 
 def fetch_from_hub(model: str, revision: str | None, display: DownloadDisplay | None) -> Path:
-    """A snapshot's folder in the Hub's cache, named by its commit, complete.
+    """Return the folder of a complete snapshot in the Hub's cache, which is named by its commit.
 
-    Raises HubError where neither the Hub nor the cache gives it.
+    Raises HubError where neither the Hub nor the cache has it.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -43,13 +44,13 @@ def fetch_from_hub(model: str, revision: str | None, display: DownloadDisplay | 
     )
     from huggingface_hub.utils import logging
 
-    # Its warnings on retries say nothing that our one line doesn't.
+    # Its warnings about retries add nothing to our own error of one line.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
     def ask() -> tuple[str, list[str]]:
         api = HfApi()
-        # Resolving writes down which commit the branch is at: without it the cache can't be found
-        # again offline.
+        # Resolving records the branch's commit: without it the cached snapshot can't be found again
+        # offline.
         commit: str = api.resolve_revision(model, revision=revision).resolved
         info = api.model_info(model, revision=commit, timeout=HUB_TIMEOUT_S)
         return commit, [sibling.rfilename for sibling in info.siblings or []]
@@ -91,8 +92,9 @@ def fetch_from_hub(model: str, revision: str | None, display: DownloadDisplay | 
 
 
 def _within(seconds: float, work: Callable[[], _Answer]) -> _Answer:
-    """What `work` returns or raises; TimeoutError after so long. A thread of its own, since
-    looking up a name has no time limit, and one that doesn't keep the program from ending."""
+    """Return what `work` returns, or raise what it raises; TimeoutError after `seconds`. It runs in
+    a daemon thread: looking up a name has no time limit, and such a thread doesn't keep the program
+    from ending."""
     answers: list[_Answer] = []
     errors: list[BaseException] = []
 
@@ -113,7 +115,7 @@ def _within(seconds: float, work: Callable[[], _Answer]) -> _Answer:
 
 
 def _wanted(model: str, names: list[str]) -> list[str]:
-    """Which of the repository's files make the checkpoint, weights last."""
+    """Return the names of the repository's files that make up the checkpoint, weights last."""
     weights = [n for n in names if n in (SAFETENSORS, f"{SAFETENSORS}.index.json")]
     suffix = ".safetensors"
     if not weights:
@@ -168,8 +170,8 @@ def _download(model: str, commit: str, names: list[str], display: DownloadDispla
 
 
 def _from_cache(model: str, revision: str | None, error: Exception) -> Path:
-    """The complete snapshot in the cache; HubError, with what kept the Hub away, if there is
-    none."""
+    """Return the folder of the complete snapshot in the cache; if there is none, raise HubError
+    with the reason why the Hub couldn't be used."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -191,11 +193,11 @@ def _from_cache(model: str, revision: str | None, error: Exception) -> Path:
 
 
 class _BrokenDownload(Exception):
-    """The Hub answered, but a file didn't come through; what happened is the cause."""
+    """The Hub answered, but a file couldn't be downloaded; the exception's cause says why."""
 
 
 def _why(error: BaseException) -> str:
-    # Both of these only wrap what happened.
+    # Both of these only wrap the original error.
     if type(error).__name__ in ("RevisionResolutionError", "_BrokenDownload") and error.__cause__:
         return _why(error.__cause__)
     name = type(error).__name__
@@ -214,7 +216,8 @@ def _why(error: BaseException) -> str:
 
 
 def _bar(display: DownloadDisplay | None) -> Any:
-    """What huggingface_hub takes for a tqdm class: passes bytes on to the display."""
+    """Return a class that huggingface_hub accepts as a tqdm class; it passes bytes on to the
+    display."""
 
     class Bar:
         """One file's download."""

@@ -1,5 +1,5 @@
-"""From --model to a LoadedModel: config, sizes, tensors and tokenizer files, all checked, nothing
-run; the tokenizer is opened when it is asked for."""
+"""Loading of a model: its config, sizes, tensors and tokenizer files are all checked, and nothing
+is run. The tokenizer is opened on first use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from oriel.tokenizers.checkpoint_tokenizer import (
 )
 
 MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
-"""As in contracts/activations.schema.json: what a manifest can describe."""
+"""Largest sizes that a manifest can describe, as in contracts/activations.schema.json."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class LoadedModel:
 
     @property
     def tokenizer_files(self) -> list[Path]:
-        """What says something about its tokenizer, or nothing where no vocabulary is there."""
+        """Files that describe its tokenizer; none where there is no vocabulary."""
         return tokenizer_files(self.source.folder)
 
     @cached_property
     def tokenizer(self) -> CheckpointTokenizer | NoTokenizer:
-        """Its own tokenizer, opened when it is asked for; CheckpointError for a damaged file."""
+        """Its own tokenizer, opened on first use; CheckpointError for a damaged file."""
         return read_checkpoint_tokenizer(self.source.folder, self.shape.vocab)
 
     @cached_property
@@ -65,13 +65,14 @@ class LoadedModel:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was read otherwise than it is written, or not at all; each one text."""
+        """Notices about what was read otherwise than it is written, or not at all; one text
+        each."""
         adapter = adapter_beside(self.source.folder)
         return (*self.checkpoint.notes, *([adapter] if adapter else []))
 
     @property
     def is_as_saved(self) -> bool:
-        """Whether transformers can read the folder as it stands."""
+        """True if transformers can read the folder as it is."""
         files = [self.source.folder / "config.json", *self.source.folder.glob("*.index.json")]
         return not self.checkpoint.wrappers and not any(map(has_mark, files))
 
@@ -81,11 +82,11 @@ class LoadedModel:
 
 
 def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
-    """The config, its architecture and its sizes; CheckpointError where they contradict
+    """Return the config, its architecture and its sizes; CheckpointError where they contradict
     themselves."""
     from transformers.utils import logging
 
-    # What matters of a config's oddities is said in one line below.
+    # Problems of a config that matter are reported in one line below.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     raw = read_object(folder / "config.json", shown_name(folder))
     model_type = raw.get("model_type")
@@ -110,9 +111,9 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
         )
     try:
         config = plain_config(folder)
-        # A config may also name an attention kernel to fetch and run.
+        # Otherwise a config may name an attention kernel to fetch and run.
         config._attn_implementation = "eager"
-        # How results are handed out is for the caller to say, whatever was set in training.
+        # The caller decides in which form results are returned, whatever was set in training.
         config.return_dict, config.use_cache = True, True
         config.output_attentions = config.output_hidden_states = False
         architecture.check_config(config)
@@ -120,24 +121,24 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
     except ArchitectureError:
         raise
     except Exception as error:
-        # A stranger's config fails in any class.
+        # An untrusted config may raise any class of exception.
         raise _unfit(folder, error) from error
     _check_sizes(shape, folder)
     return config, architecture, shape
 
 
 def plain_config(folder: Path) -> Any:
-    """The config as transformers makes it of config.json. Checkpoints of one model_type may still
-    want code of their own; that is never run."""
+    """Return the config that transformers makes of config.json. A checkpoint of a known model_type
+    may still ask for code of its own; that is never run."""
     from transformers import CONFIG_MAPPING
 
-    # Read here, since transformers stops at a byte order mark.
+    # Read here, since transformers fails on a byte order mark.
     raw = read_object(folder / "config.json", shown_name(folder))
     return CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
 
 
 def _likely_type(raw: Mapping[str, Any]) -> str | None:
-    """The architecture whose config has such entries."""
+    """Return the architecture whose config has such entries, if there is one."""
     named = raw.get("architectures")
     for name in named if isinstance(named, list) else []:
         for model_type, architecture in REGISTRY.items():
@@ -162,7 +163,7 @@ def _method(quantization: Any) -> Any:
 
 
 def _unfit(folder: Path, error: Exception) -> CheckpointError:
-    # transformers says which of its validators complained before it says what about.
+    # transformers names the validator that failed before the reason: only the reason is kept.
     reason = re.sub(
         r"^.*?[Vv]alidat\w+ error for .*?: \w+Error: ", "", " ".join(str(error).split())
     )
@@ -216,7 +217,7 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     try:
         expected = expected_parameters(config, architecture)
     except Exception as error:
-        # So does what a config can still ask for.
+        # Making the parameters of such a config may also raise any class of exception.
         raise _unfit(found.folder, error) from error
     checkpoint = open_checkpoint(found.folder, _wanted(architecture, expected))
     if set(checkpoint.tensors) != set(expected):

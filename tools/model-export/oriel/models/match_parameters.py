@@ -1,6 +1,6 @@
-"""A checkpoint's tensors matched to the model's parameters: all of them, and nothing that the model
-would need left over. What transformers reads right is read the same way: wrappers' prefixes,
-copies of tied weights, heads beside the language model's."""
+"""Matching of a checkpoint's tensors to the model's parameters: every parameter has a tensor, and
+no tensor that the model would need is left over. Names and copies that transformers reads right are
+read the same way: wrappers' prefixes, copies of tied weights, heads beside the language model's."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from oriel.models.checkpoint import FLOATS, Checkpoint, StoredTensor, stored_ten
 from oriel.models.model_names import shown_name
 
 _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-"""Put between names wherever a part was wrapped: by torch.compile, by FSDP."""
+"""Inserted into names wherever a part was wrapped: by torch.compile, by FSDP."""
 _OUTER_WRAPPERS = re.compile(r"(?:base_model|module|_forward_module|pretrained_model|model)\.")
 """Put before all names by DataParallel, DeepSpeed, PEFT, TRL, and a class with one model in it."""
 _MOST_WRAPPERS = 4
 _ADAPTER = re.compile(r"(?:^|\.)(?:lora_\w+|base_layer|modules_to_save|ia3_\w+)\.")
 _CLASSIFIERS = ("score", "classifier", "classification_head", "qa_outputs", "summary")
-"""First parts of the names of heads that stand in the language model head's place."""
+"""First parts of the names of heads that replace the language model head."""
 _BESIDE = re.compile(r"\w*(?:head|critic|value|reward)\w*")
-"""The same of heads that stand beside it: of a value, of a choice, of a further token."""
+"""The same for heads beside it: for a value, for a choice, for a further token."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the model needs, and how checkpoints name it."""
+    """The parameters that the model needs, and their names in checkpoints."""
 
     parameters: Mapping[str, tuple[int, ...]]
     """{name: shape}, a tied weight once, under the token embedding's name."""
     base_prefix: str
     """'transformer.' for checkpoints saved without the language model head."""
     ignored: tuple[str, ...]
-    """Patterns of tensors that old checkpoints carry and no model reads."""
+    """Patterns of tensors that old checkpoints contain and no model reads."""
     embedding: str
     head: str
     """Names of the token embedding and of the head, which may be one weight."""
@@ -86,8 +86,8 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
 
 
 def _without_repeats(folder: Path) -> dict[str, StoredTensor]:
-    """By name. A tensor that stands in two files, as in shards of tied weights, must be the same in
-    both."""
+    """Return the stored tensors by name. A tensor in two files, as in shards of tied weights, must
+    be the same in both."""
     found: dict[str, StoredTensor] = {}
     for stored in stored_tensors(folder):
         first = found.setdefault(stored.key, stored)
@@ -104,7 +104,7 @@ def _without_repeats(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _check_is_whole(folder: Path, stored: Mapping[str, StoredTensor]) -> None:
-    """Refuse what only looks like a model's weights."""
+    """Raise CheckpointError for DeepSpeed's placeholders and for an adapter that isn't merged."""
     empty = [key for key, tensor in stored.items() if 0 in tensor.shape]
     if empty:
         raise CheckpointError(
@@ -128,8 +128,9 @@ def _check_is_whole(folder: Path, stored: Mapping[str, StoredTensor]) -> None:
 def _unwrapped(
     stored: Mapping[str, StoredTensor], wanted: Wanted
 ) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """The tensors by the names that they had before something was wrapped around the model, and
-    what was taken off. As they are, unless everything matches then."""
+    """Return the tensors by the names that they had before the model was wrapped, and the removed
+    parts of the names. The names stay as they are unless every parameter is found by the new
+    ones."""
     names = {key: key for key in stored}
     taken: list[str] = []
     inner = {m[0] for key in names for m in _INNER_WRAPPERS.finditer(key)}
@@ -149,8 +150,9 @@ def _unwrapped(
 
 
 def _outermost(names: Collection[str]) -> str | None:
-    """The first part of the names that a wrapper put there: one that is known, around the model and
-    not around a value head outside of it, or any that all names share, such as `ema.`."""
+    """Return the prefix that a wrapper added to the names, if there is one: a known prefix, around
+    the model and not around a value head outside of it, or any that all names share, such as
+    `ema.`."""
     known = {match[0] for name in names if (match := _OUTER_WRAPPERS.match(name))}
     first_parts = {name.partition(".")[0] + "." for name in names}
     candidates = known or first_parts
@@ -158,7 +160,8 @@ def _outermost(names: Collection[str]) -> str | None:
 
 
 def _fits(named: Mapping[str, StoredTensor], wanted: Wanted) -> bool:
-    """Whether every parameter is there, or all but the head of a model that has another."""
+    """Return whether every parameter is found; the head may take the place of an embedding tied to
+    it."""
     matched, left = _matched(named, wanted)
     if wanted.is_tied and wanted.head in left:
         matched.setdefault(wanted.embedding, left[wanted.head])
@@ -168,7 +171,8 @@ def _fits(named: Mapping[str, StoredTensor], wanted: Wanted) -> bool:
 def _matched(
     found: Mapping[str, StoredTensor], wanted: Wanted
 ) -> tuple[dict[str, StoredTensor], dict[str, StoredTensor]]:
-    """Those that are a parameter's, by its name, and those that aren't, but for ignored ones."""
+    """Return the parameters' tensors by the parameters' names, and all others except the ignored
+    ones."""
     left = dict(found)
     matched = {}
     for name in wanted.parameters:
@@ -186,8 +190,8 @@ def _heads_beside(
     left: Mapping[str, StoredTensor],
     wanted: Wanted,
 ) -> list[str]:
-    """Weights outside of the model that transformers passes over: of a value head, of a second
-    head. CheckpointError where such a head stands in the language model head's place."""
+    """Return the weights outside the model that transformers ignores: those of a value head or a
+    second head. CheckpointError where such a head replaces the language model head."""
     head_is_stored = any(stored.key.endswith(wanted.head) for stored in matched.values())
     classifier = [key for key in left if key.partition(".")[0] in _CLASSIFIERS]
     if classifier and not head_is_stored:
@@ -277,12 +281,12 @@ def _mend_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...], want
 
 
 def _same_values(one: StoredTensor, other: StoredTensor) -> bool:
-    """Whether both hold the same numbers, in whatever precision they are written."""
+    """Return whether both hold the same numbers, whatever precision they are stored in."""
     if one.shape != other.shape:
         return False
     pair = Checkpoint(one.file.parent, {"one": one, "other": other})
     first, second = pair.read("one"), pair.read("other")
     one_wide, other_wide = first.to(torch.float64), second.to(torch.float64)
-    # NaN differs from itself, which doesn't make two copies of one weight two weights.
+    # NaN differs from itself, but two copies of one weight with NaN are still the same weight.
     same = (one_wide == other_wide) | (one_wide.isnan() & other_wide.isnan())
     return torch.equal(one_wide, other_wide) or bool(same.all())

@@ -1,4 +1,4 @@
-"""What a model is called: from the folder or the Hub id that it came from to a name that stands in
+"""Names of models: from the folder or the Hub id that a model came from to a name that is safe in
 file names and URLs everywhere."""
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import unicodedata
 from pathlib import Path
 
 MOST_CHARACTERS, MOST_BYTES = 96, 120
-"""Of a name. Folders get twenty bytes more while they are written, and some encrypted disks hold
-143 bytes."""
+"""Largest length of a name. A folder's name is twenty bytes longer while it is written, and some
+encrypted disks allow 143 bytes."""
 _WINDOWS_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0")
-"""Letters by their category that nobody sees."""
+"""Invisible characters whose category is that of a letter."""
 _SAYS_NOTHING = re.compile(
     r"(?:checkpoint|ckpt|epoch|step|iter|iteration|global[-_]?step|snapshot)s?[-_.=]?\d*k?"
     r"|(?:best|last|final|latest|merged|trained|finetuned|fine-tuned)"
@@ -21,20 +21,21 @@ _SAYS_NOTHING = re.compile(
     r"|models?|weights|outputs?|out|results?|runs?|export|hf|huggingface|pytorch[-_]model",
     re.IGNORECASE,
 )
-"""Names that trainings give to folders of any model."""
+"""Names that training programs give to the folders of any model."""
 _MOST_PARTS = 3
 
 
 def safe_name(text: str) -> str:
-    """A folder name and URL part for a model: letters and digits of any script, '.', '_' and '-'.
+    """Return a folder name and URL part for a model: letters and digits of any script, '.', '_' and
+    '-'.
 
-    Composed (NFC), so that one name has one spelling; never one that Windows keeps for itself.
+    Composed (NFC), so that one name has one spelling; never a name that Windows reserves.
     """
     composed = unicodedata.normalize("NFC", text)
     kept = "".join(c if _stands_in_names(c) else "-" for c in composed)
     name = re.sub("-{2,}", "-", kept) if kept != composed else kept
     while name and (name[0] in "-." or unicodedata.category(name[0])[0] == "M"):
-        # A mark without its letter would sit on whatever comes before the name.
+        # A combining mark without its letter would combine with whatever comes before the name.
         name = name[1:]
     name = name[:MOST_CHARACTERS].encode()[:MOST_BYTES].decode(errors="ignore").rstrip("-.")
     if _WINDOWS_RESERVED.fullmatch(name):
@@ -47,7 +48,7 @@ def _stands_in_names(c: str) -> bool:
 
 
 def cached_model(folder: Path) -> str | None:
-    """The Hub id of a snapshot in the Hub's cache, which is itself named by its commit."""
+    """Return the Hub id of a snapshot in the Hub's cache, whose folder is named by its commit."""
     place = folder.absolute()
     if place.parent.name != "snapshots" or not place.parent.parent.name.startswith("models--"):
         return None
@@ -55,14 +56,14 @@ def cached_model(folder: Path) -> str | None:
 
 
 def shown_name(folder: Path) -> str:
-    """What a person calls the folder."""
+    """Return the folder's name as people know it: a cached snapshot's Hub id, else its own name."""
     return cached_model(folder) or folder.resolve().name
 
 
 def folder_id(folder: Path) -> str:
-    """Where a local checkpoint came from, as its manifest says it: the folder's name, after that of
-    the run which it belongs to where it alone says nothing, as in run-7/checkpoint-500. Never a
-    whole path, which is nobody's business."""
+    """Return the origin of a local checkpoint for its manifest: the folder's name, after that of
+    the run to which it belongs where it alone says nothing, as in run-7/checkpoint-500. Never a
+    whole path, which is private."""
     cached = cached_model(folder)
     if cached is not None:
         return cached

@@ -1,4 +1,4 @@
-"""Tensors from torch's pickle format, without running what else a pickle may hold."""
+"""Tensors from torch's pickle format, without running any code that a pickle may hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oriel.models.weight_files import damaged
 
 
 def load_pickle(file: Path) -> Mapping[str, Tensor]:
-    """A state dict from torch's pickle format; code in it is never run."""
+    """Return a state dict from torch's pickle format; code in it is never run."""
     loaded: Any = None
     try:
         with warnings.catch_warnings():
@@ -29,7 +29,7 @@ def load_pickle(file: Path) -> Mapping[str, Tensor]:
                 # Files from before torch 1.6 can't be mapped.
                 loaded = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        # The unpickler meets arbitrary bytes; what it trips over has no common class.
+        # The unpickler reads arbitrary bytes; its errors have no common class.
         refused = isinstance(error, pickle.UnpicklingError) and _refused_object(str(error))
         if not refused:
             raise damaged(file, error, "tensors saved by torch") from error
@@ -64,6 +64,7 @@ def _no_state_dict(file: Path, got: str) -> CheckpointError:
 
 
 def _refused_object(message: str) -> str | None:
-    """What torch's unpickler would have had to import or to make."""
+    """Return the object that torch's unpickler would have had to import or to make, if it is
+    named."""
     match = re.search(r"GLOBAL ([\w.]+)|but got <class '([\w.]+)'>", message)
     return match and (match.group(1) or match.group(2))

@@ -1,6 +1,6 @@
-"""Finding the files of a folder that hold a checkpoint's weights, and what stands in their place.
-Their tensors are read in checkpoint.py; what a folder without any has instead is told in
-what_is_there.py."""
+"""Search for the files of a folder that hold a checkpoint's weights, and checks for what may be
+there in their place. checkpoint.py reads their tensors; what_is_there.py describes a folder without
+any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The checkpoint's weight files, safetensors before pickles; CheckpointError without any."""
+    """Return the checkpoint's weight files, safetensors before pickles; CheckpointError without
+    any."""
     for name in (SAFETENSORS, PICKLE):
         if (folder / name).is_file():
             return [folder / name]
@@ -66,7 +67,7 @@ def _sharded(folder: Path, index: Path) -> list[Path]:
 
 
 def check_holds_weights(file: Path) -> None:
-    """Catch what stands in a file's place when a download went wrong."""
+    """Raise CheckpointError for a file that can't be read, is a Git LFS pointer, or is empty."""
     try:
         with file.open("rb") as opened:
             start = opened.read(len(_LFS_POINTER))
@@ -89,7 +90,7 @@ def check_holds_weights(file: Path) -> None:
 
 
 def damaged(file: Path, error: BaseException, expected: str) -> CheckpointError:
-    """A file of weights that a library can't read."""
+    """Return the error for a file of weights that a library can't read."""
     return CheckpointError(
         f"{file.name} is damaged, cut short or something else",
         got=_reason(error),
@@ -99,7 +100,7 @@ def damaged(file: Path, error: BaseException, expected: str) -> CheckpointError:
 
 
 def _reason(error: BaseException) -> str:
-    """The part of a library's message that says what was wrong, on one line."""
+    """Return the part of a library's message that says what was wrong, on one line."""
     text = " ".join(str(error).split())
     text = re.sub(r"^(Error while|PytorchStreamReader failed) [\w ]+: ", "", text)
     if not text or isinstance(error, (KeyError, pickle.UnpicklingError)):
@@ -108,7 +109,8 @@ def _reason(error: BaseException) -> str:
 
 
 def has_mark(file: Path) -> bool:
-    """Whether a byte order mark stands first, as some editors put it, where JSON has none."""
+    """Return whether the file begins with a byte order mark, which some editors add and JSON
+    doesn't have."""
     try:
         with file.open("rb") as opened:
             return opened.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8

@@ -1,5 +1,5 @@
-"""What a file, a folder or a repository holds where a checkpoint was looked for, and the one step
-that makes a checkpoint of it."""
+"""Errors where no checkpoint was found: they say what the file, folder or repository holds instead,
+and the one step that makes a checkpoint of it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ _STEPS = {
 }
 
 Told = tuple[str, str]
-"""What is there, and the next step."""
+"""A description of what is there, and the next step."""
 
 
 def file_as_model(file: Path) -> CheckpointError:
-    """A --model that is a file."""
+    """Return the error for a --model that is a file."""
     folder = shlex.quote(str(file.parent))
     expected = "a folder with config.json and weights, a Hub id, or demo"
     told = _format_of(file.name, _start_of(file))
@@ -65,8 +65,8 @@ def file_as_model(file: Path) -> CheckpointError:
 
 
 def no_config(folder: Path, model: str, is_hub_id: bool) -> CheckpointError:
-    """A folder without config.json. model: as it was typed; is_hub_id: whether the Hub may have a
-    model of that name."""
+    """Return the error for a folder without config.json. model: as the user typed it; is_hub_id:
+    True if the Hub may have a model of that name."""
     names = _names(folder)
     told = _in_place_of_checkpoint(names, folder)
     weights = [name for name in names if name in (*_WEIGHTS, *_INDICES) or _SHARD.fullmatch(name)]
@@ -101,7 +101,7 @@ def no_config(folder: Path, model: str, is_hub_id: bool) -> CheckpointError:
 
 
 def no_weights(folder: Path) -> CheckpointError:
-    """A folder with a config.json and no weights of a known name."""
+    """Return the error for a folder with a config.json and no weights of a known name."""
     names = _names(folder)
     got, step = (
         _in_place_of_checkpoint(names, folder)
@@ -117,12 +117,12 @@ def no_weights(folder: Path) -> CheckpointError:
 
 
 def told_of_repository(names: Sequence[str]) -> Told | None:
-    """What a repository of the Hub has in a checkpoint's place, by its files' names."""
+    """Describe what a repository of the Hub holds in place of a checkpoint, by its files' names."""
     return _in_place_of_checkpoint(sorted(names), None) or _other_weights(sorted(names))
 
 
 def adapter_beside(folder: Path) -> str | None:
-    """What must be known of an adapter that lies beside a whole model."""
+    """Return a notice about an adapter that lies beside a whole model, if there is one."""
     if not (folder / ADAPTER_CONFIG).is_file():
         return None
     return (
@@ -139,7 +139,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Told | None:
-    """What is told of each kind of folder, the surest first."""
+    """Describe what the folder holds in place of a checkpoint; the surest signs are tried first."""
     found = set(names)
     dangling = [n for n in names if folder is not None and _leads_nowhere(folder / n)]
     if folder is not None and dangling:
@@ -207,7 +207,7 @@ def _other_weights(names: Sequence[str]) -> Told | None:
 
 
 def _format_of(name: str, start: bytes) -> Told | None:
-    """A file of weights that no checkpoint is made of without a conversion."""
+    """Describe a file of weights that needs a conversion to become a checkpoint, if it is one."""
     suffix = ".gguf" if start.startswith(b"GGUF") else Path(name).suffix.lower()
     if suffix not in _FORMATS or name.startswith("."):
         return None
@@ -226,7 +226,8 @@ def _leads_nowhere(path: Path) -> bool:
 
 
 def _checkpoints_in(folder: Path, names: Sequence[str]) -> list[str]:
-    """Folders inside that are checkpoints, those of later steps last; snapshots of a cache too."""
+    """Return the inner folders that are checkpoints, those of later steps last; snapshots of a
+    cache too."""
     inner = [name for name in names if (folder / name / CONFIG).is_file()]
     if not inner and (folder / "snapshots").is_dir():
         inner = [f"snapshots/{name}" for name in _names(folder / "snapshots")]
@@ -234,7 +235,7 @@ def _checkpoints_in(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def _base_of(folder: Path | None) -> tuple[str, str] | None:
-    """The base model of an adapter, and the adapter's kind."""
+    """Return the base model of an adapter and the adapter's kind, if they are known."""
     said = {} if folder is None else _json(folder / ADAPTER_CONFIG)
     base, kind = said.get("base_model_name_or_path"), said.get("peft_type")
     return (base[:100], str(kind or "PEFT")[:20]) if isinstance(base, str) and base else None

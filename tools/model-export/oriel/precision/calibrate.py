@@ -1,6 +1,6 @@
-"""What a model computes with on real text: the ranges of what its matrices multiply, for static
-quantization, and the second moments, for rounding that minds them. Which text that is:
-calibrate_text.py."""
+"""Statistics, on real text, of the activations that a model multiplies by its matrices: their
+ranges for static quantization, and their second moments for the kinds of rounding that use them.
+calibrate_text.py chooses the text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ RangeMethod = CalibrationMethod
 Floats = NDArray[np.float32]
 
 _AT_ONCE = 192
-"""Positions summed at a time: one product of large matrices instead of many of small ones."""
+"""Number of positions to gather before they are summed: one product of large matrices instead of
+many of small ones."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,19 @@ class ActivationRanges:
 
     method: RangeMethod
     ranges: Mapping[str, tuple[float, float]]
-    """By the tensor's name in the interactive graph: what a MatMul multiplies a weight with."""
+    """By the name, in the interactive graph, of the tensor that a MatMul multiplies by a weight."""
 
 
 @dataclass(frozen=True)
 class InputMoments:
-    """Mean over positions of x xᵀ, for each x that a MatMul multiplies a weight with."""
+    """Mean over positions of x xᵀ, for each x that a MatMul multiplies by a weight."""
 
     moments: Mapping[str, tuple[Moment, ...]]
     """By the name of the tensor, in parts that together are its last axis."""
 
     def of(self, factors: tuple[str, ...]) -> tuple[Moment, ...] | None:
-        """For a weight that is multiplied with these; None where it never is."""
+        """Return the moments for a weight that these tensors are multiplied by; None where there
+        are none."""
         known = [self.moments[name] for name in factors if name in self.moments]
         return tuple(map(_sum, zip(*known, strict=True))) if known else None
 
@@ -68,7 +70,8 @@ def _sum(parts: tuple[Moment, ...]) -> Moment:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was gathered, and the manifest's record of the text it was gathered on."""
+    """The statistics that were gathered, and the manifest's record of the text they were gathered
+    on."""
 
     ranges: ActivationRanges | None
     moments: InputMoments | None
@@ -84,9 +87,9 @@ def calibrate(
     method: RangeMethod | None,
     moments: bool,
 ) -> Calibration:
-    """Run the float32 interactive graph, whose weights stand in `folder`, on each passage.
+    """Run the float32 interactive graph, whose weights lie in `folder`, on each passage.
 
-    method: how ranges are drawn; None: not at all. moments: whether these are wanted.
+    method: how ranges are determined; None for no ranges. moments: True to gather second moments.
     """
     ranges = None if method is None else _ranges(method)
     seconds = _Moments() if moments else None
@@ -108,17 +111,18 @@ def calibrate(
 def _factors(
     folder: Path, model: onnx.ModelProto, shape: ModelShape, passages: Passages
 ) -> Iterator[dict[str, Floats]]:
-    """What matrices multiply, (positions, summed) for each passage; GraphError where it isn't
-    finite."""
+    """Yield for each passage the tensors that are multiplied by matrices, (positions, summed) each;
+    GraphError where one isn't finite."""
     uses = weight_uses(model.graph).values()
     names = list(dict.fromkeys(name for use in uses for name in use.factors))
     cut = _cut_to(model, names)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False
-    # Sums are made in between: threads that wait for the next run would be in their way.
+    # Sums are computed between runs: threads that wait actively for the next run would slow them
+    # down.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights stay where they are instead of being copied into another order.
+    # Weights are used where they are mapped instead of being copied into another order.
     options.add_session_config_entry("session.disable_prepacking", "1")
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
@@ -143,8 +147,8 @@ def _factors(
 
 
 def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
-    """The graph that gives these, without what leads to none of them: ONNX Runtime would compute
-    that too, such as the unembedding."""
+    """Return the graph that gives these tensors, without the nodes that none of them needs: ONNX
+    Runtime would compute those too, such as the unembedding."""
     cut = onnx.ModelProto()
     cut.CopyFrom(model)
     needed = set(names)
@@ -163,7 +167,7 @@ def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
 
 
 def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
-    """An empty cache and no intervention."""
+    """Return inputs with an empty cache and no intervention."""
     empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
     feeds: dict[str, NDArray[Any]] = {LOGITS_START: np.zeros(1, dtype=np.int64)}
     for layer in range(shape.layers):
@@ -174,8 +178,8 @@ def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
 
 
 def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[tuple[str, Floats]]:
-    """Each tensor by its name, of passages joined until there are enough positions to be worth a
-    product."""
+    """Yield each tensor with its name, of passages joined until they have enough positions for one
+    large product."""
     waiting: list[dict[str, Floats]] = []
     positions = 0
 
@@ -194,7 +198,7 @@ def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[tuple[str, Floa
 
 
 class _Moments:
-    """Second moments, summed as they come."""
+    """Second moments, summed passage by passage."""
 
     def __init__(self) -> None:
         self.sums: dict[str, tuple[Moment, ...]] = {}
@@ -208,7 +212,7 @@ class _Moments:
             )
         for moment in self.sums[name]:
             part = rows[:, moment.start : moment.start + len(moment.matrix)]
-            # One array twice: BLAS then computes one triangle.
+            # Both factors are one array, for which BLAS computes one triangle only.
             moment.matrix[...] += part.T @ part
         self.positions[name] = self.positions.get(name, 0) + len(rows)
 
@@ -225,7 +229,8 @@ class _Ranges(Protocol):
 
 
 class _MinMax:
-    """All that was seen: what ONNX Runtime's MinMaxCalibrater computes with added nodes."""
+    """The whole range that was seen, which ONNX Runtime's MinMaxCalibrater computes with added
+    nodes."""
 
     def __init__(self) -> None:
         self.found: dict[str, tuple[float, float]] = {}
@@ -254,7 +259,7 @@ class _Histogram:
         )
 
     def add(self, name: str, rows: Floats) -> None:
-        # It prints what it does.
+        # The collector prints its progress.
         with redirect_stdout(io.StringIO()):
             self.collector.collect({name: rows})
 

@@ -1,5 +1,5 @@
-"""Which text a model is calibrated on: the user's, the bundled corpus' training passages, or, where
-its tokenizer knows neither or there is none, random ids."""
+"""Choice of the text that a model is calibrated on: the user's, or the bundled corpus' training
+passages, or random ids where there is no tokenizer or it knows too little of those passages."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FEWEST_TOKENS = 64
-"""Ranges of fewer positions are chance."""
+"""Smallest number of tokens of a user's text: ranges of fewer positions are chance."""
 MOST_TOKENS = 2048
-"""Four times as many take four times as long, and make 4 bits no better by measurement."""
+"""Largest number of tokens: four times as many take four times as long and, as measured, make 4
+bits no better."""
 LONGEST = 128
 _RANDOM_PASSAGES = 16
 _SEED = 33
@@ -40,9 +41,10 @@ _FLAG = "--calibration"
 def calibration_passages(
     shape: ModelShape, tokenizer: Tokenizer | None, start: tuple[int, ...], file: Path | None
 ) -> Passages:
-    """tokenizer: the bundle's. start: the tokens put before each passage.
+    """Return the passages to calibrate on. tokenizer: the bundle's. start: the tokens put before
+    each passage.
 
-    Raises OptionError where the user's text won't do.
+    Raises OptionError where the user's text can't be used.
     """
     longest = min(shape.context_length, LONGEST)
     if tokenizer is None:
@@ -58,7 +60,7 @@ def calibration_passages(
         found = tokenize_corpus(training_passages(), tokenizer, cutting, shape.vocab)
         reason = knows_too_little(found, shape.vocab)
         if reason is not None:
-            # Half of what calibration on text gains: see docs/recipes.md.
+            # Random ids give half of what calibration on text gains: see docs/recipes.md.
             return _random_ids(shape, longest, f"random ids, as {reason}")
         return Passages("bundled corpus, training passages", found.ids)
     found = tokenize(read_text(file, _FLAG), tokenizer, cutting, shape.vocab)
@@ -85,14 +87,14 @@ def _random_ids(shape: ModelShape, longest: int, name: str) -> Passages:
 
 @dataclass(frozen=True)
 class TextCalibration:
-    """What a bundle is calibrated on, and how."""
+    """The text that a bundle is calibrated on, and the method."""
 
     tokenizer: Tokenizer | None
     """The bundle's."""
     start: tuple[int, ...]
     """Tokens put before each passage."""
     file: Path | None
-    """The user's; None: the bundled corpus."""
+    """The user's text; None for the bundled corpus."""
     method: RangeMethod
 
     def passages(self, shape: ModelShape) -> Passages:
@@ -101,7 +103,7 @@ class TextCalibration:
     def run(
         self, folder: Path, graphs: BuiltGraphs, shape: ModelShape, ranges: bool, moments: bool
     ) -> Calibration:
-        """What the float32 graph, whose weights stand in the folder, computes with on the text."""
+        """Calibrate on the text by running the float32 graph, whose weights lie in the folder."""
         from oriel.precision.calibrate import calibrate
 
         passages = self.passages(shape)

@@ -1,5 +1,5 @@
-"""What dynamic and static int8 have in common over a weight of 8 bits with a scale for each
-channel: the factors of the product, and rows gathered from a table."""
+"""Parts that dynamic and static int8 share, for a weight of 8 bits with a scale for each channel:
+the factors of the product, and rows gathered from a table."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _FLOAT = int(ir.DataType.FLOAT)
 
 
 def summed_first(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
-    """The values as MatMul wants them, (summed, channels). Of a table whose rows are gathered too,
-    ONNX Runtime makes that once, when a session is made."""
+    """Return the values as MatMul wants them, (summed, channels). For a table whose rows are
+    gathered too, ONNX Runtime transposes them once, when a session is made."""
     values = values_of(edit, weight)
     return values if weight.axis == 0 else edit.at_start("Transpose", values, perm=[1, 0])
 
 
 def gather_channels(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
-    """Gather of rows of 8 bits, each times its scale."""
+    """Replace a Gather by one of rows of 8 bits, each multiplied by its scale."""
     ids = node.inputs[1]
     assert ids is not None and weight.axis == 1
     name = node.name or ""
     last = edit.constant("oriel/last_axis", np.array([-1], dtype=np.int64))
 
     def of_each_row(table: ir.Value, what: str) -> ir.Value:
-        """(…, 1), float32."""
+        """Return the table's entry for each row, (…, 1), float32."""
         at = f"{name}/{what}"
         (value,) = edit.put(node, "Gather", [table, ids], at)
         (value,) = edit.put(node, "Cast", [value], at, to=_FLOAT)

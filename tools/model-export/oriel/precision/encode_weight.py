@@ -1,5 +1,5 @@
-"""One weight into the arrays that stand for it in an encoded file, as a recipe's rule asks: what
-lies where is encoded_weights.py's, how columns are rounded is rounding/'s."""
+"""Encoding of one weight as a recipe's rule asks. encoded_weights.py says where its arrays lie in
+the encoded file; rounding/ rounds the columns."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _FITS: dict[Rounding, Fit] = {
     "gptq": fit_mse,
 }
 _IN_CACHE = 1 << 16
-"""Values of a group's columns at a time: with what is made of them, a core's own cache."""
+"""Number of values encoded at a time: with the arrays made of them, they fit a core's own cache."""
 _ALONE = 2048
-"""Columns at a time where feedback makes products of them."""
+"""Number of columns encoded at a time where feedback computes products of them."""
 
 
 def encode_weight(
@@ -39,8 +39,8 @@ def encode_weight(
     moments: Sequence[Moment] | None,
     pool: Executor,
 ) -> Encoded:
-    """floats: in the weight's shape. moments: of what it is multiplied with, for GPTQ; a weight
-    that nothing is multiplied with has none.
+    """Encode one weight. floats: in the weight's shape. moments: of the tensors that are multiplied
+    by it, for GPTQ; None for a weight that nothing is multiplied by.
 
     Raises CheckpointError for a weight that has no such encoding.
     """
@@ -69,7 +69,7 @@ def encode_weight(
 
 
 class _Target:
-    """A quantized weight's arrays, filled in a range of channels at a time."""
+    """The arrays of a quantized weight, filled in for a range of channels at a time."""
 
     def __init__(self, weight: EncodedWeight) -> None:
         self.weight = weight
@@ -97,7 +97,7 @@ class _Target:
             self.zero_points[at] = packed_rows(rounded.zero_points, self.weight.bits).T
 
     def _whole_blocks(self, rounded: Rounded) -> Bytes:
-        """The last block filled up with what stands for 0."""
+        """Return the values, with the last block filled up with the value that stands for 0."""
         assert self.weight.block is not None
         missing = self.weight.blocks * self.weight.block - self.weight.summed
         if not missing:
@@ -113,7 +113,8 @@ class _Target:
 
 
 def packed_rows(values: Bytes, bits: int) -> Bytes:
-    """Of 4 bits, two rows in one, the first in the low half; an odd last one alone."""
+    """Pack two rows of 4 bits into one, the first in the low half; an odd last row stays alone.
+    Rows of 8 bits are returned as they are."""
     if bits == 8:
         return values
     packed = values[0::2].copy()
@@ -123,7 +124,7 @@ def packed_rows(values: Bytes, bits: int) -> Bytes:
 
 def _check_reach(floats: Floats, name: str, most: float, encoding: str) -> None:
     largest = max(float(floats.max(initial=0)), -float(floats.min(initial=0)))
-    # Not a number is no larger than anything either.
+    # Not `largest > most`: that is false for NaN, which must be refused too.
     if not largest <= most:
         raise CheckpointError(
             f"{name} doesn't fit {encoding}",

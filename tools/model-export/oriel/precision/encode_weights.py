@@ -1,6 +1,5 @@
-"""A float32 weights file into an encoded one, weight by weight. What becomes of each weight is the
-recipe's choice; how it is done, encode_weight.py's; how weights lie in the file,
-encoded_weights.py's."""
+"""Encoding of a float32 weights file, weight by weight. The recipe chooses how each weight is
+encoded, encode_weight.py does it, and encoded_weights.py describes how weights lie in the file."""
 
 from __future__ import annotations
 
@@ -31,7 +30,8 @@ _THREADS = 2
 def place_encoded(
     layout: WeightLayout, uses: Mapping[str, WeightUse], recipe: Recipe
 ) -> tuple[EncodedWeight, ...]:
-    """Where each weight will lie: scales, zero points and values, in the order of the layout."""
+    """Choose the offsets of each weight's scales, zero points and values, in the order of the
+    layout."""
     chosen = recipe.choose({w.name: _use_of(w, uses) for w in layout.weights})
     placed: list[EncodedWeight] = []
     position = 0
@@ -80,10 +80,12 @@ def encode_weights(
     on_bytes: Callable[[int], None] = lambda _: None,
     encoding: str | None = None,
 ) -> EncodedFile:
-    """Write the encoded file; `on_bytes` hears how many bytes of the source were encoded since.
+    """Write the encoded file; `on_bytes` gets the number of the source's bytes encoded since the
+    last call.
 
-    source: a float32 weights file laid out so. encoding: by default the recipe's name. calibration:
-    for recipes that are `calibrated`. Raises RecipeError where the recipe changes nothing.
+    source: a float32 weights file of this layout. encoding: by default the recipe's name.
+    calibration: for recipes that are `calibrated`. Raises RecipeError where the recipe changes
+    nothing.
     """
     assert calibration is not None or not recipe.calibrated, "gptq needs moments"
     placed = place_encoded(layout, uses, recipe)
@@ -119,12 +121,12 @@ def encode_weights(
 
 
 def _floats(source: Path, weight: PlacedWeight) -> NDArray[np.float32]:
-    """Mapped weight by weight: what is done with needs no memory any more."""
+    """Map one weight of the file, so that it takes no memory once it is encoded."""
     return np.memmap(source, "<f4", "r", weight.offset, weight.shape)
 
 
 class _Writer:
-    """The encoded file as it grows, and the digest of the file that it stands for."""
+    """Writer of the encoded file, which also computes the digest of the expanded file."""
 
     def __init__(self, out: BinaryIO) -> None:
         self.out = out

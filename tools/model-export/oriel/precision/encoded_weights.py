@@ -1,5 +1,5 @@
-"""Where each weight of an encoded file lies and how it is written: the manifest's `expansion`.
-Writing such a file is encode_weights.py's, reading it expand_weights.py's."""
+"""Offsets and encoding of each weight in an encoded file: the manifest's `expansion`.
+encode_weights.py writes such a file, expand_weights.py reads it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EncodedWeight:
     zero_points: int | None = None
     """uint8; channels: (N); blocks: (N, ceil(ceil(K / block) * bits / 8))."""
     axis: Literal[0, 1] | None = None
-    """Of the shape: the one that is summed over."""
+    """The axis of the shape that is summed over."""
     bits: Literal[4, 8] | None = None
     signed: bool | None = None
     """channels only: int8, else uint8."""
@@ -63,7 +63,7 @@ class EncodedWeight:
 
     @property
     def blocks(self) -> int:
-        """Blocks of a channel: one where the whole channel shares a scale."""
+        """Number of blocks of a channel: one where the whole channel shares a scale."""
         return -(-self.summed // self.block) if self.block is not None else 1
 
     @property
@@ -74,7 +74,7 @@ class EncodedWeight:
 
     @property
     def values_shape(self) -> tuple[int, ...]:
-        """Of the array of values as it lies in the file."""
+        """Shape of the array of values in the file."""
         if self.layout != "blocks":
             return self.shape
         assert self.block is not None and self.bits is not None
@@ -95,7 +95,8 @@ class EncodedWeight:
 
     @property
     def zero_points_shape(self) -> tuple[int, ...]:
-        """Of the bytes: two zero points of 4 bits share one."""
+        """Shape of the array of zero points in the file, in bytes: two zero points of 4 bits share
+        one."""
         if self.layout != "blocks":
             return (self.channels,)
         assert self.bits is not None
@@ -112,7 +113,8 @@ class EncodedWeight:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> EncodedWeight:
-        """From a manifest that keeps its schema; ContractError where keys don't fit each other."""
+        """Return the weight from a manifest that is valid by its schema; ContractError where keys
+        don't fit each other."""
         known = {field.name for field in fields(EncodedWeight)}
         weight = EncodedWeight(
             **{k: v for k, v in data.items() if k in known} | {"shape": tuple(data["shape"])}
@@ -144,7 +146,7 @@ class EncodedFile:
     """f16, q8, q4."""
     bytes: int
     digest: str
-    """sha256:…, as is the next."""
+    """sha256:…, as is expanded_digest."""
     weights: tuple[EncodedWeight, ...]
     expanded_bytes: int
     expanded_digest: str
@@ -154,7 +156,7 @@ class EncodedFile:
         return next((weight for weight in self.weights if weight.name == name), None)
 
     def to_expansion(self, location: str) -> dict[str, Any]:
-        """The manifest's `expansion`; location: as the graphs name their data file."""
+        """Return the manifest's `expansion`; location: the data file as the graphs name it."""
         return {
             "path": location,
             "bytes": self.expanded_bytes,

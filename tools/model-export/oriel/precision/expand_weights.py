@@ -1,5 +1,5 @@
-"""An encoded weights file back into the float32 file that it stands for, as the page does it while
-chunks arrive: (q - zero point) * scale, in float32."""
+"""Expansion of an encoded weights file into the float32 file that it stands for, as the page does
+it while chunks arrive: (q - zero point) * scale, in float32."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Encoded:
 
 
 def read_encoded(file: NDArray[np.uint8], weight: EncodedWeight) -> Encoded:
-    """A weight's arrays, as views of the file's bytes; ContractError where it ends before them."""
+    """Return a weight's arrays as views of the file's bytes; ContractError where it ends before
+    them."""
 
     def view(start: int, size: int, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         if start + size > len(file):
@@ -58,7 +59,8 @@ def read_encoded(file: NDArray[np.uint8], weight: EncodedWeight) -> Encoded:
 
 
 def expanded_parts(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[np.float32]]:
-    """What the weight stands for, row-major in its shape, a part at a time; each is contiguous."""
+    """Yield the weight's float32 values, row-major in its shape, a part at a time; each part is
+    contiguous."""
     if not weight.quantized:
         flat = encoded.values.reshape(-1)
         for start in range(0, len(flat), _PART):
@@ -86,8 +88,8 @@ def _channels(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[np.fl
 
 
 def _blocks(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[np.float32]]:
-    """Parts are rows of channels where these are the rows (axis 1), else ranges of blocks, which
-    are rows of the shape once they are transposed."""
+    """Yield rows of channels where the channels are the shape's rows (axis 1), else ranges of
+    blocks, which are rows of the shape once they are transposed."""
     assert encoded.scales is not None and weight.bits is not None and weight.block is not None
     scales = encoded.scales.astype(np.float32)
     zeros = np.full_like(scales, weight.middle)

@@ -1,5 +1,5 @@
-"""What every kernel family needs to rewrite a graph: initializers that lie in the encoded file, and
-nodes that take the place of others."""
+"""Functions that every kernel family needs to rewrite a graph: initializers that lie in the encoded
+file, and nodes that replace others."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ _STORED = {
 class GraphEdit:
     """A graph whose weights are being replaced by encoded ones.
 
-    Whatever takes the place of a node is named after it, so that a lens' nodes stay known as such.
+    A node that replaces another is named after it, so that the logit lens' nodes can still be
+    recognized.
     """
 
     graph: ir.Graph
     location: str
     """The encoded file, relative to the graph."""
     shared: dict[str, ir.Value] = field(default_factory=dict)
-    """Nodes' outputs that several kernels read, by a name of the reader's choice."""
+    """Outputs of nodes that several kernels read, by a key that the kernel chooses."""
 
     def stored(
         self, name: str, offset: int, shape: tuple[int, ...], kind: str = "uint8"
     ) -> ir.Value:
-        """An initializer that lies in the encoded file; the same one for the same name."""
+        """Return an initializer that lies in the encoded file; the same one for the same name."""
         known = self.graph.initializers.get(name)
         if known is not None and known.const_value is not None:
             return known
@@ -50,7 +51,7 @@ class GraphEdit:
         return self._register(name, tensor)
 
     def constant(self, name: str, array: NDArray[Any] | np.generic) -> ir.Value:
-        """A small initializer in the graph itself."""
+        """Return a small initializer in the graph itself."""
         known = self.graph.initializers.get(name)
         if known is not None:
             return known
@@ -76,7 +77,7 @@ class GraphEdit:
         outputs: int = 1,
         **attributes: Any,
     ) -> tuple[ir.Value, ...]:
-        """A node right before another, and its outputs, named after it."""
+        """Insert a node right before another; return its outputs, which are named after `name`."""
         node = ir.node(
             operator,
             inputs,
@@ -91,8 +92,8 @@ class GraphEdit:
         return tuple(node.outputs)
 
     def at_start(self, operator: str, value: ir.Value, **attributes: Any) -> ir.Value:
-        """What a node makes of an initializer, at the graph's beginning; one node for all who ask.
-        ONNX Runtime computes it once, when a session is made."""
+        """Return the output of an operator on an initializer, computed at the graph's beginning;
+        all callers share one node. ONNX Runtime computes it once, when a session is made."""
         key = f"{value.name}/{operator}"
         if key not in self.shared:
             assert value.name is not None
@@ -102,7 +103,7 @@ class GraphEdit:
         return self.shared[key]
 
     def replace(self, node: ir.Node, value: ir.Value) -> None:
-        """Let everyone read `value` for the node's output, under its name; drop the node."""
+        """Replace the node's output by `value`, which takes its name, and remove the node."""
         old = node.outputs[0]
         name, old.name = old.name, f"{old.name}/float"
         value.name = name
@@ -112,25 +113,25 @@ class GraphEdit:
 
 
 def values_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
-    """The weight's values as they lie in the file."""
+    """Return the weight's values as they lie in the file."""
     kinds = {"float32": "float32", "float16": "float16"}
     kind = kinds.get(weight.layout, "int8" if weight.signed else "uint8")
     return edit.stored(f"{weight.name}/values", weight.values, weight.values_shape, kind)
 
 
 def scales_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
-    """float16, as they lie in the file."""
+    """Return the weight's scales in float16, as they lie in the file."""
     assert weight.scales is not None
     return edit.stored(f"{weight.name}/scales", weight.scales, weight.scales_shape, "float16")
 
 
 def wide_scales_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
-    """float32."""
+    """Return the weight's scales in float32."""
     return edit.at_start("Cast", scales_of(edit, weight), to=int(ir.DataType.FLOAT))
 
 
 def zero_points_of(edit: GraphEdit, weight: EncodedWeight) -> ir.Value | None:
-    """As they lie in the file; None where each is the middle."""
+    """Return the zero points as they lie in the file; None where each is the middle."""
     if weight.zero_points is None:
         return None
     return edit.stored(

@@ -1,5 +1,5 @@
-"""Which nodes of a graph compute on which weight: counted in the finished file, so that a variant
-whose weights nobody quantized can't pass for one."""
+"""Counts of the nodes that compute on each weight, in the finished file, so that a variant whose
+weights were not quantized is detected."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from oriel.precision.weight_uses import WeightUse
 from oriel.precisions import Kernels
 
 _PASSING = ("Transpose", "Cast", "DequantizeLinear")
-"""What only gives a weight another form."""
+"""Operators that only give a weight another form."""
 _PARTS = ("/values", "/rows")
-"""Two initializers over one weight's bytes: see graph_edit.py and block_kernels.py."""
+"""Endings of the names of two initializers over one weight's bytes: see graph_edit.py and
+block_kernels.py."""
 
 Uses = dict[str, Counter[str]]
 
 
 def kernel_nodes(graph: onnx.GraphProto) -> Uses:
-    """{matrix: operators that compute on it}. A matrix is an initializer of two dimensions that
-    lies in a data file; where it is encoded, its values are, by the name of the weight."""
+    """Return {matrix: operators that compute on it}. A matrix is an initializer of two dimensions
+    that lies in a data file; an encoded weight's values are counted under the weight's name."""
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in dict.fromkeys(node.input):
@@ -48,7 +49,8 @@ def kernel_nodes(graph: onnx.GraphProto) -> Uses:
 
 
 def expected_nodes(graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernels) -> Uses:
-    """What kernel_nodes must find in a quantized graph, by the float32 one that it is made of."""
+    """Return the counts that kernel_nodes must find in a quantized graph, from the float32 graph
+    that it is made of."""
     last = _unembedding(graph)
     found: Uses = {}
     for name, uses in kernel_nodes(graph).items():
@@ -65,13 +67,13 @@ def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels, is_last: boo
     if weight.layout == "blocks":
         return blocks[operator]
     if weight.layout == "channels" and operator == "MatMul":
-        # The unembedding is in two digits, whose range is that of each run.
+        # The unembedding's activations are rounded to two digits, by their range in each run.
         return "MatMul" if kernels == "int8_static" and not is_last else "MatMulInteger"
     return operator
 
 
 def _unembedding(graph: onnx.GraphProto) -> str:
-    """The weight whose product the logits are."""
+    """Return the name of the weight whose product the logits are."""
     producers = {name: node for node in graph.node for name in node.output}
     node = producers["logits"]
     while node.op_type != "MatMul":
@@ -81,7 +83,8 @@ def _unembedding(graph: onnx.GraphProto) -> str:
 
 
 def check_float16(graph: onnx.GraphProto, float_graph: onnx.GraphProto) -> dict[str, int]:
-    """The manifest's `nodes` of a graph in float16; AssertionError where a weight isn't."""
+    """Return the manifest's `nodes` of a graph in float16; AssertionError where a weight isn't in
+    float16."""
     for tensor in graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
             assert tensor.data_type == TensorProto.FLOAT16, f"{tensor.name} is not float16"
@@ -93,7 +96,8 @@ def check_float16(graph: onnx.GraphProto, float_graph: onnx.GraphProto) -> dict[
 def check_kernels(
     graph: onnx.GraphProto, float_graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernels
 ) -> dict[str, int]:
-    """The manifest's `nodes`: how many of each kind compute on weights that aren't float32.
+    """Return the manifest's `nodes`: the number of nodes of each kind that compute on weights that
+    aren't float32.
 
     AssertionError where a weight is computed on by another kernel than its encoding asks for.
     """
@@ -109,7 +113,7 @@ def check_kernels(
 
 
 def total_nodes(uses: Mapping[str, Counter[str]]) -> dict[str, int]:
-    """Over all weights, in the order of their names."""
+    """Return the counts over all weights, in the order of the operators' names."""
     total: Counter[str] = Counter()
     for found in uses.values():
         total += found
@@ -117,8 +121,8 @@ def total_nodes(uses: Mapping[str, Counter[str]]) -> dict[str, int]:
 
 
 def check_encoding(encoded: EncodedFile, uses: Mapping[str, WeightUse]) -> None:
-    """Each weight lies as its recipe says, and the file is no larger than that implies: the parts
-    of each weight, and what aligns them."""
+    """Check that each weight is stored as its recipe says, and that the file is no larger than that
+    implies: the parts of each weight, and what aligns them."""
     bytes_implied = 0
     for weight in encoded.weights:
         use = uses.get(weight.name) or WeightUse(weight.shape, None)

@@ -1,5 +1,6 @@
-"""Every variant but fp32, from a bundle's float32 graphs and weights file: encodings are written
-once each, then graphs over them. What each file does is told elsewhere; this is their order."""
+"""Making of every variant but fp32 from a bundle's float32 graphs and weights file: each encoding
+is written once, then the graphs that use it. Other files do the single steps; this one puts them in
+order."""
 
 from __future__ import annotations
 
@@ -27,10 +28,10 @@ from oriel.progress import StageDisplay
 
 @dataclass(frozen=True)
 class Making:
-    """Where variants are made, of what, and how."""
+    """The folder, graphs, recipes and text that variants are made from."""
 
     folder: Path
-    """The float32 weights file stands in it already."""
+    """The variants' folder; the float32 weights file is in it already."""
     paths: BundlePaths
     graphs: BuiltGraphs
     shape: ModelShape
@@ -49,8 +50,8 @@ class Made:
 
 
 def recipes_for(names: Sequence[str], own: Recipe | None) -> dict[Encoding, Recipe]:
-    """The recipe of each encoding that these variants travel in: the user's own, if there is one,
-    for all that quantize."""
+    """Return the recipe of each encoding that these variants are stored in: the user's own, if
+    there is one, for all that quantize."""
     found: dict[Encoding, Recipe] = {}
     for name in names:
         encoding = PRECISIONS[name].encoding
@@ -66,7 +67,7 @@ def making_records(
     text: TextCalibration,
     shape: ModelShape,
 ) -> dict[str, dict[str, Any]]:
-    """What the manifest says of how each variant is made: its recipe and its calibration."""
+    """Return the manifest's records of how each variant is made: its recipe and its calibration."""
     found: dict[str, dict[str, Any]] = {}
     passages: dict[str, Any] | None = None
     for precision in (PRECISIONS[name] for name in names):
@@ -86,7 +87,7 @@ def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -
     """Write the named variants but fp32.
 
     Raises GraphError where there is nothing to quantize, RecipeError where a recipe matches
-    nothing, OptionError where the text for calibration won't do.
+    nothing, OptionError where the text for calibration can't be used.
     """
     wanted = [PRECISIONS[name] for name in names if name != FP32.name]
     uses = weight_uses(making.graphs.interactive.model.graph)
@@ -155,7 +156,7 @@ def _variant(
     seen: Calibration | None,
     display: StageDisplay,
 ) -> dict[str, Any]:
-    """Write the variant's graphs, if it has its own; its record."""
+    """Write the variant's graphs, if it has its own; return its record."""
     display.stage(f"make {precision.name}")
     if precision.expanded:
         record = _expanded(making, precision, encoded)
@@ -164,7 +165,7 @@ def _variant(
         record = write_variant(making.folder, making.paths, precision, graphs) | {"nodes": nodes}
     record["recipe"] = dict(encoded.recipe.data)
     if seen is not None and (precision.calibrated or encoded.recipe.calibrated):
-        # How ranges were drawn says nothing of a variant without any.
+        # The method by which ranges were determined says nothing about a variant without any.
         left_out = () if precision.calibrated else ("method",)
         record["calibration"] = {k: v for k, v in seen.record.items() if k not in left_out}
     return record
@@ -184,12 +185,13 @@ def _expanded(making: Making, precision: Precision, encoded: EncodedFile) -> dic
 def _graphs(
     making: Making, precision: Precision, encoded: EncodedFile, seen: Calibration | None
 ) -> tuple[BuiltGraphs, dict[str, int]]:
-    """The variant's graphs, and the manifest's `nodes` of the interactive one."""
+    """Return the variant's graphs, and the manifest's `nodes` of the interactive one."""
     source = making.graphs
     names = [spec["name"] for spec in source.plain.document["outputs"][1:]]
     inner = [name for name in names if not name.endswith(LENS_KINDS)]
     if inner != names:
-        # The lens' nodes are copies of others: they are copied again from those that replace them.
+        # The logit lens' nodes are copies of others: they are copied again after those are
+        # replaced.
         source = replace(source, plain=select_outputs(source.plain, inner))
     made = _converted(source, making.shape, precision, encoded, seen)
     pairs = ((made.plain, source.plain), (made.interactive, source.interactive))

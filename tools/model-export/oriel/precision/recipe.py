@@ -1,5 +1,5 @@
-"""Recipes: which weights are encoded how, as data. The bundled ones stand in recipes/; a user's own
-is a file of the same form, which recipe.schema.json describes."""
+"""Recipes: the rules, as data, for how each weight is encoded. The bundled ones are in recipes/; a
+user's own is a file of the same form, which recipe.schema.json describes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Rule:
-    """What happens to the weights whose names match. `channels` and `blocks` are for matrices: a
+    """Encoding of the weights whose names match. `channels` and `blocks` are for matrices: a
     vector, or a weight that no quantized kernel reads, goes on to the next rule."""
 
     match: tuple[str, ...]
@@ -62,19 +62,19 @@ class Recipe:
     name: str
     rules: tuple[Rule, ...]
     data: Mapping[str, Any]
-    """As it was written: the manifest's record."""
+    """The recipe as it was written, which the manifest records."""
 
     @property
     def calibrated(self) -> bool:
-        """Whether rounding needs to know what the weights are multiplied with."""
+        """True if rounding needs to know what the weights are multiplied with."""
         return any(rule.quantizes and rule.rounding == "gptq" for rule in self.rules)
 
     def rule_for(self, name: str, use: WeightUse) -> Rule:
-        """The first rule that fits."""
+        """Return the first rule that fits."""
         return next((rule for rule in self.rules if rule.fits(name, use)), _LEFT)
 
     def choose(self, uses: Mapping[str, WeightUse]) -> dict[str, Rule]:
-        """The rule of every weight; RecipeError where nothing would change."""
+        """Return the rule of every weight; RecipeError where nothing would change."""
         chosen = {name: self.rule_for(name, use) for name, use in uses.items()}
         quantizing = any(rule.quantizes for rule in self.rules)
         touched = [
@@ -102,12 +102,12 @@ def bundled_recipes() -> list[str]:
 
 
 def bundled_recipe(name: str) -> Recipe:
-    """One of recipes/."""
+    """Return one of the recipes in recipes/."""
     return read_recipe(_HERE / "recipes" / f"{name}.json")
 
 
 def read_recipe(file: Path) -> Recipe:
-    """A recipe from its file; RecipeError, in one line, for whatever is wrong with it."""
+    """Return a recipe from its file; RecipeError, in one line, for whatever is wrong with it."""
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise RecipeError(
@@ -126,7 +126,7 @@ def read_recipe(file: Path) -> Recipe:
 
 
 def parse_recipe(data: Any, what: str = "the recipe") -> Recipe:
-    """A recipe from its JSON; what: how to call it in an error."""
+    """Return a recipe from its JSON; what: its name in an error."""
     errors = sorted(_validator().iter_errors(data), key=_prominence)
     if errors:
         raise _refusal(errors[0], what)

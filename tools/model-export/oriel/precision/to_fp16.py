@@ -36,7 +36,7 @@ _APART = "/apart"
 
 
 def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, encoded: EncodedFile) -> BuiltGraphs:
-    """Both graphs with float16 inside, over a file that holds every weight in float16."""
+    """Return both graphs with float16 inside, over a file that holds every weight in float16."""
     inner = [s for s in all_activations(shape) if not s.name.endswith(LENS_KINDS)]
     layout = _layout(encoded)
     plain = _convert(graphs.plain, inner, shape, encoded.path, layout)
@@ -97,7 +97,8 @@ def _convert(
 
 
 def _weights_to_inputs(model: onnx.ModelProto) -> None:
-    """The converter should see the weights' types, and not their values: they may be many GB."""
+    """Turn the weights into inputs: the converter needs their types, and not their values, which
+    may be many GB."""
     graph = model.graph
     external = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL]
     kept = [t for t in graph.initializer if t.data_location != TensorProto.EXTERNAL]
@@ -110,11 +111,11 @@ def _weights_to_inputs(model: onnx.ModelProto) -> None:
 
 
 def _nodes_in_float32(graph: onnx.GraphProto) -> set[str]:
-    """Names of nodes that stay in float32.
+    """Return the names of nodes that stay in float32.
 
     Everything between the residual stream and the next matrix product: norms and residual adds.
-    Everything between the scores' product and the values': scale, mask, softmax. And all that
-    rotary angles are made of: a float16 can't tell position 2048 from 2049.
+    Everything between the scores' product and the values': scale, mask, softmax. And everything
+    that rotary angles are computed from: a float16 can't tell position 2048 from 2049.
     """
     start = kinds()["embedding_sum"].at()
     blocked: set[str] = set()
@@ -125,7 +126,7 @@ def _nodes_in_float32(graph: onnx.GraphProto) -> set[str]:
             stream |= set(node.output)
     producers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
-        # By its readers: what softmax reads is made by scale and mask, up to the product.
+        # Walk back from Softmax through mask and scale, up to the product.
         if node.op_type == "Softmax":
             blocked |= _up_to_products(node, producers)
         if node.op_type in ("Cos", "Sin"):
@@ -169,7 +170,7 @@ def _set_outputs_apart(graph: onnx.GraphProto, blocked: set[str]) -> set[str]:
 
 
 def _restore_inputs(graph: ir.Graph, ports: set[str]) -> None:
-    """Inputs of the contract are float32 again, cast to float16 on their way in."""
+    """Make the contract's inputs float32 again, and cast them to float16 inside."""
     for value in graph.inputs:
         if value.name not in ports or value.dtype != ir.DataType.FLOAT16:
             continue
@@ -182,8 +183,8 @@ def _restore_inputs(graph: ir.Graph, ports: set[str]) -> None:
 
 
 def _restore_constants(graph: ir.Graph, constants: Mapping[str, TensorProto]) -> None:
-    """What float32 nodes read is the constant itself, not a float16 cast back: the mask's value
-    has no float16."""
+    """Let float32 nodes read the constant itself, not a float16 cast back: the mask's value doesn't
+    fit float16."""
     for node in list(graph):
         if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
             continue
@@ -200,7 +201,8 @@ def _restore_constants(graph: ir.Graph, constants: Mapping[str, TensorProto]) ->
 
 
 def _restore_outputs(graph: ir.Graph) -> None:
-    """Tensors of the contract are float32, under their names; whoever computes on reads float16."""
+    """Make the contract's outputs float32 under their names; nodes that go on computing read
+    float16."""
     for index, value in enumerate(list(graph.outputs)):
         name = value.name
         wide: ir.Value | None = value
@@ -218,7 +220,7 @@ def _restore_outputs(graph: ir.Graph) -> None:
 
 
 def _inside(value: ir.Value) -> ir.Value:
-    """What an output's own Identity reads."""
+    """Return the tensor that an output's own Identity reads, or the output itself."""
     node = value.producer()
     if node is not None and node.op_type == "Identity" and (node.name or "").endswith(_APART):
         source = node.inputs[0]
@@ -228,7 +230,8 @@ def _inside(value: ir.Value) -> ir.Value:
 
 
 def _drop_round_trips(graph: ir.Graph) -> None:
-    """float32 to float16 to float32 loses bits for nothing: read the first tensor, not the last."""
+    """Skip casts from float32 to float16 and back, which lose bits for nothing: the first tensor is
+    read."""
     for node in graph:
         if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
             continue
@@ -239,7 +242,7 @@ def _drop_round_trips(graph: ir.Graph) -> None:
 
 
 def _gather_narrow(graph: ir.Graph) -> None:
-    """Rows of a table are cast, not the whole table, which would then be kept in float32."""
+    """Cast the rows of a table, not the whole table, which would then be kept in float32."""
     for node in list(graph):
         table = node.inputs[0] if node.op_type == "Gather" else None
         cast = None if table is None else table.producer()
@@ -263,7 +266,7 @@ def _gather_narrow(graph: ir.Graph) -> None:
 
 
 def _before_cast(value: ir.Value) -> ir.Value | None:
-    """The float32 tensor that `value` was rounded from, if it was."""
+    """Return the float32 tensor that `value` was rounded from, if it was."""
     node = value.producer()
     if node is None or node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT16:
         return None

@@ -1,7 +1,7 @@
 """The unembedding over channels: its activations are rounded to two digits of 8 bits each, the
-second for what the first leaves over. Likely tokens' logits lie so close together that one digit
-here costs more right predictions than one digit everywhere else; and the logit lens reads streams
-here that no calibration has seen."""
+second for the remainder of the first. Likely tokens' logits are so close together that one digit
+here costs more right predictions than one digit everywhere else; and the logit lens feeds in
+residual streams that no calibration has seen."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from oriel.precision.graph_edit import GraphEdit, wide_scales_of, zero_points_of
 _MIDDLE = 128
 _REACH = 127
 _BASE = 254
-"""What is left of a value is at most half a step of the first digit: 127 steps of the second."""
+"""Steps of the second digit in one of the first. The remainder of a value is at most half a step of
+the first digit: 127 steps of the second."""
 _SMALLEST = np.float32(1e-30)
 
 
 def multiply_in_two_digits(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
-    """MatMul by a weight in channels. The digits are rows of one product, (2 batch, rows, summed),
-    so that the weight is read once."""
+    """Replace a MatMul by a weight in channels. Both digits are rows of one product, (2 batch,
+    rows, summed), so that the weight is read once."""
     factor = node.inputs[0]
     assert factor is not None
     name = node.name or ""

@@ -1,4 +1,5 @@
-"""What a graph does with each of its weights: multiply by it, gather its rows, or anything else."""
+"""Uses of each weight in a graph: as a factor of a product, as a table whose rows are gathered, or
+any other."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from onnx import TensorProto, helper
 
 @dataclass(frozen=True)
 class WeightUse:
-    """How one weight is read."""
+    """The ways in which one weight is read."""
 
     shape: tuple[int, ...]
     axis: Literal[0, 1] | None
-    """Of a matrix: the one that is summed over (of a table that is only gathered, 1). None where it
-    is no matrix, or is read in a way that quantized kernels don't have."""
+    """The axis of a matrix that is summed over (1 for a table that is only gathered). None for a
+    weight that is no matrix, or is read in a way that quantized kernels don't have."""
     gathered: bool = False
-    """Rows are picked by Gather."""
+    """True if its rows are picked by Gather."""
     multiplied: bool = False
-    """It is the second factor of a MatMul, as it is or transposed."""
+    """True if it is the second factor of a MatMul, as it is or transposed."""
     factors: tuple[str, ...] = ()
     """Names of the tensors that it is multiplied with, (…, summed)."""
 
@@ -30,7 +31,7 @@ class WeightUse:
 
 
 def weight_uses(graph: onnx.GraphProto) -> dict[str, WeightUse]:
-    """The use of every weight: of every initializer that stands in a data file."""
+    """Return the use of every weight: of every initializer that lies in a data file."""
     weights = {
         t.name: tuple(t.dims) for t in graph.initializer if t.data_location == TensorProto.EXTERNAL
     }

@@ -1,4 +1,4 @@
-"""How two tokenizers agree: ids of the same texts."""
+"""Comparison of two tokenizers by the ids that they give for the same texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SHOWN = 12
-"""Ids around the first that differs."""
+"""Number of ids shown from the first that differs; the two before it are shown too."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Agreement:
     """The first text that differs, with both ids."""
 
     def to_json(self) -> dict[str, Any]:
-        """tokenizerAgreement of manifest.schema.json."""
+        """Return the record that manifest.schema.json calls tokenizerAgreement."""
         data: dict[str, Any] = {
             "texts": self.texts,
             "tokens": self.tokens,
@@ -32,8 +32,8 @@ class Agreement:
 
 
 def encoded(encode: Callable[[str], list[int]], texts: Iterable[str]) -> dict[str, list[int]]:
-    """Ids of the texts that can be encoded: a vocabulary of words may have nothing to put in place
-    of one that it lacks, and the library then raises plain Exception."""
+    """Return the ids of the texts that can be encoded. A vocabulary of words may have no token for
+    an unknown word; the library then raises plain Exception."""
     found: dict[str, list[int]] = {}
     for text in texts:
         with suppress(Exception):
@@ -42,7 +42,7 @@ def encoded(encode: Callable[[str], list[int]], texts: Iterable[str]) -> dict[st
 
 
 def compare(wanted: Mapping[str, Sequence[int]], encode: Callable[[str], list[int]]) -> Agreement:
-    """wanted: the ids that each text should have."""
+    """Compare the ids that `encode` gives with `wanted`, the ids that each text should have."""
     given = encoded(encode, wanted)
     differing, note = 0, None
     for text, ids in wanted.items():

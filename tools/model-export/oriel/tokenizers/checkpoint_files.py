@@ -8,10 +8,10 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 CASES = "tokenizer_cases.json"
 SETTINGS = (CONFIG, "special_tokens_map.json", "added_tokens.json")
-"""What is said beside a vocabulary; none of them is one."""
+"""Files of settings for a vocabulary; none of them is a vocabulary itself."""
 SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 VOCABULARIES = (TOKENIZER, *SENTENCEPIECE, "vocab.json", "merges.txt", "vocab.txt")
-"""What a vocabulary may be in, the whole tokenizer first."""
+"""Files that may hold a vocabulary, the whole tokenizer first."""
 ALL = (*VOCABULARIES, *SETTINGS)
 _UNREAD = ("tekken.json", "encoder.json", "vocab.bpe", "*.tiktoken", "tokenizer.model.v*", "*.spm")
 """Vocabularies of other programs, which transformers doesn't open in a model's folder."""
@@ -19,27 +19,27 @@ _JSON = (TOKENIZER, *SETTINGS)
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Files of the folder that say something about its tokenizer; none where there is no vocabulary
-    among them."""
+    """Return the folder's files that describe its tokenizer; none where no vocabulary is among
+    them."""
     if not any((folder / name).is_file() for name in VOCABULARIES):
         return []
     return [folder / name for name in ALL if (folder / name).is_file()]
 
 
 def unread_files(folder: Path) -> list[Path]:
-    """Files that tell of a tokenizer where there is no vocabulary that could be opened."""
+    """Return files that hint at a tokenizer where there is no vocabulary that could be opened."""
     settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
     others = [file for pattern in _UNREAD for file in sorted(folder.glob(pattern))]
     return [*others, *settings]
 
 
 def json_files(folder: Path) -> list[Path]:
-    """Those that hold a JSON object each."""
+    """Return the tokenizer's files that hold a JSON object each."""
     return [file for file in tokenizer_files(folder) if file.name in _JSON]
 
 
 def wanted_files(names: list[str]) -> list[str]:
-    """What to download of a repository's files: settings, and the whole tokenizer or, where there
-    is none, what it can be made of."""
+    """Return the names of a repository's files to download: settings, and the whole tokenizer or,
+    where there is none, the files that it can be made of."""
     vocabularies = [TOKENIZER] if TOKENIZER in names else list(VOCABULARIES)
     return [name for name in (*vocabularies, *SETTINGS) if name in names]

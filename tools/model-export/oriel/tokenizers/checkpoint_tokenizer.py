@@ -1,6 +1,6 @@
-"""A checkpoint's tokenizer as the bundle gets it: the text of its tokenizer.json, what it puts
-first, cases for readers, and how it agrees with what transformers does. Opening it is
-open_checkpoint.py's."""
+"""A checkpoint's tokenizer as it is written into the bundle: the text of its tokenizer.json, the
+tokens that it puts before a text, cases for readers, and its agreement with transformers.
+open_checkpoint.py opens it."""
 
 from __future__ import annotations
 
@@ -29,41 +29,43 @@ if TYPE_CHECKING:
 
 MOST_CASES = 200
 MOST_CASE_BYTES = 64 * 1024
-"""As ACTIVATIONS_CONTRACT.md says."""
+"""The limits in ACTIVATIONS_CONTRACT.md."""
 _NOT_FOR_ENCODING = ("auto_map", "remove_space", "do_lowercase_and_remove_accent")
 """Settings that name code, or that the written tokenizer does already."""
 
 
 @dataclass(frozen=True)
 class NoTokenizer:
-    """A bundle has none."""
+    """The bundle has no tokenizer."""
 
     notices: tuple[str, ...] = ()
-    """Why, where the checkpoint has files of one."""
+    """The reason, where the checkpoint has files of a tokenizer."""
 
 
 @dataclass(frozen=True)
 class CheckpointTokenizer:
-    """What is written, what is recorded, and what the user is told."""
+    """The contents of the tokenizer's files, the facts for the manifest, and the notices for the
+    user."""
 
     backend: Tokenizer = field(repr=False, compare=False)
     """The written tokenizer, read back."""
     text: str = field(repr=False)
-    """Of tokenizer.json."""
+    """Contents of tokenizer.json."""
     config: Mapping[str, Any]
-    """Of tokenizer_config.json."""
+    """Contents of tokenizer_config.json."""
     first_tokens: tuple[int, ...]
     cases: tuple[tuple[str, tuple[int, ...]], ...]
     """Texts, and their ids without first_tokens."""
     origin: Mapping[str, Any]
     agreement: Agreement
     encode: Callable[[str], list[int]] = field(repr=False, compare=False)
-    """transformers' own, without first_tokens."""
+    """transformers' own encoding, without first_tokens."""
     notices: tuple[str, ...] = ()
 
 
 def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer | NoTokenizer:
-    """vocab: rows of the model. CheckpointError for a damaged file."""
+    """Open a checkpoint's tokenizer and describe it. vocab: rows of the model. CheckpointError for
+    a damaged file."""
     files = tokenizer_files(folder)
     if not files:
         others = unread_files(folder)
@@ -107,7 +109,8 @@ def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
 
 
 def _written(opened: Any) -> tuple[str, Tokenizer]:
-    """tokenizer.json's text and the tokenizer read back from it, as every reader has it."""
+    """Return the text of tokenizer.json, and the tokenizer read back from it, as every reader has
+    it."""
     backend = whole_texts(parse_tokenizer(opened.backend_tokenizer.to_str().encode()))
     try:
         text = str(backend.to_str(pretty=False))
@@ -117,7 +120,8 @@ def _written(opened: Any) -> tuple[str, Tokenizer]:
 
 
 def _beyond(backend: Tokenizer, vocab: int) -> dict[str, bool]:
-    """Tokens that the model has no row for, and whether each was added to the vocabulary."""
+    """Return the tokens that the model has no row for, each with True if it was added to the
+    vocabulary."""
     added = backend.get_added_tokens_decoder()
     found = sorted((i, token) for token, i in backend.get_vocab().items() if i >= vocab)
     return {token: i in added for i, token in found}
@@ -160,7 +164,7 @@ def _described(
             f"{agreement.texts} texts: {agreement.note}. Type such texts as token ids."
         )
     else:
-        # Of added tokens tokenizer_config.json may know more, and often does.
+        # Added tokens are not compared here: tokenizer_config.json often has more of them.
         plain = {s: wanted[s] for s in (*FIXED, *vocabulary_words(backend)) if s in wanted}
         notices += _other_reading(folder, plain, type(opened).__name__)
     config = _config(folder)
@@ -186,8 +190,8 @@ def _described(
 
 
 def _other_reading(folder: Path, wanted: Mapping[str, Sequence[int]], opener: str) -> list[str]:
-    """Said where transformers reads the checkpoint's tokenizer.json in its own way, which some of
-    its classes do."""
+    """Return a notice where transformers reads the checkpoint's tokenizer.json in its own way,
+    which some of its classes do."""
     file = folder / TOKENIZER
     if not file.is_file():
         return []
@@ -209,7 +213,7 @@ def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ..
     def encode(string: str, special: bool) -> list[int]:
         return list(opened(string, add_special_tokens=special)["input_ids"])
 
-    # Spread over all kinds, and few.
+    # A few texts, spread over all kinds.
     found = find_first_tokens(encode, texts[:: max(1, len(texts) // 64)])
     if found is None:
         return (), ["transformers puts no fixed tokens before a text; the page puts none."]
@@ -227,7 +231,8 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _settings(config: Mapping[str, Any], opened: Any) -> dict[str, Any]:
-    """The checkpoint's own; where it has none, what readers in JavaScript want to know."""
+    """Return the checkpoint's own settings; where it lacks some that readers in JavaScript need,
+    add them."""
     names = ("bos_token", "eos_token", "unk_token", "pad_token")
     tokens = {name: getattr(opened, name, None) for name in names}
     said = {name: str(token) for name, token in tokens.items() if token is not None}
@@ -241,7 +246,8 @@ def _settings(config: Mapping[str, Any], opened: Any) -> dict[str, Any]:
 
 
 def _cases(known: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """As many as readers take: the fixed texts, and of the others, where they are many, some."""
+    """Return at most as many cases as readers accept: the fixed texts, and a selection of the
+    others where they are many."""
     fixed = [text for text in known if text in FIXED]
     others = [text for text in known if text not in FIXED]
     step = max(1, -(-len(others) // (MOST_CASES - len(fixed))))

@@ -1,19 +1,22 @@
-"""What a tokenizer puts before every text, found by what it adds to some."""
+"""Detection of the tokens that a tokenizer puts before every text, from what it adds to some
+texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 MOST = 16
-"""As in contracts/manifest.schema.json."""
+"""Largest number of first tokens, as in contracts/manifest.schema.json."""
 
 
 def find_first_tokens(
     encode: Callable[[str, bool], Sequence[int]], texts: Iterable[str]
 ) -> tuple[int, ...] | None:
-    """encode: a text's ids, with or without what goes around it.
+    """Return the tokens that come before every text; None where they are not the same for all
+    texts.
 
-    None where no tokens stand before all of the texts alike. What stands after them is left out.
+    encode: a text's ids, with or without the special tokens around it. Tokens after a text are left
+    out.
     """
     candidates: set[tuple[int, ...]] | None = None
     for text in texts:
@@ -28,5 +31,6 @@ def find_first_tokens(
         candidates = at if candidates is None else candidates & at
     if not candidates:
         return None if candidates is not None else ()
-    # Where a text could stand in two places, all of them together leave one, or the nearest is it.
+    # A text may be found at two positions in its ids: all texts together leave one, or else the
+    # first is taken.
     return min(candidates, key=len)

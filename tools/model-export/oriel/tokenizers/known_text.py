@@ -1,5 +1,5 @@
-"""How much of a text a tokenizer knows, in characters: some put one token in place of what they
-don't know, and others nothing at all."""
+"""Share of a text that a tokenizer knows, in characters: some tokenizers put one token in place of
+what they don't know, and others nothing at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 MOST_UNKNOWN = 0.2
-"""Share of a text's characters: of more, what a model makes of it says little about the model."""
+"""Largest share of unknown characters: above it, a model's results on the text say little about the
+model."""
 
 
 def unknown_token(tokenizer: Tokenizer) -> int | None:
-    """The id that stands for whatever isn't in the vocabulary."""
+    """Return the id that stands for everything outside the vocabulary, if there is one."""
     model = tokenizer.model
     name = getattr(model, "unk_token", None)
     if name:
@@ -27,10 +28,10 @@ def unknown_token(tokenizer: Tokenizer) -> int | None:
 
 
 class UnknownShare:
-    """Counts characters of texts, and those that no token of the model's stands for."""
+    """Counter of the characters of texts, and of those that no token of the model stands for."""
 
     def __init__(self, tokenizer: Tokenizer, vocab: int) -> None:
-        """vocab: rows of the model; a token behind them is as good as none."""
+        """vocab: rows of the model; a token with an id beyond them counts as unknown."""
         self._unknown = unknown_token(tokenizer)
         self._vocab = vocab
         self._characters = 0
@@ -48,5 +49,5 @@ class UnknownShare:
 
     @property
     def share(self) -> float:
-        """From 0 to 1; 0 of no text at all."""
+        """Share of unknown characters, from 0 to 1; 0 where there was no text."""
         return self._missed / self._characters if self._characters else 0.0

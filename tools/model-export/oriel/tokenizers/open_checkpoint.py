@@ -25,12 +25,14 @@ from oriel.tokenizers.open_tokenizer import without_mark
 
 
 class Unopened(Exception):
-    """Why transformers gives no tokenizer that can be written as one tokenizer.json."""
+    """transformers gives no tokenizer that can be written as one tokenizer.json; the message says
+    why."""
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Neither transformers' warnings nor anything it prints: what matters is said in one line."""
+    """Suppress transformers' warnings and anything it prints: the caller reports what matters in
+    one line."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -40,7 +42,8 @@ def quiet() -> Iterator[None]:
 
 
 def open_with_transformers(folder: Path) -> Any:
-    """The tokenizer as transformers' AutoTokenizer has it, with a backend of tokenizers' own.
+    """Return the tokenizer that transformers' AutoTokenizer opens, with a backend of the tokenizers
+    library.
 
     Raises Unopened where transformers can't, CheckpointError for a damaged file.
     """
@@ -78,13 +81,13 @@ def _open(folder: Path, parsed: dict[str, dict[str, Any]]) -> Any:
         named = parsed.get(CONFIG, {}).get("tokenizer_class")
         whole = parsed.get(TOKENIZER)
         if named is None and whole is not None and opened.is_fast:
-            # A class that was only guessed, from the config, knows one kind of vocabulary.
+            # A class that was only guessed from the config reads one kind of vocabulary.
             kind = type(opened.backend_tokenizer.model).__name__
             if kind != (whole.get("model") or {}).get("type", kind):
                 return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         return opened
     except Exception as error:
-        # A stranger's files fail in any class.
+        # Untrusted files may raise any class of exception.
         raise Unopened(_reason(error, folder)) from error
 
 
@@ -115,15 +118,15 @@ def _is_sentencepiece(file: Path) -> bool:
 
 
 def _says_anything(opened: Any) -> bool:
-    """Whether there is a vocabulary beside the tokens that a class brings with it."""
+    """Return whether there is a vocabulary besides the tokens that a class brings with it."""
     added = opened.backend_tokenizer.get_added_tokens_decoder()
     return any(token not in added for token in opened.get_vocab().values())
 
 
 @contextlib.contextmanager
 def _without_marks(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
-    """The folder itself, or a copy of its small files where some begin with a byte order mark,
-    which transformers refuses."""
+    """Yield the folder itself or, where some of its small files begin with a byte order mark, which
+    transformers refuses, a copy of them without it."""
     config = folder / "config.json"
     read = [*files, *([config] if config.is_file() else [])]
     if not any(file.open("rb").read(3) != without_mark(file.open("rb").read(3)) for file in read):

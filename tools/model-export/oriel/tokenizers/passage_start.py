@@ -1,4 +1,4 @@
-"""What stands before a passage of text that a model is measured or calibrated on."""
+"""The tokens before a passage of text that a model is measured or calibrated on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def passage_start(manifest: Mapping[str, Any]) -> tuple[int, ...]:
-    """As a manifest's data have it; of one before 1.2 all that is known is the token that begins a
-    text."""
+    """Return these tokens from a manifest's data. A manifest before 1.2 only tells the token that
+    begins a text."""
     model, tokenizer = manifest["model"], manifest.get("tokenizer", {})
     begins = model.get("bos_token_id")
     if begins is not None and not 0 <= begins < model["shape"]["vocab"]:
@@ -22,11 +22,11 @@ def passage_start(manifest: Mapping[str, Any]) -> tuple[int, ...]:
 def start_of_passages(
     first_tokens: Collection[int], begins: int | None, ends: Collection[int | None]
 ) -> tuple[int, ...]:
-    """What the checkpoint's tokenizer puts before every text.
+    """Return the tokens that the checkpoint's tokenizer puts before every text.
 
-    Where it puts nothing and the token that begins a text is also one that ends it, as GPT-2's
-    <|endoftext|>, that one: a passage is a whole text, and in training each stood behind it. The
-    page and the first pass put nothing there then, since a reader's text may begin anywhere.
+    Where it puts nothing and the token that begins a text also ends one, as GPT-2's <|endoftext|>,
+    return that token: a passage is a whole text, and in training each came after it. The page and
+    the first pass put nothing there then, since a reader's text may begin anywhere.
     """
     if first_tokens:
         return tuple(first_tokens)

@@ -1,5 +1,5 @@
-"""What the exporter must know of an architecture. Adding one means adding a file here, with an
-ARCHITECTURE of its own, and one line in the registry below."""
+"""Facts about each architecture that the exporter needs. To add an architecture, add a file here
+with an ARCHITECTURE of its own, and one line to the registry below."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ REGISTRY: dict[str, Architecture] = {a.model_type: a for a in (GPT2, LLAMA)}
 
 
 def find_architecture(model_type: str) -> Architecture:
-    """The architecture of a config's model_type; ArchitectureError names the supported ones."""
+    """Return the architecture of a config's model_type; ArchitectureError names the supported
+    ones."""
     if model_type not in REGISTRY:
         raise ArchitectureError(
             "this architecture is not supported yet",

@@ -1,5 +1,4 @@
-"""The description of an architecture: where its parts are and what its config says of their
-sizes."""
+"""The description of an architecture: the paths of its parts, and the sizes in its config."""
 
 from __future__ import annotations
 
@@ -33,10 +32,11 @@ class Architecture:
     unembedding: str
     shape: Callable[[Any], ModelShape]
     repeatable: Callable[[Any], bool]
-    """Whether all blocks of this config are the same but for their weights."""
+    """Returns True if all blocks of this config are the same except for their weights."""
     check_config: Callable[[Any], None]
     """Raises ArchitectureError for settings that the capture doesn't cover."""
     base_prefix: str
-    """What parameter names begin with, and what checkpoints of the headless model leave out."""
+    """Beginning of the parameter names; checkpoints saved without the language model head leave it
+    out."""
     ignored_weights: tuple[str, ...] = ()
-    """Patterns of tensors that old checkpoints carry and no model reads."""
+    """Patterns of tensors that old checkpoints contain and no model reads."""

@@ -1,1 +1,2 @@
-"""How a group of weights that shares a scale becomes small whole numbers: one file for each way."""
+"""Ways of rounding a group of weights that shares a scale to small whole numbers: one file for each
+way."""

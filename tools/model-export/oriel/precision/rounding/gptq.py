@@ -1,5 +1,5 @@
 """GPTQ (Frantar et al. 2022): the values that a sum runs over are rounded one after another, and
-each makes up for the errors of those before it, as far as the inputs go together.
+each makes up for the errors of those before it, as far as the inputs are correlated.
 
 Done as linear feedback (LDLQ, Chee et al. 2023, who show that it is the same): with second moments
 H = (I + U) D (I + U)ᵀ, U strictly upper, value j is rounded at w_j + Σ_{i<j} (w_i - ŵ_i) U_ij. It
@@ -19,12 +19,12 @@ from oriel.precision.rounding.small_products import TILE
 Doubles = NDArray[np.float64]
 
 _TOGETHER = 768
-"""Inputs whose moments are kept together; those of two parts are taken to be independent. All
-together would cost the cube of the inputs."""
+"""Largest number of inputs whose moments are kept together; those of two parts are taken to be
+independent. All together would cost the cube of the inputs."""
 _WHOLE = 256
-"""Parts begin where blocks of any size do."""
+"""Parts begin at multiples of this, where blocks of any size begin too."""
 _DAMPING = 0.05
-"""Of the mean of the diagonal, added to it: the text at hand is not all text."""
+"""Share of the diagonal's mean that is added to the diagonal: the text at hand is not all text."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Feedback:
-    """How a value makes up for the errors before it, for a part of the inputs."""
+    """The factors by which a value makes up for the errors before it, for a part of the inputs."""
 
     start: int
     matrix: Floats
@@ -50,18 +50,18 @@ class Feedback:
 
 
 def part_bounds(inputs: int) -> list[tuple[int, int]]:
-    """Parts of about one size, from start to stop."""
+    """Return the (start, stop) of parts of about one size."""
     count = -(-inputs // _TOGETHER)
     size = -(-inputs // (count * _WHOLE)) * _WHOLE
     return [(start, min(start + size, inputs)) for start in range(0, inputs, size)]
 
 
 def feedback(moment: Moment) -> Feedback:
-    """Factors the moments."""
+    """Return the feedback that the moments' Cholesky factor gives."""
     matrix = moment.matrix.astype(np.float64)
     diagonal = np.diag_indices(len(matrix))
     matrix[diagonal] += _DAMPING * matrix[diagonal].mean() + np.finfo(np.float32).tiny
-    # Upside down, so that Cholesky's lower factor is the upper one that is wanted.
+    # Reversed, so that Cholesky's lower factor becomes the upper one that is wanted.
     upper = cholesky(matrix[::-1, ::-1])[::-1, ::-1]
     unit = upper / upper[diagonal]
     unit[diagonal] = 0
@@ -69,7 +69,8 @@ def feedback(moment: Moment) -> Feedback:
 
 
 def cholesky(matrix: Doubles) -> Doubles:
-    """The lower factor of a symmetric positive matrix, by tiles: see small_products.py for why."""
+    """Return the lower factor of a symmetric positive matrix, computed in tiles: see
+    small_products.py for why."""
     size = len(matrix)
     count = -(-size // TILE)
     padded = np.eye(count * TILE)

@@ -1,7 +1,7 @@
 """The numbers that quantized weights can stand for: (q - zero point) * scale.
 
-Everywhere here weights that share a scale stand in a column: arrays are (values, groups), since one
-NumPy call then works on many groups at once.
+In this package, weights that share a scale are in one column: arrays are (values, groups), since
+one NumPy call then works on many groups at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGEST_SCALE = np.float32(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class Grid:
-    """0 … 2^bits - 1, around the middle or around a zero point for each group."""
+    """The whole numbers 0 … 2^bits - 1, around the middle or around a zero point for each group."""
 
     bits: int
     symmetric: bool
@@ -44,31 +44,31 @@ class Fitted:
     """A scale and a zero point for each group, as whole numbers in float32."""
 
     scales: Floats
-    """(groups); each has a float16 of the same value, and none is 0."""
+    """(groups); each is exact in float16, and none is 0."""
     zero_points: Floats
     """(groups), 0 … top."""
 
     def quantize(self, weights: Floats, grid: Grid) -> Floats:
-        """The nearest value of the grid, a whole number in float32; weights: (…, groups)."""
+        """Return the nearest value of the grid, a whole number in float32; weights: (…, groups)."""
         values: Floats = np.divide(weights, self.scales)
         np.rint(values, out=values)
         values += self.zero_points
         return np.clip(values, 0, grid.top, out=values)
 
     def expand(self, values: Floats) -> Floats:
-        """What such values stand for."""
+        """Return the weights that such values stand for."""
         weights: Floats = values - self.zero_points
         weights *= self.scales
         return weights
 
 
 Fit = Callable[[Floats, Grid], Fitted]
-"""Weights (values, groups) to their scales and zero points."""
+"""Function from weights (values, groups) to their scales and zero points."""
 
 
 def to_scales(wanted: Floats) -> Floats:
-    """The nearest float16 that is no closer to 0, so that no weight falls off the grid; 1 where
-    there is nothing but 0 to scale."""
+    """Return the nearest float16 that is no closer to 0, so that no weight falls off the grid; 1
+    where there is nothing but 0 to scale."""
     scales = np.clip(wanted, -LARGEST_SCALE, LARGEST_SCALE).astype(np.float16)
     short = np.abs(scales.astype(np.float32)) < np.minimum(np.abs(wanted), LARGEST_SCALE)
     # One step away from 0, whatever the sign: the next number's bits are one more.
@@ -78,13 +78,13 @@ def to_scales(wanted: Floats) -> Floats:
 
 
 def middles(groups: int, grid: Grid) -> Floats:
-    """Zero points of a symmetric grid."""
+    """Return the zero points of a symmetric grid."""
     return np.full(groups, grid.middle, np.float32)
 
 
 def squared_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
-    """Of each group, summed over its values."""
-    # Many grids are tried by this: a product is several times as fast as a quotient.
+    """Return the squared errors of each group, summed over its values."""
+    # Called for many grids: multiplying is several times as fast as dividing.
     steps: Floats = np.multiply(weights, 1 / fitted.scales)
     if not grid.symmetric:
         steps += fitted.zero_points
@@ -99,7 +99,7 @@ def squared_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
 
 
 def better(one: Fitted, errors: Floats, other: Fitted, others: Floats) -> tuple[Fitted, Floats]:
-    """Group by group the one with the smaller error; the first where they are equal."""
+    """Return, group by group, the one with the smaller error; the first where they are equal."""
     take = others < errors
     return (
         Fitted(

@@ -1,9 +1,9 @@
 """Half-quadratic quantization (Badri & Shaji 2023): the grid with the smallest sum of errors to the
-power of P, which minds outliers less than squares do. Needs no calibration.
+power of P, to which outliers matter less than to squares. Needs no calibration.
 
-As there, a step sets apart what of the error is an outlier's (a shrinkage) and then fits the grid
-to the rest. There only the zero point is fitted, as a real number; here zero points are whole
-numbers of few bits, so that the scale is fitted as well.
+As in the original, a step separates the part of the error that is due to outliers (a shrinkage) and
+then fits the grid to the rest. The original fits only the zero point, as a real number; here zero
+points are whole numbers of few bits, so that the scale is fitted as well.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from oriel.precision.rounding.nearest import fit_nearest
 POWER = 0.7
 STEPS = 8
 _WEIGHT, _GROWTH = 10.0, 1.1
-"""Of the squared term against the other one, and its growth from step to step (β and κ there), for
-weights in units of a step of the grid."""
+"""Weight of the squared term against the other one, and its growth from step to step (β and κ in
+the original), for weights in units of a step of the grid."""
 
 
 def fit_hqq(weights: Floats, grid: Grid) -> Fitted:
-    """Never worse than nearest and mse by its own measure: the best of all steps is taken."""
+    """Return the best grid of all steps, by this measure never worse than those of nearest and
+    mse."""
     best = fit_nearest(weights, grid)
     errors = power_errors(weights, best, grid)
     current = fit_mse(weights, grid)
@@ -40,7 +41,7 @@ def fit_hqq(weights: Floats, grid: Grid) -> Fitted:
 
 
 def power_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
-    """Of each group, |error|^P summed over its values."""
+    """Return |error|^P of each group, summed over its values."""
     errors = fitted.expand(fitted.quantize(weights, grid))
     errors -= weights
     np.abs(errors, out=errors)
@@ -50,7 +51,7 @@ def power_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
 
 
 def _shrunk(errors: Floats, weight: float) -> Floats:
-    """The generalized soft threshold of the power P."""
+    """Return the errors after the generalized soft threshold of the power P."""
     sizes = np.abs(errors)
     with np.errstate(divide="ignore"):
         sizes -= np.power(sizes, np.float32(POWER - 1)) / np.float32(weight)
@@ -59,7 +60,8 @@ def _shrunk(errors: Floats, weight: float) -> Floats:
 
 
 def _moved(rest: Floats, values: Floats, fitted: Fitted, grid: Grid) -> Fitted:
-    """With the zero point that suits best the values that the weights have been given."""
+    """Return the grid with the zero point that best suits the values that the weights were
+    given."""
     if grid.symmetric:
         return fitted
     zeros = np.rint(np.mean(values - rest / fitted.scales, axis=0))

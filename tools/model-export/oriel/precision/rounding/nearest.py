@@ -18,11 +18,11 @@ def fit_nearest(weights: Floats, grid: Grid) -> Fitted:
 
 
 def reaches(weights: Floats) -> tuple[Floats, Floats]:
-    """Of each group, the lowest and highest weight and 0."""
+    """Return the lowest and the highest value of each group, 0 included."""
     return np.minimum(weights.min(axis=0), 0), np.maximum(weights.max(axis=0), 0)
 
 
 def between(low: Floats, high: Floats, grid: Grid) -> Fitted:
-    """The grid from low to high, moved so that 0 is one of its points."""
+    """Return the grid from low to high, moved so that 0 is one of its points."""
     scales = to_scales((high - low) / np.float32(grid.top))
     return Fitted(scales, np.clip(np.rint(-low / scales), 0, grid.top))
