@@ -1,4 +1,4 @@
-// How fast the page is in Chromium with the bundled model: `npm run bench:browser`. It measures, and judges nothing.
+// Measures the page's speed in Chromium with the bundled model: `npm run bench:browser`. No result fails it.
 import { cpus, loadavg } from 'node:os';
 import { test, type Page } from '@playwright/test';
 import type {} from '../tests/browser/engine';
@@ -12,7 +12,7 @@ function report(what: string, values: readonly number[]): void {
   console.log(`${what}: median ${median(values).toFixed(1)} ms of ${values.length} (${range})`);
 }
 
-/** Milliseconds of every task that held the main thread for 50 ms or more from here on. */
+/** Record the milliseconds of every task that blocks the main thread for 50 ms or more from here on. */
 async function watchLongTasks(page: Page): Promise<() => Promise<number[]>> {
   await page.evaluate(() => {
     const tasks: number[] = [];
@@ -51,10 +51,10 @@ test('a step through the cache beside a whole pass', async ({ page }) => {
     const ids = Array.from({ length: 128 }, (_, index) => (index * 37) % 4096);
     const pass: number[] = [];
     const step: number[] = [];
-    // In turn, so that whatever else the machine does falls on both.
+    // In turn, so that other load of the machine affects both.
     for (let round = 0; round < 40; round++) {
       pass.push((await client.run({ ids, reuseCache: false })).timings.runMs);
-      // The prompt is cached whole now: this feeds its last token alone.
+      // The whole prompt is cached now: this run feeds its last token alone.
       step.push((await client.run({ ids, reuseCache: true })).timings.runMs);
     }
     return { pass, step };

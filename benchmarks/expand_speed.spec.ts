@@ -1,13 +1,13 @@
-// How fast weights expand in Chromium, on one core, layout by layout: `npm run bench:browser`. It measures, and judges nothing.
+// Measures the expansion of weights in Chromium, on one core, by layout: `npm run bench:browser`. No result fails it.
 import { test } from '@playwright/test';
 import type * as Expanding from '../apps/web/src/bundle/expand_weights';
 import type { EncodedWeight, Expansion } from '../apps/web/src/contract/generated';
 
-/** A matrix of GPT-2 small's MLP, so many of them as make a file that no cache holds. */
+/** A matrix of GPT-2 small's MLP, and a number of them whose file is larger than any processor cache. */
 const [rows, columns, count] = [768, 3072, 12];
 const block = 32;
 
-/** As HTTP brings them. */
+/** Chunks as large as those that HTTP delivers. */
 const chunkBytes = 64 * 1024;
 
 type Layout = Omit<EncodedWeight, 'name' | 'shape' | 'at' | 'values' | 'scales'>;
@@ -23,7 +23,7 @@ const layouts: Record<string, Layout> = {
   'q4 in blocks': { layout: 'blocks', bits: 4, axis: 1, block },
 };
 
-/** One after another, with room for the scales of whichever layout. */
+/** Lay out the matrices one after another, with room for the scales of any layout. */
 function layOut(layout: Layout): { expansion: Expansion; encodedBytes: number } {
   const numbers = rows * columns;
   const bits = { float32: 32, float16: 16, channels: 8, blocks: layout.bits ?? 8 }[layout.layout];
@@ -50,7 +50,7 @@ for (const [name, layout] of Object.entries(layouts)) {
         const encoded = new Uint8Array(encodedBytes).fill(0x3a);
         const speeds: number[] = [];
         for (let round = 0; round < 7; round++) {
-          // New each time, as for a new model: its pages come from the system on first touch.
+          // New each time, as for a new model: the system allocates its pages on first use.
           const expanded = new Uint8Array(expansion.bytes);
           const began = performance.now();
           const expander = new WeightExpander(expansion, encoded, expanded);

@@ -56,7 +56,7 @@ class Model:
 
 
 def timed(times: int, run: Callable[[], Outputs]) -> tuple[list[float], Outputs]:
-    """Milliseconds of each run, and what the last one gave."""
+    """Return the milliseconds of each run, and the last one's result."""
     taken: list[float] = []
     while True:
         began = time.perf_counter()
@@ -67,7 +67,7 @@ def timed(times: int, run: Callable[[], Outputs]) -> tuple[list[float], Outputs]
 
 
 def measure(job: dict[str, Any]) -> dict[str, Any]:
-    """Timings as browser/jobs.ts has them."""
+    """Measure the timings that browser/jobs.ts describes."""
     began = time.perf_counter()
     model = Model(job["graph"], job["threads"])
     session = (time.perf_counter() - began) * 1e3

@@ -1,6 +1,6 @@
-"""How faithful transformers.js' q8 is: Optimum's graph beside PyTorch, by the code and on the text
-that Oriel's own variants were measured with; and the plot of all. precision.py starts it, since a
-process that has loaded PyTorch would spoil the peak memory of those that it starts.
+"""Measures the fidelity of transformers.js' q8: Optimum's graph against PyTorch, by the code and on
+the text that Oriel's own variants were measured with; and plots all. precision.py starts it as a
+process, since one that has loaded PyTorch would distort the peak memory of those that it starts.
 
 python peer_fidelity.py BUNDLE MODEL_QUANTIZED.onnx PLOT.svg
 """
@@ -30,8 +30,8 @@ NAME = "transformers.js q8"
 
 
 def measure_peer(bundle: Path, graph: Path) -> tuple[Measured, AgreementCurve]:
-    """A graph that Optimum made of the checkpoint that `bundle` was exported from: predictions
-    alone, since it gives no activations."""
+    """Measure a graph that Optimum made of the checkpoint that `bundle` was exported from: only
+    predictions, since it gives no activations."""
     manifest = read_manifest(bundle)
     model = Model(str(graph), threads=2)
     found = Predictions()

@@ -25,7 +25,7 @@ class PeerLibrary:
     folder: Path
 
     def install(self) -> None:
-        """Once for each list of versions; a second call finds its copy of the lists."""
+        """Install once for each list of versions; a second call finds its copy of the lists."""
         lists = ("requirements.txt", "package.json", "package-lock.json", ".npmrc")
         wanted = {name: (HERE / name).read_bytes() for name in lists}
         installed = self.folder / "installed"
@@ -55,7 +55,7 @@ class PeerLibrary:
         return str(self.folder / "environment" / "bin" / "python")
 
     def export(self, checkpoint: Path, folder: Path) -> None:
-        """Make a model's folder as transformers.js wants it."""
+        """Make a model's folder in the form that transformers.js reads."""
         script = HERE / "export_for_transformers_js.py"
         command = [self.python, str(script), str(checkpoint), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
-"""The tables of docs/precision.md: from what was measured to Markdown, between the document's
-markers; the text around them is kept. Measuring is precision.py."""
+"""Writes the tables of docs/precision.md from the measurements, between the document's markers; the
+text around them is kept. precision.py measures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table \2 -->)", r
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, the figure under it, and what this project set itself."""
+    """A heading, the figure under it, and this project's goal."""
 
     heading: str
     figure: Figure
     peer_figure: Figure | None = None
-    """What it is held against; None: the same."""
+    """The peer's figure to compare with; None: the same one."""
     goal: float | None = None
 
     @property
@@ -59,8 +59,8 @@ NATIVE_STEP_GOAL = 0.25
 
 
 def document(text: str, measured: Mapping[str, Any]) -> str:
-    """The text with every table put anew whose parts were measured; the others stay. ValueError
-    unless it has markers for each table once."""
+    """Return the text with every table replaced whose parts were measured; the others stay. Raises
+    ValueError unless it has markers for each table once."""
     found = [name for _, name, _ in _MARKED.findall(text)]
     if sorted(found) != sorted(TABLES):
         raise ValueError(
@@ -78,7 +78,7 @@ def document(text: str, measured: Mapping[str, Any]) -> str:
 
 
 def fidelity_table(measured: Mapping[str, Any]) -> str:
-    """The trained model's variants: what they weigh and how far they are from float32."""
+    """Make the table of the trained model's variants: their bytes and fidelity to float32."""
     found = measured["fidelity"]
     rows = [_fidelity_row(name, row) for name, row in found["variants"].items()]
     rows.append(_fidelity_row(PEER_Q8, found["peer"]))
@@ -114,13 +114,13 @@ def _fidelity_row(name: str, row: Mapping[str, Any]) -> Row:
 
 
 def browser_table(measured: Mapping[str, Any]) -> str:
-    """Milliseconds in Chromium, beside transformers.js."""
+    """Make the table of milliseconds in Chromium, beside transformers.js."""
     timings, sizes = _timings(measured["browser"]["timings"]), measured["bytes"]
     return _speed_table(timings, sizes, BROWSER)
 
 
 def native_table(measured: Mapping[str, Any]) -> str:
-    """Milliseconds in native ONNX Runtime, and the step beside float32's."""
+    """Make the table of milliseconds in native ONNX Runtime, and the step beside float32's."""
     timings = _timings(measured["native"])
     rows = []
     for name, rounds in timings.items():
@@ -146,7 +146,7 @@ def _speed_row(
 
 
 def beside_table(measured: Mapping[str, Any]) -> str:
-    """Each variant in Chromium over transformers.js' q8."""
+    """Make the table of each variant's ratios to transformers.js' q8 in Chromium."""
     timings, sizes = _timings(measured["browser"]["timings"]), measured["bytes"]
     peer = timings[PEER_Q8]
     goals = [NOTHING if c.goal is None else f"≤ {c.goal}" for c in BESIDE_PEER]
@@ -164,7 +164,7 @@ def _ratio(rounds: Rounds, column: Column, peer: Rounds) -> str:
 
 
 def quantizing_table(measured: Mapping[str, Any]) -> str:
-    """`oriel quantize` on GPT-2 small, each variant by itself."""
+    """Make the table of `oriel quantize` on GPT-2 small, each variant by itself."""
     rows = []
     for name, runs in measured["quantizing"].items():
         seconds, peak = (Spread.of([run[what] for run in runs]) for what in ("seconds", "peak_mb"))
@@ -175,7 +175,7 @@ def quantizing_table(measured: Mapping[str, Any]) -> str:
 
 
 def machine_line(measured: Mapping[str, Any]) -> str:
-    """What it was measured on and with."""
+    """Describe the machine and the versions of the measurement."""
     m = measured["machine"]
     return (
         f"{m['processor']}, {m['cores']} cores, {m['threads']} threads used; load of the machine "
@@ -189,7 +189,7 @@ def machine_line(measured: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """What it is made of, and how."""
+    """The measured parts that a table needs, and the function that makes it."""
 
     parts: tuple[str, ...]
     make: Callable[[Mapping[str, Any]], str]
@@ -210,7 +210,7 @@ def _timings(data: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, Round
 
 
 def markdown(headings: Row, rows: Sequence[Row]) -> str:
-    """A table whose columns line up; all but the first to the right."""
+    """Return a table with aligned columns; all but the first to the right."""
     lines = [tuple(headings), *map(tuple, rows)]
     widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(headings))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
@@ -224,14 +224,14 @@ def markdown(headings: Row, rows: Sequence[Row]) -> str:
 
 
 def milliseconds(spread: Spread | None) -> str:
-    """'115 (110–144)'; tenths below 10."""
+    """Format as '115 (110–144)'; with tenths below 10."""
     if spread is None:
         return NOTHING
     return _spread(spread, "{:.1f}" if spread.median < 10 else "{:,.0f}")
 
 
 def times(spread: Spread | None) -> str:
-    """'0.51 (0.48–0.60)'."""
+    """Format as '0.51 (0.48–0.60)'."""
     return NOTHING if spread is None else _spread(spread, "{:.2f}")
 
 
@@ -241,12 +241,12 @@ def _spread(spread: Spread, form: str) -> str:
 
 
 def nats(value: float) -> str:
-    """Two digits that count; what is below a millionth is named as that."""
+    """Format with two significant digits; a value below a millionth is named as such."""
     if value == 0:
         return "0"
     return f"{value:.1e}" if value < 1e-3 else f"{value:.2g}"
 
 
 def share(value: float) -> str:
-    """Rounded down, so that 99.96 % is not told as 100."""
+    """Round down to two decimals, so that 99.996 % does not become 100."""
     return f"{int(value * 1e4 + 1e-6) / 100:.2f} %"

@@ -1,5 +1,5 @@
 """The models that are measured: GPT-2 small from its config for sizes and speed, the bundled
-trained one for fidelity; each as a bundle with every variant, and as transformers.js has it."""
+trained one for fidelity; each as a bundle with every variant, and as files for transformers.js."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TRAINED = ROOT / "tools" / "model-export" / "oriel" / "models" / "demo" / "weights"
 MADE = ("f16", "q8", "q4", "fp16", "int8", "int8_static", "int4")
 ORIEL = (sys.executable, "-m", "oriel")
-# What random weights predict says nothing, so no bound may stop them; and a variant of the trained
-# model that misses one is to stand in the table.
+# Predictions of random weights mean nothing, so no bound may stop them; and a variant of the
+# trained model that misses its bound must be in the table.
 LOSSY = "--allow-lossy"
 
 _MAKE_CHECKPOINT = """
@@ -34,11 +34,11 @@ GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(sys.argv[1])
 
 @dataclass(frozen=True)
 class Models:
-    """A folder with all that is made, below which the browser finds it too."""
+    """A folder with all models made, which is also served to the browser."""
 
     folder: Path
     tiny: bool
-    """For a try, instead of GPT-2 small."""
+    """True for a tiny model in place of GPT-2 small, for a trial run."""
 
     @property
     def checkpoint(self) -> Path:
@@ -54,11 +54,11 @@ class Models:
 
     @property
     def peer(self) -> Path:
-        """transformers.js' models: `gpt2` and `trained`."""
+        """Folder of transformers.js' models: `gpt2` and `trained`."""
         return self.folder / "peer"
 
     def make(self, library: PeerLibrary) -> None:
-        """Bundles anew each time, since the exporter may have changed; what Optimum makes, once."""
+        """Make bundles each time, as the exporter may have changed; make Optimum's files once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.make_checkpoint()
         for model, bundle in ((str(self.checkpoint), self.bundle), ("demo", self.trained_bundle)):
@@ -74,12 +74,12 @@ class Models:
             run_once([sys.executable, "-c", _MAKE_CHECKPOINT, str(self.checkpoint), size])
 
     def peer_bytes(self, model: str) -> dict[str, int]:
-        """Of transformers.js' `gpt2` or `trained`, by its names of precisions."""
+        """Return the bytes of transformers.js' `gpt2` or `trained`, by its names of precisions."""
         return {name: (self.peer / model / path).stat().st_size for name, path in GRAPHS.items()}
 
 
 def export(model: str, bundle: Path) -> None:
-    """The float32 bundle of a checkpoint's folder, or of the bundled model."""
+    """Export the float32 bundle of a checkpoint's folder, or of the bundled model."""
     output = str(bundle / "model.onnx")
     run_once([*ORIEL, "export", "--model", model, "--output", output, "--force"])
 
@@ -89,7 +89,7 @@ def quantize(bundle: Path, *precisions: str) -> Run:
 
 
 def quantize_alone(models: Models, rounds: int) -> dict[str, list[Run]]:
-    """`oriel quantize` of each variant by itself, from a bundle that has none: time and memory."""
+    """Measure time and memory of `oriel quantize` for each variant alone, from a float32 bundle."""
     plain, copy = models.folder / "plain", models.folder / "copy"
     export(str(models.checkpoint), plain)
     runs: dict[str, list[Run]] = {name: [] for name in MADE}
@@ -109,7 +109,7 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 
 def bytes_of(bundle: Path) -> dict[str, int]:
-    """What opening each variant downloads: its weights and its interactive graph."""
+    """Return the bytes that opening each variant downloads: weights and interactive graph."""
     manifest = manifest_of(bundle)
     sizes = {file["path"]: int(file["bytes"]) for file in manifest["files"]}
     return {
@@ -119,7 +119,7 @@ def bytes_of(bundle: Path) -> dict[str, int]:
 
 
 def measure_fidelity(models: Models, plot: Path) -> dict[str, Any]:
-    """Of every variant of the trained model, and of transformers.js' q8 of it."""
+    """Measure every variant of the trained model, and transformers.js' q8 of it."""
     bundle = models.trained_bundle
     # Exit code 1 says that a variant is beyond its bounds: the table says so too.
     ours = _printed([*ORIEL, "fidelity", str(bundle), "--json"], codes=(0, 1))
@@ -130,7 +130,7 @@ def measure_fidelity(models: Models, plot: Path) -> dict[str, Any]:
 
 
 def _printed(command: list[str], codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
-    """The JSON that a command prints."""
+    """Return the JSON that a command prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in codes:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -23,7 +23,7 @@ class Run:
 
 
 def run_once(command: Sequence[str]) -> Run:
-    """Run to the end; RuntimeError with the output where it fails."""
+    """Run a command to its end. Raises RuntimeError with the output where it fails."""
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
@@ -40,7 +40,7 @@ def run_once(command: Sequence[str]) -> Run:
 def in_turns(
     first: Sequence[str], second: Sequence[str], pairs: int
 ) -> tuple[list[Run], list[Run]]:
-    """A warm-up of each, then A B A B …"""
+    """Run a warm-up of each, then A B A B …"""
     run_once(first)
     run_once(second)
     a, b = [], []

@@ -1,4 +1,4 @@
-"""Which recipe is best: bytes and fidelity of each candidate on the bundled demo, as a table.
+"""Compare recipes: bytes and fidelity of each candidate on the bundled demo, as a table.
 
 `python benchmarks/rounding_choices.py` encodes the demo's weights by every candidate, calibrated on
 training passages where it asks for that, expands them, runs the float32 graph over them on held-out
@@ -52,7 +52,7 @@ def channels(symmetric: bool, rounding: str) -> Rule:
 
 
 def candidates() -> Iterator[Recipe]:
-    """Bundled recipes first, then what they were chosen from."""
+    """Yield the bundled recipes, then the others that they were chosen from."""
     yield from (bundled_recipe(name) for name in ("f16", "q8", "q4"))
     for rounding in ("nearest", "mse", "hqq", "gptq"):
         for symmetric in (True, False):
@@ -81,13 +81,13 @@ def told(symmetric: bool) -> str:
 
 
 def recipe(name: str, *rules: Rule) -> Recipe:
-    """Positions in float16, the rest by the rules."""
+    """Make a recipe: positions in float16, the rest by the rules."""
     positions = {"match": "*.wpe.weight", "treat": "float16"}
     return parse_recipe({"name": name, "rules": [positions, *rules]})
 
 
 class Judge:
-    """Held-out passages, and what float32 makes of them."""
+    """Held-out passages, and the float32 model's logits of them."""
 
     def __init__(self, bundle: StoredBundle, passages: int) -> None:
         self.bundle = bundle
@@ -98,7 +98,7 @@ class Judge:
         self.reference = self.logits(bundle.folder)
 
     def logits(self, folder: Path) -> list[Array]:
-        """Of each passage, (positions, vocab)."""
+        """Compute the logits of each passage, (positions, vocab)."""
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder)
@@ -111,8 +111,8 @@ class Judge:
         return [session.run(["logits"], {"input_ids": ids[None]})[0][0] for ids in self.ids]
 
     def judge(self, folder: Path) -> tuple[float, float, float]:
-        """Mean KL divergence from float32 in nats, its 99th percentile, share of equal first
-        choices."""
+        """Return the mean KL divergence from float32 in nats, its 99th percentile, and the share of
+        equal first choices."""
         divergences, equal = [], []
         for wanted, got in zip(self.reference, self.logits(folder), strict=True):
             p, q = log_softmax(wanted), log_softmax(got)
@@ -130,7 +130,7 @@ def log_softmax(logits: Array) -> Array:
 
 
 def gpt2_bytes(chosen: Recipe) -> int:
-    """What the recipe makes of GPT-2 small's sizes."""
+    """Return the bytes that the recipe gives for GPT-2 small's sizes."""
     width, use, layout = GPT2_WIDTH, {}, {}
 
     def matrix(name: str, shape: tuple[int, ...], axis: Any) -> None:
@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def measured(
     chosen: Recipe, bundle: StoredBundle, judge: Judge, moments: InputMoments | None
 ) -> list[str]:
-    """A row of the table."""
+    """Return a row of the table."""
     uses = weight_uses(bundle.graphs.interactive.model.graph)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

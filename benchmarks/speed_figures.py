@@ -1,5 +1,5 @@
-"""What was timed, and the figures made of it: medians over rounds, their spread, ratios round by
-round. Timing itself is native_speed.py and browser/."""
+"""Timings and the figures made of them: medians over rounds, their spread, ratios round by round.
+native_speed.py and browser/ take the times."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Timings:
-    """One opened model, milliseconds; browser/jobs.ts says what each is."""
+    """Times of one opened model in milliseconds; browser/jobs.ts describes each."""
 
     expand: float | None
     session: float
     all: tuple[float, ...]
     last: tuple[float, ...] | None
     last_first: bool
-    """Whether the session's first run was the first of `last`, and not of `all`."""
+    """True if the session's first run was the first of `last`, and not of `all`."""
     step: tuple[float, ...]
     recompute: tuple[float, ...]
 
@@ -61,7 +61,7 @@ class Timings:
 
     @property
     def next_all(self) -> float | None:
-        """The runs after the first one, as many as any library is given in each way."""
+        """Median of the runs after the first one, as many as any library gets in each way."""
         half = len(self.all) if self.last is not None else len(self.all) // 2
         return None if self.last_first else statistics.median(self.all[1:half])
 
@@ -73,7 +73,7 @@ class Timings:
 
     @property
     def settled_all(self) -> float | None:
-        """Runs after the compiler has had as many to learn from."""
+        """Median of the runs after as many others, from which the compiler has learned."""
         if self.last is None:
             return statistics.median(self.all[len(self.all) // 2 :])
         return statistics.median(self.all) if self.last_first else None
@@ -99,7 +99,7 @@ Rounds = Sequence[Timings]
 
 @dataclass(frozen=True)
 class Spread:
-    """Of a figure over rounds."""
+    """Median and range of a figure over rounds."""
 
     median: float
     low: float
@@ -111,14 +111,14 @@ class Spread:
 
 
 def over_rounds(rounds: Rounds, figure: Figure) -> Spread | None:
-    """None where no round has the figure."""
+    """Return a figure's spread; None where no round has the figure."""
     values = [value for timings in rounds if (value := figure(timings)) is not None]
     return Spread.of(values) if values else None
 
 
 def ratios(ours: Rounds, our_figure: Figure, theirs: Rounds, their_figure: Figure) -> Spread | None:
-    """Ours over theirs, round by round, since machines are noisy. Where a figure exists in every
-    other round alone, each round of it is held against the other's median."""
+    """Return ours over theirs, round by round, since machines are noisy. Where a figure exists only
+    in every other round, each round of it is compared with the other's median."""
     values = [value for timings in ours if (value := our_figure(timings)) is not None]
     others = [value for timings in theirs if (value := their_figure(timings)) is not None]
     if not values or not others:

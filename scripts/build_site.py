@@ -18,7 +18,7 @@ PUBLISH = ROOT / "tools" / "model-export" / "publish.py"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code of the first step that failed, or 0."""
+    """Run the steps. Return the exit code of the first that failed, or 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--output", type=Path, default=WEB / "dist", help="folder to write; default: %(default)s"
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def model_names() -> list[str]:
-    """Folders with a bundle, as the build lists them in models/index.json."""
+    """Return the folders with a bundle, as the build lists them in models/index.json."""
     if not MODELS.is_dir():
         return []
     return sorted(
@@ -59,13 +59,13 @@ def remove_leftovers(models: Path) -> None:
 
 
 def publish(name: str, place: Path, environment: dict[str, str]) -> int:
-    """Put the published form where the build has copied the bundle: under the same address."""
+    """Replace the bundle that the build copied by its published form, at the same address."""
     shutil.rmtree(place)
     return run([sys.executable, str(PUBLISH), str(MODELS / name), "--to", str(place)], environment)
 
 
 def run(command: list[str], environment: dict[str, str]) -> int:
-    """Exit code of a command run at the repository's root."""
+    """Run a command at the repository's root and return its exit code."""
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

@@ -9,7 +9,7 @@ import sys
 
 
 def install(package: str) -> bool:
-    """As root, or where sudo asks for no password; False where it can't be."""
+    """Install as root, or by sudo where it asks for no password. Return False if neither works."""
     if shutil.which("apt-get") is None:
         return False
     root = hasattr(os, "geteuid") and os.geteuid() == 0

@@ -18,7 +18,7 @@ ARGUMENTS = ("--model", "demo", "--layers", "0,5,11", "--precision", VARIANTS, "
 
 
 def main() -> int:
-    """The exporter's exit code, or 0 where there is nothing to do."""
+    """Return the exporter's exit code, or 0 where there is nothing to do."""
     if not (EXPORTER / "oriel" / "models" / "demo" / "weights" / "model.safetensors").is_file():
         print("the bundled model's weights are missing: git checkout them again", file=sys.stderr)
         return 1
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def inputs_of_bundle() -> list[Path]:
-    """Exporter, contract, pinned packages, the trained model, and the passages to measure it on."""
+    """List exporter, contract, pinned packages, the trained model and passages to measure it on."""
     demo = EXPORTER / "oriel" / "models" / "demo"
     files = [p for kind in ("py", "json") for p in EXPORTER.glob(f"oriel/**/*.{kind}")]
     sources = [p for p in files if demo / "weights" not in p.parents]
@@ -55,7 +55,7 @@ def inputs_of_bundle() -> list[Path]:
 
 
 def digest_of(files: list[Path]) -> str:
-    """SHA-256 over names and contents."""
+    """Return the SHA-256 over names and contents."""
     digest = hashlib.sha256()
     for file in files:
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -64,7 +64,7 @@ def digest_of(files: list[Path]) -> str:
 
 
 def up_to_date(inputs: str) -> bool:
-    """Whether the stamp names these inputs and the bundle that is there, with all its files."""
+    """Return whether the stamp names these inputs and the existing bundle, with its graph."""
     if not (STAMP.is_file() and MANIFEST.is_file()):
         return False
     stamp = f"{inputs} {digest_of([MANIFEST])}\n"

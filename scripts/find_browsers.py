@@ -38,7 +38,7 @@ PROGRAMS = (
 
 
 def main() -> int:
-    """The lines on standard output; or what is missing on standard error and exit code 1."""
+    """Print the lines; or print what is missing on standard error and return exit code 1."""
     missing = False
     for program in PROGRAMS:
         given = os.environ.get(program.variable)
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def find(program: Program) -> str | None:
-    """The first of the program's places that holds one. Names are looked up on the PATH."""
+    """Return the first of the program's places where it exists. Names are looked up on the PATH."""
     for place in program.places:
         if "*" in place:
             paths = sorted(map(str, Path("/").glob(place.lstrip("/"))), reverse=True)

@@ -24,7 +24,7 @@ HINT = (
 
 
 def main() -> int:
-    """The path on standard output; or a hint on standard error and exit code 1."""
+    """Print the path; or print a hint on standard error and return exit code 1."""
     given = os.environ.get("ORIEL_CHROMIUM") or os.environ.get("CHROME_PATH")
     if given:
         if works(given):
@@ -38,12 +38,12 @@ def main() -> int:
 
 
 def find() -> str | None:
-    """The first candidate that starts."""
+    """Return the first candidate that starts."""
     return next(filter(works, candidates()), None)
 
 
 def candidates() -> Iterator[str]:
-    """Browsers on the PATH, in the usual places, and in Playwright's own folder."""
+    """Yield browsers on the PATH, in the usual places, and in Playwright's own folder."""
     for name in NAMES:
         path = shutil.which(name)
         if path is not None:
@@ -55,7 +55,7 @@ def candidates() -> Iterator[str]:
 
 
 def works(path: str) -> bool:
-    """Whether it starts at all. Ubuntu's `chromium-browser` is a stub where there is no snap."""
+    """Return whether it starts. Ubuntu's `chromium-browser` is a stub where there is no snap."""
     try:
         done = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

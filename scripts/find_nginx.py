@@ -10,7 +10,7 @@ import sys
 
 from debian_package import install
 
-# Debian's PATH has no sbin for users.
+# On Debian, users' PATH has no sbin.
 PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx")
 HINT = (
     "no nginx was found for the tests of publishing: install one (Debian: apt install nginx-light; "
@@ -19,7 +19,7 @@ HINT = (
 
 
 def main() -> int:
-    """The path on standard output; or a hint on standard error and exit code 1."""
+    """Print the path; or print a hint on standard error and return exit code 1."""
     given = os.environ.get("ORIEL_NGINX")
     if given:
         if works(given):
@@ -33,13 +33,13 @@ def main() -> int:
 
 
 def find() -> str | None:
-    """The first that starts."""
+    """Return the first that starts."""
     named = shutil.which("nginx")
     return next(filter(works, [named, *PLACES] if named else PLACES), None)
 
 
 def works(path: str) -> bool:
-    """Whether it starts at all."""
+    """Return whether it starts."""
     try:
         done = subprocess.run([path, "-v"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

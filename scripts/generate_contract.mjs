@@ -18,7 +18,7 @@ async function readSchema(name) {
   return parseJson(text);
 }
 
-/** Rules that say something about values and nothing about types; kept, they only blur the types. */
+/** Rules about values, not types; if kept, they would only make the types less exact. */
 const valueRules = new Set([
   'allOf',
   'contains',
@@ -31,8 +31,8 @@ const valueRules = new Set([
 ]);
 
 /**
- * One document in which every reference is local, with unknown properties left out: a reader of a
- * newer minor version ignores them, so no code may lean on them.
+ * Return one document in which every reference is local, with unknown properties left out: a reader of a
+ * newer minor version ignores them, so no code may depend on them.
  * @param {unknown} node @returns {unknown}
  */
 function simplify(node) {

@@ -17,7 +17,7 @@ STAMP = ROOT / "node_modules" / ".oriel-setup"
 
 
 def main() -> int:
-    """Exit code 0 where node_modules matches package-lock.json."""
+    """Install, unless it is done. Return 0 if node_modules then matches package-lock.json."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
     if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == digest:
         return 0
@@ -38,13 +38,13 @@ def main() -> int:
 
 
 def oldest_node() -> tuple[int, ...]:
-    """What package.json asks for under engines."""
+    """Read the least version that package.json names under engines."""
     package = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
     return numbers(package["engines"]["node"])
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """(20, 19) of '>=20.19', (20, 20, 2) of 'v20.20.2'."""
+    """Parse a version: (20, 19) from '>=20.19', (20, 20, 2) from 'v20.20.2'."""
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 

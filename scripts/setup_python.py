@@ -57,11 +57,11 @@ def main() -> int:
 
 
 class SetupError(Exception):
-    """Something that the user must do first, in a line."""
+    """The user must do something first; the text says so in one line."""
 
 
 def is_done(dev: bool) -> bool:
-    """Whether the stamp says that these very requirements were installed."""
+    """Return whether the stamp says that exactly these requirements were installed."""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
         return bool(stamp["inputs"] == inputs_digest() and (stamp["dev"] or not dev))
@@ -70,7 +70,7 @@ def is_done(dev: bool) -> bool:
 
 
 def inputs_digest() -> str:
-    """Of the requirement files, and of the place: a moved environment doesn't work."""
+    """Hash the requirement files and the folder's path: a moved environment doesn't work."""
     digest = hashlib.sha256(str(ROOT).encode())
     for file in INPUTS:
         digest.update(file.read_bytes())
@@ -78,12 +78,12 @@ def inputs_digest() -> str:
 
 
 def venv_python() -> Path:
-    """The environment's interpreter."""
+    """Return the path of the environment's interpreter."""
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def make_venv() -> None:
-    """A new .venv, unless one that works is there."""
+    """Make a new .venv, unless one that works is there."""
     if venv_python().exists() and _works([str(venv_python()), "-m", "pip", "--version"]):
         return
     try:
@@ -98,7 +98,7 @@ def make_venv() -> None:
 
 
 def pinned_torch() -> str:
-    """The version in requirements.txt."""
+    """Return torch's version in requirements.txt."""
     match = re.search(r"^torch==(\S+)$", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
         raise SetupError("requirements.txt pins no torch")
@@ -106,7 +106,7 @@ def pinned_torch() -> str:
 
 
 def install_torch(version: str) -> None:
-    """torch at that version; on Linux without a GPU the CPU build, which is far smaller."""
+    """Install torch at that version; on Linux without a GPU the far smaller CPU build."""
     if installed_torch() == version:
         return
     if sys.platform != "linux" or _works(["nvidia-smi"]):
@@ -114,7 +114,7 @@ def install_torch(version: str) -> None:
         pip("install", f"torch=={version}")
         return
     say(f"installing torch {version}, CPU build")
-    # Mirrors and local wheel folders that the user configured may have it.
+    # A mirror or local wheel folder that the user configured may have the CPU build.
     if pip("install", "--retries", "1", f"torch=={version}+cpu", check=False):
         return
     # uv knows where the CPU builds are.
@@ -128,7 +128,7 @@ def install_torch(version: str) -> None:
 
 
 def installed_torch() -> str | None:
-    """The public part of the version in the environment: 2.13.0 for 2.13.0+cpu."""
+    """Return the public part of the installed torch's version: 2.13.0 for 2.13.0+cpu."""
     code = "from importlib.metadata import version; print(version('torch').partition('+')[0])"
     command = [str(venv_python()), "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -143,7 +143,7 @@ def pip(*arguments: str, check: bool = True) -> bool:
 
 
 def run(command: list[str], check: bool = True) -> bool:
-    """Run a command; a failure raises, or is told by False and its complaints are left out."""
+    """Run a command. A failure raises or, with check=False, returns False and hides stderr."""
     stderr = None if check else subprocess.DEVNULL
     return subprocess.run(command, check=check, stderr=stderr).returncode == 0
 
@@ -155,7 +155,7 @@ def _works(command: list[str]) -> bool:
 
 
 def say(text: str) -> None:
-    """A line about what is being done."""
+    """Print a line about the current step."""
     print(f"setup: {text}", flush=True)
 
 

@@ -1,4 +1,4 @@
-// The least that loading a model can take: fetch each file whole, make the session. Nothing is checked, kept or resumed.
+// The least work to load a model: fetch each file whole, make the session. Nothing is checked, cached or resumed.
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
@@ -7,7 +7,7 @@ import { milliseconds } from './clock';
 export interface BareJob {
   readonly graph: string;
   readonly weights: string;
-  /** What the graph calls the weights. */
+  /** Name of the weights file in the graph. */
   readonly location: string;
   readonly threads: number;
 }
@@ -17,7 +17,7 @@ export interface BareTimes {
   readonly session: number;
 }
 
-/** y = x + x: starts the runtime before the clock does. */
+/** A graph of y = x + x, run to start the runtime before the time is taken. */
 const probeGraph =
   'CAg6NQoOCgF4CgF4EgF5IgNBZGQSAWdaDwoBeBIKCggIARIECgIIAWIPCgF5EgoKCAgBEgQKAggBQgQKABAR';
 

@@ -1,11 +1,11 @@
-// What the page asks of a worker, and what it answers. Asking is measure.ts, answering a worker for each library.
+// Messages from the page to a worker, and back. measure.ts asks; each library has a worker that answers.
 import type { Expansion, ModelShape } from '../../apps/web/src/contract/generated';
 
 interface Counts {
   /** Tokens of the prompt. */
   readonly tokens: number;
   readonly threads: number;
-  /** How often the prompt is run, with all logits and with the last alone together. */
+  /** Number of runs of the prompt, those with all logits and those with the last alone together. */
   readonly prompts: number;
   readonly steps: number;
 }
@@ -18,7 +18,7 @@ export interface VariantJob extends Counts {
   readonly weights: readonly string[];
   readonly expansion: Expansion | null;
   readonly shape: ModelShape;
-  /** Whether the first prompt of all asks for the last position's logits alone. */
+  /** True if the very first run asks for the last position's logits alone. */
   readonly lastFirst: boolean;
 }
 
@@ -30,14 +30,14 @@ export interface PeerJob extends Counts {
   readonly models: string;
   readonly model: string;
   readonly dtype: string;
-  /** What opening fetches, relative to the model's folder. */
+  /** Files that opening the model fetches, relative to its folder. */
   readonly files: readonly string[];
   readonly vocab: number;
 }
 
 export type Job = VariantJob | PeerJob;
 
-/** Milliseconds; of what ran more than once, each in turn. */
+/** Milliseconds; for steps that ran more than once, one for each run, in order. */
 export interface Timings {
   readonly expand: number | null;
   readonly session: number;
@@ -45,22 +45,22 @@ export interface Timings {
   readonly all: readonly number[];
   /** The prompt, the last position's logits alone; null where the library always computes all. */
   readonly last: readonly number[] | null;
-  /** Whether the session's first run was the first of `last`, and not of `all`. */
+  /** True if the session's first run was the first of `last`, and not of `all`. */
   readonly lastFirst: boolean;
   /** One token after the prompt, from the prompt's cache. */
   readonly step: readonly number[];
-  /** The prompt and that token, from nothing: the last position's logits alone where that can be asked. */
+  /** The prompt and that token, without a cache: the last position's logits alone where possible. */
   readonly recompute: readonly number[];
 }
 
 export interface Answer {
   readonly timings: Timings;
-  /** Logits of the token after the prompt, from the cache and from nothing: they must agree. */
+  /** Logits of the token after the prompt, with and without the cache: they must agree. */
   readonly stepLogits: readonly number[];
   readonly recomputeLogits: readonly number[];
 }
 
-/** Ids in 1 … vocab - 1 that look like no pattern. */
+/** Return ids in 1 … vocab - 1 without an obvious pattern. */
 export function tokenIds(count: number, vocab: number): number[] {
   return Array.from({ length: count }, (_, index) => 1 + ((index * 7919) % (vocab - 1)));
 }

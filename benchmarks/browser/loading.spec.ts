@@ -1,4 +1,4 @@
-// Loads one model in rounds, each way in turn: the least there can be, ours for the first time, ours once more.
+// Loads one model in rounds, each way in turn: with the least work, by Oriel the first time, by Oriel again.
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -31,12 +31,12 @@ test('every way, in rounds', async ({ baseURL, launchOptions }) => {
   if (planFile === undefined) throw new Error('ORIEL_BENCHMARK_PLAN is not set: run loading.py');
   const plan = JSON.parse(await readFile(planFile, 'utf8')) as Plan;
   const rounds: Round[] = [];
-  /** A visit is a browser of its own, so that nothing but the profile outlives it. */
+  /** Run one visit in a browser of its own, so that only the profile is kept afterwards. */
   const visit = async <Result>(
     profile: string,
     load: (page: Page) => Promise<Result>,
   ): Promise<Result & { peak: number }> => {
-    // What an earlier visit wrote is not for this one to wait for.
+    // This visit must not wait while data of an earlier one is written to disk.
     execFileSync('sync');
     const context = await chromium.launchPersistentContext(profile, launchOptions);
     try {
@@ -54,7 +54,7 @@ test('every way, in rounds', async ({ baseURL, launchOptions }) => {
       new URL(plan.url, baseURL).href,
       plan.variant,
     ] as const);
-    // What was loaded is a model, not just bytes.
+    // Check that a working model was loaded, not just bytes.
     expect(await page.evaluate(() => globalThis.firstToken?.())).not.toBeNaN();
     return times;
   };

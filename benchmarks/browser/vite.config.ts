@@ -1,4 +1,4 @@
-// Builds and serves the benchmarks' pages, isolated so that wasm may have threads; below /files/ lies what was prepared.
+// Builds and serves the benchmarks' pages, isolated so that wasm may have threads; /files/ serves prepared files.
 import { createReadStream, statSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-/** Where precision.py and loading.py put models and libraries, and where the page is built to. */
+/** Folder for the models and libraries of precision.py and loading.py, and for the built page. */
 const folder = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
 if (folder === '')
   throw new Error('ORIEL_BENCHMARK_FILES is not set: run precision.py or loading.py');
@@ -37,7 +37,7 @@ const preparedFiles: Plugin = {
       response.setHeader('Content-Type', mediaTypes[extname(path)] ?? 'application/octet-stream');
       response.setHeader('Content-Length', file.size);
       response.setHeader('Cache-Control', 'no-store');
-      // A worker's script asks for isolation itself, and threads are workers.
+      // A worker's script needs these headers itself, and threads are workers.
       for (const [name, value] of Object.entries(isolation)) response.setHeader(name, value);
       createReadStream(path).pipe(response);
     });

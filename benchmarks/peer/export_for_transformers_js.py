@@ -1,4 +1,4 @@
-"""A checkpoint as transformers.js wants it: exported by Optimum, then quantized with the settings
+"""Converts a checkpoint for transformers.js: exported by Optimum, then quantized with the settings
 of transformers.js' own conversion script (scripts/convert.py, scripts/quantize.py). Runs in the
 peer's environment, not in ours.
 
@@ -27,7 +27,7 @@ def main(checkpoint: Path, folder: Path) -> None:
     )
     # The script would now slim the graph (it can be told not to): today's onnxslim then puts the
     # unembedding's Transpose before the Gather, the quantizer leaves it in float32, and GPT-2's q8
-    # is 279 MB instead of 125. Without it the peer is at its best.
+    # is 279 MB instead of 125. Without onnxslim the peer is at its best.
     graphs = folder / "onnx"
     graphs.mkdir()
     plain = graphs / "model.onnx"
@@ -37,7 +37,7 @@ def main(checkpoint: Path, folder: Path) -> None:
 
 
 def to_q8(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Of a GPT-2 the script quantizes whole tensors, not channels, to int8 in their full range."""
+    """Quantize as the script does for GPT-2: whole tensors, not channels, to int8 in full range."""
     quantizer = ONNXQuantizer(
         model,
         per_channel=False,
@@ -58,7 +58,7 @@ def to_q8(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_q4(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Blocks of 32, symmetric. It knows MatMul alone, and GPT-2's matrices are exported as Gemm."""
+    """Quantize MatMul alone, in symmetric blocks of 32. GPT-2's matrices are exported as Gemm."""
     quantizer = MatMulNBitsQuantizer(model, block_size=32, is_symmetric=True, accuracy_level=None)
     quantizer.process()
     quantized: onnx.ModelProto = quantizer.model.model

@@ -25,7 +25,7 @@ ROW_LENGTH = 256
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """What a batch holds."""
+    """Sizes and contents of batches."""
 
     rows: int = 16
     seed: int = 20
@@ -47,7 +47,7 @@ class Batch:
 
 
 def random_repeat(rng: Random, vocabulary: int, longest: int) -> tuple[list[int], int]:
-    """A uniform random sequence repeated two or more times, and the length of one pass."""
+    """Return a uniform random sequence repeated two or more times, and the length of one pass."""
     length = round(exp(rng.uniform(log(5), log(longest))))
     once = [rng.randint(END_OF_TEXT_ID + 1, vocabulary - 1) for _ in range(length)]
     times = 2 if length > 40 else rng.randint(2, 4)
@@ -62,7 +62,7 @@ def _encoded_documents(tokenizer: Tokenizer, seed: int) -> Iterator[list[int]]:
 
 
 def batches(tokenizer: Tokenizer, options: BatchOptions) -> Iterator[Batch]:
-    """Endless batches; the same options and tokenizer give the same ones."""
+    """Yield batches endlessly; the same options and tokenizer give the same ones."""
     rng = Random(f"batches/{options.seed}")
     vocabulary = tokenizer.get_vocab_size()
     documents = _encoded_documents(tokenizer, options.seed)

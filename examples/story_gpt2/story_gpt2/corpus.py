@@ -1,4 +1,4 @@
-"""The corpus: which kinds of document, in what mix, and which are held out of training.
+"""The corpus: its kinds of document, their mix, and the documents held out of training.
 
 A document is held out by a rule on its own text, so training and held-out text can never overlap.
 Tokens are made of it in batches.py.
@@ -41,18 +41,18 @@ WEIGHTS: dict[str, float] = {
     "repeated_words": 3,
     "lists": 2,
 }
-"""How often each kind is drawn, relative to the others (by documents, not tokens)."""
+"""Relative frequencies of the kinds (by documents, not tokens)."""
 
 _HELD_OUT_EVERY = 24
 
 
 def is_held_out(text: str) -> bool:
-    """Whether training never sees this document (about one in 24)."""
+    """Return whether training never sees this document (about one in 24)."""
     return zlib.crc32(text.encode()) % _HELD_OUT_EVERY == 0
 
 
 def document(kind: str, seed: str) -> str:
-    """One document; the same kind and seed give the same text."""
+    """Write one document; the same kind and seed give the same text."""
     return KINDS[kind](Random(f"{kind}/{seed}"))
 
 
@@ -69,20 +69,20 @@ def _documents(seed: int, *, held_out: bool) -> Iterator[tuple[str, str]]:
 
 
 def training_documents(seed: int) -> Iterator[tuple[str, str]]:
-    """Endless (kind, text) pairs in the training mix."""
+    """Yield (kind, text) pairs in the training mix, endlessly."""
     return _documents(seed, held_out=False)
 
 
 def held_out_documents(seed: int) -> Iterator[tuple[str, str]]:
-    """Endless (kind, text) pairs in the same mix, none of which training can contain."""
+    """Yield (kind, text) pairs in the same mix that training can't contain, endlessly."""
     return _documents(seed, held_out=True)
 
 
 def training_passages(count: int, seed: int = 0) -> list[str]:
-    """Texts of the kind the model was trained on."""
+    """Return texts of the kind that the model was trained on."""
     return [text for (_, text), _ in zip(training_documents(seed), range(count), strict=False)]
 
 
 def held_out_passages(count: int, seed: int = 0) -> list[str]:
-    """Texts of the same kind that the model was not trained on, for calibration and fidelity."""
+    """Return texts of the same kind, but not trained on, for calibration and fidelity."""
     return [text for (_, text), _ in zip(held_out_documents(seed), range(count), strict=False)]

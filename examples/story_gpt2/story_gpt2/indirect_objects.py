@@ -102,17 +102,17 @@ class IndirectObject:
 
     @property
     def answer(self) -> str:
-        """What follows the prompt, with its leading space."""
+        """The text that follows the prompt, with its leading space."""
         return f" {self.receiver.text}"
 
     @property
     def text(self) -> str:
-        """The whole sentence, and what comes after it."""
+        """The whole sentence and the text after it."""
         return self.prompt + self.answer + self.tail
 
 
 def indirect_object(rng: Random, *, held_out: bool = False) -> IndirectObject:
-    """One sentence in either order of names (ABBA or BABA).
+    """Write one sentence in either order of names (ABBA or BABA).
 
     ``held_out`` takes both names and the (object, place) pair from those that training never uses.
     """
@@ -152,7 +152,7 @@ def indirect_object(rng: Random, *, held_out: bool = False) -> IndirectObject:
 
 
 def indirect_object_document(rng: Random) -> str:
-    """One to three sentences with trained names; sometimes people known by their role."""
+    """Write one to three sentences with trained names, or sometimes with roles in their place."""
     parts = []
     for _ in range(rng.choice((1, 1, 2, 3))):
         parts.append(_roles(rng) if rng.random() < 0.1 else indirect_object(rng).text)
@@ -160,7 +160,7 @@ def indirect_object_document(rng: Random) -> str:
 
 
 def _roles(rng: Random) -> str:
-    """The same pattern without names, e.g. "The king and the queen ... to the queen."."""
+    """Write the same pattern without names, e.g. "The king and the queen ... to the queen."."""
     first, second = rng.sample(
         ("king", "queen", "teacher", "doctor", "farmer", "nurse", "boy", "girl", "cook", "baker"), 2
     )

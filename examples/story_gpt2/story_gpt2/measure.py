@@ -70,7 +70,7 @@ class Measurements:
 
 @torch.no_grad()
 def _logits_after(model: GPT2LMHeadModel, prompts: Sequence[list[int]]) -> Tensor:
-    """The logits after each prompt, (prompts, vocab); prompts of one length run together."""
+    """Compute logits after each prompt, (prompts, vocab); prompts of one length run together."""
     lengths: dict[int, list[int]] = {}
     for index, prompt in enumerate(prompts):
         lengths.setdefault(len(prompt), []).append(index)
@@ -87,7 +87,8 @@ def _logits_after(model: GPT2LMHeadModel, prompts: Sequence[list[int]]) -> Tenso
 def perplexity(
     model: GPT2LMHeadModel, tokenizer: Tokenizer, documents: int, seed: int
 ) -> tuple[float, dict[str, float]]:
-    """Per-token perplexity of held-out documents, each after the end-of-text marker; by kind too.
+    """Measure per-token perplexity of held-out documents, in all and by kind, each after the
+    end-of-text marker.
 
     A document is cut at the 256 tokens of the context.
     """
@@ -106,7 +107,7 @@ def perplexity(
 def indirect_object_accuracy(
     model: GPT2LMHeadModel, tokenizer: Tokenizer, sentences: int, seed: int
 ) -> float:
-    """How often the likeliest token of the whole vocabulary is the receiver's name.
+    """Measure the share of cases where the receiver's name is the likeliest token of all.
 
     Names and (object, place) pairs are those that training never used in such a sentence.
     """
@@ -120,7 +121,8 @@ def indirect_object_accuracy(
 def agreement_accuracy(
     model: GPT2LMHeadModel, tokenizer: Tokenizer, sentences: int, seed: int
 ) -> tuple[float, dict[str, float]]:
-    """How often the agreeing verb form is likelier than the other; by number of attractors too.
+    """Measure the share of cases where the agreeing verb form is the likelier one; also by number
+    of attractors.
 
     Each case has 1 to 3 attractors, the nearest of the other number, and a (head, first attractor)
     pair that training never used.
@@ -149,12 +151,12 @@ def _single(tokenizer: Tokenizer, text: str) -> int:
 def head_scores(
     model: GPT2LMHeadModel, sequences: int, length: int, seed: int
 ) -> tuple[list[HeadScore], list[HeadScore], tuple[float, float]]:
-    """Induction and previous-token scores on fresh uniform random tokens said twice, best first.
+    """Measure induction and previous-token scores on uniform random tokens said twice, best first.
 
     Induction: mean attention from a token's second occurrence to the token after its first one.
     Previous token: mean attention from each position to the one before. Each sequence holds
-    different tokens, so that "the first occurrence" is one place. Also the mean loss in nats on
-    both passes.
+    different tokens, so that "the first occurrence" is one place. Also measure the mean loss in
+    nats on both passes.
     """
     generator = torch.Generator().manual_seed(seed)
     vocabulary = model.config.vocab_size
@@ -192,7 +194,7 @@ def _ranked(scores: Tensor) -> list[HeadScore]:
 
 
 def measure(model: GPT2LMHeadModel, tokenizer: Tokenizer, options: MeasureOptions) -> Measurements:
-    """Every figure of the card."""
+    """Measure every figure of the card."""
     overall, kinds = perplexity(model, tokenizer, options.documents, options.seed)
     agree, by_count = agreement_accuracy(model, tokenizer, options.sentences, options.seed)
     induction, previous, repeat = head_scores(
@@ -213,7 +215,7 @@ def measure(model: GPT2LMHeadModel, tokenizer: Tokenizer, options: MeasureOption
 
 
 def as_json(found: Measurements, options: MeasureOptions) -> dict[str, object]:
-    """The contents of measurements.json, figures rounded to four places."""
+    """Return the contents of measurements.json, figures rounded to four places."""
     number: Callable[[float], float] = lambda value: round(value, 4)  # noqa: E731
 
     def heads(scores: Sequence[HeadScore]) -> list[dict[str, float]]:
@@ -240,7 +242,7 @@ def as_json(found: Measurements, options: MeasureOptions) -> dict[str, object]:
 
 
 def table(figures: dict[str, object]) -> str:
-    """The card's table, from what measurements.json holds."""
+    """Return the card's table of the figures in measurements.json."""
 
     def best(key: str) -> str:
         heads = figures[key]
@@ -268,7 +270,7 @@ def table(figures: dict[str, object]) -> str:
 
 
 def refresh_card(card: str, figures: dict[str, object]) -> str:
-    """The card with the table between its markers replaced."""
+    """Return the card with the table between its markers replaced."""
     before, start, rest = card.partition(TABLE_START)
     _, end, after = rest.partition(TABLE_END)
     if not start or not end:

@@ -71,10 +71,10 @@ class _Story:
     likes: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
     last: Name | None = None
-    """Who the last sentence was about; a pronoun may stand for them."""
+    """The person of the last sentence, for whom a pronoun may be used."""
 
     def who(self, name: Name | None = None) -> tuple[str, Name]:
-        """A subject, as a pronoun when the person was the last one spoken of."""
+        """Return a subject, sometimes a pronoun if the person was the last one mentioned."""
         name = name or self.rng.choice(self.cast)
         pronoun = name is self.last and self.rng.random() < 0.7
         self.last = name
@@ -328,7 +328,7 @@ def _say(story: _Story) -> str:
 
 
 def _give(story: _Story) -> str:
-    """A gift inside a story; only among names that training may give things to."""
+    """Write a gift inside a story, only among names that training may give things to."""
     rng = story.rng
     if len(story.cast) < 2 or any(name in HELD_OUT_NAMES for name in story.cast):
         return _meet(story)
@@ -356,7 +356,7 @@ _EVENTS = (
 
 
 def _questions(story: _Story) -> list[str]:
-    """Questions with answers that the story fixes; a noun named twice is not asked about."""
+    """Write questions whose answers the story fixes; none about a noun that is named twice."""
     rng = story.rng
     nouns = [thing.noun for thing in story.things]
     asked: list[tuple[str, str, str]] = []
@@ -387,7 +387,7 @@ def _questions(story: _Story) -> list[str]:
 
 
 def story(rng: Random) -> str:
-    """Three to ten sentences about one to three people, most often with questions at the end."""
+    """Write three to ten sentences about one to three people, mostly with questions at the end."""
     cast = rng.sample(NAMES, rng.choice((1, 1, 2, 2, 2, 2, 3)))
     if rng.random() < 0.3:
         cast = rng.sample(GIVING_NAMES, 2)
@@ -418,7 +418,7 @@ def _weather(rng: Random) -> str:
 
 
 def scene(rng: Random) -> str:
-    """Several things and where they are, then questions; no people."""
+    """Write about several things and their places, then ask questions; without people."""
     state = _Story(rng, [rng.choice(NAMES)], rng.choice(PLACES))
     out = []
     for noun in rng.sample(OBJECTS, rng.randint(2, 5)):

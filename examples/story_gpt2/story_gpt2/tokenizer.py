@@ -1,4 +1,4 @@
-"""The demo model's byte-level BPE tokenizer, trained on the corpus; loading it back from disk."""
+"""Trains the demo model's byte-level BPE tokenizer on the corpus, writes it, and reads it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOCUMENTS = 60_000
 
 
 def _training_text(seed: int) -> Iterator[str]:
-    """Corpus documents, then each listed word often enough to become one token."""
+    """Yield corpus documents, then each listed word often enough to become one token."""
     for _, text in islice(training_documents(seed), _DOCUMENTS):
         yield text
     nouns = [form for noun in ALL_NOUNS for form in (noun, plural(noun))]
@@ -42,7 +42,7 @@ def _training_text(seed: int) -> Iterator[str]:
 
 
 def train_tokenizer(seed: int) -> Tokenizer:
-    """A GPT-2 style tokenizer: byte-level BPE, no normalizer, no template, no prefix space."""
+    """Train a GPT-2 style tokenizer: byte-level BPE, no normalizer, template or prefix space."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -68,7 +68,7 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "bos_token": END_OF_TEXT,
         "clean_up_tokenization_spaces": False,
         "eos_token": END_OF_TEXT,
-        # Where nothing is said, transformers 4 feeds token_type_ids too, and GPT-2 adds the
+        # Without this entry, transformers 4 feeds token_type_ids too, and GPT-2 adds the
         # embedding of token 0 to every position for them.
         "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": 256,
@@ -79,5 +79,5 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder written by ``write_tokenizer``."""
+    """Read the tokenizer of a folder written by ``write_tokenizer``."""
     return Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -70,7 +70,7 @@ NAMES: tuple[Name, ...] = (
     _names(_FEMALE, "female") + _names(_MALE, "male") + _names(_NEUTRAL, "neutral")
 )
 HELD_OUT_NAMES: tuple[Name, ...] = tuple(n for n in NAMES if n.text in _HELD_OUT)
-"""Common in stories, but no training sentence gives one of them anything."""
+"""Names that are common in stories but never receive anything in a training sentence."""
 GIVING_NAMES: tuple[Name, ...] = tuple(n for n in NAMES if n.text not in _HELD_OUT)
 
 # Things small enough to be carried, given and put somewhere.
@@ -211,7 +211,7 @@ ALL_NOUNS: tuple[str, ...] = tuple(
 
 
 def held_out_pair(first: str, second: str) -> bool:
-    """Whether this ordered pair of words is kept out of training sentences (about one in five).
+    """Return whether this ordered pair of words is kept out of training (about one in five).
 
     A fixed rule on the words, not a list, so that the corpus and the measurements cannot disagree.
     """
@@ -219,7 +219,7 @@ def held_out_pair(first: str, second: str) -> bool:
 
 
 def invented_noun(rng: Random) -> str:
-    """A word that nobody has met, e.g. "blick", so that rules are learned apart from the words."""
+    """Invent a noun, e.g. "blick", so that rules are learned independently of known words."""
     onsets = "b bl br c ch d dr f fl g gl gr h j k l m n p pl r s sl sp st t tr v w z".split()
     endings = "b d ck g ld ll m mp n nd nk nt p r rd rt t".split()
     word = rng.choice(onsets) + rng.choice("aeiou")

@@ -1,4 +1,4 @@
-"""Where the shipped model lies, and how it is written and read; the README there describes it."""
+"""Folder of the shipped model; writes and reads it. The README there describes the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTS_FOLDER = demo_folder()
 
 
 def demo_config(vocabulary: int) -> GPT2Config:
-    """12 layers of 4 heads of 32 channels, a context of 256 tokens, tied embeddings."""
+    """Return a config: 12 layers of 4 heads of 32 channels, 256 tokens, tied embeddings."""
     return GPT2Config(
         vocab_size=vocabulary,
         n_positions=256,
@@ -57,7 +57,7 @@ def write_model(model: GPT2LMHeadModel, tokenizer: Tokenizer, folder: Path) -> N
 
 
 def read_model(folder: Path = WEIGHTS_FOLDER) -> tuple[GPT2LMHeadModel, Tokenizer]:
-    """The model in float32, with attention weights available, and its tokenizer."""
+    """Read the model in float32, with attention weights available, and its tokenizer."""
     model = GPT2LMHeadModel.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     )

@@ -1,5 +1,5 @@
-"""Errors that are the user's to mend: one line each, exit code 2. Anything else is a defect of
-ours."""
+"""Errors that the user can fix: one line each, exit code 2. Any other exception is a defect of this
+program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 class OrielError(Exception):
-    """What was wrong, what came, what was expected, and what to do next; in one line."""
+    """One line: the problem, the value found, the value expected, and the next step."""
 
     exit_code = 2
 
@@ -36,18 +36,18 @@ class OrielError(Exception):
 
 
 _LONGEST = 2000
-"""Characters of a line; what a stranger's file says could fill screens."""
+"""Largest number of characters in a line: text from a file could fill screens."""
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, and without what names from a stranger's file could do to a terminal."""
+    """Remove line breaks; replace characters by which names in a file could steer a terminal."""
     text = " ".join(text.split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def some(names: Sequence[str], most: int = 3) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -58,11 +58,11 @@ _PREAMBLES = (
     r"^Exception during initialization: ",
     r"^/\S+\.(?:cc|h):\d+ [\w:<>~&*, ]*\([^()]*\)(?: const)? ",
 )
-"""Put before the reason by ONNX Runtime."""
+"""Patterns of the text that ONNX Runtime puts before the reason."""
 
 
 def reason_of(error: BaseException, longest: int = 300) -> str:
-    """What a library's error says, in one line: without the places in its source and the paths of
+    """Return a library's error message in one line: without the source positions and paths of
     temporary files that ONNX Runtime puts first, and never cut within a word."""
     text = " ".join(str(error).split())
     for pattern in _PREAMBLES:
@@ -112,4 +112,4 @@ class HubError(OrielError):
 
 
 class PublishError(OrielError):
-    """A model can't be put where it should go, or isn't what came back from there."""
+    """A model can't be published to a place, or its published files differ from it."""

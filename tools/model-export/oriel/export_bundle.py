@@ -1,4 +1,4 @@
-"""The order of an export: the only file that knows it."""
+"""Runs the steps of an export in order; no other file defines that order."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ from oriel.tokenizers.write_tokenizer import write_tokenizer
 
 @dataclass(frozen=True)
 class Exported:
-    """Where the bundle is, and what its manifest says."""
+    """The bundle's folder, its model and its manifest."""
 
     folder: Path
     paths: BundlePaths
     model: LoadedModel
     manifest: dict[str, Any]
     unchanged: bool = False
-    """It stood there already, made of the same weights with the same options."""
+    """True if it was there already, made from the same weights with the same options."""
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user must not miss of the checkpoint: each one text."""
+        """Notices about the checkpoint that the user must see, one text each."""
         note = self.model.source.note
         said = (*self.model.notices, *self.model.tokenizer.notices, *self.model.end_tokens.notices)
         return (*(() if not note else (note,)), *said)
@@ -66,14 +66,14 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which variants are written, and how."""
+    """The variants to write, and the recipes and options for them."""
 
     names: tuple[str, ...]
     recipes: Mapping[Encoding, Recipe]
     quantizing: Quantizing
 
     def text(self, model: LoadedModel) -> TextCalibration:
-        """What the model is calibrated on, where it is."""
+        """Return the text and settings for calibration, where variants need it."""
         own = model.tokenizer
         begins = token_id(model.config.bos_token_id, model.shape.vocab)
         known = own if isinstance(own, CheckpointTokenizer) else None
@@ -93,15 +93,16 @@ def _plan(quantizing: Quantizing, precision: Sequence[str]) -> _Plan:
 
 
 def default_output(name: str) -> Path:
-    """apps/web/static/models/<name>/model.onnx of this repository, where the page finds it; where
-    the package is installed alone, models/<name>/model.onnx of the current folder."""
+    """Return apps/web/static/models/<name>/model.onnx of this repository, where the page finds it;
+    where the package is installed alone, models/<name>/model.onnx of the current folder."""
     page = Path(__file__).resolve().parents[3] / "apps" / "web"
     models = page / "static" / "models" if page.is_dir() else Path.cwd() / "models"
     return models / name / "model.onnx"
 
 
 def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:
-    """Contract names that --layers and --activations choose; by default, the last layer's."""
+    """Return the contract names that --layers and --activations choose; by default, the last
+    layer's."""
     layers = options.layers
     if options.all_layers:
         layers = tuple(range(shape.layers))
@@ -111,7 +112,7 @@ def chosen_outputs(options: ExportOptions, shape: ModelShape) -> list[str]:
 
 
 def export(options: ExportOptions, display: StageDisplay) -> Exported:
-    """Find, load, trace, write. Raises OrielError for whatever the user can mend."""
+    """Find, load, trace, write. Raises OrielError for whatever the user can fix."""
     plan = _plan(options, options.precision)
     display.stage("find the checkpoint")
     found = find_checkpoint(options.model, options.revision, display)
@@ -121,7 +122,7 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     model = load_model(found)
     outputs = chosen_outputs(options, model.shape)
     display.stage("open its tokenizer")
-    # A damaged one is told before anything is traced.
+    # A damaged tokenizer is reported before anything is traced.
     _ = model.tokenizer
     if old is not None and not options.force:
         display.stage("compare with the bundle that is there")
@@ -146,7 +147,7 @@ def _fill(
     plan: _Plan,
     display: StageDisplay,
 ) -> dict[str, Any]:
-    # Imported here: a run that only looks at flags shouldn't wait for torch's exporter.
+    # Imported here so that a run that only checks flags needn't load torch's exporter.
     from oriel.capture.plain_matrices import make_matrices_plain
     from oriel.graph.build_graphs import build_graphs
     from oriel.graph.export_onnx import trace
@@ -166,12 +167,12 @@ def _fill(
             raise CancelledError
         display.add_bytes(written)
 
-    # Weights flow to disk while the graph is traced: one waits for the disk, the other for Python.
+    # Weights are written while the graph is traced: one waits for the disk, the other for Python.
     with ThreadPoolExecutor(1) as pool, _shared_interpreter():
         writing = pool.submit(write_weights, model.checkpoint, layout, data_file, count)
 
         def stage(text: str) -> None:
-            # A full disk is told at once, not after the tracing.
+            # A full disk is reported at once, not after the tracing.
             if writing.done():
                 writing.result()
             display.stage(text)
@@ -181,13 +182,13 @@ def _fill(
             graphs = build_graphs(traced, model.shape, parameters, outputs, paths.weights(), stage)
             assert graphs.layout == layout, "the graph reads weights that lie elsewhere"
         except BaseException:
-            # Leaving waits for the writer, which would go on to the end.
+            # Leaving the block waits for the writer, which would otherwise write to the end.
             stopped.set()
             raise
         weights = writing.result()
     record = model_record(model, weights)
     for built in (graphs.plain, graphs.interactive):
-        # Before other variants are made of them, which take it over.
+        # Before other variants are made from these graphs: they copy the record.
         write_model_record(built.model, record)
     own = model.tokenizer
     tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
@@ -205,8 +206,8 @@ def _fill(
 
 @contextmanager
 def _shared_interpreter() -> Iterator[None]:
-    """Let the writer have the interpreter when it asks: by default it waits 5 ms for each tensor
-    and each chunk, which adds up to more than the writing itself."""
+    """Let the writer have the interpreter at once: by default it waits 5 ms for each tensor and
+    chunk, which adds up to more than the writing itself."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(0.0002)
     try:

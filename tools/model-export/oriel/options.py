@@ -1,4 +1,4 @@
-"""What the user asked for, parsed and checked as far as the words alone allow."""
+"""The user's options, parsed and checked as far as is possible without reading any file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ OLDEST_OPSET, NEWEST_OPSET = 18, 22
 
 @dataclass(frozen=True, kw_only=True)
 class Quantizing:
-    """Flags that say how variants are made, of export.py and `oriel quantize` alike."""
+    """Flags on how variants are made, common to export.py and `oriel quantize`."""
 
     recipe: Path | None = None
-    """A recipe of the user's own, for what travels as q8 or q4; None: the bundled ones."""
+    """A recipe of the user's own, for weights in q8 or q4; None: the bundled ones."""
     calibration: Path | None = None
     """Plain text, one passage a line; None: the bundled corpus."""
     calibration_method: CalibrationMethod = "minmax"
@@ -57,7 +57,7 @@ class ExportOptions(Quantizing):
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
-    """'0,5,11' and '0-3,11' as ascending numbers without repeats."""
+    """Parse '0,5,11' or '0-3,11' into ascending numbers without repeats."""
     layers: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part, re.ASCII)
@@ -74,7 +74,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
 
 def parse_opset(text: str) -> int:
-    """A version of ONNX's operators that torch writes and browsers run."""
+    """Parse a version of ONNX's operators that torch writes and browsers run."""
     if re.fullmatch(r"\d{1,4}", text, re.ASCII) and OLDEST_OPSET <= int(text) <= NEWEST_OPSET:
         return int(text)
     raise OptionError(
@@ -86,7 +86,7 @@ def parse_opset(text: str) -> int:
 
 
 def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """A comma-separated list of words that must all be known, in the order given."""
+    """Parse a comma-separated list of words that must all be known; keep their order."""
     words = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
     unknown = [word for word in words if word not in known]
     if unknown or not words:
@@ -100,7 +100,7 @@ def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]
 
 
 def check_quantizing(quantizing: Quantizing, names: tuple[str, ...]) -> None:
-    """OptionError for a flag that has nothing to act on among the variants named."""
+    """Raise OptionError for a flag that affects none of the variants named."""
     if quantizing.recipe is not None and not any(
         PRECISIONS[name].encoding in RECIPES_OF_USERS for name in names
     ):

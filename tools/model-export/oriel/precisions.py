@@ -1,4 +1,4 @@
-"""The variants that a bundle may have: how their weights travel, and what computes on them."""
+"""The variants that a bundle may have: the encoding of their weights, and the kernels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Precision:
 
     @property
     def expanded(self) -> bool:
-        """The fp32 graphs read it, once its weights are expanded."""
+        """True where the fp32 graphs read its weights, after they are expanded."""
         return self.kernels == "fp32" and self.encoding != "f32"
 
     @property
     def calibrated(self) -> bool:
-        """Its kernels round activations by ranges found beforehand."""
+        """True where its kernels round activations by ranges found in advance."""
         return self.kernels == "int8_static"
 
 
@@ -43,13 +43,13 @@ _ALL = (
 PRECISIONS: dict[str, Precision] = {precision.name: precision for precision in _ALL}
 FP32 = PRECISIONS["fp32"]
 QUANTIZED_KERNELS: tuple[Kernels, ...] = ("int8", "int8_static", "int4")
-"""Those that compute on encoded weights as they lie in their file."""
+"""Kernels that compute on encoded weights as stored in their file."""
 RECIPES_OF_USERS: tuple[Encoding, ...] = ("q8", "q4")
-"""Encodings that a recipe of the user's own may take the place of."""
+"""Encodings whose recipe the user may replace."""
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "entropy", "percentile")
-"""How static ranges are drawn from what was seen."""
+"""Methods to choose static ranges from the activations observed."""
 
 
 def in_order(names: Collection[str]) -> tuple[str, ...]:
-    """These variants as a manifest lists them."""
+    """Return these variants in the order of a manifest."""
     return tuple(name for name in PRECISIONS if name in names)

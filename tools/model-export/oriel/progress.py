@@ -1,4 +1,4 @@
-"""Stages as they pass: a live display on a terminal, plain lines elsewhere, nothing where asked."""
+"""Shows the stages of a run: live on a terminal, as plain lines elsewhere, or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, Te
 
 
 class StageDisplay(Protocol):
-    """Told what is being done; bytes are counted apart, since they flow alongside."""
+    """Display of the current stage; bytes are counted apart, since they are written meanwhile."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -28,7 +28,7 @@ class StageDisplay(Protocol):
 
 
 class PlainLines:
-    """A line a stage, with seconds since the start: for logs and pipes."""
+    """Prints a line for each stage, with seconds since the start: for logs and pipes."""
 
     def __init__(self) -> None:
         self.start = time.monotonic()
@@ -113,14 +113,14 @@ class LiveStages:
 
 
 class Silent(PlainLines):
-    """Says nothing: where the caller wants data alone."""
+    """Prints nothing, for callers that want only data."""
 
     def stage(self, text: str) -> None:
         return None
 
 
 def choose_display(quiet: bool) -> StageDisplay:
-    """Live on a terminal, lines elsewhere."""
+    """Return a live display on a terminal, lines elsewhere."""
     if quiet:
         return Silent()
     return LiveStages() if sys.stderr.isatty() else PlainLines()

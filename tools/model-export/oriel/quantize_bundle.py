@@ -1,5 +1,5 @@
-"""The order of `oriel quantize`: other variants of a bundle that stands there, without torch and
-without its checkpoint."""
+"""Runs the steps of `oriel quantize` in order: makes other variants of an existing bundle, without
+torch and without its checkpoint."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from oriel.tokenizers.passage_start import passage_start
 
 @dataclass(frozen=True)
 class Quantized:
-    """Where the bundle is, what its manifest says, and which of its variants are new."""
+    """The path of the bundle's graph, its manifest, and the names of its new variants."""
 
     graph: Path
     manifest: dict[str, Any]
     made: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """A line for each new variant: what travels, and how far it is from fp32."""
+        """Return a line for each new variant: bytes of its weights, and fidelity to fp32."""
         sizes = {file["path"]: file["bytes"] for file in self.manifest["files"]}
         found = []
         for variant in self.manifest["variants"]:
@@ -56,8 +56,8 @@ class Quantized:
 
 
 def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
-    """Read, encode, measure, write. Raises OrielError for whatever the user can mend; every old
-    file is untouched then."""
+    """Read, encode, measure, write. Raises OrielError for whatever the user can fix; no old file is
+    changed then."""
     wanted = _wanted(options)
     own = options.recipe
     recipe = None if own is None else read_recipe(own)
@@ -99,7 +99,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
 
 
 def _return_memory() -> None:
-    """Give what the stage before held back to the system: the gate opens a whole model next."""
+    """Return freed memory to the system: the fidelity check opens a whole model next."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -118,7 +118,7 @@ def _wanted(options: QuantizeOptions) -> tuple[str, ...]:
 
 
 def _with_siblings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The wanted variants, and those there that read a weights file which is written anew."""
+    """Return the wanted variants, and existing ones whose weights file is written again."""
     encodings = {PRECISIONS[name].encoding for name in wanted}
     there = {variant["name"] for variant in bundle.manifest.variants}
     siblings = [p.name for p in PRECISIONS.values() if p.name in there and p.encoding in encodings]
@@ -126,7 +126,7 @@ def _with_siblings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ..
 
 
 def _files_of(bundle: StoredBundle, kept: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Everything the manifest describes but what only variants that are replaced have."""
+    """Return all files that the manifest describes, except those only of replaced variants."""
     needed = {path for variant in kept for path in _paths(variant)}
     dropped = {path for variant in bundle.manifest.variants for path in _paths(variant)} - needed
     described = [file["path"] for file in bundle.manifest.data["files"]]
@@ -144,7 +144,7 @@ def _manifest(
     kept: Sequence[Mapping[str, Any]],
     made: Made,
 ) -> dict[str, Any]:
-    """The old manifest with the new variants, and every file of the folder described."""
+    """Return the old manifest with the new variants, and every file of the folder described."""
     data = deepcopy(bundle.manifest.data)
     data["manifest_version"] = MANIFEST_VERSION
     variants = {v["name"]: v for v in (*kept, *made.variants)} | {FP32.name: float32}

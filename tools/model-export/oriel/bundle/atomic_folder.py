@@ -24,12 +24,12 @@ _STAGED = re.compile(r"\..+\.oriel-[0-9a-f]{12}")
 
 
 def staged_name(name: str) -> str:
-    """Beside what it is going to replace: hidden, and known as ours."""
+    """Return a hidden name, recognizable as ours, for what is written beside its place."""
     return f".{name}.oriel-{secrets.token_hex(6)}"
 
 
 def is_staged_name(name: str) -> bool:
-    """Whether a killed run may have left this behind."""
+    """Return whether a killed run may have left this behind."""
     return _STAGED.fullmatch(name) is not None
 
 
@@ -41,7 +41,7 @@ def replaced_folder(
     removed if it doesn't: a full disk, an error or Ctrl-C leave what was there, or nothing.
 
     check: called right before the exchange; what it raises keeps the old folder in place.
-    movable: whether --output could name another place, for what errors advise.
+    movable: True if --output could name another place, which errors then advise.
     """
     try:
         # A link stays a link: what it points to is replaced.
@@ -99,7 +99,7 @@ def _refuse_irreplaceable(target: Path, movable: bool) -> None:
 
 
 def _make_parents(folder: Path) -> list[Path]:
-    """Make a folder with its parents; those that weren't there, outermost first."""
+    """Make a folder with its parents. Return those that weren't there, outermost first."""
     absent = [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]
     folder.mkdir(parents=True, exist_ok=True)
     return absent
@@ -107,7 +107,7 @@ def _make_parents(folder: Path) -> list[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder, which the system lets go of even where the program is killed."""
+    """Hold a lock on a folder. The system releases it even if the program is killed."""
     try:
         import fcntl
 
@@ -145,13 +145,13 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def _remove_stale_files(folder: Path) -> None:
-    """Remove single files that killed runs left. No lock stands on them, so it goes by the time
-    since their names were made; writing takes seconds."""
+    """Remove single files that killed runs left. They have no lock, so the time since their names
+    were made decides; writing takes seconds."""
     for left in folder.glob(".*.oriel-*"):
         with suppress(OSError):
             if not is_staged_name(left.name) or left.is_symlink() or not left.is_file():
                 continue
-            # Of a kept link the time of change says when it was made, not the file's own.
+            # Making a link sets the time of change, which is thus the link's, not the file's own.
             if time.time() - left.stat().st_ctime > _STALE_S:
                 left.unlink()
 
@@ -190,8 +190,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _step_aside(staged: Path, target: Path) -> bool:
-    """Without an atomic exchange: the old folder steps aside, and comes back if the new one can't
-    come in. False where another exporter was quicker."""
+    """Replace the folder without an atomic exchange: rename the old one, and rename it back if the
+    new one can't take its place. Return False where another exporter was quicker."""
     aside = target.with_name(staged_name(target.name))
     with _locked(target):
         try:
@@ -211,7 +211,7 @@ def _step_aside(staged: Path, target: Path) -> bool:
 
 
 def _is_taken(error: BaseException) -> bool:
-    """Whether a folder couldn't be renamed since another one stands in its place by now."""
+    """Return whether a folder couldn't be renamed because another one is in its place by now."""
     return isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
 
 
@@ -256,8 +256,8 @@ def _keep(file: Path, beside: Path) -> None:
 
 
 def unwritable(folder: Path, error: OSError, movable: bool = True) -> BundleError:
-    """One line for what the system says when a folder can't be written. movable: whether --output
-    could name another place."""
+    """Return an error of one line for what the system says when a folder can't be written.
+    movable: True if --output could name another place."""
 
     def step(here: str, elsewhere: str) -> str:
         steps = [*([here] if here else []), *([elsewhere] if movable else [])]

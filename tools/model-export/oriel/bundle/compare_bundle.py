@@ -1,4 +1,4 @@
-"""Whether a bundle on disk is just what an export would write, so that it needn't be."""
+"""Compares a bundle on disk with what an export would write: an equal one needn't be written."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def is_up_to_date(
     variants: Mapping[str, Mapping[str, Any]],
     allow_lossy: bool,
 ) -> bool:
-    """Whether `old`, the manifest in paths.folder, is of this model, by this exporter, with these
-    outputs and variants, and every file has the bytes that it was written with.
+    """Return whether `old`, the manifest in paths.folder, is of this model, by this exporter, with
+    these outputs and variants, and every file has the bytes that it was written with.
 
-    variants: by name, what the manifest must say of how each was made. allow_lossy: whether those
-    beyond their bounds may stay.
+    variants: by name, what the manifest must say about how each was made. allow_lossy: True if
+    those beyond their bounds may stay.
     """
     try:
         manifest = check_manifest(dict(old))
@@ -54,7 +54,7 @@ def is_up_to_date(
             return False
     plain = there["fp32"]["plain"]
     source, new_source = dict(old["model"]["source"]), dict(source_record(model))
-    # The note's words may differ; whether there is one may not.
+    # The note's words may differ, but both must have a note, or neither.
     noted = bool(source.pop("note", None)) == bool(new_source.pop("note", None))
     return (
         old["contract_version"] == contract_version()
@@ -74,11 +74,11 @@ def is_up_to_date(
 
 
 def check_same_source(old: Mapping[str, Any], folder: Path, model: LoadedModel) -> None:
-    """Raise BundleError where the bundle that stands in a model's default place came of another
-    model: two that are called alike must not replace each other without a word.
+    """Raise BundleError where the bundle in a model's default folder was made from another model:
+    two models of the same name must not replace each other silently.
 
-    Of a local folder the manifest keeps the name alone, so that one of the same name with other
-    weights counts as another.
+    For a local folder the manifest keeps only the name, so a folder of the same name with other
+    weights counts as another model.
     """
     said = old.get("model")
     source = said.get("source") if isinstance(said, dict) else None
@@ -108,7 +108,7 @@ def _called(kind: object, source_id: object) -> str:
 
 
 def _free_place(folder: Path, model: LoadedModel) -> Path:
-    """A graph's path beside `folder` where nothing stands yet."""
+    """Return a graph's path beside `folder` where there is nothing yet."""
     place = folder.with_name(safe_name(model.source.id.replace("/", "-")))
     number = 2
     while place.exists():
@@ -129,7 +129,7 @@ def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:
 
 
 def _loads(folder: Path, variants: Sequence[Mapping[str, Any]]) -> bool:
-    """An earlier exporter may have written what no runtime opens."""
+    """Return whether ONNX Runtime loads the graphs: an earlier exporter's may be broken."""
     try:
         check_bundle_loads(folder, variants, "export the bundle again.")
     except OrielError:

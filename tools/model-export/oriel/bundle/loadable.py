@@ -1,5 +1,5 @@
-"""Every graph of a bundle loaded once by ONNX Runtime: before it is committed to disk, before it is
-published, and after it was fetched back."""
+"""Loads every graph of a bundle once with ONNX Runtime: before it takes its place on disk, before
+it is published, and after it was fetched back."""
 
 from __future__ import annotations
 

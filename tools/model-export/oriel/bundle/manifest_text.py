@@ -1,4 +1,4 @@
-"""manifest.json as text: one form for whoever writes it."""
+"""Formats manifest.json, in one way for all that write it."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from typing import Any
 
 
 def manifest_text(data: dict[str, Any]) -> str:
-    """Indented by one space, ending in a newline."""
+    """Return the text, indented by one space and ending in a newline."""
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

@@ -1,5 +1,5 @@
 """Counts the values of a checkpoint's tensors that no computation can use, and says where they are
-and what to do. Who looks for them: write_weights.py."""
+and what to do. write_weights.py looks for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_NAMED = 2
 
 @dataclass(frozen=True)
 class NotFinite:
-    """How many values of one tensor are unusable, by kind."""
+    """Numbers of unusable values in one tensor, by kind."""
 
     stored: StoredTensor
     nan: int
@@ -43,7 +43,7 @@ class NotFinite:
 
 
 def count_not_finite(tensor: Tensor, stored: StoredTensor) -> NotFinite | None:
-    """Count over the whole tensor, as it was read; None where all its values are usable."""
+    """Count the unusable values of the whole tensor, as it was read; None where there are none."""
     nan = int(torch.isnan(tensor).sum())
     positive = int(torch.isposinf(tensor).sum())
     negative = int(torch.isneginf(tensor).sum())
@@ -55,7 +55,7 @@ def count_not_finite(tensor: Tensor, stored: StoredTensor) -> NotFinite | None:
 
 
 def refusal(found: Sequence[NotFinite], weights: int) -> CheckpointError:
-    """The error that names the tensors, how many values, and the one next step."""
+    """Return the error that names the tensors, the numbers of values, and the one next step."""
     named = "; ".join(str(each) for each in found[:_MOST_NAMED])
     rest = [each.stored.key for each in found[_MOST_NAMED:]]
     return CheckpointError(

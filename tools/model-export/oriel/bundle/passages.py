@@ -29,7 +29,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Passages:
-    """Texts that have nothing to do with each other, as the model is fed them."""
+    """Texts that are independent of each other, as the model reads them."""
 
     name: str
     ids: tuple[Ids, ...]
@@ -59,19 +59,19 @@ class Passages:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How texts become passages."""
+    """Limits and first tokens by which texts are cut into passages."""
 
     start: tuple[int, ...]
     """Put before each text: see oriel.tokenizers.passage_start."""
     longest: int
-    """Tokens of a passage, at most; longer texts go on in another one."""
+    """Largest number of tokens in a passage; longer texts continue in another one."""
     tokens: int
-    """Tokens of all passages, at most."""
+    """Largest number of tokens in all passages together."""
 
 
 def read_text(file: Path, flag: str) -> list[str]:
-    """One text a line; empty lines are left out. OptionError, by the name of the flag that gave the
-    file, where there is no text in it."""
+    """Read one text from each line; empty lines are left out. Raises OptionError, which names the
+    flag that gave the file, where there is no text in it."""
     one_a_line = "plain text in UTF-8, one passage a line"
     try:
         size = file.stat().st_size
@@ -119,9 +119,9 @@ class Tokenized:
 
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab: int) -> Tokenized:
-    """Texts in their order as (seq) ids, until there are enough tokens. What is too short to
-    predict anything is left out. vocab: rows of the model. Raises BundleError where the tokenizer
-    reads no word that it doesn't know."""
+    """Turn texts, in their order, into (seq) ids until there are enough tokens. Texts too short to
+    predict anything are left out. vocab: rows of the model. Raises BundleError where a text has a
+    word that the tokenizer doesn't know and can't read."""
     found: list[Ids] = []
     share = UnknownShare(tokenizer, vocab)
     left = cutting.tokens
@@ -145,9 +145,9 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab
 def unfit_text(
     flag: str, file: Path, found: Tokenized, tokenizer: Tokenizer, vocab: int, instead: str
 ) -> OptionError | None:
-    """What is wrong with a user's text as the model would read it, if anything is.
+    """Return the error in a user's text as the model would read it, or None if there is none.
 
-    instead: what happens where the flag is left out.
+    instead: words for what happens where the flag is left out.
     """
     largest = max((int(ids.max()) for ids in found.ids), default=0)
     if largest >= vocab:
@@ -171,8 +171,8 @@ def unfit_text(
 def tokenize_corpus(
     texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab: int
 ) -> Tokenized:
-    """The bundled corpus, which nobody chose: where the tokenizer can't read it, all of it is
-    unknown."""
+    """Tokenize the bundled corpus. The user didn't choose it, so where the tokenizer can't read it,
+    that is no error: all of it counts as unknown."""
     try:
         return tokenize(texts, tokenizer, cutting, vocab)
     except BundleError:
@@ -180,7 +180,7 @@ def tokenize_corpus(
 
 
 def knows_too_little(found: Tokenized, vocab: int) -> str | None:
-    """Why what a tokenizer makes of the bundled corpus is nothing to measure a model on, if so."""
+    """Return why the bundled corpus, as tokenized, can't measure a model; None if it can."""
     if any(int(ids.max()) >= vocab for ids in found.ids):
         return "its tokenizer makes tokens that it has no rows for"
     if found.unknown > MOST_UNKNOWN:

@@ -1,4 +1,4 @@
-"""A bundle's float32 graphs back from its files, to make other variants of them without its
+"""Reads a bundle's float32 graphs from its files, to make other variants of them without its
 checkpoint. Nothing here needs torch."""
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class StoredBundle:
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Opened; BundleError where it can't be read."""
+        """The opened tokenizer. Raises BundleError where it can't be read."""
         files = self.manifest.data.get("tokenizer")
         return None if files is None else open_tokenizer(self.folder / files["tokenizer"])
 
 
 def read_bundle(path: Path) -> StoredBundle:
-    """path: a float32 graph of the bundle, or its folder.
+    """Read a bundle. path: a float32 graph of the bundle, or its folder.
 
     Raises GraphError for a graph that is quantized or isn't ours, BundleError where what belongs to
     it isn't there, ContractError where the manifest breaks its schema.
@@ -112,7 +112,7 @@ def _existing(path: Path) -> Path:
 
 
 def _check_named(path: Path) -> None:
-    """The file that the user named is an ONNX graph of ours in float32."""
+    """Check that the file that the user named is an ONNX graph of ours in float32."""
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
@@ -177,7 +177,7 @@ def _open(folder: Path, name: str) -> BuiltGraph:
 
 
 def _check_file(folder: Path, manifest: Manifest, name: str) -> None:
-    """Variants of a damaged file would be damaged with a good conscience."""
+    """Check that a file is undamaged: variants made from a damaged one would pass as sound."""
     said = manifest.file(name)
     file = folder / name
     try:
@@ -194,7 +194,7 @@ def _check_file(folder: Path, manifest: Manifest, name: str) -> None:
 
 
 def _layout(model: onnx.ModelProto, location: str) -> WeightLayout:
-    """Where the graph's weights lie in its data file, by offset."""
+    """Return the positions of the graph's weights in its data file, in order of offset."""
     placed = []
     for tensor in model.graph.initializer:
         if tensor.data_location != TensorProto.EXTERNAL:
@@ -207,7 +207,7 @@ def _layout(model: onnx.ModelProto, location: str) -> WeightLayout:
                 expected=location,
                 next_step="export the bundle again.",
             )
-        # Which way the checkpoint has it no longer matters.
+        # It no longer matters whether the checkpoint has it transposed.
         placed.append(
             PlacedWeight(tensor.name, int(said.get("offset", 0)), tuple(tensor.dims), False)
         )

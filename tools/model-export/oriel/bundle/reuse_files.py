@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def reuse_files(old: Path, new: Path, names: Iterable[str]) -> None:
-    """Link each, or copy it where there are no hard links: GBs needn't be written twice."""
+    """Link each file, so that GBs needn't be written twice; copy where there are no hard links."""
     for name in names:
         target = new / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from oriel.graph.select_outputs import open_graph, select_outputs
 def select_in_bundle(
     path: Path, layers: tuple[int, ...] | None, activations: tuple[str, ...] | None
 ) -> list[str]:
-    """Rewrite the plain graph `path` and its manifest, if there is one; the chosen names.
+    """Rewrite the plain graph `path` and its manifest, if there is one. Return the chosen names.
 
     layers None: all of them; activations None: the contract's defaults. A bare graph without a
     manifest is rewritten alone. verification.json is removed: it proves outputs that are gone.
@@ -69,6 +69,6 @@ def select_in_bundle(
     descriptor["digest"] = f"sha256:{hashlib.sha256(data).hexdigest()}"
     check_manifest(manifest.data)
     write_files_whole({path: data, manifest_file: manifest_text(manifest.data).encode()})
-    # It was of the graph before.
+    # It described the graph that was replaced.
     (path.parent / VERIFICATION).unlink(missing_ok=True)
     return names

@@ -15,10 +15,10 @@ from oriel.tokenizers.open_tokenizer import open_tokenizer, telling, without_mar
 
 @dataclass(frozen=True)
 class WordMarks:
-    """Of vocabularies of whole words and their pieces: the spaces between words are in no entry."""
+    """Marks in a vocabulary of words and word pieces, whose entries hold no spaces."""
 
     before: str
-    """What stands before a word's first piece."""
+    """Text to put before a word's first piece."""
     inner: str
     """Marks a piece that continues a word, as ## does; empty where none does."""
     end: str
@@ -26,7 +26,7 @@ class WordMarks:
 
 
 Style = Literal["byte-level", "sentencepiece", "plain"] | WordMarks
-"""How a vocabulary writes bytes as text."""
+"""The way in which a vocabulary writes bytes as text."""
 
 _DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer"}
 
@@ -37,7 +37,7 @@ class TokenBytes:
     """Bytes of tokens by id."""
 
     def __init__(self, file: Path) -> None:
-        """file: a tokenizer.json. BundleError where it can't be read."""
+        """Open a tokenizer.json. Raises BundleError where it can't be read."""
         self.tokenizer = open_tokenizer(file)
         self._style = vocabulary_style(json.loads(without_mark(file.read_bytes())))
         self._added = {
@@ -46,13 +46,13 @@ class TokenBytes:
         }
 
     def encode(self, text: str) -> list[int]:
-        """The plain text's tokens, without any that a model puts before them. BundleError where
-        there is a word that the vocabulary lacks, and nothing to put in its place."""
+        """Return the plain text's tokens, without any that a model puts before them. Raises
+        BundleError where the vocabulary lacks a word and has nothing to put in its place."""
         with telling("the text", "name another one."):
             return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def of(self, token: int) -> bytes:
-        """Empty for an id that the vocabulary lacks, as padded vocabularies have."""
+        """Return a token's bytes; none for an id that the vocabulary lacks, as padded ones have."""
         if token in self._added:
             return self._added[token].encode()
         entry = self.tokenizer.id_to_token(token)
@@ -60,7 +60,7 @@ class TokenBytes:
 
 
 def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
-    """Of a parsed tokenizer.json, which says it through its parts."""
+    """Find the style of a parsed tokenizer.json from its parts."""
     parts = [
         part
         for key in ("decoder", "pre_tokenizer", "normalizer")
@@ -94,7 +94,7 @@ def _word_marks(
 
 
 def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
-    """A part, and those that a Sequence nests."""
+    """Yield a part, and the parts nested in it if it is a Sequence."""
     if not isinstance(part, dict):
         return
     yield part
@@ -126,8 +126,9 @@ def _entry_bytes(entry: str, style: Style) -> bytes:
 
 
 def _byte_of_character() -> dict[str, int]:
-    """GPT-2's map from printable characters back to bytes: printable Latin-1 stands for itself, the
-    rest were moved, in order, to 256 and up (openai/gpt-2, encoder.py, bytes_to_unicode)."""
+    """Return GPT-2's map from printable characters back to bytes: printable Latin-1 stands for
+    itself, the rest were moved, in order, to 256 and up (openai/gpt-2, encoder.py,
+    bytes_to_unicode)."""
     found: dict[str, int] = {}
     moved = 256
     for byte in range(256):

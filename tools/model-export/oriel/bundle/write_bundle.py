@@ -1,5 +1,5 @@
-"""The bundle's files but the weights: graphs, tokenizer, manifest; and whether a folder may be
-replaced."""
+"""Writes the bundle's files except the weights: graphs, tokenizer, manifest; and checks that a
+folder may be replaced."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from oriel.graph.built_graph import BuiltGraph
 from oriel.precisions import FP32, Precision
 
 if TYPE_CHECKING:
-    # For their types alone: variants of a finished bundle are made without torch.
+    # Imported for type checks only: variants of a finished bundle are made without torch.
     from oriel.bundle.write_weights import WrittenWeights
     from oriel.models.load_model import LoadedModel
 
@@ -47,7 +47,7 @@ MEDIA_TYPES = {
 }
 _DEFECT = "nothing was written; choose other --activations, and report this as a defect."
 _OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db")
-"""Put into any folder that is looked at."""
+"""Files that file managers put into any folder that is opened."""
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx_ir")
 
 
@@ -74,7 +74,7 @@ class BundlePaths:
         return f"{self._stem(variant)}.interactive.onnx"
 
     def weights(self, encoding: str = "f32") -> str:
-        """Named by the encoding, since graphs share it: model_f16.onnx.data."""
+        """Return a weights file's name, by encoding since graphs share it: model_f16.onnx.data."""
         return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.onnx.data"
 
     def _stem(self, variant: str) -> str:
@@ -82,7 +82,7 @@ class BundlePaths:
 
 
 def check_replaceable(folder: Path) -> Mapping[str, Any] | None:
-    """The manifest of the bundle that stands there, or None where nothing does.
+    """Return the manifest of the bundle in that folder, or None where there is nothing.
 
     Raises BundleError where the folder holds anything that isn't a bundle's: it would be lost.
     """
@@ -124,7 +124,7 @@ def _manifest_of_ours(folder: Path) -> dict[str, Any]:
 
 
 def _entries(folder: Path) -> Iterator[str]:
-    """Files, links and empty folders below a folder, but for what a killed run left behind."""
+    """Yield files, links and empty folders below a folder, except what a killed run left behind."""
     for place, inner, files in os.walk(folder):
         inner.sort()
         links = [name for name in inner if (Path(place) / name).is_symlink()]
@@ -137,7 +137,7 @@ def _entries(folder: Path) -> Iterator[str]:
 
 
 def describe_file(folder: Path, path: str, known_digest: str | None = None) -> dict[str, Any]:
-    """A descriptor: type, size and digest."""
+    """Return a file's descriptor: type, size and digest."""
     file = folder / path
     return {
         "path": path,
@@ -148,19 +148,19 @@ def describe_file(folder: Path, path: str, known_digest: str | None = None) -> d
 
 
 def file_digest(file: Path) -> str:
-    """SHA-256 as the manifest writes it."""
+    """Return a file's SHA-256 as the manifest writes it."""
     with file.open("rb") as handle:
         return f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"
 
 
 def write_graph(built: BuiltGraph, file: Path) -> dict[str, Any]:
-    """Write a graph; its record for the manifest."""
+    """Write a graph. Return its record for the manifest."""
     file.write_bytes(built.model.SerializeToString(deterministic=True))
     return {"path": file.name, "activations": built.document}
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that the file itself names."""
+    """Return the version of the standard operators that the file itself names."""
     versions: list[int] = [
         entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")
     ]
@@ -170,7 +170,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 def write_variant(
     folder: Path, paths: BundlePaths, precision: Precision, graphs: BuiltGraphs
 ) -> dict[str, Any]:
-    """Write both graphs of a variant; its record for the manifest."""
+    """Write both graphs of a variant. Return its record for the manifest."""
     name = precision.name
     return {
         "name": name,
@@ -187,14 +187,14 @@ def write_variant(
 
 
 def float32_record(record: Mapping[str, Any], graphs: BuiltGraphs) -> dict[str, Any]:
-    """fp32's record as it is written today: manifests 1.0 lack what it computes with."""
+    """Return fp32's record as it is written today: manifests 1.0 lack kernels and encoding."""
     said = {"kernels": FP32.kernels, "encoding": FP32.encoding}
     return dict(record) | said | {"largest_weight": _largest_weight(graphs)}
 
 
 def _largest_weight(graphs: BuiltGraphs) -> int:
-    """Bytes of the largest single weight as kernels read it: one that is cast whole is made wide
-    when a session is."""
+    """Return the bytes of the largest single weight as kernels read it: a weight that is cast whole
+    is widened when a session is made."""
     largest = 0
     for built in (graphs.plain, graphs.interactive):
         graph = built.model.graph
@@ -208,7 +208,7 @@ def _largest_weight(graphs: BuiltGraphs) -> int:
 
 
 def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
-    """What was exported, and where it came from: for the manifest, and for each graph."""
+    """Return the record of the exported model and its source, for the manifest and each graph."""
     return {
         "name": model.name,
         "architecture": model.architecture.model_type,
@@ -231,9 +231,9 @@ def describe_bundle(
     tokenizer: Mapping[str, Any] | None,
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The manifest of a folder that holds all other files.
+    """Return the manifest of a folder that holds all other files.
 
-    record: of the model.
+    record: the model's, as model_record makes it.
     digests: those of files that were hashed while they were written.
     """
     data: dict[str, Any] = {
@@ -251,20 +251,20 @@ def describe_bundle(
 
 
 def describe_files(folder: Path, digests: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A descriptor of every file of the folder but the manifest."""
+    """Return descriptors of all files of the folder except the manifest."""
     files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
     return [describe_file(folder, path, digests.get(path)) for path in files]
 
 
 def source_record(model: LoadedModel) -> dict[str, str | None]:
-    """Where the checkpoint came from."""
+    """Return the record of the checkpoint's source."""
     source = model.source
     record = {"kind": source.kind, "id": source.id, "revision": source.revision}
     return record | ({"note": source.note} if source.note else {})
 
 
 def exporter_record() -> dict[str, Any]:
-    """What wrote the bundle, with the libraries that its graphs depend on."""
+    """Return the record of this exporter and of the libraries that the graphs depend on."""
     return {
         "name": "oriel",
         "version": oriel.__version__,
@@ -273,8 +273,8 @@ def exporter_record() -> dict[str, Any]:
 
 
 def save_manifest(folder: Path, data: dict[str, Any]) -> None:
-    """Check the folder's graphs and its manifest.json, and write the latter, which is last: a
-    bundle is whole only if ONNX Runtime loads every graph of it."""
+    """Check the folder's graphs and its manifest.json, and write the manifest, the last file: a
+    bundle is complete only if ONNX Runtime loads each of its graphs."""
     try:
         check_manifest(data)
     except OrielError as error:
@@ -284,7 +284,7 @@ def save_manifest(folder: Path, data: dict[str, Any]) -> None:
 
 
 def token_id(value: Any, vocab: int) -> int | None:
-    """An entry of a config as one id, or None where it names none that the model has a row for."""
+    """Return a config's entry as one id; None where it names none that the model has a row for."""
     # Some configs give several; the first is the main one.
     if isinstance(value, Iterable):
         value = next(iter(value), None)

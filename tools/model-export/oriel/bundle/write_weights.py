@@ -1,5 +1,5 @@
-"""Weights from the checkpoint straight into the bundle's one data file, in float32, a tensor at a
-time."""
+"""Writes weights from the checkpoint straight into the bundle's one data file, in float32, one
+tensor at a time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _CHUNK = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class WrittenWeights:
-    """What the data file holds, and what it was made of."""
+    """Size and digest of the data file, and the digest of the weights that it was made from."""
 
     bytes: int
     digest: str
-    """Of the file, sha256:…"""
+    """The file's digest, sha256:…"""
     weights_digest: str
-    """Of the checkpoint's tensors: see ACTIVATIONS_CONTRACT.md."""
+    """The digest of the checkpoint's tensors: see ACTIVATIONS_CONTRACT.md."""
 
 
 def write_weights(
@@ -36,7 +36,7 @@ def write_weights(
     file: Path,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> WrittenWeights:
-    """Write every placed weight; `on_bytes` hears how many bytes were written since it last did.
+    """Write every placed weight; `on_bytes` gets the number of bytes since its last call.
 
     Raises CheckpointError where tensors hold values that aren't finite in float32, and names them
     all: after the first nothing is written, the others are only read.
@@ -62,7 +62,7 @@ def write_weights(
                 rows[weight.name] = (stored.dtype, stored.shape, tensor_digest(tensor))
                 if _put_float32(tensor, weight, put):
                     continue
-            # Heard all the same, so that a run that is stopped stops here as well.
+            # Called all the same, so that a run that is stopped stops here as well.
             on_bytes(0)
             found = count_not_finite(tensor, stored)
             if found is not None:
@@ -73,7 +73,7 @@ def write_weights(
 
 
 def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> bool:
-    """Write the tensor's values; stop, and give False, at a part with one that isn't finite."""
+    """Write the tensor's values. Stop and return False at a part with one that isn't finite."""
     if weight.transposed:
         tensor = tensor.t().contiguous()
     for part in torch.split(tensor.reshape(-1), _CHUNK):
@@ -85,7 +85,7 @@ def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview
 
 
 def checkpoint_digest(checkpoint: Checkpoint) -> str:
-    """The digest of the checkpoint's tensors, read from disk once more."""
+    """Compute the digest of the checkpoint's tensors, read from disk once more."""
     rows = {
         name: (stored.dtype, stored.shape, tensor_digest(checkpoint.read(name)))
         for name, stored in checkpoint.tensors.items()

@@ -1,4 +1,4 @@
-"""oriel check-url: a published model fetched as a browser would."""
+"""oriel check-url: fetches a published model as a browser would, and checks it."""
 
 from __future__ import annotations
 

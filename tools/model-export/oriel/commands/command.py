@@ -10,7 +10,7 @@ from oriel.errors import OptionError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with its complaints as OptionErrors."""
+    """An argparse parser that raises OptionError for its errors."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         raise OptionError(message, next_step=f"see {self.prog} --help.")

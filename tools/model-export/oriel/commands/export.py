@@ -1,4 +1,4 @@
-"""oriel export: a checkpoint to an ONNX bundle."""
+"""oriel export: exports a checkpoint to an ONNX bundle."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def export_options(arguments: argparse.Namespace) -> ExportOptions:
-    """Check the arguments as far as the words alone allow. Raises OptionError."""
+    """Check the arguments as far as possible without reading any file. Raises OptionError."""
     words = dict(vars(arguments))
     if words["layers"] is not None:
         if words["all_layers"]:
@@ -106,7 +106,7 @@ def _call(arguments: argparse.Namespace) -> int:
         result["verification"] = report.to_json()
         code = 0 if report.passed else 1
         if not options.json:
-            # Once more: the table has pushed them out of sight.
+            # Printed once more: the table has scrolled them out of sight.
             for text in exported.notices:
                 _notice(text)
     if options.json:
@@ -115,7 +115,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
 
 def _notice(text: str) -> None:
-    # Names of a stranger's checkpoint must not steer the terminal.
+    # Names in a checkpoint from elsewhere must not control the terminal.
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     bar = "=" * 78
     lines = "\n".join(textwrap.wrap(text, 76))

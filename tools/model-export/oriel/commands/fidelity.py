@@ -1,4 +1,4 @@
-"""oriel fidelity: how far a bundle's variants are from the float32 model."""
+"""oriel fidelity: measures the distance of a bundle's variants from the float32 model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""oriel publish: a bundle to a static host."""
+"""oriel publish: publishes a bundle to a static host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""oriel quantize: smaller variants of an exported bundle."""
+"""oriel quantize: makes smaller variants of an exported bundle."""
 
 from __future__ import annotations
 

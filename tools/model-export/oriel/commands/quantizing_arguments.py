@@ -1,4 +1,4 @@
-"""Arguments that say how variants are made, of `oriel export` and `oriel quantize` alike."""
+"""Arguments on how variants are made, common to `oriel export` and `oriel quantize`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def run_command(command: Callable[[], int]) -> int:
         stop = _stop_behind(error)
         if stop is not None:
             print("stopped: no file was left half-written", file=sys.stderr)
-            # 130 of Ctrl-C, 143 of SIGTERM: as shells tell which signal ended a program.
+            # 130 for Ctrl-C, 143 for SIGTERM: the exit codes by which shells name the signal.
             return 128 + (stop.number if isinstance(stop, _Ended) else signal.SIGINT)
         if isinstance(error, OrielError):
             print(f"error: {error}", file=sys.stderr)
@@ -51,7 +51,7 @@ def _signals_as_exceptions() -> Iterator[None]:
         return
 
     def end(number: int, _: FrameType | None) -> NoReturn:
-        # Asked again, it goes on cleaning up.
+        # A second signal doesn't interrupt the cleaning up.
         signal.signal(number, signal.SIG_IGN)
         raise _Ended(number)
 
@@ -67,8 +67,8 @@ def _signals_as_exceptions() -> Iterator[None]:
 
 
 def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """The signal that an error came of: a library that it found at an awkward place may raise
-    something else in its stead."""
+    """Return the signal that caused an error, if any: an interrupted library may raise another
+    error in its place."""
     seen: set[int] = set()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
@@ -80,7 +80,7 @@ def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process. The interpreter's last search for garbage takes a second after a trace, and
-    finds what goes with the process anyway: it gets nothing to search."""
+    """End the process. The interpreter's last garbage collection takes a second after a trace, and
+    the memory is freed with the process anyway: freezing leaves it nothing to search."""
     gc.freeze()
     sys.exit(code)

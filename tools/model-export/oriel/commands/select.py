@@ -1,4 +1,4 @@
-"""oriel select: other outputs of a bundle's plain graph."""
+"""oriel select: chooses other outputs of a bundle's plain graph."""
 
 from __future__ import annotations
 

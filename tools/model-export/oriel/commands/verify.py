@@ -1,4 +1,4 @@
-"""oriel verify: an exported bundle proven against PyTorch."""
+"""oriel verify: checks an exported bundle against PyTorch."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How far a variant is from the float32 model: measured, bounded, shown."""
+"""Measures, bounds and shows a variant's distance from the float32 model."""

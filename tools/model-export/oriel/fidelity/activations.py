@@ -1,4 +1,4 @@
-"""How far activations are from the reference's: relative error and cosine of each name, over all
+"""Compares activations with the reference's: relative error and cosine of each name, over all
 positions. Predictions are in distributions.py."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from oriel.verification.compare import causal
 Array = npt.NDArray[Any]
 
 LARGEST_ERROR = 1e12
-"""As in manifest.schema.json."""
+"""Largest error that is recorded, as in manifest.schema.json."""
 LEFT_OUT = ("logits", "lens_ids")
 """Kinds without an error: logits are compared as distributions, ids are not amounts."""
 
@@ -47,7 +47,7 @@ class ActivationFidelity:
 
 @dataclass
 class Sums:
-    """Of squares and products, over all that was added."""
+    """Sums of squares and products over all tensors that were added."""
 
     gap: float = 0.0
     reference: float = 0.0
@@ -55,7 +55,7 @@ class Sums:
     product: float = 0.0
 
     def add(self, reference: Array, variant: Array) -> None:
-        """Two tensors of one shape."""
+        """Add two tensors of one shape."""
         want, got = reference.astype(np.float64).ravel(), variant.astype(np.float64).ravel()
         gap = got - want
         self.gap += _dot(gap, gap)
@@ -74,7 +74,7 @@ class Sums:
 
     @property
     def cosine(self) -> float:
-        """1 for two zeros, 0 for one."""
+        """Cosine of the two tensors; 1 if both are zero, 0 if one is."""
         if self.gap == 0:
             return 1.0
         size = math.sqrt(self.reference) * math.sqrt(self.variant)
@@ -82,23 +82,23 @@ class Sums:
 
 
 def _dot(a: Array, b: Array) -> float:
-    # BLAS would spread short vectors over threads, which takes it longer than the product.
+    # BLAS would spread short vectors over threads, which takes longer than the product.
     return float(np.einsum("i,i->", a, b))
 
 
 @dataclass
 class ActivationSums:
-    """The sums of every name."""
+    """The sums of every activation name."""
 
     specs: dict[str, TensorSpec]
     sums: dict[str, Sums] = field(default_factory=dict)
 
     def add(self, name: str, reference: Array, variant: Array) -> None:
-        """One passage of an activation, of the contract's shape.
+        """Add one passage of an activation, of the contract's shape.
 
-        The first position is left out where there are others: trained models park values there
+        The first position is left out where there are others: trained models have values there
         that are hundreds of times larger than all others (attention sinks: Xiao et al., 2023; Sun
-        et al., 2024), and a norm would tell of nothing else. So are masked attention scores.
+        et al., 2024) and would dominate a norm. Masked attention scores are left out as well.
         """
         axis = self.specs[name].shape.index("seq")
         length = reference.shape[axis]
@@ -110,7 +110,7 @@ class ActivationSums:
         self.sums.setdefault(name, Sums()).add(want, got)
 
     def results(self) -> tuple[ActivationFidelity, ...]:
-        """In the contract's order."""
+        """Return the results in the contract's order."""
         found: list[ActivationFidelity] = []
         for name in self.specs:
             parsed = parse_name(name)
@@ -123,6 +123,7 @@ class ActivationSums:
 
 
 def is_scores(name: str) -> bool:
-    """Attention scores hold the lowest float32 where they are masked, or, by PyTorch, no mask."""
+    """Return whether these are attention scores. Masked ones hold the lowest float32; those of
+    PyTorch have no mask."""
     parsed = parse_name(name)
     return parsed is not None and parsed[0] == kinds()["attn_scores"]

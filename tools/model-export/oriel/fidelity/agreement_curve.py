@@ -1,5 +1,6 @@
-"""How often the likeliest token survives a divergence of a given size, by the reference alone: what
-a bound of top-1 agreement can ask for, and whether a variant is off by more than noise."""
+"""Estimates from the reference alone how often the likeliest token stays the same at a divergence
+of a given size: it shows which bound of top-1 agreement is possible, and whether a variant's errors
+are more than noise."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from oriel.fidelity.fidelity_bounds import FidelityBounds
 
 KL_GRID = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0)
-"""In nats; all bounds of fidelity/bounds.json are among them."""
+"""Divergences in nats; all bounds of fidelity/bounds.json are among them."""
 UNDECIDED = 0.5
 _NUMBERS_AT_ONCE = 4 * 1024 * 1024
 
@@ -37,15 +38,15 @@ class AgreementCurve:
     a third for trained models, nearly 1 for random weights."""
 
     def at(self, kl: float) -> float:
-        """Between two known points, along the logarithm of KL; 1 for none."""
+        """Interpolate between two known points, along the logarithm of KL; 1 for a KL of 0."""
         if kl <= self.kl[0]:
             return 1.0 - (1.0 - self.top1[0]) * math.sqrt(max(kl, 0.0) / self.kl[0])
         return float(np.interp(math.log(kl), np.log(self.kl), self.top1))
 
     def fair(self, bounds: FidelityBounds, top1: float) -> FidelityBounds:
-        """The bounds that this agreement must keep: the precision's own, but for a reference that
-        hardly predicts anything. There the two bounds would contradict each other, so agreement is
-        held to what a variant would reach whose KL is just at its bound."""
+        """Return the bounds for this agreement: the precision's own, except for a reference that
+        hardly predicts anything. There the two bounds would contradict each other, so agreement
+        must reach only what is expected of a variant whose KL is exactly at its bound."""
         if top1 >= bounds.top1 or self.uncertainty <= UNDECIDED:
             return bounds
         return FidelityBounds(bounds.kl_mean, min(bounds.top1, self.at(bounds.kl_mean)))
@@ -58,7 +59,7 @@ class AgreementCurve:
 def agreement_curve(
     logits: Iterable[npt.NDArray[np.float32]], grid: Sequence[float] = KL_GRID
 ) -> AgreementCurve:
-    """Of the reference's logits, (seq, vocab) for each passage."""
+    """Compute the curve of the reference's logits, (seq, vocab) for each passage."""
     sums, entropy, positions, vocab = np.zeros(len(grid)), 0.0, 0, 1
     for passage in logits:
         for part in _parts(passage):
@@ -73,7 +74,7 @@ def agreement_curve(
 
 
 def _entropies(gaps: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(…), in nats, of logits (…, vocab) less their largest."""
+    """Return the entropies (…), in nats, of logits (…, vocab) less their largest."""
     weights = np.exp(gaps)
     total = weights.sum(axis=-1, dtype=np.float64)
     weights *= gaps
@@ -82,8 +83,8 @@ def _entropies(gaps: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 def expected_top1(gaps: npt.NDArray[Any], kl: float) -> npt.NDArray[np.float64]:
-    """(…): the chance that the likeliest token stays so under noise that makes a KL of `kl`, for
-    logits (…, vocab) less their largest."""
+    """Return (…), the chance that the likeliest token stays so under noise that makes a KL of `kl`,
+    for logits (…, vocab) less their largest."""
     temperature = math.sqrt(12.0 * kl) / math.pi
     weights = np.exp(gaps * np.asarray(1.0 / temperature, dtype=gaps.dtype))
     chance: npt.NDArray[np.float64] = 1.0 / weights.sum(axis=-1, dtype=np.float64)

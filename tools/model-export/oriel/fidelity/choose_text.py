@@ -1,5 +1,6 @@
-"""Which text fidelity is measured on: the user's, the bundled corpus' held-out passages, or, where
-a model's tokenizer knows too little of them or there is none, what it writes itself."""
+"""Chooses the text on which fidelity is measured: the user's, the bundled corpus' held-out
+passages, or, where a model's tokenizer knows too little of them or there is none, text that the
+model writes itself."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ from oriel.tokenizers.passage_start import passage_start
 from oriel.verification.run_onnx import past_from
 
 FEWEST_TOKENS = 100
-"""A 99th percentile of fewer positions is their largest."""
+"""Least number of tokens: a 99th percentile of fewer positions is their largest."""
 LONGEST = 256
 _OWN_PASSAGES = 8
 _OWN_LENGTH = 64
@@ -40,23 +41,23 @@ _SEED = 20
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is looked at; it bounds time, memory and scratch space."""
+    """Limits of the data that is compared, and so of time, memory and temporary files."""
 
     tokens: int = 4096
     logits: int = 128 * 1024 * 1024
-    """Numbers, at most: 512 MiB on disk."""
+    """Largest count of logits kept: 512 MiB on disk."""
     activations: int = 96 * 1024 * 1024
-    """Numbers kept, at most, but those of the first passage always: 384 MiB on disk."""
+    """Largest count of activation values kept, 384 MiB on disk; the first passage's always are."""
     lens: bool = True
-    """Whether the logit lens is read as well: every layer makes logits of its own."""
+    """True to read the logit lens as well, for which every layer computes its own logits."""
 
     def longest(self, shape: ModelShape) -> int:
-        """Tokens of a passage: attention grows with their square."""
+        """Return the most tokens of a passage: attention grows with their square."""
         by_attention = math.isqrt(self.activations // (2 * shape.layers * shape.heads))
         return max(1, min(shape.context_length, LONGEST, by_attention))
 
     def most(self, shape: ModelShape) -> int:
-        """Tokens of all passages."""
+        """Return the most tokens of all passages together."""
         return max(FEWEST_TOKENS, min(self.tokens, self.logits // shape.vocab))
 
 
@@ -67,9 +68,10 @@ def choose_text(
     effort: Effort,
     open_trunk: Callable[[], VariantRun],
 ) -> Passages:
-    """open_trunk: opens the fp32 model, which writes the text where no tokenizer reads one.
+    """Choose the text. open_trunk: opens the fp32 model, which writes the text where no tokenizer
+    reads one.
 
-    Raises OptionError where the user's text won't do, BundleError where the bundle can't read any.
+    Raises OptionError where the user's text is unfit, BundleError where the bundle can't read any.
     """
     shape = manifest.shape
     cutting = Cutting(passage_start(manifest.data), effort.longest(shape), effort.most(shape))
@@ -96,7 +98,7 @@ def choose_text(
     reason = knows_too_little(found, shape.vocab)
     if reason is None and corpus.tokens >= FEWEST_TOKENS:
         return corpus
-    # Of unknown tokens a model of chess moves predicts nothing but more of them.
+    # English is unknown tokens to a model of chess moves, and it predicts only more of them.
     return own_text(open_trunk(), shape, cutting, reason)
 
 
@@ -114,9 +116,9 @@ def _long_enough(passages: Passages, file: Path) -> Passages:
 def own_text(
     trunk: VariantRun, shape: ModelShape, cutting: Cutting, reason: str | None = None
 ) -> Passages:
-    """What the fp32 model goes on with from random tokens, sampled: what it expects to read.
+    """Sample how the fp32 model continues random tokens: text that it expects to read.
 
-    reason: why no text of others was taken, told with its name.
+    reason: why no other text was used, added to the text's name.
     """
     length = min(_OWN_LENGTH, cutting.longest)
     count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
@@ -128,7 +130,7 @@ def own_text(
         found = trunk.run(ids[:, -1:], names, past)
         past = past_from(found, shape, ids.shape[1])
         logits = found["logits"][:, -1].astype(np.float64)
-        # Gumbel's trick: the largest of logits with such noise is a draw from their softmax.
+        # The Gumbel-max trick: the largest of logits with such noise is a draw from the softmax.
         drawn = (logits + rng.gumbel(size=logits.shape)).argmax(axis=-1)
         ids = np.concatenate([ids, drawn[:, None]], axis=1)
     if length < 2:

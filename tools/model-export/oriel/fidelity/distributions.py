@@ -18,13 +18,13 @@ Ids = npt.NDArray[np.int64]
 TOP = 5
 LARGEST_KL = 1e6
 LARGEST_PERPLEXITY = 1e12
-"""As in manifest.schema.json: beyond them a figure says no more than that all is lost."""
+"""Largest figures, as in manifest.schema.json: larger ones would tell nothing more."""
 _NUMBERS_AT_ONCE = 2 * 1024 * 1024
 """Numbers compared at a time: 16 MiB for each array of float64."""
 
 
 def log_softmax(logits: npt.NDArray[np.floating]) -> Floats:
-    """Over the last axis, in float64; finite for finite logits, however large."""
+    """Compute log-softmax over the last axis, in float64; finite for any finite logits."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
@@ -32,7 +32,7 @@ def log_softmax(logits: npt.NDArray[np.floating]) -> Floats:
 
 
 def kl_divergence(log_p: Floats, log_q: Floats) -> Floats:
-    """(…): KL(p || q) in nats of (…, vocab) log-probabilities (Kullback and Leibler, 1951).
+    """Compute (…), KL(p || q) in nats, of (…, vocab) log-probabilities (Kullback, Leibler, 1951).
 
     Summed as p log(p/q) - p + q, which adds 0 to the sum and makes every term at least 0 (Csiszár,
     1991; `scipy.special.kl_div`): so nothing cancels, and distributions that are nearly the same
@@ -48,7 +48,7 @@ def kl_divergence(log_p: Floats, log_q: Floats) -> Floats:
 
 
 def top1_agrees(reference: Logits, variant: Logits) -> npt.NDArray[np.bool_]:
-    """(…), bool: whether the variant's likeliest token is the reference's.
+    """Return (…), True where the variant's likeliest token is the reference's.
 
     Where the reference has several that are exactly equally likely, each of them is. The variant
     names one, the first: one that finds all tokens alike doesn't agree with everything.
@@ -60,7 +60,7 @@ def top1_agrees(reference: Logits, variant: Logits) -> npt.NDArray[np.bool_]:
 
 
 def top_shared(reference: Logits, variant: Logits, count: int = TOP) -> Floats:
-    """(…): the share of the reference's `count` likeliest tokens among the variant's `count`.
+    """Return (…), the share of the reference's `count` likeliest tokens in the variant's `count`.
 
     Tokens that tie with the reference's last of them are as good as it is.
     """
@@ -85,7 +85,7 @@ class Predictions:
     reference_loss: float = 0.0
 
     def add(self, ids: Ids, reference: Logits, variant: Logits) -> None:
-        """A passage: ids (seq) and both logits (seq, vocab), finite. Every position counts, the
+        """Add a passage: ids (seq) and both logits (seq, vocab), finite. Every position counts, the
         last one too; the loss has no token after that."""
         for at in _parts(*reference.shape):
             r, v = reference[at], variant[at]
@@ -106,7 +106,7 @@ class Predictions:
 
     @property
     def kl_p99(self) -> float:
-        """With linear interpolation between the two positions around it."""
+        """The 99th percentile of KL, interpolated linearly between the two nearest positions."""
         return min(float(np.percentile(np.concatenate(self.kl), 99)), LARGEST_KL)
 
     @property
@@ -127,7 +127,7 @@ class Predictions:
 
 
 def perplexity(loss: float) -> float:
-    """exp of the mean loss in nats (Jelinek et al., 1977)."""
+    """Return exp of the mean loss in nats (Jelinek et al., 1977)."""
     return min(math.exp(min(max(loss, 0.0), 700.0)), LARGEST_PERPLEXITY)
 
 

@@ -1,4 +1,4 @@
-"""What a variant may differ by, by precision, read from bounds.json."""
+"""Bounds of a variant's difference from float32, by precision, read from bounds.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oriel.errors import ContractError
 
 @dataclass(frozen=True)
 class FidelityBounds:
-    """What the mean KL may be at most, in nats, and the top-1 agreement at least."""
+    """The largest mean KL, in nats, and the least top-1 agreement."""
 
     kl_mean: float
     top1: float
@@ -30,7 +30,7 @@ def _table() -> dict[str, dict[str, float]]:
 
 
 def fidelity_bounds(precision: str) -> FidelityBounds:
-    """ContractError for a precision that nobody has set bounds for."""
+    """Return a precision's bounds. Raises ContractError for one that has none."""
     found: dict[str, Any] | None = _table().get(precision)
     if found is None:
         raise ContractError(

@@ -1,5 +1,5 @@
-"""The gate that staged variants pass before they are written. Without a reference of PyTorch's it
-needs no torch."""
+"""Checks staged variants against their bounds before they are written. Without a PyTorch reference
+it needs no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oriel.fidelity.record import Fidelity, note_fidelity
 from oriel.fidelity.reference_values import ReferenceModel
 
 GATE_EFFORT = Effort(logits=64 * 1024 * 1024, activations=32 * 1024 * 1024, lens=False)
-"""Writing waits for it: `oriel fidelity` looks closer."""
+"""Smaller limits, since writing waits for the check; `oriel fidelity` measures more."""
 
 
 def gate(
@@ -27,7 +27,7 @@ def gate(
     on_stage: Callable[[str], None] = lambda _: None,
     reference: ReferenceModel | None = None,
 ) -> dict[str, Any]:
-    """The manifest with the fidelity of these variants, whose files stand in `folder` already.
+    """Return the manifest with the fidelity of these variants, whose files are in `folder` already.
 
     reference: None for the bundle's fp32 graph. Raises FidelityError for the first variant beyond
     its bounds; with allow_lossy it is marked instead.
@@ -48,7 +48,7 @@ def gate(
 
 
 def beyond_bounds(name: str, found: Fidelity) -> FidelityError:
-    """What is too far off, by how much, and what helps."""
+    """Return the error: what is beyond its bound, by how much, and what helps."""
     missed = []
     if found.kl_mean > found.bounds.kl_mean:
         missed.append((f"mean KL {found.kl_mean:.2g} nats", f"at most {found.bounds.kl_mean:.2g}"))

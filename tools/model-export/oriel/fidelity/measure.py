@@ -37,7 +37,7 @@ TRUNK = "fp32"
 
 @dataclass(frozen=True)
 class Measurement:
-    """A text, what the reference makes of it, and a bundle whose variants are held against it."""
+    """A text, the reference's values for it, and a bundle whose variants are compared with them."""
 
     manifest: Manifest
     folders: WeightFolders
@@ -45,7 +45,7 @@ class Measurement:
     curve: AgreementCurve
 
     def of(self, variant: Mapping[str, Any]) -> Fidelity:
-        """One variant's fidelity; its graph is opened twice, as a reader has it and with taps."""
+        """Measure one variant; its graph is opened twice, as a reader has it and with taps."""
         bounds = fidelity_bounds(variant["precision"])
         values, shape = self.values, self.manifest.shape
         predictions = Predictions()
@@ -103,7 +103,7 @@ def prepare(
         if open_reference is None:
             values = observe(trunk, passages, specs, effort.activations, scratch)
         else:
-            # It writes the text at most; two models at once would be one too many.
+            # The graph is needed at most to write the text: only one model stays in memory.
             trunk.close()
             values = observe(open_reference(), passages, specs, effort.activations, scratch)
         trunk.close()
@@ -129,7 +129,7 @@ def _compared(manifest: Manifest, effort: Effort) -> list[TensorSpec]:
 
 
 def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[dict[str, Any]]:
-    """All variants, or those named, in the manifest's order."""
+    """Return all variants, or those named, in the manifest's order."""
     known = [variant["name"] for variant in manifest.variants]
     unknown = [name for name in names or () if name not in known]
     if unknown:

@@ -28,7 +28,7 @@ from oriel.fidelity.run_variant import sent_bytes
 
 @dataclass(frozen=True)
 class Measured:
-    """A variant, what a reader downloads of it, and how faithful it is."""
+    """A variant, the bytes that a reader downloads of it, and its fidelity."""
 
     name: str
     precision: str
@@ -38,7 +38,7 @@ class Measured:
     lossy: bool
 
     def to_json(self, curve: AgreementCurve) -> dict[str, Any]:
-        """expected_top1: what the reference lets one expect of a variant with this KL."""
+        """Return the record; expected_top1 is the agreement to expect of a variant with this KL."""
         return {
             "bytes": self.bytes,
             "lossy": self.lossy,
@@ -49,11 +49,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuredBundle:
-    """The manifest with what was found, and the curve of the text that it was found on."""
+    """The manifest with the results, and the agreement curve of the text measured on."""
 
     manifest: Manifest
     names: tuple[str, ...]
-    """Of the variants that were measured."""
+    """Names of the variants that were measured."""
     curve: AgreementCurve
 
     @property
@@ -76,9 +76,9 @@ def measure_bundle(
     effort: Effort | None = None,
 ) -> MeasuredBundle:
     """Measure the variants named, or all, of the bundle that is, or holds, `path`, and write their
-    fidelity into its manifest. Whatever goes wrong leaves the old one.
+    fidelity into its manifest. On any error the old manifest is kept.
 
-    checkpoint: a folder; None: where the manifest says that the model came from.
+    checkpoint: a folder; None for the source that the manifest names.
     """
     folder = path if path.is_dir() else path.parent
     if not path.exists():
@@ -92,7 +92,7 @@ def measure_bundle(
     variants = chosen_variants(manifest, names)
 
     def pytorch() -> ReferenceModel:
-        # Imported here: a mistyped name or an empty text shouldn't wait for torch.
+        # Imported here so that a mistyped name or an empty text is reported without loading torch.
         from oriel.fidelity.pytorch_reference import open_reference
 
         return open_reference(manifest, checkpoint)
@@ -104,7 +104,7 @@ def measure_bundle(
             on_stage(f"measure {variant['name']}")
             note_fidelity(variant, measurement.of(variant))
     if _version(manifest.data["manifest_version"]) < _version(MANIFEST_VERSION):
-        # Fidelity came with a later version than the one it was exported with.
+        # The bundle may have been exported with a manifest version that has no fidelity.
         manifest.data["manifest_version"] = MANIFEST_VERSION
     check_manifest(manifest.data)
     write_files_whole({folder / MANIFEST: manifest_text(manifest.data).encode()})
@@ -116,7 +116,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) -> list[Measured]:
-    """All variants of a manifest that have a fidelity, or those named."""
+    """Return all variants of a manifest that have a fidelity, or those named."""
     return [
         _measured(variant, manifest)
         for variant in manifest.variants

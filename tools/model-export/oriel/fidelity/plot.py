@@ -33,7 +33,7 @@ WIDTH, LEFT, RIGHT = 760, 76, 592
 SIZES = Box(LEFT, 66, RIGHT - LEFT, 322)
 AGREEMENT = Box(LEFT, 520, RIGHT - LEFT, 260)
 FLOOR = 1e-9
-"""Below it, what differs is rounding: drawn on the edge of the field."""
+"""Smallest KL drawn: a smaller one is rounding, and is drawn on the edge of the field."""
 MEGABYTE = 1e6
 _LINE = 15.0
 
@@ -60,7 +60,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 
 
 def check_plot(file: Path | None) -> None:
-    """Before anything is measured: whether the picture can be what is asked for."""
+    """Check, before anything is measured, that the plot can be drawn as asked."""
     if file is not None and file.suffix.lower() != ".svg":
         raise OptionError(
             "--plot draws SVG alone",
@@ -78,7 +78,7 @@ def write_plot(measured: MeasuredBundle, file: Path) -> None:
 
 
 def draw(variants: Sequence[Measured], model: str, curve: AgreementCurve | None = None) -> str:
-    """The SVG; there is one variant at least. Without a curve, bytes against KL alone."""
+    """Return the SVG of at least one variant. Without a curve, draw only bytes against KL."""
     text_of = variants[0].fidelity.text
     by = "PyTorch" if variants[0].fidelity.reference == "pytorch" else "the fp32 graph"
     said = f"mean KL divergence from {by}, over {text_of['tokens']} tokens of {text_of['name']}"
@@ -99,7 +99,7 @@ def draw(variants: Sequence[Measured], model: str, curve: AgreementCurve | None 
 
 
 def size_axes(variants: Sequence[Measured]) -> tuple[Axis, Axis]:
-    """Scales of bytes and KL that hold all variants and their bounds, with room at the edges."""
+    """Return scales of bytes and KL that hold all variants and bounds, with room at the edges."""
     sizes = [v.bytes for v in variants]
     amounts = [max(v.fidelity.kl_mean, FLOOR) for v in variants]
     amounts += [max(v.fidelity.bounds.kl_mean, FLOOR) for v in variants]
@@ -133,7 +133,7 @@ def _sizes(variants: Sequence[Measured]) -> Iterator[str]:
 
 
 def _kl_bounds(variants: Sequence[Measured], down: Axis) -> Iterator[str]:
-    """A line for each bound, named to the right of the field, apart from its neighbours."""
+    """Draw a line for each bound, named to the right of the field, apart from its neighbours."""
     names: dict[float, list[str]] = {}
     for variant in variants:
         names.setdefault(variant.fidelity.bounds.kl_mean, []).append(variant.name)
@@ -149,7 +149,7 @@ def _kl_bounds(variants: Sequence[Measured], down: Axis) -> Iterator[str]:
 
 
 def _agreement(variants: Sequence[Measured], curve: AgreementCurve) -> Iterator[str]:
-    """Top-1 agreement by KL; the curve is what the reference alone lets one expect."""
+    """Draw top-1 agreement by KL, and the curve that the reference alone lets one expect."""
     field = AGREEMENT
     top, bottom = field.y, field.y + field.height
     kls = [v.fidelity.kl_mean for v in variants] + [v.fidelity.bounds.kl_mean for v in variants]

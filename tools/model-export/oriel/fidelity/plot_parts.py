@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from oriel.fidelity.measure_bundle import Measured
 
 _CHARACTER, _LINE = 7.0, 15.0
-"""Width and height of a label's text, at most, at 12 px."""
+"""Largest width and height of a label's text, at 12 px."""
 _TICK_ROOM = 44.0
 _STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(range(1, 10)))
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -34,7 +34,7 @@ class Box:
     height: float
 
     def overlap(self, other: Box) -> float:
-        """The area that both cover."""
+        """Return the area that both cover."""
         across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return max(0.0, across) * max(0.0, down)
@@ -62,7 +62,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """A variant's place."""
+    """The position of a variant in a plot."""
 
     variant: Measured
     x: float
@@ -82,7 +82,7 @@ class Mark:
 
 
 def size_ticks(across: Axis, unit: float) -> list[float]:
-    """Round numbers of a unit along an axis: as fine as their labels leave room for."""
+    """Return round numbers of a unit along an axis, as many as their labels have room for."""
     low, high = across.a / unit, across.b / unit
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found: list[float] = []
@@ -97,7 +97,7 @@ def size_ticks(across: Axis, unit: float) -> list[float]:
 
 
 def shown_amount(value: float) -> str:
-    """0.05; 10⁻⁵; 3·10⁻⁵."""
+    """Format as 0.05, 10⁻⁵ or 3·10⁻⁵."""
     if value >= 1e-3:
         return f"{value:g}"
     digits, power = f"{value:.0e}".split("e")
@@ -106,7 +106,7 @@ def shown_amount(value: float) -> str:
 
 
 def wrapped(words: Sequence[str], width: int) -> list[str]:
-    """Words with commas, in lines of so many characters."""
+    """Join words by commas, in lines of limited length."""
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + len(word) + 2 <= width:
@@ -117,7 +117,7 @@ def wrapped(words: Sequence[str], width: int) -> list[str]:
 
 
 def draw_marks(marks: Sequence[Mark], field: Box) -> Iterator[str]:
-    """Marks with their labels, and what they stand for in words."""
+    """Draw marks with their labels and with descriptions in words."""
     for mark, box in zip(marks, place_labels(marks, field), strict=True):
         middle = box.y + box.height / 2
         near = min(max(mark.x, box.x), box.x + box.width)
@@ -138,8 +138,8 @@ def draw_marks(marks: Sequence[Mark], field: Box) -> Iterator[str]:
 
 
 def place_labels(marks: Sequence[Mark], field: Box) -> list[Box]:
-    """A place for each label beside its mark: the nearest that covers no mark, no other label and
-    nothing outside of the field, or, where all do, the one that covers least."""
+    """Choose a place for each label beside its mark: the nearest that covers no mark, no other
+    label and nothing outside of the field, or, if there is none, the one that covers least."""
     taken = [mark.box for mark in marks]
     found: list[Box] = []
     for mark in marks:
@@ -157,7 +157,7 @@ def place_labels(marks: Sequence[Mark], field: Box) -> list[Box]:
 
 
 def _places(width: float) -> Iterator[tuple[float, float]]:
-    """Offsets of a label's left edge and middle from its mark, nearest first."""
+    """Yield offsets of a label's left edge and middle from its mark, nearest first."""
     for step in range(8):
         rise = step * 11.0
         for dy in (-rise, rise) if step else (0.0,):
@@ -173,7 +173,7 @@ def _places(width: float) -> Iterator[tuple[float, float]]:
 
 
 def shape_of(family: str, x: float, y: float) -> str:
-    """A circle, a square or a diamond, so that colour isn't all that tells them apart."""
+    """Draw a circle, a square or a diamond, so that not only colour tells them apart."""
     if family == "float32":
         return f"M{x - 7.5:.1f} {y:.1f}a7.5 7.5 0 1 0 15 0a7.5 7.5 0 1 0 -15 0Z"
     if family == "float16":
@@ -182,18 +182,18 @@ def shape_of(family: str, x: float, y: float) -> str:
 
 
 def text(x: float, y: float, said: str, kind: str = "", anchor: str = "start") -> str:
-    """A line of text; kind: its class in the style sheet."""
+    """Draw a line of text; kind: its class in the style sheet."""
     style = f' class="{kind}"' if kind else ""
     side = f' text-anchor="{anchor}"' if anchor != "start" else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{style}{side}>{escape(said)}</text>'
 
 
 def upright(x: float, y: float, said: str) -> str:
-    """A line of text along a vertical axis, read from below."""
+    """Draw a line of text along a vertical axis, read from bottom to top."""
     turn = f"translate({x:.1f} {y:.1f}) rotate(-90)"
     return f'<text text-anchor="middle" transform="{turn}">{escape(said)}</text>'
 
 
 def line(kind: str, x: float, y: float, *, to: str) -> str:
-    """A straight line; to: H or V and where."""
+    """Draw a straight line; to: H or V and the coordinate."""
     return f'<path class="{kind}" d="M{x:.1f} {y:.1f}{to}"/>'

@@ -30,11 +30,11 @@ class PytorchReference:
         self.reference = reference
 
     def logits(self, ids: Ids) -> Array:
-        """(1, seq, vocab) of ids (1, seq)."""
+        """Return (1, seq, vocab) for ids (1, seq)."""
         return self.reference.run(ids, ["logits"])["logits"]
 
     def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
-        """Of ids (1, seq), by contract name; scores are those before the mask."""
+        """Return activations of ids (1, seq), by contract name; scores are unmasked."""
         lens = {n: layer for n in names if (layer := _lens_layer(n)) is not None}
         resid = kinds()["resid_post"]
         streams = {resid.at(layer) for layer in lens.values()}
@@ -51,8 +51,8 @@ class PytorchReference:
 
 
 def open_reference(manifest: Manifest, checkpoint: Path | None) -> PytorchReference:
-    """The checkpoint that a bundle was made of: the folder given, or where the manifest points.
-    CheckpointError where its weights are others."""
+    """Open the checkpoint that a bundle was made from: the folder given, or the manifest's source.
+    Raises CheckpointError where its weights are others."""
     loaded = find_reference(manifest, checkpoint)
     said = manifest.data["model"]["weights_digest"]
     found = checkpoint_digest(loaded.checkpoint)

@@ -67,7 +67,7 @@ class Fidelity:
 
 
 def note_fidelity(variant: dict[str, Any], fidelity: Fidelity) -> None:
-    """Write it into a variant's record. What misses its bounds is marked as lossy."""
+    """Write the fidelity into a variant's record; one beyond its bounds is marked as lossy."""
     variant["fidelity"] = fidelity.to_json()
     if fidelity.within_bounds:
         variant.pop("lossy", None)

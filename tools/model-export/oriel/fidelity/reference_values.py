@@ -1,5 +1,5 @@
-"""What the float32 model makes of every passage, computed once and kept on disk: variants are
-compared with it one after another, and only one model at a time holds its weights in memory."""
+"""The float32 model's logits and activations of every passage, computed once and kept on disk:
+variants are compared with them one after another, with one model's weights in memory at a time."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ ReferenceKind = Literal["pytorch", "trunk"]
 
 
 class ReferenceModel(Protocol):
-    """The float32 model, by whatever computes it."""
+    """The float32 model, whatever runs it."""
 
     @property
     def kind(self) -> ReferenceKind:
-        """As the manifest records it."""
+        """The kind that the manifest records."""
 
     def logits(self, ids: Ids) -> Array:
-        """(1, seq, vocab) of ids (1, seq)."""
+        """Return (1, seq, vocab) for ids (1, seq)."""
 
     def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
-        """Of ids (1, seq), by contract name."""
+        """Return activations of ids (1, seq), by contract name."""
 
 
 class TrunkReference:
-    """The bundle's fp32 graph in ONNX Runtime: where PyTorch isn't at hand."""
+    """The bundle's fp32 graph in ONNX Runtime, for use without PyTorch."""
 
     kind: ReferenceKind = "trunk"
 
     def __init__(self, open_trunk: Callable[[Sequence[str]], VariantRun]) -> None:
-        """open_trunk: opens it with these activations tapped."""
+        """open_trunk: opens the graph with the named activations tapped."""
         self._open_trunk = open_trunk
         self._run: VariantRun | None = None
         self._tapped: tuple[str, ...] = ()
 
     def opened(self, names: Sequence[str] = ()) -> VariantRun:
-        """The graph with just these taps, and no other one beside it."""
+        """Return the graph with just these taps; one opened with others is closed."""
         if self._run is None or self._tapped != tuple(names):
             self.close()
             self._run, self._tapped = self._open_trunk(names), tuple(names)
         return self._run
 
     def close(self) -> None:
-        """Let go of the weights; the next run reads them again."""
+        """Release the weights; the next run reads them again."""
         self._run = None
 
     def logits(self, ids: Ids) -> Array:
-        """(1, seq, vocab) of ids (1, seq)."""
+        """Return (1, seq, vocab) for ids (1, seq)."""
         return self.opened().run(ids, ["logits"])["logits"]
 
     def activations(self, ids: Ids, names: Sequence[str]) -> Arrays:
-        """Of ids (1, seq), by contract name."""
+        """Return activations of ids (1, seq), by contract name."""
         return self.opened(names).run(ids, names)
 
 
@@ -74,17 +74,17 @@ class ReferenceValues:
     kind: ReferenceKind
     passages: Passages
     specs: dict[str, TensorSpec]
-    """Of the activations."""
+    """Specs of the activations, by name."""
     with_activations: int
-    """How many passages have them."""
+    """Number of passages that have activations, from the first on."""
     folder: Path
 
     def ids(self, passage: int) -> Ids:
-        """(1, seq)"""
+        """Return a passage's ids, (1, seq)."""
         return self.passages.ids[passage][None]
 
     def logits(self, passage: int) -> npt.NDArray[np.float32]:
-        """(seq, vocab)"""
+        """Return a passage's logits, (seq, vocab)."""
         loaded: npt.NDArray[np.float32] = np.load(self.folder / f"{passage}.npy")
         first: npt.NDArray[np.float32] = loaded[0]
         return first
@@ -101,8 +101,8 @@ def observe(
     numbers: int,
     folder: Path,
 ) -> ReferenceValues:
-    """Run the model over the passages; `numbers` of activations are kept at most, but those of the
-    first passage always."""
+    """Run the model over the passages. At most `numbers` activation values are kept, but those of
+    the first passage always."""
     names = [spec.name for spec in specs]
     for index, ids in enumerate(passages.ids):
         np.save(folder / f"{index}.npy", model.logits(ids[None]))
@@ -118,6 +118,6 @@ def observe(
 
 
 def size_of(spec: TensorSpec, length: int) -> int:
-    """Numbers in an activation of one passage of this length."""
+    """Return the count of values in an activation of one passage of this length."""
     known = {"batch": 1, "seq": length, "total": length}
     return prod(known[d] if isinstance(d, str) else d for d in spec.shape)

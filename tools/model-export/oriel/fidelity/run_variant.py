@@ -1,5 +1,5 @@
-"""A variant of a bundle in ONNX Runtime, whatever its weights travel as: graphs whose weights are
-expanded by a reader get them expanded, once for each encoding, into a temporary folder."""
+"""Runs a variant of a bundle in ONNX Runtime, whatever its weights' encoding: weights that readers
+expand are expanded here, once for each encoding, into a temporary folder."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _OF_FLOATS = ("fp32", "fp16")
 
 @dataclass
 class WeightFolders:
-    """Where the data files lie that the graphs of a variant read."""
+    """Folders of the data files that the graphs of a variant read."""
 
     bundle: Path
     scratch: Path
-    """Removed by whoever made it."""
+    """A temporary folder; the caller removes it."""
     expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def of(self, variant: Mapping[str, Any]) -> Path:
-        """The bundle's own folder, or one with the variant's weights expanded."""
+        """Return the bundle's own folder, or one with the variant's weights expanded."""
         expansion = variant.get("expansion")
         if expansion is None:
             return self.bundle
@@ -57,7 +57,7 @@ class WeightFolders:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder; a full disk becomes one line."""
+    """Yield a temporary folder; a full disk becomes an error of one line."""
     try:
         with tempfile.TemporaryDirectory(prefix="oriel-fidelity-") as name:
             yield Path(name)
@@ -94,15 +94,15 @@ class VariantRun:
             ) from error
         with self._told("opened"):
             graph = with_taps(graph, taps_for(variant, tapped))
-            # float32 weights are mapped from their file as they are; a copy would be as large.
+            # float32 weights are mapped from their file; repacking would copy all of them.
             prepack = variant.get("kernels") not in _OF_FLOATS
             self.graph = OnnxGraph(weights, graph, "interactive", shape, prepack=prepack)
 
     def run(
         self, ids: Ids, names: Sequence[str], past: Mapping[str, npt.NDArray[Any]] | None = None
     ) -> Arrays:
-        """The named outputs for ids (batch, seq). GraphError where one isn't there or holds NaN or
-        infinity: such a variant isn't lossy but broken."""
+        """Return the named outputs for ids (batch, seq). Raises GraphError where one is missing or
+        holds NaN or infinity: such a variant isn't lossy but broken."""
         with self._told("run"):
             found = self.graph.run(ids, names, past=past)
         for name in names:
@@ -112,7 +112,7 @@ class VariantRun:
                     expected="a tap for it, or an output",
                     next_step="export the bundle again.",
                 )
-            # One pass, and no array of booleans: NaN and infinity both spread.
+            # NaN and infinity both reach the sum: one pass, without an array of booleans.
             if not np.isfinite(found[name].sum(dtype=np.float64)):
                 raise GraphError(
                     f"{self.name} computes NaN or infinity",
@@ -124,7 +124,8 @@ class VariantRun:
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
-        """Damaged files fail in any class of four libraries; all of them are told in a line."""
+        """Turn any exception into an error of one line: damaged files raise any class of four
+        libraries."""
         try:
             yield
         except (OrielError, MemoryError):
@@ -138,13 +139,13 @@ class VariantRun:
 
 
 def taps_for(variant: Mapping[str, Any], names: Collection[str]) -> list[Tap]:
-    """Those of the variant's taps that open one of these names."""
+    """Return the variant's taps that give any of these names."""
     wanted = set(names)
     taps = [Tap.from_json(tap) for tap in variant["taps"]]
     return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]
 
 
 def sent_bytes(variant: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> int:
-    """What a reader downloads to open the variant: its weights and its interactive graph."""
+    """Return the bytes that opening the variant downloads: its weights and interactive graph."""
     wanted = {*variant["weights"], variant["interactive"]["path"]}
     return sum(int(f["bytes"]) for f in files if f["path"] in wanted)

@@ -37,7 +37,7 @@ _FAIR_NOTE = (
 
 
 def prediction_rows(measured: MeasuredBundle) -> list[Row]:
-    """A row for each variant, under HEADINGS."""
+    """Return a row for each variant, under HEADINGS."""
     return [_row(variant, measured.curve) for variant in measured.variants]
 
 
@@ -61,8 +61,8 @@ def _row(variant: Measured, curve: AgreementCurve) -> Row:
 
 
 def activation_rows(variants: Sequence[Measured]) -> list[Row]:
-    """A row for each kind, a cell for each variant: the worst layer's relative error and, where
-    there are several, which it is."""
+    """Return a row for each kind, a cell for each variant: the worst layer's relative error and,
+    where there are several layers, its number."""
     rows: list[Row] = []
     for kind in kinds():
         cells = [_worst(variant, kind) for variant in variants]
@@ -81,7 +81,7 @@ def _worst(variant: Measured, kind: str) -> str:
 
 
 def held_to_less(variant: Measured) -> bool:
-    """Whether its bound of agreement is less than its precision's own."""
+    """Return whether its bound of agreement is less than its precision's own."""
     return variant.fidelity.bounds.top1 < fidelity_bounds(variant.precision).top1
 
 
@@ -90,12 +90,12 @@ def _nats(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    # 99.96 must not be told as 100.0: down, as far as it is shown.
+    # Rounded down to the digits shown: 99.996 % must not become 100.00 %.
     return f"{int(value * 1e4 + 1e-6) / 100:.2f} %"
 
 
 def print_fidelity(measured: MeasuredBundle, console: Console | None = None) -> None:
-    """Tables on a terminal, aligned lines elsewhere."""
+    """Print tables on a terminal, aligned lines elsewhere."""
     console = console or Console()
     variants = measured.variants
     text = variants[0].fidelity.text

@@ -1,4 +1,4 @@
-"""Fetching a published model back as a browser would, and saying what to change on the host."""
+"""Fetches a published model as a browser would, and says what to change on the host."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from oriel.publishing.fetch_url import Answer, FetchError, fetch
 from oriel.publishing.published_names import CHUNKS, is_compressible
 
 A_PAGE_ELSEWHERE = "https://page.example"
-"""The Origin that is sent without another: a page that isn't on the model's host."""
+"""The default Origin: that of a page which isn't on the model's host."""
 AT_ONCE = 6
-"""Requests at a time, as many as browsers make to a host."""
+"""Largest number of requests at a time, as many as browsers make to a host."""
 _GRAPHS = ("plain", "interactive")
 _LONG_S = 86_400
 _SHORT_S = 600
@@ -43,10 +43,10 @@ class Finding:
     """error: a page can't load the model; advice: it can, but slower or less safely."""
     what: str
     got: str
-    """Of the first object that showed it."""
+    """Answer for the first object with this finding."""
     do: str
     count: int = 1
-    """Objects that showed it."""
+    """Number of objects with this finding."""
 
     def line(self) -> str:
         more = f" (and {self.count - 1} more)" if self.count > 1 else ""
@@ -55,14 +55,14 @@ class Finding:
 
 @dataclass
 class UrlReport:
-    """What a reader would find there."""
+    """Result of checking an address."""
 
     url: str
     version: str | None = None
     objects: int = 0
-    """Fetched and compared with their digests."""
+    """Number of objects that were fetched and compared with their digests."""
     bytes: int = 0
-    """Of them, decoded."""
+    """Bytes of these objects, decoded."""
     wire_bytes: int = 0
     seconds: float = 0.0
     findings: list[Finding] = field(default_factory=list)
@@ -76,8 +76,8 @@ class UrlReport:
 
 
 def check_url(url: str, origin: str, display: StageDisplay) -> UrlReport:
-    """url: of a manifest, of a graph beside it, or of their folder with a slash at the end.
-    origin: the page's, such as https://page.example."""
+    """Check a published model. url: of a manifest, of a graph beside it, or of their folder with a
+    slash at the end. origin: the page's, such as https://page.example."""
     address = manifest_url(url)
     report = UrlReport(address)
     began = time.monotonic()
@@ -88,7 +88,7 @@ def check_url(url: str, origin: str, display: StageDisplay) -> UrlReport:
 
 
 def manifest_url(url: str) -> str:
-    """Of the manifest that an address means; its query stays, for hosts that cache hard."""
+    """Return the manifest's URL; the query is kept, so that users can get past a host's cache."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise OptionError("no address of a web server", got=repr(url), expected="https://…")
@@ -98,7 +98,7 @@ def manifest_url(url: str) -> str:
 
 
 class _Check:
-    """One run. Requests run beside each other; findings are gathered under a lock."""
+    """One run. Requests run concurrently; findings are gathered under a lock."""
 
     def __init__(self, report: UrlReport, origin: str, display: StageDisplay) -> None:
         self.report = report
@@ -178,7 +178,7 @@ class _Check:
         return manifest
 
     def _load(self, folder: Path, variants: Sequence[Mapping[str, Any]]) -> None:
-        """Make a session of each graph, as a page will; zeros stand in for the weights."""
+        """Make a session of each graph, as a page will; zeros replace the weights."""
         self.display.stage("load the graphs")
         try:
             check_bundle_loads(folder, variants, "")
@@ -364,7 +364,7 @@ class _Check:
         if answer.status == 200:
             self.find("advice", "ranges are not served", f"the whole of {url}", _RANGES)
         elif answer.encoding not in ("", "identity"):
-            # A range of what is compressed is nothing that can be compared.
+            # A range of a compressed body can't be compared.
             return
         elif answer.status != 206 or len(answer.body) != last:
             got = f"HTTP {answer.status} with {len(answer.body)} bytes of {url}"
@@ -392,7 +392,7 @@ _RANGES = "Let the host serve ranges (Accept-Ranges: bytes) of .bin, so that oth
 
 
 def _batches(parts: Sequence[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
-    """So many at a time: what came is dropped before more is asked for."""
+    """Yield parts in batches of `size`: one batch's data is dropped before the next is fetched."""
     iterator = iter(parts)
     while batch := list(islice(iterator, size)):
         yield batch
@@ -403,7 +403,7 @@ def _cache_control(answer: Answer) -> str:
 
 
 def _seconds(answer: Answer) -> int | None:
-    """How long it may be kept without asking: None where the host leaves it to the browser."""
+    """Return the seconds it may be cached without revalidation; None where the browser decides."""
     control = answer.header("Cache-Control").lower()
     if "no-store" in control or "no-cache" in control:
         return 0

@@ -1,5 +1,5 @@
-"""Where a weights file is cut into chunks: at tensors' borders, so that versions and variants share
-what is the same in both. Borders come from places and sizes alone, never from values."""
+"""Cuts weights files into chunks at tensors' borders, so that versions and variants share chunks
+that are the same in both. Borders depend only on offsets and sizes, never on values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 MOST_CHUNK_BYTES = 8 * 1024 * 1024
-"""By default; some hosts refuse files over 25 MiB."""
+"""Largest chunk by default; some hosts refuse files over 25 MiB."""
 STANDS_ALONE_BYTES = 3 * 1024 * 1024
-"""From this size on a tensor begins a chunk of its own: each chunk is a request, and a file that
-the browser keeps, which cost more than the bytes of a small one."""
+"""Smallest size of a tensor that begins a chunk of its own: each chunk is a request and a file in
+the browser's cache, which cost more than the bytes of a small one."""
 
 
 def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
-    """Lengths of a file's chunks, each 1 to `most` bytes; their sum is `size`.
+    """Return the lengths of a file's chunks, each 1 to `most` bytes; their sum is `size`.
 
-    A large tensor begins a chunk, and small ones that follow ride with it while they fit: what
-    changes before it shifts no border after it. One that is larger than `most` is cut into pieces
-    of `most`, counted from its beginning.
+    A large tensor begins a chunk, and small ones that follow join it while they fit: a change
+    before it shifts no border after it. A tensor larger than `most` is cut into pieces of `most`,
+    counted from its beginning.
     """
     large = min(STANDS_ALONE_BYTES, most)
     starts = sorted({0, *(border for border in borders if 0 < border < size)})
@@ -41,10 +41,10 @@ def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
 
 
 def tensor_borders(folder: Path, variants: Sequence[Mapping[str, Any]], path: str) -> set[int]:
-    """Byte offsets at which tensors of a weights file begin; empty for any other file.
+    """Return byte offsets at which tensors of a weights file begin; none for any other file.
 
-    An encoded file's are in the manifest, and a weight's scales stay with its values; those of a
-    file that is only read as it is are in the graphs.
+    Offsets of an encoded file are in the manifest, and a weight's scales stay with its values;
+    those of a file that graphs read as it is are in the graphs.
     """
     found: set[int] = set()
     reading = [variant for variant in variants if path in variant["weights"]]

@@ -14,27 +14,27 @@ from typing import IO, Any
 
 TIMEOUT_S = 30.0
 ENCODINGS = "gzip, deflate"
-"""What a browser accepts, but for those that Python can't decode."""
+"""Encodings that browsers accept, except those that Python can't decode."""
 _PIECE = 1024 * 1024
 
 
 class FetchError(Exception):
-    """Why no whole answer came, in some words."""
+    """No complete answer came; the text says why."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, decoded."""
+    """A host's answer, decoded."""
 
     url: str
-    """After redirects."""
+    """URL after redirects."""
     status: int
     headers: Message
     body: bytes
-    """Decoded; cut off behind `most`."""
+    """The decoded body; reading stops once it is longer than `most`."""
     wire_bytes: int
     hops: tuple[Message, ...] = ()
-    """Headers of the redirects before."""
+    """Headers of the redirects that led here."""
 
     def header(self, name: str) -> str:
         return str(self.headers.get(name, "")).strip()
@@ -49,7 +49,7 @@ class Answer:
 
 
 def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> Answer:
-    """most: bytes of the decoded body to take; one more shows that there are more.
+    """Send a request. most: bytes of the decoded body to read; a longer result was cut off.
 
     Raises FetchError where no answer comes, or it breaks off.
     """
@@ -72,7 +72,7 @@ def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> An
         try:
             response: Any = opener.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
-            # An answer as well.
+            # An HTTP error is an answer as well.
             response = error
         with response:
             body, wire = _read(response, response.headers, most)
@@ -127,7 +127,7 @@ def _read(response: IO[bytes], headers: Message, most: int) -> tuple[bytes, int]
 
 @dataclass
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows as usual, and keeps what each answered."""
+    """Follows redirects as usual, and keeps the headers of each."""
 
     hops: list[Message] = field(default_factory=list)
 

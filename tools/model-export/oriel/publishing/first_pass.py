@@ -1,5 +1,5 @@
-"""What one variant gives for an example, computed before anybody asks: readers look at it while the
-weights are on their way. Which file holds what is in contracts/ACTIVATIONS_CONTRACT.md."""
+"""Computes in advance what one variant gives for an example: readers look at it while the weights
+download. The files are described in contracts/ACTIVATIONS_CONTRACT.md."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ Array = npt.NDArray[Any]
 
 FIRST_PASS = "first_pass.safetensors"
 DOCUMENT = "oriel.first_pass"
-"""Key of the file's metadata: what the numbers are, for whoever finds the file alone."""
+"""Key of the file's metadata, which describes the numbers if the file is found alone."""
 MOST_TOKENS = 64
 MOST_PROMPT = 2000
-"""Characters, as the schema has it."""
+"""Largest number of characters, as in the schema."""
 MOST_BYTES = most("first_pass", "bytes")
-"""Readers ignore a larger one: it would come no sooner than the weights."""
+"""Largest file: readers ignore a larger one, which would arrive no sooner than the weights."""
 NAMED = 60
-"""Next tokens whose bytes are told, the likeliest ones: as many as the page names."""
+"""Number of likeliest next tokens whose bytes are stored: as many as the page names."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """What is computed beforehand."""
+    """The example to compute in advance."""
 
     prompt: str | None = None
-    """None for one that suits the bundle; where that can't be computed, there is none."""
+    """None for a prompt that suits the bundle; if it can't be computed, there is no first pass."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class FirstPass:
     record: dict[str, Any]
     """FirstPassRecord of manifest.schema.json."""
     descriptor: dict[str, Any]
-    """Of its file; without chunks."""
+    """The file's descriptor, without chunks."""
     data: bytes | None
-    """The file; None where it lies at the place already."""
+    """The file; None where it is at the place already."""
 
 
 def without_first_pass(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest's data without the first pass that it may have."""
+    """Return a manifest's data without the first pass that it may have."""
     path = data.get("first_pass", {}).get("path")
     kept = {key: value for key, value in data.items() if key != "first_pass"}
     return {**kept, "files": [file for file in data["files"] if file["path"] != path]}
 
 
 def with_first_pass(data: Mapping[str, Any], found: FirstPass) -> dict[str, Any]:
-    """A manifest's data with it, beside the tokenizer."""
+    """Return a manifest's data with the first pass, beside the tokenizer."""
     whole: dict[str, Any] = {}
     for key, value in data.items():
         if key == "variants":
@@ -73,7 +73,7 @@ def with_first_pass(data: Mapping[str, Any], found: FirstPass) -> dict[str, Any]
 
 
 def prompt_of(data: Mapping[str, Any], example: Example) -> str:
-    """The example's text; of a bundle without a tokenizer its ids, with spaces between."""
+    """Return the example's text; without a tokenizer, its ids with spaces between."""
     if example.prompt is not None:
         return example.prompt
     if "tokenizer" in data:
@@ -86,7 +86,7 @@ def prompt_of(data: Mapping[str, Any], example: Example) -> str:
 def kept_first_pass(
     data: Mapping[str, Any], prompt: str, published: Iterable[Mapping[str, Any]]
 ) -> FirstPass | None:
-    """The one that a manifest at the place names already, if it came of the same files."""
+    """Return the one that a manifest at the place names already, if made from the same files."""
     variant = _cheapest(data)
     for manifest in published:
         record = manifest.get("first_pass")
@@ -117,7 +117,7 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
     first = tuple(data.get("tokenizer", {}).get("first_tokens", ()))
     ids = _ids(prompt, data["model"]["shape"], tokenizer, first)
     arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
-    # One row is all that a reader shows, and a whole one may be a megabyte.
+    # A reader shows only one row, and a row may be a megabyte.
     arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, -1:])
     _check_finite(variant["name"], arrays)
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
@@ -144,7 +144,7 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
 
 
 def _cheapest(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """fp32 as it lies on disk; else what need not be expanded; else the first."""
+    """Return fp32 if it is read as it is; else one that need not be expanded; else the first."""
     variants: Sequence[Mapping[str, Any]] = data["variants"]
     return min(
         variants,
@@ -153,7 +153,7 @@ def _cheapest(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
-    """Digests of all that decides about the numbers."""
+    """Return the digests of all inputs that determine the numbers."""
     digests = {file["path"]: str(file["digest"]) for file in data["files"]}
     tokenizer: list[str] = []
     if "tokenizer" in data:
@@ -166,8 +166,8 @@ def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
 def _ids(
     prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None, first: Sequence[int]
 ) -> list[int]:
-    """first: what the checkpoint's tokenizer puts before every text; a prompt given as ids is
-    taken as it is."""
+    """Return the prompt's ids. first: ids that the checkpoint's tokenizer puts before every text; a
+    prompt given as ids is taken as it is."""
     longest = min(MOST_TOKENS, shape["context_length"])
     if len(prompt) > MOST_PROMPT:
         raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
@@ -198,14 +198,14 @@ def _unfit(got: str, expected: str) -> OptionError:
 
 
 def _run(bundle: Path, variant: Mapping[str, Any], ids: Array) -> tuple[dict[str, Array], str]:
-    """All outputs of the plain graph for ids (1, seq), and what ran it."""
+    """Return all outputs of the plain graph for ids (1, seq), and the name of what ran it."""
     import onnxruntime
 
     from oriel.precision.expand_weights import expand_weights
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # It runs once: a copy of the weights in the kernels' order would only take memory.
+    # It runs once: repacking the weights for the kernels would only take memory.
     options.add_session_config_entry("session.disable_prepacking", "1")
     names = [output["name"] for output in variant["plain"]["activations"]["outputs"]]
     try:
@@ -248,14 +248,14 @@ def _check_finite(variant: str, arrays: Mapping[str, Array]) -> None:
 
 
 def _named(ids: Sequence[int], arrays: Mapping[str, Array]) -> list[int]:
-    """Every token that a view names: the example's, the likeliest next, all that the lens says."""
+    """Return all tokens that a view names: the example's, the likeliest next, all of the lens."""
     best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:NAMED]
     lenses = [a.reshape(-1) for name, a in arrays.items() if name.endswith("_lens_ids")]
     return [int(token) for token in np.unique(np.concatenate([ids, best, *lenses]))]
 
 
 def _pieces(tokens: Sequence[int], tokenizer: TokenBytes) -> dict[str, Array]:
-    """The tokens' own bytes, one after another, and where each one's end."""
+    """Return the tokens' bytes, one after another, and the end offset of each."""
     parts = [tokenizer.of(token) for token in tokens]
     return {
         "piece_ids": np.array(tokens, dtype=np.int64),

@@ -14,7 +14,7 @@ from oriel.publishing.place import Place
 from oriel.publishing.published_names import CACHE_SHORTLY, PRUNING, PUBLISHING, PublishedObject
 
 STALE_S = 3600.0
-"""A lease this old was left by a process that was killed: a longer one renews its own."""
+"""Age at which a lease counts as left by a killed process: longer runs renew theirs."""
 _RENEW_S = 600.0
 _MAX_WAIT_S = 60.0
 

@@ -12,10 +12,10 @@ from oriel.publishing.place import Place
 
 @dataclass(frozen=True)
 class PlaceKind:
-    """How a kind of place is addressed, and the function that opens one."""
+    """The form of a kind of place's address, and the function that opens one."""
 
     scheme: str
-    """What stands before ://; empty for a folder."""
+    """The part of the address before ://; empty for a folder."""
     example: str
     open: Callable[[str, str | None], Place]
     """Takes the address and --endpoint, and imports the client that it needs."""
@@ -51,8 +51,8 @@ EXAMPLES = f"{', '.join(kind.example for kind in PLACES[:-1])}, or {PLACES[-1].e
 
 
 def open_place(address: str, endpoint: str | None = None) -> Place:
-    """Return the place that --to names. Nothing is asked of it yet. Raises OptionError for an
-    address that names none."""
+    """Return the place that --to names, without connecting to it. Raises OptionError for an address
+    that names none."""
     scheme, separator, rest = address.partition("://")
     kind = next((k for k in PLACES if k.scheme == (scheme if separator else "")), None)
     if separator and not rest.strip("/"):

@@ -1,4 +1,4 @@
-"""What publishing needs of a place, whatever holds it. The kinds of place are listed in
+"""The interface that publishing needs of any place. The kinds of place are listed in
 open_place.py."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Entry:
     """An object that lies at a place."""
 
     bytes: int
-    """As stored: compressed, where the place compresses it."""
+    """Size as stored: compressed, where the place compresses it."""
     modified: float
     """Seconds, by the place's own clock."""
 
@@ -29,16 +29,16 @@ class Place(Protocol):
 
     address: str
     compresses: bool
-    """True where it stores graphs and JSON compressed, so that an entry's size says nothing."""
+    """True where it stores graphs and JSON compressed, so that their sizes can't be compared."""
     needs_lease: bool
     """True where publishers must write leases; False where the place itself orders changes."""
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """What lies right in a folder, "" for the top, by its whole name."""
+        """Return the objects directly in a folder, "" for the top, by their full names."""
         ...
 
     def read(self, name: str) -> bytes | None:
-        """An object's bytes, decompressed; None where it isn't there."""
+        """Return an object's bytes, decompressed; None where it isn't there."""
         ...
 
     def put_all(self, objects: Iterable[PublishedObject], on_sent: OnSent) -> None:
@@ -46,18 +46,18 @@ class Place(Protocol):
         ...
 
     def put(self, item: PublishedObject) -> None:
-        """Write one, or replace it."""
+        """Write an object, or replace it."""
         ...
 
     def create(self, item: PublishedObject) -> bool:
-        """Write one unless its name is taken: then False."""
+        """Write an object unless its name is taken; return False then."""
         ...
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove objects; those that aren't there are no error."""
+        """Remove objects; a missing one is no error."""
         ...
 
 
 def compressed(item: PublishedObject) -> bytes:
-    """The same bytes for the same object, always: no time in the header."""
+    """Compress an object, always to the same bytes: there is no time in the header."""
     return gzip.compress(item.data, 9, mtime=0)

@@ -1,5 +1,5 @@
-"""Removing what no manifest names: chunks of runs that broke off, and of versions whose manifest
-was taken away."""
+"""Removes chunks that no manifest names: those of interrupted runs, and of versions whose manifest
+was removed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from oriel.publishing.published_names import (
 
 @dataclass(frozen=True)
 class Pruned:
-    """What no manifest names."""
+    """Objects that no manifest names."""
 
     names: tuple[str, ...]
     bytes: int
@@ -34,8 +34,8 @@ class Pruned:
 
 
 def prune(place: Place, really: bool) -> Pruned:
-    """Raises PublishError, with nothing removed, where a manifest can't be read or another is at
-    work there."""
+    """Find objects that no manifest names; with `really`, remove them. Raises PublishError, with
+    nothing removed, where a manifest can't be read or another run is at work there."""
     if not really:
         return _unnamed(place, False)
     with pruning(place):
@@ -49,7 +49,7 @@ def _unnamed(place: Place, done: bool) -> Pruned:
     chunks = place.entries(CHUNKS)
     manifests = [name for name in top if is_manifest_name(name)]
     if not manifests:
-        # A mistyped place, or one that doesn't show what it has, would lose everything.
+        # A mistyped place, or one that doesn't list its manifests, would lose everything.
         raise PublishError(f"no manifest in {place.address}", next_step="check --to.")
     named = _named(place, manifests)
     everything = {**top, **chunks}
@@ -68,7 +68,7 @@ def _named(place: Place, manifests: list[str]) -> set[str]:
     for name in manifests:
         raw = place.read(name)
         if raw is None:
-            # Taken away this moment: its chunks stay until the next time.
+            # Removed meanwhile: its chunks stay until the next time.
             raise PublishError(f"{name} of {place.address} is gone", next_step="try again.")
         try:
             manifest = parse_manifest(raw, f"{place.address}, {name}")

@@ -1,5 +1,5 @@
-"""The order of publishing: chunks that are missing, then the version's manifest, then the newest's.
-A reader finds whole models only; a run that broke off is taken up where it stopped."""
+"""The order of publishing: missing chunks, then the version's manifest, then the newest one's.
+Readers find only complete models; an interrupted run is continued where it stopped."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ from oriel.publishing.published_names import (
 
 @dataclass
 class Published:
-    """What a run did."""
+    """Result of a run."""
 
     version: str
     manifest: dict[str, Any]
     chunks: int = 0
     bytes: int = 0
-    """Of all chunks, each once."""
+    """Bytes of all chunks, each counted once."""
     sent: list[str] = field(default_factory=list)
     """Names of objects that were written, in order."""
     sent_bytes: int = 0
@@ -80,7 +80,8 @@ def publish(
     most: int = MOST_CHUNK_BYTES,
     example: Example | None = None,
 ) -> Published:
-    """version: None for one that follows from the content. example: what is computed beforehand.
+    """Publish a bundle. version: None for one that follows from the content. example: the example
+    to compute in advance, if any.
 
     Raises PublishError where the place can't be written, or has that version with other content.
     """
@@ -88,7 +89,7 @@ def publish(
     data = read_manifest(bundle).data
     _check_source(bundle, data, place)
     display.stage(f"look at what {place.address} has")
-    # First: of all requests this one fails soonest where there is no way.
+    # First, since this request fails soonest if the place can't be reached.
     there = place.entries(CHUNKS)
     published = _published(place, version)
     known = _known_files(published)
@@ -96,18 +97,18 @@ def publish(
     files: list[dict[str, Any]] = data["files"]
     whole = _whole(files, known, place, there, most)
     if made is not None and made.data is None and made.descriptor["path"] not in whole:
-        # A manifest names it, and it is gone.
+        # A manifest names the first pass, but its file is gone.
         data, made, without = _with_example(bundle, data, example, (), display)
         files = data["files"]
         whole = _whole(files, known, place, there, most)
     if len(whole) == len(files):
-        # Nothing to read and nothing to send but manifests, if at all.
+        # Nothing to read, and at most manifests to send.
         planned = _planned(data, whole, version)
         planned.no_first_pass = without
         if _manifests_stand(place, planned):
             return planned
     with publishing(place) as renew:
-        # Anew: what was there may have been pruned until the mark stood.
+        # Listed again: chunks may have been pruned before the lease was written.
         there = place.entries(CHUNKS)
         chunks = _whole(files, known, place, there, most)
         to_read = [file for file in files if file["path"] not in chunks]
@@ -156,7 +157,7 @@ def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
 
 
 def _published(place: Place, version: str | None) -> list[dict[str, Any]]:
-    """Data of the manifests that are there, of those that this run may write."""
+    """Read the manifests that are there, of those that this run may write."""
     found: list[dict[str, Any]] = []
     for name in [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]:
         raw = place.read(name)
@@ -165,13 +166,13 @@ def _published(place: Place, version: str | None) -> list[dict[str, Any]]:
         try:
             found.append(parse_manifest(raw, f"{place.address}, {name}").data)
         except ContractError:
-            # A stranger's, or a newer major's: it says nothing.
+            # Another program's, or of a newer major version: it can't be used.
             continue
     return found
 
 
 def _known_files(published: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """{digest of a file: its chunks} of manifests that are there: such files need no reading."""
+    """Return {digest of a file: its chunks} of manifests that are there: these need no reading."""
     known: dict[str, list[dict[str, Any]]] = {}
     for manifest in published:
         for file in manifest["files"]:
@@ -187,8 +188,8 @@ def _with_example(
     published: Sequence[Mapping[str, Any]],
     display: StageDisplay,
 ) -> tuple[dict[str, Any], FirstPass | None, str | None]:
-    """The manifest's data with a first pass, the pass, and why there is none: a bundle that can't
-    be run here may be published all the same, unless an example was named."""
+    """Return the manifest's data with a first pass, the pass, and why there is none: a bundle that
+    can't be run here is published without one, unless an example was named."""
     data = without_first_pass(data)
     if example is None:
         return data, None, None
@@ -212,7 +213,7 @@ def _whole(
     there: Mapping[str, Entry],
     most: int,
 ) -> dict[str, list[dict[str, Any]]]:
-    """{path: chunks} of the files that lie there whole."""
+    """Return {path: chunks} of the files whose chunks are all at the place."""
     return {
         file["path"]: known[file["digest"]]
         for file in files
@@ -227,7 +228,7 @@ def _is_there(
     there: Mapping[str, Entry],
     most: int,
 ) -> bool:
-    """Whether every chunk lies there, at most so long, under the name that its digest gives."""
+    """Return whether each chunk is there, of at most `most` bytes, under its digest's name."""
     return chunks is not None and all(
         chunk["bytes"] <= most
         and chunk["path"] == chunk_name(chunk["digest"], file["path"])
@@ -252,7 +253,7 @@ def _lengths(
     known: Sequence[Mapping[str, Any]] | None,
     most: int,
 ) -> list[int]:
-    """How the file is cut: as it was before, if it was."""
+    """Return the lengths of the file's chunks: as it was cut before, if it was."""
     if known is not None and all(chunk["bytes"] <= most for chunk in known):
         return [chunk["bytes"] for chunk in known]
     borders = tensor_borders(bundle, data["variants"], file["path"])
@@ -269,7 +270,7 @@ def _missing(
     display: StageDisplay,
     made: FirstPass | None,
 ) -> Iterator[PublishedObject]:
-    """Read every file once, give out the chunks that aren't there, and fill `chunks`.
+    """Read every file once, yield the chunks that aren't there, and fill `chunks`.
 
     Raises PublishError where a file isn't the one that the manifest describes.
     """
@@ -281,7 +282,7 @@ def _missing(
             whole = hashlib.sha256()
             with _opened(bundle, path, made) as handle:
                 for part in _parts(handle, lengths[path]):
-                    # Hashing leaves other threads the interpreter.
+                    # Hashing releases the interpreter's lock, so other threads run.
                     meanwhile = beside.submit(whole.update, part)
                     digest = f"sha256:{hashlib.sha256(part).hexdigest()}"
                     meanwhile.result()
@@ -303,7 +304,7 @@ def _missing(
 
 
 def _opened(bundle: Path, path: str, made: FirstPass | None) -> BinaryIO:
-    """A file of the bundle, or the one that was made beside it."""
+    """Open a file of the bundle, or the first pass that was made for it."""
     if made is not None and made.data is not None and path == made.descriptor["path"]:
         return io.BytesIO(made.data)
     return (bundle / path).open("rb")
@@ -323,7 +324,7 @@ def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:
 def _planned(
     data: Mapping[str, Any], chunks: Mapping[str, list[dict[str, Any]]], version: str | None
 ) -> Published:
-    """The manifest to publish, with its version's name."""
+    """Return the manifest to publish, with its version's name."""
     files = [{**file, "chunks": chunks[file["path"]]} for file in data["files"]]
     manifest = {
         **data,

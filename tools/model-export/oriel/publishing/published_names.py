@@ -1,4 +1,4 @@
-"""Names of what lies at a published place, and how long each may be cached. One place holds one
+"""Names of objects at a published place, and how long each may be cached. One place holds one
 model in all its versions: manifest.json, manifest-<version>.json, chunks/<sha256>.<ending>."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SQUEEZABLE = {"application/json", "application/x-onnx"}
 
 @dataclass(frozen=True)
 class PublishedObject:
-    """What is put at a place, under a name."""
+    """An object to write to a place under a name."""
 
     name: str
     data: bytes
@@ -39,32 +39,32 @@ class PublishedObject:
 
 
 def is_compressible(media_type: str) -> bool:
-    """Whether gzip makes it much smaller: graphs and JSON, not weights."""
+    """Return whether gzip makes it much smaller: graphs and JSON, not weights."""
     return media_type in _SQUEEZABLE
 
 
 def chunk_name(digest: str, path: str) -> str:
-    """Of a chunk with that digest, of the file at `path` of the bundle."""
+    """Return the name of a chunk with that digest, of the bundle's file at `path`."""
     ending = _ENDINGS.get(PurePosixPath(path).suffix, ".bin")
     return f"{CHUNKS}/{digest.removeprefix('sha256:')}{ending}"
 
 
 def is_chunk_name(name: str) -> bool:
-    """Whether it was given by chunk_name, or is its compressed sibling."""
+    """Return whether chunk_name made this name, or it is that of a compressed copy."""
     return _CHUNK.fullmatch(name) is not None
 
 
 def manifest_name(version: str) -> str:
-    """Of the manifest that stays; MANIFEST is the newest one's."""
+    """Return the name of a version's manifest, which is permanent; MANIFEST is the newest one's."""
     return f"manifest-{version}.json"
 
 
 def is_manifest_name(name: str) -> bool:
-    """Whether it is manifest.json or one of a version."""
+    """Return whether it is manifest.json or the manifest of a version."""
     return _MANIFEST.fullmatch(name) is not None
 
 
 def manifest_object(name: str, text: str) -> PublishedObject:
-    """A manifest as it is published."""
+    """Return a manifest as the object to publish."""
     cache = CACHE_SHORTLY if name == MANIFEST else CACHE_FOREVER
     return PublishedObject(name, text.encode(), "application/json", cache)

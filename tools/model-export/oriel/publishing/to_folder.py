@@ -1,5 +1,5 @@
-"""A folder for any static host. Files are written beside their names and then take them; graphs and
-JSON have a compressed sibling, for hosts that send it (nginx's gzip_static)."""
+"""A folder for any static host. Files are written under temporary names and then renamed;
+graphs and JSON have a compressed copy, for hosts that send it (nginx's gzip_static)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oriel.publishing.place import Entry, OnSent, compressed
 from oriel.publishing.published_names import PublishedObject
 
 _Take = Callable[[Path, Path], object]
-"""How a written file gets its name."""
+"""A function that gives a written file its name."""
 
 
 class FolderPlace:
@@ -32,7 +32,7 @@ class FolderPlace:
         found: dict[str, Entry] = {}
         try:
             for item in os.scandir(place):
-                # Others come and go while one looks.
+                # A file may be removed while the folder is listed.
                 with suppress(FileNotFoundError):
                     if item.is_file():
                         name = f"{folder}/{item.name}" if folder else item.name
@@ -58,7 +58,7 @@ class FolderPlace:
             on_sent(item)
 
     def put(self, item: PublishedObject) -> None:
-        # The sibling first: whoever finds the file finds it too.
+        # The compressed copy first: whoever finds the file finds the copy too.
         self._write_sibling(item)
         self._write(item.name, item.data, os.replace)
 

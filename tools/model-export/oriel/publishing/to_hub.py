@@ -40,7 +40,7 @@ class HubPlace:
         self.prefix = "".join(f"{part}/" for part in parts[2:])
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="oriel")
         self._seen: str | None = None
-        """The commit whose top was listed last."""
+        """The commit whose top folder was listed last."""
 
     def entries(self, folder: str) -> dict[str, Entry]:
         with self._clearly("listed"):
@@ -67,7 +67,7 @@ class HubPlace:
         from huggingface_hub.errors import EntryNotFoundError
 
         try:
-            # A folder of its own: the Hub's cache would keep every version.
+            # Into a temporary folder: the Hub's cache would keep every version.
             with self._clearly("read"), tempfile.TemporaryDirectory() as folder:
                 file = self.api.hf_hub_download(
                     self.repository, f"{self.prefix}{name}", local_dir=folder
@@ -112,7 +112,8 @@ class HubPlace:
             self._commit([self._addition(item)], f"Publish {item.name}")
 
     def create(self, item: PublishedObject) -> bool:
-        """Nor does it commit where chunks were removed since they were listed."""
+        """Write an object unless its name is taken; return False then. Raises PublishError where
+        chunks were removed since they were listed."""
         from huggingface_hub.errors import HfHubHTTPError
 
         with self._clearly("written"):
@@ -140,7 +141,7 @@ class HubPlace:
             return
         operations = [CommitOperationDelete(f"{self.prefix}{name}") for name in names]
         with self._clearly("pruned"):
-            # Refused where anything was published since it was listed.
+            # The Hub refuses it if anything was published since the listing.
             self._commit(operations, f"Prune {len(names)} files", self._seen)
 
     def _head(self) -> str:
@@ -166,7 +167,7 @@ class HubPlace:
 
     @contextmanager
     def _clearly(self, what: str) -> Iterator[None]:
-        """huggingface_hub's errors as PublishErrors; a missing file stays what it is."""
+        """Turn huggingface_hub's errors into PublishErrors; that of a missing file is kept."""
         from huggingface_hub.errors import (
             EntryNotFoundError,
             GatedRepoError,

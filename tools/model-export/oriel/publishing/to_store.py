@@ -1,4 +1,4 @@
-"""Object stores: S3 and what speaks like it, Google Cloud Storage, Azure. obstore is the client;
+"""Object stores: S3 and compatible ones, Google Cloud Storage, Azure. obstore is the client;
 credentials come from the usual environment variables and files of each."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 AT_ONCE = 4
-"""Uploads on their way at a time; each holds one chunk in memory."""
+"""Largest number of uploads at a time; each holds one chunk in memory."""
 _RETRIES: Any = {
     "max_retries": 4,
     "retry_timeout": timedelta(seconds=60),
@@ -123,7 +123,7 @@ class StorePlace:
         except BaseError as error:
             if not isinstance(error, NotSupportedError) and "NotImplemented" not in str(error):
                 raise self._trouble("written", error) from error
-            # A store without conditional writes: between look and write another may come.
+            # A store without conditional writes: another may write between check and write.
             if self.read(item.name) is not None:
                 return False
             self.put(item)
@@ -138,12 +138,12 @@ class StorePlace:
             with self._clearly("removed"):
                 obstore.delete(self.store, list(names))
         except FileNotFoundError:
-            # Some stores say so of what another removed before.
+            # Some stores report an object that another run removed before.
             return
 
     @contextmanager
     def _clearly(self, what: str, *passed_on: type[BaseException]) -> Iterator[None]:
-        """obstore's errors as PublishErrors; a missing object stays a FileNotFoundError."""
+        """Turn obstore's errors into PublishErrors; a missing object stays a FileNotFoundError."""
         from obstore.exceptions import BaseError
 
         try:
@@ -172,7 +172,7 @@ def _as_stored(item: PublishedObject) -> tuple[bytes, Attributes]:
 
 
 def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
-    """The store, and whether credentials for it were found: else it asks the machine's cloud."""
+    """Return the store, and True if credentials were found; else it asks the machine's cloud."""
     try:
         from obstore.exceptions import BaseError
         from obstore.store import from_url
@@ -186,7 +186,7 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
     config: Any = {}
     found = any(name.startswith(_VARIABLES[scheme]) for name in os.environ)
     if scheme == "s3":
-        # obstore has its own name for it, and no file of credentials.
+        # obstore has its own name for the variable, and reads no file of credentials.
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3")
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL")
         config = _aws_files()
@@ -197,11 +197,11 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
                     "--endpoint is no address", got=endpoint, expected="https://host[:port]"
                 )
             config["endpoint"] = endpoint.rstrip("/")
-    # Stores on loopback and emulators: only where their address says so itself.
+    # Plain HTTP for stores on loopback and emulators: only where their address says so.
     elsewhere = [os.environ.get(name, "") for name in _ADDRESSES.get(scheme, ())]
     plain = any(url.startswith("http://") for url in (endpoint or "", *elsewhere))
     options: Any = {"allow_http": plain}
-    # A chunk may take a while on a slow line; a connection that doesn't come up may not.
+    # A chunk may take a while on a slow line; making a connection may not.
     options |= {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=5)}
     try:
         store = from_url(
@@ -213,7 +213,7 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
 
 
 def _aws_files() -> dict[str, str]:
-    """What ~/.aws says of the profile, where the environment says nothing: obstore reads none."""
+    """Read the profile from ~/.aws, unless the environment has credentials: obstore doesn't."""
     if any(os.environ.get(name) for name in _CREDENTIALS):
         return {}
     profile = os.environ.get("AWS_PROFILE", "default")
@@ -245,7 +245,7 @@ def _aws_files() -> dict[str, str]:
 
 
 def _trouble(address: str, what: str, error: BaseException, found: bool) -> PublishError:
-    """One line of what obstore says in several."""
+    """Return an error of one line for obstore's, which has several."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
     text = str(error)
@@ -267,7 +267,7 @@ def _trouble(address: str, what: str, error: BaseException, found: bool) -> Publ
     return PublishError(f"{address} can't be {what}", got=got, next_step=next_step)
 
 
-# What they say when nobody told them who asks.
+# Words in errors of stores and clients that got no credentials.
 _NO_CREDENTIALS = ("redential", "token request", "must be specified")
 _NO_CONNECTION = ("error sending request", "dns error", "connect")
 _WRONG_CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken")

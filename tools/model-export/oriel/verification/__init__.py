@@ -1,1 +1,1 @@
-"""Proof that the files on disk keep the contract and agree with PyTorch."""
+"""Checks that the files on disk keep the contract and agree with PyTorch."""

@@ -1,5 +1,5 @@
-"""Which batch and sequence sizes are tried, with which tokens, and how much is looked at in each:
-memory has an end."""
+"""Chooses the batch and sequence sizes to try, the tokens of each, and how much of each is
+compared, since memory is limited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from oriel.tokenizers.open_tokenizer import telling
 Ids = npt.NDArray[np.int64]
 
 ELEMENTS = 96 * 1024 * 1024
-"""Numbers looked at in one run, at most: 384 MiB of float32, once for each side."""
+"""Most numbers compared in one run: 384 MiB of float32, once for each side."""
 OWN_TEXT = 128
 """Tokens that a model without a tokenizer writes for itself; longer cases repeat them."""
 _PASSAGES = 100
@@ -37,13 +37,13 @@ class Case:
         return f"{self.batch}×{self.seq}"
 
     def sizes(self, spec: TensorSpec, past: int = 0) -> tuple[int, ...]:
-        """A spec's shape with its dynamic dimensions filled in."""
+        """Return a spec's shape with its dynamic dimensions filled in."""
         known = {"batch": self.batch, "seq": self.seq, "past": past, "total": past + self.seq}
         return tuple(known[d] if isinstance(d, str) else d for d in spec.shape)
 
 
 def choose_cases(shape: ModelShape, budget: int) -> list[Case]:
-    """1 and more sequences, 1 and more tokens, and last the longest text."""
+    """Choose cases of 1 and more sequences and of 1 and more tokens; the longest text is last."""
     longest = longest_sequence(shape, budget)
     wanted = [(1, 1), (3, 1), (2, 12), (1, 19), (3, 7), (1, longest)]
     return list(dict.fromkeys(Case(batch, min(seq, longest)) for batch, seq in wanted))
@@ -52,8 +52,8 @@ def choose_cases(shape: ModelShape, budget: int) -> list[Case]:
 def choose_ids(
     cases: Sequence[Case], shape: ModelShape, text: Sequence[int], seed: int
 ) -> dict[Case, Ids]:
-    """(batch, seq) ids of each case, from the text given: English where the model has a tokenizer,
-    else what it writes itself.
+    """Choose (batch, seq) ids for each case from the text given: English where the model has a
+    tokenizer, else text that the model writes itself.
 
     A trained model that reads noise magnifies rounding: on long random ids PyTorch in float32 is as
     far from PyTorch in float64 as ONNX Runtime is, ten times farther than on text. Noise is
@@ -73,7 +73,7 @@ def choose_ids(
 
 
 def text_ids(loaded: LoadedModel) -> list[int]:
-    """A few thousand tokens of simple English; none where the checkpoint has no tokenizer."""
+    """Return a few thousand tokens of simple English; none where there is no tokenizer."""
     try:
         own = loaded.tokenizer
         if not isinstance(own, CheckpointTokenizer):
@@ -82,7 +82,7 @@ def text_ids(loaded: LoadedModel) -> list[int]:
         with telling("the text", "see the check of the tokenizer."):
             parts = own.backend.encode_batch(texts, add_special_tokens=False)
     except (BundleError, CheckpointError):
-        # A damaged tokenizer is told by its own check, and some know no English.
+        # A damaged tokenizer is reported by its own check, and some know no English.
         return []
     separator = list(loaded.end_tokens.ids[:1])
     ids = [i for part in parts for i in [*part.ids, *separator]]
@@ -90,7 +90,7 @@ def text_ids(loaded: LoadedModel) -> list[int]:
 
 
 def longest_sequence(shape: ModelShape, budget: int) -> int:
-    """The context length, or what of it one attention pattern and the logits leave room for."""
+    """Return the context length, or the part that one attention pattern and the logits allow."""
     by_logits, by_attention = budget // shape.vocab, math.isqrt(budget // shape.heads)
     return max(1, min(shape.context_length, by_logits, by_attention))
 
@@ -98,8 +98,8 @@ def longest_sequence(shape: ModelShape, budget: int) -> int:
 def outputs_within_budget(
     specs: Sequence[TensorSpec], case: Case, shape: ModelShape, budget: int
 ) -> list[TensorSpec]:
-    """As many of the specs as the budget holds: first what belongs to no layer, then the last
-    layer, the first, and the rest."""
+    """Return as many of the specs as the budget holds: first those of no layer, then those of the
+    last layer, the first, and the rest."""
     chosen: set[str] = set()
     for spec in sorted(specs, key=lambda s: _turn(s, shape)):
         size = math.prod(case.sizes(spec))
@@ -110,8 +110,8 @@ def outputs_within_budget(
 
 
 def choose_lens_layers(case: Case, shape: ModelShape, budget: int) -> list[list[int]]:
-    """All layers in groups to be read at once, the last layer in the first of them: inside the
-    graph each lens makes logits of its own."""
+    """Return all layers in groups to be read at once, the last layer in the first group. Groups are
+    limited since each lens computes logits of its own inside the graph."""
     size = max(1, budget // (case.batch * case.seq * shape.vocab))
     turn = _layers_in_turn(shape)
     return [sorted(turn[i : i + size]) for i in range(0, len(turn), size)]

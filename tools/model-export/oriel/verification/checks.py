@@ -1,5 +1,5 @@
-"""Checks that need no computing: digests, schemas, ports, opset, and where weights lie. What these
-are is checked in weight_checks.py, what the graphs compute in numeric_checks.py."""
+"""Checks that need no computing: digests, schemas, ports, opset, and the weights' positions. The
+values of weights are checked in weight_checks.py, the graphs' results in numeric_checks.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPSETS = range(18, 23)
 
 @dataclass(frozen=True)
 class GraphFile:
-    """A graph as it stands on disk, and what the manifest says of it."""
+    """A graph as it is on disk, and the manifest's record of it."""
 
     kind: GraphName
     folder: Path
@@ -48,12 +48,12 @@ class GraphFile:
 
     @property
     def outputs(self) -> list[TensorSpec]:
-        """What the manifest promises."""
+        """Outputs that the manifest declares."""
         return [TensorSpec.from_json(o) for o in self.record["activations"]["outputs"]]
 
 
 def check_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
-    """Size and SHA-256 of every file that the manifest describes."""
+    """Check size and SHA-256 of every file that the manifest describes."""
     problems: list[str] = []
     for descriptor in manifest.data["files"]:
         path = descriptor["path"]
@@ -77,7 +77,7 @@ def check_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
 def read_graph_file(
     variant: Mapping[str, Any], kind: GraphName, folder: Path, findings: Findings
 ) -> GraphFile | None:
-    """Read a graph; None, with a finding, where it can't be."""
+    """Read a graph; add a finding and return None where it can't be read."""
     record = variant[kind]
     name = f"{kind}_readable"
     with findings.guarded(name):
@@ -92,7 +92,7 @@ def read_graph_file(
 def check_graph(
     graph: GraphFile, variant: Mapping[str, Any], manifest: Manifest, findings: Findings
 ) -> None:
-    """onnx.checker, opset, the contract's document, and the declared inputs and outputs."""
+    """Run onnx.checker; check opset, the contract's document, declared inputs and outputs."""
     kind = graph.kind
     with findings.guarded(f"{kind}_onnx_checker"):
         onnx.checker.check_model(str(graph.folder / graph.path))
@@ -122,7 +122,7 @@ def check_graph(
 def check_session_ports(
     graph: GraphFile, manifest: Manifest, session: OnnxGraph, findings: Findings
 ) -> None:
-    """Inputs and outputs as ONNX Runtime sees them."""
+    """Check inputs and outputs as ONNX Runtime sees them."""
     problems = port_problems(graph, manifest, *session.ports())
     findings.differences(f"{graph.kind}_runtime_ports", problems)
 
@@ -133,7 +133,7 @@ def port_problems(
     inputs: Sequence[TensorSpec],
     outputs: Sequence[TensorSpec],
 ) -> list[str]:
-    """Where names, dtypes, ranks, fixed sizes or dynamic axes aren't what the contract says."""
+    """List names, dtypes, ranks, fixed sizes and dynamic axes that differ from the contract."""
     shape = manifest.shape
     expected = graph.outputs
     if graph.kind == "interactive":
@@ -180,9 +180,9 @@ def _declared(ports: Iterable[onnx.ValueInfoProto]) -> list[TensorSpec]:
 
 
 def check_taps(taps: Sequence[Tap], manifest: Manifest, findings: Findings) -> None:
-    """Every activation of the contract has a tap, but logits, in the contract's form."""
+    """Check that each activation but logits has a tap, in the contract's form."""
     expected = [s for s in all_activations(manifest.shape) if s.name != "logits"]
-    # A lens gives ids and probabilities through one tap, in this order.
+    # One tap of a lens gives ids and probabilities, in this order.
     found = [spec for tap in taps for spec in tap.outputs]
     problems = _differences(
         sorted(found, key=lambda s: s.name), sorted(expected, key=lambda s: s.name), "tap"
@@ -196,8 +196,8 @@ def check_taps(taps: Sequence[Tap], manifest: Manifest, findings: Findings) -> N
 
 
 def check_places(graph: GraphFile, locations: Sequence[str], findings: Findings) -> bool:
-    """Every weight lies in the files that the manifest names for it, whole: else no session should
-    be tried. Whether it is the checkpoint's: weight_checks.py."""
+    """Check that each weight lies whole in the files that the manifest names for it: if not, no
+    session should be tried. weight_checks.py compares weights with the checkpoint's."""
     name = f"{graph.kind}_weights"
     problems: list[str] = []
     with findings.guarded(name):
@@ -229,7 +229,7 @@ def _place_problems(file: Path, tensor: TensorProto) -> list[str]:
 def check_expanded_places(
     graph: GraphFile, expansion: Mapping[str, Any], findings: Findings
 ) -> None:
-    """The graph reads each weight where the expansion puts it."""
+    """Check that the graph reads each weight where the expansion puts it."""
     said = {entry["name"]: (entry["at"], tuple(entry["shape"])) for entry in expansion["weights"]}
     problems = []
     for tensor in graph.model.graph.initializer:
@@ -244,7 +244,7 @@ def check_expanded_places(
 
 
 def check_nodes(graph: GraphFile, variant: Mapping[str, Any], findings: Findings) -> None:
-    """The manifest's count of what computes on encoded weights is the graph's."""
+    """Check that the manifest counts the same nodes on encoded weights as the graph has."""
     said = variant.get("nodes")
     if said is None:
         return
@@ -252,7 +252,7 @@ def check_nodes(graph: GraphFile, variant: Mapping[str, Any], findings: Findings
         bare = onnx.GraphProto()
         bare.CopyFrom(graph.model.graph)
         del bare.node[:]
-        # A plain graph that reads through the lens does so by copies.
+        # A plain graph with lens outputs has copies of these nodes for them.
         bare.node.extend(n for n in graph.model.graph.node if "_lens/" not in n.name)
         weights = {
             name: uses

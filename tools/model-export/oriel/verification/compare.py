@@ -1,5 +1,5 @@
-"""How far two tensors are apart, and the worst of many such measurements. What is allowed is data,
-in bounds.json."""
+"""Measures the difference between two tensors, and keeps the worst of many such measurements. The
+bounds are data, in bounds.json."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Difference:
     scale: float
     """max |b|"""
     norm: float = field(default=math.inf, compare=False)
-    """‖a - b‖ over ‖b‖: what counts where rounding makes every value a little wrong."""
+    """‖a - b‖ over ‖b‖: the measure where rounding makes every value a little wrong."""
 
 
 def difference(got: Array, want: Array, where: Array | None = None) -> Difference:
-    """Of tensors of one shape; `where` broadcasts to it and picks what counts.
+    """Compare tensors of one shape; `where` broadcasts to it and picks the values that count.
 
     Infinite if the shapes differ or a number isn't finite.
     """
@@ -60,14 +60,14 @@ def _ratio(absolute: float, scale: float) -> float:
 
 
 def causal(seq: int, total: int) -> Array:
-    """(seq, total), bool: where a token may look, the first of them after total - seq others."""
+    """Return (seq, total), True where a token may look, the first after total - seq others."""
     return np.tri(seq, total, total - seq, dtype=bool)
 
 
 def lens_difference(
     ids: Array, probs: Array, reference: Iterable[tuple[slice, Array]]
 ) -> tuple[Difference, Difference]:
-    """(of ids, of probs): the k best tokens against whole distributions.
+    """Compare the k best tokens with whole distributions: (error of ids, error of probs).
 
     Two tokens may change places only where the reference finds them equally likely: an id's error
     is how much less likely, by the reference, the named token is than the one that belongs there,
@@ -109,12 +109,12 @@ def _largest(so_far: float, values: Array) -> float:
 
 @dataclass
 class Worst:
-    """The largest of many measurements, and where it was made."""
+    """The largest of many measurements, and the place of its occurrence."""
 
     difference: Difference = field(default_factory=lambda: Difference(0.0, 0.0, 0.0, 0.0))
     where: str = ""
     excess: float = -1.0
-    """Error over bound: what makes one measurement worse than another."""
+    """Error over bound: the measurement with the larger ratio is the worse one."""
     bound: float = 0.0
     error: float = 0.0
     count: int = 0

@@ -1,4 +1,4 @@
-"""What verification allows, by precision, read from bounds.json."""
+"""Largest errors that verification allows, by precision, read from bounds.json."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Bounds:
     data: dict[str, Any]
 
     def activation(self, kind: str, found: Difference) -> tuple[float, float]:
-        """(error, bound) of an activation: absolute for logits, relative for any other kind; norms
-        throughout where the precision measures so."""
+        """Return (error, bound) of an activation: absolute for logits, relative for any other kind;
+        norms throughout where the precision is measured by norm."""
         if kind == "logits" and not self.by_norm:
             per_unit = self.of("logits_absolute_per_unit")
             return found.absolute, max(self.of("logits_absolute"), per_unit * found.scale)
@@ -46,7 +46,7 @@ class Bounds:
         return bool(self.data.get("by_norm"))
 
     def error(self, found: Difference) -> float:
-        """The number that is held to a bound."""
+        """Return the number that is compared with a bound."""
         return found.norm if self.by_norm else found.relative
 
     def relative(self, kind: str) -> float:
@@ -54,7 +54,7 @@ class Bounds:
         return float(by_kind.get(kind, self.data["relative"]))
 
     def of(self, check: str) -> float:
-        """The bound of a named check."""
+        """Return the bound of a named check."""
         return float(self.data[check])
 
 
@@ -66,8 +66,8 @@ def _table() -> dict[str, Any]:
 
 
 def weight_bounds(bits: int) -> dict[str, float]:
-    """How far encoded weights may be from the checkpoint's, by the bits of a value: norm of the
-    difference over that of the weights, of a matrix and of values that share a scale.
+    """Return the largest errors of encoded weights, by the bits of a value: norm of the difference
+    from the checkpoint's over that of its weights, for a matrix and for values that share a scale.
 
     Rounding to nearest stays below half of these; GPTQ moves values farther, where others make up
     for it. A scale that is twice as large as it should be is wrong by 1.
@@ -77,6 +77,6 @@ def weight_bounds(bits: int) -> dict[str, float]:
 
 
 def bounds_for(precision: str) -> Bounds | None:
-    """None for a precision that nobody has set bounds for: such a variant can't be verified."""
+    """Return a precision's bounds; None where there are none: it can't be verified then."""
     data = None if precision == "weights" else _table().get(precision)
     return None if data is None else Bounds(precision, data)

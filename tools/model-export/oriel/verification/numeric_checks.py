@@ -1,5 +1,5 @@
-"""What a variant's graphs compute, held against PyTorch and against themselves. Static checks are
-in checks.py; what is allowed is in bounds.json."""
+"""Compares the values that a variant's graphs compute with PyTorch's and with each other. Static
+checks are in checks.py; the bounds are in bounds.json."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ from oriel.verification.run_reference import Reference
 
 SEED = 20
 MASKED_SCORE = np.finfo(np.float32).min
-"""What the contract says a masked score is."""
+"""The value of a masked score by the contract."""
 _BY_SECOND_PASS = ("q", "k", "v", "attn_scores")
-"""Kinds that the reference sees in a pass of its own; not needed twice for interventions."""
+"""Kinds that the reference records in a separate pass; not needed twice for interventions."""
 
 
 class ReferenceCases:
-    """Token ids of each case and what PyTorch makes of them; computed once for all variants."""
+    """Token ids of each case and PyTorch's values for them; computed once for all variants."""
 
     def __init__(self, reference: Reference, text: Sequence[int], budget: int) -> None:
         self.reference, self.budget = reference, budget
@@ -104,7 +104,7 @@ class NumericChecks:
         self.longest = self.cases.cases[-1]
 
     def run(self, plain: GraphFile | None, interactive: GraphFile | None, taps: list[Tap]) -> None:
-        """Everything, graph after graph, so that only one holds its weights in memory."""
+        """Check everything, one graph after the other: only one holds its weights in memory."""
         small: Arrays = {}
         if plain is not None:
             with self.findings.guarded("plain_runs"):
@@ -128,7 +128,7 @@ class NumericChecks:
     # The plain graph.
 
     def _plain(self, graph: GraphFile) -> Arrays:
-        """Every output, in every case; returns those of the small one."""
+        """Check every output, in every case. Return those of the small case."""
         self.on_stage("run the plain graph")
         session = OnnxGraph(graph.folder, graph.data, "plain", self.shape)
         check_session_ports(graph, self.manifest, session, self.findings)
@@ -151,7 +151,7 @@ class NumericChecks:
         return small
 
     def _plain_select(self, graph: GraphFile) -> None:
-        """What `oriel select` can choose: everything, from the plain graph as it stands."""
+        """Check all outputs that `oriel select` can choose, from the plain graph as it is."""
         self.on_stage("choose every output of the plain graph")
         specs = [s for s in [*self.inner, *self.lens] if s.name != "logits"]
         built = open_graph(graph.data, graph.path)
@@ -200,7 +200,7 @@ class NumericChecks:
             self._resid_deltas(session)
 
     def _longest(self, graph: GraphFile, taps: Sequence[Tap]) -> None:
-        """As much of the longest text as the budget holds; its last token also by the cache."""
+        """Check as many outputs of the longest text as fit; its last token also with the cache."""
         case = self.longest
         self.on_stage(f"run {case.seq} tokens")
         opened = _without_lens(taps)
@@ -226,7 +226,7 @@ class NumericChecks:
         )
 
     def _present(self, case: Case, got: Arrays) -> None:
-        """present.* without a past is k and v."""
+        """Check that present.* without a past is k and v."""
         for layer in range(self.shape.layers):
             for part in ("key", "value"):
                 name = present_name(layer, part)
@@ -237,7 +237,7 @@ class NumericChecks:
                     self.findings.measure("present", found.relative, bound, f"{name}, {case}")
 
     def _logits_start(self, session: OnnxGraph, case: Case, whole: Arrays) -> None:
-        """Logits of some positions are those rows of all logits; nothing else changes."""
+        """Check that logits of some positions are those rows of all, and nothing else changes."""
         bound = self.bounds.of("logits_start")
         for start in (-1, case.seq // 2):
             part = session.run(self.cases.ids[case], ["logits", "final_norm"], logits_start=start)
@@ -245,7 +245,7 @@ class NumericChecks:
             self._measure_all("logits_start", part, want, bound, f"{case}, from {start}")
 
     def _cached(self, session: OnnxGraph, case: Case, whole: Arrays, names: Sequence[str]) -> None:
-        """The same text in pieces of several tokens and of one, each with the cache of the last."""
+        """Run the text in pieces of several tokens and of one, each with the last one's cache."""
         if case.seq < 2:
             self.findings.not_applicable("cached_vs_uncached", "the model reads one token at most")
             return
@@ -264,7 +264,7 @@ class NumericChecks:
     def _same_tail(
         self, check: str, part: Arrays, whole: Arrays, start: int, end: int, where: str
     ) -> None:
-        """Outputs for tokens [start, end) against those rows of a run over all tokens."""
+        """Compare outputs for tokens [start, end) with those rows of a run over all tokens."""
         expected = {
             name: _rows(value, self._axis(name), start, end, name)
             for name, value in whole.items()
@@ -273,12 +273,12 @@ class NumericChecks:
         self._measure_all(check, part, expected, self.bounds.of(check), where)
 
     def _axis(self, name: str) -> int:
-        """Where `seq` stands in a tensor's shape."""
+        """Return the index of `seq` in a tensor's shape; of `total` where there is no `seq`."""
         spec = next(s for s in [*self.inner, *self.cache] if s.name == name)
         return spec.shape.index("seq" if "seq" in spec.shape else "total")
 
     def _head_scales(self, session: OnnxGraph) -> None:
-        """A head off in each layer; then all heads of all layers scaled at once."""
+        """Turn off a head in each layer; then scale all heads of all layers at once."""
         rng = np.random.default_rng(SEED)
         heads, layers = self.shape.heads, self.shape.layers
         for layer in range(layers):
@@ -290,7 +290,7 @@ class NumericChecks:
         self._changed("head_scale", session, Interventions(head_scales=scales), "all heads scaled")
 
     def _resid_deltas(self, session: OnnxGraph) -> None:
-        """A push in each layer: one vector for all positions, or one for each."""
+        """Add a vector to the stream in each layer: one for all positions, or one for each."""
         rng = np.random.default_rng(SEED)
         case = self.cases.small
         for layer in range(self.shape.layers):
@@ -313,8 +313,8 @@ class NumericChecks:
     # Products of quantized weights.
 
     def products(self, graph: GraphFile, float_graph: Path, weights: Mapping[str, Array]) -> None:
-        """Each alone, at a small size, as it is and with every head and stream changed. weights:
-        what the encoded ones stand for."""
+        """Check each product alone, at a small size, as it is and with every head and stream
+        changed. weights: decoded values of the encoded ones."""
         self.on_stage("multiply each weight alone")
         float_model = onnx.load_model(float_graph, load_external_data=False)
         found = list(products(float_model.graph, float_graph.parent))
@@ -336,7 +336,7 @@ class NumericChecks:
     # The logit lens.
 
     def _lens(self, graph: GraphFile, taps: Sequence[Tap]) -> None:
-        """Every layer at a small size, and as many as the budget holds at the longest."""
+        """Check every layer at a small size, and as many as the budget holds at the longest."""
         self.on_stage("read every layer through the logit lens")
         budget = self.cases.budget
         groups = choose_lens_layers(self.cases.small, self.shape, budget)
@@ -396,7 +396,7 @@ class NumericChecks:
     def _shapes(
         self, graph: GraphName, case: Case, specs: Sequence[TensorSpec], got: Arrays
     ) -> None:
-        """Dtype and size of what came out, and that all of it is finite."""
+        """Check dtype and size of the outputs, and that all values are finite."""
         wrong = [
             f"{graph} {s.name} is {got[s.name].dtype} {list(got[s.name].shape)} at {case}"
             for s in specs
@@ -412,7 +412,7 @@ class NumericChecks:
         self.findings.differences("finite", infinite, "every value, in every case")
 
     def _invariants(self, graph: GraphName, case: Case, got: Arrays) -> None:
-        """What the contract's rules say of any one file, whatever its weights."""
+        """Check the contract's rules that hold within one file, whatever its weights."""
         where = f"{graph} layer {{}}, {case}"
         for layer in range(self.shape.layers):
             here = {k: got[kind.at(layer)] for k, kind in kinds().items() if kind.at(layer) in got}
@@ -453,7 +453,7 @@ class NumericChecks:
     def _measure_all(
         self, check: str, got: Arrays, want: Mapping[str, Array], bound: float, where: str
     ) -> None:
-        """The largest error among tensors of one name, as one measurement."""
+        """Record the largest error of all tensors that are in both, as one check."""
         shared = [name for name in got if name in want]
         if not shared:
             self.findings.failed(check, f"nothing to compare at {where}")
@@ -468,14 +468,14 @@ class NumericChecks:
     # Results.
 
     def results(self, plain: Sequence[TensorSpec]) -> list[ActivationResult]:
-        """A row for each output of the plain graph, and one for each activation of the contract."""
+        """Return a row for each output of the plain graph and each activation of the contract."""
         rows = [self._result("plain", spec) for spec in plain]
         return rows + [self._result("interactive", s) for s in all_activations(self.shape)]
 
     def _result(self, graph: GraphName, spec: TensorSpec) -> ActivationResult:
         worst = self.worst.get((graph, spec.name))
         if worst is None:
-            # Where the graph ran, what it lacks has failed; where it didn't, one check says so.
+            # If the graph ran, a missing output is a failure; if not, one check says so.
             run = self.findings.checks.get(f"{graph}_runs")
             ran = run is not None and run.verdict == "passed"
             absent: Verdict = "failed" if ran else "not run"
@@ -495,14 +495,14 @@ class NumericChecks:
 
 
 def check_reference(cases: ReferenceCases, bound: float, findings: Findings) -> None:
-    """Looking changes nothing: what hooks see is what transformers itself gives out."""
+    """Check that the hooks change nothing: they see what transformers itself returns."""
     reference, case = cases.reference, cases.small
     ids, shape = cases.ids[case], cases.reference.shape
     hidden, attentions, logits = reference.own_outputs(ids)
     names = [kinds()["resid_pre"].at(i) for i in range(shape.layers)]
     seen = cases.values(case, [s.name for s in all_activations(shape) if _hooked(s.name)])
     pairs = [(name, hidden[i]) for i, name in enumerate(names)]
-    # The last hidden state of transformers is behind the final norm.
+    # The last hidden state of transformers is after the final norm.
     pairs += [("final_norm", hidden[-1]), ("logits", logits)]
     pairs += [(kinds()["attn_probs"].at(i), a) for i, a in enumerate(attentions)]
     for name, own in pairs:
@@ -517,7 +517,7 @@ def _hooked(name: str) -> bool:
 
 
 def _rows(value: Array, axis: int, start: int, end: int, name: str) -> Array:
-    """The part of a whole run that a run of tokens [start, end) must give."""
+    """Return the part of a whole run that a run of tokens [start, end) must give."""
     index: list[slice] = [slice(None)] * value.ndim
     grows = parse_name(name) is None
     index[axis] = slice(0, end) if grows else slice(start, end)

@@ -17,7 +17,7 @@ from oriel.verification.report import Findings
 
 @dataclass(frozen=True)
 class OpenedVariant:
-    """Where the graphs and the data files that they name lie together."""
+    """The folder that holds the graphs together with the data files that they name."""
 
     folder: Path
     locations: Sequence[str]
@@ -30,7 +30,7 @@ class OpenedVariant:
 def opened_variant(
     folder: Path, variant: Mapping[str, Any], findings: Findings
 ) -> Iterator[OpenedVariant]:
-    """The expanded files are gone afterwards; what can't be expanded is a finding."""
+    """Open a variant's files; expanded ones are removed afterwards. A failure is a finding."""
     expansion = variant.get("expansion")
     if expansion is None:
         yield OpenedVariant(folder, variant["weights"])

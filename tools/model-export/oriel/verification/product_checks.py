@@ -1,6 +1,6 @@
-"""Each product of a variant's quantized weights, alone: what came out against what went in, rounded
-as the kernel says it rounds, times what the weight stands for. Errors of one product can't hide
-among those of the others."""
+"""Checks each product of a variant's quantized weights alone: the output is compared with the
+input, rounded as the kernel is specified to round, times the decoded weight. Errors of one product
+can't hide among those of the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Product:
     """The weight in float32 as it is multiplied with, (summed, channels), mapped."""
 
     def turn(self, stood_for: Array) -> Array:
-        """What an encoded weight stands for, (summed, channels) too."""
+        """Turn the decoded values of a weight to (summed, channels) as well."""
         found = nearest_turn(stood_for, self.floats)
         if found is None:
             raise ValueError(f"{self.weight} has another shape than in float32")
@@ -43,7 +43,7 @@ class Product:
 
 
 def products(graph: onnx.GraphProto, folder: Path) -> Iterator[Product]:
-    """All of a float32 graph that multiply with a weight, as it is or transposed."""
+    """Yield the products of a float32 graph with a weight, as it is or transposed."""
     stored = {t.name: t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL}
     turned = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Transpose"}
     for node in graph.node:
@@ -56,7 +56,7 @@ def products(graph: onnx.GraphProto, folder: Path) -> Iterator[Product]:
 
 
 def with_products(model: onnx.ModelProto, found: list[Product]) -> bytes:
-    """The graph giving these tensors alone."""
+    """Return the graph with these tensors as its only outputs."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     names = dict.fromkeys(name for p in found for name in (p.factor, p.result))
@@ -75,7 +75,7 @@ def check_products(
     bound: float,
     findings: Findings,
 ) -> None:
-    """values: by name of the tensor; weights: what each stands for, either way round."""
+    """Check each product. values: by name of the tensor; weights: decoded, transposed or not."""
     uses = kernel_nodes(model.graph)
     for product in found:
         factor, result = values[product.factor], values[product.result]
@@ -90,14 +90,14 @@ def check_products(
 
 
 def _dynamically(values: Array) -> Array:
-    """DynamicQuantizeLinear of the ONNX standard, and back."""
+    """Round values by DynamicQuantizeLinear of the ONNX standard, and decode them."""
     low, high = min(np.float32(values.min()), np.float32(0)), max(values.max(), np.float32(0))
     scale = np.float32((high - low) / np.float32(255))
     return _at_grid(values, scale, np.float32(np.rint(-low / scale)))
 
 
 def _statically(graph: onnx.GraphProto, name: str, values: Array) -> Array:
-    """QuantizeLinear by the graph's own constants, and back."""
+    """Round values by QuantizeLinear with the graph's own constants, and decode them."""
     constants = {t.name: t for t in graph.initializer}
     node = next(n for n in graph.node if n.op_type == "QuantizeLinear" and n.input[0] == name)
     scale, zero = (numpy_helper.to_array(constants[n]) for n in node.input[1:3])

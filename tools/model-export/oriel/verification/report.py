@@ -1,4 +1,4 @@
-"""What verification found: the records, verification.json, and the table for people."""
+"""Results of verification: the records, verification.json, and the table for people."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class VariantReport:
-    """All that was found of one variant."""
+    """All results for one variant."""
 
     name: str
     precision: str
@@ -116,11 +116,11 @@ class VariantReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found of a bundle."""
+    """All results for a bundle."""
 
     model: str
     weights_digest: str | None
-    """Of the checkpoint that PyTorch ran."""
+    """Digest of the checkpoint that PyTorch ran."""
     checks: tuple[Check, ...]
     variants: tuple[VariantReport, ...]
     versions: dict[str, str]
@@ -182,7 +182,7 @@ class Report:
 
 @dataclass
 class Findings:
-    """Checks as they are made. A name that is measured many times keeps its worst."""
+    """Collects checks as they are made. A name that is measured many times keeps its worst."""
 
     checks: dict[str, Check] = field(default_factory=dict)
 
@@ -205,7 +205,7 @@ class Findings:
         self.checks[name] = Check(name, "not applicable", detail=because)
 
     def measure(self, name: str, error: float, bound: float, where: str) -> None:
-        """A number that must not exceed its bound; `where` is told of the worst."""
+        """Record a number that must not exceed its bound; `where` is kept for the worst one."""
         verdict: Verdict = "passed" if error <= bound else "failed"
         old = self.checks.get(name)
         if old is not None and old.error is None and old.verdict != "passed":
@@ -218,7 +218,7 @@ class Findings:
             self.checks[name] = Check(name, verdict, error, bound, f"worst: {where}")
 
     def differences(self, name: str, problems: Sequence[str], well: str | None = None) -> None:
-        """Passed if there are no problems; else failed with the first few."""
+        """Record a check: passed if there are no problems; else failed, with the first few."""
         if not problems:
             self.passed(name, well)
             return
@@ -227,13 +227,13 @@ class Findings:
         self.failed(name, text + (f"; and {more} more" if more > 0 else ""))
 
     def guarded(self, name: str) -> Guard:
-        """Whatever goes wrong inside is a finding, not the end: later checks have their say."""
+        """Turn any exception in the block into a finding, so that later checks still run."""
         return Guard(self, name)
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Turns an exception into a failed check: damaged files fail in any class of four libraries."""
+    """Turns an exception into a failed check: damaged files raise any class of four libraries."""
 
     findings: Findings
     name: str
@@ -261,7 +261,7 @@ def _excess(error: float, bound: float | None) -> float:
 
 
 def write_report(report: Report, file: Path) -> None:
-    """verification.json, whole or not at all."""
+    """Write verification.json, whole or not at all."""
     text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     temporary = Path(name)
@@ -270,7 +270,7 @@ def write_report(report: Report, file: Path) -> None:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        # mkstemp makes it for its owner alone; a web server must read it too.
+        # mkstemp lets only the owner read it; a web server must read it too.
         temporary.chmod(0o644)
         temporary.replace(file)
     except BaseException:
@@ -283,7 +283,7 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def table_rows(variant: VariantReport) -> list[Row]:
-    """A row for each output of the plain graph and, for what taps open, one for each kind."""
+    """Return a row for each output of the plain graph, and for each kind that taps give."""
     rows = [_row(r, r.name) for r in variant.activations if r.graph == "plain"]
     tapped: dict[str, list[ActivationResult]] = {}
     for result in variant.activations:
@@ -316,7 +316,7 @@ def _number(value: float | None) -> str:
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """A table on a terminal, aligned lines elsewhere; both end in the conclusion."""
+    """Print a table on a terminal, aligned lines elsewhere; both end in the conclusion."""
     console = console or Console()
     show = _print_rich if console.is_terminal else _print_plain
     for variant in report.variants:

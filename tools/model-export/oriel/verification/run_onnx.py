@@ -49,11 +49,11 @@ class OnnxGraph:
         options.log_severity_level = 3
         # Blocks freed after a long sequence go back to the system, not into an arena.
         options.enable_cpu_mem_arena = False
-        # Idle threads that spin would take the processor from PyTorch, which runs in turn.
+        # Idle threads that spin would take the processor from PyTorch, which runs alternately.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
-        # Bytes have no folder of their own: this says where their data files lie.
+        # A graph given as bytes has no folder: this is the folder of its data files.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder)
         )
@@ -94,7 +94,7 @@ class OnnxGraph:
         return feeds
 
     def ports(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
-        """Inputs and outputs as the runtime sees them."""
+        """Return inputs and outputs as the runtime sees them."""
         session = self.session
         inputs, outputs = session.get_inputs(), session.get_outputs()
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
@@ -105,7 +105,7 @@ def _port(port: Any) -> TensorSpec:
 
 
 def past_from(present: Mapping[str, Array], shape: ModelShape, length: int) -> Arrays:
-    """past_key_values.* of the first `length` tokens, from outputs that hold present.*"""
+    """Return past_key_values.* of the first `length` tokens, from outputs that hold present.*"""
     parts: Arrays = {}
     for layer in range(shape.layers):
         for part in ("key", "value"):
@@ -115,14 +115,14 @@ def past_from(present: Mapping[str, Array], shape: ModelShape, length: int) -> A
 
 
 def with_taps(graph: bytes, taps: Iterable[Tap]) -> bytes:
-    """The graph with those taps opened that aren't among its outputs already."""
+    """Return the graph with taps opened, except those whose names are outputs already."""
     model = onnx.load_model_from_string(graph)
     there = {value.name for value in model.graph.output}
     return open_taps(graph, [t for t in taps if not there & {s.name for s in t.outputs}])
 
 
 def with_outputs_only(graph: bytes, outputs: Collection[TensorSpec]) -> bytes:
-    """The graph with these outputs alone: what isn't asked for is then not kept in memory."""
+    """Return the graph with these outputs alone, so that no others are kept in memory."""
     model = onnx.load_model_from_string(graph)
     set_outputs(model, list(outputs))
     return bytes(model.SerializeToString())

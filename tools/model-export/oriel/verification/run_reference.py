@@ -35,10 +35,11 @@ _SMALL_WORK = 128 * 1024
 
 
 def _as_transformers_takes_it(loaded: LoadedModel) -> dict[str, Any]:
-    """The folder, which transformers then reads by itself; where it can't, since the names of the
-    weights have a wrapper's prefix or a file a byte order mark, the weights by their own names."""
+    """Return arguments that name the folder, which transformers reads by itself. Where it can't,
+    since the weights' names have a wrapper's prefix or a file has a byte order mark, pass the
+    weights by their own names instead."""
     config = plain_config(loaded.source.folder)
-    # Configs may ask for tuples; what is read below has names.
+    # Configs may ask for tuples; the code below reads outputs by name.
     config.return_dict = True
     if loaded.is_as_saved:
         return {"pretrained_model_name_or_path": loaded.source.folder, "config": config}
@@ -72,7 +73,7 @@ class Reference:
         AttentionMaskInterface.register(OBSERVED, eager_mask)
 
     def hold(self, weights: Mapping[str, Array]) -> None:
-        """Compute with these from now on, in place of the checkpoint's."""
+        """Compute with these weights from now on, in place of the checkpoint's."""
         parameters = dict(self.model.named_parameters())
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
@@ -80,9 +81,9 @@ class Reference:
     def run(
         self, ids: Array, wanted: Collection[str], interventions: Interventions = NONE
     ) -> Arrays:
-        """The wanted activations, by contract name, of ids (batch, seq) from the first position.
+        """Compute the wanted activations, by contract name, of ids (batch, seq) at position 0.
 
-        Attention scores are those before the mask. Logit lens names are not for here: see `lens`.
+        Attention scores are those before the mask. For logit lens names see `lens`.
         """
         values: dict[str, Tensor] = {}
         names = set(wanted)
@@ -99,7 +100,7 @@ class Reference:
         values: dict[str, Tensor],
         interventions: Interventions = NONE,
     ) -> Tensor:
-        """A second pass that looks over the attention function's shoulder, for q, k, v and scores.
+        """Run a second pass that records what the attention function gets: q, k, v and scores.
 
         Returns its logits, which must be those of the stock pass.
         """
@@ -115,7 +116,7 @@ class Reference:
             del config.oriel_observer
 
     def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
-        """(hidden_states, attentions, logits) as transformers itself gives them out."""
+        """Return (hidden_states, attentions, logits) as transformers itself returns them."""
         with self._quietly(ids):
             out = self.model(
                 torch.from_numpy(ids),
@@ -127,8 +128,8 @@ class Reference:
         return hidden, [t.numpy() for t in out.attentions], out.logits.numpy()
 
     def own_text(self, count: int, seed: int) -> list[int]:
-        """Ids that the model itself goes on with, sampled: what it expects to read, whatever its
-        vocabulary means."""
+        """Sample ids that the model itself continues with: text that it expects to read, whatever
+        its vocabulary means."""
         draw = torch.Generator().manual_seed(seed)
         ids = [int(torch.randint(self.shape.vocab, (1,), generator=draw))]
         cache = None
@@ -141,8 +142,8 @@ class Reference:
         return ids
 
     def lens(self, resid_post: Array) -> Iterator[tuple[slice, Array]]:
-        """softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions at a
-        time: (positions, probabilities (batch, positions, vocab))."""
+        """Yield softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions
+        at a time: (positions, probabilities (batch, positions, vocab))."""
         norm = self.model.get_submodule(self.architecture.final_norm)
         unembed = self.model.get_submodule(self.architecture.unembedding)
         for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
@@ -154,8 +155,8 @@ class Reference:
 
     @contextmanager
     def _quietly(self, ids: Array) -> Iterator[None]:
-        """Without gradients; small work on one thread, since on a busy machine several would spend
-        their time waiting for each other."""
+        """Run without gradients, and small work on one thread, since on a busy machine several
+        threads would spend their time waiting for each other."""
         before = torch.get_num_threads()
         if ids.size * self.shape.hidden < _SMALL_WORK:
             torch.set_num_threads(1)
@@ -169,7 +170,7 @@ class Reference:
     def _hooks(
         self, names: set[str], values: dict[str, Tensor], interventions: Interventions
     ) -> Iterator[None]:
-        """Interventions first, then recorders, so that what is recorded is what was used."""
+        """Register interventions first, then recorders, so that recorded values are those used."""
         handles: list[RemovableHandle] = []
         recorder = _Recorder(names, values, handles)
         try:
@@ -218,7 +219,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class _Recorder:
-    """Hooks that keep what is wanted and nothing else: attention of long texts is large."""
+    """Hooks that keep only the wanted values, since attention of long texts is large."""
 
     names: set[str]
     values: dict[str, Tensor]
@@ -227,7 +228,7 @@ class _Recorder:
     def input(
         self, module: nn.Module, kind: str, layer: int | None = None, heads: int | None = None
     ) -> None:
-        """The module's first argument; with `heads`, its last axis is split into heads."""
+        """Record the module's first argument; with `heads`, its last axis is split into heads."""
         name = kinds()[kind].at(layer)
         if name not in self.names:
             return
@@ -241,7 +242,7 @@ class _Recorder:
         self.handles.append(module.register_forward_pre_hook(hook))
 
     def output(self, module: nn.Module, kind: str, layer: int | None = None, part: int = 0) -> None:
-        """What the module returns; of a tuple, the part."""
+        """Record the module's result, or the given part of it where it is a tuple."""
         name = kinds()[kind].at(layer)
         if name not in self.names:
             return
@@ -254,13 +255,13 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class _Observer:
-    """Where the observed attention leaves what it was given."""
+    """Collects the arguments that the observed attention was called with."""
 
     names: set[str]
     values: dict[str, Tensor]
 
     def __deepcopy__(self, memo: Any) -> _Observer:
-        # A config is copied now and then; what was seen must still arrive here.
+        # transformers copies configs; recorded values must still arrive in this object.
         return self
 
 
@@ -273,7 +274,7 @@ def _observed_attention(
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The architecture's own eager attention, with its inputs noted."""
+    """Run the architecture's own eager attention, and record its inputs."""
     observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]
     prefix = layer_prefix(int(module.layer_idx))  # type: ignore[arg-type]
     seq = query.shape[2]

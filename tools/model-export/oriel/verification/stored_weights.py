@@ -1,5 +1,5 @@
-"""What a variant's files hold in place of each weight of the checkpoint, decoded here from the
-graph that reads them, or from the expanded file: by no code that wrote them."""
+"""Reads what a variant's files hold in place of each weight of the checkpoint, decoded from the
+graph that reads them, or from the expanded file. It shares no code with what wrote them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class StoredWeight:
 
     name: str
     values: Array
-    """float32, or float16 where the graph reads that; a matrix may be turned round."""
+    """float32, or float16 where the graph reads that; a matrix may be transposed."""
     bits: int
-    """Of a value: 32, 16, 8 or 4."""
+    """Bits of a value: 32, 16, 8 or 4."""
     groups: Array | None = None
     """The values again, (groups, values that share a scale); None where none do."""
 
 
 def weight_name(initializer: str) -> str:
-    """The checkpoint's name of what an initializer is, or is a part of."""
+    """Return the checkpoint's name of the weight that an initializer is or belongs to."""
     for part in PARTS:
         if initializer.endswith(part):
             return initializer.removesuffix(part)
@@ -43,7 +43,7 @@ def weight_name(initializer: str) -> str:
 
 
 def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
-    """Every weight that the graph reads from data files in the folder."""
+    """Yield every weight that the graph reads from data files in the folder."""
     tensors = {
         t.name: t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL
     }
@@ -61,7 +61,7 @@ def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
 
 
 def _reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
-    """The first node that computes on an initializer."""
+    """Return the first node that computes on an initializer."""
     names = {name}
     for node in graph.node:
         if names & set(node.input):
@@ -87,7 +87,7 @@ def _decoded(name: str, parts: Mapping[str, Array], reader: onnx.NodeProto) -> S
         summed = int(said.get("K", rows.shape[1]))
         return StoredWeight(name, rows[:, :summed], bits, values.reshape(-1, values.shape[-1]))
     small = parts["/values"]
-    # A table whose rows are gathered has a scale for each; a factor, for each column.
+    # A table whose rows are gathered has a scale for each row; a factor, for each column.
     rows = small if reader.op_type == "Gather" else small.T
     if len(rows) != len(scales):
         rows = rows.T
@@ -98,7 +98,7 @@ def _decoded(name: str, parts: Mapping[str, Array], reader: onnx.NodeProto) -> S
 
 
 def _unpacked(packed: Array, bits: int) -> Array:
-    """Along the last axis, the low half of a byte first."""
+    """Unpack values along the last axis, the low half of a byte first."""
     if bits == 8:
         return packed
     both = np.stack([packed & 15, packed >> 4], axis=-1)
@@ -106,7 +106,7 @@ def _unpacked(packed: Array, bits: int) -> Array:
 
 
 def read_initializer(tensor: TensorProto, folder: Path) -> Array:
-    """The tensor's bytes in its data file, mapped."""
+    """Map the tensor's bytes in its data file into memory."""
     place = ExternalDataInfo(tensor)
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     shape, offset = tuple(tensor.dims), int(place.offset or 0)  # type: ignore[redundant-expr]
@@ -115,7 +115,7 @@ def read_initializer(tensor: TensorProto, folder: Path) -> Array:
 
 
 def from_expansion(expansion: Mapping[str, Any], expanded: Path) -> Iterator[StoredWeight]:
-    """Every weight of an expanded file."""
+    """Yield every weight of an expanded file."""
     for entry in expansion["weights"]:
         shape = tuple(entry["shape"])
         values: Array = np.memmap(expanded, "<f4", mode="r", offset=entry["at"], shape=shape)

@@ -54,8 +54,8 @@ def verify(
 ) -> Report:
     """Check every variant of the bundle that `graph_path` (its graph, or its folder) belongs to.
 
-    model: the checkpoint, opened or as a folder; None: where the manifest says it came from.
-    budget: numbers looked at in one run, at most; it bounds memory, and so the longest text.
+    model: the checkpoint, opened or as a folder; None for the source that the manifest names.
+    budget: most numbers compared in one run; it limits memory, and so the longest text.
     Damage becomes failed checks. Raises OrielError only where there is no bundle or no checkpoint.
     """
     start = time.monotonic()
@@ -86,7 +86,7 @@ def verify(
         references = _References(loaded, budget)
         found = {
             variant["name"]: _verify_variant(variant, manifest, folder, references, on_stage)
-            # Those of one encoding follow each other: PyTorch then holds its weights once.
+            # Sorted by encoding, so that PyTorch loads the weights of each only once.
             for variant in sorted(manifest.variants, key=lambda v: str(v.get("encoding")))
         }
         variants = [found[variant["name"]] for variant in manifest.variants]
@@ -106,7 +106,7 @@ class _References:
         self.rounded: ReferenceCases | None = None
 
     def holding(self, weights: Mapping[str, Array]) -> ReferenceCases:
-        """Cases computed with these in place of the checkpoint's."""
+        """Return cases computed with these weights in place of the checkpoint's."""
         if not weights:
             return self.float32
         if self.rounded is None or not _same(weights, self.held):
@@ -171,8 +171,8 @@ def _held_weights(
     checkpoint: Checkpoint,
     findings: Findings,
 ) -> Mapping[str, Array]:
-    """Compare the variant's weights with the checkpoint's. What PyTorch should compute with in
-    their place: where they are encoded in few bits, what these stand for; else nothing."""
+    """Compare the variant's weights with the checkpoint's. Return those that PyTorch should compute
+    with in their place: where they are encoded in few bits, the decoded ones; else none."""
     keep = variant.get("encoding") in RECIPES_OF_USERS
     held: Mapping[str, Array] = {}
     for graph in graphs.values():
@@ -192,7 +192,7 @@ def _held_weights(
 
 
 def find_reference(manifest: Manifest, folder: Path | None) -> LoadedModel:
-    """The checkpoint that a bundle was made of: the folder given, or where the manifest points."""
+    """Open the checkpoint of which a bundle was made: the folder given or the manifest's source."""
     if folder is not None:
         return load_model(find_checkpoint(str(folder)))
     source = manifest.data["model"]["source"]

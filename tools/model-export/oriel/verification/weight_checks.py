@@ -1,5 +1,5 @@
-"""Whether a variant's weights are the checkpoint's: exactly, rounded to float16 at most, or, where
-they are encoded, as near as their bits allow."""
+"""Checks that a variant's weights are the checkpoint's: exactly, rounded to float16 at most, or,
+where they are encoded, as near as their bits allow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from oriel.verification.stored_weights import StoredWeight
 
 Array = npt.NDArray[Any]
 _LEAST_GROUP = 0.01
-"""Of the root mean square of a matrix."""
+"""Share of a matrix's root mean square: groups with a smaller one are measured against it."""
 
 
 @dataclass
@@ -26,16 +26,16 @@ class WeightComparison:
     """The weights of one graph or expanded file beside the checkpoint's, one at a time."""
 
     name: str
-    """Of the check."""
+    """Name of the check."""
     checkpoint: Checkpoint
     findings: Findings
     problems: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     decoded: dict[str, Array] = field(default_factory=dict)
-    """What is not the checkpoint's to the bit, float32, turned as the checkpoint has it."""
+    """Weights stored in fewer than 32 bits, as float32, in the checkpoint's orientation."""
 
     def add(self, weight: StoredWeight, keep: bool) -> None:
-        """keep: whether to remember what the weight stands for."""
+        """Compare a weight. keep: True to keep its decoded values."""
         self.seen.add(weight.name)
         if weight.name not in self.checkpoint.tensors:
             self.problems.append(f"{weight.name} is not in the checkpoint")
@@ -63,10 +63,10 @@ class WeightComparison:
         self.findings.measure(check, error, bounds["matrix"], weight.name)
         if weight.groups is None:
             return
-        # The groups of what should be there lie as those of what is.
+        # The checkpoint's values are grouped as the stored ones are.
         groups = _grouped_like(weight, want)
         gap = np.sqrt(((weight.groups - groups) ** 2).mean(axis=1))
-        # A group that hardly counts in its matrix isn't held to as many digits as the others.
+        # A group of values far smaller than its matrix's need not be as exact as the others.
         least = _LEAST_GROUP * float(np.sqrt((want.astype(np.float64) ** 2).mean()))
         size = np.maximum(np.sqrt((groups**2).mean(axis=1)), least)
         ratio = np.divide(gap, size, out=np.where(gap > 0, np.inf, 0.0), where=size > 0)
@@ -75,7 +75,7 @@ class WeightComparison:
         )
 
     def finish(self, whole: int) -> None:
-        """whole: how many weights there were."""
+        """Record the result. whole: number of weights compared."""
         for missing in sorted(set(self.checkpoint.tensors) - self.seen):
             self.problems.append(f"{missing} is not in the graph")
         self.findings.differences(self.name, self.problems, f"{whole} tensors are the checkpoint's")
@@ -88,7 +88,7 @@ def compare_weights(
     findings: Findings,
     keep: bool,
 ) -> Mapping[str, Array]:
-    """Compare all; with `keep`, what stands for the checkpoint's tensors where it isn't them."""
+    """Compare all weights. With `keep`, return those of fewer than 32 bits, decoded."""
     comparison = WeightComparison(name, checkpoint, findings)
     count = 0
     for weight in weights:
@@ -99,7 +99,7 @@ def compare_weights(
 
 
 def nearest_turn(held: Array, want: Array) -> Array | None:
-    """`held` as `want` has it, (out, in) or (in, out); None where neither fits."""
+    """Return `held` in the orientation of `want`, transposed if need be; None if neither fits."""
     turns = [turn for turn in (held, held.T) if turn.shape == want.shape]
     if len(turns) < 2 or held.ndim < 2:
         return turns[0] if turns else None
@@ -107,7 +107,7 @@ def nearest_turn(held: Array, want: Array) -> Array | None:
 
 
 def _grouped_like(weight: StoredWeight, want: Array) -> Array:
-    """The checkpoint's values in the groups of the stored ones: (groups, values)."""
+    """Return the checkpoint's values in the groups of the stored ones: (groups, values)."""
     assert weight.groups is not None
     size = weight.groups.shape[1]
     candidates = []
