@@ -1,4 +1,4 @@
-// How the page is served and built; how it is tested is in the root's vitest and playwright configs.
+// Vite's configuration for serving and building the page. The root's vitest and playwright configs are for tests.
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defaultClientConditions, defineConfig, loadEnv } from 'vite';
@@ -10,7 +10,7 @@ import { serviceWorker } from './plugins/service_worker.ts';
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Threads in wasm need cross-origin isolation. Off, the page is what a plain static host gives. */
+/** True for serving without cross-origin isolation, as a plain static host does. Threads in wasm need isolation. */
 const plainHost = process.env['ORIEL_NO_ISOLATION'] === '1';
 const isolation: Record<string, string> = plainHost
   ? {}
@@ -19,7 +19,7 @@ const isolation: Record<string, string> = plainHost
       'Cross-Origin-Embedder-Policy': 'require-corp',
     };
 
-/** A path on the page's host, with a slash at both ends: a service worker has no say over another host's files. */
+/** Return a path on the page's host, with a slash at both ends: a service worker cannot serve another host's files. */
 function basePath(given: string): string {
   if (!/^[\w/.~-]*$/.test(given) || given.split('/').some((part) => /^\.+$/.test(part))) {
     throw new Error(`VITE_BASE_PATH is ${JSON.stringify(given)}; expected a path such as /oriel/`);
@@ -48,17 +48,17 @@ export default defineConfig(({ mode }) => ({
     rolldownOptions: { output },
   },
   // The runtime finds its wasm files beside its own module, so it must stay where it is.
-  // The others are named because they are met late, in a worker: that would reload the page.
+  // The others are named because Vite would only discover them later, in a worker, and then reload the page.
   optimizeDeps: {
     exclude: ['onnxruntime-web'],
     include: ['@huggingface/tokenizers', 'hash-wasm'],
   },
-  // Without its loader inlined: the loader starts the threads, and must be a file of its own for that.
+  // The build without the inlined loader: the loader starts the threads and must be a file of its own for that.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   server: {
     headers: isolation,
     fs: { allow: [repositoryRoot] },
-    // Compiled while the first visitor is still on the way, who would wait for it otherwise.
+    // Compiled when the server starts, so that the first visitor does not wait for it.
     warmup: { clientFiles: ['./src/main.ts', './src/inference/model.worker.ts'] },
   },
   preview: { headers: isolation },
@@ -66,7 +66,7 @@ export default defineConfig(({ mode }) => ({
     target: 'es2023',
     outDir: 'dist',
     emptyOutDir: true,
-    // The page's Content-Security-Policy takes fonts and scripts from files alone.
+    // The page's Content-Security-Policy allows fonts and scripts from files only.
     assetsInlineLimit: 0,
     rolldownOptions: { output },
   },

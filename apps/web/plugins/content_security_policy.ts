@@ -1,10 +1,11 @@
-// The page's Content-Security-Policy: into the built index.html, and as a header from the development and preview
-// servers. Where models may come from is src/bundle/allowed_origins.ts, which the page itself asks too.
+// Writes the page's Content-Security-Policy into the built index.html, and sends it as a header from the development
+// and preview servers. The origins that models may come from are read by src/bundle/allowed_origins.ts, for the page
+// too.
 import { createHash } from 'node:crypto';
 import { loadEnv, type Plugin } from 'vite';
 import { allowedOrigins } from '../src/bundle/allowed_origins.ts';
 
-/** Directives for a page that connects to its own host and `origins`, such as `https://models.example`. */
+/** Return the policy of a page that connects to its own host and `origins`, such as `https://models.example`. */
 export function policyFor(origins: readonly string[]): string {
   return policyText(directives(origins));
 }
@@ -31,7 +32,8 @@ export function contentSecurityPolicy(): Plugin {
       order: 'post',
       handler(html, { server }) {
         if (server !== undefined) return html;
-        // Before anything that it is to hold for, but after the encoding, which browsers look for in the first 1024 bytes.
+        // Before everything that the policy must apply to, but after the encoding, which browsers look for in the first
+        // 1024 bytes.
         const encoding = /<meta charset="[\w-]+" ?\/?>/;
         if (!encoding.test(html)) throw new Error('the page has no <meta charset="…">');
         return html.replace(
@@ -43,7 +45,10 @@ export function contentSecurityPolicy(): Plugin {
   };
 }
 
-/** A worker's policy comes with its script, from a service worker that may be an older deploy's: so other policy, other name. */
+/**
+ * Return a file name that changes with the policy: the service worker of an older deploy may serve the script, and
+ * would add its own policy to it.
+ */
 function workerName(policy: string): string {
   const digest = createHash('sha256').update(policy).digest('hex').slice(0, 8);
   return `assets/[name]-[hash]-${digest}.js`;
@@ -57,20 +62,20 @@ function directives(origins: readonly string[]): Directives {
     'script-src': ["'self'", "'wasm-unsafe-eval'"],
     'worker-src': ["'self'"],
     'style-src': ["'self'"],
-    // An exported picture becomes a PNG by way of a data: address.
+    // A picture is exported as a PNG through a data: URL.
     'img-src': ["'self'", 'data:'],
     'font-src': ["'self'"],
     'connect-src': ["'self'", ...origins],
     'manifest-src': ["'self'"],
     'base-uri': ["'none'"],
     'form-action': ["'none'"],
-    // Strings become markup through Svelte's templates alone, and scripts' addresses through src/host/trusted_scripts.ts.
+    // Only Svelte's templates may turn strings into markup, and src/host/trusted_scripts.ts into scripts' addresses.
     'require-trusted-types-for': ["'script'"],
     'trusted-types': ['svelte-trusted-html', 'default'],
   };
 }
 
-/** The development server puts styles into the page as it goes, speaks over a socket, and draws its own errors. */
+/** Relax the policy for the development server, which injects styles, uses a WebSocket and shows its own errors. */
 function developing(strict: Directives): Directives {
   const kept = Object.entries(strict).filter(([name]) => !name.includes('trusted-types'));
   return {
@@ -86,7 +91,7 @@ function policyText(directives: Directives): string {
     .join('; ');
 }
 
-/** Who may frame the page is left to a header: a policy in the page may not say it. */
+/** Return the policy as a header, with `frame-ancestors`, which browsers ignore in a policy inside the page. */
 function header(policy: string): Record<string, string> {
   return { 'Content-Security-Policy': `${policy}; frame-ancestors 'self'` };
 }

@@ -12,7 +12,7 @@ const schemas = ['activations.schema.json', 'manifest.schema.json'].map((name) =
   fileURLToPath(new URL(`../../../contracts/${name}`, import.meta.url)),
 );
 
-/** In place of a CommonJS helper: lengths are those of JSON Schema, in code points, as Python counts them. */
+/** Replacement for a CommonJS helper: JSON Schema counts lengths in code points, as Python does. */
 const lengthInCodePoints = '((text) => { let n = 0; for (const _ of text) n++; return n; })';
 
 export function manifestValidator(): Plugin {

@@ -1,11 +1,11 @@
-// Serves and emits models/index.json: which bundles lie in static/models. Its reader is src/bundle/model_catalogue.ts.
+// Serves and emits models/index.json, the list of the bundles in static/models. src/bundle/model_catalogue.ts reads it.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Plugin, ResolvedConfig } from 'vite';
 
 interface IndexedModel {
   name: string;
-  /** Of the manifest, from models/. */
+  /** Path of the manifest, relative to models/. */
   path: string;
   architecture: string;
   parameters: number;
@@ -49,13 +49,13 @@ export function modelsIndex(): Plugin {
   };
 }
 
-/** The bundles below `publicDir`/models, by name. */
+/** List the bundles below `publicDir`/models, sorted by name. */
 export async function listBundles(publicDir: string): Promise<IndexedModel[]> {
   const models = join(publicDir, 'models');
   const folders = await readdir(models, { withFileTypes: true }).catch(() => []);
   const found = await Promise.all(
     folders
-      // Hidden ones are what an export is just writing, or what a killed one left.
+      // Hidden folders belong to an export that is still running or was killed.
       .filter((entry) => !entry.name.startsWith('.'))
       .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
       .map(({ name }) => describe(models, name)),
@@ -65,7 +65,7 @@ export async function listBundles(publicDir: string): Promise<IndexedModel[]> {
     .sort((a, b) => a.name.localeCompare(b.name, 'en') || a.path.localeCompare(b.path, 'en'));
 }
 
-/** null where the folder holds no manifest, as while an export writes it. */
+/** Return null if the folder holds no manifest, as while an export writes it. */
 async function describe(models: string, folder: string): Promise<IndexedModel | null> {
   try {
     const text = await readFile(join(models, folder, 'manifest.json'), 'utf8');

@@ -1,4 +1,4 @@
-// Compiles src/host/service_worker.ts into the built folder and tells it what lies there, once all of it does.
+// Compiles src/host/service_worker.ts into the output folder after a build, and passes it the list of built files.
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
@@ -50,12 +50,12 @@ async function describe(folder: string, environment: Record<string, string>): Pr
   const digest = createHash('sha256');
   for (const path of files) {
     digest.update(path);
-    // The others have digests in their names.
+    // Names in assets/ contain digests of the files.
     if (!path.startsWith('assets/')) digest.update(await readFile(join(folder, path)));
   }
   return {
     version: digest.digest('hex').slice(0, 16),
-    // The page itself is asked for by the base's address.
+    // The page itself is requested by the base path, without `index.html`.
     shell: files.filter((path) => !isRuntimeFile(path) && path !== 'index.html'),
     runtime: files.filter(isRuntimeFile),
     policy: policyFor(

@@ -1,10 +1,10 @@
-// What can be said about attention patterns in numbers: strongest sources of a row, where a head looks on average.
+// Measures on attention patterns: the strongest sources of a row, and the positions that a head attends to on average.
 import { largest } from './probabilities';
 
 /** Row `position` of a pattern: how much that token attends to each token so far. */
 export type RowReader = (position: number) => ArrayLike<number>;
 
-/** Scores below this are the mask, not a score. */
+/** Scores below this come from the mask. */
 export const MASKED_SCORE = -1e30;
 
 export interface Source {
@@ -12,7 +12,7 @@ export interface Source {
   weight: number;
 }
 
-/** The strongest sources of one row, strongest first; zeros are left out. */
+/** Return the strongest sources of one row, strongest first, without zeros. */
 export function strongestSources(row: ArrayLike<number>, count: number): Source[] {
   return largest(row, count)
     .map((position) => ({ position, weight: row[position] ?? 0 }))
@@ -20,8 +20,8 @@ export function strongestSources(row: ArrayLike<number>, count: number): Source[
 }
 
 /**
- * The head that looks back most decidedly: with the largest weight on a single token that is neither
- * the first, nor the token itself, nor the one before. Null where the row is too short for one.
+ * Return the head with the largest weight on a single token that is neither the first, nor the token
+ * itself, nor the one before. Null where the row is too short to have such a token.
  */
 export function mostDecidedHead<Head>(
   heads: Iterable<{ head: Head; row: ArrayLike<number> }>,
@@ -45,11 +45,14 @@ export interface HeadHabits {
   self: number;
   previous: number;
   first: number;
-  /** Mean weight, in a text that repeats, on the token that followed the last occurrence of the same token; null without repeats. */
+  /**
+   * Mean weight, in a text that repeats, on the token that followed the last occurrence of the same token; null without
+   * repeats.
+   */
   induction: number | null;
 }
 
-/** Where a head looks on average over the tokens of this text. Row 0 can only look at itself and is left out. */
+/** Return a head's mean attention over the tokens of this text. Row 0 can only attend to itself and is left out. */
 export function headHabits(row: RowReader, ids: readonly number[]): HeadHabits {
   let self = 0;
   let previous = 0;

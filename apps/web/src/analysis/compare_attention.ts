@@ -10,13 +10,13 @@ export interface LargestDifference {
   b: number;
 }
 
-/** B − A over the keys that the query can see, in float64. */
+/** Return B − A over the keys that the query can see, in float64. */
 export function differenceRow(a: AttentionRow, b: AttentionRow, query: number): Float64Array {
   const [from, to] = [a(query), b(query)];
   return Float64Array.from({ length: query + 1 }, (_, key) => (to[key] ?? 0) - (from[key] ?? 0));
 }
 
-/** The cell where the two maps lie furthest apart, the first of equals; null without tokens. */
+/** Return the cell where the two maps differ most, the first of equals; null without tokens. */
 export function largestDifference(
   a: AttentionRow,
   b: AttentionRow,

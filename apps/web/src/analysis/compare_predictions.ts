@@ -1,7 +1,7 @@
-// Two predictions over one vocabulary side by side: how far apart they are, and their likeliest tokens paired.
+// Compares two predictions over one vocabulary: their divergence, and their likeliest tokens in pairs.
 import { largest } from './probabilities';
 
-/** Natural logarithms of the softmax, in float64: a probability too small for a number still has one. */
+/** Return natural logarithms of the softmax, in float64: they stay finite where a probability underflows to 0. */
 export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   const out = new Float64Array(logits.length);
   let highest = -Infinity;
@@ -14,8 +14,8 @@ export function logProbabilities(logits: ArrayLike<number>): Float64Array {
 }
 
 /**
- * Kullback–Leibler divergence KL(from ‖ to) in nats: how much `to` surprises one who expects `from`.
- * Both are logarithms of probabilities. Infinite where `to` rules out what `from` allows.
+ * Return the Kullback–Leibler divergence KL(from ‖ to) in nats. Both arguments are logarithms of
+ * probabilities. Infinite where `to` gives probability 0 to a token that `from` allows.
  */
 export function divergenceNats(from: Float64Array, to: Float64Array): number {
   let sum = 0;
@@ -28,7 +28,7 @@ export function divergenceNats(from: Float64Array, to: Float64Array): number {
   return Math.max(0, sum);
 }
 
-/** One token with what either prediction gives it. */
+/** One token with its probability in each prediction. */
 export interface TokenPair {
   id: number;
   a: number;
@@ -38,9 +38,9 @@ export interface TokenPair {
 export interface PredictionPair {
   /** Tokens among the likeliest of either, likeliest first by the higher of both. */
   pairs: readonly TokenPair[];
-  /** What all other tokens share. */
+  /** Total probability of all other tokens. */
   rest: { a: number; b: number };
-  /** Nats. */
+  /** In nats. */
   divergenceAB: number;
   divergenceBA: number;
   /** Ids of the likeliest tokens. */
@@ -48,7 +48,7 @@ export interface PredictionPair {
   bestB: number;
 }
 
-/** Both are logits over one vocabulary; `count` likeliest tokens of each are paired. */
+/** Pair the `count` likeliest tokens of each prediction; `a` and `b` are logits over one vocabulary. */
 export function pairPredictions(
   a: ArrayLike<number>,
   b: ArrayLike<number>,

@@ -1,6 +1,6 @@
-// Probabilities from logits and measures on them; what sampling makes of them is in sampling.ts.
+// Probabilities from logits and measures on them. Sampling is in sampling.ts.
 
-/** Softmax over the whole vocabulary, in float64. `temperature` must be above 0. */
+/** Compute the softmax over the whole vocabulary, in float64. `temperature` must be above 0. */
 export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Array {
   const out = new Float64Array(logits.length);
   let highest = -Infinity;
@@ -15,7 +15,7 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Arra
   return out;
 }
 
-/** Indices of the `count` largest values, largest first; equal values by lower index. */
+/** Return the indices of the `count` largest values, largest first; equal values by lower index. */
 export function largest(values: ArrayLike<number>, count: number): number[] {
   const kept: number[] = [];
   let threshold = -Infinity;
@@ -31,14 +31,14 @@ export function largest(values: ArrayLike<number>, count: number): number[] {
   return kept;
 }
 
-/** Shannon entropy in bits; 0 · log 0 counts as 0. */
+/** Return the Shannon entropy in bits; 0 · log 0 counts as 0. */
 export function entropyBits(probabilities: Float64Array): number {
   let sum = 0;
   for (const p of probabilities) if (p > 0) sum -= p * Math.log2(p);
   return sum;
 }
 
-/** How many values are larger than the one at `index`: 0 for the likeliest. */
+/** Count the values that are larger than the one at `index`, or equal and before it: 0 for the likeliest. */
 export function rankOf(values: ArrayLike<number>, index: number): number {
   const own = values[index] ?? -Infinity;
   let rank = 0;

@@ -1,4 +1,4 @@
-// What sampling would do with logits: temperature, then top-k, then top-p, as generate() of transformers does.
+// Sampling from logits: temperature, then top-k, then top-p, as in generate() of transformers.
 import { largest, softmax } from './probabilities';
 
 export interface SamplingSettings {
@@ -10,7 +10,7 @@ export interface SamplingSettings {
   topP: number;
 }
 
-/** The distribution that is drawn from: over the whole vocabulary, 0 where a token is cut. */
+/** Return the distribution to sample from: over the whole vocabulary, 0 for tokens that top-k or top-p removed. */
 export function samplingDistribution(
   logits: ArrayLike<number>,
   settings: SamplingSettings,
@@ -28,7 +28,7 @@ export function samplingDistribution(
   return probabilities;
 }
 
-/** The likeliest tokens whose sum first reaches `topP`; at least one. */
+/** Return the fewest likeliest tokens whose probabilities add up to `topP`; at least one. */
 function nucleus(probabilities: Float64Array, topP: number): number[] {
   // A token below this share cannot be needed to reach topP, so only the rest is sorted.
   const floor = (1 - topP) / probabilities.length;
@@ -51,7 +51,7 @@ function keepOnly(probabilities: Float64Array, ids: readonly number[]): Float64A
   return out;
 }
 
-/** The token that a uniform number in [0, 1) falls on. */
+/** Return the token that a uniform number in [0, 1) falls on. */
 export function drawToken(distribution: ArrayLike<number>, uniform: number): number {
   let sum = 0;
   let last = 0;

@@ -1,10 +1,10 @@
-// How data files hold a token: its text as JSON, from its bytes. How the page shows one: token_text.ts.
+// The text of a token for data files: JSON, from its bytes. token_text.ts makes the text that the page shows.
 import { utf8Character } from './token_text';
 
 /**
- * The token's text as a JSON string, quotation marks included, so that spaces, line breaks, and
- * texts such as `=1+1` or `007` reach a spreadsheet as they are. A byte that is not UTF-8 on its
- * own is the lone surrogate U+DC80 … U+DCFF, as in Python's `surrogateescape` (PEP 383):
+ * Return the token's text as a JSON string, quotation marks included, so that spaces, line breaks, and
+ * texts such as `=1+1` or `007` reach a spreadsheet unchanged. A byte that is not valid UTF-8 becomes
+ * the lone surrogate U+DC80 … U+DCFF, as in Python's `surrogateescape` (PEP 383):
  * `json.loads(cell).encode("utf-8", "surrogateescape")` gives every token's bytes back.
  * Empty where there are no bytes: the model has no tokenizer, or its vocabulary no such entry.
  */

@@ -1,12 +1,12 @@
-// How the bytes of a token are shown: white space, control characters and partial UTF-8 made visible. No DOM.
+// Text that shows the bytes of a token: white space, control characters and partial UTF-8 are made visible. No DOM.
 
 export interface TextSegment {
-  /** `space` covers every white space; `hidden` stands for what has no shape; `bytes` for partial UTF-8. */
+  /** `space`: white space; `hidden`: a character without a glyph, shown as U+…; `bytes`: partial UTF-8, in hex. */
   kind: 'text' | 'space' | 'hidden' | 'bytes';
   text: string;
 }
 
-/** Splits bytes into what can be read as UTF-8 and what cannot; nothing is dropped. */
+/** Split bytes into parts that are valid UTF-8 and parts that are not; nothing is dropped. */
 export function tokenSegments(bytes: Uint8Array): TextSegment[] {
   const segments: TextSegment[] = [];
   const push = (kind: TextSegment['kind'], text: string): void => {
@@ -22,7 +22,7 @@ export function tokenSegments(bytes: Uint8Array): TextSegment[] {
       at += 1;
     } else {
       const [kind, text] = visible(character.text);
-      // A combining mark needs something to stand on.
+      // A combining mark needs a base character, so it gets a dotted circle.
       const bare = /^\p{M}/u.test(text) && segments.at(-1)?.kind !== 'text';
       push(kind, bare ? `◌${text}` : text);
       at += character.length;
@@ -31,14 +31,14 @@ export function tokenSegments(bytes: Uint8Array): TextSegment[] {
   return segments;
 }
 
-/** The same as one string, for labels on axes and for screen readers. */
+/** Return the segments as one string, for labels on axes and for screen readers. */
 export function tokenLabel(bytes: Uint8Array): string {
   return tokenSegments(bytes)
     .map((segment) => segment.text)
     .join('');
 }
 
-/** One character at `at`, or null where the bytes there are not whole, well-formed UTF-8. */
+/** Return the character at `at`, or null where the bytes there are not whole, well-formed UTF-8. */
 export function utf8Character(
   bytes: Uint8Array,
   at: number,
@@ -79,7 +79,7 @@ function visible(character: string): [TextSegment['kind'], string] {
   return ['text', character];
 }
 
-/** The text of all tokens together; bytes that are not UTF-8 become the replacement character. */
+/** Return the text of all tokens together; bytes that are not UTF-8 become the replacement character. */
 export function joinedText(parts: readonly Uint8Array[]): string {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

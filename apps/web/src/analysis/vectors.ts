@@ -1,4 +1,4 @@
-// Measures on activation vectors: length, extremes, and the values kept when more numbers than pixels must be shown.
+// Measures on activation vectors: norm, extremes, a limit for colour scales, and the share of values above zero.
 
 /** Values of one activation at one position. */
 export type Vector = Float32Array | Int32Array;
@@ -9,14 +9,14 @@ export function norm(vector: Vector): number {
   return Math.sqrt(sum);
 }
 
-/** The largest absolute value; 0 for an empty vector. */
+/** Return the largest absolute value; 0 for an empty vector. */
 export function largestMagnitude(vector: Vector): number {
   let largest = 0;
   for (const value of vector) largest = Math.max(largest, Math.abs(value));
   return largest;
 }
 
-/** The magnitude that a share of all values stays below, to a thousandth of the largest. */
+/** Return the magnitude that a share of all values stays below, to a thousandth of the largest, and the largest. */
 export function magnitudeBelow(
   vectors: Iterable<Vector>,
   share: number,
@@ -40,14 +40,14 @@ export function magnitudeBelow(
   return { limit: largest, largest };
 }
 
-/** Indices of the values furthest from zero, furthest first. */
+/** Return the indices of the `count` values furthest from zero, furthest first. */
 export function furthestFromZero(vector: Vector, count: number): number[] {
   return Array.from({ length: vector.length }, (_, index) => index)
     .sort((a, b) => Math.abs(vector[b] ?? 0) - Math.abs(vector[a] ?? 0) || a - b)
     .slice(0, count);
 }
 
-/** Share of values above zero. */
+/** Return the share of values above zero. */
 export function shareAboveZero(vector: Vector): number {
   let count = 0;
   for (const value of vector) if (value > 0) count++;

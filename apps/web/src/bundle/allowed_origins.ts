@@ -1,21 +1,21 @@
-// Where a build may load models from: one list for the page's own checks and for its
-// Content-Security-Policy (apps/web/plugins/content_security_policy.ts). What an address means is bundle_url.ts.
+// The origins that a build may load models from: one list for the page's own checks and for its
+// Content-Security-Policy (apps/web/plugins/content_security_policy.ts). Addresses are read by bundle_url.ts.
 
-/** In VITE_MODEL_ORIGINS: every origin that speaks https. */
+/** Stands in VITE_MODEL_ORIGINS for every https origin. */
 export const ANY_HTTPS = '*';
 
 /** All hosts below one, `https://*.models.example`, or all ports of one, `http://localhost:*`. */
 const wildcardOrigin =
   /^(https?):\/\/(?:\*\.([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::(\d+))?|([a-z0-9_.-]+):\*)$/;
 
-/** What an URL's origin looks like where nothing in it means something else in a policy. */
+/** Pattern of an origin whose characters have no other meaning in a Content-Security-Policy. */
 const plainOrigin = /^https?:\/\/(?:[a-z0-9_.-]+|\[[0-9a-f:]+\])(?::\d+)?$/;
 
 /**
- * Origins besides the page's own, as sources that `connect-src` takes: `https://models.example`,
- * `https://*.models.example`, `http://localhost:*`, or `https:` for all https. Both strings are what the build was given,
+ * Return the origins besides the page's own, as sources for `connect-src`: `https://models.example`,
+ * `https://*.models.example`, `http://localhost:*`, or `https:` for all https. The arguments are the build's settings
  * VITE_MODEL_URL and VITE_MODEL_ORIGINS (comma-separated). Throws an Error for an entry that is no
- * http(s) origin; a build stops there, so that a page never meets one.
+ * http(s) origin: the build fails then, so no page has such an entry.
  */
 export function allowedOrigins(
   modelUrl: string | undefined,
@@ -31,8 +31,8 @@ export function allowedOrigins(
 }
 
 /**
- * Whether a page at `pageOrigin` may fetch `url`, absolute, under such a list. Redirects go on to
- * addresses that this doesn't see; the Content-Security-Policy does.
+ * Return whether a page at `pageOrigin` may fetch the absolute `url` under such a list. This does not
+ * see the addresses that redirects lead to; the Content-Security-Policy does.
  */
 export function isAllowed(url: string, pageOrigin: string, allowed: readonly string[]): boolean {
   if (!URL.canParse(url)) return false;
@@ -59,7 +59,7 @@ function sourceOf(entry: string): string {
   const lower = entry.toLowerCase();
   if (wildcardOrigin.test(lower)) return lower;
   const given = lower.replace(/\/$/, '').replace(/^(https:.*):443$|^(http:.*):80$/, '$1$2');
-  // Anything but the origin itself would be dropped in silence, or be a second directive of the policy.
+  // Anything but the origin itself would be silently ignored, or become a second directive of the policy.
   if (plainOrigin.test(given) && URL.canParse(given) && new URL(given).origin === given) {
     return given;
   }
@@ -69,7 +69,7 @@ function sourceOf(entry: string): string {
   );
 }
 
-/** null for an address on the page's own host. */
+/** Return the origin of VITE_MODEL_URL; null for a path on the page's own host. */
 function originOfModel(modelUrl: string): string | null {
   if (!URL.canParse(modelUrl)) return null;
   const { protocol, origin } = new URL(modelUrl);

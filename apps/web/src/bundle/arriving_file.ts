@@ -1,4 +1,4 @@
-// One file on its way: its memory, its pieces' places in it, and its weights, expanded as far as they have come.
+// One file during its download: its memory, its pieces' places in it, and its weights, expanded as far as they arrived.
 import type { Expansion, FileDescriptor } from '../contract/generated';
 import { WeightExpander } from './expand_weights';
 import { allocate } from './file_memory';
@@ -10,28 +10,28 @@ export interface PlacedPiece extends Piece {
 }
 
 /**
- * The digest is that of the bytes that travel: what they expand to follows from them. They are
- * dropped with this object.
+ * A file while it arrives. Digests are of the downloaded bytes, which determine the expanded ones.
+ * The downloaded bytes of an expanded file are freed with this object.
  */
 export class ArrivingFile {
   /** The chunks of a file that was published in chunks; else the file is its only piece. */
   readonly pieces: readonly PlacedPiece[];
-  /** Path that graphs know the file under. */
+  /** Path by which graphs refer to the file. */
   readonly path: string;
-  /** What graphs read, complete once every piece is proven. */
+  /** The bytes that graphs read, complete once every piece is verified. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Time that the arithmetic took, while bytes were still arriving. */
+  /** Milliseconds spent on expanding, while bytes were still arriving. */
   expandMs = 0;
   readonly #arrived: Uint8Array<ArrayBuffer>;
   readonly #expansion: Expansion | undefined;
   readonly #proven = new Set<Piece>();
-  /** How many pieces are proven from the file's start on, and their bytes. */
+  /** Number of verified pieces from the file's start without a gap, and of their bytes. */
   #inOrder = 0;
   #provenBytes = 0;
   #expander: WeightExpander | null = null;
   #expanded = 0;
 
-  /** Throws a BundleError where there is no memory for it. */
+  /** Throw a BundleError where there is no memory for the file. */
   constructor(file: FileDescriptor, expansion: Expansion | undefined) {
     this.#expansion = expansion;
     this.#arrived = allocate(file.path, file.bytes);
@@ -44,9 +44,9 @@ export class ArrivingFile {
     });
   }
 
-  /** Bytes of a piece lie in memory, not proven yet; fewer than before where the piece was begun again. */
+  /** Take note that so many bytes of a piece have arrived, not verified yet; fewer than before after a restart. */
   receive(bytes: number): void {
-    // Chunks are small enough to wait until they are proven.
+    // Chunks are small enough to be expanded only once they are verified.
     if (this.pieces.length === 1) this.#expandUpTo(bytes);
   }
 

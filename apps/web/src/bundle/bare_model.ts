@@ -1,5 +1,5 @@
-// A model from one ONNX file without a manifest: what the graph says of itself, in the form of a manifest, with all that
-// only a manifest could say left open. Reading the graph is onnx_model.ts.
+// A model from one ONNX file without a manifest, a "bare graph". A manifest is made from the graph's own metadata,
+// without the parts that only a published manifest has. onnx_model.ts reads the graph.
 import {
   activationSpec,
   modelActivationNames,
@@ -32,19 +32,19 @@ import { readStart, readUnproven, type Persistence } from './read_unproven';
 import { outputTap } from './tap_bytes';
 
 export interface BareModel {
-  /** Of one variant. Its digests are empty, and nobody compares anything with them. */
+  /** A manifest with one variant. Its digests are empty and never compared. */
   readonly manifest: Manifest;
-  /** Here already: the graph, and the tokenizer where there is one. */
+  /** Files that are read already: the graph, and the tokenizer's where there are any. */
   readonly files: BundleFiles;
-  /** Still to come: the weights that lie outside the graph. */
+  /** Files still to be read: the weights outside the graph. */
   readonly data: readonly { readonly path: string; readonly bytes: number }[];
 }
 
-/** As the exporter names them; they belong to a graph that lies beside them. */
+/** File names that the exporter gives; the tokenizer belongs to a graph in the same folder. */
 const tokenizerNames = { tokenizer: 'tokenizer.json', config: 'tokenizer_config.json' };
 const maxTokenizerBytes = 128 * 2 ** 20;
 
-/** Rejects with a BundleError, of kind `not-a-model` where the file is no graph of the contract. */
+/** Read a graph and its tokenizer. Rejects with a BundleError: `not-a-model` for a graph outside the contract. */
 export async function readBareModel(
   source: ByteSource,
   path: string,
@@ -86,7 +86,7 @@ export async function readBareModel(
   };
 }
 
-/** The weights outside the graph, beside what is here already. Rejects with a BundleError. */
+/** Read the weights outside the graph, and return them with the files read before. Rejects with a BundleError. */
 export async function readBareFiles(
   source: ByteSource,
   { files, data }: BareModel,
@@ -113,7 +113,7 @@ export async function readBareFiles(
   return { files: new Map([...files, ...read]), expandMs: 0, keptBytes: 0, isKept: false };
 }
 
-/** Both files or none: a model without them takes token ids. */
+/** Return both files or none: a model without them takes token ids instead of text. */
 async function readTokenizer(
   source: ByteSource,
   means: Persistence,
@@ -126,7 +126,7 @@ async function readTokenizer(
     const { tokenizer, config } = tokenizerNames;
     return new Map(await Promise.all([read(tokenizer), read(config)]));
   } catch (error) {
-    // Its absence is no failure; a line that broke is one, lest a reader of texts be asked for ids.
+    // A missing tokenizer is no failure. A broken connection is one, since the page would else ask for ids in error.
     const isAbsent = error instanceof BundleError && absences.has(error.kind);
     if (!isAbsent || means.signal.aborted) throw error;
     return new Map();
@@ -155,7 +155,7 @@ function documentOf(model: OnnxModel, path: string): ActivationsDocument {
   return verdict.document;
 }
 
-/** Where the weights lie, each file as long as the last weight in it asks for. */
+/** List the files of weights outside the graph, each as long as its last weight needs. */
 function externalFiles(model: OnnxModel, path: string): { path: string; bytes: number }[] {
   const ends = new Map<string, number>();
   for (const { location, offset, bytes } of model.external) {
@@ -171,7 +171,7 @@ function externalFiles(model: OnnxModel, path: string): { path: string; bytes: n
   return Array.from(ends, ([location, bytes]) => ({ path: location, bytes }));
 }
 
-/** What the file claims of its model; where it claims nothing, what can be counted. */
+/** Return the model record in the graph's metadata; without one, a record from the file's name and parameter count. */
 function recordOf(
   model: OnnxModel,
   { model: shape }: ActivationsDocument,
@@ -207,7 +207,7 @@ function variantOf(
     kernels,
     encoding,
     opset: model.opset,
-    // Weights inside the graph travel as the graph.
+    // The graph is the weights file where the weights are inside it.
     weights: data.length > 0 ? [...data] : [path],
     plain: isPlain ? record : { path, activations: { ...document, outputs: logits } },
     interactive: record,
@@ -215,7 +215,7 @@ function variantOf(
   };
 }
 
-/** Every activation that stands in the graph; the lens needs nodes of its own, which only a manifest brings. */
+/** Make taps of activations that are inner tensors of the graph; the lens needs nodes that only manifests have. */
 function tapsOf(model: OnnxModel, { model: shape, outputs }: ActivationsDocument): Tap[] {
   const given = new Set(outputs.map(({ name }) => name));
   return modelActivationNames(shape)
@@ -226,12 +226,12 @@ function tapsOf(model: OnnxModel, { model: shape, outputs }: ActivationsDocument
     .map((spec) => ({ outputs: [spec], bytes: outputTap(spec) }));
 }
 
-/** What computes and what is stored, by the operators and types in the graph. */
+/** Return the precision of the kernels and of the stored weights, by the operators and types in the graph. */
 function computationOf(model: OnnxModel): Required<Pick<Variant, 'kernels' | 'encoding'>> {
   const has = (...operators: string[]): boolean =>
     operators.some((operator) => model.operators.has(operator));
   if (has('MatMulNBits', 'GatherBlockQuantized')) return { kernels: 'int4', encoding: 'q4' };
-  // The products of both kinds are MatMulInteger in places; only one measures ranges as they come.
+  // Dynamic and static int8 both use MatMulInteger in places, but only the dynamic one measures ranges at run time.
   if (has('DynamicQuantizeLinear')) return { kernels: 'int8', encoding: 'q8' };
   if (has('QuantizeLinear')) return { kernels: 'int8_static', encoding: 'q8' };
   return model.halves * 2 > model.parameters
@@ -243,7 +243,7 @@ function describe({ path, bytes }: { path: string; bytes: number }): FileDescrip
   return { path, bytes, media_type: 'application/octet-stream', digest: '' };
 }
 
-/** null for what is no JSON, which no check takes. */
+/** Parse JSON; return null where it is refused, which every check rejects. */
 function parse(text: string): unknown {
   const parsed = parseStrictJson(text);
   return parsed.kind === 'json' ? parsed.value : null;

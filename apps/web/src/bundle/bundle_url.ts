@@ -1,17 +1,17 @@
-// From the address a user gave to the addresses of a bundle's files. Fetching is byte_source.ts.
+// Derives the addresses of a bundle's files from the address that a user gave. byte_source.ts fetches them.
 import { BundleError } from './bundle_error';
 
 export const manifestName = 'manifest.json';
 
 export interface BundleAddress {
   readonly manifestUrl: URL;
-  /** Name of the graph that the address named, which may pick a variant or be bare; null for a manifest. */
+  /** Name of the graph in the address, which may select a variant or have no manifest; null for a manifest. */
   readonly graphName: string | null;
 }
 
 /**
- * A manifest of any name, a graph (beside `manifest.json`, or bare), or the folder of both, ending in a slash. Throws a
- * BundleError for what no server can be asked for.
+ * Read an address: of a manifest of any name, of a graph (with or without a `manifest.json` beside it), or of their
+ * folder, ending in a slash. Throws a BundleError for an address that is not http(s).
  */
 export function bundleAddress(url: string, base: string): BundleAddress {
   if (!URL.canParse(url, base)) throw new BundleError({ kind: 'network', url, offline: false });
@@ -33,17 +33,17 @@ export function bundleAddress(url: string, base: string): BundleAddress {
   return { manifestUrl, graphName: isGraph ? name : null };
 }
 
-/** The last part of an address, empty for a folder's. */
+/** Return the last part of an address, empty for a folder's. */
 export function fileName({ pathname }: URL): string {
   return pathname.slice(pathname.lastIndexOf('/') + 1);
 }
 
-/** A file beside the manifest, with the manifest's query: a version in the query is one of the whole bundle. */
+/** Return the address of a file beside the manifest, with its query: a version there is the whole bundle's. */
 export function siblingUrl(manifestUrl: URL, path: string): URL {
   const url = new URL(path, manifestUrl);
   url.search = manifestUrl.search;
   const folder = new URL('.', manifestUrl);
-  // The schema's pattern allows no such path; this holds for sources that skip the schema too.
+  // The schema's pattern allows no such path; this check covers callers that skip the schema.
   if (url.origin !== folder.origin || !url.pathname.startsWith(folder.pathname)) {
     throw new BundleError({
       kind: 'not-a-manifest',

@@ -1,27 +1,27 @@
-// Where a bundle's bytes come from, and the source that fetches them. Trying again and checking them is transfer.ts.
+// The interface of sources of a bundle's bytes, and the source that uses HTTP. transfer.ts retries and verifies.
 import { BundleError } from './bundle_error';
 import { siblingUrl } from './bundle_url';
 
 export interface ByteStream {
   readonly chunks: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** An HTML page came instead of a file: a server that answers every unknown address with its start page. */
+  /** True if an HTML page came instead of a file: some servers answer every unknown address with their start page. */
   readonly isHtml: boolean;
-  /** Where in the file these bytes begin: what was asked for, or 0 from a source that gives whole files only. */
+  /** Offset of these bytes in the file: the requested one, or 0 from a source that gives whole files only. */
   readonly start: number;
 }
 
 export interface ByteWish {
-  /** Leaves out so many bytes at the file's start, where the source can. */
+  /** Number of bytes to skip at the file's start, if the source can. */
   readonly from?: number;
-  /** What the browser's own HTTP cache may do. */
+  /** Mode of the browser's HTTP cache, as for `fetch`. */
   readonly cache?: RequestCache;
 }
 
-/** Paths are the manifest's. */
+/** A source of files, by the paths in the manifest. */
 export interface ByteSource {
-  /** Where a path lies, for messages. */
+  /** Return the address of a path, for messages. */
   locate(path: string): string;
-  /** Rejects with a BundleError; an abort while streaming rejects in the stream. */
+  /** Open a file. Rejects with a BundleError; an abort while streaming rejects in the stream. */
   open(path: string, signal: AbortSignal, wish?: ByteWish): Promise<ByteStream>;
 }
 
@@ -52,7 +52,7 @@ export class HttpByteSource implements ByteSource {
     }
     if (!response.ok || response.body === null) {
       await response.body?.cancel();
-      // The file may be shorter than what was asked for: the whole of it will tell.
+      // The file may be shorter than the requested offset: reading all of it will show.
       if (response.status === 416 && from > 0) return this.open(path, signal, { cache });
       throw refused(url, response);
     }
@@ -61,14 +61,14 @@ export class HttpByteSource implements ByteSource {
   }
 }
 
-/** Other origins hide Content-Range; the digest will tell whether the pieces fit together. */
+/** Return the offset of the first byte. Other origins hide Content-Range; the digest then shows a wrong offset. */
 function startOf({ status, headers }: Response, from: number): number {
   if (status !== 206) return 0;
   const given = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '');
   return given === null ? from : Number(given[1]);
 }
 
-/** Answers that may be another one in a moment. */
+/** Return whether a status is temporary, so that a retry makes sense. */
 function mayPass(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429;
 }
@@ -79,17 +79,23 @@ function refused(url: string, { status, headers }: Response): BundleError {
   return new BundleError({ kind: 'server', url, status, retryAfterMs });
 }
 
-/** Milliseconds from `now` on; null where the header is absent or says nothing. It is seconds or a date (RFC 9110, 10.2.3). */
+/**
+ * Return milliseconds from `now` on; null where the header is absent or not valid. It holds seconds or a date (RFC
+ * 9110, 10.2.3).
+ */
 export function readRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   const text = value.trim();
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
-  // Engines find dates in much that is none.
+  // Date.parse also accepts many texts that are no dates.
   const at = /^[A-Z][a-z]+,? /.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(at) ? null : Math.max(0, at - now);
 }
 
-/** A server that lacks CORS headers looks like none at all, except to a request that does not want to read the answer. */
+/**
+ * Return the error for a failed fetch. A server without CORS headers looks like no server at all, except to a `no-cors`
+ * request, which cannot read the answer.
+ */
 async function unreachable(url: string, signal: AbortSignal, cause: unknown): Promise<BundleError> {
   if (!isOnline()) return new BundleError({ kind: 'network', url, offline: true }, { cause });
   if (new URL(url).origin !== self.location.origin) {
@@ -97,13 +103,13 @@ async function unreachable(url: string, signal: AbortSignal, cause: unknown): Pr
       await fetch(url, { mode: 'no-cors', method: 'HEAD', cache: 'no-store', signal });
       return new BundleError({ kind: 'no-cors', url, origin: self.location.origin }, { cause });
     } catch {
-      // Neither way: the network then, or a policy of this page.
+      // Both requests failed: the cause is the network, or a policy of this page.
     }
   }
   return new BundleError({ kind: 'network', url, offline: false }, { cause });
 }
 
-/** False only where the browser is sure. */
+/** Return false only where the browser is sure to be offline. */
 export function isOnline(): boolean {
   return (globalThis.navigator as Navigator | undefined)?.onLine ?? true;
 }

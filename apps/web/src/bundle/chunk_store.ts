@@ -1,13 +1,13 @@
-// What the browser keeps of models between visits, by digest: the interface, and what stands in where it keeps nothing.
-// In the browser's private file system: opfs_store.ts.
+// The interface of stores that keep pieces of models between visits, by digest, and one that keeps nothing.
+// opfs_store.ts keeps them in the browser's private file system.
 
-/** Pieces of any model; whoever has a digest has the bytes, whatever address they came from. */
+/** Store of pieces of all models. Bytes are found by their digest alone, whatever address they came from. */
 export interface ChunkStore {
-  /** Whether pieces written now may be there at the next visit. */
+  /** True if pieces written now may be there at the next visit. */
   readonly keeps: boolean;
-  /** Fills `into` with the piece of this digest; false where it is not there whole, or not what it was. */
+  /** Fill `into` with the piece of this digest; false where it is missing, incomplete or damaged. */
   read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean>;
-  /** Never rejects: a piece that cannot be kept is fetched anew the next time. */
+  /** Store a piece. Never rejects: a piece that cannot be stored is fetched again the next time. */
   write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult>;
 }
 

@@ -1,16 +1,16 @@
-// SHA-256 in the contract's notation. Comparing it with what the manifest says is transfer.ts.
+// SHA-256 in the contract's notation. transfer.ts compares it with the manifest's digest.
 import { createSHA256, type IHasher } from 'hash-wasm';
 
-/** `sha256:` and 64 hex digits. Runs natively where the browser lets it, off the calling thread. */
+/** Return `sha256:` and 64 hex digits. Computed natively and off the calling thread where the browser allows it. */
 export async function sha256Digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  // Browsers hide SubtleCrypto from pages served without TLS from another machine, as in a class room.
+  // Browsers hide SubtleCrypto from pages served without TLS from another machine, as in a classroom.
   const subtle = (globalThis.crypto as Crypto | undefined)?.subtle;
   if (subtle === undefined) return (await RunningDigest.start()).update(bytes).finish();
   const hash = new Uint8Array(await subtle.digest('SHA-256', bytes));
   return `sha256:${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
-/** The same while bytes arrive: SubtleCrypto wants them all at once, and copies them. */
+/** SHA-256 computed while bytes arrive: SubtleCrypto needs all of them at once, and copies them. */
 export class RunningDigest {
   readonly #hasher: IHasher;
 

@@ -1,5 +1,5 @@
-// All files that opening a variant takes, piece by piece and several at once: kept pieces from the browser's store,
-// the others over the network, each proven before it counts. One piece is transfer.ts.
+// Downloads all files that opening a variant needs, in pieces and several at once: stored pieces from the browser's
+// store, the others over the network, where each is verified. transfer.ts downloads one piece.
 import type { Expansion, FileDescriptor, Manifest, Variant } from '../contract/generated';
 import { ArrivingFile } from './arriving_file';
 import { BundleError } from './bundle_error';
@@ -10,20 +10,20 @@ import { fetchAlone } from './fetch_alone';
 import type { Patience } from './patience';
 import { signalAborted, transfer, type Piece, type TransferEvents } from './transfer';
 
-/** By path; weights that were expanded lie under the path that the graphs know, not under the one they travelled as. */
+/** Files by path. Expanded weights have the path that the graphs refer to, not that of the downloaded file. */
 export type BundleFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
 export interface Download {
   readonly files: BundleFiles;
-  /** Spent on expanding weights. */
+  /** Milliseconds spent on expanding weights. */
   readonly expandMs: number;
-  /** Of all bytes, those that the browser had kept. */
+  /** Number of bytes that came from the browser's store. */
   readonly keptBytes: number;
-  /** Whether the next visit finds them all. */
+  /** True if all bytes are in the browser's store for the next visit. */
   readonly isKept: boolean;
 }
 
-/** How a download goes about it. */
+/** The store, the retry policy and the abort signal of a download. */
 export interface Means {
   readonly store: ChunkStore;
   readonly patience: Patience;
@@ -33,7 +33,7 @@ export interface Means {
 /** Browsers open six connections to a host over HTTP/1.1; more pieces would wait for each other. */
 const atOnce = 6;
 
-/** The interactive graph reads the plain graph's weights, so the plain graph itself is not needed. */
+/** List the files that opening a variant needs. The interactive graph reads the plain graph's weights itself. */
 export function filesToOpen(manifest: Manifest, variant: Variant): FileDescriptor[] {
   const { tokenizer } = manifest;
   const paths = new Set([
@@ -44,19 +44,19 @@ export function filesToOpen(manifest: Manifest, variant: Variant): FileDescripto
   return manifest.files.filter(({ path }) => paths.has(path));
 }
 
-/** Paths of the files that the graphs of a variant read their weights from. */
+/** Return the paths of the files that the graphs of a variant read their weights from. */
 export function weightFiles({ weights, expansion }: Variant): string[] {
   return expansion === undefined ? weights : [expansion.path];
 }
 
-/** By the path of the file that travels. */
+/** Return the variant's expansion, by the path of the encoded file that is downloaded. */
 export function expansionsOf({ weights, expansion }: Variant): ReadonlyMap<string, Expansion> {
   return new Map(expansion === undefined ? [] : weights.map((path) => [path, expansion]));
 }
 
 /**
- * Files that have an expansion are expanded while they arrive. Rejects with the first BundleError, and then
- * stops what is still on its way; pieces that are here stay kept.
+ * Download the files, and expand those that have an expansion while they arrive. Rejects with the first BundleError and
+ * cancels the other downloads; pieces that arrived stay in the store.
  */
 export async function downloadFiles(
   source: ByteSource,
@@ -65,7 +65,7 @@ export async function downloadFiles(
   { store, patience, signal }: Means,
   onProgress: (state: DownloadState) => void,
 ): Promise<Download> {
-  // Small files first: whoever waits for the graph or the tokenizer waits for little.
+  // Small files first, so that the graph and the tokenizer arrive early.
   const inOrder = [...descriptors].sort((a, b) => a.bytes - b.bytes);
   const files = inOrder.map((file) => new ArrivingFile(file, expansions.get(file.path)));
   const queue = files.flatMap((file) => file.pieces.map((piece) => ({ file, piece })));
@@ -126,10 +126,10 @@ async function fetchPiece(
   const fromStore: Arrived = { bytes: into, origin: 'store', isKept: true };
   signalAborted(signal);
   if (await store.read(digest, into)) return fromStore;
-  // What we keep ourselves need not be kept by the HTTP cache as well.
+  // Pieces in our own store need not be in the HTTP cache as well.
   const cache = store.keeps ? 'no-store' : 'default';
   const fetching = async (onBytes: () => void): Promise<Arrived> => {
-    // Another tab may have been at it.
+    // Another tab may have stored it meanwhile.
     if (await store.read(digest, into)) return fromStore;
     await transfer(
       source,
@@ -154,7 +154,7 @@ async function fetchPiece(
     : fetching(() => undefined);
 }
 
-/** A file that `filesToOpen` or `weightFiles` named; the manifest's check has made sure that it is listed. */
+/** Return a file named by `filesToOpen` or `weightFiles`; the check of the manifest ensures that it is listed. */
 export function fileOf(files: BundleFiles, path: string): Uint8Array<ArrayBuffer> {
   const bytes = files.get(path);
   if (bytes === undefined) {

@@ -1,13 +1,13 @@
-// How far a download is: bytes that are here, where they came from, and why nothing comes at the moment.
+// Progress of a download: bytes received, their origin, and the reason why nothing arrives at the moment.
 import type { TransferEvents, TransferWait } from './transfer';
 
 export interface DownloadState {
-  /** Here, those that were kept included. */
+  /** Bytes received, including those from the browser's store. */
   readonly receivedBytes: number;
   readonly totalBytes: number;
-  /** Of those here, the ones that the browser had kept. */
+  /** Bytes that came from the browser's store. */
   readonly keptBytes: number;
-  /** Why nothing arrives at the moment; null while something does. */
+  /** Reason why nothing arrives at the moment; null while something does. */
   readonly waiting: TransferWait | null;
 }
 
@@ -19,7 +19,7 @@ export class DownloadProgress {
   keptBytes = 0;
   readonly #totalBytes: number;
   readonly #onProgress: (state: DownloadState) => void;
-  /** Of each piece under way, why it waits. */
+  /** Reason why each piece in progress waits; null while it does not. */
   readonly #underWay = new Map<PieceEvents, TransferWait | null>();
   #receivedBytes = 0;
 
@@ -28,7 +28,7 @@ export class DownloadProgress {
     this.#onProgress = onProgress;
   }
 
-  /** Counts one more piece; `onReceived` is told what of it lies in memory. */
+  /** Count one more piece; `onReceived` is called with the number of its bytes in memory. */
   follow(onReceived: (bytes: number) => void): PieceEvents {
     let counted = 0;
     const count = (bytes: number): void => {

@@ -1,19 +1,19 @@
-// The inner loops of expanding: bytes of values to float32, one layout after another. Which bytes when is
-// expand_weights.ts. Loops are plain on purpose: engines turn them into a few instructions for each number.
+// The inner loops of expanding: bytes of values to float32, for each layout. expand_weights.ts chooses the bytes.
+// Loops are plain on purpose: engines turn them into a few instructions for each number.
 import { float16Table } from './float16';
 import type { BlocksPlan, ChannelsPlan, Extent, WeightPlan } from './weight_plan';
 
 export interface ValuesExpander {
-  /** Bytes of values that can only be expanded together. */
+  /** Number of bytes of values that can only be expanded together. */
   readonly unit: number;
-  /** Expands `length` bytes of `encoded` from `from` on: the weight's values from byte `done`, a multiple of `unit`. */
+  /** Expand `length` bytes of `encoded` from `from` on: the weight's values from byte `done`, a multiple of `unit`. */
   expand(encoded: Uint8Array, from: number, done: number, length: number): void;
 }
 
-/** Matrices that lie transposed are expanded so many columns at a time, so that whole cache lines are written. */
+/** Number of columns of a transposed matrix that are expanded at a time, so that whole cache lines are written. */
 const tileColumns = 128;
 
-/** `encoded` must hold the weight's scales and zero points already. */
+/** Return the expander of a weight's layout; `encoded` must hold the weight's scales and zero points already. */
 export function valuesExpander(
   plan: WeightPlan,
   encoded: Uint8Array,
@@ -146,7 +146,7 @@ function blockColumns(plan: BlocksPlan, encoded: Uint8Array, target: Float32Arra
   const expandFour = bits === 4 ? scaleNibbleColumns : scaleByteColumns;
   const fourScales = new Float32Array(4);
   const fourZeros = new Int32Array(4);
-  /** One block of some columns. */
+  /** Expand one block of each of `width` columns. */
   const expandBlock = (
     encoded: Uint8Array,
     tile: number,
@@ -197,7 +197,7 @@ function readScales(encoded: Uint8Array, { from, to }: Extent): Float32Array {
   return scales;
 }
 
-/** One for each channel. Signed values and zero points are read as unsigned ones 128 higher. */
+/** Return one zero point per channel. Signed values and zero points are read as unsigned ones 128 higher. */
 function channelZeros(plan: ChannelsPlan, encoded: Uint8Array): Int32Array {
   const { zeroPoints, signed, channels } = plan;
   const zeros = new Int32Array(channels).fill(128);
@@ -206,7 +206,7 @@ function channelZeros(plan: ChannelsPlan, encoded: Uint8Array): Int32Array {
   return zeros.map((_, channel) => (encoded[zeroPoints.from + channel] ?? 0) ^ flip);
 }
 
-/** One for each block of each channel; packed, each channel's begin with a byte of their own. */
+/** Return one zero point per block of each channel. With 4 bits, two share a byte; each channel starts a new one. */
 function blockZeros(plan: BlocksPlan, encoded: Uint8Array): Uint8Array {
   const { zeroPoints, bits, channels, blocks } = plan;
   const zeros = new Uint8Array(channels * blocks).fill(bits === 4 ? 8 : 128);
@@ -224,9 +224,9 @@ function blockZeros(plan: BlocksPlan, encoded: Uint8Array): Uint8Array {
 
 /* eslint-disable @typescript-eslint/no-non-null-assertion -- every index is inside by the manifest's check, and `?? 0` would cost time here */
 
-// Four numbers a turn: half as many instructions for each as one by one.
+// Loops take four numbers at a time, with half as many instructions per number as one by one.
 
-/** Offsets in the weights file are even: the manifest's check has seen to that. */
+/** Convert float16 to float32. Offsets in the weights file are even, which the check of the manifest ensures. */
 function widen(
   from: Uint8Array,
   at: number,
@@ -266,7 +266,7 @@ function scaleBytes(
   for (; i < count; i++) target[to + i] = ((from[at + i]! ^ flip) - zero) * scale;
 }
 
-/** As `scaleBytes`, with a scale for each number. */
+/** Like `scaleBytes`, with a scale for each number. */
 function scaleRow(
   from: Uint8Array,
   at: number,
@@ -291,7 +291,7 @@ function scaleRow(
   }
 }
 
-/** As `scaleRow`, with a zero point for each number too. */
+/** Like `scaleRow`, with a zero point for each number too. */
 function shiftRow(
   from: Uint8Array,
   at: number,
@@ -331,7 +331,7 @@ function scaleNibbles(
   }
 }
 
-/** Numbers of four columns that lie transposed, `columnBytes` apart: four side by side in each of `count` rows. */
+/** Expand four transposed columns, `columnBytes` apart in `from`: four numbers side by side in each of `count` rows. */
 function scaleByteColumns(
   from: Uint8Array,
   at: number,
@@ -378,7 +378,7 @@ function scaleNibbleColumns(
   }
 }
 
-/** What is left of a matrix whose columns are no multiple of four. */
+/** Expand one column: one of those left where the number of columns is no multiple of four. */
 function scaleColumn(
   from: Uint8Array,
   at: number,

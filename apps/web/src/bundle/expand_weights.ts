@@ -1,5 +1,5 @@
-// Expands an encoded weights file into the float file that graphs read, as far as it has arrived. Inner loops are
-// expand_values.ts; where parts lie, weight_plan.ts.
+// Expands an encoded weights file into the float file that graphs read, as far as it has arrived. The inner loops are
+// in expand_values.ts, the positions of parts in weight_plan.ts.
 import type { Expansion } from '../contract/generated';
 import { valuesExpander, type ValuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';
@@ -7,17 +7,17 @@ import { planWeight, type WeightPlan } from './weight_plan';
 
 interface WeightUnderWay {
   readonly plan: WeightPlan;
-  /** Where numbers go: the expanded file, or numbers still to be rounded to float16. */
+  /** Array that receives the numbers: part of the expanded file, or a buffer still to be rounded to float16. */
   readonly target: Float32Array;
   readonly expander: ValuesExpander;
-  /** Bytes of the values that are done. */
+  /** Number of bytes of values that are expanded. */
   done: number;
 }
 
 /**
- * Numbers are exact: a float16 scale times a difference of bytes fits a float32, so any reader that
- * multiplies once gets the same bits. The manifest's check has made sure that every part lies
- * inside the files and that scales come before their values.
+ * Expands a weights file while it arrives. Results are exact: a float16 scale times a difference of
+ * bytes fits a float32, so any reader that multiplies once gets the same bits. The check of the
+ * manifest ensures that every part lies inside the files and that scales come before their values.
  */
 export class WeightExpander {
   /** The expanded file, complete once `advance` was told of all bytes. */
@@ -36,7 +36,7 @@ export class WeightExpander {
     this.#plans = expansion.weights.map(planWeight);
   }
 
-  /** Expands all that the first `received` bytes of the weights file allow. */
+  /** Expand all that the first `received` bytes of the weights file allow. */
   advance(received: number): void {
     for (;;) {
       const weight = (this.#underWay ??= this.#begin(received));

@@ -1,23 +1,23 @@
-// Two tabs that open the same model fetch each piece once: the second waits for the first, then finds it in the store.
+// Lets tabs that open the same model fetch each piece once: the second waits for the first, then finds it in the store.
 import { inTime, startLimits } from './patience';
 import { StallWatch } from './stall_watch';
 import type { TransferEvents } from './transfer';
 
 interface Means {
   readonly signal: AbortSignal;
-  /** How long another tab may receive nothing before it is not waited for any more. */
+  /** Timeout in milliseconds after which a tab that receives nothing is no longer waited for. */
   readonly quietMs: number;
 }
 
-/** Does the work; what it is given is to be called as bytes arrive. */
+/** A function that does the work, and calls `onBytes` as bytes arrive. */
 type Work<Result> = (onBytes: () => void) => Promise<Result>;
 
-/** Between two signs of life to other tabs. */
+/** Shortest time between two messages that tell other tabs that bytes arrive. */
 const signMs = 1000;
 
 /**
- * Runs `work` while no other tab runs any for this digest. A tab that is closed lets go; one that receives nothing for too
- * long, since it hangs or its line does, is not waited for, nor is a browser that does not say in time whether there is one.
+ * Run `work` while no other tab runs any for this digest, under a lock. Closing a tab releases its lock. The lock is
+ * not waited for where the other tab receives nothing for too long, or the browser does not answer the request in time.
  */
 export async function fetchAlone<Result>(
   digest: string,
@@ -27,7 +27,7 @@ export async function fetchAlone<Result>(
 ): Promise<Result> {
   const name = `oriel-piece-${digest}`;
   const alone = (): Promise<Result> => withSigns(name, work);
-  // Browsers without locks fetch twice at worst.
+  // Without locks two tabs may fetch the same piece.
   const locks = (globalThis.navigator as Partial<Navigator> | undefined)?.locks;
   if (locks === undefined) return alone();
   let hasAnswered = (): void => undefined;
@@ -67,7 +67,7 @@ export async function fetchAlone<Result>(
     if (hasBegun) throw error;
     endWaiting();
     if (signal.aborted || quiet.error === null) throw error;
-    // The lock stays with the other tab, which may yet wake up and need it; twice at worst is fetched what it has begun.
+    // The lock is not stolen: the other tab may go on and need it. At worst the piece is fetched twice.
     return await alone();
   }
 }

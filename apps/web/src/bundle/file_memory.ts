@@ -1,10 +1,10 @@
-// Arrays for whole files, within what browsers give.
+// Allocates arrays for whole files, within the browsers' limits.
 import { BundleError } from './bundle_error';
 
-/** Browsers refuse an ArrayBuffer beyond about this, and Protocol Buffers end here too. */
+/** Browsers refuse an ArrayBuffer beyond about this size, and it is the limit of Protocol Buffers too. */
 export const maxFileBytes = 2 ** 31 - 1;
 
-/** Throws a BundleError where the browser gives no array of this size. */
+/** Allocate an array. Throws a BundleError where the browser gives none of this size. */
 export function allocate(path: string, bytes: number): Uint8Array<ArrayBuffer> {
   if (bytes > maxFileBytes) {
     throw new BundleError({ kind: 'too-large', path, bytes, limit: maxFileBytes });

@@ -1,13 +1,13 @@
-// The visitor's own files as a source of bytes: chosen or dropped, read where they lie, sent nowhere. Which of many files
-// are a model is local_files.ts.
+// The visitor's own files, chosen or dropped, as a source of bytes. They are read from disk and sent nowhere.
+// local_files.ts finds a model among many files.
 import { BundleError } from './bundle_error';
 import type { ByteSource, ByteStream, ByteWish } from './byte_source';
 
-/** Crosses to the worker as it is: a File is a handle, not its bytes. */
+/** A model among the visitor's files. It is sent to the worker without copying bytes: a File is only a handle. */
 export interface LocalModel {
   /** The manifest or the bare graph: a path of `files`. */
   readonly entry: string;
-  /** By path from the folder that holds the entry. */
+  /** Files by path, relative to the folder that holds the entry. */
   readonly files: ReadonlyMap<string, File>;
 }
 
@@ -35,7 +35,7 @@ export class FileByteSource implements ByteSource {
   }
 }
 
-/** A file that was changed or moved meanwhile is no broken line: trying again would not help. */
+/** Stream a file. An error means that it was changed or moved meanwhile, where a retry would not help. */
 function streamOf(file: Blob, path: string): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = file.stream().getReader();
   return new ReadableStream({

@@ -1,8 +1,8 @@
-// float16 to float32 and back, for browsers that have no Float16Array.
+// Converts float16 to float32 and back, for browsers that have no Float16Array.
 
 let table: Float32Array | null = null;
 
-/** What each of the 65,536 float16 stands for. */
+/** Return the values of all 65,536 float16, by their bits. */
 export function float16Table(): Float32Array {
   if (table !== null) return table;
   const made = new Float32Array(65536);
@@ -22,7 +22,7 @@ export function float16Table(): Float32Array {
   return (table = made);
 }
 
-/** To the nearest float16, to the even one of two as near. */
+/** Round to the nearest float16, ties to even. */
 export function roundToFloat16(from: Float32Array, to: Uint16Array): void {
   const word = new Float32Array(1);
   const wordBits = new Uint32Array(word.buffer);
@@ -36,19 +36,19 @@ export function roundToFloat16(from: Float32Array, to: Uint16Array): void {
   }
 }
 
-/** Of the bits of a positive float32. */
+/** Return the bits of the float16 nearest to a positive float32, given by its bits. */
 function float16Magnitude(bits: number): number {
   if (bits > 0x7f800000) return 0x7e00;
-  // Half of a last place beyond the largest float16, and more.
+  // Half a unit in the last place above the largest float16, or more: infinity.
   if (bits >= 0x477ff000) return 0x7c00;
   const exponent = (bits >>> 23) - 112;
   if (exponent > 0) return roundAway(bits - (112 << 23), 13);
-  // Subnormal: the leading 1 is written out and slides to the right. 2^-25 and less become 0.
+  // Subnormal: the implicit leading 1 is added and shifted right. 2^-25 and less become 0.
   if (exponent < -10) return 0;
   return roundAway((bits & 0x7fffff) | 0x800000, 14 - exponent);
 }
 
-/** Drops the last bits, to the nearest; ties go to even. */
+/** Drop the last bits, rounding to the nearest, ties to even. */
 function roundAway(bits: number, dropped: number): number {
   const odd = (bits >>> dropped) & 1;
   return (bits + (1 << (dropped - 1)) - 1 + odd) >>> dropped;

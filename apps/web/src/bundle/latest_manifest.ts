@@ -1,4 +1,4 @@
-// The newest manifest that can be had: from its address, else what was kept of it. What is in one: read_manifest.ts.
+// Gets the newest manifest available: from its address, else the stored copy. read_manifest.ts reads and checks it.
 import type { Manifest } from '../contract/generated';
 import type { ByteSource } from './byte_source';
 import type { KeptManifest, ModelShelf } from './model_shelf';
@@ -10,14 +10,14 @@ import { signalAborted } from './transfer';
 export interface LatestManifest {
   readonly manifest: Manifest;
   readonly text: string;
-  /** When it was opened last, in milliseconds since 1970, where its address gave none now; null where it did. */
+  /** For a stored copy, the time it was last opened, in milliseconds since 1970; null for one from its address. */
   readonly keptSince: number | null;
 }
 
-/** Who has a copy need not wait longer for news of it. */
+/** Timeout in milliseconds for a newer manifest where there is a stored copy. */
 const patienceForNews = 3000;
 
-/** Rejects with a BundleError where there is neither an answer nor a copy. */
+/** Get the newest manifest. Rejects with a BundleError where there is neither an answer nor a copy. */
 export async function latestManifest(
   source: ByteSource,
   path: string,
@@ -29,12 +29,12 @@ export async function latestManifest(
   const kept = (await shelf?.manifestOf(url)) ?? null;
   const parse = (text: string): Manifest => parseOnce(text, url, kept);
   if (kept === null) return read(source, path, parse, patience, signal);
-  // All of it: one that comes by drops would keep a reader waiting just as long.
+  // The timeout covers the whole download, so that a very slow one does not keep the visitor waiting either.
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(patienceForNews)]);
   try {
     return await read(source, path, parse, { ...patience, attempts: 1 }, inTime);
   } catch {
-    // An address that now holds something else is a reason to look, not to stop: the page tells of it.
+    // Even where the address now holds no valid manifest, the copy is opened; the page says that it is a copy.
     signalAborted(signal);
     return {
       manifest: parse(kept.text),
@@ -44,7 +44,7 @@ export async function latestManifest(
   }
 }
 
-/** What was found right before is not looked at again: that takes longer than anything else of a second visit's start. */
+/** Parse a manifest; skip the check of a text that passed it before: the slowest part of a second visit's start. */
 function parseOnce(text: string, url: string, kept: KeptManifest | null): Manifest {
   const isKnown = kept?.isChecked === true && kept.text === text;
   return isKnown ? parseCheckedManifest(text) : parseManifest(text, url);

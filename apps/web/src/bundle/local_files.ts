@@ -1,41 +1,41 @@
-// Which of the visitor's own files are a model: a bundle's folder, published or not, or a bare graph. Reading them is
-// file_source.ts; getting them from a drop, views/files/dropped_files.ts.
+// Finds a model among the visitor's own files: a bundle's folder, published or not, or a graph without a manifest.
+// file_source.ts reads them; views/files/dropped_files.ts gets them from a drop.
 import { BundleError } from './bundle_error';
 import { manifestName } from './bundle_url';
 import type { LocalModel } from './file_source';
 
-/** A file and where it lay, with forward slashes. */
+/** A file and its path, with forward slashes. */
 export interface PlacedFile {
   readonly path: string;
   readonly file: File;
 }
 
 export interface FoundLocalModel extends LocalModel {
-  /** What to call it before it is read: its folder, else its file. */
+  /** Name to show before the model is read: its folder's, else its file's. */
   readonly name: string;
 }
 
-/** More would be someone's whole disk; a published model has a file for every 8 MiB. */
+/** Maximum number of files. A published model has a file for every 8 MiB; more files are likely a whole disk. */
 export const mostFiles = 20_000;
 
-/** How many names a message gives. */
+/** Maximum number of names in a message. */
 const namedFiles = 6;
 
-/** What file managers, archives and version control leave: no model has any. */
+/** Return whether a name is one that file managers, archives or version control leave behind; no model has any. */
 export function isJunk(name: string): boolean {
   return name.startsWith('.') || /^(?:__MACOSX|node_modules|Thumbs\.db|desktop\.ini)$/i.test(name);
 }
 
 /**
- * The manifest nearest to the top, else the graph nearest to the top, the interactive one first; all that
- * lies in its folder and below comes along. Throws a BundleError where there is neither, or too much.
+ * Find the manifest nearest to the top, else the graph nearest to the top, the interactive one first, and
+ * include all files in its folder and below. Throws a BundleError where there is neither, or too many files.
  */
 export function findLocalModel(given: readonly PlacedFile[]): FoundLocalModel {
   const files = given.filter(({ path }) => !path.split('/').some(isJunk));
   if (files.length > mostFiles) throw new BundleError({ kind: 'too-many-files', limit: mostFiles });
   const paths = files.map(({ path }) => path);
   const [entry] = nearest(paths.filter((path) => nameOf(path) === manifestName))
-    // A version of a published model, taken without the newest.
+    // A versioned manifest of a published model, copied without `manifest.json`.
     .concat(nearest(paths.filter((path) => /^manifest-.+\.json$/.test(nameOf(path)))))
     .concat(nearest(paths.filter((path) => /\.onnx$/i.test(path))));
   if (entry === undefined) {
@@ -54,7 +54,7 @@ export function findLocalModel(given: readonly PlacedFile[]): FoundLocalModel {
 function nearest(paths: readonly string[]): string[] {
   const rank = (path: string): number[] => [
     path.split('/').length,
-    // It can do all that the plain one can, and more.
+    // Interactive graphs first: they can do all that the plain ones can, and more.
     Number(!path.endsWith('.interactive.onnx')),
     path.length,
   ];

@@ -1,4 +1,4 @@
-// The bundles that this page was built with, for the picker. The list is written by apps/web/plugins/models_index.ts.
+// Lists the bundles that the page was built with, for the picker. apps/web/plugins/models_index.ts writes the list.
 import { startLimits } from './patience';
 import { StallWatch } from './stall_watch';
 
@@ -8,7 +8,7 @@ export interface CatalogueEntry {
   readonly url: string;
   readonly architecture: string;
   readonly parameters: number;
-  /** Bytes that opening its first variant downloads. */
+  /** Number of bytes that opening the first variant downloads. */
   readonly bytes: number;
 }
 
@@ -24,8 +24,8 @@ interface IndexedModel {
 export const configuredModelUrl: string | null = import.meta.env.VITE_MODEL_URL ?? null;
 
 /**
- * Bundles below `models/`, in order of name; none where there is no list. Rejects with a BundleError of kind
- * `stalled` where the host neither gives one nor refuses.
+ * List the bundles below `models/`, in order of name; none where there is no list. Rejects with a BundleError of kind
+ * `stalled` where the host does not answer.
  */
 export async function listModels(): Promise<CatalogueEntry[]> {
   const index = new URL(`${import.meta.env.BASE_URL}models/index.json`, document.baseURI);

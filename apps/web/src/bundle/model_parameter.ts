@@ -1,17 +1,17 @@
-// The part of the address that names a model of any origin that the build allows: `?model=URL`. What else an address says
-// is url/hash_state.ts.
+// The part of the page's address that names a model, from any origin that the build allows: `?model=URL`. The rest of
+// the address is read by url/hash_state.ts.
 import { isAllowed } from './allowed_origins';
 import { BundleError } from './bundle_error';
 
 const parameter = 'model';
-/** Beyond this no server takes an address. */
+/** Maximum length of an address, in characters; servers refuse longer ones. */
 const longestAddress = 4_096;
-/** Of an address in a message. */
+/** Maximum length of an address in a message, in characters. */
 const longestShown = 200;
 
 /**
- * The model's address, absolute; null where the page's own names none. Throws a BundleError for one that is refused:
- * nothing of it may be fetched then.
+ * Return the model's absolute address; null where the page's address names none. Throws a BundleError for an address
+ * that is refused, from which nothing may be fetched.
  */
 export function readModelParameter(
   page: string,
@@ -38,21 +38,21 @@ export function readModelParameter(
   return url.href;
 }
 
-/** The page's address without a model in its query; what else stands there stays. */
+/** Return the page's address without a model in its query; other parameters stay. */
 export function withoutModelParameter(page: string): string {
   const url = new URL(page);
   url.searchParams.delete(parameter);
   return url.href;
 }
 
-/** The page's address with this model in its query; what else stands there stays. */
+/** Return the page's address with this model in its query; other parameters stay. */
 export function withModelParameter(page: string, address: string): string {
   const url = new URL(page);
   url.searchParams.set(parameter, address);
   return url.href;
 }
 
-/** What to call a model before its manifest has come: the folder that it lies in, and its host. */
+/** Return a label for a model whose manifest has not arrived yet: its folder and its host. */
 export function addressLabel(address: string): string {
   const { hostname, pathname } = new URL(address);
   const [last = '', folder = ''] = pathname.split('/').reverse();

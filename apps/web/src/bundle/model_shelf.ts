@@ -1,22 +1,23 @@
-// Which models the browser keeps, for offline visits, and what goes first when room is short. Their bytes: opfs_store.ts.
+// Records of the models that the browser stores for offline visits, and the order in which they are removed when
+// storage is full. opfs_store.ts stores their bytes.
 import type { Manifest } from '../contract/generated';
 import { sha256Digest } from './digest';
 import { OpfsStore, openSync } from './opfs_store';
 import { inTime, startLimits } from './patience';
 import { checksumBytes } from './storage_checksum';
 
-/** One manifest that was opened, and what it named of the pieces here. */
+/** One manifest that was opened, and the pieces that it needs. */
 interface ShelfRecord {
   readonly url: string;
   readonly name: string;
   readonly version: string | null;
   /** Milliseconds since 1970. */
   readonly openedAt: number;
-  /** Bytes by digest. */
+  /** Number of bytes of each piece, by digest. */
   readonly pieces: Readonly<Record<string, number>>;
-  /** The manifest as it came. */
+  /** Text of the manifest, as received. */
   readonly manifest: string;
-  /** The build of the page that found the manifest right; null in development. */
+  /** The build of the page that checked the manifest; null in development. */
   readonly checkedBy: string | null;
 }
 
@@ -24,11 +25,11 @@ interface ShelfRecord {
 export interface KeptManifest {
   readonly text: string;
   readonly openedAt: number;
-  /** This very code has found the text right. */
+  /** True if this build of the page has checked the text before. */
   readonly isChecked: boolean;
 }
 
-/** A model that the browser keeps for the next visit. */
+/** A model that the browser stores for the next visit. */
 export interface KeptModel {
   /** Address of its manifest. */
   readonly url: string;
@@ -36,20 +37,20 @@ export interface KeptModel {
   readonly version: string | null;
   /** Milliseconds since 1970. */
   readonly openedAt: number;
-  /** Of its pieces that are here. Models may share pieces. */
+  /** Number of bytes of its pieces that are stored. Models may share pieces. */
   readonly bytes: number;
-  /** A newer manifest was opened at the same address. */
+  /** True if a newer manifest was opened at the same address. */
   readonly superseded: boolean;
 }
 
-/** Far beyond any manifest that a page would open. */
+/** Maximum bytes of a record; any manifest that a page opens is far smaller. */
 const longestRecord = 128 * 2 ** 20;
 const lockName = 'oriel-shelf';
-/** Scripts of a build have digests of what they hold in their names; in development the same name holds anything. */
+/** A build's scripts have digests of their content in their names, unlike those in development. */
 const thisBuild = import.meta.env.PROD ? import.meta.url : null;
-/** What is done under the lock takes far less; who holds it longer was frozen or is hung. */
+/** Timeout for the lock. Work under it takes far less; a tab that holds it longer is frozen or hangs. */
 const longestTurnMs = 2000;
-/** However slow the disk is, no model waits longer for its record. */
+/** Longest time that a model waits for its record to be written, however slow the disk is. */
 const longestRecordingMs = 5000;
 
 interface Folders {
@@ -60,7 +61,7 @@ interface Folders {
 export class ModelShelf {
   readonly chunks: OpfsStore;
   #folders: Folders;
-  /** Records of models that this tab has open: they go last, which is never. */
+  /** Names of the records of models that this tab has open: they are never removed to make room. */
   readonly #inUse = new Set<string>();
 
   #recorded: Promise<void> = Promise.resolve();
@@ -74,7 +75,7 @@ export class ModelShelf {
     });
   }
 
-  /** null where the browser keeps nothing for this page, or does not answer: private windows, pages without TLS. */
+  /** Open the storage; null where the browser has none for this page or does not answer: private windows, no TLS. */
   static async open(): Promise<ModelShelf | null> {
     try {
       const folders = await inTime(openFolders(), startLimits.storage, null);
@@ -86,7 +87,7 @@ export class ModelShelf {
     }
   }
 
-  /** The manifest that was opened last at this address. Never rejects. */
+  /** Return the manifest that was opened last at this address. Never rejects. */
   async manifestOf(url: string): Promise<KeptManifest | null> {
     const records = await inTime(this.#read(), startLimits.storage, new Map<string, ShelfRecord>());
     const own = [...records.values()].filter((record) => record.url === url);
@@ -96,12 +97,15 @@ export class ModelShelf {
     return { text, openedAt, isChecked: checkedBy !== null && checkedBy === thisBuild };
   }
 
-  /** Settles once what was opened so far will be found at the next visit. Never rejects. */
+  /** Settle once the models opened so far are recorded for the next visit, or after a timeout. Never rejects. */
   recorded(): Promise<void> {
     return this.#recorded;
   }
 
-  /** Of a manifest that was found right. Pieces that are written from now on wait for it, so that nobody takes them for orphans; reading goes on. */
+  /**
+   * Record a manifest that passed its check. Writes of pieces wait from now on until it is recorded, so that no tab
+   * removes them as orphans; reads do not wait.
+   */
   remember(
     ...what: [
       url: string,
@@ -141,17 +145,17 @@ export class ModelShelf {
         }
       });
     } catch {
-      // Without a record the pieces are still found by their digests, and go first when room is short.
+      // Without a record the pieces are still found by their digests, but are the first to be removed for room.
     }
   }
 
-  /** null where the browser does not say in time. */
+  /** List the stored models, last opened first; null where the browser does not answer in time. */
   kept(): Promise<KeptModel[] | null> {
     return inTime(this.#kept(), startLimits.shelf, null);
   }
 
   async #kept(): Promise<KeptModel[]> {
-    // Not while one is written, which would seem to be missing.
+    // Under the lock: a record that is being written would seem to be missing.
     const records = await this.#alone(async () => [...(await this.#read()).values()]);
     const here = await this.#sizes();
     return records
@@ -163,13 +167,13 @@ export class ModelShelf {
       }));
   }
 
-  /** Of all pieces that are here whole, as far as their files can be read in time. */
+  /** Return the digests of all pieces that are stored completely, as far as their files can be read in time. */
   async digests(): Promise<Set<string>> {
     const sizes = await inTime(this.#sizes(), startLimits.storage, new Map<string, number>());
     return new Set([...sizes].flatMap(([digest, bytes]) => (bytes > 0 ? [digest] : [])));
   }
 
-  /** Removes what was kept of the address, or everything; what other models share stays. Rejects where it takes too long. */
+  /** Remove the models of an address, or all; pieces shared with other models stay. Rejects where it takes too long. */
   async forget(url: string | null): Promise<void> {
     const forgetting = this.#alone(async () => {
       for (const [file, record] of await this.#read()) {
@@ -183,8 +187,8 @@ export class ModelShelf {
   }
 
   /**
-   * Frees so many bytes, if it can: pieces that no record names, then versions that were followed by
-   * another at their address, then the models that were not opened for longest; nothing in use.
+   * Free so many bytes, if possible: pieces that no record names, then versions superseded by a newer one at
+   * their address, then the models least recently opened; none that this tab has open.
    */
   async makeRoom(bytes: number): Promise<void> {
     try {
@@ -197,11 +201,11 @@ export class ModelShelf {
         }
       });
     } catch {
-      // The write that asked finds out.
+      // The write that needed room will fail and report it.
     }
   }
 
-  /** Under the lock. Records that cannot be read go as well. Returns the bytes freed. */
+  /** Remove pieces that no record names, and unreadable records; return the bytes freed. Must hold the lock. */
   async #removeOrphans(): Promise<number> {
     const records = await this.#read();
     for (const { name } of await filesIn(this.#folders.records))
@@ -217,7 +221,7 @@ export class ModelShelf {
   async #sizes(): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
     for (const handle of await filesIn(this.#folders.pieces)) {
-      // 0 bytes where another tab has it open for writing.
+      // 0 bytes where another tab has the file open for writing.
       const size = await handle.getFile().then(
         (file) => file.size - checksumBytes,
         () => 0,
@@ -227,7 +231,7 @@ export class ModelShelf {
     return sizes;
   }
 
-  /** By file name; files that cannot be read as records are left out: without the lock, one may be being written. */
+  /** Read the records by file name, except unreadable files: without the lock, one may be in the middle of a write. */
   async #read(): Promise<Map<string, ShelfRecord>> {
     const records = new Map<string, ShelfRecord>();
     for (const { name } of await filesIn(this.#folders.records)) {
@@ -248,7 +252,7 @@ export class ModelShelf {
     }
   }
 
-  /** While no other tab has its turn, unless one does not end it. */
+  /** Run `work` under the lock that all tabs share; after the timeout, steal the lock from a tab that hangs. */
   async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
     let hasBegun = false as boolean;
     const turn = (): Promise<Result> => {
@@ -265,7 +269,7 @@ export class ModelShelf {
   }
 }
 
-/** Names of records, what goes first first. */
+/** Return the names of records in the order in which they are removed. */
 export function inOrderOfRemoval(
   records: ReadonlyMap<string, Pick<ShelfRecord, 'url' | 'openedAt'>>,
   inUse: ReadonlySet<string>,
@@ -309,13 +313,13 @@ async function openFolders(): Promise<Folders> {
   };
 }
 
-/** None where the visitor has just cleared the storage. */
+/** List the files of a folder; none where the visitor has just cleared the storage. */
 async function filesIn(folder: FileSystemDirectoryHandle): Promise<FileSystemFileHandle[]> {
   const files: FileSystemFileHandle[] = [];
   try {
     for await (const handle of folder.values()) if (isFile(handle)) files.push(handle);
   } catch {
-    // What was found until then may still be there.
+    // The files found before the error may still exist.
   }
   return files;
 }

@@ -1,9 +1,9 @@
-// What can be read out of an ONNX file itself: metadata, ports, where its weights lie. What the page makes of it is
-// bare_model.ts; the bytes' format, wire_format.ts. Every file is hostile: reading gives this or a BundleError.
+// Reads an ONNX file's metadata, inputs, outputs and positions of weights. bare_model.ts makes a model of them;
+// wire_format.ts reads the bytes. Files are untrusted: reading returns a model or throws a BundleError.
 import { BundleError } from './bundle_error';
 import { fields, messages, WireError, type Field } from './wire_format';
 
-/** Where an initializer outside the file lies. */
+/** Position of an initializer outside the file. */
 export interface ExternalWeight {
   readonly location: string;
   readonly offset: number;
@@ -11,20 +11,20 @@ export interface ExternalWeight {
 }
 
 export interface OnnxModel {
-  /** Of the standard operators. */
+  /** Version of the standard operators. */
   readonly opset: number;
   readonly producer: string;
   /** The first value of each key. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Names of the tensors that nodes give. */
+  /** Names of the tensors that nodes output. */
   readonly tensors: ReadonlySet<string>;
   readonly operators: ReadonlySet<string>;
   readonly external: readonly ExternalWeight[];
-  /** Of all initializers but those of whole numbers, which hold shapes, or packed weights. */
+  /** Number of values in all initializers except those of integers, which hold shapes or packed weights. */
   readonly parameters: number;
-  /** Of the parameters, those in float16. */
+  /** Number of parameters in float16. */
   readonly halves: number;
 }
 
@@ -33,13 +33,13 @@ const inModel = { opset: 8, producer: 2, graph: 7, metadata: 14 };
 const inGraph = { node: 1, initializer: 5, input: 11, output: 12 };
 const inNode = { output: 2, operator: 4 };
 const inTensor = { dims: 1, type: 2, external: 13, location: 14 };
-/** Of OperatorSetIdProto, and of StringStringEntryProto. */
+/** Field numbers of OperatorSetIdProto and of StringStringEntryProto. */
 const inOpset = { domain: 1, version: 2 };
 const inEntry = { key: 1, value: 2 };
-/** Of ValueInfoProto, and of NodeProto's place for it. */
+/** Field number of the name in ValueInfoProto. */
 const nameOfPort = 1;
 
-/** TensorProto.DataType, in bits. */
+/** Bits of one value of each TensorProto.DataType. */
 const bitsOfType: ReadonlyMap<number, number> = new Map([
   ...[1, 6, 12].map((type) => [type, 32] as const),
   ...[2, 3, 9, 17, 18, 19, 20].map((type) => [type, 8] as const),
@@ -59,10 +59,10 @@ const most = {
   dims: 64,
 };
 const longestName = 1_024;
-/** Far beyond any document of the contract. */
+/** Maximum bytes of a metadata value; any document of the contract is far smaller. */
 const longestMetadata = 16 * 2 ** 20;
 
-/** Throws a BundleError of kind `not-a-model`; `path` is what messages call the file. */
+/** Read an ONNX file. Throws a BundleError of kind `not-a-model`; `path` is the file's name in messages. */
 export function readOnnxModel(bytes: Uint8Array<ArrayBuffer>, path: string): OnnxModel {
   try {
     return readModel(bytes);
@@ -102,7 +102,7 @@ class Reading implements OnnxModel {
   readonly operators = new Set<string>();
   readonly external: ExternalWeight[] = [];
 
-  /** Messages that are given several times are one, as for a graph to which taps were appended. */
+  /** Add one part of the graph: Protocol Buffers merge a message that occurs several times, as with appended taps. */
   addGraph(bytes: Uint8Array<ArrayBuffer>): void {
     this.graphs++;
     for (const { number, bytes: inside } of fields(bytes)) {
@@ -144,7 +144,7 @@ class Reading implements OnnxModel {
       atMost('dims', dims.length);
     }
     const numbers = dims.reduce((product, size) => product * size, 1);
-    // Beyond this no sum below could stay exact, and no file could hold it.
+    // Beyond this the sums below could become inexact, and no file could hold the weight.
     if (numbers > 2 ** 40) throw new WireError('a weight has over 2^40 numbers');
     if (floatTypes.has(type)) this.parameters += numbers;
     if (type === float16) this.halves += numbers;
@@ -166,11 +166,11 @@ class Reading implements OnnxModel {
   }
 }
 
-/** One extent, or several that are packed. */
+/** Read one extent, or several in a packed field. */
 function extents(field: Field): number[] {
   if (field.bytes === null) return [whole(field)];
   atMost('dims', field.bytes.length / 10);
-  // A packed list is a run of varints.
+  // A packed list is a sequence of varints.
   const packed: number[] = [];
   let value = 0;
   let scale = 1;
@@ -241,7 +241,7 @@ function text(bytes: Uint8Array<ArrayBuffer>, longest = longestName): string {
   }
 }
 
-/** A page or a pointer of Git LFS where a model was expected. */
+/** Return whether the file is text, such as a web page or a Git LFS pointer, instead of a model. */
 function looksLikeText(bytes: Uint8Array<ArrayBuffer>): boolean {
   const start = bytes.subarray(0, 64);
   return (

@@ -1,5 +1,5 @@
-// What lies at an address, or among the visitor's own files: a bundle by its manifest, or a bare graph. Addresses are
-// bundle_url.ts; what a bare graph tells, bare_model.ts.
+// Finds a bundle at an address or among the visitor's own files, by its manifest, or a graph without one. bundle_url.ts
+// reads addresses; bare_model.ts, graphs without a manifest.
 import type { Manifest, Variant } from '../contract/generated';
 import { readBareModel, type BareModel } from './bare_model';
 import { BundleError } from './bundle_error';
@@ -17,14 +17,14 @@ export interface FoundBundle {
   readonly manifest: Manifest;
   /** null where a manifest was read. */
   readonly bare: BareModel | null;
-  /** As it came from its address; null for what has none, or no manifest. */
+  /** The manifest from its address or the stored copy; null for local files and for graphs without a manifest. */
   readonly latest: (LatestManifest & { readonly url: string }) | null;
 }
 
-/** How many missing files a message names. */
+/** Maximum number of missing files that a message names. */
 const namedFiles = 6;
 
-/** Rejects with a BundleError. A graph is read by itself only where no manifest lies beside it. */
+/** Find a bundle. Rejects with a BundleError. A graph is read by itself only where no manifest lies beside it. */
 export async function findAtAddress(
   source: ByteSource,
   { manifestUrl, graphName }: BundleAddress,
@@ -39,13 +39,13 @@ export async function findAtAddress(
   } catch (error) {
     if (graphName === null || !isAbsent(error)) throw error;
     return readBareModel(source, graphName, means, onBytes).then(asFound, (failure: unknown) => {
-      // Where there is neither, the manifest is what should be there.
+      // If both are missing, report the missing manifest.
       throw isAbsent(failure) ? error : failure;
     });
   }
 }
 
-/** The same among files that are here. Variants that lack files are left out; where all do, rejects with their names. */
+/** Find a bundle among local files, without variants that lack files. Rejects with the missing names if all do. */
 export async function findAmongFiles(
   source: FileByteSource,
   { entry }: LocalModel,
@@ -77,7 +77,7 @@ function asFound(bare: BareModel): FoundBundle {
   return { manifest: bare.manifest, bare, latest: null };
 }
 
-/** Before anything is opened, so that one message names all that is missing. */
+/** Check that all weight files are there before any is opened, so that one message names all that are missing. */
 async function requireData(
   source: FileByteSource,
   reading: Promise<BareModel>,
@@ -101,9 +101,9 @@ function missing(paths: readonly string[]): BundleError {
 }
 
 /**
- * Nothing is there: a server says so, some without rights to list say 403, others send their start page,
- * and many leave CORS headers out of such answers. A damaged manifest is not absent, and neither is one
- * that could not be reached: reading the graph alone would give up its proof in silence.
+ * Return whether an error means that there is no file: servers answer 404, some without the right to list 403,
+ * others send their start page, and many leave CORS headers out of such answers. A damaged or unreachable
+ * manifest is not absent: reading the graph alone would silently skip the verification of its digest.
  */
 function isAbsent(error: unknown): boolean {
   if (!(error instanceof BundleError)) return false;

@@ -1,11 +1,11 @@
-// Pieces of models as files in the browser's private file system (OPFS), named by their digests and followed by a
-// checksum. Only a worker can read and write there at once, and at memory's speed. What is thrown out first:
-// model_shelf.ts.
+// Stores pieces of models as files in the browser's private file system (OPFS), named by their digests and followed by
+// a checksum. Only workers have its synchronous access, which is as fast as memory. model_shelf.ts decides which models
+// are removed first.
 import type { ChunkStore, WriteResult } from './chunk_store';
 import { inTime, patience, startLimits } from './patience';
 import { checksumBytes, storageChecksum } from './storage_checksum';
 
-/** What workers alone have, which the types of pages leave out: FileSystemSyncAccessHandle. */
+/** FileSystemSyncAccessHandle, which only workers have and the types of pages lack. */
 interface SyncFile {
   getSize(): number;
   truncate(size: number): void;
@@ -14,31 +14,31 @@ interface SyncFile {
   close(): void;
 }
 
-/** Browsers that do not know the mode lock the file for this tab alone. */
+/** Mode of access. Browsers that do not support it lock the file for this tab alone. */
 type SyncMode = 'read-only' | 'readwrite';
 
 interface SyncFileHandle {
   createSyncAccessHandle(options: { mode: SyncMode }): Promise<SyncFile>;
 }
 
-/** Whole files at once, without a copy. Workers only; rejects where another tab has it open. */
+/** Open a file for synchronous access, without a copy. Workers only; rejects where another tab has it open. */
 export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<SyncFile> {
   return (file as unknown as SyncFileHandle).createSyncAccessHandle({ mode });
 }
 
-/** What whoever knows the models does for the store. */
+/** Functions that the store needs from the owner of the models' records. */
 export interface Upkeep {
-  /** Where the pieces are: another one after the visitor has cleared the storage. */
+  /** Return the folder of the pieces; it changes after the visitor has cleared the storage. */
   folder(): FileSystemDirectoryHandle;
-  /** Settles once it is written down what the next pieces belong to. Never rejects. */
+  /** Settle once the model that the next pieces belong to is recorded. Never rejects. */
   recorded(): Promise<void>;
-  /** Asked for room where a write found none. Never rejects. */
+  /** Free so many bytes, after a write found no room. Never rejects. */
   makeRoom(bytes: number): Promise<void>;
 }
 
 export class OpfsStore implements ChunkStore {
   readonly #upkeep: Upkeep;
-  /** The browser once did not answer in time. It is not waited for again: a model has hundreds of pieces. */
+  /** True once the browser did not answer in time. It is not asked again: a model has hundreds of pieces. */
   #isSilent = false;
 
   constructor(upkeep: Upkeep) {
@@ -53,8 +53,8 @@ export class OpfsStore implements ChunkStore {
     const file = await this.#find(digest);
     if (file === null) return false;
     const checksum = await this.#readInto(file, into);
-    // A tab that was closed while it wrote leaves a short file, and disks forget. It isn't removed here: another tab may
-    // have written it anew meanwhile. Whoever fetches it again does.
+    // A tab that was closed while it wrote leaves a short file, and disks corrupt bytes. The file isn't removed here,
+    // as another tab may have written it again meanwhile. The next download of the piece overwrites it.
     return checksum !== null && areSame(checksum, await storageChecksum(into));
   }
 
@@ -62,7 +62,7 @@ export class OpfsStore implements ChunkStore {
     await this.#upkeep.recorded();
     const first = await this.#tryWrite(digest, bytes);
     if (first !== 'no-room') return first;
-    // Even where nothing more can go: another piece may just have made enough.
+    // Retry even where nothing more can be removed: another piece's write may just have made enough room.
     await inTime(this.#upkeep.makeRoom(bytes.length), startLimits.storage, undefined);
     return this.#tryWrite(digest, bytes);
   }
@@ -73,7 +73,7 @@ export class OpfsStore implements ChunkStore {
       .removeEntry(fileName(digest))
       .then(
         () => true,
-        // Gone already, or another tab reads it.
+        // The file is removed already, or another tab reads it.
         () => false,
       );
   }
@@ -83,7 +83,7 @@ export class OpfsStore implements ChunkStore {
     return file.catch(() => null);
   }
 
-  /** Rejects where the browser does not answer in time, and from then on at once. `drop` gets what comes too late. */
+  /** Ask the browser. Rejects after a timeout, and from then on at once. `drop` receives a late answer. */
   async #ask<Answer>(
     question: () => Promise<Answer>,
     drop: (late: Answer) => void = () => undefined,
@@ -105,14 +105,14 @@ export class OpfsStore implements ChunkStore {
   #open(file: FileSystemFileHandle, mode: SyncMode): Promise<SyncFile> {
     return this.#ask(
       () => openSync(file, mode),
-      // What stays open is locked for every tab.
+      // A handle that stays open locks the file for every tab.
       (late) => {
         late.close();
       },
     );
   }
 
-  /** Gives the checksum that was kept with the bytes; null where the file is not whole. */
+  /** Fill `into` and return the checksum stored with the bytes; null where the file is not complete. */
   async #readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<Uint8Array | null> {
     const size = into.length + checksumBytes;
     const checksum = new Uint8Array(checksumBytes);
@@ -126,7 +126,7 @@ export class OpfsStore implements ChunkStore {
         handle.close();
       }
     } catch {
-      // Another tab has it locked, which does not keep anyone from reading a copy.
+      // Another tab has locked the file, but a copy can still be read.
       try {
         const copy = await this.#ask(() => file.getFile());
         if (copy.size !== size) return null;
@@ -173,7 +173,7 @@ function isQuota(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'QuotaExceededError';
 }
 
-/** Digests are checked by the manifest's schema: `sha256:` and 64 hex digits. */
+/** Return the file name of a digest. The manifest's schema checks digests: `sha256:` and 64 hex digits. */
 function fileName(digest: string): string {
   return digest.replace('sha256:', '');
 }

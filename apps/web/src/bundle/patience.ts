@@ -1,16 +1,16 @@
-// How often and how long a download is tried again. The trying is transfer.ts.
+// The retry policy of downloads and the timeouts of the page's start. transfer.ts does the retries.
 import { BundleError } from './bundle_error';
 
 export interface Patience {
-  /** Failures in a row, without worthwhile progress between them, after which it is given up. */
+  /** Number of consecutive failures, without enough progress between them, after which a download fails. */
   readonly attempts: number;
-  /** Waited after the first failure; twice as long after each further one. */
+  /** Wait after the first failure; doubled after each further one. */
   readonly firstWaitMs: number;
-  /** The longest wait, and the longest that a server may ask for: a reader should hear of more. */
+  /** The longest wait, and the longest that a server may ask for; beyond it the visitor gets an error. */
   readonly longestWaitMs: number;
-  /** A connection that gives nothing for so long is given up and made anew. */
+  /** Timeout after which a connection that receives nothing is closed and the download retried. */
   readonly stallMs: number;
-  /** Bytes of one attempt that count as progress. */
+  /** Number of bytes in one attempt that count as progress and reset the failures. */
   readonly worthwhileBytes: number;
 }
 
@@ -22,27 +22,27 @@ export const patience: Patience = {
   worthwhileBytes: 256 * 1024,
 };
 
-/** Milliseconds that the start of the page waits for one thing, in silence, before it goes on without or says what is missing. */
+/** Timeouts of the page's start, in milliseconds, after which it goes on without something or says what is missing. */
 export const startLimits = {
-  /** The list of models. Who names a model in the link waits for none. */
+  /** The list of models. A link that names a model does not wait for it. */
   list: 10_000,
-  /** One answer of the browser's storage: a folder, a file, a lock, its size. Without it nothing is kept. */
+  /** One answer of the browser's storage: a folder, a file, a lock, its size. Without it nothing is stored. */
   storage: 4000,
-  /** The list of all that is kept, with its sizes. */
+  /** The list of all stored models, with their sizes. */
   shelf: 15_000,
   /** The GPU's adapter. Without it the page uses WebAssembly. */
   adapter: 6000,
-  /** The runtime, before the page looks whether its files arrive at all. */
+  /** The runtime, before the page checks whether its files arrive at all. */
   quietRuntime: 10_000,
-  /** The first word of the model's worker. */
+  /** The first message of the model's worker. */
   worker: 45_000,
-  /** The runtime's start, once its files are here. */
+  /** The runtime's start, once its files have arrived. */
   runtime: 45_000,
 } as const;
 
 /**
- * The promise's value, or `late` where it takes longer. A rejection is passed on. Time in which this thread was busy,
- * as with reading a large file, does not count: what was answered meanwhile could not be heard.
+ * Return the promise's value, or `late` after a timeout. A rejection is passed on. Time in which this thread was busy,
+ * as with reading a large file, does not count: an answer in that time could not be handled.
  */
 export async function inTime<Value, Late>(
   promise: Promise<Value>,
@@ -66,9 +66,9 @@ export async function inTime<Value, Late>(
 }
 
 /**
- * Milliseconds to wait after the failure `failures` (1 …): doubling, with up to a quarter more by chance,
- * lest thirty readers in one room come back at once. What the server asked for is kept to.
- * null: longer than is bearable.
+ * Return the milliseconds to wait after failure number `failures` (1 …): doubling, plus up to a quarter at random,
+ * so that thirty readers in one room do not retry at once. At least as long as the server asked for; null where
+ * that is longer than the longest wait.
  */
 export function waitAfter(
   failures: number,
@@ -81,7 +81,7 @@ export function waitAfter(
   return Math.min(longestWaitMs, Math.max(own, retryAfterMs ?? 0));
 }
 
-/** How long to wait before the next attempt; null where there is no use in one. */
+/** Return the milliseconds to wait before the next attempt; null where no retry should follow. */
 export function pauseAfter(error: unknown, failures: number, patience: Patience): number | null {
   if (!(error instanceof BundleError) || failures >= patience.attempts) return null;
   const { data } = error;
@@ -91,10 +91,10 @@ export function pauseAfter(error: unknown, failures: number, patience: Patience)
   return waitAfter(failures, retryAfterMs, patience, Math.random());
 }
 
-/** Ends early when the network comes back, and rejects at once when aborted. */
+/** Wait so many milliseconds; resolve early when the network comes back, and reject at once when aborted. */
 export function waitOnline(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Neither pages nor workers lack it; tests do.
+    // Pages and workers have these methods; tests may not.
     const network = globalThis as Partial<EventTarget>;
     const end = (then: () => void): void => {
       clearTimeout(timer);

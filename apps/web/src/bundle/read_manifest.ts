@@ -1,4 +1,4 @@
-// Reads a manifest from a source and checks it. The rules are contract/validate_manifest.ts.
+// Reads a manifest from a source and checks it, by the rules in contract/validate_manifest.ts.
 import type { Manifest } from '../contract/generated';
 import { mostJsonBytes, parseStrictJson } from '../contract/strict_json';
 import { checkManifest } from '../contract/validate_manifest';
@@ -6,10 +6,10 @@ import { BundleError } from './bundle_error';
 import type { ByteSource } from './byte_source';
 import { eachChunk } from './transfer';
 
-/** Far beyond any real one: thousands of taps are a few MiB. */
+/** Maximum bytes of a manifest. Real ones are far smaller: thousands of taps are a few MiB. */
 export const maxManifestBytes = mostJsonBytes;
 
-/** The manifest as it came, which may be anything. `path` is its own name, where it is not `manifest.json`. */
+/** Read the text at `path`, which may be anything, as UTF-8. Rejects with a BundleError. */
 export async function readManifestText(
   source: ByteSource,
   path: string,
@@ -17,7 +17,7 @@ export async function readManifestText(
   onChunk: () => void,
 ): Promise<string> {
   const url = source.locate(path);
-  // The browser's HTTP cache may keep it, but must ask whether it changed.
+  // The browser's HTTP cache may store it, but must revalidate it.
   const stream = await source.open(path, signal, { cache: 'no-cache' });
   if (stream.isHtml) {
     await stream.chunks.cancel();
@@ -54,7 +54,7 @@ export async function readManifestText(
   return text + decode();
 }
 
-/** Throws a BundleError. */
+/** Parse and check a manifest. Throws a BundleError. */
 export function parseManifest(text: string, url: string): Manifest {
   const verdict = checkManifest(parse(text, url));
   switch (verdict.kind) {
@@ -67,7 +67,7 @@ export function parseManifest(text: string, url: string): Manifest {
   }
 }
 
-/** Of a text that `parseManifest` has found right before, which takes many times as long. */
+/** Parse a text that `parseManifest` has accepted before, without its check, which takes many times as long. */
 export function parseCheckedManifest(text: string): Manifest {
   return JSON.parse(text) as Manifest;
 }

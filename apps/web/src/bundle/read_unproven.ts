@@ -1,4 +1,5 @@
-// One file that no manifest describes: read as it comes, within limits, proven by nothing. Proven ones are transfer.ts.
+// Reads a file that no manifest describes: within limits, but without a digest to verify it. transfer.ts reads verified
+// files.
 import { BundleError } from './bundle_error';
 import type { ByteSource } from './byte_source';
 import { allocate, maxFileBytes } from './file_memory';
@@ -11,7 +12,10 @@ export interface Persistence {
   readonly signal: AbortSignal;
 }
 
-/** Whole; rejects with a BundleError, as for a web page in the file's place. `onReceived` is told of all bytes so far. */
+/**
+ * Read a whole file. Rejects with a BundleError, as for a web page instead of the file. `onReceived` is called with the
+ * number of all bytes so far.
+ */
 export async function readUnproven(
   source: ByteSource,
   path: string,
@@ -46,7 +50,7 @@ export async function readUnproven(
   return whole;
 }
 
-/** The first `size` bytes of a file, which must have as many; what follows is not read. */
+/** Read the first `size` bytes of a file, which must have at least as many; the rest is not read. */
 export async function readStart(
   source: ByteSource,
   path: string,
@@ -82,11 +86,11 @@ export async function readStart(
 
 interface Reader {
   begin(): void;
-  /** False where no more is wanted. */
+  /** Take a chunk; return false when no more is needed. */
   take(chunk: Uint8Array<ArrayBuffer>): boolean;
 }
 
-/** Starts from the first byte each time: nothing would tell whether two halves are of one file. */
+/** Read with retries, each from the first byte: without a digest, two parts might be of different files. */
 async function persistently(
   source: ByteSource,
   path: string,
@@ -107,7 +111,7 @@ async function persistently(
       }
       await eachChunk(stream, url, (chunk) => {
         stall.reset();
-        // A copy: readers keep their chunks, and the next one lies in the same memory.
+        // A copy: readers keep their chunks, and the next chunk reuses the memory.
         if (enough.signal.aborted || reader.take(chunk.slice())) return;
         enough.abort();
       });

@@ -1,4 +1,4 @@
-// A safetensors file as named arrays: a length, a JSON header, raw little-endian values. Anyone may have written it.
+// Reads a safetensors file as named arrays: a length, a JSON header, raw little-endian values. The file is untrusted.
 import { parseStrictJson } from '../contract/strict_json';
 
 export interface NamedTensor {
@@ -6,7 +6,7 @@ export interface NamedTensor {
   readonly data: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
-/** Of the dtypes that the format has, those that the contract's files hold. */
+/** The dtypes of the format that the contract's files use. */
 const arrays = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array } as const;
 type Dtype = keyof typeof arrays;
 
@@ -14,7 +14,7 @@ const mostHeaderBytes = 1 << 20;
 const mostTensors = 65_536;
 const mostDimensions = 8;
 
-/** By name, each a copy. Throws a RangeError that says what is wrong with the file. */
+/** Return the tensors by name, each a copy. Throws a RangeError that says what is wrong with the file. */
 export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, NamedTensor> {
   if (file.length < 8) throw new RangeError('too short for a header');
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
@@ -38,7 +38,7 @@ export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, Name
     spans.push([from, to]);
     tensors.set(name, { shape, data: new Kind(file.slice(begin + from, begin + to).buffer) });
   }
-  // Every byte belongs to one tensor: nothing is hidden, nothing read twice.
+  // Every byte must belong to exactly one tensor, without gaps or overlaps.
   let end = 0;
   for (const [from, to] of spans.sort(([a, b], [c, d]) => a - c || b - d)) {
     if (from !== end) throw new RangeError(`a tensor begins at ${from} instead of ${end}`);

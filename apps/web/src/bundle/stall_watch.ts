@@ -1,7 +1,7 @@
-// Ends a connection that gives nothing any more, which fetch alone would wait for without end.
+// Aborts a connection that has received nothing for a while; fetch itself has no such timeout.
 import { BundleError } from './bundle_error';
 
-/** Call `reset` with each sign of life. */
+/** A timeout that restarts with each call of `reset`. When it expires, `signal` aborts and `error` is set. */
 export class StallWatch {
   error: BundleError | null = null;
   readonly #stop = new AbortController();
@@ -21,7 +21,7 @@ export class StallWatch {
     return this.#stop.signal;
   }
 
-  /** Called with each of thousands of pieces, so the timer itself is left alone. */
+  /** Restart the timeout. Only a time is stored, not a new timer, as thousands of chunks call this. */
   reset(): void {
     this.#last = performance.now();
   }

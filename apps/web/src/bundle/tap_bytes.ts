@@ -1,5 +1,5 @@
-// The tap of a tensor that stands in a graph under its contract name: a ModelProto that holds only graph.output. How taps
-// are opened is inference/taps.ts; those with nodes of their own only a manifest brings.
+// Makes the tap of a tensor that a graph computes under its contract name: a ModelProto that holds only graph.output.
+// inference/taps.ts opens taps; taps with nodes of their own come only from a manifest.
 import type { TensorSpec } from '../contract/generated';
 import { writeField, writeNumber, writeText } from './wire_format';
 
@@ -17,7 +17,7 @@ const dimensionName = 2;
 
 const elementTypes = { float32: 1, int64: 7 };
 
-/** In base64, as a manifest's. */
+/** Return a tap in base64, as in a manifest. */
 export function outputTap({ name, dtype, shape }: TensorSpec): string {
   const dimensions = shape.flatMap((size) =>
     writeField(

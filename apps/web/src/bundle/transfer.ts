@@ -1,4 +1,5 @@
-// One piece of a bundle from its source into memory, proven, however often the line breaks. Which pieces: download.ts.
+// Downloads one piece of a bundle into memory and verifies it, with retries after broken connections. download.ts
+// chooses the pieces.
 import { BundleError } from './bundle_error';
 import type { ByteSource, ByteStream, ByteWish } from './byte_source';
 import { RunningDigest, sha256Digest } from './digest';
@@ -13,25 +14,25 @@ export interface Piece {
 }
 
 export interface TransferEvents {
-  /** How many bytes lie in memory, not proven yet; fewer than before where it had to start again. */
+  /** Called with the number of bytes in memory, not verified yet; fewer than before after a restart. */
   onReceived(bytes: number): void;
-  /** Waiting begins; null: it is over. */
+  /** Called when waiting begins, and with null when it ends. */
   onWaiting(waiting: TransferWait | null): void;
 }
 
-/** Why nothing arrives at the moment. */
+/** The reason why nothing arrives at the moment. */
 export type TransferWait =
-  /** The connection or the server failed; tried again in so many milliseconds. */
+  /** The connection or the server failed; the retry follows in `ms` milliseconds. */
   | { reason: 'again'; url: string; ms: number }
   /** Another tab fetches the same bytes. */
   | { reason: 'other-tab' };
 
-/** Up to here SubtleCrypto, which copies; beyond, bytes are hashed while they arrive. */
+/** Pieces up to this many bytes are hashed by SubtleCrypto, which copies them; larger ones while they arrive. */
 const hashedWhole = 16 * 2 ** 20;
 
 /**
- * Fills `into`, of the piece's size, with bytes that have its digest. After a broken line it goes on where it
- * was, if the source can; wrong bytes are asked for once more, past the HTTP cache. Rejects with a BundleError.
+ * Fill `into`, of the piece's size, with bytes that have its digest. After a broken connection it resumes, if the
+ * source can; wrong bytes are requested once more, bypassing the HTTP cache. Rejects with a BundleError.
  */
 export async function transfer(
   source: ByteSource,
@@ -54,7 +55,7 @@ export async function transfer(
     } catch (error) {
       signalAborted(signal);
       if (!(error instanceof BundleError)) throw error;
-      // HTTP may call an answer complete that a proxy cut short.
+      // A proxy may cut an answer short without an HTTP error.
       const isShort = arrival.received > 0 && arrival.received < piece.bytes;
       if (error.data.kind === 'integrity' && isShort && !continued) {
         continued = true;
@@ -104,7 +105,7 @@ async function attempt(
   await arrival.prove();
 }
 
-/** What lies in memory of a piece, and its hash so far. */
+/** The bytes of a piece received so far, and their hash. */
 class Arrival {
   readonly piece: Piece;
   received = 0;
@@ -160,7 +161,7 @@ class Arrival {
   }
 }
 
-/** Gives each chunk to `take`, which must not keep it; what it throws ends the transfer. Rejects with a BundleError. */
+/** Pass each chunk to `take`, which must not keep it; its error ends the transfer. Rejects with a BundleError. */
 export async function eachChunk(
   stream: ByteStream,
   url: string,
@@ -181,20 +182,20 @@ export async function eachChunk(
 }
 
 interface ChunkReader {
-  /** null at the end. The next one may lie in the same memory. */
+  /** Read the next chunk; null at the end. It may reuse the memory of the one before. */
   read(): Promise<Uint8Array<ArrayBuffer> | null>;
   cancel(): Promise<void>;
 }
 
 const readAtOnce = 256 * 1024;
 
-/** Thousands of new arrays would wait for the garbage collector while a model needs the memory. */
+/** Return a reader that reuses memory: thousands of new arrays would wait for the garbage collector. */
 function readerOf(chunks: ReadableStream<Uint8Array<ArrayBuffer>>): ChunkReader {
   let reusing: ReadableStreamBYOBReader;
   try {
     reusing = chunks.getReader({ mode: 'byob' });
   } catch {
-    // Not a stream of bytes: tests have such, and browsers that are not so far.
+    // Not a byte stream, as in tests and in browsers without support.
     const reader = chunks.getReader();
     return {
       read: async () => (await reader.read()).value ?? null,

@@ -1,5 +1,5 @@
-// Where the parts of an encoded weight lie, in the form that expanding it needs. What a manifest must keep to for that is
-// contract/validate_expansion.ts; the layouts are told in contracts/manifest.schema.json, EncodedWeight.
+// Positions of the parts of an encoded weight, in the form that expanding it needs. contract/validate_expansion.ts
+// checks them; contracts/manifest.schema.json, EncodedWeight, describes the layouts.
 import type { EncodedWeight } from '../contract/generated';
 import { partSizes } from '../contract/validate_expansion';
 
@@ -13,7 +13,7 @@ export type WeightPlan = FloatPlan | ChannelsPlan | BlocksPlan;
 
 interface Placed {
   readonly values: Extent;
-  /** Byte of the expanded file. */
+  /** Offset in the expanded file, in bytes. */
   readonly at: number;
   /** Numbers in the weight. */
   readonly count: number;
@@ -24,11 +24,11 @@ export interface FloatPlan extends Placed {
 }
 
 interface MatrixPlan extends Placed {
-  /** Of the graph's matrix. */
+  /** Number of rows of the graph's matrix. */
   readonly rows: number;
   readonly columns: number;
   readonly axis: 0 | 1;
-  /** Each sums over `depth` numbers and has scales of its own. */
+  /** Number of channels; each has `depth` numbers and scales of its own. */
   readonly channels: number;
   readonly depth: number;
   readonly scales: Extent;
@@ -44,11 +44,11 @@ export interface BlocksPlan extends MatrixPlan {
   readonly layout: 'blocks';
   readonly bits: 4 | 8;
   readonly block: number;
-  /** For each channel. */
+  /** Number of blocks of each channel. */
   readonly blocks: number;
 }
 
-/** The manifest's check has made sure that a weight has what its layout needs. */
+/** Return the plan of a weight. The check of the manifest ensures that it has the fields that its layout needs. */
 export function planWeight(weight: EncodedWeight): WeightPlan {
   const { layout, shape, at, axis = 0, bits = 8, block = 16, signed = false } = weight;
   const sizes = partSizes(weight);

@@ -1,24 +1,24 @@
-// Protocol Buffers' wire format: the fields of one message, for reading and writing the few of ONNX that the page needs.
-// What they mean in a model is onnx_model.ts. Bytes are hostile: whatever they hold, a walk ends, or ends in a WireError.
+// Reads and writes Protocol Buffers' wire format: the fields of one message, for the few of ONNX that the page needs.
+// onnx_model.ts knows their meaning. Bytes are untrusted: whatever they hold, reading ends, perhaps with a WireError.
 
-/** A message that is cut off, or breaks the format's rules. */
+/** Thrown for a message that is cut off or breaks the format's rules. */
 export class WireError extends RangeError {}
 
 export interface Field {
   readonly number: number;
-  /** Of a message, string or bytes, a view into the message; null for the other wire types. */
+  /** Content of a message, string or bytes field, as a view; null for other wire types. */
   readonly bytes: Uint8Array<ArrayBuffer> | null;
-  /** Of a varint, where it is below 2^53; null elsewhere, as for negative numbers. */
+  /** Value of a varint below 2^53; null for larger and negative numbers and for other wire types. */
   readonly value: number | null;
 }
 
 /** A varint of 64 bits has at most this many bytes. */
 const longestVarint = 10;
 
-/** Of what may stand in one message: a field takes two bytes at least, and a model of gigabytes could hold nothing else. */
+/** Maximum number of fields in one message. Fields may take only two bytes, so gigabytes could hold too many. */
 export const mostFields = 4_000_000;
 
-/** Throws WireError where the message ends inside a field, or is none. */
+/** Yield the fields of a message. Throws a WireError where it ends inside a field or is not a message. */
 export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
   let at = 0;
   const take = (length: number): Uint8Array<ArrayBuffer> => {
@@ -26,7 +26,7 @@ export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
     at += length;
     return message.subarray(at - length, at);
   };
-  /** null beyond 2^53. */
+  /** Read a varint; null beyond 2^53. */
   const varint = (): number | null => {
     let value = 0;
     let scale = 1;
@@ -70,7 +70,7 @@ export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
   }
 }
 
-/** The parts of a message that are messages, strings or bytes with this number. */
+/** Yield the contents of the message, string or bytes fields with this number. */
 export function* messages(
   message: Uint8Array<ArrayBuffer>,
   number: number,
@@ -80,12 +80,12 @@ export function* messages(
   }
 }
 
-/** A message, a string or bytes as a field with this number. */
+/** Write a message, a string or bytes as a field with this number. */
 export function writeField(number: number, content: readonly number[]): number[] {
   return [...writeVarint(number * 8 + 2), ...writeVarint(content.length), ...content];
 }
 
-/** A whole number from 0 to 2^53 - 1 as a field with this number. */
+/** Write an integer from 0 to 2^53 - 1 as a field with this number. */
 export function writeNumber(number: number, value: number): number[] {
   return [...writeVarint(number * 8), ...writeVarint(value)];
 }

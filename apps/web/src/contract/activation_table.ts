@@ -1,4 +1,4 @@
-// The contract's table of activations and the patterns of its names. Types of a bundle are in generated.ts.
+// The contract's table of activations, and the patterns of their names. Types of a bundle are in generated.ts.
 import contract from '../../../../contracts/activations.json' with { type: 'json' };
 import type {
   ActivationKind,
@@ -72,7 +72,7 @@ export function activationName(kind: ActivationKind, layer: number | null): stri
   return layer === null ? name : fillLayer(name, layer);
 }
 
-/** null where the name is not one of this contract, as a newer minor version may have. */
+/** Parse a name; null where it is not one of this contract, as in a newer minor version. */
 export function parseActivationName(name: string): ActivationName | null {
   for (const [entry, pattern] of byName) {
     const match = pattern.exec(name);
@@ -83,7 +83,7 @@ export function parseActivationName(name: string): ActivationName | null {
   return null;
 }
 
-/** Every name that a model of this shape can give, layer by layer, in the table's order. */
+/** List every name that a model of this shape can give: of the whole model, then by layer, in the table's order. */
 export function modelActivationNames(shape: ModelShape): string[] {
   const present = activationTable.filter(
     ({ absent_when }) => !(absent_when === 'parallel_residual' && shape.parallel_residual),
@@ -95,7 +95,7 @@ export function modelActivationNames(shape: ModelShape): string[] {
   return [...whole, ...layers.flat()];
 }
 
-/** The sizes of one run for a shape in the contract's terms, as the manifest gives it. */
+/** Return the sizes in one run of a shape in the contract's terms, as the manifest gives it. */
 export function resolveShape(shape: readonly Dimension[], run: RunSizes): number[] {
   return shape.map((dimension) => {
     if (typeof dimension === 'number') return dimension;
@@ -120,7 +120,7 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((count, size) => count * size, 1);
 }
 
-/** Each cache input beside the output that feeds it on the next run. */
+/** Pair each cache input with the output that feeds it on the next run. */
 export function cachePairs(layers: number): { input: string; output: string }[] {
   return Array.from({ length: layers }, (_, layer) =>
     cacheInputs.map(({ name }, index) => {
@@ -131,17 +131,17 @@ export function cachePairs(layers: number): { input: string; output: string }[] 
   ).flat();
 }
 
-/** What an intervention's input holds when nothing is changed; null for inputs of other kinds. */
+/** Return the value of an intervention's input that changes nothing; null for inputs of other kinds. */
 export function neutralValue(name: string): number | null {
   return interventionInputs.find(({ pattern }) => pattern.test(name))?.neutral ?? null;
 }
 
-/** The input that scales the heads of a layer. */
+/** Return the name of the input that scales the heads of a layer. */
 export function headScaleName(layer: number): string {
   return `layer_${layer}_head_scale`;
 }
 
-/** What a graph of this kind takes from a model of this shape, layer by layer. */
+/** List the inputs of a graph of this kind for a model of this shape: those without a layer, then layer by layer. */
 export function inputSpecs(shape: ModelShape, graph: ActivationsDocument['graph']): TensorSpec[] {
   return portSpecs(
     contract.inputs.filter(({ graphs }) => graphs.includes(graph)),
@@ -149,12 +149,12 @@ export function inputSpecs(shape: ModelShape, graph: ActivationsDocument['graph'
   );
 }
 
-/** The cache as the interactive graph gives it. */
+/** List the interactive graph's outputs of the key-value cache. */
 export function cacheOutputSpecs(shape: ModelShape): TensorSpec[] {
   return portSpecs(contract.cache_outputs, shape);
 }
 
-/** null for a name that a model of this shape does not have. */
+/** Return the spec of an activation; null for a name that a model of this shape does not have. */
 export function activationSpec(name: string, shape: ModelShape): TensorSpec | null {
   const parsed = parseActivationName(name);
   if (parsed === null || (parsed.layer ?? 0) >= shape.layers) return null;
@@ -163,7 +163,7 @@ export function activationSpec(name: string, shape: ModelShape): TensorSpec | nu
   return spec(name, entry, shape);
 }
 
-/** What an export opens without a choice, of the last layer. */
+/** List the activations that an export opens by default; those of layers are of the last layer. */
 export function defaultActivationNames(shape: ModelShape): string[] {
   return activationTable
     .filter(({ kind }) => contract.defaults.activations.includes(kind))
@@ -190,13 +190,13 @@ function portSpecs(ports: readonly Port[], shape: ModelShape): TensorSpec[] {
 function spec(name: string, { shape, dtype }: Omit<Port, 'name'>, model: ModelShape): TensorSpec {
   return {
     name,
-    // The table knows these two alone.
+    // The table has only these two.
     dtype: dtype === 'int64' ? 'int64' : 'float32',
     shape: shape.map((dimension) => fixedSize(dimension, model)),
   };
 }
 
-/** A size of the model for a dimension that the model fixes; dynamic ones keep their names. */
+/** Return the model's size for a dimension that the model fixes; dynamic ones keep their names. */
 function fixedSize(dimension: string | number, model: ModelShape): Dimension {
   switch (dimension) {
     case 'batch':

@@ -1,7 +1,7 @@
-// Paths of files in a bundle, by the schema's own rule: for those that no manifest lists, as in a bare graph.
+// Checks paths of a bundle's files by the schema's own rule, for files that no manifest lists, as in a bare graph.
 import { validatePath } from 'virtual:oriel/manifest-validator';
 
-/** A file beside the graph or below it, called as no address or disk reads otherwise. */
+/** Return whether a path lies beside the graph or below it, and means the same in every URL and file system. */
 export function isBundlePath(path: string): boolean {
   return validatePath(path);
 }

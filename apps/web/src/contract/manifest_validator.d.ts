@@ -10,7 +10,7 @@ declare module 'virtual:oriel/manifest-validator' {
   }
   export const validateManifest: Validator;
   export const validateActivations: Validator;
-  /** Of the manifest's `model`. */
+  /** Validator of the manifest's `model`. */
   export const validateModelRecord: Validator;
   export const validatePath: Validator;
 }

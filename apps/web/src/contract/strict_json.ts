@@ -1,4 +1,4 @@
-// JSON texts from anyone: read so that every reader sees the same values, or refused. The same rules in Python:
+// Reads untrusted JSON so that every reader sees the same values, or refuses it. The same rules in Python:
 // oriel/contract/strict_json.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { oneLine } from './one_line';
@@ -8,10 +8,10 @@ const refusedKeys = new Set(most.refused_keys);
 
 export type JsonVerdict = { kind: 'json'; value: unknown } | { kind: 'refused'; detail: string };
 
-/** How many bytes a text may have, to stop while they arrive. */
+/** Largest number of bytes of a text, so that a reader can stop before all have arrived. */
 export const mostJsonBytes = most.bytes;
 
-/** Refuses what JSON.parse takes though others read it otherwise, or not at all: contracts/limits.json. */
+/** Parse JSON; refuse texts that JSON.parse accepts but others read differently or reject: contracts/limits.json. */
 export function parseStrictJson(text: string): JsonVerdict {
   if (text.startsWith('\uFEFF')) return refused('it begins with a byte order mark');
   let value: unknown;
@@ -31,9 +31,9 @@ function refused(detail: string): JsonVerdict {
 const numberText = /[-+.0-9Ee]+/y;
 const colon = /[ \t\n\r]*:/y;
 
-/** Walks over a text that JSON.parse took, so that only what it lets pass has to be looked for. */
+/** Return why a text is refused, or null. JSON.parse has accepted it, so only the stricter rules are checked. */
 function refusalOf(text: string): string | null {
-  /** Keys of each object that is open, null for an array. */
+  /** Keys so far of each object that is open; null for an array. */
   const open: (Set<string> | null)[] = [];
   let values = 0;
   let at = 0;
@@ -67,7 +67,7 @@ function refusalOf(text: string): string | null {
       numberText.lastIndex = at;
       const [number = ''] = numberText.exec(text) ?? [];
       if (number.length > most.number_length) return `a number of ${number.length} characters`;
-      // Infinity included.
+      // This covers Infinity too.
       if (Math.abs(Number(number)) > most.largest_number) return `a number beyond 2^53, ${number}`;
       at += number.length;
       values++;
@@ -99,6 +99,6 @@ function refusalOfText(text: string): string | null {
 }
 
 function codePoints(text: string): number {
-  // Of two halves that make a character, the first.
+  // A surrogate pair is two code units of one character.
   return text.length - (text.match(/[\uD800-\uDBFF][\uDC00-\uDFFF]/g)?.length ?? 0);
 }

@@ -1,6 +1,6 @@
-// The one shape of errors: tagged data inside an Error. Which tags there are is said by each module.
+// The base class of the page's errors: tagged data inside an Error. Each module defines its own tags.
 
-/** Callers narrow on `data.kind`; the message is for logs only and is never parsed. */
+/** An Error with typed data. Callers narrow on `data.kind`; the message is for logs only and is never parsed. */
 export class TaggedError<Data extends { readonly kind: string }> extends Error {
   readonly data: Data;
 

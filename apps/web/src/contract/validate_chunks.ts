@@ -1,14 +1,14 @@
-// What no schema can say of published files: that the chunks of a file add up to it, and that a path means the same bytes
-// wherever it stands. The same rules in Python: oriel/contract/chunks.py.
+// Checks of published files that a JSON schema cannot express: the chunks of a file add up to it, and a path means the
+// same bytes wherever it occurs. The same rules in Python: oriel/contract/chunks.py.
 import type { Manifest } from './generated';
 
-/** What is wrong with a manifest's chunks; null where nothing is. */
+/** Return what is wrong with a manifest's chunks, or null. */
 export function unsoundChunks({ files }: Manifest): string | null {
   const known = new Map<string, string>();
   for (const file of files) {
     const { path, bytes, digest, chunks } = file;
     if (chunks !== undefined) {
-      // Stops before a sum could lose digits.
+      // Stop before the sum could exceed 2^53 and become inexact.
       let total = 0;
       for (const chunk of chunks) {
         total += chunk.bytes;

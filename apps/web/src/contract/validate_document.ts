@@ -1,5 +1,5 @@
-// Turns unknown JSON out of a graph's metadata into its ActivationsDocument, or says what is wrong. Reading the graph is
-// bundle/onnx_model.ts; a bundle's manifest, validate_manifest.ts.
+// Turns unknown JSON from a graph's metadata into its ActivationsDocument, or says what is wrong. bundle/onnx_model.ts
+// reads the graph; validate_manifest.ts checks a bundle's manifest.
 import { validateActivations, validateModelRecord } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';
 import type { ActivationsDocument, ModelRecord } from './generated';
@@ -15,7 +15,7 @@ export type DocumentVerdict =
   | { kind: 'contract-version'; got: string; supported: string }
   | { kind: 'not-a-document'; detail: string };
 
-/** Stricter than the schema: see validate_ports.ts. */
+/** Check a document by the schema and by the further rules in validate_ports.ts. */
 export function checkDocument(json: unknown): DocumentVerdict {
   const version = (json as { contract_version?: unknown } | null)?.contract_version;
   if (typeof version === 'string' && !isSupportedVersion(version)) {
@@ -32,7 +32,7 @@ export function checkDocument(json: unknown): DocumentVerdict {
     : { kind: 'not-a-document', detail };
 }
 
-/** null where it is not one: what it tells is of use, and nothing needs it. */
+/** Return the model record; null where it is not valid: it is useful but not required. */
 export function readModelRecord(json: unknown): ModelRecord | null {
   return isModelRecord(json) ? json : null;
 }

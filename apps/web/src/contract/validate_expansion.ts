@@ -1,8 +1,9 @@
-// What no schema can say of an expansion: that every weight lies inside the file that travels and inside the file that it
-// expands to, and overlaps no other. The same rules in Python: oriel/contract/expansion.py.
+// Checks of an expansion that a JSON schema cannot express: every weight lies inside the encoded file that is
+// downloaded and inside the file that it expands to, and overlaps no other. The same rules in Python:
+// oriel/contract/expansion.py.
 import type { EncodedWeight, Manifest, Variant } from './generated';
 
-/** Bytes that every offset is a multiple of, at least: readers view parts as arrays of numbers. */
+/** Every offset is a multiple of this many bytes: readers view parts as arrays of numbers. */
 const alignment = 4;
 
 const itemBytes = { float32: 4, float16: 2 } as const;
@@ -14,10 +15,10 @@ const needed = {
   blocks: ['scales', 'axis', 'bits', 'block'],
 } as const satisfies Record<EncodedWeight['layout'], readonly (keyof EncodedWeight)[]>;
 
-/** The parts of a weight in the file that travels, in this order. */
+/** The parts of a weight in the encoded file, in this order. */
 const parts = ['scales', 'zero_points', 'values'] as const;
 
-/** What is wrong with a manifest's expansions; null where nothing is. */
+/** Return what is wrong with a manifest's expansions, or null. */
 export function unsoundExpansion({ files, variants }: Manifest): string | null {
   const sizes = new Map(files.map(({ path, bytes }) => [path, bytes]));
   for (const variant of variants) {
@@ -53,7 +54,7 @@ function problemOf(
   return null;
 }
 
-/** Where a weight that begins after `position` ends in the file that travels, or what is wrong with it. */
+/** Return the end, in the encoded file, of a weight that begins at or after `position`, or what is wrong with it. */
 function endOf(weight: EncodedWeight, position: number): number | string {
   const { layout, shape } = weight;
   const missing = needed[layout].find((field) => weight[field] === undefined);
@@ -74,7 +75,7 @@ function endOf(weight: EncodedWeight, position: number): number | string {
   return end;
 }
 
-/** Bytes of each part of a weight in the file that travels. */
+/** Return the number of bytes of each part of a weight in the encoded file. */
 export function partSizes(weight: EncodedWeight): Partial<Record<(typeof parts)[number], number>> {
   const { layout, shape, axis = 0, bits = 8, block = 16 } = weight;
   const count = product(shape);

@@ -1,4 +1,4 @@
-// Turns unknown JSON into a Manifest, or says what is wrong. Fetching it is bundle/read_manifest.ts.
+// Turns unknown JSON into a Manifest, or says what is wrong. bundle/read_manifest.ts fetches it.
 import { validateManifest } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';
 import type { Manifest } from './generated';
@@ -15,7 +15,7 @@ export type ManifestVerdict =
   | { kind: 'not-a-manifest'; detail: string };
 
 export function checkManifest(json: unknown): ManifestVerdict {
-  // Versions first: a file of another major may break every other rule, and that is not its fault.
+  // Versions first: a valid file of another major version may break every other rule.
   for (const version of declaredVersions(json)) {
     if (!isSupportedVersion(version)) {
       return { kind: 'contract-version', got: oneLine(version), supported: supportedVersions };
@@ -56,7 +56,7 @@ function declaredVersions(json: unknown): string[] {
   return [contract_version, manifest_version].filter((version) => typeof version === 'string');
 }
 
-/** The schema cannot say that what one part names, another part describes. */
+/** Return a file that is used but not listed, or null. The schema cannot express this rule. */
 function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): string | null {
   const listed = new Set(files.map(({ path }) => path));
   const used = [
@@ -72,14 +72,16 @@ function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): str
   return used.find((path) => !listed.has(path)) ?? null;
 }
 
-/** Nor that what computed the first pass is there. */
+/** Return an error if the variant that computed the first pass does not exist, or null. */
 function unsoundFirstPass({ first_pass, variants }: Manifest): string | null {
   return first_pass === undefined || variants.some(({ name }) => name === first_pass.variant)
     ? null
     : `first_pass is of ${first_pass.variant}, which is no variant`;
 }
 
-/** Nor that a token is a row of the model: the page feeds the first ones, and waits for the last ones. */
+/**
+ * Return an error if a first token, which the page feeds, or an end token, at which it stops, is not in the vocabulary.
+ */
 function unsoundTokens({ model, tokenizer }: Manifest): string | null {
   const { vocab } = model.shape;
   const named = [...(tokenizer?.first_tokens ?? []), ...(model.end_token_ids ?? [])];

@@ -1,5 +1,5 @@
-// What no schema can say of a graph's document: that its inputs and outputs, and those of taps, follow from the model's
-// sizes. The same rules in Python: oriel/contract/activation_contract.py and taps.py.
+// Checks of a graph's document that a JSON schema cannot express: its inputs and outputs, and those of taps, follow
+// from the model's sizes. The same rules in Python: oriel/contract/activation_contract.py and taps.py.
 import {
   activationSpec,
   cacheOutputSpecs,
@@ -10,7 +10,7 @@ import {
 import { isSupportedVersion } from './contract_version';
 import type { ActivationsDocument, Manifest, ModelShape, TensorSpec, Variant } from './generated';
 
-/** What is wrong with the documents and taps of a manifest; null where nothing is. */
+/** Return what is wrong with the documents and taps of a manifest, or null. */
 export function unsoundVariants({ model, variants }: Manifest): string | null {
   for (const variant of variants) {
     for (const graph of ['plain', 'interactive'] as const) {
@@ -30,7 +30,7 @@ export function unsoundVariants({ model, variants }: Manifest): string | null {
   return null;
 }
 
-/** What is wrong with the ports of a document that keeps its schema; null where nothing is. */
+/** Return what is wrong with the inputs and outputs of a document that is valid by its schema, or null. */
 export function unsoundDocument({
   contract_version: version,
   graph,
@@ -66,7 +66,7 @@ function unsoundTaps({ taps, interactive: { activations } }: Variant): string | 
   return twice === undefined ? null : `a tap gives ${twice.name}, which the graph gives already`;
 }
 
-/** Names of the outputs, or what is wrong with one. */
+/** Return the names of the outputs as a set, or as a string what is wrong with one. */
 function outputNames(
   outputs: readonly TensorSpec[],
   model: ModelShape,

@@ -1,5 +1,6 @@
-// What a tap's bytes may hold: the outputs that it names and, for the logit lens, the nodes that compute them; no weights
-// in other files, no functions, no subgraphs, nothing else of a model. The same in Python: oriel/contract/tap_bytes.py.
+// Checks that a tap's bytes hold only the outputs that it names and, for the logit lens, the nodes that compute them:
+// no weights in other files, no functions, no subgraphs, nothing else of a model. The same rules in Python:
+// oriel/contract/tap_bytes.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import type { Manifest, Tap, TensorSpec } from './generated';
 
@@ -13,16 +14,16 @@ const messages = new Map(
   ]),
 );
 
-/** One for all: a manifest has thousands of names. */
+/** Shared by all names: a manifest has thousands. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Values of each field by its number, in order. Bytes and lists of numbers are null: nobody here asks for them. */
+/** Values of each field by its number, in order. Bytes and lists of numbers are null, as they are not used here. */
 type Fields = ReadonlyMap<number, readonly Value[]>;
 type Value = number | string | Fields | null;
 
 class TapError extends Error {}
 
-/** What is wrong with the bytes of a manifest's taps; null where nothing is. */
+/** Return what is wrong with the bytes of a manifest's taps, or null. */
 export function unsoundTapBytes({ variants }: Manifest): string | null {
   for (const { name, taps } of variants) {
     for (const tap of taps) {
@@ -59,7 +60,7 @@ function check({ bytes, outputs }: Tap): void {
   checkNodes(graph.get(1) ?? [], new Set(outputs.map(({ name }) => name)));
 }
 
-/** Of a string with a character for each byte. */
+/** Return the bytes of a string that has one character for each byte, as `atob` returns it. */
 function bytesOf(payload: string): Uint8Array {
   const bytes = new Uint8Array(payload.length);
   for (let index = 0; index < bytes.length; index++) bytes[index] = payload.charCodeAt(index);
@@ -181,7 +182,7 @@ function valueOf(part: Uint8Array, form: string): Value {
   }
 }
 
-/** At most ten bytes; digits beyond 2^53 are lost, of numbers that are only compared with small ones. */
+/** Read a varint of at most ten bytes. Values beyond 2^53 are inexact; they are only compared with small numbers. */
 function varint(message: Uint8Array, cursor: { at: number }): number {
   let value = 0;
   for (let place = 0; place < 10; place++) {

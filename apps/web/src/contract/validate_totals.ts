@@ -1,12 +1,12 @@
-// What no schema can say of a whole manifest: what its files, chunks and taps add up to, and that its paths name
-// different places on every disk. The same rules in Python: oriel/contract/totals.py.
+// Checks of a whole manifest that a JSON schema cannot express: the totals of its files, chunks and taps are within
+// limits, and its paths are different files on every file system. The same rules in Python: oriel/contract/totals.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import type { Manifest, Variant } from './generated';
 
 const most = limits.manifest;
 const manifestName = 'manifest.json';
 
-/** What is too much or ambiguous in a manifest that keeps its schema; null where nothing is. */
+/** Return what is too large or ambiguous in a manifest that is valid by its schema, or null. */
 export function unsoundTotals(manifest: Manifest): string | null {
   return (
     unsoundBytes(manifest) ??
@@ -23,7 +23,7 @@ interface Part {
   readonly digest: string;
 }
 
-/** Files, chunks, and what weights expand to. */
+/** Yield files, chunks, and the files that weights expand to. */
 function* parts({ files, variants }: Manifest): Generator<Part> {
   for (const file of files) {
     yield file;
@@ -36,7 +36,7 @@ function unsoundBytes(manifest: Manifest): string | null {
   for (const { path, bytes } of parts(manifest)) {
     if (bytes > most.file_bytes) return `${path} has ${bytes} bytes, over ${most.file_bytes}`;
   }
-  // At most 4096 files and 64 expansions, none over 2^40: no sum loses digits.
+  // At most 4096 files and 64 expansions, none over 2^40 bytes: the sum is exact.
   const sizes = [
     ...manifest.files.map(({ bytes }) => bytes),
     ...manifest.variants.map(({ expansion }) => expansion?.bytes ?? 0),
@@ -91,7 +91,7 @@ function unsoundNames({ variants }: Manifest): string | null {
   return null;
 }
 
-/** A graph, its weights and what they expand to are different files. */
+/** Return an error if a variant's graphs, weights and expanded file are not all different files, or null. */
 function unsoundOwnPaths({ plain, interactive, weights, expansion }: Variant): string | null {
   const paths = [manifestName, plain.path, interactive.path];
   const problem = samePlace([...paths, ...weights]);
@@ -101,7 +101,7 @@ function unsoundOwnPaths({ plain, interactive, weights, expansion }: Variant): s
     : samePlace([...paths, expansion.path]);
 }
 
-/** Where two are one file, also where letters' case doesn't count, or one is another's folder. */
+/** Return an error if two paths are one file, ignoring case, or one is a folder of another; else null. */
 function samePlace(paths: readonly string[]): string | null {
   const taken = new Set<string>();
   const folders = new Set<string>();

@@ -1,20 +1,20 @@
-// Isolates the page on a host that doesn't: reloads it once, when its service worker can add the headers. Threads in
-// wasm need that; without it the runtime has one, and the page says so.
+// Makes the page cross-origin isolated on a host that does not send the headers: reloads it once its service worker can
+// add them. Threads in wasm need isolation; without it the runtime has one thread, and the page says so.
 
 const triedKey = 'oriel reloaded for isolation';
-/** An engine that starts late with threads is no better than one that starts now. */
+/** Longest wait for the service worker: starting the engine later than this costs more than threads would gain. */
 const patienceMs = 8000;
-/** A page that is to come comes in less. */
+/** Longest wait for the reload; a page that loads at all takes less. */
 const reloadMs = 20_000;
 
-/** What decides about a reload. */
+/** Facts that decide whether to reload. */
 export interface Surroundings {
-  /** undefined where the browser doesn't know of isolation. */
+  /** undefined where the browser does not support cross-origin isolation. */
   readonly isolated: boolean | undefined;
-  /** A page inside another one is isolated with that one or not at all. */
+  /** True inside a frame: a framed page is isolated only if the page around it is. */
   readonly framed: boolean;
   readonly processors: number;
-  /** The page was reloaded for it before, and it came to nothing. */
+  /** True if the page was reloaded for isolation before, without success. */
   readonly tried: boolean;
 }
 
@@ -23,8 +23,8 @@ export function reloadMayIsolate({ isolated, framed, processors, tried }: Surrou
 }
 
 /**
- * Settles when the engine may start: at once, unless the page is about to be reloaded. `registered` gives null where
- * there is no service worker.
+ * Settle when the engine may start: at once, unless the page is about to be reloaded. `registered` resolves to null
+ * where there is no service worker.
  */
 export async function settleIsolation(
   registered: Promise<ServiceWorkerRegistration | null>,
@@ -40,7 +40,7 @@ export async function settleIsolation(
   const registration = await Promise.race([registered, pause(patienceMs).then(() => null)]);
   if (registration === null || !(await isActive(registration)) || !remember()) return;
   location.reload();
-  // The engine would only start to be stopped; but a host that does not answer now leaves the page that is here.
+  // An engine started now is lost when the page reloads. If the host does not answer, this page stays and starts it.
   await pause(reloadMs);
 }
 
@@ -48,7 +48,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits for the first installation; false where it fails or takes too long. */
+/** Wait for the first installation; false where it fails or takes too long. */
 async function isActive(registration: ServiceWorkerRegistration): Promise<boolean> {
   const worker = registration.active ?? registration.waiting ?? registration.installing;
   if (worker === null) return false;
@@ -65,7 +65,7 @@ async function isActive(registration: ServiceWorkerRegistration): Promise<boolea
   });
 }
 
-// Session storage throws where the visitor allows none. A reload that can't be remembered could go on for ever.
+// Session storage throws where the visitor disallows it. A reload that cannot be remembered could repeat for ever.
 
 function remembered(): boolean {
   try {
@@ -88,6 +88,6 @@ function forget(): void {
   try {
     sessionStorage.removeItem(triedKey);
   } catch {
-    // Then there was nothing to forget.
+    // Without storage there is nothing to remove.
   }
 }

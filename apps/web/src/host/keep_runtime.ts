@@ -1,8 +1,8 @@
-// Keeps the runtime's files that this worker has loaded, for when there is no network. On a first visit they come
-// before the service worker watches; later it keeps them itself: service_worker.ts.
+// Caches the runtime's files that this worker has loaded, for use without a network. On a first visit they load before
+// the service worker controls the page; on later ones it caches them itself: service_worker.ts.
 import { isRuntimeFile, runtimeCache } from './kept_files';
 
-/** Does nothing in development, and where the browser keeps nothing, as without TLS. */
+/** Cache the loaded files; do nothing in development, and where the browser has no cache, as without TLS. */
 export async function keepRuntime(): Promise<void> {
   if (!import.meta.env.PROD || !('caches' in self)) return;
   const base = import.meta.env.BASE_URL;
@@ -15,7 +15,7 @@ export async function keepRuntime(): Promise<void> {
     const cache = await caches.open(runtimeCache(base));
     for (const url of new Set(loaded)) {
       if (await cache.match(url)) continue;
-      // From the browser's own cache, where it has just been put: names with digests never go stale.
+      // From the HTTP cache, which has just received it. Names contain digests, so a cached file is never stale.
       const response = await fetch(url, { cache: 'force-cache' });
       if (response.ok) await cache.put(url, response);
     }

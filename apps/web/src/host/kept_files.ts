@@ -1,21 +1,21 @@
-// Names of the caches that the service worker keeps and the page adds to. Model files are not in them.
+// Names of the caches that the service worker and the page fill. They hold no model files.
 
-/** Cache names are an origin's, and one origin may serve several such pages: `base` is a path such as `/oriel/`. */
+/** Return the prefix of this page's caches: an origin may serve several pages. `base` is a path such as `/oriel/`. */
 export function cachePrefix(base: string): string {
   return `oriel ${base} `;
 }
 
-/** One deploy's page and what it needs to start. */
+/** Return the name of the cache for one deploy's page and the files that it needs to start. */
 export function shellCache(base: string, version: string): string {
   return `${cachePrefix(base)}shell ${version}`;
 }
 
-/** The runtime in use; its files carry their digests in their names, so deploys share them. */
+/** Return the name of the cache for the runtime; its files have digests in their names, so deploys share them. */
 export function runtimeCache(base: string): string {
   return `${cachePrefix(base)}runtime`;
 }
 
-/** `path` is below the base. The runtime's builds are 14 to 27 MB each, and are kept when they were used. */
+/** Return whether `path`, relative to the base, is one of the runtime's builds: 14 to 27 MB each, cached once used. */
 export function isRuntimeFile(path: string): boolean {
   return /^assets\/ort[.-]/.test(path);
 }

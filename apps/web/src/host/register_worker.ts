@@ -1,8 +1,11 @@
-// Registers the service worker of a production build, and lets a newer one take over. What it does: service_worker.ts.
+// Registers the service worker of a production build (service_worker.ts), and lets a newer one take over.
 import type { TakeOver } from './take_over';
 import './trusted_scripts';
 
-/** `page` is the address of the page's first script. Null without TLS, and where the browser or its user refuses. */
+/**
+ * Register the service worker. `page` is the address of the page's first script. Resolves to null without TLS, and
+ * where the browser or its user refuses.
+ */
 export async function registerWorker(page: string): Promise<ServiceWorkerRegistration | null> {
   if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return null;
   const scope = import.meta.env.BASE_URL;
@@ -14,7 +17,7 @@ export async function registerWorker(page: string): Promise<ServiceWorkerRegistr
     offerPage(registration, { kind: 'take-over', page });
     return registration;
   } catch {
-    // The page works without; it only isn't there without a network.
+    // The page works without a service worker, but not without a network.
     return null;
   }
 }
@@ -25,11 +28,11 @@ function offerPage(registration: ServiceWorkerRegistration, message: TakeOver): 
     registration.installing?.addEventListener('statechange', tell);
   };
   registration.addEventListener('updatefound', tellOnceInstalled);
-  // Going to the page may have found it before the page could listen.
+  // The navigation to this page may have found the update before this listener was added.
   tellOnceInstalled();
   // Other pages may have been closed meanwhile.
   document.addEventListener('visibilitychange', tell);
   tell();
-  // Without a network there is no newer one.
+  // Without a network there is no update to find.
   registration.update().catch(() => undefined);
 }

@@ -1,17 +1,17 @@
-// The page's service worker: starts it without a network, and isolates it on hosts that don't. Compiled and told what
-// was built by apps/web/plugins/service_worker.ts, registered by register_worker.ts. Model files it lets pass: their
-// loader keeps them by digest.
+// The page's service worker: it starts the page without a network, and adds the isolation headers on hosts that do not
+// send them. apps/web/plugins/service_worker.ts compiles it with the list of built files; register_worker.ts registers
+// it. It does not handle model files: their loader caches them by digest.
 import { cachePrefix, isRuntimeFile, runtimeCache, shellCache } from './kept_files';
 import type { TakeOver } from './take_over';
 import { withPolicies } from './with_policies';
 
 declare const self: ServiceWorkerGlobalScope;
-/** Paths are below the base. */
+/** Paths are relative to the base. */
 declare const ORIEL_DEPLOY: {
   readonly version: string;
-  /** What the page needs to start. */
+  /** Files that the page needs to start. */
   readonly shell: readonly string[];
-  /** What it may need besides. */
+  /** Files of the runtime, cached once the page has used them. */
   readonly runtime: readonly string[];
   /** Content-Security-Policy. */
   readonly policy: string;
@@ -22,7 +22,7 @@ const base = new URL('.', self.location.href).pathname;
 /** The page's own address; some hosts redirect from `index.html` to it. */
 const pagePath = '';
 const modelList = 'models/index.json';
-/** A network that hangs is none. */
+/** A network that does not answer for this long counts as none. */
 const patienceMs = 4000;
 
 const urlOf = (path: string): string => new URL(base + path, self.location.origin).href;
@@ -55,7 +55,7 @@ self.addEventListener('fetch', (event) => {
   }
 });
 
-/** All of a deploy or nothing: the page that is kept finds every file that it names. */
+/** Cache all files of a deploy or fail, so that the cached page finds every file that it names. */
 async function install(): Promise<void> {
   const cache = await caches.open(shellCache(base, version));
   await Promise.all(
@@ -63,7 +63,7 @@ async function install(): Promise<void> {
       const response = await fetchForShell(path);
       if (!response.ok) throw new Error(`${urlOf(path)}: HTTP ${response.status}`);
       if (path === pagePath) await checkPage(response.clone());
-      // A navigation may not be answered with a response that was redirected.
+      // A copy: browsers refuse a redirected response to a navigation.
       await cache.put(urlOf(path), new Response(response.body, response));
     }),
   );
@@ -71,12 +71,12 @@ async function install(): Promise<void> {
 }
 
 async function fetchForShell(path: string): Promise<Response> {
-  // What has a digest in its name is the same in every deploy.
+  // Files in assets/ have digests in their names, so they are the same in every deploy.
   if (!path.startsWith('assets/')) return fetch(urlOf(path), { cache: 'no-cache' });
   return (await keptFile(path)) ?? fetch(urlOf(path), { cache: 'force-cache' });
 }
 
-/** While files are being deployed the page may be another build's. Then the next visit tries again. */
+/** Throw if the page is another build's, as may happen during a deploy. The next visit then tries again. */
 async function checkPage(page: Response): Promise<void> {
   const named = (await page.text()).matchAll(/\bassets\/[\w.-]+/g);
   for (const [path] of named) {
@@ -84,7 +84,7 @@ async function checkPage(page: Response): Promise<void> {
   }
 }
 
-/** By now no page of an older deploy is left. */
+/** Delete the caches of older deploys: none of their pages is open any more. */
 async function activate(): Promise<void> {
   const kept = [shellCache(base, version), runtimeCache(base)];
   const names = await caches.keys();
@@ -103,13 +103,13 @@ async function activate(): Promise<void> {
 }
 
 /**
- * Where the only page that is open is of this very deploy; else the browser does it when the last one was closed.
- * Not at once: Chromium drops the change where a request reaches the older service worker in that very moment, and
- * a page that has just come asks for much.
+ * Take over if the only open page is of this deploy; else the browser does so after the last page was closed.
+ * Wait first: Chromium drops the change if a request reaches the older service worker at the same moment, and a page
+ * that is loading makes many requests.
  */
 async function takeOver(page: string): Promise<void> {
   if (!shell.map(urlOf).includes(page)) return;
-  // A page that is just being left still counts.
+  // Look several times: a page that is being closed is still counted.
   for (let look = 0; look < 5; look++) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const pages = await self.clients.matchAll({ type: 'window', includeUncontrolled: true });
@@ -119,12 +119,12 @@ async function takeOver(page: string): Promise<void> {
   }
 }
 
-/** The newest page, whose files are fetched by their names; without a network the one that is kept. */
+/** Return the newest page from the network; the cached one where the network or the host fails. */
 async function pageFor(request: Request): Promise<Response> {
-  // A host that lets pages be kept for a while would keep a new deploy back.
+  // `no-cache`, as hosts that allow caching of pages would hide a new deploy for a while.
   const coming = fetch(request, { cache: 'no-cache' });
   const answer = await inTime(coming).catch(() => null);
-  // What a host in trouble says is of less use than the page.
+  // A cached page is of more use than a server's error.
   const usable = answer !== null && answer.status < 500 ? answer : await keptFile(pagePath);
   const page = usable ?? answer ?? (await coming);
   return request.destination === 'document' ? withPolicies(page, null) : page;
@@ -152,7 +152,7 @@ async function fileFor(event: FetchEvent, path: string): Promise<Response> {
   return request.destination === 'worker' ? withPolicies(response, policy) : response;
 }
 
-/** This deploy's, or where a page of another one asks for it, that one's: both have their digests in their names. */
+/** Return a cached file of this deploy, else of another, whose pages may still ask for it: names contain digests. */
 async function keptFile(path: string): Promise<Response | undefined> {
   const url = urlOf(path);
   const cacheName = shellCache(base, version);
@@ -160,7 +160,7 @@ async function keptFile(path: string): Promise<Response | undefined> {
   return own ?? caches.match(url, { ignoreVary: true });
 }
 
-/** Storage may be full: then the runtime comes over the network again next time. */
+/** Cache a file of the runtime. If the storage is full, it is fetched over the network again next time. */
 async function keep(path: string, response: Response): Promise<void> {
   const cache = await caches.open(runtimeCache(base));
   await cache.put(urlOf(path), response).catch(() => undefined);

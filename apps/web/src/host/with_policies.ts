@@ -1,15 +1,15 @@
-// A response with the headers that its host may not know to send; what the host does send stays.
+// Adds headers to a response that its host may not send; headers that the host does send stay.
 
-/** Together they isolate a page, so that wasm may have threads. What is fetched with CORS needs nothing more. */
+/** Headers that isolate a page, so that wasm may have threads. Files fetched with CORS need no header for that. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
 };
 
-/** `policy` is for workers, which don't inherit a page's Content-Security-Policy; null for pages, which carry it. */
+/** Add the headers. `policy` is for workers, which don't inherit a page's Content-Security-Policy; null for pages. */
 export function withPolicies(response: Response, policy: string | null): Response {
   const { status, statusText, body } = response;
-  // Of a redirect nothing can be read, and nothing needs to be changed.
+  // An opaque redirect can neither be read nor needs to be changed.
   if (status < 200 || body === null) return response;
   const headers = new Headers(response.headers);
   const added = { ...isolation, ...(policy === null ? {} : { 'Content-Security-Policy': policy }) };

@@ -1,21 +1,22 @@
-// Rewrites a tokenizer.json for the library that reads it on the page: what that library lacks or does otherwise than the
-// Rust one becomes parts that it does alike; what has no such part is refused. tests/python/test_page_tokenizer.py compares.
+// Rewrites a tokenizer.json for the library that the page uses. Parts that this library lacks, or that it handles
+// differently from the Rust library, are replaced by parts that both handle alike; where there is no replacement, the
+// tokenizer is refused. tests/python/test_page_tokenizer.py compares the results.
 
 type Part = Readonly<Record<string, unknown>>;
 
-/** The page's library would make other tokens of a text than transformers does. */
+/** Thrown where the page's library would split a text into other tokens than transformers. */
 export class UnsupportedTokenizerError extends Error {
   override readonly name = 'UnsupportedTokenizerError';
 }
 
-/** Unicode's word characters, as Rust's `\w` has them: JavaScript's are those of English. */
+/** Unicode's word characters, as in Rust's `\w`: JavaScript's `\w` has only ASCII. */
 export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
 const SPACE = '\\p{White_Space}';
-/** What Rust's library counts as punctuation: Unicode's, and all of ASCII's. */
+/** The Rust library's punctuation: Unicode's, and all of ASCII's. */
 const PUNCTUATION = '[\\p{P}$+<=>^`|~]';
-/** A beginning that no entry of a vocabulary has. */
+/** A prefix that no entry of a vocabulary has. */
 const NO_PREFIX = '\u0000\u0001\u0000';
-/** Normalizers and pre-tokenizers that the library lacks, and that are nothing else that it has. */
+/** Normalizers and pre-tokenizers that the library lacks and has no replacement for. */
 const LACKING = new Set(['UnicodeScripts', 'Nmt']);
 
 export function adaptTokenizer(json: Part): Part {
@@ -35,7 +36,8 @@ function adaptModel(model: unknown): unknown {
   if (typeof model['dropout'] === 'number' && model['dropout'] > 0)
     throw new UnsupportedTokenizerError('BPE with dropout, which draws its tokens at random');
   if (model['type'] !== 'WordLevel') return model;
-  // A word is one token or none: as WordPiece, whose pieces of words are never found.
+  // In WordLevel a word is one token or unknown. WordPiece does the same with a prefix that keeps inner pieces from
+  // ever being found.
   return {
     type: 'WordPiece',
     vocab: model['vocab'],
@@ -81,12 +83,12 @@ function adaptPreTokenizer(part: unknown): unknown {
   }
 }
 
-/** Cuts at the matches of `regex` as `SplitDelimiterBehavior` of the Rust library says. */
+/** Cut at the matches of `regex`, with the Rust library's `SplitDelimiterBehavior`. */
 function split(regex: string, behavior: string): Part {
   const other = `(?:(?!${regex})[\\s\\S])+`;
   switch (behavior) {
     case 'MergedWithPrevious':
-      // Of matches in a row only the first stands behind something that is no match.
+      // Only the first of several matches in a row is merged: it alone follows text that does not match.
       return keep(`${other}(?:${regex})?|(?:${regex})`);
     case 'MergedWithNext':
       return keep(`(?:${regex})${other}|${other}|(?:${regex})`);
@@ -97,13 +99,13 @@ function split(regex: string, behavior: string): Part {
   }
 }
 
-/** Cuts at what does not match. */
+/** Cut at the text that does not match. */
 function inverse(regex: string, behavior: string): Part {
   if (behavior === 'Removed' || behavior === 'Isolated') return pre(regex, behavior, true);
   throw new UnsupportedTokenizerError(`Split, inverted, ${behavior}`);
 }
 
-/** Keeps the matches and drops what lies between, which is nothing where every character matches. */
+/** Keep the matches and drop the text between them; nothing is dropped where every character matches. */
 function keep(regex: string): Part {
   return pre(regex, 'Removed', true);
 }

@@ -1,11 +1,11 @@
-// Proves the page's tokenizer on this device: it must make of the bundle's texts the ids that transformers made of them.
+// Checks the page's tokenizer on this device: it must encode the bundle's test texts to the ids that transformers gave.
 import type { TextTokenizer } from './text_tokenizer';
 
-/** Why typed text is not cut into tokens here. */
+/** The reason that text cannot be split into tokens here. */
 export type TokenizerTrouble =
-  /** Made of something that the page has no part for, or unreadable. */
+  /** The tokenizer has a part that the page does not support, or cannot be read. */
   | { kind: 'unsupported'; detail: string }
-  /** The page makes other tokens of `text` than transformers; `got` is null where it makes none. */
+  /** The page gives other tokens for `text` than transformers; `got` is null where encoding fails. */
   | { kind: 'differs'; text: string; expected: readonly number[]; got: readonly number[] | null };
 
 interface TokenizerCase {
@@ -16,7 +16,7 @@ interface TokenizerCase {
 const MOST_BYTES = 65_536;
 const MOST_CASES = 200;
 
-/** Returns the first difference; null where all texts give the ids of the file. `file` is `tokenizer_cases.json`. */
+/** Return the first difference; null where all texts give the ids of the file. `file` is `tokenizer_cases.json`. */
 export function checkCases(tokenizer: TextTokenizer, file: Uint8Array): TokenizerTrouble | null {
   const cases = parseCases(file);
   if (cases === null) return { kind: 'unsupported', detail: 'tokenizer_cases.json cannot be read' };

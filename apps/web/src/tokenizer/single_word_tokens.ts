@@ -1,4 +1,5 @@
-// Added tokens that count only as whole words, which the library finds inside words too. They are cut out before it.
+// Added tokens that match whole words only (`single_word`). The library would match them inside words too, so they are
+// cut out of the text before it.
 import { WORD } from './adapt_tokenizer';
 
 export interface SingleWordToken {
@@ -13,7 +14,7 @@ export type Section = { text: string } | { id: number };
 const WORD_CHARACTER = new RegExp(`[${WORD}]`, 'u');
 const WORD_AT_END = new RegExp(`[${WORD}]$`, 'u');
 
-/** Cuts the text into tokens of `tokens` and what lies between, taking the first and there the longest. */
+/** Cut the text into tokens of `tokens` and the text between them: the earliest match, and the longest of those. */
 export function cutSingleWords(text: string, tokens: readonly SingleWordToken[]): Section[] {
   const longestFirst = tokens
     .filter(({ content }) => content !== '')
@@ -29,7 +30,7 @@ export function cutSingleWords(text: string, tokens: readonly SingleWordToken[])
     }
     const end = at + found.content.length;
     if (WORD_AT_END.test(text.slice(Math.max(0, at - 2), at)) || startsWord(text, end)) {
-      // The whole match is passed over, as the Rust library does.
+      // Skip the whole match, as the Rust library does.
       at = end;
       continue;
     }

@@ -1,4 +1,4 @@
-// Text to tokens and tokens to bytes, over a checkpoint's own tokenizer files. Bytes of entries: token_bytes.ts.
+// Converts text to tokens and tokens to bytes, with a checkpoint's own tokenizer files. token_bytes.ts reads entries.
 import { Tokenizer } from '@huggingface/tokenizers';
 import { adaptTokenizer, UnsupportedTokenizerError } from './adapt_tokenizer';
 import { cutSingleWords, type Section, type SingleWordToken } from './single_word_tokens';
@@ -10,7 +10,7 @@ export interface TokenPiece {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** The vocabulary has no token for a part of the text, and none for what is unknown. */
+/** Thrown where the vocabulary has no token for a part of the text, and no unknown token either. */
 export class NoTokenError extends Error {
   override readonly name = 'NoTokenError';
 }
@@ -22,8 +22,8 @@ export class TextTokenizer {
   readonly #singleWords: readonly SingleWordToken[];
 
   /**
-   * Contents of `tokenizer.json` and `tokenizer_config.json`. Throws where they are not a tokenizer, and an
-   * UnsupportedTokenizerError where the page would make other tokens than transformers.
+   * Take the contents of `tokenizer.json` and `tokenizer_config.json`. Throws where they are not a tokenizer, and an
+   * UnsupportedTokenizerError where the page would give other tokens than transformers.
    */
   constructor(tokenizerFile: Uint8Array, configFile: Uint8Array) {
     const json = parseObject(tokenizerFile);
@@ -43,7 +43,7 @@ export class TextTokenizer {
     this.#addedText = new Map(added.map(({ id, content }) => [id, content]));
   }
 
-  /** The plain text's tokens: whether a first token goes before them is the caller's to say. Throws a NoTokenError. */
+  /** Return the tokens of the text alone; a first token such as BOS is left to the caller. Throws a NoTokenError. */
   encode(text: string): TokenPiece[] {
     const sections: Section[] =
       this.#singleWords.length === 0 ? [{ text }] : cutSingleWords(text, this.#singleWords);
@@ -59,7 +59,7 @@ export class TextTokenizer {
     return ids;
   }
 
-  /** No bytes for an id that the vocabulary lacks, as padded vocabularies have. */
+  /** Return the token of an id; without bytes where the vocabulary lacks it, as padded vocabularies do. */
   piece(id: number): TokenPiece {
     const added = this.#addedText.get(id);
     if (added !== undefined) return { id, bytes: new TextEncoder().encode(added) };

@@ -1,11 +1,11 @@
 // The exact bytes that a vocabulary entry stands for. Cutting text into tokens is text_tokenizer.ts.
 
-/** How a vocabulary writes bytes as text; `tokenizer.json` says it through its decoder. */
+/** The way that a vocabulary writes bytes as text, read from the parts of `tokenizer.json`. */
 export type VocabularyStyle = 'byte-level' | 'sentencepiece' | 'plain' | WordMarks;
 
-/** Vocabularies of whole words and their pieces: the spaces between words are in no entry. */
+/** Marks of a vocabulary of words and pieces of words, whose entries lack the spaces between words. */
 export interface WordMarks {
-  /** What stands before a word's first piece. */
+  /** Text between words, put before a word's first piece. */
   readonly before: string;
   /** Marks a piece that continues a word, as ## does; empty where none does. */
   readonly inner: string;
@@ -65,7 +65,7 @@ function sentencePieceBytes(entry: string): Uint8Array<ArrayBuffer> {
     : new Uint8Array([Number.parseInt(hex, 16)]);
 }
 
-/** Reads the style from a parsed `tokenizer.json`. */
+/** Read the style from a parsed `tokenizer.json`. */
 export function vocabularyStyle(tokenizerJson: object): VocabularyStyle {
   const { decoder, pre_tokenizer, normalizer, model } = tokenizerJson as Record<string, unknown>;
   const parts = [decoder, pre_tokenizer, normalizer].flatMap(componentsOf);
@@ -103,7 +103,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
 
-/** A component, or those that a `Sequence` nests. */
+/** Return a component and those that a `Sequence` nests. */
 function componentsOf(component: unknown): Record<string, unknown>[] {
   if (!isRecord(component)) return [];
   const nested = ['decoders', 'pretokenizers', 'normalizers'].flatMap((key) => {
