@@ -8,13 +8,13 @@ import './styles/print.css';
 import './styles/forced_colours.css';
 import { keepTextChangeable } from './views/translated_text';
 
-// Tokens come with the first answer; their font should be there by then, not start on its way.
+// Tokens come with the first answer; their font should be loaded by then, so it is requested now.
 void document.fonts.load('13px "Plex Mono"');
 
 const target = document.getElementById('app');
 if (target === null) throw new Error('index.html has no #app');
 keepTextChangeable(target);
-// What stood there tells of scripts that never came.
+// The element's initial content is the message for a page whose scripts did not load.
 target.replaceChildren();
 const isolated = settleIsolation(registerWorker(import.meta.url));
 export default mount(App, { target, props: { isolated } });

@@ -1,4 +1,4 @@
-// Which activations a model was exported with, which a tap can open, and which it lacks. Names are the contract's.
+// Sorts the contract's activations into those a model was exported with, those a tap can open, and those it lacks.
 import { activationTable } from '../contract/activation_table';
 import type { ActivationKind, Variant } from '../contract/generated';
 
@@ -17,12 +17,12 @@ export function offerOf(variant: Variant): ActivationOffer {
   };
 }
 
-/** A plain graph by itself has no inputs for it. */
+/** Return whether heads can be switched off: a plain graph has no inputs for that. */
 export function canSwitchHeads({ interactive }: Variant): boolean {
   return interactive.activations.graph === 'interactive';
 }
 
-/** A bare graph brings no nodes for the lens. */
+/** Return whether the model has the logit lens: a bare graph has no nodes for it. */
 export function hasLens(variant: Variant): boolean {
   const { exported, tappable } = offerOf(variant);
   return [...exported, ...tappable].some((name) => name.endsWith('_lens_ids'));
@@ -37,12 +37,12 @@ export function availabilityOf(
   return offer.tappable.has(name) || offer.exported.has(name) ? 'closed' : 'absent';
 }
 
-/** What the panel of activations lists: all but the logits, which every run gives, with the lens as one. */
+/** Kinds that the panel of activations lists: all but the logits, which every run gives, with the lens as one kind. */
 export const PANEL_KINDS: readonly ActivationKind[] = activationTable
   .map((entry) => entry.kind)
   .filter((kind) => kind !== 'logits' && kind !== 'lens_ids');
 
-/** The lens comes in pairs: its probabilities mean nothing without the ids. */
+/** Add the ids to the probabilities of the lens, which mean nothing without them. */
 export function withPartners(names: readonly string[]): string[] {
   const all = names.flatMap((name) =>
     name.endsWith('_lens_probs') ? [name, name.replace('_lens_probs', '_lens_ids')] : [name],

@@ -1,18 +1,18 @@
-// Which of the activations that were asked for are opened, where the device has no room for all of them.
+// Chooses the requested activations to open where the device has no memory for all of them.
 import type { Variant } from '../contract/generated';
 import { activationBytes, type Room, type RoomLimit } from '../inference/activation_memory';
 import { offerOf } from './activation_offer';
 
-/** What stays closed although it was asked for. */
+/** Activations that were requested but stay closed for want of memory. */
 export interface LeftOut {
   readonly names: ReadonlySet<string>;
-  /** How many of those asked for are open. */
+  /** Number of requested activations that are open. */
   readonly open: number;
-  /** Of the text that this is about. */
+  /** Number of tokens of the text. */
   readonly tokens: number;
-  /** Bytes of all that were asked for, for that text. */
+  /** Bytes of all requested activations for that text. */
   readonly bytes: number;
-  /** Bytes that there are for them. */
+  /** Bytes available for them. */
   readonly room: number;
   readonly limit: RoomLimit;
 }
@@ -28,14 +28,14 @@ export interface Wish {
   readonly wanted: readonly string[];
   readonly tokens: number;
   readonly room: Room;
-  /** What is open now, where it may stay as it is; null where the reader has just asked for something else. */
+  /** Activations that are open now and may stay so; null where the reader has just asked for others. */
   readonly staying: readonly string[] | null;
 }
 
-/** A text that grows by a token at a time must not make a new session with each. */
+/** Spare room when activations are chosen: a text that grows by one token must not need a new session each time. */
 const margin = 1.25;
 
-/** Everything where it fits; else what was exported first, then what was asked for first. */
+/** Plan to open everything where it fits; else the exported activations first, then the others in requested order. */
 export function planActivations({ variant, wanted, tokens, room, staying }: Wish): Plan {
   const sizes = activationBytes(variant, tokens);
   const bytes = total(wanted, sizes);
@@ -55,7 +55,7 @@ export function planActivations({ variant, wanted, tokens, room, staying }: Wish
 
 type Units = ReadonlyMap<string, readonly string[]>;
 
-/** For each name those of `wanted` that open with it. A tap opens whole: the lens gives ids and probabilities together. */
+/** Return, for each name, those of `wanted` that open with it. One tap of the lens gives both ids and probabilities. */
 function unitsOf(variant: Variant, wanted: readonly string[]): Units {
   const asked = new Set(wanted);
   return new Map(
@@ -95,7 +95,7 @@ function choose(
   return wanted.filter((name) => open.has(name));
 }
 
-/** The same names, in any order. */
+/** Return whether both lists have the same names, in any order. */
 export function areSame(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && isPart(some, others);
 }

@@ -39,7 +39,7 @@ class Series implements ActivationSeries {
   }
 
   row(position: number, head = 0): Float32Array | Int32Array {
-    // Generation appends one short segment per token, so the wanted one is mostly near the end.
+    // Generation appends one short segment per token, so the right one is mostly near the end.
     for (let at = this.segments.length - 1; at >= 0; at--) {
       const segment = this.segments[at];
       if (segment === undefined || position < segment.start) continue;
@@ -50,7 +50,7 @@ class Series implements ActivationSeries {
     return new Float32Array(0);
   }
 
-  /** Keeps what stands before `start` and appends a run's rows. */
+  /** Keep the rows before `start` and append a run's rows. */
   extendedBy(tensor: Tensor, start: number): Series {
     const kept: Segment[] = [];
     for (const segment of this.segments) {
@@ -62,7 +62,7 @@ class Series implements ActivationSeries {
   }
 }
 
-/** The first `rows` rows of every head, copied together. */
+/** Copy the first `rows` rows of every head into one segment. */
 function cut(segment: Segment, rows: number, heads: number): Segment {
   const size = rows * segment.width;
   const data =
@@ -89,10 +89,10 @@ function segmentOf(tensor: Tensor, start: number): Segment {
   };
 }
 
-/** Everything the open taps gave for one text under one set of interventions. Immutable. */
+/** All open activations of one text under one set of interventions. Immutable. */
 export class ActivationSet {
   readonly ids: readonly number[];
-  /** Of the last position, over the whole vocabulary. */
+  /** Logits of the last position, over the whole vocabulary. */
   readonly lastLogits: Float32Array;
   readonly #series: ReadonlyMap<string, Series>;
 
@@ -114,7 +114,7 @@ export class ActivationSet {
     return this.#series.get(name) ?? null;
   }
 
-  /** The last `start` that a run may have for its rows to join on here. */
+  /** Return whether a run's rows join on here: all ids before its `start` are known and the same. */
   reaches(result: Pick<RunResult, 'ids' | 'start'>): boolean {
     if (result.start > this.ids.length) return false;
     for (let at = 0; at < result.start; at++) if (this.ids[at] !== result.ids[at]) return false;
@@ -122,7 +122,7 @@ export class ActivationSet {
   }
 }
 
-/** Joins a run onto what is held; null where rows between the two are missing, so that the run must be repeated whole. */
+/** Append a run to the set; null where rows between the two are missing, so that the whole text must be run again. */
 export function mergeRun(held: ActivationSet | null, result: RunResult): ActivationSet | null {
   if (result.start > 0 && !held?.reaches(result)) return null;
   const series = new Map<string, Series>();

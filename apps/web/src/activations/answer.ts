@@ -1,11 +1,11 @@
-// An answer: what a run said about one text, as the views read it.
+// The model's results for one text, as the views read them.
 import type { TokenPiece, ViewedModel } from '../inference/model_types';
 import type { ActivationSet } from './activation_set';
 import type { Token } from './token';
 
 export type HeadRef = readonly [layer: number, head: number];
 
-/** What the newest run said about one text. */
+/** The results of the newest run of one text. */
 export interface Answer {
   tokens: readonly Token[];
   activations: ActivationSet;
@@ -16,10 +16,10 @@ export interface Answer {
   pieces: ReadonlyMap<number, TokenPiece>;
 }
 
-/** What the views show, and of what. */
+/** The answer that the views show, and its model. */
 export interface Shown {
   model: ViewedModel;
   answer: Answer;
-  /** The model itself answered and can be asked; else it is what the publisher computed beforehand. */
+  /** True where the open model itself answered and can be asked; false for an answer that the publisher precomputed. */
   live: boolean;
 }

@@ -13,18 +13,18 @@ import type { MemoryLessons } from './memory_lessons';
 /** The text that is to be read. */
 export interface Reading {
   readonly tokens: number;
-  /** How often the page holds it: with and without its interventions. */
+  /** Number of copies of its activations that the page holds: 2 with interventions (with and without), else 1. */
   readonly texts: number;
 }
 
 export class ChosenActivations {
-  /** What stays closed although it was asked for; null where all of it is open. */
+  /** Requested activations that stay closed; null where all of them are open. */
   leftOut = $state.raw<LeftOut | null>(null);
-  /** Everything that was asked for; null where that is what the model opens by itself. */
+  /** All requested activations; null stands for the model's default. */
   wanted = $state.raw<readonly string[] | null>(null);
   readonly #lessons: MemoryLessons;
   #isForced = false;
-  /** What the session that is open was made for. */
+  /** Activations of the open session. */
   #open: readonly string[] = [];
 
   constructor(lessons: MemoryLessons) {
@@ -35,19 +35,19 @@ export class ChosenActivations {
     this.wanted = names;
   }
 
-  /** Counts only what is sure, no guess of the memory and nothing that failed before, until that fails. */
+  /** Ignore guesses of the memory and earlier failures, until a run fails again. */
   force(): void {
     this.#isForced = true;
   }
 
-  /** A model was opened with what was asked for. */
+  /** Note that a model was opened with the requested activations. */
   begin(model: OpenedModel): void {
     this.#open = this.wanted ?? defaultActivations(model.variant);
     this.leftOut = null;
     this.#isForced = false;
   }
 
-  /** What is to be opened now; null where what is open stays. `isAsked`: the reader has just asked for it. */
+  /** Return the activations to open now; null where the open ones stay. `isAsked`: the reader has just chosen them. */
   next(model: OpenedModel, reading: Reading, isAsked: boolean): readonly string[] | null {
     const { open, leftOut } = planActivations({
       variant: model.variant,
@@ -68,7 +68,7 @@ export class ChosenActivations {
     this.#open = names;
   }
 
-  /** Follows a run: what it took is known to work afterwards, or to be too much. */
+  /** Follow a run: a crash of the tab will count as too much memory, a success cancels a record of as much or less. */
   async follow<Result>(
     model: OpenedModel,
     reading: Reading,
@@ -89,7 +89,7 @@ export class ChosenActivations {
     }
   }
 
-  /** Learns from a run that had too little memory; false where that leaves nothing out that was open. */
+  /** Learn from a run that had too little memory; false where no open activation would be closed for it. */
   learn(model: OpenedModel, reading: Reading): boolean {
     const activations = this.#bytes(model, reading);
     if (activations <= leastLearned) return false;
@@ -98,7 +98,7 @@ export class ChosenActivations {
     return this.next(model, reading, false) !== null;
   }
 
-  /** The reader leaves the page in the middle of a run: that is no failure. */
+  /** Note that the reader leaves the page in the middle of a run, which is no failure. */
   leave(): void {
     this.#lessons.end();
   }

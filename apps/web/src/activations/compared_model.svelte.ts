@@ -1,5 +1,5 @@
-// A second variant that reads what the page reads, in a worker of its own; closing it frees its memory.
-/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are the model's own books; the view follows `comparison`, which is replaced whole */
+// A second variant that runs the page's text in a worker of its own; closing it frees its memory.
+/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; the view follows `comparison`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
@@ -10,7 +10,7 @@ import { offerOf } from './activation_offer';
 import type { Answer } from './answer';
 import type { Stage } from './model_session.svelte';
 
-/** What both variants said of one text with the same heads off. */
+/** The answers of both variants to one text with the same heads off. */
 export interface Comparison {
   /** The page's own answer. */
   a: Answer;
@@ -27,7 +27,7 @@ export class ComparedModel {
   model = $state.raw<OpenedModel | null>(null);
   /** The newest text that both have read; null until there is one. */
   comparison = $state.raw<Comparison | null>(null);
-  /** Maps that the page shows of its own variant and that there is no memory for a second time. */
+  /** Attention maps of the page's own variant that there is no memory for a second time. */
   leftOut = $state.raw<LeftOut | null>(null);
   /** Variant that a link names and that was not opened yet. */
   linked = $state<string | null>(null);
@@ -37,9 +37,9 @@ export class ComparedModel {
   #opening: AbortController | null = null;
   #request = $state.raw<OpenRequest | null>(null);
   #held = new Map<string, ActivationSet>();
-  /** What its session is open for. */
+  /** Names of the maps that its session gives. */
   #maps: readonly string[] = [];
-  /** What the page shows now, and whether it is still to be read. */
+  /** The page's current answer and maps; `#unread` is true while this variant has yet to run them. */
   #followed: Wanted | null = null;
   #unread = false;
   #pumping = false;
@@ -53,7 +53,7 @@ export class ComparedModel {
     return this.#request?.variant ?? null;
   }
 
-  /** Reads nothing until it is told what to follow. */
+  /** Open the variant. It runs nothing before `follow` is called. */
   async open(request: OpenRequest & { variant: string }): Promise<void> {
     this.close();
     const client = this.#makeClient();
@@ -98,14 +98,14 @@ export class ComparedModel {
     this.stage = { kind: 'idle' };
   }
 
-  /** Reads the text of this answer, with these activations open as far as the variant has them. */
+  /** Run the text of this answer, with these activations open as far as the variant has them. */
   follow(answer: Answer, activations: readonly string[]): void {
     this.#followed = { answer, activations };
     this.#unread = true;
     void this.#pump();
   }
 
-  /** One text at a time; of those that came meanwhile only the newest is read. */
+  /** Run one text at a time; of those that came meanwhile only the newest. */
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
@@ -142,7 +142,7 @@ export class ComparedModel {
     }
   }
 
-  /** As many as there is memory for beside the page's own. */
+  /** Open as many maps as there is memory for beside the page's own. */
   async #openMaps(
     client: ModelClient,
     model: OpenedModel,

@@ -1,4 +1,4 @@
-// Joins ids that were kept with those that the tokenizer makes of a text which may have changed since. No model is asked.
+// Merges stored token ids with the tokenizer's ids of a text that may have changed since. No model is asked.
 import { joinedText } from '../analysis/token_text';
 
 export interface SpeltIds {
@@ -8,9 +8,9 @@ export interface SpeltIds {
 }
 
 /**
- * Keeps ids at the beginning and at the end as far as they spell what the tokenizer's own spell there, and takes the
- * tokenizer's between, where both are cut at the same place. Spellings are compared, not the text: a tokenizer may lower
- * letters or put a space first, and the text has only a replacement character for a part of one.
+ * Keep stored ids at the beginning and at the end as far as they spell the same as the tokenizer's, and take the
+ * tokenizer's ids between two places where both sequences have a token boundary. Spellings are compared, not the text:
+ * a tokenizer may lower letters or put a space first, and the text has a replacement character for a partial one.
  */
 export function mergeKeptIds(kept: SpeltIds, own: SpeltIds): readonly number[] {
   const keptText = joinedText(kept.bytes);
@@ -56,11 +56,11 @@ export function mergeKeptIds(kept: SpeltIds, own: SpeltIds): readonly number[] {
 interface Cut {
   /** Length of what the tokens before it spell. */
   readonly length: number;
-  /** No character is cut there. */
+  /** True where the boundary does not split a character. */
   readonly whole: boolean;
 }
 
-/** Places before, between and after the tokens. */
+/** Return the boundaries before, between and after the tokens. */
 function cutsOf(parts: readonly Uint8Array[]): Cut[] {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const cuts: Cut[] = [{ length: 0, whole: true }];

@@ -1,4 +1,4 @@
-// What the browser keeps of models and how much room it has: read, removed, asked to stay. Who keeps it: bundle/model_shelf.ts.
+// Lists and removes the models that the browser caches, and requests persistence. The cache is bundle/model_shelf.ts.
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, Shelf } from '../inference/model_types';
 import {
@@ -13,7 +13,7 @@ import {
 
 export type ShelfKeeper = Pick<ModelClient, 'shelf' | 'forget' | 'close'>;
 
-/** What is asked; tests stand in for both. */
+/** The parts of `navigator` that are used; tests replace both. */
 export interface Browser {
   readonly storage?: StorageAnswers;
   readonly permissions?: Pick<Permissions, 'query'>;
@@ -23,30 +23,30 @@ export class KeptModels {
   /** null: this browser keeps nothing here; undefined: not known yet. */
   shelf = $state.raw<Shelf | undefined>(undefined);
   storage = $state.raw<StorageFacts>(unknownStorage);
-  /** What the browser said when it was asked; null before. */
+  /** The browser's answer to the last request for persistence; null before. */
   outcome = $state<KeepOutcome | null>(null);
-  /** Something is being removed, or the browser is being asked. */
+  /** True while a model is being removed or the browser is being asked. */
   busy = $state(false);
-  /** The last removal did not come to its end. */
+  /** True where the last removal failed. */
   removalFailed = $state(false);
 
   readonly #makeKeeper: () => ShelfKeeper;
   readonly #browser: Browser;
-  /** Counts readings: what an older one found is dropped. */
+  /** Counts refreshes, so that the results of an older one are dropped. */
   #readings = 0;
 
-  /** It makes a worker of its own where no model's worker is at hand, as after a failure. */
+  /** `makeKeeper` makes a separate worker where there is no model's worker, as after a failure. */
   constructor(makeKeeper: () => ShelfKeeper, browser: Browser = navigator) {
     this.#makeKeeper = makeKeeper;
     this.#browser = browser;
   }
 
-  /** Whether a model of this address is kept, older versions included. */
+  /** Return whether a model of this address is cached, in whatever version. */
   holds(url: string): boolean {
     return this.shelf?.some((model) => model.url === url) ?? false;
   }
 
-  /** Reads everything anew, through `keeper` where one is at hand. */
+  /** Read everything again, through `keeper` where there is one. */
   async refresh(keeper: ShelfKeeper | null): Promise<void> {
     const reading = ++this.#readings;
     const [shelf, storage] = await Promise.all([
@@ -60,7 +60,7 @@ export class KeptModels {
     this.storage = storage;
   }
 
-  /** Removes what is kept of an address, or with null everything. */
+  /** Remove everything cached of an address, or with null of all addresses. */
   async remove(keeper: ShelfKeeper | null, url: string | null): Promise<void> {
     this.busy = true;
     this.removalFailed = false;
@@ -78,7 +78,7 @@ export class KeptModels {
     }
   }
 
-  /** For a click: the browser may ask the visitor. */
+  /** Request persistence. Call it on a click only, as the browser may ask the visitor. */
   async keepForGood(): Promise<void> {
     this.busy = true;
     this.outcome = await askToPersist(this.#browser.storage);
@@ -86,7 +86,7 @@ export class KeptModels {
     this.busy = false;
   }
 
-  /** Once there is something to keep; never where the browser would ask the visitor. */
+  /** Request persistence once a model is cached; never where the browser would ask the visitor. */
   async keepForGoodUnasked(): Promise<void> {
     if (this.storage.persistence === 'persistent' || !(this.shelf?.length ?? 0)) return;
     if (!(await mayPersistUnasked(this.#browser.permissions))) return;

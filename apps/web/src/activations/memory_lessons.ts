@@ -1,13 +1,13 @@
-// What was too much memory here before: kept in this browser, so that neither a link nor a reload fails twice alike.
+// Records in this browser how much memory was too much, so that no link and no reload fails again in the same way.
 import type { Provider } from '../inference/model_types';
 
-/** Bytes that weights and activations took together. */
+/** Records, by provider, of bytes that weights and activations took together. */
 export interface MemoryLessons {
-  /** What must not be asked for again on this provider; null where nothing failed. */
+  /** Return the bytes that were too much on this provider; null where nothing failed. */
   tooMuch(provider: Provider): number | null;
   learn(provider: Provider, bytes: number): void;
   unlearn(provider: Provider): void;
-  /** Marks a run that may end the tab itself, which then can tell nobody. */
+  /** Mark the start of a run that may crash the tab, which could not report that itself. */
   begin(provider: Provider, bytes: number): void;
   end(): void;
 }
@@ -15,7 +15,7 @@ export interface MemoryLessons {
 const learned = (provider: Provider): string => `oriel.too-much-memory.${provider}`;
 const underWay = 'oriel.memory-under-way';
 
-/** `lasting` outlives the tab; `ofTab` outlives its crash, but not its being closed. Either may be switched off. */
+/** `lasting` outlives the tab; `ofTab` outlives a crash of the tab, but not its closing. Either may be switched off. */
 export function keptLessons(lasting: () => Storage, ofTab: () => Storage): MemoryLessons {
   const known = new Map<Provider, number | null>();
   const lessons: MemoryLessons = {

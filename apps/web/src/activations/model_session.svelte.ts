@@ -1,5 +1,5 @@
-// The model the page looks into: opening it, running the text through it, generating. What is looked at is in views/viewing.
-/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are the session's own books; views follow `answer`, which is replaced whole */
+// The page's open model: opens it, runs the text through it, generates. The reader's selection is in views/viewing.
+/* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; views follow `answer`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
 import { toModelErrorData } from '../inference/model_error';
@@ -56,7 +56,7 @@ export interface RunTimes {
   firstAnswerMs: number | null;
 }
 
-/** Null leaves a choice to the device, or to the model. */
+/** Changes to a request. Null leaves the variant to the device, or the activations to the model. */
 export type Retry = Partial<Omit<OpenRequest, 'variant' | 'activations'>> & {
   variant?: string | null;
   activations?: readonly string[] | null;
@@ -75,34 +75,34 @@ const NAMED_CANDIDATES = 60;
 export class ModelSession {
   stage = $state.raw<Stage>({ kind: 'idle' });
   model = $state.raw<OpenedModel | null>(null);
-  /** What the device can open of the model, and what is being opened; known long before the weights are here. */
+  /** The variants that the device can open, and the one being opened; known long before the weights have arrived. */
   survey = $state.raw<Survey | null>(null);
-  /** What would be opened if the reader had chosen nothing. */
+  /** The choice that the device makes by itself, without the reader's. */
   suited = $state.raw<Choice | null>(null);
-  /** What stands in the text box, and what it was before. */
+  /** The text in the box, with its history. */
   readonly text = new PromptState();
-  /** Which activations are open, of those that were asked for. */
+  /** The requested activations, and those of them that are open. */
   readonly chosen: ChosenActivations;
-  /** The text is the reader's own or a link's; else a model may bring its own example. */
+  /** True where the text is the reader's own or a link's; else a model may bring its own example. */
   ownPrompt = $state(false);
-  /** Ids that were kept fit neither the text nor the model any more: its tokens are the tokenizer's own again. */
+  /** True where stored ids no longer fit the text or the model, so that the tokenizer's ids replaced them. */
   idsGivenUp = $state(false);
   answer = $state.raw<Answer | null>(null);
   notice = $state.raw<Notice | null>(null);
-  /** Why something else was not opened in place of what is open; null where nothing was asked for in vain. */
+  /** Why the last request did not replace the open model; null where no request was declined. */
   declined = $state.raw<ModelErrorData | null>(null);
   headsOff = $state.raw<readonly HeadRef[]>([]);
-  /** Something else is being looked for, to be opened in place of what is open. */
+  /** True while another model or variant is being checked before it replaces the open one. */
   looking = $state(false);
-  /** A run or a change of taps is under way. */
+  /** True while a run or a change of taps is under way. */
   busy = $state(false);
   generating = $state(false);
   generationEnd = $state.raw<GenerationEnd | null>(null);
   times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
-  /** How long the last change of taps took, from the click to the rebuilt session. */
+  /** Duration of the last change of taps in milliseconds, from the click to the rebuilt session. */
   tapMs = $state<number | null>(null);
 
-  /** What the publisher computed could not be used; the model itself opens all the same. */
+  /** True where the publisher's example could not be used; the model itself opens all the same. */
   exampleFailed = $state(false);
   #published = $state.raw<Example | null>(null);
   readonly #makeClient: () => ModelClient;
@@ -110,23 +110,23 @@ export class ModelSession {
   #client: ModelClient | null = null;
   #opening: AbortController | null = null;
   #request = $state.raw<OpenRequest | null>(null);
-  /** Counts openings: an answer of an older one is dropped. */
+  /** Counts openings, so that an answer of an older one is dropped. */
   #era = 0;
-  /** Counts what was asked for in place of what is open: only the newest counts. */
+  /** Counts requests to replace the open model, so that only the newest one is followed. */
   #wishes = 0;
-  /** Address that the survey is of. */
+  /** Address of the surveyed model. */
   #surveyed: string | null = null;
-  /** Address that the example is of. */
+  /** Address of the model whose example is held. */
   #publishedAt: string | null = null;
-  /** What broke down of the model at hand. */
+  /** Variants and providers of the current model that broke down. */
   #tried: readonly Attempt[] = [];
 
-  /** What is fed: the first tokens and as much of the text as the model can read. */
+  /** Ids that are fed: the first tokens and as much of the text as the model can read. */
   #ids: readonly number[] = [];
   /** Ids of the whole text, without the first tokens; null where only its beginning was cut into tokens. */
   #body: readonly number[] | null = [];
   #pieces = new Map<number, TokenPiece>();
-  /** By interventions: what the engine's cache and ours agree on. */
+  /** Activations by interventions, for the texts that the engine's cache holds too. */
   #held = new Map<string, ActivationSet>();
   #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
 
@@ -159,12 +159,12 @@ export class ModelSession {
     return this.#request?.variant ?? null;
   }
 
-  /** A model was asked for, so that it can be asked for again. */
+  /** True where a model was requested, so that it can be requested again. */
   get hasRequest(): boolean {
     return this.#request !== null;
   }
 
-  /** What the publisher computed, while there is no answer yet and its own text stands in the box as it was. */
+  /** The publisher's example, while there is no answer yet and its text stands unchanged in the box. */
   get example(): Example | null {
     const waiting =
       this.answer === null &&
@@ -184,7 +184,7 @@ export class ModelSession {
     return example && { model: example.model, answer: example.answer, live: false };
   }
 
-  /** Who may be asked what the browser keeps; null where no worker is sure to answer. */
+  /** The worker to ask about cached models; null where none is sure to answer. */
   get keeper(): Pick<ModelClient, 'shelf' | 'forget' | 'close'> | null {
     return this.stage.kind === 'opening' || this.stage.kind === 'ready' ? this.#client : null;
   }
@@ -203,14 +203,14 @@ export class ModelSession {
     return this.#ids;
   }
 
-  /** Whether this very model is open, so that a changed address needs no new opening. */
+  /** Return whether exactly this request is open, so that a changed address needs no new opening. */
   isOpenAs(request: OpenRequest): boolean {
     return this.stage.kind === 'ready' && fieldsOf(request) === fieldsOf(this.#request);
   }
 
   // ---- opening -------------------------------------------------------------------------------
 
-  /** Nothing was asked of a model yet: the page waits for something of its own. */
+  /** True while no model was requested yet because the page waits for something of its own. */
   get waitsForPage(): boolean {
     if (this.stage.kind !== 'opening') return false;
     const phase = this.stage.progress?.phase;
@@ -218,8 +218,8 @@ export class ModelSession {
   }
 
   /**
-   * Shows that the page waits for something of its own, before it opens a model. False where the reader has stopped
-   * it or opened something else meanwhile.
+   * Show that the page waits for something of its own before it opens a model. False where the reader has stopped
+   * that or opened something else meanwhile.
    */
   async waitFor(phase: 'list' | 'page', arriving: Promise<void>): Promise<boolean> {
     const era = ++this.#era;
@@ -309,24 +309,24 @@ export class ModelSession {
       this.#publishedAt = request.url;
     } catch (thrown) {
       const { kind } = toModelErrorData(thrown, 'session');
-      // A manifest that cannot be had is the opening's to tell.
+      // A manifest that cannot be fetched is reported by the opening.
       const own = kind === 'integrity' || kind === 'too-large' || kind === 'not-found';
       if (era === this.#era) this.exampleFailed = own;
     }
   }
 
-  /** A page that was opened without a text shows what suits the model. */
+  /** Take the model's example text where the page was opened without a text. */
   #takeExampleText(text: string | undefined): void {
     if (!this.ownPrompt && text !== undefined) this.#takeText({ ...EMPTY_PROMPT, text });
   }
 
-  /** Takes a text that is nobody's change; what the reader did before can still be brought back. */
+  /** Take a text that the reader did not write; the reader's earlier edits can still be undone. */
   #takeText(entry: PromptEntry): void {
     if (this.text.canUndo || this.ownPrompt) this.text.change(entry, null, performance.now());
     else this.text.reset(entry);
   }
 
-  /** Writes the ids that are known out where no text can be cut into tokens: the link's, or the example's. */
+  /** Write the known ids, the link's or the example's, into the box where the model has no tokenizer. */
   #takeIds(): void {
     const { text, ids } = this.text.now;
     const example = this.#published?.prompt === text ? this.#published.answer.tokens : [];
@@ -335,7 +335,7 @@ export class ModelSession {
       this.#takeText({ ...EMPTY_PROMPT, text: known.join(' '), withoutFirst: true });
   }
 
-  /** Surveys what there is to choose from, beside the opening: neither waits for the other. */
+  /** Survey the variants while the model opens: neither waits for the other. */
   async #look(client: ModelClient, request: OpenRequest, era: number): Promise<void> {
     // The same bundle on the same device has the same variants: what is shown stays meanwhile.
     if (this.#surveyed !== request.url) {
@@ -358,18 +358,18 @@ export class ModelSession {
           });
       if (era === this.#era) this.suited = own.offer.choice;
     } catch {
-      // Whatever is wrong with the manifest, the opening tells of it.
+      // The opening reports an invalid manifest.
     }
   }
 
-  /** Opens nothing, and says why. */
+  /** Open nothing, and show the reason. */
   refuse(error: ModelErrorData): void {
     this.#era++;
     this.#end();
     this.#fail(error);
   }
 
-  /** Lets go of the model that is open or being opened. */
+  /** Release the model that is open or being opened. */
   #end(): void {
     this.stop();
     this.#opening?.abort();
@@ -383,15 +383,15 @@ export class ModelSession {
     this.answer = null;
   }
 
-  /** A model is open or being opened, so that there is something to lose. */
+  /** True where a model is open or being opened, which another opening would replace. */
   get holdsModel(): boolean {
     return this.#request !== null && (this.stage.kind === 'ready' || this.stage.kind === 'opening');
   }
 
   /**
-   * Finds out, while a model is open, whether another one may take its place. False where it can't be had or something
-   * else was asked for since; `declined` then says why, and what is open stays. A request that is still being found out
-   * may turn out to be refused, or to ask for nothing that is not open: null.
+   * Check, while a model is open, whether another one may replace it. False where that one can't be opened, for the
+   * reason in `declined`, or a newer request was made; the open model then stays. A request that is a promise may
+   * reject as refused, or resolve to null where the requested model is open already.
    */
   async mayOpen(request: OpenRequest | Promise<OpenRequest | null>): Promise<boolean> {
     const client = this.#client;
@@ -413,18 +413,18 @@ export class ModelSession {
     }
   }
 
-  /** Tells the newest wish for something else from those before it. */
+  /** Number of the newest request to replace the open model. */
   get wish(): number {
     return this.#wishes;
   }
 
-  /** Looks no longer for what was asked for in place of what is open. */
+  /** Drop the request to replace the open model. */
   stay(): void {
     this.#wishes++;
     this.looking = false;
   }
 
-  /** The same model with these changes, where they can be had. */
+  /** Open the same model with these changes, where that is possible. */
   async change(changes: Retry): Promise<void> {
     const request = this.#changed(changes);
     if (request !== null && (await this.mayOpen(request))) await this.open(request);
@@ -434,7 +434,7 @@ export class ModelSession {
     this.#opening?.abort();
   }
 
-  /** The same with these changes. */
+  /** Open the same again with these changes. */
   async retry(changes: Retry = {}): Promise<void> {
     const request = this.#changed(changes);
     if (request !== null) await this.open(request);
@@ -452,8 +452,8 @@ export class ModelSession {
   }
 
   /**
-   * Opens these taps over the weights already here, as many as memory holds, then runs the text again; null for those
-   * that the model was exported with.
+   * Open these activations with the weights already here, as many as memory holds, then run the text again; null for
+   * those that the model was exported with.
    */
   async setActivations(names: readonly string[] | null): Promise<void> {
     if (this.#client === null || this.model === null) return;
@@ -462,7 +462,7 @@ export class ModelSession {
     await this.#reopenActivations();
   }
 
-  /** Opens all that was asked for, although it is likely to be too much. */
+  /** Open all requested activations, although they probably need too much memory. */
   async openAllTheSame(): Promise<void> {
     this.chosen.force();
     await this.#reopenActivations();
@@ -485,7 +485,7 @@ export class ModelSession {
     if (changed) await this.#rerun();
   }
 
-  /** Makes a session for what is to be open now; false where what is open stays. */
+  /** Make a session for the activations to open now; false where the open ones stay. */
   async #openChosen(reading: Reading, isAsked: boolean): Promise<boolean> {
     const client = this.#client;
     const era = this.#era;
@@ -506,21 +506,21 @@ export class ModelSession {
 
   // ---- the text ------------------------------------------------------------------------------
 
-  /** Takes the first text, or a link's, which can be undone where the reader had another. Asks for no answer. */
+  /** Take the first text, or a link's, which can be undone where the reader had another. Starts no run. */
   beginWith(entry: Partial<PromptEntry>, own: boolean): void {
     this.idsGivenUp = false;
     this.#takeText({ ...EMPTY_PROMPT, ...entry });
     this.ownPrompt = own;
   }
 
-  /** Reads the text that stands there with the model that is open. */
+  /** Run the current text through the open model. */
   async readAgain(): Promise<void> {
     this.stop();
     this.#edits++;
     await this.#readNow();
   }
 
-  /** Takes what was typed; the model follows after a short pause. */
+  /** Take the typed text; the model runs it after a short pause. */
   setPrompt(text: string): void {
     this.#change({ text, typed: null }, 'typing');
     if (this.#typing !== null) clearTimeout(this.#typing);
@@ -530,19 +530,19 @@ export class ModelSession {
     }, TYPING_PAUSE_MS);
   }
 
-  /** Takes a text at once, without the pause for typing. */
+  /** Take a text at once, without the pause for typing. */
   async replacePrompt(text: string): Promise<void> {
     this.#change({ text, ids: null, typed: null }, null);
     await this.#readNow();
   }
 
-  /** Takes the tokens away that go before every text, or puts them back. */
+  /** Remove the tokens that the tokenizer puts before every text, or put them back. */
   async setWithoutFirst(withoutFirst: boolean): Promise<void> {
     this.#change({ withoutFirst }, null);
     await this.#readNow();
   }
 
-  /** Lets the tokenizer cut the text anew where its ids were kept. */
+  /** Replace stored ids by the tokenizer's ids of the text. */
   async retokenize(): Promise<void> {
     this.#change({ ids: null, typed: null }, null);
     await this.#readNow();
@@ -558,7 +558,7 @@ export class ModelSession {
     if (this.text.redo()) await this.#readNow();
   }
 
-  /** Forgets kept ids, which mean other tokens to another model. */
+  /** Drop stored ids, which stand for other tokens in another model. */
   dropKeptIds(): void {
     this.idsGivenUp = this.text.now.ids !== null;
     this.text.dropIds();
@@ -569,7 +569,7 @@ export class ModelSession {
     await this.#setBody([...this.#body, id], this.generating ? 'generating' : null);
   }
 
-  /** Removes the text's last token, whether or not the model can read that far. */
+  /** Remove the text's last token, whether or not the model can read that far. */
   async removeLast(): Promise<void> {
     this.stop();
     const text = this.#textModel();
@@ -616,7 +616,7 @@ export class ModelSession {
     };
   }
 
-  /** Takes ids that a step or a choice gave, and keeps them where the tokenizer would read their text as others. */
+  /** Take the ids that a step or a choice gave, and store them where the tokenizer would make others of their text. */
   async #setBody(body: readonly number[], kind: string | null): Promise<void> {
     const model = this.#textModel();
     const edits = this.#edits;
@@ -672,7 +672,7 @@ export class ModelSession {
     this.#body = complete ? body : null;
   }
 
-  /** How many of the fed tokens were typed or go first, rather than generated or picked. */
+  /** Number of the fed tokens that were typed or go before the text, rather than generated or picked. */
   get #typed(): number {
     const { typed } = this.text.now;
     const first = this.text.now.withoutFirst ? 0 : this.firstTokens.length;
@@ -688,7 +688,7 @@ export class ModelSession {
 
   // ---- generation ----------------------------------------------------------------------------
 
-  /** Draws one token by the settings and feeds it through the cache. */
+  /** Draw one token by the settings and feed it through the cache. */
   async step(settings: SamplingSettings): Promise<void> {
     const answer = this.answer;
     if (answer === null || this.#contextFull()) return;
@@ -696,7 +696,7 @@ export class ModelSession {
     await this.append(drawToken(distribution, this.#random()));
   }
 
-  /** Draws tokens until stopped, the context is full, or the model ends the text. */
+  /** Draw tokens until stopped, the context is full, or the model ends the text. */
   async play(settings: () => SamplingSettings): Promise<void> {
     if (this.generating || this.answer === null) return;
     this.generating = true;
@@ -719,7 +719,7 @@ export class ModelSession {
       await pause(Math.max(0, TOKEN_PACE_MS - (performance.now() - began)));
     }
     this.generating = false;
-    // The comparison with the untouched model was left out on the way.
+    // The run without interventions, for comparison, was skipped while generating.
     if (this.headsOff.length > 0 && this.answer.untouchedLogits === null) await this.#rerun();
   }
 
@@ -742,7 +742,7 @@ export class ModelSession {
 
   // ---- running -------------------------------------------------------------------------------
 
-  /** Asks for an answer to what is wanted now; one run at a time, so that rows join in order. */
+  /** Request an answer to the current text and interventions; one run at a time, so that rows join in order. */
   async #rerun(): Promise<void> {
     this.#wanted = true;
     this.#pumping ??= this.#pump();
@@ -760,7 +760,7 @@ export class ModelSession {
     }
   }
 
-  /** Runs and changes of taps follow each other, never side by side. */
+  /** Do this work after all earlier runs and changes of taps, never at the same time. */
   async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#underWay++;
     this.busy = true;
@@ -793,7 +793,7 @@ export class ModelSession {
       if (client !== this.#client) return;
       if (this.#openWithFewer(thrown, reading)) return;
       const error = toModelErrorData(thrown, 'run');
-      // A variant that never answered is no more open than one whose session could not be made.
+      // A variant that never answered counts as not open, like one whose session could not be made.
       if (error.kind === 'run' && error.failure !== undefined && this.answer === null) {
         this.model = null;
         this.#fail(error);
@@ -802,8 +802,8 @@ export class ModelSession {
   }
 
   /**
-   * After a run that had too little memory: opens the model again with fewer activations. In a new worker, because what
-   * the failed run had taken of the runtime's memory is not given back. False where nothing can be left out.
+   * Open the model again with fewer activations after a run that had too little memory. In a new worker, because the
+   * runtime does not free the memory that the failed run took. False where nothing can be left out.
    */
   #openWithFewer(thrown: unknown, reading: Reading): boolean {
     const error = toModelErrorData(thrown, 'run');
@@ -831,7 +831,7 @@ export class ModelSession {
     } else if (headsOff.length === 0) {
       this.#untouched = { ids, logits: activations.lastLogits };
     }
-    // First tokens and kept ids come from no text.
+    // First tokens and stored ids come from no text.
     await this.#learnPieces(client, [...ids, ...named(activations, untouchedLogits)]);
     if (client !== this.#client || model !== this.model) return;
     this.answer = {
@@ -881,7 +881,7 @@ export class ModelSession {
     for (const piece of await client.pieces(unknown)) this.#pieces.set(piece.id, piece);
   }
 
-  /** Every token known, these among them; null where the model doesn't answer: then there is a notice. */
+  /** Return all known tokens, these among them; null where the model doesn't answer: then there is a notice. */
   async nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null> {
     const client = this.#client;
     if (client === null) return null;
@@ -904,7 +904,7 @@ export class ModelSession {
     this.stage = { kind: 'failed', error };
   }
 
-  /** What broke down once is not offered again. */
+  /** Remember a variant and provider that broke down, so that they are not offered again. */
   #remember(error: ModelErrorData): void {
     const failure = failureOf(error);
     if (failure === null) return;
@@ -921,7 +921,7 @@ export class ModelSession {
   }
 }
 
-/** Tokens that a view will name: the best candidates and everything the logit lens said. */
+/** Return the tokens that a view will name: the best candidates and all tokens of the logit lens. */
 function named(activations: ActivationSet, untouched: Float32Array | null): Set<number> {
   const ids = new Set(largest(activations.lastLogits, NAMED_CANDIDATES));
   if (untouched !== null) for (const id of largest(untouched, NAMED_CANDIDATES)) ids.add(id);
@@ -935,7 +935,7 @@ function named(activations: ActivationSet, untouched: Float32Array | null): Set<
   return ids;
 }
 
-/** In one order, so that equal requests are equal texts. */
+/** Return the fields in a fixed order, so that equal requests give equal strings. */
 function fieldsOf(request: OpenRequest | null): string {
   return JSON.stringify([
     request?.url,

@@ -7,16 +7,16 @@ export interface PromptEntry {
   readonly text: string;
   /** Ids of the text's tokens where the tokenizer would make others of it; null where they are its own. */
   readonly ids: readonly number[] | null;
-  /** How many of the tokens were typed, the rest generated or picked; null where all were. */
+  /** Number of the tokens that were typed, the rest generated or picked; null where all were typed. */
   readonly typed: number | null;
-  /** The reader took away the tokens that the tokenizer puts before every text. */
+  /** True where the reader removed the tokens that the tokenizer puts before every text. */
   readonly withoutFirst: boolean;
 }
 
 /** Edits of one kind that follow each other this quickly are undone together. */
 const TOGETHER_MS = 800;
 const MOST_ENTRIES = 200;
-/** Characters that the history holds in all: a pasted book is not kept two hundred times. */
+/** Maximum total of characters in the history: a pasted book must not be stored two hundred times. */
 const MOST_CHARACTERS = 4_000_000;
 
 export const EMPTY_PROMPT: PromptEntry = { text: '', ids: null, typed: null, withoutFirst: false };
@@ -40,7 +40,7 @@ export class PromptState {
     return this.#future.length > 0;
   }
 
-  /** Replaces the text without a way back: for what was there before the reader did anything. */
+  /** Replace the text and clear the history: for a text from before the reader's first edit. */
   reset(entry: PromptEntry): void {
     this.#now = entry;
     this.#past = [];
@@ -49,8 +49,8 @@ export class PromptState {
   }
 
   /**
-   * Changes the text and keeps what it was. Changes of one `kind` that follow each other within a moment are one step of
-   * undo; a kind of null is always a step of its own. `at` is a time in milliseconds.
+   * Change the text and put the previous one into the history. Changes of one `kind` within `TOGETHER_MS` are one step
+   * of undo; a kind of null is always a step of its own. `at` is a time in milliseconds.
    */
   change(changes: Partial<PromptEntry>, kind: string | null, at: number): void {
     const next = { ...this.#now, ...changes };
@@ -62,12 +62,12 @@ export class PromptState {
     this.#now = next;
   }
 
-  /** Notes what reading the text told of it, which is no change of the reader's. */
+  /** Note the ids that were found in reading the text, which is no edit of the reader's. */
   settle(changes: Pick<PromptEntry, 'ids' | 'typed'>): void {
     this.#now = { ...this.#now, ...changes };
   }
 
-  /** Forgets kept ids, also those of earlier texts: to another model they mean other tokens. */
+  /** Drop stored ids, also those of earlier texts: in another model they stand for other tokens. */
   dropIds(): void {
     const without = (entry: PromptEntry): PromptEntry => ({ ...entry, ids: null, typed: null });
     this.#now = without(this.#now);
@@ -75,7 +75,7 @@ export class PromptState {
     this.#future = this.#future.map(without);
   }
 
-  /** Goes back one step; false where there is none. */
+  /** Go back one step; false where there is none. */
   undo(): boolean {
     const before = this.#past.at(-1);
     if (before === undefined) return false;
@@ -86,7 +86,7 @@ export class PromptState {
     return true;
   }
 
-  /** Goes forward again; false where nothing was undone. */
+  /** Go forward again; false where nothing was undone. */
   redo(): boolean {
     const after = this.#future.at(-1);
     if (after === undefined) return false;
@@ -98,7 +98,7 @@ export class PromptState {
   }
 }
 
-/** The newest entries that fit into the history. */
+/** Return the newest entries that fit into the history. */
 function bounded(entries: readonly PromptEntry[]): readonly PromptEntry[] {
   let characters = 0;
   let from = entries.length;

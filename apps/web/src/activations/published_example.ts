@@ -1,14 +1,14 @@
-// What a publisher computed beforehand, as the views take an answer. When it may be shown: model_session.svelte.ts.
+// Turns a publisher's precomputed example into an answer for the views. model_session.svelte.ts decides when to use it.
 import type { FirstPass, ViewedModel } from '../inference/model_types';
 import { mergeRun } from './activation_set';
 import type { Answer } from './answer';
 import { tokensOf } from './token';
 
 export interface Example {
-  /** With the variant that computed it, which need not be the one being opened. */
+  /** The model with the variant that computed it, which need not be the one being opened. */
   readonly model: ViewedModel;
   readonly answer: Answer;
-  /** The text that it is of, and that must stand beside it. */
+  /** The text of the example, which must stand beside it. */
   readonly prompt: string;
   readonly runtime: string;
 }

@@ -4,7 +4,7 @@ import type { Manifest } from '../contract/generated';
 import { mergeKeptIds, sameIds } from './kept_ids';
 import type { PromptEntry } from './prompt_state.svelte';
 
-/** What reading needs of a model; every call may ask the worker. */
+/** The parts of a model that reading a text needs; every call may ask the worker. */
 export interface TextModel {
   readonly hasTokenizer: boolean;
   readonly vocab: number;
@@ -17,19 +17,19 @@ export interface TextModel {
 export type PromptReading =
   | {
       kind: 'ids';
-      /** Ids of the text, without what goes before it; may be longer than the model can read. */
+      /** Ids of the text, without the first tokens; may be longer than the model can read. */
       body: readonly number[];
-      /** Whether they are what the tokenizer makes of the text. */
+      /** True where they are the tokenizer's ids of the text. */
       own: boolean;
       /** False where only the beginning of a very long text was cut into tokens. */
       complete: boolean;
     }
   | { kind: 'not-ids'; text: string; vocab: number };
 
-/** Characters of a text that are always cut into tokens whole, and how many more for each token the model can read. */
+/** Texts of at most this many characters are always tokenized whole; longer ones up to a limit per token of context. */
 const SHORT_TEXT = 20_000;
 const CHARACTERS_PER_TOKEN = 64;
-/** Tokens beyond the limit that show that the cut in a long text lies beyond what the model reads. */
+/** Tokens beyond the context limit that prove that the cut of a long text lies past what the model reads. */
 const MARGIN = 64;
 
 export async function readPrompt(entry: PromptEntry, model: TextModel): Promise<PromptReading> {
@@ -60,12 +60,12 @@ function writtenIds(text: string, vocab: number): PromptReading {
     : { kind: 'not-ids', text: wrong, vocab };
 }
 
-/** Tokens that the checkpoint's tokenizer puts before every text; none where the bundle does not say. */
+/** Return the tokens that the checkpoint's tokenizer puts before every text; none where the bundle does not say. */
 export function firstTokensOf(manifest: Manifest): readonly number[] {
   return manifest.tokenizer?.first_tokens ?? [];
 }
 
-/** Tokens that end a text. */
+/** Return the tokens that end a text. */
 export function endTokensOf(manifest: Manifest): readonly number[] {
   const { end_token_ids, eos_token_id } = manifest.model;
   return end_token_ids ?? (typeof eos_token_id === 'number' ? [eos_token_id] : []);
@@ -75,8 +75,8 @@ export function endTokensOf(manifest: Manifest): readonly number[] {
 const MOST_TRIES = 100;
 
 /**
- * The reader's own text after its tokens became other ones. Only what the end of the tokens spells is replaced: a
- * tokenizer that lowers letters, puts a space first or does not know a word must not rewrite what stands before.
+ * Return the reader's own text after its tokens changed. Only the end that the changed tokens spell is replaced: a
+ * tokenizer that lowers letters, puts a space first or does not know a word must not rewrite the text before it.
  */
 export async function textAfter(
   text: string,
@@ -100,17 +100,17 @@ export async function textAfter(
   return { text: ended ?? is, own: false };
 }
 
-/** `text` with its end changed as `was` became `is`; null where `text` does not end as `was` does. */
+/** Return `text` with its end changed as `was` became `is`; null where `text` does not end as `was` does. */
 function withOtherEnd(text: string, was: string, is: string): string | null {
   let same = 0;
   while (same < was.length && was[same] === is[same]) same++;
-  // Never between the halves of a character.
+  // Never between the two halves of a surrogate pair.
   if (/[\ud800-\udbff]/.test(was[same - 1] ?? '')) same--;
   const end = was.slice(same);
   return text.endsWith(end) ? text.slice(0, text.length - end.length) + is.slice(same) : null;
 }
 
-/** The text without its last token, where only the end of a long text is cut into tokens. */
+/** Return the text without its last token; only the end of a long text is tokenized for that. */
 export async function withoutLastToken(text: string, model: TextModel): Promise<string> {
   const TAIL = 400;
   let from = Math.max(0, text.length - TAIL);

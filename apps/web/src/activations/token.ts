@@ -9,11 +9,11 @@ export interface Token {
   bytes: Uint8Array | null;
   /** One line, white space visible. */
   label: string;
-  /** Chosen by the model or picked from its candidates, not typed. */
+  /** True where it was chosen by the model or picked from its candidates, not typed. */
   generated: boolean;
 }
 
-/** A token that stands where it stood is the same object as before, so that its chip is left alone. */
+/** Make the tokens. An unchanged token stays the same object, so that its chip is not drawn again. */
 export function tokensOf(
   ids: readonly number[],
   pieces: ReadonlyMap<number, TokenPiece>,

@@ -1,4 +1,4 @@
-// What the page reads out of an offer: where a variant would run, what it is measured against. The engine chooses.
+// Reads from an offer on which provider a variant would run and which variant is the reference. The engine chooses.
 import type {
   Failure,
   Fitness,
@@ -9,7 +9,7 @@ import type {
   VariantOffer,
 } from '../inference/model_types';
 
-/** Downloads above this many bytes are worth a word, and a choice, while they run. */
+/** Downloads above this many bytes are announced, with the choice of another variant, while they run. */
 export const LARGE_DOWNLOAD = 50e6;
 
 export interface Placement {
@@ -19,12 +19,12 @@ export interface Placement {
 
 const OTHER: Record<Provider, Provider> = { webgpu: 'wasm', wasm: 'webgpu' };
 
-/** How much memory a page may take is a guess: whoever asks for a variant by name may try. */
+/** Return whether a variant that is asked for by name may be tried: a refusal for memory rests on a guess. */
 export function opensWhenAsked({ refusal }: Fitness): boolean {
   return refusal === null || refusal.code === 'memory';
 }
 
-/** Where a variant is opened when asked for by name: where it must be, else on `first`, else wherever it works. */
+/** Return the provider for a variant asked for by name. For `auto` that is `first`, unless only the other one works. */
 export function placementOf(
   variant: VariantOffer,
   wanted: Provider | 'auto',
@@ -39,7 +39,7 @@ export function placementOf(
   return { provider, fitness: variant.on[provider] };
 }
 
-/** The same, but elsewhere rather than nowhere: for a variant beside the one that was asked for there. */
+/** Return the same, but another provider where the wanted one fails: for a second variant beside the open one. */
 export function anyPlacementOf(
   variant: VariantOffer,
   wanted: Provider | 'auto',
@@ -53,7 +53,7 @@ export function variantNamed(offer: Offer | null, name: string | undefined): Var
   return offer?.variants.find((variant) => variant.name === name) ?? null;
 }
 
-/** The float32 weights as they are: what the others are smaller than. */
+/** Return the variant with the unchanged float32 weights, which the others are measured against. */
 export function referenceOf(offer: Offer | null): VariantOffer | null {
   return offer?.variants.find((variant) => isUnchanged(variant)) ?? null;
 }
@@ -62,20 +62,20 @@ function isUnchanged({ kernels, encoding }: VariantOffer): boolean {
   return kernels === 'fp32' && encoding === 'f32';
 }
 
-/** Nothing was rounded, and PyTorch has been asked whether the answers are its own. */
+/** Return whether no weight was rounded and the answers were compared with PyTorch's. */
 export function isProvenExact(variant: VariantOffer): boolean {
   const { fidelity, lossy } = variant;
   if (fidelity === null || lossy || !isUnchanged(variant)) return false;
   return fidelity.reference === 'pytorch' && fidelity.within_bounds;
 }
 
-/** What an error offers to open instead; null where it offers nothing. */
+/** Return the attempt that an error offers instead; null where it offers none. */
 export function nextAttempt(error: ModelErrorData): NextAttempt | null {
   if (error.kind === 'variant-refused') return error.next;
   return failureOf(error)?.next ?? null;
 }
 
-/** What broke down, where an error tells. */
+/** Return the failure that an error reports; null where it reports none. */
 export function failureOf(error: ModelErrorData): Failure | null {
   return error.kind === 'session' || error.kind === 'run' ? (error.failure ?? null) : null;
 }

@@ -7,7 +7,7 @@ export interface Box {
   height: number;
 }
 
-/** A curve from the top of `from` to the top of `to`, or to its foot where `to` stands on a line above. */
+/** Return a curve from the top of `from` to the top of `to`, or to its foot where `to` is on a line above. */
 export function arcPath(from: Box, to: Box): string {
   const startX = from.x + from.width / 2;
   const startY = from.y;
@@ -29,7 +29,7 @@ function r(value: number): string {
   return value.toFixed(1);
 }
 
-/** Stroke width in CSS pixels for a weight from 0 to 1. */
+/** Return the stroke width in CSS pixels for a weight from 0 to 1. */
 export function strokeOf(weight: number): number {
   return 0.75 + 5.25 * Math.sqrt(Math.max(0, weight));
 }

@@ -1,4 +1,4 @@
-// Where things of a large attention map stand: plot, cells, labels. Pure; components draw it and vector output writes it.
+// Computes the layout of a large attention map: plot, cells, labels. Pure; components and vector output draw it.
 import { wholeMap, type Cell, type MapWindow } from './map_window';
 
 export interface AxisLabel {
@@ -17,9 +17,9 @@ export interface AttentionLayout {
   top: number;
   rowLabels: readonly AxisLabel[];
   columnLabels: readonly AxisLabel[];
-  /** Each token of the window has its label. */
+  /** True where each token of the window has its label. */
   allLabelled: boolean;
-  /** Values fit into the cells. */
+  /** True where values fit into the cells. */
   showValues: boolean;
 }
 
@@ -35,7 +35,7 @@ export function layoutAttention(
   window: MapWindow = wholeMap(labels.length),
 ): AttentionLayout {
   const { span } = window;
-  // Of all labels, so that the plot stays where it is while the window moves.
+  // The longest of all labels, so that the plot stays in place while the window moves.
   const longest = labels.reduce((most, label) => Math.max(most, textUnits(clip(label))), 1);
   const gutter = Math.ceil(Math.min(LONGEST_LABEL, longest) * CHARACTER) + 12;
   const room = Math.max(60, available - gutter - 2);
@@ -59,7 +59,7 @@ export function layoutAttention(
   };
 }
 
-/** A label short enough for an axis. */
+/** Shorten a label for an axis. */
 export function clip(label: string): string {
   if (textUnits(label) <= LONGEST_LABEL) return label;
   let kept = '';
@@ -70,7 +70,7 @@ export function clip(label: string): string {
   return `${kept}…`;
 }
 
-/** Width in characters of a fixed-width font: East Asian characters count twice. */
+/** Return the width in characters of a fixed-width font: East Asian characters count twice. */
 function textUnits(text: string): number {
   let units = 0;
   for (const character of text)
@@ -83,7 +83,7 @@ function textUnits(text: string): number {
   return units;
 }
 
-/** The cell of the map under a point of the plot, or null outside it. */
+/** Return the cell of the map under a point of the plot, or null outside it. */
 export function cellAt(layout: AttentionLayout, x: number, y: number): Cell | null {
   const { row, column, span } = layout.window;
   const across = Math.floor((x - layout.left) / layout.cell);
@@ -92,7 +92,7 @@ export function cellAt(layout: AttentionLayout, x: number, y: number): Cell | nu
   return inside ? { row: row + down, column: column + across } : null;
 }
 
-/** The cell of the window that is nearest to a point. */
+/** Return the cell of the window that is nearest to a point. */
 export function nearestCell(layout: AttentionLayout, x: number, y: number): Cell {
   const { row, column, span } = layout.window;
   const along = (at: number): number =>

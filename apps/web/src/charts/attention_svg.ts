@@ -5,7 +5,7 @@ import { drawnCells, type RowReader } from './drawn_cells';
 
 export interface MapPicture {
   layout: AttentionLayout;
-  /** How many tokens each way a drawn cell stands for; above 1 the map is pooled. */
+  /** Number of tokens on each side of a drawn cell; above 1 the map is pooled. */
   perCell: number;
   title: string;
   /** Lines below the title: which part of the map this is, and how it is pooled. */
@@ -13,7 +13,7 @@ export interface MapPicture {
   row: RowReader;
   /** Values at or below this are no values (a masked score, a weight of 0) and leave their cell empty. */
   masked: number;
-  /** How a value is written in its cell: the same as on the page's own map. */
+  /** Returns the text of a value in its cell, the same as on the page's own map. */
   cellText: (value: number) => string;
   scale: ValueScale;
   theme: Theme;
@@ -77,21 +77,21 @@ export function attentionSvg(picture: MapPicture): string {
   return parts.join('\n');
 }
 
-/** A weight from 0 to 1 in a cell, with two digits: .43; below a hundredth, a dot says there is something. */
+/** Write a weight from 0 to 1 in a cell, with two digits: .43; a dot stands for a weight below a hundredth. */
 export function cellNumber(value: number): string {
   if (value <= 0) return '';
   if (value >= 0.995) return value === 1 ? '1' : '.99';
   return value < 0.005 ? '·' : value.toFixed(2).replace(/^0/, '');
 }
 
-/** A raw score in a cell, with one decimal and a true minus sign: 27.3, −4.1. */
+/** Write a raw score in a cell, with one decimal and a true minus sign: 27.3, −4.1. */
 export function cellScore(value: number): string {
   const text = Math.abs(value).toFixed(1);
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-/** A difference of weights in percentage points: +12, −3; with a decimal where `limit`, the largest, is below ten of
- * them. Nothing where it rounds to none. */
+/** Write a difference of weights in percentage points: +12, −3; with a decimal where `limit`, the largest, is below ten
+ * points. Empty where it rounds to 0. */
 export function cellPoints(difference: number, limit: number): string {
   const text = Math.abs(difference * 100).toFixed(limit < 0.1 ? 1 : 0);
   return Number(text) === 0 ? '' : (difference > 0 ? '+' : '−') + text.replace(/^0/, '');

@@ -1,7 +1,7 @@
 // Colour for numbers: ramps even in lightness (OKLab), one for each kind of data, light and dark. No drawing here.
 
 export type Theme = 'light' | 'dark';
-/** What a value is decides its ramp: `weight` and `probability` run from 0 up, `signed` both ways from 0. */
+/** The kind of a value, which decides its ramp: `weight` and `probability` run from 0 up, `signed` both ways from 0. */
 export type DataKind = 'weight' | 'probability' | 'signed' | 'magnitude';
 
 /** 256 colours; `css` for text and vector output, `rgba` packed for ImageData on a little-endian machine. */
@@ -138,7 +138,7 @@ function encoded(linear: number): number {
   return Math.round(255 * value);
 }
 
-/** How a value becomes a place on the ramp, 0 to 1. `root` opens up small values; the legend says so. */
+/** The mapping of values to positions on the ramp, 0 to 1. `root` spreads out small values, as the legend says. */
 export interface ValueScale {
   kind: DataKind;
   /** The value at the ramp's end. */
@@ -163,8 +163,8 @@ export function colourOf(value: number, scale: ValueScale, theme: Theme): string
 }
 
 /**
- * Black or white, whichever stands out more on the colour of `value`: at least 4.5 to 1 (WCAG 1.4.3) on any colour, which a
- * black that is only nearly one does not give.
+ * Return black or white, whichever contrasts more with the colour of `value`: at least 4.5 to 1 (WCAG 1.4.3) on any
+ * colour, which a near-black would not reach.
  */
 export function inkOn(value: number, scale: ValueScale, theme: Theme): string {
   const packed = rampFor(scale.kind, theme).rgba[rampIndex(value, scale)] ?? 0;
@@ -172,7 +172,7 @@ export function inkOn(value: number, scale: ValueScale, theme: Theme): string {
     0.2126 * linear(packed & 255) +
     0.7152 * linear((packed >> 8) & 255) +
     0.0722 * linear((packed >> 16) & 255);
-  // Where both contrasts are equal: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
+  // The luminance at which both contrasts are equal: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
   return luminance > 0.179 ? '#000000' : '#ffffff';
 }
 

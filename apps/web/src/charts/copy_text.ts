@@ -1,24 +1,24 @@
-// Puts text on the clipboard, also where the browser gives pages no clipboard of their own, as over HTTP without TLS.
+// Puts text on the clipboard, also where the browser has no Clipboard API for the page, as over HTTP without TLS.
 
-/** Returns false where the browser lets the page copy in neither way. To be called from a click or a key. */
+/** Copy the text; false where the browser allows neither way. Call it from a click or a key. */
 export async function copyText(text: string): Promise<boolean> {
-  // Chosen before any waiting: some browsers hear of the reader's click only until then.
+  // Chosen before any await: some browsers allow copying only until then after a click.
   if (!hasClipboard()) return copyAsSelection(text);
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Refused, as in another site's frame: what an editor does with Ctrl+C may still be allowed.
+    // Refused, as in another site's frame: copying a selection, as with Ctrl+C, may still be allowed.
     return copyAsSelection(text);
   }
 }
 
-/** Missing on a page that is not secure, which TypeScript's types do not know. */
+/** Return whether there is a Clipboard API: insecure pages have none, which TypeScript's types do not say. */
 function hasClipboard(): boolean {
   return 'clipboard' in navigator && (navigator.clipboard as Clipboard | undefined) !== undefined;
 }
 
-/** Copies as the reader would: a box holds the text, all of it selected. Focus and selection return to where they were. */
+/** Copy the text as a selection in a temporary box. Restores the focus and the selection afterwards. */
 function copyAsSelection(text: string): boolean {
   const focused = document.activeElement;
   const selection = document.getSelection();
@@ -29,7 +29,7 @@ function copyAsSelection(text: string): boolean {
   box.value = text;
   box.readOnly = true;
   box.setAttribute('aria-hidden', 'true');
-  // Out of sight, but laid out: what is not displayed cannot be selected.
+  // Out of sight, but laid out, since elements that are not displayed cannot be selected.
   box.style.position = 'fixed';
   box.style.insetInlineStart = '-9999px';
   document.body.append(box);

@@ -1,4 +1,4 @@
-// Hands the reader a file made on the page.
+// Downloads a file that was made on the page.
 
 export function downloadText(name: string, type: string, text: string): void {
   downloadBlob(name, new Blob([text], { type }));
@@ -15,7 +15,7 @@ export function downloadBlob(name: string, blob: Blob): void {
   }, 10_000);
 }
 
-/** A standalone SVG as a PNG, `density` pixels to the CSS pixel. */
+/** Return a standalone SVG as a PNG with `density` pixels per CSS pixel. */
 export async function pngOf(svg: string, density: number): Promise<Blob> {
   const picture = new Image();
   picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;

@@ -1,10 +1,10 @@
-// Spreads drawing over animation frames so that no frame works for long; what is drawn is the callers' matter.
+// Spreads drawing over animation frames so that no frame works for long. The callers do the drawing.
 
 const FRAME_BUDGET_MS = 8;
 const waiting = new Map<object, () => void>();
 let scheduled = false;
 
-/** Runs `draw` in a coming frame. A newer call with the same owner replaces an older one that still waits. */
+/** Run `draw` in a coming frame. A newer call with the same owner replaces an older one that still waits. */
 export function queueDrawing(owner: object, draw: () => void): void {
   waiting.set(owner, draw);
   if (!scheduled) {
@@ -17,7 +17,7 @@ export function cancelDrawing(owner: object): void {
   waiting.delete(owner);
 }
 
-/** A drawing that throws must not keep the others from their turn; its error goes on to the page's own handler. */
+/** Run queued drawings within the frame's budget. One that throws does not stop the others; its error is thrown on. */
 function drawSome(): void {
   const until = performance.now() + FRAME_BUDGET_MS;
   try {
@@ -32,7 +32,7 @@ function drawSome(): void {
   }
 }
 
-/** Runs at once all that waits now; false where nothing did. */
+/** Run all waiting drawings at once; false where there were none. */
 export function drawQueued(): boolean {
   const drawings = Array.from(waiting);
   for (const [owner, draw] of drawings) {

@@ -1,10 +1,10 @@
-// When what was drawn may be gone or no longer fit, although nothing that it shows has changed. What is drawn then is the
-// caller's matter.
+// Tells when drawings may be lost or no longer fit the screen, although their values have not changed. The callers draw
+// again.
 import { createSubscriber } from 'svelte/reactivity';
 
 /**
- * The page returns: a browser may have dropped the pictures of a tab that slept, of a page that was
- * kept for the back button, or of all pages with its GPU process, and not every one says so of each.
+ * Reacts to the page's return: a browser may have dropped the pictures of a sleeping tab, of a page that was
+ * kept for the back button, or of all pages with its GPU process, and not every browser reports each case.
  * The screen's density changes too when a window moves to another screen or is zoomed.
  */
 const subscribe = createSubscriber((changed) => {
@@ -32,12 +32,12 @@ const subscribe = createSubscriber((changed) => {
   };
 });
 
-/** Read in an effect that draws: it then runs again when all that was drawn may be gone. */
+/** Make the effect that calls this run again when all drawings may be lost. */
 export function followPage(): void {
   subscribe();
 }
 
-/** An attachment: `{@attach whenRestored(() => …)}`. The browser took this canvas's memory, and now gives it back, blank. */
+/** An attachment: `{@attach whenRestored(() => …)}`. Calls `draw` when the browser restores a lost canvas, blank. */
 export function whenRestored(draw: () => void) {
   return (canvas: HTMLCanvasElement): (() => void) => {
     canvas.addEventListener('contextrestored', draw);

@@ -1,17 +1,17 @@
-// What the cells of a drawn map stand for: the values of a window one by one, or, where tokens outnumber pixels, pooled:
-// squares of `perCell` tokens each way, each with its value furthest from 0. For weights that is the largest.
+// Computes the cells of a drawn map: the values of a window one by one, or, where tokens outnumber pixels, pooled over
+// squares of `perCell` tokens each way into the value furthest from 0. For weights that is the largest.
 import type { Cell, MapWindow } from './map_window';
 import type { MatrixSource } from './matrix_pixels';
 
 /** Row `query` of the whole map; it may be shorter than the map is wide. */
 export type RowReader = (query: number) => ArrayLike<number>;
 
-/** How many tokens each way a drawn cell stands for, so that a side of `pixels` holds the cells of `span` tokens. */
+/** Return the number of tokens on each side of a drawn cell, so that `span` tokens fit into `pixels`. */
 export function tokensPerCell(span: number, pixels: number): number {
   return Math.max(1, Math.ceil(span / Math.max(1, Math.floor(pixels))));
 }
 
-/** The drawn cells of a window. Values at or below `masked` are no values; a cell without any is left clear. */
+/** Return the drawn cells of a window. Values at or below `masked` are no values; a cell without any is left clear. */
 export function drawnCells(
   row: RowReader,
   masked: number,
@@ -39,7 +39,7 @@ export function drawnCells(
   return { rows: cells, columns: cells, row: read, masked };
 }
 
-/** The cell of the map whose value is drawn where `cell` lies; `cell` itself where nothing is drawn. */
+/** Return the cell of the map whose value is drawn where `cell` lies; `cell` itself where nothing is drawn. */
 export function cellDrawnAt(
   row: RowReader,
   masked: number,
@@ -67,7 +67,7 @@ export function cellDrawnAt(
   return found ?? cell;
 }
 
-/** The values of a window that stand in cells, each with its cell counted from the window's corner. */
+/** Return the values written in the cells of a window, each with its cell counted from the window's corner. */
 export function printedValues(
   row: RowReader,
   masked: number,

@@ -1,10 +1,10 @@
-// Where things of the plot of bytes against divergence stand. Pure; FidelityPlot.svelte draws it.
+// Computes the layout of the plot of bytes against divergence. Pure; FidelityPlot.svelte draws it.
 import { roundUp } from './round_scale';
 
 export interface FidelityPoint {
   name: string;
   bytes: number;
-  /** Nats; 0 and what lies below the axis stand on its foot. */
+  /** Nats; 0 and values below the axis are drawn at its foot. */
   divergence: number;
 }
 
@@ -34,7 +34,7 @@ export interface FidelityLayout {
   across: readonly { x: number; bytes: number }[];
   /** Powers of ten, the lowest first. */
   upwards: readonly { y: number; exponent: number }[];
-  /** Something lies at or below the lowest power. */
+  /** True where a dot lies at or below the lowest power. */
   clamped: boolean;
 }
 
@@ -93,7 +93,7 @@ interface Box {
   bottom: number;
 }
 
-/** Dots that all but coincide share a label; each label takes the first free side of its dot. */
+/** Place the labels: dots that almost coincide share one; each label takes the first free side of its dot. */
 function labelsOf(dots: readonly FidelityDot[], plot: Box): DotLabel[] {
   const groups: { dot: FidelityDot; names: string[] }[] = [];
   for (const dot of dots) {

@@ -1,5 +1,5 @@
-// The part of a square map that is drawn: how it is chosen, moved and kept inside the map. Pure; where its cells stand on the
-// screen is attention_layout's matter.
+// Chooses and moves the part of a square map that is drawn, and keeps it inside the map. Pure; attention_layout.ts
+// computes the positions on the screen.
 
 export interface Cell {
   row: number;
@@ -11,7 +11,7 @@ export interface MapWindow extends Cell {
   span: number;
 }
 
-/** A closer look than this shows nothing more: cells have their largest size. */
+/** Smallest span of a window: cells have their largest size then, so that zooming in further shows no more. */
 export const SMALLEST_SPAN = 8;
 
 export function wholeMap(tokens: number): MapWindow {
@@ -19,8 +19,8 @@ export function wholeMap(tokens: number): MapWindow {
 }
 
 /**
- * The window that a map of `tokens` shows: the whole map for null, or for a window that leaves nothing out. One that a
- * link names may lie anywhere.
+ * Return the window that a map of `tokens` shows: the whole map for null, or for a window that covers it. A link's
+ * window may lie outside the map.
  */
 export function shownWindow(wanted: MapWindow | null, tokens: number): MapWindow {
   if (wanted === null) return wholeMap(tokens);
@@ -28,7 +28,7 @@ export function shownWindow(wanted: MapWindow | null, tokens: number): MapWindow
   return span >= tokens ? wholeMap(tokens) : inside({ ...wanted, span }, tokens);
 }
 
-/** A window with `span` tokens each way, in which `cell` keeps its place relative to the edges. */
+/** Return a window with `span` tokens each way, in which `cell` keeps its place relative to the edges. */
 export function withSpan(
   window: MapWindow,
   span: number,
@@ -55,8 +55,8 @@ export interface Point {
 }
 
 /**
- * The window after two fingers on it went apart by the factor `spread` and their middle went from `from` to `to`: what
- * was under the middle stays under it.
+ * Return the window after two fingers on it went apart by the factor `spread` and their middle went from `from` to
+ * `to`: the point under the middle stays under it.
  */
 export function pinched(
   window: MapWindow,
@@ -77,7 +77,7 @@ export function pinched(
   );
 }
 
-/** The square that a drag from one cell to another marks: as wide as its longer side, and begun where the drag began. */
+/** Return the square that a drag from one cell to another marks: with its longer side, from where the drag began. */
 export function windowBetween(from: Cell, to: Cell, tokens: number): MapWindow {
   const [down, across] = [to.row - from.row, to.column - from.column];
   const span = Math.max(SMALLEST_SPAN, Math.abs(down) + 1, Math.abs(across) + 1);
@@ -85,7 +85,7 @@ export function windowBetween(from: Cell, to: Cell, tokens: number): MapWindow {
   return inside({ row: start(from.row, down), column: start(from.column, across), span }, tokens);
 }
 
-/** The window, moved by half of its span in each direction that is not 0. */
+/** Return the window, moved by half of its span in each direction that is not 0. */
 export function moved(window: MapWindow, down: number, across: number, tokens: number): MapWindow {
   const step = Math.max(1, Math.floor(window.span / 2));
   return inside(
@@ -94,7 +94,7 @@ export function moved(window: MapWindow, down: number, across: number, tokens: n
   );
 }
 
-/** The window, moved just so far that `cell` is in it. */
+/** Return the window, moved just so far that `cell` is in it. */
 export function windowShowing(window: MapWindow, cell: Cell): MapWindow {
   const start = (from: number, at: number): number =>
     Math.min(at, Math.max(from, at - window.span + 1));

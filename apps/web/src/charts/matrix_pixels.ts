@@ -1,4 +1,5 @@
-// A matrix of numbers as pixels: one pixel per cell, or, where cells outnumber pixels, the value furthest from 0 of those a pixel covers.
+// Turns a matrix of numbers into pixels: one per cell, or, where cells outnumber pixels, one for several cells, with
+// their value furthest from 0.
 import { rampFor, rampIndex, type Theme, type ValueScale } from './colour_ramps';
 
 /** `row(i)` may be shorter than `columns`; the cells beyond are left clear. */
@@ -10,7 +11,7 @@ export interface MatrixSource {
   masked?: number;
 }
 
-/** Reads every row once and returns a source that holds them. */
+/** Read every row once and return a source that holds them. */
 export function readMatrix(source: MatrixSource): MatrixSource {
   const { rows, columns, masked } = source;
   const held = Array.from({ length: rows }, (_, index) => source.row(index));

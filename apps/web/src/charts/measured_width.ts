@@ -1,4 +1,4 @@
-// Widths that drawings follow. Unlike Svelte's own bindings they can be read anew at once, as printing needs it.
+// Measures the widths that drawings follow. Unlike Svelte's own bindings it can measure again at once, for printing.
 
 const reactions = new Map<Element, (width: number) => void>();
 let observer: ResizeObserver | null = null;
@@ -22,12 +22,12 @@ export function whenSized(react: (width: number) => void) {
   };
 }
 
-/** Reports all widths as they are now. */
+/** Report all widths as they are now. */
 export function measureNow(): void {
   for (const element of reactions.keys()) report(element);
 }
 
-/** How many times larger than the usual 16 pixels the reader has text: what stands beside text must make room for it. */
+/** Return the reader's text size as a multiple of the usual 16 pixels: layouts beside text must make room for it. */
 export function textScale(): number {
   return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }

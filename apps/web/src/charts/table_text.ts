@@ -5,7 +5,7 @@ export type Cell = string | number;
 /** Without it Excel reads UTF-8 as the machine's own encoding. Python's name for it is `utf-8-sig`. */
 const BYTE_ORDER_MARK = '\ufeff';
 
-/** A program of tables would compute a text that begins with one of these; the full-width ones too. */
+/** Beginnings of texts that a spreadsheet would compute as formulas, full-width ones included. */
 const BEGINS_A_FORMULA = /^[=+\-@\t\r＝＋－＠]/;
 
 export function csvOf(rows: Iterable<readonly Cell[]>): string {
@@ -14,7 +14,7 @@ export function csvOf(rows: Iterable<readonly Cell[]>): string {
   return out;
 }
 
-/** Numbers stay numbers, negative ones too; a text that would be taken for a formula gets an apostrophe. */
+/** Write a cell: numbers stay numbers, negative ones too; a text that would be read as a formula gets an apostrophe. */
 function cellText(cell: Cell): string {
   if (typeof cell === 'number') return String(cell);
   const text = BEGINS_A_FORMULA.test(cell) ? `'${cell}` : cell;

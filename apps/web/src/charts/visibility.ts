@@ -2,7 +2,7 @@
 
 const reactions = new Map<Element, (visible: boolean) => void>();
 let observer: IntersectionObserver | null = null;
-/** Paper shows all at once. */
+/** True for printing: all elements count as visible. */
 let everything = false;
 
 /** An attachment: `{@attach whenVisible((visible) => …)}`. Counts as visible from one screen edge away. */
@@ -25,7 +25,7 @@ export function whenVisible(react: (visible: boolean) => void) {
   };
 }
 
-/** Until it is taken back, all elements count as visible, wherever they are. */
+/** Count all elements as visible, wherever they are, or stop doing so. */
 export function treatAllAsVisible(all: boolean): void {
   everything = all;
   for (const [element, react] of reactions)
@@ -37,7 +37,7 @@ export function treatAllAsVisible(all: boolean): void {
     }
 }
 
-/** Pixels to draw for each CSS pixel: the screen's, and more for paper, which is printed finer. */
+/** Return the pixels to draw for each CSS pixel: the screen's, and more for paper, which is printed finer. */
 export function pixelDensity(): number {
   return everything ? Math.max(3, devicePixelRatio) : devicePixelRatio;
 }

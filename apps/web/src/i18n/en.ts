@@ -810,7 +810,7 @@ export const en = {
   },
 };
 
-/** Reasons in one sentence: the first says where it runs, the others what it costs and gives. */
+/** Join reasons to one sentence: the first is about where it runs, the others about its costs and benefits. */
 function joinedReasons(reasons: readonly string[]): string {
   const [first = '', ...others] = reasons;
   return others.length === 0 ? first : `${first}; ${others.join(', ')}`;

@@ -1,4 +1,4 @@
-// Errors of the model in words: what happened, what was got and expected, what to do next.
+// Errors of the model in words: what happened, what was found and expected, what to do next.
 import type { Failure, ModelErrorData } from '../inference/model_types';
 import type { Dictionary } from './dictionary';
 import { bytes, count, milliseconds } from './number_format';
@@ -21,7 +21,7 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       return { ...e.aborted, details: [] };
     case 'not-found': {
       const model = /\/(manifest\.json|model[\w.]*\.onnx)(\?|$)/.test(error.url);
-      // Many hosts answer an unknown address with their start page and say it is fine.
+      // Many hosts answer an unknown address with their start page and a status of success.
       const answer =
         error.status < 400 ? `${e.notFound.page} (HTTP ${error.status})` : `HTTP ${error.status}`;
       return {
@@ -187,7 +187,7 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
   }
 }
 
-/** The first names, and how many there are beside them. */
+/** List the first names, and the number of the others. */
 function namesOf(
   { names, count: all }: { names: readonly string[]; count: number },
   words: Dictionary,

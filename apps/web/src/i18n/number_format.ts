@@ -1,6 +1,6 @@
 // Numbers as text. A probability is never rounded to 0% or to 100% unless it is exactly that.
 
-/** Narrow, and no line ends between a number and its unit. */
+/** A narrow space that does not let a line break between a number and its unit. */
 const THIN = '\u202f';
 const MINUS = '\u2212';
 
@@ -25,14 +25,14 @@ function percentNumber(probability: number): string {
   return scientific(value, 2);
 }
 
-/** A difference of probabilities in percentage points, with its sign. */
+/** Write a difference of probabilities in percentage points, with its sign. */
 export function points(difference: number): string {
   if (difference === 0) return '0';
   const text = percentNumber(Math.abs(difference));
   return (difference > 0 ? '+' : MINUS) + text;
 }
 
-/** A number with `digits` significant digits and no exponent. */
+/** Write a number with `digits` significant digits and no exponent. */
 function decimal(value: number, digits: number): string {
   const places = Math.max(0, digits - 1 - Math.floor(Math.log10(value)));
   return value.toFixed(Math.min(20, places));
@@ -49,7 +49,7 @@ function superscript(value: number): string {
     .join('');
 }
 
-/** An activation: four significant digits, a true minus sign. */
+/** Write an activation with four significant digits and a true minus sign. */
 export function signed(value: number): string {
   const size = Math.abs(value);
   const text =
@@ -63,13 +63,13 @@ export function signed(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
-/** Bits of entropy, or nats of divergence: 3.72, 0.096, 0.00051; 0 only where it is 0. */
+/** Write bits of entropy, or nats of divergence: 3.72, 0.096, 0.00051; 0 only where it is 0. */
 export function information(value: number): string {
   if (value === 0 || value >= 1) return value.toFixed(value === 0 ? 0 : 2);
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }
 
-/** A ratio near 1 with the digits that tell it from 1, two of them at most: 1.02, 1.0031, 1.00001. */
+/** Write a ratio near 1 with the digits that distinguish it from 1, at most two of them: 1.02, 1.0031, 1.00001. */
 export function ratio(value: number): string {
   const off = Math.abs(value - 1);
   const digits = off === 0 ? 2 : Math.min(6, Math.max(2, 1 - Math.floor(Math.log10(off))));
@@ -86,7 +86,7 @@ export function powerOfTen(exponent: number): string {
   return `10${superscript(exponent)}`;
 }
 
-/** For the ticks of a scale: 25%, 0.5, −12. Two or three digits, no more than the tick needs. */
+/** Write a tick of a scale: 25%, 0.5, −12. Two or three digits, no more than the tick needs. */
 export function tickPercent(share: number): string {
   return `${Number((share * 100).toPrecision(3))}%`;
 }

@@ -1,4 +1,4 @@
-// Variants in words: why this one, how faithful it is, why another will not work. The words are in the dictionaries.
+// Variants in words: why one was chosen, how faithful it is, why another won't work. The words are in the dictionaries.
 import { isProvenExact, referenceOf, variantNamed } from '../activations/variant_choice';
 import type {
   Choice,
@@ -16,7 +16,7 @@ export function providerName(provider: Provider): string {
   return provider === 'webgpu' ? 'WebGPU' : 'WebAssembly';
 }
 
-/** "q8 on WebAssembly". */
+/** Name a variant and its provider: "q8 on WebAssembly". */
 export function placeText(
   { variant, provider }: { variant: string; provider: Provider },
   words: Dictionary,
@@ -24,7 +24,7 @@ export function placeText(
   return words.variants.on(variant, providerName(provider));
 }
 
-/** Why this variant is opened here, in one sentence with its figures. */
+/** Say in one sentence, with its figures, why this variant is opened here. */
 export function choiceText(choice: Choice, offer: Offer, words: Dictionary): string {
   const { why } = words.variants;
   const chosen = variantNamed(offer, choice.variant);
@@ -36,7 +36,7 @@ export function choiceText(choice: Choice, offer: Offer, words: Dictionary): str
   const variant = variantReason(choice.variantReason, words);
   const isVariantAsked = choice.variantReason.code === 'requested';
   const isPlaceAsked = choice.providerReason === 'requested';
-  // What the reader asked for comes first: all else follows from it.
+  // The reader's own choice comes first: the rest follows from it.
   const reasons =
     isVariantAsked && isPlaceAsked
       ? [why.both]
@@ -55,7 +55,7 @@ function variantReason(reason: VariantReason, words: Dictionary): string {
     : variant[reason.code];
 }
 
-/** What a newcomer should know first: how large the model is, and how close to the original. */
+/** Describe the model for a newcomer: its size, and how close it is to the original. */
 export function briefText(
   { model }: Survey['manifest'],
   variant: VariantOffer,
@@ -75,7 +75,7 @@ export function briefText(
   ].join(words.space);
 }
 
-/** What stands beside the variant's name: its measured distance from the original, or that there is no measure. */
+/** Return the notes beside the variant's name: its measured distance from the original, or that it was not measured. */
 export function fidelityText(variant: VariantOffer, words: Dictionary): readonly string[] {
   const { faithful } = words.variants;
   const { fidelity } = variant;
@@ -87,7 +87,7 @@ export function fidelityText(variant: VariantOffer, words: Dictionary): readonly
   ];
 }
 
-/** "8-bit weights, computed in float32"; a kind that the page doesn't know keeps its own name. */
+/** Describe a variant's numbers: "8-bit weights, computed in float32"; an unknown kind keeps its own name. */
 export function compositionText(variant: VariantOffer, words: Dictionary): string {
   const weights: Readonly<Record<string, string>> = words.variants.weights;
   const kernels: Readonly<Record<string, string>> = words.variants.kernels;

@@ -1,5 +1,5 @@
-// How much memory the activations of one text take, and how much there is for them beside the weights. Pure arithmetic
-// over the manifest and the device's answers, so that it is known before anything is computed.
+// Computes the memory that the activations of one text take, and the room for them beside the weights. Pure arithmetic
+// on the manifest and the device's answers, so that both are known before anything is computed.
 import { elementCount, resolveShape } from '../contract/activation_table';
 import type { TensorSpec, Variant } from '../contract/generated';
 import type { OpenedModel } from './model_types';
@@ -10,14 +10,14 @@ const MiB = 2 ** 20;
 /** float32 as the graphs give it; token ids arrive as int32. */
 const bytesPerNumber = 4;
 
-/** What a page may take for activations in any case: where the browser doesn't say how much memory there is, or the
- * weights alone are over what it may count on and were opened all the same. */
+/** Bytes that a page may always use for activations, even where the browser doesn't report the device's memory or the
+ * weights alone are over the page's share and were opened all the same. */
 const leastRoom = 512 * MiB;
 
-/** No failure for want of memory is put down to fewer bytes of activations than these. */
+/** Fewer bytes of activations than these are never blamed for running out of memory. */
 export const leastLearned = 32 * MiB;
 
-/** Why there is no more room: what WebAssembly can address, a guess from the device's memory, or what failed before. */
+/** The reason for the limit: WebAssembly's address space, a guess from the device's memory, or an earlier failure. */
 export type RoomLimit = 'heap' | 'memory' | 'failed';
 
 export interface Room {
@@ -26,7 +26,7 @@ export interface Room {
   readonly limit: RoomLimit;
 }
 
-/** Bytes of each activation of the variant for one text of so many tokens, by name. */
+/** Compute the bytes of each activation of the variant, by name, for one text of so many tokens. */
 export function activationBytes(variant: Variant, tokens: number): ReadonlyMap<string, number> {
   const run = { batch: 1, seq: tokens, past: 0 };
   const bytesOf = ({ name, shape }: TensorSpec) =>
@@ -38,7 +38,7 @@ export function activationBytes(variant: Variant, tokens: number): ReadonlyMap<s
   ]);
 }
 
-/** Bytes of these activations together for one text of so many tokens; unknown names take none. */
+/** Compute the bytes of these activations together for one text of so many tokens; unknown names take none. */
 export function bytesOfActivations(
   variant: Variant,
   names: readonly string[],
@@ -48,19 +48,19 @@ export function bytesOfActivations(
   return names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
 }
 
-/** What weighs on the memory beside the activations of one text. */
+/** Everything else that the room for one text's activations depends on. */
 export interface Load {
-  /** How often the page holds a text: with and without its interventions. */
+  /** Number of copies of a text's activations that the page holds: 2 with interventions (with and without), else 1. */
   readonly texts: number;
   /** Bytes of weights and activations together that were too much before; null where nothing failed. */
   readonly tooMuch: number | null;
-  /** Only what WebAssembly can address is counted, no guess and nothing learned. */
+  /** True where only WebAssembly's address space limits the room: no guess, and no earlier failure. */
   readonly isForced: boolean;
 }
 
 /**
- * The room for the activations of one text: they stand in the runtime's memory, which never shrinks again, and as often
- * in the page's as it holds a text.
+ * Compute the room for the activations of one text. They are held once in the runtime's memory, which never shrinks
+ * again, and `texts` times in the page's.
  */
 export function roomForActivations(model: OpenedModel, { texts, tooMuch, isForced }: Load): Room {
   const { manifest, variant, facts, device } = model;
@@ -73,7 +73,7 @@ export function roomForActivations(model: OpenedModel, { texts, tooMuch, isForce
   if (!isForced) {
     const share = (bytes: number): number => Math.floor((bytes - memory) / (1 + texts));
     rooms.push({ bytes: Math.max(leastRoom, share(memoryLimit(device))), limit: 'memory' });
-    // Half of what was too much: with a smaller step down, the way to what works would be a row of failures.
+    // Half of what was too much: smaller steps down would fail several times before one works.
     if (tooMuch !== null)
       rooms.push({ bytes: Math.max(leastLearned, share(tooMuch) / 2), limit: 'failed' });
   }
@@ -83,7 +83,7 @@ export function roomForActivations(model: OpenedModel, { texts, tooMuch, isForce
   });
 }
 
-/** Bytes of weights and of these activations together, at the most that the page and the runtime take of them. */
+/** Return the most bytes that the page and the runtime take for the weights and these activations together. */
 export function memoryWith(model: OpenedModel, activations: number, texts: number): number {
   return weightMemory(model) + activations * (1 + texts);
 }

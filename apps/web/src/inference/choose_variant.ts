@@ -1,5 +1,5 @@
-// Which variant opens where, why, and what to try next where one fails. Pure: the manifest and the device's answers in, an
-// offer out. What each variant takes is variant_fitness.ts.
+// Chooses the variant to open and its provider, gives the reasons, and finds the next attempt after a failure. Pure: it
+// makes an offer from the manifest and the device's answers. The memory of each variant: variant_fitness.ts.
 import type { Manifest } from '../contract/generated';
 import { ModelError } from './model_error';
 import type {
@@ -19,7 +19,7 @@ import type {
 import { chooseForModel, chooseWithoutModel, type ProviderChoice } from './provider';
 import { memoryLimit, offerOfVariant, readBytes } from './variant_fitness';
 
-/** Below this, fewer bytes are not worth being less than exact. */
+/** Float32 weights smaller than this are opened as they are: a smaller, rounded variant would save too little. */
 export const smallWeightsBytes = 16 * 2 ** 20;
 
 export type Wish = Pick<OpenRequest, 'variant' | 'provider'> & {
@@ -62,7 +62,7 @@ export function makeOffer(manifest: Manifest, device: DeviceFacts, wish: Wish): 
   }
 }
 
-/** What to offer where `failed` broke down, nothing of it tried yet; null where nothing is left. */
+/** Return the attempt to offer after `failed` broke down, none of those in `tried`; null where nothing is left. */
 export function nextAttempt(
   offer: Offer,
   device: DeviceFacts,
@@ -101,9 +101,8 @@ export function nextAttempt(
 }
 
 /**
- * Nothing is wrong with the variant whose GPU went away, nor with the reader's wish for it: what is here already goes
- * before a download, and of that the exact weights, then the very ones that were open, although they may be none that would
- * be chosen for anyone.
+ * Order the variants after the GPU was lost, which is no fault of the variant: cached ones come before downloads, and
+ * among the cached the exact weights first, then the variant that was open, even if it is never chosen by default.
  */
 function keptFirst(
   preferred: readonly VariantOffer[],
@@ -120,7 +119,7 @@ function keptFirst(
   return [...new Set([...preferred, ...same])].toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Throws the ModelError that says why not. */
+/** Choose a variant and a provider. Throws a ModelError with the reason where there is none. */
 function choose(
   manifest: Manifest,
   variants: readonly VariantOffer[],
@@ -143,7 +142,7 @@ function choose(
   throw new ModelError(whyNot(candidates, variants, first.provider, device, wish));
 }
 
-/** The provider that comes first; another one only where the choice was left to us. */
+/** Return the providers to try: the first one, and the other only where the request leaves the choice to the device. */
 function placesToTry(
   first: ProviderChoice,
   device: DeviceFacts,
@@ -154,7 +153,7 @@ function placesToTry(
   return wished === 'auto' && usable ? [first, { provider, reason: 'no-variant-fits' }] : [first];
 }
 
-/** The variant asked for; those whose graph the address named; else all. */
+/** Return the variant asked for; else those whose graph the address named; else all. */
 function candidatesFor(
   manifest: Manifest,
   variants: readonly VariantOffer[],
@@ -174,7 +173,7 @@ function candidatesFor(
     : variants.filter(({ name }) => addressed.some((variant) => variant.name === name));
 }
 
-/** Those that work on a provider and may be chosen for someone who did not ask for them, the best first. */
+/** Return the variants that work on a provider and may be chosen by default, the best first. */
 function byPreference(
   variants: readonly VariantOffer[],
   provider: Provider,
@@ -196,17 +195,17 @@ function byPreference(
     );
 }
 
-/** Measured and within its bounds, or the float32 weights themselves. */
+/** Return whether a variant, being within its bounds, was measured, or has the float32 weights themselves. */
 function isTrusted({ kernels, encoding, fidelity }: VariantOffer): boolean {
   return fidelity !== null || isExact({ kernels, encoding });
 }
 
-/** The float32 weights themselves. */
+/** Return whether a variant has the float32 weights themselves. */
 function isExact({ kernels, encoding }: Pick<VariantOffer, 'kernels' | 'encoding'>): boolean {
   return kernels === 'fp32' && encoding === 'f32';
 }
 
-/** How much memory a page may take is a guess: whoever asks for a variant by name may try. */
+/** Return whether a variant that is asked for by name may be tried: a refusal for memory rests on a guess. */
 function opensWhenAsked(refusal: Refusal | null): boolean {
   return refusal === null || refusal.code === 'memory';
 }
@@ -215,7 +214,7 @@ function isSmall(manifest: Manifest): boolean {
   return float32Bytes(manifest) < smallWeightsBytes;
 }
 
-/** Of the weights, as the float32 graph reads them. */
+/** Return the bytes of the weights as the float32 graph reads them. */
 function float32Bytes(manifest: Manifest): number {
   const exact = manifest.variants.find(
     ({ kernels, precision }) => (kernels ?? precision) === 'fp32',

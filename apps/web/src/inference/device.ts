@@ -6,7 +6,7 @@ import type { DeviceFacts } from './model_types';
 /** More threads than this gain little on models that fit a page, and phones grow hot. */
 const maxThreads = 4;
 
-/** What not every browser's navigator has. */
+/** Properties that `navigator` has only in some browsers. */
 interface Hints {
   readonly deviceMemory?: number;
   readonly connection?: { readonly saveData?: boolean };
@@ -26,12 +26,12 @@ export async function askDevice(): Promise<DeviceFacts> {
 /** Name of the model's worker where several threads did not start: the page then starts a worker with one. */
 export const oneThreadWorker = 'oriel-model-one-thread';
 
-/** This worker was started because another one's threads did not start. */
+/** Return whether this worker was started because another one's threads did not start. */
 export function isForOneThread(): boolean {
   return self.name === oneThreadWorker;
 }
 
-/** Threads share their memory, which pages may only have that are isolated from others. */
+/** Return the number of wasm threads. They share memory, which browsers give to cross-origin isolated pages only. */
 export function wasmThreads(): number {
   if (isForOneThread()) return 1;
   return globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, maxThreads) : 1;

@@ -1,11 +1,11 @@
-// How often a download is told of: pieces come in thousands, and a reader sees a few states a second.
+// Limits how often a download's progress is reported: pieces come in thousands, readers see a few states a second.
 import type { DownloadState } from '../bundle/download_progress';
 import type { Progress } from './model_types';
 
 export const reportIntervalMs = 50;
 
-/** The first and the last state at once, others at most every `reportIntervalMs`; what a stalled download has got so
- * far is told too, without waiting for a piece that may never come. */
+/** Report the first and the last state at once, others at most every `reportIntervalMs`. The state of a stalled
+ * download is reported too, without waiting for a piece that may never come. */
 export function reportDownload(
   onProgress: (progress: Progress) => void,
 ): (state: DownloadState) => void {

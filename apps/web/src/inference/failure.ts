@@ -1,22 +1,22 @@
-// What a broken session was: its cause, told from what the runtime and the GPU said. What to try next is choose_variant.ts.
+// Finds the cause of a broken session from messages of the runtime and the GPU. The next attempt: choose_variant.ts.
 import type * as Ort from 'onnxruntime-web';
 import { nextAttempt } from './choose_variant';
 import { messageOf, ModelError } from './model_error';
 import type { Attempt, DeviceFacts, FailureCause, Offer, Provider } from './model_types';
 
-/** What was being opened, and what else could be. */
+/** The attempt at hand, and all that is needed to find another one. */
 export interface Opening extends Attempt {
   readonly offer: Offer;
   readonly device: DeviceFacts;
-  /** What failed before. */
+  /** Attempts that failed before. */
   readonly tried: readonly Attempt[];
 }
 
-/** The runtime's words, the engine's and the GPU's for memory that could not be had. */
+/** Messages of the runtime, the JavaScript engine and the GPU for a failed allocation. */
 const outOfMemory =
   /out of memory|bad_alloc|OOM|allocation failed|failed to allocate|could not allocate|cannot enlarge|memory\.grow/i;
 
-/** Shaders that the adapter refuses, and graphs that the runtime does. */
+/** Messages for float16 shaders that the adapter refuses, and float16 graphs that the runtime refuses. */
 const noFloat16 = /\bf16\b|float16|shader-f16/i;
 
 const deviceLost = /device (was |is )?lost|lost device|device is destroyed/i;
@@ -25,14 +25,14 @@ const deviceLost = /device (was |is )?lost|lost device|device is destroyed/i;
 export class GpuWatch {
   #device: GPUDevice | null = null;
   #lost: Error | null = null;
-  /** Jobs that end with the device. A race with `device.lost` would hold their results for as long as it lives. */
+  /** Jobs to reject when the device is lost. A race with `device.lost` would hold their results as long as it lives. */
   readonly #jobs = new Set<(error: Error) => void>();
 
   get isLost(): boolean {
     return this.#lost !== null;
   }
 
-  /** To be told after each session that was made: the runtime may have made another device for it. */
+  /** Watch the runtime's current device. Call it after each new session: the runtime may have made another device. */
   async watch(ort: typeof Ort): Promise<void> {
     const device = await ort.env.webgpu.device;
     if (device === this.#device) return;
@@ -46,7 +46,7 @@ export class GpuWatch {
     });
   }
 
-  /** A job, which ends with the device at the latest: the runtime may wait for a lost one forever. */
+  /** Run a job that rejects as soon as the device is lost: the runtime itself may wait for a lost device forever. */
   guard<Result>(start: () => Promise<Result>): Promise<Result> {
     if (this.#lost !== null) return Promise.reject(this.#lost);
     const job = start();
@@ -63,7 +63,7 @@ export interface Circumstances {
   readonly kept?: ReadonlySet<string>;
 }
 
-/** The error of a broken session, with what the page may offer instead. */
+/** Make the error of a broken session, with the attempt that the page may offer instead. */
 export function failureError(
   kind: 'session' | 'run',
   error: unknown,

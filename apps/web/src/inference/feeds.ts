@@ -1,4 +1,4 @@
-// What each input of the interactive graph is fed for one run. Cached keys and values: key_value_cache.ts.
+// Makes the input tensors of the interactive graph for one run. Cached keys and values: key_value_cache.ts.
 import type * as Ort from 'onnxruntime-web';
 import {
   elementCount,
@@ -12,7 +12,7 @@ import type { Interventions } from './model_types';
 
 type Feeds = Record<string, Ort.Tensor>;
 
-/** Empty caches and untouched interventions; made once for each session, since no run changes them. */
+/** Make empty caches and neutral interventions, once for each session, since no run changes them. */
 export function neutralFeeds(ort: typeof Ort, { inputs }: ActivationsDocument): Feeds {
   const feeds: Feeds = {};
   for (const { name, shape, dtype } of inputs) {
@@ -28,18 +28,19 @@ export function neutralFeeds(ort: typeof Ort, { inputs }: ActivationsDocument): 
   return feeds;
 }
 
-/** Logits of the last token alone: the unembedding of the others is a third of a prompt's work. A plain graph gives all. */
+/** Request the last token's logits alone, as unembedding the others is a third of a prompt's work. Plain graphs give
+ * all. */
 export function lastLogitsFeed(ort: typeof Ort, { graph }: ActivationsDocument): Feeds {
   if (graph === 'plain') return {};
   return { logits_start: new ort.Tensor('int64', BigInt64Array.of(-1n), [1]) };
 }
 
-/** (1, fed) token ids. */
+/** Make the tensor of token ids, (1, fed). */
 export function tokenFeed(ort: typeof Ort, ids: readonly number[]): Ort.Tensor {
   return new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
 }
 
-/** The head scales that differ from neutral. Throws kind `run` for a head that the model lacks. */
+/** Make the head scales that differ from neutral. Throws kind `run` for a head that the model lacks. */
 export function headScaleFeeds(
   ort: typeof Ort,
   shape: ModelShape,
@@ -62,7 +63,7 @@ export function headScaleFeeds(
   );
 }
 
-/** Equal for equal sets of heads, in whatever order they were switched. */
+/** Return a key that is the same for the same set of heads, in whatever order they were switched. */
 export function interventionKey(headsOff: Interventions['headsOff']): string {
   return [...new Set(headsOff.map(([layer, head]) => `${layer}.${head}`))].sort().join(' ');
 }

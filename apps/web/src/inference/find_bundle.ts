@@ -1,5 +1,5 @@
-// What a request names: where its bytes come from, and the bundle that is found there, once for a survey and an opening.
-// Finding itself is bundle/open_bundle.ts; what is downloaded then, load_model.ts.
+// Finds the source and the bundle that a request names, once for both a survey and an opening. The search itself is
+// bundle/open_bundle.ts; the downloads that follow, load_model.ts.
 import { bundleAddress } from '../bundle/bundle_url';
 import { HttpByteSource, type ByteSource } from '../bundle/byte_source';
 import { FileByteSource } from '../bundle/file_source';
@@ -36,7 +36,8 @@ class Counter {
 /** By address. */
 export type ArrivingBundles = Map<string, ArrivingBundle>;
 
-/** Relative addresses are taken from `baseUrl`. Throws a BundleError for what is no address. */
+/** Find the request's bundle. Relative addresses are resolved against `baseUrl`. Throws a BundleError for an invalid
+ * address. */
 export function findBundle(
   request: OpenRequest,
   baseUrl: string,
@@ -44,7 +45,7 @@ export function findBundle(
 ): ArrivingBundle {
   const arriving = bundles.get(request.url) ?? startFinding(request, baseUrl, shelf);
   bundles.set(request.url, arriving);
-  // What could not be had this time is asked for again the next.
+  // A bundle that could not be fetched is requested again the next time.
   arriving.found.catch(() => bundles.delete(request.url));
   return arriving;
 }

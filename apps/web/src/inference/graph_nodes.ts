@@ -1,5 +1,5 @@
-// Reads the names of a graph's nodes out of its serialized ModelProto. What they are wanted for: model_runner.ts; the
-// format: bundle/wire_format.ts.
+// Reads the names of a graph's nodes out of its serialized ModelProto. They are used in model_runner.ts; the format is
+// in bundle/wire_format.ts.
 import { messages } from '../bundle/wire_format';
 
 /** Field numbers of onnx.proto. */
@@ -8,7 +8,7 @@ const graphNode = 1;
 const nodeName = 3;
 const nodeOperator = 4;
 
-/** Names of the nodes whose operator is one of `operators`; unnamed nodes cannot be addressed. Throws WireError. */
+/** Return the names of the nodes whose operator is one of `operators`, without unnamed nodes. Throws WireError. */
 export function nodesOf(model: Uint8Array<ArrayBuffer>, operators: ReadonlySet<string>): string[] {
   const names: string[] = [];
   // A graph to which taps were appended is several messages that merge into one.

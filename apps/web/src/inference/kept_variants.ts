@@ -1,10 +1,10 @@
-// Which variants need no network. What is kept: bundle/model_shelf.ts; whether the rest can be fetched: reach_model.ts.
+// Finds the variants that need no network. Cached models: bundle/model_shelf.ts; missing files: reach_model.ts.
 import { filesToOpen } from '../bundle/download';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
 import type { EarlyStart } from './load_model';
 import type { OpenRequest } from './model_types';
 
-/** Names of the variants whose every piece is among `digests`. */
+/** Return the names of the variants whose every piece is among `digests`. */
 export function keptVariants(manifest: Manifest, digests: ReadonlySet<string>): Set<string> {
   const kept = manifest.variants.filter(
     (variant) => missingPieces(manifest, variant, digests).length === 0,
@@ -12,7 +12,7 @@ export function keptVariants(manifest: Manifest, digests: ReadonlySet<string>): 
   return new Set(kept.map(({ name }) => name));
 }
 
-/** The same of what a request names; all of the visitor's own files. Never rejects. */
+/** Return the same for the model that a request names; all variants for the visitor's own files. Never rejects. */
 export async function findKeptVariants(
   request: OpenRequest,
   manifest: Manifest,
@@ -26,7 +26,7 @@ export async function findKeptVariants(
   }
 }
 
-/** Of what opening the variant takes, the pieces that are not among `digests`. */
+/** Return the pieces that opening the variant takes and that are not among `digests`. */
 export function missingPieces(
   manifest: Manifest,
   variant: Variant,

@@ -1,4 +1,4 @@
-// Keys and values of earlier runs, found again by the tokens that made them. Feeding them is model_runner.ts.
+// A cache of the keys and values of earlier runs, looked up by their tokens. model_runner.ts feeds them.
 import type { Tensor } from 'onnxruntime-web';
 
 /** A run's `present.*`, under the names of the inputs that take them next. */
@@ -27,7 +27,7 @@ export function commonPrefixLength(a: readonly number[], b: readonly number[]): 
   return length;
 }
 
-/** The first `length` positions of a row-major [batch, heads, past, width] tensor's data. */
+/** Return the first `length` positions of a row-major [batch, heads, past, width] tensor's data. */
 export function truncatePositions(
   data: Float32Array,
   dims: readonly number[],
@@ -46,7 +46,7 @@ export class KeyValueCache {
   /** The newest last. */
   #entries: Entry[] = [];
 
-  /** The last token is always fed, since its logits are what a run is for. */
+  /** Find the cached prefix of `ids`, never all of them: the last token is always fed, since a run gives its logits. */
   find(ids: readonly number[], interventions: string): CacheHit | null {
     const entry = this.#entries.find((candidate) => candidate.interventions === interventions);
     if (entry === undefined) return null;
@@ -54,7 +54,7 @@ export class KeyValueCache {
     return length === 0 ? null : { length, tensors: entry.tensors };
   }
 
-  /** Takes over the tensors, and gives back the memory of those that they replace. */
+  /** Take over the tensors, and free the memory of those that they replace. */
   store(ids: readonly number[], interventions: string, tensors: CacheTensors): void {
     const kept = this.#entries.filter((entry) => entry.interventions !== interventions);
     const next = [...kept.slice(-(maxEntries - 1)), { ids, interventions, tensors }];

@@ -1,4 +1,4 @@
-// Fetches what the publisher computed beforehand, before any weights. What may be in it: read_first_pass.ts.
+// Fetches the example that the publisher computed, before any weights. Its checks: read_first_pass.ts.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { BundleError } from '../bundle/bundle_error';
 import type { ByteSource } from '../bundle/byte_source';
@@ -10,10 +10,10 @@ import { digestsOf, type EarlyStart } from './load_model';
 import type { FirstPass, OpenRequest } from './model_types';
 import { readFirstPass } from './read_first_pass';
 
-/** The longest that weights wait for an example to be asked for: another tab may be fetching it. */
+/** The longest that weights wait until the example is requested: another tab may be fetching it. */
 const headStartMs = 200;
 
-/** null where there is none. Rejects with a BundleError; the model itself opens all the same. */
+/** Fetch the example; null where there is none. Rejects with a BundleError; the model itself opens all the same. */
 export async function loadFirstPass(
   request: OpenRequest,
   baseUrl: string,
@@ -44,7 +44,7 @@ async function load(
   const limit = limits.first_pass.bytes;
   if (bytes > limit)
     throw new BundleError({ kind: 'too-large', path: descriptor.path, bytes, limit });
-  // Of a folder that was dropped here there is nothing to keep.
+  // Models from a dropped folder are not cached.
   const shelf = latest === null ? null : await early.shelf;
   if (latest !== null) shelf?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
   const { signal } = new AbortController();

@@ -1,4 +1,4 @@
-// From an address to verified files and a running runtime, all fetched as early as can be. Sessions: model_runner.ts.
+// Loads a model's verified files and a running runtime, each fetched as early as possible. Sessions: model_runner.ts.
 import { BundleError } from '../bundle/bundle_error';
 import { readBareFiles } from '../bundle/bare_model';
 import { forgetful } from '../bundle/chunk_store';
@@ -39,7 +39,7 @@ export interface LoadedModel {
   readonly files: BundleFiles;
   readonly runtime: Runtime;
   readonly facts: RuntimeFacts;
-  /** For telling what to try where this one breaks down. */
+  /** Needed to find the next attempt where this one breaks down. */
   readonly opening: Opening;
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
@@ -52,23 +52,23 @@ export interface LoadedModel {
   >;
 }
 
-/** Phases that have no bytes to tell of. */
+/** Return the progress of a phase that has no bytes to report. */
 export function phase(phase: Progress['phase']): Progress {
   return { phase, receivedBytes: 0, totalBytes: 0, keptBytes: 0, waiting: null };
 }
 
-/** What can be asked and fetched before any model is named. */
+/** Answers and files that are requested before any model is named. */
 export interface EarlyStart {
   readonly device: Promise<DeviceFacts>;
-  /** wasm's, where there is no GPU that could be chosen instead; else null. */
+  /** The runtime for wasm, where there is no GPU that could be chosen instead; else null. */
   readonly runtime: Promise<Runtime | null>;
   /** Called as the runtime's files arrive, where that takes long. */
   readonly onRuntimeLife: Set<() => void>;
   /** By address: a survey and an opening of the same model fetch its manifest once. */
   readonly bundles: ArrivingBundles;
-  /** What the browser keeps of models; null where it keeps nothing. */
+  /** The browser's cache of models; null where it keeps none. */
   readonly shelf: Promise<ModelShelf | null>;
-  /** By address: settled once an example that was computed beforehand is on its way, which weights stand back for. */
+  /** By address: settles once the request for a precomputed example is under way; the weights wait for that. */
   readonly examples: Map<string, Promise<void>>;
 }
 
@@ -78,7 +78,7 @@ export function startEarly(): EarlyStart {
   const runtime = device.then(({ adapter }) =>
     adapter === null ? loadRuntime('wasm', tellAll(onRuntimeLife)) : null,
   );
-  // Whoever opens a model hears of it; until then nobody listens.
+  // A failure is reported to the one who opens a model; until then nobody listens.
   runtime.catch(() => undefined);
   return {
     ...{ device, runtime, onRuntimeLife },
@@ -92,7 +92,7 @@ function tellAll(listeners: ReadonlySet<() => void>): () => void {
   };
 }
 
-/** What the device can open of a model. Rejects as `loadModel` does; what is refused stands in the offer. */
+/** Find the variants that the device can open. Rejects as `loadModel` does; a refusal is part of the offer. */
 export async function surveyModel(
   request: OpenRequest,
   baseUrl: string,
@@ -102,7 +102,7 @@ export async function surveyModel(
   return makeSurvey(request, graphName, (await found).manifest, await early.device);
 }
 
-/** Rejects with a BundleError or a ModelError. Relative addresses are taken from `baseUrl`. */
+/** Load a model. Rejects with a BundleError or a ModelError. Relative addresses are resolved against `baseUrl`. */
 export async function loadModel(
   request: OpenRequest,
   baseUrl: string,
@@ -128,7 +128,7 @@ export async function loadModel(
     const filesArriving = choosing.then(async ({ manifest, bare, latest, variant, opening }) => {
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
-      // What has no address, or no digests, is nothing to keep.
+      // A model without an address or without digests is not cached.
       const shelf = latest === null ? null : await early.shelf;
       if (latest !== null) {
         const { url, text } = latest;
@@ -144,11 +144,11 @@ export async function loadModel(
       ).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
-      // Nothing may have been written that would have waited for it.
+      // Needed where no file was written: a write would have waited for the record.
       await shelf?.recorded();
       const { files, expandMs, keptBytes, isKept } = download;
       const downloadMs = performance.now() - began;
-      // The last phase that may be waited for before the session is made.
+      // The last phase to wait for before the session is made.
       const wait = (): void => {
         onProgress(phase('runtime'));
       };
@@ -171,13 +171,13 @@ export async function loadModel(
       ...openTokenizer(ofBundle, files),
     };
   } catch (error) {
-    // Whatever failed first, the rest is for nothing.
+    // After the first failure the other downloads are useless.
     stop.abort();
     throw error;
   }
 }
 
-/** Bytes by digest of all pieces of files. */
+/** Return the bytes of all pieces of the files, by digest. */
 export function digestsOf(files: readonly FileDescriptor[]): Record<string, number> {
   const pieces = files.flatMap((file) => file.chunks ?? [file]);
   return Object.fromEntries(pieces.map(({ digest, bytes }) => [digest, bytes]));
@@ -200,7 +200,7 @@ export function variantNamed({ variants }: Manifest, name: string): Variant {
   return found;
 }
 
-/** Waits for the choice only where the model decides about the provider. */
+/** Start the runtime. Waits for the choice only where the provider depends on the model. */
 async function startRuntime(
   request: OpenRequest,
   early: EarlyStart,
@@ -212,7 +212,8 @@ async function startRuntime(
   return started ?? (await loadRuntime(provider, tellAll(early.onRuntimeLife)));
 }
 
-/** Of an array that the browser could not give although it is not too large for one, a failure; all else as it is. */
+/** Return a failure for want of memory where the browser could not allocate an array within its size limit; any other
+ * error as it is. */
 function withoutMemory(error: unknown, opening: Opening): unknown {
   if (!(error instanceof BundleError) || error.data.kind !== 'too-large') return error;
   const { path, bytes, limit } = error.data;
@@ -234,7 +235,8 @@ function factsOf(choice: Choice, device: DeviceFacts, runtime: Runtime): Runtime
   };
 }
 
-/** A tokenizer that would make other tokens than transformers is not used: its every number would be of another text. */
+/** Open the tokenizer. One that would make other tokens than transformers is not used: all results would be those of
+ * another text. */
 function openTokenizer(
   manifest: Manifest,
   files: BundleFiles,

@@ -1,4 +1,4 @@
-// The worker's border: calls in, answers out, throws turned into data. What is done with a call: model_runner.ts.
+// The worker's entry point: takes calls, posts answers, and turns errors into data. model_runner.ts executes the calls.
 import '../host/trusted_scripts';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
@@ -39,7 +39,7 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
   }
 }
 
-/** Activations are megabytes: they are handed over, not copied. */
+/** Return the buffers to transfer: activations are megabytes, too large to copy. */
 function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferable[] {
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors } = result;

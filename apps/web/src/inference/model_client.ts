@@ -1,4 +1,4 @@
-// The page's typed proxy of the model's worker. What the worker does with a call: model_runner.ts.
+// The page's typed proxy of the model's worker. model_runner.ts executes the calls in the worker.
 import { startLimits } from '../bundle/patience';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
@@ -30,7 +30,7 @@ interface WaitingRun {
   readonly reject: (error: unknown) => void;
 }
 
-/** Starts the worker at once, so that it is up by the time a model is opened. */
+/** Start the worker at once, so that it is ready by the time a model is opened. */
 export function createModelClient(): ModelClient {
   return new WorkerModelClient(startModelWorker, pageThreads);
 }
@@ -41,14 +41,14 @@ function startModelWorker(isForOneThread: boolean): Worker {
   try {
     return new Worker(new URL('./model.worker.ts', import.meta.url), { type: 'module', name });
   } catch (cause) {
-    // To a page without an origin even its own script is another's.
+    // For a page with an opaque origin even its own script is cross-origin.
     if (self.origin !== 'null') throw cause;
     const detail = messageOf(cause);
     throw new ModelError({ kind: 'sandboxed', address: location.href, detail }, { cause });
   }
 }
 
-/** Whether workers start with several threads. What failed once is not waited for again by the next worker. */
+/** Shared by the page's workers, so that the next one does not wait again for threads that failed to start. */
 export interface Threads {
   several: boolean;
 }
@@ -80,7 +80,7 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('firstPass', absolute(request));
   }
 
-  /** Asks the worker that is there: what it has opened stays open. */
+  /** Ask the current worker: the model that it has opened stays open. */
   async survey(request: OpenRequest, signal?: AbortSignal): Promise<Survey> {
     if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
     const aborted = new Promise<never>((_, reject) => {
@@ -250,7 +250,7 @@ export class WorkerModelClient implements ModelClient {
     }
   }
 
-  /** The worker broke down as a whole: nothing that it was asked will be answered. */
+  /** Reject all calls after the worker as a whole broke down: it will answer none of them. */
   #fail(detail: string): void {
     this.#rejectAll({ kind: 'session', detail });
     this.#workerIsFresh = false;
@@ -274,7 +274,7 @@ export class WorkerModelClient implements ModelClient {
   }
 }
 
-/** Limits how long a worker is silent while it can only be waiting: before its first word, and while the runtime starts. */
+/** A timeout for a silent worker, used before its first message and while the runtime starts. */
 class Silence {
   readonly #onEnd: (part: 'worker' | 'runtime') => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -284,7 +284,8 @@ class Silence {
     this.#wait('worker');
   }
 
-  /** Downloads have limits of their own, and a session may take as long as it is large. */
+  /** Note a sign of life. Only the runtime's start is limited here: downloads have their own limits, and a session may
+   * take as long as its size needs. */
   hear(phase: Progress['phase']): void {
     this.end();
     if (phase === 'runtime') this.#wait('runtime');
@@ -301,7 +302,7 @@ class Silence {
   }
 }
 
-/** Addresses are the page's; the worker's script lies elsewhere. */
+/** Resolve the address against the page's: the worker's script has another one. */
 function absolute(request: OpenRequest): OpenRequest {
   return URL.canParse(request.url, document.baseURI)
     ? { ...request, url: new URL(request.url, document.baseURI).href }

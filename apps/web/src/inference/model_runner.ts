@@ -1,4 +1,4 @@
-// Owns one opened model: its session, its taps, its cache. Getting it there is load_model.ts; the border, model.worker.ts.
+// Owns one opened model: its session, its taps, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download';
 import { cachePairs } from '../contract/activation_table';
@@ -30,7 +30,7 @@ import { defaultActivations, openTaps } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
-  /** What it was made for. */
+  /** Names of the activations that it was made for. */
   readonly names: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
@@ -48,17 +48,17 @@ export class ModelRunner {
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
-  /** Relative addresses of models are taken from `baseUrl`. */
+  /** Relative addresses of models are resolved against `baseUrl`. */
   constructor(baseUrl: string) {
     this.#baseUrl = baseUrl;
   }
 
-  /** Takes no turn, as it is for the time until a model is open. */
+  /** Fetch the example. Does not wait for other calls, as it is for the time until a model is open. */
   firstPass(request: OpenRequest): Promise<FirstPass | null> {
     return loadFirstPass(request, this.#baseUrl, this.#early);
   }
 
-  /** Takes no turn: nothing of an open model is touched. */
+  /** Survey the variants. Does not wait for other calls, as it leaves an open model untouched. */
   survey(request: OpenRequest): Promise<Survey> {
     return surveyModel(request, this.#baseUrl, this.#early);
   }
@@ -75,7 +75,7 @@ export class ModelRunner {
     });
   }
 
-  /** Takes no turn: nothing of an open model is touched. */
+  /** Check a request. Does not wait for other calls, as it leaves an open model untouched. */
   reach(request: OpenRequest): Promise<void> {
     return reachModel(request, this.#baseUrl, this.#early);
   }
@@ -86,7 +86,7 @@ export class ModelRunner {
       try {
         return await this.#openSession(names);
       } catch (error) {
-        // What was open had to be let go of first; it is made again, so that the page can go on with it.
+        // The previous session had to be released first; it is made again, so that the page can go on with it.
         if (this.#session === null && before !== undefined)
           await this.#openSession(before).catch(() => undefined);
         throw error;
@@ -125,7 +125,7 @@ export class ModelRunner {
   async #openSession(names: readonly string[]): Promise<OpenedModel> {
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
-    // Taps first: an unknown name must leave the session that is open as it is.
+    // Taps first: an unknown name must leave the open session as it is.
     const tapped = openTaps(variant, fileOf(files, variant.interactive.path), names);
     this.#cache.clear();
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
@@ -170,8 +170,8 @@ export class ModelRunner {
   }
 
   /**
-   * One token on WebGPU, so that what its shaders or its memory refuse is known at opening. wasm
-   * has refused by now what it can't do.
+   * Run one token on WebGPU, so that a failure of its shaders or memory is known at opening. wasm
+   * has reported by now what it can't do.
    */
   async #tryOut(): Promise<number | null> {
     const { runtime, variant } = this.#opened();
@@ -264,8 +264,8 @@ export class ModelRunner {
 }
 
 /**
- * WGSL promises little of sine and cosine: rotary angles came out wrong by 4e-4, and grow with the
- * position. They are a few numbers for each token, so the CPU computes them.
+ * WGSL guarantees little accuracy of sine and cosine: rotary angles came out wrong by 4e-4, growing with
+ * the position. They are a few numbers for each token, so the CPU computes them.
  */
 const operatorsForCpu = new Set(['Sin', 'Cos']);
 
@@ -288,13 +288,13 @@ function providerOptions(
   };
 }
 
-/** What of a run feeds the next one. */
+/** Return the outputs of a run that are inputs of the next one. */
 function cacheNames({ interactive }: Variant): ReturnType<typeof cachePairs> {
   const { graph, model } = interactive.activations;
   return graph === 'plain' ? [] : cachePairs(model.layers);
 }
 
-/** Cached keys and values, cut to the tokens that the new sequence shares with the old one. */
+/** Return cached keys and values, cut to the tokens that the new sequence shares with the old one. */
 async function cacheFeeds(
   ort: typeof Ort,
   { length, tensors }: CacheHit,
@@ -319,7 +319,7 @@ function checkTokens(ids: readonly number[], vocab: number, contextLength: numbe
   if (ids.length > contextLength) {
     throw new ModelError({ kind: 'too-long', tokens: ids.length, limit: contextLength });
   }
-  // By index: what was found may itself be undefined.
+  // By index, since the invalid id itself may be undefined.
   const bad = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
   if (bad >= 0) {
     const detail = `${String(ids[bad])} is not in 0 … ${vocab - 1}`;

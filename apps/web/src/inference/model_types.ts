@@ -1,5 +1,5 @@
-/** What passes between the page and the worker that owns the model. Data only: the worker's code is in
- * `model.worker.ts`, its typed proxy in `model_client.ts`. */
+/** The data that the page and the model's worker exchange. No code: the worker is in `model.worker.ts`, its typed proxy
+ * in `model_client.ts`. */
 import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/file_source';
 import type { KeptModel } from '../bundle/model_shelf';
@@ -22,12 +22,12 @@ export interface OpenRequest {
   provider: Provider | 'auto';
   /** Contract names to open; those that the plain graph was exported with by default. */
   activations?: readonly string[];
-  /** What failed before, so that it is not offered once more. */
+  /** Attempts that failed before, so that they are not offered again. */
   tried?: readonly Attempt[];
 }
 
 export interface Progress {
-  /** `list` and `page` come before a model is asked for: the list of models, and the page's own reload or service worker. */
+  /** `list` (of models) and `page` (its reload or service worker) are waits of the page before it requests a model. */
   phase: 'list' | 'page' | 'manifest' | 'runtime' | 'download' | 'session';
   /** Bytes of the phase `download` only; 0 of 0 elsewhere. Those that the browser had kept are among them. */
   receivedBytes: number;
@@ -45,7 +45,7 @@ export type Waiting =
 /** null: this browser keeps nothing for this page (a private window, no TLS, storage that does not answer). */
 export type Shelf = readonly KeptModel[] | null;
 
-/** What the device answered. */
+/** The device's answers about what it can run. */
 export interface DeviceFacts {
   /** `navigator.gpu` is there. */
   webgpu: boolean;
@@ -60,7 +60,7 @@ export interface DeviceFacts {
   maxBufferBytes: number | null;
   /** `navigator.deviceMemory` in GiB, rounded and capped by the browser; null where it does not say. */
   memoryGiB: number | null;
-  /** How many threads wasm would use. */
+  /** Number of threads that wasm would use. */
   threads: number;
   crossOriginIsolated: boolean;
   /** The visitor asked the browser to save data. */
@@ -98,7 +98,7 @@ export interface VariantOffer {
   name: string;
   kernels: string;
   encoding: string;
-  /** Over the wire: weights, graph and tokenizer. */
+  /** Bytes to download: weights, graph and tokenizer. */
   bytes: number;
   on: Readonly<Record<Provider, Fitness>>;
   /** As measured by the exporter; null where it was not. */
@@ -134,7 +134,7 @@ export type VariantReason =
   | { code: 'expands-here'; bytes: number; memory: number; limit: number }
   /** Float16 kernels, as the adapter has `shader-f16`. */
   | { code: 'has-f16' }
-  /** What comes first on this provider does not work here: see the refusals of the others. */
+  /** The variants preferred on this provider do not work here: see their refusals. */
   | { code: 'fits'; bytes: number; memory: number };
 
 export interface Attempt {
@@ -150,9 +150,9 @@ export interface Choice extends Attempt {
 export interface Offer {
   /** In the manifest's order. */
   variants: readonly VariantOffer[];
-  /** What opening the request gives; null where it is refused. */
+  /** The variant and provider that the request opens; null where it is refused. */
   choice: Choice | null;
-  /** With what error opening is refused; null where there is a choice. */
+  /** The error that opening is refused with; null where there is a choice. */
   refused: ModelErrorData | null;
 }
 
@@ -176,7 +176,7 @@ export interface RuntimeFacts {
 }
 
 export interface OpenedModel {
-  /** Where `isBare`, made from what the graph says of itself: without digests, source and fidelity. */
+  /** For a bare graph, made from the graph's own data: without digests, source and fidelity. */
   manifest: Manifest;
   /** A graph without a manifest: nothing proves its bytes. */
   isBare: boolean;
@@ -191,7 +191,7 @@ export interface OpenedModel {
   tokenizerTrouble: TokenizerTrouble | null;
   timings: {
     downloadMs: number;
-    /** Of these, spent on expanding the weights; 0 where they travel as they are read. */
+    /** The part of `downloadMs` spent on expanding the weights; 0 where they need no expansion. */
     expandMs: number;
     sessionMs: number;
     /** One token through the new session; null where none was run (wasm). */
@@ -200,10 +200,10 @@ export interface OpenedModel {
     /** Not fetched, because the browser had kept them. */
     keptBytes: number;
   };
-  /** Whether the next visit finds the model here, even without a network. */
+  /** True where the next visit finds the model in this browser, even without a network. */
   isKept: boolean;
-  /** Where the model's address could not be asked whether there is news: when it was opened last, in milliseconds
-   * since 1970; else null. */
+  /** Time when the model was opened last, in milliseconds since 1970, where its address could not be asked for a newer
+   * version; else null. */
   keptSince: number | null;
 }
 
@@ -221,7 +221,7 @@ export interface Tensor {
 }
 
 export interface Interventions {
-  /** [layer, head] pairs whose attn_z is multiplied by 0. */
+  /** Pairs [layer, head] whose attn_z is multiplied by 0. */
   headsOff: readonly (readonly [layer: number, head: number])[];
 }
 
@@ -250,7 +250,7 @@ export type FailureCause = 'no-f16' | 'device-lost' | 'out-of-memory' | 'other';
 /** A session that could not be made, or a run that failed: what it was, and what to offer instead. */
 export interface Failure extends Attempt {
   cause: FailureCause;
-  /** What will work as far as the device says, nothing of it tried yet; null where nothing else is left. */
+  /** An untried attempt that should work by the device's answers; null where nothing else is left. */
   next: NextAttempt | null;
 }
 
@@ -260,7 +260,7 @@ export interface NextAttempt extends Attempt {
   isKept?: true;
 }
 
-/** Errors cross the worker's border as data: callers narrow on `kind` and never parse a message. */
+/** The worker sends errors as data: callers narrow on `kind` and never parse a message. */
 export type ModelErrorData =
   | { kind: 'aborted' }
   | { kind: 'not-found'; url: string; status: number }
@@ -312,49 +312,49 @@ export type ModelErrorData =
   | { kind: 'session'; detail: string; failure?: Failure }
   | { kind: 'run'; detail: string; failure?: Failure };
 
-/** What a view has to know of a model; an example that was computed beforehand knows no more. */
+/** The part of a model that a view needs; a precomputed example has no more. */
 export type ViewedModel = Pick<
   OpenedModel,
   'manifest' | 'variant' | 'activations' | 'hasTokenizer'
 >;
 
-/** What the publisher computed for an example, to be shown as such until the model itself answers. */
+/** The publisher's precomputed answer to an example text, shown as such until the model itself answers. */
 export interface FirstPass {
   manifest: Manifest;
-  /** The one that computed it. */
+  /** The variant that computed it. */
   variant: Variant;
   prompt: string;
-  /** What ran it, with its version. */
+  /** Name and version of the runtime that computed it. */
   runtime: string;
-  /** Of every token that a view names; none where there is no tokenizer. */
+  /** Pieces of every token that a view names; none where there is no tokenizer. */
   pieces: readonly TokenPiece[];
-  /** Of the whole prompt. */
+  /** The run of the whole prompt. */
   result: RunResult;
 }
 
 export interface ModelClient {
-  /** Of an example, computed by the publisher; null where there is none. Fetches that and the manifest alone. */
+  /** Fetch the example that the publisher computed, and the manifest, no more; null where there is no example. */
   firstPass(request: OpenRequest): Promise<FirstPass | null>;
-  /** What the device can open of a model, and what `open` would choose: fetches the manifest alone. */
+  /** Return the variants that the device can open, and the one that `open` would choose. Fetches the manifest alone. */
   survey(request: OpenRequest, signal?: AbortSignal): Promise<Survey>;
   open(
     request: OpenRequest,
     onProgress: (p: Progress) => void,
     signal?: AbortSignal,
   ): Promise<OpenedModel>;
-  /** Resolves where opening the request needs nothing from the network, or its host gives what is missing; rejects with
-   * what it would end in. What is open stays. */
+  /** Resolve where opening the request needs nothing from the network, or its host serves what is missing; reject with
+   * the error that opening would end in. The open model stays open. */
   reach(request: OpenRequest): Promise<void>;
-  /** Opens other taps over the weights already in memory; the cache starts anew. */
+  /** Open other activations with the weights already in memory; the key/value cache is cleared. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;
-  /** What the browser keeps of models, the last opened first. */
+  /** Return the models that the browser keeps, the last opened first. */
   shelf(): Promise<Shelf>;
-  /** Removes what is kept of a model's address, or with null everything; open models stay open. */
+  /** Remove the cached files of a model's address, or with null of all; open models stay open. */
   forget(url: string | null): Promise<Shelf>;
-  /** The bytes of tokens by id: for labels of predicted tokens. */
+  /** Return the bytes of tokens by id, for labels of predicted tokens. */
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
-  /** A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
+  /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
   close(): void;
 }

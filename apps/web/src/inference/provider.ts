@@ -1,4 +1,4 @@
-// Which execution provider comes first, and why. What of a model it can open is choose_variant.ts; its runtime, runtime.ts.
+// Chooses the execution provider that comes first, with the reason. Variants: choose_variant.ts; runtimes: runtime.ts.
 import { ModelError } from './model_error';
 import type { DeviceFacts, OpenRequest, Provider, ProviderReason } from './model_types';
 
@@ -15,7 +15,7 @@ export type GpuAnswer = Pick<DeviceFacts, 'webgpu' | 'adapter' | 'software'>;
  */
 export const smallModelParameters = 20_000_000;
 
-/** What can be said before the model's size is known; null where it matters. */
+/** Choose the provider before the model's size is known; return null where the size matters. */
 export function chooseWithoutModel(
   requested: OpenRequest['provider'],
   gpu: GpuAnswer,

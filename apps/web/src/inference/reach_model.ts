@@ -1,4 +1,4 @@
-// Whether what a request needs from the network can be had now, found out before anything that works is closed.
+// Checks that the files which a request needs from the network can be fetched now, before the open model is closed.
 import { BundleError } from '../bundle/bundle_error';
 import { inTime } from '../bundle/patience';
 import { findBundle } from './find_bundle';
@@ -8,16 +8,16 @@ import { ModelError } from './model_error';
 import type { OpenRequest } from './model_types';
 import { checkTaps } from './taps';
 
-/** A host that says nothing for so long will hardly give the rest. */
+/** Timeout of the largest missing file: a host that is silent for so long will hardly serve the rest. */
 const patienceMs = 8000;
 
-/** Longer than a refused connection is tried again, so that the reader hears of the refusal. */
+/** Timeout of the manifest: longer than the retries of a refused connection, so that the refusal itself is reported. */
 const manifestPatienceMs = 15_000;
 
 /**
- * Resolves where opening the request needs nothing from the network, or its host gives what is missing. Rejects with the
- * BundleError or ModelError that opening would end in, also where the manifest and the device already tell that it would
- * fail. What shows only in files that come later is the opening's to tell.
+ * Resolve where opening the request needs nothing from the network, or its host serves what is missing. Reject with
+ * the BundleError or ModelError that opening would end in, also where the manifest and the device already show that it
+ * would fail. Errors in files that are read later are reported by the opening itself.
  */
 export async function reachModel(
   request: OpenRequest,

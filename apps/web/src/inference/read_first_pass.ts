@@ -1,5 +1,5 @@
-// What a publisher computed beforehand, checked against the contract: only what a run of that variant could have given is
-// taken. Fetching it is load_first_pass.ts; what is in the file, contracts/ACTIVATIONS_CONTRACT.md.
+// Reads a publisher's precomputed example and checks it against the contract: only tensors that a run of that variant
+// could have given are accepted. Fetching is load_first_pass.ts; the file's format, contracts/ACTIVATIONS_CONTRACT.md.
 import { BundleError } from '../bundle/bundle_error';
 import { readSafetensors, type NamedTensor } from '../bundle/safetensors';
 import { resolveShape } from '../contract/activation_table';
@@ -8,7 +8,7 @@ import type { TokenPiece } from '../tokenizer/text_tokenizer';
 import { messageOf } from './model_error';
 import type { FirstPass, Tensor } from './model_types';
 
-/** Throws a BundleError of kind `integrity` where the file is not what the manifest names. */
+/** Read the example. Throws a BundleError of kind `integrity` where the file is not as the manifest says. */
 export function readFirstPass(file: Uint8Array<ArrayBuffer>, manifest: Manifest): FirstPass | null {
   const record = manifest.first_pass;
   const variant = manifest.variants.find(({ name }) => name === record?.variant);
@@ -66,7 +66,7 @@ function piecesOf(tensors: Tensors, vocab: number): TokenPiece[] {
   });
 }
 
-/** Takes tensors out one by one, each as it must be. */
+/** Tensors that are taken out one by one, each checked for its type and shape. */
 class Tensors {
   readonly #left: Map<string, NamedTensor>;
 
@@ -74,7 +74,7 @@ class Tensors {
     this.#left = tensors;
   }
 
-  /** int64, 0 … below - 1. */
+  /** Take an int64 tensor of values from 0 to `below` - 1. */
   tokens(name: string, shape: readonly (number | null)[], below: number): Int32Array {
     const { data } = this.#take(name, shape);
     if (!(data instanceof BigInt64Array)) throw new RangeError(`${name} is not I64`);
@@ -108,7 +108,7 @@ class Tensors {
     if (name !== undefined) throw new RangeError(`${name}, which no run gives`);
   }
 
-  /** null stands for any size. */
+  /** Take a tensor of this shape; null stands for any size. */
   #take(name: string, shape: readonly (number | null)[]): NamedTensor {
     const tensor = this.#left.get(name);
     if (tensor === undefined) throw new RangeError(`no ${name}`);

@@ -20,7 +20,7 @@ export interface Runtime {
   readonly version: string;
 }
 
-/** y = x + x, as a serialized ModelProto of opset 17: the smallest question a provider can answer. */
+/** y = x + x, as a serialized ModelProto of opset 17: about the smallest graph that proves a provider works. */
 const probeGraph =
   'CAg6NQoOCgF4CgF4EgF5IgNBZGQSAWdaDwoBeBIKCggIARIECgIIAWIPCgF5EgoKCAgBEgQKAggBQgQKABAR';
 
@@ -30,7 +30,7 @@ interface Build {
   readonly wasm: string;
 }
 
-/** Only the build in use is fetched: they are 14 to 27 MB. */
+/** Return the build for a provider. Only this one is fetched, as builds are 14 to 27 MB. */
 function buildFor(provider: Provider): Build {
   const absolute = (path: string): string => new URL(path, self.location.href).href;
   if (provider === 'wasm') {
@@ -52,8 +52,8 @@ function buildFor(provider: Provider): Build {
 }
 
 /**
- * Rejects with kind `provider-unavailable`, or as downloads do where the host gives nothing of the runtime's files;
- * calls `onLife` as they arrive, where that takes long.
+ * Load the runtime. Rejects with kind `provider-unavailable`, or as downloads do where the host does not serve the
+ * runtime's files; calls `onLife` as they arrive, where that takes long.
  */
 export async function loadRuntime(provider: Provider, onLife: () => void): Promise<Runtime> {
   const build = buildFor(provider);
@@ -85,7 +85,7 @@ async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Ru
   }
 }
 
-/** Starts the runtime while the model is still on its way, and fails apart from the model. */
+/** Start the runtime while the model is still downloading; a failure is separate from the model's. */
 async function probe(ort: typeof Ort, provider: Provider): Promise<void> {
   const graph = Uint8Array.from(atob(probeGraph), (character) => character.charCodeAt(0));
   const session = await ort.InferenceSession.create(graph, { executionProviders: [provider] });

@@ -1,4 +1,4 @@
-// Watches whether the runtime's files arrive. The runtime fetches them itself and would wait for a silent host without end.
+// Watches whether the runtime's files arrive. The runtime fetches them itself, without a timeout for a silent host.
 import { BundleError } from '../bundle/bundle_error';
 import { HttpByteSource } from '../bundle/byte_source';
 import { patience, startLimits } from '../bundle/patience';
@@ -6,17 +6,17 @@ import { StallWatch } from '../bundle/stall_watch';
 import { eachChunk } from '../bundle/transfer';
 
 export interface ArrivalLimits {
-  /** Waited before it looks at all: most runtimes have started by then. */
+  /** Time before the first look at the files: most runtimes have started by then. */
   readonly quietMs: number;
-  /** A file that gives nothing for so long will not come. */
+  /** Timeout of a file that receives no bytes. */
   readonly stallMs: number;
 }
 
 const usual: ArrivalLimits = { quietMs: startLimits.quietRuntime, stallMs: patience.stallMs };
 
 /**
- * Asks for the files a second time, which the browser's cache joins to the first where it may keep them, and calls
- * `onLife` with each piece. Settles once all are here, or when aborted; rejects with a BundleError where one does not come.
+ * Request the files a second time, which the browser's cache joins to the first request where it may store them, and
+ * call `onLife` with each piece. Settle once all are here, or when aborted; reject with a BundleError where one fails.
  */
 export async function watchArrival(
   urls: readonly string[],

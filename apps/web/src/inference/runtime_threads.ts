@@ -1,7 +1,7 @@
-// Keeps the runtime's threads reachable. Firefox (ESR 153) collects a worker's own worker that is idle once nothing that it
-// follows refers to it, and the runtime refers to its threads from waiting closures alone until they compute. A thread that
-// was collected between its start and its first message never answers, and the runtime waits for it without end. On a
-// first visit no collection comes in between; later, one often does.
+// Keeps references to the runtime's threads. Firefox (ESR 153) garbage-collects a worker's idle worker once nothing
+// reachable refers to it, and until its threads compute the runtime refers to them only from pending closures. A thread
+// that is collected between its start and its first message never answers, and the runtime waits for it without end. On
+// a first visit no collection happens in between; later, one often does.
 
 const kept = new Set<Worker>();
 
@@ -13,7 +13,7 @@ class KeptWorker extends Worker {
   }
 }
 
-/** From now on workers that this worker starts are kept for as long as it runs itself. */
+/** Keep all workers that this worker starts from now on for as long as it runs itself. */
 export function keepThreads(): void {
   self.Worker = KeptWorker;
 }

@@ -1,8 +1,8 @@
-// How full the browser's storage is and whether it stays, and asking for it to stay. What is kept in it: bundle/model_shelf.ts.
+// Reads the browser's storage use, quota and persistence, and requests persistence. Contents: bundle/model_shelf.ts.
 import { inTime, startLimits } from '../bundle/patience';
 
 export interface StorageFacts {
-  /** Of this page's whole origin; null where the browser does not say. Both are estimates. */
+  /** Bytes used by this page's whole origin; null where the browser does not say. This and the quota are estimates. */
   usedBytes: number | null;
   quotaBytes: number | null;
   /** `evictable`: the browser may clear it when room is short. */
@@ -21,7 +21,7 @@ export const unknownStorage: StorageFacts = {
   persistence: 'unknown',
 };
 
-/** Never throws: what the browser refuses to say is unknown. */
+/** Read the storage's facts. Never throws: those that the browser refuses to report are unknown. */
 export async function readStorage(storage: StorageAnswers | undefined): Promise<StorageFacts> {
   const [estimate, persisted] = await Promise.all([
     promptAnswerOf(() => storage?.estimate?.()),
@@ -34,13 +34,13 @@ export async function readStorage(storage: StorageAnswers | undefined): Promise<
   };
 }
 
-/** May make the browser ask the visitor, who takes any time: for a click alone. */
+/** Request persistence. The browser may ask the visitor and wait without limit, so call it on a click only. */
 export async function askToPersist(storage: StorageAnswers | undefined): Promise<KeepOutcome> {
   const granted = await answerOf(() => storage?.persist?.());
   return granted === null ? 'unavailable' : granted ? 'granted' : 'denied';
 }
 
-/** The permission is there already, so that no question would come up. */
+/** Return whether the permission was granted already, so that the browser would not ask the visitor. */
 export async function mayPersistUnasked(
   permissions: Pick<Permissions, 'query'> | undefined,
 ): Promise<boolean> {
@@ -48,12 +48,12 @@ export async function mayPersistUnasked(
   return status?.state === 'granted';
 }
 
-/** The same of what the browser answers by itself: null also where it does not in time. */
+/** Return the same for answers that need no visitor: null also after a timeout. */
 function promptAnswerOf<Answer>(ask: () => Promise<Answer> | undefined): Promise<Answer | null> {
   return inTime(answerOf(ask), startLimits.storage, null);
 }
 
-/** null where there is nobody to ask, or no answer. */
+/** Return the answer; null where the function is missing or gives none. */
 async function answerOf<Answer>(ask: () => Promise<Answer> | undefined): Promise<Answer | null> {
   try {
     return (await ask()) ?? null;

@@ -5,11 +5,11 @@ import { ModelError } from './model_error';
 
 export interface TappedGraph {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Names of the outputs that are neither logits nor cache: the graph's own, then the taps' in the manifest's order. */
+  /** Names of the outputs that are neither logits nor cache: the graph's own, then the taps' in manifest order. */
   readonly activations: readonly string[];
 }
 
-/** What the plain graph was exported with; of a bare interactive graph, what an export gives without a choice. */
+/** Return the activations that the plain graph was exported with; for a bare interactive graph, an export's default. */
 export function defaultActivations({ plain, interactive, taps }: Variant): string[] {
   const { model, outputs } = interactive.activations;
   const own = new Set(outputs.map(({ name }) => name));
@@ -21,7 +21,7 @@ export function defaultActivations({ plain, interactive, taps }: Variant): strin
   return defaultActivationNames(model).filter((name) => tappable.has(name));
 }
 
-/** Throws kind `unknown-activation` for a name that neither the graph itself nor a tap of the variant gives. */
+/** Throw kind `unknown-activation` for a name that neither the graph itself nor a tap of the variant gives. */
 export function checkTaps({ interactive, taps }: Variant, names: readonly string[]): void {
   const all = [...interactive.activations.outputs, ...taps.flatMap(({ outputs }) => outputs)];
   const known = new Set(all.map(({ name }) => name));
@@ -29,7 +29,7 @@ export function checkTaps({ interactive, taps }: Variant, names: readonly string
   if (unknown !== undefined) throw new ModelError({ kind: 'unknown-activation', got: unknown });
 }
 
-/** Throws as `checkTaps` does. */
+/** Append the taps of these activations to the graph. Throws as `checkTaps` does. */
 export function openTaps(
   variant: Variant,
   graph: Uint8Array<ArrayBuffer>,
@@ -40,7 +40,7 @@ export function openTaps(
   const own = new Set(outputs);
   const wanted = new Set(names.filter((name) => !own.has(name)));
   const open = variant.taps.filter(({ outputs }) => outputs.some(({ name }) => wanted.has(name)));
-  // Of a bare plain graph, which gives activations by itself.
+  // Only a bare plain graph has activations among its own outputs.
   const given = outputs.filter((name) => name !== 'logits' && parseActivationName(name) !== null);
   return {
     // Serialized protobuf messages merge when they are concatenated.

@@ -1,5 +1,5 @@
-// What a variant takes on each provider, and whether this device has it. Pure arithmetic over the manifest and the
-// device's answers; choosing among variants is choose_variant.ts.
+// Computes the memory that a variant needs on each provider, and compares it with this device's. Pure arithmetic on the
+// manifest and the device's answers; choosing among variants is choose_variant.ts.
 import { filesToOpen } from '../bundle/download';
 import { maxFileBytes } from '../bundle/file_memory';
 import type { Manifest, Variant } from '../contract/generated';
@@ -7,17 +7,17 @@ import type { DeviceFacts, Fitness, Provider, Refusal, VariantOffer } from './mo
 
 const GiB = 2 ** 30;
 
-/** Of the device's memory, what a page may count on: the rest is the system's and the other pages'. */
+/** Share of the device's memory that a page may count on: the rest is the system's and the other pages'. */
 const memoryShare = 1 / 2;
 
-/** Where the browser does not say, as Firefox and Safari: phones of some years ago must not crash. */
+/** Memory assumed where the browser reports none, as Firefox and Safari: phones a few years old must not crash. */
 const assumedMemoryGiB = 2;
 
 /** WebAssembly addresses 4 GiB; activations and the runtime itself need some of them. */
 export const heapBytes = 3.5 * GiB;
 
 /**
- * What the runtime's own memory grows to, over the bytes that it reads: it copies the weights, and
+ * Final size of the runtime's own memory as a multiple of the bytes that it reads: it copies the weights, and
  * packs or widens them once more. Measured with GPT-2 small; on WebGPU, the GPU's copy is counted.
  */
 const runtimeShare: Record<Provider, Record<string, number>> = {
@@ -26,10 +26,10 @@ const runtimeShare: Record<Provider, Record<string, number>> = {
 };
 const otherShare = 2;
 
-/** Bytes of a number of the embedding as the kernels read it, for manifests that do not name the largest weight. */
+/** Bytes per number of the embedding as the kernels read it, for manifests that do not name the largest weight. */
 const bytesPerNumber: Record<string, number> = { fp32: 4, fp16: 2 };
 
-/** Integer products: on WebGPU the runtime would compute them on the CPU, with copies to and fro. */
+/** Kernels with integer products: on WebGPU the runtime would compute these on the CPU and copy data both ways. */
 const withoutGpuKernels = new Set(['int8', 'int8_static']);
 
 export function offerOfVariant(
@@ -51,12 +51,12 @@ export function offerOfVariant(
   };
 }
 
-/** What the weights may take of this device's memory. */
+/** Return the bytes of this device's memory that the weights may take. */
 export function memoryLimit({ memoryGiB }: DeviceFacts): number {
   return (memoryGiB ?? assumedMemoryGiB) * GiB * memoryShare;
 }
 
-/** Bytes of the variant's weights as its graphs read them. */
+/** Return the bytes of the variant's weights as its graphs read them. */
 export function readBytes({ files }: Manifest, { weights, expansion }: Variant): number {
   if (expansion !== undefined) return expansion.bytes;
   return files
@@ -112,7 +112,7 @@ function heapRefusal(bytes: number): Refusal | null {
   return bytes > heapBytes ? { code: 'over-heap', bytes, limit: heapBytes } : null;
 }
 
-/** Every file is read into one array, and expanded into one. */
+/** Check the size of arrays: every file is read into one array, and expanded into one. */
 function sizeRefusal({ files }: Manifest, { weights, expansion }: Variant): Refusal | null {
   const sizes = files.filter(({ path }) => weights.includes(path)).map(({ bytes }) => bytes);
   const bytes = Math.max(...sizes, expansion?.bytes ?? 0);

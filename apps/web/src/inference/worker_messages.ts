@@ -1,4 +1,4 @@
-// What crosses the border between the page and the worker. Data only; who sends it: model_client.ts, model.worker.ts.
+// The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
 import type {
   FirstPass,
   ModelErrorData,
@@ -12,7 +12,7 @@ import type {
   TokenPiece,
 } from './model_types';
 
-/** Every method of the worker, with what it takes and gives. */
+/** Every method of the worker, with its argument and result. */
 export interface WorkerMethods {
   firstPass: (request: OpenRequest) => FirstPass | null;
   survey: (request: OpenRequest) => Survey;
@@ -28,7 +28,7 @@ export interface WorkerMethods {
 
 export type WorkerMethod = keyof WorkerMethods;
 
-/** `argument` belongs to `method`; a number joins the answers to the call. */
+/** `argument` belongs to `method`; the number `call` matches answers to their call. */
 export type WorkerCall = {
   [Method in WorkerMethod]: {
     readonly call: number;

@@ -1,9 +1,9 @@
-// What the part of the address after # says, so that a link shows the same thing. Reading and writing, no DOM.
+// Reads and writes the page's state in the address after #, so that a link shows the same view. No DOM.
 import type { SamplingSettings } from '../analysis/sampling';
 import type { ActivationKind } from '../contract/generated';
 import { activationName, activationTable, parseActivationName } from '../contract/activation_table';
 
-/** A part of a map of tokens on tokens: so many of them each way, from a row and a column on. */
+/** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
 export interface LinkedPart {
   readonly row: number;
   readonly column: number;
@@ -20,9 +20,9 @@ export interface HashState {
   prompt?: string;
   /** Ids of the text's tokens, where they are not what the tokenizer makes of it. */
   ids?: readonly number[];
-  /** How many of those ids were typed; the rest were generated or picked. */
+  /** Number of those ids that were typed; the rest were generated or picked. */
   typed?: number;
-  /** The tokens that the tokenizer puts before every text were taken away. */
+  /** True where the tokens that the tokenizer puts before every text were removed. */
   withoutFirst?: boolean;
   /** Locked token position. */
   token?: number;
@@ -35,7 +35,7 @@ export interface HashState {
   comparedPart?: LinkedPart;
   /** Activation shown in the strip view. */
   shown?: string;
-  /** Everything open, where it is not what was exported. */
+  /** Names of the open activations, where they are not the exported ones. */
   open?: readonly string[];
   sampling?: SamplingSettings;
   language?: 'en' | 'zh';
@@ -46,7 +46,7 @@ export interface HashState {
 /** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
 const MOST_PROMPT = 20_000;
 const MOST_IDS = 4096;
-/** Browsers and the programs that links pass through take no address of any length. */
+/** Maximum length of an address: browsers and the programs that links pass through limit it. */
 export const MOST_ADDRESS = 64_000;
 /** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
@@ -96,7 +96,7 @@ export function parseHash(hash: string): HashState {
   return state;
 }
 
-/** Without the leading #; empty where there is nothing to say. */
+/** Write the state, without the leading #; empty where every field is missing. */
 export function formatHash(state: HashState): string {
   const fields = new URLSearchParams();
   if (state.model !== undefined) fields.set('model', state.model);
@@ -125,12 +125,12 @@ export function formatHash(state: HashState): string {
   return fields.toString();
 }
 
-/** Whether a link can carry this text and its ids whole. */
+/** Return whether a link can carry this text and all its ids. */
 export function fitsLink(text: string, ids: readonly number[] | null): boolean {
   return text.length <= MOST_PROMPT && (ids?.length ?? 0) <= MOST_IDS;
 }
 
-/** The same state without the text and its ids, for an address that would be too long. */
+/** Return the state without the text and its ids, for an address that would be too long. */
 export function withoutText(state: HashState): HashState {
   const rest = { ...state };
   delete rest.prompt;
@@ -154,7 +154,7 @@ function headOf(text: string | null): readonly [number, number] | null {
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
 }
 
-/** Of no map in particular: the map keeps it inside the text that it shows. */
+/** Parse a part without checking it against a map: the map keeps it inside the text that it shows. */
 function partOf(text: string | null): LinkedPart | null {
   const parts = /^(\d{1,6})\.(\d{1,6})\.([1-9]\d{0,5})$/.exec(text ?? '');
   return parts === null
@@ -175,7 +175,7 @@ function samplingOf(text: string | null): SamplingSettings | null {
   return { temperature, topK, topP };
 }
 
-/** Layers by kind: `attn_probs:0-5,8;final_norm`. */
+/** Write names as layers by kind: `attn_probs:0-5,8;final_norm`. */
 function packNames(names: readonly string[]): string {
   const layers = new Map<ActivationKind, number[]>();
   for (const name of names) {

@@ -1,5 +1,5 @@
-// Which model an address names, with all else that it says. What stands after the # is hash_state.ts; following a link is
-// App.svelte's.
+// Reads from an address the model that it names and the page's state. The part after # is hash_state.ts; App.svelte
+// follows links.
 import type { CatalogueEntry } from '../bundle/model_catalogue';
 import { readModelParameter } from '../bundle/model_parameter';
 import { toModelErrorData } from '../inference/model_error';
@@ -14,26 +14,26 @@ export interface Link {
   readonly refused: ModelErrorData | null;
 }
 
-/** What the page knows of models besides the link. */
+/** The models that the page knows besides the link's. */
 export interface KnownModels {
   readonly models: readonly CatalogueEntry[];
-  /** Why there is no list although the host may have one. */
+  /** The error where there is no list although the host may have one. */
   readonly listError: ModelErrorData | null;
   /** The model that the page opens by itself. */
   readonly ownModel: string;
-  /** The build names that model. */
+  /** True where the build names that model. */
   readonly isConfigured: boolean;
 }
 
 export interface Target {
   /** Empty where the link is refused. */
   readonly url: string;
-  /** The name that the link gives to a model that is not there. */
+  /** The name by which the link names a model that the page doesn't know; null where it knows the model. */
   readonly missing: string | null;
   readonly refused: ModelErrorData | null;
 }
 
-/** Never throws: what is wrong with the query's model stands in the link. */
+/** Read a link. Never throws: an error of the query's model is part of the link. */
 export function readLink(href: string, baseUrl: string, allowed: () => readonly string[]): Link {
   const state = parseHash(new URL(href).hash);
   try {
@@ -43,15 +43,15 @@ export function readLink(href: string, baseUrl: string, allowed: () => readonly 
   }
 }
 
-/** Whether the link names its model by a name that only the list of models explains. */
+/** Return whether the link names its model by a name from the list of models. */
 export function namesListed({ state, linked, refused }: Link): boolean {
   return refused === null && linked === null && state.model !== undefined;
 }
 
 export function targetOf({ state, linked, refused }: Link, known: KnownModels): Target {
   const named = known.models.find(({ name }) => name === state.model);
-  // The page's own model is where it always is; another one's address stands in the list alone.
-  // A host without a list serves its one model where it always is.
+  // The page's own model has a fixed address; only the list has another one's.
+  // A host without a list serves its one model at the fixed address.
   const hasNoList = known.models.length === 0 && known.listError === null;
   const isOwn = state.model === 'demo' && hasNoList && !known.isConfigured;
   if (linked === null && state.model !== undefined && named === undefined && !isOwn) {

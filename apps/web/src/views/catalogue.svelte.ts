@@ -1,11 +1,11 @@
-// The list of models for the picker, asked for once; again where it did not come. How it is read: bundle/model_catalogue.ts.
+// The list of models for the picker, requested once, and again where that failed. It is read by bundle/model_catalogue.
 import { listModels, type CatalogueEntry } from '../bundle/model_catalogue';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
 
 export class Catalogue {
   models = $state.raw<readonly CatalogueEntry[]>([]);
-  /** Why there is no list although the host may have one; null while it is on its way, and once it is here. */
+  /** The error where there is no list although the host may have one; null while it is fetched, and once it is here. */
   error = $state.raw<ModelErrorData | null>(null);
   readonly #list: () => Promise<CatalogueEntry[]>;
   #arriving: Promise<void> | null = null;
@@ -14,7 +14,7 @@ export class Catalogue {
     this.#list = list;
   }
 
-  /** Settles once the list is here, or known not to come. Never rejects; asks again where it did not come before. */
+  /** Wait until the list has arrived or failed. Never rejects; requests the list again where it failed before. */
   arrive(): Promise<void> {
     this.#arriving ??= this.#ask();
     return this.#arriving;

@@ -1,4 +1,4 @@
-// The rows of every table that can be saved: which columns there are, and what stands in them. As CSV: charts/table_text.ts.
+// The rows and columns of every table that can be saved. Writing them as CSV: charts/table_text.ts.
 import type { ActivationSeries } from '../activations/activation_set';
 import type { Token } from '../activations/token';
 import type { TokenPair } from '../analysis/compare_predictions';
@@ -11,7 +11,7 @@ type Pieces = ReadonlyMap<number, TokenPiece>;
 type Row = readonly Cell[];
 type TableToken = Pick<Token, 'id' | 'position' | 'bytes'>;
 
-/** One row per token of the vocabulary, by id. */
+/** Make one row per token of the vocabulary, by id. */
 export function nextTokenRows(
   logits: ArrayLike<number>,
   truth: ArrayLike<number>,
@@ -29,7 +29,7 @@ export function nextTokenRows(
   ];
 }
 
-/** One row per token, the likeliest first; `a` and `b` are the names of the variants. */
+/** Make one row per token, the likeliest first; `a` and `b` are the names of the variants. */
 export function comparisonRows(
   a: string,
   b: string,
@@ -43,8 +43,8 @@ export function comparisonRows(
 }
 
 /**
- * One row per token that looks, one column per token looked at. What the mask hides is 0 in a
- * probability and no value at all in a score.
+ * Make one row per token that attends, one column per token attended to. A masked position is 0 in a table
+ * of probabilities and empty in one of scores.
  */
 export function attentionRows(
   tokens: readonly TableToken[],
@@ -74,7 +74,7 @@ export function attentionRows(
   ];
 }
 
-/** One row per token; where the activation has heads, their values follow each other. */
+/** Make one row per token; where the activation has heads, their values follow each other. */
 export function activationRows(tokens: readonly TableToken[], series: ActivationSeries): Row[] {
   const width = series.width * series.heads;
   return [
@@ -88,7 +88,7 @@ export function activationRows(tokens: readonly TableToken[], series: Activation
   ];
 }
 
-/** One row per layer, token, and rank. */
+/** Make one row per layer, token, and rank. */
 export function lensRows(
   tokens: readonly TableToken[],
   layers: readonly { layer: number; ids: ActivationSeries; probs: ActivationSeries }[],

@@ -1,6 +1,6 @@
 // Links within the page. What follows # in the address is the page's state, so they are followed without touching it.
 
-/** For a link's click: brings its target into view and moves the focus there. */
+/** Bring a clicked link's target into view and move the focus there. */
 export function goTo(event: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
   event.preventDefault();
   const target = document.querySelector<HTMLElement>(event.currentTarget.hash);

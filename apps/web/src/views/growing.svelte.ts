@@ -1,7 +1,8 @@
 // Long lists are put on the page a piece per frame, so that no frame has to make them whole.
 import { cancelDrawing, queueDrawing } from '../charts/draw_queue';
 
-/** How many entries of a list to show now: follows changes up to `atOnce` directly, grows by `step` per frame otherwise. */
+/** Return a reader of the number of entries of a list to show now: it follows changes of up to `atOnce` directly, and
+ * grows by `step` per frame otherwise. */
 export function growing(length: () => number, step: number, atOnce = 4): () => number {
   let shown = $state(0);
   const owner = {};
@@ -20,7 +21,7 @@ export function growing(length: () => number, step: number, atOnce = 4): () => n
   return () => Math.min(shown, length());
 }
 
-/** Counts up to `steps`, one per frame: parts of a view that come one after the other. */
+/** Return a reader of a count up to `steps`, one per frame, for parts of a view that are drawn one after the other. */
 export function inTurn(steps: number): () => number {
   let turn = $state(0);
   const owner = {};

@@ -1,6 +1,6 @@
-// Arrow keys in a grid of rows and columns: where the next cell is. Which cells there are is the views' matter.
+// Finds the next cell for an arrow key in a grid of rows and columns. The views know the grid's cells.
 
-/** The cell that a key leads to, or null where the key is none of these. */
+/** Return the cell that a key leads to; null for any other key. */
 export function nextCell(
   key: string,
   at: { row: number; column: number },

@@ -1,4 +1,4 @@
-// Language and colours: what the reader chose, else what the browser says. Kept in this browser only.
+// Language and colours: the reader's choice, else the browser's setting. Stored in this browser only.
 import type { Theme } from '../charts/colour_ramps';
 
 import { DICTIONARIES, languageFor, type Dictionary, type Language } from '../i18n/dictionary';
@@ -10,7 +10,7 @@ export class Preferences {
   #chosenTheme = $state<Theme | null>(null);
   #systemDark = $state(false);
   #chosenLanguage = $state<Language | null>(null);
-  /** Said by a link: wins over what the browser says, not over the reader's own choice, and is not kept. */
+  /** The language of a link: overrides the browser's setting, not the reader's own choice, and is not stored. */
   linkLanguage = $state<Language | null>(null);
 
   constructor() {

@@ -7,14 +7,14 @@ import { drawQueued } from '../charts/draw_queue';
 import { measureNow } from '../charts/measured_width';
 import { treatAllAsVisible } from '../charts/visibility';
 
-/** Views within views, and lists that grow a piece a turn. */
+/** Maximum number of rounds: views lie within views, and lists grow by a piece per round. */
 const MOST_ROUNDS = 500;
 
 let now = $state(false);
 let opened: HTMLDetailsElement[] = [];
 
 export const printing = {
-  /** The page is laid out for paper. */
+  /** True while the page is laid out for paper. */
   get now(): boolean {
     return now;
   },
@@ -46,13 +46,13 @@ function restore(): void {
   });
 }
 
-/** Follows the browser's printing until the function that it returns is called. */
+/** Follow the browser's printing until the returned function is called. */
 export function followPrinting(): () => void {
   const ends = new AbortController();
   const { signal } = ends;
   addEventListener('beforeprint', prepare, { signal });
   addEventListener('afterprint', restore, { signal });
-  // Previews, and browsers that send no events.
+  // For print previews, and for browsers that send no events.
   const paper = matchMedia('print');
   const change = (): void => {
     (paper.matches ? prepare : restore)();

@@ -8,13 +8,13 @@
 
 interface Taken {
   parent: Node;
-  /** What the translator put in its place, as far as that can be told. */
+  /** The nodes that the translator put in its place, as far as they are known. */
   standIns: Node[];
   before: Node | null;
   after: Node | null;
 }
 
-/** Watches what is below `root` until the function that it returns is called. */
+/** Watch the nodes below `root` until the returned function is called. */
 export function keepTextChangeable(root: Node): () => void {
   const taken = new WeakMap<Node, Taken>();
   /** The page's node that a translator's node stands for. */

@@ -7,9 +7,9 @@ import type { Hover, Scale, Selection } from './viewing.svelte';
 export interface ViewProps {
   model: ViewedModel;
   answer: Answer;
-  /** The model can be asked; else the answer was computed beforehand, and all that needs the model waits. */
+  /** True where the model can be asked; else the answer was precomputed, and all that needs the model waits. */
   live: boolean;
-  /** Activations that were asked for and stay closed, because there is no memory for them. */
+  /** Requested activations that stay closed for want of memory. */
   leftOut: ReadonlySet<string>;
   selection: Selection;
   hover: Hover;
@@ -18,7 +18,7 @@ export interface ViewProps {
   act: Actions;
 }
 
-/** What a view may ask for; it changes nothing by itself. */
+/** The changes that a view may ask the page for; a view makes none by itself. */
 export interface Actions {
   select(changes: Partial<Selection>): void;
   preview(changes: Partial<Hover>): void;
@@ -26,6 +26,6 @@ export interface Actions {
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
   append(id: number): void;
-  /** Everything known of tokens, these among it; null where the model doesn't answer, which the page then says. */
+  /** Return all known tokens, these among them; null where the model doesn't answer, which the page then reports. */
   nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null>;
 }

@@ -1,4 +1,4 @@
-// What is looked at: the locked selection, what the pointer previews, and how values become colours. The model is in activations/.
+// The state of the views: the locked selection, the pointer's preview, the scale of colours. The model: activations/.
 import type { HeadRef } from '../activations/answer';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
@@ -33,7 +33,7 @@ export interface Hover {
 
 export interface Scale {
   theme: Theme;
-  /** Colours follow the square root, so that small weights show. */
+  /** True where colours follow the square root, so that small weights show. */
   root: boolean;
 }
 
@@ -65,7 +65,7 @@ export class Viewing {
     if (!same) this.hover = next;
   }
 
-  /** Escape: lets go of everything locked and previewed, but keeps which activation and which part of a map is shown. */
+  /** Release everything locked and previewed, for Escape, but keep the shown activation and the shown part of a map. */
   release(): void {
     this.select({ token: null, head: null, lens: null });
     this.hover = NOTHING_HOVERED;

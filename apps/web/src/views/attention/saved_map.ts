@@ -11,7 +11,7 @@ interface ShownMap extends Omit<MapPicture, 'layout' | 'perCell' | 'caption'> {
   tokens: readonly Token[];
   /** The part that is shown; null is the whole map. */
   zoomed: MapWindow | null;
-  /** Of the file, without an ending and without the part. */
+  /** Name of the file, without its extension and without the part that is shown. */
   name: string;
   words: Dictionary;
 }
@@ -21,11 +21,11 @@ export interface SavedMap {
   svg: () => string;
 }
 
-/** CSS pixels: of a token, where there is room, and of the picture. */
+/** CSS pixels: side of a token's cell where there is room, and the limits of the picture's width. */
 const TOKEN = 18;
 const NARROWEST = 560;
 const WIDEST = 1400;
-/** Smaller cells are not told apart, and make files of many megabytes. */
+/** Smallest side of a cell: smaller ones can't be told apart and make files of many megabytes. */
 const SMALLEST_CELL = 2;
 
 export function savedMap({ tokens, zoomed, name, words, ...map }: ShownMap): SavedMap {

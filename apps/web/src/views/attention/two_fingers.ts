@@ -1,5 +1,5 @@
-// Reads a gesture of two fingers on an element: how far they spread and where their middle goes. What it does is the caller's
-// matter. One finger stays the browser's, which scrolls the page with it.
+// Reads a gesture of two fingers on an element: how far they spread and where their middle goes. The caller decides
+// what it does. One finger is left to the browser, which scrolls the page with it.
 
 /** CSS pixels from the element's corner. */
 export type Place = readonly [x: number, y: number];
@@ -7,7 +7,7 @@ export type Place = readonly [x: number, y: number];
 export interface TwoFingers {
   /** The second finger is down. */
   readonly begin: (middle: Place) => void;
-  /** `spread`: how many times as far apart they are as when they began. */
+  /** `spread`: their distance as a multiple of that at the beginning. */
   readonly move: (middle: Place, spread: number) => void;
 }
 

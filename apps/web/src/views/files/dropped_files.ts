@@ -1,16 +1,17 @@
-// The files of a drop, or of a file chooser, with the places they lay at. Which of them are a model: bundle/local_files.ts.
+// Reads the files of a drop or of a file chooser, with their paths. Finding the model's: bundle/local_files.ts.
 import { BundleError } from '../../bundle/bundle_error';
 import { isJunk, mostFiles, type PlacedFile } from '../../bundle/local_files';
 
-/** A folder below this many others is nobody's model. */
+/** Maximum depth of folders: no model lies deeper. */
 const deepest = 12;
 
-/** Of an `input`: files have their place in the folder that was chosen, if one was. */
+/** Return the files of an `input`, with their paths in the chosen folder, if one was chosen. */
 export function chosenFiles(list: FileList): PlacedFile[] {
   return Array.from(list, (file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-/** Must be called while the drop is handled: afterwards the browser forgets what was dropped. Rejects with a BundleError. */
+/** Read the dropped files. Call it while the drop event is handled: later the browser has no record of them. Rejects
+ * with a BundleError. */
 export function droppedFiles({ items, files }: DataTransfer): Promise<PlacedFile[]> {
   const entries = Array.from(items, (item) => item.webkitGetAsEntry()).filter(
     (entry) => entry !== null,
@@ -40,7 +41,7 @@ async function walk(entries: readonly FileSystemEntry[]): Promise<PlacedFile[]> 
 
 function fileOf(entry: FileSystemFileEntry): Promise<File> {
   return new Promise((resolve, reject) => {
-    // It went, or may not be read.
+    // The file was removed, or may not be read.
     entry.file(resolve, (cause) => {
       const names = [entry.name];
       reject(new BundleError({ kind: 'files-missing', names, count: 1 }, { cause }));
@@ -48,7 +49,7 @@ function fileOf(entry: FileSystemFileEntry): Promise<File> {
   });
 }
 
-/** A reader gives a hundred or so at a time. */
+/** Read all entries of a folder: its reader gives about a hundred at a time. */
 async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
   const reader = folder.createReader();
   const all: FileSystemEntry[] = [];

@@ -1,10 +1,10 @@
-// Prompts that suit what the bundled model was trained on; what each shows is said in the dictionaries.
+// Prompts that suit the training text of the bundled model; the dictionaries describe each.
 import firstPrompt from '../../../../../contracts/first_prompt.json' with { type: 'json' };
 import type { Dictionary } from '../../i18n/dictionary';
 
 export type ExampleKey = keyof Dictionary['prompt']['examples'];
 
-/** What publishers compute beforehand, too: see contracts/first_prompt.json. */
+/** The first prompt, also that of the publishers' precomputed examples: see contracts/first_prompt.json. */
 export const FIRST_PROMPT = firstPrompt.text;
 
 export const EXAMPLES: readonly { key: ExampleKey; text: string }[] = [

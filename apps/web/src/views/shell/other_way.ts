@@ -1,11 +1,11 @@
-// The ways on from an error that the page can offer as buttons. Another variant is offered by AttemptButton.
+// The actions that the page offers as buttons after an error. AttemptButton offers another variant.
 import { opensWhenAsked, variantNamed } from '../../activations/variant_choice';
 import type { ModelErrorData, Offer, Provider } from '../../inference/model_types';
 
 /** `same` asks for the very same once more; each other one asks for something that did not just fail. */
 export type OtherWay = 'same' | Provider | 'own-choice' | 'exported-activations' | 'own-model';
 
-/** What was asked for when the error came. */
+/** The request that ended in the error. */
 export interface Asked {
   readonly provider: Provider | 'auto';
   /** Null where the device chooses. */
@@ -18,7 +18,7 @@ export interface Asked {
 
 type Kinds = ReadonlySet<ModelErrorData['kind']>;
 
-/** Where no try will open what was asked for. */
+/** Errors for which no retry opens the requested source. */
 const refusedSource: Kinds = new Set([
   'address-refused',
   'origin-refused',
@@ -27,7 +27,8 @@ const refusedSource: Kinds = new Set([
   'files-missing',
 ]);
 
-/** What follows from the model, the device, the frame around the page and the choice alone, so that the same choice ends in the same. */
+/** Errors that depend on the model, the device, the frame around the page and the choice alone, so that the same choice
+ * fails again. */
 const refusedChoice: Kinds = new Set([
   'variant-refused',
   'no-variant-fits',
@@ -36,12 +37,12 @@ const refusedChoice: Kinds = new Set([
   'sandboxed',
 ]);
 
-/** Whether the very same may open at another time. */
+/** Return whether the same request may succeed at another time. */
 export function mayPass({ kind }: ModelErrorData): boolean {
   return !refusedChoice.has(kind) && !refusedSource.has(kind);
 }
 
-/** In the order in which they are offered. */
+/** Return the ways on, in the order in which they are offered. */
 export function waysOn(error: ModelErrorData, asked: Asked): OtherWay[] {
   const other = otherWayOn(error, asked);
   return [
@@ -56,14 +57,15 @@ function otherWayOn(error: ModelErrorData, asked: Asked): OtherWay | null {
   if (refusedSource.has(error.kind)) return asked.isOwnModel ? null : 'own-model';
   if (error.kind !== 'provider-unavailable' && error.kind !== 'no-variant-fits') return null;
   const other = error.provider === 'webgpu' ? 'wasm' : 'webgpu';
-  // A device that chose for itself has tried the other one, too.
+  // A device that made the choice itself has tried the other provider too.
   const wasTried = error.kind === 'no-variant-fits' && asked.provider === 'auto';
   if (!wasTried && opensOn(other, asked.variant, asked.offer)) return other;
   const isElsewhere = asked.variant !== null && opensOn(other, null, asked.offer);
   return isElsewhere && asked.provider !== 'auto' ? 'own-choice' : null;
 }
 
-/** Before the manifest is read, WebAssembly may be taken for granted and a GPU may not. */
+/** Return whether the provider can open the variant, or for null any one. Before the manifest is read, WebAssembly is
+ * assumed to work and a GPU is not. */
 function opensOn(provider: Provider, variant: string | null, offer: Offer | null): boolean {
   if (offer === null) return provider === 'wasm';
   if (variant !== null) {
