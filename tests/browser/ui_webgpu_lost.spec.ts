@@ -43,6 +43,12 @@ const holding = (from: number): string => `
 `;
 
 const test = base.extend<{ openHeldFrom: (reading: number, variant: string) => Promise<void> }>({
+  // Chromium gives no adapter for a while once its GPU process has ended more than once: each test has its own browser.
+  page: async ({ playwright, launchOptions }, use) => {
+    const browser = await playwright.chromium.launch(launchOptions);
+    await use(await browser.newPage());
+    await browser.close();
+  },
   openHeldFrom: async ({ page, baseURL }, use) => {
     const ends: (() => Promise<void>)[] = [];
     await use(async (reading, variant) => {
