@@ -6,6 +6,7 @@ import { percent } from '../../apps/web/src/i18n/number_format';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { readSafetensors } from '../../apps/web/src/bundle/safetensors';
 import type { Manifest } from '../../apps/web/src/contract/generated';
+import { openHungTab } from './hung_tab';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -175,23 +176,11 @@ test('an example that another tab does not stop fetching does not keep the weigh
   page,
   context,
 }) => {
-  const other = await context.newPage();
-  await other.goto('/models/index.json');
   const [digest = ''] =
     manifest.files
       .find((file) => file.path === manifest.first_pass?.path)
       ?.chunks?.map((chunk) => chunk.digest) ?? [];
-  // As a tab does that fetches this piece, and never ends.
-  await other.evaluate(
-    (name) =>
-      new Promise<void>((held) => {
-        void navigator.locks.request(name, () => {
-          held();
-          return new Promise(() => undefined);
-        });
-      }),
-    `oriel-piece-${digest}`,
-  );
+  await openHungTab(context, '/models/index.json', [`oriel-piece-${digest}`]);
   const { release, asked } = await publish(page);
   await page.goto('/#lang=en&on=wasm');
   await expect.poll(() => asked.some((path) => weights.has(path))).toBe(true);

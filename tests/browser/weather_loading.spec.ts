@@ -6,6 +6,7 @@ import type { Manifest } from '../../apps/web/src/contract/generated';
 import { checksumBytes } from '../../apps/web/src/bundle/storage_checksum';
 import { Engine, expect, opened, test as engineTest } from './engine';
 import { largestError, positions, readFixtures, reference } from './fixtures';
+import { openHungTab } from './hung_tab';
 import { startWeatherServer, type Fault, type WeatherServer } from './weather_server';
 
 const test = engineTest.extend<{ host: WeatherServer }>({
@@ -236,24 +237,8 @@ test('a tab that hangs with pieces in its hands is waited for no longer than a l
   engine,
   host,
 }) => {
-  const hung = await context.newPage();
-  await hung.goto(page.url());
   const held = pieces.slice(0, 6).map(({ digest }) => `oriel-piece-${digest}`);
-  await hung.evaluate(
-    (names) =>
-      Promise.all(
-        names.map(
-          (name) =>
-            new Promise<void>((resolve) => {
-              void navigator.locks.request(name, () => {
-                resolve();
-                return new Promise(() => undefined);
-              });
-            }),
-        ),
-      ),
-    held,
-  );
+  const hung = await openHungTab(context, page.url(), held);
   expect((await open(engine, host)).isKept).toBe(true);
   await expectRightNumbers(engine);
   const files = host.sent.map(({ file }) => file).filter(isWeights);
@@ -378,17 +363,7 @@ test('a tab that hangs keeps no other from opening a model and keeping it', asyn
   engine,
   host,
 }) => {
-  const hung = await context.newPage();
-  await hung.goto(page.url());
-  await hung.evaluate(
-    () =>
-      new Promise<void>((resolve) => {
-        void navigator.locks.request('oriel-shelf', () => {
-          resolve();
-          return new Promise(() => undefined);
-        });
-      }),
-  );
+  await openHungTab(context, page.url(), ['oriel-shelf']);
   expect((await open(engine, host)).isKept).toBe(true);
   await expectRightNumbers(engine);
   const shelf = await page.evaluate(() => client.shelf());
