@@ -21,12 +21,12 @@ from precision_document import markdown, nats, share
 from oriel.bundle.passages import Cutting, tokenize
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
 from oriel.graph.attach_weights import place_weights
-from oriel.precision.calibrate import InputMoments, calibrate
-from oriel.precision.calibrate_text import calibration_passages
-from oriel.precision.encode_weights import encode_weights, place_encoded
-from oriel.precision.expand_weights import expand_weights
-from oriel.precision.recipe import Recipe, bundled_recipe, parse_recipe
-from oriel.precision.weight_uses import WeightUse, weight_uses
+from oriel.precision.calibration.calibrate import InputMoments, calibrate
+from oriel.precision.calibration.calibration_text import calibration_passages
+from oriel.precision.recipes.recipe import Recipe, bundled_recipe, parse_recipe
+from oriel.precision.recipes.weight_uses import WeightUse, weight_uses
+from oriel.precision.weights.expand_weights import expand_weights
+from oriel.precision.weights.write_encoded import place_encoded, write_encoded_file
 from story_gpt2.corpus import held_out_passages
 from story_gpt2.tokenizer import END_OF_TEXT_ID
 
@@ -199,7 +199,7 @@ def measured(
         source = bundle.folder / name
         layout = bundle.graphs.layout
         target = folder / "encoded.data"
-        encoded = encode_weights(source, layout, uses, chosen, target, moments)
+        encoded = write_encoded_file(source, layout, uses, chosen, target, moments)
         expand_weights(target, encoded.to_expansion(name), folder / name)
         kl, kl_p99, top1 = judge.judge(folder)
     sizes = [f"{size / 1e6:.2f}" for size in (encoded.bytes, gpt2_bytes(chosen))]

@@ -15,11 +15,11 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM
 from oriel.bundle.passages import Passages
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
 from oriel.errors import GraphError
-from oriel.precision.calibrate import Calibration, RangeMethod, calibrate
-from oriel.precision.encode_weights import encode_weights
-from oriel.precision.expand_weights import expand_weights
-from oriel.precision.recipe import bundled_recipe
-from oriel.precision.weight_uses import weight_uses
+from oriel.precision.calibration.calibrate import Calibration, RangeMethod, calibrate
+from oriel.precision.recipes.recipe import bundled_recipe
+from oriel.precision.recipes.weight_uses import weight_uses
+from oriel.precision.weights.expand_weights import expand_weights
+from oriel.precision.weights.write_encoded import write_encoded_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -156,7 +156,7 @@ def test_gptq_by_these_moments_keeps_products_closer(
     for known in (moments, type(moments)({})):
         target = tmp_path / "own.data"
         recipe = bundled_recipe("q4")
-        encoded = encode_weights(source, gpt2.graphs.layout, uses, recipe, target, known)
+        encoded = write_encoded_file(source, gpt2.graphs.layout, uses, recipe, target, known)
         expand_weights(target, encoded.to_expansion("x"), tmp_path / "expanded.data")
         changed = np.fromfile(tmp_path / "expanded.data", "<f4") - wide
         found = {}

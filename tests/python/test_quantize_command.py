@@ -25,7 +25,7 @@ import oriel
 from oriel import quantize_bundle
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
-from oriel.precision.recipe import bundled_recipe
+from oriel.precision.recipes.recipe import bundled_recipe
 
 ROUNDED = {"match": "*", "treat": "channels", "bits": 8, "rounding": "nearest"}
 

@@ -20,19 +20,19 @@ from test_verification import Bundle
 from oriel.bundle.read_bundle import read_bundle
 from oriel.contract.manifest import read_manifest
 from oriel.graph.build_graphs import BuiltGraphs
-from oriel.precision.block_kernels import gather_blocks, multiply_blocks
-from oriel.precision.calibrate import ActivationRanges
-from oriel.precision.channel_kernels import gather_channels
-from oriel.precision.dynamic_int8 import multiply_dynamically
-from oriel.precision.encode_weights import encode_weights
-from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
-from oriel.precision.graph_edit import CONTRIB, GraphEdit
-from oriel.precision.kernel_nodes import check_encoding, check_kernels
-from oriel.precision.quantized_graphs import quantized_graphs
-from oriel.precision.recipe import parse_recipe
-from oriel.precision.static_int8 import multiply_statically
-from oriel.precision.two_digit_int8 import multiply_in_two_digits
-from oriel.precision.weight_uses import weight_uses
+from oriel.precision.calibration.calibrate import ActivationRanges
+from oriel.precision.graphs.kernel_nodes import check_encoding, check_kernels
+from oriel.precision.graphs.quantized_graphs import quantized_graphs
+from oriel.precision.kernels.block_kernels import gather_blocks, multiply_blocks
+from oriel.precision.kernels.channel_kernels import gather_channels
+from oriel.precision.kernels.dynamic_int8 import multiply_dynamically
+from oriel.precision.kernels.graph_edit import CONTRIB, GraphEdit
+from oriel.precision.kernels.static_int8 import multiply_statically
+from oriel.precision.kernels.two_digit_int8 import multiply_in_two_digits
+from oriel.precision.recipes.recipe import parse_recipe
+from oriel.precision.recipes.weight_uses import weight_uses
+from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
+from oriel.precision.weights.write_encoded import write_encoded_file
 from oriel.verification.report import Report, VariantReport
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -382,7 +382,7 @@ def encoded(
     recipe = parse_recipe({"name": "q8", "rules": [rule]})
     target = tmp_path_factory.mktemp("encoded") / "model_q8.onnx.data"
     source = tiny_gpt2_bundle / "model.onnx.data"
-    return bundle.graphs, encode_weights(source, bundle.graphs.layout, uses, recipe, target)
+    return bundle.graphs, write_encoded_file(source, bundle.graphs.layout, uses, recipe, target)
 
 
 def test_a_graph_that_computes_on_nothing_encoded_is_refused(

@@ -14,15 +14,15 @@ import pytest
 
 from oriel.errors import RecipeError
 from oriel.graph.attach_weights import place_weights
-from oriel.precision.encode_weights import place_encoded
-from oriel.precision.recipe import (
+from oriel.precision.recipes.recipe import (
     Rule,
     bundled_recipe,
     bundled_recipes,
     parse_recipe,
     read_recipe,
 )
-from oriel.precision.weight_uses import WeightUse
+from oriel.precision.recipes.weight_uses import WeightUse
+from oriel.precision.weights.write_encoded import place_encoded
 
 MATRIX = WeightUse((8, 6), 0, multiplied=True)
 TABLE = WeightUse((100, 6), 1, gathered=True)

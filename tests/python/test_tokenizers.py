@@ -35,7 +35,7 @@ from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import BundleError, CheckpointError
 from oriel.models.end_tokens import read_end_tokens
-from oriel.precision.calibrate_text import calibration_passages
+from oriel.precision.calibration.calibration_text import calibration_passages
 from oriel.tokenizers.checkpoint_files import wanted_files
 from oriel.tokenizers.checkpoint_tokenizer import (
     MOST_CASES,

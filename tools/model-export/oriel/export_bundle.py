@@ -31,9 +31,9 @@ from oriel.graph.graph_document import write_model_record
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
-from oriel.precision.calibrate_text import TextCalibration
+from oriel.precision.calibration.calibration_text import TextCalibration
 from oriel.precision.make_variants import Making, make_variants, making_records, recipes_for
-from oriel.precision.recipe import Recipe, read_recipe
+from oriel.precision.recipes.recipe import Recipe, read_recipe
 from oriel.precisions import FP32, Encoding, in_order
 from oriel.progress import StageDisplay
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer

@@ -24,9 +24,9 @@ from oriel.contract.manifest import MANIFEST_VERSION
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.options import QuantizeOptions, check_quantizing
-from oriel.precision.calibrate_text import TextCalibration
+from oriel.precision.calibration.calibration_text import TextCalibration
 from oriel.precision.make_variants import Made, Making, make_variants, recipes_for
-from oriel.precision.recipe import read_recipe
+from oriel.precision.recipes.recipe import read_recipe
 from oriel.precisions import FP32, PRECISIONS, in_order
 from oriel.progress import StageDisplay
 from oriel.tokenizers.passage_start import passage_start

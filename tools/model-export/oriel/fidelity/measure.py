@@ -26,7 +26,7 @@ from oriel.fidelity.reference_values import (
     observe,
 )
 from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
-from oriel.precision.calibrate_text import calibration_passages
+from oriel.precision.calibration.calibration_text import calibration_passages
 from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.passage_start import passage_start
 

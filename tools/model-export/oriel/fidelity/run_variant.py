@@ -18,7 +18,7 @@ import numpy.typing as npt
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
 from oriel.graph.taps import Tap
-from oriel.precision.expand_weights import expand_weights
+from oriel.precision.weights.expand_weights import expand_weights
 from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
 
 Ids = npt.NDArray[np.int64]

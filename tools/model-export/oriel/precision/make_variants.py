@@ -14,14 +14,14 @@ from oriel.contract.activation_names import LENS_KINDS, ModelShape
 from oriel.errors import GraphError, OptionError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.select_outputs import select_outputs
-from oriel.precision.calibrate import Calibration
-from oriel.precision.calibrate_text import TextCalibration
-from oriel.precision.encode_weights import encode_weights
-from oriel.precision.encoded_weights import EncodedFile
-from oriel.precision.kernel_nodes import check_encoding, check_float16, check_kernels
-from oriel.precision.quantized_graphs import quantized_graphs
-from oriel.precision.recipe import Recipe, bundled_recipe
-from oriel.precision.weight_uses import WeightUse, weight_uses
+from oriel.precision.calibration.calibrate import Calibration
+from oriel.precision.calibration.calibration_text import TextCalibration
+from oriel.precision.graphs.kernel_nodes import check_encoding, check_float16, check_kernels
+from oriel.precision.graphs.quantized_graphs import quantized_graphs
+from oriel.precision.recipes.recipe import Recipe, bundled_recipe
+from oriel.precision.recipes.weight_uses import WeightUse, weight_uses
+from oriel.precision.weights.encoded_layout import EncodedFile
+from oriel.precision.weights.write_encoded import write_encoded_file
 from oriel.precisions import FP32, PRECISIONS, RECIPES_OF_USERS, Encoding, Precision
 from oriel.progress import StageDisplay
 
@@ -135,7 +135,7 @@ def _encode(
     recipe = making.recipes[encoding]
     display.stage(f"encode the weights as {encoding}")
     display.expect_bytes(making.graphs.layout.bytes, f"encoded as {encoding}")
-    encoded = encode_weights(
+    encoded = write_encoded_file(
         making.folder / making.paths.weights(),
         making.graphs.layout,
         uses,
@@ -214,7 +214,7 @@ def _converted(
     seen: Calibration | None,
 ) -> BuiltGraphs:
     if precision.kernels == "fp16":
-        from oriel.precision.to_fp16 import convert_graphs
+        from oriel.precision.graphs.to_fp16 import convert_graphs
 
         return convert_graphs(source, shape, encoded)
     assert precision.kernels != "fp32"

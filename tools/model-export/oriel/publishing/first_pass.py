@@ -201,7 +201,7 @@ def _run(bundle: Path, variant: Mapping[str, Any], ids: Array) -> tuple[dict[str
     """Return all outputs of the plain graph for ids (1, seq), and the name of what ran it."""
     import onnxruntime
 
-    from oriel.precision.expand_weights import expand_weights
+    from oriel.precision.weights.expand_weights import expand_weights
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -27,7 +27,7 @@ from oriel.contract.manifest import Manifest
 from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import read_document, read_model_record
 from oriel.graph.taps import Tap
-from oriel.precision.kernel_nodes import kernel_nodes, total_nodes
+from oriel.precision.graphs.kernel_nodes import kernel_nodes, total_nodes
 from oriel.verification.report import Findings, GraphName
 from oriel.verification.run_onnx import OnnxGraph
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oriel.precision.expand_weights import expand_weights
+from oriel.precision.weights.expand_weights import expand_weights
 from oriel.verification.report import Findings
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from oriel.precision.kernel_nodes import kernel_nodes
+from oriel.precision.graphs.kernel_nodes import kernel_nodes
 from oriel.verification.compare import difference
 from oriel.verification.report import Findings
 from oriel.verification.stored_weights import read_initializer

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from oriel.precision.encoded_weights import EncodedWeight
+from oriel.precision.weights.encoded_layout import EncodedWeight
 
 CONTRIB = "com.microsoft"
 """Domain of ONNX Runtime's own operators, natively and on the web."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.encoded_weights import EncodedWeight
-from oriel.precision.graph_edit import (
+from oriel.precision.kernels.graph_edit import (
     CONTRIB,
     GraphEdit,
     values_of,
     wide_scales_of,
     zero_points_of,
 )
+from oriel.precision.weights.encoded_layout import EncodedWeight
 
 ACCURACY_LEVEL = 4
 """Activations are rounded to 8 bits, block by block, where a processor multiplies those faster.

@@ -26,11 +26,11 @@ from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmu
 from oriel.bundle.read_bundle import read_bundle
 from oriel.errors import CheckpointError, ContractError
 from oriel.graph.attach_weights import ALIGNMENT, WeightLayout, place_weights
-from oriel.precision.encode_weights import encode_weights
-from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
-from oriel.precision.expand_weights import expand_weights
-from oriel.precision.recipe import bundled_recipe, parse_recipe
-from oriel.precision.weight_uses import WeightUse, weight_uses
+from oriel.precision.recipes.recipe import bundled_recipe, parse_recipe
+from oriel.precision.recipes.weight_uses import WeightUse, weight_uses
+from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
+from oriel.precision.weights.expand_weights import expand_weights
+from oriel.precision.weights.write_encoded import write_encoded_file
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -82,7 +82,7 @@ def make(
     }
     recipe = parse_recipe({"name": "own", "rules": [{"match": "*", **rule} for rule in rules]})
     target = folder / "own.data"
-    encoded = encode_weights(folder / LOCATION, layout, uses, recipe, target)
+    encoded = write_encoded_file(folder / LOCATION, layout, uses, recipe, target)
     expand_weights(target, encoded.to_expansion(LOCATION), folder / "expanded.data")
     expanded = (folder / "expanded.data").read_bytes()
     return Made(weights, layout, encoded, target.read_bytes(), expanded)
@@ -481,7 +481,7 @@ def test_memory_is_that_of_a_weight_and_not_of_the_model(
     tracemalloc.start()
     try:
         target = tmp_path / "own.data"
-        encoded = encode_weights(tmp_path / LOCATION, layout, uses, recipe, target)
+        encoded = write_encoded_file(tmp_path / LOCATION, layout, uses, recipe, target)
         expand_weights(target, encoded.to_expansion(LOCATION), tmp_path / "expanded.data")
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -564,7 +564,7 @@ def test_f16_is_every_weight_rounded_to_float16(tiny_gpt2_bundle: Path, tmp_path
     source = tiny_gpt2_bundle / LOCATION
     target = tmp_path / "model_f16.onnx.data"
     layout = bundle.graphs.layout
-    encoded = encode_weights(source, layout, uses, bundled_recipe("f16"), target)
+    encoded = write_encoded_file(source, layout, uses, bundled_recipe("f16"), target)
     wide = np.fromfile(source, "<f4")
     for old, new in zip(layout.weights, encoded.weights, strict=True):
         count = old.bytes // 4

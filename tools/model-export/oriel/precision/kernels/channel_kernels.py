@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.encoded_weights import EncodedWeight
-from oriel.precision.graph_edit import GraphEdit, scales_of, values_of, zero_points_of
+from oriel.precision.kernels.graph_edit import GraphEdit, scales_of, values_of, zero_points_of
+from oriel.precision.weights.encoded_layout import EncodedWeight
 
 _FLOAT = int(ir.DataType.FLOAT)
 

@@ -11,15 +11,15 @@ import onnx
 from onnx import TensorProto
 
 from oriel.graph.attach_weights import ALIGNMENT
-from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
-from oriel.precision.weight_uses import WeightUse
+from oriel.precision.recipes.weight_uses import WeightUse
+from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precisions import Kernels
 
 _PASSING = ("Transpose", "Cast", "DequantizeLinear")
 """Operators that only give a weight another form."""
 _PARTS = ("/values", "/rows")
-"""Endings of the names of two initializers over one weight's bytes: see graph_edit.py and
-block_kernels.py."""
+"""Endings of the names of two initializers over one weight's bytes: see kernels/graph_edit.py and
+kernels/block_kernels.py."""
 
 Uses = dict[str, Counter[str]]
 

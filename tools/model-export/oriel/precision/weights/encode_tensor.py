@@ -1,4 +1,4 @@
-"""Encoding of one weight as a recipe's rule asks. encoded_weights.py says where its arrays lie in
+"""Encoding of one weight as a recipe's rule asks. encoded_layout.py says where its arrays lie in
 the encoded file; rounding/ rounds the columns."""
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oriel.errors import CheckpointError
-from oriel.precision.encoded_weights import EncodedWeight
-from oriel.precision.expand_weights import Encoded
-from oriel.precision.recipe import Rounding, Rule
+from oriel.precision.recipes.recipe import Rounding, Rule
 from oriel.precision.rounding.gptq import Feedback, Moment, feedback
 from oriel.precision.rounding.grid import Bytes, Fit, Floats, Grid
 from oriel.precision.rounding.hqq import fit_hqq
 from oriel.precision.rounding.mse import fit_mse
 from oriel.precision.rounding.nearest import fit_nearest
 from oriel.precision.rounding.round_columns import Rounded, round_columns
+from oriel.precision.weights.encoded_layout import EncodedWeight
+from oriel.precision.weights.expand_weights import Encoded
 
 _FITS: dict[Rounding, Fit] = {
     "nearest": fit_nearest,
@@ -32,7 +32,7 @@ _ALONE = 2048
 """Number of columns encoded at a time where feedback computes products of them."""
 
 
-def encode_weight(
+def encode_tensor(
     floats: Floats,
     weight: EncodedWeight,
     rule: Rule,

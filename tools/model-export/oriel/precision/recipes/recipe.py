@@ -1,4 +1,4 @@
-"""Recipes: the rules, as data, for how each weight is encoded. The bundled ones are in recipes/; a
+"""Recipes: the rules, as data, for how each weight is encoded. The bundled ones are in bundled/; a
 user's own is a file of the same form, which recipe.schema.json describes."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from oriel.errors import RecipeError, reason_of
-from oriel.precision.weight_uses import WeightUse
+from oriel.precision.recipes.weight_uses import WeightUse
 
 Treatment = Literal["float32", "float16", "channels", "blocks"]
 Rounding = Literal["nearest", "mse", "hqq", "gptq"]
@@ -98,12 +98,12 @@ _LEFT = Rule(("*",), "float32")
 
 
 def bundled_recipes() -> list[str]:
-    return sorted(file.stem for file in (_HERE / "recipes").glob("*.json"))
+    return sorted(file.stem for file in (_HERE / "bundled").glob("*.json"))
 
 
 def bundled_recipe(name: str) -> Recipe:
-    """Return one of the recipes in recipes/."""
-    return read_recipe(_HERE / "recipes" / f"{name}.json")
+    """Return one of the recipes in bundled/."""
+    return read_recipe(_HERE / "bundled" / f"{name}.json")
 
 
 def read_recipe(file: Path) -> Recipe:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.channel_kernels import summed_first
-from oriel.precision.encoded_weights import EncodedWeight
-from oriel.precision.graph_edit import GraphEdit, wide_scales_of, zero_points_of
+from oriel.precision.kernels.channel_kernels import summed_first
+from oriel.precision.kernels.graph_edit import GraphEdit, wide_scales_of, zero_points_of
+from oriel.precision.weights.encoded_layout import EncodedWeight
 
 _MIDDLE = 128
 _REACH = 127

@@ -1,5 +1,5 @@
 """Offsets and encoding of each weight in an encoded file: the manifest's `expansion`.
-encode_weights.py writes such a file, expand_weights.py reads it."""
+write_encoded.py writes such a file, expand_weights.py reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from oriel.errors import ContractError
-from oriel.precision.recipe import Recipe
+from oriel.precision.recipes.recipe import Recipe
 
 Layout = Literal["float32", "float16", "channels", "blocks"]
 

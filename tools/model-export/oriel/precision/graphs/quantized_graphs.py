@@ -13,15 +13,15 @@ from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.graph_document import write_document
 from oriel.graph.taps import make_taps
-from oriel.precision.block_kernels import gather_blocks, multiply_blocks
-from oriel.precision.calibrate import ActivationRanges
-from oriel.precision.channel_kernels import gather_channels
-from oriel.precision.dynamic_int8 import multiply_dynamically
-from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
-from oriel.precision.graph_edit import CONTRIB, GraphEdit, values_of
-from oriel.precision.static_int8 import Range, multiply_statically
-from oriel.precision.two_digit_int8 import multiply_in_two_digits
-from oriel.precision.weight_uses import weight_uses
+from oriel.precision.calibration.calibrate import ActivationRanges
+from oriel.precision.kernels.block_kernels import gather_blocks, multiply_blocks
+from oriel.precision.kernels.channel_kernels import gather_channels
+from oriel.precision.kernels.dynamic_int8 import multiply_dynamically
+from oriel.precision.kernels.graph_edit import CONTRIB, GraphEdit, values_of
+from oriel.precision.kernels.static_int8 import Range, multiply_statically
+from oriel.precision.kernels.two_digit_int8 import multiply_in_two_digits
+from oriel.precision.recipes.weight_uses import weight_uses
+from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precisions import Kernels
 
 

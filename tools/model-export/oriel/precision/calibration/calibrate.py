@@ -1,6 +1,6 @@
 """Statistics, on real text, of the activations that a model multiplies by its matrices: their
 ranges for static quantization, and their second moments for the kinds of rounding that use them.
-calibrate_text.py chooses the text."""
+calibration_text.py chooses the text."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from oriel.contract.activation_names import (
 )
 from oriel.errors import GraphError
 from oriel.graph.build_graphs import BuiltGraphs
+from oriel.precision.recipes.weight_uses import weight_uses
 from oriel.precision.rounding.gptq import Moment, part_bounds
-from oriel.precision.weight_uses import weight_uses
 from oriel.precisions import CalibrationMethod
 
 RangeMethod = CalibrationMethod

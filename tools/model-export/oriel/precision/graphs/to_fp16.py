@@ -28,7 +28,7 @@ from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import write_document
 from oriel.graph.taps import make_taps
-from oriel.precision.encoded_weights import EncodedFile
+from oriel.precision.weights.encoded_layout import EncodedFile
 
 _PRODUCTS = {"MatMul", "Gemm"}
 _KEPT_OPERATORS = ("LayerNormalization", "Softmax", "Cos", "Sin")

@@ -22,7 +22,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.errors import OptionError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.models.demo.bundled_text import training_passages
-from oriel.precision.calibrate import Calibration, RangeMethod
+from oriel.precision.calibration.calibrate import Calibration, RangeMethod
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -104,7 +104,7 @@ class TextCalibration:
         self, folder: Path, graphs: BuiltGraphs, shape: ModelShape, ranges: bool, moments: bool
     ) -> Calibration:
         """Calibrate on the text by running the float32 graph, whose weights lie in the folder."""
-        from oriel.precision.calibrate import calibrate
+        from oriel.precision.calibration.calibrate import calibrate
 
         passages = self.passages(shape)
         method = self.method if ranges else None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oriel.errors import ContractError
-from oriel.precision.encoded_weights import EncodedWeight
+from oriel.precision.weights.encoded_layout import EncodedWeight
 
 _PART = 1 << 20
 """Values expanded at a time: 4 MiB of float32."""

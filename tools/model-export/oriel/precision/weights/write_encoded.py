@@ -1,5 +1,5 @@
 """Encoding of a float32 weights file, weight by weight. The recipe chooses how each weight is
-encoded, encode_weight.py does it, and encoded_weights.py describes how weights lie in the file."""
+encoded, encode_tensor.py does it, and encoded_layout.py describes how weights lie in the file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oriel.graph.attach_weights import ALIGNMENT, PlacedWeight, WeightLayout
-from oriel.precision.encode_weight import encode_weight
-from oriel.precision.encoded_weights import EncodedFile, EncodedWeight
-from oriel.precision.expand_weights import Encoded, expanded_parts
-from oriel.precision.recipe import Recipe, Rule
-from oriel.precision.weight_uses import WeightUse
+from oriel.precision.recipes.recipe import Recipe, Rule
+from oriel.precision.recipes.weight_uses import WeightUse
+from oriel.precision.weights.encode_tensor import encode_tensor
+from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
+from oriel.precision.weights.expand_weights import Encoded, expanded_parts
 
 if TYPE_CHECKING:
     # For its type alone: encoding without calibration needs no ONNX Runtime.
-    from oriel.precision.calibrate import InputMoments
+    from oriel.precision.calibration.calibrate import InputMoments
 
 _THREADS = 2
 
@@ -70,7 +70,7 @@ def _describe(weight: PlacedWeight, use: WeightUse, rule: Rule) -> EncodedWeight
     )
 
 
-def encode_weights(
+def write_encoded_file(
     source: Path,
     layout: WeightLayout,
     uses: Mapping[str, WeightUse],
@@ -100,7 +100,7 @@ def encode_weights(
             use = _use_of(old, uses)
             rule = recipe.rule_for(new.name, use)
             moments = None if calibration is None else calibration.of(use.factors)
-            encoded = encode_weight(_floats(source, old), new, rule, moments, rounding)
+            encoded = encode_tensor(_floats(source, old), new, rule, moments, rounding)
             # A weight is hashed and written while the next one is rounded.
             if before is not None:
                 before.result()

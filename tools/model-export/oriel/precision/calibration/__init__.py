@@ -1,0 +1,1 @@
+"""Statistics of a model's activations on real text, and the choice of that text."""

@@ -1,0 +1,1 @@
+"""Encoded weights files: their layout, writing them and expanding them."""
