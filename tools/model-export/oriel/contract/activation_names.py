@@ -163,6 +163,12 @@ def parse_name(name: str) -> tuple[Kind, int | None] | None:
     return None if kind is None or not kind.per_layer else (kind, int(match.group(1)))
 
 
+def kind_of(name: str) -> str:
+    """Return the kind of an activation; the name itself of any other tensor."""
+    found = parse_name(name)
+    return name if found is None else found[0].kind
+
+
 def all_activations(model: ModelShape) -> list[TensorSpec]:
     """Every activation that the model has, in the order in which it computes them."""
     rows = [kind for kind in kinds().values() if kind.present_in(model)]

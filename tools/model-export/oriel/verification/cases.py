@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oriel.contract.activation_names import ModelShape, TensorSpec, parse_name
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    ModelShape,
+    TensorSpec,
+    all_activations,
+    parse_name,
+)
 from oriel.errors import BundleError, CheckpointError
 from oriel.models.demo.bundled_text import held_out_passages
 from oriel.models.load_model import LoadedModel
@@ -125,3 +131,8 @@ def _turn(spec: TensorSpec, shape: ModelShape) -> int:
     found = parse_name(spec.name)
     layer = None if found is None else found[1]
     return -1 if layer is None else _layers_in_turn(shape).index(layer)
+
+
+def inner_activations(shape: ModelShape) -> list[TensorSpec]:
+    """Return the activations that the model itself computes: all but the logit lens'."""
+    return [s for s in all_activations(shape) if not s.name.endswith(LENS_KINDS)]

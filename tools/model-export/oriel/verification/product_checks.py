@@ -15,9 +15,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from oriel.precision.graphs.kernel_nodes import kernel_nodes
+from oriel.verification.checks import GraphFile
 from oriel.verification.compare import difference
+from oriel.verification.interventions import NONE, Interventions
+from oriel.verification.reference_cases import SEED
 from oriel.verification.report import Findings
+from oriel.verification.run_onnx import OnnxGraph
 from oriel.verification.stored_weights import read_initializer
+from oriel.verification.variant_run import VariantRun
 from oriel.verification.weight_checks import nearest_turn
 
 Array = npt.NDArray[Any]
@@ -65,6 +70,28 @@ def with_products(model: onnx.ModelProto, found: list[Product]) -> bytes:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     return bytes(opened.SerializeToString())
+
+
+def check_every_product(
+    run: VariantRun, graph: GraphFile, float_graph: Path, weights: Mapping[str, Array]
+) -> None:
+    """Check each product alone, at a small size, as it is and with every head and stream
+    changed. weights: decoded values of the encoded ones."""
+    run.on_stage("multiply each weight alone")
+    float_model = onnx.load_model(float_graph, load_external_data=False)
+    found = list(products(float_model.graph, float_graph.parent))
+    session = OnnxGraph(graph.folder, with_products(graph.model, found), "interactive", run.shape)
+    rng = np.random.default_rng(SEED)
+    layers, heads = range(run.shape.layers), run.shape.heads
+    changed = Interventions(
+        {i: rng.uniform(0, 2, heads).astype(np.float32) for i in layers},
+        {i: rng.normal(0, 1, (1, 1, run.shape.hidden)).astype(np.float32) for i in layers},
+    )
+    for change in (NONE, changed):
+        ids = run.cases.ids[run.cases.small]
+        values = session.run(ids, session.outputs, change)
+        bound = run.bounds.of(CHECK)
+        check_products(graph.model, found, values, weights, bound, run.findings)
 
 
 def check_products(

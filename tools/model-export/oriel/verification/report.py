@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from oriel.contract.activation_names import Dimension, contract_table, parse_name
+from oriel.contract.activation_names import Dimension, contract_table, kind_of
 from oriel.errors import OrielError
 
 Verdict = Literal["passed", "failed", "not run", "not applicable"]
@@ -68,8 +68,7 @@ class ActivationResult:
 
     @property
     def kind(self) -> str:
-        found = parse_name(self.name)
-        return self.name if found is None else found[0].kind
+        return kind_of(self.name)
 
     def to_json(self) -> dict[str, Any]:
         return {

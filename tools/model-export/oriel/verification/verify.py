@@ -29,18 +29,15 @@ from oriel.precisions import FP32, QUANTIZED_KERNELS, RECIPES_OF_USERS
 from oriel.verification import checks
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.error_bounds import bounds_for
-from oriel.verification.numeric_checks import (
-    SEED,
-    NumericChecks,
-    ReferenceCases,
-    check_reference,
-)
+from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
-from oriel.verification.product_checks import CHECK
+from oriel.verification.product_checks import CHECK, check_every_product
+from oriel.verification.reference_cases import SEED, ReferenceCases, check_reference
 from oriel.verification.report import Findings, GraphName, Report, VariantReport
 from oriel.verification.run_reference import Array, Reference
 from oriel.verification.stored_weights import from_expansion, from_graph
 from oriel.verification.tokenizer_checks import check_tokenizer
+from oriel.verification.variant_run import VariantRun
 from oriel.verification.weight_checks import compare_weights
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
@@ -154,13 +151,13 @@ def _verify_variant(
         on_stage(f"run PyTorch beside {name}")
         cases = references.holding(held)
         check_reference(cases, bounds.of("reference"), findings)
-        numeric = NumericChecks(manifest, cases, bounds, findings, on_stage)
-        numeric.run(runnable.get("plain"), runnable.get("interactive"), taps)
+        run = VariantRun(manifest, cases, bounds, findings, on_stage)
+        check_numbers(run, runnable.get("plain"), runnable.get("interactive"), taps)
         if "interactive" in runnable and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):
                 float32 = manifest.variant(FP32.name)["interactive"]["path"]
-                numeric.products(runnable["interactive"], folder / float32, held)
-        rows = numeric.results(plain.outputs if plain is not None else [])
+                check_every_product(run, runnable["interactive"], folder / float32, held)
+        rows = run.results(plain.outputs if plain is not None else [])
     return VariantReport(name, precision, _all(findings), tuple(rows), bool(held), bounds.by_norm)
 
 

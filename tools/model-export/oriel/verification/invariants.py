@@ -1,0 +1,72 @@
+"""The contract's rules that hold within one file, whatever its weights: rows of attention sum to 1,
+the mask is kept, and the residual stream is the sum of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from oriel.contract.activation_names import ModelShape, kinds
+from oriel.verification.cases import Case
+from oriel.verification.compare import Array, causal, difference
+from oriel.verification.error_bounds import Bounds
+from oriel.verification.report import Findings, GraphName
+from oriel.verification.run_onnx import Arrays
+
+MASKED_SCORE = np.finfo(np.float32).min
+"""The value of a masked score by the contract."""
+
+
+@dataclass(frozen=True)
+class Invariants:
+    """The rules for a model of this shape."""
+
+    shape: ModelShape
+    bounds: Bounds
+    findings: Findings
+
+    def check(self, graph: GraphName, case: Case, got: Arrays) -> None:
+        """Check every rule whose tensors are all there."""
+        where = f"{graph} layer {{}}, {case}"
+        for layer in range(self.shape.layers):
+            here = {k: got[kind.at(layer)] for k, kind in kinds().items() if kind.at(layer) in got}
+            self._attention_rules(here, where.format(layer))
+            self._sum_rule("resid_mid", "resid_pre", "attn_output", here, where.format(layer))
+            if kinds()["resid_mid"].present_in(self.shape):
+                self._sum_rule("resid_post", "resid_mid", "mlp_output", here, where.format(layer))
+        first = kinds()["resid_pre"].at(0)
+        if "embedding_sum" in got and first in got:
+            found = difference(got["embedding_sum"], got[first])
+            bound = self.bounds.of("embedding_sum")
+            self.findings.measure("embedding_sum", found.relative, bound, f"{graph}, {case}")
+
+    def _attention_rules(self, here: Mapping[str, Array], where: str) -> None:
+        probs, scores = here.get("attn_probs"), here.get("attn_scores")
+        if probs is not None and probs.ndim == 4:
+            allowed = causal(*probs.shape[-2:])
+            rows = np.abs(probs.sum(axis=-1, dtype=np.float64) - 1)
+            bound = self.bounds.of("attention_rows")
+            self.findings.measure("attention_rows", _peak(rows), bound, where)
+            above = np.where(allowed, 0, np.abs(probs))
+            self.findings.measure("causal_mask", _peak(above), 0.0, where)
+            outside = np.maximum(np.maximum(-probs, probs - 1), 0)
+            self.findings.measure("attention_range", _peak(outside), bound, where)
+        if scores is not None and scores.ndim == 4:
+            masked = np.where(causal(*scores.shape[-2:]), MASKED_SCORE, scores)
+            wrong = int(np.count_nonzero(masked != MASKED_SCORE))
+            self.findings.measure("masked_scores", float(wrong), 0.0, where)
+
+    def _sum_rule(
+        self, total: str, one: str, other: str, here: Mapping[str, Array], where: str
+    ) -> None:
+        if all(kind in here for kind in (total, one, other)):
+            found = difference(here[total], here[one] + here[other])
+            bound = self.bounds.of(f"{total}_sum")
+            self.findings.measure(f"{total}_sum", found.relative, bound, where)
+
+
+def _peak(values: Array) -> float:
+    peak = float(values.max(initial=0))
+    return peak if np.isfinite(peak) else float("inf")

@@ -1,0 +1,127 @@
+"""One variant's runs beside PyTorch's: what they are compared with, and the largest error of each
+activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    TensorSpec,
+    all_activations,
+    cache_output_specs,
+    kind_of,
+)
+from oriel.contract.manifest import Manifest
+from oriel.verification.cases import Case, inner_activations
+from oriel.verification.compare import Array, Difference, Worst, causal, difference
+from oriel.verification.error_bounds import Bounds
+from oriel.verification.invariants import Invariants
+from oriel.verification.reference_cases import ReferenceCases
+from oriel.verification.report import ActivationResult, Findings, GraphName, Verdict
+from oriel.verification.run_onnx import Arrays
+
+
+@dataclass
+class VariantRun:
+    """The measurements of one variant, which every check of its graphs adds to."""
+
+    manifest: Manifest
+    cases: ReferenceCases
+    bounds: Bounds
+    findings: Findings
+    on_stage: Callable[[str], None]
+    worst: dict[tuple[GraphName, str], Worst] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shape = self.manifest.shape
+        self.inner = inner_activations(self.shape)
+        self.lens = [s for s in all_activations(self.shape) if s.name.endswith(LENS_KINDS)]
+        self.cache = cache_output_specs(self.shape)
+        self.longest = self.cases.cases[-1]
+
+    def compare_with_reference(
+        self, graph: GraphName, case: Case, specs: Sequence[TensorSpec], got: Arrays
+    ) -> None:
+        """Compare outputs with PyTorch's, and check what must hold among them."""
+        want = self.cases.values(case, [s.name for s in specs])
+        self.check_values(graph, case, specs, got)
+        for spec in specs:
+            if spec.name not in got:
+                continue
+            where = causal(case.seq, case.seq) if kind_of(spec.name) == "attn_scores" else None
+            found = difference(got[spec.name], want[spec.name], where)
+            self.add(graph, spec.name, found, case)
+            if spec.name == "logits":
+                bound = self.bounds.relative("logits")
+                self.findings.measure(
+                    "logits_relative", self.bounds.error(found), bound, f"{graph}, {case}"
+                )
+        Invariants(self.shape, self.bounds, self.findings).check(graph, case, got)
+
+    def add(self, graph: GraphName, name: str, found: Difference, case: Case) -> None:
+        """Record how far an activation is from PyTorch's."""
+        error, bound = self.bounds.activation(kind_of(name), found)
+        self.worst.setdefault((graph, name), Worst()).add(found, error, bound, str(case))
+
+    def check_values(
+        self, graph: GraphName, case: Case, specs: Sequence[TensorSpec], got: Arrays
+    ) -> None:
+        """Check dtype and size of the outputs, and that all values are finite."""
+        wrong = [
+            f"{graph} {s.name} is {got[s.name].dtype} {list(got[s.name].shape)} at {case}"
+            for s in specs
+            if s.name in got
+            and (got[s.name].shape != case.sizes(s) or got[s.name].dtype != s.dtype)
+        ]
+        self.findings.differences("shapes", wrong, "as the contract says, in every case")
+        infinite = [
+            f"{graph} {s.name} at {case}"
+            for s in specs
+            if s.name in got and not bool(np.isfinite(got[s.name]).all())
+        ]
+        self.findings.differences("finite", infinite, "every value, in every case")
+
+    def measure_all(
+        self, check: str, got: Arrays, want: Mapping[str, Array], bound: float, where: str
+    ) -> None:
+        """Record the largest error of all tensors that are in both, as one check."""
+        shared = [name for name in got if name in want]
+        if not shared:
+            self.findings.failed(check, f"nothing to compare at {where}")
+        for name in shared:
+            allowed = None
+            if kind_of(name) == "attn_scores":
+                allowed = causal(*got[name].shape[-2:])
+            found = difference(got[name], want[name], allowed)
+            error = self.bounds.error(found)
+            self.findings.measure(check, error, bound, f"{name}, {where}")
+
+    def results(self, plain: Sequence[TensorSpec]) -> list[ActivationResult]:
+        """Return a row for each output of the plain graph and each activation of the contract."""
+        rows = [self._result("plain", spec) for spec in plain]
+        return rows + [self._result("interactive", s) for s in all_activations(self.shape)]
+
+    def _result(self, graph: GraphName, spec: TensorSpec) -> ActivationResult:
+        worst = self.worst.get((graph, spec.name))
+        if worst is None:
+            # If the graph ran, a missing output is a failure; if not, one check says so.
+            run = self.findings.checks.get(f"{graph}_runs")
+            ran = run is not None and run.verdict == "passed"
+            absent: Verdict = "failed" if ran else "not run"
+            return ActivationResult(spec.name, graph, spec.shape, spec.dtype, absent)
+        verdict: Verdict = "passed" if worst.within else "failed"
+        return ActivationResult(
+            spec.name,
+            graph,
+            spec.shape,
+            spec.dtype,
+            verdict,
+            worst.error,
+            worst.difference.absolute,
+            worst.bound,
+            worst.where,
+        )
