@@ -1,6 +1,6 @@
 // Measures the expansion of weights in Chromium, on one core, by layout: `npm run bench:browser`. No result fails it.
 import { test } from '@playwright/test';
-import type * as Expanding from '../apps/web/src/bundle/expand_weights';
+import type * as Expanding from '../apps/web/src/bundle/weights/expand_weights';
 import type { EncodedWeight, Expansion } from '../apps/web/src/contract/generated';
 
 /** A matrix of GPT-2 small's MLP, and a number of them whose file is larger than any processor cache. */

@@ -22,7 +22,7 @@ declare global {
 globalThis.loadOurs = async (url, variant) => {
   const client = createModelClient();
   // The runtime starts with the worker, before any model is named, as it does on the page.
-  await client.shelf();
+  await client.cachedModels();
   await new Promise((resolve) => setTimeout(resolve, 2500));
   const began = performance.now();
   const { timings } = await client.open({ url, variant, provider: 'wasm' }, () => undefined);

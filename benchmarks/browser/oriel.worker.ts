@@ -2,7 +2,7 @@
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import { WeightExpander } from '../../apps/web/src/bundle/expand_weights';
+import { WeightExpander } from '../../apps/web/src/bundle/weights/expand_weights';
 import { cachePairs } from '../../apps/web/src/contract/activation_table';
 import { answerJobs, milliseconds, timed } from './clock';
 import { tokenIds, type Answer, type VariantJob } from './jobs';

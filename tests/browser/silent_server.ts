@@ -3,7 +3,7 @@
 import { createServer, request as ask } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Milliseconds in place of a limit of bundle/patience.ts, by its name, so that no test waits for minutes. */
+/** Milliseconds in place of a limit of bundle/download/retry_policy.ts, by its name, so that no test waits for minutes. */
 export type Limits = Readonly<Record<string, number>>;
 
 export interface SilentServer {
@@ -45,7 +45,7 @@ export async function startSilentServer(
     }
     const headers = { ...request.headers, host: target.host };
     const passed = ask(new URL(path, target), { headers, method: request.method }, (answer) => {
-      if (new URL(path, target).pathname.endsWith('/src/bundle/patience.ts')) {
+      if (new URL(path, target).pathname.endsWith('/src/bundle/download/retry_policy.ts')) {
         void shortened(answer, limits).then((text) => {
           response.writeHead(200, {
             'Content-Type': 'text/javascript',
@@ -87,7 +87,7 @@ async function shortened(answer: AsyncIterable<Uint8Array>, limits: Limits): Pro
   let text = Buffer.concat(parts).toString('utf8');
   for (const [name, ms] of Object.entries(limits)) {
     const limit = new RegExp(`\\b${name}: [\\d_.e]+`);
-    if (!limit.test(text)) throw new Error(`patience.ts has no limit ${name}`);
+    if (!limit.test(text)) throw new Error(`retry_policy.ts has no limit ${name}`);
     text = text.replace(limit, `${name}: ${ms}`);
   }
   return text;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, test, type Page } from '@playwright/test';
 import { percent } from '../../apps/web/src/i18n/number_format';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
-import { readSafetensors } from '../../apps/web/src/bundle/safetensors';
+import { readSafetensors } from '../../apps/web/src/bundle/weights/safetensors';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { openHungTab } from './hung_tab';
 

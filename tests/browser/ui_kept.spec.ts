@@ -1,6 +1,6 @@
 // What the visitor sees of the storage: what is kept with its true bytes, and that removing and keeping do what they say.
 import { expect as plainExpect, test, type Page } from '@playwright/test';
-import { checksumBytes } from '../../apps/web/src/bundle/storage_checksum';
+import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksum';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

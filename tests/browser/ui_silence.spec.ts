@@ -179,8 +179,8 @@ for (const [question, method, isListed, by = never] of silentStorage) {
   }) => {
     const [asked = '', name = ''] = method.split(/\.(?=\w+$)/);
     const prelude = `${asked}[${JSON.stringify(name)}] = ${by};\n`;
-    // As on a real page the list may take longer than a turn of the shelf, which a silent writer does not end.
-    const server = await silent(heardAll, { storage: 400, shelf: 8000 }, prelude);
+    // As on a real page the list may take longer than a turn of the list of cached models, which a silent writer does not end.
+    const server = await silent(heardAll, { storage: 400, modelCache: 8000 }, prelude);
     await page.goto(server.url + hash());
     await expectRightAnswer(page, prompt);
     await expect(page.getByRole('alert')).toHaveCount(0);
@@ -222,7 +222,7 @@ test('a removal that the storage does not answer is told to have failed', async 
   silent,
 }) => {
   const prelude = `FileSystemDirectoryHandle.prototype.removeEntry = ${never};\n`;
-  const server = await silent(heardAll, { shelf: 1500 }, prelude);
+  const server = await silent(heardAll, { modelCache: 1500 }, prelude);
   await page.goto(server.url + hash());
   await expectRightAnswer(page, prompt);
   await page.getByTestId('kept-model').getByRole('button', { name: 'Remove' }).click();

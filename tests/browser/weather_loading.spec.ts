@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { ModelErrorData, OpenedModel } from '../../apps/web/src/inference/model_types';
 import type { Manifest } from '../../apps/web/src/contract/generated';
-import { checksumBytes } from '../../apps/web/src/bundle/storage_checksum';
+import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksum';
 import { Engine, expect, opened, test as engineTest } from './engine';
 import { largestError, positions, readFixtures, reference } from './fixtures';
 import { openHungTab } from './hung_tab';
@@ -286,7 +286,7 @@ test('storage that is cleared, or full, costs a download and nothing else', asyn
   expect((await open(engine, host)).timings.keptBytes).toBe(0);
   // While the page stays open, too.
   await forgetAll(page);
-  expect(await page.evaluate(() => client.shelf())).toEqual([]);
+  expect(await page.evaluate(() => client.cachedModels())).toEqual([]);
   expect(await open(engine, host)).toMatchObject({ isKept: true, timings: { keptBytes: 0 } });
   await engine.start();
   expect((await open(engine, host)).timings.downloadedBytes).toBe(0);
@@ -318,9 +318,9 @@ test('where room is short, a model that was opened before goes', async ({
   const model = await open(engine, other, 'f16');
   await expectAbout(engine);
   expect(model.isKept).toBe(true);
-  const shelf = await page.evaluate(() => client.shelf());
-  expect(shelf?.map(({ url }) => url)).toEqual([other.url]);
-  expect(shelf?.[0]?.bytes).toBeGreaterThan(800_000);
+  const models = await page.evaluate(() => client.cachedModels());
+  expect(models?.map(({ url }) => url)).toEqual([other.url]);
+  expect(models?.[0]?.bytes).toBeGreaterThan(800_000);
   await devtools.send('Storage.overrideQuotaForOrigin', { origin });
   await other.close();
 });
@@ -338,8 +338,8 @@ test('a new version fetches what differs, and the old one is known as old', asyn
   expect(model.manifest.version).toBe('1.1.0');
   expect(model.timings.downloadedBytes).toBe(0);
   expect(weightBytes(host)).toBe(wholeWeights);
-  const shelf = await page.evaluate(() => client.shelf());
-  expect(shelf?.map(({ version, superseded }) => [version, superseded])).toEqual([
+  const models = await page.evaluate(() => client.cachedModels());
+  expect(models?.map(({ version, superseded }) => [version, superseded])).toEqual([
     ['1.1.0', false],
     ['1.0.0', true],
   ]);
@@ -366,8 +366,8 @@ test('a tab that hangs keeps no other from opening a model and keeping it', asyn
   await openHungTab(context, page.url(), ['oriel-shelf']);
   expect((await open(engine, host)).isKept).toBe(true);
   await expectRightNumbers(engine);
-  const shelf = await page.evaluate(() => client.shelf());
-  expect(shelf?.map(({ url }) => url)).toEqual([host.url]);
+  const models = await page.evaluate(() => client.cachedModels());
+  expect(models?.map(({ url }) => url)).toEqual([host.url]);
 });
 
 async function expectAbout(engine: Engine): Promise<void> {

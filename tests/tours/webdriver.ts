@@ -30,7 +30,7 @@ export interface Box {
   readonly height: number;
 }
 
-const patienceMs = 120_000;
+const timeoutMs = 120_000;
 const pollMs = 250;
 /** A script of the page answers long before this. */
 const scriptMs = 60_000;
@@ -83,12 +83,12 @@ export class WebDriver {
     ask: () => Promise<Result>,
     isDone: (answer: Result) => boolean,
   ): Promise<Result> {
-    const end = Date.now() + patienceMs;
+    const end = Date.now() + timeoutMs;
     for (;;) {
       const answer = await ask();
       if (isDone(answer)) return answer;
       if (Date.now() > end)
-        throw new Error(`${what}: still ${JSON.stringify(answer)} after ${patienceMs} ms`);
+        throw new Error(`${what}: still ${JSON.stringify(answer)} after ${timeoutMs} ms`);
       await new Promise((resolve) => setTimeout(resolve, pollMs));
     }
   }

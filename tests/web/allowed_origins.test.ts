@@ -1,7 +1,7 @@
 // Which origins a build lets models come from.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { allowedOrigins, isAllowed } from '../../apps/web/src/bundle/allowed_origins';
+import { allowedOrigins, isAllowed } from '../../apps/web/src/bundle/address/allowed_origins';
 
 const page = 'https://page.example';
 

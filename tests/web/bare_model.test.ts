@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readBareFiles, readBareModel } from '../../apps/web/src/bundle/bare_model';
+import { readBareFiles, readBareModel } from '../../apps/web/src/bundle/onnx/bare_model';
 import { BundleError, type BundleErrorData } from '../../apps/web/src/bundle/bundle_error';
-import { bundleAddress } from '../../apps/web/src/bundle/bundle_url';
-import type { ByteSource } from '../../apps/web/src/bundle/byte_source';
-import { FileByteSource } from '../../apps/web/src/bundle/file_source';
-import { patience } from '../../apps/web/src/bundle/patience';
+import { bundleAddress } from '../../apps/web/src/bundle/address/bundle_url';
+import type { ByteSource } from '../../apps/web/src/bundle/sources/byte_source';
+import { FileByteSource } from '../../apps/web/src/bundle/sources/file_source';
+import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import { findAmongFiles, findAtAddress } from '../../apps/web/src/bundle/open_bundle';
-import { writeField, writeText } from '../../apps/web/src/bundle/wire_format';
+import { writeField, writeText } from '../../apps/web/src/contract/wire_format';
 import { defaultActivationNames } from '../../apps/web/src/contract/activation_table';
 import type { ModelRecord, Tap } from '../../apps/web/src/contract/generated';
 import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
@@ -24,10 +24,10 @@ const fixtures = JSON.parse(
 };
 const plain = 'model.onnx';
 const interactive = 'model.interactive.onnx';
-const means = {
-  patience: { ...patience, attempts: 1 },
+const context = {
+  retryPolicy: { ...retryPolicy, attempts: 1 },
   signal: new AbortController().signal,
-  shelf: Promise.resolve(null),
+  modelCache: Promise.resolve(null),
 };
 
 function graph(name: string): Uint8Array<ArrayBuffer> {
@@ -45,7 +45,7 @@ function source(files: Record<string, BlobPart>): FileByteSource {
 }
 
 function read(name: string, bytes = graph(name)): ReturnType<typeof readBareModel> {
-  return readBareModel(source({ [name]: bytes }), name, means, () => undefined);
+  return readBareModel(source({ [name]: bytes }), name, context, () => undefined);
 }
 
 async function failure(promise: Promise<unknown>): Promise<BundleErrorData> {
@@ -176,7 +176,7 @@ test('as much of the weights is read as the graph asks for, and less is told', a
   if (data === undefined) throw new Error('no data');
   const long = new Uint8Array(data.bytes + 10).fill(7);
   const progress: number[] = [];
-  const { files } = await readBareFiles(source({ [data.path]: long }), bare, means, (state) => {
+  const { files } = await readBareFiles(source({ [data.path]: long }), bare, context, (state) => {
     progress.push(state.receivedBytes, state.totalBytes);
   });
   expect(files.get(data.path)?.every((byte) => byte === 7)).toBe(true);
@@ -185,7 +185,7 @@ test('as much of the weights is read as the graph asks for, and less is told', a
   expect(progress.at(-2)).toBe(progress.at(-1));
   const short = long.subarray(0, data.bytes - 1);
   expect(
-    await failure(readBareFiles(source({ [data.path]: short }), bare, means, () => undefined)),
+    await failure(readBareFiles(source({ [data.path]: short }), bare, context, () => undefined)),
   ).toMatchObject({ kind: 'integrity', path: data.path, got: `${data.bytes - 1} bytes` });
 });
 
@@ -220,7 +220,7 @@ class Host implements ByteSource {
 describe('a graph is read by itself where no manifest is beside it, and only there', () => {
   const address = bundleAddress('https://host.example/m/model.onnx?v=3', 'https://page.example/');
   const find = (host: Host): ReturnType<typeof findAtAddress> =>
-    findAtAddress(host, address, means, () => undefined);
+    findAtAddress(host, address, context, () => undefined);
   const url = 'https://host.example/m/manifest.json';
 
   test.each<BundleErrorData>([
@@ -248,16 +248,16 @@ describe('a graph is read by itself where no manifest is beside it, and only the
   test('not where a manifest was asked for', async () => {
     const manifest: BundleErrorData = { kind: 'not-found', url, status: 404 };
     const asked = bundleAddress(url, url);
-    expect(await failure(findAtAddress(new Host(manifest), asked, means, () => undefined))).toEqual(
-      manifest,
-    );
+    expect(
+      await failure(findAtAddress(new Host(manifest), asked, context, () => undefined)),
+    ).toEqual(manifest);
   });
 });
 
 test('among the visitor’s files, missing weights are named before anything is opened', async () => {
   const files = new Map([[plain, file(plain, graph(plain))]]);
   const local = { entry: plain, files };
-  expect(await failure(findAmongFiles(new FileByteSource(files), local, means))).toEqual({
+  expect(await failure(findAmongFiles(new FileByteSource(files), local, context))).toEqual({
     kind: 'files-missing',
     names: ['model.onnx.data'],
     count: 1,

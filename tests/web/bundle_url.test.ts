@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { bundleAddress, siblingUrl } from '../../apps/web/src/bundle/bundle_url';
+import { bundleAddress, siblingUrl } from '../../apps/web/src/bundle/address/bundle_url';
 
 const page = 'https://host.example/oriel/index.html';
 

@@ -4,13 +4,13 @@ import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { BundleErrorData } from '../../apps/web/src/bundle/bundle_error';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import type { ByteSource } from '../../apps/web/src/bundle/byte_source';
-import { forgetful, type ChunkStore } from '../../apps/web/src/bundle/chunk_store';
-import { sha256Digest } from '../../apps/web/src/bundle/digest';
-import { downloadFiles, type Download } from '../../apps/web/src/bundle/download';
-import type { DownloadState } from '../../apps/web/src/bundle/download_progress';
-import { maxFileBytes } from '../../apps/web/src/bundle/file_memory';
-import { patience } from '../../apps/web/src/bundle/patience';
+import type { ByteSource } from '../../apps/web/src/bundle/sources/byte_source';
+import { noStore, type ChunkStore } from '../../apps/web/src/bundle/storage/chunk_store';
+import { sha256Digest } from '../../apps/web/src/bundle/download/digest';
+import { downloadFiles, type Download } from '../../apps/web/src/bundle/download/download';
+import type { DownloadState } from '../../apps/web/src/bundle/download/download_progress';
+import { maxFileBytes } from '../../apps/web/src/bundle/download/file_memory';
+import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import type { Expansion, FileDescriptor } from '../../apps/web/src/contract/generated';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -119,15 +119,21 @@ interface Setting {
 }
 
 /** No real waiting; a tenth of a second is a standstill. */
-const quick = { ...patience, firstWaitMs: 1, longestWaitMs: 2, stallMs: 100, worthwhileBytes: 4 };
+const quick = {
+  ...retryPolicy,
+  firstWaitMs: 1,
+  longestWaitMs: 2,
+  stallMs: 100,
+  worthwhileBytes: 4,
+};
 
 function download(
   source: ByteSource,
   files: readonly FileDescriptor[],
-  { store = forgetful, expansions = new Map(), signal, onProgress }: Setting = {},
+  { store = noStore, expansions = new Map(), signal, onProgress }: Setting = {},
 ): Promise<Download> {
-  const means = { store, patience: quick, signal: signal ?? new AbortController().signal };
-  return downloadFiles(source, files, expansions, means, onProgress ?? (() => undefined));
+  const context = { store, retryPolicy: quick, signal: signal ?? new AbortController().signal };
+  return downloadFiles(source, files, expansions, context, onProgress ?? (() => undefined));
 }
 
 async function failure(promise: Promise<unknown>): Promise<BundleErrorData> {

@@ -1,7 +1,7 @@
 // The walk through what was dropped: folders that are given in parts, what is passed over, and where it ends.
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { mostFiles } from '../../apps/web/src/bundle/local_files';
+import { mostFiles } from '../../apps/web/src/bundle/sources/local_files';
 import { droppedFiles } from '../../apps/web/src/views/files/dropped_files';
 
 interface Tree {

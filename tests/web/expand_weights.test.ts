@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { WeightExpander } from '../../apps/web/src/bundle/expand_weights';
+import { WeightExpander } from '../../apps/web/src/bundle/weights/expand_weights';
 import type { EncodedWeight, Expansion } from '../../apps/web/src/contract/generated';
 
 /** A weight but for where it lies. */

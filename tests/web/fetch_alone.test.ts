@@ -1,6 +1,6 @@
 // Two tabs and one piece: who fetches it, how long the other one waits, and what it does then.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { fetchAlone } from '../../apps/web/src/bundle/fetch_alone';
+import { fetchAlone } from '../../apps/web/src/bundle/download/fetch_alone';
 
 const quietMs = 20_000;
 const name = 'oriel-piece-sha256:1';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { readSafetensors } from '../../apps/web/src/bundle/safetensors';
+import { readSafetensors } from '../../apps/web/src/bundle/weights/safetensors';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { readFirstPass } from '../../apps/web/src/inference/read_first_pass';
 

@@ -1,10 +1,10 @@
 // Which manifest opens a model: the newest that can be had, checked unless this very build has checked this very text.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { ByteSource } from '../../apps/web/src/bundle/byte_source';
+import type { ByteSource } from '../../apps/web/src/bundle/sources/byte_source';
 import { latestManifest, type LatestManifest } from '../../apps/web/src/bundle/latest_manifest';
-import type { KeptManifest } from '../../apps/web/src/bundle/model_shelf';
-import { patience } from '../../apps/web/src/bundle/patience';
+import type { KeptManifest } from '../../apps/web/src/bundle/storage/model_cache';
+import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 
 const valid = readFileSync(
   new URL('../../contracts/examples/valid/manifest__encoded.json', import.meta.url),
@@ -25,9 +25,9 @@ function open(text: string | null, kept: KeptManifest | null): Promise<LatestMan
             isHtml: false,
           }),
   };
-  const shelf = { manifestOf: () => Promise.resolve(kept) };
+  const modelCache = { manifestOf: () => Promise.resolve(kept) };
   const { signal } = new AbortController();
-  return latestManifest(source, 'manifest.json', shelf, patience, signal);
+  return latestManifest(source, 'manifest.json', modelCache, retryPolicy, signal);
 }
 
 test('a text that this build has checked is not checked again, any other is', async () => {

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { FileByteSource } from '../../apps/web/src/bundle/file_source';
-import { findLocalModel, mostFiles } from '../../apps/web/src/bundle/local_files';
+import { FileByteSource } from '../../apps/web/src/bundle/sources/file_source';
+import { findLocalModel, mostFiles } from '../../apps/web/src/bundle/sources/local_files';
 import { findAmongFiles } from '../../apps/web/src/bundle/open_bundle';
-import { patience } from '../../apps/web/src/bundle/patience';
-import { transfer } from '../../apps/web/src/bundle/transfer';
+import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
+import { transfer } from '../../apps/web/src/bundle/download/transfer';
 
-const means = { patience, signal: new AbortController().signal };
+const context = { retryPolicy, signal: new AbortController().signal };
 
 function find(...paths: string[]): { name: string; entry: string; files: string[] } {
   const placed = paths.map((path) => ({ path, file: new File([], path) }));
@@ -133,7 +133,7 @@ async function open({ manifest, paths }: Files): Promise<string[]> {
     ...paths.map((path) => [path, new File([], path)] as const),
   ]);
   const local = { entry: 'manifest.json', files };
-  const found = await findAmongFiles(new FileByteSource(files), local, means);
+  const found = await findAmongFiles(new FileByteSource(files), local, context);
   return found.manifest.variants.map(({ name }) => name);
 }
 
@@ -181,7 +181,7 @@ test('a file that went away while it was read is named, and not asked for again'
   } as unknown as File;
   const source = new FileByteSource(new Map([['model.onnx.data', gone]]));
   const piece = { path: 'model.onnx.data', bytes: 4, digest: 'sha256:' };
-  const options = { ...means, cache: 'default' as const };
+  const options = { ...context, cache: 'default' as const };
   const events = { onReceived: () => undefined, onWaiting: () => undefined };
   await expect(transfer(source, piece, new Uint8Array(4), options, events)).rejects.toThrow(
     new BundleError({ kind: 'files-missing', names: ['model.onnx.data'], count: 1 }),

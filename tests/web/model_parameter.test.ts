@@ -6,7 +6,7 @@ import {
   readModelParameter,
   withModelParameter,
   withoutModelParameter,
-} from '../../apps/web/src/bundle/model_parameter';
+} from '../../apps/web/src/bundle/address/model_parameter';
 
 const page = 'https://page.example/oriel/';
 const allowed = ['https://models.example', 'https://*.cdn.example'];

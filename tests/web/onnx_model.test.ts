@@ -4,8 +4,13 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { readOnnxModel } from '../../apps/web/src/bundle/onnx_model';
-import { fields, writeField, writeNumber, writeText } from '../../apps/web/src/bundle/wire_format';
+import { readOnnxModel } from '../../apps/web/src/bundle/onnx/onnx_model';
+import {
+  fields,
+  writeField,
+  writeNumber,
+  writeText,
+} from '../../apps/web/src/contract/wire_format';
 
 interface Expected {
   readonly gzip: string;

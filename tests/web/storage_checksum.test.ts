@@ -1,7 +1,7 @@
 // The checksum is XXH64, byte by byte as its specification has it, and tells each flipped bit.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { checksumBytes, storageChecksum } from '../../apps/web/src/bundle/storage_checksum';
+import { checksumBytes, storageChecksum } from '../../apps/web/src/bundle/storage/storage_checksum';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const hex = (bytes: Uint8Array): string =>

@@ -1,6 +1,6 @@
 // What the page keeps in mind of the storage: numbers follow a removal, and nobody is surprised by a question.
 import { expect, test, vi } from 'vitest';
-import { KeptModels, type ShelfKeeper } from '../../apps/web/src/activations/kept_models.svelte';
+import { KeptModels, type CacheKeeper } from '../../apps/web/src/activations/kept_models.svelte';
 import { dayAndTime } from '../../apps/web/src/i18n/date_format';
 import type { KeptModel } from '../../apps/web/src/inference/model_types';
 
@@ -9,9 +9,9 @@ const demo: KeptModel = {
   ...{ openedAt: 1, bytes: 100, superseded: false },
 };
 
-function keeperOf(models: KeptModel[]): ShelfKeeper {
+function keeperOf(models: KeptModel[]): CacheKeeper {
   return {
-    shelf: () => Promise.resolve([...models]),
+    cachedModels: () => Promise.resolve([...models]),
     forget: (url) => {
       models.splice(0, models.length, ...models.filter((m) => url !== null && m.url !== url));
       return Promise.resolve([...models]);
@@ -38,7 +38,7 @@ test('removing updates what is listed, through the worker at hand', async () => 
   await kept.refresh(keeper);
   expect(kept.holds(demo.url)).toBe(true);
   await kept.remove(keeper, demo.url);
-  expect(kept.shelf).toEqual([]);
+  expect(kept.models).toEqual([]);
   expect(kept.holds(demo.url)).toBe(false);
   expect(make).not.toHaveBeenCalled();
 });
@@ -47,7 +47,7 @@ test('without a worker at hand one is made, and closed again', async () => {
   const close = vi.fn<() => void>();
   const kept = new KeptModels(() => ({ ...keeperOf([demo]), close }), browserOf('prompt'));
   await kept.refresh(null);
-  expect(kept.shelf).toEqual([demo]);
+  expect(kept.models).toEqual([demo]);
   expect(close).toHaveBeenCalledOnce();
 });
 
@@ -57,7 +57,7 @@ test('a removal that fails is told, and the list stays', async () => {
   await kept.refresh(keeper);
   await kept.remove(keeper, null);
   expect(kept.removalFailed).toBe(true);
-  expect(kept.shelf).toEqual([demo]);
+  expect(kept.models).toEqual([demo]);
   expect(kept.busy).toBe(false);
 });
 

@@ -307,7 +307,7 @@ class SmallClient implements ModelClient {
     const lastLogits = new Float32Array(64);
     return Promise.resolve({ ids, start: 0, lastLogits, tensors, timings: { runMs: 1 } });
   }
-  shelf(): Promise<null> {
+  cachedModels(): Promise<null> {
     return Promise.resolve(null);
   }
   forget(): Promise<null> {

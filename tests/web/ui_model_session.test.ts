@@ -60,7 +60,7 @@ class LetterClient implements ModelClient {
   encode(text: string): Promise<TokenPiece[]> {
     return this.pieces(Array.from(text, (letter) => letter.charCodeAt(0) - 97));
   }
-  shelf(): Promise<null> {
+  cachedModels(): Promise<null> {
     return Promise.resolve(null);
   }
   forget(): Promise<null> {
@@ -349,7 +349,7 @@ describe('variants', () => {
     expect([session.stage.kind, session.variant]).toEqual(['ready', 'q8']);
   });
 
-  test('a wish that is still being found out closes nothing, and only the newest counts', async () => {
+  test('a options that is still being found out closes nothing, and only the newest counts', async () => {
     const { client, session } = await opened('ab');
     const answer = session.answer;
     const unknown = { kind: 'unknown-model', got: 'gone', known: ['x'] } as const;

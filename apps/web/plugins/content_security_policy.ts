@@ -3,7 +3,7 @@
 // too.
 import { createHash } from 'node:crypto';
 import { loadEnv, type Plugin } from 'vite';
-import { allowedOrigins } from '../src/bundle/allowed_origins.ts';
+import { allowedOrigins } from '../src/bundle/address/allowed_origins.ts';
 
 /** Return the policy of a page that connects to its own host and `origins`, such as `https://models.example`. */
 export function policyFor(origins: readonly string[]): string {

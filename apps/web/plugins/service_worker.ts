@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin, type ResolvedConfig } from 'vite';
-import { allowedOrigins } from '../src/bundle/allowed_origins.ts';
+import { allowedOrigins } from '../src/bundle/address/allowed_origins.ts';
 import { isRuntimeFile } from '../src/host/kept_files.ts';
 import { policyFor } from './content_security_policy.ts';
 

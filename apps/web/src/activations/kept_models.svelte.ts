@@ -1,6 +1,6 @@
-// Lists and removes the models that the browser caches, and requests persistence. The cache is bundle/model_shelf.ts.
+// Lists and removes the models that the browser caches, and requests persistence. The cache is bundle/storage/model_cache.ts.
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelClient, Shelf } from '../inference/model_types';
+import type { ModelClient, CachedModels } from '../inference/model_types';
 import {
   askToPersist,
   mayPersistUnasked,
@@ -11,7 +11,7 @@ import {
   type StorageFacts,
 } from '../inference/storage_facts';
 
-export type ShelfKeeper = Pick<ModelClient, 'shelf' | 'forget' | 'close'>;
+export type CacheKeeper = Pick<ModelClient, 'cachedModels' | 'forget' | 'close'>;
 
 /** The parts of `navigator` that are used; tests replace both. */
 export interface Browser {
@@ -21,7 +21,7 @@ export interface Browser {
 
 export class KeptModels {
   /** null: this browser keeps nothing here; undefined: not known yet. */
-  shelf = $state.raw<Shelf | undefined>(undefined);
+  models = $state.raw<CachedModels | undefined>(undefined);
   storage = $state.raw<StorageFacts>(unknownStorage);
   /** The browser's answer to the last request for persistence; null before. */
   outcome = $state<KeepOutcome | null>(null);
@@ -30,46 +30,46 @@ export class KeptModels {
   /** True where the last removal failed. */
   removalFailed = $state(false);
 
-  readonly #makeKeeper: () => ShelfKeeper;
+  readonly #makeKeeper: () => CacheKeeper;
   readonly #browser: Browser;
   /** Counts refreshes, so that the results of an older one are dropped. */
   #readings = 0;
 
   /** `makeKeeper` makes a separate worker where there is no model's worker, as after a failure. */
-  constructor(makeKeeper: () => ShelfKeeper, browser: Browser = navigator) {
+  constructor(makeKeeper: () => CacheKeeper, browser: Browser = navigator) {
     this.#makeKeeper = makeKeeper;
     this.#browser = browser;
   }
 
   /** Return whether a model of this address is cached, in whatever version. */
   holds(url: string): boolean {
-    return this.shelf?.some((model) => model.url === url) ?? false;
+    return this.models?.some((model) => model.url === url) ?? false;
   }
 
   /** Read everything again, through `keeper` where there is one. */
-  async refresh(keeper: ShelfKeeper | null): Promise<void> {
+  async refresh(keeper: CacheKeeper | null): Promise<void> {
     const reading = ++this.#readings;
-    const [shelf, storage] = await Promise.all([
-      this.#ask(keeper, (keeper) => keeper.shelf()).catch((thrown: unknown) =>
+    const [models, storage] = await Promise.all([
+      this.#ask(keeper, (keeper) => keeper.cachedModels()).catch((thrown: unknown) =>
         toModelErrorData(thrown, 'session').kind === 'sandboxed' ? null : undefined,
       ),
       readStorage(this.#browser.storage),
     ]);
     if (reading !== this.#readings) return;
-    if (shelf !== undefined) this.shelf = shelf;
+    if (models !== undefined) this.models = models;
     this.storage = storage;
   }
 
   /** Remove everything cached of an address, or with null of all addresses. */
-  async remove(keeper: ShelfKeeper | null, url: string | null): Promise<void> {
+  async remove(keeper: CacheKeeper | null, url: string | null): Promise<void> {
     this.busy = true;
     this.removalFailed = false;
     const reading = ++this.#readings;
     try {
-      const shelf = await this.#ask(keeper, (keeper) => keeper.forget(url));
+      const models = await this.#ask(keeper, (keeper) => keeper.forget(url));
       const storage = await readStorage(this.#browser.storage);
       if (reading !== this.#readings) return;
-      this.shelf = shelf;
+      this.models = models;
       this.storage = storage;
     } catch {
       this.removalFailed = true;
@@ -88,15 +88,15 @@ export class KeptModels {
 
   /** Request persistence once a model is cached; never where the browser would ask the visitor. */
   async keepForGoodUnasked(): Promise<void> {
-    if (this.storage.persistence === 'persistent' || !(this.shelf?.length ?? 0)) return;
+    if (this.storage.persistence === 'persistent' || !(this.models?.length ?? 0)) return;
     if (!(await mayPersistUnasked(this.#browser.permissions))) return;
     await askToPersist(this.#browser.storage);
     this.storage = await readStorage(this.#browser.storage);
   }
 
   async #ask<Answer>(
-    keeper: ShelfKeeper | null,
-    question: (keeper: ShelfKeeper) => Promise<Answer>,
+    keeper: CacheKeeper | null,
+    question: (keeper: CacheKeeper) => Promise<Answer>,
   ): Promise<Answer> {
     if (keeper !== null) return question(keeper);
     const own = this.#makeKeeper();

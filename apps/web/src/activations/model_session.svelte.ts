@@ -185,7 +185,7 @@ export class ModelSession {
   }
 
   /** The worker to ask about cached models; null where none is sure to answer. */
-  get keeper(): Pick<ModelClient, 'shelf' | 'forget' | 'close'> | null {
+  get keeper(): Pick<ModelClient, 'cachedModels' | 'forget' | 'close'> | null {
     return this.stage.kind === 'opening' || this.stage.kind === 'ready' ? this.#client : null;
   }
 
@@ -395,8 +395,8 @@ export class ModelSession {
    */
   async mayOpen(request: OpenRequest | Promise<OpenRequest | null>): Promise<boolean> {
     const client = this.#client;
-    const wish = ++this.#wishes;
-    const isNewest = (): boolean => wish === this.#wishes && client === this.#client;
+    const options = ++this.#wishes;
+    const isNewest = (): boolean => options === this.#wishes && client === this.#client;
     this.declined = null;
     this.looking = true;
     try {
@@ -409,12 +409,12 @@ export class ModelSession {
       if (isNewest() && error.kind !== 'aborted') this.declined = error;
       return false;
     } finally {
-      if (wish === this.#wishes) this.looking = false;
+      if (options === this.#wishes) this.looking = false;
     }
   }
 
   /** Number of the newest request to replace the open model. */
-  get wish(): number {
+  get options(): number {
     return this.#wishes;
   }
 

@@ -1,11 +1,11 @@
 // Gets the newest manifest available: from its address, else the stored copy. read_manifest.ts reads and checks it.
 import type { Manifest } from '../contract/generated';
-import type { ByteSource } from './byte_source';
-import type { KeptManifest, ModelShelf } from './model_shelf';
-import { pauseAfter, waitOnline, type Patience } from './patience';
+import type { ByteSource } from './sources/byte_source';
+import type { KeptManifest, ModelCache } from './storage/model_cache';
+import { pauseAfter, waitOnline, type RetryPolicy } from './download/retry_policy';
 import { parseCheckedManifest, parseManifest, readManifestText } from './read_manifest';
-import { StallWatch } from './stall_watch';
-import { signalAborted } from './transfer';
+import { StallWatch } from './download/stall_watch';
+import { signalAborted } from './download/transfer';
 
 export interface LatestManifest {
   readonly manifest: Manifest;
@@ -15,24 +15,24 @@ export interface LatestManifest {
 }
 
 /** Timeout in milliseconds for a newer manifest where there is a stored copy. */
-const patienceForNews = 3000;
+const newestTimeoutMs = 3000;
 
 /** Get the newest manifest. Rejects with a BundleError where there is neither an answer nor a copy. */
 export async function latestManifest(
   source: ByteSource,
   path: string,
-  shelf: Pick<ModelShelf, 'manifestOf'> | null,
-  patience: Patience,
+  modelCache: Pick<ModelCache, 'manifestOf'> | null,
+  retryPolicy: RetryPolicy,
   signal: AbortSignal,
 ): Promise<LatestManifest> {
   const url = source.locate(path);
-  const kept = (await shelf?.manifestOf(url)) ?? null;
+  const kept = (await modelCache?.manifestOf(url)) ?? null;
   const parse = (text: string): Manifest => parseOnce(text, url, kept);
-  if (kept === null) return read(source, path, parse, patience, signal);
+  if (kept === null) return read(source, path, parse, retryPolicy, signal);
   // The timeout covers the whole download, so that a very slow one does not keep the visitor waiting either.
-  const inTime = AbortSignal.any([signal, AbortSignal.timeout(patienceForNews)]);
+  const inTime = AbortSignal.any([signal, AbortSignal.timeout(newestTimeoutMs)]);
   try {
-    return await read(source, path, parse, { ...patience, attempts: 1 }, inTime);
+    return await read(source, path, parse, { ...retryPolicy, attempts: 1 }, inTime);
   } catch {
     // Even where the address now holds no valid manifest, the copy is opened; the page says that it is a copy.
     signalAborted(signal);
@@ -54,12 +54,12 @@ async function read(
   source: ByteSource,
   path: string,
   parse: (text: string) => Manifest,
-  patience: Patience,
+  retryPolicy: RetryPolicy,
   signal: AbortSignal,
 ): Promise<LatestManifest> {
   const url = source.locate(path);
   for (let failures = 1; ; failures++) {
-    const stall = new StallWatch(url, patience.stallMs);
+    const stall = new StallWatch(url, retryPolicy.stallMs);
     try {
       const either = AbortSignal.any([signal, stall.signal]);
       const text = await readManifestText(source, path, either, () => {
@@ -69,7 +69,7 @@ async function read(
     } catch (thrown) {
       signalAborted(signal);
       const error = stall.error ?? thrown;
-      const ms = pauseAfter(error, failures, patience);
+      const ms = pauseAfter(error, failures, retryPolicy);
       if (ms === null) throw error;
       await waitOnline(ms, signal).catch(() => {
         signalAborted(signal);

@@ -1,16 +1,16 @@
 // Finds a bundle at an address or among the visitor's own files, by its manifest, or a graph without one. bundle_url.ts
 // reads addresses; bare_model.ts, graphs without a manifest.
 import type { Manifest, Variant } from '../contract/generated';
-import { readBareModel, type BareModel } from './bare_model';
+import { readBareModel, type BareModel } from './onnx/bare_model';
 import { BundleError } from './bundle_error';
-import { fileName, type BundleAddress } from './bundle_url';
-import type { ByteSource } from './byte_source';
-import { filesToOpen } from './download';
-import type { FileByteSource } from './file_source';
-import { type LocalModel } from './file_source';
+import { fileName, type BundleAddress } from './address/bundle_url';
+import type { ByteSource } from './sources/byte_source';
+import { filesToOpen } from './download/download';
+import type { FileByteSource } from './sources/file_source';
+import { type LocalModel } from './sources/file_source';
 import { latestManifest, type LatestManifest } from './latest_manifest';
-import type { ModelShelf } from './model_shelf';
-import type { Persistence } from './read_unproven';
+import type { ModelCache } from './storage/model_cache';
+import type { Persistence } from './download/read_unproven';
 import { parseManifest, readManifestText } from './read_manifest';
 
 export interface FoundBundle {
@@ -28,17 +28,17 @@ const namedFiles = 6;
 export async function findAtAddress(
   source: ByteSource,
   { manifestUrl, graphName }: BundleAddress,
-  { shelf, ...means }: Persistence & { readonly shelf: Promise<ModelShelf | null> },
+  { modelCache, ...context }: Persistence & { readonly modelCache: Promise<ModelCache | null> },
   onBytes: (received: number) => void,
 ): Promise<FoundBundle> {
   try {
     const name = fileName(manifestUrl);
-    const { patience, signal } = means;
-    const latest = await latestManifest(source, name, await shelf, patience, signal);
+    const { retryPolicy, signal } = context;
+    const latest = await latestManifest(source, name, await modelCache, retryPolicy, signal);
     return { manifest: latest.manifest, bare: null, latest: { ...latest, url: manifestUrl.href } };
   } catch (error) {
     if (graphName === null || !isAbsent(error)) throw error;
-    return readBareModel(source, graphName, means, onBytes).then(asFound, (failure: unknown) => {
+    return readBareModel(source, graphName, context, onBytes).then(asFound, (failure: unknown) => {
       // If both are missing, report the missing manifest.
       throw isAbsent(failure) ? error : failure;
     });
@@ -49,17 +49,17 @@ export async function findAtAddress(
 export async function findAmongFiles(
   source: FileByteSource,
   { entry }: LocalModel,
-  means: Persistence,
+  context: Persistence,
 ): Promise<FoundBundle> {
   if (entry.toLowerCase().endsWith('.onnx')) {
     return asFound(
       await requireData(
         source,
-        readBareModel(source, entry, means, () => undefined),
+        readBareModel(source, entry, context, () => undefined),
       ),
     );
   }
-  const text = await readManifestText(source, entry, means.signal, () => undefined);
+  const text = await readManifestText(source, entry, context.signal, () => undefined);
   const manifest = parseManifest(text, entry);
   const complete = manifest.variants.filter(
     (variant) => missingFiles(source, manifest, variant).length === 0,

@@ -3,8 +3,8 @@ import type { Manifest } from '../contract/generated';
 import { mostJsonBytes, parseStrictJson } from '../contract/strict_json';
 import { checkManifest } from '../contract/validate_manifest';
 import { BundleError } from './bundle_error';
-import type { ByteSource } from './byte_source';
-import { eachChunk } from './transfer';
+import type { ByteSource } from './sources/byte_source';
+import { eachChunk } from './download/transfer';
 
 /** Maximum bytes of a manifest. Real ones are far smaller: thousands of taps are a few MiB. */
 export const maxManifestBytes = mostJsonBytes;

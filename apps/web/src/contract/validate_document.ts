@@ -1,4 +1,4 @@
-// Turns unknown JSON from a graph's metadata into its ActivationsDocument, or says what is wrong. bundle/onnx_model.ts
+// Turns unknown JSON from a graph's metadata into its ActivationsDocument, or says what is wrong. bundle/onnx/onnx_model.ts
 // reads the graph; validate_manifest.ts checks a bundle's manifest.
 import { validateActivations, validateModelRecord } from 'virtual:oriel/manifest-validator';
 import { isSupportedVersion, supportedVersions } from './contract_version';

@@ -3,7 +3,7 @@
 
 const triedKey = 'oriel reloaded for isolation';
 /** Longest wait for the service worker: starting the engine later than this costs more than threads would gain. */
-const patienceMs = 8000;
+const timeoutMs = 8000;
 /** Longest wait for the reload; a page that loads at all takes less. */
 const reloadMs = 20_000;
 
@@ -37,7 +37,7 @@ export async function settleIsolation(
   };
   if (surroundings.isolated === true) forget();
   if (!reloadMayIsolate(surroundings)) return;
-  const registration = await Promise.race([registered, pause(patienceMs).then(() => null)]);
+  const registration = await Promise.race([registered, pause(timeoutMs).then(() => null)]);
   if (registration === null || !(await isActive(registration)) || !remember()) return;
   location.reload();
   // An engine started now is lost when the page reloads. If the host does not answer, this page stays and starts it.
@@ -61,7 +61,7 @@ async function isActive(registration: ServiceWorkerRegistration): Promise<boolea
     look();
     setTimeout(() => {
       resolve(false);
-    }, patienceMs);
+    }, timeoutMs);
   });
 }
 

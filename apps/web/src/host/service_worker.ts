@@ -23,7 +23,7 @@ const base = new URL('.', self.location.href).pathname;
 const pagePath = '';
 const modelList = 'models/index.json';
 /** A network that does not answer for this long counts as none. */
-const patienceMs = 4000;
+const timeoutMs = 4000;
 
 const urlOf = (path: string): string => new URL(base + path, self.location.origin).href;
 
@@ -169,8 +169,8 @@ async function keep(path: string, response: Response): Promise<void> {
 async function inTime(response: Promise<Response>): Promise<Response> {
   const late = new Promise<never>((_resolve, reject) => {
     setTimeout(() => {
-      reject(new Error(`no answer within ${patienceMs} ms`));
-    }, patienceMs);
+      reject(new Error(`no answer within ${timeoutMs} ms`));
+    }, timeoutMs);
   });
   return Promise.race([response, late]);
 }

@@ -52,10 +52,10 @@ const preferences: Record<Provider, readonly (readonly [kernels: string, encodin
   ],
 };
 
-export function makeOffer(manifest: Manifest, device: DeviceFacts, wish: Wish): Offer {
+export function makeOffer(manifest: Manifest, device: DeviceFacts, options: Wish): Offer {
   const variants = manifest.variants.map((variant) => offerOfVariant(manifest, variant, device));
   try {
-    return { variants, choice: choose(manifest, variants, device, wish), refused: null };
+    return { variants, choice: choose(manifest, variants, device, options), refused: null };
   } catch (error) {
     if (error instanceof ModelError) return { variants, choice: null, refused: error.data };
     throw error;
@@ -124,22 +124,22 @@ function choose(
   manifest: Manifest,
   variants: readonly VariantOffer[],
   device: DeviceFacts,
-  wish: Wish,
+  options: Wish,
 ): Choice {
-  const candidates = candidatesFor(manifest, variants, wish);
+  const candidates = candidatesFor(manifest, variants, options);
   const first =
-    chooseWithoutModel(wish.provider, device) ?? chooseForModel(manifest.model.parameters);
-  for (const { provider, reason } of placesToTry(first, device, wish)) {
+    chooseWithoutModel(options.provider, device) ?? chooseForModel(manifest.model.parameters);
+  for (const { provider, reason } of placesToTry(first, device, options)) {
     const [best] =
-      wish.variant === undefined
+      options.variant === undefined
         ? byPreference(candidates, provider, device, isSmall(manifest))
         : candidates.filter((variant) => opensWhenAsked(variant.on[provider].refusal));
     if (best !== undefined) {
-      const variantReason = reasonFor(best, provider, manifest, variants, device, wish);
+      const variantReason = reasonFor(best, provider, manifest, variants, device, options);
       return { variant: best.name, provider, providerReason: reason, variantReason };
     }
   }
-  throw new ModelError(whyNot(candidates, variants, first.provider, device, wish));
+  throw new ModelError(whyNot(candidates, variants, first.provider, device, options));
 }
 
 /** Return the providers to try: the first one, and the other only where the request leaves the choice to the device. */

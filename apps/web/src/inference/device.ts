@@ -1,6 +1,6 @@
 // Asks the device what it offers beside wasm, which every browser has. What follows from the answers is provider.ts and
 // choose_variant.ts.
-import { inTime, startLimits } from '../bundle/patience';
+import { inTime, startLimits } from '../bundle/download/retry_policy';
 import type { DeviceFacts } from './model_types';
 
 /** More threads than this gain little on models that fit a page, and phones grow hot. */

@@ -1,5 +1,5 @@
 // Limits how often a download's progress is reported: pieces come in thousands, readers see a few states a second.
-import type { DownloadState } from '../bundle/download_progress';
+import type { DownloadState } from '../bundle/download/download_progress';
 import type { Progress } from './model_types';
 
 export const reportIntervalMs = 50;

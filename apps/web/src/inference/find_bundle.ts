@@ -1,11 +1,11 @@
 // Finds the source and the bundle that a request names, once for both a survey and an opening. The search itself is
 // bundle/open_bundle.ts; the downloads that follow, load_model.ts.
-import { bundleAddress } from '../bundle/bundle_url';
-import { HttpByteSource, type ByteSource } from '../bundle/byte_source';
-import { FileByteSource } from '../bundle/file_source';
-import type { ModelShelf } from '../bundle/model_shelf';
+import { bundleAddress } from '../bundle/address/bundle_url';
+import { HttpByteSource, type ByteSource } from '../bundle/sources/byte_source';
+import { FileByteSource } from '../bundle/sources/file_source';
+import type { ModelCache } from '../bundle/storage/model_cache';
 import { findAmongFiles, findAtAddress, type FoundBundle } from '../bundle/open_bundle';
-import { patience } from '../bundle/patience';
+import { retryPolicy } from '../bundle/download/retry_policy';
 import type { OpenRequest } from './model_types';
 
 export interface ArrivingBundle {
@@ -41,9 +41,9 @@ export type ArrivingBundles = Map<string, ArrivingBundle>;
 export function findBundle(
   request: OpenRequest,
   baseUrl: string,
-  { bundles, shelf }: { bundles: ArrivingBundles; shelf: Promise<ModelShelf | null> },
+  { bundles, modelCache }: { bundles: ArrivingBundles; modelCache: Promise<ModelCache | null> },
 ): ArrivingBundle {
-  const arriving = bundles.get(request.url) ?? startFinding(request, baseUrl, shelf);
+  const arriving = bundles.get(request.url) ?? startFinding(request, baseUrl, modelCache);
   bundles.set(request.url, arriving);
   // A bundle that could not be fetched is requested again the next time.
   arriving.found.catch(() => bundles.delete(request.url));
@@ -53,7 +53,7 @@ export function findBundle(
 function startFinding(
   { url, local }: OpenRequest,
   baseUrl: string,
-  shelf: Promise<ModelShelf | null>,
+  modelCache: Promise<ModelCache | null>,
 ): ArrivingBundle {
   const { signal } = new AbortController();
   const graphBytes = new Counter();
@@ -62,13 +62,13 @@ function startFinding(
     return {
       graphName: null,
       source,
-      found: findAmongFiles(source, local, { patience, signal }),
+      found: findAmongFiles(source, local, { retryPolicy, signal }),
       graphBytes,
     };
   }
   const address = bundleAddress(url, baseUrl);
   const source = new HttpByteSource(address.manifestUrl);
-  const means = { shelf, patience, signal };
-  const found = findAtAddress(source, address, means, graphBytes.set);
+  const context = { modelCache, retryPolicy, signal };
+  const found = findAtAddress(source, address, context, graphBytes.set);
   return { graphName: address.graphName, source, found, graphBytes };
 }

@@ -1,6 +1,6 @@
 // Reads the names of a graph's nodes out of its serialized ModelProto. They are used in model_runner.ts; the format is
-// in bundle/wire_format.ts.
-import { messages } from '../bundle/wire_format';
+// in contract/wire_format.ts.
+import { messages } from '../contract/wire_format';
 
 /** Field numbers of onnx.proto. */
 const modelGraph = 7;

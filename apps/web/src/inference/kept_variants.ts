@@ -1,5 +1,5 @@
-// Finds the variants that need no network. Cached models: bundle/model_shelf.ts; missing files: reach_model.ts.
-import { filesToOpen } from '../bundle/download';
+// Finds the variants that need no network. Cached models: bundle/storage/model_cache.ts; missing files: reach_model.ts.
+import { filesToOpen } from '../bundle/download/download';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
 import type { EarlyStart } from './load_model';
 import type { OpenRequest } from './model_types';
@@ -16,11 +16,11 @@ export function keptVariants(manifest: Manifest, digests: ReadonlySet<string>): 
 export async function findKeptVariants(
   request: OpenRequest,
   manifest: Manifest,
-  early: Pick<EarlyStart, 'shelf'>,
+  early: Pick<EarlyStart, 'modelCache'>,
 ): Promise<ReadonlySet<string>> {
   if (request.local !== undefined) return new Set(manifest.variants.map(({ name }) => name));
   try {
-    return keptVariants(manifest, (await (await early.shelf)?.digests()) ?? new Set());
+    return keptVariants(manifest, (await (await early.modelCache)?.digests()) ?? new Set());
   } catch {
     return new Set();
   }

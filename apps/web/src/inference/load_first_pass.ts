@@ -1,10 +1,10 @@
 // Fetches the example that the publisher computed, before any weights. Its checks: read_first_pass.ts.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { BundleError } from '../bundle/bundle_error';
-import type { ByteSource } from '../bundle/byte_source';
-import { forgetful } from '../bundle/chunk_store';
-import { downloadFiles, fileOf } from '../bundle/download';
-import { patience } from '../bundle/patience';
+import type { ByteSource } from '../bundle/sources/byte_source';
+import { noStore } from '../bundle/storage/chunk_store';
+import { downloadFiles, fileOf } from '../bundle/download/download';
+import { retryPolicy } from '../bundle/download/retry_policy';
 import { findBundle } from './find_bundle';
 import { digestsOf, type EarlyStart } from './load_model';
 import type { FirstPass, OpenRequest } from './model_types';
@@ -45,18 +45,19 @@ async function load(
   if (bytes > limit)
     throw new BundleError({ kind: 'too-large', path: descriptor.path, bytes, limit });
   // Models from a dropped folder are not cached.
-  const shelf = latest === null ? null : await early.shelf;
-  if (latest !== null) shelf?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
+  const modelCache = latest === null ? null : await early.modelCache;
+  if (latest !== null)
+    modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
   const { signal } = new AbortController();
-  const means = { store: shelf?.chunks ?? forgetful, patience, signal };
+  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
   const telling: ByteSource = {
     locate: (path) => source.locate(path),
-    open: (...wish) => {
-      const stream = source.open(...wish);
+    open: (...options) => {
+      const stream = source.open(...options);
       onAsked();
       return stream;
     },
   };
-  const { files } = await downloadFiles(telling, [descriptor], new Map(), means, () => undefined);
+  const { files } = await downloadFiles(telling, [descriptor], new Map(), context, () => undefined);
   return readFirstPass(fileOf(files, descriptor.path), manifest);
 }

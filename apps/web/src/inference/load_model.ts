@@ -1,16 +1,16 @@
 // Loads a model's verified files and a running runtime, each fetched as early as possible. Sessions: model_runner.ts.
 import { BundleError } from '../bundle/bundle_error';
-import { readBareFiles } from '../bundle/bare_model';
-import { forgetful } from '../bundle/chunk_store';
+import { readBareFiles } from '../bundle/onnx/bare_model';
+import { noStore } from '../bundle/storage/chunk_store';
 import {
   downloadFiles,
   expansionsOf,
   fileOf,
   filesToOpen,
   type BundleFiles,
-} from '../bundle/download';
-import { ModelShelf } from '../bundle/model_shelf';
-import { patience } from '../bundle/patience';
+} from '../bundle/download/download';
+import { ModelCache } from '../bundle/storage/model_cache';
+import { retryPolicy } from '../bundle/download/retry_policy';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
 import { checkCases, type TokenizerTrouble } from '../tokenizer/check_cases';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
@@ -67,7 +67,7 @@ export interface EarlyStart {
   /** By address: a survey and an opening of the same model fetch its manifest once. */
   readonly bundles: ArrivingBundles;
   /** The browser's cache of models; null where it keeps none. */
-  readonly shelf: Promise<ModelShelf | null>;
+  readonly modelCache: Promise<ModelCache | null>;
   /** By address: settles once the request for a precomputed example is under way; the weights wait for that. */
   readonly examples: Map<string, Promise<void>>;
 }
@@ -82,7 +82,7 @@ export function startEarly(): EarlyStart {
   runtime.catch(() => undefined);
   return {
     ...{ device, runtime, onRuntimeLife },
-    ...{ bundles: new Map(), shelf: ModelShelf.open(), examples: new Map() },
+    ...{ bundles: new Map(), modelCache: ModelCache.open(), examples: new Map() },
   };
 }
 
@@ -129,23 +129,23 @@ export async function loadModel(
       const began = performance.now();
       const descriptors = filesToOpen(manifest, variant);
       // A model without an address or without digests is not cached.
-      const shelf = latest === null ? null : await early.shelf;
+      const modelCache = latest === null ? null : await early.modelCache;
       if (latest !== null) {
         const { url, text } = latest;
-        shelf?.remember(url, text, manifest, digestsOf(descriptors));
+        modelCache?.remember(url, text, manifest, digestsOf(descriptors));
       }
-      const means = { store: shelf?.chunks ?? forgetful, patience, signal: stop.signal };
+      const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal: stop.signal };
       const report = reportDownload(onProgress);
       await early.examples.get(request.url);
       const download = await (
         bare === null
-          ? downloadFiles(source, descriptors, expansionsOf(variant), means, report)
-          : readBareFiles(source, bare, means, report)
+          ? downloadFiles(source, descriptors, expansionsOf(variant), context, report)
+          : readBareFiles(source, bare, context, report)
       ).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
       // Needed where no file was written: a write would have waited for the record.
-      await shelf?.recorded();
+      await modelCache?.recorded();
       const { files, expandMs, keptBytes, isKept } = download;
       const downloadMs = performance.now() - began;
       // The last phase to wait for before the session is made.
@@ -189,8 +189,8 @@ export function makeSurvey(
   manifest: Manifest,
   device: DeviceFacts,
 ): Survey {
-  const wish = { provider, graphName, ...(variant !== undefined && { variant }) };
-  return { manifest, device, offer: makeOffer(manifest, device, wish) };
+  const options = { provider, graphName, ...(variant !== undefined && { variant }) };
+  return { manifest, device, offer: makeOffer(manifest, device, options) };
 }
 
 export function variantNamed({ variants }: Manifest, name: string): Variant {

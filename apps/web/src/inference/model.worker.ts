@@ -26,8 +26,8 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return null;
     case 'setActivations':
       return runner.setActivations(message.argument);
-    case 'shelf':
-      return runner.shelf();
+    case 'cachedModels':
+      return runner.cachedModels();
     case 'forget':
       return runner.forget(message.argument);
     case 'encode':

@@ -1,5 +1,5 @@
 // The page's typed proxy of the model's worker. model_runner.ts executes the calls in the worker.
-import { startLimits } from '../bundle/patience';
+import { startLimits } from '../bundle/download/retry_policy';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
@@ -12,7 +12,7 @@ import type {
   Progress,
   RunRequest,
   RunResult,
-  Shelf,
+  CachedModels,
   Survey,
   TokenPiece,
 } from './model_types';
@@ -155,11 +155,11 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('setActivations', [...names]);
   }
 
-  shelf(): Promise<Shelf> {
-    return this.#call('shelf', null);
+  cachedModels(): Promise<CachedModels> {
+    return this.#call('cachedModels', null);
   }
 
-  forget(url: string | null): Promise<Shelf> {
+  forget(url: string | null): Promise<CachedModels> {
     return this.#call('forget', url);
   }
 

@@ -1,6 +1,6 @@
 // Owns one opened model: its session, its taps, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
-import { fileOf, weightFiles } from '../bundle/download';
+import { fileOf, weightFiles } from '../bundle/download/download';
 import { cachePairs } from '../contract/activation_table';
 import type { Variant } from '../contract/generated';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
@@ -21,7 +21,7 @@ import type {
   Provider,
   RunRequest,
   RunResult,
-  Shelf,
+  CachedModels,
   Survey,
   Tensor,
   TokenPiece,
@@ -94,13 +94,13 @@ export class ModelRunner {
     });
   }
 
-  async shelf(): Promise<Shelf> {
-    return (await (await this.#early.shelf)?.kept()) ?? null;
+  async cachedModels(): Promise<CachedModels> {
+    return (await (await this.#early.modelCache)?.kept()) ?? null;
   }
 
-  async forget(url: string | null): Promise<Shelf> {
-    await (await this.#early.shelf)?.forget(url);
-    return this.shelf();
+  async forget(url: string | null): Promise<CachedModels> {
+    await (await this.#early.modelCache)?.forget(url);
+    return this.cachedModels();
   }
 
   encode(text: string): TokenPiece[] {

@@ -1,9 +1,9 @@
 /** The data that the page and the model's worker exchange. No code: the worker is in `model.worker.ts`, its typed proxy
  * in `model_client.ts`. */
 import type { UnfitGraph } from '../bundle/bundle_error';
-import type { LocalModel } from '../bundle/file_source';
-import type { KeptModel } from '../bundle/model_shelf';
-import type { TransferWait } from '../bundle/transfer';
+import type { LocalModel } from '../bundle/sources/file_source';
+import type { KeptModel } from '../bundle/storage/model_cache';
+import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerTrouble } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
 
@@ -43,7 +43,7 @@ export type Waiting =
   | { reason: 'one-thread'; ms: number };
 
 /** null: this browser keeps nothing for this page (a private window, no TLS, storage that does not answer). */
-export type Shelf = readonly KeptModel[] | null;
+export type CachedModels = readonly KeptModel[] | null;
 
 /** The device's answers about what it can run. */
 export interface DeviceFacts {
@@ -349,9 +349,9 @@ export interface ModelClient {
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;
   /** Return the models that the browser keeps, the last opened first. */
-  shelf(): Promise<Shelf>;
+  cachedModels(): Promise<CachedModels>;
   /** Remove the cached files of a model's address, or with null of all; open models stay open. */
-  forget(url: string | null): Promise<Shelf>;
+  forget(url: string | null): Promise<CachedModels>;
   /** Return the bytes of tokens by id, for labels of predicted tokens. */
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */

@@ -1,6 +1,6 @@
 // Checks that the files which a request needs from the network can be fetched now, before the open model is closed.
 import { BundleError } from '../bundle/bundle_error';
-import { inTime } from '../bundle/patience';
+import { inTime } from '../bundle/download/retry_policy';
 import { findBundle } from './find_bundle';
 import { missingPieces } from './kept_variants';
 import { makeSurvey, variantNamed, type EarlyStart } from './load_model';
@@ -9,10 +9,10 @@ import type { OpenRequest } from './model_types';
 import { checkTaps } from './taps';
 
 /** Timeout of the largest missing file: a host that is silent for so long will hardly serve the rest. */
-const patienceMs = 8000;
+const timeoutMs = 8000;
 
 /** Timeout of the manifest: longer than the retries of a refused connection, so that the refusal itself is reported. */
-const manifestPatienceMs = 15_000;
+const manifestTimeoutMs = 15_000;
 
 /**
  * Resolve where opening the request needs nothing from the network, or its host serves what is missing. Reject with
@@ -25,25 +25,25 @@ export async function reachModel(
   early: EarlyStart,
 ): Promise<void> {
   const { graphName, source, found } = findBundle(request, baseUrl, early);
-  const bundle = await inTime(found, manifestPatienceMs, null);
-  if (bundle === null) throw stalled(request.url, manifestPatienceMs);
+  const bundle = await inTime(found, manifestTimeoutMs, null);
+  if (bundle === null) throw stalled(request.url, manifestTimeoutMs);
   const { manifest, bare } = bundle;
   const { choice, refused } = makeSurvey(request, graphName, manifest, await early.device).offer;
   if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
   const variant = variantNamed(manifest, choice.variant);
   checkTaps(variant, request.activations ?? []);
   if (request.local !== undefined || bare !== null) return;
-  const digests = (await (await early.shelf)?.digests()) ?? new Set<string>();
+  const digests = (await (await early.modelCache)?.digests()) ?? new Set<string>();
   const missing = missingPieces(manifest, variant, digests);
   const [largest] = missing.toSorted((a, b) => b.bytes - a.bytes);
   if (largest === undefined) return;
-  const signal = AbortSignal.timeout(patienceMs);
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
     const { chunks } = await source.open(largest.path, signal);
     await chunks.cancel();
   } catch (cause) {
     if (!signal.aborted) throw cause;
-    throw stalled(source.locate(largest.path), patienceMs, cause);
+    throw stalled(source.locate(largest.path), timeoutMs, cause);
   }
 }
 

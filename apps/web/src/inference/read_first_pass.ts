@@ -1,7 +1,7 @@
 // Reads a publisher's precomputed example and checks it against the contract: only tensors that a run of that variant
 // could have given are accepted. Fetching is load_first_pass.ts; the file's format, contracts/ACTIVATIONS_CONTRACT.md.
 import { BundleError } from '../bundle/bundle_error';
-import { readSafetensors, type NamedTensor } from '../bundle/safetensors';
+import { readSafetensors, type NamedTensor } from '../bundle/weights/safetensors';
 import { resolveShape } from '../contract/activation_table';
 import type { Manifest, TensorSpec, Variant } from '../contract/generated';
 import type { TokenPiece } from '../tokenizer/text_tokenizer';

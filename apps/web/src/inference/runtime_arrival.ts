@@ -1,9 +1,9 @@
 // Watches whether the runtime's files arrive. The runtime fetches them itself, without a timeout for a silent host.
 import { BundleError } from '../bundle/bundle_error';
-import { HttpByteSource } from '../bundle/byte_source';
-import { patience, startLimits } from '../bundle/patience';
-import { StallWatch } from '../bundle/stall_watch';
-import { eachChunk } from '../bundle/transfer';
+import { HttpByteSource } from '../bundle/sources/byte_source';
+import { retryPolicy, startLimits } from '../bundle/download/retry_policy';
+import { StallWatch } from '../bundle/download/stall_watch';
+import { eachChunk } from '../bundle/download/transfer';
 
 export interface ArrivalLimits {
   /** Time before the first look at the files: most runtimes have started by then. */
@@ -12,7 +12,7 @@ export interface ArrivalLimits {
   readonly stallMs: number;
 }
 
-const usual: ArrivalLimits = { quietMs: startLimits.quietRuntime, stallMs: patience.stallMs };
+const usual: ArrivalLimits = { quietMs: startLimits.quietRuntime, stallMs: retryPolicy.stallMs };
 
 /**
  * Request the files a second time, which the browser's cache joins to the first request where it may store them, and

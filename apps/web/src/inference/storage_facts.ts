@@ -1,5 +1,5 @@
-// Reads the browser's storage use, quota and persistence, and requests persistence. Contents: bundle/model_shelf.ts.
-import { inTime, startLimits } from '../bundle/patience';
+// Reads the browser's storage use, quota and persistence, and requests persistence. Contents: bundle/storage/model_cache.ts.
+import { inTime, startLimits } from '../bundle/download/retry_policy';
 
 export interface StorageFacts {
   /** Bytes used by this page's whole origin; null where the browser does not say. This and the quota are estimates. */

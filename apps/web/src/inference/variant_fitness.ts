@@ -1,7 +1,7 @@
 // Computes the memory that a variant needs on each provider, and compares it with this device's. Pure arithmetic on the
 // manifest and the device's answers; choosing among variants is choose_variant.ts.
-import { filesToOpen } from '../bundle/download';
-import { maxFileBytes } from '../bundle/file_memory';
+import { filesToOpen } from '../bundle/download/download';
+import { maxFileBytes } from '../bundle/download/file_memory';
 import type { Manifest, Variant } from '../contract/generated';
 import type { DeviceFacts, Fitness, Provider, Refusal, VariantOffer } from './model_types';
 

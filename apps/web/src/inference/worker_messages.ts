@@ -7,7 +7,7 @@ import type {
   Progress,
   RunRequest,
   RunResult,
-  Shelf,
+  CachedModels,
   Survey,
   TokenPiece,
 } from './model_types';
@@ -19,8 +19,8 @@ export interface WorkerMethods {
   open: (request: OpenRequest) => OpenedModel;
   reach: (request: OpenRequest) => null;
   setActivations: (names: readonly string[]) => OpenedModel;
-  shelf: (nothing: null) => Shelf;
-  forget: (url: string | null) => Shelf;
+  cachedModels: (nothing: null) => CachedModels;
+  forget: (url: string | null) => CachedModels;
   encode: (text: string) => TokenPiece[];
   pieces: (ids: readonly number[]) => TokenPiece[];
   run: (request: RunRequest) => RunResult;

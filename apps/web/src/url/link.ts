@@ -1,7 +1,7 @@
 // Reads from an address the model that it names and the page's state. The part after # is hash_state.ts; App.svelte
 // follows links.
-import type { CatalogueEntry } from '../bundle/model_catalogue';
-import { readModelParameter } from '../bundle/model_parameter';
+import type { CatalogueEntry } from '../bundle/address/model_catalogue';
+import { readModelParameter } from '../bundle/address/model_parameter';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
 import { parseHash, type HashState } from './hash_state';

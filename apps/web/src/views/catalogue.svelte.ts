@@ -1,5 +1,5 @@
 // The list of models for the picker, requested once, and again where that failed. It is read by bundle/model_catalogue.
-import { listModels, type CatalogueEntry } from '../bundle/model_catalogue';
+import { listModels, type CatalogueEntry } from '../bundle/address/model_catalogue';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
 

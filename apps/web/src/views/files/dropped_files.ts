@@ -1,6 +1,6 @@
-// Reads the files of a drop or of a file chooser, with their paths. Finding the model's: bundle/local_files.ts.
+// Reads the files of a drop or of a file chooser, with their paths. Finding the model's: bundle/sources/local_files.ts.
 import { BundleError } from '../../bundle/bundle_error';
-import { isJunk, mostFiles, type PlacedFile } from '../../bundle/local_files';
+import { isJunk, mostFiles, type PlacedFile } from '../../bundle/sources/local_files';
 
 /** Maximum depth of folders: no model lies deeper. */
 const deepest = 12;

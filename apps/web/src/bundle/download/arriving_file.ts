@@ -1,6 +1,6 @@
 // One file during its download: its memory, its pieces' places in it, and its weights, expanded as far as they arrived.
-import type { Expansion, FileDescriptor } from '../contract/generated';
-import { WeightExpander } from './expand_weights';
+import type { Expansion, FileDescriptor } from '../../contract/generated';
+import { WeightExpander } from '../weights/expand_weights';
 import { allocate } from './file_memory';
 import type { Piece } from './transfer';
 

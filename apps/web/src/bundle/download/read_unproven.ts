@@ -1,14 +1,14 @@
 // Reads a file that no manifest describes: within limits, but without a digest to verify it. transfer.ts reads verified
 // files.
-import { BundleError } from './bundle_error';
-import type { ByteSource } from './byte_source';
+import { BundleError } from '../bundle_error';
+import type { ByteSource } from '../sources/byte_source';
 import { allocate, maxFileBytes } from './file_memory';
-import { pauseAfter, waitOnline, type Patience } from './patience';
+import { pauseAfter, waitOnline, type RetryPolicy } from './retry_policy';
 import { StallWatch } from './stall_watch';
 import { eachChunk, signalAborted } from './transfer';
 
 export interface Persistence {
-  readonly patience: Patience;
+  readonly retryPolicy: RetryPolicy;
   readonly signal: AbortSignal;
 }
 
@@ -19,13 +19,13 @@ export interface Persistence {
 export async function readUnproven(
   source: ByteSource,
   path: string,
-  means: Persistence,
+  context: Persistence,
   onReceived: (bytes: number) => void,
   limit = maxFileBytes,
 ): Promise<Uint8Array<ArrayBuffer>> {
   let parts: Uint8Array<ArrayBuffer>[] = [];
   let received = 0;
-  await persistently(source, path, means, {
+  await persistently(source, path, context, {
     begin: () => {
       parts = [];
       received = 0;
@@ -55,12 +55,12 @@ export async function readStart(
   source: ByteSource,
   path: string,
   size: number,
-  means: Persistence,
+  context: Persistence,
   onReceived: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = allocate(path, size);
   let received = 0;
-  await persistently(source, path, means, {
+  await persistently(source, path, context, {
     begin: () => {
       received = 0;
       onReceived(0);
@@ -94,12 +94,12 @@ interface Reader {
 async function persistently(
   source: ByteSource,
   path: string,
-  { patience, signal }: Persistence,
+  { retryPolicy, signal }: Persistence,
   reader: Reader,
 ): Promise<void> {
   for (let failures = 1; ; failures++) {
     const url = source.locate(path);
-    const stall = new StallWatch(url, patience.stallMs);
+    const stall = new StallWatch(url, retryPolicy.stallMs);
     const enough = new AbortController();
     try {
       reader.begin();
@@ -120,7 +120,7 @@ async function persistently(
       signalAborted(signal);
       if (enough.signal.aborted) return;
       const error = stall.error ?? thrown;
-      const ms = pauseAfter(error, failures, patience);
+      const ms = pauseAfter(error, failures, retryPolicy);
       if (ms === null) throw error;
       await waitOnline(ms, signal).catch(() => {
         signalAborted(signal);

@@ -13,7 +13,7 @@ export interface ChunkStore {
 
 export type WriteResult = 'kept' | 'no-room' | 'failed';
 
-export const forgetful: ChunkStore = {
+export const noStore: ChunkStore = {
   keeps: false,
   read: () => Promise.resolve(false),
   write: () => Promise.resolve('failed' as const),

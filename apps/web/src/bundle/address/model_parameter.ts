@@ -1,7 +1,7 @@
 // The part of the page's address that names a model, from any origin that the build allows: `?model=URL`. The rest of
 // the address is read by url/hash_state.ts.
 import { isAllowed } from './allowed_origins';
-import { BundleError } from './bundle_error';
+import { BundleError } from '../bundle_error';
 
 const parameter = 'model';
 /** Maximum length of an address, in characters; servers refuse longer ones. */

@@ -1,9 +1,9 @@
 // What the browser lets go first, where room is short; and how long is waited for a host.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readRetryAfter } from '../../apps/web/src/bundle/byte_source';
-import { inOrderOfRemoval } from '../../apps/web/src/bundle/model_shelf';
-import { patience, waitAfter } from '../../apps/web/src/bundle/patience';
+import { readRetryAfter } from '../../apps/web/src/bundle/sources/byte_source';
+import { inOrderOfRemoval } from '../../apps/web/src/bundle/storage/model_cache';
+import { retryPolicy, waitAfter } from '../../apps/web/src/bundle/download/retry_policy';
 
 test('older versions go before other models, those opened long ago before others, and what is open never', () => {
   const records = new Map([
@@ -21,19 +21,19 @@ test('older versions go before other models, those opened long ago before others
 });
 
 test('waits double, never exceed what is bearable, and keep to what the host asks', () => {
-  const waits = [1, 2, 3, 4].map((failures) => waitAfter(failures, null, patience, 0));
+  const waits = [1, 2, 3, 4].map((failures) => waitAfter(failures, null, retryPolicy, 0));
   expect(waits).toEqual([500, 1000, 2000, 4000]);
-  expect(waitAfter(1, 3000, patience, 0)).toBe(3000);
-  expect(waitAfter(3, 100, patience, 0)).toBe(2000);
-  expect(waitAfter(1, patience.longestWaitMs + 1, patience, 0)).toBeNull();
+  expect(waitAfter(1, 3000, retryPolicy, 0)).toBe(3000);
+  expect(waitAfter(3, 100, retryPolicy, 0)).toBe(2000);
+  expect(waitAfter(1, retryPolicy.longestWaitMs + 1, retryPolicy, 0)).toBeNull();
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 60 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
       (failures, chance) => {
-        const ms = waitAfter(failures, null, patience, chance);
-        expect(ms).toBeGreaterThanOrEqual(patience.firstWaitMs);
-        expect(ms).toBeLessThanOrEqual(patience.longestWaitMs);
+        const ms = waitAfter(failures, null, retryPolicy, chance);
+        expect(ms).toBeGreaterThanOrEqual(retryPolicy.firstWaitMs);
+        expect(ms).toBeLessThanOrEqual(retryPolicy.longestWaitMs);
       },
     ),
   );

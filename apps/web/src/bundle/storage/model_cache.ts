@@ -1,9 +1,9 @@
 // Records of the models that the browser stores for offline visits, and the order in which they are removed when
 // storage is full. opfs_store.ts stores their bytes.
-import type { Manifest } from '../contract/generated';
-import { sha256Digest } from './digest';
+import type { Manifest } from '../../contract/generated';
+import { sha256Digest } from '../download/digest';
 import { OpfsStore, openSync } from './opfs_store';
-import { inTime, startLimits } from './patience';
+import { inTime, startLimits } from '../download/retry_policy';
 import { checksumBytes } from './storage_checksum';
 
 /** One manifest that was opened, and the pieces that it needs. */
@@ -58,7 +58,7 @@ interface Folders {
   readonly pieces: FileSystemDirectoryHandle;
 }
 
-export class ModelShelf {
+export class ModelCache {
   readonly chunks: OpfsStore;
   #folders: Folders;
   /** Names of the records of models that this tab has open: they are never removed to make room. */
@@ -76,12 +76,12 @@ export class ModelShelf {
   }
 
   /** Open the storage; null where the browser has none for this page or does not answer: private windows, no TLS. */
-  static async open(): Promise<ModelShelf | null> {
+  static async open(): Promise<ModelCache | null> {
     try {
       const folders = await inTime(openFolders(), startLimits.storage, null);
       if (folders === null) return null;
       if (!('createSyncAccessHandle' in FileSystemFileHandle.prototype)) return null;
-      return new ModelShelf(folders);
+      return new ModelCache(folders);
     } catch {
       return null;
     }
@@ -151,7 +151,7 @@ export class ModelShelf {
 
   /** List the stored models, last opened first; null where the browser does not answer in time. */
   kept(): Promise<KeptModel[] | null> {
-    return inTime(this.#kept(), startLimits.shelf, null);
+    return inTime(this.#kept(), startLimits.modelCache, null);
   }
 
   async #kept(): Promise<KeptModel[]> {
@@ -182,8 +182,8 @@ export class ModelShelf {
       await this.#removeOrphans();
     });
     const isDone = forgetting.then(() => true);
-    if (!(await inTime(isDone, startLimits.shelf, false)))
-      throw new Error(`nothing was removed within ${startLimits.shelf} ms`);
+    if (!(await inTime(isDone, startLimits.modelCache, false)))
+      throw new Error(`nothing was removed within ${startLimits.modelCache} ms`);
   }
 
   /**

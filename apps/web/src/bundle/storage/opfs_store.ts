@@ -1,8 +1,8 @@
 // Stores pieces of models as files in the browser's private file system (OPFS), named by their digests and followed by
-// a checksum. Only workers have its synchronous access, which is as fast as memory. model_shelf.ts decides which models
+// a checksum. Only workers have its synchronous access, which is as fast as memory. model_cache.ts decides which models
 // are removed first.
 import type { ChunkStore, WriteResult } from './chunk_store';
-import { inTime, patience, startLimits } from './patience';
+import { inTime, retryPolicy, startLimits } from '../download/retry_policy';
 import { checksumBytes, storageChecksum } from './storage_checksum';
 
 /** FileSystemSyncAccessHandle, which only workers have and the types of pages lack. */
@@ -130,7 +130,7 @@ export class OpfsStore implements ChunkStore {
       try {
         const copy = await this.#ask(() => file.getFile());
         if (copy.size !== size) return null;
-        const whole = await this.#ask(() => copy.arrayBuffer(), undefined, patience.stallMs);
+        const whole = await this.#ask(() => copy.arrayBuffer(), undefined, retryPolicy.stallMs);
         const bytes = new Uint8Array(whole);
         into.set(bytes.subarray(0, into.length));
         return bytes.subarray(into.length);

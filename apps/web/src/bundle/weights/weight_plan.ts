@@ -1,7 +1,7 @@
 // Positions of the parts of an encoded weight, in the form that expanding it needs. contract/validate_expansion.ts
 // checks them; contracts/manifest.schema.json, EncodedWeight, describes the layouts.
-import type { EncodedWeight } from '../contract/generated';
-import { partSizes } from '../contract/validate_expansion';
+import type { EncodedWeight } from '../../contract/generated';
+import { partSizes } from '../../contract/validate_expansion';
 
 /** Bytes `from` … `to` - 1 of the weights file. */
 export interface Extent {

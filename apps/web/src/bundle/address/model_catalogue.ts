@@ -1,6 +1,6 @@
 // Lists the bundles that the page was built with, for the picker. apps/web/plugins/models_index.ts writes the list.
-import { startLimits } from './patience';
-import { StallWatch } from './stall_watch';
+import { startLimits } from '../download/retry_policy';
+import { StallWatch } from '../download/stall_watch';
 
 export interface CatalogueEntry {
   readonly name: string;

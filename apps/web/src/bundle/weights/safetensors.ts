@@ -1,5 +1,5 @@
 // Reads a safetensors file as named arrays: a length, a JSON header, raw little-endian values. The file is untrusted.
-import { parseStrictJson } from '../contract/strict_json';
+import { parseStrictJson } from '../../contract/strict_json';
 
 export interface NamedTensor {
   readonly shape: readonly number[];

@@ -1,7 +1,7 @@
 // Reads an ONNX file's metadata, inputs, outputs and positions of weights. bare_model.ts makes a model of them;
 // wire_format.ts reads the bytes. Files are untrusted: reading returns a model or throws a BundleError.
-import { BundleError } from './bundle_error';
-import { fields, messages, WireError, type Field } from './wire_format';
+import { BundleError } from '../bundle_error';
+import { fields, messages, WireError, type Field } from '../../contract/wire_format';
 
 /** Position of an initializer outside the file. */
 export interface ExternalWeight {

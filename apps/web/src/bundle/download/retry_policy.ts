@@ -1,7 +1,7 @@
 // The retry policy of downloads and the timeouts of the page's start. transfer.ts does the retries.
-import { BundleError } from './bundle_error';
+import { BundleError } from '../bundle_error';
 
-export interface Patience {
+export interface RetryPolicy {
   /** Number of consecutive failures, without enough progress between them, after which a download fails. */
   readonly attempts: number;
   /** Wait after the first failure; doubled after each further one. */
@@ -14,7 +14,7 @@ export interface Patience {
   readonly worthwhileBytes: number;
 }
 
-export const patience: Patience = {
+export const retryPolicy: RetryPolicy = {
   attempts: 5,
   firstWaitMs: 500,
   longestWaitMs: 30_000,
@@ -29,7 +29,7 @@ export const startLimits = {
   /** One answer of the browser's storage: a folder, a file, a lock, its size. Without it nothing is stored. */
   storage: 4000,
   /** The list of all stored models, with their sizes. */
-  shelf: 15_000,
+  modelCache: 15_000,
   /** The GPU's adapter. Without it the page uses WebAssembly. */
   adapter: 6000,
   /** The runtime, before the page checks whether its files arrive at all. */
@@ -73,7 +73,7 @@ export async function inTime<Value, Late>(
 export function waitAfter(
   failures: number,
   retryAfterMs: number | null,
-  { firstWaitMs, longestWaitMs }: Patience,
+  { firstWaitMs, longestWaitMs }: RetryPolicy,
   chance: number,
 ): number | null {
   const own = firstWaitMs * 2 ** (failures - 1) * (1 + chance / 4);
@@ -82,13 +82,17 @@ export function waitAfter(
 }
 
 /** Return the milliseconds to wait before the next attempt; null where no retry should follow. */
-export function pauseAfter(error: unknown, failures: number, patience: Patience): number | null {
-  if (!(error instanceof BundleError) || failures >= patience.attempts) return null;
+export function pauseAfter(
+  error: unknown,
+  failures: number,
+  retryPolicy: RetryPolicy,
+): number | null {
+  if (!(error instanceof BundleError) || failures >= retryPolicy.attempts) return null;
   const { data } = error;
   const mayPass = data.kind === 'network' || data.kind === 'stalled' || data.kind === 'server';
   if (!mayPass) return null;
   const retryAfterMs = data.kind === 'server' ? data.retryAfterMs : null;
-  return waitAfter(failures, retryAfterMs, patience, Math.random());
+  return waitAfter(failures, retryAfterMs, retryPolicy, Math.random());
 }
 
 /** Wait so many milliseconds; resolve early when the network comes back, and reject at once when aborted. */

@@ -1,5 +1,5 @@
 // Allocates arrays for whole files, within the browsers' limits.
-import { BundleError } from './bundle_error';
+import { BundleError } from '../bundle_error';
 
 /** Browsers refuse an ArrayBuffer beyond about this size, and it is the limit of Protocol Buffers too. */
 export const maxFileBytes = 2 ** 31 - 1;

@@ -1,6 +1,6 @@
 // The interface of sources of a bundle's bytes, and the source that uses HTTP. transfer.ts retries and verifies.
-import { BundleError } from './bundle_error';
-import { siblingUrl } from './bundle_url';
+import { BundleError } from '../bundle_error';
+import { siblingUrl } from '../address/bundle_url';
 
 export interface ByteStream {
   readonly chunks: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -10,7 +10,7 @@ export interface ByteStream {
   readonly start: number;
 }
 
-export interface ByteWish {
+export interface ReadOptions {
   /** Number of bytes to skip at the file's start, if the source can. */
   readonly from?: number;
   /** Mode of the browser's HTTP cache, as for `fetch`. */
@@ -22,7 +22,7 @@ export interface ByteSource {
   /** Return the address of a path, for messages. */
   locate(path: string): string;
   /** Open a file. Rejects with a BundleError; an abort while streaming rejects in the stream. */
-  open(path: string, signal: AbortSignal, wish?: ByteWish): Promise<ByteStream>;
+  open(path: string, signal: AbortSignal, options?: ReadOptions): Promise<ByteStream>;
 }
 
 export class HttpByteSource implements ByteSource {
@@ -39,7 +39,7 @@ export class HttpByteSource implements ByteSource {
   async open(
     path: string,
     signal: AbortSignal,
-    { from = 0, cache = 'default' }: ByteWish = {},
+    { from = 0, cache = 'default' }: ReadOptions = {},
   ): Promise<ByteStream> {
     const url = this.locate(path);
     const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};

@@ -1,7 +1,7 @@
 // Makes the tap of a tensor that a graph computes under its contract name: a ModelProto that holds only graph.output.
 // inference/taps.ts opens taps; taps with nodes of their own come only from a manifest.
-import type { TensorSpec } from '../contract/generated';
-import { writeField, writeNumber, writeText } from './wire_format';
+import type { TensorSpec } from '../../contract/generated';
+import { writeField, writeNumber, writeText } from '../../contract/wire_format';
 
 /** Field numbers of onnx.proto. */
 const modelGraph = 7;

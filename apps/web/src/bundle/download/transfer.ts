@@ -1,9 +1,9 @@
 // Downloads one piece of a bundle into memory and verifies it, with retries after broken connections. download.ts
 // chooses the pieces.
-import { BundleError } from './bundle_error';
-import type { ByteSource, ByteStream, ByteWish } from './byte_source';
+import { BundleError } from '../bundle_error';
+import type { ByteSource, ByteStream, ReadOptions } from '../sources/byte_source';
 import { RunningDigest, sha256Digest } from './digest';
-import { pauseAfter, waitOnline, type Patience } from './patience';
+import { pauseAfter, waitOnline, type RetryPolicy } from './retry_policy';
 import { StallWatch } from './stall_watch';
 
 /** Something with an address, a size and a digest: a file, or a chunk of one. */
@@ -38,19 +38,23 @@ export async function transfer(
   source: ByteSource,
   piece: Piece,
   into: Uint8Array<ArrayBuffer>,
-  { patience, cache, signal }: { patience: Patience; cache: RequestCache; signal: AbortSignal },
+  {
+    retryPolicy,
+    cache,
+    signal,
+  }: { retryPolicy: RetryPolicy; cache: RequestCache; signal: AbortSignal },
   events: TransferEvents,
 ): Promise<void> {
   const arrival = new Arrival(piece, into, (bytes) => {
     events.onReceived(bytes);
   });
-  let wish: ByteWish = { cache };
+  let options: ReadOptions = { cache };
   let failures = 0;
   let continued = false;
   for (;;) {
     const before = arrival.received;
     try {
-      await attempt(source, arrival, wish, patience.stallMs, signal);
+      await attempt(source, arrival, options, retryPolicy.stallMs, signal);
       return;
     } catch (error) {
       signalAborted(signal);
@@ -59,23 +63,23 @@ export async function transfer(
       const isShort = arrival.received > 0 && arrival.received < piece.bytes;
       if (error.data.kind === 'integrity' && isShort && !continued) {
         continued = true;
-        wish = { ...wish, from: arrival.received };
+        options = { ...options, from: arrival.received };
         continue;
       }
-      if (error.data.kind === 'integrity' && wish.cache !== 'reload') {
+      if (error.data.kind === 'integrity' && options.cache !== 'reload') {
         arrival.restart();
-        wish = { cache: 'reload' };
+        options = { cache: 'reload' };
         continue;
       }
-      if (arrival.received - before >= patience.worthwhileBytes) failures = 0;
-      const ms = pauseAfter(error, ++failures, patience);
+      if (arrival.received - before >= retryPolicy.worthwhileBytes) failures = 0;
+      const ms = pauseAfter(error, ++failures, retryPolicy);
       if (ms === null) throw error;
       events.onWaiting({ reason: 'again', url: source.locate(piece.path), ms });
       await waitOnline(ms, signal).catch(() => {
         signalAborted(signal);
       });
       events.onWaiting(null);
-      wish = { ...wish, from: arrival.received };
+      options = { ...options, from: arrival.received };
     }
   }
 }
@@ -83,7 +87,7 @@ export async function transfer(
 async function attempt(
   source: ByteSource,
   arrival: Arrival,
-  wish: ByteWish,
+  options: ReadOptions,
   stallMs: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -91,7 +95,7 @@ async function attempt(
   const stall = new StallWatch(url, stallMs);
   const either = AbortSignal.any([signal, stall.signal]);
   try {
-    const stream = await source.open(arrival.piece.path, either, wish);
+    const stream = await source.open(arrival.piece.path, either, options);
     await arrival.begin(stream, url);
     await eachChunk(stream, url, (chunk) => {
       stall.reset();

@@ -4,7 +4,7 @@ import {
   activationSpec,
   modelActivationNames,
   parseActivationName,
-} from '../contract/activation_table';
+} from '../../contract/activation_table';
 import type {
   ActivationsDocument,
   FileDescriptor,
@@ -12,23 +12,23 @@ import type {
   ModelRecord,
   Tap,
   Variant,
-} from '../contract/generated';
-import { isBundlePath } from '../contract/bundle_path';
-import { oneLine } from '../contract/one_line';
-import { parseStrictJson } from '../contract/strict_json';
+} from '../../contract/generated';
+import { isBundlePath } from '../../contract/bundle_path';
+import { oneLine } from '../../contract/one_line';
+import { parseStrictJson } from '../../contract/strict_json';
 import {
   checkDocument,
   documentKey,
   modelRecordKey,
   readModelRecord,
-} from '../contract/validate_document';
-import { BundleError, type UnfitGraph } from './bundle_error';
-import type { ByteSource } from './byte_source';
-import type { BundleFiles, Download } from './download';
-import type { DownloadState } from './download_progress';
+} from '../../contract/validate_document';
+import { BundleError, type UnfitGraph } from '../bundle_error';
+import type { ByteSource } from '../sources/byte_source';
+import type { BundleFiles, Download } from '../download/download';
+import type { DownloadState } from '../download/download_progress';
 import { readOnnxModel, type OnnxModel } from './onnx_model';
-import { maxFileBytes } from './file_memory';
-import { readStart, readUnproven, type Persistence } from './read_unproven';
+import { maxFileBytes } from '../download/file_memory';
+import { readStart, readUnproven, type Persistence } from '../download/read_unproven';
 import { outputTap } from './tap_bytes';
 
 export interface BareModel {

@@ -1,6 +1,6 @@
 // Expands an encoded weights file into the float file that graphs read, as far as it has arrived. The inner loops are
 // in expand_values.ts, the positions of parts in weight_plan.ts.
-import type { Expansion } from '../contract/generated';
+import type { Expansion } from '../../contract/generated';
 import { valuesExpander, type ValuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';
 import { planWeight, type WeightPlan } from './weight_plan';

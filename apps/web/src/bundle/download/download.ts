@@ -1,13 +1,13 @@
 // Downloads all files that opening a variant needs, in pieces and several at once: stored pieces from the browser's
 // store, the others over the network, where each is verified. transfer.ts downloads one piece.
-import type { Expansion, FileDescriptor, Manifest, Variant } from '../contract/generated';
+import type { Expansion, FileDescriptor, Manifest, Variant } from '../../contract/generated';
 import { ArrivingFile } from './arriving_file';
-import { BundleError } from './bundle_error';
-import type { ByteSource } from './byte_source';
-import type { ChunkStore } from './chunk_store';
+import { BundleError } from '../bundle_error';
+import type { ByteSource } from '../sources/byte_source';
+import type { ChunkStore } from '../storage/chunk_store';
 import { DownloadProgress, type DownloadState } from './download_progress';
 import { fetchAlone } from './fetch_alone';
-import type { Patience } from './patience';
+import type { RetryPolicy } from './retry_policy';
 import { signalAborted, transfer, type Piece, type TransferEvents } from './transfer';
 
 /** Files by path. Expanded weights have the path that the graphs refer to, not that of the downloaded file. */
@@ -24,9 +24,9 @@ export interface Download {
 }
 
 /** The store, the retry policy and the abort signal of a download. */
-export interface Means {
+export interface DownloadContext {
   readonly store: ChunkStore;
-  readonly patience: Patience;
+  readonly retryPolicy: RetryPolicy;
   readonly signal: AbortSignal;
 }
 
@@ -62,7 +62,7 @@ export async function downloadFiles(
   source: ByteSource,
   descriptors: readonly FileDescriptor[],
   expansions: ReadonlyMap<string, Expansion>,
-  { store, patience, signal }: Means,
+  { store, retryPolicy, signal }: DownloadContext,
   onProgress: (state: DownloadState) => void,
 ): Promise<Download> {
   // Small files first, so that the graph and the tokenizer arrive early.
@@ -74,7 +74,7 @@ export async function downloadFiles(
     onProgress,
   );
   const stop = new AbortController();
-  const means = { store, patience, signal: AbortSignal.any([signal, stop.signal]) };
+  const context = { store, retryPolicy, signal: AbortSignal.any([signal, stop.signal]) };
   const arrivals = new Map<string, Promise<Arrived>>();
   const fetchNext = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -87,7 +87,7 @@ export async function downloadFiles(
         twin?.then(({ bytes, origin, isKept }) => {
           piece.into.set(bytes);
           return { bytes: piece.into, origin, isKept };
-        }) ?? fetchPiece(source, piece, means, events);
+        }) ?? fetchPiece(source, piece, context, events);
       if (twin === undefined) arrivals.set(piece.digest, arriving);
       events.onArrived(piece.bytes, (await arriving).origin);
       file.prove(piece);
@@ -119,7 +119,7 @@ interface Arrived {
 async function fetchPiece(
   source: ByteSource,
   piece: Piece & { readonly into: Uint8Array<ArrayBuffer> },
-  { store, patience, signal }: Means,
+  { store, retryPolicy, signal }: DownloadContext,
   events: TransferEvents,
 ): Promise<Arrived> {
   const { digest, into } = piece;
@@ -135,7 +135,7 @@ async function fetchPiece(
       source,
       piece,
       into,
-      { patience, cache, signal },
+      { retryPolicy, cache, signal },
       {
         onWaiting: (waiting) => {
           events.onWaiting(waiting);
@@ -148,7 +148,7 @@ async function fetchPiece(
     );
     return { bytes: into, origin: 'network', isKept: (await store.write(digest, into)) === 'kept' };
   };
-  const quietMs = patience.stallMs;
+  const quietMs = retryPolicy.stallMs;
   return store.keeps
     ? fetchAlone(digest, { signal, quietMs }, events, fetching)
     : fetching(() => undefined);

@@ -1,5 +1,5 @@
 // Derives the addresses of a bundle's files from the address that a user gave. byte_source.ts fetches them.
-import { BundleError } from './bundle_error';
+import { BundleError } from '../bundle_error';
 
 export const manifestName = 'manifest.json';
 

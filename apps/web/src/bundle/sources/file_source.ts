@@ -1,7 +1,7 @@
 // The visitor's own files, chosen or dropped, as a source of bytes. They are read from disk and sent nowhere.
 // local_files.ts finds a model among many files.
-import { BundleError } from './bundle_error';
-import type { ByteSource, ByteStream, ByteWish } from './byte_source';
+import { BundleError } from '../bundle_error';
+import type { ByteSource, ByteStream, ReadOptions } from './byte_source';
 
 /** A model among the visitor's files. It is sent to the worker without copying bytes: a File is only a handle. */
 export interface LocalModel {
@@ -26,7 +26,7 @@ export class FileByteSource implements ByteSource {
     return path;
   }
 
-  open(path: string, signal: AbortSignal, { from = 0 }: ByteWish = {}): Promise<ByteStream> {
+  open(path: string, signal: AbortSignal, { from = 0 }: ReadOptions = {}): Promise<ByteStream> {
     if (signal.aborted) return Promise.reject(new BundleError({ kind: 'aborted' }));
     const file = this.#files.get(path);
     return file === undefined

@@ -1,9 +1,9 @@
 // Lets tabs that open the same model fetch each piece once: the second waits for the first, then finds it in the store.
-import { inTime, startLimits } from './patience';
+import { inTime, startLimits } from './retry_policy';
 import { StallWatch } from './stall_watch';
 import type { TransferEvents } from './transfer';
 
-interface Means {
+interface DownloadContext {
   readonly signal: AbortSignal;
   /** Timeout in milliseconds after which a tab that receives nothing is no longer waited for. */
   readonly quietMs: number;
@@ -21,7 +21,7 @@ const signMs = 1000;
  */
 export async function fetchAlone<Result>(
   digest: string,
-  { signal, quietMs }: Means,
+  { signal, quietMs }: DownloadContext,
   events: Pick<TransferEvents, 'onWaiting'>,
   work: Work<Result>,
 ): Promise<Result> {

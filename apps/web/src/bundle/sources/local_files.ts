@@ -1,7 +1,7 @@
 // Finds a model among the visitor's own files: a bundle's folder, published or not, or a graph without a manifest.
 // file_source.ts reads them; views/files/dropped_files.ts gets them from a drop.
-import { BundleError } from './bundle_error';
-import { manifestName } from './bundle_url';
+import { BundleError } from '../bundle_error';
+import { manifestName } from '../address/bundle_url';
 import type { LocalModel } from './file_source';
 
 /** A file and its path, with forward slashes. */

@@ -1,5 +1,5 @@
 // Aborts a connection that has received nothing for a while; fetch itself has no such timeout.
-import { BundleError } from './bundle_error';
+import { BundleError } from '../bundle_error';
 
 /** A timeout that restarts with each call of `reset`. When it expires, `signal` aborts and `error` is set. */
 export class StallWatch {
