@@ -161,3 +161,13 @@ for (const goOn of [false, true])
       expect(await translated.locator(figures).first().innerText()).not.toContain(mark);
     await context.close();
   });
+
+test('no space stands after a Chinese mark within a sentence or between two', async ({ page }) => {
+  await openEverything(page, 'zh&off=0.1&ids=1.2&a=layer_11_resid_post');
+  const texts = await page
+    .locator('p, h2, h3, h4, figcaption, caption')
+    .evaluateAll((found) => found.map((element) => element.textContent.replace(/\s+/g, ' ')));
+  const chinese = texts.filter((text) => /[。，；：！？、]/u.test(text));
+  expect(chinese.length).toBeGreaterThan(20);
+  expect(chinese.filter((text) => /[。，；：！？、] \S/u.test(text))).toEqual([]);
+});

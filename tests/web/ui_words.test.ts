@@ -1,8 +1,9 @@
 // Numbers and errors in words: honest at both ends, complete in both languages.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
+import { LANGUAGES, type Language } from '../../apps/web/src/i18n/languages';
 import {
   information,
   bytes,
@@ -203,14 +204,27 @@ test('both languages have every word', () => {
   expect(entries(DICTIONARIES.zh).sort()).toEqual(entries(DICTIONARIES.en).sort());
 });
 
-const written = (file: string): string =>
-  readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-const chinese = written('apps/web/src/i18n/zh.ts');
+/** The sources of a language, all its sections one after the other. */
+function written(language: Language): string {
+  const folder = new URL(`../../apps/web/src/i18n/${language}/`, import.meta.url);
+  return readdirSync(folder)
+    .map((file) => readFileSync(new URL(file, folder), 'utf8'))
+    .join('\n');
+}
+const chinese = written('zh');
+
+test('each section of a language is a file of its own, under the same name in all', () => {
+  const sections = readdirSync(new URL('../../apps/web/src/i18n/en/', import.meta.url)).sort();
+  for (const language of LANGUAGES) {
+    const folder = new URL(`../../apps/web/src/i18n/${language}/`, import.meta.url);
+    expect(readdirSync(folder).sort()).toEqual(sections);
+  }
+});
 
 test('the reader’s device has one name', () => {
   expect(chinese).toContain('本设备');
   expect(chinese.match(/本机|[此该]设备|这[台个]设备|[你您]的设备|电脑|计算机/g)).toBeNull();
-  const english = written('apps/web/src/i18n/en.ts');
+  const english = written('en');
   expect(english.match(/(your|this|the) (machine|computer)\b|your device/gi)).toBeNull();
 });
 
@@ -220,8 +234,8 @@ test('words that mislead stay away', () => {
 });
 
 test('no space stands before a percent sign', () => {
-  for (const language of ['en', 'zh'])
-    expect(written(`apps/web/src/i18n/${language}.ts`).match(/[\s\u00a0\u202f]%/g)).toBeNull();
+  for (const language of LANGUAGES)
+    expect(written(language).match(/[\s\u00a0\u202f]%/g)).toBeNull();
   for (const value of [0, 1, 0.5, 0.0123, 2e-9, 1 - 1e-9])
     for (const text of [percent(value), tickPercent(value)]) expect(text).toMatch(/[^\s]%$/u);
 });

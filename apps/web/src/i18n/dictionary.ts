@@ -1,17 +1,18 @@
-// The languages of the page, and the choice of the reader's. A missing key of a language is a type error.
-import { en } from './en';
-import type { Dictionary, Language } from './shape';
-import { zh } from './zh';
+// The texts of each language, and the choice of the reader's. A missing key of a language is a type error.
+import { en } from './en/index';
+import { isLanguage, LANGUAGES, type Language } from './languages';
+import type { Dictionary } from './shape';
+import { zh } from './zh/index';
 
-export type { Dictionary, Language };
+export type { Dictionary };
 
 export const DICTIONARIES: Record<Language, Dictionary> = { en, zh };
 
 /** Return the first of the reader's languages that the page has; English where it has none of them. */
 export function languageFor(preferred: readonly string[]): Language {
   for (const tag of preferred) {
-    const primary = tag.toLowerCase().split('-')[0];
-    if (primary === 'zh' || primary === 'en') return primary;
+    const primary = tag.toLowerCase().split('-')[0] ?? '';
+    if (isLanguage(primary)) return primary;
   }
-  return 'en';
+  return LANGUAGES[0];
 }

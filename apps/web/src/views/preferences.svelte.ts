@@ -1,7 +1,7 @@
 // Language and colours: the reader's choice, else the browser's setting. Stored in this browser only.
 import type { Theme } from '../charts/colour_ramps';
-
-import { DICTIONARIES, languageFor, type Dictionary, type Language } from '../i18n/dictionary';
+import { DICTIONARIES, languageFor, type Dictionary } from '../i18n/dictionary';
+import { isLanguage, languageAfter, type Language } from '../i18n/languages';
 import { printing } from './printing.svelte';
 
 const KEYS = { theme: 'oriel.theme', language: 'oriel.language' } as const;
@@ -17,7 +17,7 @@ export class Preferences {
     const theme = read(KEYS.theme);
     if (theme === 'light' || theme === 'dark') this.#chosenTheme = theme;
     const language = read(KEYS.language);
-    if (language === 'en' || language === 'zh') this.#chosenLanguage = language;
+    if (isLanguage(language)) this.#chosenLanguage = language;
     const query = matchMedia('(prefers-color-scheme: dark)');
     this.#systemDark = query.matches;
     query.addEventListener('change', (event) => {
@@ -45,7 +45,7 @@ export class Preferences {
   }
 
   toggleLanguage(): void {
-    this.#chosenLanguage = this.language === 'en' ? 'zh' : 'en';
+    this.#chosenLanguage = languageAfter(this.language);
     this.linkLanguage = null;
     keep(KEYS.language, this.#chosenLanguage);
   }

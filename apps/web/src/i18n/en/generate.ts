@@ -1,0 +1,16 @@
+// English: generating.
+import { count } from '../number_format';
+
+export const generate = {
+  label: 'Generate',
+  settings: 'How a token is drawn',
+  play: 'Generate',
+  stop: 'Stop',
+  step: 'One token',
+  back: 'Remove last',
+  temperature: 'temperature',
+  likeliest: '0, likeliest',
+  all: 'all',
+  contextFull: (limit: number) => `The text fills all ${count(limit)} tokens the model can read.`,
+  endToken: (token: string) => `The model ended the text with ${token}.`,
+};

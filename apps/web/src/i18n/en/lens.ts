@@ -1,0 +1,15 @@
+// English: the logit lens.
+
+export const lens = {
+  title: 'Logit lens',
+  caption:
+    'What the model would say next if it stopped after each layer. Each column is a position in the text, each row a layer; the bottom row is the real prediction. The stronger the colour, the surer.',
+  closed: 'The lens was not exported, but it is in the model.',
+  partly: (open: number, all: number) => `Open on ${open} of ${all} layers.`,
+  open: (layers: number) => `Open it on all ${layers} layers`,
+  cell: (layer: number, input: string, guess: string, probability: string, right: boolean) =>
+    `Layer ${layer}, after ${input}: ${guess}, ${probability}${right ? ', as it really went on' : ''}`,
+  reading: (layer: number, input: string) => `After layer ${layer}, at  ${input}`,
+  legend: 'Probability of the likeliest',
+  right: 'the text really goes on like this',
+};

@@ -1,0 +1,43 @@
+// The page's Chinese, a file for each section. Its shape is given by English: see shape.ts.
+import { attention } from './attention';
+import { bare } from './bare';
+import { compare } from './compare';
+import { effect } from './effect';
+import { errors } from './errors';
+import { example } from './example';
+import { facts } from './facts';
+import { files } from './files';
+import { generate } from './generate';
+import { kept } from './kept';
+import { leftOut } from './left_out';
+import { lens } from './lens';
+import { loading } from './loading';
+import { next } from './next';
+import { page } from './page';
+import { panel } from './panel';
+import { prompt } from './prompt';
+import { strip } from './strip';
+import { variants } from './variants';
+import type { Dictionary } from '../shape';
+
+export const zh: Dictionary = {
+  ...page,
+  files,
+  bare,
+  loading,
+  example,
+  errors,
+  prompt,
+  next,
+  generate,
+  attention,
+  effect,
+  lens,
+  panel,
+  leftOut,
+  strip,
+  variants,
+  compare,
+  kept,
+  facts,
+};

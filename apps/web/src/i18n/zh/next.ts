@@ -1,0 +1,19 @@
+// Chinese: the next token and how it is drawn.
+import type { Dictionary } from '../shape';
+
+export const next: Dictionary['next'] = {
+  title: '接下来是什么',
+  caption: (vocab) =>
+    `模型对它所知的全部 ${vocab} 个词元给出的概率，从高到低。点一个即可接在后面。`,
+  token: '词元',
+  truth: '模型概率',
+  drawn: '采样概率',
+  cut: '已截断',
+  append: '把这个词元接在文本后面',
+  appendNamed: (label) => `接上 ${label}`,
+  rest: (tokens, probability) => `其余 ${tokens} 个词元共占 ${probability}。`,
+  more: '显示更多',
+  fewer: '显示更少',
+  entropy: (bits, choices) => `不确定度 ${bits} 比特：相当于在 ${choices} 个等可能的选项中犹豫。`,
+  beforeMark: '深色短线标出关闭注意力头之前的概率。',
+};
