@@ -3,6 +3,7 @@
 // oriel/contract/tap_bytes.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import type { Manifest, Tap, TensorSpec } from './generated';
+import { fields, packedVarints, WireError, type Field } from './wire_format';
 
 const rules = limits.tap;
 const innerName = new RegExp(rules.inner_name, 'u');
@@ -20,6 +21,14 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Values of each field by its number, in order. Bytes and lists of numbers are null, as they are not used here. */
 type Fields = ReadonlyMap<number, readonly Value[]>;
 type Value = number | string | Fields | null;
+
+/** The forms of a field that may stand in each wire type; null where its content decides. */
+const formsOfWire: Readonly<Record<Field['wire'], ReadonlySet<string> | null>> = {
+  0: new Set(['varint', 'varints']),
+  1: new Set(),
+  2: null,
+  5: new Set(['fixed32', 'floats']),
+};
 
 class TapError extends Error {}
 
@@ -39,7 +48,7 @@ function unsoundBytes(tap: Tap): string | null {
     check(tap);
     return null;
   } catch (error) {
-    if (error instanceof TapError) return error.message;
+    if (error instanceof TapError || error instanceof WireError) return error.message;
     throw error;
   }
 }
@@ -61,7 +70,7 @@ function check({ bytes, outputs }: Tap): void {
 }
 
 /** Return the bytes of a string that has one character for each byte, as `atob` returns it. */
-function bytesOf(payload: string): Uint8Array {
+function bytesOf(payload: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(payload.length);
   for (let index = 0; index < bytes.length; index++) bytes[index] = payload.charCodeAt(index);
   return bytes;
@@ -123,34 +132,18 @@ function texts(message: Fields, number: number): string[] {
   return (message.get(number) ?? []).filter((value) => typeof value === 'string');
 }
 
-function read(message: Uint8Array, kind: string): Fields {
+function read(message: Uint8Array<ArrayBuffer>, kind: string): Fields {
   const known = messages.get(kind);
   const found = new Map<number, Value[]>();
-  const cursor = { at: 0 };
-  while (cursor.at < message.length) {
-    const key = varint(message, cursor);
-    const number = Math.floor(key / 8);
-    const wire = key % 8;
-    const form = known?.get(number);
+  for (const field of fields(message)) {
+    const form = known?.get(field.number);
     if (form === undefined) {
-      throw new TapError(`it has field ${number} of ${kind}, which no tap may have`);
+      throw new TapError(`it has field ${field.number} of ${kind}, which no tap may have`);
     }
-    let value: Value = null;
-    if (wire === 0) {
-      value = varint(message, cursor);
-      if (form !== 'varint' && form !== 'varints') throw wrongType(number, kind);
-    } else {
-      const length = wire === 2 ? varint(message, cursor) : 4;
-      if (wire !== 2 && (wire !== 5 || (form !== 'fixed32' && form !== 'floats'))) {
-        throw wrongType(number, kind);
-      }
-      const end = cursor.at + length;
-      if (end > message.length) throw new TapError('it ends inside a field');
-      if (wire === 2) value = valueOf(message.subarray(cursor.at, end), form);
-      cursor.at = end;
-    }
-    const values = found.get(number);
-    if (values === undefined) found.set(number, [value]);
+    if (!(formsOfWire[field.wire]?.has(form) ?? true)) throw wrongType(field.number, kind);
+    const value = field.bytes === null ? field.value : valueOf(field.bytes, form);
+    const values = found.get(field.number);
+    if (values === undefined) found.set(field.number, [value]);
     else values.push(value);
   }
   return found;
@@ -160,7 +153,7 @@ function wrongType(number: number, kind: string): TapError {
   return new TapError(`field ${number} of ${kind} is of another type`);
 }
 
-function valueOf(part: Uint8Array, form: string): Value {
+function valueOf(part: Uint8Array<ArrayBuffer>, form: string): Value {
   if (messages.has(form)) return read(part, form);
   switch (form) {
     case 'text':
@@ -170,7 +163,8 @@ function valueOf(part: Uint8Array, form: string): Value {
         throw new TapError('a name is no UTF-8', { cause });
       }
     case 'varints':
-      for (const cursor = { at: 0 }; cursor.at < part.length; varint(part, cursor));
+      // Iterating reads each number, and throws where the last is cut off.
+      Array.from(packedVarints(part));
       return null;
     case 'floats':
       if (part.length % 4 !== 0) throw new TapError('it ends inside a number');
@@ -180,16 +174,4 @@ function valueOf(part: Uint8Array, form: string): Value {
     default:
       throw new TapError(`a field is of another type than ${form}`);
   }
-}
-
-/** Read a varint of at most ten bytes. Values beyond 2^53 are inexact; they are only compared with small numbers. */
-function varint(message: Uint8Array, cursor: { at: number }): number {
-  let value = 0;
-  for (let place = 0; place < 10; place++) {
-    const byte = message[cursor.at++];
-    if (byte === undefined) throw new TapError('it ends inside a field');
-    value += (byte % 128) * 128 ** place;
-    if (byte < 128) return value;
-  }
-  throw new TapError('a number has over ten bytes');
 }

@@ -1,11 +1,13 @@
 // Reads and writes Protocol Buffers' wire format: the fields of one message, for the few of ONNX that the page needs.
-// onnx_model.ts knows their meaning. Bytes are untrusted: whatever they hold, reading ends, perhaps with a WireError.
+// bundle/onnx/onnx_model.ts and validate_tap_bytes.ts know their meaning. Bytes are untrusted: whatever they hold, reading ends, perhaps with a WireError.
 
 /** Thrown for a message that is cut off or breaks the format's rules. */
 export class WireError extends RangeError {}
 
 export interface Field {
   readonly number: number;
+  /** 0: varint; 1: eight bytes; 2: a length and its bytes; 5: four bytes. */
+  readonly wire: 0 | 1 | 2 | 5;
   /** Content of a message, string or bytes field, as a view; null for other wire types. */
   readonly bytes: Uint8Array<ArrayBuffer> | null;
   /** Value of a varint below 2^53; null for larger and negative numbers and for other wire types. */
@@ -18,56 +20,82 @@ const longestVarint = 10;
 /** Maximum number of fields in one message. Fields may take only two bytes, so gigabytes could hold too many. */
 export const mostFields = 4_000_000;
 
-/** Yield the fields of a message. Throws a WireError where it ends inside a field or is not a message. */
-export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
-  let at = 0;
-  const take = (length: number): Uint8Array<ArrayBuffer> => {
-    if (length > message.length - at) throw new WireError('the message ends inside a field');
-    at += length;
-    return message.subarray(at - length, at);
-  };
+/** A position in bytes that are read from start to end. Each method throws a WireError where they end too early. */
+class Cursor {
+  #at = 0;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  take(length: number): Uint8Array<ArrayBuffer> {
+    if (length > this.#bytes.length - this.#at) {
+      throw new WireError('the message ends inside a field');
+    }
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
   /** Read a varint; null beyond 2^53. */
-  const varint = (): number | null => {
+  varint(): number | null {
     let value = 0;
     let scale = 1;
     for (let count = 1; count <= longestVarint; count++) {
-      const byte = message[at++];
+      const byte = this.#bytes[this.#at++];
       if (byte === undefined) throw new WireError('the message ends inside a field');
       value += (byte & 127) * scale;
       scale *= 128;
       if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : null;
     }
     throw new WireError(`a number takes more than ${longestVarint} bytes`);
-  };
-  const exact = (): number => {
-    const value = varint();
+  }
+
+  /** Read a varint below 2^53. */
+  exact(): number {
+    const value = this.varint();
     if (value === null) throw new WireError('a length is beyond 2^53');
     return value;
-  };
-  for (let count = 0; at < message.length; count++) {
+  }
+}
+
+/** Yield the fields of a message. Throws a WireError where it ends inside a field or is not a message. */
+export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
+  const cursor = new Cursor(message);
+  for (let count = 0; !cursor.isAtEnd; count++) {
     if (count === mostFields) throw new WireError(`a message has over ${mostFields} fields`);
-    const key = exact();
+    const key = cursor.exact();
     const number = Math.floor(key / 8);
     if (number === 0) throw new WireError('a field has the number 0');
     switch (key % 8) {
       case 0:
-        yield { number, bytes: null, value: varint() };
+        yield { number, wire: 0, bytes: null, value: cursor.varint() };
         break;
       case 1:
-        take(8);
-        yield { number, bytes: null, value: null };
+        cursor.take(8);
+        yield { number, wire: 1, bytes: null, value: null };
         break;
       case 2:
-        yield { number, bytes: take(exact()), value: null };
+        yield { number, wire: 2, bytes: cursor.take(cursor.exact()), value: null };
         break;
       case 5:
-        take(4);
-        yield { number, bytes: null, value: null };
+        cursor.take(4);
+        yield { number, wire: 5, bytes: null, value: null };
         break;
       default:
         throw new WireError(`wire type ${key % 8} is not one of protobuf's`);
     }
   }
+}
+
+/** Yield the numbers of a packed field; null for one beyond 2^53. */
+export function* packedVarints(content: Uint8Array<ArrayBuffer>): Generator<number | null> {
+  const cursor = new Cursor(content);
+  while (!cursor.isAtEnd) yield cursor.varint();
 }
 
 /** Yield the contents of the message, string or bytes fields with this number. */

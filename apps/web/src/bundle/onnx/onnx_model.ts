@@ -1,7 +1,7 @@
 // Reads an ONNX file's metadata, inputs, outputs and positions of weights. bare_model.ts makes a model of them;
 // wire_format.ts reads the bytes. Files are untrusted: reading returns a model or throws a BundleError.
 import { BundleError } from '../bundle_error';
-import { fields, messages, WireError, type Field } from '../../contract/wire_format';
+import { fields, messages, packedVarints, WireError, type Field } from '../../contract/wire_format';
 
 /** Position of an initializer outside the file. */
 export interface ExternalWeight {
@@ -170,21 +170,7 @@ class Reading implements OnnxModel {
 function extents(field: Field): number[] {
   if (field.bytes === null) return [whole(field)];
   atMost('dims', field.bytes.length / 10);
-  // A packed list is a sequence of varints.
-  const packed: number[] = [];
-  let value = 0;
-  let scale = 1;
-  for (const byte of field.bytes) {
-    value += (byte & 127) * scale;
-    scale *= 128;
-    if (byte < 128) {
-      packed.push(checked(value));
-      value = 0;
-      scale = 1;
-    }
-  }
-  if (scale > 1) throw new WireError('the message ends inside a field');
-  return packed;
+  return Array.from(packedVarints(field.bytes), (value) => checked(value ?? Infinity));
 }
 
 function whole({ value }: Field): number {
