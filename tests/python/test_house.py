@@ -20,34 +20,9 @@ EXPORTER = ROOT / "tools" / "model-export"
 ORIEL = EXPORTER / "oriel"
 PAGE = ROOT / "apps" / "web" / "src"
 
-# From the ground up. A part may import what stands on a lower step, itself, and FREE; nothing else.
-PYTHON_STEPS = (
-    {"contract"},
-    {"tokenizers"},
-    {"models"},
-    {"capture"},
-    {"graph"},
-    {"bundle"},
-    {"precision"},
-    {"publishing", "verification", "formats", "measure"},
-    {"fidelity"},
-    {"export_bundle", "quantize_bundle"},
-    {"commands"},
-    {"cli"},
-    {"__main__"},
-)
-# What every part may import: they import nothing of ours but each other, in this order.
-PYTHON_FREE = ("oriel", "errors", "precisions", "options", "progress")
-PAGE_STEPS = (
-    {"contract", "host"},
-    {"bundle", "tokenizer"},
-    {"inference"},
-    {"analysis"},
-    {"charts", "activations", "url"},
-    {"i18n"},
-    {"views"},
-    {"the page's root"},
-)
+# Each folder's parts, from the ground up, with those that each may import. The page's rows are
+# checked by tests/web/import_directions.test.ts.
+IMPORT_ORDER = json.loads((ROOT / "tests" / "import_order.json").read_text(encoding="utf-8"))
 
 
 def tracked_files() -> list[Path]:
@@ -69,14 +44,6 @@ def named(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
 
-def step_of(part: str, steps: tuple[set[str], ...]) -> int:
-    """How high a part stands; a new one must be given its place above."""
-    for height, parts in enumerate(steps):
-        if part in parts:
-            return height
-    raise AssertionError(f"{part} has no place in the order of imports yet")
-
-
 def imported_modules(file: Path) -> Iterator[str]:
     """Every module of ours that a Python file imports, wherever in the file."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -92,70 +59,61 @@ def imported_modules(file: Path) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "oriel")
 
 
-def python_part(module: str) -> str:
-    """'graph' of oriel.graph.taps; 'oriel' of the package itself and what it defines."""
-    parts = module.split(".")
-    inside = len(parts) > 1 and any((ORIEL / f"{parts[1]}{end}").exists() for end in ("", ".py"))
-    return parts[1] if inside else "oriel"
+def part_in(folder: str, module: str) -> str | None:
+    """The part of a folder that a module of ours is or lies in, None outside of the folder: for
+    tools/model-export/oriel 'graph' of oriel.graph.taps, and 'oriel' of the package itself."""
+    package = folder.removeprefix("tools/model-export/").replace("/", ".")
+    if module != package and not module.startswith(f"{package}."):
+        return None
+    part = module.removeprefix(package).lstrip(".").split(".")[0]
+    return part if part and is_part(folder, part) else package.split(".")[-1]
+
+
+def is_part(folder: str, name: str) -> bool:
+    return any((ROOT / folder / f"{name}{end}").exists() for end in ("", ".py"))
+
+
+PYTHON_FOLDERS = [folder for folder in IMPORT_ORDER if folder.startswith("tools/")]
 
 
 @pytest.mark.parametrize("file", sorted(ORIEL.rglob("*.py")), ids=lambda f: named(f)[24:])
 def test_python_imports_point_one_way(file: Path) -> None:
-    part = file.relative_to(ORIEL).parts[0].removesuffix(".py")
-    part = "oriel" if part == "__init__" else part
-    for module in imported_modules(file):
-        other = python_part(module)
-        if other == part:
+    module = ".".join(file.relative_to(EXPORTER).with_suffix("").parts).removesuffix(".__init__")
+    for folder in PYTHON_FOLDERS:
+        part, order = part_in(folder, module), IMPORT_ORDER[folder]
+        if part is None:
             continue
-        if part in PYTHON_FREE:
-            earlier = PYTHON_FREE[: PYTHON_FREE.index(part)]
-            assert other in earlier, f"{part} may import none of ours but {earlier}, not {module}"
-        elif other not in PYTHON_FREE:
-            below = step_of(other, PYTHON_STEPS) < step_of(part, PYTHON_STEPS)
-            assert below, f"{part} stands below {other} and may not import {module}"
+        assert part in order["parts"], f"{part} has no row in tests/import_order.json yet"
+        may = order["parts"][part]
+        if part not in order["everywhere"]:
+            may = [*may, *order["everywhere"]]
+        for imported in imported_modules(file):
+            other = part_in(folder, imported)
+            if other not in (None, part):
+                assert other in may, f"{part} of {folder} may import {may}, not {imported}"
 
 
-def test_entries_only_hand_over() -> None:
-    for file in EXPORTER.glob("*.py"):
-        assert set(imported_modules(file)) == {"oriel.cli"}, named(file)
-        assert len(file.read_text(encoding="utf-8").splitlines()) < 15, named(file)
+@pytest.mark.parametrize("folder", IMPORT_ORDER)
+def test_the_order_of_imports_has_no_cycle(folder: str) -> None:
+    parts = list(IMPORT_ORDER[folder]["parts"])
+    for part, may in IMPORT_ORDER[folder]["parts"].items():
+        assert set(may) <= set(parts[: parts.index(part)]), f"{part} may import {may}"
+    gone = [part for part in parts if part != Path(folder).name and not is_part(folder, part)]
+    assert gone == [], "rows of parts that are not there"
 
 
-def imported_files(file: Path) -> Iterator[Path]:
-    """Every file of ours that a script imports, starts as a worker, or takes a type from."""
-    text = file.read_text(encoding="utf-8")
-    targets = re.findall(r"""\b(?:from|import|import\()\s*['"](\.[^'"]+)['"]""", text)
-    targets += re.findall(r"""new URL\(\s*['"](\.[^'"]+)['"]""", text)
-    yield from ((file.parent / target).resolve() for target in targets)
-
-
-def page_part(file: Path) -> str:
-    parts = file.relative_to(PAGE).parts
-    return parts[0] if len(parts) > 1 else "the page's root"
-
-
-PAGE_FILES = [file for file in SCRIPT_FILES if PAGE in file.parents]
-
-
-@pytest.mark.parametrize("file", PAGE_FILES, ids=lambda f: f.relative_to(PAGE).as_posix())
-def test_the_pages_imports_point_one_way(file: Path) -> None:
-    part = page_part(file)
-    for target in imported_files(file):
-        if PAGE not in target.parents:
-            assert target.parent == ROOT / "contracts", f"imports {target} from outside the page"
-            continue
-        other = page_part(target)
-        if other not in (part, "styles"):
-            below = step_of(other, PAGE_STEPS) < step_of(part, PAGE_STEPS)
-            assert below, f"{part} stands below {other} and may not import {target.name}"
-
-
-def test_analysis_touches_neither_the_document_nor_svelte() -> None:
-    for file in PAGE_FILES:
-        if page_part(file) == "analysis":
-            text = file.read_text(encoding="utf-8")
-            assert file.suffix == ".ts", named(file)
-            assert not re.search(r"\b(document|window)\.|from 'svelte", text), named(file)
+@pytest.mark.parametrize("side", [ORIEL, PAGE], ids=named)
+def test_every_folder_of_code_stands_in_the_architectures_table(side: Path) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, section = text.partition(f": `{named(side)}/`\n")
+    section, _, _ = section.partition("\n## ")
+    told = re.findall(r"^\| `([\w/]+)/` \|", section, re.MULTILINE)
+    code = {".py", ".css", *SCRIPT_SUFFIXES}
+    files = [file for file in TRACKED if side in file.parents and file.suffix in code]
+    there = {file.relative_to(side).parent.as_posix() for file in files} - {"."}
+    assert sorted(there - set(told)) == [], "folders that docs/architecture.md leaves out"
+    assert sorted(set(told) - there) == [], "rows of folders that are not there"
+    assert len(told) == len(set(told))
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends() -> None:
@@ -178,8 +136,9 @@ def test_no_host_of_a_package_index_is_named() -> None:
     # The backslashes keep this line from naming them.
     hosts = r"registry\.npmjs|npmmirror\.com|pypi\.org|pythonhosted\.org|pytorch\.org/whl"
     assert find_in_files(re.compile(hosts, re.IGNORECASE)) == []
-    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
-    assert [name for name, entry in lock["packages"].items() if "resolved" in entry] == []
+    lock = (ROOT / "package-lock.json").read_text(encoding="utf-8")
+    # It installs through whichever registry a machine is set up for.
+    assert not re.search(r'"resolved"|registry', lock)
 
 
 def test_no_path_of_one_machine_is_named() -> None:

@@ -1,41 +1,58 @@
-// Imports between the page's folders point one way: towards the contract.
+// Imports between the page's folders point one way, as tests/import_order.json says; test_house.py
+// checks Python's, and that the file itself has no cycle.
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-const source = fileURLToPath(new URL('../../apps/web/src/', import.meta.url));
-
-/** Which folders each may import from, itself apart. */
-const allowed: Record<string, readonly string[]> = {
-  contract: [],
-  host: [],
-  bundle: ['contract'],
-  tokenizer: ['contract'],
-  inference: ['bundle', 'tokenizer', 'contract', 'host'],
-};
-
-const engine = Object.keys(allowed);
-
-function importsOf(file: string): string[] {
-  const text = readFileSync(join(source, file), 'utf8');
-  return Array.from(text.matchAll(/(?:from|import|import\()\s*'(\.[^']+)'/g), ([, path = '']) =>
-    relative(source, join(source, dirname(file), path)),
-  );
+interface Order {
+  everywhere: string[];
+  parts: Record<string, string[]>;
 }
 
-const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
-  (path) => /\.(ts|svelte)$/.test(path) && engine.includes(path.split(sep)[0] ?? ''),
-);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const orders = JSON.parse(readFileSync(join(root, 'tests/import_order.json'), 'utf8')) as Record<
+  string,
+  Order
+>;
 
-test('the folders are there', () => {
-  expect(new Set(files.map((path) => path.split(sep)[0]))).toEqual(new Set(engine));
-});
+/** Every file of ours that a script imports, starts as a worker, or takes a type from. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8');
+  const forms = [
+    /\b(?:from|import|import\()\s*['"](\.[^'"]+)['"]/g,
+    /new URL\(\s*['"](\.[^'"]+)['"]/g,
+  ];
+  const targets = forms.flatMap((form) => Array.from(text.matchAll(form), ([, path = '']) => path));
+  return targets.map((path) => join(dirname(file), path));
+}
 
-test.each(files)('%s', (file) => {
-  const folder = file.split(sep)[0] ?? '';
-  const reached = importsOf(file)
-    .filter((path) => !path.startsWith('..'))
-    .map((path) => path.split(sep)[0] ?? '');
-  for (const target of reached) expect([folder, ...(allowed[folder] ?? [])]).toContain(target);
+/** The part of a folder that a file lies in: its subfolder, or the folder itself. */
+function partOf(folder: string, file: string): string {
+  const [part = '', ...rest] = file.slice(folder.length).split(sep).filter(Boolean);
+  return rest.length > 0 ? part : (folder.split(sep).at(-1) ?? '');
+}
+
+const source = join('apps', 'web', 'src');
+const pages = Object.entries(orders).filter(([folder]) => folder.startsWith('apps/web/src'));
+
+describe.each(pages)('%s', (name, { parts, everywhere }) => {
+  const folder = join(root, ...name.split('/'));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    /\.(ts|svelte)$/.test(path),
+  );
+
+  test.each(files)('%s', (path) => {
+    const file = join(folder, path);
+    const part = partOf(folder, file);
+    const allowed = parts[part];
+    if (allowed === undefined) throw new Error(`${part} has no row in tests/import_order.json yet`);
+    for (const target of importsOf(file)) {
+      if (target.startsWith(folder + sep)) {
+        expect([part, ...allowed, ...everywhere]).toContain(partOf(folder, target));
+      } else if (!target.startsWith(join(root, source) + sep)) {
+        expect(dirname(target)).toBe(join(root, 'contracts'));
+      }
+    }
+  });
 });
