@@ -1,5 +1,6 @@
 // Bare ONNX files: what they compute is what PyTorch computes, and what they lack is told.
 import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
+import { switchingOff } from '../../apps/web/src/inference/interventions';
 import { expect, opened, test, type Answer } from './engine';
 import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
 
@@ -48,7 +49,7 @@ for (const [what, bundle, file, hasTokenizer] of [
       expect(answer.tensors.size).toBe(model.activations.length - 1);
       expect(errorOf(answer, prompt, end)).toBeLessThanOrEqual(tolerance);
     }
-    const interventions = { headsOff: fixtures.headsOff };
+    const interventions = switchingOff(fixtures.headsOff);
     expect(await engine.tryRun({ ids: prompt.ids, reuseCache: true, interventions })).toMatchObject(
       { error: { kind: 'run' } },
     );
@@ -78,7 +79,7 @@ test('an interactive graph keeps its cache and its switches, and opens what stan
     expect(answer.start).toBe(end === 4 ? 0 : end - 5);
     expect(errorOf(answer, prompt, end)).toBeLessThanOrEqual(tolerance);
   }
-  const interventions = { headsOff: fixtures.headsOff };
+  const interventions = switchingOff(fixtures.headsOff);
   const off = await engine.run({ ids: prompt.ids, reuseCache: true, interventions });
   const expected = reference(prompt, 'logits_heads_off').data;
   expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);

@@ -1,5 +1,11 @@
 // What the page computes is what PyTorch computes: with and without cache, threads, isolation, and on WebGPU.
 import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
+import {
+  noInterventions,
+  switchingOff,
+  type Intervention,
+  type Interventions,
+} from '../../apps/web/src/inference/interventions';
 import { expect, opened, test, type Answer, type Engine } from './engine';
 import {
   largestError,
@@ -145,7 +151,11 @@ test('heads are switched off as in PyTorch, and leave the untouched cache alone'
   const prompt = fixtures.prompt('sentence');
   opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
   await engine.run({ ids: prompt.ids.slice(0, 8), reuseCache: true });
-  const off = await engine.run({ ids: prompt.ids, reuseCache: true, interventions: { headsOff } });
+  const off = await engine.run({
+    ids: prompt.ids,
+    reuseCache: true,
+    interventions: switchingOff(headsOff),
+  });
   const expected = reference(prompt, 'logits_heads_off').data;
   expect(off.start, 'keys made with all heads on must not be used').toBe(0);
   expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
@@ -154,6 +164,66 @@ test('heads are switched off as in PyTorch, and leave the untouched cache alone'
   const on = await engine.run({ ids: prompt.ids, reuseCache: true });
   expect(on.start).toBe(8);
   expectParity(on, prompt, prompt.ids.length, tolerance);
+});
+
+test('deltas are added at every token or at one, scales multiply, and a cached text keeps both', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  const { ids } = prompt;
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  const delta = (name: string): Float32Array => Float32Array.from(reference(prompt, name).data);
+  const everywhere: Intervention = {
+    kind: 'residual-delta',
+    layer: 0,
+    position: null,
+    delta: delta('delta_every_token'),
+  };
+  const atOne: Intervention = {
+    kind: 'residual-delta',
+    layer: 1,
+    position: Math.floor(ids.length / 2),
+    delta: delta('delta_one_token'),
+  };
+  const half: Intervention = { kind: 'head-scale', layer: 1, head: 1, scale: 0.5 };
+  const interventions = [everywhere, atOne, half];
+  const expected = reference(prompt, 'logits_changed').data;
+  const whole = await engine.run({ ids, reuseCache: true, interventions });
+  expect(largestError(whole.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+  const untouched = reference(prompt, 'logits').data.slice(-expected.length);
+  expect(largestError(whole.lastLogits, untouched), 'they must matter').toBeGreaterThan(0.01);
+  // Token by token, in another order: each step finds the cache of the step before.
+  for (let end = 1; end <= ids.length; end++) {
+    const step = await engine.run({
+      ids: [...ids.slice(0, end)],
+      reuseCache: end > 1,
+      interventions: end % 2 === 0 ? interventions : [half, atOne, everywhere],
+    });
+    expect(step.start).toBe(end - 1);
+    if (end === ids.length)
+      expect(largestError(step.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+  }
+});
+
+test('neutral interventions give the numbers of none, bit for bit', async ({
+  engine,
+  provider,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  const model = opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  const { hidden } = model.manifest.model.shape;
+  const neutral: Interventions = [
+    { kind: 'head-scale', layer: 0, head: 1, scale: 1 },
+    { kind: 'residual-delta', layer: 1, position: null, delta: new Float32Array(hidden) },
+    { kind: 'residual-delta', layer: 1, position: 3, delta: new Float32Array(hidden) },
+  ];
+  const run = async (interventions: Interventions) =>
+    engine.run({ ids: prompt.ids, reuseCache: false, interventions });
+  const [none, same] = [await run(noInterventions), await run(neutral)];
+  expect(same.lastLogits).toEqual(none.lastLogits);
+  expect([...same.tensors]).toEqual([...none.tensors]);
 });
 
 test('rotary positions and grouped keys: a Llama opens the same way', async ({

@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
 import type { Variant } from '../../apps/web/src/contract/generated';
-import { headScaleFeeds, interventionKey, neutralFeeds } from '../../apps/web/src/inference/feeds';
+import { neutralFeeds } from '../../apps/web/src/inference/feeds';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
 
@@ -69,42 +69,4 @@ test('every input but the tokens is fed, and neutral', () => {
         new Set([name.endsWith('scale') ? 1 : 0]),
       );
   }
-});
-
-test('heads are switched off one by one, and unknown ones refused', () => {
-  const { heads, ...shape } = wholeVariant().interactive.activations.model;
-  const feeds = headScaleFeeds(ort, { ...shape, heads }, [
-    [0, 0],
-    [0, heads - 1],
-  ]);
-  expect(Object.keys(feeds)).toEqual(['layer_0_head_scale']);
-  const expected = Array.from({ length: heads }, (_, head) =>
-    head === 0 || head === heads - 1 ? 0 : 1,
-  );
-  expect([...(feeds['layer_0_head_scale']?.data as Float32Array)]).toEqual(expected);
-  for (const bad of [
-    [0, heads],
-    [shape.layers, 0],
-    [-1, 0],
-    [0, 0.5],
-  ] as const) {
-    expect(() => headScaleFeeds(ort, { ...shape, heads }, [bad])).toThrow(ModelError);
-  }
-});
-
-test('one set of heads has one key, whatever the order', () => {
-  expect(
-    interventionKey([
-      [1, 2],
-      [0, 3],
-      [1, 2],
-    ]),
-  ).toBe(
-    interventionKey([
-      [0, 3],
-      [1, 2],
-    ]),
-  );
-  expect(interventionKey([[1, 23]])).not.toBe(interventionKey([[12, 3]]));
-  expect(interventionKey([])).toBe('');
 });

@@ -2,6 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { ComparedModel } from '../../apps/web/src/activations/compared_model.svelte';
 import { ModelSession } from '../../apps/web/src/activations/model_session.svelte';
+import {
+  headsOff,
+  interventionKey,
+  noInterventions,
+  switchingOff,
+} from '../../apps/web/src/inference/interventions';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
   FirstPass,
@@ -26,7 +32,7 @@ class LetterClient implements ModelClient {
   readonly reached: OpenRequest[] = [];
   outOfReach: ModelError | null = null;
   cached: readonly number[] = [];
-  cachedOff = '[]';
+  cachedKey = '';
   failNext: ModelError | null = null;
   /** What the publisher computed; an error where it can't be used. */
   published: FirstPass | ModelError | null = null;
@@ -73,14 +79,14 @@ class LetterClient implements ModelClient {
     this.runs.push(request);
     if (this.failNext !== null) return Promise.reject(this.takeFailure());
     const { ids } = request;
-    const off = JSON.stringify(request.interventions?.headsOff ?? []);
+    const key = interventionKey(request.interventions ?? noInterventions);
     let start = 0;
-    if (request.reuseCache && off === this.cachedOff)
+    if (request.reuseCache && key === this.cachedKey)
       while (start < ids.length - 1 && ids[start] === this.cached[start]) start++;
     this.cached = ids;
-    this.cachedOff = off;
+    this.cachedKey = key;
     const lastLogits = new Float32Array(VOCAB);
-    lastLogits[((ids.at(-1) ?? 0) + 1) % VOCAB] = off === '[]' ? 9 : 3;
+    lastLogits[((ids.at(-1) ?? 0) + 1) % VOCAB] = key === '' ? 9 : 3;
     const fed = ids.slice(start);
     return Promise.resolve({
       ids,
@@ -284,14 +290,14 @@ describe('steps', () => {
 describe('interventions', () => {
   test('bring the untouched prediction along, computed once', async () => {
     const { client, session } = await opened('abc');
-    await session.setHeadsOff([[1, 0]]);
-    expect(session.answer?.headsOff).toEqual([[1, 0]]);
+    await session.setInterventions(switchingOff([[1, 0]]));
+    expect(headsOff(session.answer?.interventions ?? [])).toEqual([[1, 0]]);
     expect(session.answer?.untouchedLogits?.[3]).toBe(9);
     expect(session.answer?.activations.lastLogits[3]).toBe(3);
     expect(client.runs).toHaveLength(2);
     await session.replacePrompt('abcd');
     expect(session.answer?.untouchedLogits?.[4]).toBe(9);
-    await session.setHeadsOff([]);
+    await session.setInterventions(noInterventions);
     expect(session.answer?.untouchedLogits).toBeNull();
     expect(session.answer?.activations.lastLogits[4]).toBe(9);
   });
@@ -447,11 +453,11 @@ describe('compared', () => {
   test('reads what the page reads, with the same heads off', async () => {
     const { a, b, client } = await both();
     await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
-    await a.setHeadsOff([[1, 0]]);
+    await a.setInterventions(switchingOff([[1, 0]]));
     if (a.answer !== null) b.follow(a.answer, []);
     await settled();
     expect(read(b)).toBe('abc');
-    expect(client.runs.at(-1)?.interventions?.headsOff).toEqual([[1, 0]]);
+    expect(client.runs.at(-1)?.interventions).toEqual(switchingOff([[1, 0]]));
     expect(b.comparison?.b.lastLogits[3]).toBe(3);
     expect(b.comparison?.pieces.get(3)?.bytes).toEqual(Uint8Array.of(100));
   });
@@ -564,10 +570,10 @@ describe('where a model comes from', () => {
     client.open = () => Promise.resolve(plainGraph);
     const session = new ModelSession(() => client);
     session.beginWith({ text: 'abc' }, false);
-    session.headsOff = [[0, 1]];
+    session.interventions = switchingOff([[0, 1]]);
     await session.open({ url: 'x', provider: 'auto' });
-    expect(session.headsOff).toEqual([]);
-    expect(client.runs.map(({ interventions }) => interventions?.headsOff)).toEqual([[]]);
+    expect(session.interventions).toEqual(noInterventions);
+    expect(client.runs.map(({ interventions }) => interventions)).toEqual([noInterventions]);
   });
 
   test('the visitor’s own files are asked for what suits the device, too', async () => {
@@ -682,7 +688,7 @@ describe('an example that was computed beforehand', () => {
 
   test('is not shown where heads are off: its numbers are of the whole model', async () => {
     const { session } = await waiting('dad', pass, (session) => {
-      session.headsOff = [[0, 1]];
+      session.interventions = switchingOff([[0, 1]]);
     });
     expect(session.shown).toBeNull();
   });

@@ -17,8 +17,8 @@ export function offerOf(variant: Variant): ActivationOffer {
   };
 }
 
-/** Return whether heads can be switched off: a plain graph has no inputs for that. */
-export function canSwitchHeads({ interactive }: Variant): boolean {
+/** Return whether the model takes interventions: a plain graph has no inputs for them. */
+export function canIntervene({ interactive }: Variant): boolean {
   return interactive.activations.graph === 'interactive';
 }
 

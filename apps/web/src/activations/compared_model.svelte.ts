@@ -1,6 +1,7 @@
 // A second variant that runs the page's text in a worker of its own; closing it frees its memory.
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; the view follows `comparison`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
+import { interventionKey } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
 import { bytesOfActivations, roomForActivations } from '../inference/activation_memory';
@@ -10,7 +11,7 @@ import { offerOf } from './activation_offer';
 import type { Answer } from './answer';
 import type { Stage } from './model_session.svelte';
 
-/** The answers of both variants to one text with the same heads off. */
+/** The answers of both variants to one text with the same interventions. */
 export interface Comparison {
   /** The page's own answer. */
   a: Answer;
@@ -170,9 +171,9 @@ export class ComparedModel {
     this.#held.clear();
   }
 
-  async #run(client: ModelClient, { activations, headsOff }: Answer): Promise<ActivationSet> {
-    const key = JSON.stringify(headsOff);
-    const request = { ids: activations.ids, interventions: { headsOff } };
+  async #run(client: ModelClient, { activations, interventions }: Answer): Promise<ActivationSet> {
+    const key = interventionKey(interventions);
+    const request = { ids: activations.ids, interventions };
     const result = await client.run({ ...request, reuseCache: true });
     const set =
       mergeRun(this.#held.get(key) ?? null, result) ??

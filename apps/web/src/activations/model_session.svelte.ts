@@ -2,6 +2,13 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; views follow `answer`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
+import {
+  applicable,
+  interventionKey,
+  isNeutral,
+  noInterventions,
+  type Interventions,
+} from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type {
   Attempt,
@@ -16,8 +23,8 @@ import type {
   Survey,
   TokenPiece,
 } from '../inference/model_types';
-import { canSwitchHeads } from './activation_offer';
-import type { Answer, HeadRef, Shown } from './answer';
+import { canIntervene } from './activation_offer';
+import type { Answer, Shown } from './answer';
 import { ChosenActivations, type Reading } from './chosen_activations.svelte';
 import { exampleOf, type Example } from './published_example';
 import { mergeRun, type ActivationSet } from './activation_set';
@@ -67,6 +74,7 @@ export type GenerationEnd =
   /** `token` is how the token that ended the text is shown. */
   | { reason: 'end-token'; token: string };
 
+const untouchedKey = interventionKey(noInterventions);
 const TYPING_PAUSE_MS = 140;
 /** Slower than the model can be, so that the eye can follow a token appear. */
 const TOKEN_PACE_MS = 110;
@@ -91,7 +99,7 @@ export class ModelSession {
   notice = $state.raw<Notice | null>(null);
   /** Why the last request did not replace the open model; null where no request was declined. */
   declined = $state.raw<ModelErrorData | null>(null);
-  headsOff = $state.raw<readonly HeadRef[]>([]);
+  interventions = $state.raw<Interventions>(noInterventions);
   /** True while another model or variant is being checked before it replaces the open one. */
   looking = $state(false);
   /** True while a run or a change of taps is under way. */
@@ -174,7 +182,7 @@ export class ModelSession {
       this.prompt === this.#published?.prompt &&
       this.text.now.ids === null &&
       !this.text.now.withoutFirst;
-    return waiting && this.headsOff.length === 0 && asPublished ? this.#published : null;
+    return waiting && isNeutral(this.interventions) && asPublished ? this.#published : null;
   }
 
   get shown(): Shown | null {
@@ -284,12 +292,9 @@ export class ModelSession {
       this.stage = { kind: 'ready' };
       this.#takeExampleText(model.manifest.first_pass?.prompt);
       if (model.tokenizerTrouble !== null) this.#takeIds();
-      this.headsOff = this.headsOff.filter(
-        ([layer, head]) =>
-          canSwitchHeads(model.variant) &&
-          layer < model.manifest.model.shape.layers &&
-          head < model.manifest.model.shape.heads,
-      );
+      this.interventions = canIntervene(model.variant)
+        ? applicable(this.interventions, model.manifest.model.shape)
+        : noInterventions;
       await this.#readPrompt();
     } catch (thrown) {
       if (era !== this.#era) return;
@@ -474,7 +479,7 @@ export class ModelSession {
     const changed = await this.#alone(async () => {
       if (era !== this.#era) return false;
       try {
-        if (!(await this.#openChosen(this.#reading(this.headsOff), true))) return false;
+        if (!(await this.#openChosen(this.#reading(this.interventions), true))) return false;
         this.tapMs = performance.now() - began;
         return true;
       } catch (thrown) {
@@ -500,8 +505,8 @@ export class ModelSession {
     return true;
   }
 
-  #reading(headsOff: readonly HeadRef[]): Reading {
-    return { tokens: this.#ids.length, texts: headsOff.length > 0 ? 2 : 1 };
+  #reading(interventions: Interventions): Reading {
+    return { tokens: this.#ids.length, texts: isNeutral(interventions) ? 1 : 2 };
   }
 
   // ---- the text ------------------------------------------------------------------------------
@@ -681,8 +686,8 @@ export class ModelSession {
 
   // ---- interventions -------------------------------------------------------------------------
 
-  async setHeadsOff(heads: readonly HeadRef[]): Promise<void> {
-    this.headsOff = heads;
+  async setInterventions(interventions: Interventions): Promise<void> {
+    this.interventions = interventions;
     await this.#rerun();
   }
 
@@ -720,7 +725,7 @@ export class ModelSession {
     }
     this.generating = false;
     // The run without interventions, for comparison, was skipped while generating.
-    if (this.headsOff.length > 0 && this.answer.untouchedLogits === null) await this.#rerun();
+    if (!isNeutral(this.interventions) && this.answer.untouchedLogits === null) await this.#rerun();
   }
 
   stop(): void {
@@ -777,18 +782,20 @@ export class ModelSession {
   async #answerOnce(): Promise<void> {
     const client = this.#client;
     const ids = this.#ids;
-    const headsOff = this.headsOff;
+    const { interventions } = this;
     if (client === null) return;
     if (ids.length === 0) {
       this.answer = null;
       return;
     }
-    const reading = this.#reading(headsOff);
+    const reading = this.#reading(interventions);
     try {
       await this.#openChosen(reading, false);
       const { model } = this;
       if (client !== this.#client || model === null) return;
-      await this.chosen.follow(model, reading, () => this.#answer(client, model, ids, headsOff));
+      await this.chosen.follow(model, reading, () =>
+        this.#answer(client, model, ids, interventions),
+      );
     } catch (thrown) {
       if (client !== this.#client) return;
       if (this.#openWithFewer(thrown, reading)) return;
@@ -818,17 +825,17 @@ export class ModelSession {
     client: ModelClient,
     model: OpenedModel,
     ids: readonly number[],
-    headsOff: readonly HeadRef[],
+    interventions: Interventions,
   ): Promise<void> {
-    const activations = await this.#run(client, ids, headsOff);
+    const activations = await this.#run(client, ids, interventions);
     let untouchedLogits: Float32Array | null = null;
-    if (headsOff.length > 0 && !this.generating) {
+    if (!isNeutral(interventions) && !this.generating) {
       if (!sameIds(this.#untouched?.ids, ids)) {
-        const untouched = await this.#run(client, ids, []);
+        const untouched = await this.#run(client, ids, noInterventions);
         this.#untouched = { ids, logits: untouched.lastLogits };
       }
       untouchedLogits = this.#untouched?.logits ?? null;
-    } else if (headsOff.length === 0) {
+    } else if (isNeutral(interventions)) {
       this.#untouched = { ids, logits: activations.lastLogits };
     }
     // First tokens and stored ids come from no text.
@@ -837,7 +844,7 @@ export class ModelSession {
     this.answer = {
       tokens: tokensOf(ids, this.#pieces, this.#typed, this.answer?.tokens ?? []),
       activations,
-      headsOff,
+      interventions,
       untouchedLogits,
       pieces: this.#pieces,
     };
@@ -849,10 +856,10 @@ export class ModelSession {
   async #run(
     client: ModelClient,
     ids: readonly number[],
-    headsOff: readonly HeadRef[],
+    interventions: Interventions,
   ): Promise<ActivationSet> {
-    const key = JSON.stringify(headsOff);
-    const request = { ids, interventions: { headsOff } };
+    const key = interventionKey(interventions);
+    const request = { ids, interventions };
     let result = await client.run({ ...request, reuseCache: true });
     let set = mergeRun(this.#held.get(key) ?? null, result);
     if (set === null) {
@@ -861,7 +868,9 @@ export class ModelSession {
     }
     if (set === null) throw new Error('a whole run did not start at the first token');
     if (client === this.#client) {
-      this.#held = new Map([...this.#held].filter(([held]) => held === '[]').concat([[key, set]]));
+      this.#held = new Map(
+        [...this.#held].filter(([held]) => held === untouchedKey).concat([[key, set]]),
+      );
       this.#note(result);
     }
     return set;

@@ -1,4 +1,5 @@
 // Turns a publisher's precomputed example into an answer for the views. model_session.svelte.ts decides when to use it.
+import { noInterventions } from '../inference/interventions';
 import type { FirstPass, ViewedModel } from '../inference/model_types';
 import { mergeRun } from './activation_set';
 import type { Answer } from './answer';
@@ -24,7 +25,7 @@ export function exampleOf(pass: FirstPass): Example | null {
     answer: {
       tokens: tokensOf(result.ids, pieces, result.ids.length, []),
       activations,
-      headsOff: [],
+      interventions: noInterventions,
       untouchedLogits: null,
       pieces,
     },

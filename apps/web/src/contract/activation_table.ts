@@ -141,6 +141,11 @@ export function headScaleName(layer: number): string {
   return `layer_${layer}_head_scale`;
 }
 
+/** Return the name of the input that is added to the residual stream behind a layer. */
+export function residualDeltaName(layer: number): string {
+  return `layer_${layer}_resid_delta`;
+}
+
 /** List the inputs of a graph of this kind for a model of this shape: those without a layer, then layer by layer. */
 export function inputSpecs(shape: ModelShape, graph: ActivationsDocument['graph']): TensorSpec[] {
   return portSpecs(

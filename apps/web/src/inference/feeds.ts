@@ -1,14 +1,8 @@
-// Makes the input tensors of the interactive graph for one run. Cached keys and values: key_value_cache.ts.
+// Makes the input tensors of the interactive graph for one run. Cached keys and values: key_value_cache.ts; changes
+// of the computation: interventions.ts.
 import type * as Ort from 'onnxruntime-web';
-import {
-  elementCount,
-  headScaleName,
-  neutralValue,
-  resolveShape,
-} from '../contract/activation_table';
-import type { ActivationsDocument, ModelShape } from '../contract/generated';
-import { ModelError } from './model_error';
-import type { Interventions } from './model_types';
+import { elementCount, neutralValue, resolveShape } from '../contract/activation_table';
+import type { ActivationsDocument } from '../contract/generated';
 
 type Feeds = Record<string, Ort.Tensor>;
 
@@ -38,36 +32,4 @@ export function lastLogitsFeed(ort: typeof Ort, { graph }: ActivationsDocument):
 /** Make the tensor of token ids, (1, fed). */
 export function tokenFeed(ort: typeof Ort, ids: readonly number[]): Ort.Tensor {
   return new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
-}
-
-/** Make the head scales that differ from neutral. Throws kind `run` for a head that the model lacks. */
-export function headScaleFeeds(
-  ort: typeof Ort,
-  shape: ModelShape,
-  headsOff: Interventions['headsOff'],
-): Feeds {
-  const scales = new Map<number, Float32Array>();
-  for (const [layer, head] of headsOff) {
-    if (!isIndex(layer, shape.layers) || !isIndex(head, shape.heads)) {
-      throw new ModelError({ kind: 'run', detail: `no head ${head} in layer ${layer}` });
-    }
-    const scale = scales.get(layer) ?? new Float32Array(shape.heads).fill(1);
-    scale[head] = 0;
-    scales.set(layer, scale);
-  }
-  return Object.fromEntries(
-    Array.from(scales, ([layer, scale]) => [
-      headScaleName(layer),
-      new ort.Tensor('float32', scale, [scale.length]),
-    ]),
-  );
-}
-
-/** Return a key that is the same for the same set of heads, in whatever order they were switched. */
-export function interventionKey(headsOff: Interventions['headsOff']): string {
-  return [...new Set(headsOff.map(([layer, head]) => `${layer}.${head}`))].sort().join(' ');
-}
-
-function isIndex(value: number, count: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < count;
 }

@@ -6,7 +6,7 @@ export type CacheTensors = ReadonlyMap<string, Tensor>;
 
 interface Entry {
   readonly ids: readonly number[];
-  /** Heads switched off change every later key and value, so their runs have caches of their own. */
+  /** Their key: interventions change every later key and value, so their runs have caches of their own. */
   readonly interventions: string;
   readonly tensors: CacheTensors;
 }

@@ -5,9 +5,10 @@ import { cachePairs } from '../contract/activation_table';
 import type { Variant } from '../contract/generated';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { loadFirstPass } from './load_first_pass';
-import { headScaleFeeds, interventionKey, lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
+import { lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
+import { interventionFeeds, interventionKey, isNeutral, noInterventions } from './interventions';
 import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
@@ -198,24 +199,23 @@ export class ModelRunner {
     return failureError(kind, error, opening, { isDeviceLost: this.#gpu.isLost, kept });
   }
 
-  async #run({ ids, reuseCache, interventions }: RunRequest): Promise<RunResult> {
+  async #run({ ids, reuseCache, interventions = noInterventions }: RunRequest): Promise<RunResult> {
     const { manifest, runtime, variant } = this.#opened();
     const { session, activations, neutral } = this.#openedSession();
     const { shape } = manifest.model;
     checkTokens(ids, shape.vocab, shape.context_length);
-    const headsOff = interventions?.headsOff ?? [];
-    // The plain graph has neither cache nor switches: it reads every text from its first token on.
+    // The plain graph has neither cache nor interventions: it reads every text from its first token on.
     const isPlain = variant.interactive.activations.graph === 'plain';
-    if (isPlain && headsOff.length > 0) {
-      throw new ModelError({ kind: 'run', detail: 'a plain graph has no heads to switch off' });
+    if (isPlain && !isNeutral(interventions)) {
+      throw new ModelError({ kind: 'run', detail: 'a plain graph takes no interventions' });
     }
-    const key = interventionKey(headsOff);
+    const key = interventionKey(interventions);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
     const feeds = {
       ...neutral,
       ...lastLogitsFeed(runtime.ort, variant.interactive.activations),
-      ...headScaleFeeds(runtime.ort, shape, headsOff),
+      ...interventionFeeds(runtime.ort, interventions, shape, { start, end: ids.length }),
       ...(hit && (await cacheFeeds(runtime.ort, hit))),
       input_ids: tokenFeed(runtime.ort, ids.slice(start)),
     };

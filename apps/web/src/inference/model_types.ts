@@ -6,6 +6,7 @@ import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerTrouble } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
+import type { Interventions } from './interventions';
 
 export type { KeptModel };
 
@@ -220,16 +221,12 @@ export interface Tensor {
   data: Float32Array | Int32Array;
 }
 
-export interface Interventions {
-  /** Pairs [layer, head] whose attn_z is multiplied by 0. */
-  headsOff: readonly (readonly [layer: number, head: number])[];
-}
-
 export interface RunRequest {
   /** The whole sequence. The worker feeds only what its key/value cache doesn't hold yet. */
   ids: readonly number[];
   /** false recomputes the whole sequence: for comparing, and for the speed figures. */
   reuseCache: boolean;
+  /** None by default. */
   interventions?: Interventions;
 }
 

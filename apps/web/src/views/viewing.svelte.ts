@@ -1,7 +1,7 @@
 // The state of the views: the locked selection, the pointer's preview, the scale of colours. The model: activations/.
-import type { HeadRef } from '../activations/answer';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
+import type { HeadRef } from '../inference/interventions';
 
 export interface LensCell {
   layer: number;
