@@ -15,9 +15,9 @@ import pytest
 import torch
 from contract_examples import CONTRACTS, read_json
 
+from oriel.checkpoints.tensors import tensor_digest, weights_digest
 from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.activation_names import contract_version
-from oriel.models.checkpoint import tensor_digest, weights_digest
 
 PAGE = (CONTRACTS / "ACTIVATIONS_CONTRACT.md").read_text(encoding="utf-8")
 TABLE = read_json(CONTRACTS / "activations.json")

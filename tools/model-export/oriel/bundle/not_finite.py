@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from oriel.checkpoints.tensors import StoredTensor
 from oriel.errors import CheckpointError, some
-from oriel.models.checkpoint import StoredTensor
 from oriel.models.model_names import shown_name
 
 _MOST_NAMED = 2

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from oriel.bundle.not_finite import NotFinite, count_not_finite, refusal
+from oriel.checkpoints.tensors import StoredTensors, tensor_digest, weights_digest
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
-from oriel.models.checkpoint import Checkpoint, tensor_digest, weights_digest
 
 _CHUNK = 4 * 1024 * 1024
 """Elements converted and written at a time: 16 MiB of float32."""
@@ -31,7 +31,7 @@ class WrittenWeights:
 
 
 def write_weights(
-    checkpoint: Checkpoint,
+    checkpoint: StoredTensors,
     layout: WeightLayout,
     file: Path,
     on_bytes: Callable[[int], None] = lambda _: None,
@@ -84,7 +84,7 @@ def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview
     return True
 
 
-def checkpoint_digest(checkpoint: Checkpoint) -> str:
+def checkpoint_digest(checkpoint: StoredTensors) -> str:
     """Compute the digest of the checkpoint's tensors, read from disk once more."""
     rows = {
         name: (stored.dtype, stored.shape, tensor_digest(checkpoint.read(name)))

@@ -14,10 +14,9 @@ from typing import Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import REGISTRY, Architecture, find_architecture
-from oriel.models.checkpoint import Checkpoint
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
-from oriel.models.match_parameters import Wanted, open_checkpoint
+from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
 from oriel.models.weight_files import has_mark, weight_files
 from oriel.models.what_is_there import adapter_beside

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
+from oriel.checkpoints.tensors import FLOATS, StoredTensor, StoredTensors, stored_tensors
 from oriel.errors import CheckpointError, some
-from oriel.models.checkpoint import FLOATS, Checkpoint, StoredTensor, stored_tensors
 from oriel.models.model_names import shown_name
+from oriel.models.weight_files import weight_files
 
 _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 """Inserted into names wherever a part was wrapped: by torch.compile, by FSDP."""
@@ -44,6 +45,22 @@ class Wanted:
     @property
     def is_tied(self) -> bool:
         return self.head not in self.parameters
+
+
+class Checkpoint(StoredTensors):
+    """A model's tensors, by the names that its parameters have."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, StoredTensor],
+        wrappers: Sequence[str] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(tensors)
+        self.wrappers = tuple(wrappers)
+        """Parts of the stored names that were removed."""
+        self.notes = tuple(notes)
+        """Notices for the user about what was read otherwise than it is written."""
 
 
 def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
@@ -82,14 +99,14 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
     _check_all_there(folder, matched, left, wanted)
     _check_none_left(folder, [key for key in left if key not in beside])
     _check_forms(folder, matched, wanted)
-    return Checkpoint(folder, matched, wrappers, notes)
+    return Checkpoint(matched, wrappers, notes)
 
 
 def _without_repeats(folder: Path) -> dict[str, StoredTensor]:
     """Return the stored tensors by name. A tensor in two files, as in shards of tied weights, must
     be the same in both."""
     found: dict[str, StoredTensor] = {}
-    for stored in stored_tensors(folder):
+    for stored in stored_tensors(weight_files(folder)):
         first = found.setdefault(stored.key, stored)
         if first is not stored and not (
             first.dtype == stored.dtype and _same_values(first, stored)
@@ -284,7 +301,7 @@ def _same_values(one: StoredTensor, other: StoredTensor) -> bool:
     """Return whether both hold the same numbers, whatever precision they are stored in."""
     if one.shape != other.shape:
         return False
-    pair = Checkpoint(one.file.parent, {"one": one, "other": other})
+    pair = StoredTensors({"one": one, "other": other})
     first, second = pair.read("one"), pair.read("other")
     one_wide, other_wide = first.to(torch.float64), second.to(torch.float64)
     # NaN differs from itself, but two copies of one weight with NaN are still the same weight.

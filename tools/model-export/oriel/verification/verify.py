@@ -19,10 +19,10 @@ import numpy as np
 
 import oriel
 from oriel.bundle.write_weights import checkpoint_digest
+from oriel.checkpoints.tensors import StoredTensors
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.taps import Tap
-from oriel.models.checkpoint import Checkpoint
 from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.precisions import FP32, QUANTIZED_KERNELS, RECIPES_OF_USERS
@@ -165,7 +165,7 @@ def _held_weights(
     variant: Mapping[str, Any],
     opened: OpenedVariant,
     graphs: Mapping[GraphName, checks.GraphFile],
-    checkpoint: Checkpoint,
+    checkpoint: StoredTensors,
     findings: Findings,
 ) -> Mapping[str, Array]:
     """Compare the variant's weights with the checkpoint's. Return those that PyTorch should compute

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from oriel.models.checkpoint import Checkpoint
+from oriel.checkpoints.tensors import StoredTensors
 from oriel.verification.error_bounds import weight_bounds
 from oriel.verification.report import Findings
 from oriel.verification.stored_weights import StoredWeight
@@ -27,7 +27,7 @@ class WeightComparison:
 
     name: str
     """Name of the check."""
-    checkpoint: Checkpoint
+    checkpoint: StoredTensors
     findings: Findings
     problems: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -84,7 +84,7 @@ class WeightComparison:
 def compare_weights(
     name: str,
     weights: Iterator[StoredWeight],
-    checkpoint: Checkpoint,
+    checkpoint: StoredTensors,
     findings: Findings,
     keep: bool,
 ) -> Mapping[str, Array]:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oriel.checkpoints.unreadable_files import damaged
 from oriel.errors import CheckpointError
-from oriel.models.weight_files import damaged
 
 
 def load_pickle(file: Path) -> Mapping[str, Tensor]:

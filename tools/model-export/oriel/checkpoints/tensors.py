@@ -1,11 +1,10 @@
-"""A checkpoint's tensors on disk: their names, dtypes and shapes, and their values, read one at a
-time. find_checkpoint.py finds the folder, match_parameters.py checks that the tensors fit the
-model."""
+"""Tensors on disk: their names, dtypes and shapes, and their values, read one at a time. Which
+files belong to a model, and which tensor is which parameter, is up to oriel/models."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from oriel.models.safe_pickle import load_pickle
-from oriel.models.weight_files import check_holds_weights, damaged, weight_files
+from oriel.checkpoints.safe_pickle import load_pickle
+from oriel.checkpoints.unreadable_files import check_holds_weights, damaged
 
 FLOATS = {"F64", "F32", "F16", "BF16"}
 _DTYPE_NAMES = {
@@ -27,7 +26,7 @@ _DTYPE_NAMES = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor's file and name in the checkpoint, its dtype and its shape."""
+    """A tensor's file and its name there, its dtype and its shape."""
 
     file: Path
     key: str
@@ -36,27 +35,16 @@ class StoredTensor:
     shape: tuple[int, ...]
 
 
-class Checkpoint:
-    """Tensors by the names that the model's parameters have."""
+class StoredTensors:
+    """Tensors by name, which stay on disk until they are read."""
 
-    def __init__(
-        self,
-        folder: Path,
-        tensors: Mapping[str, StoredTensor],
-        wrappers: Sequence[str] = (),
-        notes: Sequence[str] = (),
-    ) -> None:
-        self.folder = folder
+    def __init__(self, tensors: Mapping[str, StoredTensor]) -> None:
         self.tensors = dict(tensors)
-        self.wrappers = tuple(wrappers)
-        """Parts of the stored names that were removed."""
-        self.notes = tuple(notes)
-        """Notices for the user about what was read otherwise than it is written."""
         self._pickled: dict[Path, Mapping[str, Tensor]] = {}
 
     @property
     def parameters(self) -> int:
-        """Number of weights, a tied one counted once."""
+        """Number of values in all tensors, those of a tied weight counted once."""
         total = 0
         for stored in self.tensors.values():
             size = 1
@@ -97,9 +85,9 @@ def weights_digest(rows: Mapping[str, tuple[str, tuple[int, ...], str]]) -> str:
     return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def stored_tensors(folder: Path) -> Iterator[StoredTensor]:
-    """Yield every tensor of the folder's weight files, file after file."""
-    for file in weight_files(folder):
+def stored_tensors(files: Iterable[Path]) -> Iterator[StoredTensor]:
+    """Yield every tensor of the files, safetensors or pickles, file after file."""
+    for file in files:
         check_holds_weights(file)
         reader: Callable[[Path], Iterator[StoredTensor]]
         reader = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
