@@ -27,10 +27,8 @@ from safetensors.torch import save_file
 
 from oriel.bundle.write_weights import write_weights
 from oriel.capture.captured_model import capture_empty, example_inputs
-from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import place_weights
-from oriel.models.parameters import shapeless_model
 
 TOKENS = "transformer.wte.weight"
 
@@ -38,14 +36,10 @@ TOKENS = "transformer.wte.weight"
 def written_values(folder: Path, name: str, file: Path) -> torch.Tensor:
     """A weight as the bundle's data file holds it: float32, in the checkpoint's own shape."""
     model = load(folder)
-    a = model.architecture
-    empty = shapeless_model(model.config, a)
-    parameters = {n: tuple(p.shape) for n, p in empty.named_parameters()}
-    changes = make_matrices_plain(empty, a.token_embedding, a.unembedding)
-    layout = place_weights(parameters, changes.transposed)
+    layout = place_weights(model.spec.parameters, model.spec.linear)
     write_weights(model.checkpoint, layout, file)
     place = next(weight for weight in layout.weights if weight.name == name)
-    shape = parameters[name]
+    shape = model.spec.parameters[name]
     assert not place.transposed
     count = torch.Size(shape).numel()
     data = bytearray(file.read_bytes()[place.offset : place.offset + 4 * count])
@@ -145,13 +139,13 @@ def test_a_tied_head_saved_twice_is_passed_over_only_if_it_is_the_same(
         tensors["lm_head.weight"] = tensors[TOKENS].half()
 
     model = load(copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "same", change=same))
-    assert model.tied_embeddings
+    assert model.spec.ties_embeddings
     assert "lm_head.weight" not in model.checkpoint.tensors
     for change in (other, narrower):
         folder = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / change.__name__, change=change)
         model = load(folder)
         # As transformers does: both are kept.
-        assert not model.tied_embeddings
+        assert not model.spec.ties_embeddings
         stored = tensors_of(folder)["lm_head.weight"]
         assert torch.equal(model.checkpoint.read("lm_head.weight"), stored)
         assert any("lm_head.weight holds other values" in note for note in model.notices)
@@ -459,8 +453,8 @@ class TestConfig:
             )
             (folder / "modeling_mine.py").write_text(code)
         model = load(tmp_path / "known")
-        assert type(model.config).__module__.startswith("transformers.")
-        assert model.config._attn_implementation == "eager"
+        assert type(model.spec.config).__module__.startswith("transformers.")
+        assert model.spec.config._attn_implementation == "eager"
         assert "this architecture is not supported yet" in error_of(tmp_path / "unknown")
         assert not trace.exists()
 
@@ -480,7 +474,7 @@ class TestConfig:
         odd = load(copy_checkpoint(original, tmp_path / "copy", config=config))
         plain = load(original)
         assert odd.shape == plain.shape
-        captured, _ = capture_empty(odd.config, odd.architecture, odd.shape)
+        captured = capture_empty(odd.spec)
         outputs = captured(*example_inputs(odd.shape))
         assert len(outputs) == len(captured.state.output_names)
         assert {t.dtype for t in outputs} == {torch.float32}

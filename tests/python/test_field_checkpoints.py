@@ -174,7 +174,7 @@ class TestReadAsTransformersReadsIt:
             tensors[HEAD] = tensors[TOKENS].to(head)
 
         model = load(copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "copy", change=change))
-        assert model.tied_embeddings
+        assert model.spec.ties_embeddings
         assert model.notices == ()
         assert HEAD not in model.checkpoint.tensors
 

@@ -4,27 +4,29 @@ only, what fp16 keeps in float32. That their numbers are right: test_architectur
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 from onnx import TensorProto
 from safetensors.torch import load_file
-from transformers import GPT2Config
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from oriel.contract.activation_names import all_activations
 from oriel.contract.manifest import read_manifest
 from oriel.export_bundle import export
+from oriel.graph.attach_weights import attach_weights, place_weights
 from oriel.graph.build_graphs import build_graphs
 from oriel.graph.export_onnx import TracedGraph, trace
 from oriel.graph.repeat_layers import TRACED_LAYERS
 from oriel.graph.taps import Tap, open_taps
 from oriel.models.architectures import find_architecture
-from oriel.models.architectures.architecture import Architecture
-from oriel.models.parameters import expected_parameters
+from oriel.models.model_spec import make_spec
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 
@@ -35,8 +37,8 @@ def trace_gpt2(**changes: Any) -> TracedGraph:
     )
     architecture = find_architecture("gpt2")
     # As if the architecture's file had forgotten that some configs make layers differ.
-    careless = Architecture(**{**vars(architecture), "repeatable": lambda config: True})
-    return trace(config, careless, careless.shape(config), 20)
+    careless = replace(architecture, repeatable=lambda config: True)
+    return trace(make_spec(config, careless, careless.shape(config)), 20)
 
 
 def test_layers_that_are_alike_are_traced_once() -> None:
@@ -62,10 +64,13 @@ def test_unset_weights_are_never_merged() -> None:
     # All biases of an unset model are equal bytes: an optimizer that saw them would keep one.
     traced = trace_gpt2()
     config = GPT2Config(vocab_size=31, n_positions=16, n_embd=12, n_head=2, n_layer=5)
-    expected = expected_parameters(config, find_architecture("gpt2"))
+    architecture = find_architecture("gpt2")
+    spec = make_spec(config, architecture, architecture.shape(config))
+    expected = {name: tuple(p.shape) for name, p in GPT2LMHeadModel(config).named_parameters()}
+    assert spec.parameters == expected
     assert set(traced.parameters) == set(expected)
-    shape = find_architecture("gpt2").shape(config)
-    graphs = build_graphs(traced, shape, expected, ["layer_4_attn_probs"], "weights")
+    layout = place_weights(spec.parameters, spec.linear)
+    graphs = build_graphs(traced, spec.shape, layout, ["layer_4_attn_probs"], "weights")
     for model in (graphs.plain.model, graphs.interactive.model):
         external = [
             tensor.name
@@ -73,6 +78,14 @@ def test_unset_weights_are_never_merged() -> None:
             if tensor.data_location == TensorProto.EXTERNAL
         ]
         assert sorted(external) == sorted(expected)
+
+
+def test_a_matrix_is_not_attached_the_other_way_round() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20]>
+        g (float[2, 3] x, float[3, 4] w) => (float[2, 4] y) { y = MatMul(x, w) }"""
+    model = ir.serde.deserialize_model(onnx.parser.parse_model(text))
+    with pytest.raises(AssertionError, match="the graph turns w"):
+        attach_weights(model, place_weights({"w": (3, 4)}, transposed={"w"}), "weights")
 
 
 def test_weights_are_written_once(tiny_gpt2_checkpoint: Path, tiny_gpt2_bundle: Path) -> None:

@@ -22,10 +22,8 @@ from command_lines import export_main
 from safetensors.torch import save_file
 
 from oriel.bundle.write_weights import WrittenWeights, write_weights
-from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import place_weights
-from oriel.models.parameters import shapeless_model
 
 TOKENS, HEAD = "transformer.wte.weight", "lm_head.weight"
 MATRIX, BIAS = "transformer.h.0.mlp.c_fc.weight", "transformer.h.1.attn.c_proj.bias"
@@ -36,11 +34,8 @@ Change = Callable[[Tensors], object]
 def written(folder: Path, file: Path) -> WrittenWeights:
     """The weights streamed into the bundle's data file, as an export does."""
     model = load(folder)
-    a = model.architecture
-    empty = shapeless_model(model.config, a)
-    parameters = {n: tuple(p.shape) for n, p in empty.named_parameters()}
-    changes = make_matrices_plain(empty, a.token_embedding, a.unembedding)
-    return write_weights(model.checkpoint, place_weights(parameters, changes.transposed), file)
+    layout = place_weights(model.spec.parameters, model.spec.linear)
+    return write_weights(model.checkpoint, layout, file)
 
 
 def refused(folder: Path, file: Path) -> str:

@@ -469,7 +469,7 @@ class Untold(Exception):
 def slow_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing that takes a minute unless it is told to stop, with a stage every moment."""
 
-    def trace(_config: Any, _architecture: Any, _shape: Any, _opset: int, on_stage: Any) -> None:
+    def trace(_spec: Any, _opset: int, on_stage: Any) -> None:
         for moment in range(6000):
             on_stage(f"moment {moment}")
             time.sleep(0.01)

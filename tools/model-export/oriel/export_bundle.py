@@ -75,7 +75,7 @@ class _Plan:
     def text(self, model: LoadedModel) -> TextCalibration:
         """Return the text and settings for calibration, where variants need it."""
         own = model.tokenizer
-        begins = token_id(model.config.bos_token_id, model.shape.vocab)
+        begins = token_id(model.spec.config.bos_token_id, model.shape.vocab)
         known = own if isinstance(own, CheckpointTokenizer) else None
         return TextCalibration(
             known.backend if known else None,
@@ -148,16 +148,11 @@ def _fill(
     display: StageDisplay,
 ) -> dict[str, Any]:
     # Imported here so that a run that only checks flags needn't load torch's exporter.
-    from oriel.capture.plain_matrices import make_matrices_plain
     from oriel.graph.build_graphs import build_graphs
     from oriel.graph.export_onnx import trace
-    from oriel.models.parameters import shapeless_model
 
-    a = model.architecture
-    empty = shapeless_model(model.config, a)
-    parameters = {name: tuple(p.shape) for name, p in empty.named_parameters()}
-    changes = make_matrices_plain(empty, a.token_embedding, a.unembedding)
-    layout = place_weights(parameters, changes.transposed)
+    # A graph reads matrices as (in, out).
+    layout = place_weights(model.spec.parameters, transposed=model.spec.linear)
     display.expect_bytes(layout.bytes)
     data_file = folder / paths.weights()
     stopped = threading.Event()
@@ -178,9 +173,8 @@ def _fill(
             display.stage(text)
 
         try:
-            traced = trace(model.config, model.architecture, model.shape, options.opset, stage)
-            graphs = build_graphs(traced, model.shape, parameters, outputs, paths.weights(), stage)
-            assert graphs.layout == layout, "the graph reads weights that lie elsewhere"
+            traced = trace(model.spec, options.opset, stage)
+            graphs = build_graphs(traced, model.shape, layout, outputs, paths.weights(), stage)
         except BaseException:
             # Leaving the block waits for the writer, which would otherwise write to the end.
             stopped.set()

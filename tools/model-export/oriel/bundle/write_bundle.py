@@ -211,16 +211,16 @@ def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
     """Return the record of the exported model and its source, for the manifest and each graph."""
     return {
         "name": model.name,
-        "architecture": model.architecture.model_type,
+        "architecture": model.spec.architecture.model_type,
         "source": source_record(model),
         "weights_digest": weights.weights_digest,
         "config_digest": file_digest(model.source.folder / "config.json"),
         "parameters": model.checkpoint.parameters,
         "shape": model.shape.to_json(),
-        "bos_token_id": token_id(model.config.bos_token_id, model.shape.vocab),
+        "bos_token_id": token_id(model.spec.config.bos_token_id, model.shape.vocab),
         "eos_token_id": next(iter(model.end_tokens.ids), None),
         "end_token_ids": list(model.end_tokens.ids),
-        "tied_embeddings": model.tied_embeddings,
+        "tied_embeddings": model.spec.ties_embeddings,
     }
 
 

@@ -3,6 +3,7 @@ the contract, with a cache and interventions. Tracing it is graph/export_onnx.py
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -12,12 +13,10 @@ from transformers.initialization import no_init_weights
 
 from oriel.capture import attention
 from oriel.capture.capture_state import CaptureState
-from oriel.capture.plain_matrices import MatrixChanges, make_matrices_plain
-from oriel.contract.activation_names import (
-    ModelShape,
-    cache_output_specs,
-)
+from oriel.capture.plain_matrices import make_matrices_plain
+from oriel.contract.activation_names import ModelShape, cache_output_specs
 from oriel.models.architectures import Architecture
+from oriel.models.model_spec import ModelSpec
 
 
 class CapturedModel(nn.Module):
@@ -25,12 +24,12 @@ class CapturedModel(nn.Module):
 
     state: CaptureState
 
-    def __init__(self, model: nn.Module, architecture: Architecture, shape: ModelShape) -> None:
+    def __init__(self, model: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
         self.model = model
-        self.shape = shape
+        self.shape = spec.shape
         self.state = CaptureState()
-        self._hook(architecture)
+        self._hook(spec.architecture)
 
     def forward(
         self,
@@ -99,24 +98,24 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     block.register_forward_hook(leaves)
 
 
-def build_empty(config: Any, architecture: Architecture) -> nn.Module:
-    """The model of a config with unset weights but true buffers: enough to trace, at no cost."""
+def build_empty(spec: ModelSpec) -> nn.Module:
+    """Make the model with unset weights but true buffers: enough to trace, at no cost."""
     attention.register()
+    config = copy.deepcopy(spec.config)
     config._attn_implementation = attention.NAME
     with no_init_weights():
-        model = getattr(transformers, architecture.model_class)(config)
+        model = getattr(transformers, spec.architecture.model_class)(config)
         model.tie_weights()
     empty: nn.Module = model.eval().requires_grad_(False)
     return empty
 
 
-def capture_empty(
-    config: Any, architecture: Architecture, shape: ModelShape
-) -> tuple[CapturedModel, MatrixChanges]:
-    """A model to trace: plain matrices, hooks in place, weights unset."""
-    model = build_empty(config, architecture)
-    changes = make_matrices_plain(model, architecture.token_embedding, architecture.unembedding)
-    return CapturedModel(model, architecture, shape), changes
+def capture_empty(spec: ModelSpec) -> CapturedModel:
+    """Make a model to trace: plain matrices, hooks in place, weights unset."""
+    model = build_empty(spec)
+    a = spec.architecture
+    make_matrices_plain(model, a.token_embedding, a.unembedding)
+    return CapturedModel(model, spec)
 
 
 def example_inputs(

@@ -3,8 +3,6 @@ which exports as MatMul + Add and which every quantizer understands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
@@ -35,22 +33,15 @@ class TiedUnembedding(nn.Module):
         return torch.matmul(x, self.weight.t())
 
 
-@dataclass(frozen=True)
-class MatrixChanges:
-    """Changes made by make_matrices_plain: names of the weights that are now transposed."""
-
-    transposed: frozenset[str]
-
-
-def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str) -> MatrixChanges:
+def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str) -> None:
     """Replace nn.Linear and Conv1D in place; parameters keep their names.
 
-    A transposed weight is a view of the old one: no values move. A tied unembedding stays tied.
+    The weight of an nn.Linear is transposed, as a view of the old one: no values move. A tied
+    unembedding stays tied.
     """
     embedding = model.get_submodule(token_embedding)
     assert isinstance(embedding, nn.Embedding)
     tied = embedding.weight
-    transposed: set[str] = set()
     for name, module in list(model.named_modules()):
         if isinstance(module, Conv1D):
             plain: nn.Module = PlainMatrix(module.weight, module.bias)
@@ -59,7 +50,6 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
         elif isinstance(module, nn.Linear):
             weight = nn.Parameter(module.weight.detach().t(), requires_grad=False)
             plain = PlainMatrix(weight, module.bias)
-            transposed.add(f"{name}.weight")
         elif isinstance(module, NewGELUActivation):
             # The same function as one operator instead of seven (Hendrycks and Gimpel, 2016).
             plain = nn.GELU(approximate="tanh")
@@ -67,4 +57,3 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
             continue
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, plain)
-    return MatrixChanges(frozenset(transposed))

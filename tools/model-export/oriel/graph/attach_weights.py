@@ -78,6 +78,7 @@ def attach_weights(model: ir.Model, layout: WeightLayout, location: str) -> None
         if place is None:
             graph.inputs.append(value)
             continue
+        assert value.shape is None or value.shape == place.shape, f"the graph turns {place.name}"
         value.const_value = ir.ExternalTensor(
             location,
             place.offset,

@@ -16,7 +16,7 @@ from oriel.contract.activation_names import (
     activation_spec,
     cache_output_specs,
 )
-from oriel.graph.attach_weights import WeightLayout, attach_weights, place_weights
+from oriel.graph.attach_weights import WeightLayout, attach_weights
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
@@ -44,17 +44,17 @@ class BuiltGraphs:
 def build_graphs(
     traced: TracedGraph,
     shape: ModelShape,
-    parameters: dict[str, tuple[int, ...]],
+    layout: WeightLayout,
     outputs: Sequence[str],
     weights_file: str,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> BuiltGraphs:
     """outputs: contract names that the plain graph gives besides logits.
 
-    parameters: {name: shape in the checkpoint}, which must be all that the graph reads.
+    layout: of the weights file, which must hold all parameters that the graph reads, and no more.
     """
-    assert set(parameters) == set(traced.parameters), "the trace reads other parameters"
-    layout = place_weights(parameters, traced.transposed)
+    placed = {weight.name for weight in layout.weights}
+    assert placed == set(traced.parameters), "the trace reads other parameters"
     on_stage("cut the plain graph")
     plain = cut_to_plain(traced.model, shape)
     interactive = traced.model

@@ -3,14 +3,12 @@ Weights stay out: parameters are inputs here, and become external data in attach
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import onnx_ir as ir
 import torch
@@ -23,7 +21,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.graph.finish_graph import describe
 from oriel.graph.repeat_layers import TRACED_LAYERS, LayersDiffer, repeat_layers
-from oriel.models.architectures import Architecture
+from oriel.models.model_spec import ModelSpec, with_layers
 
 StageCallback = Callable[[str], None]
 
@@ -35,23 +33,15 @@ class TracedGraph:
 
     model: ir.Model
     parameters: tuple[str, ...]
-    transposed: frozenset[str]
-    """Parameters that the graph wants as (in, out) where the checkpoint has (out, in)."""
     layers_traced: int
 
 
-def trace(
-    config: Any,
-    architecture: Architecture,
-    shape: ModelShape,
-    opset: int,
-    on_stage: StageCallback = lambda _: None,
-) -> TracedGraph:
+def trace(spec: ModelSpec, opset: int, on_stage: StageCallback = lambda _: None) -> TracedGraph:
     """Trace, and repeat layers where they are provably alike; all layers are traced otherwise."""
-    if architecture.repeatable(config) and shape.layers > TRACED_LAYERS:
-        few = _with_layers(config, TRACED_LAYERS)
+    architecture, shape = spec.architecture, spec.shape
+    if architecture.repeatable(spec.config) and shape.layers > TRACED_LAYERS:
         on_stage(f"trace {TRACED_LAYERS} of {shape.layers} layers")
-        traced = _trace_all(few, architecture, architecture.shape(few), opset)
+        traced = _trace_all(with_layers(spec, TRACED_LAYERS), opset)
         try:
             on_stage(f"repeat them to {shape.layers}")
             repeat_layers(traced.model, architecture.blocks, shape)
@@ -63,43 +53,22 @@ def trace(
             return TracedGraph(
                 traced.model,
                 tuple(name for name in names if name not in contract),
-                _repeat_names(traced.transposed, architecture.blocks, shape.layers),
                 TRACED_LAYERS,
             )
     on_stage(f"trace {shape.layers} layers")
-    return _trace_all(copy.deepcopy(config), architecture, shape, opset)
+    return _trace_all(spec, opset)
 
 
-def _with_layers(config: Any, layers: int) -> Any:
-    few = copy.deepcopy(config)
-    if isinstance(getattr(few, "layer_types", None), list):
-        few.layer_types = few.layer_types[:layers]
-    few.num_hidden_layers = layers
-    return few
-
-
-def _repeat_names(names: frozenset[str], blocks: str, layers: int) -> frozenset[str]:
-    template = f"{blocks}.{TRACED_LAYERS - 1}."
-    repeated = {
-        name.replace(template, f"{blocks}.{layer}.", 1)
-        for name in names
-        if name.startswith(template)
-        for layer in range(TRACED_LAYERS, layers)
-    }
-    return names | repeated
-
-
-def _trace_all(
-    config: Any, architecture: Architecture, shape: ModelShape, opset: int
-) -> TracedGraph:
-    captured, changes = capture_empty(config, architecture, shape)
+def _trace_all(spec: ModelSpec, opset: int) -> TracedGraph:
+    shape = spec.shape
+    captured = capture_empty(spec)
     model = _to_onnx(captured, shape, opset)
     parameters = _parameters_to_inputs(model, captured)
     _name_inputs(model, shape)
     _name_outputs(model, captured.state.output_names)
     optimizer.optimize_ir(model)
     _keep_parameter_inputs_used(model, parameters)
-    return TracedGraph(model, parameters, changes.transposed, shape.layers)
+    return TracedGraph(model, parameters, shape.layers)
 
 
 def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model:

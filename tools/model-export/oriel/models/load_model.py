@@ -13,11 +13,12 @@ from typing import Any
 
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError, CheckpointError
-from oriel.models.architectures import REGISTRY, Architecture, find_architecture
+from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
+from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
 from oriel.models.weight_files import has_mark, weight_files
 from oriel.models.what_is_there import adapter_beside
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
@@ -37,10 +38,12 @@ class LoadedModel:
     """A checkpoint that fits its config. Weights stay on disk until they are read."""
 
     source: FoundCheckpoint
-    config: Any
-    architecture: Architecture
-    shape: ModelShape
+    spec: ModelSpec
     checkpoint: Checkpoint
+
+    @property
+    def shape(self) -> ModelShape:
+        return self.spec.shape
 
     @property
     def name(self) -> str:
@@ -59,7 +62,7 @@ class LoadedModel:
     @cached_property
     def end_tokens(self) -> EndTokens:
         """All tokens that end a text."""
-        named = getattr(self.config, "eos_token_id", None)
+        named = getattr(self.spec.config, "eos_token_id", None)
         return read_end_tokens(self.source.folder, named, self.shape.vocab)
 
     @property
@@ -75,14 +78,9 @@ class LoadedModel:
         files = [self.source.folder / "config.json", *self.source.folder.glob("*.index.json")]
         return not self.checkpoint.wrappers and not any(map(has_mark, files))
 
-    @property
-    def tied_embeddings(self) -> bool:
-        return bool(getattr(self.config, "tie_word_embeddings", False))
 
-
-def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
-    """Return the config, its architecture and its sizes; CheckpointError where they contradict
-    themselves."""
+def load_spec(folder: Path) -> ModelSpec:
+    """Read config.json; CheckpointError where it contradicts itself or makes no model."""
     from transformers.utils import logging
 
     # Problems of a config that matter are reported in one line below.
@@ -123,7 +121,11 @@ def load_config(folder: Path) -> tuple[Any, Architecture, ModelShape]:
         # An untrusted config may raise any class of exception.
         raise _unfit(folder, error) from error
     _check_sizes(shape, folder)
-    return config, architecture, shape
+    try:
+        return make_spec(config, architecture, shape)
+    except Exception as error:
+        # Making the parameters of such a config may also raise any class of exception.
+        raise _unfit(folder, error) from error
 
 
 def plain_config(folder: Path) -> Any:
@@ -202,26 +204,20 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
         )
 
 
-def _wanted(a: Architecture, parameters: Mapping[str, tuple[int, ...]]) -> Wanted:
+def _wanted(spec: ModelSpec) -> Wanted:
+    a = spec.architecture
     embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
-    return Wanted(parameters, a.base_prefix, a.ignored_weights, embedding, head)
+    return Wanted(spec.parameters, a.base_prefix, a.ignored_weights, embedding, head)
 
 
 def load_model(found: FoundCheckpoint) -> LoadedModel:
     """Read the config, and match every tensor of the checkpoint to a parameter of the model."""
-    from oriel.models.parameters import expected_parameters
-
     weight_files(found.folder)
-    config, architecture, shape = load_config(found.folder)
-    try:
-        expected = expected_parameters(config, architecture)
-    except Exception as error:
-        # Making the parameters of such a config may also raise any class of exception.
-        raise _unfit(found.folder, error) from error
-    checkpoint = open_checkpoint(found.folder, _wanted(architecture, expected))
-    if set(checkpoint.tensors) != set(expected):
+    spec = load_spec(found.folder)
+    checkpoint = open_checkpoint(found.folder, _wanted(spec))
+    if set(checkpoint.tensors) != set(spec.parameters):
         # The head is a weight of its own, whatever the config says.
-        config.tie_word_embeddings = False
+        spec = with_own_head(spec)
     for file in json_files(found.folder):
         read_object(file)
-    return LoadedModel(found, config, architecture, shape, checkpoint)
+    return LoadedModel(found, spec, checkpoint)

@@ -51,7 +51,7 @@ class Reference:
     """A checkpoint in float32 with transformers' own eager attention."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self.architecture, self.shape = loaded.architecture, loaded.shape
+        self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
         model, loading = model_class.from_pretrained(

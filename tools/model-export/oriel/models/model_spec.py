@@ -1,0 +1,76 @@
+"""What a config says of its model: architecture, sizes and parameters. It travels as one value from
+loading to tracing; the weights are the checkpoint's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from oriel.contract.activation_names import ModelShape
+from oriel.models.architectures import Architecture
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model without its weights."""
+
+    config: Any
+    """transformers' config of it, which nobody may change: make_spec and with_layers copy it."""
+    architecture: Architecture
+    shape: ModelShape
+    parameters: Mapping[str, tuple[int, ...]]
+    """{name: shape}, in the model's own order. A tied weight stands once, under the token
+    embedding's name."""
+    linear: frozenset[str]
+    """The parameters of these that are matrices of nn.Linear, which holds them as (out, in)."""
+
+    @property
+    def ties_embeddings(self) -> bool:
+        """True if the config says that head and token embedding are one weight."""
+        return bool(getattr(self.config, "tie_word_embeddings", False))
+
+
+def make_spec(config: Any, architecture: Architecture, shape: ModelShape) -> ModelSpec:
+    """Ask transformers which parameters such a model has, without making a single weight."""
+    # Imported here: a run that only checks flags need not wait for it.
+    import transformers
+
+    config = copy.deepcopy(config)
+    with torch.device("meta"):
+        model: nn.Module = getattr(transformers, architecture.model_class)(config)
+    model.tie_weights()  # type: ignore[operator]
+    parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    matrices = {
+        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
+    }
+    return ModelSpec(config, architecture, shape, parameters, frozenset(matrices & set(parameters)))
+
+
+def with_own_head(spec: ModelSpec) -> ModelSpec:
+    """Return the spec of the same model with a head that is a weight of its own."""
+    config = copy.deepcopy(spec.config)
+    config.tie_word_embeddings = False
+    return make_spec(config, spec.architecture, spec.shape)
+
+
+def with_layers(spec: ModelSpec, layers: int) -> ModelSpec:
+    """Return the spec of the same model with its first layers alone."""
+    config = copy.deepcopy(spec.config)
+    if isinstance(getattr(config, "layer_types", None), list):
+        config.layer_types = config.layer_types[:layers]
+    config.num_hidden_layers = layers
+    dropped = tuple(
+        f"{spec.architecture.blocks}.{layer}." for layer in range(layers, spec.shape.layers)
+    )
+    return ModelSpec(
+        config,
+        spec.architecture,
+        replace(spec.shape, layers=layers),
+        {name: s for name, s in spec.parameters.items() if not name.startswith(dropped)},
+        frozenset(name for name in spec.linear if not name.startswith(dropped)),
+    )
