@@ -1,0 +1,128 @@
+"""Make what the browser tests open: bundles of tiny models, what PyTorch says of them, and both as
+they are published; unless what they are made from is unchanged since. Standard library only until
+there is something to make: importing torch to find nothing to do would take seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import demo_bundle
+from demo_bundle import EXPORTER, ROOT, digest_of
+
+MADE = ROOT / "test-results" / "browser"
+STAMP = MADE / "bundles.stamp"
+FIXTURES = ROOT / "tests" / "fixtures"
+DEMO_WEIGHTS = EXPORTER / "oriel" / "models" / "demo" / "weights"
+EVERY_VARIANT = "fp32,f16,q8,q4,fp16,int8,int8_static,int4"
+
+# Small enough for a GPU in software.
+TINY_MODELS = ("tiny-gpt2", "tiny-llama", "long-gpt2")
+FOLDERS = (
+    *(f"{kind}/{name}" for kind in ("fixtures", "bundles") for name in TINY_MODELS),
+    "fixtures/demo",
+    "bundles/deep-gpt2",
+    *(f"bundles/bare-{kind}" for kind in ("plain", "interactive", "embedded", "stranger")),
+    *(f"published/{name}" for name in ("demo", "tiny-gpt2")),
+)
+
+
+class StepError(Exception):
+    """A step ended with an exit code that isn't 0."""
+
+
+def main() -> int:
+    """Return 0, or the exit code of the first step that fails."""
+    code = demo_bundle.main()
+    if code != 0:
+        return code
+    inputs = digest_of(inputs_of_bundles())
+    if up_to_date(inputs):
+        return 0
+    # Nothing in the tests may come from the network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    STAMP.unlink(missing_ok=True)
+    for folder in FOLDERS:
+        shutil.rmtree(MADE / folder, ignore_errors=True)
+    try:
+        make_all()
+    except StepError as error:
+        print(f"the bundles of the browser tests were not made: {error}", file=sys.stderr)
+        return 1
+    STAMP.write_text(f"{inputs}\n", encoding="utf-8")
+    return 0
+
+
+def inputs_of_bundles() -> list[Path]:
+    """List what decides about the bundles: the exporter, all of it, and the scripts that call it.
+
+    A list of the folders that matter would soon miss one, and tests would open old bundles.
+    """
+    scripts = [*FIXTURES.glob("make_b*_fixtures.py"), Path(__file__), demo_bundle.MANIFEST]
+    return [*demo_bundle.inputs_of_bundle(), *sorted(scripts)]
+
+
+def up_to_date(inputs: str) -> bool:
+    """Return whether everything is there, made from these inputs."""
+    if not STAMP.is_file() or STAMP.read_text(encoding="utf-8").strip() != inputs:
+        return False
+    return all(any((MADE / folder).glob("*")) for folder in FOLDERS)
+
+
+def make_all() -> None:
+    """Make every folder of FOLDERS, and the checkpoints that they come from.
+
+    In one process: torch and transformers take as long to import as a tiny model takes to export.
+    """
+    sys.path[:0] = [str(EXPORTER), str(FIXTURES)]
+    from oriel.cli import main as oriel
+
+    write_fixtures = import_module("make_browser_fixtures").main
+    write_bare_models = import_module("make_bare_fixtures").main
+    demo = demo_bundle.MANIFEST.parent
+    call(write_fixtures, "--checkpoint", DEMO_WEIGHTS, "--output", MADE / "fixtures" / "demo")
+    publish = ("--version", "1.0.0", "--to")
+    call(oriel, "publish", demo, *publish, MADE / "published" / "demo")
+    for name in TINY_MODELS:
+        call(
+            write_fixtures,
+            *("--make", name, "--tokenizer-from", DEMO_WEIGHTS),
+            *("--checkpoint", MADE / "checkpoints" / name),
+            *("--output", MADE / "fixtures" / name),
+        )
+        # Random weights take rounding badly.
+        variants = ("--precision", EVERY_VARIANT, "--allow-lossy")
+        export(oriel, name, "0,1", *(variants if name == "tiny-gpt2" else ()))
+    # Its attention maps are more than a page can hold; nothing else has to be right of it.
+    deep = "deep-gpt2"
+    call(write_fixtures, "--make", deep, "--checkpoint", MADE / "checkpoints" / deep)
+    export(oriel, deep, "0,47")
+    tiny = MADE / "bundles" / "tiny-gpt2"
+    # The same graphs without their manifest, in folders of their own.
+    call(write_bare_models, "--bundle", tiny, "--output", MADE / "bundles")
+    # In chunks so small that a test can lose some on the way.
+    published = MADE / "published" / "tiny-gpt2"
+    call(oriel, "publish", tiny, *publish, published, "--chunk-bytes", 2**17)
+
+
+def export(oriel: Callable[[Sequence[str]], int], name: str, layers: str, *more: str) -> None:
+    """Export a checkpoint with the activations of some layers."""
+    output = MADE / "bundles" / name / "model.onnx"
+    checkpoint = MADE / "checkpoints" / name
+    call(oriel, "export", "--model", checkpoint, "--layers", layers, "--output", output, *more)
+
+
+def call(program: Callable[[Sequence[str]], int | None], *words: object) -> None:
+    """Call a program with its arguments, and raise StepError where it fails."""
+    arguments = [str(word) for word in words]
+    code = program(arguments)
+    if code:
+        raise StepError(f"{' '.join(arguments)} ended with {code}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
