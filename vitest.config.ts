@@ -8,5 +8,5 @@ export default defineConfig({
     svelte({ configFile: new URL('apps/web/svelte.config.js', import.meta.url).pathname }),
     manifestValidator(),
   ],
-  test: { include: ['tests/web/**/*.test.ts'] },
+  test: { include: ['tests/web/**/*.test.ts'], setupFiles: ['tests/web/thorough.ts'] },
 });

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+from thorough import examples
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
@@ -16,6 +18,9 @@ from oriel.options import ExportOptions, QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
 
+# What a property draws that names no number; Hypothesis' own default is 100.
+settings.register_profile("oriel", max_examples=examples(100))
+settings.load_profile("oriel")
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
 

@@ -22,6 +22,7 @@ from contract_examples import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema.exceptions import ValidationError
+from thorough import examples
 
 from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.manifest import check_manifest
@@ -206,7 +207,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_changed_document_passes_or_is_refused_but_never_crashes(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(VALID)))

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
+from thorough import examples
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2LMHeadModel
 
@@ -177,7 +178,7 @@ def test_every_name_is_one_token(loaded: tuple[GPT2LMHeadModel, Tokenizer]) -> N
 _TOKENIZER = Tokenizer.from_file(str(WEIGHTS_FOLDER / "tokenizer.json"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_survives_the_tokenizer(text: str) -> None:
     ids = _TOKENIZER.encode(text, add_special_tokens=False).ids

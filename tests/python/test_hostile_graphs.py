@@ -15,6 +15,7 @@ from checkpoint_files import checked_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from thorough import examples
 
 from oriel.cli import main
 from oriel.errors import ContractError, GraphError
@@ -192,7 +193,7 @@ edits = st.lists(
 )
 
 
-@settings(NEVER_STOPPED, max_examples=1500)
+@settings(NEVER_STOPPED, max_examples=examples(1500))
 @given(edits=edits, keep=st.floats(0.01, 1) | st.just(1.0))
 def test_changed_bytes_are_a_graph_of_ours_or_refused_in_a_line(
     graph: bytes, edits: list[tuple[float, int, bytes]], keep: float

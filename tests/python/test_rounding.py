@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from thorough import examples
 
 from oriel.precision.rounding.gptq import Feedback, Moment, cholesky, feedback, part_bounds
 from oriel.precision.rounding.grid import Fit, Fitted, Floats, Grid, to_scales
@@ -254,7 +255,7 @@ def test_the_factor_is_choleskys(size: int) -> None:
 
 
 @given(st.integers(1, 70), st.integers(1, 150), st.integers(1, 300), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_products_in_parts_are_products(rows: int, deep: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     left = rng.normal(size=(deep, rows + 3)).astype(np.float32)[:, 2:-1]

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
+from thorough import examples
 
 from oriel.bundle.read_bundle import read_bundle
 from oriel.errors import CheckpointError, ContractError
@@ -241,7 +242,9 @@ def test_the_same_weights_make_the_same_file_however_threads_run(tmp_path: Path)
     axis=st.sampled_from([0, 1]), seed=st.integers(0, 99),
 )  # fmt: skip
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_scale_is_zero_or_infinite_and_no_weight_is_far_off(
     exponent: float, kind: str, rule: dict[str, Any], summed: int, channels: int,

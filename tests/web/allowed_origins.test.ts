@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { allowedOrigins, isAllowed } from '../../apps/web/src/bundle/address/allowed_origins';
+import { examples } from './thorough';
 
 const page = 'https://page.example';
 
@@ -118,6 +119,6 @@ test('whatever is set, a list never breaks out of its directive', () => {
       }
       for (const source of sources) expect(source).toMatch(/^https?:(\/\/[^\s;,'"/]+)?$/);
     }),
-    { numRuns: 3000 },
+    { numRuns: examples(3000) },
   );
 });

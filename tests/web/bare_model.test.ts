@@ -14,6 +14,7 @@ import { writeField, writeText } from '../../apps/web/src/contract/wire_format';
 import { defaultActivationNames } from '../../apps/web/src/contract/activation_table';
 import type { ModelRecord, Tap } from '../../apps/web/src/contract/generated';
 import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
+import { examples } from './thorough';
 
 const fixtures = JSON.parse(
   readFileSync(new URL('../fixtures/bare_graphs.json', import.meta.url), 'utf8'),
@@ -165,7 +166,7 @@ describe('graphs that are refused', () => {
         const error = await failure(read(plain, bytes));
         expect(['not-a-model', 'contract-version']).toContain(error.kind);
       }),
-      { numRuns: 150 },
+      { numRuns: examples(150) },
     );
   });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
 import { bundleAddress, siblingUrl } from '../../apps/web/src/bundle/address/bundle_url';
+import { examples } from './thorough';
 
 const page = 'https://host.example/oriel/index.html';
 
@@ -61,6 +62,6 @@ test('no path leads out of the folder', () => {
         expect(error instanceof BundleError || error instanceof TypeError).toBe(true);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: examples(2000) },
   );
 });

@@ -12,6 +12,7 @@ import type { DownloadState } from '../../apps/web/src/bundle/download/download_
 import { maxFileBytes } from '../../apps/web/src/bundle/download/file_memory';
 import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import type { Expansion, FileDescriptor } from '../../apps/web/src/contract/generated';
+import { examples } from './thorough';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -182,7 +183,7 @@ test('files arrive as they were, whole or in chunks', async () => {
         waiting: null,
       });
     }),
-    { numRuns: 60 },
+    { numRuns: examples(60) },
   );
 });
 
@@ -200,7 +201,7 @@ test('any change of any byte is refused, after it was asked for once more past t
       });
       expect(asked.map(({ cache }) => cache)).toEqual(['default', 'reload']);
     }),
-    { numRuns: 60 },
+    { numRuns: examples(60) },
   );
 });
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WeightExpander } from '../../apps/web/src/bundle/weights/expand_weights';
 import type { EncodedWeight, Expansion } from '../../apps/web/src/contract/generated';
+import { examples } from './thorough';
 
 /** A weight but for where it lies. */
 type Layout = Omit<EncodedWeight, 'name' | 'at' | 'values' | 'scales' | 'zero_points'> & {
@@ -204,7 +205,7 @@ test.each(['float32', 'float16'] as const)(
           expect(Buffer.compare(got, right)).toBe(0);
         },
       ),
-      { numRuns: 150 },
+      { numRuns: examples(150) },
     );
   },
 );

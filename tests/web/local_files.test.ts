@@ -8,6 +8,7 @@ import { findLocalModel, mostFiles } from '../../apps/web/src/bundle/sources/loc
 import { findAmongFiles } from '../../apps/web/src/bundle/open_bundle';
 import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import { transfer } from '../../apps/web/src/bundle/download/transfer';
+import { examples } from './thorough';
 
 const context = { retryPolicy, signal: new AbortController().signal };
 
@@ -106,7 +107,7 @@ test('whatever the files are called, one is chosen or one error told', () => {
         );
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: examples(1000) },
   );
 });
 

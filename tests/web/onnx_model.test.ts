@@ -11,6 +11,7 @@ import {
   writeNumber,
   writeText,
 } from '../../apps/web/src/contract/wire_format';
+import { examples } from './thorough';
 
 interface Expected {
   readonly gzip: string;
@@ -72,7 +73,7 @@ describe('hostile bytes end in the one typed error, or are read', () => {
         const result = outcome(whole.slice(0, length));
         expect(['read', 'not-a-model']).toContain(result);
       }),
-      { numRuns: 1000 },
+      { numRuns: examples(1000) },
     );
     expect(outcome(whole.slice(0, whole.length - 1))).toBe('not-a-model');
     expect(outcome(new Uint8Array())).toBe('not-a-model');
@@ -86,7 +87,7 @@ describe('hostile bytes end in the one typed error, or are read', () => {
         for (const [at, value] of changes) bytes[at] = value;
         expect(['read', 'not-a-model']).toContain(outcome(bytes));
       }),
-      { numRuns: 2000 },
+      { numRuns: examples(2000) },
     );
   });
 
@@ -95,7 +96,7 @@ describe('hostile bytes end in the one typed error, or are read', () => {
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         expect(['read', 'not-a-model']).toContain(outcome(new Uint8Array(bytes)));
       }),
-      { numRuns: 3000 },
+      { numRuns: examples(3000) },
     );
   });
 

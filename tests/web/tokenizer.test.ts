@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { NoTokenError, TextTokenizer } from '../../apps/web/src/tokenizer/text_tokenizer';
 import { checkCases } from '../../apps/web/src/tokenizer/check_cases';
 import { tokenBytes, vocabularyStyle } from '../../apps/web/src/tokenizer/token_bytes';
+import { examples } from './thorough';
 
 const demo = new URL('../../tools/model-export/oriel/models/demo/weights/', import.meta.url);
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
@@ -29,7 +30,7 @@ describe('byte-level vocabularies', () => {
       fc.property(text, (text) => {
         expect(joined(tokenizer.encode(text))).toBe(text);
       }),
-      { numRuns: 500 },
+      { numRuns: examples(500) },
     );
   });
 
