@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-browsers test-majors lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '  make %-13s %s\n' "$$name" "$$what"; done
+		printf '  make %-14s %s\n' "$$name" "$$what"; done
 
 setup: ## install what the exporter and the page need (.venv, node_modules)
 	@$(PYTHON) scripts/setup_python.py
@@ -28,10 +28,10 @@ site: bundle ## build the page and its models as a static folder (VITE_BASE_PATH
 	@$(VENV_PYTHON) scripts/build_site.py
 
 test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" for some)
-	@$(VENV_PYTHON) scripts/demo_bundle.py
-	@chrome=$$($(VENV_PYTHON) scripts/find_chromium.py) && \
-		nginx=$$($(VENV_PYTHON) scripts/find_nginx.py) && \
-		ORIEL_CHROMIUM="$$chrome" ORIEL_NGINX="$$nginx" $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
+	@$(VENV_PYTHON) scripts/run_checks.py $(PARTS)
+
+test-thorough: setup-dev ## test, with every example of the property tests; nightly on GitHub
+	@ORIEL_THOROUGH=1 $(VENV_PYTHON) scripts/run_checks.py $(PARTS)
 
 test-browsers: setup-dev ## one whole tour each in Firefox and WebKitGTK; nightly on GitHub, not part of test
 	@$(VENV_PYTHON) scripts/demo_bundle.py

@@ -1,125 +1,268 @@
-"""`make test`: every linter, type checker and test, one after the other; the first failure ends it.
-What each one checks is set in pyproject.toml, package.json and their config files."""
+"""`make test`: run every linter, type checker and test, in lanes side by side; the first failure
+ends it. The parts are listed in check_parts.py, and what each one checks is set in pyproject.toml,
+package.json and their config files. The time of each part is left in test-results/part_times.json.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import re
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import IO
+
+from check_parts import LANES, PROGRAMS, Part, choose, count_tests
 
 ROOT = Path(__file__).resolve().parents[1]
-NPM = ("npm", "run", "--silent")
-PYTHON = (sys.executable, "-m")
+TIMES = ROOT / "test-results" / "part_times.json"
+TELL_AFTER_SECONDS = 60.0
+"""How long nothing is printed at most: some services end a run that falls silent."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A name to show and to choose by, and a command."""
+@dataclass
+class Outcome:
+    """How a part ended."""
 
     name: str
-    command: tuple[str, ...]
+    result: str
+    """passed, failed, or stopped because another one failed."""
+    seconds: float
+    cpu_seconds: float
+    """Of the part's processes that have ended, user and system together."""
+    counts: Counter[str]
 
 
-PARTS = (
-    Part("ruff", (*PYTHON, "ruff", "check", ".")),
-    Part("ruff-format", (*PYTHON, "ruff", "format", "--check", ".")),
-    Part("contract", (*NPM, "contract:check")),
-    Part("prettier", (*NPM, "format:check")),
-    Part("eslint", (*NPM, "lint")),
-    Part("mypy", (*PYTHON, "mypy")),
-    Part("svelte-check", (*NPM, "check")),
-    Part("vitest", (*NPM, "test")),
-    # Files side by side; the tests of one file stay together, since they share what they set up.
-    Part("pytest", (*PYTHON, "pytest", "--numprocesses=auto", "--dist=loadfile")),
-    Part("playwright", (*NPM, "test:browser")),
-)
-LINTERS = ("ruff", "ruff-format", "contract", "prettier", "eslint", "mypy", "svelte-check")
-COUNT = re.compile(r"\b(\d+) (passed|failed|skipped|xfailed|flaky)\b")
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+@dataclass
+class Run:
+    """What the lanes share while they run; `changed` guards it, and the printing."""
+
+    lanes: list[list[Part]]
+    environment: dict[str, str]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    buffered: set[str] = field(default_factory=set)
+    """The running parts whose output is shown at their end."""
+    failed: str | None = None
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def is_alone(self, part: Part) -> bool:
+        """Return whether no other lane has anything left to run beside this part."""
+        others = [other for lane in self.lanes if part not in lane for other in lane]
+        return all(other.name in self.outcomes for other in others)
+
+    def is_ready(self, part: Part) -> bool:
+        """Return whether a part need not wait: what it needs has passed, or all is over."""
+        return self.failed is not None or all(name in self.outcomes for name in part.after)
 
 
 def main() -> int:
     """Run the parts named in the arguments, `lint` for all linters, or everything."""
-    wanted = sys.argv[1:] or [part.name for part in PARTS]
-    names = [name for word in wanted for name in (LINTERS if word == "lint" else (word,))]
-    unknown = set(names) - {part.name for part in PARTS}
-    if unknown:
-        known = ", ".join(part.name for part in PARTS)
-        print(f"unknown: {', '.join(sorted(unknown))}; known: lint, {known}", file=sys.stderr)
+    try:
+        names = choose(sys.argv[1:])
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
+    lanes = [[part for part in lane if part.name in names] for lane in LANES]
+    lanes = [lane for lane in lanes if lane]
+    environment = find_programs([part for lane in lanes for part in lane])
+    if environment is None:
+        return 1
     started = time.monotonic()
-    rows: list[str] = []
-    total: Counter[str] = Counter()
-    for part in PARTS:
-        if part.name not in names:
-            continue
-        began = time.monotonic()
-        code, counts = run(part)
-        seconds = time.monotonic() - began
-        rows.append(f"{part.name:<14}{seconds:7.1f} s   {told(counts) or ('' if code else 'ok')}")
-        if code != 0:
-            print("\n" + "\n".join(rows))
-            print(f"FAILED: {part.name} (exit code {code}); the parts after it did not run")
-            return 1
-        total += counts
-    took = time.monotonic() - started
-    print("\n" + "\n".join(rows))
-    print(f"===== {told(total) or f'{len(rows)} checks passed'} in {took:.2f}s =====")
-    return 0
+    state = run_lanes(lanes, environment)
+    return report(state, time.monotonic() - started, TIMES)
 
 
-def run(part: Part) -> tuple[int, Counter[str]]:
-    """Run a part with its output shown as it comes; its exit code and the tests that it counted."""
-    print(
-        f"\n--- {part.name}: {' '.join(part.command).replace(sys.executable, 'python')}", flush=True
-    )
+def run_lanes(lanes: list[list[Part]], environment: dict[str, str]) -> Run:
+    """Run the lanes side by side, each part after part, and return what became of them."""
+    state = Run(lanes, environment)
+    threads = [threading.Thread(target=run_lane, args=(lane, state)) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(threads, state)
+    except KeyboardInterrupt:
+        stop(state, "interrupted")
+        for thread in threads:
+            thread.join()
+    return state
+
+
+def find_programs(parts: list[Part]) -> dict[str, str] | None:
+    """Return the environment of the parts, or None where a program that one needs is missing."""
     environment = dict(os.environ)
     if sys.stdout.isatty():
         environment.setdefault("FORCE_COLOR", "1")
     # npm and Node's tools warn when both are set.
     if "FORCE_COLOR" in environment:
         environment.pop("NO_COLOR", None)
-    counts: Counter[str] = Counter()
-    with subprocess.Popen(
-        part.command,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            count_tests(part.name, ESCAPES.sub("", line), counts)
-    return process.returncode, counts
+    for variable in sorted({variable for part in parts for variable in part.programs}):
+        finder = [sys.executable, str(ROOT / PROGRAMS[variable])]
+        found = subprocess.run(finder, stdout=subprocess.PIPE, text=True, check=False)
+        if found.returncode != 0:
+            return None
+        environment[variable] = found.stdout.strip()
+    return environment
 
 
-def count_tests(name: str, line: str, counts: Counter[str]) -> None:
-    """Take the counts from a runner's closing lines, of tests and not of files."""
-    closing = {
-        "pytest": r"^=+ .* in [\d.]+s",
-        "vitest": r"^\s*Tests\s",
-        "playwright": r"^\s+\d+ (passed|failed|skipped|flaky)\b",
+def run_lane(lane: list[Part], state: Run) -> None:
+    """Run parts one after another, until one of any lane fails."""
+    for part in lane:
+        with state.changed:
+            state.changed.wait_for(partial(state.is_ready, part))
+            if state.failed is not None:
+                return
+        run_part(part, state)
+
+
+def run_part(part: Part, state: Run) -> None:
+    """Run a part, show its output, and record how it ended.
+
+    The output is shown as it comes where nothing else can come between, and otherwise at the end.
+    """
+    words = " ".join(part.command).replace(sys.executable, "python")
+    heading = f"\n--- {part.name}: {words}"
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as written:
+        with state.changed:
+            streamed = state.is_alone(part)
+            if streamed:
+                print(heading, flush=True)
+            else:
+                state.buffered.add(part.name)
+            process = start(part, state, subprocess.PIPE if streamed else written)
+        if process is not None and process.stdout is not None:
+            for line in process.stdout:
+                written.write(line)
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
+        cpu_seconds = 0.0 if process is None else wait_and_measure(process)
+        written.seek(0)
+        output = written.read().decode("utf-8", "replace")
+    with state.changed:
+        state.running.pop(part.name, None)
+        state.buffered.discard(part.name)
+        passed = process is not None and process.returncode == 0
+        result = "passed" if passed else "failed" if state.failed is None else "stopped"
+        seconds = time.monotonic() - began
+        counts = count_tests(part.name, output)
+        state.outcomes[part.name] = Outcome(part.name, result, seconds, cpu_seconds, counts)
+        if not streamed and result != "stopped":
+            print(f"{heading}\n{output.rstrip()}", flush=True)
+        if result == "failed":
+            stop(state, part.name)
+        state.changed.notify_all()
+
+
+def start(part: Part, state: Run, output: int | IO[bytes]) -> subprocess.Popen[bytes] | None:
+    """Start a part's program; where it can't be, say so and return None."""
+    if state.failed is not None:
+        return None
+    try:
+        process = subprocess.Popen(
+            part.command,
+            cwd=ROOT,
+            env=state.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # A group of its own, so that what it starts can be stopped with it.
+            start_new_session=True,
+        )
+    except OSError as error:
+        print(f"{part.command[0]} does not start: {error.strerror}", file=sys.stderr)
+        return None
+    state.running[part.name] = process
+    return process
+
+
+def wait_and_measure(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process and return the CPU seconds that it and its children took."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
+
+
+def stop(state: Run, failed: str) -> None:
+    """Start no further part, and end those that run."""
+    with state.changed:
+        state.failed = state.failed or failed
+        for process in state.running.values():
+            try:
+                os.killpg(process.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+        state.changed.notify_all()
+
+
+def wait_for(threads: list[threading.Thread], state: Run) -> None:
+    """Wait for the lanes, and say now and then which parts run unseen."""
+    started = told = time.monotonic()
+    while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.join(timeout=0.1)
+        if time.monotonic() - told < TELL_AFTER_SECONDS:
+            continue
+        told = time.monotonic()
+        with state.changed:
+            if state.buffered:
+                running = " and ".join(sorted(state.buffered))
+                print(f"... {told - started:.0f} s: {running} running", flush=True)
+
+
+def report(state: Run, seconds: float, path: Path) -> int:
+    """Print the time of each part and write it to a file; return the exit code."""
+    parts = [part for lane in state.lanes for part in lane]
+    outcomes = [state.outcomes[part.name] for part in parts if part.name in state.outcomes]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "seconds": round(seconds, 1),
+        "failed": state.failed,
+        "parts": [
+            {
+                "name": outcome.name,
+                "result": outcome.result,
+                "seconds": round(outcome.seconds, 1),
+                "cpu_seconds": round(outcome.cpu_seconds, 1),
+                "counts": outcome.counts,
+            }
+            for outcome in outcomes
+        ],
     }
-    if name in closing and re.search(closing[name], line):
-        for number, outcome in COUNT.findall(line):
-            counts[outcome] += int(number)
+    path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{'part':<14}{'time':>9}{'CPU':>10}")
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        said = as_text(outcome.counts) or ("ok" if outcome.result == "passed" else "")
+        said = said if outcome.result == "passed" else f"{outcome.result} {said}".rstrip()
+        times = f"{outcome.seconds:7.1f} s{outcome.cpu_seconds:8.1f} s"
+        print(f"{outcome.name:<14}{times}   {said}")
+        total += outcome.counts
+    if state.failed is not None:
+        print(f"FAILED: {state.failed}; the other parts were stopped or did not run")
+        return 1
+    print(f"===== {as_text(total) or f'{len(outcomes)} checks passed'} in {seconds:.2f}s =====")
+    return 0
 
 
-def told(counts: Counter[str]) -> str:
-    """'212 passed, 1 skipped'."""
+def as_text(counts: Counter[str]) -> str:
+    """Write counts as '212 passed, 1 skipped'."""
     order = ("failed", "passed", "skipped", "xfailed", "flaky")
     return ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
 
 
+def interrupt(*_: object) -> None:
+    """End a run that is told to end as one that is interrupted at the keyboard."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupt)
     sys.exit(main())
