@@ -123,7 +123,7 @@ interface Setting {
 const quick = {
   ...retryPolicy,
   firstWaitMs: 1,
-  longestWaitMs: 2,
+  maxWaitMs: 2,
   stallMs: 100,
   worthwhileBytes: 4,
 };

@@ -1,7 +1,7 @@
 // The walk through what was dropped: folders that are given in parts, what is passed over, and where it ends.
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
-import { mostFiles } from '../../apps/web/src/bundle/sources/local_files';
+import { maxFiles } from '../../apps/web/src/bundle/sources/local_files';
 import { droppedFiles } from '../../apps/web/src/views/files/dropped_files';
 
 interface Tree {
@@ -59,10 +59,10 @@ test('a folder of many files is read to its end, without what nobody wants', asy
 });
 
 test('a disk is not walked through', async () => {
-  const part = Object.fromEntries(Array.from({ length: mostFiles / 4 }, (_, at) => [`${at}`, '']));
+  const part = Object.fromEntries(Array.from({ length: maxFiles / 4 }, (_, at) => [`${at}`, '']));
   const tree = { a: part, b: part, c: part, d: part };
   await expect(paths(tree)).rejects.toThrow(
-    new BundleError({ kind: 'too-many-files', limit: mostFiles }),
+    new BundleError({ kind: 'too-many-files', limit: maxFiles }),
   );
 });
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
 import { FileByteSource } from '../../apps/web/src/bundle/sources/file_source';
-import { findLocalModel, mostFiles } from '../../apps/web/src/bundle/sources/local_files';
+import { findLocalModel, maxFiles } from '../../apps/web/src/bundle/sources/local_files';
 import { findAmongFiles } from '../../apps/web/src/bundle/open_bundle';
 import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import { transfer } from '../../apps/web/src/bundle/download/transfer';
@@ -85,10 +85,10 @@ test('no model, and too much of anything, are told in numbers', () => {
     names: ['photo.jpg', 'b.txt'],
     count: 2,
   });
-  const many = Array.from({ length: mostFiles + 1 }, (_, at) => `m/${at}.bin`);
+  const many = Array.from({ length: maxFiles + 1 }, (_, at) => `m/${at}.bin`);
   expect(refusal(['m/manifest.json', ...many])).toEqual({
     kind: 'too-many-files',
-    limit: mostFiles,
+    limit: maxFiles,
   });
 });
 

@@ -10,7 +10,7 @@ import type { FileByteSource } from './sources/file_source';
 import { type LocalModel } from './sources/file_source';
 import { latestManifest, type LatestManifest } from './latest_manifest';
 import type { ModelCache } from './storage/model_cache';
-import type { Persistence } from './download/read_unproven';
+import type { RetryContext } from './download/read_unproven';
 import { parseManifest, readManifestText } from './read_manifest';
 
 export interface FoundBundle {
@@ -28,7 +28,7 @@ const namedFiles = 6;
 export async function findAtAddress(
   source: ByteSource,
   { manifestUrl, graphName }: BundleAddress,
-  { modelCache, ...context }: Persistence & { readonly modelCache: Promise<ModelCache | null> },
+  { modelCache, ...context }: RetryContext & { readonly modelCache: Promise<ModelCache | null> },
   onBytes: (received: number) => void,
 ): Promise<FoundBundle> {
   try {
@@ -49,7 +49,7 @@ export async function findAtAddress(
 export async function findAmongFiles(
   source: FileByteSource,
   { entry }: LocalModel,
-  context: Persistence,
+  context: RetryContext,
 ): Promise<FoundBundle> {
   if (entry.toLowerCase().endsWith('.onnx')) {
     return asFound(

@@ -1,13 +1,13 @@
 // Reads a manifest from a source and checks it, by the rules in contract/validate_manifest.ts.
 import type { Manifest } from '../contract/generated';
-import { mostJsonBytes, parseStrictJson } from '../contract/strict_json';
+import { maxJsonBytes, parseStrictJson } from '../contract/strict_json';
 import { checkManifest } from '../contract/validate_manifest';
 import { BundleError } from './bundle_error';
 import type { ByteSource } from './sources/byte_source';
 import { eachChunk } from './download/transfer';
 
 /** Maximum bytes of a manifest. Real ones are far smaller: thousands of taps are a few MiB. */
-export const maxManifestBytes = mostJsonBytes;
+export const maxManifestBytes = maxJsonBytes;
 
 /** Read the text at `path`, which may be anything, as UTF-8. Rejects with a BundleError. */
 export async function readManifestText(

@@ -9,7 +9,7 @@ const refusedKeys = new Set(most.refused_keys);
 export type JsonVerdict = { kind: 'json'; value: unknown } | { kind: 'refused'; detail: string };
 
 /** Largest number of bytes of a text, so that a reader can stop before all have arrived. */
-export const mostJsonBytes = most.bytes;
+export const maxJsonBytes = most.bytes;
 
 /** Parse JSON; refuse texts that JSON.parse accepts but others read differently or reject: contracts/limits.json. */
 export function parseStrictJson(text: string): JsonVerdict {

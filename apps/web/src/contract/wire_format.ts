@@ -15,10 +15,10 @@ export interface Field {
 }
 
 /** A varint of 64 bits has at most this many bytes. */
-const longestVarint = 10;
+const maxVarintBytes = 10;
 
 /** Maximum number of fields in one message. Fields may take only two bytes, so gigabytes could hold too many. */
-export const mostFields = 4_000_000;
+export const maxFields = 4_000_000;
 
 /** A position in bytes that are read from start to end. Each method throws a WireError where they end too early. */
 class Cursor {
@@ -45,14 +45,14 @@ class Cursor {
   varint(): number | null {
     let value = 0;
     let scale = 1;
-    for (let count = 1; count <= longestVarint; count++) {
+    for (let count = 1; count <= maxVarintBytes; count++) {
       const byte = this.#bytes[this.#at++];
       if (byte === undefined) throw new WireError('the message ends inside a field');
       value += (byte & 127) * scale;
       scale *= 128;
       if (byte < 128) return value <= Number.MAX_SAFE_INTEGER ? value : null;
     }
-    throw new WireError(`a number takes more than ${longestVarint} bytes`);
+    throw new WireError(`a number takes more than ${maxVarintBytes} bytes`);
   }
 
   /** Read a varint below 2^53. */
@@ -67,7 +67,7 @@ class Cursor {
 export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
   const cursor = new Cursor(message);
   for (let count = 0; !cursor.isAtEnd; count++) {
-    if (count === mostFields) throw new WireError(`a message has over ${mostFields} fields`);
+    if (count === maxFields) throw new WireError(`a message has over ${maxFields} fields`);
     const key = cursor.exact();
     const number = Math.floor(key / 8);
     if (number === 0) throw new WireError('a field has the number 0');

@@ -8,7 +8,7 @@ const timeoutMs = 8000;
 const reloadMs = 20_000;
 
 /** Facts that decide whether to reload. */
-export interface Surroundings {
+export interface PageState {
   /** undefined where the browser does not support cross-origin isolation. */
   readonly isolated: boolean | undefined;
   /** True inside a frame: a framed page is isolated only if the page around it is. */
@@ -18,7 +18,7 @@ export interface Surroundings {
   readonly tried: boolean;
 }
 
-export function reloadMayIsolate({ isolated, framed, processors, tried }: Surroundings): boolean {
+export function reloadMayIsolate({ isolated, framed, processors, tried }: PageState): boolean {
   return isolated === false && !framed && processors > 1 && !tried;
 }
 
@@ -29,14 +29,14 @@ export function reloadMayIsolate({ isolated, framed, processors, tried }: Surrou
 export async function settleIsolation(
   registered: Promise<ServiceWorkerRegistration | null>,
 ): Promise<void> {
-  const surroundings: Surroundings = {
+  const state: PageState = {
     isolated: globalThis.crossOriginIsolated,
     framed: window.parent !== window,
     processors: navigator.hardwareConcurrency,
     tried: remembered(),
   };
-  if (surroundings.isolated === true) forget();
-  if (!reloadMayIsolate(surroundings)) return;
+  if (state.isolated === true) forget();
+  if (!reloadMayIsolate(state)) return;
   const registration = await Promise.race([registered, pause(timeoutMs).then(() => null)]);
   if (registration === null || !(await isActive(registration)) || !remember()) return;
   location.reload();

@@ -12,7 +12,7 @@ import {
 import { ModelCache } from '../bundle/storage/model_cache';
 import { retryPolicy } from '../bundle/download/retry_policy';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
-import { checkCases, type TokenizerTrouble } from '../tokenizer/check_cases';
+import { checkCases, type TokenizerProblem } from '../tokenizer/check_cases';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
 import { askDevice, isForOneThread } from './device';
@@ -44,7 +44,7 @@ export interface LoadedModel {
   /** null where the bundle has none: the page then takes token ids. */
   readonly tokenizer: TextTokenizer | null;
   /** Why there is no tokenizer although the bundle has one. */
-  readonly tokenizerTrouble: TokenizerTrouble | null;
+  readonly tokenizerTrouble: TokenizerProblem | null;
   readonly arrival: Pick<OpenedModel, 'isKept' | 'keptSince'>;
   readonly timings: Pick<
     OpenedModel['timings'],

@@ -4,7 +4,7 @@ import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/sources/file_source';
 import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
-import type { TokenizerTrouble } from '../tokenizer/check_cases';
+import type { TokenizerProblem } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
 import type { Interventions } from './interventions';
 
@@ -189,7 +189,7 @@ export interface OpenedModel {
   activations: readonly string[];
   hasTokenizer: boolean;
   /** Why there is none although the bundle has one: text would become other tokens here than in transformers. */
-  tokenizerTrouble: TokenizerTrouble | null;
+  tokenizerTrouble: TokenizerProblem | null;
   timings: {
     downloadMs: number;
     /** The part of `downloadMs` spent on expanding the weights; 0 where they need no expansion. */

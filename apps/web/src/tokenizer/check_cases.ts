@@ -2,7 +2,7 @@
 import type { TextTokenizer } from './text_tokenizer';
 
 /** The reason that text cannot be split into tokens here. */
-export type TokenizerTrouble =
+export type TokenizerProblem =
   /** The tokenizer has a part that the page does not support, or cannot be read. */
   | { kind: 'unsupported'; detail: string }
   /** The page gives other tokens for `text` than transformers; `got` is null where encoding fails. */
@@ -13,11 +13,11 @@ interface TokenizerCase {
   ids: readonly number[];
 }
 
-const MOST_BYTES = 65_536;
-const MOST_CASES = 200;
+const MAX_BYTES = 65_536;
+const MAX_CASES = 200;
 
 /** Return the first difference; null where all texts give the ids of the file. `file` is `tokenizer_cases.json`. */
-export function checkCases(tokenizer: TextTokenizer, file: Uint8Array): TokenizerTrouble | null {
+export function checkCases(tokenizer: TextTokenizer, file: Uint8Array): TokenizerProblem | null {
   const cases = parseCases(file);
   if (cases === null) return { kind: 'unsupported', detail: 'tokenizer_cases.json cannot be read' };
   for (const { text, ids } of cases) {
@@ -37,7 +37,7 @@ function idsOf(tokenizer: TextTokenizer, text: string): number[] | null {
 }
 
 function parseCases(file: Uint8Array): readonly TokenizerCase[] | null {
-  if (file.length > MOST_BYTES) return null;
+  if (file.length > MAX_BYTES) return null;
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file));
@@ -46,7 +46,7 @@ function parseCases(file: Uint8Array): readonly TokenizerCase[] | null {
   }
   if (typeof parsed !== 'object' || parsed === null || !('cases' in parsed)) return null;
   const { cases } = parsed;
-  if (!Array.isArray(cases) || cases.length > MOST_CASES || !cases.every(isCase)) return null;
+  if (!Array.isArray(cases) || cases.length > MAX_CASES || !cases.every(isCase)) return null;
   return cases;
 }
 

@@ -5,9 +5,9 @@ import { BundleError } from '../bundle_error';
 
 const parameter = 'model';
 /** Maximum length of an address, in characters; servers refuse longer ones. */
-const longestAddress = 4_096;
+const maxAddressLength = 4_096;
 /** Maximum length of an address in a message, in characters. */
-const longestShown = 200;
+const maxShownLength = 200;
 
 /**
  * Return the model's absolute address; null where the page's address names none. Throws a BundleError for an address
@@ -21,8 +21,8 @@ export function readModelParameter(
   const given = new URL(page).searchParams.get(parameter);
   if (given === null || given === '') return null;
   const refused = (reason: 'scheme' | 'credentials' | 'unreadable'): BundleError =>
-    new BundleError({ kind: 'address-refused', address: given.slice(0, longestShown), reason });
-  if (given.length > longestAddress || !URL.canParse(given, baseUrl)) throw refused('unreadable');
+    new BundleError({ kind: 'address-refused', address: given.slice(0, maxShownLength), reason });
+  if (given.length > maxAddressLength || !URL.canParse(given, baseUrl)) throw refused('unreadable');
   const url = new URL(given, baseUrl);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw refused('scheme');
   if (url.username !== '' || url.password !== '') throw refused('credentials');

@@ -7,7 +7,7 @@ import { pauseAfter, waitOnline, type RetryPolicy } from './retry_policy';
 import { StallWatch } from './stall_watch';
 import { eachChunk, signalAborted } from './transfer';
 
-export interface Persistence {
+export interface RetryContext {
   readonly retryPolicy: RetryPolicy;
   readonly signal: AbortSignal;
 }
@@ -19,7 +19,7 @@ export interface Persistence {
 export async function readUnproven(
   source: ByteSource,
   path: string,
-  context: Persistence,
+  context: RetryContext,
   onReceived: (bytes: number) => void,
   limit = maxFileBytes,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -55,7 +55,7 @@ export async function readStart(
   source: ByteSource,
   path: string,
   size: number,
-  context: Persistence,
+  context: RetryContext,
   onReceived: (bytes: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = allocate(path, size);
@@ -94,7 +94,7 @@ interface Reader {
 async function persistently(
   source: ByteSource,
   path: string,
-  { retryPolicy, signal }: Persistence,
+  { retryPolicy, signal }: RetryContext,
   reader: Reader,
 ): Promise<void> {
   for (let failures = 1; ; failures++) {

@@ -7,7 +7,7 @@ export interface RetryPolicy {
   /** Wait after the first failure; doubled after each further one. */
   readonly firstWaitMs: number;
   /** The longest wait, and the longest that a server may ask for; beyond it the visitor gets an error. */
-  readonly longestWaitMs: number;
+  readonly maxWaitMs: number;
   /** Timeout after which a connection that receives nothing is closed and the download retried. */
   readonly stallMs: number;
   /** Number of bytes in one attempt that count as progress and reset the failures. */
@@ -17,7 +17,7 @@ export interface RetryPolicy {
 export const retryPolicy: RetryPolicy = {
   attempts: 5,
   firstWaitMs: 500,
-  longestWaitMs: 30_000,
+  maxWaitMs: 30_000,
   stallMs: 20_000,
   worthwhileBytes: 256 * 1024,
 };
@@ -73,12 +73,12 @@ export async function inTime<Value, Late>(
 export function waitAfter(
   failures: number,
   retryAfterMs: number | null,
-  { firstWaitMs, longestWaitMs }: RetryPolicy,
+  { firstWaitMs, maxWaitMs }: RetryPolicy,
   chance: number,
 ): number | null {
   const own = firstWaitMs * 2 ** (failures - 1) * (1 + chance / 4);
-  if (retryAfterMs !== null && retryAfterMs > longestWaitMs) return null;
-  return Math.min(longestWaitMs, Math.max(own, retryAfterMs ?? 0));
+  if (retryAfterMs !== null && retryAfterMs > maxWaitMs) return null;
+  return Math.min(maxWaitMs, Math.max(own, retryAfterMs ?? 0));
 }
 
 /** Return the milliseconds to wait before the next attempt; null where no retry should follow. */

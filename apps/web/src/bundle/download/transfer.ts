@@ -138,12 +138,12 @@ class Arrival {
     if (stream.start !== this.received) this.restart();
     if (stream.start !== 0 && stream.start !== this.received) {
       await stream.chunks.cancel();
-      throw this.#wrong(`bytes from ${stream.start} on`);
+      throw this.#sizeError(`bytes from ${stream.start} on`);
     }
   }
 
   take(chunk: Uint8Array<ArrayBuffer>): void {
-    if (this.received + chunk.length > this.piece.bytes) throw this.#wrong('more bytes');
+    if (this.received + chunk.length > this.piece.bytes) throw this.#sizeError('more bytes');
     this.#into.set(chunk, this.received);
     this.#running?.update(chunk);
     this.received += chunk.length;
@@ -153,13 +153,13 @@ class Arrival {
   async prove(): Promise<void> {
     const { path, bytes, digest } = this.piece;
     if (this.received !== bytes) {
-      throw this.#wrong(`${this.received} bytes`);
+      throw this.#sizeError(`${this.received} bytes`);
     }
     const got = this.#running?.finish() ?? (await sha256Digest(this.#into));
     if (got !== digest) throw new BundleError({ kind: 'integrity', path, expected: digest, got });
   }
 
-  #wrong(got: string): BundleError {
+  #sizeError(got: string): BundleError {
     const { path, bytes } = this.piece;
     return new BundleError({ kind: 'integrity', path, expected: `${bytes} bytes`, got });
   }

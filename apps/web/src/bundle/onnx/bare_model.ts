@@ -28,7 +28,7 @@ import type { BundleFiles, Download } from '../download/download';
 import type { DownloadState } from '../download/download_progress';
 import { readOnnxModel, type OnnxModel } from './onnx_model';
 import { maxFileBytes } from '../download/file_memory';
-import { readStart, readUnproven, type Persistence } from '../download/read_unproven';
+import { readStart, readUnproven, type RetryContext } from '../download/read_unproven';
 import { outputTap } from './tap_bytes';
 
 export interface BareModel {
@@ -48,12 +48,12 @@ const maxTokenizerBytes = 128 * 2 ** 20;
 export async function readBareModel(
   source: ByteSource,
   path: string,
-  means: Persistence,
+  context: RetryContext,
   onReceived: (bytes: number) => void,
 ): Promise<BareModel> {
   const [graph, tokenizer] = await Promise.all([
-    readUnproven(source, path, means, onReceived),
-    readTokenizer(source, means),
+    readUnproven(source, path, context, onReceived),
+    readTokenizer(source, context),
   ]);
   const model = readOnnxModel(graph, path);
   const document = documentOf(model, path);
@@ -90,7 +90,7 @@ export async function readBareModel(
 export async function readBareFiles(
   source: ByteSource,
   { files, data }: BareModel,
-  means: Persistence,
+  context: RetryContext,
   onProgress: (state: DownloadState) => void,
 ): Promise<Download> {
   const here = Array.from(files.values()).reduce((sum, { length }) => sum + length, 0);
@@ -103,7 +103,7 @@ export async function readBareFiles(
   tell();
   const read = await Promise.all(
     data.map(async ({ path, bytes }) => {
-      const file = await readStart(source, path, bytes, means, (count) => {
+      const file = await readStart(source, path, bytes, context, (count) => {
         received.set(path, count);
         tell();
       });
@@ -116,24 +116,24 @@ export async function readBareFiles(
 /** Return both files or none: a model without them takes token ids instead of text. */
 async function readTokenizer(
   source: ByteSource,
-  means: Persistence,
+  context: RetryContext,
 ): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>> {
   const read = async (name: string): Promise<readonly [string, Uint8Array<ArrayBuffer>]> => [
     name,
-    await readUnproven(source, name, means, () => undefined, maxTokenizerBytes),
+    await readUnproven(source, name, context, () => undefined, maxTokenizerBytes),
   ];
   try {
     const { tokenizer, config } = tokenizerNames;
     return new Map(await Promise.all([read(tokenizer), read(config)]));
   } catch (error) {
     // A missing tokenizer is no failure. A broken connection is one, since the page would else ask for ids in error.
-    const isAbsent = error instanceof BundleError && absences.has(error.kind);
-    if (!isAbsent || means.signal.aborted) throw error;
+    const isAbsent = error instanceof BundleError && kindsOfAbsence.has(error.kind);
+    if (!isAbsent || context.signal.aborted) throw error;
     return new Map();
   }
 }
 
-const absences = new Set<BundleError['kind']>(['not-found', 'files-missing', 'no-cors']);
+const kindsOfAbsence = new Set<BundleError['kind']>(['not-found', 'files-missing', 'no-cors']);
 
 function documentOf(model: OnnxModel, path: string): ActivationsDocument {
   const text = model.metadata.get(documentKey);

@@ -50,7 +50,7 @@ const bitsOfType: ReadonlyMap<number, number> = new Map([
 const floatTypes = new Set([1, 10, 11, 16]);
 const float16 = 10;
 
-const most = {
+const limits = {
   nodes: 1_000_000,
   tensors: 2_000_000,
   initializers: 200_000,
@@ -58,9 +58,9 @@ const most = {
   entries: 4_096,
   dims: 64,
 };
-const longestName = 1_024;
+const maxNameBytes = 1_024;
 /** Maximum bytes of a metadata value; any document of the contract is far smaller. */
-const longestMetadata = 16 * 2 ** 20;
+const maxMetadataBytes = 16 * 2 ** 20;
 
 /** Read an ONNX file. Throws a BundleError of kind `not-a-model`; `path` is the file's name in messages. */
 export function readOnnxModel(bytes: Uint8Array<ArrayBuffer>, path: string): OnnxModel {
@@ -188,7 +188,7 @@ function addEntry(entries: Map<string, string>, bytes: Uint8Array<ArrayBuffer>):
   for (const { number, bytes: inside } of fields(bytes)) {
     if (inside === null) continue;
     if (number === inEntry.key) key = text(inside);
-    else if (number === inEntry.value) value = text(inside, longestMetadata);
+    else if (number === inEntry.value) value = text(inside, maxMetadataBytes);
   }
   if (!entries.has(key)) entries.set(key, value);
   atMost('entries', entries.size);
@@ -214,12 +214,12 @@ function externalWeight(
   };
 }
 
-function atMost(what: keyof typeof most, count: number): void {
-  if (count > most[what]) throw new WireError(`it has over ${most[what]} ${what}`);
+function atMost(what: keyof typeof limits, count: number): void {
+  if (count > limits[what]) throw new WireError(`it has over ${limits[what]} ${what}`);
 }
 
-function text(bytes: Uint8Array<ArrayBuffer>, longest = longestName): string {
-  if (bytes.length > longest) throw new WireError(`a name or text is over ${longest} bytes`);
+function text(bytes: Uint8Array<ArrayBuffer>, maxBytes = maxNameBytes): string {
+  if (bytes.length > maxBytes) throw new WireError(`a name or text is over ${maxBytes} bytes`);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {

@@ -16,7 +16,7 @@ export interface FoundLocalModel extends LocalModel {
 }
 
 /** Maximum number of files. A published model has a file for every 8 MiB; more files are likely a whole disk. */
-export const mostFiles = 20_000;
+export const maxFiles = 20_000;
 
 /** Maximum number of names in a message. */
 const namedFiles = 6;
@@ -32,7 +32,7 @@ export function isJunk(name: string): boolean {
  */
 export function findLocalModel(given: readonly PlacedFile[]): FoundLocalModel {
   const files = given.filter(({ path }) => !path.split('/').some(isJunk));
-  if (files.length > mostFiles) throw new BundleError({ kind: 'too-many-files', limit: mostFiles });
+  if (files.length > maxFiles) throw new BundleError({ kind: 'too-many-files', limit: maxFiles });
   const paths = files.map(({ path }) => path);
   const [entry] = nearest(paths.filter((path) => nameOf(path) === manifestName))
     // A versioned manifest of a published model, copied without `manifest.json`.

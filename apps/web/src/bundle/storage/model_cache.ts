@@ -7,7 +7,7 @@ import { inTime, startLimits } from '../download/retry_policy';
 import { checksumBytes } from './storage_checksum';
 
 /** One manifest that was opened, and the pieces that it needs. */
-interface ShelfRecord {
+interface CacheRecord {
   readonly url: string;
   readonly name: string;
   readonly version: string | null;
@@ -44,14 +44,14 @@ export interface KeptModel {
 }
 
 /** Maximum bytes of a record; any manifest that a page opens is far smaller. */
-const longestRecord = 128 * 2 ** 20;
+const maxRecordBytes = 128 * 2 ** 20;
 const lockName = 'oriel-shelf';
 /** A build's scripts have digests of their content in their names, unlike those in development. */
 const thisBuild = import.meta.env.PROD ? import.meta.url : null;
 /** Timeout for the lock. Work under it takes far less; a tab that holds it longer is frozen or hangs. */
-const longestTurnMs = 2000;
+const maxTurnMs = 2000;
 /** Longest time that a model waits for its record to be written, however slow the disk is. */
-const longestRecordingMs = 5000;
+const maxRecordingMs = 5000;
 
 interface Folders {
   readonly records: FileSystemDirectoryHandle;
@@ -89,7 +89,7 @@ export class ModelCache {
 
   /** Return the manifest that was opened last at this address. Never rejects. */
   async manifestOf(url: string): Promise<KeptManifest | null> {
-    const records = await inTime(this.#read(), startLimits.storage, new Map<string, ShelfRecord>());
+    const records = await inTime(this.#read(), startLimits.storage, new Map<string, CacheRecord>());
     const own = [...records.values()].filter((record) => record.url === url);
     const newest = own.sort((a, b) => b.openedAt - a.openedAt)[0];
     if (newest === undefined) return null;
@@ -114,7 +114,7 @@ export class ModelCache {
       pieces: Readonly<Record<string, number>>,
     ]
   ): void {
-    const remembering = Promise.race([this.#remember(...what), pause(longestRecordingMs)]);
+    const remembering = Promise.race([this.#remember(...what), pause(maxRecordingMs)]);
     this.#recorded = Promise.all([this.#recorded, remembering]).then(() => undefined);
   }
 
@@ -127,11 +127,11 @@ export class ModelCache {
     try {
       const name = `${(await sha256Digest(encode(`${url}\n${text}`))).slice(7)}.json`;
       this.#inUse.add(name);
-      await this.#alone(async () => {
+      await this.#underLock(async () => {
         // The visitor may have cleared the storage since.
         this.#folders = await openFolders();
         const before = (await this.#readOne(name))?.pieces ?? {};
-        const record: ShelfRecord = {
+        const record: CacheRecord = {
           ...{ url, name: model.name, version: version ?? null, openedAt: Date.now() },
           ...{ pieces: { ...before, ...pieces }, manifest: text, checkedBy: thisBuild },
         };
@@ -156,7 +156,7 @@ export class ModelCache {
 
   async #kept(): Promise<KeptModel[]> {
     // Under the lock: a record that is being written would seem to be missing.
-    const records = await this.#alone(async () => [...(await this.#read()).values()]);
+    const records = await this.#underLock(async () => [...(await this.#read()).values()]);
     const here = await this.#sizes();
     return records
       .sort((a, b) => b.openedAt - a.openedAt)
@@ -175,7 +175,7 @@ export class ModelCache {
 
   /** Remove the models of an address, or all; pieces shared with other models stay. Rejects where it takes too long. */
   async forget(url: string | null): Promise<void> {
-    const forgetting = this.#alone(async () => {
+    const forgetting = this.#underLock(async () => {
       for (const [file, record] of await this.#read()) {
         if (url === null || record.url === url) await remove(this.#folders.records, file);
       }
@@ -192,7 +192,7 @@ export class ModelCache {
    */
   async makeRoom(bytes: number): Promise<void> {
     try {
-      await this.#alone(async () => {
+      await this.#underLock(async () => {
         let freed = await this.#removeOrphans();
         for (const file of inOrderOfRemoval(await this.#read(), this.#inUse)) {
           if (freed >= bytes) break;
@@ -232,8 +232,8 @@ export class ModelCache {
   }
 
   /** Read the records by file name, except unreadable files: without the lock, one may be in the middle of a write. */
-  async #read(): Promise<Map<string, ShelfRecord>> {
-    const records = new Map<string, ShelfRecord>();
+  async #read(): Promise<Map<string, CacheRecord>> {
+    const records = new Map<string, CacheRecord>();
     for (const { name } of await filesIn(this.#folders.records)) {
       const record = await this.#readOne(name);
       if (record !== null) records.set(name, record);
@@ -241,10 +241,10 @@ export class ModelCache {
     return records;
   }
 
-  async #readOne(name: string): Promise<ShelfRecord | null> {
+  async #readOne(name: string): Promise<CacheRecord | null> {
     try {
       const file = await (await this.#folders.records.getFileHandle(name)).getFile();
-      if (file.size > longestRecord) return null;
+      if (file.size > maxRecordBytes) return null;
       const record: unknown = JSON.parse(await file.text());
       return isRecord(record) ? record : null;
     } catch {
@@ -253,13 +253,13 @@ export class ModelCache {
   }
 
   /** Run `work` under the lock that all tabs share; after the timeout, steal the lock from a tab that hangs. */
-  async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #underLock<Result>(work: () => Promise<Result>): Promise<Result> {
     let hasBegun = false as boolean;
     const turn = (): Promise<Result> => {
       hasBegun = true;
       return work();
     };
-    const signal = AbortSignal.timeout(longestTurnMs);
+    const signal = AbortSignal.timeout(maxTurnMs);
     try {
       return await navigator.locks.request(lockName, { signal }, turn);
     } catch (error) {
@@ -271,7 +271,7 @@ export class ModelCache {
 
 /** Return the names of records in the order in which they are removed. */
 export function inOrderOfRemoval(
-  records: ReadonlyMap<string, Pick<ShelfRecord, 'url' | 'openedAt'>>,
+  records: ReadonlyMap<string, Pick<CacheRecord, 'url' | 'openedAt'>>,
   inUse: ReadonlySet<string>,
 ): string[] {
   const newest = new Map<string, number>();
@@ -288,7 +288,7 @@ export function inOrderOfRemoval(
     .map(({ file }) => file);
 }
 
-function isRecord(value: unknown): value is ShelfRecord {
+function isRecord(value: unknown): value is CacheRecord {
   if (typeof value !== 'object' || value === null) return false;
   const { url, name, version, openedAt, pieces, manifest, checkedBy } = value as Record<
     string,

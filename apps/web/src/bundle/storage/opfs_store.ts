@@ -27,7 +27,7 @@ export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<Sy
 }
 
 /** Functions that the store needs from the owner of the models' records. */
-export interface Upkeep {
+export interface RecordKeeper {
   /** Return the folder of the pieces; it changes after the visitor has cleared the storage. */
   folder(): FileSystemDirectoryHandle;
   /** Settle once the model that the next pieces belong to is recorded. Never rejects. */
@@ -37,12 +37,12 @@ export interface Upkeep {
 }
 
 export class OpfsStore implements ChunkStore {
-  readonly #upkeep: Upkeep;
+  readonly #records: RecordKeeper;
   /** True once the browser did not answer in time. It is not asked again: a model has hundreds of pieces. */
   #isSilent = false;
 
-  constructor(upkeep: Upkeep) {
-    this.#upkeep = upkeep;
+  constructor(records: RecordKeeper) {
+    this.#records = records;
   }
 
   get keeps(): boolean {
@@ -59,16 +59,16 @@ export class OpfsStore implements ChunkStore {
   }
 
   async write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult> {
-    await this.#upkeep.recorded();
+    await this.#records.recorded();
     const first = await this.#tryWrite(digest, bytes);
     if (first !== 'no-room') return first;
     // Retry even where nothing more can be removed: another piece's write may just have made enough room.
-    await inTime(this.#upkeep.makeRoom(bytes.length), startLimits.storage, undefined);
+    await inTime(this.#records.makeRoom(bytes.length), startLimits.storage, undefined);
     return this.#tryWrite(digest, bytes);
   }
 
   async remove(digest: string): Promise<boolean> {
-    return this.#upkeep
+    return this.#records
       .folder()
       .removeEntry(fileName(digest))
       .then(
@@ -79,7 +79,7 @@ export class OpfsStore implements ChunkStore {
   }
 
   async #find(digest: string): Promise<FileSystemFileHandle | null> {
-    const file = this.#ask(() => this.#upkeep.folder().getFileHandle(fileName(digest)));
+    const file = this.#ask(() => this.#records.folder().getFileHandle(fileName(digest)));
     return file.catch(() => null);
   }
 
@@ -144,7 +144,7 @@ export class OpfsStore implements ChunkStore {
     const checksum = await storageChecksum(bytes);
     let handle: SyncFile | null = null;
     try {
-      const folder = this.#upkeep.folder();
+      const folder = this.#records.folder();
       const file = await this.#ask(() => folder.getFileHandle(fileName(digest), { create: true }));
       handle = await this.#open(file, 'readwrite');
       handle.truncate(0);

@@ -5,7 +5,7 @@ import { valuesExpander, type ValuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';
 import { planWeight, type WeightPlan } from './weight_plan';
 
-interface WeightUnderWay {
+interface PartialWeight {
   readonly plan: WeightPlan;
   /** Array that receives the numbers: part of the expanded file, or a buffer still to be rounded to float16. */
   readonly target: Float32Array;
@@ -26,7 +26,7 @@ export class WeightExpander {
   readonly #dtype: Expansion['dtype'];
   readonly #plans: readonly WeightPlan[];
   #next = 0;
-  #underWay: WeightUnderWay | null = null;
+  #underWay: PartialWeight | null = null;
 
   /** `encoded` is the weights file, filled from its start on; `expanded` must be 0 everywhere. */
   constructor(expansion: Expansion, encoded: Uint8Array, expanded: Uint8Array<ArrayBuffer>) {
@@ -56,7 +56,7 @@ export class WeightExpander {
     }
   }
 
-  #begin(received: number): WeightUnderWay | null {
+  #begin(received: number): PartialWeight | null {
     const plan = this.#plans[this.#next];
     if (plan === undefined || received < plan.values.from) return null;
     this.#next++;
@@ -67,7 +67,7 @@ export class WeightExpander {
     return { plan, target, expander: valuesExpander(plan, this.#encoded, target), done: 0 };
   }
 
-  #finish({ plan, target }: WeightUnderWay): void {
+  #finish({ plan, target }: PartialWeight): void {
     if (this.#dtype === 'float32') return;
     const at = this.expanded.byteOffset + plan.at;
     roundToFloat16(target, new Uint16Array(this.expanded.buffer, at, plan.count));

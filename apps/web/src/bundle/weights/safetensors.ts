@@ -10,22 +10,22 @@ export interface NamedTensor {
 const arrays = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array } as const;
 type Dtype = keyof typeof arrays;
 
-const mostHeaderBytes = 1 << 20;
-const mostTensors = 65_536;
-const mostDimensions = 8;
+const maxHeaderBytes = 1 << 20;
+const maxTensors = 65_536;
+const maxDimensions = 8;
 
 /** Return the tensors by name, each a copy. Throws a RangeError that says what is wrong with the file. */
 export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, NamedTensor> {
   if (file.length < 8) throw new RangeError('too short for a header');
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
-  if (length > Math.min(mostHeaderBytes, file.length - 8)) {
+  if (length > Math.min(maxHeaderBytes, file.length - 8)) {
     throw new RangeError(`a header of ${length} bytes`);
   }
   const begin = 8 + Number(length);
   const entries = Object.entries(parseHeader(file.subarray(8, begin))).filter(
     ([name]) => name !== '__metadata__',
   );
-  if (entries.length > mostTensors) throw new RangeError(`${entries.length} tensors`);
+  if (entries.length > maxTensors) throw new RangeError(`${entries.length} tensors`);
   const tensors = new Map<string, NamedTensor>();
   const spans: [number, number][] = [];
   for (const [name, entry] of entries) {
@@ -79,7 +79,7 @@ function placeOf(name: string, entry: unknown): Place {
     typeof dtype !== 'string' ||
     !Object.hasOwn(arrays, dtype) ||
     !Array.isArray(shape) ||
-    shape.length > mostDimensions ||
+    shape.length > maxDimensions ||
     !shape.every(isSize) ||
     !isSize(from) ||
     !isSize(to) ||

@@ -1,6 +1,6 @@
 // Reads the files of a drop or of a file chooser, with their paths. Finding the model's: bundle/sources/local_files.ts.
 import { BundleError } from '../../bundle/bundle_error';
-import { isJunk, mostFiles, type PlacedFile } from '../../bundle/sources/local_files';
+import { isJunk, maxFiles, type PlacedFile } from '../../bundle/sources/local_files';
 
 /** Maximum depth of folders: no model lies deeper. */
 const deepest = 12;
@@ -26,8 +26,7 @@ async function walk(entries: readonly FileSystemEntry[]): Promise<PlacedFile[]> 
   const visit = async (level: readonly FileSystemEntry[], depth: number): Promise<void> => {
     for (const entry of level) {
       if (isJunk(entry.name)) continue;
-      if (++visited > mostFiles)
-        throw new BundleError({ kind: 'too-many-files', limit: mostFiles });
+      if (++visited > maxFiles) throw new BundleError({ kind: 'too-many-files', limit: maxFiles });
       if (isFile(entry)) {
         found.push({ path: entry.fullPath.replace(/^\//, ''), file: await fileOf(entry) });
       } else if (isFolder(entry) && depth < deepest) {
@@ -57,7 +56,7 @@ async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEn
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) => {
       reader.readEntries(resolve, reject);
     });
-    if (some.length === 0 || all.length > mostFiles) return all;
+    if (some.length === 0 || all.length > maxFiles) return all;
     all.push(...some);
   }
 }
