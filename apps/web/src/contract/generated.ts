@@ -43,7 +43,7 @@ export type TensorName = string;
 export type Dimension = Size | ('batch' | 'seq' | 'past' | 'total' | 'delta_batch' | 'delta_seq');
 
 /**
- * manifest.json: what a bundle holds, where it came from, and how to open it.
+ * manifest.json: the contents of a bundle, their origin, and the way to open them.
  */
 export interface Manifest {
   format: 'oriel-bundle';
@@ -70,6 +70,9 @@ export interface Manifest {
   variants: Variant[];
   exporter: ExporterRecord;
 }
+/**
+ * the model of all variants, and the checkpoint that it came from
+ */
 export interface ModelRecord {
   name: string;
   /**
@@ -98,7 +101,7 @@ export interface ModelRecord {
   tied_embeddings?: boolean;
 }
 /**
- * where the checkpoint really came from
+ * origin of the checkpoint
  */
 export interface ModelSource {
   kind: 'hub' | 'folder' | 'bundled';
@@ -132,13 +135,16 @@ export interface ModelShape {
    */
   parallel_residual: boolean;
 }
+/**
+ * one file of the bundle, by its size and digest
+ */
 export interface FileDescriptor {
   path: Path;
   media_type: string;
   bytes: number;
   digest: Digest;
   /**
-   * of a published file, in order: their bytes one after another are the file, and nothing lies at its own path
+   * parts of a published file, in order: their bytes one after another are the file, and nothing lies at its own path
    *
    * @minItems 1
    * @maxItems 65536
@@ -173,7 +179,7 @@ export interface TokenizerFiles {
   agreement?: TokenizerAgreement;
 }
 /**
- * how the tokenizer was obtained: the checkpoint's files, opened by a class of a library
+ * origin of the tokenizer: the checkpoint's files, opened by a class of a library
  */
 export interface TokenizerOrigin {
   /**
@@ -194,11 +200,11 @@ export interface TokenizerOrigin {
  */
 export interface TokenizerAgreement {
   /**
-   * compared
+   * number of texts compared
    */
   texts: number;
   /**
-   * of these texts, by the library
+   * tokens of these texts, by the library
    */
   tokens: number;
   /**
@@ -211,7 +217,7 @@ export interface TokenizerAgreement {
   note?: string;
 }
 /**
- * what one variant gave for an example, computed before anybody asked: something true to look at while the weights are on their way. A safetensors file: see ACTIVATIONS_CONTRACT.md
+ * the activations of one variant for an example, computed in advance: readers show them while the weights download. A safetensors file: see ACTIVATIONS_CONTRACT.md
  */
 export interface FirstPassRecord {
   path: Path;
@@ -224,10 +230,13 @@ export interface FirstPassRecord {
    */
   prompt: string;
   /**
-   * what ran it, with its version
+   * the program that ran it, with its version
    */
   runtime: string;
 }
+/**
+ * the model in one precision: its two graphs and the files of their weights
+ */
 export interface Variant {
   name: string;
   precision: string;
@@ -246,11 +255,11 @@ export interface Variant {
    */
   taps: Tap[];
   /**
-   * what the graphs compute with; absent in manifests 1.0, where it is the precision
+   * precision of the kernels; absent in manifests 1.0, where it is the precision
    */
   kernels?: 'fp32' | 'fp16' | 'int8' | 'int8_static' | 'int4';
   /**
-   * how the weights travel and rest; absent in manifests 1.0, where they are what the graphs read
+   * form in which the weights are sent and stored; absent in manifests 1.0, where they are what the graphs read
    */
   encoding?: 'f32' | 'f16' | 'q8' | 'q4';
   expansion?: Expansion;
@@ -259,7 +268,7 @@ export interface Variant {
    */
   largest_weight?: number;
   /**
-   * how many nodes of each kind compute on encoded weights, in each graph
+   * number of nodes of each kind that compute on encoded weights, in each graph
    */
   nodes?: {
     [k: string]: number;
@@ -272,12 +281,15 @@ export interface Variant {
    */
   lossy?: boolean;
 }
+/**
+ * one ONNX graph, with the document that stands in its metadata
+ */
 export interface GraphRecord {
   path: Path;
   activations: ActivationsDocument;
 }
 /**
- * What one ONNX graph takes and gives, in the contract's names. It stands in the graph's own metadata under the key oriel.activations, and in the manifest beside the graph's digest.
+ * Inputs and outputs of one ONNX graph, in the contract's names. The document stands in the graph's own metadata under the key oriel.activations, and in the manifest beside the graph's digest.
  */
 export interface ActivationsDocument {
   contract_version: Version;
@@ -294,6 +306,9 @@ export interface ActivationsDocument {
    */
   outputs: TensorSpec[];
 }
+/**
+ * an input or output of a graph
+ */
 export interface TensorSpec {
   name: TensorName;
   dtype: 'float32' | 'int64';
@@ -327,7 +342,7 @@ export interface Expansion {
   path: string;
   bytes: number;
   /**
-   * of the expanded file
+   * digest of the expanded file
    */
   digest: string;
   dtype: 'float32' | 'float16';
@@ -372,7 +387,7 @@ export interface EncodedWeight {
    */
   zero_points?: number;
   /**
-   * of the shape: the one that is summed over, and along which blocks run
+   * dimension of the shape that is summed over, and along which blocks run
    */
   axis?: 0 | 1;
   bits?: 4 | 8;
@@ -386,7 +401,7 @@ export interface EncodedWeight {
   block?: 16 | 32 | 64 | 128 | 256;
 }
 /**
- * what was done to which weights: the first rule that matches a name
+ * rules for encoding the weights: the first that matches a name applies
  */
 export interface RecipeRecord {
   name: string;
@@ -405,17 +420,20 @@ export interface Calibration {
   text: MeasuredText;
   method?: 'minmax' | 'entropy' | 'percentile';
 }
+/**
+ * a text that a variant was measured on or fitted to
+ */
 export interface MeasuredText {
   name: string;
   /**
-   * of the token ids: little-endian int64, passages one after another
+   * digest of the token ids: little-endian int64, passages one after another
    */
   digest: string;
   passages: number;
   tokens: number;
 }
 /**
- * how far the variant is from the float32 model, measured on text that it was not calibrated on
+ * distance of the variant from the float32 model, measured on text that it was not calibrated on
  */
 export interface Fidelity {
   /**
@@ -448,6 +466,9 @@ export interface Fidelity {
   bounds: FidelityBounds;
   within_bounds: boolean;
 }
+/**
+ * the error of one kind of activation in one layer
+ */
 export interface ActivationFidelity {
   kind: string;
   layer: number | null;
@@ -458,12 +479,15 @@ export interface ActivationFidelity {
   cosine: number;
 }
 /**
- * what kl_mean may be at most, and top1 at least
+ * the largest kl_mean and the smallest top1 that are accepted
  */
 export interface FidelityBounds {
   kl_mean: number;
   top1: number;
 }
+/**
+ * the program that wrote the bundle
+ */
 export interface ExporterRecord {
   name: string;
   version: string;

@@ -1,0 +1,338 @@
+"""Types of the contract's JSON documents. Generated from contracts/ by
+`npm run contract`: change the schemas, not this file. They are TypedDicts, not dataclasses: a
+document that is read and written again keeps the entries of a newer minor version."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from oriel.contract.json_value import JsonValue
+
+
+class ManifestDocument(TypedDict):
+    """manifest.json: the contents of a bundle, their origin, and the way to open them."""
+
+    format: Literal["oriel-bundle"]
+    manifest_version: str
+    contract_version: str
+    version: NotRequired[str]
+    """The name that it was published under; absent in a bundle on disk."""
+    model: ModelRecord
+    """The model of all variants, and the checkpoint that it came from."""
+    files: list[FileDescriptor]
+    """Every file of the bundle but the manifest itself."""
+    tokenizer: NotRequired[TokenizerFiles]
+    """Absent where the checkpoint has none: the page then takes token ids."""
+    first_pass: NotRequired[FirstPassRecord]
+    """The activations of one variant for an example, computed in advance: readers show them while
+    the weights download. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
+    variants: list[Variant]
+    exporter: ExporterRecord
+    """The program that wrote the bundle."""
+
+
+class ModelRecord(TypedDict):
+    """The model of all variants, and the checkpoint that it came from."""
+
+    name: str
+    architecture: str
+    """model_type of the checkpoint's config."""
+    source: ModelSource
+    """Origin of the checkpoint."""
+    config_digest: NotRequired[str]
+    """SHA-256 of the checkpoint's config.json."""
+    weights_digest: str
+    """SHA-256 over the checkpoint's tensors: see ACTIVATIONS_CONTRACT.md."""
+    parameters: int
+    shape: ModelShapeRecord
+    bos_token_id: NotRequired[int | None]
+    eos_token_id: NotRequired[int | None]
+    end_token_ids: NotRequired[list[int]]
+    """Every token that ends a text, as config.json and generation_config.json name them, each below
+    the vocabulary's size; absent in manifests before 1.2, where eos_token_id is all that is
+    known."""
+    tied_embeddings: NotRequired[bool]
+
+
+class ModelSource(TypedDict):
+    """Origin of the checkpoint."""
+
+    kind: Literal["hub", "folder", "bundled"]
+    id: str
+    """The Hub's id, or the folder's name without its path."""
+    revision: NotRequired[str | None]
+    """The Hub's commit."""
+    note: NotRequired[str]
+
+
+class ModelShapeRecord(TypedDict):
+    """The sizes that the contract's symbolic dimensions stand for."""
+
+    layers: int
+    """As many as a manifest can list taps for."""
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    context_length: int
+    parallel_residual: bool
+    """Attention and MLP read the same stream, so that there is no resid_mid."""
+
+
+class FileDescriptor(TypedDict):
+    """One file of the bundle, by its size and digest."""
+
+    path: str
+    media_type: str
+    bytes: int
+    digest: str
+    chunks: NotRequired[list[Chunk]]
+    """Parts of a published file, in order: their bytes one after another are the file, and nothing
+    lies at its own path."""
+
+
+class Chunk(TypedDict):
+    """A part of a file, or all of it; many files may name the same one."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+class TokenizerFiles(TypedDict):
+    """Absent where the checkpoint has none: the page then takes token ids."""
+
+    tokenizer: str
+    config: str
+    first_tokens: NotRequired[list[int]]
+    """The tokens that the checkpoint's own tokenizer puts before every text; empty where it puts
+    none, absent in manifests before 1.2, where nobody looked."""
+    cases: NotRequired[str]
+    """Texts with their token ids as transformers gives them: see ACTIVATIONS_CONTRACT.md."""
+    origin: NotRequired[TokenizerOrigin]
+    agreement: NotRequired[TokenizerAgreement]
+
+
+TokenizerOrigin = TypedDict(
+    "TokenizerOrigin",
+    {
+        "files": "list[str]",
+        "class": "str",
+        "library": "str",
+    },
+)
+"""Origin of the tokenizer: the checkpoint's files, opened by a class of a library."""
+
+
+class TokenizerAgreement(TypedDict):
+    """The tokenizer of the bundle compared with the checkpoint's own, as the library opens it: ids
+    of the same texts, which are more than `cases` holds."""
+
+    texts: int
+    """Number of texts compared."""
+    tokens: int
+    """Tokens of these texts, by the library."""
+    differing: int
+    """Texts that gave other ids."""
+    note: NotRequired[str]
+    """The first of them, with both ids."""
+
+
+class FirstPassRecord(TypedDict):
+    """The activations of one variant for an example, computed in advance: readers show them while
+    the weights download. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
+
+    path: str
+    variant: str
+    """The variant that computed it."""
+    prompt: str
+    """The example; where there is no tokenizer, its token ids with spaces between."""
+    runtime: str
+    """The program that ran it, with its version."""
+
+
+class Variant(TypedDict):
+    """The model in one precision: its two graphs and the files of their weights."""
+
+    name: str
+    precision: str
+    opset: int
+    weights: list[str]
+    """Files that hold the weights. Without an expansion, each path is also the location written in
+    the graphs, relative to the graph; with one, they are what travels, one file."""
+    plain: GraphRecord
+    interactive: GraphRecord
+    taps: list[TapRecord]
+    kernels: NotRequired[Literal["fp32", "fp16", "int8", "int8_static", "int4"]]
+    """Precision of the kernels; absent in manifests 1.0, where it is the precision."""
+    encoding: NotRequired[Literal["f32", "f16", "q8", "q4"]]
+    """Form in which the weights are sent and stored; absent in manifests 1.0, where they are what
+    the graphs read."""
+    expansion: NotRequired[Expansion]
+    largest_weight: NotRequired[int]
+    """Bytes of the largest single weight as the kernels read it: a GPU must bind it whole."""
+    nodes: NotRequired[dict[str, int]]
+    """Number of nodes of each kind that compute on encoded weights, in each graph."""
+    recipe: NotRequired[RecipeRecord]
+    calibration: NotRequired[CalibrationRecord]
+    fidelity: NotRequired[FidelityRecord]
+    lossy: NotRequired[bool]
+    """True where the variant misses its bounds and was written all the same, by --allow-lossy."""
+
+
+class GraphRecord(TypedDict):
+    """One ONNX graph, with the document that stands in its metadata."""
+
+    path: str
+    activations: ActivationsDocument
+
+
+class ActivationsDocument(TypedDict):
+    """Inputs and outputs of one ONNX graph, in the contract's names. The document stands in the
+    graph's own metadata under the key oriel.activations, and in the manifest beside the graph's
+    digest."""
+
+    contract_version: str
+    graph: Literal["plain", "interactive"]
+    model: ModelShapeRecord
+    inputs: list[TensorSpecRecord]
+    outputs: list[TensorSpecRecord]
+
+
+class TensorSpecRecord(TypedDict):
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["float32", "int64"]
+    shape: list[Dimension]
+
+
+Dimension = int | Literal["batch", "seq", "past", "total", "delta_batch", "delta_seq"]
+"""A fixed size, or the name of a dynamic dimension."""
+
+
+class TapRecord(TypedDict):
+    """Bytes that, appended to the interactive graph of this variant, turn inner tensors into
+    outputs."""
+
+    outputs: list[TensorSpecRecord]
+    bytes: str
+    """base64 of a serialized ModelProto that holds only graph.output and, where needed,
+    graph.node."""
+
+
+class Expansion(TypedDict):
+    """The float file that the graphs read, and how the weights file is expanded into it while it
+    arrives; bytes that no weight covers are 0."""
+
+    path: str
+    """The location written in the graphs."""
+    bytes: int
+    digest: str
+    """Digest of the expanded file."""
+    dtype: Literal["float32", "float16"]
+    weights: list[EncodedWeightRecord]
+    """In the order of `values`."""
+
+
+class EncodedWeightRecord(TypedDict):
+    """One weight in the weights file and in the expanded file; scales are float16,
+    little-endian."""
+
+    name: str
+    shape: list[int]
+    """As the graph reads it, row-major."""
+    at: int
+    """Byte offset in the expanded file."""
+    layout: Literal["float32", "float16", "channels", "blocks"]
+    """float32, float16: as it is; channels: 8 bits in the graph's own order, a scale for each
+    channel; blocks: (channels, blocks, bytes of a block), as MatMulNBits reads them."""
+    values: int
+    """Byte offset in the weights file."""
+    scales: NotRequired[int]
+    """Byte offset in the weights file; before `values`."""
+    zero_points: NotRequired[int]
+    """Byte offset in the weights file, before `values`; absent where the zero point is the middle
+    (0 for signed values, 8 or 128 for others)."""
+    axis: NotRequired[Literal[0, 1]]
+    """Dimension of the shape that is summed over, and along which blocks run."""
+    bits: NotRequired[Literal[4, 8]]
+    signed: NotRequired[bool]
+    """Channels only: int8, else uint8."""
+    block: NotRequired[Literal[16, 32, 64, 128, 256]]
+    """Blocks only: values that share a scale."""
+
+
+class RecipeRecord(TypedDict):
+    """Rules for encoding the weights: the first that matches a name applies."""
+
+    name: str
+    rules: list[dict[str, JsonValue]]
+
+
+class CalibrationRecord(TypedDict):
+    """The text that ranges or rounding were fitted to."""
+
+    text: MeasuredText
+    method: NotRequired[Literal["minmax", "entropy", "percentile"]]
+
+
+class MeasuredText(TypedDict):
+    """A text that a variant was measured on or fitted to."""
+
+    name: str
+    digest: str
+    """Digest of the token ids: little-endian int64, passages one after another."""
+    passages: int
+    tokens: int
+
+
+class FidelityRecord(TypedDict):
+    """Distance of the variant from the float32 model, measured on text that it was not calibrated
+    on."""
+
+    reference: Literal["pytorch", "trunk"]
+    """pytorch: the checkpoint in PyTorch; trunk: the fp32 graph of this bundle in ONNX Runtime."""
+    text: MeasuredText
+    kl_mean: float
+    """KL divergence of the variant's next-token distribution from the reference's, in nats: mean
+    over positions."""
+    kl_p99: float
+    """Its 99th percentile."""
+    top1: float
+    """Share of positions whose likeliest token is the reference's."""
+    top5: float
+    """Mean share of the reference's five likeliest tokens among the variant's five."""
+    perplexity: float
+    reference_perplexity: float
+    activations: list[ActivationFidelityRecord]
+    bounds: FidelityBoundsRecord
+    """The largest kl_mean and the smallest top1 that are accepted."""
+    within_bounds: bool
+
+
+class ActivationFidelityRecord(TypedDict):
+    """The error of one kind of activation in one layer."""
+
+    kind: str
+    layer: int | None
+    relative_error: float
+    """Norm of the difference over norm of the reference."""
+    cosine: float
+
+
+class FidelityBoundsRecord(TypedDict):
+    """The largest kl_mean and the smallest top1 that are accepted."""
+
+    kl_mean: float
+    top1: float
+
+
+class ExporterRecord(TypedDict):
+    """The program that wrote the bundle."""
+
+    name: str
+    version: str
+    libraries: NotRequired[dict[str, str]]
