@@ -13,9 +13,16 @@ from typing import Literal, NotRequired, Union, get_args, get_origin, get_type_h
 
 import generate_documents
 import pytest
-from contract_examples import Invalid, invalid_documents, valid_documents
+from contract_examples import (
+    CONTRACTS,
+    Invalid,
+    invalid_documents,
+    read_json,
+    valid_documents,
+)
 
 import oriel
+from oriel.contract.data_files import ContractTable, Limits
 from oriel.contract.documents import ActivationsDocument, ManifestDocument
 
 TYPES = {"activations": ActivationsDocument, "manifest": ManifestDocument}
@@ -108,6 +115,16 @@ def test_valid_examples_fit_their_types(name: str) -> None:
 @pytest.mark.parametrize("invalid", OF_TYPE, ids=lambda i: f"{i.of}: {i.name}")
 def test_examples_of_a_wrong_type_do_not_fit(invalid: Invalid) -> None:
     assert list(misfits(invalid.document, TYPES[invalid.schema]))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("activations.json", ContractTable), ("limits.json", Limits)]
+)
+def test_data_files_fit_their_types(name: str, hint: type) -> None:
+    """No schema describes these, so their types are written by hand."""
+    data = read_json(CONTRACTS / name)
+    assert list(misfits(data, hint)) == []
+    assert data.keys() == fields_of(hint).keys(), "the type lacks a key of the file"
 
 
 def test_no_class_of_the_exporter_has_the_name_of_a_document() -> None:

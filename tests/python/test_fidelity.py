@@ -28,6 +28,7 @@ from transformers import GPT2LMHeadModel
 
 import oriel
 from oriel.cli import main
+from oriel.contract.documents import Expansion, FidelityRecord
 from oriel.contract.manifest import check_manifest, read_manifest
 from oriel.errors import BundleError, ContractError, FidelityError, GraphError
 from oriel.export_bundle import export
@@ -96,9 +97,8 @@ def text(tmp_path: Path) -> tuple[Path, list[Ids]]:
     return file, [np.array(ids) for ids in cut]
 
 
-def record(folder: Path, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = read_manifest(folder).variant(name)["fidelity"]
-    return found
+def record(folder: Path, name: str) -> FidelityRecord:
+    return read_manifest(folder).variant(name)["fidelity"]
 
 
 def run_graph(folder: Path, path: str, ids: Ids) -> dict[str, npt.NDArray[Any]]:
@@ -283,7 +283,7 @@ def test_expanded_weights_are_what_pytorch_computes_with_them(
     assert record(folder, "f16")["kl_mean"] == pytest.approx(np.mean(each), rel=0.01)
 
 
-def scale_off(file: Path, expansion: dict[str, Any], factor: float) -> None:
+def scale_off(file: Path, expansion: Expansion, factor: float) -> None:
     """Put every scale of an encoded file off by a factor."""
     content = bytearray(file.read_bytes())
     for weight in expansion["weights"]:

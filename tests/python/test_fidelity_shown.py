@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from oriel.contract.documents import MeasuredText
 from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.activations import ActivationFidelity
@@ -25,7 +27,12 @@ from oriel.fidelity.plot_parts import Axis, Box, Mark, place_labels, shown_amoun
 from oriel.fidelity.record import Fidelity, note_fidelity
 from oriel.fidelity.table import activation_rows, prediction_rows, print_fidelity
 
-TEXT = {"name": "a.txt", "digest": f"sha256:{'0' * 64}", "passages": 3, "tokens": 4096}
+TEXT: MeasuredText = {
+    "name": "a.txt",
+    "digest": f"sha256:{'0' * 64}",
+    "passages": 3,
+    "tokens": 4096,
+}
 CURVE = AgreementCurve((1e-8, 1e-4, 1e-2, 1.0), (1.0, 0.98, 0.83, 0.4))
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -58,7 +65,7 @@ def bundle(variants: list[Measured]) -> MeasuredBundle:
     """As it comes out of a measurement, whatever else the manifest would hold."""
     records = []
     for variant in variants:
-        record = {
+        record: Any = {
             "name": variant.name,
             "precision": variant.precision,
             "kernels": variant.kernels,
@@ -69,8 +76,8 @@ def bundle(variants: list[Measured]) -> MeasuredBundle:
         records.append(record)
     files = [{"path": f"{v.name}.data", "bytes": v.bytes - 1000} for v in variants]
     files += [{"path": f"{v.name}.onnx", "bytes": 1000} for v in variants]
-    manifest = Manifest({"model": {"name": "demo"}, "variants": records, "files": files})
-    return MeasuredBundle(manifest, tuple(v.name for v in variants), CURVE)
+    data: Any = {"model": {"name": "demo"}, "variants": records, "files": files}
+    return MeasuredBundle(Manifest(data), tuple(v.name for v in variants), CURVE)
 
 
 def test_a_record_comes_back_as_it_was() -> None:

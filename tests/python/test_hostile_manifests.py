@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from jsonschema import validators
 from thorough import examples
 
+from oriel.contract.documents import ManifestDocument
 from oriel.contract.limits import limits
 from oriel.contract.manifest import parse_manifest
 from oriel.contract.strict_json import read_json as read_strictly
@@ -34,7 +35,7 @@ def text_of(entry: dict[str, Any]) -> bytes:
     return "".join(parts).encode()
 
 
-def accepted(raw: bytes) -> dict[str, Any] | None:
+def accepted(raw: bytes) -> ManifestDocument | None:
     """The manifest, or None where it is refused, in one bounded line."""
     try:
         return parse_manifest(raw).data
@@ -58,6 +59,7 @@ def test_other_texts_are_taken_as_they_are(entry: dict[str, Any]) -> None:
 
 def test_whole_numbers_are_ints_however_they_are_written() -> None:
     found = read_strictly(b"[1e3, 1000.0, -0.0, 2.5]", "text")
+    assert isinstance(found, list)
     assert [(type(n), n) for n in found] == [(int, 1000), (int, 1000), (int, 0), (float, 2.5)]
 
 
@@ -75,7 +77,7 @@ def test_a_hostile_manifest_is_sound_or_refused_in_a_line(seed: int) -> None:
         assert_sound(manifest)
 
 
-def assert_sound(manifest: dict[str, Any]) -> None:
+def assert_sound(manifest: ManifestDocument) -> None:
     """What whoever opens the bundle leans on, said once more and plainly."""
     files = manifest["files"]
     lists = [file.get("chunks") or [file] for file in files]

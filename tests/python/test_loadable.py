@@ -25,8 +25,10 @@ from transformers import GPT2LMHeadModel
 
 from oriel.bundle import write_bundle
 from oriel.cli import main
+from oriel.contract.documents import GraphRecord
 from oriel.errors import reason_of
 from oriel.graph import build_graphs
+from oriel.graph.built_graph import BuiltGraph
 from oriel.progress import Silent
 from oriel.publishing import publish
 from oriel.publishing.check_url import check_url
@@ -141,7 +143,7 @@ def test_quantize_writes_nothing_that_does_not_load(
 ) -> None:
     write = write_bundle.write_graph
 
-    def broken(built: Any, file: Path) -> dict[str, Any]:
+    def broken(built: BuiltGraph, file: Path) -> GraphRecord:
         if file.name == "model_fp16.onnx":
             with_unknown_operator(built.model)
         return write(built, file)

@@ -29,7 +29,10 @@ from oriel.precision.kernels.dynamic_int8 import multiply_dynamically
 from oriel.precision.kernels.graph_edit import CONTRIB, GraphEdit
 from oriel.precision.kernels.static_int8 import multiply_statically
 from oriel.precision.kernels.two_digit_int8 import multiply_in_two_digits
-from oriel.precision.recipes.recipe import parse_recipe
+from oriel.precision.recipes.recipe import (
+    BlockSize,
+    parse_recipe,
+)
 from oriel.precision.recipes.weight_uses import weight_uses
 from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precision.weights.write_encoded import write_encoded_file
@@ -86,7 +89,9 @@ class HandMade:
             signed=signed,
         )
 
-    def blocks_of(self, bits: Literal[4, 8], block: int, *, zeros: bool = False) -> EncodedWeight:
+    def blocks_of(
+        self, bits: Literal[4, 8], block: BlockSize, *, zeros: bool = False
+    ) -> EncodedWeight:
         count = -(-self.summed // block)
         top = 2**bits
         scales = self.rng.uniform(0.001, 0.1, (self.channels, count)).astype(np.float16)
@@ -240,7 +245,7 @@ def test_two_digits(tmp_path: Path, axis: Literal[0, 1], form: dict[str, bool]) 
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("block", [16, 32])
 def test_blocks(
-    tmp_path: Path, axis: Literal[0, 1], zeros: bool, bits: Literal[4, 8], block: int
+    tmp_path: Path, axis: Literal[0, 1], zeros: bool, bits: Literal[4, 8], block: BlockSize
 ) -> None:
     """40 and 23 are no multiples of a block: the last is filled up."""
     made = HandMade(tmp_path, SHAPE, axis)
@@ -267,7 +272,7 @@ def test_rows_of_channels(tmp_path: Path, form: dict[str, bool]) -> None:
 @pytest.mark.parametrize("zeros", [False, True])
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("block", [16, 32])
-def test_rows_of_blocks(tmp_path: Path, zeros: bool, bits: Literal[4, 8], block: int) -> None:
+def test_rows_of_blocks(tmp_path: Path, zeros: bool, bits: Literal[4, 8], block: BlockSize) -> None:
     made = HandMade(tmp_path, SHAPE, 1)
     weight = made.blocks_of(bits, block, zeros=zeros)
     found = made.run("Gather", ROWS, lambda e, n: gather_blocks(e, n, weight))

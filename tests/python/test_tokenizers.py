@@ -304,7 +304,8 @@ def test_what_stands_before_a_passage(
     model: dict[str, Any] = {"shape": {"vocab": 50}, "bos_token_id": bos}
     if ends is not None:
         model["end_token_ids"] = ends
-    assert passage_start({"model": model, "tokenizer": tokenizer}) == want
+    manifest: Any = {"model": model, "tokenizer": tokenizer}
+    assert passage_start(manifest) == want
 
 
 @pytest.mark.parametrize(

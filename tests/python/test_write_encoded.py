@@ -25,9 +25,14 @@ from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmu
 from thorough import examples
 
 from oriel.bundle.read_bundle import read_bundle
+from oriel.contract.documents import Expansion
 from oriel.errors import CheckpointError, ContractError
 from oriel.graph.attach_weights import ALIGNMENT, WeightLayout, place_weights
-from oriel.precision.recipes.recipe import bundled_recipe, parse_recipe
+from oriel.precision.recipes.recipe import (
+    BlockSize,
+    bundled_recipe,
+    parse_recipe,
+)
 from oriel.precision.recipes.weight_uses import WeightUse, weight_uses
 from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precision.weights.expand_weights import expand_weights
@@ -348,7 +353,7 @@ def test_matmulnbits_multiplies_by_what_the_file_expands_to(
 @pytest.mark.parametrize("block", [16, 32, 64, 256])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_onnx_runtimes_own_quantizer_packs_as_this_reader_reads(
-    bits: int, block: int, symmetric: bool, tmp_path: Path
+    bits: int, block: BlockSize, symmetric: bool, tmp_path: Path
 ) -> None:
     """Its bytes, put into a file of ours, expand to what its kernel multiplies by; and the error is
     about that of our own rounding to nearest."""
@@ -377,7 +382,13 @@ def test_onnx_runtimes_own_quantizer_packs_as_this_reader_reads(
         arrays["z"] = zeros
     wanted = matmul_nbits(arrays, np.eye(k, dtype=np.float32), k, n, weight, 1)
     (tmp_path / "theirs.data").write_bytes(data)
-    expansion = {"bytes": 4 * k * n, "weights": [weight.to_json()], "digest": "", "path": LOCATION}
+    expansion: Expansion = {
+        "path": LOCATION,
+        "bytes": 4 * k * n,
+        "digest": "",
+        "dtype": "float32",
+        "weights": [weight.to_json()],
+    }
     with pytest.raises(ContractError, match="doesn't expand"):
         expand_weights(tmp_path / "theirs.data", expansion, tmp_path / "expanded.data")
     found = np.fromfile(tmp_path / "expanded.data", "<f4").reshape(k, n)
@@ -464,9 +475,10 @@ def test_a_file_that_was_changed_does_not_expand(tmp_path: Path) -> None:
 def test_a_description_that_lacks_something_is_refused(
     changes: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
-    data = make(tmp_path, {"w": drawn(40, 6)}, [blocks(4)]).weight().to_json() | changes
+    data: Any = make(tmp_path, {"w": drawn(40, 6)}, [blocks(4)]).weight().to_json()
+    data = {key: value for key, value in (data | changes).items() if value is not None}
     with pytest.raises(ContractError, match=f"how w is encoded; got {told}"):
-        EncodedWeight.from_json({key: value for key, value in data.items() if value is not None})
+        EncodedWeight.from_json(data)
 
 
 # Memory.

@@ -9,10 +9,9 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oriel.bundle.atomic_folder import replaced_folder
-from oriel.bundle.compare_bundle import check_same_source, is_up_to_date
+from oriel.bundle.compare_bundle import check_same_source, up_to_date
 from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
@@ -25,6 +24,7 @@ from oriel.bundle.write_bundle import (
 from oriel.bundle.write_weights import write_weights
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
+from oriel.contract.documents import ManifestDocument
 from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import place_weights
 from oriel.graph.graph_document import write_model_record
@@ -48,7 +48,7 @@ class Exported:
     folder: Path
     paths: BundlePaths
     model: LoadedModel
-    manifest: dict[str, Any]
+    manifest: ManifestDocument
     unchanged: bool = False
     """True if it was there already, made from the same weights with the same options."""
 
@@ -128,8 +128,9 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
         display.stage("compare with the bundle that is there")
         asked = making_records(plan.names, plan.recipes, plan.text(model), model.shape)
         lossy = plan.quantizing.allow_lossy
-        if is_up_to_date(old, paths, model, outputs, options.opset, asked, lossy):
-            return Exported(paths.folder, paths, model, dict(old), unchanged=True)
+        current = up_to_date(old, paths, model, outputs, options.opset, asked, lossy)
+        if current is not None:
+            return Exported(paths.folder, paths, model, current, unchanged=True)
         if options.output is None:
             check_same_source(old, paths.folder, model)
 
@@ -146,7 +147,7 @@ def _fill(
     options: ExportOptions,
     plan: _Plan,
     display: StageDisplay,
-) -> dict[str, Any]:
+) -> ManifestDocument:
     # Imported here so that a run that only checks flags needn't load torch's exporter.
     from oriel.graph.build_graphs import build_graphs
     from oriel.graph.export_onnx import trace

@@ -4,12 +4,11 @@ torch and without its checkpoint."""
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
@@ -20,6 +19,7 @@ from oriel.bundle.write_bundle import (
     float32_record,
     save_manifest,
 )
+from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST_VERSION
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
@@ -37,7 +37,7 @@ class Quantized:
     """The path of the bundle's graph, its manifest, and the names of its new variants."""
 
     graph: Path
-    manifest: dict[str, Any]
+    manifest: ManifestDocument
     made: tuple[str, ...]
 
     def lines(self) -> list[str]:
@@ -125,7 +125,7 @@ def _with_siblings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ..
     return in_order([*wanted, *siblings])
 
 
-def _files_of(bundle: StoredBundle, kept: Sequence[Mapping[str, Any]]) -> list[str]:
+def _files_of(bundle: StoredBundle, kept: Sequence[Variant]) -> list[str]:
     """Return all files that the manifest describes, except those only of replaced variants."""
     needed = {path for variant in kept for path in _paths(variant)}
     dropped = {path for variant in bundle.manifest.variants for path in _paths(variant)} - needed
@@ -133,17 +133,17 @@ def _files_of(bundle: StoredBundle, kept: Sequence[Mapping[str, Any]]) -> list[s
     return [path for path in described if path not in dropped]
 
 
-def _paths(variant: Mapping[str, Any]) -> tuple[str, ...]:
+def _paths(variant: Variant) -> tuple[str, ...]:
     return (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"])
 
 
 def _manifest(
     bundle: StoredBundle,
     folder: Path,
-    float32: Mapping[str, Any],
-    kept: Sequence[Mapping[str, Any]],
+    float32: Variant,
+    kept: Sequence[Variant],
     made: Made,
-) -> dict[str, Any]:
+) -> ManifestDocument:
     """Return the old manifest with the new variants, and every file of the folder described."""
     data = deepcopy(bundle.manifest.data)
     data["manifest_version"] = MANIFEST_VERSION

@@ -6,9 +6,9 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from oriel.bundle.loadable import check_bundle_loads
+from oriel.bundle.making_record import MakingRecord
 from oriel.bundle.write_bundle import (
     BundlePaths,
     exporter_record,
@@ -17,7 +17,9 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
-from oriel.contract.manifest import check_manifest
+from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
+from oriel.contract.json_value import JsonObject
+from oriel.contract.manifest import Manifest, check_manifest
 from oriel.errors import BundleError, OrielError
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
@@ -25,32 +27,48 @@ from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 from oriel.tokenizers.write_tokenizer import bundle_files, tokenizer_record
 
 
-def is_up_to_date(
-    old: Mapping[str, Any],
+def up_to_date(
+    found: JsonObject,
     paths: BundlePaths,
     model: LoadedModel,
     outputs: Sequence[str],
     opset: int,
-    variants: Mapping[str, Mapping[str, Any]],
+    variants: Mapping[str, MakingRecord],
     allow_lossy: bool,
-) -> bool:
-    """Return whether `old`, the manifest in paths.folder, is of this model, by this exporter, with
-    these outputs and variants, and every file has the bytes that it was written with.
+) -> ManifestDocument | None:
+    """Return `found`, the manifest in paths.folder, once it is checked; None where it isn't of this
+    model, by this exporter, with these outputs and variants, or a file hasn't the bytes that it was
+    written with.
 
     variants: by name, what the manifest must say about how each was made. allow_lossy: True if
     those beyond their bounds may stay.
     """
     try:
-        manifest = check_manifest(dict(old))
+        manifest = check_manifest(found)
     except OrielError:
-        return False
+        return None
+    same = _is_up_to_date(manifest, paths, model, outputs, opset, variants, allow_lossy)
+    return manifest.data if same else None
+
+
+def _is_up_to_date(
+    manifest: Manifest,
+    paths: BundlePaths,
+    model: LoadedModel,
+    outputs: Sequence[str],
+    opset: int,
+    variants: Mapping[str, MakingRecord],
+    allow_lossy: bool,
+) -> bool:
+    old = manifest.data
     there = {v["name"]: v for v in manifest.variants}
     if set(there) != set(variants) or "fp32" not in there:
         return False
     if any(v.get("lossy") for v in manifest.variants) and not allow_lossy:
         return False
     for name, made in variants.items():
-        if any(there[name].get(key) != value for key, value in made.items()):
+        record = there[name]
+        if record.get("recipe") != made.recipe or record.get("calibration") != made.calibration:
             return False
     plain = there["fp32"]["plain"]
     source, new_source = dict(old["model"]["source"]), dict(source_record(model))
@@ -67,20 +85,20 @@ def is_up_to_date(
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
-        and _same_bytes(paths.folder, manifest.data["files"])
+        and _same_bytes(paths.folder, old["files"])
         and _loads(paths.folder, manifest.variants)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
 
-def check_same_source(old: Mapping[str, Any], folder: Path, model: LoadedModel) -> None:
+def check_same_source(found: JsonObject, folder: Path, model: LoadedModel) -> None:
     """Raise BundleError where the bundle in a model's default folder was made from another model:
     two models of the same name must not replace each other silently.
 
     For a local folder the manifest keeps only the name, so a folder of the same name with other
     weights counts as another model.
     """
-    said = old.get("model")
+    said = found.get("model")
     source = said.get("source") if isinstance(said, dict) else None
     if not isinstance(said, dict) or not isinstance(source, dict):
         return
@@ -117,7 +135,7 @@ def _free_place(folder: Path, model: LoadedModel) -> Path:
     return place / "model.onnx"
 
 
-def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:
+def _same_tokenizer(old: ManifestDocument, model: LoadedModel) -> bool:
     own = model.tokenizer
     if not isinstance(own, CheckpointTokenizer):
         return "tokenizer" not in old
@@ -128,7 +146,7 @@ def _same_tokenizer(old: Mapping[str, Any], model: LoadedModel) -> bool:
     )
 
 
-def _loads(folder: Path, variants: Sequence[Mapping[str, Any]]) -> bool:
+def _loads(folder: Path, variants: Sequence[Variant]) -> bool:
     """Return whether ONNX Runtime loads the graphs: an earlier exporter's may be broken."""
     try:
         check_bundle_loads(folder, variants, "export the bundle again.")
@@ -137,7 +155,7 @@ def _loads(folder: Path, variants: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
-def _same_bytes(folder: Path, files: Sequence[Mapping[str, Any]]) -> bool:
+def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:
     try:
         return all((folder / f["path"]).stat().st_size == f["bytes"] for f in files) and all(
             file_digest(folder / f["path"]) == f["digest"] for f in files

@@ -3,16 +3,16 @@ it is published, and after it was fetched back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import Variant
 from oriel.errors import BundleError, GraphError, reason_of
 from oriel.graph.load_graph import check_loads
 from oriel.graph.taps import Tap, open_taps
 
 
-def check_bundle_loads(folder: Path, variants: Sequence[Mapping[str, Any]], next_step: str) -> None:
+def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str) -> None:
     """Load each graph that the manifest's variants name, the interactive ones with every tap open;
     GraphError for the first that ONNX Runtime refuses."""
     seen: set[str] = set()
@@ -34,7 +34,7 @@ def check_bundle_loads(folder: Path, variants: Sequence[Mapping[str, Any]], next
             check_loads(graph, path, folder, next_step)
 
 
-def _taps(variant: Mapping[str, Any], path: str, next_step: str) -> list[Tap]:
+def _taps(variant: Variant, path: str, next_step: str) -> list[Tap]:
     try:
         return [Tap.from_json(tap) for tap in variant["taps"]]
     except (ValueError, KeyError, TypeError) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+
+from oriel.contract.documents import ManifestDocument
 
 
-def manifest_text(data: dict[str, Any]) -> str:
+def manifest_text(data: ManifestDocument) -> str:
     """Return the text, indented by one space and ending in a newline."""
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"

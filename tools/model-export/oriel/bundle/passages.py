@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from oriel.contract.documents import MeasuredText
 from oriel.errors import BundleError, OptionError
 from oriel.tokenizers.known_text import MOST_UNKNOWN, UnknownShare
 from oriel.tokenizers.open_tokenizer import telling
@@ -47,8 +48,7 @@ class Passages:
             digest.update(ids.astype("<i8").tobytes())
         return f"sha256:{digest.hexdigest()}"
 
-    def to_json(self) -> dict[str, Any]:
-        """measuredText of manifest.schema.json."""
+    def to_json(self) -> MeasuredText:
         return {
             "name": self.name,
             "digest": self.digest,

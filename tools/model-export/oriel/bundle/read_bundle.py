@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
 from onnx import TensorProto
 
 from oriel.bundle.write_bundle import BundlePaths, file_digest
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.data_files import GRAPHS
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.errors import BundleError, GraphError
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
@@ -50,7 +52,7 @@ class StoredBundle:
     folder: Path
     paths: BundlePaths
     manifest: Manifest
-    variant: dict[str, Any]
+    variant: Variant
     """The manifest's record of fp32."""
     graphs: BuiltGraphs
 
@@ -79,7 +81,7 @@ def read_bundle(path: Path) -> StoredBundle:
     variant = _float32(manifest, folder)
     if path.is_file() and path.name != MANIFEST:
         _check_belongs(path, manifest, variant)
-    plain, interactive = (_open(folder, variant[kind]["path"]) for kind in ("plain", "interactive"))
+    plain, interactive = (_open(folder, variant[kind]["path"]) for kind in GRAPHS)
     (weights,) = variant["weights"]
     for file in (variant["plain"]["path"], variant["interactive"]["path"], weights):
         _check_file(folder, manifest, file)
@@ -135,7 +137,7 @@ def _is_quantized(operator: str) -> bool:
     return operator in _QUANTIZED or operator.startswith(_QUANTIZED_PREFIXES)
 
 
-def _float32(manifest: Manifest, folder: Path) -> dict[str, Any]:
+def _float32(manifest: Manifest, folder: Path) -> Variant:
     for variant in manifest.variants:
         if variant["name"] == "fp32" and "expansion" not in variant:
             if len(variant["weights"]) == 1:
@@ -148,8 +150,8 @@ def _float32(manifest: Manifest, folder: Path) -> dict[str, Any]:
     )
 
 
-def _check_belongs(path: Path, manifest: Manifest, variant: dict[str, Any]) -> None:
-    own = [variant[kind]["path"] for kind in ("plain", "interactive")]
+def _check_belongs(path: Path, manifest: Manifest, variant: Variant) -> None:
+    own = [variant[kind]["path"] for kind in GRAPHS]
     if path.name in own:
         return
     other = manifest.variant_of_graph(path.name)

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
 from onnx import TensorProto, helper
@@ -23,6 +23,17 @@ from oriel.bundle.atomic_folder import is_staged_name, unwritable
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.activation_names import contract_version
+from oriel.contract.documents import (
+    ExporterRecord,
+    FileDescriptor,
+    GraphRecord,
+    ManifestDocument,
+    ModelRecord,
+    ModelSource,
+    TokenizerFiles,
+    Variant,
+)
+from oriel.contract.json_value import JsonObject
 from oriel.contract.manifest import (
     FORMAT,
     MANIFEST,
@@ -81,8 +92,8 @@ class BundlePaths:
         return self.stem if variant == "fp32" else f"{self.stem}_{variant}"
 
 
-def check_replaceable(folder: Path) -> Mapping[str, Any] | None:
-    """Return the manifest of the bundle in that folder, or None where there is nothing.
+def check_replaceable(folder: Path) -> JsonObject | None:
+    """Return the manifest of the bundle in that folder, unchecked, or None where there is nothing.
 
     Raises BundleError where the folder holds anything that isn't a bundle's: it would be lost.
     """
@@ -115,7 +126,7 @@ def check_replaceable(folder: Path) -> Mapping[str, Any] | None:
     return manifest or None
 
 
-def _manifest_of_ours(folder: Path) -> dict[str, Any]:
+def _manifest_of_ours(folder: Path) -> JsonObject:
     with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if isinstance(loaded, dict) and loaded.get("format") == FORMAT:
@@ -136,7 +147,7 @@ def _entries(folder: Path) -> Iterator[str]:
                 yield (at / name).as_posix()
 
 
-def describe_file(folder: Path, path: str, known_digest: str | None = None) -> dict[str, Any]:
+def describe_file(folder: Path, path: str, known_digest: str | None = None) -> FileDescriptor:
     """Return a file's descriptor: type, size and digest."""
     file = folder / path
     return {
@@ -153,7 +164,7 @@ def file_digest(file: Path) -> str:
         return f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"
 
 
-def write_graph(built: BuiltGraph, file: Path) -> dict[str, Any]:
+def write_graph(built: BuiltGraph, file: Path) -> GraphRecord:
     """Write a graph. Return its record for the manifest."""
     file.write_bytes(built.model.SerializeToString(deterministic=True))
     return {"path": file.name, "activations": built.document}
@@ -169,7 +180,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 def write_variant(
     folder: Path, paths: BundlePaths, precision: Precision, graphs: BuiltGraphs
-) -> dict[str, Any]:
+) -> Variant:
     """Write both graphs of a variant. Return its record for the manifest."""
     name = precision.name
     return {
@@ -186,10 +197,14 @@ def write_variant(
     }
 
 
-def float32_record(record: Mapping[str, Any], graphs: BuiltGraphs) -> dict[str, Any]:
+def float32_record(record: Variant, graphs: BuiltGraphs) -> Variant:
     """Return fp32's record as it is written today: manifests 1.0 lack kernels and encoding."""
-    said = {"kernels": FP32.kernels, "encoding": FP32.encoding}
-    return dict(record) | said | {"largest_weight": _largest_weight(graphs)}
+    return {
+        **record,
+        "kernels": FP32.kernels,
+        "encoding": FP32.encoding,
+        "largest_weight": _largest_weight(graphs),
+    }
 
 
 def _largest_weight(graphs: BuiltGraphs) -> int:
@@ -207,7 +222,7 @@ def _largest_weight(graphs: BuiltGraphs) -> int:
     return largest
 
 
-def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
+def model_record(model: LoadedModel, weights: WrittenWeights) -> ModelRecord:
     """Return the record of the exported model and its source, for the manifest and each graph."""
     return {
         "name": model.name,
@@ -226,44 +241,44 @@ def model_record(model: LoadedModel, weights: WrittenWeights) -> dict[str, Any]:
 
 def describe_bundle(
     folder: Path,
-    record: Mapping[str, Any],
-    variants: Sequence[Mapping[str, Any]],
-    tokenizer: Mapping[str, Any] | None,
+    record: ModelRecord,
+    variants: Sequence[Variant],
+    tokenizer: TokenizerFiles | None,
     digests: Mapping[str, str],
-) -> dict[str, Any]:
+) -> ManifestDocument:
     """Return the manifest of a folder that holds all other files.
 
     record: the model's, as model_record makes it.
     digests: those of files that were hashed while they were written.
     """
-    data: dict[str, Any] = {
+    data: ManifestDocument = {
         "format": FORMAT,
         "manifest_version": MANIFEST_VERSION,
         "contract_version": contract_version(),
-        "model": dict(record),
+        "model": record,
         "files": describe_files(folder, digests),
         "variants": list(variants),
         "exporter": exporter_record(),
     }
     if tokenizer is not None:
-        data["tokenizer"] = dict(tokenizer)
+        data["tokenizer"] = tokenizer
     return data
 
 
-def describe_files(folder: Path, digests: Mapping[str, str]) -> list[dict[str, Any]]:
+def describe_files(folder: Path, digests: Mapping[str, str]) -> list[FileDescriptor]:
     """Return descriptors of all files of the folder except the manifest."""
     files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
     return [describe_file(folder, path, digests.get(path)) for path in files]
 
 
-def source_record(model: LoadedModel) -> dict[str, str | None]:
+def source_record(model: LoadedModel) -> ModelSource:
     """Return the record of the checkpoint's source."""
     source = model.source
-    record = {"kind": source.kind, "id": source.id, "revision": source.revision}
-    return record | ({"note": source.note} if source.note else {})
+    record: ModelSource = {"kind": source.kind, "id": source.id, "revision": source.revision}
+    return {**record, "note": source.note} if source.note else record
 
 
-def exporter_record() -> dict[str, Any]:
+def exporter_record() -> ExporterRecord:
     """Return the record of this exporter and of the libraries that the graphs depend on."""
     return {
         "name": "oriel",
@@ -272,7 +287,7 @@ def exporter_record() -> dict[str, Any]:
     }
 
 
-def save_manifest(folder: Path, data: dict[str, Any]) -> None:
+def save_manifest(folder: Path, data: ManifestDocument) -> None:
     """Check the folder's graphs and its manifest.json, and write the manifest, the last file: a
     bundle is complete only if ONNX Runtime loads each of its graphs."""
     try:
@@ -283,10 +298,11 @@ def save_manifest(folder: Path, data: dict[str, Any]) -> None:
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 
-def token_id(value: Any, vocab: int) -> int | None:
+def token_id(value: object, vocab: int) -> int | None:
     """Return a config's entry as one id; None where it names none that the model has a row for."""
     # Some configs give several; the first is the main one.
     if isinstance(value, Iterable):
         value = next(iter(value), None)
-    is_id = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocab
-    return value if is_id else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < vocab:
+        return value
+    return None

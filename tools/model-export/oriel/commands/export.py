@@ -12,6 +12,7 @@ from oriel.commands.command import Command, Parser
 from oriel.commands.quantizing_arguments import add_quantizing_arguments, read_paths
 from oriel.commands.verify import verify_bundle
 from oriel.contract.activation_names import kinds_to_choose
+from oriel.contract.documents import ManifestDocument
 from oriel.errors import OptionError
 from oriel.options import (
     DEFAULT_OPSET,
@@ -122,13 +123,12 @@ def _notice(text: str) -> None:
     print(f"\n{bar}\nNOTICE\n{lines}\n{bar}\n", file=sys.stderr)
 
 
-def _summary(graph: Path, manifest: dict[str, object], unchanged: bool) -> str:
+def _summary(graph: Path, manifest: ManifestDocument, unchanged: bool) -> str:
     try:
         shown = graph.relative_to(Path.cwd())
     except ValueError:
         shown = graph
     files = manifest["files"]
-    assert isinstance(files, list)
     total = sum(f["bytes"] for f in files)
     verb = "is up to date" if unchanged else "written"
     line = f"{shown} {verb}: {len(files)} files, {total / 1e6:.1f} MB"

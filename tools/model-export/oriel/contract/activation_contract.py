@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import cast
 
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
@@ -25,17 +25,19 @@ from oriel.contract.activation_names import (
     input_specs,
     parse_name,
 )
+from oriel.contract.documents import ActivationsDocument, TensorSpecRecord
+from oriel.contract.json_value import JsonObject
 from oriel.errors import ContractError
 
 
 @cache
-def _schema(name: str) -> dict[str, Any]:
+def _schema(name: str) -> JsonObject:
     text = (contracts_folder() / f"{name}.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
+    loaded: JsonObject = json.loads(text)
     return loaded
 
 
-def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+def _pattern(_: object, pattern: str, instance: object, __: object) -> Iterator[ValidationError]:
     """Check `pattern` as ECMA-262 defines it: `$` is the end, and not the place before a last line
     break."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
@@ -43,7 +45,10 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Validatio
 
 
 def _items(
-    validator: Draft202012Validator, items: Any, instance: Any, schema: Mapping[str, Any]
+    validator: Draft202012Validator,
+    items: JsonObject,
+    instance: object,
+    schema: Mapping[str, int],
 ) -> Iterator[ValidationError]:
     """Check the `items` of a list that isn't too long: `maxItems` has refused any other already."""
     if isinstance(instance, list) and len(instance) <= schema.get("maxItems", len(instance)):
@@ -67,7 +72,7 @@ def validator(name: str) -> Draft202012Validator:
     return made
 
 
-def check_schema(name: str, document: Any, what: str) -> None:
+def check_schema(name: str, document: object, what: str) -> None:
     """Raise ContractError, naming the place, where the document breaks its schema."""
     error = best_match(islice(validator(name).iter_errors(document), _MOST_ERRORS))
     if error is not None:
@@ -91,17 +96,19 @@ def check_version(version: str, what: str) -> None:
         )
 
 
-def check_document(document: Any, what: str) -> None:
-    """Check the version, the schema, and the rules that no schema can express: names and shapes
-    that follow from the model's sizes."""
+def check_document(document: object, what: str) -> ActivationsDocument:
+    """Return a graph's document after checking its version, its schema, and the rules that no
+    schema can express: names and shapes that follow from the model's sizes."""
     version = document.get("contract_version") if isinstance(document, Mapping) else None
     if isinstance(version, str):
         check_version(version, what)
     check_schema("activations", document, what)
-    check_ports(document, what)
+    checked = cast(ActivationsDocument, document)
+    check_ports(checked, what)
+    return checked
 
 
-def check_ports(document: Mapping[str, Any], what: str) -> None:
+def check_ports(document: ActivationsDocument, what: str) -> None:
     """Check the inputs and outputs of a document whose version and schema were checked already."""
     shape = ModelShape.from_json(document["model"])
     expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
@@ -121,7 +128,7 @@ def check_ports(document: Mapping[str, Any], what: str) -> None:
 
 
 def check_output_specs(
-    outputs: Sequence[Mapping[str, Any]],
+    outputs: Sequence[TensorSpecRecord],
     shape: ModelShape,
     version: str,
     what: str,

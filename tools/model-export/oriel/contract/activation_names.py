@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
-GraphKind = Literal["plain", "interactive"]
-Dimension = int | str
+from oriel.contract.data_files import ContractTable, Dtype, GraphKind, PortRow
+from oriel.contract.documents import ModelShapeRecord, TensorSpecRecord
 
 
 def contracts_folder() -> Path:
@@ -22,9 +22,9 @@ def contracts_folder() -> Path:
 
 
 @cache
-def contract_table() -> dict[str, Any]:
+def contract_table() -> ContractTable:
     """contracts/activations.json."""
-    table: dict[str, Any] = json.loads(
+    table: ContractTable = json.loads(
         (contracts_folder() / "activations.json").read_text(encoding="utf-8")
     )
     return table
@@ -32,7 +32,7 @@ def contract_table() -> dict[str, Any]:
 
 def contract_version() -> str:
     """major.minor of the contract that this code writes."""
-    return str(contract_table()["contract_version"])
+    return contract_table()["contract_version"]
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,35 @@ class ModelShape:
     @property
     def lens_k(self) -> int:
         """Tokens that the logit lens gives for each position."""
-        return min(int(contract_table()["defaults"]["lens_k"]), self.vocab)
+        return min(contract_table()["defaults"]["lens_k"], self.vocab)
 
-    def to_json(self) -> dict[str, int | bool]:
-        return asdict(self)
+    def to_json(self) -> ModelShapeRecord:
+        return {
+            "layers": self.layers,
+            "hidden": self.hidden,
+            "heads": self.heads,
+            "kv_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "intermediate": self.intermediate,
+            "vocab": self.vocab,
+            "context_length": self.context_length,
+            "parallel_residual": self.parallel_residual,
+        }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> ModelShape:
+    def from_json(data: ModelShapeRecord) -> ModelShape:
         """From a document that keeps its schema, where 12.0 is an integer too."""
-        parallel = bool(data["parallel_residual"])
-        sizes = [name for name in ModelShape.__dataclass_fields__ if name != "parallel_residual"]
-        return ModelShape(**{n: int(data[n]) for n in sizes}, parallel_residual=parallel)
+        return ModelShape(
+            layers=int(data["layers"]),
+            hidden=int(data["hidden"]),
+            heads=int(data["heads"]),
+            kv_heads=int(data["kv_heads"]),
+            head_dim=int(data["head_dim"]),
+            intermediate=int(data["intermediate"]),
+            vocab=int(data["vocab"]),
+            context_length=int(data["context_length"]),
+            parallel_residual=data["parallel_residual"],
+        )
 
 
 @dataclass(frozen=True)
@@ -71,13 +89,15 @@ class TensorSpec:
 
     name: str
     dtype: str
-    shape: tuple[Dimension, ...]
+    shape: tuple[int | str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+    def to_json(self) -> TensorSpecRecord:
+        # Only specifications of the contract are written; what else a file declares is compared.
+        record = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+        return cast(TensorSpecRecord, record)
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> TensorSpec:
+    def from_json(data: TensorSpecRecord) -> TensorSpec:
         return TensorSpec(data["name"], data["dtype"], tuple(data["shape"]))
 
 
@@ -88,8 +108,8 @@ class Kind:
     kind: str
     name: str
     per_layer: bool
-    shape: tuple[str, ...]
-    dtype: str
+    shape: tuple[int | str, ...]
+    dtype: Dtype
     absent_when: str | None
 
     def at(self, layer: int | None = None) -> str:
@@ -128,16 +148,12 @@ def kinds_to_choose() -> tuple[str, ...]:
 LENS_KINDS = ("lens_ids", "lens_probs")
 
 
-def resolve_shape(shape: Iterable[Dimension], model: ModelShape) -> tuple[Dimension, ...]:
+def resolve_shape(shape: Iterable[int | str], model: ModelShape) -> tuple[int | str, ...]:
     """Sizes for the symbols that the model fixes; dynamic dimensions keep their names."""
-    dynamic = set(contract_table()["dynamic_dimensions"])
-    renamed = {"batch or 1": "delta_batch", "seq or 1": "delta_seq"}
+    dynamic = {name: name for name in contract_table()["dynamic_dimensions"]}
+    dynamic |= {"batch or 1": "delta_batch", "seq or 1": "delta_seq"}
     return tuple(
-        s
-        if isinstance(s, int)
-        else renamed.get(s, s)
-        if s in dynamic or s in renamed
-        else int(getattr(model, s))
+        s if isinstance(s, int) else dynamic[s] if s in dynamic else int(getattr(model, s))
         for s in shape
     )
 
@@ -182,16 +198,16 @@ def all_activations(model: ModelShape) -> list[TensorSpec]:
 
 def input_specs(model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
     """Inputs of a graph, layer by layer."""
-    return _port_specs("inputs", model, graph)
+    return _port_specs(contract_table()["inputs"], model, graph)
 
 
 def cache_output_specs(model: ModelShape) -> list[TensorSpec]:
     """present.{L}.key and .value of the interactive graph."""
-    return _port_specs("cache_outputs", model, "interactive")
+    return _port_specs(contract_table()["cache_outputs"], model, "interactive")
 
 
-def _port_specs(table: str, model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
-    rows = [row for row in contract_table()[table] if graph in row["graphs"]]
+def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
+    rows = [row for row in table if graph in row["graphs"]]
     once = [row for row in rows if "{L}" not in row["name"]]
     specs = [TensorSpec(r["name"], r["dtype"], resolve_shape(r["shape"], model)) for r in once]
     for layer in range(model.layers):

@@ -4,13 +4,13 @@ apps/web/src/contract/validate_chunks.ts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from oriel.contract.documents import FileDescriptor
 from oriel.errors import ContractError
 
 
-def check_chunks(files: Sequence[Mapping[str, Any]], what: str) -> None:
+def check_chunks(files: Sequence[FileDescriptor], what: str) -> None:
     """Check a manifest's descriptors of files. Raises ContractError for the first that is wrong."""
     known: dict[str, tuple[int, str]] = {}
     for file in files:

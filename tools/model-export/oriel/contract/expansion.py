@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Literal, NoReturn
 
+from oriel.contract.documents import EncodedWeightRecord, Variant
 from oriel.errors import ContractError
 
 ALIGNMENT = 4
 """Every offset is a multiple of at least this many bytes: readers view parts as arrays of
 numbers."""
 _ITEM_BYTES = {"float32": 4, "float16": 2}
-_PARTS = ("scales", "zero_points", "values")
+_PARTS: tuple[Literal["scales", "zero_points", "values"], ...] = (
+    "scales",
+    "zero_points",
+    "values",
+)
 _NEEDED = {
     "float32": (),
     "float16": (),
@@ -23,14 +28,16 @@ _NEEDED = {
 }
 
 
-def check_expansion(variant: Mapping[str, Any], files: Mapping[str, int], what: str) -> None:
+def check_expansion(variant: Variant, files: Mapping[str, int], what: str) -> None:
     """Check a variant's expansion; files: {path: bytes}. Raises ContractError for the first weight
     that doesn't fit."""
     expansion = variant.get("expansion")
     if expansion is None:
         return
     if len(variant["weights"]) != 1:
-        raise ContractError(f"{what}: an expansion reads one weights file", got=variant["weights"])
+        raise ContractError(
+            f"{what}: an expansion reads one weights file", got=", ".join(variant["weights"])
+        )
     travelling = files[variant["weights"][0]]
     end = 0
     places = []
@@ -59,7 +66,7 @@ class _Unsound(Exception):
     pass
 
 
-def _refuse(what: str, weight: Mapping[str, Any], detail: str) -> NoReturn:
+def _refuse(what: str, weight: EncodedWeightRecord, detail: str) -> NoReturn:
     raise ContractError(
         f"{what}: weight {weight['name']!r} can't be expanded",
         got=detail,
@@ -67,7 +74,7 @@ def _refuse(what: str, weight: Mapping[str, Any], detail: str) -> NoReturn:
     )
 
 
-def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
+def part_sizes(weight: EncodedWeightRecord) -> dict[str, int]:
     """Return the bytes of each part of a weight in the encoded file, in the order of _PARTS."""
     shape, layout = weight["shape"], weight["layout"]
     count = math.prod(shape)
@@ -86,7 +93,7 @@ def part_sizes(weight: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _end(weight: Mapping[str, Any], position: int) -> int:
+def _end(weight: EncodedWeightRecord, position: int) -> int:
     """Return the position of the weight's end in the encoded file. Raises _Unsound where its
     entries don't fit its layout, or a part begins before `position`."""
     layout = weight["layout"]

@@ -5,64 +5,64 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, cast
 
 from oriel.contract.activation_contract import check_ports, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
+from oriel.contract.data_files import GRAPHS
+from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.expansion import check_expansion
-from oriel.contract.limits import most
+from oriel.contract.limits import limits
 from oriel.contract.strict_json import read_json
 from oriel.contract.taps import check_taps
 from oriel.contract.totals import MANIFEST as MANIFEST
 from oriel.contract.totals import check_totals
 from oriel.errors import BundleError, ContractError
 
-FORMAT = "oriel-bundle"
+FORMAT: Literal["oriel-bundle"] = "oriel-bundle"
 MANIFEST_VERSION = "1.2"
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
-MOST_BYTES = most("json", "bytes")
+MOST_BYTES = limits()["json"]["bytes"]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """A manifest that keeps its schema."""
 
-    data: dict[str, Any]
+    data: ManifestDocument
 
     @property
     def shape(self) -> ModelShape:
         return ModelShape.from_json(self.data["model"]["shape"])
 
     @property
-    def variants(self) -> list[dict[str, Any]]:
-        variants: list[dict[str, Any]] = self.data["variants"]
-        return variants
+    def variants(self) -> list[Variant]:
+        return self.data["variants"]
 
-    def variant(self, name: str) -> dict[str, Any]:
+    def variant(self, name: str) -> Variant:
         for variant in self.variants:
             if variant["name"] == name:
                 return variant
         known = ", ".join(v["name"] for v in self.variants)
         raise ContractError("no such variant", got=name, expected=f"one of {known}")
 
-    def variant_of_graph(self, path: str) -> dict[str, Any] | None:
+    def variant_of_graph(self, path: str) -> Variant | None:
         """The variant whose plain or interactive graph is this file."""
         for variant in self.variants:
             if path in (variant["plain"]["path"], variant["interactive"]["path"]):
                 return variant
         return None
 
-    def file(self, path: str) -> dict[str, Any]:
+    def file(self, path: str) -> FileDescriptor:
         for descriptor in self.data["files"]:
             if descriptor["path"] == path:
-                found: dict[str, Any] = descriptor
-                return found
+                return descriptor
         raise ContractError(f"the manifest names {path} but doesn't describe it")
 
 
-def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
+def check_manifest(data: object, what: str = MANIFEST) -> Manifest:
     """Version and schema; that every file that a variant names is described once; that what its
     graphs and taps give follows from the model's sizes; and that it adds up to something sane."""
     if isinstance(data, dict):
@@ -70,7 +70,12 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
             if isinstance(data.get(key), str):
                 check_version(data[key], what)
     check_schema("manifest", data, what)
-    manifest = Manifest(data)
+    return _check_sound(Manifest(cast(ManifestDocument, data)), what)
+
+
+def _check_sound(manifest: Manifest, what: str) -> Manifest:
+    """Check what no schema can express."""
+    data = manifest.data
     paths = [descriptor["path"] for descriptor in data["files"]]
     if len(set(paths)) != len(paths):
         raise ContractError(f"{what} describes a file twice")
@@ -80,7 +85,7 @@ def check_manifest(data: Any, what: str = MANIFEST) -> Manifest:
     for variant in manifest.variants:
         for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
             _check_listed(path, sizes)
-        for graph in ("plain", "interactive"):
+        for graph in GRAPHS:
             # Its schema is a part of the manifest's.
             document, name = variant[graph]["activations"], f"{what}: {variant['name']}, {graph}"
             check_version(document["contract_version"], name)

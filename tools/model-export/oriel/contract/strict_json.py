@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from oriel.contract.limits import limits, most
+from oriel.contract.json_value import JsonObject, JsonValue
+from oriel.contract.limits import limits
 from oriel.errors import ContractError, reason_of
 
 _SURROGATES = range(0xD800, 0xE000)
@@ -17,7 +18,7 @@ class _Refused(ValueError):
     """A text that no reader of ours accepts, though a JSON parser may."""
 
 
-def read_json(raw: bytes | str, what: str) -> Any:
+def read_json(raw: bytes | str, what: str) -> JsonValue:
     """Return the value of a JSON text. A whole number is an int however it is written, since 1e3
     and 1000 are the same to other readers.
 
@@ -25,12 +26,12 @@ def read_json(raw: bytes | str, what: str) -> Any:
     ambiguous than contracts/limits.json allows: a key twice in an object, NaN, numbers beyond 2^53.
     """
     try:
-        if len(raw) > most("json", "bytes"):
+        if len(raw) > limits()["json"]["bytes"]:
             raise _Refused(f"{len(raw)} bytes")
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
         if text.startswith("\ufeff"):
             raise _Refused("it begins with a byte order mark")
-        value = json.loads(
+        value: JsonValue = json.loads(
             text,
             object_pairs_hook=_object,
             parse_int=_number,
@@ -53,7 +54,7 @@ def _not_json(what: str, why: str) -> ContractError:
     )
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise _Refused("a key stands twice in an object")
@@ -64,11 +65,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    if len(text) > most("json", "number_length"):
+    if len(text) > limits()["json"]["number_length"]:
         raise _Refused(f"a number of {len(text)} characters")
     value = float(text)
     # Before anything is rounded: a whole number beyond may look like one that isn't.
-    if not math.isfinite(value) or abs(value) > most("json", "largest_number"):
+    if not math.isfinite(value) or abs(value) > limits()["json"]["largest_number"]:
         raise _Refused(f"a number beyond 2^53, {text}")
     return int(value) if value.is_integer() else value
 
@@ -77,16 +78,17 @@ def _constant(text: str) -> NoReturn:
     raise _Refused(f"{text} is no number")
 
 
-def _weigh(value: Any) -> None:
+def _weigh(value: JsonValue) -> None:
     """Check the depth, the number of values and their lengths, without recursion."""
-    deepest, values, longest = (most("json", n) for n in ("depth", "values", "string_length"))
+    rules = limits()["json"]
+    deepest, values, longest = rules["depth"], rules["values"], rules["string_length"]
     count = depth = 0
     level = [value]
     while level:
         count += len(level)
         if count > values:
             raise _Refused(f"over {values} values")
-        inner: list[Any] = []
+        inner: list[JsonValue] = []
         for item in level:
             if isinstance(item, str):
                 _check_text(item, longest)

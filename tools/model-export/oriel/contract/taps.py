@@ -4,16 +4,14 @@ apps/web/src/contract/validate_ports.ts and validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from oriel.contract.activation_contract import check_output_specs
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.documents import Variant
 from oriel.contract.tap_bytes import TapError, check_tap_bytes
 from oriel.errors import ContractError
 
 
-def check_taps(variant: Mapping[str, Any], what: str) -> None:
+def check_taps(variant: Variant, what: str) -> None:
     """Check a variant's taps. Raises ContractError where an output doesn't follow from the model's
     sizes, is given by two taps, or is one of the interactive graph's own, and where a tap's bytes
     hold anything else."""

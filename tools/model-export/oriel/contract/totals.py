@@ -4,16 +4,16 @@ apps/web/src/contract/validate_totals.ts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from oriel.contract.limits import most
+from oriel.contract.documents import ManifestDocument, Variant
+from oriel.contract.limits import limits
 from oriel.errors import ContractError
 
 MANIFEST = "manifest.json"
 
 
-def check_totals(manifest: Mapping[str, Any], what: str) -> None:
+def check_totals(manifest: ManifestDocument, what: str) -> None:
     """Check a manifest that is valid by its schema. Raises ContractError for the first rule that it
     breaks."""
     _check_bytes(manifest, what)
@@ -32,7 +32,7 @@ def _unsound(what: str, why: str) -> ContractError:
     return ContractError(f"{what} is unsound: {why}", next_step="export it again.")
 
 
-def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
+def _parts(manifest: ManifestDocument) -> Iterator[tuple[str, int, str]]:
     """Yield (path, bytes, digest) of each file, each chunk, and each file that weights expand
     to."""
     for file in manifest["files"]:
@@ -45,8 +45,9 @@ def _parts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
             yield expansion["path"], int(expansion["bytes"]), expansion["digest"]
 
 
-def _check_bytes(manifest: Mapping[str, Any], what: str) -> None:
-    largest, limit = most("manifest", "file_bytes"), most("manifest", "total_bytes")
+def _check_bytes(manifest: ManifestDocument, what: str) -> None:
+    rules = limits()["manifest"]
+    largest, limit = rules["file_bytes"], rules["total_bytes"]
     for path, size, _ in _parts(manifest):
         if size > largest:
             raise _unsound(what, f"{path} has {size} bytes, over {largest}")
@@ -56,26 +57,28 @@ def _check_bytes(manifest: Mapping[str, Any], what: str) -> None:
         raise _unsound(what, f"its files have over {limit} bytes")
 
 
-def _check_digests(manifest: Mapping[str, Any], what: str) -> None:
+def _check_digests(manifest: ManifestDocument, what: str) -> None:
     sizes: dict[str, int] = {}
     for path, size, digest in _parts(manifest):
         if sizes.setdefault(digest, size) != size:
             raise _unsound(what, f"{path} has the digest of something of another length")
 
 
-def _check_counts(manifest: Mapping[str, Any], what: str) -> None:
+def _check_counts(manifest: ManifestDocument, what: str) -> None:
     taps = [tap for variant in manifest["variants"] for tap in variant["taps"]]
-    counts = {
-        "chunks": sum(len(file.get("chunks", ())) for file in manifest["files"]),
-        "taps": len(taps),
-        "tap_characters": sum(len(tap["bytes"]) for tap in taps),
-    }
-    for name, count in counts.items():
-        if count > most("manifest", name):
-            raise _unsound(what, f"it has over {most('manifest', name)} {name.replace('_', ' ')}")
+    rules = limits()["manifest"]
+    chunks = sum(len(file.get("chunks", ())) for file in manifest["files"])
+    characters = sum(len(tap["bytes"]) for tap in taps)
+    for name, count, limit in (
+        ("chunks", chunks, rules["chunks"]),
+        ("taps", len(taps), rules["taps"]),
+        ("tap characters", characters, rules["tap_characters"]),
+    ):
+        if count > limit:
+            raise _unsound(what, f"it has over {limit} {name}")
 
 
-def _check_paths(manifest: Mapping[str, Any], what: str) -> None:
+def _check_paths(manifest: ManifestDocument, what: str) -> None:
     files = manifest["files"]
     chunked = {file["path"] for file in files if "chunks" in file}
     chunks = {chunk["path"] for file in files for chunk in file.get("chunks", ())}
@@ -86,7 +89,7 @@ def _check_paths(manifest: Mapping[str, Any], what: str) -> None:
     _check_places(what, [MANIFEST, *given, *sorted(chunks - set(given))])
 
 
-def _check_own_paths(variant: Mapping[str, Any], what: str) -> None:
+def _check_own_paths(variant: Variant, what: str) -> None:
     """Check that the variant's graphs, their weights and the file that these expand to are
     different files."""
     paths = [variant["plain"]["path"], variant["interactive"]["path"]]

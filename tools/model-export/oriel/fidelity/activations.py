@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import TensorSpec, kinds, parse_name
+from oriel.contract.documents import ActivationFidelityRecord
 from oriel.verification.compare import causal
-
-Array = npt.NDArray[Any]
 
 LARGEST_ERROR = 1e12
 """Largest error that is recorded, as in manifest.schema.json."""
@@ -30,7 +28,7 @@ class ActivationFidelity:
     relative_error: float
     cosine: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> ActivationFidelityRecord:
         return {
             "kind": self.kind,
             "layer": self.layer,
@@ -39,7 +37,7 @@ class ActivationFidelity:
         }
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> ActivationFidelity:
+    def from_json(data: ActivationFidelityRecord) -> ActivationFidelity:
         return ActivationFidelity(
             data["kind"], data["layer"], data["relative_error"], data["cosine"]
         )

@@ -51,7 +51,7 @@ class AgreementCurve:
             return bounds
         return FidelityBounds(bounds.kl_mean, min(bounds.top1, self.at(bounds.kl_mean)))
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[dict[str, float]]:
         pairs = zip(self.kl, self.top1, strict=True)
         return [{"kl": kl, "top1": top1} for kl, top1 in pairs]
 

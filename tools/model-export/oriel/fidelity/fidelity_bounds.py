@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import FidelityBoundsRecord
 from oriel.errors import ContractError
 
 
@@ -18,20 +18,20 @@ class FidelityBounds:
     kl_mean: float
     top1: float
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> FidelityBoundsRecord:
         return {"kl_mean": self.kl_mean, "top1": self.top1}
 
 
 @cache
-def _table() -> dict[str, dict[str, float]]:
+def _table() -> dict[str, FidelityBoundsRecord]:
     text = Path(__file__).with_name("bounds.json").read_text(encoding="utf-8")
-    table: dict[str, dict[str, float]] = json.loads(text)
+    table: dict[str, FidelityBoundsRecord] = json.loads(text)
     return table
 
 
 def fidelity_bounds(precision: str) -> FidelityBounds:
     """Return a precision's bounds. Raises ContractError for one that has none."""
-    found: dict[str, Any] | None = _table().get(precision)
+    found = _table().get(precision)
     if found is None:
         raise ContractError(
             f"no bounds are set for the precision {precision}",

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import ManifestDocument
 from oriel.contract.manifest import check_manifest
 from oriel.errors import FidelityError
 from oriel.fidelity.choose_text import Effort
@@ -21,12 +21,12 @@ GATE_EFFORT = Effort(logits=64 * 1024 * 1024, activations=32 * 1024 * 1024, lens
 
 def gate(
     folder: Path,
-    manifest_data: dict[str, Any],
+    manifest_data: ManifestDocument,
     variant_names: Sequence[str],
     allow_lossy: bool,
     on_stage: Callable[[str], None] = lambda _: None,
     reference: ReferenceModel | None = None,
-) -> dict[str, Any]:
+) -> ManifestDocument:
     """Return the manifest with the fidelity of these variants, whose files are in `folder` already.
 
     reference: None for the bundle's fp32 graph. Raises FidelityError for the first variant beyond

@@ -3,14 +3,14 @@ stands in distributions.py and activations.py, what is allowed in bounds.json.""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import LENS_KINDS, TensorSpec, all_activations, parse_name
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.activations import LEFT_OUT, ActivationSums
@@ -44,7 +44,7 @@ class Measurement:
     values: ReferenceValues
     curve: AgreementCurve
 
-    def of(self, variant: Mapping[str, Any]) -> Fidelity:
+    def of(self, variant: Variant) -> Fidelity:
         """Measure one variant; its graph is opened twice, as a reader has it and with taps."""
         bounds = fidelity_bounds(variant["precision"])
         values, shape = self.values, self.manifest.shape
@@ -80,7 +80,7 @@ class Measurement:
 def prepare(
     manifest: Manifest,
     folder: Path,
-    variants: Sequence[Mapping[str, Any]],
+    variants: Sequence[Variant],
     open_reference: Callable[[], ReferenceModel] | None,
     text: Path | None = None,
     effort: Effort = EFFORT,
@@ -111,7 +111,7 @@ def prepare(
         yield Measurement(manifest, folders, values, curve)
 
 
-def _trunk(manifest: Manifest) -> Mapping[str, Any]:
+def _trunk(manifest: Manifest) -> Variant:
     for variant in manifest.variants:
         if variant["name"] == TRUNK:
             return variant
@@ -128,7 +128,7 @@ def _compared(manifest: Manifest, effort: Effort) -> list[TensorSpec]:
     return [spec for spec, found in parsed if found and found[0].kind not in left_out]
 
 
-def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[dict[str, Any]]:
+def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[Variant]:
     """Return all variants, or those named, in the manifest's order."""
     known = [variant["name"] for variant in manifest.variants]
     unknown = [name for name in names or () if name not in known]
@@ -142,7 +142,7 @@ def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[dic
     return [v for v in manifest.variants if names is None or v["name"] in names]
 
 
-def check_unseen(variants: Sequence[Mapping[str, Any]], readings: Sequence[Passages]) -> None:
+def check_unseen(variants: Sequence[Variant], readings: Sequence[Passages]) -> None:
     """OptionError where a variant was calibrated on this very text: it would look better than it
     is. readings: the text as it is measured, and as calibration would have cut it."""
     digests = {passages.digest for passages in readings}

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oriel.bundle.atomic_folder import write_files_whole
 from oriel.bundle.manifest_text import manifest_text
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import (
     MANIFEST,
     MANIFEST_VERSION,
@@ -37,7 +37,7 @@ class Measured:
     fidelity: Fidelity
     lossy: bool
 
-    def to_json(self, curve: AgreementCurve) -> dict[str, Any]:
+    def to_json(self, curve: AgreementCurve) -> dict[str, object]:
         """Return the record; expected_top1 is the agreement to expect of a variant with this KL."""
         return {
             "bytes": self.bytes,
@@ -60,7 +60,7 @@ class MeasuredBundle:
     def variants(self) -> list[Measured]:
         return measured_variants(self.manifest, self.names)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "variants": {v.name: v.to_json(self.curve) for v in self.variants},
             "expected_top1_by_kl": self.curve.to_json(),
@@ -124,7 +124,7 @@ def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) ->
     ]
 
 
-def _measured(variant: dict[str, Any], manifest: Manifest) -> Measured:
+def _measured(variant: Variant, manifest: Manifest) -> Measured:
     return Measured(
         variant["name"],
         variant["precision"],

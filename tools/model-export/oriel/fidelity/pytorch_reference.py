@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import LENS_KINDS, kinds, parse_name
 from oriel.contract.manifest import Manifest
@@ -17,7 +17,6 @@ from oriel.fidelity.reference_values import Arrays, ReferenceKind
 from oriel.verification.run_reference import Reference
 from oriel.verification.verify import find_reference
 
-Array = npt.NDArray[Any]
 Ids = npt.NDArray[np.int64]
 
 

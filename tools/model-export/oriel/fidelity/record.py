@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from oriel.contract.documents import (
+    FidelityRecord,
+    MeasuredText,
+    Variant,
+)
 from oriel.fidelity.activations import ActivationFidelity
 from oriel.fidelity.fidelity_bounds import FidelityBounds
 from oriel.fidelity.reference_values import ReferenceKind
@@ -13,11 +16,10 @@ from oriel.fidelity.reference_values import ReferenceKind
 
 @dataclass(frozen=True)
 class Fidelity:
-    """$defs/fidelity of manifest.schema.json, with its names."""
+    """The manifest's `fidelity`, with its names."""
 
     reference: ReferenceKind
-    text: Mapping[str, Any]
-    """measuredText."""
+    text: MeasuredText
     kl_mean: float
     kl_p99: float
     top1: float
@@ -35,10 +37,10 @@ class Fidelity:
     def perplexity_ratio(self) -> float:
         return self.perplexity / self.reference_perplexity
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> FidelityRecord:
         return {
             "reference": self.reference,
-            "text": dict(self.text),
+            "text": self.text,
             "kl_mean": self.kl_mean,
             "kl_p99": self.kl_p99,
             "top1": self.top1,
@@ -51,7 +53,7 @@ class Fidelity:
         }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Fidelity:
+    def from_json(data: FidelityRecord) -> Fidelity:
         return Fidelity(
             data["reference"],
             data["text"],
@@ -66,7 +68,7 @@ class Fidelity:
         )
 
 
-def note_fidelity(variant: dict[str, Any], fidelity: Fidelity) -> None:
+def note_fidelity(variant: Variant, fidelity: Fidelity) -> None:
     """Write the fidelity into a variant's record; one beyond its bounds is marked as lossy."""
     variant["fidelity"] = fidelity.to_json()
     if fidelity.within_bounds:

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import TensorSpec
 from oriel.fidelity.run_variant import VariantRun
 
-Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Ids = npt.NDArray[np.int64]
 ReferenceKind = Literal["pytorch", "trunk"]

@@ -10,12 +10,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.documents import FileDescriptor, Variant
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
 from oriel.graph.taps import Tap
 from oriel.precision.weights.expand_weights import expand_weights
@@ -35,7 +36,7 @@ class WeightFolders:
     """A temporary folder; the caller removes it."""
     expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
 
-    def of(self, variant: Mapping[str, Any]) -> Path:
+    def of(self, variant: Variant) -> Path:
         """Return the bundle's own folder, or one with the variant's weights expanded."""
         expansion = variant.get("expansion")
         if expansion is None:
@@ -76,7 +77,7 @@ class VariantRun:
 
     def __init__(
         self,
-        variant: Mapping[str, Any],
+        variant: Variant,
         shape: ModelShape,
         folders: WeightFolders,
         tapped: Collection[str] = (),
@@ -99,7 +100,7 @@ class VariantRun:
             self.graph = OnnxGraph(weights, graph, "interactive", shape, prepack=prepack)
 
     def run(
-        self, ids: Ids, names: Sequence[str], past: Mapping[str, npt.NDArray[Any]] | None = None
+        self, ids: Ids, names: Sequence[str], past: Mapping[str, Array] | None = None
     ) -> Arrays:
         """Return the named outputs for ids (batch, seq). Raises GraphError where one is missing or
         holds NaN or infinity: such a variant isn't lossy but broken."""
@@ -138,14 +139,14 @@ class VariantRun:
             ) from error
 
 
-def taps_for(variant: Mapping[str, Any], names: Collection[str]) -> list[Tap]:
+def taps_for(variant: Variant, names: Collection[str]) -> list[Tap]:
     """Return the variant's taps that give any of these names."""
     wanted = set(names)
     taps = [Tap.from_json(tap) for tap in variant["taps"]]
     return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]
 
 
-def sent_bytes(variant: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> int:
+def sent_bytes(variant: Variant, files: Sequence[FileDescriptor]) -> int:
     """Return the bytes that opening the variant downloads: its weights and interactive graph."""
     wanted = {*variant["weights"], variant["interactive"]["path"]}
     return sum(int(f["bytes"]) for f in files if f["path"] in wanted)

@@ -10,12 +10,12 @@ import onnx
 import onnx_ir as ir
 
 from oriel.contract.activation_names import (
-    GraphKind,
     ModelShape,
     TensorSpec,
     activation_spec,
     cache_output_specs,
 )
+from oriel.contract.data_files import GraphKind
 from oriel.graph.attach_weights import WeightLayout, attach_weights
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
@@ -59,11 +59,11 @@ def build_graphs(
     plain = cut_to_plain(traced.model, shape)
     interactive = traced.model
     slice_logits(interactive, shape)
-    protos: dict[GraphKind, onnx.ModelProto] = {}
+    protos: dict[str, onnx.ModelProto] = {}
     for kind, model in (("plain", plain), ("interactive", interactive)):
         finish(model, shape)
         attach_weights(model, layout, weights_file)
-        protos[kind] = ir.serde.serialize_model(model)  # type: ignore[index]
+        protos[kind] = ir.serde.serialize_model(model)
     on_stage("make taps")
     taps = make_taps(protos["interactive"].graph, shape)
     add_lens_nodes(protos["plain"].graph, shape, outputs)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 
 from oriel.contract.activation_names import TensorSpec
+from oriel.contract.documents import ActivationsDocument
 from oriel.graph.taps import value_info
 
 
@@ -18,7 +18,7 @@ class BuiltGraph:
     """A graph without its weights, and the contract's document of it."""
 
     model: onnx.ModelProto
-    document: dict[str, Any]
+    document: ActivationsDocument
 
 
 def set_outputs(model: onnx.ModelProto, specs: Sequence[TensorSpec]) -> None:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto
 
 from oriel.contract.activation_contract import validator
-from oriel.contract.limits import most
+from oriel.contract.limits import limits
 from oriel.errors import GraphError
 
 _NUMBERS = ("offset", "length")
@@ -37,7 +37,10 @@ def check_external_data(model: onnx.ModelProto, name: str) -> None:
             raise _refused(name, tensor, f"it lies in {location[:80]!r}")
         for key in _NUMBERS:
             text = said.get(key, "0")
-            if not re.fullmatch("[0-9]{1,16}", text) or int(text) > most("json", "largest_number"):
+            if (
+                not re.fullmatch("[0-9]{1,16}", text)
+                or int(text) > limits()["json"]["largest_number"]
+            ):
                 raise _refused(name, tensor, f"its {key} is {text[:40]!r}")
         if any(size < 0 for size in tensor.dims):
             raise _refused(name, tensor, f"its shape is {list(tensor.dims)[:8]}")

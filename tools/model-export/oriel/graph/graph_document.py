@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import onnx
 
 from oriel.contract.activation_names import (
-    GraphKind,
     ModelShape,
     TensorSpec,
     contract_version,
     input_specs,
 )
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import ActivationsDocument, ModelRecord
+from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError, GraphError
 
@@ -26,7 +27,7 @@ MODEL_KEY = "oriel.model"
 
 def make_document(
     graph: GraphKind, shape: ModelShape, outputs: Iterable[TensorSpec]
-) -> dict[str, Any]:
+) -> ActivationsDocument:
     """Return a document of activations.schema.json."""
     return {
         "contract_version": contract_version(),
@@ -37,17 +38,17 @@ def make_document(
     }
 
 
-def write_document(model: onnx.ModelProto, document: Mapping[str, Any]) -> None:
+def write_document(model: onnx.ModelProto, document: ActivationsDocument) -> None:
     """Put the document into the model's metadata, in place of an older one."""
     _write(model, METADATA_KEY, document)
 
 
-def write_model_record(model: onnx.ModelProto, record: Mapping[str, Any]) -> None:
+def write_model_record(model: onnx.ModelProto, record: ModelRecord) -> None:
     """Put the manifest's record of the model into the metadata, in place of an older one."""
     _write(model, MODEL_KEY, record)
 
 
-def _write(model: onnx.ModelProto, key: str, value: Mapping[str, Any]) -> None:
+def _write(model: onnx.ModelProto, key: str, value: Mapping[str, object]) -> None:
     kept = [entry for entry in model.metadata_props if entry.key != key]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
@@ -56,7 +57,7 @@ def _write(model: onnx.ModelProto, key: str, value: Mapping[str, Any]) -> None:
     entry.value = json.dumps(value, separators=(",", ":"))
 
 
-def read_model_record(model: onnx.ModelProto) -> Any:
+def read_model_record(model: onnx.ModelProto) -> JsonValue:
     """Return the record that a model carries, unchecked; None where it has none, as in older
     files."""
     for entry in model.metadata_props:
@@ -64,12 +65,13 @@ def read_model_record(model: onnx.ModelProto) -> Any:
             try:
                 return read_json(entry.value, "its metadata")
             except ContractError:
-                return entry.value
+                return str(entry.value)
     return None
 
 
-def read_document(model: onnx.ModelProto, name: str) -> dict[str, Any]:
-    """Return the document that a model carries; GraphError where it carries none, or several."""
+def read_document(model: onnx.ModelProto, name: str) -> JsonObject:
+    """Return the document that a model carries, unchecked. Raises GraphError where it carries none,
+    or several."""
     carried = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if len(carried) > 1:
         raise GraphError(f"{name} carries several contract documents", next_step="export it again.")

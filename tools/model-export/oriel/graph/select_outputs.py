@@ -9,11 +9,11 @@ import onnx
 
 from oriel.contract.activation_contract import check_document
 from oriel.contract.activation_names import (
-    GraphKind,
     ModelShape,
     activation_spec,
     cache_output_specs,
 )
+from oriel.contract.data_files import GraphKind
 from oriel.errors import GraphError
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.external_data import check_external_data
@@ -32,8 +32,7 @@ def open_graph(data: bytes, name: str) -> BuiltGraph:
             got=f"{len(data)} bytes that don't parse",
             next_step="name the model.onnx of a bundle.",
         ) from error
-    document = read_document(model, name)
-    check_document(document, name)
+    document = check_document(read_document(model, name), name)
     check_external_data(model, name)
     return BuiltGraph(model, document)
 

@@ -5,9 +5,8 @@ nodes) is an addition to the model it follows."""
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -21,6 +20,7 @@ from oriel.contract.activation_names import (
     kinds,
     parse_name,
 )
+from oriel.contract.documents import TapRecord
 from oriel.errors import GraphError
 
 _ELEMENT = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
@@ -33,14 +33,14 @@ class Tap:
     outputs: tuple[TensorSpec, ...]
     payload: bytes
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> TapRecord:
         return {
             "outputs": [spec.to_json() for spec in self.outputs],
             "bytes": base64.b64encode(self.payload).decode("ascii"),
         }
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Tap:
+    def from_json(data: TapRecord) -> Tap:
         specs = tuple(TensorSpec.from_json(spec) for spec in data["outputs"])
         return Tap(specs, base64.b64decode(data["bytes"], validate=True))
 

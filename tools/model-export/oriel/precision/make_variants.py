@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from oriel.bundle.making_record import MakingRecord
 from oriel.bundle.write_bundle import BundlePaths, write_variant
 from oriel.contract.activation_names import LENS_KINDS, ModelShape
+from oriel.contract.documents import CalibrationRecord, MeasuredText, Variant
 from oriel.errors import GraphError, OptionError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.select_outputs import select_outputs
@@ -35,7 +36,7 @@ class Making:
     paths: BundlePaths
     graphs: BuiltGraphs
     shape: ModelShape
-    float32: Mapping[str, Any]
+    float32: Variant
     """fp32's record in the manifest."""
     recipes: Mapping[Encoding, Recipe]
     text: TextCalibration
@@ -45,7 +46,7 @@ class Making:
 class Made:
     """Records for the manifest, and digests of files that were hashed while they were written."""
 
-    variants: tuple[dict[str, Any], ...]
+    variants: tuple[Variant, ...]
     digests: Mapping[str, str]
 
 
@@ -66,20 +67,19 @@ def making_records(
     recipes: Mapping[Encoding, Recipe],
     text: TextCalibration,
     shape: ModelShape,
-) -> dict[str, dict[str, Any]]:
-    """Return the manifest's records of how each variant is made: its recipe and its calibration."""
-    found: dict[str, dict[str, Any]] = {}
-    passages: dict[str, Any] | None = None
+) -> dict[str, MakingRecord]:
+    """Return by name the recipe and calibration of each variant."""
+    found: dict[str, MakingRecord] = {}
+    passages: MeasuredText | None = None
     for precision in (PRECISIONS[name] for name in names):
         recipe = recipes.get(precision.encoding)
-        record: dict[str, Any] = {"recipe": None if recipe is None else dict(recipe.data)}
+        calibration: CalibrationRecord | None = None
         if precision.calibrated or (recipe is not None and recipe.calibrated):
             passages = passages or text.passages(shape).to_json()
-            method = {"method": text.method} if precision.calibrated else {}
-            record["calibration"] = {"text": passages} | method
-        else:
-            record["calibration"] = None
-        found[precision.name] = record
+            calibration = {"text": passages}
+            if precision.calibrated:
+                calibration["method"] = text.method
+        found[precision.name] = MakingRecord(recipe.data if recipe else None, calibration)
     return found
 
 
@@ -155,24 +155,28 @@ def _variant(
     encoded: EncodedFile,
     seen: Calibration | None,
     display: StageDisplay,
-) -> dict[str, Any]:
+) -> Variant:
     """Write the variant's graphs, if it has its own; return its record."""
     display.stage(f"make {precision.name}")
     if precision.expanded:
         record = _expanded(making, precision, encoded)
     else:
         graphs, nodes = _graphs(making, precision, encoded, seen)
-        record = write_variant(making.folder, making.paths, precision, graphs) | {"nodes": nodes}
-    record["recipe"] = dict(encoded.recipe.data)
+        record = write_variant(making.folder, making.paths, precision, graphs)
+        record["nodes"] = nodes
+    record["recipe"] = encoded.recipe.data
     if seen is not None and (precision.calibrated or encoded.recipe.calibrated):
-        # The method by which ranges were determined says nothing about a variant without any.
-        left_out = () if precision.calibrated else ("method",)
-        record["calibration"] = {k: v for k, v in seen.record.items() if k not in left_out}
+        calibration = seen.record.copy()
+        if not precision.calibrated:
+            # The method by which ranges were determined says nothing about a variant without any.
+            calibration.pop("method", None)
+        record["calibration"] = calibration
     return record
 
 
-def _expanded(making: Making, precision: Precision, encoded: EncodedFile) -> dict[str, Any]:
-    return dict(making.float32) | {
+def _expanded(making: Making, precision: Precision, encoded: EncodedFile) -> Variant:
+    return {
+        **making.float32,
         "name": precision.name,
         "precision": precision.name,
         "kernels": precision.kernels,

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oriel.bundle.loadable import check_bundle_loads
+from oriel.contract.data_files import GRAPHS
+from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST, MOST_BYTES, parse_manifest
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
@@ -26,7 +28,6 @@ A_PAGE_ELSEWHERE = "https://page.example"
 """The default Origin: that of a page which isn't on the model's host."""
 AT_ONCE = 6
 """Largest number of requests at a time, as many as browsers make to a host."""
-_GRAPHS = ("plain", "interactive")
 _LONG_S = 86_400
 _SHORT_S = 600
 _WORTH_COMPRESSING = 8192
@@ -123,9 +124,9 @@ class _Check:
         if manifest is None:
             return
         self.report.version = manifest.get("version")
-        files: list[dict[str, Any]] = manifest["files"]
+        files: list[FileDescriptor] = manifest["files"]
         self.display.expect_bytes(sum(file["bytes"] for file in files), "fetched and checked")
-        graphs = {v[kind]["path"] for v in manifest["variants"] for kind in _GRAPHS}
+        graphs = {v[kind]["path"] for v in manifest["variants"] for kind in GRAPHS}
         with (
             ThreadPoolExecutor(AT_ONCE) as pool,
             tempfile.TemporaryDirectory(prefix="oriel-check-") as kept,
@@ -155,7 +156,7 @@ class _Check:
                 "Serve it over https.",
             )
 
-    def _manifest(self) -> dict[str, Any] | None:
+    def _manifest(self) -> ManifestDocument | None:
         url = self.report.url
         answer = self._fetch(url, MOST_BYTES, "application/json")
         if answer is None:
@@ -177,7 +178,7 @@ class _Check:
             )
         return manifest
 
-    def _load(self, folder: Path, variants: Sequence[Mapping[str, Any]]) -> None:
+    def _load(self, folder: Path, variants: Sequence[Variant]) -> None:
         """Make a session of each graph, as a page will; zeros replace the weights."""
         self.display.stage("load the graphs")
         try:
@@ -190,7 +191,7 @@ class _Check:
                 "Export the bundle again, and publish that one.",
             )
 
-    def _file(self, file: Mapping[str, Any], pool: ThreadPoolExecutor, kept: Path | None) -> None:
+    def _file(self, file: FileDescriptor, pool: ThreadPoolExecutor, kept: Path | None) -> None:
         """Fetch and check a file; keep it below `kept`, where that is a folder."""
         parts: Sequence[Mapping[str, Any]] = file.get("chunks") or [file]
         whole = hashlib.sha256()
@@ -214,7 +215,7 @@ class _Check:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
 
-    def _part(self, part: Mapping[str, Any], file: Mapping[str, Any]) -> bytes | None:
+    def _part(self, part: Mapping[str, Any], file: FileDescriptor) -> bytes | None:
         """Fetch and check a chunk, or a file that has none."""
         url, media_type = self._url(part["path"]), str(file["media_type"])
         answer = self._fetch(url, int(part["bytes"]), media_type)

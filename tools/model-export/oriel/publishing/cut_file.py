@@ -4,9 +4,11 @@ that are the same in both. Borders depend only on offsets and sizes, never on va
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+
+from oriel.contract.data_files import GRAPHS
+from oriel.contract.documents import Variant
 
 MOST_CHUNK_BYTES = 8 * 1024 * 1024
 """Largest chunk by default; some hosts refuse files over 25 MiB."""
@@ -40,7 +42,7 @@ def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def tensor_borders(folder: Path, variants: Sequence[Mapping[str, Any]], path: str) -> set[int]:
+def tensor_borders(folder: Path, variants: Sequence[Variant], path: str) -> set[int]:
     """Return byte offsets at which tensors of a weights file begin; none for any other file.
 
     Offsets of an encoded file are in the manifest, and a weight's scales stay with its values;
@@ -49,12 +51,12 @@ def tensor_borders(folder: Path, variants: Sequence[Mapping[str, Any]], path: st
     found: set[int] = set()
     reading = [variant for variant in variants if path in variant["weights"]]
     for variant in reading:
-        for weight in variant.get("expansion", {}).get("weights", ()):
-            parts = (weight.get(part) for part in ("scales", "zero_points", "values"))
+        for weight in variant["expansion"]["weights"] if "expansion" in variant else ():
+            parts = (weight.get("scales"), weight.get("zero_points"), weight["values"])
             found.add(min(offset for offset in parts if offset is not None))
     if found or not reading:
         return found
-    graphs = {variant[kind]["path"] for variant in reading for kind in ("plain", "interactive")}
+    graphs = {variant[kind]["path"] for variant in reading for kind in GRAPHS}
     for graph in sorted(graphs):
         found |= _external_offsets(folder, graph, path)
     return found

@@ -10,17 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import contracts_folder
-from oriel.contract.limits import most
+from oriel.contract.documents import (
+    FileDescriptor,
+    FirstPassRecord,
+    ManifestDocument,
+    ModelShapeRecord,
+    Variant,
+)
+from oriel.contract.limits import limits
 from oriel.errors import BundleError, GraphError, OptionError, OrielError, reason_of
-
-Array = npt.NDArray[Any]
 
 FIRST_PASS = "first_pass.safetensors"
 DOCUMENT = "oriel.first_pass"
@@ -28,7 +33,7 @@ DOCUMENT = "oriel.first_pass"
 MOST_TOKENS = 64
 MOST_PROMPT = 2000
 """Largest number of characters, as in the schema."""
-MOST_BYTES = most("first_pass", "bytes")
+MOST_BYTES = limits()["first_pass"]["bytes"]
 """Largest file: readers ignore a larger one, which would arrive no sooner than the weights."""
 NAMED = 60
 """Number of likeliest next tokens whose bytes are stored: as many as the page names."""
@@ -46,33 +51,34 @@ class Example:
 class FirstPass:
     """A computed example, as the manifest names it."""
 
-    record: dict[str, Any]
-    """FirstPassRecord of manifest.schema.json."""
-    descriptor: dict[str, Any]
+    record: FirstPassRecord
+    descriptor: FileDescriptor
     """The file's descriptor, without chunks."""
     data: bytes | None
     """The file; None where it is at the place already."""
 
 
-def without_first_pass(data: Mapping[str, Any]) -> dict[str, Any]:
+def without_first_pass(data: ManifestDocument) -> ManifestDocument:
     """Return a manifest's data without the first pass that it may have."""
-    path = data.get("first_pass", {}).get("path")
-    kept = {key: value for key, value in data.items() if key != "first_pass"}
-    return {**kept, "files": [file for file in data["files"] if file["path"] != path]}
+    kept = data.copy()
+    first_pass = kept.pop("first_pass", None)
+    path = None if first_pass is None else first_pass["path"]
+    kept["files"] = [file for file in data["files"] if file["path"] != path]
+    return kept
 
 
-def with_first_pass(data: Mapping[str, Any], found: FirstPass) -> dict[str, Any]:
+def with_first_pass(data: ManifestDocument, found: FirstPass) -> ManifestDocument:
     """Return a manifest's data with the first pass, beside the tokenizer."""
-    whole: dict[str, Any] = {}
+    whole: dict[str, object] = {}
     for key, value in data.items():
         if key == "variants":
             whole["first_pass"] = found.record
         whole[key] = value
     whole["files"] = [*data["files"], found.descriptor]
-    return whole
+    return cast(ManifestDocument, whole)
 
 
-def prompt_of(data: Mapping[str, Any], example: Example) -> str:
+def prompt_of(data: ManifestDocument, example: Example) -> str:
     """Return the example's text; without a tokenizer, its ids with spaces between."""
     if example.prompt is not None:
         return example.prompt
@@ -84,7 +90,7 @@ def prompt_of(data: Mapping[str, Any], example: Example) -> str:
 
 
 def kept_first_pass(
-    data: Mapping[str, Any], prompt: str, published: Iterable[Mapping[str, Any]]
+    data: ManifestDocument, prompt: str, published: Iterable[ManifestDocument]
 ) -> FirstPass | None:
     """Return the one that a manifest at the place names already, if made from the same files."""
     variant = _cheapest(data)
@@ -97,12 +103,13 @@ def kept_first_pass(
             continue
         file = next(file for file in manifest["files"] if file["path"] == record["path"])
         if not any(own["path"] == file["path"] for own in data["files"]):
-            descriptor = {key: value for key, value in file.items() if key != "chunks"}
-            return FirstPass(dict(record), descriptor, None)
+            descriptor = file.copy()
+            descriptor.pop("chunks", None)
+            return FirstPass(record.copy(), descriptor, None)
     return None
 
 
-def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> FirstPass:
+def compute_first_pass(bundle: Path, data: ManifestDocument, prompt: str) -> FirstPass:
     """Run the plain graph of the variant that is cheapest to run.
 
     Raises OptionError for a prompt that doesn't fit the model, GraphError where ONNX Runtime can't
@@ -114,7 +121,7 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
     tokenizer = None
     if "tokenizer" in data:
         tokenizer = TokenBytes(bundle / data["tokenizer"]["tokenizer"])
-    first = tuple(data.get("tokenizer", {}).get("first_tokens", ()))
+    first = tuple(data["tokenizer"].get("first_tokens", ())) if "tokenizer" in data else ()
     ids = _ids(prompt, data["model"]["shape"], tokenizer, first)
     arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
     # A reader shows only one row, and a row may be a megabyte.
@@ -123,9 +130,19 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
     if tokenizer is not None:
         arrays |= _pieces(_named(ids, arrays), tokenizer)
-    record = {"path": FIRST_PASS, "variant": variant["name"], "prompt": prompt, "runtime": runtime}
+    record: FirstPassRecord = {
+        "path": FIRST_PASS,
+        "variant": variant["name"],
+        "prompt": prompt,
+        "runtime": runtime,
+    }
     weights = data["model"]["weights_digest"]
-    document = {**{k: record[k] for k in ("variant", "prompt", "runtime")}, "weights": weights}
+    document = {
+        "variant": variant["name"],
+        "prompt": prompt,
+        "runtime": runtime,
+        "weights": weights,
+    }
     file = save(arrays, {DOCUMENT: json.dumps(document)})
     if len(file) > MOST_BYTES:
         raise OptionError(
@@ -134,7 +151,7 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
             expected=f"at most {MOST_BYTES}",
             next_step="name a shorter --example-prompt, or export fewer activations.",
         )
-    descriptor = {
+    descriptor: FileDescriptor = {
         "path": FIRST_PASS,
         "media_type": "application/octet-stream",
         "bytes": len(file),
@@ -143,16 +160,15 @@ def compute_first_pass(bundle: Path, data: Mapping[str, Any], prompt: str) -> Fi
     return FirstPass(record, descriptor, file)
 
 
-def _cheapest(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def _cheapest(data: ManifestDocument) -> Variant:
     """Return fp32 if it is read as it is; else one that need not be expanded; else the first."""
-    variants: Sequence[Mapping[str, Any]] = data["variants"]
     return min(
-        variants,
+        data["variants"],
         key=lambda v: ("expansion" in v, v.get("kernels", v["precision"]) != "fp32"),
     )
 
 
-def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
+def _sources(data: ManifestDocument, variant: Variant) -> list[str]:
     """Return the digests of all inputs that determine the numbers."""
     digests = {file["path"]: str(file["digest"]) for file in data["files"]}
     tokenizer: list[str] = []
@@ -164,7 +180,7 @@ def _sources(data: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
 
 
 def _ids(
-    prompt: str, shape: Mapping[str, int], tokenizer: TokenBytes | None, first: Sequence[int]
+    prompt: str, shape: ModelShapeRecord, tokenizer: TokenBytes | None, first: Sequence[int]
 ) -> list[int]:
     """Return the prompt's ids. first: ids that the checkpoint's tokenizer puts before every text; a
     prompt given as ids is taken as it is."""
@@ -197,7 +213,7 @@ def _unfit(got: str, expected: str) -> OptionError:
     )
 
 
-def _run(bundle: Path, variant: Mapping[str, Any], ids: Array) -> tuple[dict[str, Array], str]:
+def _run(bundle: Path, variant: Variant, ids: Array) -> tuple[dict[str, Array], str]:
     """Return all outputs of the plain graph for ids (1, seq), and the name of what ran it."""
     import onnxruntime
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.manifest_text import manifest_text
+from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument
 from oriel.contract.manifest import (
     MANIFEST,
     MANIFEST_VERSION,
@@ -50,7 +51,7 @@ class Published:
     """Result of a run."""
 
     version: str
-    manifest: dict[str, Any]
+    manifest: ManifestDocument
     chunks: int = 0
     bytes: int = 0
     """Bytes of all chunks, each counted once."""
@@ -60,7 +61,7 @@ class Published:
     no_first_pass: str | None = None
     """Why there is no first pass although one was wanted."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "version": self.version,
             "manifest": manifest_name(self.version),
@@ -94,7 +95,7 @@ def publish(
     published = _published(place, version)
     known = _known_files(published)
     data, made, without = _with_example(bundle, data, example, published, display)
-    files: list[dict[str, Any]] = data["files"]
+    files = data["files"]
     whole = _whole(files, known, place, there, most)
     if made is not None and made.data is None and made.descriptor["path"] not in whole:
         # A manifest names the first pass, but its file is gone.
@@ -134,7 +135,7 @@ def publish(
     return planned
 
 
-def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
+def _check_source(bundle: Path, data: ManifestDocument, place: Place) -> None:
     if any("chunks" in file for file in data["files"]):
         raise PublishError(
             f"{bundle} is a published model", expected="a bundle", next_step="name the bundle."
@@ -156,9 +157,9 @@ def _check_source(bundle: Path, data: Mapping[str, Any], place: Place) -> None:
     check_bundle_loads(bundle, data["variants"], "export the bundle again; nothing was sent.")
 
 
-def _published(place: Place, version: str | None) -> list[dict[str, Any]]:
+def _published(place: Place, version: str | None) -> list[ManifestDocument]:
     """Read the manifests that are there, of those that this run may write."""
-    found: list[dict[str, Any]] = []
+    found: list[ManifestDocument] = []
     for name in [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]:
         raw = place.read(name)
         if raw is None:
@@ -171,9 +172,9 @@ def _published(place: Place, version: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _known_files(published: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _known_files(published: Sequence[ManifestDocument]) -> dict[str, list[Chunk]]:
     """Return {digest of a file: its chunks} of manifests that are there: these need no reading."""
-    known: dict[str, list[dict[str, Any]]] = {}
+    known: dict[str, list[Chunk]] = {}
     for manifest in published:
         for file in manifest["files"]:
             if "chunks" in file:
@@ -183,11 +184,11 @@ def _known_files(published: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[
 
 def _with_example(
     bundle: Path,
-    data: Mapping[str, Any],
+    data: ManifestDocument,
     example: Example | None,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[ManifestDocument],
     display: StageDisplay,
-) -> tuple[dict[str, Any], FirstPass | None, str | None]:
+) -> tuple[ManifestDocument, FirstPass | None, str | None]:
     """Return the manifest's data with a first pass, the pass, and why there is none: a bundle that
     can't be run here is published without one, unless an example was named."""
     data = without_first_pass(data)
@@ -207,12 +208,12 @@ def _with_example(
 
 
 def _whole(
-    files: Sequence[Mapping[str, Any]],
-    known: Mapping[str, list[dict[str, Any]]],
+    files: Sequence[FileDescriptor],
+    known: Mapping[str, list[Chunk]],
     place: Place,
     there: Mapping[str, Entry],
     most: int,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Chunk]]:
     """Return {path: chunks} of the files whose chunks are all at the place."""
     return {
         file["path"]: known[file["digest"]]
@@ -222,8 +223,8 @@ def _whole(
 
 
 def _is_there(
-    chunks: Sequence[Mapping[str, Any]] | None,
-    file: Mapping[str, Any],
+    chunks: Sequence[Chunk] | None,
+    file: FileDescriptor,
     place: Place,
     there: Mapping[str, Entry],
     most: int,
@@ -237,9 +238,7 @@ def _is_there(
     )
 
 
-def _lies_there(
-    chunk: Mapping[str, Any], media_type: str, place: Place, there: Mapping[str, Entry]
-) -> bool:
+def _lies_there(chunk: Chunk, media_type: str, place: Place, there: Mapping[str, Entry]) -> bool:
     entry = there.get(chunk["path"])
     if entry is None:
         return False
@@ -248,9 +247,9 @@ def _lies_there(
 
 def _lengths(
     bundle: Path,
-    data: Mapping[str, Any],
-    file: Mapping[str, Any],
-    known: Sequence[Mapping[str, Any]] | None,
+    data: ManifestDocument,
+    file: FileDescriptor,
+    known: Sequence[Chunk] | None,
     most: int,
 ) -> list[int]:
     """Return the lengths of the file's chunks: as it was cut before, if it was."""
@@ -262,11 +261,11 @@ def _lengths(
 
 def _missing(
     bundle: Path,
-    files: Sequence[Mapping[str, Any]],
+    files: Sequence[FileDescriptor],
     lengths: Mapping[str, Sequence[int]],
     there: Mapping[str, Entry],
     place: Place,
-    chunks: dict[str, list[dict[str, Any]]],
+    chunks: dict[str, list[Chunk]],
     display: StageDisplay,
     made: FirstPass | None,
 ) -> Iterator[PublishedObject]:
@@ -287,7 +286,7 @@ def _missing(
                     digest = f"sha256:{hashlib.sha256(part).hexdigest()}"
                     meanwhile.result()
                     name = chunk_name(digest, path)
-                    chunk = {"path": name, "bytes": len(part), "digest": digest}
+                    chunk: Chunk = {"path": name, "bytes": len(part), "digest": digest}
                     described.append(chunk)
                     display.add_bytes(len(part))
                     if name in given or _lies_there(chunk, media_type, place, there):
@@ -322,25 +321,27 @@ def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:
 
 
 def _planned(
-    data: Mapping[str, Any], chunks: Mapping[str, list[dict[str, Any]]], version: str | None
+    data: ManifestDocument, chunks: Mapping[str, list[Chunk]], version: str | None
 ) -> Published:
     """Return the manifest to publish, with its version's name."""
-    files = [{**file, "chunks": chunks[file["path"]]} for file in data["files"]]
-    manifest = {
+    files: list[FileDescriptor] = [
+        {**file, "chunks": chunks[file["path"]]} for file in data["files"]
+    ]
+    manifest: ManifestDocument = {
         **data,
         "manifest_version": max(data["manifest_version"], MANIFEST_VERSION, key=_numbers),
         "files": files,
     }
     if version is None:
         version = hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     for key, value in manifest.items():
         named[key] = value
         if key == "contract_version":
             named["version"] = version
-    check_manifest(named, "the published manifest")
+    checked = check_manifest(named, "the published manifest").data
     sizes = {chunk["path"]: chunk["bytes"] for file in files for chunk in file["chunks"]}
-    return Published(version, named, len(sizes), sum(sizes.values()))
+    return Published(version, checked, len(sizes), sum(sizes.values()))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

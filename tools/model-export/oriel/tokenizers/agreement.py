@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+
+from oriel.contract.documents import TokenizerAgreement
 
 _SHOWN = 12
 """Number of ids shown from the first that differs; the two before it are shown too."""
@@ -21,9 +22,8 @@ class Agreement:
     note: str | None = None
     """The first text that differs, with both ids."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the record that manifest.schema.json calls tokenizerAgreement."""
-        data: dict[str, Any] = {
+    def to_json(self) -> TokenizerAgreement:
+        data: TokenizerAgreement = {
             "texts": self.texts,
             "tokens": self.tokens,
             "differing": self.differing,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oriel.contract.documents import TokenizerOrigin
 from oriel.tokenizers.agreement import Agreement, compare, encoded
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
@@ -56,7 +57,7 @@ class CheckpointTokenizer:
     first_tokens: tuple[int, ...]
     cases: tuple[tuple[str, tuple[int, ...]], ...]
     """Texts, and their ids without first_tokens."""
-    origin: Mapping[str, Any]
+    origin: TokenizerOrigin
     agreement: Agreement
     encode: Callable[[str], list[int]] = field(repr=False, compare=False)
     """transformers' own encoding, without first_tokens."""
@@ -262,7 +263,7 @@ def _cases(known: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ..
     return tuple(found)
 
 
-def _origin(files: Sequence[Path], opened: Any) -> dict[str, Any]:
+def _origin(files: Sequence[Path], opened: Any) -> TokenizerOrigin:
     import transformers
 
     return {

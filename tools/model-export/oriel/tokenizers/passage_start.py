@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+
+from oriel.contract.documents import ManifestDocument
 
 
-def passage_start(manifest: Mapping[str, Any]) -> tuple[int, ...]:
+def passage_start(manifest: ManifestDocument) -> tuple[int, ...]:
     """Return these tokens from a manifest's data. A manifest before 1.2 only tells the token that
     begins a text."""
-    model, tokenizer = manifest["model"], manifest.get("tokenizer", {})
+    model, tokenizer = manifest["model"], manifest.get("tokenizer")
     begins = model.get("bos_token_id")
     if begins is not None and not 0 <= begins < model["shape"]["vocab"]:
         begins = None
-    if "first_tokens" not in tokenizer:
+    if tokenizer is None or "first_tokens" not in tokenizer:
         return () if begins is None else (begins,)
     ends = model.get("end_token_ids", [model.get("eos_token_id")])
     return start_of_passages(tokenizer["first_tokens"], begins, ends)

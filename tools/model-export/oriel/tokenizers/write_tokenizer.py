@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import TokenizerFiles
 from oriel.tokenizers.checkpoint_files import CASES, CONFIG, TOKENIZER
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 
@@ -20,23 +20,23 @@ def bundle_files(tokenizer: CheckpointTokenizer) -> dict[str, bytes]:
     }
 
 
-def _json(data: Any) -> bytes:
+def _json(data: object) -> bytes:
     return (json.dumps(data, ensure_ascii=True, separators=(",", ":")) + "\n").encode()
 
 
-def tokenizer_record(tokenizer: CheckpointTokenizer) -> dict[str, Any]:
-    """TokenizerFiles of manifest.schema.json."""
+def tokenizer_record(tokenizer: CheckpointTokenizer) -> TokenizerFiles:
+    """Return the manifest's record."""
     return {
         "tokenizer": TOKENIZER,
         "config": CONFIG,
         "first_tokens": list(tokenizer.first_tokens),
         "cases": CASES,
-        "origin": dict(tokenizer.origin),
+        "origin": tokenizer.origin,
         "agreement": tokenizer.agreement.to_json(),
     }
 
 
-def write_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> dict[str, Any]:
+def write_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> TokenizerFiles:
     """Write its files; their record."""
     for name, data in bundle_files(tokenizer).items():
         (folder / name).write_bytes(data)

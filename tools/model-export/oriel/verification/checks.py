@@ -23,12 +23,14 @@ from oriel.contract.activation_names import (
     cache_output_specs,
     input_specs,
 )
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import Expansion, Variant
 from oriel.contract.manifest import Manifest
 from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import read_document, read_model_record
 from oriel.graph.taps import Tap
 from oriel.precision.graphs.kernel_nodes import kernel_nodes, total_nodes
-from oriel.verification.report import Findings, GraphName
+from oriel.verification.report import Findings
 from oriel.verification.run_onnx import OnnxGraph
 
 _DTYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
@@ -39,7 +41,7 @@ OPSETS = range(18, 23)
 class GraphFile:
     """A graph as it is on disk, and the manifest's record of it."""
 
-    kind: GraphName
+    kind: GraphKind
     folder: Path
     path: str
     data: bytes
@@ -75,7 +77,7 @@ def check_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
 
 
 def read_graph_file(
-    variant: Mapping[str, Any], kind: GraphName, folder: Path, findings: Findings
+    variant: Variant, kind: GraphKind, folder: Path, findings: Findings
 ) -> GraphFile | None:
     """Read a graph; add a finding and return None where it can't be read."""
     record = variant[kind]
@@ -89,9 +91,7 @@ def read_graph_file(
     return None
 
 
-def check_graph(
-    graph: GraphFile, variant: Mapping[str, Any], manifest: Manifest, findings: Findings
-) -> None:
+def check_graph(graph: GraphFile, variant: Variant, manifest: Manifest, findings: Findings) -> None:
     """Run onnx.checker; check opset, the contract's document, declared inputs and outputs."""
     kind = graph.kind
     with findings.guarded(f"{kind}_onnx_checker"):
@@ -104,8 +104,7 @@ def check_graph(
             problems.append(f"{opset} is not in {OPSETS.start} to {OPSETS.stop - 1}")
         findings.differences(f"{kind}_opset", problems, f"{opset}")
     with findings.guarded(f"{kind}_contract"):
-        document = read_document(graph.model, graph.path)
-        check_document(document, graph.path)
+        document = check_document(read_document(graph.model, graph.path), graph.path)
         problems = []
         if document != graph.record["activations"]:
             problems.append(f"the document in {graph.path} is not the manifest's")
@@ -226,9 +225,7 @@ def _place_problems(file: Path, tensor: TensorProto) -> list[str]:
     return []
 
 
-def check_expanded_places(
-    graph: GraphFile, expansion: Mapping[str, Any], findings: Findings
-) -> None:
+def check_expanded_places(graph: GraphFile, expansion: Expansion, findings: Findings) -> None:
     """Check that the graph reads each weight where the expansion puts it."""
     said = {entry["name"]: (entry["at"], tuple(entry["shape"])) for entry in expansion["weights"]}
     problems = []
@@ -243,7 +240,7 @@ def check_expanded_places(
     findings.differences(f"{graph.kind}_weights", problems)
 
 
-def check_nodes(graph: GraphFile, variant: Mapping[str, Any], findings: Findings) -> None:
+def check_nodes(graph: GraphFile, variant: Variant, findings: Findings) -> None:
     """Check that the manifest counts the same nodes on encoded weights as the graph has."""
     said = variant.get("nodes")
     if said is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import LENS_KINDS, kind_of, kinds, parse_name, present_name
 from oriel.graph.taps import Tap
 from oriel.verification.cases import Case, outputs_within_budget
 from oriel.verification.checks import GraphFile, check_session_ports
-from oriel.verification.compare import Array, difference
+from oriel.verification.compare import difference
 from oriel.verification.intervention_checks import check_head_scales, check_resid_deltas
 from oriel.verification.run_onnx import (
     Arrays,

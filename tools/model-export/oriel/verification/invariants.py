@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, kinds
+from oriel.contract.data_files import GraphKind
 from oriel.verification.cases import Case
-from oriel.verification.compare import Array, causal, difference
+from oriel.verification.compare import causal, difference
 from oriel.verification.error_bounds import Bounds
-from oriel.verification.report import Findings, GraphName
+from oriel.verification.report import Findings
 from oriel.verification.run_onnx import Arrays
 
 MASKED_SCORE = np.finfo(np.float32).min
@@ -27,7 +29,7 @@ class Invariants:
     bounds: Bounds
     findings: Findings
 
-    def check(self, graph: GraphName, case: Case, got: Arrays) -> None:
+    def check(self, graph: GraphKind, case: Case, got: Arrays) -> None:
         """Check every rule whose tensors are all there."""
         where = f"{graph} layer {{}}, {case}"
         for layer in range(self.shape.layers):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oriel.contract.activation_names import LENS_KINDS, kinds, parse_name
+from oriel.contract.data_files import GraphKind
 from oriel.graph.taps import Tap
 from oriel.verification.cases import Case, choose_lens_layers
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import lens_difference
-from oriel.verification.report import GraphName
 from oriel.verification.run_onnx import OnnxGraph, with_taps
 from oriel.verification.variant_run import VariantRun
 
@@ -31,7 +31,7 @@ def check_lens(run: VariantRun, graph: GraphFile, taps: Sequence[Tap]) -> None:
 
 
 def check_lens_case(
-    run: VariantRun, session: OnnxGraph, case: Case, layers: Sequence[int], graph: GraphName
+    run: VariantRun, session: OnnxGraph, case: Case, layers: Sequence[int], graph: GraphKind
 ) -> None:
     """Check the lens of these layers in one case."""
     specs = [s for s in run.lens if (parse_name(s.name) or (None, -1))[1] in layers]

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import Variant
 from oriel.precision.weights.expand_weights import expand_weights
 from oriel.verification.report import Findings
 
@@ -27,9 +27,7 @@ class OpenedVariant:
 
 
 @contextmanager
-def opened_variant(
-    folder: Path, variant: Mapping[str, Any], findings: Findings
-) -> Iterator[OpenedVariant]:
+def opened_variant(folder: Path, variant: Variant, findings: Findings) -> Iterator[OpenedVariant]:
     """Open a variant's files; expanded ones are removed afterwards. A failure is a finding."""
     expansion = variant.get("expansion")
     if expansion is None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from oriel.arrays import Array
 from oriel.precision.graphs.kernel_nodes import kernel_nodes
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import difference
@@ -25,7 +24,6 @@ from oriel.verification.stored_weights import read_initializer
 from oriel.verification.variant_run import VariantRun
 from oriel.verification.weight_checks import nearest_turn
 
-Array = npt.NDArray[Any]
 CHECK = "products"
 
 

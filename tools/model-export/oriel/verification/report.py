@@ -15,14 +15,14 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from oriel.contract.activation_names import Dimension, contract_table, kind_of
+from oriel.contract.activation_names import contract_table, kind_of
+from oriel.contract.data_files import GraphKind
 from oriel.errors import OrielError
 
 Verdict = Literal["passed", "failed", "not run", "not applicable"]
 """not run: something kept the check from running, which is a failure. not applicable: this model
 has nothing that could be checked."""
 _GOOD: tuple[Verdict, ...] = ("passed", "not applicable")
-GraphName = Literal["plain", "interactive"]
 
 VERIFICATION_VERSION = "1.0"
 _LONGEST_LIST = 4
@@ -55,8 +55,8 @@ class ActivationResult:
     """An output against PyTorch, over all the sizes it was tried with."""
 
     name: str
-    graph: GraphName
-    shape: tuple[Dimension, ...]
+    graph: GraphKind
+    shape: tuple[int | str, ...]
     dtype: str
     verdict: Verdict
     error: float | None = None

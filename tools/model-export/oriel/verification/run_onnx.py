@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import (
     LOGITS_START,
-    GraphKind,
     ModelShape,
     TensorSpec,
     head_scale_name,
@@ -22,11 +21,11 @@ from oriel.contract.activation_names import (
     present_name,
     resid_delta_name,
 )
+from oriel.contract.data_files import GraphKind
 from oriel.graph.built_graph import set_outputs
 from oriel.graph.taps import Tap, open_taps
 from oriel.verification.interventions import NONE, Interventions
 
-Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import transformers
 from torch import Tensor, nn
@@ -19,12 +18,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 from transformers.utils.logging import disable_progress_bar
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
 from oriel.verification.interventions import NONE, Interventions
 
-Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
 OBSERVED = "oriel_observed_eager"

@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 from onnx.external_data_helper import ExternalDataInfo
 
-Array = npt.NDArray[Any]
+from oriel.arrays import Array
+from oriel.contract.documents import Expansion
 
 PARTS = ("/values", "/rows", "/scales", "/zero_points")
 """Names of the initializers that together are an encoded weight, after its own."""
@@ -114,7 +113,7 @@ def read_initializer(tensor: TensorProto, folder: Path) -> Array:
     return mapped
 
 
-def from_expansion(expansion: Mapping[str, Any], expanded: Path) -> Iterator[StoredWeight]:
+def from_expansion(expansion: Expansion, expanded: Path) -> Iterator[StoredWeight]:
     """Yield every weight of an expanded file."""
     for entry in expansion["weights"]:
         shape = tuple(entry["shape"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from oriel.arrays import Array
 from oriel.contract.activation_names import (
     LENS_KINDS,
     TensorSpec,
@@ -15,13 +16,14 @@ from oriel.contract.activation_names import (
     cache_output_specs,
     kind_of,
 )
+from oriel.contract.data_files import GraphKind
 from oriel.contract.manifest import Manifest
 from oriel.verification.cases import Case, inner_activations
-from oriel.verification.compare import Array, Difference, Worst, causal, difference
+from oriel.verification.compare import Difference, Worst, causal, difference
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
-from oriel.verification.report import ActivationResult, Findings, GraphName, Verdict
+from oriel.verification.report import ActivationResult, Findings, Verdict
 from oriel.verification.run_onnx import Arrays
 
 
@@ -34,7 +36,7 @@ class VariantRun:
     bounds: Bounds
     findings: Findings
     on_stage: Callable[[str], None]
-    worst: dict[tuple[GraphName, str], Worst] = field(default_factory=dict)
+    worst: dict[tuple[GraphKind, str], Worst] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shape = self.manifest.shape
@@ -44,7 +46,7 @@ class VariantRun:
         self.longest = self.cases.cases[-1]
 
     def compare_with_reference(
-        self, graph: GraphName, case: Case, specs: Sequence[TensorSpec], got: Arrays
+        self, graph: GraphKind, case: Case, specs: Sequence[TensorSpec], got: Arrays
     ) -> None:
         """Compare outputs with PyTorch's, and check what must hold among them."""
         want = self.cases.values(case, [s.name for s in specs])
@@ -62,13 +64,13 @@ class VariantRun:
                 )
         Invariants(self.shape, self.bounds, self.findings).check(graph, case, got)
 
-    def add(self, graph: GraphName, name: str, found: Difference, case: Case) -> None:
+    def add(self, graph: GraphKind, name: str, found: Difference, case: Case) -> None:
         """Record how far an activation is from PyTorch's."""
         error, bound = self.bounds.activation(kind_of(name), found)
         self.worst.setdefault((graph, name), Worst()).add(found, error, bound, str(case))
 
     def check_values(
-        self, graph: GraphName, case: Case, specs: Sequence[TensorSpec], got: Arrays
+        self, graph: GraphKind, case: Case, specs: Sequence[TensorSpec], got: Arrays
     ) -> None:
         """Check dtype and size of the outputs, and that all values are finite."""
         wrong = [
@@ -105,7 +107,7 @@ class VariantRun:
         rows = [self._result("plain", spec) for spec in plain]
         return rows + [self._result("interactive", s) for s in all_activations(self.shape)]
 
-    def _result(self, graph: GraphName, spec: TensorSpec) -> ActivationResult:
+    def _result(self, graph: GraphKind, spec: TensorSpec) -> ActivationResult:
         worst = self.worst.get((graph, spec.name))
         if worst is None:
             # If the graph ran, a missing output is a failure; if not, one check says so.

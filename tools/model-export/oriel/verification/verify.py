@@ -11,15 +11,18 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import oriel
+from oriel.arrays import Array
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.checkpoints.tensors import StoredTensors
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.taps import Tap
@@ -33,8 +36,13 @@ from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
 from oriel.verification.product_checks import CHECK, check_every_product
 from oriel.verification.reference_cases import SEED, ReferenceCases, check_reference
-from oriel.verification.report import Findings, GraphName, Report, VariantReport
-from oriel.verification.run_reference import Array, Reference
+from oriel.verification.report import (
+    Check,
+    Findings,
+    Report,
+    VariantReport,
+)
+from oriel.verification.run_reference import Reference
 from oriel.verification.stored_weights import from_expansion, from_graph
 from oriel.verification.tokenizer_checks import check_tokenizer
 from oriel.verification.variant_run import VariantRun
@@ -118,7 +126,7 @@ def _same(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
 
 
 def _verify_variant(
-    variant: Mapping[str, Any],
+    variant: Variant,
     manifest: Manifest,
     folder: Path,
     references: _References,
@@ -162,9 +170,9 @@ def _verify_variant(
 
 
 def _held_weights(
-    variant: Mapping[str, Any],
+    variant: Variant,
     opened: OpenedVariant,
-    graphs: Mapping[GraphName, checks.GraphFile],
+    graphs: Mapping[GraphKind, checks.GraphFile],
     checkpoint: StoredTensors,
     findings: Findings,
 ) -> Mapping[str, Array]:
@@ -219,12 +227,12 @@ def _check_belongs(graph_path: Path, manifest: Manifest) -> None:
 
 
 def _shape_difference(loaded: LoadedModel, manifest: Manifest) -> str:
-    ours, theirs = loaded.shape.to_json(), manifest.shape.to_json()
+    ours, theirs = asdict(loaded.shape), asdict(manifest.shape)
     parts = [f"{k} {ours[k]} but {theirs[k]} in the manifest" for k in ours if ours[k] != theirs[k]]
     return f"the checkpoint has {'; '.join(parts)}"
 
 
-def _all(findings: Findings) -> tuple[Any, ...]:
+def _all(findings: Findings) -> tuple[Check, ...]:
     return tuple(findings.checks.values())
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from oriel.arrays import Array
 from oriel.checkpoints.tensors import StoredTensors
 from oriel.verification.error_bounds import weight_bounds
 from oriel.verification.report import Findings
 from oriel.verification.stored_weights import StoredWeight
 
-Array = npt.NDArray[Any]
 _LEAST_GROUP = 0.01
 """Share of a matrix's root mean square: groups with a smaller one are measured against it."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from oriel.arrays import Array
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import (
     LOGITS_START,
@@ -25,6 +26,7 @@ from oriel.contract.activation_names import (
     past_name,
     resid_delta_name,
 )
+from oriel.contract.documents import CalibrationRecord
 from oriel.errors import GraphError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.precision.recipes.weight_uses import weight_uses
@@ -75,8 +77,7 @@ class Calibration:
 
     ranges: ActivationRanges | None
     moments: InputMoments | None
-    record: Mapping[str, Any]
-    """The manifest's `calibration`: {text: {name, digest, passages, tokens}, method}."""
+    record: CalibrationRecord
 
 
 def calibrate(
@@ -98,7 +99,7 @@ def calibrate(
             ranges.add(name, rows)
         if seconds is not None:
             seconds.add(name, rows)
-    record: dict[str, Any] = {"text": passages.to_json()}
+    record: CalibrationRecord = {"text": passages.to_json()}
     if method is not None:
         record["method"] = method
     return Calibration(
@@ -166,10 +167,10 @@ def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     return cut
 
 
-def _neutral_feeds(shape: ModelShape) -> dict[str, NDArray[Any]]:
+def _neutral_feeds(shape: ModelShape) -> dict[str, Array]:
     """Return inputs with an empty cache and no intervention."""
     empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
-    feeds: dict[str, NDArray[Any]] = {LOGITS_START: np.zeros(1, dtype=np.int64)}
+    feeds: dict[str, Array] = {LOGITS_START: np.zeros(1, dtype=np.int64)}
     for layer in range(shape.layers):
         feeds[past_name(layer, "key")] = feeds[past_name(layer, "value")] = empty
         feeds[head_scale_name(layer)] = np.ones(shape.heads, dtype=np.float32)

@@ -10,19 +10,34 @@ from fnmatch import fnmatchcase
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from oriel.contract.documents import RecipeRecord
 from oriel.errors import RecipeError, reason_of
 from oriel.precision.recipes.weight_uses import WeightUse
 
 Treatment = Literal["float32", "float16", "channels", "blocks"]
 Rounding = Literal["nearest", "mse", "hqq", "gptq"]
+BlockSize = Literal[16, 32, 64, 128, 256]
 
 _HERE = Path(__file__).parent
 _MOST_BYTES = 1024 * 1024
+
+
+class RuleRecord(TypedDict):
+    """A rule as recipe.schema.json describes it."""
+
+    match: str | list[str]
+    treat: Treatment
+    max_values: NotRequired[int]
+    bits: NotRequired[Literal[4, 8]]
+    block: NotRequired[BlockSize]
+    symmetric: NotRequired[bool]
+    signed: NotRequired[bool]
+    rounding: NotRequired[Rounding]
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Rule:
     max_values: int | None = None
     """Larger weights go on to the next rule."""
     bits: Literal[4, 8] = 8
-    block: int | None = None
+    block: BlockSize | None = None
     symmetric: bool = True
     signed: bool = False
     """channels: int8, else uint8. uint8 by default: on processors with AVX2 alone, ONNX Runtime's
@@ -61,7 +76,7 @@ class Recipe:
 
     name: str
     rules: tuple[Rule, ...]
-    data: Mapping[str, Any]
+    data: RecipeRecord
     """The recipe as it was written, which the manifest records."""
 
     @property
@@ -125,26 +140,36 @@ def read_recipe(file: Path) -> Recipe:
     return parse_recipe(data, str(file))
 
 
-def parse_recipe(data: Any, what: str = "the recipe") -> Recipe:
+def parse_recipe(data: object, what: str = "the recipe") -> Recipe:
     """Return a recipe from its JSON; what: its name in an error."""
     errors = sorted(_validator().iter_errors(data), key=_prominence)
     if errors:
         raise _refusal(errors[0], what)
-    rules = tuple(_rule(rule, index, what) for index, rule in enumerate(data["rules"]))
-    return Recipe(data["name"], rules, data)
+    record = cast(RecipeRecord, data)
+    rules = cast(list[RuleRecord], record["rules"])
+    read = tuple(_rule(rule, index, what) for index, rule in enumerate(rules))
+    return Recipe(record["name"], read, record)
 
 
-def _rule(data: Mapping[str, Any], index: int, what: str) -> Rule:
-    given = dict(data)
-    match = given.pop("match")
-    if given.get("signed") and not given.get("symmetric", True):
+def _rule(data: RuleRecord, index: int, what: str) -> Rule:
+    match = data["match"]
+    if data.get("signed") and not data.get("symmetric", True):
         raise RecipeError(
             f"{what} contradicts itself",
             got=f"rules/{index}: signed without symmetric",
             expected="signed values around 0, or unsigned ones with a zero point",
             next_step="drop one of them.",
         )
-    return Rule((match,) if isinstance(match, str) else tuple(match), **given)
+    return Rule(
+        match=(match,) if isinstance(match, str) else tuple(match),
+        treat=data["treat"],
+        max_values=data.get("max_values"),
+        bits=data.get("bits", Rule.bits),
+        block=data.get("block"),
+        symmetric=data.get("symmetric", Rule.symmetric),
+        signed=data.get("signed", Rule.signed),
+        rounding=data.get("rounding", Rule.rounding),
+    )
 
 
 @cache

@@ -3,13 +3,16 @@ write_encoded.py writes such a file, expand_weights.py reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
+from oriel.contract.documents import EncodedWeightRecord, Expansion
 from oriel.errors import ContractError
-from oriel.precision.recipes.recipe import Recipe
+from oriel.precision.recipes.recipe import (
+    BlockSize,
+    Recipe,
+)
 
 Layout = Literal["float32", "float16", "channels", "blocks"]
 
@@ -38,7 +41,7 @@ class EncodedWeight:
     bits: Literal[4, 8] | None = None
     signed: bool | None = None
     """channels only: int8, else uint8."""
-    block: int | None = None
+    block: BlockSize | None = None
     """blocks only: values that share a scale."""
 
     @property
@@ -106,18 +109,44 @@ class EncodedWeight:
     def zero_point_bytes(self) -> int:
         return prod(self.zero_points_shape) if self.zero_points is not None else 0
 
-    def to_json(self) -> dict[str, Any]:
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        found["shape"] = list(self.shape)
-        return {key: value for key, value in found.items() if value is not None}
+    def to_json(self) -> EncodedWeightRecord:
+        record: EncodedWeightRecord = {
+            "name": self.name,
+            "shape": list(self.shape),
+            "at": self.at,
+            "layout": self.layout,
+            "values": self.values,
+        }
+        if self.scales is not None:
+            record["scales"] = self.scales
+        if self.zero_points is not None:
+            record["zero_points"] = self.zero_points
+        if self.axis is not None:
+            record["axis"] = self.axis
+        if self.bits is not None:
+            record["bits"] = self.bits
+        if self.signed is not None:
+            record["signed"] = self.signed
+        if self.block is not None:
+            record["block"] = self.block
+        return record
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> EncodedWeight:
+    def from_json(data: EncodedWeightRecord) -> EncodedWeight:
         """Return the weight from a manifest that is valid by its schema; ContractError where keys
         don't fit each other."""
-        known = {field.name for field in fields(EncodedWeight)}
         weight = EncodedWeight(
-            **{k: v for k, v in data.items() if k in known} | {"shape": tuple(data["shape"])}
+            name=data["name"],
+            shape=tuple(data["shape"]),
+            at=data["at"],
+            layout=data["layout"],
+            values=data["values"],
+            scales=data.get("scales"),
+            zero_points=data.get("zero_points"),
+            axis=data.get("axis"),
+            bits=data.get("bits"),
+            signed=data.get("signed"),
+            block=data.get("block"),
         )
         needs = {
             "channels": ("axis", "scales", "bits"),
@@ -155,7 +184,7 @@ class EncodedFile:
     def weight(self, name: str) -> EncodedWeight | None:
         return next((weight for weight in self.weights if weight.name == name), None)
 
-    def to_expansion(self, location: str) -> dict[str, Any]:
+    def to_expansion(self, location: str) -> Expansion:
         """Return the manifest's `expansion`; location: the data file as the graphs name it."""
         return {
             "path": location,

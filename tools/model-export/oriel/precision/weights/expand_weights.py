@@ -4,7 +4,7 @@ it while chunks arrive: (q - zero point) * scale, in float32."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oriel.contract.documents import Expansion
 from oriel.errors import ContractError
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
@@ -132,7 +133,7 @@ def _unpacked(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     return values
 
 
-def expand_weights(encoded: Path, expansion: Mapping[str, Any], target: Path) -> None:
+def expand_weights(encoded: Path, expansion: Expansion, target: Path) -> None:
     """Write the whole expanded file; ContractError where its digest isn't the expansion's."""
     file = np.memmap(encoded, dtype=np.uint8, mode="r")
     digest = hashlib.sha256()

@@ -1,0 +1,115 @@
+"""Types of the contract's data files, activations.json and limits.json, which no schema
+describes."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+GraphKind = Literal["plain", "interactive"]
+Dtype = Literal["float32", "int64"]
+
+GRAPHS: tuple[GraphKind, ...] = ("plain", "interactive")
+
+
+class Meaning(TypedDict):
+    """A text in both languages."""
+
+    en: str
+    zh: str
+
+
+class ActivationRow(TypedDict):
+    """One kind of activation."""
+
+    kind: str
+    name: str
+    per_layer: bool
+    shape: list[int | str]
+    dtype: Dtype
+    required: NotRequired[str]
+    range: NotRequired[list[float]]
+    rule: NotRequired[str]
+    absent_when: NotRequired[str]
+    transformer_lens: str | None
+    meaning: Meaning
+
+
+class PortRow(TypedDict):
+    """An input of a graph, or an output of its key/value cache."""
+
+    name: str
+    shape: list[int | str]
+    dtype: Dtype
+    graphs: list[GraphKind]
+    neutral: NotRequired[float]
+    meaning: Meaning
+
+
+class Defaults(TypedDict):
+    """Choices of an export for which no option is given."""
+
+    layers: str
+    activations: list[str]
+    lens_k: int
+
+
+class ContractTable(TypedDict):
+    """activations.json."""
+
+    contract_version: str
+    dimensions: dict[str, str]
+    dynamic_dimensions: list[str]
+    activations: list[ActivationRow]
+    inputs: list[PortRow]
+    cache_outputs: list[PortRow]
+    defaults: Defaults
+
+
+class JsonLimits(TypedDict):
+    """Limits of any JSON text."""
+
+    bytes: int
+    depth: int
+    values: int
+    string_length: int
+    number_length: int
+    largest_number: int
+    refused_keys: list[str]
+
+
+class ManifestLimits(TypedDict):
+    """Limits of the sums over a manifest."""
+
+    file_bytes: int
+    total_bytes: int
+    chunks: int
+    taps: int
+    tap_characters: int
+
+
+class FirstPassLimits(TypedDict):
+    """Limits of the example that a publisher computes in advance."""
+
+    bytes: int
+
+
+class TapLimits(TypedDict):
+    """What a tap's bytes may hold."""
+
+    nodes: int
+    domains: list[str]
+    elements: dict[str, int]
+    """{dtype: its number in ONNX}."""
+    inner_name: str
+    messages: dict[str, dict[str, str]]
+    """{message: {number of a field: its type}}."""
+
+
+class Limits(TypedDict):
+    """limits.json."""
+
+    about: str
+    json: JsonLimits
+    manifest: ManifestLimits
+    first_pass: FirstPassLimits
+    tap: TapLimits
