@@ -40,11 +40,11 @@ def main() -> None:
     folder = Path.home() / ".cache" / "oriel-benchmark" / "loading"
     parser.add_argument("--folder", type=Path, default=folder)
     parser.add_argument("--tiny", action="store_true", help="a tiny model: its times say nothing")
-    words = parser.parse_args()
-    models = Models(words.folder, words.tiny)
+    args = parser.parse_args()
+    models = Models(args.folder, args.tiny)
     make(models)
     show("publishing", publishing(models))
-    show("loading", loading(models, words.variant, words.rounds))
+    show("loading", loading(models, args.variant, args.rounds))
 
 
 def make(models: Models) -> None:

@@ -195,19 +195,19 @@ def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     parser.add_argument("--folder", type=Path, default=cache / "oriel-benchmark")
     parser.add_argument("--output", type=Path, default=DOCUMENT, help="default: docs/precision.md")
-    words = parser.parse_args()
-    parts = words.parts.split(",")
+    args = parser.parse_args()
+    parts = args.parts.split(",")
     if unknown := set(parts) - PARTS.keys():
         parser.error(f"unknown parts: {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
-    if words.quick and words.output == DOCUMENT:
+    if args.quick and args.output == DOCUMENT:
         parser.error("--quick measures nothing worth keeping: give another --output")
-    if words.rounds < 2:
+    if args.rounds < 2:
         parser.error("one round leaves figures out: --rounds 2 at least")
-    folder = words.folder / ("tiny" if words.quick else "small")
-    models = Models(folder, tiny=words.quick)
-    library = PeerLibrary(words.folder / "transformers.js")
-    rounds = 2 if words.quick else words.rounds
-    measuring = Measuring(models, library, rounds, words.output.with_suffix(".svg"))
+    folder = args.folder / ("tiny" if args.quick else "small")
+    models = Models(folder, tiny=args.quick)
+    library = PeerLibrary(args.folder / "transformers.js")
+    rounds = 2 if args.quick else args.rounds
+    measuring = Measuring(models, library, rounds, args.output.with_suffix(".svg"))
     say("install transformers.js and Optimum")
     library.install()
     say("make the models")
@@ -220,8 +220,8 @@ def main() -> None:
             measured[part] = measure(measuring)
             figures.write_text(json.dumps(measured), encoding="utf-8")
     text = document(DOCUMENT.read_text(encoding="utf-8"), measured)
-    words.output.write_text(text, encoding="utf-8")
-    say(f"{words.output} is written")
+    args.output.write_text(text, encoding="utf-8")
+    say(f"{args.output} is written")
 
 
 def say(what: str) -> None:

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from oriel.contract.activation_names import ModelShape, all_activations
 from oriel.errors import ContractError
-from oriel.fidelity.activations import LARGEST_ERROR, ActivationSums, Sums
+from oriel.fidelity.activations import MAX_ERROR, ActivationSums, Sums
 from oriel.fidelity.agreement_curve import KL_GRID, AgreementCurve, agreement_curve
 from oriel.fidelity.distributions import (
-    LARGEST_KL,
-    LARGEST_PERPLEXITY,
+    MAX_KL,
+    MAX_PERPLEXITY,
     Predictions,
     kl_divergence,
     log_softmax,
@@ -173,10 +173,10 @@ def test_long_rows_are_compared_in_parts() -> None:
 
 
 def test_figures_stay_inside_their_schema() -> None:
-    assert perplexity(1e9) == LARGEST_PERPLEXITY
+    assert perplexity(1e9) == MAX_PERPLEXITY
     assert perplexity(0.0) == 1.0
     far = np.array([[0.0, -1e38]], dtype=np.float32)
-    assert figures(np.zeros(1, dtype=np.int64), far, far[:, ::-1].copy()).kl_mean == LARGEST_KL
+    assert figures(np.zeros(1, dtype=np.int64), far, far[:, ::-1].copy()).kl_mean == MAX_KL
 
 
 def test_expected_agreement_is_that_of_gumbel_noise() -> None:
@@ -278,7 +278,7 @@ def test_errors_of_zeros() -> None:
     both.add(np.zeros(3), np.zeros(3))
     assert (both.relative_error, both.cosine) == (0.0, 1.0)
     one.add(np.zeros(3), np.ones(3))
-    assert (one.relative_error, one.cosine) == (LARGEST_ERROR, 0.0)
+    assert (one.relative_error, one.cosine) == (MAX_ERROR, 0.0)
     other.add(np.ones(3), np.zeros(3))
     assert (other.relative_error, other.cosine) == (1.0, 0.0)
 

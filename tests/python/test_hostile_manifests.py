@@ -122,7 +122,7 @@ def assert_sound(manifest: ManifestDocument) -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "limit", "most", "said"),
+    ("example", "limit", "maximum", "said"),
     [
         ("whole", "taps", 5, "over 5 taps"),
         ("whole", "tap_characters", 100, "over 100 tap characters"),
@@ -132,11 +132,11 @@ def assert_sound(manifest: ManifestDocument) -> None:
     ],
 )
 def test_what_a_manifest_adds_up_to_is_limited(
-    example: str, limit: str, most: int, said: str, monkeypatch: pytest.MonkeyPatch
+    example: str, limit: str, maximum: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = (EXAMPLES / "valid" / f"manifest__{example}.json").read_bytes()
     assert accepted(raw) is not None
-    monkeypatch.setitem(limits()["manifest"], limit, most)
+    monkeypatch.setitem(limits()["manifest"], limit, maximum)
     with pytest.raises(ContractError, match=said):
         parse_manifest(raw)
 

@@ -27,7 +27,7 @@ from oriel.errors import OrielError, PublishError
 from oriel.progress import Silent
 from oriel.publishing import leases
 from oriel.publishing.cut_file import (
-    MOST_CHUNK_BYTES,
+    DEFAULT_CHUNK_BYTES,
     STANDS_ALONE_BYTES,
     cut_lengths,
     tensor_borders,
@@ -46,47 +46,49 @@ from oriel.publishing.to_folder import FolderPlace
 
 LEAST = 100_000
 sizes_of_tensors = st.lists(st.integers(1, 5_000_000), min_size=1, max_size=40)
-most = st.integers(4096, 9_000_000)
+max_bytes = st.integers(4096, 9_000_000)
 
 
 def borders(sizes: list[int]) -> list[int]:
     return list(itertools.accumulate(sizes))
 
 
-def spans(sizes: list[int], most: int) -> list[tuple[int, int]]:
-    ends = borders(cut_lengths(sum(sizes), borders(sizes), most))
+def spans(sizes: list[int], max_bytes: int) -> list[tuple[int, int]]:
+    ends = borders(cut_lengths(sum(sizes), borders(sizes), max_bytes))
     return list(zip([0, *ends], ends, strict=False))
 
 
-@given(sizes_of_tensors, most)
-def test_chunks_are_the_file_and_none_is_too_long(sizes: list[int], most: int) -> None:
-    lengths = cut_lengths(sum(sizes), borders(sizes), most)
+@given(sizes_of_tensors, max_bytes)
+def test_chunks_are_the_file_and_none_is_too_long(sizes: list[int], max_bytes: int) -> None:
+    lengths = cut_lengths(sum(sizes), borders(sizes), max_bytes)
     assert sum(lengths) == sum(sizes)
-    assert all(1 <= length <= most for length in lengths)
+    assert all(1 <= length <= max_bytes for length in lengths)
 
 
-@given(sizes_of_tensors, most, st.data())
+@given(sizes_of_tensors, max_bytes, st.data())
 def test_a_changed_tensor_changes_only_chunks_that_touch_it(
-    sizes: list[int], most: int, data: st.DataObject
+    sizes: list[int], max_bytes: int, data: st.DataObject
 ) -> None:
     # Cuts don't depend on values at all, so these are all that can differ.
     changed = data.draw(st.integers(0, len(sizes) - 1))
     start, end = sum(sizes[:changed]), sum(sizes[: changed + 1])
-    touching = [span for span in spans(sizes, most) if span[0] < end and span[1] > start]
+    touching = [span for span in spans(sizes, max_bytes) if span[0] < end and span[1] > start]
     # A large tensor shares its first chunk with nothing before it.
-    if end - start >= min(STANDS_ALONE_BYTES, most):
+    if end - start >= min(STANDS_ALONE_BYTES, max_bytes):
         assert touching[0][0] == start
-    assert touching[-1][1] - touching[0][0] <= (end - start) + 2 * most
+    assert touching[-1][1] - touching[0][0] <= (end - start) + 2 * max_bytes
 
 
-@given(sizes_of_tensors, sizes_of_tensors, sizes_of_tensors, most)
+@given(sizes_of_tensors, sizes_of_tensors, sizes_of_tensors, max_bytes)
 def test_what_comes_before_a_large_tensor_shifts_nothing_after_it(
-    one: list[int], other: list[int], after: list[int], most: int
+    one: list[int], other: list[int], after: list[int], max_bytes: int
 ) -> None:
     after = [2**23, *after]
 
     def ends(before: list[int]) -> list[int]:
-        return [end - sum(before) for _, end in spans(before + after, most) if end > sum(before)]
+        return [
+            end - sum(before) for _, end in spans(before + after, max_bytes) if end > sum(before)
+        ]
 
     assert ends(one) == ends(other)
 
@@ -377,8 +379,8 @@ def test_a_killed_run_is_taken_up_and_what_it_left_is_pruned(
 ) -> None:
     tensors = weights_of(0, {f"t{n}": 300_000 for n in range(40)})
     bundle = make_bundle(tmp_path / "bundle", tensors)
-    words = ["publish", str(bundle), "--to", place.address, "--chunk-bytes", "20000"]
-    code = f"import sys; from oriel.cli import main; sys.exit(main({words!r}))"
+    args = ["publish", str(bundle), "--to", place.address, "--chunk-bytes", "20000"]
+    code = f"import sys; from oriel.cli import main; sys.exit(main({args!r}))"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         chunks = place.folder / CHUNKS
         until = time.monotonic() + 30
@@ -470,7 +472,7 @@ def test_the_command_line(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("args", "said"),
     [
         (["--to", "ftp://host/x"], "expected a folder, s3://"),
         (["--to", "s3://"], "names no place"),
@@ -483,9 +485,9 @@ def test_the_command_line(
     ],
 )
 def test_wrong_words_are_told_in_a_line(
-    bundle: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    bundle: Path, args: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["publish", str(bundle), *words]) == 2
+    assert main(["publish", str(bundle), *args]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
@@ -508,7 +510,7 @@ def test_publishing_loads_no_torch(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_the_default_chunk_is_one_that_hosts_take() -> None:
-    assert MOST_CHUNK_BYTES == 8 * 2**20
+    assert DEFAULT_CHUNK_BYTES == 8 * 2**20
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from oriel.cli import main
 from oriel.errors import OptionError
 from oriel.progress import Silent
 from oriel.publishing import first_pass, publish
-from oriel.publishing.first_pass import FIRST_PASS, MOST_TOKENS, Example
+from oriel.publishing.first_pass import FIRST_PASS, MAX_TOKENS, Example
 from oriel.publishing.prune import prune
 from oriel.publishing.publish import Published
 from oriel.publishing.to_folder import FolderPlace
@@ -130,7 +130,7 @@ def test_it_tells_the_bytes_of_every_token_that_a_view_names(
     )
     # Words of this vocabulary stand between spaces, which are in no entry of it.
     assert [pieces[token] for token in (7, 8, 9)] == [" the", " model", " writes"]
-    best = np.argsort(-found["logits"][0, -1])[: first_pass.NAMED]
+    best = np.argsort(-found["logits"][0, -1])[: first_pass.LISTED_TOKENS]
     assert pieces.keys() == {7, 8, 9, *best.tolist()}
     # What the vocabulary lacks has no bytes.
     assert {pieces[token] for token in pieces if token > 10} == {""}
@@ -266,7 +266,7 @@ def test_an_example_that_does_not_fit_is_refused(
 def test_one_that_is_too_large_is_not_sent(
     tiny_gpt2_bundle: Path, place: FolderPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_pass, "MOST_BYTES", 1000)
+    monkeypatch.setattr(first_pass, "MAX_BYTES", 1000)
     with pytest.raises(OptionError, match="too large"):
         send(tiny_gpt2_bundle, place, IDS)
     assert "too large" in (send(tiny_gpt2_bundle, place).no_first_pass or "")
@@ -304,5 +304,5 @@ def test_bytes_of_tokens_as_sentencepiece_writes_them(tmp_path: Path) -> None:
 def test_the_limits_are_the_schemas() -> None:
     schema = json.loads((CONTRACTS / "manifest.schema.json").read_text("utf-8"))
     record = schema["properties"]["first_pass"]["properties"]
-    assert record["prompt"]["maxLength"] == first_pass.MOST_PROMPT
-    assert MOST_TOKENS * 4 < first_pass.MOST_PROMPT
+    assert record["prompt"]["maxLength"] == first_pass.MAX_PROMPT
+    assert MAX_TOKENS * 4 < first_pass.MAX_PROMPT

@@ -185,11 +185,11 @@ def assert_rounded(
 ) -> None:
     """No result is farther from the exact product than half a step of each factor can make it."""
     exact = factor.astype(np.float64) @ matrix.astype(np.float64)
-    most = (np.broadcast_to(half_step, factor.shape) @ np.abs(matrix)) * 1.01 + 1e-4
+    maximum = (np.broadcast_to(half_step, factor.shape) @ np.abs(matrix)) * 1.01 + 1e-4
     assert found.shape == exact.shape
-    assert (np.abs(found - exact) <= most).all(), float((np.abs(found - exact) / most).max())
+    assert (np.abs(found - exact) <= maximum).all(), float((np.abs(found - exact) / maximum).max())
     # And the bound means something: the results are far larger than it.
-    assert np.abs(exact).max() > 10 * most.min()
+    assert np.abs(exact).max() > 10 * maximum.min()
 
 
 CHANNELS = [

@@ -201,13 +201,13 @@ def gpt2_small() -> tuple[dict[str, tuple[int, ...]], dict[str, WeightUse]]:
     return shapes, {name: uses.get(name, WeightUse(shape, None)) for name, shape in shapes.items()}
 
 
-@pytest.mark.parametrize(("name", "most"), [("f16", 250e6), ("q8", 130e6), ("q4", 76e6)])
-def test_gpt2_small_stays_below_what_was_promised(name: str, most: float) -> None:
+@pytest.mark.parametrize(("name", "maximum"), [("f16", 250e6), ("q8", 130e6), ("q4", 76e6)])
+def test_gpt2_small_stays_below_what_was_promised(name: str, maximum: float) -> None:
     shapes, uses = gpt2_small()
     layout = place_weights(shapes, ())
     assert sum(weight.bytes for weight in layout.weights) == 4 * 124_439_808
     last = place_encoded(layout, uses, bundled_recipe(name))[-1]
-    assert last.values + last.value_bytes <= most
+    assert last.values + last.value_bytes <= maximum
 
 
 def test_the_bundled_recipes_are_those_of_the_encodings() -> None:

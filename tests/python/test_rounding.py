@@ -137,7 +137,7 @@ def test_scales_round_away_from_zero_and_stay_finite(wanted: float, scale: float
 
 
 def inputs(count: int, rng: np.random.Generator) -> Doubles:
-    """A model's inputs go together, and some of them are much larger than others."""
+    """A model's inputs correlate, and some of them are much larger than others."""
     mixing = rng.normal(size=(count, count)) / np.sqrt(count) + np.eye(count)
     rows: Doubles = rng.normal(size=(4 * count, count)) * rng.lognormal(size=count)
     mixed: Doubles = rows @ mixing

@@ -113,9 +113,9 @@ def test_end_tokens_without_a_row_are_told(
     assert "no row for: 900 in generation_config.json. Texts end at 2, 3." in said
 
 
-def corpus_ids(checkpoint: Path, texts: Sequence[str], longest: int, most: int) -> str:
+def corpus_ids(checkpoint: Path, texts: Sequence[str], longest: int, maximum: int) -> str:
     """The digest of texts as transformers tokenizes them, cut as the contract says."""
-    found, left = [], most
+    found, left = [], maximum
     for text in texts:
         whole = transformers_ids(checkpoint, text)
         for start in range(0, len(whole), longest):

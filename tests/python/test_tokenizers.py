@@ -38,7 +38,7 @@ from oriel.models.end_tokens import read_end_tokens
 from oriel.precision.calibration.calibration_text import calibration_passages
 from oriel.tokenizers.checkpoint_files import wanted_files
 from oriel.tokenizers.checkpoint_tokenizer import (
-    MOST_CASES,
+    MAX_CASES,
     CheckpointTokenizer,
     NoTokenizer,
     read_checkpoint_tokenizer,
@@ -97,7 +97,7 @@ def test_the_bundle_gives_transformers_ids(build: Build, tmp_path: Path) -> None
             want = theirs(text, add_special_tokens=False)["input_ids"]
             assert ours.encode(text, add_special_tokens=False).ids == want, text
     cases = json.loads((bundle / "tokenizer_cases.json").read_text())["cases"]
-    assert 40 < len(cases) <= MOST_CASES
+    assert 40 < len(cases) <= MAX_CASES
     for case in cases:
         assert case["ids"] == theirs(case["text"], add_special_tokens=False)["input_ids"]
     every = " ".join(case["text"] for case in cases)
@@ -260,7 +260,7 @@ def test_many_added_tokens_keep_the_cases_small(tmp_path: Path) -> None:
 
     found = opened(folder_of(build, tmp_path), 4000)
     data = bundle_files(found)["tokenizer_cases.json"]
-    assert len(data) <= 64 * 1024 and len(found.cases) <= MOST_CASES
+    assert len(data) <= 64 * 1024 and len(found.cases) <= MAX_CASES
     limits = json.loads((CONTRACTS / "limits.json").read_text())
     assert len(data) <= limits["json"]["bytes"]
 

@@ -167,8 +167,8 @@ def test_what_is_written_stands_for_the_weights(
     wanted = by_hand(made)
     assert np.array_equal(made.stands_for(), wanted)
     scales = made.part(made.weight().scales, "<f2", made.weight().scales_shape)
-    most = np.abs(scales).astype(np.float32).max() / 2
-    assert np.abs(wanted - made.source["w"]).max() <= most * (1 + 1e-4)
+    maximum = np.abs(scales).astype(np.float32).max() / 2
+    assert np.abs(wanted - made.source["w"]).max() <= maximum * (1 + 1e-4)
     assert np.abs(wanted - made.source["w"]).max() > 0
 
 
@@ -288,11 +288,15 @@ def test_a_weight_beyond_float16_scales_is_refused(
 
 
 def test_the_largest_weight_that_fits_is_kept(tmp_path: Path) -> None:
-    for rule, most in ((blocks(4), 65504 * 7), (blocks(8), 65504 * 127), (channels(), 65504 * 127)):
+    for rule, maximum in (
+        (blocks(4), 65504 * 7),
+        (blocks(8), 65504 * 127),
+        (channels(), 65504 * 127),
+    ):
         weight = drawn(64, 3)
-        weight[5, 1] = -most
+        weight[5, 1] = -maximum
         made = make(tmp_path, {"w": weight}, [rule])
-        assert made.stands_for()[5, 1] == -most
+        assert made.stands_for()[5, 1] == -maximum
 
 
 # What ONNX Runtime reads in the same bytes.

@@ -32,11 +32,11 @@ def run_program(argv: Sequence[str] | None = None, prog: str | None = None) -> N
     leave(main(argv, prog))
 
 
-def _call(words: list[str], prog: str | None) -> int:
+def _call(args: list[str], prog: str | None) -> int:
     known = ", ".join(COMMANDS)
-    if not words:
+    if not args:
         raise OptionError("no command", expected=known, next_step="see oriel --help.")
-    name = words[0]
+    name = args[0]
     if name in ("-h", "--help"):
         print(_usage())
         return 0
@@ -45,7 +45,7 @@ def _call(words: list[str], prog: str | None) -> int:
             "no such command", got=repr(name), expected=known, next_step="see oriel --help."
         )
     command = COMMANDS[name]
-    return command.call(command.parse(words[1:], prog))
+    return command.call(command.parse(args[1:], prog))
 
 
 def _usage() -> str:

@@ -35,21 +35,21 @@ class OrielError(Exception):
         super().__init__(_one_line(line))
 
 
-_LONGEST = 2000
+_MAX_CHARACTERS = 2000
 """Largest number of characters in a line: text from a file could fill screens."""
 
 
 def _one_line(text: str) -> str:
     """Remove line breaks; replace characters by which names in a file could steer a terminal."""
     text = " ".join(text.split())
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    text = text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def some(names: Sequence[str], most: int = 3) -> str:
+def some(names: Sequence[str], count: int = 3) -> str:
     """Return the first names, and the number of the others."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - count
+    return ", ".join(names[:count]) + (f" and {rest} more" if rest > 0 else "")
 
 
 _PREAMBLES = (
@@ -61,7 +61,7 @@ _PREAMBLES = (
 """Patterns of the text that ONNX Runtime puts before the reason."""
 
 
-def reason_of(error: BaseException, longest: int = 300) -> str:
+def reason_of(error: BaseException, max_characters: int = 300) -> str:
     """Return a library's error message in one line: without the source positions and paths of
     temporary files that ONNX Runtime puts first, and never cut within a word."""
     text = " ".join(str(error).split())
@@ -70,9 +70,9 @@ def reason_of(error: BaseException, longest: int = 300) -> str:
     text = text.rstrip(". ")
     if not text:
         return type(error).__name__
-    if len(text) <= longest:
+    if len(text) <= max_characters:
         return text
-    return f"{text[:longest].rpartition(' ')[0] or text[:longest]} …"
+    return f"{text[:max_characters].rpartition(' ')[0] or text[:max_characters]} …"
 
 
 class OptionError(OrielError):

@@ -32,7 +32,12 @@ from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
 from oriel.precision.calibration.calibration_text import TextCalibration
-from oriel.precision.make_variants import Making, make_variants, making_records, recipes_for
+from oriel.precision.make_variants import (
+    VariantInputs,
+    make_variants,
+    provenance_records,
+    recipes_for,
+)
 from oriel.precision.recipes.recipe import Recipe, read_recipe
 from oriel.precisions import FP32, Encoding, in_order
 from oriel.progress import StageDisplay
@@ -126,7 +131,7 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     _ = model.tokenizer
     if old is not None and not options.force:
         display.stage("compare with the bundle that is there")
-        asked = making_records(plan.names, plan.recipes, plan.text(model), model.shape)
+        asked = provenance_records(plan.names, plan.recipes, plan.text(model), model.shape)
         lossy = plan.quantizing.allow_lossy
         current = up_to_date(old, paths, model, outputs, options.opset, asked, lossy)
         if current is not None:
@@ -188,8 +193,10 @@ def _fill(
     own = model.tokenizer
     tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
     float32 = write_variant(folder, paths, FP32, graphs)
-    making = Making(folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model))
-    made = make_variants(making, plan.names, display)
+    inputs = VariantInputs(
+        folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model)
+    )
+    made = make_variants(inputs, plan.names, display)
     digests = {paths.weights(): weights.digest, **made.digests}
     data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
     names = [variant["name"] for variant in made.variants]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oriel.errors import OptionError
-from oriel.precisions import PRECISIONS, RECIPES_OF_USERS, CalibrationMethod
+from oriel.precisions import CUSTOM_RECIPE_ENCODINGS, PRECISIONS, CalibrationMethod
 
 DEFAULT_OPSET = 20
 OLDEST_OPSET, NEWEST_OPSET = 18, 22
@@ -102,7 +102,7 @@ def parse_words(text: str, flag: str, known: tuple[str, ...]) -> tuple[str, ...]
 def check_quantizing(quantizing: Quantizing, names: tuple[str, ...]) -> None:
     """Raise OptionError for a flag that affects none of the variants named."""
     if quantizing.recipe is not None and not any(
-        PRECISIONS[name].encoding in RECIPES_OF_USERS for name in names
+        PRECISIONS[name].encoding in CUSTOM_RECIPE_ENCODINGS for name in names
     ):
         raise OptionError(
             "--recipe has nothing to act on",

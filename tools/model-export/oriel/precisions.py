@@ -44,7 +44,7 @@ PRECISIONS: dict[str, Precision] = {precision.name: precision for precision in _
 FP32 = PRECISIONS["fp32"]
 QUANTIZED_KERNELS: tuple[Kernels, ...] = ("int8", "int8_static", "int4")
 """Kernels that compute on encoded weights as stored in their file."""
-RECIPES_OF_USERS: tuple[Encoding, ...] = ("q8", "q4")
+CUSTOM_RECIPE_ENCODINGS: tuple[Encoding, ...] = ("q8", "q4")
 """Encodings whose recipe the user may replace."""
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "entropy", "percentile")
 """Methods to choose static ranges from the activations observed."""

@@ -25,7 +25,7 @@ from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.options import QuantizeOptions, check_quantizing
 from oriel.precision.calibration.calibration_text import TextCalibration
-from oriel.precision.make_variants import Made, Making, make_variants, recipes_for
+from oriel.precision.make_variants import VariantInputs, WrittenVariants, make_variants, recipes_for
 from oriel.precision.recipes.recipe import read_recipe
 from oriel.precisions import FP32, PRECISIONS, in_order
 from oriel.progress import StageDisplay
@@ -76,7 +76,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
 
     with replaced_folder(bundle.folder, check, movable=False) as folder:
         reuse_files(bundle.folder, folder, _files_of(bundle, kept))
-        making = Making(
+        inputs = VariantInputs(
             folder,
             bundle.paths,
             bundle.graphs,
@@ -90,8 +90,8 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
                 options.calibration_method,
             ),
         )
-        made = make_variants(making, names, display)
-        data = _manifest(bundle, folder, making.float32, kept, made)
+        made = make_variants(inputs, names, display)
+        data = _manifest(bundle, folder, inputs.float32, kept, made)
         data = gate(folder, data, names, options.allow_lossy, measuring)
         display.stage("write the manifest")
         save_manifest(folder, data)
@@ -142,7 +142,7 @@ def _manifest(
     folder: Path,
     float32: Variant,
     kept: Sequence[Variant],
-    made: Made,
+    made: WrittenVariants,
 ) -> ManifestDocument:
     """Return the old manifest with the new variants, and every file of the folder described."""
     data = deepcopy(bundle.manifest.data)

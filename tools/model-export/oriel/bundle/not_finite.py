@@ -13,7 +13,7 @@ from oriel.checkpoints.tensors import StoredTensor
 from oriel.errors import CheckpointError, some
 from oriel.models.model_names import shown_name
 
-_MOST_NAMED = 2
+_MAX_NAMED = 2
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def count_not_finite(tensor: Tensor, stored: StoredTensor) -> NotFinite | None:
 
 def refusal(found: Sequence[NotFinite], weights: int) -> CheckpointError:
     """Return the error that names the tensors, the numbers of values, and the one next step."""
-    named = "; ".join(str(each) for each in found[:_MOST_NAMED])
-    rest = [each.stored.key for each in found[_MOST_NAMED:]]
+    named = "; ".join(str(each) for each in found[:_MAX_NAMED])
+    rest = [each.stored.key for each in found[_MAX_NAMED:]]
     return CheckpointError(
         f"{len(found)} of the model's {weights} weights can't be computed with",
         got=named + (f"; and more in {some(rest, 1)}" if rest else ""),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from oriel.contract.documents import MeasuredText
 from oriel.errors import BundleError, OptionError
-from oriel.tokenizers.known_text import MOST_UNKNOWN, UnknownShare
+from oriel.tokenizers.known_text import MAX_UNKNOWN_SHARE, UnknownShare
 from oriel.tokenizers.open_tokenizer import telling
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Ids = npt.NDArray[np.int64]
 
-MOST_TEXT = 64 * 1024 * 1024
+MAX_TEXT_BYTES = 64 * 1024 * 1024
 """Bytes of a user's text: far more than is ever measured."""
 _AT_ONCE = 64
 """Texts tokenized at a time: of a long file only the beginning is needed."""
@@ -75,11 +75,11 @@ def read_text(file: Path, flag: str) -> list[str]:
     one_a_line = "plain text in UTF-8, one passage a line"
     try:
         size = file.stat().st_size
-        if size > MOST_TEXT:
+        if size > MAX_TEXT_BYTES:
             raise OptionError(
                 f"{flag} is too large",
                 got=f"{file}, {size / 1e6:.0f} MB",
-                expected=f"at most {MOST_TEXT / 1e6:.0f} MB",
+                expected=f"at most {MAX_TEXT_BYTES / 1e6:.0f} MB",
                 next_step="a few hundred passages are enough.",
             )
         text = file.read_bytes().decode("utf-8-sig")
@@ -157,11 +157,11 @@ def unfit_text(
             expected=f"ids below {vocab}",
             next_step=f"take it out of the text, or leave the flag out: {instead}.",
         )
-    if found.unknown > MOST_UNKNOWN:
+    if found.unknown > MAX_UNKNOWN_SHARE:
         return OptionError(
             f"{flag} is text that the model's tokenizer doesn't know",
             got=f"{found.unknown:.0%} unknown characters in {file}",
-            expected=f"at most {MOST_UNKNOWN:.0%}",
+            expected=f"at most {MAX_UNKNOWN_SHARE:.0%}",
             next_step=f"give text such as the model was trained on, or leave the flag out: "
             f"{instead}.",
         )
@@ -183,7 +183,7 @@ def knows_too_little(found: Tokenized, vocab: int) -> str | None:
     """Return why the bundled corpus, as tokenized, can't measure a model; None if it can."""
     if any(int(ids.max()) >= vocab for ids in found.ids):
         return "its tokenizer makes tokens that it has no rows for"
-    if found.unknown > MOST_UNKNOWN:
+    if found.unknown > MAX_UNKNOWN_SHARE:
         return f"its tokenizer doesn't know {found.unknown:.0%} of the bundled corpus"
     return None
 

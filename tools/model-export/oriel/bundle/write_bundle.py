@@ -208,8 +208,8 @@ def float32_record(record: Variant, graphs: BuiltGraphs) -> Variant:
 
 
 def _largest_weight(graphs: BuiltGraphs) -> int:
-    """Return the bytes of the largest single weight as kernels read it: a weight that is cast whole
-    is widened when a session is made."""
+    """Return the bytes of the largest single weight as kernels read it: a float16 weight under
+    a Cast counts as float32, since ONNX Runtime folds the Cast."""
     largest = 0
     for built in (graphs.plain, graphs.interactive):
         graph = built.model.graph

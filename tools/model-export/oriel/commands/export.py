@@ -70,23 +70,23 @@ def _add_arguments(parser: Parser) -> None:
 
 def export_options(arguments: argparse.Namespace) -> ExportOptions:
     """Check the arguments as far as possible without reading any file. Raises OptionError."""
-    words = dict(vars(arguments))
-    if words["layers"] is not None:
-        if words["all_layers"]:
+    args = dict(vars(arguments))
+    if args["layers"] is not None:
+        if args["all_layers"]:
             raise OptionError(
                 "--layers and --all-layers exclude each other", next_step="leave one of them out."
             )
-        words["layers"] = parse_layers(words["layers"])
-    if words["activations"] is not None:
-        words["activations"] = parse_words(words["activations"], "--activations", kinds_to_choose())
-    words["precision"] = parse_words(words["precision"], "--precision", tuple(PRECISIONS))
-    read_paths(words)
-    words["opset"] = parse_opset(words["opset"])
-    if words["output"] is not None:
-        if not words["output"]:
+        args["layers"] = parse_layers(args["layers"])
+    if args["activations"] is not None:
+        args["activations"] = parse_words(args["activations"], "--activations", kinds_to_choose())
+    args["precision"] = parse_words(args["precision"], "--precision", tuple(PRECISIONS))
+    read_paths(args)
+    args["opset"] = parse_opset(args["opset"])
+    if args["output"] is not None:
+        if not args["output"]:
             raise OptionError("--output is empty", expected="a path such as out/model.onnx")
-        words["output"] = Path(words["output"])
-    return ExportOptions(**words)
+        args["output"] = Path(args["output"])
+    return ExportOptions(**args)
 
 
 def _call(arguments: argparse.Namespace) -> int:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
-from oriel.publishing.cut_file import MOST_CHUNK_BYTES
+from oriel.publishing.cut_file import DEFAULT_CHUNK_BYTES
 from oriel.publishing.open_place import EXAMPLES, open_place
 from oriel.publishing.published_names import VERSION, manifest_name
 
-LEAST_CHUNK_BYTES = 4096
-LARGEST_CHUNK_BYTES = 2**30
+MIN_CHUNK_BYTES = 4096
+MAX_CHUNK_BYTES = 2**30
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -37,9 +37,9 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--chunk-bytes",
         type=int,
-        default=MOST_CHUNK_BYTES,
+        default=DEFAULT_CHUNK_BYTES,
         metavar="N",
-        help=f"a chunk's largest size; default: {MOST_CHUNK_BYTES}",
+        help=f"a chunk's largest size; default: {DEFAULT_CHUNK_BYTES}",
     )
     parser.add_argument(
         "--example-prompt",
@@ -66,11 +66,11 @@ def _call(arguments: argparse.Namespace) -> int:
             got=repr(arguments.version),
             expected="up to 64 letters, digits, '.', '_' and '-', such as 1.0.0",
         )
-    if not LEAST_CHUNK_BYTES <= arguments.chunk_bytes <= LARGEST_CHUNK_BYTES:
+    if not MIN_CHUNK_BYTES <= arguments.chunk_bytes <= MAX_CHUNK_BYTES:
         raise OptionError(
             "--chunk-bytes is out of range",
             got=str(arguments.chunk_bytes),
-            expected=f"{LEAST_CHUNK_BYTES} to {LARGEST_CHUNK_BYTES}",
+            expected=f"{MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES}",
         )
     if arguments.yes and not arguments.prune:
         raise OptionError("--yes says yes to nothing", next_step="use it with --prune.")

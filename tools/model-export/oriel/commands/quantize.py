@@ -25,10 +25,10 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _call(arguments: argparse.Namespace) -> int:
-    words = dict(vars(arguments))
-    words["precision"] = parse_words(words["precision"], "--precision", tuple(PRECISIONS))
-    read_paths(words)
-    options = QuantizeOptions(**words)
+    args = dict(vars(arguments))
+    args["precision"] = parse_words(args["precision"], "--precision", tuple(PRECISIONS))
+    read_paths(args)
+    options = QuantizeOptions(**args)
     from oriel.progress import choose_display
     from oriel.quantize_bundle import quantize
 

@@ -36,9 +36,9 @@ def add_quantizing_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_paths(words: dict[str, Any]) -> None:
+def read_paths(args: dict[str, Any]) -> None:
     """Turn the names of files into paths, in place. Raises OptionError for an empty one."""
     for name in ("recipe", "calibration"):
-        if words[name] == "":
+        if args[name] == "":
             raise OptionError(f"--{name} is empty", expected="a file", next_step="name one.")
-        words[name] = None if words[name] is None else Path(words[name])
+        args[name] = None if args[name] is None else Path(args[name])

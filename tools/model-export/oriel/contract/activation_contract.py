@@ -59,7 +59,7 @@ def _items(
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern, "items": _items}
 )
-_MOST_ERRORS = 32
+_MAX_ERRORS = 32
 """Number of errors among which the most telling one is chosen."""
 
 
@@ -74,7 +74,7 @@ def validator(name: str) -> Draft202012Validator:
 
 def check_schema(name: str, document: object, what: str) -> None:
     """Raise ContractError, naming the place, where the document breaks its schema."""
-    error = best_match(islice(validator(name).iter_errors(document), _MOST_ERRORS))
+    error = best_match(islice(validator(name).iter_errors(document), _MAX_ERRORS))
     if error is not None:
         place = "/".join(str(part) for part in error.absolute_path) or "the top"
         raise ContractError(

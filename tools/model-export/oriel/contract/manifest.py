@@ -24,7 +24,7 @@ FORMAT: Literal["oriel-bundle"] = "oriel-bundle"
 MANIFEST_VERSION = "1.2"
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
-MOST_BYTES = limits()["json"]["bytes"]
+MAX_BYTES = limits()["json"]["bytes"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,6 @@ def read_manifest(folder: Path) -> Manifest:
             got="no manifest.json",
             next_step="export one there, or name another folder.",
         )
-    if file.stat().st_size > MOST_BYTES:
+    if file.stat().st_size > MAX_BYTES:
         raise ContractError(f"{file} is too large", got=f"{file.stat().st_size} bytes")
     return parse_manifest(file.read_bytes(), str(file))

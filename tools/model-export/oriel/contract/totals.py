@@ -47,14 +47,14 @@ def _parts(manifest: ManifestDocument) -> Iterator[tuple[str, int, str]]:
 
 def _check_bytes(manifest: ManifestDocument, what: str) -> None:
     rules = limits()["manifest"]
-    largest, limit = rules["file_bytes"], rules["total_bytes"]
+    max_file, max_total = rules["file_bytes"], rules["total_bytes"]
     for path, size, _ in _parts(manifest):
-        if size > largest:
-            raise _unsound(what, f"{path} has {size} bytes, over {largest}")
+        if size > max_file:
+            raise _unsound(what, f"{path} has {size} bytes, over {max_file}")
     total = sum(int(file["bytes"]) for file in manifest["files"])
     total += sum(int(v["expansion"]["bytes"]) for v in manifest["variants"] if "expansion" in v)
-    if total > limit:
-        raise _unsound(what, f"its files have over {limit} bytes")
+    if total > max_total:
+        raise _unsound(what, f"its files have over {max_total} bytes")
 
 
 def _check_digests(manifest: ManifestDocument, what: str) -> None:

@@ -13,7 +13,7 @@ from oriel.contract.activation_names import TensorSpec, kinds, parse_name
 from oriel.contract.documents import ActivationFidelityRecord
 from oriel.verification.compare import causal
 
-LARGEST_ERROR = 1e12
+MAX_ERROR = 1e12
 """Largest error that is recorded, as in manifest.schema.json."""
 LEFT_OUT = ("logits", "lens_ids")
 """Kinds without an error: logits are compared as distributions, ids are not amounts."""
@@ -67,8 +67,8 @@ class Sums:
         if self.gap == 0:
             return 0.0
         if self.reference == 0:
-            return LARGEST_ERROR
-        return min(math.sqrt(self.gap / self.reference), LARGEST_ERROR)
+            return MAX_ERROR
+        return min(math.sqrt(self.gap / self.reference), MAX_ERROR)
 
     @property
     def cosine(self) -> float:

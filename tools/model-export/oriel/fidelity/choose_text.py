@@ -31,9 +31,9 @@ from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.passage_start import passage_start
 from oriel.verification.run_onnx import past_from
 
-FEWEST_TOKENS = 100
+MIN_TOKENS = 100
 """Least number of tokens: a 99th percentile of fewer positions is their largest."""
-LONGEST = 256
+MAX_PASSAGE_TOKENS = 256
 _OWN_PASSAGES = 8
 _OWN_LENGTH = 64
 _SEED = 20
@@ -51,14 +51,14 @@ class Effort:
     lens: bool = True
     """True to read the logit lens as well, for which every layer computes its own logits."""
 
-    def longest(self, shape: ModelShape) -> int:
-        """Return the most tokens of a passage: attention grows with their square."""
+    def passage_tokens(self, shape: ModelShape) -> int:
+        """Return the largest number of tokens of a passage: attention grows with their square."""
         by_attention = math.isqrt(self.activations // (2 * shape.layers * shape.heads))
-        return max(1, min(shape.context_length, LONGEST, by_attention))
+        return max(1, min(shape.context_length, MAX_PASSAGE_TOKENS, by_attention))
 
-    def most(self, shape: ModelShape) -> int:
-        """Return the most tokens of all passages together."""
-        return max(FEWEST_TOKENS, min(self.tokens, self.logits // shape.vocab))
+    def total_tokens(self, shape: ModelShape) -> int:
+        """Return the largest number of tokens of all passages together."""
+        return max(MIN_TOKENS, min(self.tokens, self.logits // shape.vocab))
 
 
 def choose_text(
@@ -74,7 +74,9 @@ def choose_text(
     Raises OptionError where the user's text is unfit, BundleError where the bundle can't read any.
     """
     shape = manifest.shape
-    cutting = Cutting(passage_start(manifest.data), effort.longest(shape), effort.most(shape))
+    cutting = Cutting(
+        passage_start(manifest.data), effort.passage_tokens(shape), effort.total_tokens(shape)
+    )
     files = manifest.data.get("tokenizer")
     if files is None:
         if file is not None:
@@ -96,18 +98,18 @@ def choose_text(
     found = tokenize_corpus(held_out_passages(), tokenizer, cutting, shape.vocab)
     corpus = Passages("the bundled corpus, held-out passages", found.ids)
     reason = knows_too_little(found, shape.vocab)
-    if reason is None and corpus.tokens >= FEWEST_TOKENS:
+    if reason is None and corpus.tokens >= MIN_TOKENS:
         return corpus
     # English is unknown tokens to a model of chess moves, and it predicts only more of them.
     return own_text(open_trunk(), shape, cutting, reason)
 
 
 def _long_enough(passages: Passages, file: Path) -> Passages:
-    if passages.tokens < FEWEST_TOKENS:
+    if passages.tokens < MIN_TOKENS:
         raise OptionError(
             "--text is too short",
             got=f"{passages.tokens} tokens in {file}",
-            expected=f"at least {FEWEST_TOKENS}, in lines of at least 2",
+            expected=f"at least {MIN_TOKENS}, in lines of at least 2",
             next_step="add passages, or leave it out for the bundled corpus.",
         )
     return passages

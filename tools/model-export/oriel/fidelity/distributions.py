@@ -16,8 +16,8 @@ Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
 TOP = 5
-LARGEST_KL = 1e6
-LARGEST_PERPLEXITY = 1e12
+MAX_KL = 1e6
+MAX_PERPLEXITY = 1e12
 """Largest figures, as in manifest.schema.json: larger ones would tell nothing more."""
 _NUMBERS_AT_ONCE = 2 * 1024 * 1024
 """Numbers compared at a time: 16 MiB for each array of float64."""
@@ -102,12 +102,12 @@ class Predictions:
 
     @property
     def kl_mean(self) -> float:
-        return min(float(np.concatenate(self.kl).mean()), LARGEST_KL)
+        return min(float(np.concatenate(self.kl).mean()), MAX_KL)
 
     @property
     def kl_p99(self) -> float:
         """The 99th percentile of KL, interpolated linearly between the two nearest positions."""
-        return min(float(np.percentile(np.concatenate(self.kl), 99)), LARGEST_KL)
+        return min(float(np.percentile(np.concatenate(self.kl), 99)), MAX_KL)
 
     @property
     def top1(self) -> float:
@@ -128,7 +128,7 @@ class Predictions:
 
 def perplexity(loss: float) -> float:
     """Return exp of the mean loss in nats (Jelinek et al., 1977)."""
-    return min(math.exp(min(max(loss, 0.0), 700.0)), LARGEST_PERPLEXITY)
+    return min(math.exp(min(max(loss, 0.0), 700.0)), MAX_PERPLEXITY)
 
 
 def _parts(rows: int, width: int) -> Iterator[slice]:

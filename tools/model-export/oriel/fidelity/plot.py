@@ -211,5 +211,5 @@ def _at_least(value: float) -> str:
     return f"≤ {shown_amount(value)}" if value <= FLOOR * 1.001 else shown_amount(value)
 
 
-def _short(said: str, most: int) -> str:
-    return said if len(said) <= most else said[: most - 1] + "…"
+def _short(said: str, maximum: int) -> str:
+    return said if len(said) <= maximum else said[: maximum - 1] + "…"

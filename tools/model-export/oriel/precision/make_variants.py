@@ -23,12 +23,12 @@ from oriel.precision.recipes.recipe import Recipe, bundled_recipe
 from oriel.precision.recipes.weight_uses import WeightUse, weight_uses
 from oriel.precision.weights.encoded_layout import EncodedFile
 from oriel.precision.weights.write_encoded import write_encoded_file
-from oriel.precisions import FP32, PRECISIONS, RECIPES_OF_USERS, Encoding, Precision
+from oriel.precisions import CUSTOM_RECIPE_ENCODINGS, FP32, PRECISIONS, Encoding, Precision
 from oriel.progress import StageDisplay
 
 
 @dataclass(frozen=True)
-class Making:
+class VariantInputs:
     """The folder, graphs, recipes and text that variants are made from."""
 
     folder: Path
@@ -43,7 +43,7 @@ class Making:
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenVariants:
     """Records for the manifest, and digests of files that were hashed while they were written."""
 
     variants: tuple[Variant, ...]
@@ -57,12 +57,12 @@ def recipes_for(names: Sequence[str], own: Recipe | None) -> dict[Encoding, Reci
     for name in names:
         encoding = PRECISIONS[name].encoding
         if encoding != FP32.encoding:
-            is_own = own is not None and encoding in RECIPES_OF_USERS
+            is_own = own is not None and encoding in CUSTOM_RECIPE_ENCODINGS
             found[encoding] = own if is_own and own is not None else bundled_recipe(encoding)
     return found
 
 
-def making_records(
+def provenance_records(
     names: Sequence[str],
     recipes: Mapping[Encoding, Recipe],
     text: TextCalibration,
@@ -83,19 +83,21 @@ def making_records(
     return found
 
 
-def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -> Made:
+def make_variants(
+    inputs: VariantInputs, names: Sequence[str], display: StageDisplay
+) -> WrittenVariants:
     """Write the named variants but fp32.
 
     Raises GraphError where there is nothing to quantize, RecipeError where a recipe matches
     nothing, OptionError where the text for calibration can't be used.
     """
     wanted = [PRECISIONS[name] for name in names if name != FP32.name]
-    uses = weight_uses(making.graphs.interactive.model.graph)
-    if any(p.encoding in RECIPES_OF_USERS for p in wanted):
-        _check_quantizable(uses, making.paths)
+    uses = weight_uses(inputs.graphs.interactive.model.graph)
+    if any(p.encoding in CUSTOM_RECIPE_ENCODINGS for p in wanted):
+        _check_quantizable(uses, inputs.paths)
     needs_ranges = any(p.calibrated for p in wanted)
-    needs_moments = any(making.recipes[p.encoding].calibrated for p in wanted)
-    if making.text.file is not None and not (needs_ranges or needs_moments):
+    needs_moments = any(inputs.recipes[p.encoding].calibrated for p in wanted)
+    if inputs.text.file is not None and not (needs_ranges or needs_moments):
         raise OptionError(
             "--calibration has nothing to act on",
             got=f"--precision {','.join(p.name for p in wanted)}",
@@ -105,14 +107,14 @@ def make_variants(making: Making, names: Sequence[str], display: StageDisplay) -
     seen = None
     if needs_ranges or needs_moments:
         display.stage("run the text for calibration")
-        seen = making.text.run(
-            making.folder, making.graphs, making.shape, needs_ranges, needs_moments
+        seen = inputs.text.run(
+            inputs.folder, inputs.graphs, inputs.shape, needs_ranges, needs_moments
         )
     encoded: dict[Encoding, EncodedFile] = {}
     for encoding in dict.fromkeys(p.encoding for p in wanted):
-        encoded[encoding] = _encode(making, encoding, uses, seen, display)
-    records = [_variant(making, p, encoded[p.encoding], seen, display) for p in wanted]
-    return Made(tuple(records), {file.path: file.digest for file in encoded.values()})
+        encoded[encoding] = _encode(inputs, encoding, uses, seen, display)
+    records = [_variant(inputs, p, encoded[p.encoding], seen, display) for p in wanted]
+    return WrittenVariants(tuple(records), {file.path: file.digest for file in encoded.values()})
 
 
 def _check_quantizable(uses: Mapping[str, WeightUse], paths: BundlePaths) -> None:
@@ -126,21 +128,21 @@ def _check_quantizable(uses: Mapping[str, WeightUse], paths: BundlePaths) -> Non
 
 
 def _encode(
-    making: Making,
+    inputs: VariantInputs,
     encoding: Encoding,
     uses: Mapping[str, WeightUse],
     seen: Calibration | None,
     display: StageDisplay,
 ) -> EncodedFile:
-    recipe = making.recipes[encoding]
+    recipe = inputs.recipes[encoding]
     display.stage(f"encode the weights as {encoding}")
-    display.expect_bytes(making.graphs.layout.bytes, f"encoded as {encoding}")
+    display.expect_bytes(inputs.graphs.layout.bytes, f"encoded as {encoding}")
     encoded = write_encoded_file(
-        making.folder / making.paths.weights(),
-        making.graphs.layout,
+        inputs.folder / inputs.paths.weights(),
+        inputs.graphs.layout,
         uses,
         recipe,
-        making.folder / making.paths.weights(encoding),
+        inputs.folder / inputs.paths.weights(encoding),
         seen.moments if seen is not None and recipe.calibrated else None,
         display.add_bytes,
         encoding,
@@ -150,7 +152,7 @@ def _encode(
 
 
 def _variant(
-    making: Making,
+    inputs: VariantInputs,
     precision: Precision,
     encoded: EncodedFile,
     seen: Calibration | None,
@@ -159,10 +161,10 @@ def _variant(
     """Write the variant's graphs, if it has its own; return its record."""
     display.stage(f"make {precision.name}")
     if precision.expanded:
-        record = _expanded(making, precision, encoded)
+        record = _expanded(inputs, precision, encoded)
     else:
-        graphs, nodes = _graphs(making, precision, encoded, seen)
-        record = write_variant(making.folder, making.paths, precision, graphs)
+        graphs, nodes = _graphs(inputs, precision, encoded, seen)
+        record = write_variant(inputs.folder, inputs.paths, precision, graphs)
         record["nodes"] = nodes
     record["recipe"] = encoded.recipe.data
     if seen is not None and (precision.calibrated or encoded.recipe.calibrated):
@@ -174,30 +176,30 @@ def _variant(
     return record
 
 
-def _expanded(making: Making, precision: Precision, encoded: EncodedFile) -> Variant:
+def _expanded(inputs: VariantInputs, precision: Precision, encoded: EncodedFile) -> Variant:
     return {
-        **making.float32,
+        **inputs.float32,
         "name": precision.name,
         "precision": precision.name,
         "kernels": precision.kernels,
         "encoding": precision.encoding,
         "weights": [encoded.path],
-        "expansion": encoded.to_expansion(making.paths.weights()),
+        "expansion": encoded.to_expansion(inputs.paths.weights()),
     }
 
 
 def _graphs(
-    making: Making, precision: Precision, encoded: EncodedFile, seen: Calibration | None
+    inputs: VariantInputs, precision: Precision, encoded: EncodedFile, seen: Calibration | None
 ) -> tuple[BuiltGraphs, dict[str, int]]:
     """Return the variant's graphs, and the manifest's `nodes` of the interactive one."""
-    source = making.graphs
+    source = inputs.graphs
     names = [spec["name"] for spec in source.plain.document["outputs"][1:]]
     inner = [name for name in names if not name.endswith(LENS_KINDS)]
     if inner != names:
         # The logit lens' nodes are copies of others: they are copied again after those are
         # replaced.
         source = replace(source, plain=select_outputs(source.plain, inner))
-    made = _converted(source, making.shape, precision, encoded, seen)
+    made = _converted(source, inputs.shape, precision, encoded, seen)
     pairs = ((made.plain, source.plain), (made.interactive, source.interactive))
     for new, old in pairs:
         graph, float_graph = new.model.graph, old.model.graph

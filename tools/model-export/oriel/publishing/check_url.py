@@ -18,7 +18,7 @@ from typing import Any, Literal
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.contract.data_files import GRAPHS
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
-from oriel.contract.manifest import MANIFEST, MOST_BYTES, parse_manifest
+from oriel.contract.manifest import MANIFEST, MAX_BYTES, parse_manifest
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
@@ -158,7 +158,7 @@ class _Check:
 
     def _manifest(self) -> ManifestDocument | None:
         url = self.report.url
-        answer = self._fetch(url, MOST_BYTES, "application/json")
+        answer = self._fetch(url, MAX_BYTES, "application/json")
         if answer is None:
             return None
         try:

@@ -10,31 +10,31 @@ from pathlib import Path
 from oriel.contract.data_files import GRAPHS
 from oriel.contract.documents import Variant
 
-MOST_CHUNK_BYTES = 8 * 1024 * 1024
+DEFAULT_CHUNK_BYTES = 8 * 1024 * 1024
 """Largest chunk by default; some hosts refuse files over 25 MiB."""
 STANDS_ALONE_BYTES = 3 * 1024 * 1024
 """Smallest size of a tensor that begins a chunk of its own: each chunk is a request and a file in
 the browser's cache, which cost more than the bytes of a small one."""
 
 
-def cut_lengths(size: int, borders: Iterable[int], most: int) -> list[int]:
-    """Return the lengths of a file's chunks, each 1 to `most` bytes; their sum is `size`.
+def cut_lengths(size: int, borders: Iterable[int], max_bytes: int) -> list[int]:
+    """Return the lengths of a file's chunks, each 1 to `max_bytes` bytes; their sum is `size`.
 
     A large tensor begins a chunk, and small ones that follow join it while they fit: a change
-    before it shifts no border after it. A tensor larger than `most` is cut into pieces of `most`,
-    counted from its beginning.
+    before it shifts no border after it. A tensor larger than that is cut into pieces of
+    `max_bytes`, counted from its beginning.
     """
-    large = min(STANDS_ALONE_BYTES, most)
+    large = min(STANDS_ALONE_BYTES, max_bytes)
     starts = sorted({0, *(border for border in borders if 0 < border < size)})
     ends: list[int] = []
     begin = riding = 0
     for start, end in zip(starts, [*starts[1:], size], strict=True):
         stands_alone = end - start >= large
-        if start > begin and (stands_alone or end - begin > most or riding >= large):
+        if start > begin and (stands_alone or end - begin > max_bytes or riding >= large):
             ends.append(start)
             begin, riding = start, 0
-        while end - begin > most:
-            begin += most
+        while end - begin > max_bytes:
+            begin += max_bytes
             ends.append(begin)
         riding = 0 if stands_alone else riding + end - start
     if size > begin:

@@ -30,12 +30,12 @@ from oriel.errors import BundleError, GraphError, OptionError, OrielError, reaso
 FIRST_PASS = "first_pass.safetensors"
 DOCUMENT = "oriel.first_pass"
 """Key of the file's metadata, which describes the numbers if the file is found alone."""
-MOST_TOKENS = 64
-MOST_PROMPT = 2000
+MAX_TOKENS = 64
+MAX_PROMPT = 2000
 """Largest number of characters, as in the schema."""
-MOST_BYTES = limits()["first_pass"]["bytes"]
+MAX_BYTES = limits()["first_pass"]["bytes"]
 """Largest file: readers ignore a larger one, which would arrive no sooner than the weights."""
-NAMED = 60
+LISTED_TOKENS = 60
 """Number of likeliest next tokens whose bytes are stored: as many as the page names."""
 
 
@@ -144,11 +144,11 @@ def compute_first_pass(bundle: Path, data: ManifestDocument, prompt: str) -> Fir
         "weights": weights,
     }
     file = save(arrays, {DOCUMENT: json.dumps(document)})
-    if len(file) > MOST_BYTES:
+    if len(file) > MAX_BYTES:
         raise OptionError(
             "a first pass of this model is too large",
             got=f"{len(file)} bytes for {len(ids)} tokens",
-            expected=f"at most {MOST_BYTES}",
+            expected=f"at most {MAX_BYTES}",
             next_step="name a shorter --example-prompt, or export fewer activations.",
         )
     descriptor: FileDescriptor = {
@@ -184,9 +184,9 @@ def _ids(
 ) -> list[int]:
     """Return the prompt's ids. first: ids that the checkpoint's tokenizer puts before every text; a
     prompt given as ids is taken as it is."""
-    longest = min(MOST_TOKENS, shape["context_length"])
-    if len(prompt) > MOST_PROMPT:
-        raise _unfit(f"{len(prompt)} characters", f"at most {MOST_PROMPT}")
+    longest = min(MAX_TOKENS, shape["context_length"])
+    if len(prompt) > MAX_PROMPT:
+        raise _unfit(f"{len(prompt)} characters", f"at most {MAX_PROMPT}")
     if tokenizer is not None:
         try:
             ids = [*first, *tokenizer.encode(prompt)]
@@ -265,7 +265,7 @@ def _check_finite(variant: str, arrays: Mapping[str, Array]) -> None:
 
 def _named(ids: Sequence[int], arrays: Mapping[str, Array]) -> list[int]:
     """Return all tokens that a view names: the example's, the likeliest next, all of the lens."""
-    best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:NAMED]
+    best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:LISTED_TOKENS]
     lenses = [a.reshape(-1) for name, a in arrays.items() if name.endswith("_lens_ids")]
     return [int(token) for token in np.unique(np.concatenate([ids, best, *lenses]))]
 

@@ -7,13 +7,13 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.manifest_text import manifest_text
-from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument
+from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import (
     MANIFEST,
     MANIFEST_VERSION,
@@ -23,7 +23,7 @@ from oriel.contract.manifest import (
 )
 from oriel.errors import ContractError, OrielError, PublishError
 from oriel.progress import StageDisplay
-from oriel.publishing.cut_file import MOST_CHUNK_BYTES, cut_lengths, tensor_borders
+from oriel.publishing.cut_file import DEFAULT_CHUNK_BYTES, cut_lengths, tensor_borders
 from oriel.publishing.first_pass import (
     Example,
     FirstPass,
@@ -78,7 +78,7 @@ def publish(
     place: Place,
     version: str | None,
     display: StageDisplay,
-    most: int = MOST_CHUNK_BYTES,
+    max_chunk_bytes: int = DEFAULT_CHUNK_BYTES,
     example: Example | None = None,
 ) -> Published:
     """Publish a bundle. version: None for one that follows from the content. example: the example
@@ -91,17 +91,17 @@ def publish(
     _check_source(bundle, data, place)
     display.stage(f"look at what {place.address} has")
     # First, since this request fails soonest if the place can't be reached.
-    there = place.entries(CHUNKS)
+    entries = place.entries(CHUNKS)
     published = _published(place, version)
-    known = _known_files(published)
+    existing = _Existing(place, entries, _known_files(published), max_chunk_bytes)
     data, made, without = _with_example(bundle, data, example, published, display)
     files = data["files"]
-    whole = _whole(files, known, place, there, most)
+    whole = existing.whole_files(files)
     if made is not None and made.data is None and made.descriptor["path"] not in whole:
         # A manifest names the first pass, but its file is gone.
         data, made, without = _with_example(bundle, data, example, (), display)
         files = data["files"]
-        whole = _whole(files, known, place, there, most)
+        whole = existing.whole_files(files)
     if len(whole) == len(files):
         # Nothing to read, and at most manifests to send.
         planned = _planned(data, whole, version)
@@ -110,25 +110,23 @@ def publish(
             return planned
     with publishing(place) as renew:
         # Listed again: chunks may have been pruned before the lease was written.
-        there = place.entries(CHUNKS)
-        chunks = _whole(files, known, place, there, most)
+        existing = replace(existing, entries=place.entries(CHUNKS))
+        chunks = existing.whole_files(files)
         to_read = [file for file in files if file["path"] not in chunks]
-        lengths = {
-            file["path"]: _lengths(bundle, data, file, known.get(file["digest"]), most)
-            for file in to_read
-        }
+        source = _Source(bundle, data["variants"], made)
+        lengths = {file["path"]: source.chunk_lengths(file, existing) for file in to_read}
         sent: list[tuple[str, int]] = []
 
-        def note(item: PublishedObject) -> None:
+        def on_sent(item: PublishedObject) -> None:
             sent.append((item.name, len(item.data)))
             renew()
 
         display.stage(f"send chunks to {place.address}")
         display.expect_bytes(sum(file["bytes"] for file in to_read), "checked and sent")
-        missing = _missing(bundle, to_read, lengths, there, place, chunks, display, made)
-        place.put_all(missing, note)
+        missing = _missing(source, to_read, lengths, existing, chunks, display)
+        place.put_all(missing, on_sent)
         planned = _planned(data, chunks, version)
-        _write_manifests(place, planned, note)
+        _write_manifests(place, planned, on_sent)
     planned.no_first_pass = without
     planned.sent = [name for name, _ in sent]
     planned.sent_bytes = sum(size for _, size in sent)
@@ -207,69 +205,71 @@ def _with_example(
     return with_first_pass(data, made), made, None
 
 
-def _whole(
-    files: Sequence[FileDescriptor],
-    known: Mapping[str, list[Chunk]],
-    place: Place,
-    there: Mapping[str, Entry],
-    most: int,
-) -> dict[str, list[Chunk]]:
-    """Return {path: chunks} of the files whose chunks are all at the place."""
-    return {
-        file["path"]: known[file["digest"]]
-        for file in files
-        if _is_there(known.get(file["digest"]), file, place, there, most)
-    }
+@dataclass(frozen=True)
+class _Existing:
+    """The chunks that the place has, and the files that its manifests cut into chunks."""
+
+    place: Place
+    entries: Mapping[str, Entry]
+    known: Mapping[str, list[Chunk]]
+    """{digest of a file: its chunks}"""
+    max_chunk_bytes: int
+
+    def has(self, chunk: Chunk, media_type: str) -> bool:
+        """Return True if the place has the chunk in its whole length."""
+        entry = self.entries.get(chunk["path"])
+        if entry is None:
+            return False
+        compressed = self.place.compresses and is_compressible(media_type)
+        return compressed or entry.bytes == chunk["bytes"]
+
+    def whole_files(self, files: Sequence[FileDescriptor]) -> dict[str, list[Chunk]]:
+        """Return {path: chunks} of the files whose chunks are all at the place."""
+        return {file["path"]: self.known[file["digest"]] for file in files if self._has_file(file)}
+
+    def _has_file(self, file: FileDescriptor) -> bool:
+        """Return True if the place has each chunk, none too large, under its digest's name."""
+        chunks = self.known.get(file["digest"])
+        return chunks is not None and all(
+            chunk["bytes"] <= self.max_chunk_bytes
+            and chunk["path"] == chunk_name(chunk["digest"], file["path"])
+            and self.has(chunk, file["media_type"])
+            for chunk in chunks
+        )
 
 
-def _is_there(
-    chunks: Sequence[Chunk] | None,
-    file: FileDescriptor,
-    place: Place,
-    there: Mapping[str, Entry],
-    most: int,
-) -> bool:
-    """Return whether each chunk is there, of at most `most` bytes, under its digest's name."""
-    return chunks is not None and all(
-        chunk["bytes"] <= most
-        and chunk["path"] == chunk_name(chunk["digest"], file["path"])
-        and _lies_there(chunk, file["media_type"], place, there)
-        for chunk in chunks
-    )
+@dataclass(frozen=True)
+class _Source:
+    """The files to publish: the bundle's, and the first pass that was computed for it."""
 
+    bundle: Path
+    variants: Sequence[Variant]
+    first_pass: FirstPass | None
 
-def _lies_there(chunk: Chunk, media_type: str, place: Place, there: Mapping[str, Entry]) -> bool:
-    entry = there.get(chunk["path"])
-    if entry is None:
-        return False
-    return (place.compresses and is_compressible(media_type)) or entry.bytes == chunk["bytes"]
+    def open(self, path: str) -> BinaryIO:
+        made = self.first_pass
+        if made is not None and made.data is not None and path == made.descriptor["path"]:
+            return io.BytesIO(made.data)
+        return (self.bundle / path).open("rb")
 
-
-def _lengths(
-    bundle: Path,
-    data: ManifestDocument,
-    file: FileDescriptor,
-    known: Sequence[Chunk] | None,
-    most: int,
-) -> list[int]:
-    """Return the lengths of the file's chunks: as it was cut before, if it was."""
-    if known is not None and all(chunk["bytes"] <= most for chunk in known):
-        return [chunk["bytes"] for chunk in known]
-    borders = tensor_borders(bundle, data["variants"], file["path"])
-    return cut_lengths(file["bytes"], borders, most)
+    def chunk_lengths(self, file: FileDescriptor, existing: _Existing) -> list[int]:
+        """Return the lengths of the file's chunks: as it was cut before, if it was."""
+        known, max_bytes = existing.known.get(file["digest"]), existing.max_chunk_bytes
+        if known is not None and all(chunk["bytes"] <= max_bytes for chunk in known):
+            return [chunk["bytes"] for chunk in known]
+        borders = tensor_borders(self.bundle, self.variants, file["path"])
+        return cut_lengths(file["bytes"], borders, max_bytes)
 
 
 def _missing(
-    bundle: Path,
+    source: _Source,
     files: Sequence[FileDescriptor],
     lengths: Mapping[str, Sequence[int]],
-    there: Mapping[str, Entry],
-    place: Place,
+    existing: _Existing,
     chunks: dict[str, list[Chunk]],
     display: StageDisplay,
-    made: FirstPass | None,
 ) -> Iterator[PublishedObject]:
-    """Read every file once, yield the chunks that aren't there, and fill `chunks`.
+    """Read every file once, yield the chunks that the place lacks, and fill `chunks`.
 
     Raises PublishError where a file isn't the one that the manifest describes.
     """
@@ -279,7 +279,7 @@ def _missing(
             path, media_type = file["path"], file["media_type"]
             described = chunks.setdefault(path, [])
             whole = hashlib.sha256()
-            with _opened(bundle, path, made) as handle:
+            with source.open(path) as handle:
                 for part in _parts(handle, lengths[path]):
                     # Hashing releases the interpreter's lock, so other threads run.
                     meanwhile = beside.submit(whole.update, part)
@@ -289,24 +289,17 @@ def _missing(
                     chunk: Chunk = {"path": name, "bytes": len(part), "digest": digest}
                     described.append(chunk)
                     display.add_bytes(len(part))
-                    if name in given or _lies_there(chunk, media_type, place, there):
+                    if name in given or existing.has(chunk, media_type):
                         continue
                     given.add(name)
                     yield PublishedObject(name, part, media_type, CACHE_FOREVER)
             if f"sha256:{whole.hexdigest()}" != file["digest"]:
                 raise PublishError(
-                    f"{bundle / path} was changed after it was exported",
+                    f"{source.bundle / path} was changed after it was exported",
                     got=f"sha256:{whole.hexdigest()}",
                     expected=file["digest"],
                     next_step="export the bundle again.",
                 )
-
-
-def _opened(bundle: Path, path: str, made: FirstPass | None) -> BinaryIO:
-    """Open a file of the bundle, or the first pass that was made for it."""
-    if made is not None and made.data is not None and path == made.descriptor["path"]:
-        return io.BytesIO(made.data)
-    return (bundle / path).open("rb")
 
 
 def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:
@@ -354,12 +347,12 @@ def _manifests_stand(place: Place, planned: Published) -> bool:
 
 
 def _write_manifests(
-    place: Place, planned: Published, note: Callable[[PublishedObject], None]
+    place: Place, planned: Published, on_sent: Callable[[PublishedObject], None]
 ) -> None:
     text = manifest_text(planned.manifest)
     kept = manifest_object(manifest_name(planned.version), text)
     if place.create(kept):
-        note(kept)
+        on_sent(kept)
     elif place.read(kept.name) != kept.data:
         raise PublishError(
             f"{place.address} has a version {planned.version} already, with other content",
@@ -369,4 +362,4 @@ def _write_manifests(
     newest = manifest_object(MANIFEST, text)
     if place.read(MANIFEST) != newest.data:
         place.put(newest)
-        note(newest)
+        on_sent(newest)

@@ -21,7 +21,7 @@ VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _MANIFEST = re.compile(rf"manifest(?:-{VERSION.pattern})?\.json")
 _CHUNK = re.compile(rf"{CHUNKS}/[0-9a-f]{{64}}(?:\.[a-z]+)?(?:\.gz)?")
 _ENDINGS = {".onnx": ".onnx", ".json": ".json"}
-_SQUEEZABLE = {"application/json", "application/x-onnx"}
+_COMPRESSIBLE = {"application/json", "application/x-onnx"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PublishedObject:
 
 def is_compressible(media_type: str) -> bool:
     """Return whether gzip makes it much smaller: graphs and JSON, not weights."""
-    return media_type in _SQUEEZABLE
+    return media_type in _COMPRESSIBLE
 
 
 def chunk_name(digest: str, path: str) -> str:

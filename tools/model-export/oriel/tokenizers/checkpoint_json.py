@@ -16,7 +16,7 @@ _KINDS = {
     float: "a number",
     bool: "true or false",
 }
-_MOST_SHOWN = 80
+_MAX_SHOWN = 80
 
 
 def read_object(file: Path, folder_name: str | None = None) -> dict[str, Any]:
@@ -54,6 +54,6 @@ def _reason(file: Path, error: OSError | ValueError | RecursionError) -> str:
     if isinstance(error, json.JSONDecodeError):
         lines = error.doc.splitlines() or [""]
         line = lines[min(error.lineno, len(lines)) - 1].strip()
-        shown = line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+        shown = line if len(line) <= _MAX_SHOWN else f"{line[:_MAX_SHOWN]}…"
         return f"{error.msg} at line {error.lineno}, column {error.colno}: {shown!r}"
     return "a number of too many digits"

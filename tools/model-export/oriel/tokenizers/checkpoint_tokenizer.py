@@ -20,7 +20,7 @@ from oriel.tokenizers.checkpoint_files import (
     unread_files,
 )
 from oriel.tokenizers.checkpoint_json import read_object
-from oriel.tokenizers.first_tokens import MOST, find_first_tokens
+from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens
 from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, whole_texts
 from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
@@ -28,8 +28,8 @@ from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MOST_CASES = 200
-MOST_CASE_BYTES = 64 * 1024
+MAX_CASES = 200
+MAX_CASE_BYTES = 64 * 1024
 """The limits in ACTIVATIONS_CONTRACT.md."""
 _NOT_FOR_ENCODING = ("auto_map", "remove_space", "do_lowercase_and_remove_accent")
 """Settings that name code, or that the written tokenizer does already."""
@@ -218,10 +218,10 @@ def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ..
     found = find_first_tokens(encode, texts[:: max(1, len(texts) // 64)])
     if found is None:
         return (), ["transformers puts no fixed tokens before a text; the page puts none."]
-    if len(found) > MOST or any(token >= vocab for token in found):
+    if len(found) > MAX_FIRST_TOKENS or any(token >= vocab for token in found):
         return (), [
-            f"The tokenizer puts {list(found[:MOST])} before a text, which the model has no rows "
-            "for; the page puts nothing there."
+            f"The tokenizer puts {list(found[:MAX_FIRST_TOKENS])} before a text, which the model "
+            "has no rows for; the page puts nothing there."
         ]
     return found, []
 
@@ -251,13 +251,13 @@ def _cases(known: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ..
     others where they are many."""
     fixed = [text for text in known if text in FIXED]
     others = [text for text in known if text not in FIXED]
-    step = max(1, -(-len(others) // (MOST_CASES - len(fixed))))
+    step = max(1, -(-len(others) // (MAX_CASES - len(fixed))))
     chosen = [(text, known[text]) for text in (*fixed, *others[::step])]
     found: list[tuple[str, tuple[int, ...]]] = []
     size = 64
     for text, ids in chosen:
         size += len(json.dumps({"text": text, "ids": list(ids)})) + 2
-        if size > MOST_CASE_BYTES:
+        if size > MAX_CASE_BYTES:
             break
         found.append((text, tuple(ids)))
     return tuple(found)

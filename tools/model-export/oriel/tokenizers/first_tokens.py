@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-MOST = 16
+MAX_FIRST_TOKENS = 16
 """Largest number of first tokens, as in contracts/manifest.schema.json."""
 
 

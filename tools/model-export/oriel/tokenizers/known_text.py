@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-MOST_UNKNOWN = 0.2
+MAX_UNKNOWN_SHARE = 0.2
 """Largest share of unknown characters: above it, a model's results on the text say little about the
 model."""
 

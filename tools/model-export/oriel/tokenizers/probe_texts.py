@@ -64,12 +64,12 @@ FIXED = (
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "supercalifragilisticexpialidocious",
 )
-_ALONE = 32
+_MAX_ALONE = 32
 """So many added tokens have a text each; of more, several share one."""
-_TOGETHER = 8
+_WORDS_PER_TEXT = 8
 _SAMPLE = 192
 """Entries of the vocabulary that are written out."""
-_LONGEST = 1000
+_MAX_CHARACTERS = 1000
 """Characters; an added token of a stranger's file may be a whole book."""
 
 
@@ -78,16 +78,16 @@ def probe_texts(tokenizer: Tokenizer) -> list[str]:
     added = [
         str(token.content)
         for _, token in sorted(tokenizer.get_added_tokens_decoder().items())
-        if 0 < len(token.content) <= _LONGEST // 8
+        if 0 < len(token.content) <= _MAX_CHARACTERS // 8
     ]
-    size = 1 if len(added) <= _ALONE else _TOGETHER
+    size = 1 if len(added) <= _MAX_ALONE else _WORDS_PER_TEXT
     texts = [*FIXED]
     for group in _groups(added, size):
         texts += ["".join(group), *_among_words(group)]
     words = vocabulary_words(tokenizer)
-    for run in _groups(words, _TOGETHER):
+    for run in _groups(words, _WORDS_PER_TEXT):
         texts += [" ".join(run), "".join(run)]
-    return list(dict.fromkeys(text for text in texts if text and len(text) <= _LONGEST))
+    return list(dict.fromkeys(text for text in texts if text and len(text) <= _MAX_CHARACTERS))
 
 
 def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -98,7 +98,9 @@ def _among_words(tokens: Sequence[str]) -> tuple[str, str]:
     """Added tokens with and without spaces around, and inside words: what lstrip, rstrip and
     single_word are about."""
     spaced = "  ".join(f"a {token}  b" for token in tokens)
-    return spaced, "".join(f"x{token}y {token}.{token}\n{token}\tz" for token in tokens)[:_LONGEST]
+    return spaced, "".join(f"x{token}y {token}.{token}\n{token}\tz" for token in tokens)[
+        :_MAX_CHARACTERS
+    ]
 
 
 def vocabulary_words(tokenizer: Tokenizer) -> list[str]:
@@ -107,6 +109,8 @@ def vocabulary_words(tokenizer: Tokenizer) -> list[str]:
     size = tokenizer.get_vocab_size(with_added_tokens=False)
     ids = range(0, size, max(1, size // _SAMPLE))
     found = (tokenizer.decode([token], skip_special_tokens=False).strip() for token in ids)
-    return [word for word in dict.fromkeys(found) if word and len(word) <= _LONGEST // _TOGETHER][
-        :_SAMPLE
-    ]
+    return [
+        word
+        for word in dict.fromkeys(found)
+        if word and len(word) <= _MAX_CHARACTERS // _WORDS_PER_TEXT
+    ][:_SAMPLE]

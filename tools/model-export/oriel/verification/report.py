@@ -25,8 +25,8 @@ has nothing that could be checked."""
 _GOOD: tuple[Verdict, ...] = ("passed", "not applicable")
 
 VERIFICATION_VERSION = "1.0"
-_LONGEST_LIST = 4
-_LONGEST_DETAIL = 240
+_MAX_LISTED = 4
+_MAX_DETAIL = 240
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,8 @@ class Report:
         """The last line."""
         if not self.passed:
             names = self.failures
-            more = len(names) - 3 * _LONGEST_LIST
-            shown = ", ".join(names[: 3 * _LONGEST_LIST]) + (
-                f" and {more} more" if more > 0 else ""
-            )
+            more = len(names) - 3 * _MAX_LISTED
+            shown = ", ".join(names[: 3 * _MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
             return f"FAILED: {shown or 'nothing could be checked'}"
         parts = []
         for variant in self.variants:
@@ -221,8 +219,8 @@ class Findings:
         if not problems:
             self.passed(name, well)
             return
-        more = len(problems) - _LONGEST_LIST
-        text = "; ".join(problems[:_LONGEST_LIST])
+        more = len(problems) - _MAX_LISTED
+        text = "; ".join(problems[:_MAX_LISTED])
         self.failed(name, text + (f"; and {more} more" if more > 0 else ""))
 
     def guarded(self, name: str) -> Guard:
@@ -249,7 +247,7 @@ class Guard:
         if not isinstance(error, Exception) or isinstance(error, MemoryError):
             return False
         said = error if isinstance(error, OrielError) else f"{type(error).__name__}: {error}"
-        self.findings.failed(self.name, " ".join(str(said).split())[:_LONGEST_DETAIL])
+        self.findings.failed(self.name, " ".join(str(said).split())[:_MAX_DETAIL])
         return True
 
 

@@ -28,7 +28,7 @@ from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.taps import Tap
 from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
 from oriel.models.load_model import LoadedModel, load_model
-from oriel.precisions import FP32, QUANTIZED_KERNELS, RECIPES_OF_USERS
+from oriel.precisions import CUSTOM_RECIPE_ENCODINGS, FP32, QUANTIZED_KERNELS
 from oriel.verification import checks
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.error_bounds import bounds_for
@@ -178,7 +178,7 @@ def _held_weights(
 ) -> Mapping[str, Array]:
     """Compare the variant's weights with the checkpoint's. Return those that PyTorch should compute
     with in their place: where they are encoded in few bits, the decoded ones; else none."""
-    keep = variant.get("encoding") in RECIPES_OF_USERS
+    keep = variant.get("encoding") in CUSTOM_RECIPE_ENCODINGS
     held: Mapping[str, Array] = {}
     for graph in graphs.values():
         checks.check_nodes(graph, variant, findings)

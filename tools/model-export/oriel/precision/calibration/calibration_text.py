@@ -27,12 +27,12 @@ from oriel.precision.calibration.calibrate import Calibration, RangeMethod
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FEWEST_TOKENS = 64
+MIN_TOKENS = 64
 """Smallest number of tokens of a user's text: ranges of fewer positions are chance."""
-MOST_TOKENS = 2048
+MAX_TOKENS = 2048
 """Largest number of tokens: four times as many take four times as long and, as measured, make 4
 bits no better."""
-LONGEST = 128
+MAX_PASSAGE_TOKENS = 128
 _RANDOM_PASSAGES = 16
 _SEED = 33
 _FLAG = "--calibration"
@@ -46,7 +46,7 @@ def calibration_passages(
 
     Raises OptionError where the user's text can't be used.
     """
-    longest = min(shape.context_length, LONGEST)
+    longest = min(shape.context_length, MAX_PASSAGE_TOKENS)
     if tokenizer is None:
         if file is not None:
             raise OptionError(
@@ -55,7 +55,7 @@ def calibration_passages(
                 next_step="leave it out: random ids are taken then.",
             )
         return _random_ids(shape, longest, "random ids")
-    cutting = Cutting(start, longest, MOST_TOKENS)
+    cutting = Cutting(start, longest, MAX_TOKENS)
     if file is None:
         found = tokenize_corpus(training_passages(), tokenizer, cutting, shape.vocab)
         reason = knows_too_little(found, shape.vocab)
@@ -65,11 +65,11 @@ def calibration_passages(
         return Passages("bundled corpus, training passages", found.ids)
     found = tokenize(read_text(file, _FLAG), tokenizer, cutting, shape.vocab)
     passages = Passages(file.name[:256], found.ids)
-    if passages.tokens < FEWEST_TOKENS:
+    if passages.tokens < MIN_TOKENS:
         raise OptionError(
             f"{_FLAG} is too short",
             got=f"{file}, {passages.tokens} tokens",
-            expected=f"at least {FEWEST_TOKENS}",
+            expected=f"at least {MIN_TOKENS}",
             next_step="add passages, or leave the flag out for the bundled corpus.",
         )
     instead = "the bundled corpus or random ids are taken"

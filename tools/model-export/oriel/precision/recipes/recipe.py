@@ -24,7 +24,7 @@ Rounding = Literal["nearest", "mse", "hqq", "gptq"]
 BlockSize = Literal[16, 32, 64, 128, 256]
 
 _HERE = Path(__file__).parent
-_MOST_BYTES = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 
 
 class RuleRecord(TypedDict):
@@ -124,7 +124,7 @@ def bundled_recipe(name: str) -> Recipe:
 def read_recipe(file: Path) -> Recipe:
     """Return a recipe from its file; RecipeError, in one line, for whatever is wrong with it."""
     try:
-        if file.stat().st_size > _MOST_BYTES:
+        if file.stat().st_size > _MAX_BYTES:
             raise RecipeError(
                 f"{file} is too large for a recipe", got=f"{file.stat().st_size} bytes"
             )

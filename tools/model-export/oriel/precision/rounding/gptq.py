@@ -18,7 +18,7 @@ from oriel.precision.rounding.small_products import TILE
 
 Doubles = NDArray[np.float64]
 
-_TOGETHER = 768
+_BLOCK_INPUTS = 768
 """Largest number of inputs whose moments are kept together; those of two parts are taken to be
 independent. All together would cost the cube of the inputs."""
 _WHOLE = 256
@@ -51,7 +51,7 @@ class Feedback:
 
 def part_bounds(inputs: int) -> list[tuple[int, int]]:
     """Return the (start, stop) of parts of about one size."""
-    count = -(-inputs // _TOGETHER)
+    count = -(-inputs // _BLOCK_INPUTS)
     size = -(-inputs // (count * _WHOLE)) * _WHOLE
     return [(start, min(start + size, inputs)) for start in range(0, inputs, size)]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-LARGEST_SCALE = np.float32(np.finfo(np.float16).max)
+MAX_SCALE = np.float32(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Grid:
     @property
     def reach(self) -> float:
         """The largest weight whose scale is a float16."""
-        return float(LARGEST_SCALE) * (self.middle - 1)
+        return float(MAX_SCALE) * (self.middle - 1)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ Fit = Callable[[Floats, Grid], Fitted]
 def to_scales(wanted: Floats) -> Floats:
     """Return the nearest float16 that is no closer to 0, so that no weight falls off the grid; 1
     where there is nothing but 0 to scale."""
-    scales = np.clip(wanted, -LARGEST_SCALE, LARGEST_SCALE).astype(np.float16)
-    short = np.abs(scales.astype(np.float32)) < np.minimum(np.abs(wanted), LARGEST_SCALE)
+    scales = np.clip(wanted, -MAX_SCALE, MAX_SCALE).astype(np.float16)
+    short = np.abs(scales.astype(np.float32)) < np.minimum(np.abs(wanted), MAX_SCALE)
     # One step away from 0, whatever the sign: the next number's bits are one more.
     scales.view(np.uint16)[short] += 1
     scales[scales == 0] = 1

@@ -26,9 +26,9 @@ _FITS: dict[Rounding, Fit] = {
     "hqq": fit_hqq,
     "gptq": fit_mse,
 }
-_IN_CACHE = 1 << 16
+_VALUES_AT_ONCE = 1 << 16
 """Number of values encoded at a time: with the arrays made of them, they fit a core's own cache."""
-_ALONE = 2048
+_FEEDBACK_COLUMNS = 2048
 """Number of columns encoded at a time where feedback computes products of them."""
 
 
@@ -56,7 +56,7 @@ def encode_tensor(
     if rule.rounding == "gptq" and moments is not None:
         feedbacks = list(pool.map(feedback, moments))
     block = weight.block or weight.summed
-    step = _ALONE if feedbacks else max(16, _IN_CACHE // block)
+    step = _FEEDBACK_COLUMNS if feedbacks else max(16, _VALUES_AT_ONCE // block)
 
     def encode(start: int) -> None:
         at = slice(start, start + step)
@@ -122,13 +122,13 @@ def packed_rows(values: Bytes, bits: int) -> Bytes:
     return packed
 
 
-def _check_reach(floats: Floats, name: str, most: float, encoding: str) -> None:
+def _check_reach(floats: Floats, name: str, maximum: float, encoding: str) -> None:
     largest = max(float(floats.max(initial=0)), -float(floats.min(initial=0)))
-    # Not `largest > most`: that is false for NaN, which must be refused too.
-    if not largest <= most:
+    # Not `largest > maximum`: that is false for NaN, which must be refused too.
+    if not largest <= maximum:
         raise CheckpointError(
             f"{name} doesn't fit {encoding}",
             got=f"a weight of {largest:.3g}",
-            expected=f"at most {most:.6g}",
+            expected=f"at most {maximum:.6g}",
             next_step="keep it float32 by a recipe of your own, or leave this precision out.",
         )
