@@ -207,6 +207,44 @@ test('deltas are added at every token or at one, scales multiply, and a cached t
   }
 });
 
+test('texts of many interventions stay cached side by side, with the numbers of whole runs', async ({
+  engine,
+  provider,
+  tolerance,
+}) => {
+  const { ids } = readFixtures('demo').prompt('sentence');
+  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+  const some = [
+    noInterventions,
+    ...[0, 1, 2, 3].map((head) => switchingOff([[1, head]])),
+    [{ kind: 'head-scale', layer: 0, head: 0, scale: 2 }],
+  ] satisfies Interventions[];
+  const whole = new Map<Interventions, Float32Array>();
+  for (const interventions of some) {
+    const run = await engine.run({
+      ids,
+      reuseCache: false,
+      keepCache: false,
+      interventions,
+    });
+    whole.set(interventions, run.lastLogits);
+    // Nothing of it is there for the next run.
+    const half = ids.slice(0, 8);
+    expect((await engine.run({ ids: half, reuseCache: true, interventions })).start).toBe(0);
+  }
+  for (const interventions of some) {
+    // Kept through all the others; a run that keeps nothing leaves it as it was.
+    for (const keepCache of [false, true]) {
+      const run = await engine.run({ ids, reuseCache: true, keepCache, interventions });
+      expect(run.start).toBe(8);
+      const expected = whole.get(interventions) ?? [];
+      expect(largestError(run.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+    }
+  }
+  const [first, ...others] = [...whole.values()];
+  for (const other of others) expect(largestError(other, first ?? [])).toBeGreaterThan(tolerance);
+});
+
 test('neutral interventions give the numbers of none, bit for bit', async ({
   engine,
   provider,

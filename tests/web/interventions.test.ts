@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import * as ort from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import contract from '../../contracts/activations.json' with { type: 'json' };
-import type { ModelShape } from '../../apps/web/src/contract/generated';
 import {
   applicable,
   headsOff,

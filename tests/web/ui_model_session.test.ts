@@ -301,6 +301,29 @@ describe('interventions', () => {
     expect(session.answer?.untouchedLogits).toBeNull();
     expect(session.answer?.activations.lastLogits[4]).toBe(9);
   });
+
+  test('come back from the cache in whatever order and beside whichever neutral ones', async () => {
+    const { client, session } = await opened('abc');
+    await session.setInterventions(
+      switchingOff([
+        [1, 0],
+        [0, 1],
+      ]),
+    );
+    const { length } = client.runs;
+    const neutral = { kind: 'head-scale', layer: 1, head: 1, scale: 1 } as const;
+    await session.setInterventions([
+      neutral,
+      ...switchingOff([
+        [0, 1],
+        [1, 0],
+      ]),
+    ]);
+    // One more run through the engine's cache, and no whole one.
+    expect(client.runs).toHaveLength(length + 1);
+    expect(client.runs.at(-1)?.reuseCache).toBe(true);
+    expect(rows(session)).toEqual([0, 1, 2]);
+  });
 });
 
 describe('variants', () => {

@@ -50,6 +50,10 @@ class Series implements ActivationSeries {
     return new Float32Array(0);
   }
 
+  get bytes(): number {
+    return this.segments.reduce((sum, { data }) => sum + data.byteLength, 0);
+  }
+
   /** Keep the rows before `start` and append a run's rows. */
   extendedBy(tensor: Tensor, start: number): Series {
     const kept: Segment[] = [];
@@ -108,6 +112,13 @@ export class ActivationSet {
 
   get names(): readonly string[] {
     return [...this.#series.keys()];
+  }
+
+  get bytes(): number {
+    return [...this.#series.values()].reduce(
+      (sum, series) => sum + series.bytes,
+      this.lastLogits.byteLength,
+    );
   }
 
   get(name: string): ActivationSeries | null {

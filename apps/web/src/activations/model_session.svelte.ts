@@ -2,6 +2,7 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; views follow `answer`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
+import { BudgetedCache } from '../inference/budgeted_cache';
 import {
   applicable,
   interventionKey,
@@ -74,7 +75,8 @@ export type GenerationEnd =
   /** `token` is how the token that ended the text is shown. */
   | { reason: 'end-token'; token: string };
 
-const untouchedKey = interventionKey(noInterventions);
+/** Maximum for the activations of earlier interventions, those of the last ones and of none among them. */
+const CACHED_BYTES = 64 * 2 ** 20;
 const TYPING_PAUSE_MS = 140;
 /** Slower than the model can be, so that the eye can follow a token appear. */
 const TOKEN_PACE_MS = 110;
@@ -135,7 +137,10 @@ export class ModelSession {
   #body: readonly number[] | null = [];
   #pieces = new Map<number, TokenPiece>();
   /** Activations by interventions, for the texts that the engine's cache holds too. */
-  #held = new Map<string, ActivationSet>();
+  readonly #cached = new BudgetedCache<ActivationSet>({
+    maxBytes: CACHED_BYTES,
+    pinned: interventionKey(noInterventions),
+  });
   #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
 
   #wanted = false;
@@ -861,16 +866,14 @@ export class ModelSession {
     const key = interventionKey(interventions);
     const request = { ids, interventions };
     let result = await client.run({ ...request, reuseCache: true });
-    let set = mergeRun(this.#held.get(key) ?? null, result);
+    let set = mergeRun(this.#cached.get(key), result);
     if (set === null) {
       result = await client.run({ ...request, reuseCache: false });
       set = mergeRun(null, result);
     }
     if (set === null) throw new Error('a whole run did not start at the first token');
     if (client === this.#client) {
-      this.#held = new Map(
-        [...this.#held].filter(([held]) => held === untouchedKey).concat([[key, set]]),
-      );
+      this.#cached.set(key, set, set.bytes);
       this.#note(result);
     }
     return set;
@@ -904,7 +907,7 @@ export class ModelSession {
   }
 
   #forget(): void {
-    this.#held = new Map();
+    this.#cached.clear();
     this.#untouched = null;
   }
 

@@ -1,13 +1,14 @@
 // A cache of the keys and values of earlier runs, looked up by their tokens. model_runner.ts feeds them.
 import type { Tensor } from 'onnxruntime-web';
+import { BudgetedCache } from './budgeted_cache';
+import { interventionKey, noInterventions } from './interventions';
 
 /** A run's `present.*`, under the names of the inputs that take them next. */
 export type CacheTensors = ReadonlyMap<string, Tensor>;
 
+/** One run for each key of interventions, since they change every later key and value. */
 interface Entry {
   readonly ids: readonly number[];
-  /** Their key: interventions change every later key and value, so their runs have caches of their own. */
-  readonly interventions: string;
   readonly tensors: CacheTensors;
 }
 
@@ -17,8 +18,10 @@ export interface CacheHit {
   readonly tensors: CacheTensors;
 }
 
-/** An untouched run and one with heads off, so that comparing the two does not empty the cache each time. */
-const maxEntries = 2;
+/** Two whole texts of GPT-2 small, (12 layers, 2, 768, 1024) each. Shorter texts leave room for more interventions. */
+const defaultMaxBytes = 144 * 2 ** 20;
+
+const bytesPerNumber = 4;
 
 export function commonPrefixLength(a: readonly number[], b: readonly number[]): number {
   const end = Math.min(a.length, b.length);
@@ -43,31 +46,39 @@ export function truncatePositions(
 }
 
 export class KeyValueCache {
-  /** The newest last. */
-  #entries: Entry[] = [];
+  readonly #entries: BudgetedCache<Entry>;
+
+  constructor(maxBytes = defaultMaxBytes) {
+    this.#entries = new BudgetedCache({
+      maxBytes,
+      // Every run with interventions is compared with the one without.
+      pinned: interventionKey(noInterventions),
+      release: ({ tensors }) => {
+        disposeAll(tensors.values());
+      },
+    });
+  }
 
   /** Find the cached prefix of `ids`, never all of them: the last token is always fed, since a run gives its logits. */
   find(ids: readonly number[], interventions: string): CacheHit | null {
-    const entry = this.#entries.find((candidate) => candidate.interventions === interventions);
-    if (entry === undefined) return null;
+    const entry = this.#entries.get(interventions);
+    if (entry === null) return null;
     const length = Math.min(commonPrefixLength(entry.ids, ids), ids.length - 1);
     return length === 0 ? null : { length, tensors: entry.tensors };
   }
 
-  /** Take over the tensors, and free the memory of those that they replace. */
+  /** Take over the tensors, and free the memory of those that they replace or that no longer fit. */
   store(ids: readonly number[], interventions: string, tensors: CacheTensors): void {
-    const kept = this.#entries.filter((entry) => entry.interventions !== interventions);
-    const next = [...kept.slice(-(maxEntries - 1)), { ids, interventions, tensors }];
-    for (const entry of this.#entries) if (!next.includes(entry)) dispose(entry);
-    this.#entries = next;
+    const numbers = [...tensors.values()].reduce((sum, { size }) => sum + size, 0);
+    this.#entries.set(interventions, { ids, tensors }, numbers * bytesPerNumber);
   }
 
   clear(): void {
-    this.#entries.forEach(dispose);
-    this.#entries = [];
+    this.#entries.clear();
   }
 }
 
-function dispose({ tensors }: Entry): void {
-  for (const tensor of tensors.values()) tensor.dispose();
+/** Free the memory of tensors, which on a GPU nothing else does. */
+export function disposeAll(tensors: Iterable<Tensor>): void {
+  for (const tensor of tensors) tensor.dispose();
 }

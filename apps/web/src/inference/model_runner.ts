@@ -9,7 +9,7 @@ import { lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { interventionFeeds, interventionKey, isNeutral, noInterventions } from './interventions';
-import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
@@ -199,7 +199,12 @@ export class ModelRunner {
     return failureError(kind, error, opening, { isDeviceLost: this.#gpu.isLost, kept });
   }
 
-  async #run({ ids, reuseCache, interventions = noInterventions }: RunRequest): Promise<RunResult> {
+  async #run({
+    ids,
+    reuseCache,
+    keepCache = true,
+    interventions = noInterventions,
+  }: RunRequest): Promise<RunResult> {
     const { manifest, runtime, variant } = this.#opened();
     const { session, activations, neutral } = this.#openedSession();
     const { shape } = manifest.model;
@@ -233,8 +238,9 @@ export class ModelRunner {
       return tensor;
     };
     if (!isPlain) {
-      const kept = cacheNames(variant).map((pair) => [pair.input, output(pair.output)] as const);
-      this.#cache.store([...ids], key, new Map(kept));
+      const pairs = cacheNames(variant).map((pair) => [pair.input, output(pair.output)] as const);
+      if (keepCache) this.#cache.store([...ids], key, new Map(pairs));
+      else disposeAll(pairs.map(([, tensor]) => tensor));
     }
     const logits = output('logits').data as Float32Array;
     return {

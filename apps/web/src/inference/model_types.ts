@@ -226,6 +226,8 @@ export interface RunRequest {
   ids: readonly number[];
   /** false recomputes the whole sequence: for comparing, and for the speed figures. */
   reuseCache: boolean;
+  /** false leaves the key/value cache as it is: for runs whose text nobody continues, as in a sweep. */
+  keepCache?: boolean;
   /** None by default. */
   interventions?: Interventions;
 }
