@@ -1,7 +1,16 @@
 // An address says the same thing when it is read back, and nothing in it can break the page.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatHash, parseHash, type HashState } from '../../apps/web/src/url/hash_state';
+import { LANGUAGES } from '../../apps/web/src/i18n/languages';
+import { FIELDS } from '../../apps/web/src/url/fields';
+import {
+  formatHash,
+  NOTHING_LINKED,
+  parseHash,
+  readHash,
+  type HashState,
+} from '../../apps/web/src/url/hash_state';
+import { misfits } from '../../apps/web/src/url/misfits';
 
 const head = fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max: 99 }));
 
@@ -11,45 +20,178 @@ const part = fc.record({
   span: fc.integer({ min: 1, max: 999_999 }),
 });
 
-const state = fc.record<HashState>(
-  {
-    model: fc.oneof(
-      fc.stringMatching(/^[a-z0-9-]{1,20}$/),
-      fc.constantFrom('模型', 'modèle 2', 'Ω-100%', '小模型🦊', 'a/b', '+&=#'),
+/** Names in the order in which links list them: by kind, each kind's layers upwards. */
+const open = fc
+  .tuple(
+    fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 8 }),
+    fc.uniqueArray(fc.integer({ min: 0, max: 9999 }), { maxLength: 3 }),
+    fc.boolean(),
+  )
+  .map(([maps, streams, hasNorm]) => [
+    ...maps.sort((a, b) => a - b).map((layer) => `layer_${layer}_attn_probs`),
+    ...streams.sort((a, b) => a - b).map((layer) => `layer_${layer}_resid_post`),
+    ...(hasNorm ? ['final_norm'] : []),
+  ]);
+
+const nullable = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(values);
+
+/** Every field with every kind of value, its default among them. A field without a row here is a type error. */
+const state: fc.Arbitrary<HashState> = fc
+  .record<HashState>({
+    model: nullable(
+      fc.oneof(
+        fc.stringMatching(/^[a-z0-9-]{1,20}$/),
+        fc.constantFrom('模型', 'modèle 2', 'Ω-100%', '小模型🦊', 'a/b', '+&=#', '__proto__'),
+      ),
     ),
-    variant: fc.stringMatching(/^[a-z][a-z0-9_-]{0,31}$/),
-    compared: fc.constantFrom('fp32', 'int8_static'),
-    prompt: fc.string({ unit: 'grapheme', maxLength: 80 }),
-    token: fc.integer({ min: 0, max: 9999 }),
-    head,
-    headsOff: fc.array(head, { minLength: 1, maxLength: 5 }),
-    part,
-    comparedPart: part,
-    shown: fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm'),
-    language: fc.constantFrom('en', 'zh'),
-    provider: fc.constantFrom('webgpu', 'wasm'),
-    root: fc.boolean(),
+    variant: nullable(fc.stringMatching(/^[a-z][a-z0-9_-]{0,31}$/)),
+    compared: nullable(fc.constantFrom('fp32', 'int8_static', 'constructor')),
+    prompt: nullable(fc.string({ unit: 'grapheme', maxLength: 80 })),
+    ids: nullable(fc.array(fc.integer({ min: 0, max: 999_999_999 }), { minLength: 1 })),
+    typed: nullable(fc.integer({ min: 0, max: 9 })),
+    withoutFirst: fc.boolean(),
+    token: nullable(fc.integer({ min: 0, max: 9999 })),
+    head: nullable(head),
+    headsOff: fc.array(head, { maxLength: 5 }),
+    part: nullable(part),
+    comparedPart: nullable(part),
+    shown: nullable(fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm')),
+    open: nullable(open),
+    language: nullable(fc.constantFrom(...LANGUAGES)),
+    provider: nullable(fc.constantFrom('webgpu', 'wasm')),
+    root: nullable(fc.boolean()),
     sampling: fc.record({
-      temperature: fc.constantFrom(0, 0.35, 1, 2),
-      topK: fc.constantFrom(0, 1, 40),
-      topP: fc.constantFrom(0.05, 0.95, 1),
+      temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
+      topK: fc.nat(),
+      topP: fc.double({ min: 0, max: 1, minExcluded: true, noNaN: true }),
     }),
-  },
-  { requiredKeys: [] },
-) as fc.Arbitrary<HashState>;
+  })
+  // A number of typed ids says nothing without the ids.
+  .map((any) => ({
+    ...any,
+    typed: any.ids === null || any.typed === null ? null : Math.min(any.typed, any.ids.length),
+  }));
 
 test('what is written is read back', () => {
   fc.assert(
     fc.property(state, (wanted) => {
-      expect(parseHash(`#${formatHash(wanted)}`)).toEqual(wanted);
+      const read = { state: wanted, ignored: [], isNewer: false };
+      expect(readHash(`#${formatHash(wanted)}`)).toEqual(read);
     }),
   );
+});
+
+test('a link of the defaults is empty', () => {
+  expect(formatHash(NOTHING_LINKED)).toBe('');
+  expect(readHash('')).toEqual({ state: NOTHING_LINKED, ignored: [], isNewer: false });
+});
+
+/** Links as the page wrote them before they had a version, with the states that they stand for. */
+test.each<[string, Partial<HashState>]>([
+  [
+    '#v=q8&vs=int8_static&p=The+dog&t=2&h=5.1&off=5.2_0.3&z=3.4.20&a=layer_3_mlp_act',
+    {
+      ...{ variant: 'q8', compared: 'int8_static', prompt: 'The dog', token: 2, head: [5, 1] },
+      headsOff: [
+        [5, 2],
+        [0, 3],
+      ],
+      part: { row: 3, column: 4, span: 20 },
+      shown: 'layer_3_mlp_act',
+    },
+  ],
+  [
+    '#model=tiny-llama&p=a&ids=5.6.7&typed=1&first=no&open=attn_probs%3A0-1%3Bfinal_norm',
+    {
+      ...{ model: 'tiny-llama', prompt: 'a', ids: [5, 6, 7], typed: 1, withoutFirst: true },
+      open: ['layer_0_attn_probs', 'layer_1_attn_probs', 'final_norm'],
+    },
+  ],
+  [
+    '#s=0.35_40_1&lang=zh&on=wasm&c=root&zvs=0.0.8',
+    {
+      sampling: { temperature: 0.35, topK: 40, topP: 1 },
+      ...{ language: 'zh', provider: 'wasm', root: true },
+      comparedPart: { row: 0, column: 0, span: 8 },
+    },
+  ],
+])('the older link %s opens what it did', (hash, wanted) => {
+  const state = { ...NOTHING_LINKED, ...wanted };
+  expect(readHash(hash)).toEqual({ state, ignored: [], isNewer: false });
+});
+
+test('a link of a later version is read as far as it goes', () => {
+  const { state, ignored, isNewer } = readHash('#link=2&p=a&later=1');
+  expect([state.prompt, isNewer]).toEqual(['a', true]);
+  expect(ignored).toEqual([{ name: null, key: 'later', text: '1' }]);
+  expect(readHash('#link=1&p=a').isNewer).toBe(false);
+  for (const version of ['', '0', '-1', 'x', '1e9', '9999999'])
+    expect(readHash(`#link=${version}&p=a`).ignored.map(({ key }) => key)).toEqual(['link']);
+});
+
+test.each<[string, Partial<HashState>, readonly string[]]>([
+  ['t=x&p=a', { prompt: 'a' }, ['t=x']],
+  [
+    'off=0.1_x_2.3_4',
+    {
+      headsOff: [
+        [0, 1],
+        [2, 3],
+      ],
+    },
+    ['off=x', 'off=4'],
+  ],
+  [
+    'open=attn_probs:0,x,3-2;nothing:1;final_norm',
+    { open: ['layer_0_attn_probs', 'final_norm'] },
+    ['open=attn_probs:x', 'open=attn_probs:3-2', 'open=nothing:1'],
+  ],
+  ['open=', { open: [] }, []],
+  ['t=1&t=2', { token: 1 }, ['t=2']],
+  ['p=a&typed=2', { prompt: 'a' }, ['typed=2']],
+  ['p=a&ids=5.6&typed=9', { prompt: 'a', ids: [5, 6], typed: 2 }, ['typed=9']],
+  ['first=yes&s=1_1&s=', {}, ['first=yes', 's=1_1', 's=']],
+  ['s=1__1', {}, ['s=1__1']],
+  ['s=1_1_1_1', {}, ['s=1_1_1_1']],
+  ['utm=news&p=a', { prompt: 'a' }, ['utm=news']],
+  ['__proto__=1&constructor=2&p=a', { prompt: 'a' }, ['__proto__=1', 'constructor=2']],
+  // A place on the page.
+  ['compare', {}, []],
+])('“%s” opens what it can, and what is ignored is told', (hash, wanted, told) => {
+  const { state, ignored } = readHash(`#${hash}`);
+  expect(state).toEqual({ ...NOTHING_LINKED, ...wanted });
+  expect(ignored.map(({ key, text }) => `${key}=${text}`)).toEqual(told);
+});
+
+test('a link that lists activations without end costs nothing', () => {
+  const runs = Array.from({ length: 9000 }, () => '0-9999').join(',');
+  const { state, ignored } = readHash(`#open=attn_probs:${runs}`);
+  expect(state.open?.length).toBe(10_000);
+  expect(ignored.length).toBe(8998);
+});
+
+const shape = {
+  ...{ layers: 2, heads: 4, kv_heads: 4, head_dim: 8, hidden: 32, intermediate: 64, vocab: 100 },
+  ...{ context_length: 16, parallel_residual: false },
+};
+
+test('what a link says of another model or text is found', () => {
+  const opened = { shape, variants: ['fp32', 'q8'], tokens: 3 };
+  const of = (hash: string): string[] =>
+    misfits(parseHash(hash), opened).map(({ key, text }) => `${key}=${text}`);
+  expect(of('#vs=q8&t=2&h=1.3&off=0.0_1.3&a=layer_1_mlp_act')).toEqual([]);
+  expect(of('#vs=q4')).toEqual(['vs=q4']);
+  expect(of('#t=3')).toEqual(['t=3']);
+  expect(of('#h=2.0')).toEqual(['h=2.0']);
+  expect(of('#h=0.4')).toEqual(['h=0.4']);
+  expect(of('#off=0.0_2.0_1.9')).toEqual(['off=2.0_1.9']);
+  expect(of('#a=layer_2_mlp_act')).toEqual(['a=layer_2_mlp_act']);
 });
 
 test('open activations are written by kind and ranges of layers', () => {
   const open = [0, 1, 2, 5].map((layer) => `layer_${layer}_attn_probs`).concat('final_norm');
   const hash = formatHash({ open });
-  expect(decodeURIComponent(hash)).toBe('open=attn_probs:0-2,5;final_norm');
+  expect(decodeURIComponent(hash)).toBe('link=1&open=attn_probs:0-2,5;final_norm');
   expect(parseHash(hash).open).toEqual(open);
 });
 
@@ -64,8 +206,8 @@ test.each([
   ['999999.999999.999999', { row: 999_999, column: 999_999, span: 999_999 }],
 ])('the part %s of a map is read and written', (text, part) => {
   for (const [key, name] of partKeys) {
-    expect(parseHash(`#${key}=${text}`)).toEqual({ [name]: part });
-    expect(formatHash({ [name]: part })).toBe(`${key}=${text}`);
+    expect(parseHash(`#${key}=${text}`)).toEqual({ ...NOTHING_LINKED, [name]: part });
+    expect(formatHash({ [name]: part })).toBe(`link=1&${key}=${text}`);
   }
 });
 
@@ -74,19 +216,44 @@ test.each([
   ...[' 3.4.20', '3.4.1000000', '3.4.NaN', '3.4.Infinity', '٣.4.20', '3,4,20'],
 ])('“%s” is no part of a map', (text) => {
   for (const [key] of partKeys)
-    expect(parseHash(`#${key}=${encodeURIComponent(text)}`)).toEqual({});
+    expect(readHash(`#${key}=${encodeURIComponent(text)}`)).toMatchObject({
+      state: NOTHING_LINKED,
+      ignored: [{ key, text }],
+    });
 });
 
 test('what makes no sense is left out', () => {
-  expect(
-    parseHash(
-      '#model=x%00y&v=../q8&vs=Q8!&t=-1&h=1&off=a.b&a=layer_x_q&open=nothing:1&s=9_1_1&lang=xx&on=cpu&c=red',
-    ),
-  ).toEqual({});
-  expect(parseHash('#%')).toEqual({});
+  const hash =
+    '#model=x%00y&v=../q8&vs=Q8!&t=-1&h=1&off=a.b&a=layer_x_q&open=nothing:1&s=9_1_1&lang=xx&on=cpu&c=red';
+  const { state, ignored } = readHash(hash);
+  expect(state).toEqual(NOTHING_LINKED);
+  expect(ignored.length).toBe(hash.split('&').length);
+  expect(parseHash('#%')).toEqual(NOTHING_LINKED);
+});
+
+test('no address breaks the page, and whatever is kept of it is written and read again', () => {
+  const keys = Object.values(FIELDS).map(({ key }) => key);
+  const hostile = fc.oneof(
+    fc.string({ maxLength: 200 }),
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc
+      .array(
+        fc.tuple(
+          fc.oneof(fc.constantFrom(...keys, 'link'), fc.string()),
+          fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-z._:;,%-]{0,20}$/)),
+        ),
+      )
+      .map((fields) => fields.map(([key, text]) => `${key}=${text}`).join('&')),
+  );
   fc.assert(
-    fc.property(fc.string({ maxLength: 200 }), (hash) => {
-      parseHash(hash);
+    fc.property(hostile, (hash) => {
+      const { state } = readHash(hash);
+      const again = readHash(`#${formatHash(state)}`);
+      expect(again.ignored).toEqual([]);
+      expect(again.state).toEqual({ ...state, open: again.state.open });
+      expect(new Set(again.state.open)).toEqual(
+        new Set(state.open?.filter((name) => name !== 'logits')),
+      );
     }),
   );
 });

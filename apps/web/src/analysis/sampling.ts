@@ -10,6 +10,8 @@ export interface SamplingSettings {
   topP: number;
 }
 
+export const DEFAULT_SAMPLING: SamplingSettings = { temperature: 0.8, topK: 0, topP: 0.95 };
+
 /** Return the distribution to sample from: over the whole vocabulary, 0 for tokens that top-k or top-p removed. */
 export function samplingDistribution(
   logits: ArrayLike<number>,

@@ -4,10 +4,14 @@ import type { CatalogueEntry } from '../bundle/address/model_catalogue';
 import { readModelParameter } from '../bundle/address/model_parameter';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
-import { parseHash, type HashState } from './hash_state';
+import { readHash, type HashState, type Ignored } from './hash_state';
 
 export interface Link {
   readonly state: HashState;
+  /** What the part after # says and the page could not read. */
+  readonly ignored: readonly Ignored[];
+  /** True where a later version of the page may have written the link. */
+  readonly isNewer: boolean;
   /** The model that the query names, which the build allows; null where it names none. */
   readonly linked: string | null;
   /** Why the query's model may not be asked for. */
@@ -35,17 +39,17 @@ export interface Target {
 
 /** Read a link. Never throws: an error of the query's model is part of the link. */
 export function readLink(href: string, baseUrl: string, allowed: () => readonly string[]): Link {
-  const state = parseHash(new URL(href).hash);
+  const read = readHash(new URL(href).hash);
   try {
-    return { state, linked: readModelParameter(href, baseUrl, allowed()), refused: null };
+    return { ...read, linked: readModelParameter(href, baseUrl, allowed()), refused: null };
   } catch (error) {
-    return { state, linked: null, refused: toModelErrorData(error, 'session') };
+    return { ...read, linked: null, refused: toModelErrorData(error, 'session') };
   }
 }
 
 /** Return whether the link names its model by a name from the list of models. */
 export function namesListed({ state, linked, refused }: Link): boolean {
-  return refused === null && linked === null && state.model !== undefined;
+  return refused === null && linked === null && state.model !== null;
 }
 
 export function targetOf({ state, linked, refused }: Link, known: KnownModels): Target {
@@ -54,7 +58,7 @@ export function targetOf({ state, linked, refused }: Link, known: KnownModels): 
   // A host without a list serves its one model at the fixed address.
   const hasNoList = known.models.length === 0 && known.listError === null;
   const isOwn = state.model === 'demo' && hasNoList && !known.isConfigured;
-  if (linked === null && state.model !== undefined && named === undefined && !isOwn) {
+  if (linked === null && state.model !== null && named === undefined && !isOwn) {
     const names = known.models.map(({ name }) => name);
     const unknown = { kind: 'unknown-model', got: state.model, known: names } as const;
     return { url: '', missing: state.model, refused: refused ?? known.listError ?? unknown };

@@ -41,30 +41,30 @@ def check_tap_bytes(tap: Mapping[str, Any]) -> None:
     if len(graphs) != 1:
         raise TapError(f"it holds {len(graphs)} graphs")
     (graph,) = graphs
-    if [_port(value) for value in graph.get(12, [])] != [_declared_port(o) for o in tap["outputs"]]:
+    if [_port(value) for value in graph.get(12, [])] != [_said(o) for o in tap["outputs"]]:
         raise TapError("it doesn't hold the outputs that it names")
     _check_nodes(graph.get(1, []), {output["name"] for output in tap["outputs"]})
 
 
-def _declared_port(output: Mapping[str, Any]) -> tuple[Any, ...]:
+def _said(output: Mapping[str, Any]) -> tuple[Any, ...]:
     shape = [int(size) if isinstance(size, float) else size for size in output["shape"]]
     return output["name"], limits()["tap"]["elements"][output["dtype"]], shape
 
 
 def _port(value: Fields) -> tuple[Any, ...]:
-    tensor = _single_value(_single_value(value, 2, "type"), 1, "type")
-    shape = _single_value(tensor, 2, "shape")
-    sizes = [next(iter(_only_value(dimension).values()))[0] for dimension in shape.get(1, [])]
-    return _single_value(value, 1, "name"), _single_value(tensor, 1, "element"), sizes
+    tensor = _one(_one(value, 2, "type"), 1, "type")
+    shape = _one(tensor, 2, "shape")
+    sizes = [next(iter(_only(dimension).values()))[0] for dimension in shape.get(1, [])]
+    return _one(value, 1, "name"), _one(tensor, 1, "element"), sizes
 
 
-def _only_value(fields: Fields) -> Fields:
+def _only(fields: Fields) -> Fields:
     if [len(values) for values in fields.values()] != [1]:
         raise TapError("a dimension is not one size")
     return fields
 
 
-def _single_value(fields: Fields, number: int, what: str) -> Any:
+def _one(fields: Fields, number: int, what: str) -> Any:
     values = fields.get(number, [])
     if len(values) != 1:
         raise TapError(f"an output has {len(values)} fields for its {what}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from oriel.bundle.passages import (
     Cutting,
     Passages,
-    corpus_unfit_reason,
+    knows_too_little,
     read_text,
     tokenize,
     tokenize_corpus,
@@ -97,7 +97,7 @@ def choose_text(
         return given
     found = tokenize_corpus(held_out_passages(), tokenizer, cutting, shape.vocab)
     corpus = Passages("the bundled corpus, held-out passages", found.ids)
-    reason = corpus_unfit_reason(found, shape.vocab)
+    reason = knows_too_little(found, shape.vocab)
     if reason is None and corpus.tokens >= MIN_TOKENS:
         return corpus
     # English is unknown tokens to a model of chess moves, and it predicts only more of them.

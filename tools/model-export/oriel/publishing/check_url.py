@@ -24,13 +24,13 @@ from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
 from oriel.publishing.published_names import CHUNKS, is_compressible
 
-DEFAULT_ORIGIN = "https://page.example"
+A_PAGE_ELSEWHERE = "https://page.example"
 """The default Origin: that of a page which isn't on the model's host."""
 AT_ONCE = 6
 """Largest number of requests at a time, as many as browsers make to a host."""
-_MIN_IMMUTABLE_S = 86_400
-_MAX_MANIFEST_S = 600
-_MIN_COMPRESSIBLE_BYTES = 8192
+_LONG_S = 86_400
+_SHORT_S = 600
+_WORTH_COMPRESSING = 8192
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?")
 
 Level = Literal["error", "advice"]
@@ -168,7 +168,7 @@ class _Check:
             return None
         seconds = _seconds(answer)
         newest = urllib.parse.urlsplit(url).path.endswith(f"/{MANIFEST}")
-        if newest and (seconds is None or seconds > _MAX_MANIFEST_S):
+        if newest and (seconds is None or seconds > _SHORT_S):
             self.find(
                 "advice",
                 "manifest.json may be cached for long, and a new version not be seen",
@@ -278,7 +278,7 @@ class _Check:
             return None
         if is_compressible(media_type):
             compressed = answer.encoding not in ("", "identity")
-            if not compressed and len(answer.body) > _MIN_COMPRESSIBLE_BYTES:
+            if not compressed and len(answer.body) > _WORTH_COMPRESSING:
                 self.find(
                     "advice",
                     "JSON or graphs travel uncompressed",
@@ -343,7 +343,7 @@ class _Check:
                     "way changes them.",
                 )
         seconds = _seconds(answer)
-        if chunked and seconds is not None and seconds < _MIN_IMMUTABLE_S:
+        if chunked and seconds is not None and seconds < _LONG_S:
             self.find(
                 "advice",
                 "chunks are cached briefly, though they never change",

@@ -24,7 +24,7 @@ from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.open_tokenizer import without_mark
 
 
-class NoFastTokenizer(Exception):
+class Unopened(Exception):
     """transformers gives no tokenizer that can be written as one tokenizer.json; the message says
     why."""
 
@@ -45,7 +45,7 @@ def open_with_transformers(folder: Path) -> Any:
     """Return the tokenizer that transformers' AutoTokenizer opens, with a backend of the tokenizers
     library.
 
-    Raises NoFastTokenizer where transformers can't, CheckpointError for a damaged file.
+    Raises Unopened where transformers can't, CheckpointError for a damaged file.
     """
     files = tokenizer_files(folder)
     parsed = {file.name: read_object(file) for file in json_files(folder)}
@@ -55,7 +55,7 @@ def open_with_transformers(folder: Path) -> Any:
         opened = _open(place, parsed)
         backend = getattr(opened, "backend_tokenizer", None) if opened.is_fast else None
     if backend is None:
-        raise NoFastTokenizer(
+        raise Unopened(
             f"transformers opens it with {type(opened).__name__}, which has no tokenizer.json"
         )
     if not _says_anything(opened):
@@ -64,7 +64,7 @@ def open_with_transformers(folder: Path) -> Any:
         advice = f"; name the right class as tokenizer_class in {CONFIG}" if named is None else ""
         if advice and "vocab.txt" in names:
             advice += ", for most vocab.txt BertTokenizer"
-        raise NoFastTokenizer(
+        raise Unopened(
             f"transformers opens it with {type(opened).__name__}, which finds no vocabulary in "
             f"{', '.join(names)}{advice}"
         )
@@ -88,7 +88,7 @@ def _open(folder: Path, parsed: dict[str, dict[str, Any]]) -> Any:
         return opened
     except Exception as error:
         # Untrusted files may raise any class of exception.
-        raise NoFastTokenizer(_reason(error, folder)) from error
+        raise Unopened(_reason(error, folder)) from error
 
 
 def _reason(error: Exception, folder: Path) -> str:
@@ -107,7 +107,7 @@ def _is_sentencepiece(file: Path) -> bool:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
-        raise NoFastTokenizer(
+        raise Unopened(
             f"{file.name} is read with sentencepiece: pip install sentencepiece"
         ) from None
     try:

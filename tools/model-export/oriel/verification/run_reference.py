@@ -33,7 +33,7 @@ _SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
 
 
-def _loading_arguments(loaded: LoadedModel) -> dict[str, Any]:
+def _as_transformers_takes_it(loaded: LoadedModel) -> dict[str, Any]:
     """Return arguments that name the folder, which transformers reads by itself. Where it can't,
     since the weights' names have a wrapper's prefix or a file has a byte order mark, pass the
     weights by their own names instead."""
@@ -54,7 +54,7 @@ class Reference:
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
         model, loading = model_class.from_pretrained(
-            **_loading_arguments(loaded),
+            **_as_transformers_takes_it(loaded),
             dtype=torch.float32,
             attn_implementation="eager",
             local_files_only=True,

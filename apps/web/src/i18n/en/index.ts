@@ -11,6 +11,7 @@ import { generate } from './generate';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
+import { link } from './link';
 import { loading } from './loading';
 import { next } from './next';
 import { page } from './page';
@@ -23,6 +24,7 @@ export const en = {
   ...page,
   files,
   bare,
+  link,
   loading,
   example,
   errors,

@@ -1,0 +1,31 @@
+// English: what the page ignored of a link.
+export const link = {
+  unread: 'The page could not read a part of this link and ignored it:',
+  absent: 'A part of this link is of another model or text than the ones here, and was ignored:',
+  newer:
+    'This link was made by a newer version of this page. What this version does not know was ignored.',
+  named: (name: string, field: string) => `${name} (${field})`,
+  between: '; ',
+  more: (fields: number) => `and ${fields} more`,
+  close: 'Close',
+  fields: {
+    model: 'model',
+    variant: 'variant',
+    compared: 'variant to compare with',
+    prompt: 'end of the text',
+    ids: 'token ids',
+    typed: 'number of typed tokens',
+    withoutFirst: 'token before the text',
+    token: 'token',
+    head: 'head',
+    headsOff: 'heads switched off',
+    part: 'part of the map',
+    comparedPart: 'part of the map of differences',
+    shown: 'activation shown',
+    open: 'open activations',
+    sampling: 'sampling',
+    language: 'language',
+    provider: 'where it runs',
+    root: 'colours',
+  },
+};

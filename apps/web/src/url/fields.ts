@@ -1,0 +1,204 @@
+// The table of the address: each part of the page's state with its key in a link, how it is read and written, and its
+// default, which no link carries. Reading and writing whole links: hash_state.ts.
+import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
+import { parseActivationName } from '../contract/activation_table';
+import { isLanguage, type Language } from '../i18n/languages';
+import { expandNames, packNames, type Ignore } from './activation_ranges';
+
+/** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
+export interface LinkedPart {
+  readonly row: number;
+  readonly column: number;
+  readonly span: number;
+}
+
+export type LinkedHead = readonly [layer: number, head: number];
+
+/** The page's state as a link carries it. Null lets the page decide. */
+export interface HashState {
+  readonly model: string | null;
+  /** Variant of the model, where the reader chose it. */
+  readonly variant: string | null;
+  /** Variant that it is compared with. */
+  readonly compared: string | null;
+  readonly prompt: string | null;
+  /** Ids of the text's tokens, where they are not what the tokenizer makes of it. */
+  readonly ids: readonly number[] | null;
+  /** Number of those ids that were typed; the rest were generated or picked. */
+  readonly typed: number | null;
+  /** True where the tokens that the tokenizer puts before every text were removed. */
+  readonly withoutFirst: boolean;
+  /** Locked token position. */
+  readonly token: number | null;
+  /** Locked head. */
+  readonly head: LinkedHead | null;
+  readonly headsOff: readonly LinkedHead[];
+  /** Part of the large map that is looked at closely. */
+  readonly part: LinkedPart | null;
+  /** The same of the map of differences between two variants. */
+  readonly comparedPart: LinkedPart | null;
+  /** Activation shown in the strip view. */
+  readonly shown: string | null;
+  /** Names of the open activations, where they are not the exported ones. */
+  readonly open: readonly string[] | null;
+  readonly sampling: SamplingSettings;
+  readonly language: Language | null;
+  readonly provider: 'webgpu' | 'wasm' | null;
+  /** True where colours follow the square root. */
+  readonly root: boolean | null;
+}
+
+export type FieldName = keyof HashState;
+
+export interface Field<Value> {
+  readonly key: string;
+  /** The value of a link that lacks the field. */
+  readonly byDefault: Value;
+  /** Return the value, or null where nothing of the text can be read. Never throws. */
+  readonly parse: (text: string, ignore: Ignore) => Value | null;
+  readonly format: (value: NonNullable<Value>) => string;
+}
+
+/** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
+export const MOST_PROMPT = 20_000;
+export const MOST_IDS = 4096;
+/** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
+const MODEL_NAME = /^\P{Cc}{1,128}$/u;
+/** As the manifest's schema has it. */
+const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
+
+const variantField = (key: string): Field<string | null> => ({
+  key,
+  byDefault: null,
+  parse: (text) => (VARIANT_NAME.test(text) ? text : null),
+  format: (name) => name,
+});
+
+/** A part of a map isn't checked against a map: the map keeps it inside the text that it shows. */
+const partField = (key: string): Field<LinkedPart | null> => ({
+  key,
+  byDefault: null,
+  parse: (text) => {
+    const parts = /^(\d{1,6})\.(\d{1,6})\.([1-9]\d{0,5})$/.exec(text);
+    if (parts === null) return null;
+    return { row: Number(parts[1]), column: Number(parts[2]), span: Number(parts[3]) };
+  },
+  format: ({ row, column, span }) => `${row}.${column}.${span}`,
+});
+
+const countField = (key: string): Field<number | null> => ({
+  key,
+  byDefault: null,
+  parse: (text) => (/^\d{1,6}$/.test(text) ? Number(text) : null),
+  format: String,
+});
+
+/** One row a field, in the order in which links have them. */
+export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = {
+  model: {
+    key: 'model',
+    byDefault: null,
+    parse: (text) => (MODEL_NAME.test(text) ? text : null),
+    format: (name) => name,
+  },
+  variant: variantField('v'),
+  compared: variantField('vs'),
+  prompt: {
+    key: 'p',
+    byDefault: null,
+    parse: (text, ignore) => {
+      if (text.length > MOST_PROMPT) ignore(text.slice(MOST_PROMPT));
+      return text.slice(0, MOST_PROMPT);
+    },
+    format: (text) => text,
+  },
+  ids: {
+    key: 'ids',
+    byDefault: null,
+    parse: (text) => {
+      if (!/^\d{1,9}(\.\d{1,9})*$/.test(text)) return null;
+      const ids = text.split('.').map(Number);
+      return ids.length <= MOST_IDS ? ids : null;
+    },
+    format: (ids) => ids.join('.'),
+  },
+  typed: countField('typed'),
+  withoutFirst: {
+    key: 'first',
+    byDefault: false,
+    parse: (text) => (text === 'no' ? true : null),
+    format: (isWithout) => (isWithout ? 'no' : 'yes'),
+  },
+  token: countField('t'),
+  head: {
+    key: 'h',
+    byDefault: null,
+    parse: headOf,
+    format: (head) => head.join('.'),
+  },
+  headsOff: {
+    key: 'off',
+    byDefault: [],
+    parse: (text, ignore) => {
+      const parts = text.split('_');
+      const heads = parts.map(headOf);
+      if (heads.every((head) => head === null)) return null;
+      parts.filter((_, index) => heads[index] === null).forEach(ignore);
+      return heads.filter((head) => head !== null);
+    },
+    format: (heads) => heads.map((head) => head.join('.')).join('_'),
+  },
+  part: partField('z'),
+  comparedPart: partField('zvs'),
+  shown: {
+    key: 'a',
+    byDefault: null,
+    parse: (text) => (parseActivationName(text) === null ? null : text),
+    format: (name) => name,
+  },
+  open: {
+    key: 'open',
+    byDefault: null,
+    parse: expandNames,
+    format: packNames,
+  },
+  sampling: {
+    key: 's',
+    byDefault: DEFAULT_SAMPLING,
+    parse: samplingOf,
+    format: ({ temperature, topK, topP }) => [temperature, topK, topP].join('_'),
+  },
+  language: {
+    key: 'lang',
+    byDefault: null,
+    parse: (text) => (isLanguage(text) ? text : null),
+    format: (language) => language,
+  },
+  provider: {
+    key: 'on',
+    byDefault: null,
+    parse: (text) => (text === 'webgpu' || text === 'wasm' ? text : null),
+    format: (provider) => provider,
+  },
+  root: {
+    key: 'c',
+    byDefault: null,
+    parse: (text) => (text === 'root' ? true : text === 'linear' ? false : null),
+    format: (root) => (root ? 'root' : 'linear'),
+  },
+};
+
+function headOf(text: string): LinkedHead | null {
+  const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text);
+  return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+function samplingOf(text: string): SamplingSettings | null {
+  const parts = text.split('_');
+  const [temperature = NaN, topK = NaN, topP = NaN] = parts.map(Number);
+  if (parts.length !== 3 || parts.includes('')) return null;
+  if (!(temperature >= 0 && temperature <= 2)) return null;
+  if (!(Number.isSafeInteger(topK) && topK >= 0)) return null;
+  if (!(topP > 0 && topP <= 1)) return null;
+  return { temperature, topK, topP };
+}

@@ -1,0 +1,29 @@
+// Finds what a link says in the right form, but of another model or text than those that it opened.
+import { activationSpec } from '../contract/activation_table';
+import type { ModelShape } from '../contract/generated';
+import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
+import type { Ignored } from './hash_state';
+
+/** What the link opened. */
+export interface Opened {
+  readonly shape: ModelShape;
+  /** Names of the model's variants. */
+  readonly variants: readonly string[];
+  readonly tokens: number;
+}
+
+export function misfits(state: HashState, { shape, variants, tokens }: Opened): Ignored[] {
+  const found: Ignored[] = [];
+  const add = (name: FieldName, text: string): void => {
+    found.push({ name, key: FIELDS[name].key, text });
+  };
+  const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
+  const { compared, token, head, headsOff, shown } = state;
+  if (compared !== null && !variants.includes(compared)) add('compared', compared);
+  if (token !== null && token >= tokens) add('token', String(token));
+  if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
+  const lacking = headsOff.filter((off) => !isHead(off));
+  if (lacking.length > 0) add('headsOff', FIELDS.headsOff.format(lacking));
+  if (shown !== null && activationSpec(shown, shape) === null) add('shown', shown);
+  return found;
+}
