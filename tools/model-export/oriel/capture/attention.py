@@ -3,7 +3,7 @@ name of ours; and the cache that does the same for keys and values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from transformers.cache_utils import Cache
 from transformers.masking_utils import sdpa_mask
 
 from oriel.capture.capture_state import CaptureState
+from oriel.errors import ArchitectureError
 
 NAME = "oriel_capture"
 
@@ -58,15 +59,22 @@ def capture_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **_: Any,
+    **more: Any,
 ) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention (Vaswani et al., 2017, eq. 1), grouped keys shared among heads.
 
     query (batch, heads, seq, head_dim); key and value (batch, kv_heads, total, head_dim);
     attention_mask (batch, 1, seq, total), bool, True where attention is allowed.
     Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
+    Raises ArchitectureError for an argument that would change either.
     """
-    state: CaptureState = module.oriel_state  # type: ignore[assignment]
+    _refuse_others(module, {"dropout": dropout, **more})
+    state: CaptureState | None = getattr(module, "oriel_state", None)
+    if state is None:
+        raise ArchitectureError(
+            f"{type(module).__name__} computes attention outside of the path for it",
+            next_step="correct that path in its file in oriel/models/architectures.",
+        )
     record, layer = state.record, int(module.layer_idx)  # type: ignore[arg-type]
     record("q", layer, query)
     groups = query.shape[1] // key.shape[1]
@@ -84,6 +92,40 @@ def capture_attention(
         mix = mix * state.head_scales[layer][:, None, None]
     record("attn_z", layer, mix)
     return mix.transpose(1, 2), probs
+
+
+_WITHOUT_EFFECT = frozenset(
+    {"cache_position", "output_attentions", "output_hidden_states", "position_ids", "use_cache"}
+)
+"""Arguments that models pass on from their own call. What they ask for happens elsewhere."""
+
+
+def _refuse_others(module: nn.Module, arguments: Mapping[str, Any]) -> None:
+    """Raise ArchitectureError for arguments that are set and mean another attention: a soft cap, a
+    sink, a window, a bias. Left out, they would make numbers that are wrong without a sign."""
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name not in _WITHOUT_EFFECT and (isinstance(value, Tensor) or value)
+    }
+    # A causal mask arrives as the mask itself.
+    if arguments.get("is_causal", True) is not False:
+        given.pop("is_causal", None)
+    else:
+        given["is_causal"] = False
+    if not given:
+        return
+    config: Any = module.config
+    shown = [
+        f"{name}, a tensor" if isinstance(value, Tensor) else f"{name}={value!r:.40}"
+        for name, value in sorted(given.items())
+    ]
+    raise ArchitectureError(
+        f"the attention of {config.model_type} takes what the capture doesn't implement",
+        got="; ".join(shown),
+        expected="a softmax of scaled products under a causal mask, and no more",
+        next_step="export a checkpoint whose config.json doesn't ask for it.",
+    )
 
 
 def _spread(states: Tensor, groups: int) -> Tensor:

@@ -4,6 +4,7 @@ the contract, with a cache and interventions. Tracing it is graph/export_onnx.py
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,15 @@ from transformers.initialization import no_init_weights
 from oriel.capture import attention
 from oriel.capture.capture_state import CaptureState
 from oriel.capture.plain_matrices import make_matrices_plain
-from oriel.contract.activation_names import ModelShape, cache_output_specs
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    Dimension,
+    ModelShape,
+    all_activations,
+    cache_output_specs,
+    kinds,
+)
+from oriel.errors import ArchitectureError, some
 from oriel.models.architectures import Architecture
 from oriel.models.model_spec import ModelSpec
 
@@ -48,9 +57,34 @@ class CapturedModel(nn.Module):
         # transformers leaves logits of all positions where logits_to_keep is 0, its default.
         logits = self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
         state.record("logits", None, logits)
+        self._check_complete()
         present = [t for pair in cache.present for t in pair]
         state.output_names = [*state.values, *(s.name for s in cache_output_specs(self.shape))]
         return [*state.values.values(), *present]
+
+    def _check_complete(self) -> None:
+        """Raise ArchitectureError unless the pass recorded what the contract has for this model."""
+        wanted = {s.name: s for s in all_activations(self.shape) if not s.name.endswith(LENS_KINDS)}
+        found = self.state.values
+        wrong = [f"no {name}" for name in wanted if name not in found]
+        wrong += [name for name in found if name not in wanted]
+        pairs = [
+            (name, _sizes(found[name], s.shape), s.shape)
+            for name, s in wanted.items()
+            if name in found
+        ]
+        wrong += [
+            f"{name} ({_text(size)}), not ({_text(want)})"
+            for name, size, want in pairs
+            if size != want
+        ]
+        if wrong:
+            raise ArchitectureError(
+                f"{type(self.model).__name__} doesn't give the activations of the contract",
+                got=some(wrong),
+                expected="each of them, in its shape",
+                next_step="correct the paths and sizes in its file in oriel/models/architectures.",
+            )
 
     def _hook(self, a: Architecture) -> None:
         state = self.state
@@ -58,6 +92,10 @@ class CapturedModel(nn.Module):
         assert isinstance(blocks, nn.ModuleList)
         for layer, block in enumerate(blocks):
             _hook_block(block, layer, a, state)
+            if kinds()["resid_mid"].present_in(self.shape):
+                block.get_submodule(a.mlp_norm).register_forward_pre_hook(
+                    _reads(state, "resid_mid", layer)
+                )
         final_norm = self.model.get_submodule(a.final_norm)
         final_norm.register_forward_hook(lambda _m, _i, out: state.record("final_norm", None, out))
 
@@ -65,12 +103,6 @@ class CapturedModel(nn.Module):
 def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
     attention_module = block.get_submodule(a.attention)
     attention_module.oriel_state = state  # type: ignore[assignment]
-
-    def reads(kind: str) -> Any:
-        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            state.record(kind, layer, inputs[0])
-
-        return hook
 
     def writes(kind: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -91,11 +123,31 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
 
     block.register_forward_pre_hook(enters)
     attention_module.register_forward_hook(writes("attn_output"))
-    block.get_submodule(a.mlp_norm).register_forward_pre_hook(reads("resid_mid"))
-    block.get_submodule(a.mlp_nonlinearity).register_forward_pre_hook(reads("mlp_pre"))
-    block.get_submodule(a.mlp_output_matrix).register_forward_pre_hook(reads("mlp_act"))
+    for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
+        block.get_submodule(path).register_forward_pre_hook(_reads(state, kind, layer))
     block.get_submodule(a.mlp).register_forward_hook(writes("mlp_output"))
     block.register_forward_hook(leaves)
+
+
+def _sizes(value: Tensor, shape: Sequence[Dimension]) -> tuple[Dimension, ...]:
+    """Return the value's sizes, under their names where the contract names them."""
+    if value.dim() != len(shape):
+        return tuple(map(str, value.shape))
+    pairs = zip(value.shape, shape, strict=True)
+    return tuple(name if isinstance(name, str) else size for size, name in pairs)
+
+
+def _text(sizes: Sequence[Dimension]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+def _reads(state: CaptureState, kind: str, layer: int) -> Any:
+    """Return a hook that records what a module is given."""
+
+    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        state.record(kind, layer, inputs[0])
+
+    return hook
 
 
 def build_empty(spec: ModelSpec) -> nn.Module:

@@ -145,16 +145,10 @@ def _likely_type(raw: Mapping[str, Any]) -> str | None:
         for model_type, architecture in REGISTRY.items():
             if isinstance(name, str) and name.lower() == architecture.model_class.lower():
                 return model_type
-    for model_type, entries in _TELLING.items():
-        if entries <= raw.keys():
+    for model_type, architecture in REGISTRY.items():
+        if architecture.telling_entries and architecture.telling_entries <= raw.keys():
             return model_type
     return None
-
-
-_TELLING = {
-    "gpt2": {"n_embd", "n_head", "n_layer"},
-    "llama": {"hidden_size", "num_attention_heads", "num_hidden_layers", "rms_norm_eps"},
-}
 
 
 def _method(quantization: Any) -> Any:
@@ -207,7 +201,9 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
 def _wanted(spec: ModelSpec) -> Wanted:
     a = spec.architecture
     embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
-    return Wanted(spec.parameters, a.base_prefix, a.ignored_weights, embedding, head)
+    return Wanted(
+        spec.parameters, a.base_prefix, a.ignored_weights, a.renamed_weights, embedding, head
+    )
 
 
 def load_model(found: FoundCheckpoint) -> LoadedModel:

@@ -38,6 +38,8 @@ class Wanted:
     """'transformer.' for checkpoints saved without the language model head."""
     ignored: tuple[str, ...]
     """Patterns of tensors that old checkpoints contain and no model reads."""
+    renamed: tuple[tuple[str, str], ...]
+    """(pattern, replacement) of the stored names that transformers changes on loading."""
     embedding: str
     head: str
     """Names of the token embedding and of the head, which may be one weight."""
@@ -45,6 +47,12 @@ class Wanted:
     @property
     def is_tied(self) -> bool:
         return self.head not in self.parameters
+
+    def renamed_key(self, key: str) -> str:
+        """Return the parameter's name for a stored one, as transformers changes it."""
+        for pattern, replacement in self.renamed:
+            key = re.sub(pattern, replacement, key)
+        return key
 
 
 class Checkpoint(StoredTensors):
@@ -155,7 +163,7 @@ def _unwrapped(
         names = {key: _INNER_WRAPPERS.sub("", name) for key, name in names.items()}
         taken += sorted(inner)
     for _ in range(_MOST_WRAPPERS):
-        renamed = {name: stored[key] for key, name in names.items()}
+        renamed = {wanted.renamed_key(name): stored[key] for key, name in names.items()}
         if len(renamed) == len(stored) and _fits(renamed, wanted):
             return renamed, tuple(taken)
         start = _outermost(names.values())
@@ -163,7 +171,8 @@ def _unwrapped(
             break
         names = {key: name.removeprefix(start) for key, name in names.items()}
         taken.append(start)
-    return dict(stored), ()
+    renamed = {wanted.renamed_key(key): tensor for key, tensor in stored.items()}
+    return renamed if len(renamed) == len(stored) else dict(stored), ()
 
 
 def _outermost(names: Collection[str]) -> str | None:
@@ -209,7 +218,9 @@ def _heads_beside(
 ) -> list[str]:
     """Return the weights outside the model that transformers ignores: those of a value head or a
     second head. CheckpointError where such a head replaces the language model head."""
-    head_is_stored = any(stored.key.endswith(wanted.head) for stored in matched.values())
+    head_is_stored = any(
+        wanted.renamed_key(stored.key).endswith(wanted.head) for stored in matched.values()
+    )
     classifier = [key for key in left if key.partition(".")[0] in _CLASSIFIERS]
     if classifier and not head_is_stored:
         labels = left[classifier[0]].shape

@@ -3,7 +3,7 @@ the mask is kept, and the residual stream is the sum of its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,14 +35,22 @@ class Invariants:
         for layer in range(self.shape.layers):
             here = {k: got[kind.at(layer)] for k, kind in kinds().items() if kind.at(layer) in got}
             self._attention_rules(here, where.format(layer))
-            self._sum_rule("resid_mid", "resid_pre", "attn_output", here, where.format(layer))
-            if kinds()["resid_mid"].present_in(self.shape):
-                self._sum_rule("resid_post", "resid_mid", "mlp_output", here, where.format(layer))
+            for total, parts in self._sums().items():
+                self._sum_rule(total, parts, here, where.format(layer))
         first = kinds()["resid_pre"].at(0)
         if "embedding_sum" in got and first in got:
             found = difference(got["embedding_sum"], got[first])
             bound = self.bounds.of("embedding_sum")
             self.findings.measure("embedding_sum", found.relative, bound, f"{graph}, {case}")
+
+    def _sums(self) -> Mapping[str, tuple[str, ...]]:
+        """Return what each state of the residual stream is the sum of."""
+        if not kinds()["resid_mid"].present_in(self.shape):
+            return {"resid_post": ("resid_pre", "attn_output", "mlp_output")}
+        return {
+            "resid_mid": ("resid_pre", "attn_output"),
+            "resid_post": ("resid_mid", "mlp_output"),
+        }
 
     def _attention_rules(self, here: Mapping[str, Array], where: str) -> None:
         probs, scores = here.get("attn_probs"), here.get("attn_scores")
@@ -61,10 +69,10 @@ class Invariants:
             self.findings.measure("masked_scores", float(wrong), 0.0, where)
 
     def _sum_rule(
-        self, total: str, one: str, other: str, here: Mapping[str, Array], where: str
+        self, total: str, parts: Sequence[str], here: Mapping[str, Array], where: str
     ) -> None:
-        if all(kind in here for kind in (total, one, other)):
-            found = difference(here[total], here[one] + here[other])
+        if all(kind in here for kind in (total, *parts)):
+            found = difference(here[total], np.add.reduce([here[kind] for kind in parts]))
             bound = self.bounds.of(f"{total}_sum")
             self.findings.measure(f"{total}_sum", found.relative, bound, where)
 

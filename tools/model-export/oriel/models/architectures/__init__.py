@@ -7,6 +7,7 @@ from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
+from oriel.models.architectures.llama import llama_like
 
 REGISTRY: dict[str, Architecture] = {a.model_type: a for a in (GPT2, LLAMA)}
 
@@ -24,4 +25,4 @@ def find_architecture(model_type: str) -> Architecture:
     return REGISTRY[model_type]
 
 
-__all__ = ["REGISTRY", "Architecture", "find_architecture"]
+__all__ = ["REGISTRY", "Architecture", "find_architecture", "llama_like"]

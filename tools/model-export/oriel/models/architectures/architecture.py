@@ -21,7 +21,8 @@ class Architecture:
     attention_output_matrix: str
     """The module whose input is attn_z, heads side by side."""
     mlp_norm: str
-    """The module whose input is resid_mid."""
+    """The module whose input is resid_mid where a block is sequential. Where attention and MLP read
+    one stream side by side, `shape` says parallel_residual, and nothing is recorded here."""
     mlp: str
     mlp_nonlinearity: str
     """The module whose input is mlp_pre."""
@@ -40,3 +41,8 @@ class Architecture:
     out."""
     ignored_weights: tuple[str, ...] = ()
     """Patterns of tensors that old checkpoints contain and no model reads."""
+    renamed_weights: tuple[tuple[str, str], ...] = ()
+    """(pattern, replacement) of the stored names that transformers changes on loading."""
+    telling_entries: frozenset[str] = frozenset()
+    """Entries of config.json that tell such a model where model_type is missing; none where they
+    would fit others as well."""

@@ -52,4 +52,5 @@ ARCHITECTURE = Architecture(
     check_config=_check_config,
     base_prefix="transformer.",
     ignored_weights=(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias",),
+    telling_entries=frozenset({"n_embd", "n_head", "n_layer"}),
 )

@@ -1,7 +1,9 @@
-"""Llama: rotary positions, RMSNorm, grouped keys and values, gated MLP."""
+"""Llama: rotary positions, RMSNorm, grouped keys and values, gated MLP; and llama_like for the many
+architectures that differ from it in a few paths."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from oriel.contract.activation_names import ModelShape
@@ -14,8 +16,9 @@ def _shape(config: Any) -> ModelShape:
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
-        head_dim=config.head_dim or config.hidden_size // config.num_attention_heads,
+        kv_heads=getattr(config, "num_key_value_heads", config.num_attention_heads),
+        head_dim=getattr(config, "head_dim", None)
+        or config.hidden_size // config.num_attention_heads,
         intermediate=config.intermediate_size,
         vocab=config.vocab_size,
         context_length=config.max_position_embeddings,
@@ -34,6 +37,11 @@ def _check_config(config: Any) -> None:
         )
 
 
+def _layers_are_alike(config: Any) -> bool:
+    """Return whether all layers attend alike, which two of them can't show."""
+    return len(set(getattr(config, "layer_types", None) or ["full_attention"])) == 1
+
+
 ARCHITECTURE = Architecture(
     model_type="llama",
     model_class="LlamaForCausalLM",
@@ -48,8 +56,18 @@ ARCHITECTURE = Architecture(
     token_embedding="model.embed_tokens",
     unembedding="lm_head",
     shape=_shape,
-    repeatable=lambda config: True,
+    repeatable=_layers_are_alike,
     check_config=_check_config,
     base_prefix="model.",
     ignored_weights=(r"(model\.)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
+    telling_entries=frozenset(
+        {"hidden_size", "num_attention_heads", "num_hidden_layers", "rms_norm_eps"}
+    ),
 )
+
+
+def llama_like(model_type: str, model_class: str, **changes: Any) -> Architecture:
+    """Describe an architecture that is Llama's except for its names and for `changes`, which are
+    fields of Architecture."""
+    own: dict[str, Any] = {"telling_entries": frozenset(), **changes}
+    return replace(ARCHITECTURE, model_type=model_type, model_class=model_class, **own)
