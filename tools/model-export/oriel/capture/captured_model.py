@@ -17,7 +17,6 @@ from oriel.capture.capture_state import CaptureState
 from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.contract.activation_names import (
     LENS_KINDS,
-    Dimension,
     ModelShape,
     all_activations,
     cache_output_specs,
@@ -129,7 +128,7 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     block.register_forward_hook(leaves)
 
 
-def _sizes(value: Tensor, shape: Sequence[Dimension]) -> tuple[Dimension, ...]:
+def _sizes(value: Tensor, shape: Sequence[int | str]) -> tuple[int | str, ...]:
     """Return the value's sizes, under their names where the contract names them."""
     if value.dim() != len(shape):
         return tuple(map(str, value.shape))
@@ -137,7 +136,7 @@ def _sizes(value: Tensor, shape: Sequence[Dimension]) -> tuple[Dimension, ...]:
     return tuple(name if isinstance(name, str) else size for size, name in pairs)
 
 
-def _text(sizes: Sequence[Dimension]) -> str:
+def _text(sizes: Sequence[int | str]) -> str:
     return ", ".join(map(str, sizes))
 
 
