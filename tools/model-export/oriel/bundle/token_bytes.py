@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from oriel.contract.json_value import JsonObject, JsonValue, object_at, text_at
 from oriel.tokenizers.open_tokenizer import open_tokenizer, telling, without_mark
 
 
@@ -59,7 +60,7 @@ class TokenBytes:
         return b"" if entry is None else _entry_bytes(entry, self._style)
 
 
-def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
+def vocabulary_style(tokenizer: JsonObject) -> Style:
     """Find the style of a parsed tokenizer.json from its parts."""
     parts = [
         part
@@ -69,7 +70,7 @@ def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
     kinds = {part.get("type") for part in parts}
     if "ByteLevel" in kinds:
         return "byte-level"
-    model = tokenizer.get("model") or {}
+    model = object_at(tokenizer, "model")
     if model.get("byte_fallback") is True or model.get("type") == "Unigram":
         return "sentencepiece"
     if kinds & {"Metaspace", "ByteFallback"}:
@@ -77,29 +78,30 @@ def vocabulary_style(tokenizer: Mapping[str, Any]) -> Style:
     return _word_marks(model, list(_parts(tokenizer.get("pre_tokenizer")))) or "plain"
 
 
-def _word_marks(
-    model: Mapping[str, Any], pre_tokenizers: Sequence[Mapping[str, Any]]
-) -> WordMarks | None:
-    if model.get("type") == "BPE" and model.get("end_of_word_suffix"):
-        return WordMarks(before="", inner="", end=model["end_of_word_suffix"])
+def _word_marks(model: JsonObject, pre_tokenizers: Sequence[JsonObject]) -> WordMarks | None:
+    end = text_at(model, "end_of_word_suffix")
+    if model.get("type") == "BPE" and end:
+        return WordMarks(before="", inner="", end=end)
     if model.get("type") == "WordPiece":
-        return WordMarks(before=" ", inner=model.get("continuing_subword_prefix") or "", end="")
+        inner = text_at(model, "continuing_subword_prefix") or ""
+        return WordMarks(before=" ", inner=inner, end="")
     if model.get("type") != "WordLevel":
         return None
     for part in pre_tokenizers:
         if part.get("type") == "CharDelimiterSplit":
-            return WordMarks(before=part["delimiter"], inner="", end="")
+            return WordMarks(before=text_at(part, "delimiter") or "", inner="", end="")
     drops = any(part.get("type") in _DROPS_SPACES for part in pre_tokenizers)
     return WordMarks(before=" ", inner="", end="") if drops else None
 
 
-def _parts(part: Any) -> Iterator[Mapping[str, Any]]:
+def _parts(part: JsonValue) -> Iterator[JsonObject]:
     """Yield a part, and the parts nested in it if it is a Sequence."""
     if not isinstance(part, dict):
         return
     yield part
     for key in ("decoders", "pretokenizers", "normalizers"):
-        for inner in part.get(key) or ():
+        nested = part.get(key)
+        for inner in nested if isinstance(nested, list) else ():
             yield from _parts(inner)
 
 

@@ -7,7 +7,6 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from oriel.errors import CheckpointError
 
 def load_pickle(file: Path) -> Mapping[str, Tensor]:
     """Return a state dict from torch's pickle format; code in it is never run."""
-    loaded: Any = None
+    loaded: object = None
     try:
         with warnings.catch_warnings():
             # Old files make torch warn of its own storage classes.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from oriel.errors import OptionError
 from oriel.precisions import CALIBRATION_METHODS
@@ -36,9 +35,9 @@ def add_quantizing_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_paths(args: dict[str, Any]) -> None:
+def read_paths(args: dict[str, object]) -> None:
     """Turn the names of files into paths, in place. Raises OptionError for an empty one."""
     for name in ("recipe", "calibration"):
         if args[name] == "":
             raise OptionError(f"--{name} is empty", expected="a file", next_step="name one.")
-        args[name] = None if args[name] is None else Path(args[name])
+        args[name] = None if args[name] is None else Path(str(args[name]))

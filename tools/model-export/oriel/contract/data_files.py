@@ -94,7 +94,7 @@ class FirstPassLimits(TypedDict):
 
 
 class TapLimits(TypedDict):
-    """What a tap's bytes may hold."""
+    """Limits of a tap's bytes."""
 
     nodes: int
     domains: list[str]

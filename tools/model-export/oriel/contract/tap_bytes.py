@@ -8,15 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import TypeAlias
 
+from oriel.contract.documents import TapRecord, TensorSpecRecord
 from oriel.contract.limits import limits
 
-Fields = dict[int, list[Any]]
-"""{field number: its values in order}: an int, a str, or the fields of a message each; None for
-bytes and lists of numbers, which no check needs."""
+Field: TypeAlias = "int | str | Fields | None"
+"""A number, a text, or the fields of a message; None for bytes and lists of numbers, which no check
+needs."""
+Fields: TypeAlias = dict[int, list[Field]]
+"""{field number: its values in order}."""
 
 
 class TapError(ValueError):
@@ -29,7 +32,7 @@ def _messages() -> dict[str, dict[int, str]]:
     return {name: {int(k): v for k, v in fields.items()} for name, fields in rows.items()}
 
 
-def check_tap_bytes(tap: Mapping[str, Any]) -> None:
+def check_tap_bytes(tap: TapRecord) -> None:
     """Check the bytes of a tap that is valid by its schema. Raises TapError."""
     try:
         payload = base64.b64decode(tap["bytes"], validate=True)
@@ -37,25 +40,35 @@ def check_tap_bytes(tap: Mapping[str, Any]) -> None:
         raise TapError("it is no base64") from error
     if base64.b64encode(payload).decode() != tap["bytes"]:
         raise TapError("its base64 has bits too many")
-    graphs = _read(payload, "Model").get(7, [])
+    graphs = _messages_at(_read(payload, "Model"), 7)
     if len(graphs) != 1:
         raise TapError(f"it holds {len(graphs)} graphs")
     (graph,) = graphs
-    if [_port(value) for value in graph.get(12, [])] != [_said(o) for o in tap["outputs"]]:
+    if [_port(value) for value in _messages_at(graph, 12)] != [_said(o) for o in tap["outputs"]]:
         raise TapError("it doesn't hold the outputs that it names")
-    _check_nodes(graph.get(1, []), {output["name"] for output in tap["outputs"]})
+    _check_nodes(_messages_at(graph, 1), {output["name"] for output in tap["outputs"]})
 
 
-def _said(output: Mapping[str, Any]) -> tuple[Any, ...]:
-    shape = [int(size) if isinstance(size, float) else size for size in output["shape"]]
+_Port = tuple[Field, Field, list[Field]]
+"""Name, number of the dtype, and sizes."""
+
+
+def _said(output: TensorSpecRecord) -> _Port:
+    # The schema also accepts 12.0 as a size.
+    shape: list[Field] = [d if isinstance(d, str) else int(d) for d in output["shape"]]
     return output["name"], limits()["tap"]["elements"][output["dtype"]], shape
 
 
-def _port(value: Fields) -> tuple[Any, ...]:
-    tensor = _one(_one(value, 2, "type"), 1, "type")
-    shape = _one(tensor, 2, "shape")
-    sizes = [next(iter(_only(dimension).values()))[0] for dimension in shape.get(1, [])]
+def _port(value: Fields) -> _Port:
+    tensor = _message(_message(value, 2, "type"), 1, "type")
+    shape = _message(tensor, 2, "shape")
+    sizes = [next(iter(_only(dimension).values()))[0] for dimension in _messages_at(shape, 1)]
     return _one(value, 1, "name"), _one(tensor, 1, "element"), sizes
+
+
+def _messages_at(fields: Fields, number: int) -> list[Fields]:
+    """Return the messages of a field; limits.json says that this one holds no others."""
+    return [value for value in fields.get(number, []) if isinstance(value, dict)]
 
 
 def _only(fields: Fields) -> Fields:
@@ -64,11 +77,17 @@ def _only(fields: Fields) -> Fields:
     return fields
 
 
-def _one(fields: Fields, number: int, what: str) -> Any:
+def _one(fields: Fields, number: int, what: str) -> Field:
     values = fields.get(number, [])
     if len(values) != 1:
         raise TapError(f"an output has {len(values)} fields for its {what}")
     return values[0]
+
+
+def _message(fields: Fields, number: int, what: str) -> Fields:
+    found = _one(fields, number, what)
+    assert isinstance(found, dict)
+    return found
 
 
 def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
@@ -82,6 +101,7 @@ def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
         if node.get(7, [""])[0] not in rules["domains"]:
             raise TapError("a node is of a domain that readers don't have")
         for name in node.get(2, []):
+            assert isinstance(name, str)
             if name in made or not (name in outputs or re.match(rules["inner_name"], name)):
                 raise TapError("a node gives what is not the tap's")
             made.add(name)
@@ -91,7 +111,7 @@ def _read(message: bytes, kind: str) -> Fields:
     known = _messages()[kind]
     found: Fields = {}
     at = 0
-    value: Any
+    value: Field
     while at < len(message):
         key, at = _varint(message, at)
         number, wire = key >> 3, key & 7
@@ -116,7 +136,7 @@ def _read(message: bytes, kind: str) -> Fields:
     return found
 
 
-def _value(part: bytes, form: str) -> Any:
+def _value(part: bytes, form: str) -> Field:
     if form in _messages():
         return _read(part, form)
     if form == "text":

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +81,7 @@ def _entropies(gaps: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return entropies
 
 
-def expected_top1(gaps: npt.NDArray[Any], kl: float) -> npt.NDArray[np.float64]:
+def expected_top1(gaps: npt.NDArray[np.floating], kl: float) -> npt.NDArray[np.float64]:
     """Return (…), the chance that the likeliest token stays so under noise that makes a KL of `kl`,
     for logits (…, vocab) less their largest."""
     temperature = math.sqrt(12.0 * kl) / math.pi

@@ -8,11 +8,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from oriel.arrays import Array
 from oriel.bundle.passages import (
     Cutting,
     Passages,
@@ -126,7 +125,7 @@ def own_text(
     count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
     rng = np.random.default_rng(_SEED)
     ids = rng.integers(0, shape.vocab, (count, 1))
-    past: dict[str, npt.NDArray[Any]] | None = None
+    past: dict[str, Array] | None = None
     names = ["logits", *(n for n in trunk.graph.outputs if n.startswith("present."))]
     while ids.shape[1] < length:
         found = trunk.run(ids[:, -1:], names, past)

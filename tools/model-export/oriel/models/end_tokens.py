@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from oriel.models.model_names import shown_name
 from oriel.tokenizers.open_tokenizer import without_mark
@@ -24,7 +23,7 @@ class EndTokens:
     """Notices about end tokens that are named but can't be used; shown at export."""
 
 
-def read_end_tokens(folder: Path, of_config: Any, vocab: int) -> EndTokens:
+def read_end_tokens(folder: Path, of_config: object, vocab: int) -> EndTokens:
     """Return the end tokens that config.json and generation_config.json name. of_config:
     eos_token_id of config.json as transformers reads it. vocab: rows of the model."""
     named, notices = dict.fromkeys(_ids(of_config), "config.json"), []
@@ -58,7 +57,7 @@ def read_end_tokens(folder: Path, of_config: Any, vocab: int) -> EndTokens:
     return EndTokens(known[:MOST], tuple(notices))
 
 
-def _ids(value: Any) -> list[int]:
+def _ids(value: object) -> list[int]:
     """Return the ids in an entry that holds one or several; -1 and null mean that there is none."""
     values = value if isinstance(value, (list, tuple)) else [value]
     return [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0]

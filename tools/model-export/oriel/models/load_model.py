@@ -4,14 +4,14 @@ is run. The tokenizer is opened on first use."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
+from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
@@ -28,6 +28,9 @@ from oriel.tokenizers.checkpoint_tokenizer import (
     NoTokenizer,
     read_checkpoint_tokenizer,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
 """Largest sizes that a manifest can describe, as in contracts/activations.schema.json."""
@@ -128,17 +131,18 @@ def load_spec(folder: Path) -> ModelSpec:
         raise _unfit(folder, error) from error
 
 
-def plain_config(folder: Path) -> Any:
+def plain_config(folder: Path) -> PreTrainedConfig:
     """Return the config that transformers makes of config.json. A checkpoint of a known model_type
     may still ask for code of its own; that is never run."""
     from transformers import CONFIG_MAPPING
 
     # Read here, since transformers fails on a byte order mark.
     raw = read_object(folder / "config.json", shown_name(folder))
-    return CONFIG_MAPPING[raw["model_type"]].from_dict(raw)
+    config: PreTrainedConfig = CONFIG_MAPPING[str(raw["model_type"])].from_dict(raw)
+    return config
 
 
-def _likely_type(raw: Mapping[str, Any]) -> str | None:
+def _likely_type(raw: JsonObject) -> str | None:
     """Return the architecture whose config has such entries, if there is one."""
     named = raw.get("architectures")
     for name in named if isinstance(named, list) else []:
@@ -151,7 +155,7 @@ def _likely_type(raw: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _method(quantization: Any) -> Any:
+def _method(quantization: JsonValue) -> JsonValue:
     if isinstance(quantization, dict):
         return quantization.get("quant_method", "quantization_config")
     return "quantization_config"
@@ -177,8 +181,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
 
 
 def _check_sizes(shape: ModelShape, folder: Path) -> None:
-    sizes: dict[str, Any] = dict(shape.to_json())
-    for name, size in sizes.items():
+    for name, size in shape.to_json().items():
         if name == "parallel_residual":
             continue
         most = MOST_LAYERS if name == "layers" else MOST_SIZE

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,12 +14,15 @@ from torch import nn
 from oriel.contract.activation_names import ModelShape
 from oriel.models.architectures import Architecture
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A model without its weights."""
 
-    config: Any
+    config: PreTrainedConfig
     """transformers' config of it, which nobody may change: make_spec and with_layers copy it."""
     architecture: Architecture
     shape: ModelShape
@@ -35,7 +38,7 @@ class ModelSpec:
         return bool(getattr(self.config, "tie_word_embeddings", False))
 
 
-def make_spec(config: Any, architecture: Architecture, shape: ModelShape) -> ModelSpec:
+def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: ModelShape) -> ModelSpec:
     """Ask transformers which parameters such a model has, without making a single weight."""
     # Imported here: a run that only checks flags need not wait for it.
     import transformers

@@ -36,6 +36,7 @@ def _sharded(folder: Path, index: Path) -> list[Path]:
             expected="a weight_map from tensors to files",
             next_step="download the checkpoint again.",
         )
+    named: set[str] = set()
     for shard in places.values():
         # An absolute path or one with '..' would read what was never downloaded.
         if not isinstance(shard, str) or not re.fullmatch(r"[^/\\:.][^/\\:]*", shard):
@@ -45,7 +46,8 @@ def _sharded(folder: Path, index: Path) -> list[Path]:
                 expected="names of files beside it",
                 next_step="don't use this checkpoint unless you know why.",
             )
-    shards = sorted(set(places.values()))
+        named.add(shard)
+    shards = sorted(named)
     lacking = [shard for shard in shards if not (folder / shard).is_file()]
     if lacking:
         suffix = Path(lacking[0]).suffix

@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.json_value import JsonObject
 from oriel.contract.manifest import FORMAT, MANIFEST
 from oriel.errors import CheckpointError, some
 from oriel.models.model_names import cached_model, shown_name
@@ -241,7 +241,7 @@ def _base_of(folder: Path | None) -> tuple[str, str] | None:
     return (base[:100], str(kind or "PEFT")[:20]) if isinstance(base, str) and base else None
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _json(file: Path) -> JsonObject:
     with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads(file.read_text(encoding="utf-8-sig"))
         if isinstance(loaded, dict):

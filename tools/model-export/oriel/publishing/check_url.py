@@ -8,22 +8,24 @@ import tempfile
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.contract.data_files import GRAPHS
-from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
+from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST, MAX_BYTES, parse_manifest
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
 from oriel.publishing.published_names import CHUNKS, is_compressible
 
+_Part = Chunk | FileDescriptor
+"""Bytes at an address: a file that has no chunks is one part."""
 A_PAGE_ELSEWHERE = "https://page.example"
 """The default Origin: that of a page which isn't on the model's host."""
 AT_ONCE = 6
@@ -72,7 +74,7 @@ class UrlReport:
     def passed(self) -> bool:
         return all(finding.level != "error" for finding in self.findings)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {**vars(self), "findings": [vars(f) for f in self.findings], "passed": self.passed}
 
 
@@ -193,7 +195,7 @@ class _Check:
 
     def _file(self, file: FileDescriptor, pool: ThreadPoolExecutor, kept: Path | None) -> None:
         """Fetch and check a file; keep it below `kept`, where that is a folder."""
-        parts: Sequence[Mapping[str, Any]] = file.get("chunks") or [file]
+        parts: Sequence[_Part] = file.get("chunks") or [file]
         whole = hashlib.sha256()
         complete = True
         content = bytearray()
@@ -215,7 +217,7 @@ class _Check:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
 
-    def _part(self, part: Mapping[str, Any], file: FileDescriptor) -> bytes | None:
+    def _part(self, part: _Part, file: FileDescriptor) -> bytes | None:
         """Fetch and check a chunk, or a file that has none."""
         url, media_type = self._url(part["path"]), str(file["media_type"])
         answer = self._fetch(url, int(part["bytes"]), media_type)
@@ -351,7 +353,7 @@ class _Check:
                 f"Send Cache-Control: public, max-age=31536000, immutable for {CHUNKS}/.",
             )
 
-    def _check_range(self, part: Mapping[str, Any]) -> None:
+    def _check_range(self, part: _Part) -> None:
         url, size = self._url(part["path"]), int(part["bytes"])
         if size < 2:
             return
@@ -392,7 +394,7 @@ class _Check:
 _RANGES = "Let the host serve ranges (Accept-Ranges: bytes) of .bin, so that others can resume."
 
 
-def _batches(parts: Sequence[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+def _batches(parts: Sequence[_Part], size: int) -> Iterator[list[_Part]]:
     """Yield parts in batches of `size`: one batch's data is dropped before the next is fetched."""
     iterator = iter(parts)
     while batch := list(islice(iterator, size)):

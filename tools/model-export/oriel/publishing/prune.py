@@ -4,7 +4,6 @@ was removed."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from oriel.bundle.atomic_folder import is_staged_name
 from oriel.contract.manifest import parse_manifest
@@ -29,7 +28,7 @@ class Pruned:
     done: bool
     """False for a dry run."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"names": list(self.names), "bytes": self.bytes, "done": self.done}
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oriel.errors import OptionError, PublishError
 from oriel.publishing.place import Entry, OnSent
@@ -77,8 +77,8 @@ class HubPlace:
             return None
 
     def put_all(self, objects: Iterable[PublishedObject], on_sent: OnSent) -> None:
-        operations: list[Any] = []
-        waiting: list[Any] = []
+        operations: list[CommitOperationAdd] = []
+        waiting: list[CommitOperationAdd] = []
         items: list[PublishedObject] = []
 
         def upload() -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from oriel.errors import OptionError, PublishError, reason_of
 from oriel.publishing.place import Entry, OnSent, compressed
@@ -20,11 +20,11 @@ from oriel.publishing.published_names import PublishedObject
 
 if TYPE_CHECKING:
     from obstore import Attributes
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
 AT_ONCE = 4
 """Largest number of uploads at a time; each holds one chunk in memory."""
-_RETRIES: Any = {
+_RETRIES: RetryConfig = {
     "max_retries": 4,
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
@@ -183,7 +183,7 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
             "pip install -r tools/model-export/requirements-publish.txt.",
         ) from error
     scheme = address.partition("://")[0]
-    config: Any = {}
+    config: dict[str, str] = {}
     found = any(name.startswith(_VARIABLES[scheme]) for name in os.environ)
     if scheme == "s3":
         # obstore has its own name for the variable, and reads no file of credentials.
@@ -200,12 +200,19 @@ def _open_store(address: str, endpoint: str | None) -> tuple[ObjectStore, bool]:
     # Plain HTTP for stores on loopback and emulators: only where their address says so.
     elsewhere = [os.environ.get(name, "") for name in _ADDRESSES.get(scheme, ())]
     plain = any(url.startswith("http://") for url in (endpoint or "", *elsewhere))
-    options: Any = {"allow_http": plain}
-    # A chunk may take a while on a slow line; making a connection may not.
-    options |= {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=5)}
+    options: ClientConfig = {
+        "allow_http": plain,
+        # A chunk may take a while on a slow line; making a connection may not.
+        "timeout": timedelta(minutes=5),
+        "connect_timeout": timedelta(seconds=5),
+    }
     try:
         store = from_url(
-            address, config=config or None, client_options=options, retry_config=_RETRIES
+            address,
+            # The names of a profile's entries, which obstore takes as it takes its own.
+            config=cast("S3Config", config) or None,
+            client_options=options,
+            retry_config=_RETRIES,
         )
     except (BaseError, ValueError) as error:
         raise _trouble(address, "opened", error, found) from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.errors import CheckpointError
 from oriel.tokenizers.open_tokenizer import without_mark
 
@@ -19,14 +19,14 @@ _KINDS = {
 _MAX_SHOWN = 80
 
 
-def read_object(file: Path, folder_name: str | None = None) -> dict[str, Any]:
+def read_object(file: Path, folder_name: str | None = None) -> JsonObject:
     """Read a JSON object, with or without the byte order mark that some editors put first.
 
     folder_name: what the checkpoint is called, by default its folder's name. Raises CheckpointError
     for a file that can't be opened or holds no JSON object, and says where it stops being one.
     """
     try:
-        found = json.loads(without_mark(file.read_bytes()).decode("utf-8"))
+        found: JsonValue = json.loads(without_mark(file.read_bytes()).decode("utf-8"))
         if isinstance(found, dict):
             return found
         got = _KINDS.get(type(found), "null")

@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oriel.contract.documents import TokenizerOrigin
+from oriel.contract.json_value import JsonObject
 from oriel.tokenizers.agreement import Agreement, compare, encoded
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
@@ -27,6 +28,7 @@ from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import TokenizersBackend
 
 MAX_CASES = 200
 MAX_CASE_BYTES = 64 * 1024
@@ -52,7 +54,7 @@ class CheckpointTokenizer:
     """The written tokenizer, read back."""
     text: str = field(repr=False)
     """Contents of tokenizer.json."""
-    config: Mapping[str, Any]
+    config: JsonObject
     """Contents of tokenizer_config.json."""
     first_tokens: tuple[int, ...]
     cases: tuple[tuple[str, tuple[int, ...]], ...]
@@ -109,7 +111,7 @@ def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
     )
 
 
-def _written(opened: Any) -> tuple[str, Tokenizer]:
+def _written(opened: TokenizersBackend) -> tuple[str, Tokenizer]:
     """Return the text of tokenizer.json, and the tokenizer read back from it, as every reader has
     it."""
     backend = whole_texts(parse_tokenizer(opened.backend_tokenizer.to_str().encode()))
@@ -136,7 +138,7 @@ def _shown(tokens: Sequence[str]) -> str:
 def _described(
     folder: Path,
     files: Sequence[Path],
-    opened: Any,
+    opened: TokenizersBackend,
     backend: Tokenizer,
     text: str,
     vocab: int,
@@ -210,7 +212,9 @@ def _other_reading(folder: Path, wanted: Mapping[str, Sequence[int]], opener: st
     ]
 
 
-def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ...], list[str]]:
+def _first(
+    opened: TokenizersBackend, texts: Sequence[str], vocab: int
+) -> tuple[tuple[int, ...], list[str]]:
     def encode(string: str, special: bool) -> list[int]:
         return list(opened(string, add_special_tokens=special)["input_ids"])
 
@@ -226,18 +230,18 @@ def _first(opened: Any, texts: Sequence[str], vocab: int) -> tuple[tuple[int, ..
     return found, []
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> JsonObject:
     file = folder / CONFIG
     return read_object(file) if file.is_file() else {}
 
 
-def _settings(config: Mapping[str, Any], opened: Any) -> dict[str, Any]:
+def _settings(config: JsonObject, opened: TokenizersBackend) -> JsonObject:
     """Return the checkpoint's own settings; where it lacks some that readers in JavaScript need,
     add them."""
     names = ("bos_token", "eos_token", "unk_token", "pad_token")
     tokens = {name: getattr(opened, name, None) for name in names}
     said = {name: str(token) for name, token in tokens.items() if token is not None}
-    base = {
+    base: JsonObject = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **said,
@@ -263,7 +267,7 @@ def _cases(known: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ..
     return tuple(found)
 
 
-def _origin(files: Sequence[Path], opened: Any) -> TokenizerOrigin:
+def _origin(files: Sequence[Path], opened: TokenizersBackend) -> TokenizerOrigin:
     import transformers
 
     return {

@@ -10,8 +10,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
+from oriel.contract.json_value import JsonObject, object_at
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     SENTENCEPIECE,
@@ -22,6 +23,9 @@ from oriel.tokenizers.checkpoint_files import (
 )
 from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.open_tokenizer import without_mark
+
+if TYPE_CHECKING:
+    from transformers import SentencePieceBackend, TokenizersBackend
 
 
 class Unopened(Exception):
@@ -41,7 +45,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def open_with_transformers(folder: Path) -> Any:
+def open_with_transformers(folder: Path) -> TokenizersBackend:
     """Return the tokenizer that transformers' AutoTokenizer opens, with a backend of the tokenizers
     library.
 
@@ -58,6 +62,7 @@ def open_with_transformers(folder: Path) -> Any:
         raise Unopened(
             f"transformers opens it with {type(opened).__name__}, which has no tokenizer.json"
         )
+    opened = cast("TokenizersBackend", opened)
     if not _says_anything(opened):
         names = [file.name for file in files if file.name not in SETTINGS]
         named = parsed.get(CONFIG, {}).get("tokenizer_class")
@@ -71,7 +76,7 @@ def open_with_transformers(folder: Path) -> Any:
     return opened
 
 
-def _open(folder: Path, parsed: dict[str, dict[str, Any]]) -> Any:
+def _open(folder: Path, parsed: dict[str, JsonObject]) -> TokenizersBackend | SentencePieceBackend:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
@@ -83,8 +88,11 @@ def _open(folder: Path, parsed: dict[str, dict[str, Any]]) -> Any:
         if named is None and whole is not None and opened.is_fast:
             # A class that was only guessed from the config reads one kind of vocabulary.
             kind = type(opened.backend_tokenizer.model).__name__
-            if kind != (whole.get("model") or {}).get("type", kind):
-                return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+            if kind != object_at(whole, "model").get("type", kind):
+                whole_file: TokenizersBackend = PreTrainedTokenizerFast.from_pretrained(
+                    folder, local_files_only=True
+                )
+                return whole_file
         return opened
     except Exception as error:
         # Untrusted files may raise any class of exception.
@@ -117,7 +125,7 @@ def _is_sentencepiece(file: Path) -> bool:
     return True
 
 
-def _says_anything(opened: Any) -> bool:
+def _says_anything(opened: TokenizersBackend) -> bool:
     """Return whether there is a vocabulary besides the tokens that a class brings with it."""
     added = opened.backend_tokenizer.get_added_tokens_decoder()
     return any(token not in added for token in opened.get_vocab().values())

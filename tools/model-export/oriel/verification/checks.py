@@ -4,10 +4,9 @@ values of weights are checked in weight_checks.py, the graphs' results in numeri
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +23,11 @@ from oriel.contract.activation_names import (
     input_specs,
 )
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import Expansion, Variant
+from oriel.contract.documents import (
+    Expansion,
+    GraphRecord,
+    Variant,
+)
 from oriel.contract.manifest import Manifest
 from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import read_document, read_model_record
@@ -46,7 +49,7 @@ class GraphFile:
     path: str
     data: bytes
     model: onnx.ModelProto
-    record: Mapping[str, Any]
+    record: GraphRecord
 
     @property
     def outputs(self) -> list[TensorSpec]:

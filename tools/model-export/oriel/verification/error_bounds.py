@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from oriel.verification.compare import Difference
 
@@ -31,7 +31,11 @@ class Bounds:
     """
 
     precision: str
-    data: dict[str, Any]
+    of_checks: Mapping[str, float]
+    """{check: bound}."""
+    by_kind: Mapping[str, float]
+    """Relative bounds of kinds of activation that have one of their own."""
+    by_norm: bool
 
     def activation(self, kind: str, found: Difference) -> tuple[float, float]:
         """Return (error, bound) of an activation: absolute for logits, relative for any other kind;
@@ -41,27 +45,22 @@ class Bounds:
             return found.absolute, max(self.of("logits_absolute"), per_unit * found.scale)
         return self.error(found), self.relative(kind)
 
-    @property
-    def by_norm(self) -> bool:
-        return bool(self.data.get("by_norm"))
-
     def error(self, found: Difference) -> float:
         """Return the number that is compared with a bound."""
         return found.norm if self.by_norm else found.relative
 
     def relative(self, kind: str) -> float:
-        by_kind = self.data["relative_by_kind"]
-        return float(by_kind.get(kind, self.data["relative"]))
+        return self.by_kind.get(kind, self.of("relative"))
 
     def of(self, check: str) -> float:
         """Return the bound of a named check."""
-        return float(self.data[check])
+        return self.of_checks[check]
 
 
 @cache
-def _table() -> dict[str, Any]:
+def _table() -> dict[str, dict[str, float | bool | dict[str, float]]]:
     text = Path(__file__).with_name("bounds.json").read_text(encoding="utf-8")
-    table: dict[str, Any] = json.loads(text)
+    table: dict[str, dict[str, float | bool | dict[str, float]]] = json.loads(text)
     return table
 
 
@@ -72,11 +71,17 @@ def weight_bounds(bits: int) -> dict[str, float]:
     Rounding to nearest stays below half of these; GPTQ moves values farther, where others make up
     for it. A scale that is twice as large as it should be is wrong by 1.
     """
-    found: dict[str, float] = _table()["weights"][str(bits)]
+    found = _table()["weights"][str(bits)]
+    assert isinstance(found, dict)
     return found
 
 
 def bounds_for(precision: str) -> Bounds | None:
     """Return a precision's bounds; None where there are none: it can't be verified then."""
     data = None if precision == "weights" else _table().get(precision)
-    return None if data is None else Bounds(precision, data)
+    if data is None:
+        return None
+    by_kind = data["relative_by_kind"]
+    assert isinstance(by_kind, dict)
+    of_checks = {name: bound for name, bound in data.items() if not isinstance(bound, bool | dict)}
+    return Bounds(precision, of_checks, by_kind, bool(data.get("by_norm")))

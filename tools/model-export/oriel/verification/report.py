@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -39,8 +39,8 @@ class Check:
     bound: float | None = None
     detail: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"name": self.name, "verdict": self.verdict}
+    def to_json(self) -> dict[str, object]:
+        data: dict[str, object] = {"name": self.name, "verdict": self.verdict}
         if self.error is not None:
             data["error"] = _finite(self.error)
         if self.bound is not None:
@@ -70,7 +70,7 @@ class ActivationResult:
     def kind(self) -> str:
         return kind_of(self.name)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "name": self.name,
             "graph": self.graph,
@@ -102,7 +102,7 @@ class VariantReport:
     by_norm: bool = False
     """Errors are norms of differences over norms, logits' too."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "name": self.name,
             "precision": self.precision,
@@ -142,7 +142,7 @@ class Report:
         rows = [row for variant in self.variants for row in variant.activations]
         return bool(rows) and not self.failures and all(r.verdict == "passed" for r in rows)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "verification_version": VERIFICATION_VERSION,
             "verdict": "passed" if self.passed else "failed",

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -99,7 +98,7 @@ class OnnxGraph:
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
 
 
-def _port(port: Any) -> TensorSpec:
+def _port(port: onnxruntime.NodeArg) -> TensorSpec:
     return TensorSpec(port.name, DTYPES.get(port.type, port.type), tuple(port.shape))
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,17 +33,15 @@ _SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
 
 
-def _as_transformers_takes_it(loaded: LoadedModel) -> dict[str, Any]:
-    """Return arguments that name the folder, which transformers reads by itself. Where it can't,
-    since the weights' names have a wrapper's prefix or a file has a byte order mark, pass the
-    weights by their own names instead."""
-    config = plain_config(loaded.source.folder)
-    # Configs may ask for tuples; the code below reads outputs by name.
-    config.return_dict = True
+def _as_transformers_takes_it(
+    loaded: LoadedModel,
+) -> tuple[Path | None, dict[str, Tensor] | None]:
+    """Return the folder, which transformers reads by itself. Where it can't, since the weights'
+    names have a wrapper's prefix or a file has a byte order mark, return the weights by their own
+    names instead."""
     if loaded.is_as_saved:
-        return {"pretrained_model_name_or_path": loaded.source.folder, "config": config}
-    weights = {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
-    return {"pretrained_model_name_or_path": None, "config": config, "state_dict": weights}
+        return loaded.source.folder, None
+    return None, {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
 
 
 class Reference:
@@ -53,8 +51,14 @@ class Reference:
         self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
+        config = plain_config(loaded.source.folder)
+        # Configs may ask for tuples; the code below reads outputs by name.
+        config.return_dict = True
+        folder, weights = _as_transformers_takes_it(loaded)
         model, loading = model_class.from_pretrained(
-            **_as_transformers_takes_it(loaded),
+            folder,
+            config=config,
+            state_dict=weights,
             dtype=torch.float32,
             attn_implementation="eager",
             local_files_only=True,
@@ -103,7 +107,7 @@ class Reference:
 
         Returns its logits, which must be those of the stock pass.
         """
-        config: Any = self.model.config
+        config = self.model.config
         config.oriel_observer = _Observer(set(names), values)
         self.model.set_attn_implementation(OBSERVED)
         try:
@@ -232,8 +236,8 @@ class _Recorder:
         if name not in self.names:
             return
 
-        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            value: Tensor = inputs[0]
+        def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            value = inputs[0]
             if heads is not None:
                 value = value.reshape(*value.shape[:2], heads, -1).transpose(1, 2)
             self.values[name] = value
@@ -246,7 +250,7 @@ class _Recorder:
         if name not in self.names:
             return
 
-        def hook(_module: nn.Module, _inputs: Any, out: Any) -> None:
+        def hook(_module: nn.Module, _inputs: object, out: Tensor | tuple[Tensor, ...]) -> None:
             self.values[name] = out[part] if isinstance(out, tuple) else out
 
         self.handles.append(module.register_forward_hook(hook))
@@ -259,7 +263,7 @@ class _Observer:
     names: set[str]
     values: dict[str, Tensor]
 
-    def __deepcopy__(self, memo: Any) -> _Observer:
+    def __deepcopy__(self, memo: object) -> _Observer:
         # transformers copies configs; recorded values must still arrive in this object.
         return self
 
@@ -271,7 +275,7 @@ def _observed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
-    **rest: Any,
+    **rest: object,
 ) -> tuple[Tensor, Tensor]:
     """Run the architecture's own eager attention, and record its inputs."""
     observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]

@@ -4,10 +4,9 @@ what goes first, and that the model has a row for each."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from oriel.contract.documents import TokenizerFiles
 from oriel.contract.manifest import Manifest
 from oriel.models.load_model import LoadedModel
 from oriel.tokenizers.agreement import compare, encoded
@@ -45,7 +44,7 @@ def check_tokenizer(
 
 
 def _compare(
-    record: Mapping[str, Any],
+    record: TokenizerFiles,
     manifest: Manifest,
     folder: Path,
     own: CheckpointTokenizer,
@@ -81,7 +80,7 @@ def _compare(
         findings.differences(FIRST, problems, f"{first} before a text")
 
 
-def _cases(folder: Path, record: Mapping[str, Any]) -> dict[str, list[int]]:
+def _cases(folder: Path, record: TokenizerFiles) -> dict[str, list[int]]:
     """Texts and ids that readers compare their own tokenizers with."""
     if "cases" not in record:
         return {}

@@ -3,15 +3,17 @@ file, and nodes that replace others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from oriel.arrays import Array
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
+Attribute = int | float | str | Sequence[int] | ir.TensorProtocol
+"""A node's attribute."""
 CONTRIB = "com.microsoft"
 """Domain of ONNX Runtime's own operators, natively and on the web."""
 _STORED = {
@@ -50,14 +52,14 @@ class GraphEdit:
         )
         return self._register(name, tensor)
 
-    def constant(self, name: str, array: NDArray[Any] | np.generic) -> ir.Value:
+    def constant(self, name: str, array: Array | np.generic) -> ir.Value:
         """Return a small initializer in the graph itself."""
         known = self.graph.initializers.get(name)
         if known is not None:
             return known
         return self._register(name, ir.Tensor(np.asarray(array), name=name))
 
-    def _register(self, name: str, tensor: ir.ExternalTensor | ir.Tensor[Any]) -> ir.Value:
+    def _register(self, name: str, tensor: ir.TensorProtocol) -> ir.Value:
         value = ir.Value(
             name=name,
             const_value=tensor,
@@ -75,9 +77,22 @@ class GraphEdit:
         name: str,
         domain: str = "",
         outputs: int = 1,
-        **attributes: Any,
+        **attributes: Attribute,
     ) -> tuple[ir.Value, ...]:
         """Insert a node right before another; return its outputs, which are named after `name`."""
+        return self.insert(before, operator, inputs, name, attributes, domain, outputs)
+
+    def insert(
+        self,
+        before: ir.Node,
+        operator: str,
+        inputs: list[ir.Value],
+        name: str,
+        attributes: Mapping[str, Attribute],
+        domain: str = "",
+        outputs: int = 1,
+    ) -> tuple[ir.Value, ...]:
+        """Do as put does, with attributes that a caller was given."""
         node = ir.node(
             operator,
             inputs,
@@ -91,14 +106,14 @@ class GraphEdit:
         self.graph.insert_before(before, node)
         return tuple(node.outputs)
 
-    def at_start(self, operator: str, value: ir.Value, **attributes: Any) -> ir.Value:
+    def at_start(self, operator: str, value: ir.Value, **attributes: Attribute) -> ir.Value:
         """Return the output of an operator on an initializer, computed at the graph's beginning;
         all callers share one node. ONNX Runtime computes it once, when a session is made."""
         key = f"{value.name}/{operator}"
         if key not in self.shared:
             assert value.name is not None
-            (self.shared[key],) = self.put(
-                self.graph[0], operator, [value], value.name, **attributes
+            (self.shared[key],) = self.insert(
+                self.graph[0], operator, [value], value.name, attributes
             )
         return self.shared[key]
 

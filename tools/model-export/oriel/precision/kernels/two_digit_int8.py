@@ -5,13 +5,16 @@ residual streams that no calibration has seen."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 
 from oriel.precision.kernels.channel_kernels import summed_first
-from oriel.precision.kernels.graph_edit import GraphEdit, wide_scales_of, zero_points_of
+from oriel.precision.kernels.graph_edit import (
+    Attribute,
+    GraphEdit,
+    wide_scales_of,
+    zero_points_of,
+)
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
 _MIDDLE = 128
@@ -29,8 +32,8 @@ def multiply_in_two_digits(edit: GraphEdit, node: ir.Node, weight: EncodedWeight
     assert factor is not None
     name = node.name or ""
 
-    def put(operator: str, *inputs: ir.Value, at: str = "", **attributes: Any) -> ir.Value:
-        return edit.put(node, operator, list(inputs), name + at, **attributes)[0]
+    def put(operator: str, *inputs: ir.Value, at: str = "", **attributes: Attribute) -> ir.Value:
+        return edit.insert(node, operator, list(inputs), name + at, attributes)[0]
 
     middle = edit.constant(f"oriel/uint8_{_MIDDLE}", np.uint8(_MIDDLE))
     largest = put("ReduceMax", put("Abs", factor), keepdims=0)

@@ -7,11 +7,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from oriel.arrays import Array
 from oriel.contract.documents import Expansion
 from oriel.errors import ContractError
 from oriel.precision.weights.encoded_layout import EncodedWeight
@@ -24,7 +24,7 @@ _PART = 1 << 20
 class Encoded:
     """One weight's arrays, as they lie in the file."""
 
-    values: NDArray[Any]
+    values: Array
     """float32, float16, int8 or uint8, of `values_shape`."""
     scales: NDArray[np.float16] | None = None
     zero_points: NDArray[np.uint8] | None = None
@@ -35,7 +35,7 @@ def read_encoded(file: NDArray[np.uint8], weight: EncodedWeight) -> Encoded:
     """Return a weight's arrays as views of the file's bytes; ContractError where it ends before
     them."""
 
-    def view(start: int, size: int, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    def view(start: int, size: int, dtype: DTypeLike, shape: tuple[int, ...]) -> Array:
         if start + size > len(file):
             raise ContractError(
                 f"the encoded weights end before {weight.name}",
@@ -43,7 +43,7 @@ def read_encoded(file: NDArray[np.uint8], weight: EncodedWeight) -> Encoded:
                 expected=f"at least {start + size}",
                 next_step="export it again.",
             )
-        found: NDArray[Any] = file[start : start + size].view(dtype).reshape(shape)
+        found: Array = file[start : start + size].view(dtype).reshape(shape)
         return found
 
     kinds = {"float32": "<f4", "float16": "<f2"}
