@@ -8,13 +8,16 @@ const isolated = `http://localhost:${firstPort}/`;
 const plainHost = `http://localhost:${firstPort + 1}/`;
 const built = `http://localhost:${firstPort + 2}/some/where/`;
 
-const engineSpecs = 'engine_parity.spec.ts';
+/** Every kind of host has to start the engine; what it computes then does not depend on the host. */
+const hostSpecs = 'engine_hosts.spec.ts';
+const engineSpecs = [hostSpecs, 'engine_parity.spec.ts'];
+const onEveryHost = process.env['ORIEL_THOROUGH'] === '1' ? engineSpecs : [hostSpecs];
 const variantSpecs = ['engine_variants.spec.ts', 'engine_failures.spec.ts'];
-/** They build the page and serve it themselves. */
+/** They serve builds of the page themselves. */
 const siteSpecs = 'site_*.spec.ts';
-const builtSpecs = [engineSpecs, 'engine_catalogue.spec.ts'];
 /** Models come from servers that tests start on ports of their own. */
 const modelOrigins = { VITE_MODEL_ORIGINS: 'http://localhost:*,http://127.0.0.1:*' };
+const isCi = process.env['CI'] !== undefined;
 const chromium = {
   executablePath: findChromium(),
   // Chromium's own sandbox does not start as root, as in most containers.
@@ -32,27 +35,35 @@ export default defineConfig<EngineOptions>({
   testDir: 'tests/browser',
   outputDir: 'test-results/browser/runs',
   globalSetup: './tests/browser/make_bundles.ts',
-  // Each page has threads of its own; more pages at once only take them from each other.
-  workers: 1,
-  timeout: 120_000,
+  // Much of a test's time is waiting, for a limit that must pass or for the slowest of several threads.
+  workers: 2,
+  // Generous limits cost nothing where all is well: another worker, and on CI another part of the tests, take their share.
+  timeout: 240_000,
+  expect: { timeout: 30_000 },
   // On a machine that others load, too; what passes the second time alone is told as flaky, with its error.
-  retries: process.env['CI'] === undefined ? 0 : 1,
+  retries: isCi ? 1 : 0,
   reporter: [['list']],
-  use: { launchOptions: chromium, trace: 'retain-on-failure' },
+  // A recording takes a fifth of the processor's time, so only a second try has one; `--trace on` records any run.
+  use: { launchOptions: chromium, trace: 'on-first-retry' },
   projects: [
     { name: 'isolated', testIgnore: siteSpecs, use: { baseURL: isolated } },
     {
       name: 'plain-host',
-      testMatch: [engineSpecs, 'ui_plain_host*.spec.ts'],
+      testMatch: [...onEveryHost, 'ui_plain_host*.spec.ts'],
       use: { baseURL: plainHost, isolated: false },
     },
-    { name: 'built', testMatch: builtSpecs, use: { baseURL: built } },
-    { name: 'site', testMatch: siteSpecs },
+    {
+      name: 'built',
+      testMatch: [...onEveryHost, 'engine_catalogue.spec.ts'],
+      use: { baseURL: built },
+    },
+    { name: 'site-build', testMatch: 'site_build.setup.ts' },
+    { name: 'site', testMatch: siteSpecs, dependencies: ['site-build'] },
     {
       name: 'webgpu',
       // A GPU in software, on whatever cores there are.
-      timeout: 300_000,
-      testMatch: [engineSpecs, ...variantSpecs, 'ui_webgpu*.spec.ts'],
+      timeout: 480_000,
+      testMatch: [...engineSpecs, ...variantSpecs, 'ui_webgpu*.spec.ts'],
       use: {
         baseURL: isolated,
         provider: 'webgpu',

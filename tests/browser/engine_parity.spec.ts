@@ -1,4 +1,5 @@
-// What the page computes is what PyTorch computes: with and without cache, threads, isolation, and on WebGPU.
+// What the page computes is what PyTorch computes, with and without cache, on WebAssembly and on WebGPU. That it does so
+// on each kind of host: engine_hosts.spec.ts.
 import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
 import {
   noInterventions,
@@ -7,86 +8,12 @@ import {
   type Interventions,
 } from '../../apps/web/src/inference/interventions';
 import { expect, opened, test, type Answer, type Engine } from './engine';
-import {
-  largestError,
-  positions,
-  readFixtures,
-  reference,
-  type Prompt,
-  type Reference,
-} from './fixtures';
-
-/** Compares a run that ended at position `end` with PyTorch's answer for the same positions. */
-function expectParity(answer: Answer, prompt: Prompt, end: number, tolerance: number): void {
-  const { start, tensors, lastLogits } = answer;
-  const logits = positions('logits', reference(prompt, 'logits'), end - 1, end);
-  const errors: Record<string, number> = { logits: largestError(lastLogits, logits.data) };
-  for (const [name, { dims, data }] of tensors) {
-    // No hook hears the scores, and Llama's rotated queries and keys; the exporter's checks do.
-    if (!prompt.tensors.has(name)) continue;
-    const expected = positions(name, reference(prompt, name), start, end);
-    expect(dims, name).toEqual(expected.dims);
-    if (data instanceof Int32Array) {
-      const likelihoods = name.replace('_ids', '_probs');
-      const right = positions(likelihoods, reference(prompt, likelihoods), start, end);
-      errors[name] = rankError(data, expected, right.data);
-    } else {
-      errors[name] = largestError(data, expected.data);
-    }
-  }
-  const [worst = ['none', NaN]] = Object.entries(errors).sort(([, a], [, b]) => b - a);
-  expect(Object.values(errors).every(Number.isFinite), JSON.stringify(errors)).toBe(true);
-  expect(worst[1], `${worst[0]} at positions ${start} to ${end - 1}`).toBeLessThanOrEqual(
-    tolerance,
-  );
-}
-
-/**
- * How much likelier PyTorch finds the token that should stand where another one does: two tokens
- * that are equally likely may stand in either order.
- */
-function rankError(
-  got: Int32Array,
-  { data: expected, dims }: Reference,
-  probabilities: ArrayLike<number>,
-): number {
-  const ranks = dims.at(-1) ?? 0;
-  let error = 0;
-  got.forEach((id, at) => {
-    if (id === expected[at]) return;
-    const row = at - (at % ranks);
-    const rank = expected.subarray(row, row + ranks).indexOf(id);
-    // A token that is not among the best at all may only have missed the last place.
-    const found = probabilities[row + (rank < 0 ? ranks - 1 : rank)] ?? NaN;
-    error = Math.max(error, Math.abs((probabilities[at] ?? NaN) - found));
-  });
-  return error;
-}
+import { expectParity } from './expect_parity';
+import { largestError, readFixtures, reference, type Prompt } from './fixtures';
 
 async function runPrefix(engine: Engine, prompt: Prompt, end: number): Promise<Answer> {
   return engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
 }
-
-test('the bundled model gives its exported activations as PyTorch does', async ({
-  engine,
-  provider,
-  tolerance,
-  isolated,
-}) => {
-  const fixtures = readFixtures('demo');
-  const model = opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  expect(model.facts.provider).toBe(provider);
-  expect(model.facts.reason).toBe('requested');
-  expect(model.facts.crossOriginIsolated).toBe(isolated);
-  if (provider === 'wasm' && !isolated) expect(model.facts.threads).toBe(1);
-  for (const name of ['single', 'sentence', 'unicode', 'long']) {
-    const prompt = fixtures.prompt(name);
-    const answer = await engine.run({ ids: prompt.ids, reuseCache: false });
-    expect(answer.start).toBe(0);
-    expect([...answer.tensors.keys()]).toContain('layer_5_attn_probs');
-    expectParity(answer, prompt, prompt.ids.length, tolerance);
-  }
-});
 
 test('every activation of the contract opens through its tap, in every layer', async ({
   engine,

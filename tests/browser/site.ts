@@ -28,24 +28,25 @@ interface Fixtures {
   readonly host: (options?: Partial<SiteOptions>) => Promise<StaticSite>;
 }
 
-export const test = base.extend<Fixtures, { deploys: Deploys }>({
-  deploys: [
-    // eslint-disable-next-line no-empty-pattern -- Playwright reads from it what a fixture needs
-    async ({}, use) => {
-      const first = join(root, made, 'first');
-      const second = join(root, made, 'second');
-      const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
-      build(python, ['scripts/build_site.py', '--output', first, '--base', basePath], {
-        VITE_MODEL_ORIGINS: 'http://localhost:*',
-      });
-      build('npx', ['vite', 'build', 'apps/web', '--outDir', second, '--logLevel', 'error'], {
-        VITE_BASE_PATH: basePath,
-        VITE_MODEL_URL: `${basePath}models/demo/manifest.json`,
-      });
-      await use({ first, second });
-    },
-    { scope: 'worker', timeout: 120_000 },
-  ],
+const deploys: Deploys = { first: join(root, made, 'first'), second: join(root, made, 'second') };
+
+/** Build both, which the project site-build does before all tests of the project site. */
+export function buildDeploys(): void {
+  const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
+  build(python, ['scripts/build_site.py', '--output', deploys.first, '--base', basePath], {
+    VITE_MODEL_ORIGINS: 'http://localhost:*',
+  });
+  build('npx', ['vite', 'build', 'apps/web', '--outDir', deploys.second, '--logLevel', 'error'], {
+    VITE_BASE_PATH: basePath,
+    VITE_MODEL_URL: `${basePath}models/demo/manifest.json`,
+  });
+}
+
+export const test = base.extend<Fixtures & { deploys: Deploys }>({
+  // eslint-disable-next-line no-empty-pattern -- Playwright reads from it what a fixture needs
+  deploys: async ({}, use) => {
+    await use(deploys);
+  },
   host: async ({ deploys }, use) => {
     const started: StaticSite[] = [];
     await use(async (options = {}) => {

@@ -37,6 +37,9 @@ const test = base.extend<Fixtures>({
   },
 });
 
+// Each waits long, with a server of its own.
+test.describe.configure({ mode: 'parallel' });
+
 function hash(more: Readonly<Record<string, string>> = {}): string {
   const fields = { lang: 'en', on: 'wasm', p: prompt.text ?? '', ...more };
   return `#${new URLSearchParams(fields).toString()}`;

@@ -18,6 +18,9 @@ const test = engineTest.extend<{ host: WeatherServer }>({
   },
 });
 
+// Each waits long, with a server of its own.
+test.describe.configure({ mode: 'parallel' });
+
 const manifest = JSON.parse(
   readFileSync(
     new URL('../../test-results/browser/published/tiny-gpt2/manifest.json', import.meta.url),
