@@ -11,12 +11,11 @@ function bare(manifestUrl: string, file: string): string {
   return manifestUrl.replace(/manifest\.json$/, file);
 }
 
-/** Largest difference of the last logits, and of every activation that PyTorch was asked for. */
+/** Largest difference of the last logits, and of every activation. */
 function errorOf({ start, tensors, lastLogits }: Answer, prompt: Prompt, end: number): number {
   const logits = positions('logits', reference(prompt, 'logits'), end - 1, end);
   const errors = [largestError(lastLogits, logits.data)];
   for (const [name, { data }] of tensors) {
-    if (!prompt.tensors.has(name)) continue;
     const expected = positions(name, reference(prompt, name), start, end);
     errors.push(largestError(data, expected.data));
   }

@@ -77,7 +77,7 @@ export function positions(
   const width = dims.at(-1) ?? 0;
   const outer = dims.slice(0, -2);
   const rows = outer.reduce((product, size) => product * size, 1);
-  const keptWidth = name.endsWith('_attn_probs') ? end : width;
+  const keptWidth = /_attn_(probs|scores)$/.test(name) ? end : width;
   const kept: number[] = [];
   for (let row = 0; row < rows; row++) {
     for (let position = start; position < end; position++) {
@@ -91,13 +91,23 @@ export function positions(
   };
 }
 
-/** Largest difference, absolute up to 1 and relative to the largest value beyond. NaN stays NaN. */
+/** What the score of a token that may not be looked at holds. */
+const masked = Math.fround(-3.4028234663852886e38);
+
+/**
+ * Largest difference, absolute up to 1 and relative to the largest value beyond. NaN stays NaN. A masked score differs
+ * from all others, and counts for nothing else: every difference is small beside it.
+ */
 export function largestError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (got.length !== expected.length) return Infinity;
   let error = 0;
   let scale = 1;
   for (let i = 0; i < expected.length; i++) {
     const right = expected[i] ?? NaN;
+    if (right === masked || got[i] === masked) {
+      if (got[i] !== right) return Infinity;
+      continue;
+    }
     const difference = Math.abs((got[i] ?? NaN) - right);
     if (Number.isNaN(difference)) return NaN;
     error = Math.max(error, difference);
