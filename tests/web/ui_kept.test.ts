@@ -1,6 +1,6 @@
 // What the page keeps in mind of the storage: numbers follow a removal, and nobody is surprised by a question.
 import { expect, test, vi } from 'vitest';
-import { KeptModels, type CacheKeeper } from '../../apps/web/src/activations/kept_models.svelte';
+import { KeptModels, type CacheKeeper } from '../../apps/web/src/session/kept_models.svelte';
 import { dayAndTime } from '../../apps/web/src/i18n/date_format';
 import type { KeptModel } from '../../apps/web/src/inference/model_types';
 

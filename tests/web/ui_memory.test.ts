@@ -2,8 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { planActivations, type Plan } from '../../apps/web/src/activations/activation_plan';
-import { keptLessons, type MemoryLessons } from '../../apps/web/src/activations/memory_lessons';
-import { ModelSession } from '../../apps/web/src/activations/model_session.svelte';
+import {
+  storedMemoryRecords,
+  type MemoryRecords,
+} from '../../apps/web/src/activations/memory_records';
+import { ModelSession } from '../../apps/web/src/session/model_session.svelte';
 import type { Variant } from '../../apps/web/src/contract/generated';
 import {
   activationBytes,
@@ -213,29 +216,29 @@ const noStorage = (): Storage => {
 describe('what was too much before', () => {
   test('is known to the next page, the least of it, for each provider by itself', () => {
     const [lasting, ofTab] = [new FakeStorage(), new FakeStorage()];
-    const page = (): MemoryLessons =>
-      keptLessons(
+    const page = (): MemoryRecords =>
+      storedMemoryRecords(
         () => lasting,
         () => ofTab,
       );
-    page().learn('wasm', 500);
-    page().learn('wasm', 700);
+    page().record('wasm', 500);
+    page().record('wasm', 700);
     expect(page().tooMuch('wasm')).toBe(500);
     expect(page().tooMuch('webgpu')).toBeNull();
-    page().unlearn('wasm');
+    page().clear('wasm');
     expect(page().tooMuch('wasm')).toBeNull();
   });
 
   test('is also what a tab was at when it ended without a word', () => {
     const [lasting, ofTab] = [new FakeStorage(), new FakeStorage()];
-    const page = (): MemoryLessons =>
-      keptLessons(
+    const page = (): MemoryRecords =>
+      storedMemoryRecords(
         () => lasting,
         () => ofTab,
       );
     page().begin('webgpu', 900);
     expect(page().tooMuch('webgpu')).toBe(900);
-    page().unlearn('webgpu');
+    page().clear('webgpu');
     const whole = page();
     whole.begin('webgpu', 900);
     whole.end();
@@ -243,17 +246,17 @@ describe('what was too much before', () => {
   });
 
   test('lasts as long as the page where nothing can be kept, and strange marks are nothing', () => {
-    const page = keptLessons(noStorage, noStorage);
-    page.learn('wasm', 500);
+    const page = storedMemoryRecords(noStorage, noStorage);
+    page.record('wasm', 500);
     expect(page.tooMuch('wasm')).toBe(500);
     const ofTab = new FakeStorage();
     for (const mark of ['wasm -1', 'wasm 1e9', 'gpu 5', 'wasm 99999999999999999999']) {
       ofTab.setItem('oriel.memory-under-way', mark);
-      const lessons = keptLessons(
+      const records = storedMemoryRecords(
         () => new FakeStorage(),
         () => ofTab,
       );
-      expect(lessons.tooMuch('wasm')).toBeNull();
+      expect(records.tooMuch('wasm')).toBeNull();
     }
   });
 });
@@ -329,11 +332,11 @@ const text = (tokens: number): string => Array.from({ length: tokens }, () => '1
 
 async function read(
   client: SmallClient,
-  lessons: MemoryLessons,
+  records: MemoryRecords,
   tokens: number,
   activations?: readonly string[],
 ): Promise<ModelSession> {
-  const session = new ModelSession(() => client, Math.random, lessons);
+  const session = new ModelSession(() => client, Math.random, records);
   session.beginWith({ text: text(tokens) }, true);
   const request = { url: 'x', provider: 'wasm' } as const;
   await session.open(activations === undefined ? request : { ...request, activations });
@@ -341,12 +344,12 @@ async function read(
 }
 
 const mapBytes = 4 * 25 * 1024 * 1024;
-const newLessons = (): MemoryLessons => keptLessons(noStorage, noStorage);
+const newRecords = (): MemoryRecords => storedMemoryRecords(noStorage, noStorage);
 
 describe('a session', () => {
   test('opens what fits of a link that asks for more, and says how much is left out', async () => {
     const client = new SmallClient(opened('wasm', 64), Infinity);
-    const session = await read(client, newLessons(), 1024, allMaps);
+    const session = await read(client, newRecords(), 1024, allMaps);
     const fits = Math.floor((2.5 * GiB) / mapBytes);
     expect(client.sessions.map(({ length }) => length)).toEqual([fits]);
     expect(session.model?.activations).toContain(mapOf(LAYERS - 1));
@@ -359,7 +362,7 @@ describe('a session', () => {
 
   test('closes some as the text grows, and opens them again as it shrinks', async () => {
     const client = new SmallClient(opened('wasm', 64), Infinity);
-    const session = await read(client, newLessons(), 10, allMaps);
+    const session = await read(client, newRecords(), 10, allMaps);
     expect(session.chosen.leftOut).toBeNull();
     expect(client.sessions).toHaveLength(0);
     await session.replacePrompt(text(1024));
@@ -372,7 +375,7 @@ describe('a session', () => {
   test('refuses what does not fit beside what is open, which stays', async () => {
     const client = new SmallClient(opened('wasm', 64), Infinity);
     const some = allMaps.slice(0, Math.floor((2.5 * GiB) / mapBytes));
-    const session = await read(client, newLessons(), 1024, some);
+    const session = await read(client, newRecords(), 1024, some);
     const { answer } = session;
     await session.setActivations([...some, mapOf(40)]);
     expect(client.sessions).toHaveLength(0);
@@ -384,9 +387,9 @@ describe('a session', () => {
   });
 
   test('opens fewer by itself where memory ends sooner than was thought, and never asks twice for that much', async () => {
-    const lessons = newLessons();
+    const records = newRecords();
     const client = new SmallClient(opened('wasm', 64), 10 * mapBytes);
-    const session = await read(client, lessons, 1024, allMaps);
+    const session = await read(client, records, 1024, allMaps);
     expect(session.stage.kind).toBe('ready');
     expect(session.notice).toBeNull();
     expect(session.answer?.activations.names.length).toBeGreaterThan(4);
@@ -394,27 +397,27 @@ describe('a session', () => {
     expect(session.chosen.leftOut?.limit).toBe('failed');
     // The same link once more.
     const again = new SmallClient(opened('wasm', 64), 10 * mapBytes);
-    const second = await read(again, lessons, 1024, allMaps);
+    const second = await read(again, records, 1024, allMaps);
     expect(again.runs).toHaveLength(1);
     expect(second.answer?.activations.names.length).toBeGreaterThan(4);
   });
 
   test('asks for all once more where the reader wants it, and forgets what it feared if that works', async () => {
-    const lessons = newLessons();
-    lessons.learn('wasm', 2.2 * GiB);
+    const records = newRecords();
+    records.record('wasm', 2.2 * GiB);
     const client = new SmallClient(opened('wasm', 64), Infinity);
     const wanted = allMaps.slice(0, 10);
-    const session = await read(client, lessons, 1024, wanted);
+    const session = await read(client, records, 1024, wanted);
     expect(session.chosen.leftOut?.limit).toBe('failed');
     await session.openAllTheSame();
     expect(session.chosen.leftOut).toBeNull();
     expect(session.answer?.activations.names).toHaveLength(10);
-    expect(lessons.tooMuch('wasm')).toBeNull();
+    expect(records.tooMuch('wasm')).toBeNull();
   });
 
   test('tells of a failure that no activation is to blame for', async () => {
     const client = new SmallClient(opened('wasm', 64), -1);
-    const session = await read(client, newLessons(), 10);
+    const session = await read(client, newRecords(), 10);
     expect(session.stage.kind).toBe('failed');
     expect(client.sessions).toHaveLength(0);
   });

@@ -1,7 +1,7 @@
 // The session with a client whose numbers tell what was fed: newest text wins, rows join, interventions compare.
 import { describe, expect, test } from 'vitest';
-import { ComparedModel } from '../../apps/web/src/activations/compared_model.svelte';
-import { ModelSession } from '../../apps/web/src/activations/model_session.svelte';
+import { ComparedModel } from '../../apps/web/src/session/compared_model.svelte';
+import { ModelSession } from '../../apps/web/src/session/model_session.svelte';
 import {
   headsOff,
   interventionKey,

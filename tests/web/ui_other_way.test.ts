@@ -1,7 +1,7 @@
 // The ways on that the page offers after an error: none of them asks for what has just failed, in buttons and in words.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { opensWhenAsked } from '../../apps/web/src/activations/variant_choice';
+import { opensWhenAsked } from '../../apps/web/src/inference/variant_offers';
 import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import { providerName } from '../../apps/web/src/i18n/variant_text';

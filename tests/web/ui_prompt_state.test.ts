@@ -1,13 +1,13 @@
 // Undo and redo of the text, and the ids that are kept where the tokenizer would make others of it.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PromptState, type PromptEntry } from '../../apps/web/src/activations/prompt_state.svelte';
+import { PromptState, type PromptEntry } from '../../apps/web/src/session/prompt_state.svelte';
 import {
   readPrompt,
   textAfter,
   withoutLastToken,
   type TextModel,
-} from '../../apps/web/src/activations/read_prompt';
+} from '../../apps/web/src/session/read_prompt';
 import { fitsLink, formatHash, parseHash } from '../../apps/web/src/url/hash_state';
 
 const entry = (text: string, more: Partial<PromptEntry> = {}): PromptEntry => ({

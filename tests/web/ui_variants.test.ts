@@ -6,7 +6,7 @@ import {
   isProvenExact,
   nextAttempt,
   placementOf,
-} from '../../apps/web/src/activations/variant_choice';
+} from '../../apps/web/src/inference/variant_offers';
 import { layoutFidelity } from '../../apps/web/src/charts/fidelity_layout';
 import { roundUp } from '../../apps/web/src/charts/round_scale';
 import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';

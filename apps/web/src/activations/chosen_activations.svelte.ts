@@ -1,14 +1,14 @@
 // The activations that were asked for, and as many of them as this device's memory holds for the text at hand.
 import {
   bytesOfActivations,
-  leastLearned,
+  leastRecorded,
   memoryWith,
   roomForActivations,
 } from '../inference/activation_memory';
 import type { OpenedModel } from '../inference/model_types';
 import { defaultActivations } from '../inference/taps';
 import { areSame, planActivations, type LeftOut } from './activation_plan';
-import type { MemoryLessons } from './memory_lessons';
+import type { MemoryRecords } from './memory_records';
 
 /** The text that is to be read. */
 export interface Reading {
@@ -22,13 +22,13 @@ export class ChosenActivations {
   leftOut = $state.raw<LeftOut | null>(null);
   /** All requested activations; null stands for the model's default. */
   wanted = $state.raw<readonly string[] | null>(null);
-  readonly #lessons: MemoryLessons;
+  readonly #records: MemoryRecords;
   #isForced = false;
   /** Activations of the open session. */
   #open: readonly string[] = [];
 
-  constructor(lessons: MemoryLessons) {
-    this.#lessons = lessons;
+  constructor(records: MemoryRecords) {
+    this.#records = records;
   }
 
   ask(names: readonly string[] | null): void {
@@ -55,7 +55,7 @@ export class ChosenActivations {
       tokens: Math.max(1, reading.tokens),
       room: roomForActivations(model, {
         texts: reading.texts,
-        tooMuch: this.#lessons.tooMuch(model.facts.provider),
+        tooMuch: this.#records.tooMuch(model.facts.provider),
         isForced: this.#isForced,
       }),
       staying: isAsked ? null : this.#open,
@@ -77,30 +77,30 @@ export class ChosenActivations {
     const { provider } = model.facts;
     const activations = this.#bytes(model, reading);
     const bytes = memoryWith(model, activations, reading.texts);
-    if (activations <= leastLearned) return run();
-    this.#lessons.begin(provider, bytes);
+    if (activations <= leastRecorded) return run();
+    this.#records.begin(provider, bytes);
     try {
       const result = await run();
-      const tooMuch = this.#lessons.tooMuch(provider);
-      if (tooMuch !== null && bytes >= tooMuch) this.#lessons.unlearn(provider);
+      const tooMuch = this.#records.tooMuch(provider);
+      if (tooMuch !== null && bytes >= tooMuch) this.#records.clear(provider);
       return result;
     } finally {
-      this.#lessons.end();
+      this.#records.end();
     }
   }
 
-  /** Learn from a run that had too little memory; false where no open activation would be closed for it. */
-  learn(model: OpenedModel, reading: Reading): boolean {
+  /** Record a run that had too little memory; false where no open activation would be closed for it. */
+  record(model: OpenedModel, reading: Reading): boolean {
     const activations = this.#bytes(model, reading);
-    if (activations <= leastLearned) return false;
-    this.#lessons.learn(model.facts.provider, memoryWith(model, activations, reading.texts));
+    if (activations <= leastRecorded) return false;
+    this.#records.record(model.facts.provider, memoryWith(model, activations, reading.texts));
     this.#isForced = false;
     return this.next(model, reading, false) !== null;
   }
 
   /** Note that the reader leaves the page in the middle of a run, which is no failure. */
   leave(): void {
-    this.#lessons.end();
+    this.#records.end();
   }
 
   #bytes(model: OpenedModel, { tokens }: Reading): number {

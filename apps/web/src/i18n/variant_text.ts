@@ -1,5 +1,5 @@
 // Variants in words: why one was chosen, how faithful it is, why another won't work. The words are in the dictionaries.
-import { isProvenExact, referenceOf, variantNamed } from '../activations/variant_choice';
+import { isProvenExact, referenceOf, variantNamed } from '../inference/variant_offers';
 import type {
   Choice,
   Offer,

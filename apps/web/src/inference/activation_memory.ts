@@ -15,7 +15,7 @@ const bytesPerNumber = 4;
 const leastRoom = 512 * MiB;
 
 /** Fewer bytes of activations than these are never blamed for running out of memory. */
-export const leastLearned = 32 * MiB;
+export const leastRecorded = 32 * MiB;
 
 /** The reason for the limit: WebAssembly's address space, a guess from the device's memory, or an earlier failure. */
 export type RoomLimit = 'heap' | 'memory' | 'failed';
@@ -75,7 +75,7 @@ export function roomForActivations(model: OpenedModel, { texts, tooMuch, isForce
     rooms.push({ bytes: Math.max(leastRoom, share(memoryLimit(device))), limit: 'memory' });
     // Half of what was too much: smaller steps down would fail several times before one works.
     if (tooMuch !== null)
-      rooms.push({ bytes: Math.max(leastLearned, share(tooMuch) / 2), limit: 'failed' });
+      rooms.push({ bytes: Math.max(leastRecorded, share(tooMuch) / 2), limit: 'failed' });
   }
   return rooms.reduce((least, room) => (room.bytes < least.bytes ? room : least), {
     bytes: Infinity,

@@ -1,6 +1,6 @@
 // The rows and columns of every table that can be saved. Writing them as CSV: charts/table_text.ts.
 import type { ActivationSeries } from '../activations/activation_set';
-import type { Token } from '../activations/token';
+import type { Token } from '../session/token';
 import type { TokenPair } from '../analysis/compare_predictions';
 import { MASKED_SCORE } from '../analysis/attention_rows';
 import { tokenData } from '../analysis/token_data';

@@ -1,5 +1,5 @@
 // The one set of props that every view takes.
-import type { Answer } from '../activations/answer';
+import type { Answer } from '../session/answer';
 import type { Dictionary } from '../i18n/dictionary';
 import type { HeadRef } from '../inference/interventions';
 import type { TokenPiece, ViewedModel } from '../inference/model_types';

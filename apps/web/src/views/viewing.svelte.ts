@@ -1,4 +1,4 @@
-// The state of the views: the locked selection, the pointer's preview, the scale of colours. The model: activations/.
+// The state of the views: the locked selection, the pointer's preview, the scale of colours. The model: session/.
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 import type { HeadRef } from '../inference/interventions';

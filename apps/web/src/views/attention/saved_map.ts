@@ -1,5 +1,5 @@
 // A map as a picture that stands alone: its size, its name, and what its caption says of the part that it shows.
-import type { Token } from '../../activations/token';
+import type { Token } from '../../session/token';
 import { layoutAttention } from '../../charts/attention_layout';
 import { attentionSvg, type MapPicture } from '../../charts/attention_svg';
 import { tokensPerCell } from '../../charts/drawn_cells';

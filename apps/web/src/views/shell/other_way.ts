@@ -1,5 +1,5 @@
 // The actions that the page offers as buttons after an error. AttemptButton offers another variant.
-import { opensWhenAsked, variantNamed } from '../../activations/variant_choice';
+import { opensWhenAsked, variantNamed } from '../../inference/variant_offers';
 import type { ModelErrorData, Offer, Provider } from '../../inference/model_types';
 
 /** `same` asks for the very same once more; each other one asks for something that did not just fail. */

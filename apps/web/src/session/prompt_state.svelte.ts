@@ -1,6 +1,6 @@
 // The text in the box, the token ids that it stands for where they are not the tokenizer's own, and its undo and redo.
 // It asks no model: the session reads the text with the tokenizer and tells this file what came of it.
-import { sameIds } from './kept_ids';
+import { sameIds } from './stored_ids';
 
 /** Everything about the text that undo brings back and a link carries. */
 export interface PromptEntry {

@@ -1,7 +1,7 @@
 // Turns a publisher's precomputed example into an answer for the views. model_session.svelte.ts decides when to use it.
 import { noInterventions } from '../inference/interventions';
 import type { FirstPass, ViewedModel } from '../inference/model_types';
-import { mergeRun } from './activation_set';
+import { mergeRun } from '../activations/activation_set';
 import type { Answer } from './answer';
 import { tokensOf } from './token';
 

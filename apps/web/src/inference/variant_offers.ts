@@ -7,7 +7,7 @@ import type {
   Offer,
   Provider,
   VariantOffer,
-} from '../inference/model_types';
+} from './model_types';
 
 /** Downloads above this many bytes are announced, with the choice of another variant, while they run. */
 export const LARGE_DOWNLOAD = 50e6;

@@ -12,7 +12,7 @@ export interface SpeltIds {
  * tokenizer's ids between two places where both sequences have a token boundary. Spellings are compared, not the text:
  * a tokenizer may lower letters or put a space first, and the text has a replacement character for a partial one.
  */
-export function mergeKeptIds(kept: SpeltIds, own: SpeltIds): readonly number[] {
+export function mergeStoredIds(kept: SpeltIds, own: SpeltIds): readonly number[] {
   const keptText = joinedText(kept.bytes);
   const ownText = joinedText(own.bytes);
   const keptCuts = cutsOf(kept.bytes);

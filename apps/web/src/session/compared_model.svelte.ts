@@ -5,9 +5,9 @@ import { interventionKey } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
 import { bytesOfActivations, roomForActivations } from '../inference/activation_memory';
-import { areSame, planActivations, type LeftOut } from './activation_plan';
-import { mergeRun, type ActivationSet } from './activation_set';
-import { offerOf } from './activation_offer';
+import { areSame, planActivations, type LeftOut } from '../activations/activation_plan';
+import { mergeRun, type ActivationSet } from '../activations/activation_set';
+import { offerOf } from '../activations/activation_offer';
 import type { Answer } from './answer';
 import type { Stage } from './model_session.svelte';
 

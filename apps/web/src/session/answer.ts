@@ -1,7 +1,7 @@
 // The model's results for one text, as the views read them.
 import type { Interventions } from '../inference/interventions';
 import type { TokenPiece, ViewedModel } from '../inference/model_types';
-import type { ActivationSet } from './activation_set';
+import type { ActivationSet } from '../activations/activation_set';
 import type { Token } from './token';
 
 /** The results of the newest run of one text. */

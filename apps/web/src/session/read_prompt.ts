@@ -1,7 +1,7 @@
 // Reads the text in the box as token ids: by the tokenizer, as kept ids, or as ids written out for a model without one.
 import { joinedText } from '../analysis/token_text';
 import type { Manifest } from '../contract/generated';
-import { mergeKeptIds, sameIds } from './kept_ids';
+import { mergeStoredIds, sameIds } from './stored_ids';
 import type { PromptEntry } from './prompt_state.svelte';
 
 /** The parts of a model that reading a text needs; every call may ask the worker. */
@@ -45,7 +45,7 @@ export async function readPrompt(entry: PromptEntry, model: TextModel): Promise<
   if (kept.length === 0 || kept.some((id) => id >= model.vocab))
     return { kind: 'ids', body: tokenizers, own: true, complete: true };
   const spelt = await model.bytes([...kept, ...tokenizers]);
-  const body = mergeKeptIds(
+  const body = mergeStoredIds(
     { ids: kept, bytes: spelt.slice(0, kept.length) },
     { ids: tokenizers, bytes: spelt.slice(kept.length) },
   );

@@ -24,13 +24,13 @@ import type {
   Survey,
   TokenPiece,
 } from '../inference/model_types';
-import { canIntervene } from './activation_offer';
+import { canIntervene } from '../activations/activation_offer';
 import type { Answer, Shown } from './answer';
-import { ChosenActivations, type Reading } from './chosen_activations.svelte';
+import { ChosenActivations, type Reading } from '../activations/chosen_activations.svelte';
 import { exampleOf, type Example } from './published_example';
-import { mergeRun, type ActivationSet } from './activation_set';
-import { sameIds } from './kept_ids';
-import { keptLessons, type MemoryLessons } from './memory_lessons';
+import { mergeRun, type ActivationSet } from '../activations/activation_set';
+import { sameIds } from './stored_ids';
+import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
 import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
 import {
   endTokensOf,
@@ -41,7 +41,7 @@ import {
   type TextModel,
 } from './read_prompt';
 import { labelOf, tokensOf } from './token';
-import { failureOf } from './variant_choice';
+import { failureOf } from '../inference/variant_offers';
 
 export type Stage =
   | { kind: 'idle' }
@@ -153,14 +153,14 @@ export class ModelSession {
   constructor(
     makeClient: () => ModelClient,
     random: () => number = Math.random,
-    lessons: MemoryLessons = keptLessons(
+    records: MemoryRecords = storedMemoryRecords(
       () => localStorage,
       () => sessionStorage,
     ),
   ) {
     this.#makeClient = makeClient;
     this.#random = random;
-    this.chosen = new ChosenActivations(lessons);
+    this.chosen = new ChosenActivations(records);
   }
 
   get provider(): Provider | 'auto' {
@@ -820,7 +820,7 @@ export class ModelSession {
   #openWithFewer(thrown: unknown, reading: Reading): boolean {
     const error = toModelErrorData(thrown, 'run');
     if (error.kind !== 'run' || error.failure?.cause !== 'out-of-memory') return false;
-    if (this.model === null || !this.chosen.learn(this.model, reading)) return false;
+    if (this.model === null || !this.chosen.record(this.model, reading)) return false;
     // Not awaited: the new opening asks for a run, and this one has to end first.
     void this.retry();
     return true;
