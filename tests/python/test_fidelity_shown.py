@@ -24,7 +24,7 @@ from oriel.fidelity.fidelity_bounds import FidelityBounds, fidelity_bounds
 from oriel.fidelity.measure_bundle import Measured, MeasuredBundle
 from oriel.fidelity.plot import FLOOR, SIZES, check_plot, draw, write_plot
 from oriel.fidelity.plot_parts import Axis, Box, Mark, place_labels, shown_amount, size_ticks
-from oriel.fidelity.record import Fidelity, note_fidelity
+from oriel.fidelity.record import Fidelity, record_fidelity
 from oriel.fidelity.table import activation_rows, prediction_rows, print_fidelity
 
 TEXT: MeasuredText = {
@@ -72,7 +72,7 @@ def bundle(variants: list[Measured]) -> MeasuredBundle:
             "weights": [f"{variant.name}.data"],
             "interactive": {"path": f"{variant.name}.onnx"},
         }
-        note_fidelity(record, variant.fidelity)
+        record_fidelity(record, variant.fidelity)
         records.append(record)
     files = [{"path": f"{v.name}.data", "bytes": v.bytes - 1000} for v in variants]
     files += [{"path": f"{v.name}.onnx", "bytes": 1000} for v in variants]

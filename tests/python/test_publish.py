@@ -28,7 +28,7 @@ from oriel.progress import Silent
 from oriel.publishing import leases
 from oriel.publishing.cut_file import (
     DEFAULT_CHUNK_BYTES,
-    STANDS_ALONE_BYTES,
+    MIN_OWN_CHUNK_BYTES,
     cut_lengths,
     tensor_borders,
 )
@@ -74,7 +74,7 @@ def test_a_changed_tensor_changes_only_chunks_that_touch_it(
     start, end = sum(sizes[:changed]), sum(sizes[: changed + 1])
     touching = [span for span in spans(sizes, max_bytes) if span[0] < end and span[1] > start]
     # A large tensor shares its first chunk with nothing before it.
-    if end - start >= min(STANDS_ALONE_BYTES, max_bytes):
+    if end - start >= min(MIN_OWN_CHUNK_BYTES, max_bytes):
         assert touching[0][0] == start
     assert touching[-1][1] - touching[0][0] <= (end - start) + 2 * max_bytes
 

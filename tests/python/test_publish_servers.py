@@ -20,7 +20,7 @@ from publish_servers import CORS, NGINX_LOCATION, S3Server, nginx, s3_server
 from oriel.cli import main
 from oriel.errors import PublishError
 from oriel.progress import Silent
-from oriel.publishing.check_url import A_PAGE_ELSEWHERE, UrlReport, check_url, manifest_url
+from oriel.publishing.check_url import DEFAULT_ORIGIN, UrlReport, check_url, manifest_url
 from oriel.publishing.open_place import open_place
 from oriel.publishing.place import Place
 from oriel.publishing.prune import prune
@@ -64,7 +64,7 @@ def get(url: str) -> tuple[bytes, Any]:
     return gzip.decompress(data) if headers["Content-Encoding"] == "gzip" else data, headers
 
 
-def check(url: str, origin: str = A_PAGE_ELSEWHERE) -> UrlReport:
+def check(url: str, origin: str = DEFAULT_ORIGIN) -> UrlReport:
     return check_url(url, origin, Silent())
 
 
@@ -260,7 +260,7 @@ def test_a_host_without_settings_is_told_what_to_change(site: Path, tmp_path: Pa
         assert not report.passed
         said = {(f.level, f.what) for f in report.findings}
         assert said == {
-            ("error", f"a page at {A_PAGE_ELSEWHERE} may not read it (CORS)"),
+            ("error", f"a page at {DEFAULT_ORIGIN} may not read it (CORS)"),
             ("advice", "JSON or graphs travel uncompressed"),
             ("advice", "JSON comes as another content type"),
             ("advice", "weights come as text"),
@@ -342,7 +342,7 @@ def damage_compressed(folder: Path) -> None:
         ),
         (
             damage_nothing,
-            NGINX_LOCATION.replace("Origin *", f"Origin {A_PAGE_ELSEWHERE}"),
+            NGINX_LOCATION.replace("Origin *", f"Origin {DEFAULT_ORIGIN}"),
             "without Vary: Origin",
             "advice",
         ),

@@ -64,14 +64,14 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
     display.stage("read the bundle")
     bundle = read_bundle(options.graph)
     check_replaceable(bundle.folder)
-    names = _with_siblings(bundle, wanted)
+    names = _with_shared_encodings(bundle, wanted)
     kept = [v for v in bundle.manifest.variants if v["name"] not in names]
 
     def check() -> object:
         return check_replaceable(bundle.folder)
 
     def measuring(text: str) -> None:
-        _return_memory()
+        _release_memory()
         display.stage(text)
 
     with replaced_folder(bundle.folder, check, movable=False) as folder:
@@ -98,7 +98,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
     return Quantized(bundle.folder / bundle.paths.plain(), data, names)
 
 
-def _return_memory() -> None:
+def _release_memory() -> None:
     """Return freed memory to the system: the fidelity check opens a whole model next."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -117,7 +117,7 @@ def _wanted(options: QuantizeOptions) -> tuple[str, ...]:
     return wanted
 
 
-def _with_siblings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ...]:
+def _with_shared_encodings(bundle: StoredBundle, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the wanted variants, and existing ones whose weights file is written again."""
     encodings = {PRECISIONS[name].encoding for name in wanted}
     there = {variant["name"] for variant in bundle.manifest.variants}

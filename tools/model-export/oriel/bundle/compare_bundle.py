@@ -103,7 +103,10 @@ def check_same_source(found: JsonObject, folder: Path, model: LoadedModel) -> No
     if not isinstance(said, dict) or not isinstance(source, dict):
         return
     here = model.source
-    theirs, ours = _called(source.get("kind"), source.get("id")), _called(here.kind, here.id)
+    theirs, ours = (
+        _source_name(source.get("kind"), source.get("id")),
+        _source_name(here.kind, here.id),
+    )
     if theirs == ours:
         same_weights = here.kind != "folder" or (
             said.get("weights_digest") == checkpoint_digest(model.checkpoint)
@@ -115,17 +118,17 @@ def check_same_source(found: JsonObject, folder: Path, model: LoadedModel) -> No
         f"{folder} holds the bundle of another model",
         got=f"{theirs} there, and {ours} here",
         expected="one place for each",
-        next_step=f"to keep both, say --output {shlex.quote(str(_free_place(folder, model)))}; to "
+        next_step=f"to keep both, say --output {shlex.quote(str(_unused_path(folder, model)))}; to "
         "replace it, say --force.",
     )
 
 
-def _called(kind: object, source_id: object) -> str:
+def _source_name(kind: object, source_id: object) -> str:
     prefix = {"hub": "the Hub's", "folder": "the folder", "bundled": "the bundled model"}
     return f"{prefix.get(str(kind), str(kind))} {source_id}"
 
 
-def _free_place(folder: Path, model: LoadedModel) -> Path:
+def _unused_path(folder: Path, model: LoadedModel) -> Path:
     """Return a graph's path beside `folder` where there is nothing yet."""
     place = folder.with_name(safe_name(model.source.id.replace("/", "-")))
     number = 2

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from oriel.contract.documents import MeasuredText
 from oriel.errors import BundleError, OptionError
 from oriel.tokenizers.known_text import MAX_UNKNOWN_SHARE, UnknownShare
-from oriel.tokenizers.open_tokenizer import telling
+from oriel.tokenizers.open_tokenizer import encoding_errors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -127,7 +127,7 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, cutting: Cutting, vocab
     left = cutting.tokens
     for first in range(0, len(texts), _AT_ONCE):
         batch = list(texts[first : first + _AT_ONCE])
-        with telling("the text", "give a text of words that it knows."):
+        with encoding_errors("the text", "give a text of words that it knows."):
             encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
         share.add(batch, encodings)
         for encoding in encodings:
@@ -179,7 +179,7 @@ def tokenize_corpus(
         return Tokenized((), 1.0)
 
 
-def knows_too_little(found: Tokenized, vocab: int) -> str | None:
+def corpus_unfit_reason(found: Tokenized, vocab: int) -> str | None:
     """Return why the bundled corpus, as tokenized, can't measure a model; None if it can."""
     if any(int(ids.max()) >= vocab for ids in found.ids):
         return "its tokenizer makes tokens that it has no rows for"

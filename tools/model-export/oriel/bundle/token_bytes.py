@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from oriel.contract.json_value import JsonObject, JsonValue, object_at, text_at
-from oriel.tokenizers.open_tokenizer import open_tokenizer, telling, without_mark
+from oriel.tokenizers.open_tokenizer import encoding_errors, open_tokenizer, without_mark
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WordMarks:
 Style = Literal["byte-level", "sentencepiece", "plain"] | WordMarks
 """The way in which a vocabulary writes bytes as text."""
 
-_DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer"}
+_SPACE_DROPPING_PRE_TOKENIZERS = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer"}
 
 _HEX = re.compile(r"<0x([0-9A-F]{2})>")
 
@@ -49,7 +49,7 @@ class TokenBytes:
     def encode(self, text: str) -> list[int]:
         """Return the plain text's tokens, without any that a model puts before them. Raises
         BundleError where the vocabulary lacks a word and has nothing to put in its place."""
-        with telling("the text", "name another one."):
+        with encoding_errors("the text", "name another one."):
             return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def of(self, token: int) -> bytes:
@@ -90,7 +90,7 @@ def _word_marks(model: JsonObject, pre_tokenizers: Sequence[JsonObject]) -> Word
     for part in pre_tokenizers:
         if part.get("type") == "CharDelimiterSplit":
             return WordMarks(before=text_at(part, "delimiter") or "", inner="", end="")
-    drops = any(part.get("type") in _DROPS_SPACES for part in pre_tokenizers)
+    drops = any(part.get("type") in _SPACE_DROPPING_PRE_TOKENIZERS for part in pre_tokenizers)
     return WordMarks(before=" ", inner="", end="") if drops else None
 
 

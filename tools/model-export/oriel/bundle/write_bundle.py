@@ -56,8 +56,8 @@ MEDIA_TYPES = {
     ".data": "application/octet-stream",
     ".json": "application/json",
 }
-_DEFECT = "nothing was written; choose other --activations, and report this as a defect."
-_OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db")
+_REPORT_DEFECT = "nothing was written; choose other --activations, and report this as a defect."
+_FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db")
 """Files that file managers put into any folder that is opened."""
 LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx_ir")
 
@@ -106,8 +106,10 @@ def check_replaceable(folder: Path) -> JsonObject | None:
                 expected="a folder, new, empty or with an earlier bundle",
                 next_step="choose another --output.",
             )
-        manifest = _manifest_of_ours(folder)
-        ours = {MANIFEST, VERIFICATION, *_OF_FILE_MANAGERS} if manifest else set(_OF_FILE_MANAGERS)
+        manifest = _own_manifest(folder)
+        ours = (
+            {MANIFEST, VERIFICATION, *_FILE_MANAGER_FILES} if manifest else set(_FILE_MANAGER_FILES)
+        )
         files = manifest.get("files")
         for descriptor in files if isinstance(files, list) else []:
             if isinstance(descriptor, dict):
@@ -126,7 +128,7 @@ def check_replaceable(folder: Path) -> JsonObject | None:
     return manifest or None
 
 
-def _manifest_of_ours(folder: Path) -> JsonObject:
+def _own_manifest(folder: Path) -> JsonObject:
     with suppress(OSError, ValueError, RecursionError):
         loaded = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if isinstance(loaded, dict) and loaded.get("format") == FORMAT:
@@ -294,7 +296,7 @@ def save_manifest(folder: Path, data: ManifestDocument) -> None:
         check_manifest(data)
     except OrielError as error:
         raise AssertionError(f"our own manifest breaks its contract: {error}") from error
-    check_bundle_loads(folder, data["variants"], _DEFECT)
+    check_bundle_loads(folder, data["variants"], _REPORT_DEFECT)
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 

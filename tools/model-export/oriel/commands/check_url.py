@@ -22,14 +22,14 @@ def _add_arguments(parser: Parser) -> None:
 
 def _call(arguments: argparse.Namespace) -> int:
     from oriel.progress import choose_display
-    from oriel.publishing.check_url import A_PAGE_ELSEWHERE, check_url
+    from oriel.publishing.check_url import DEFAULT_ORIGIN, check_url
 
     if arguments.origin and not arguments.origin.startswith(("http://", "https://")):
         raise OptionError(
             "--origin is no origin", got=arguments.origin, expected="https://host[:port]"
         )
     with choose_display(arguments.json) as display:
-        report = check_url(arguments.url, arguments.origin or A_PAGE_ELSEWHERE, display)
+        report = check_url(arguments.url, arguments.origin or DEFAULT_ORIGIN, display)
     if arguments.json:
         print(json.dumps(report.to_json()))
         return 0 if report.passed else 1

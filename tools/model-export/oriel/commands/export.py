@@ -11,7 +11,7 @@ from pathlib import Path
 from oriel.commands.command import Command, Parser
 from oriel.commands.quantizing_arguments import add_quantizing_arguments, read_paths
 from oriel.commands.verify import verify_bundle
-from oriel.contract.activation_names import kinds_to_choose
+from oriel.contract.activation_names import selectable_kinds
 from oriel.contract.documents import ManifestDocument
 from oriel.errors import OptionError
 from oriel.options import (
@@ -39,7 +39,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--activations",
         metavar="KIND,…",
-        help=f"what to give out of them, some of {', '.join(kinds_to_choose())}",
+        help=f"what to give out of them, some of {', '.join(selectable_kinds())}",
     )
     parser.add_argument(
         "--output",
@@ -78,7 +78,7 @@ def export_options(arguments: argparse.Namespace) -> ExportOptions:
             )
         args["layers"] = parse_layers(args["layers"])
     if args["activations"] is not None:
-        args["activations"] = parse_words(args["activations"], "--activations", kinds_to_choose())
+        args["activations"] = parse_words(args["activations"], "--activations", selectable_kinds())
     args["precision"] = parse_words(args["precision"], "--precision", tuple(PRECISIONS))
     read_paths(args)
     args["opset"] = parse_opset(args["opset"])

@@ -22,18 +22,18 @@ def run_command(command: Callable[[], int]) -> int:
         with _signals_as_exceptions():
             return command()
     except (Exception, KeyboardInterrupt) as error:
-        stop = _stop_behind(error)
+        stop = _signal_behind(error)
         if stop is not None:
             print("stopped: no file was left half-written", file=sys.stderr)
             # 130 for Ctrl-C, 143 for SIGTERM: the exit codes by which shells name the signal.
-            return 128 + (stop.number if isinstance(stop, _Ended) else signal.SIGINT)
+            return 128 + (stop.number if isinstance(stop, _Terminated) else signal.SIGINT)
         if isinstance(error, OrielError):
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
         raise
 
 
-class _Ended(KeyboardInterrupt):
+class _Terminated(KeyboardInterrupt):
     """A signal other than Ctrl-C's that asks a program to end."""
 
     def __init__(self, number: int) -> None:
@@ -53,7 +53,7 @@ def _signals_as_exceptions() -> Iterator[None]:
     def end(number: int, _: FrameType | None) -> NoReturn:
         # A second signal doesn't interrupt the cleaning up.
         signal.signal(number, signal.SIG_IGN)
-        raise _Ended(number)
+        raise _Terminated(number)
 
     known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
@@ -66,7 +66,7 @@ def _signals_as_exceptions() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _stop_behind(error: BaseException) -> KeyboardInterrupt | None:
+def _signal_behind(error: BaseException) -> KeyboardInterrupt | None:
     """Return the signal that caused an error, if any: an interrupted library may raise another
     error in its place."""
     seen: set[int] = set()

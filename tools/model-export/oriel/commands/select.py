@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from oriel.commands.command import Command, Parser
-from oriel.contract.activation_names import kinds_to_choose
+from oriel.contract.activation_names import selectable_kinds
 from oriel.options import parse_layers, parse_words
 
 
@@ -15,7 +15,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("graph", type=Path, metavar="model.onnx")
     parser.add_argument("--layers", metavar="3,4", help="layers to give out; default: all")
     parser.add_argument(
-        "--activations", metavar="KIND,…", help=f"some of {', '.join(kinds_to_choose())}"
+        "--activations", metavar="KIND,…", help=f"some of {', '.join(selectable_kinds())}"
     )
     parser.add_argument("--json", action="store_true", help="print the chosen names as JSON")
 
@@ -24,7 +24,7 @@ def _call(arguments: argparse.Namespace) -> int:
     layers = parse_layers(arguments.layers) if arguments.layers is not None else None
     activations = None
     if arguments.activations is not None:
-        activations = parse_words(arguments.activations, "--activations", kinds_to_choose())
+        activations = parse_words(arguments.activations, "--activations", selectable_kinds())
     from oriel.bundle.select_bundle import select_in_bundle
 
     names = select_in_bundle(arguments.graph, layers, activations)

@@ -140,7 +140,7 @@ def kinds() -> dict[str, Kind]:
     }
 
 
-def kinds_to_choose() -> tuple[str, ...]:
+def selectable_kinds() -> tuple[str, ...]:
     """Every kind that can be given out or left out; logits are always given."""
     return tuple(kind for kind in kinds() if kind != "logits")
 

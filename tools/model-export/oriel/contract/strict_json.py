@@ -38,7 +38,7 @@ def read_json(raw: bytes | str, what: str) -> JsonValue:
             parse_float=_number,
             parse_constant=_constant,
         )
-        _weigh(value)
+        _check_limits(value)
     except RecursionError as error:
         raise _not_json(what, "it is nested too deeply") from error
     except UnicodeDecodeError as error:
@@ -78,7 +78,7 @@ def _constant(text: str) -> NoReturn:
     raise _Refused(f"{text} is no number")
 
 
-def _weigh(value: JsonValue) -> None:
+def _check_limits(value: JsonValue) -> None:
     """Check the depth, the number of values and their lengths, without recursion."""
     rules = limits()["json"]
     deepest, values, longest = rules["depth"], rules["values"], rules["string_length"]

@@ -44,7 +44,9 @@ def check_tap_bytes(tap: TapRecord) -> None:
     if len(graphs) != 1:
         raise TapError(f"it holds {len(graphs)} graphs")
     (graph,) = graphs
-    if [_port(value) for value in _messages_at(graph, 12)] != [_said(o) for o in tap["outputs"]]:
+    if [_port(value) for value in _messages_at(graph, 12)] != [
+        _declared_port(o) for o in tap["outputs"]
+    ]:
         raise TapError("it doesn't hold the outputs that it names")
     _check_nodes(_messages_at(graph, 1), {output["name"] for output in tap["outputs"]})
 
@@ -53,7 +55,7 @@ _Port = tuple[Field, Field, list[Field]]
 """Name, number of the dtype, and sizes."""
 
 
-def _said(output: TensorSpecRecord) -> _Port:
+def _declared_port(output: TensorSpecRecord) -> _Port:
     # The schema also accepts 12.0 as a size.
     shape: list[Field] = [d if isinstance(d, str) else int(d) for d in output["shape"]]
     return output["name"], limits()["tap"]["elements"][output["dtype"]], shape
@@ -62,8 +64,8 @@ def _said(output: TensorSpecRecord) -> _Port:
 def _port(value: Fields) -> _Port:
     tensor = _message(_message(value, 2, "type"), 1, "type")
     shape = _message(tensor, 2, "shape")
-    sizes = [next(iter(_only(dimension).values()))[0] for dimension in _messages_at(shape, 1)]
-    return _one(value, 1, "name"), _one(tensor, 1, "element"), sizes
+    sizes = [next(iter(_only_value(dimension).values()))[0] for dimension in _messages_at(shape, 1)]
+    return _single_value(value, 1, "name"), _single_value(tensor, 1, "element"), sizes
 
 
 def _messages_at(fields: Fields, number: int) -> list[Fields]:
@@ -71,13 +73,13 @@ def _messages_at(fields: Fields, number: int) -> list[Fields]:
     return [value for value in fields.get(number, []) if isinstance(value, dict)]
 
 
-def _only(fields: Fields) -> Fields:
+def _only_value(fields: Fields) -> Fields:
     if [len(values) for values in fields.values()] != [1]:
         raise TapError("a dimension is not one size")
     return fields
 
 
-def _one(fields: Fields, number: int, what: str) -> Field:
+def _single_value(fields: Fields, number: int, what: str) -> Field:
     values = fields.get(number, [])
     if len(values) != 1:
         raise TapError(f"an output has {len(values)} fields for its {what}")
@@ -85,7 +87,7 @@ def _one(fields: Fields, number: int, what: str) -> Field:
 
 
 def _message(fields: Fields, number: int, what: str) -> Fields:
-    found = _one(fields, number, what)
+    found = _single_value(fields, number, what)
     assert isinstance(found, dict)
     return found
 

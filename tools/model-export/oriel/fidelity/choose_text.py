@@ -15,7 +15,7 @@ from oriel.arrays import Array
 from oriel.bundle.passages import (
     Cutting,
     Passages,
-    knows_too_little,
+    corpus_unfit_reason,
     read_text,
     tokenize,
     tokenize_corpus,
@@ -96,7 +96,7 @@ def choose_text(
         return given
     found = tokenize_corpus(held_out_passages(), tokenizer, cutting, shape.vocab)
     corpus = Passages("the bundled corpus, held-out passages", found.ids)
-    reason = knows_too_little(found, shape.vocab)
+    reason = corpus_unfit_reason(found, shape.vocab)
     if reason is None and corpus.tokens >= MIN_TOKENS:
         return corpus
     # English is unknown tokens to a model of chess moves, and it predicts only more of them.

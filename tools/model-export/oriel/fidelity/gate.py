@@ -12,7 +12,7 @@ from oriel.contract.manifest import check_manifest
 from oriel.errors import FidelityError
 from oriel.fidelity.choose_text import Effort
 from oriel.fidelity.measure import chosen_variants, prepare
-from oriel.fidelity.record import Fidelity, note_fidelity
+from oriel.fidelity.record import Fidelity, record_fidelity
 from oriel.fidelity.reference_values import ReferenceModel
 
 GATE_EFFORT = Effort(logits=64 * 1024 * 1024, activations=32 * 1024 * 1024, lens=False)
@@ -43,7 +43,7 @@ def gate(
             found = measurement.of(variant)
             if not (found.within_bounds or allow_lossy):
                 raise beyond_bounds(variant["name"], found)
-            note_fidelity(variant, found)
+            record_fidelity(variant, found)
     return manifest.data
 
 

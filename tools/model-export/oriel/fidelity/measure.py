@@ -96,7 +96,7 @@ def prepare(
 
         trunk = TrunkReference(open_trunk)
         passages = choose_text(manifest, folder, text, effort, trunk.opened)
-        check_unseen(variants, _readings(manifest, folder, text, passages))
+        check_not_calibrated_on(variants, _as_passages(manifest, folder, text, passages))
         by = "the fp32 graph" if open_reference is None else "PyTorch"
         on_stage(f"run {by} over {passages.tokens} tokens of {passages.name}")
         specs = _compared(manifest, effort)
@@ -142,7 +142,7 @@ def chosen_variants(manifest: Manifest, names: Sequence[str] | None) -> list[Var
     return [v for v in manifest.variants if names is None or v["name"] in names]
 
 
-def check_unseen(variants: Sequence[Variant], readings: Sequence[Passages]) -> None:
+def check_not_calibrated_on(variants: Sequence[Variant], readings: Sequence[Passages]) -> None:
     """OptionError where a variant was calibrated on this very text: it would look better than it
     is. readings: the text as it is measured, and as calibration would have cut it."""
     digests = {passages.digest for passages in readings}
@@ -157,7 +157,7 @@ def check_unseen(variants: Sequence[Variant], readings: Sequence[Passages]) -> N
             )
 
 
-def _readings(
+def _as_passages(
     manifest: Manifest, folder: Path, text: Path | None, passages: Passages
 ) -> list[Passages]:
     if text is None:

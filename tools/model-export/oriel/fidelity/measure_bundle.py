@@ -21,7 +21,7 @@ from oriel.errors import OptionError
 from oriel.fidelity.agreement_curve import AgreementCurve
 from oriel.fidelity.choose_text import Effort
 from oriel.fidelity.measure import EFFORT, chosen_variants, prepare
-from oriel.fidelity.record import Fidelity, note_fidelity
+from oriel.fidelity.record import Fidelity, record_fidelity
 from oriel.fidelity.reference_values import ReferenceModel
 from oriel.fidelity.run_variant import sent_bytes
 
@@ -102,7 +102,7 @@ def measure_bundle(
     ) as measurement:
         for variant in variants:
             on_stage(f"measure {variant['name']}")
-            note_fidelity(variant, measurement.of(variant))
+            record_fidelity(variant, measurement.of(variant))
     if _version(manifest.data["manifest_version"]) < _version(MANIFEST_VERSION):
         # The bundle may have been exported with a manifest version that has no fidelity.
         manifest.data["manifest_version"] = MANIFEST_VERSION

@@ -68,7 +68,7 @@ class Fidelity:
         )
 
 
-def note_fidelity(variant: Variant, fidelity: Fidelity) -> None:
+def record_fidelity(variant: Variant, fidelity: Fidelity) -> None:
     """Write the fidelity into a variant's record; one beyond its bounds is marked as lossy."""
     variant["fidelity"] = fidelity.to_json()
     if fidelity.within_bounds:

@@ -24,7 +24,7 @@ from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
 
 Ids = npt.NDArray[np.int64]
 
-_OF_FLOATS = ("fp32", "fp16")
+_FLOAT_KERNELS = ("fp32", "fp16")
 
 
 @dataclass
@@ -93,10 +93,10 @@ class VariantRun:
                 got=f"no {Path(error.filename).name}",
                 next_step="export the bundle again.",
             ) from error
-        with self._told("opened"):
+        with self._errors_in_one_line("opened"):
             graph = with_taps(graph, taps_for(variant, tapped))
             # float32 weights are mapped from their file; repacking would copy all of them.
-            prepack = variant.get("kernels") not in _OF_FLOATS
+            prepack = variant.get("kernels") not in _FLOAT_KERNELS
             self.graph = OnnxGraph(weights, graph, "interactive", shape, prepack=prepack)
 
     def run(
@@ -104,7 +104,7 @@ class VariantRun:
     ) -> Arrays:
         """Return the named outputs for ids (batch, seq). Raises GraphError where one is missing or
         holds NaN or infinity: such a variant isn't lossy but broken."""
-        with self._told("run"):
+        with self._errors_in_one_line("run"):
             found = self.graph.run(ids, names, past=past)
         for name in names:
             if name not in found:
@@ -124,7 +124,7 @@ class VariantRun:
         return found
 
     @contextmanager
-    def _told(self, done: str) -> Iterator[None]:
+    def _errors_in_one_line(self, done: str) -> Iterator[None]:
         """Turn any exception into an error of one line: damaged files raise any class of four
         libraries."""
         try:

@@ -30,7 +30,7 @@ HEADINGS = (
 )
 Row = tuple[str, ...]
 FAIR = "*"
-_FAIR_NOTE = (
+_LOWERED_NOTE = (
     "this model hardly predicts anything: agreement is held to what a variant at its bound of KL "
     "is expected to reach"
 )
@@ -52,7 +52,7 @@ def _row(variant: Measured, curve: AgreementCurve) -> Row:
         _nats(f.kl_p99),
         _share(f.top1),
         _share(curve.at(f.kl_mean)),
-        _share(f.bounds.top1) + (FAIR if held_to_less(variant) else ""),
+        _share(f.bounds.top1) + (FAIR if has_lowered_bound(variant) else ""),
         _share(f.top5),
         f"{f.perplexity:.4g}",
         f"{f.perplexity_ratio:.4f}",
@@ -80,7 +80,7 @@ def _worst(variant: Measured, kind: str) -> str:
     return _nats(worst.relative_error) + where
 
 
-def held_to_less(variant: Measured) -> bool:
+def has_lowered_bound(variant: Measured) -> bool:
     """Return whether its bound of agreement is less than its precision's own."""
     return variant.fidelity.bounds.top1 < fidelity_bounds(variant.precision).top1
 
@@ -104,8 +104,8 @@ def print_fidelity(measured: MeasuredBundle, console: Console | None = None) -> 
     _show(console, title, HEADINGS, prediction_rows(measured))
     names = ("relative error (worst layer)", *(variant.name for variant in variants))
     _show(console, "activations", names, activation_rows(variants))
-    if any(map(held_to_less, variants)):
-        console.print(f"{FAIR} {_FAIR_NOTE}", markup=False, highlight=False, soft_wrap=True)
+    if any(map(has_lowered_bound, variants)):
+        console.print(f"{FAIR} {_LOWERED_NOTE}", markup=False, highlight=False, soft_wrap=True)
     beyond = [variant.name for variant in variants if not variant.fidelity.within_bounds]
     said = f"beyond bounds: {', '.join(beyond)}" if beyond else "all within their bounds"
     style = "bold red" if beyond else "bold green"

@@ -26,13 +26,13 @@ from oriel.publishing.published_names import CHUNKS, is_compressible
 
 _Part = Chunk | FileDescriptor
 """Bytes at an address: a file that has no chunks is one part."""
-A_PAGE_ELSEWHERE = "https://page.example"
+DEFAULT_ORIGIN = "https://page.example"
 """The default Origin: that of a page which isn't on the model's host."""
 AT_ONCE = 6
 """Largest number of requests at a time, as many as browsers make to a host."""
-_LONG_S = 86_400
-_SHORT_S = 600
-_WORTH_COMPRESSING = 8192
+_MIN_IMMUTABLE_S = 86_400
+_MAX_MANIFEST_S = 600
+_MIN_COMPRESSIBLE_BYTES = 8192
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?")
 
 Level = Literal["error", "advice"]
@@ -170,7 +170,7 @@ class _Check:
             return None
         seconds = _seconds(answer)
         newest = urllib.parse.urlsplit(url).path.endswith(f"/{MANIFEST}")
-        if newest and (seconds is None or seconds > _SHORT_S):
+        if newest and (seconds is None or seconds > _MAX_MANIFEST_S):
             self.find(
                 "advice",
                 "manifest.json may be cached for long, and a new version not be seen",
@@ -280,7 +280,7 @@ class _Check:
             return None
         if is_compressible(media_type):
             compressed = answer.encoding not in ("", "identity")
-            if not compressed and len(answer.body) > _WORTH_COMPRESSING:
+            if not compressed and len(answer.body) > _MIN_COMPRESSIBLE_BYTES:
                 self.find(
                     "advice",
                     "JSON or graphs travel uncompressed",
@@ -345,7 +345,7 @@ class _Check:
                     "way changes them.",
                 )
         seconds = _seconds(answer)
-        if chunked and seconds is not None and seconds < _LONG_S:
+        if chunked and seconds is not None and seconds < _MIN_IMMUTABLE_S:
             self.find(
                 "advice",
                 "chunks are cached briefly, though they never change",

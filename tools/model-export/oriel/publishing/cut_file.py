@@ -12,7 +12,7 @@ from oriel.contract.documents import Variant
 
 DEFAULT_CHUNK_BYTES = 8 * 1024 * 1024
 """Largest chunk by default; some hosts refuse files over 25 MiB."""
-STANDS_ALONE_BYTES = 3 * 1024 * 1024
+MIN_OWN_CHUNK_BYTES = 3 * 1024 * 1024
 """Smallest size of a tensor that begins a chunk of its own: each chunk is a request and a file in
 the browser's cache, which cost more than the bytes of a small one."""
 
@@ -24,7 +24,7 @@ def cut_lengths(size: int, borders: Iterable[int], max_bytes: int) -> list[int]:
     before it shifts no border after it. A tensor larger than that is cut into pieces of
     `max_bytes`, counted from its beginning.
     """
-    large = min(STANDS_ALONE_BYTES, max_bytes)
+    large = min(MIN_OWN_CHUNK_BYTES, max_bytes)
     starts = sorted({0, *(border for border in borders if 0 < border < size)})
     ends: list[int] = []
     begin = riding = 0

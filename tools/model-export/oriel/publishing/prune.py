@@ -36,21 +36,21 @@ def prune(place: Place, really: bool) -> Pruned:
     """Find objects that no manifest names; with `really`, remove them. Raises PublishError, with
     nothing removed, where a manifest can't be read or another run is at work there."""
     if not really:
-        return _unnamed(place, False)
+        return _prune_unreferenced(place, False)
     with pruning(place):
-        found = _unnamed(place, True)
+        found = _prune_unreferenced(place, True)
         place.delete(found.names)
     return found
 
 
-def _unnamed(place: Place, done: bool) -> Pruned:
+def _prune_unreferenced(place: Place, done: bool) -> Pruned:
     top = place.entries("")
     chunks = place.entries(CHUNKS)
     manifests = [name for name in top if is_manifest_name(name)]
     if not manifests:
         # A mistyped place, or one that doesn't list its manifests, would lose everything.
         raise PublishError(f"no manifest in {place.address}", next_step="check --to.")
-    named = _named(place, manifests)
+    named = _referenced(place, manifests)
     everything = {**top, **chunks}
     now = max((entry.modified for entry in everything.values()), default=0.0)
     found = sorted(
@@ -62,7 +62,7 @@ def _unnamed(place: Place, done: bool) -> Pruned:
     return Pruned(tuple(found), _bytes(everything, found), done)
 
 
-def _named(place: Place, manifests: list[str]) -> set[str]:
+def _referenced(place: Place, manifests: list[str]) -> set[str]:
     named: set[str] = set()
     for name in manifests:
         raw = place.read(name)

@@ -92,7 +92,7 @@ def publish(
     display.stage(f"look at what {place.address} has")
     # First, since this request fails soonest if the place can't be reached.
     entries = place.entries(CHUNKS)
-    published = _published(place, version)
+    published = _existing_manifests(place, version)
     existing = _Existing(place, entries, _known_files(published), max_chunk_bytes)
     data, made, without = _with_example(bundle, data, example, published, display)
     files = data["files"]
@@ -104,9 +104,9 @@ def publish(
         whole = existing.whole_files(files)
     if len(whole) == len(files):
         # Nothing to read, and at most manifests to send.
-        planned = _planned(data, whole, version)
+        planned = _plan(data, whole, version)
         planned.no_first_pass = without
-        if _manifests_stand(place, planned):
+        if _manifests_are_current(place, planned):
             return planned
     with publishing(place) as renew:
         # Listed again: chunks may have been pruned before the lease was written.
@@ -125,7 +125,7 @@ def publish(
         display.expect_bytes(sum(file["bytes"] for file in to_read), "checked and sent")
         missing = _missing(source, to_read, lengths, existing, chunks, display)
         place.put_all(missing, on_sent)
-        planned = _planned(data, chunks, version)
+        planned = _plan(data, chunks, version)
         _write_manifests(place, planned, on_sent)
     planned.no_first_pass = without
     planned.sent = [name for name, _ in sent]
@@ -155,7 +155,7 @@ def _check_source(bundle: Path, data: ManifestDocument, place: Place) -> None:
     check_bundle_loads(bundle, data["variants"], "export the bundle again; nothing was sent.")
 
 
-def _published(place: Place, version: str | None) -> list[ManifestDocument]:
+def _existing_manifests(place: Place, version: str | None) -> list[ManifestDocument]:
     """Read the manifests that are there, of those that this run may write."""
     found: list[ManifestDocument] = []
     for name in [MANIFEST] if version is None else [MANIFEST, manifest_name(version)]:
@@ -313,7 +313,7 @@ def _parts(handle: BinaryIO, lengths: Sequence[int]) -> Iterator[bytes]:
         yield part
 
 
-def _planned(
+def _plan(
     data: ManifestDocument, chunks: Mapping[str, list[Chunk]], version: str | None
 ) -> Published:
     """Return the manifest to publish, with its version's name."""
@@ -322,7 +322,7 @@ def _planned(
     ]
     manifest: ManifestDocument = {
         **data,
-        "manifest_version": max(data["manifest_version"], MANIFEST_VERSION, key=_numbers),
+        "manifest_version": max(data["manifest_version"], MANIFEST_VERSION, key=_version_numbers),
         "files": files,
     }
     if version is None:
@@ -337,11 +337,11 @@ def _planned(
     return Published(version, checked, len(sizes), sum(sizes.values()))
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _version_numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _manifests_stand(place: Place, planned: Published) -> bool:
+def _manifests_are_current(place: Place, planned: Published) -> bool:
     text = manifest_text(planned.manifest).encode()
     return all(place.read(name) == text for name in (manifest_name(planned.version), MANIFEST))
 

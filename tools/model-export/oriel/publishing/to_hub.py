@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FILES_OF_A_COMMIT = 64
 """A run that breaks off loses no more of the uploads than these, and the Hub knows their bytes."""
 _UPLOADED_AT_ONCE = 4
-_TRIES = 5
+_MAX_ATTEMPTS = 5
 
 
 class HubPlace:
@@ -43,7 +43,7 @@ class HubPlace:
         """The commit whose top folder was listed last."""
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        with self._clearly("listed"):
+        with self._errors_explained("listed"):
             if not folder or self._seen is None:
                 self._seen = self._head()
             return self._entries(folder, self._seen)
@@ -68,7 +68,7 @@ class HubPlace:
 
         try:
             # Into a temporary folder: the Hub's cache would keep every version.
-            with self._clearly("read"), tempfile.TemporaryDirectory() as folder:
+            with self._errors_explained("read"), tempfile.TemporaryDirectory() as folder:
                 file = self.api.hf_hub_download(
                     self.repository, f"{self.prefix}{name}", local_dir=folder
                 )
@@ -95,7 +95,7 @@ class HubPlace:
                 operations.clear()
                 items.clear()
 
-        with self._clearly("written"):
+        with self._errors_explained("written"):
             for item in objects:
                 addition = self._addition(item)
                 operations.append(addition)
@@ -108,7 +108,7 @@ class HubPlace:
             commit()
 
     def put(self, item: PublishedObject) -> None:
-        with self._clearly("written"):
+        with self._errors_explained("written"):
             self._commit([self._addition(item)], f"Publish {item.name}")
 
     def create(self, item: PublishedObject) -> bool:
@@ -116,9 +116,9 @@ class HubPlace:
         chunks were removed since they were listed."""
         from huggingface_hub.errors import HfHubHTTPError
 
-        with self._clearly("written"):
+        with self._errors_explained("written"):
             before = self._entries(CHUNKS, self._head())
-            for _ in range(_TRIES):
+            for _ in range(_MAX_ATTEMPTS):
                 head = self._head()
                 if item.name in self._entries("", head):
                     return False
@@ -140,7 +140,7 @@ class HubPlace:
         if not names:
             return
         operations = [CommitOperationDelete(f"{self.prefix}{name}") for name in names]
-        with self._clearly("pruned"):
+        with self._errors_explained("pruned"):
             # The Hub refuses it if anything was published since the listing.
             self._commit(operations, f"Prune {len(names)} files", self._seen)
 
@@ -166,7 +166,7 @@ class HubPlace:
         )
 
     @contextmanager
-    def _clearly(self, what: str) -> Iterator[None]:
+    def _errors_explained(self, what: str) -> Iterator[None]:
         """Turn huggingface_hub's errors into PublishErrors; that of a missing file is kept."""
         from huggingface_hub.errors import (
             EntryNotFoundError,
@@ -182,26 +182,26 @@ class HubPlace:
         except (EntryNotFoundError, PublishError):
             raise
         except (RepositoryNotFoundError, GatedRepoError, HFValidationError) as error:
-            raise self._trouble(
-                what, "no such repository, or none that your token may see", _MAKE_IT
+            raise self._error(
+                what, "no such repository, or none that your token may see", _CREATE_REPOSITORY
             ) from error
         except HfHubHTTPError as error:
             status = error.response.status_code
             if status in (401, 403):
-                raise self._trouble(what, "no permission", _LOG_IN) from error
+                raise self._error(what, "no permission", _LOG_IN) from error
             if status in (409, 412):
-                raise self._trouble(what, "a change by another meanwhile", "try again.") from error
-            raise self._trouble(what, f"HTTP {status}", _AGAIN) from error
+                raise self._error(what, "a change by another meanwhile", "try again.") from error
+            raise self._error(what, f"HTTP {status}", _RETRY) from error
         except Exception as error:
             name = type(error).__name__
             if "Connect" not in name and "Timeout" not in name and not isinstance(error, OSError):
                 raise
-            raise self._trouble(what, "no connection", _AGAIN) from error
+            raise self._error(what, "no connection", _RETRY) from error
 
-    def _trouble(self, what: str, got: str, next_step: str) -> PublishError:
+    def _error(self, what: str, got: str, next_step: str) -> PublishError:
         return PublishError(f"{self.address} can't be {what}", got=got, next_step=next_step)
 
 
-_MAKE_IT = "make it with `hf repos create`, or check --to and run `hf auth login`."
+_CREATE_REPOSITORY = "make it with `hf repos create`, or check --to and run `hf auth login`."
 _LOG_IN = "run `hf auth login` with a token that may write there."
-_AGAIN = "try again: what was sent already is not sent twice."
+_RETRY = "try again: what was sent already is not sent twice."

@@ -22,8 +22,8 @@ from oriel.tokenizers.checkpoint_files import (
 )
 from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens
-from oriel.tokenizers.open_checkpoint import Unopened, open_with_transformers, quiet
-from oriel.tokenizers.open_tokenizer import parse_tokenizer, whole_texts
+from oriel.tokenizers.open_checkpoint import NoFastTokenizer, open_with_transformers, quiet
+from oriel.tokenizers.open_tokenizer import parse_tokenizer, without_padding
 from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
         others = unread_files(folder)
         if not others:
             return NoTokenizer()
-        return _none(
+        return _no_tokenizer(
             others,
             f"none of these is a vocabulary that transformers opens ({', '.join(VOCABULARIES)})",
             "put the model's own tokenizer.json beside its weights",
@@ -82,13 +82,15 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
     try:
         opened = open_with_transformers(folder)
         text, backend = _written(opened)
-    except Unopened as error:
-        return _none(files, str(error), "put a tokenizer that transformers opens in its place")
+    except NoFastTokenizer as error:
+        return _no_tokenizer(
+            files, str(error), "put a tokenizer that transformers opens in its place"
+        )
     with quiet():
-        beyond = _beyond(backend, vocab)
+        beyond = _tokens_beyond(backend, vocab)
         ordinary = [token for token, added in beyond.items() if not added]
         if ordinary:
-            return _none(
+            return _no_tokenizer(
                 files,
                 f"it isn't this model's: {len(ordinary)} of its "
                 f"{backend.get_vocab_size()} tokens have ids from {vocab} on, and the model has "
@@ -97,11 +99,13 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
             )
         try:
             return _described(folder, files, opened, backend, text, vocab, list(beyond))
-        except Unopened as error:
-            return _none(files, str(error), "put a tokenizer that transformers opens in its place")
+        except NoFastTokenizer as error:
+            return _no_tokenizer(
+                files, str(error), "put a tokenizer that transformers opens in its place"
+            )
 
 
-def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
+def _no_tokenizer(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
     names = ", ".join(file.name for file in files[:4])
     return NoTokenizer(
         (
@@ -114,15 +118,17 @@ def _none(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
 def _written(opened: TokenizersBackend) -> tuple[str, Tokenizer]:
     """Return the text of tokenizer.json, and the tokenizer read back from it, as every reader has
     it."""
-    backend = whole_texts(parse_tokenizer(opened.backend_tokenizer.to_str().encode()))
+    backend = without_padding(parse_tokenizer(opened.backend_tokenizer.to_str().encode()))
     try:
         text = str(backend.to_str(pretty=False))
         return text, parse_tokenizer(text.encode())
     except Exception as error:
-        raise Unopened(f"it can't be written as tokenizer.json ({str(error)[:120]})") from error
+        raise NoFastTokenizer(
+            f"it can't be written as tokenizer.json ({str(error)[:120]})"
+        ) from error
 
 
-def _beyond(backend: Tokenizer, vocab: int) -> dict[str, bool]:
+def _tokens_beyond(backend: Tokenizer, vocab: int) -> dict[str, bool]:
     """Return the tokens that the model has no row for, each with True if it was added to the
     vocabulary."""
     added = backend.get_added_tokens_decoder()
@@ -150,7 +156,7 @@ def _described(
     texts = probe_texts(backend)
     wanted = encoded(encode, texts)
     if not wanted:
-        raise Unopened("it can't encode any text")
+        raise NoFastTokenizer("it can't encode any text")
     agreement = compare(wanted, lambda s: list(backend.encode(s, add_special_tokens=False).ids))
     notices = []
     if beyond:

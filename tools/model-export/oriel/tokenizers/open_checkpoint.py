@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from transformers import SentencePieceBackend, TokenizersBackend
 
 
-class Unopened(Exception):
+class NoFastTokenizer(Exception):
     """transformers gives no tokenizer that can be written as one tokenizer.json; the message says
     why."""
 
@@ -49,7 +49,7 @@ def open_with_transformers(folder: Path) -> TokenizersBackend:
     """Return the tokenizer that transformers' AutoTokenizer opens, with a backend of the tokenizers
     library.
 
-    Raises Unopened where transformers can't, CheckpointError for a damaged file.
+    Raises NoFastTokenizer where transformers can't, CheckpointError for a damaged file.
     """
     files = tokenizer_files(folder)
     parsed = {file.name: read_object(file) for file in json_files(folder)}
@@ -59,7 +59,7 @@ def open_with_transformers(folder: Path) -> TokenizersBackend:
         opened = _open(place, parsed)
         backend = getattr(opened, "backend_tokenizer", None) if opened.is_fast else None
     if backend is None:
-        raise Unopened(
+        raise NoFastTokenizer(
             f"transformers opens it with {type(opened).__name__}, which has no tokenizer.json"
         )
     opened = cast("TokenizersBackend", opened)
@@ -69,7 +69,7 @@ def open_with_transformers(folder: Path) -> TokenizersBackend:
         advice = f"; name the right class as tokenizer_class in {CONFIG}" if named is None else ""
         if advice and "vocab.txt" in names:
             advice += ", for most vocab.txt BertTokenizer"
-        raise Unopened(
+        raise NoFastTokenizer(
             f"transformers opens it with {type(opened).__name__}, which finds no vocabulary in "
             f"{', '.join(names)}{advice}"
         )
@@ -96,7 +96,7 @@ def _open(folder: Path, parsed: dict[str, JsonObject]) -> TokenizersBackend | Se
         return opened
     except Exception as error:
         # Untrusted files may raise any class of exception.
-        raise Unopened(_reason(error, folder)) from error
+        raise NoFastTokenizer(_reason(error, folder)) from error
 
 
 def _reason(error: Exception, folder: Path) -> str:
@@ -115,7 +115,7 @@ def _is_sentencepiece(file: Path) -> bool:
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError:
-        raise Unopened(
+        raise NoFastTokenizer(
             f"{file.name} is read with sentencepiece: pip install sentencepiece"
         ) from None
     try:

@@ -13,7 +13,7 @@ from oriel.errors import BundleError, OrielError, reason_of
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors put before UTF-8."""
 
 
@@ -34,10 +34,10 @@ def parse_tokenizer(data: bytes) -> Tokenizer:
     """Raises whatever the library raises."""
     from tokenizers import Tokenizer
 
-    return whole_texts(Tokenizer.from_str(without_mark(data).decode("utf-8")))
+    return without_padding(Tokenizer.from_str(without_mark(data).decode("utf-8")))
 
 
-def whole_texts(tokenizer: Tokenizer) -> Tokenizer:
+def without_padding(tokenizer: Tokenizer) -> Tokenizer:
     """The same one, which from now on neither pads nor cuts."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -45,7 +45,7 @@ def whole_texts(tokenizer: Tokenizer) -> Tokenizer:
 
 
 @contextmanager
-def telling(what: str, next_step: str) -> Iterator[None]:
+def encoding_errors(what: str, next_step: str) -> Iterator[None]:
     """Raise BundleError for whatever goes wrong inside while a text is encoded: a vocabulary of
     words without one for unknown ones can't read all, and the library raises plain Exception."""
     try:
@@ -60,4 +60,4 @@ def telling(what: str, next_step: str) -> Iterator[None]:
 
 def without_mark(data: bytes) -> bytes:
     """A file's bytes without a byte order mark."""
-    return data.removeprefix(_MARK)
+    return data.removeprefix(_BYTE_ORDER_MARK)

@@ -83,7 +83,7 @@ def probe_texts(tokenizer: Tokenizer) -> list[str]:
     size = 1 if len(added) <= _MAX_ALONE else _WORDS_PER_TEXT
     texts = [*FIXED]
     for group in _groups(added, size):
-        texts += ["".join(group), *_among_words(group)]
+        texts += ["".join(group), *_inside_words(group)]
     words = vocabulary_words(tokenizer)
     for run in _groups(words, _WORDS_PER_TEXT):
         texts += [" ".join(run), "".join(run)]
@@ -94,7 +94,7 @@ def _groups(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _among_words(tokens: Sequence[str]) -> tuple[str, str]:
+def _inside_words(tokens: Sequence[str]) -> tuple[str, str]:
     """Added tokens with and without spaces around, and inside words: what lstrip, rstrip and
     single_word are about."""
     spaced = "  ".join(f"a {token}  b" for token in tokens)

@@ -21,7 +21,7 @@ from oriel.errors import BundleError, CheckpointError
 from oriel.models.demo.bundled_text import held_out_passages
 from oriel.models.load_model import LoadedModel
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
-from oriel.tokenizers.open_tokenizer import telling
+from oriel.tokenizers.open_tokenizer import encoding_errors
 
 Ids = npt.NDArray[np.int64]
 
@@ -85,7 +85,7 @@ def text_ids(loaded: LoadedModel) -> list[int]:
         if not isinstance(own, CheckpointTokenizer):
             return []
         texts = held_out_passages()[:_PASSAGES]
-        with telling("the text", "see the check of the tokenizer."):
+        with encoding_errors("the text", "see the check of the tokenizer."):
             parts = own.backend.encode_batch(texts, add_special_tokens=False)
     except (BundleError, CheckpointError):
         # A damaged tokenizer is reported by its own check, and some know no English.
@@ -107,7 +107,7 @@ def outputs_within_budget(
     """Return as many of the specs as the budget holds: first those of no layer, then those of the
     last layer, the first, and the rest."""
     chosen: set[str] = set()
-    for spec in sorted(specs, key=lambda s: _turn(s, shape)):
+    for spec in sorted(specs, key=lambda s: _priority(s, shape)):
         size = math.prod(case.sizes(spec))
         if size <= budget:
             budget -= size
@@ -119,18 +119,18 @@ def choose_lens_layers(case: Case, shape: ModelShape, budget: int) -> list[list[
     """Return all layers in groups to be read at once, the last layer in the first group. Groups are
     limited since each lens computes logits of its own inside the graph."""
     size = max(1, budget // (case.batch * case.seq * shape.vocab))
-    turn = _layers_in_turn(shape)
+    turn = _layers_by_priority(shape)
     return [sorted(turn[i : i + size]) for i in range(0, len(turn), size)]
 
 
-def _layers_in_turn(shape: ModelShape) -> list[int]:
+def _layers_by_priority(shape: ModelShape) -> list[int]:
     return list(dict.fromkeys([shape.layers - 1, 0, shape.layers // 2, *range(shape.layers)]))
 
 
-def _turn(spec: TensorSpec, shape: ModelShape) -> int:
+def _priority(spec: TensorSpec, shape: ModelShape) -> int:
     found = parse_name(spec.name)
     layer = None if found is None else found[1]
-    return -1 if layer is None else _layers_in_turn(shape).index(layer)
+    return -1 if layer is None else _layers_by_priority(shape).index(layer)
 
 
 def inner_activations(shape: ModelShape) -> list[TensorSpec]:

@@ -11,41 +11,45 @@ from oriel.verification.cases import Case, choose_lens_layers
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import lens_difference
 from oriel.verification.run_onnx import OnnxGraph, with_taps
-from oriel.verification.variant_run import VariantRun
+from oriel.verification.variant_comparison import VariantComparison
 
 
-def check_lens(run: VariantRun, graph: GraphFile, taps: Sequence[Tap]) -> None:
+def check_lens(compared: VariantComparison, graph: GraphFile, taps: Sequence[Tap]) -> None:
     """Check every layer at a small size, and as many as the budget holds at the longest."""
-    run.on_stage("read every layer through the logit lens")
-    budget = run.cases.budget
-    groups = choose_lens_layers(run.cases.small, run.shape, budget)
-    longest = choose_lens_layers(run.longest, run.shape, budget)[0]
+    compared.on_stage("read every layer through the logit lens")
+    budget = compared.cases.budget
+    groups = choose_lens_layers(compared.cases.small, compared.shape, budget)
+    longest = choose_lens_layers(compared.longest, compared.shape, budget)[0]
     for layers in groups if longest in groups else [*groups, longest]:
         wanted = {kinds()["lens_ids"].at(layer) for layer in layers}
         data = with_taps(graph.data, [t for t in taps if t.outputs[0].name in wanted])
-        session = OnnxGraph(graph.folder, data, "interactive", run.shape)
+        session = OnnxGraph(graph.folder, data, "interactive", compared.shape)
         if layers in groups:
-            check_lens_case(run, session, run.cases.small, layers, "interactive")
+            check_lens_case(compared, session, compared.cases.small, layers, "interactive")
         if layers == longest:
-            check_lens_case(run, session, run.longest, layers, "interactive")
+            check_lens_case(compared, session, compared.longest, layers, "interactive")
 
 
 def check_lens_case(
-    run: VariantRun, session: OnnxGraph, case: Case, layers: Sequence[int], graph: GraphKind
+    compared: VariantComparison,
+    session: OnnxGraph,
+    case: Case,
+    layers: Sequence[int],
+    graph: GraphKind,
 ) -> None:
     """Check the lens of these layers in one case."""
-    specs = [s for s in run.lens if (parse_name(s.name) or (None, -1))[1] in layers]
+    specs = [s for s in compared.lens if (parse_name(s.name) or (None, -1))[1] in layers]
     # The lens reads every position, wherever logits start.
-    ids = run.cases.ids[case]
+    ids = compared.cases.ids[case]
     got = session.run(ids, [s.name for s in specs], logits_start=-1)
-    run.check_values(graph, case, specs, got)
+    compared.check_values(graph, case, specs, got)
     resid = kinds()["resid_post"]
-    stream = run.cases.values(case, [resid.at(layer) for layer in layers])
+    stream = compared.cases.values(case, [resid.at(layer) for layer in layers])
     for layer in layers:
         names = [kinds()[kind].at(layer) for kind in LENS_KINDS]
         if not all(name in got for name in names):
             continue
-        read = run.cases.reference.lens(stream[resid.at(layer)])
+        read = compared.cases.reference.lens(stream[resid.at(layer)])
         found = lens_difference(got[names[0]], got[names[1]], read)
         for name, gap in zip(names, found, strict=True):
-            run.add(graph, name, gap, case)
+            compared.add(graph, name, gap, case)

@@ -11,30 +11,33 @@ from oriel.verification.interactive_checks import check_interactive, check_longe
 from oriel.verification.lens_checks import check_lens
 from oriel.verification.plain_checks import check_plain, check_selectable
 from oriel.verification.run_onnx import Arrays
-from oriel.verification.variant_run import VariantRun
+from oriel.verification.variant_comparison import VariantComparison
 
 
 def check_numbers(
-    run: VariantRun, plain: GraphFile | None, interactive: GraphFile | None, taps: Sequence[Tap]
+    compared: VariantComparison,
+    plain: GraphFile | None,
+    interactive: GraphFile | None,
+    taps: Sequence[Tap],
 ) -> None:
     """Check everything, one graph after the other: only one holds its weights in memory."""
     small: Arrays = {}
     if plain is not None:
-        with run.findings.guarded("plain_runs"):
-            small = check_plain(run, plain)
-            run.findings.passed("plain_runs", _sizes(run))
-        with run.findings.guarded("plain_select"):
-            check_selectable(run, plain)
+        with compared.findings.guarded("plain_runs"):
+            small = check_plain(compared, plain)
+            compared.findings.passed("plain_runs", _sizes(compared))
+        with compared.findings.guarded("plain_select"):
+            check_selectable(compared, plain)
     if interactive is not None:
-        with run.findings.guarded("interactive_runs"):
-            check_interactive(run, interactive, taps, small)
-            run.findings.passed("interactive_runs", _sizes(run))
-        with run.findings.guarded("longest_sequence"):
-            check_longest(run, interactive, taps)
-        with run.findings.guarded("lens_runs"):
-            check_lens(run, interactive, taps)
-            run.findings.passed("lens_runs")
+        with compared.findings.guarded("interactive_runs"):
+            check_interactive(compared, interactive, taps, small)
+            compared.findings.passed("interactive_runs", _sizes(compared))
+        with compared.findings.guarded("longest_sequence"):
+            check_longest(compared, interactive, taps)
+        with compared.findings.guarded("lens_runs"):
+            check_lens(compared, interactive, taps)
+            compared.findings.passed("lens_runs")
 
 
-def _sizes(run: VariantRun) -> str:
-    return f"batch×seq {', '.join(map(str, run.cases.cases))}"
+def _sizes(compared: VariantComparison) -> str:
+    return f"batch×seq {', '.join(map(str, compared.cases.cases))}"

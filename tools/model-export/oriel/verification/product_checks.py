@@ -21,8 +21,8 @@ from oriel.verification.reference_cases import SEED
 from oriel.verification.report import Findings
 from oriel.verification.run_onnx import OnnxGraph
 from oriel.verification.stored_weights import read_initializer
-from oriel.verification.variant_run import VariantRun
-from oriel.verification.weight_checks import nearest_turn
+from oriel.verification.variant_comparison import VariantComparison
+from oriel.verification.weight_checks import oriented_like
 
 CHECK = "products"
 
@@ -39,7 +39,7 @@ class Product:
 
     def turn(self, stood_for: Array) -> Array:
         """Turn the decoded values of a weight to (summed, channels) as well."""
-        found = nearest_turn(stood_for, self.floats)
+        found = oriented_like(stood_for, self.floats)
         if found is None:
             raise ValueError(f"{self.weight} has another shape than in float32")
         return found
@@ -71,25 +71,27 @@ def with_products(model: onnx.ModelProto, found: list[Product]) -> bytes:
 
 
 def check_every_product(
-    run: VariantRun, graph: GraphFile, float_graph: Path, weights: Mapping[str, Array]
+    compared: VariantComparison, graph: GraphFile, float_graph: Path, weights: Mapping[str, Array]
 ) -> None:
     """Check each product alone, at a small size, as it is and with every head and stream
     changed. weights: decoded values of the encoded ones."""
-    run.on_stage("multiply each weight alone")
+    compared.on_stage("multiply each weight alone")
     float_model = onnx.load_model(float_graph, load_external_data=False)
     found = list(products(float_model.graph, float_graph.parent))
-    session = OnnxGraph(graph.folder, with_products(graph.model, found), "interactive", run.shape)
+    session = OnnxGraph(
+        graph.folder, with_products(graph.model, found), "interactive", compared.shape
+    )
     rng = np.random.default_rng(SEED)
-    layers, heads = range(run.shape.layers), run.shape.heads
+    layers, heads = range(compared.shape.layers), compared.shape.heads
     changed = Interventions(
         {i: rng.uniform(0, 2, heads).astype(np.float32) for i in layers},
-        {i: rng.normal(0, 1, (1, 1, run.shape.hidden)).astype(np.float32) for i in layers},
+        {i: rng.normal(0, 1, (1, 1, compared.shape.hidden)).astype(np.float32) for i in layers},
     )
     for change in (NONE, changed):
-        ids = run.cases.ids[run.cases.small]
+        ids = compared.cases.ids[compared.cases.small]
         values = session.run(ids, session.outputs, change)
-        bound = run.bounds.of(CHECK)
-        check_products(graph.model, found, values, weights, bound, run.findings)
+        bound = compared.bounds.of(CHECK)
+        check_products(graph.model, found, values, weights, bound, compared.findings)
 
 
 def check_products(

@@ -22,7 +22,7 @@ from oriel.errors import OrielError
 Verdict = Literal["passed", "failed", "not run", "not applicable"]
 """not run: something kept the check from running, which is a failure. not applicable: this model
 has nothing that could be checked."""
-_GOOD: tuple[Verdict, ...] = ("passed", "not applicable")
+_ACCEPTED: tuple[Verdict, ...] = ("passed", "not applicable")
 
 VERIFICATION_VERSION = "1.0"
 _MAX_LISTED = 4
@@ -129,10 +129,10 @@ class Report:
     @property
     def failures(self) -> list[str]:
         """Names of what failed, with the variant where it belongs to one; and checks not run."""
-        names = [check.name for check in self.checks if check.verdict not in _GOOD]
+        names = [check.name for check in self.checks if check.verdict not in _ACCEPTED]
         for variant in self.variants:
             prefix = f"{variant.name}: "
-            names += [prefix + c.name for c in variant.checks if c.verdict not in _GOOD]
+            names += [prefix + c.name for c in variant.checks if c.verdict not in _ACCEPTED]
             rows = [row for row in variant.activations if row.verdict == "failed"]
             names += list(dict.fromkeys(prefix + row.name for row in rows))
         return names
@@ -289,14 +289,14 @@ def table_rows(variant: VariantReport) -> list[Row]:
     for row in contract_table()["activations"]:
         results = tapped.get(row["kind"], [])
         if results:
-            worst = max(results, key=_badness)
+            worst = max(results, key=_severity)
             label = row["name"].replace("{L}", "*")
             note = f" (of {len(results)}, worst {worst.name})" if len(results) > 1 else " (tap)"
             rows.append(_row(worst, label + note))
     return rows
 
 
-def _badness(result: ActivationResult) -> float:
+def _severity(result: ActivationResult) -> float:
     if result.verdict != "passed" or result.error is None:
         return math.inf
     return _excess(result.error, result.bound)

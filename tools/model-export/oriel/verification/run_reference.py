@@ -33,7 +33,7 @@ _SMALL_WORK = 128 * 1024
 """Elements of the residual stream below which a pass runs on one thread."""
 
 
-def _as_transformers_takes_it(
+def _folder_or_weights(
     loaded: LoadedModel,
 ) -> tuple[Path | None, dict[str, Tensor] | None]:
     """Return the folder, which transformers reads by itself. Where it can't, since the weights'
@@ -54,7 +54,7 @@ class Reference:
         config = plain_config(loaded.source.folder)
         # Configs may ask for tuples; the code below reads outputs by name.
         config.return_dict = True
-        folder, weights = _as_transformers_takes_it(loaded)
+        folder, weights = _folder_or_weights(loaded)
         model, loading = model_class.from_pretrained(
             folder,
             config=config,

@@ -17,7 +17,7 @@ from oriel.contract.documents import Expansion
 
 PARTS = ("/values", "/rows", "/scales", "/zero_points")
 """Names of the initializers that together are an encoded weight, after its own."""
-_PASSING = ("Transpose", "Cast", "DequantizeLinear")
+_REPRESENTATION_OPERATORS = ("Transpose", "Cast", "DequantizeLinear")
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
             continue
         parts = {part: tensors.get(name + part) for part in PARTS}
         arrays = {k: read_initializer(t, folder) for k, t in parts.items() if t is not None}
-        yield _decoded(name, arrays, _reader(model.graph, whole.name))
+        yield _decoded(name, arrays, _first_user(model.graph, whole.name))
 
 
-def _reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
+def _first_user(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
     """Return the first node that computes on an initializer."""
     names = {name}
     for node in graph.node:
         if names & set(node.input):
-            if node.op_type not in _PASSING:
+            if node.op_type not in _REPRESENTATION_OPERATORS:
                 found: onnx.NodeProto = node
                 return found
             names |= set(node.output)

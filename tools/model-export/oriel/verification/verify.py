@@ -45,7 +45,7 @@ from oriel.verification.report import (
 from oriel.verification.run_reference import Reference
 from oriel.verification.stored_weights import from_expansion, from_graph
 from oriel.verification.tokenizer_checks import check_tokenizer
-from oriel.verification.variant_run import VariantRun
+from oriel.verification.variant_comparison import VariantComparison
 from oriel.verification.weight_checks import compare_weights
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "numpy")
@@ -159,13 +159,13 @@ def _verify_variant(
         on_stage(f"run PyTorch beside {name}")
         cases = references.holding(held)
         check_reference(cases, bounds.of("reference"), findings)
-        run = VariantRun(manifest, cases, bounds, findings, on_stage)
-        check_numbers(run, runnable.get("plain"), runnable.get("interactive"), taps)
+        compared = VariantComparison(manifest, cases, bounds, findings, on_stage)
+        check_numbers(compared, runnable.get("plain"), runnable.get("interactive"), taps)
         if "interactive" in runnable and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):
                 float32 = manifest.variant(FP32.name)["interactive"]["path"]
-                check_every_product(run, runnable["interactive"], folder / float32, held)
-        rows = run.results(plain.outputs if plain is not None else [])
+                check_every_product(compared, runnable["interactive"], folder / float32, held)
+        rows = compared.results(plain.outputs if plain is not None else [])
     return VariantReport(name, precision, _all(findings), tuple(rows), bool(held), bounds.by_norm)
 
 

@@ -39,7 +39,7 @@ class WeightComparison:
             self.problems.append(f"{weight.name} is not in the checkpoint")
             return
         want = self.checkpoint.read(weight.name).to(torch.float32).numpy()
-        turned = nearest_turn(weight.values, want)
+        turned = oriented_like(weight.values, want)
         if turned is None:
             shape = list(weight.values.shape)
             self.problems.append(f"{weight.name} is {shape}, the checkpoint has {list(want.shape)}")
@@ -96,7 +96,7 @@ def compare_weights(
     return comparison.decoded
 
 
-def nearest_turn(held: Array, want: Array) -> Array | None:
+def oriented_like(held: Array, want: Array) -> Array | None:
     """Return `held` in the orientation of `want`, transposed if need be; None if neither fits."""
     turns = [turn for turn in (held, held.T) if turn.shape == want.shape]
     if len(turns) < 2 or held.ndim < 2:

@@ -12,7 +12,7 @@ import numpy as np
 from oriel.bundle.passages import (
     Cutting,
     Passages,
-    knows_too_little,
+    corpus_unfit_reason,
     read_text,
     tokenize,
     tokenize_corpus,
@@ -58,7 +58,7 @@ def calibration_passages(
     cutting = Cutting(start, longest, MAX_TOKENS)
     if file is None:
         found = tokenize_corpus(training_passages(), tokenizer, cutting, shape.vocab)
-        reason = knows_too_little(found, shape.vocab)
+        reason = corpus_unfit_reason(found, shape.vocab)
         if reason is not None:
             # Random ids give half of what calibration on text gains: see docs/recipes.md.
             return _random_ids(shape, longest, f"random ids, as {reason}")

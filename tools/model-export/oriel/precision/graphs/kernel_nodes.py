@@ -15,9 +15,9 @@ from oriel.precision.recipes.weight_uses import WeightUse
 from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precisions import Kernels
 
-_PASSING = ("Transpose", "Cast", "DequantizeLinear")
+_REPRESENTATION_OPERATORS = ("Transpose", "Cast", "DequantizeLinear")
 """Operators that only give a weight another form."""
-_PARTS = ("/values", "/rows")
+_PART_SUFFIXES = ("/values", "/rows")
 """Endings of the names of two initializers over one weight's bytes: see kernels/graph_edit.py and
 kernels/block_kernels.py."""
 
@@ -36,12 +36,14 @@ def kernel_nodes(graph: onnx.GraphProto) -> Uses:
         stored = tensor.data_location == TensorProto.EXTERNAL
         if not stored or len(tensor.dims) < 2 or tensor.name.endswith(("/scales", "/zero_points")):
             continue
-        weight = next((tensor.name.removesuffix(p) for p in _PARTS if tensor.name.endswith(p)), "")
+        weight = next(
+            (tensor.name.removesuffix(p) for p in _PART_SUFFIXES if tensor.name.endswith(p)), ""
+        )
         uses = found.setdefault(weight or tensor.name, Counter())
         waiting = [tensor.name]
         while waiting:
             for node in readers.get(waiting.pop(), []):
-                if node.op_type in _PASSING:
+                if node.op_type in _REPRESENTATION_OPERATORS:
                     waiting.append(node.output[0])
                 else:
                     uses[node.op_type] += 1
@@ -130,13 +132,13 @@ def check_encoding(encoded: EncodedFile, uses: Mapping[str, WeightUse]) -> None:
         assert weight.layout == wanted, (
             f"{weight.name} is {weight.layout}, its recipe says {wanted}"
         )
-        bytes_implied += _implied(weight) + 3 * (ALIGNMENT - 1)
+        bytes_implied += _implied_bytes(weight) + 3 * (ALIGNMENT - 1)
     assert encoded.bytes <= bytes_implied, (
         f"{encoded.path} has {encoded.bytes} bytes, its recipe implies {bytes_implied} at most"
     )
 
 
-def _implied(weight: EncodedWeight) -> int:
+def _implied_bytes(weight: EncodedWeight) -> int:
     count = prod(weight.shape)
     if weight.layout == "float32":
         return 4 * count

@@ -85,7 +85,7 @@ class _Rewriting:
                     self._replace(edit, node, value, weight)
         for node in turned:
             graph.remove(node, safe=True)
-        self._settle(edit, weights)
+        self._remove_replaced(edit, weights)
         graph.sort()
         model.opset_imports[CONTRIB] = 1
         proto = ir.serde.serialize_model(model)
@@ -98,7 +98,7 @@ class _Rewriting:
     ) -> None:
         gathers = node.op_type == "Gather" and node.inputs[0] is value
         if weight.layout == "float16":
-            _widen(edit, node, value, weight)
+            _cast_to_float32(edit, node, value, weight)
         elif gathers:
             gather = gather_blocks if weight.layout == "blocks" else gather_channels
             gather(edit, node, weight)
@@ -116,7 +116,7 @@ class _Rewriting:
         else:
             multiply_statically(edit, node, weight, self.taken[weight.name])
 
-    def _settle(self, edit: GraphEdit, weights: Mapping[str, EncodedWeight]) -> None:
+    def _remove_replaced(self, edit: GraphEdit, weights: Mapping[str, EncodedWeight]) -> None:
         """float32 weights are read from the encoded file; the old ones of all others go."""
         initializers = edit.graph.initializers
         for name, value in list(initializers.items()):
@@ -149,7 +149,9 @@ def _unembedding(graph: ir.Graph) -> ir.Node | None:
     return None
 
 
-def _widen(edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight) -> None:
+def _cast_to_float32(
+    edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight
+) -> None:
     """A weight in float16, back in float32. A table is widened whole and once, not row by row: an
     adapter without shader-f16 could not gather its rows."""
     wide = edit.at_start("Cast", values_of(edit, weight), to=int(ir.DataType.FLOAT))

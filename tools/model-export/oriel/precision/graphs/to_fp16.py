@@ -32,7 +32,7 @@ from oriel.precision.weights.encoded_layout import EncodedFile
 
 _PRODUCTS = {"MatMul", "Gemm"}
 _KEPT_OPERATORS = ("LayerNormalization", "Softmax", "Cos", "Sin")
-_APART = "/apart"
+_SEPARATE_SUFFIX = "/apart"
 
 
 def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, encoded: EncodedFile) -> BuiltGraphs:
@@ -69,7 +69,7 @@ def _convert(
         t.name: t for t in built.model.graph.initializer if t.data_type == TensorProto.FLOAT
     }
     blocked = _nodes_in_float32(model.graph)
-    blocked |= _set_outputs_apart(model.graph, blocked)
+    blocked |= _separate_outputs(model.graph, blocked)
     with warnings.catch_warnings():
         # It warns of constants that it clamps; those that could matter are kept in float32 above.
         warnings.simplefilter("ignore")
@@ -84,7 +84,7 @@ def _convert(
     ports = {spec.name for spec in input_specs(shape, built.document["graph"])}
     _restore_inputs(typed.graph, ports)
     _drop_round_trips(typed.graph)
-    _gather_narrow(typed.graph)
+    _gather_before_cast(typed.graph)
     _restore_outputs(typed.graph)
     passes.RemoveUnusedNodesPass()(typed)
     passes.CommonSubexpressionEliminationPass()(typed)
@@ -150,7 +150,7 @@ def _up_to_products(
     return found
 
 
-def _set_outputs_apart(graph: onnx.GraphProto, blocked: set[str]) -> set[str]:
+def _separate_outputs(graph: onnx.GraphProto, blocked: set[str]) -> set[str]:
     """Give each output an Identity of its own: the converter breaks graphs whose outputs are read
     inside. Returns the names of those that belong to float32."""
     producers = {name: node for node in graph.node for name in node.output}
@@ -162,7 +162,9 @@ def _set_outputs_apart(graph: onnx.GraphProto, blocked: set[str]) -> set[str]:
                 if name == value.name:
                     reader.input[i] = inner
         node.output[list(node.output).index(value.name)] = inner
-        identity = helper.make_node("Identity", [inner], [value.name], f"{value.name}{_APART}")
+        identity = helper.make_node(
+            "Identity", [inner], [value.name], f"{value.name}{_SEPARATE_SUFFIX}"
+        )
         graph.node.append(identity)
         if node.name in blocked or node.op_type in _KEPT_OPERATORS:
             added.add(identity.name)
@@ -186,7 +188,7 @@ def _restore_constants(graph: ir.Graph, constants: Mapping[str, TensorProto]) ->
     """Let float32 nodes read the constant itself, not a float16 cast back: the mask's value doesn't
     fit float16."""
     for node in list(graph):
-        if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
+        if node.op_type != "Cast" or _cast_type(node) != ir.DataType.FLOAT:
             continue
         source = node.inputs[0]
         constant = None if source is None else constants.get(source.name or "")
@@ -210,19 +212,23 @@ def _restore_outputs(graph: ir.Graph) -> None:
             wide = _before_cast(value)
         value.name = f"{name}/outer"
         if wide is None:
-            node = _cast(_inside(value), ir.DataType.FLOAT)
+            node = _cast(_inner_value(value), ir.DataType.FLOAT)
             graph.append(node)
             wide = node.outputs[0]
-        elif _inside(wide) not in set(graph.outputs):
-            wide = _inside(wide)
+        elif _inner_value(wide) not in set(graph.outputs):
+            wide = _inner_value(wide)
         wide.name = name
         graph.outputs[index] = wide
 
 
-def _inside(value: ir.Value) -> ir.Value:
+def _inner_value(value: ir.Value) -> ir.Value:
     """Return the tensor that an output's own Identity reads, or the output itself."""
     node = value.producer()
-    if node is not None and node.op_type == "Identity" and (node.name or "").endswith(_APART):
+    if (
+        node is not None
+        and node.op_type == "Identity"
+        and (node.name or "").endswith(_SEPARATE_SUFFIX)
+    ):
         source = node.inputs[0]
         assert source is not None
         return source
@@ -233,7 +239,7 @@ def _drop_round_trips(graph: ir.Graph) -> None:
     """Skip casts from float32 to float16 and back, which lose bits for nothing: the first tensor is
     read."""
     for node in graph:
-        if node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT:
+        if node.op_type != "Cast" or _cast_type(node) != ir.DataType.FLOAT:
             continue
         narrow = node.inputs[0]
         wide = None if narrow is None else _before_cast(narrow)
@@ -241,12 +247,12 @@ def _drop_round_trips(graph: ir.Graph) -> None:
             node.outputs[0].replace_all_uses_with(wide)
 
 
-def _gather_narrow(graph: ir.Graph) -> None:
+def _gather_before_cast(graph: ir.Graph) -> None:
     """Cast the rows of a table, not the whole table, which would then be kept in float32."""
     for node in list(graph):
         table = node.inputs[0] if node.op_type == "Gather" else None
         cast = None if table is None else table.producer()
-        if cast is None or cast.op_type != "Cast" or _target(cast) != ir.DataType.FLOAT:
+        if cast is None or cast.op_type != "Cast" or _cast_type(cast) != ir.DataType.FLOAT:
             continue
         narrow = cast.inputs[0]
         if narrow is None or narrow.producer() is not None:
@@ -268,13 +274,13 @@ def _gather_narrow(graph: ir.Graph) -> None:
 def _before_cast(value: ir.Value) -> ir.Value | None:
     """Return the float32 tensor that `value` was rounded from, if it was."""
     node = value.producer()
-    if node is None or node.op_type != "Cast" or _target(node) != ir.DataType.FLOAT16:
+    if node is None or node.op_type != "Cast" or _cast_type(node) != ir.DataType.FLOAT16:
         return None
     source = node.inputs[0]
     return source if source is not None and source.dtype == ir.DataType.FLOAT else None
 
 
-def _target(node: ir.Node) -> int:
+def _cast_type(node: ir.Node) -> int:
     return node.attributes["to"].as_int()
 
 

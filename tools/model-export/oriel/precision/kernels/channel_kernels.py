@@ -12,7 +12,7 @@ from oriel.precision.weights.encoded_layout import EncodedWeight
 _FLOAT = int(ir.DataType.FLOAT)
 
 
-def summed_first(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
+def values_to_multiply(edit: GraphEdit, weight: EncodedWeight) -> ir.Value:
     """Return the values as MatMul wants them, (summed, channels). For a table whose rows are
     gathered too, ONNX Runtime transposes them once, when a session is made."""
     values = values_of(edit, weight)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.kernels.channel_kernels import summed_first
+from oriel.precision.kernels.channel_kernels import values_to_multiply
 from oriel.precision.kernels.graph_edit import GraphEdit, wide_scales_of, zero_points_of
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
@@ -17,7 +17,7 @@ def multiply_dynamically(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) 
     assert factor is not None
     name = node.name or ""
     rounded, scale, zero_point = _rounded(edit, node, factor)
-    inputs = [rounded, summed_first(edit, weight), zero_point]
+    inputs = [rounded, values_to_multiply(edit, weight), zero_point]
     weight_zero = zero_points_of(edit, weight)
     if weight_zero is None and weight.middle:
         weight_zero = edit.constant(f"oriel/uint8_{weight.middle}", np.uint8(weight.middle))

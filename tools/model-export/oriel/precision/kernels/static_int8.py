@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.kernels.channel_kernels import summed_first
+from oriel.precision.kernels.channel_kernels import values_to_multiply
 from oriel.precision.kernels.graph_edit import GraphEdit, wide_scales_of, zero_points_of
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
@@ -23,7 +23,7 @@ def multiply_statically(
     assert factor is not None
     name = node.name or ""
     zero_points = zero_points_of(edit, weight) or _middles(edit, weight)
-    values = [summed_first(edit, weight), wide_scales_of(edit, weight), zero_points]
+    values = [values_to_multiply(edit, weight), wide_scales_of(edit, weight), zero_points]
     # Named after the weight: lens nodes may read it too, and go when their outputs do.
     key = f"{weight.name}/DequantizeLinear"
     if key not in edit.shared:

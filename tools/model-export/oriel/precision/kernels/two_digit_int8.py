@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from oriel.precision.kernels.channel_kernels import summed_first
+from oriel.precision.kernels.channel_kernels import values_to_multiply
 from oriel.precision.kernels.graph_edit import (
     Attribute,
     GraphEdit,
@@ -17,12 +17,12 @@ from oriel.precision.kernels.graph_edit import (
 )
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
-_MIDDLE = 128
-_REACH = 127
-_BASE = 254
+_ZERO_POINT = 128
+_MAX_DIGIT = 127
+_STEPS_PER_DIGIT = 254
 """Steps of the second digit in one of the first. The remainder of a value is at most half a step of
 the first digit: 127 steps of the second."""
-_SMALLEST = np.float32(1e-30)
+_MIN_SCALE = np.float32(1e-30)
 
 
 def multiply_in_two_digits(edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
@@ -35,17 +35,17 @@ def multiply_in_two_digits(edit: GraphEdit, node: ir.Node, weight: EncodedWeight
     def put(operator: str, *inputs: ir.Value, at: str = "", **attributes: Attribute) -> ir.Value:
         return edit.insert(node, operator, list(inputs), name + at, attributes)[0]
 
-    middle = edit.constant(f"oriel/uint8_{_MIDDLE}", np.uint8(_MIDDLE))
+    middle = edit.constant(f"oriel/uint8_{_ZERO_POINT}", np.uint8(_ZERO_POINT))
     largest = put("ReduceMax", put("Abs", factor), keepdims=0)
-    largest = put("Max", largest, edit.constant("oriel/smallest", _SMALLEST))
-    step = put("Mul", largest, edit.constant("oriel/step", np.float32(1 / _REACH)), at="/step")
-    digit = edit.constant("oriel/digit", np.float32(1 / _BASE))
+    largest = put("Max", largest, edit.constant("oriel/smallest", _MIN_SCALE))
+    step = put("Mul", largest, edit.constant("oriel/step", np.float32(1 / _MAX_DIGIT)), at="/step")
+    digit = edit.constant("oriel/digit", np.float32(1 / _STEPS_PER_DIGIT))
     small_step = put("Mul", step, digit, at="/small_step")
     first = put("QuantizeLinear", factor, step, middle)
     left = put("Sub", factor, put("DequantizeLinear", first, step, middle))
     second = put("QuantizeLinear", left, small_step, middle, at="/second")
     digits = put("Concat", first, second, axis=0)
-    inputs = [digits, summed_first(edit, weight), middle]
+    inputs = [digits, values_to_multiply(edit, weight), middle]
     weight_zero = zero_points_of(edit, weight)
     if weight_zero is None and weight.middle:
         weight_zero = middle

@@ -86,7 +86,7 @@ class Recipe:
 
     def rule_for(self, name: str, use: WeightUse) -> Rule:
         """Return the first rule that fits."""
-        return next((rule for rule in self.rules if rule.fits(name, use)), _LEFT)
+        return next((rule for rule in self.rules if rule.fits(name, use)), _KEEP_FLOAT32)
 
     def choose(self, uses: Mapping[str, WeightUse]) -> dict[str, Rule]:
         """Return the rule of every weight; RecipeError where nothing would change."""
@@ -109,7 +109,7 @@ class Recipe:
         return chosen
 
 
-_LEFT = Rule(("*",), "float32")
+_KEEP_FLOAT32 = Rule(("*",), "float32")
 
 
 def bundled_recipes() -> list[str]:

@@ -14,7 +14,7 @@ from oriel.precision.rounding.grid import (
     squared_errors,
     to_scales,
 )
-from oriel.precision.rounding.nearest import between, fit_nearest, reaches
+from oriel.precision.rounding.nearest import between, fit_nearest, value_ranges
 
 CUTS = {4: (0.92, 0.84, 0.76), 8: (0.9,)}
 """Shares of the reach that are tried, by bits: finer steps are worth less to a fine grid."""
@@ -31,7 +31,7 @@ def fit_mse(weights: Floats, grid: Grid) -> Fitted:
 
 
 def _candidates(weights: Floats, grid: Grid) -> list[Fitted]:
-    low, high = reaches(weights)
+    low, high = value_ranges(weights)
     if not grid.symmetric:
         cuts = [np.float32(cut) for cut in CUTS[grid.bits]]
         return [between(low * cut, high * cut, grid) for cut in cuts]

@@ -13,11 +13,11 @@ def fit_nearest(weights: Floats, grid: Grid) -> Fitted:
         largest = np.abs(weights).max(axis=0)
         scales = to_scales(largest / np.float32(grid.middle - 1))
         return Fitted(scales, middles(len(scales), grid))
-    low, high = reaches(weights)
+    low, high = value_ranges(weights)
     return between(low, high, grid)
 
 
-def reaches(weights: Floats) -> tuple[Floats, Floats]:
+def value_ranges(weights: Floats) -> tuple[Floats, Floats]:
     """Return the lowest and the highest value of each group, 0 included."""
     return np.minimum(weights.min(axis=0), 0), np.maximum(weights.max(axis=0), 0)
 

@@ -52,13 +52,15 @@ def round_columns(
             rounded.values[start:stop] = fitted.quantize(wanted, grid)
         else:
             group = columns[start:stop]
-            _round_in_turn(wanted, group, start, fitted, grid, feedbacks, errors, rounded.values)
+            _round_sequentially(
+                wanted, group, start, fitted, grid, feedbacks, errors, rounded.values
+            )
         rounded.scales[index] = fitted.scales
         rounded.zero_points[index] = fitted.zero_points
     return rounded
 
 
-def _round_in_turn(
+def _round_sequentially(
     wanted: Floats,
     group: Floats,
     start: int,

@@ -16,7 +16,7 @@ from oriel.contract.documents import Expansion
 from oriel.errors import ContractError
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
-_PART = 1 << 20
+_VALUES_AT_ONCE = 1 << 20
 """Values expanded at a time: 4 MiB of float32."""
 
 
@@ -64,8 +64,8 @@ def expanded_parts(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[
     contiguous."""
     if not weight.quantized:
         flat = encoded.values.reshape(-1)
-        for start in range(0, len(flat), _PART):
-            yield np.ascontiguousarray(flat[start : start + _PART], dtype="<f4")
+        for start in range(0, len(flat), _VALUES_AT_ONCE):
+            yield np.ascontiguousarray(flat[start : start + _VALUES_AT_ONCE], dtype="<f4")
     elif weight.layout == "channels":
         yield from _channels(weight, encoded)
     else:
@@ -79,7 +79,7 @@ def _channels(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[np.fl
     zeros = np.full_like(scales, weight.middle)
     if encoded.zero_points is not None:
         zeros = encoded.zero_points.astype(np.float32)[side]
-    step = max(1, _PART // weight.shape[1])
+    step = max(1, _VALUES_AT_ONCE // weight.shape[1])
     for start in range(0, weight.shape[0], step):
         rows = slice(start, start + step)
         part = encoded.values[rows].astype(np.float32)
@@ -98,13 +98,13 @@ def _blocks(weight: EncodedWeight, encoded: Encoded) -> Iterator[NDArray[np.floa
         zeros = _unpacked(encoded.zero_points, weight.bits)[:, : weight.blocks].astype(np.float32)
     whole = weight.blocks * weight.block
     if weight.axis == 1:
-        step = max(1, _PART // whole)
+        step = max(1, _VALUES_AT_ONCE // whole)
         for start in range(0, weight.channels, step):
             at = slice(start, start + step)
             part = _block_values(encoded.values[at], scales[at], zeros[at], weight.bits)
             yield np.ascontiguousarray(part.reshape(len(part), whole)[:, : weight.summed])
         return
-    step = max(1, _PART // (weight.channels * weight.block))
+    step = max(1, _VALUES_AT_ONCE // (weight.channels * weight.block))
     for start in range(0, weight.blocks, step):
         at = slice(start, start + step)
         part = _block_values(encoded.values[:, at], scales[:, at], zeros[:, at], weight.bits)

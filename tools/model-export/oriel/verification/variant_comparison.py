@@ -28,7 +28,7 @@ from oriel.verification.run_onnx import Arrays
 
 
 @dataclass
-class VariantRun:
+class VariantComparison:
     """The measurements of one variant, which every check of its graphs adds to."""
 
     manifest: Manifest
