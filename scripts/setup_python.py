@@ -22,6 +22,7 @@ INPUTS = (
     REQUIREMENTS,
     DEV_REQUIREMENTS,
     REQUIREMENTS.with_name("requirements-publish.txt"),
+    REQUIREMENTS.with_name("requirements-plot.txt"),
     REQUIREMENTS.with_name("constraints.txt"),
     ROOT / "pyproject.toml",
     Path(__file__),

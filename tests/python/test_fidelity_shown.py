@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import itertools
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
 
 from oriel.contract.documents import MeasuredText
@@ -22,8 +22,7 @@ from oriel.fidelity.activations import ActivationFidelity
 from oriel.fidelity.agreement_curve import AgreementCurve
 from oriel.fidelity.fidelity_bounds import FidelityBounds, fidelity_bounds
 from oriel.fidelity.measure_bundle import Measured, MeasuredBundle
-from oriel.fidelity.plot import FLOOR, SIZES, check_plot, draw, write_plot
-from oriel.fidelity.plot_parts import Axis, Box, Mark, place_labels, shown_amount, size_ticks
+from oriel.fidelity.plot import FLOOR, check_plot, draw, shown_amount, write_plot
 from oriel.fidelity.record import Fidelity, record_fidelity
 from oriel.fidelity.table import activation_rows, prediction_rows, print_fidelity
 
@@ -126,84 +125,118 @@ def parsed(picture: str) -> ElementTree.Element:
     return ElementTree.fromstring(picture)
 
 
-def numbers(path: str) -> list[float]:
-    return [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path)]
+def texts(root: ElementTree.Element) -> list[str]:
+    return [text.text or "" for text in root.iter(f"{SVG}text")]
+
+
+def places(root: ElementTree.Element, side: str) -> dict[str, tuple[float, float]]:
+    """{variant: x and y of its mark} in the panel of KL or of agreement."""
+    found = {}
+    for group in root.iter(f"{SVG}g"):
+        if group.get("id", "").startswith(f"{side}-"):
+            name = (group.findtext(f"{SVG}title") or "").split(":")[0]
+            (mark,) = group.iter(f"{SVG}use")
+            found[name] = (float(mark.get("x", "nan")), float(mark.get("y", "nan")))
+    return found
+
+
+def ticks(root: ElementTree.Element, colour: str) -> list[float]:
+    """x of every upright mark of a colour, from top to bottom, panel after panel; not the key's."""
+    paths = (p for p in root.iter(f"{SVG}path") if f"var(--{colour})" in p.get("style", ""))
+    lines = [re.findall(r"-?[\d.]+", p.get("d", "")) for p in paths]
+    upright = [float(line[0]) for line in lines if len(line) == 4 and line[0] == line[2]]
+    return [x for x in upright if x > 0]
 
 
 @pytest.mark.parametrize("curve", [None, CURVE])
 def test_the_plot_shows_every_variant_where_it_belongs(curve: AgreementCurve | None) -> None:
     root = parsed(draw(EIGHT, "demo", curve))
-    marks = [p for p in root.iter(f"{SVG}path") if p.find(f"{SVG}title") is not None]
-    panels = 1 if curve is None else 2
-    assert len(marks) == panels * len(EIGHT)
-    titles = [m.findtext(f"{SVG}title") or "" for m in marks]
-    at = {t.split(":")[0]: numbers(m.get("d", ""))[:2] for t, m in zip(titles, marks, strict=True)}
-    labels = [t.text for t in root.iter(f"{SVG}text") if t.get("class") == "label"]
-    assert sorted(labels, key=str) == sorted(
-        (v.name for v in EIGHT for _ in range(panels)), key=str
-    )
-    beyond = [t for t, m in zip(titles, marks, strict=True) if "beyond" in m.get("class", "")]
-    assert {t.split(":")[0] for t in beyond} == {"int8_static"}
-    if curve is None:
-        # Fewer bytes are farther left, a larger divergence is higher up.
-        assert at["int4"][0] < at["int8"][0] < at["fp16"][0] < at["fp32"][0]
-        assert at["int8_static"][1] < at["int4"][1] < at["q8"][1] < at["fp16"][1] < at["f16"][1]
+    said = texts(root)
+    assert [text for text in said if text in {v.name for v in EIGHT}] == [
+        v.name for v in sorted(EIGHT, key=lambda v: -v.bytes)
+    ]
+    assert {"11.8", "5.9", "3.1", "1.9", "6", "3.2"} <= set(said)
+    kl, top1 = places(root, "kl"), places(root, "top1")
+    assert kl.keys() == top1.keys() == {v.name for v in EIGHT}
+    for name, (_, y) in kl.items():
+        assert top1[name][1] == y, "a variant has one row"
+    assert kl["f16"][0] < kl["fp16"][0] < kl["q8"][0] < kl["int4"][0] < kl["int8_static"][0]
+    assert top1["q4"][0] < top1["int8_static"][0] < top1["int8"][0] < top1["fp32"][0]
+    # Three decades of KL are three times as far apart as one.
+    decade = (kl["int8_static"][0] - kl["fp16"][0]) / math.log10(7.7e-2 / 9.5e-8)
+    assert kl["int8"][0] - kl["q8"][0] == pytest.approx(decade * math.log10(5.3e-4 / 8.4e-5), 1e-3)
+    titles = [title.text or "" for title in root.iter(f"{SVG}title")]
+    assert {t.split(":")[0] for t in titles if "beyond" in t} == {"int8_static"}
+    assert ("expected at its KL" in said) == (curve is not None)
+
+
+def test_bars_are_as_long_as_the_bytes() -> None:
+    root = parsed(draw(EIGHT, "demo"))
+    bars = []
+    for path in root.iter(f"{SVG}path"):
+        if re.search(r"fill: var\(--(float32|float16|integer)\)$", path.get("style", "")):
+            xs = [float(x) for x in re.findall(r"[ML] (-?[\d.]+) ", path.get("d", ""))]
+            bars += [max(xs) - min(xs)] if len(xs) == 4 and max(xs) - min(xs) > 12 else []
+    wanted = sorted((v.bytes for v in EIGHT), reverse=True)
+    assert [bar / bars[0] for bar in bars] == pytest.approx([b / wanted[0] for b in wanted], 1e-4)
 
 
 def test_bounds_are_drawn_on_the_scale_of_the_marks() -> None:
-    just = [measured("q8", 3.0, 0.01), measured("q4", 2.0, 0.05), measured("fp16", 6.0, 1e-5)]
+    bounds = {"q8": (0.01, 0.97), "q4": (0.05, 0.92), "fp16": (1e-5, 0.999)}
+    sizes = {"q8": 3.0, "q4": 2.0, "fp16": 6.0}
+    just = [
+        measured(name, sizes[name], kl, top1, FidelityBounds(kl, top1))
+        for name, (kl, top1) in bounds.items()
+    ]
     root = parsed(draw(just, "demo"))
-    drawn = [p for p in root.iter(f"{SVG}path") if p.get("class") == "bound"]
-    heights = sorted(numbers(p.get("d", ""))[1] for p in drawn)
-    marks = [p for p in root.iter(f"{SVG}path") if p.find(f"{SVG}title") is not None]
-    # A diamond or square begins at its top, a circle at its middle.
-    middles = sorted(
-        numbers(m.get("d", ""))[1] + (4.5 if "float16" in m.get("class", "") else 0) for m in marks
-    )
-    assert heights == pytest.approx(middles, abs=0.11)
-    said = [t.text for t in root.iter(f"{SVG}text") if t.get("class") == "bounds"]
-    assert {"at most 0.05", "at most 0.01", "at most 10⁻⁵", "q8", "q4", "fp16"} == set(said)
+    order = ["fp16", "q8", "q4"]
+    marks = [places(root, side)[name][0] for side in ("kl", "top1") for name in order]
+    assert ticks(root, "bound") == pytest.approx(marks, abs=0.01)
+    assert {"≤ 0.01", "≤ 0.05", "≤ 10⁻⁵", "≥ 97", "≥ 92", "≥ 99.9"} <= set(texts(root))
+
+
+def test_what_is_expected_is_marked_at_the_curve() -> None:
+    """One variant is as good as expected at its KL, the other is not."""
+    found = [measured("q8", 3.0, 1e-2, 0.83), measured("q4", 2.0, 1e-2, 0.7)]
+    root = parsed(draw(found, "demo", CURVE))
+    expected = ticks(root, "soft")
+    here = places(root, "top1")
+    assert expected == pytest.approx([here["q8"][0]] * 2, abs=0.01)
+    assert here["q4"][0] < expected[1] - 10
 
 
 def test_names_are_text_and_colours_follow_the_reader() -> None:
-    picture = draw(EIGHT, '<b a="1">&</b>', CURVE)
-    shown = "".join(parsed(picture).itertext())
-    assert '<b a="1">&</b>: what variants weigh' in shown
+    picture = draw(EIGHT, '<b a="1">&</b> $x_{$', CURVE)
+    shown = "\n".join(texts(parsed(picture)))
+    assert '<b a="1">&</b> $x_{$: what variants weigh' in shown
     assert "prefers-color-scheme: dark" in picture
     outside = re.sub(r"<style>.*?</style>", "", picture, flags=re.DOTALL)
-    assert not re.search(r"#[0-9a-f]{3}", outside), "a colour that doesn't follow"
+    assert not re.search(r"#[0-9a-f]{6}\b", outside), "a colour that doesn't follow"
 
 
-def boxes_apart(boxes: list[Box]) -> bool:
-    return all(a.overlap(b) == 0 for a, b in itertools.combinations(boxes, 2))
+def test_the_same_figures_give_the_same_file() -> None:
+    """A fresh process, where nothing was drawn before, writes what this one writes."""
+    code = (
+        "from test_fidelity_shown import CURVE, EIGHT; from oriel.fidelity.plot import draw; "
+        "import sys; sys.stdout.buffer.write(draw(EIGHT, 'demo', CURVE).encode())"
+    )
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | paths, capture_output=True, check=True
+    )
+    assert found.stdout.decode() == draw(EIGHT, "demo", CURVE)
+    assert "dc:date" not in found.stdout.decode()
 
 
-@pytest.mark.parametrize("spread", [0.0, 3.0, 12.0])
-def test_labels_of_marks_at_one_place_keep_apart(spread: float) -> None:
-    marks = [Mark(v, 300 + spread * i, 200 - spread * i) for i, v in enumerate(EIGHT)]
-    boxes = place_labels(marks, SIZES)
-    assert boxes_apart(boxes)
-    assert all(box.overlap(mark.box) == 0 for box in boxes for mark in marks)
-    assert all(box.overlap(SIZES) == pytest.approx(box.width * box.height) for box in boxes)
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(OptionError, match=r"oriel\[plot\]"):
+        check_plot(Path("a.svg"))
 
 
-# Time is the machine's affair.
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(90, 580), st.floats(75, 380)), min_size=8, max_size=8))
-def test_labels_keep_apart_wherever_marks_are(places: list[tuple[float, float]]) -> None:
-    marks = [Mark(v, x, y) for v, (x, y) in zip(EIGHT, places, strict=True)]
-    assert boxes_apart(place_labels(marks, SIZES))
-
-
-@settings(deadline=None)
-@given(st.floats(0.01, 1e5), st.floats(1.9, 1e4))
-def test_ticks_are_round_and_have_room(low: float, ratio: float) -> None:
-    axis = Axis(low, low * ratio, 76, 592)
-    ticks = size_ticks(axis, 1.0)
-    assert ticks
-    assert all(low <= tick <= low * ratio for tick in ticks)
-    places = [axis.at(tick) for tick in ticks]
-    assert all(b - a >= 44 for a, b in itertools.pairwise(places))
+def test_measuring_loads_no_plotting_library() -> None:
+    code = "import oriel.fidelity.plot, sys; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_amounts_as_people_write_them() -> None:
@@ -213,8 +246,7 @@ def test_amounts_as_people_write_them() -> None:
 
 def test_one_variant_that_is_the_same_is_drawn_on_the_edge() -> None:
     root = parsed(draw([measured("fp32", 500, 0.0)], "demo", CURVE))
-    texts = [t.text for t in root.iter(f"{SVG}text")]
-    assert f"≤ {shown_amount(FLOOR)}" in texts
+    assert f"≤ {shown_amount(FLOOR)}" in texts(root)
 
 
 def test_only_svg_is_drawn(tmp_path: Path) -> None:

@@ -188,6 +188,7 @@ def test_python_packages_are_pinned_once_and_agree_with_pyproject() -> None:
         (project["dependencies"], own),
         (project["optional-dependencies"]["dev"], dev),
         (project["optional-dependencies"]["publish"], pins("requirements-publish.txt")),
+        (project["optional-dependencies"]["plot"], pins("requirements-plot.txt")),
     ):
         ranges = {str(canonicalize_name(r.name)): r.specifier for r in map(Requirement, wanted)}
         assert ranges.keys() == pinned.keys()
@@ -198,7 +199,8 @@ def test_python_packages_are_pinned_once_and_agree_with_pyproject() -> None:
 def test_the_exporter_imports_nothing_that_it_does_not_name() -> None:
     import sys
 
-    wanted = requirements("requirements.txt") + requirements("requirements-publish.txt")
+    files = ("requirements.txt", "requirements-publish.txt", "requirements-plot.txt")
+    wanted = [requirement for name in files for requirement in requirements(name)]
     named_packages = {r.name.replace("-", "_").lower() for r in wanted}
     for file in EXPORTER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -24,7 +24,7 @@ def _add_arguments(parser: Parser) -> None:
         help="UTF-8, one passage a line; default: held-out passages of the bundled corpus",
     )
     parser.add_argument("--variants", metavar="q8,…", help="those to measure; default: all")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw bytes against KL")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the figures")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
