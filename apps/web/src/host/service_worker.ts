@@ -1,6 +1,8 @@
 // The page's service worker: it starts the page without a network, and adds the isolation headers on hosts that do not
 // send them. apps/web/plugins/service_worker.ts compiles it with the list of built files; register_worker.ts registers
 // it. It does not handle model files: their loader caches them by digest.
+// It is our own code because workbox precaches and routes, but neither adds isolation headers nor keeps the files of
+// one build apart from those of another while tabs of both are open.
 import { cachePrefix, isRuntimeFile, runtimeCache, shellCache } from './kept_files';
 import type { TakeOver } from './take_over';
 import { withPolicies } from './with_policies';

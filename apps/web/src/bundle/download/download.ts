@@ -1,5 +1,6 @@
 // Downloads all files that opening a variant needs, in pieces and several at once: stored pieces from the browser's
 // store, the others over the network, where each is verified. transfer.ts downloads one piece.
+// It is our own code because no library resumes a download by ranges and verifies each piece by a digest of its own.
 import type { Expansion, FileDescriptor, Manifest, Variant } from '../../contract/generated';
 import { ArrivingFile } from './arriving_file';
 import { BundleError } from '../bundle_error';

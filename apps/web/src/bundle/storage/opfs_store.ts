@@ -1,6 +1,7 @@
 // Stores pieces of models as files in the browser's private file system (OPFS), named by their digests and followed by
 // a checksum. Only workers have its synchronous access, which is as fast as memory. model_cache.ts decides which models
-// are removed first.
+// are removed first. It is our own code because libraries for this file system, and the Cache API, hand out whole files:
+// none reads a piece straight into a model's memory and tells a torn write from a whole one.
 import type { ChunkStore, WriteResult } from './chunk_store';
 import { inTime, retryPolicy, startLimits } from '../download/retry_policy';
 import { checksumBytes, storageChecksum } from './storage_checksum';

@@ -1,5 +1,6 @@
 // Expands an encoded weights file into the float file that graphs read, as far as it has arrived. The inner loops are
-// in expand_values.ts, the positions of parts in weight_plan.ts.
+// in expand_values.ts, the positions of parts in weight_plan.ts. It is our own code because the runtime could dequantize
+// only inside a graph of its own, after the last byte; here the fp32 graph is used, and expanding ends with the download.
 import type { Expansion } from '../../contract/generated';
 import { valuesExpander, type ValuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';

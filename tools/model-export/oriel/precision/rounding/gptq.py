@@ -4,6 +4,9 @@ each makes up for the errors of those before it, as far as the inputs are correl
 Done as linear feedback (LDLQ, Chee et al. 2023, who show that it is the same): with second moments
 H = (I + U) D (I + U)ᵀ, U strictly upper, value j is rounded at w_j + Σ_{i<j} (w_i - ŵ_i) U_ij. It
 needs a Cholesky factor and no inverse.
+
+It is our own code because the libraries that offer GPTQ need torch, mostly a GPU, and a model's own
+modules; `oriel quantize` has an ONNX bundle and NumPy.
 """
 
 from __future__ import annotations
