@@ -3,8 +3,10 @@ power of P, to which outliers matter less than to squares. Needs no calibration.
 
 As in the original, a step separates the part of the error that is due to outliers (a shrinkage) and
 then fits the grid to the rest. The original fits only the zero point, as a real number; here zero
-points are whole numbers of few bits, so that the scale is fitted as well. That, and that the original needs torch and a model's modules
-where `oriel quantize` has NumPy and an ONNX bundle, is why this is our own code.
+points are whole numbers of few bits, so that the scale is fitted as well.
+
+It is our own code for that reason, and because the original needs torch and a model's own modules;
+`oriel quantize` has an ONNX bundle and NumPy.
 """
 
 from __future__ import annotations

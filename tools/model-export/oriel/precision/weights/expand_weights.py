@@ -1,6 +1,8 @@
 """Expansion of an encoded weights file into the float32 file that it stands for, as the page does
-it while chunks arrive: (q - zero point) * scale, in float32. It is our own code so that it gives the page's very bits, whose
-digest the manifest names."""
+it while chunks arrive: (q - zero point) * scale, in float32.
+
+It is our own code so that it gives the page's very bits, whose digest the manifest names.
+"""
 
 from __future__ import annotations
 
