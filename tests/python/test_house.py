@@ -121,6 +121,19 @@ def test_no_file_is_a_drawer_for_odds_and_ends() -> None:
     assert [named(f) for f in TRACKED if f.name.split(".")[0].lower() in drawers] == []
 
 
+def test_no_document_is_a_dict_of_anything() -> None:
+    """Records are typed: see contract/documents.py, and contract/json_value.py for unknown JSON."""
+    untyped = []
+    for file in PYTHON_FILES:
+        if not {ORIEL, ROOT / "scripts", ROOT / "examples"} & set(file.parents):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("dict", "Mapping"):
+                inner = {name.id for name in ast.walk(node.slice) if isinstance(name, ast.Name)}
+                untyped += [f"{named(file)}:{node.lineno}"] if "Any" in inner else []
+    assert untyped == []
+
+
 def test_every_python_module_says_what_it_holds() -> None:
     silent = [f for f in PYTHON_FILES if not ast.get_docstring(ast.parse(f.read_text("utf-8")))]
     assert list(map(named, silent)) == []

@@ -31,7 +31,12 @@ class CaptureCache(Cache):
         self.record = record
 
     def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+        self,
+        key_states: Tensor,
+        value_states: Tensor,
+        layer_idx: int,
+        *args: object,
+        **kwargs: object,
     ) -> tuple[Tensor, Tensor]:
         """(batch, kv_heads, seq, head_dim) each in; (batch, kv_heads, total, head_dim) each out."""
         self.record("k", layer_idx, key_states)
@@ -59,7 +64,7 @@ def capture_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **more: Any,
+    **more: object,
 ) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention (Vaswani et al., 2017, eq. 1), grouped keys shared among heads.
 
@@ -100,7 +105,7 @@ _WITHOUT_EFFECT = frozenset(
 """Arguments that models pass on from their own call. What they ask for happens elsewhere."""
 
 
-def _refuse_others(module: nn.Module, arguments: Mapping[str, Any]) -> None:
+def _refuse_others(module: nn.Module, arguments: Mapping[str, object]) -> None:
     """Raise ArchitectureError for arguments that are set and mean another attention: a soft cap, a
     sink, a window, a bias. Left out, they would make numbers that are wrong without a sign."""
     given = {
@@ -115,13 +120,13 @@ def _refuse_others(module: nn.Module, arguments: Mapping[str, Any]) -> None:
         given["is_causal"] = False
     if not given:
         return
-    config: Any = module.config
+    model_type = getattr(module.config, "model_type", type(module).__name__)
     shown = [
         f"{name}, a tensor" if isinstance(value, Tensor) else f"{name}={value!r:.40}"
         for name, value in sorted(given.items())
     ]
     raise ArchitectureError(
-        f"the attention of {config.model_type} takes what the capture doesn't implement",
+        f"the attention of {model_type} takes what the capture doesn't implement",
         got="; ".join(shown),
         expected="a softmax of scaled products under a causal mask, and no more",
         next_step="export a checkpoint whose config.json doesn't ask for it.",
@@ -134,9 +139,8 @@ def _spread(states: Tensor, groups: int) -> Tensor:
     return wide.reshape(batch, kv_heads * groups, total, head_dim)
 
 
-def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:
-    kwargs["allow_is_causal_skip"] = False
-    mask = sdpa_mask(*args, **kwargs)
+def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - sdpa_mask's own
+    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
     assert mask is not None
     return mask
 

@@ -4,8 +4,10 @@ the contract, with a cache and interventions. Tracing it is graph/export_onnx.py
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import (
+    Callable,
+    Sequence,
+)
 
 import torch
 import transformers
@@ -25,6 +27,10 @@ from oriel.contract.activation_names import (
 from oriel.errors import ArchitectureError, some
 from oriel.models.architectures import Architecture
 from oriel.models.model_spec import ModelSpec
+
+Inputs = tuple[Tensor, ...]
+"""Positional arguments of a module."""
+Output = Tensor | tuple[Tensor, ...]
 
 
 class CapturedModel(nn.Module):
@@ -103,18 +109,18 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     attention_module = block.get_submodule(a.attention)
     attention_module.oriel_state = state  # type: ignore[assignment]
 
-    def writes(kind: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    def writes(kind: str) -> Callable[[nn.Module, Inputs, Output], None]:
+        def hook(_module: nn.Module, _inputs: Inputs, output: Output) -> None:
             state.record(kind, layer, output[0] if isinstance(output, tuple) else output)
 
         return hook
 
-    def enters(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def enters(_module: nn.Module, inputs: Inputs) -> None:
         if layer == 0:
             state.record("embedding_sum", None, inputs[0])
         state.record("resid_pre", layer, inputs[0])
 
-    def leaves(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    def leaves(_module: nn.Module, _inputs: Inputs, output: Tensor) -> Tensor:
         if state.resid_deltas is not None:
             output = output + state.resid_deltas[layer]
         state.record("resid_post", layer, output)
@@ -140,10 +146,10 @@ def _text(sizes: Sequence[int | str]) -> str:
     return ", ".join(map(str, sizes))
 
 
-def _reads(state: CaptureState, kind: str, layer: int) -> Any:
+def _reads(state: CaptureState, kind: str, layer: int) -> Callable[[nn.Module, Inputs], None]:
     """Return a hook that records what a module is given."""
 
-    def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def hook(_module: nn.Module, inputs: Inputs) -> None:
         state.record(kind, layer, inputs[0])
 
     return hook

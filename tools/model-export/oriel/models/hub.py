@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import (
+    Callable,
+)
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -215,7 +217,7 @@ def _why(error: BaseException) -> str:
     return name
 
 
-def _bar(display: DownloadDisplay | None) -> Any:
+def _bar(display: DownloadDisplay | None) -> Any:  # noqa: ANN401 - no tqdm, but used like one
     """Return a class that huggingface_hub accepts as a tqdm class; it passes bytes on to the
     display."""
 
@@ -223,7 +225,7 @@ def _bar(display: DownloadDisplay | None) -> Any:
         """One file's download."""
 
         def __init__(
-            self, *_: Any, total: float | None = None, initial: float = 0, **__: Any
+            self, *_: object, total: float | None = None, initial: float = 0, **__: object
         ) -> None:
             if display is not None and total:
                 display.expect_bytes(int(total), "downloaded")
@@ -232,14 +234,14 @@ def _bar(display: DownloadDisplay | None) -> Any:
         def __enter__(self) -> Bar:
             return self
 
-        def __exit__(self, *_: Any) -> None:
+        def __exit__(self, *_: object) -> None:
             return None
 
         def update(self, n: float | None = 1) -> None:
             if display is not None and n:
                 display.add_bytes(int(n))
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> Callable[..., None]:
             return lambda *_, **__: None
 
     return Bar

@@ -10,12 +10,14 @@ import urllib.request
 import zlib
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import IO, Any
+from typing import IO
 
 TIMEOUT_S = 30.0
 ENCODINGS = "gzip, deflate"
 """Encodings that browsers accept, except those that Python can't decode."""
 _PIECE = 1024 * 1024
+
+_Response = http.client.HTTPResponse | urllib.error.HTTPError
 
 
 class FetchError(Exception):
@@ -70,14 +72,14 @@ def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> An
     try:
         request = urllib.request.Request(url, headers=headers)
         try:
-            response: Any = opener.open(request, timeout=TIMEOUT_S)
+            response: _Response = opener.open(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             # An HTTP error is an answer as well.
             response = error
         with response:
             body, wire = _read(response, response.headers, most)
             hops = tuple(redirects.hops)
-            return Answer(response.url, response.status, response.headers, body, wire, hops)
+            return Answer(response.url, response.status or 0, response.headers, body, wire, hops)
     except http.client.IncompleteRead as error:
         raise FetchError(f"broke off after {len(error.partial)} bytes of it") from error
     except urllib.error.URLError as error:
@@ -132,7 +134,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     hops: list[Message] = field(default_factory=list)
 
     def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         self.hops.append(headers)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class Architecture:
     final_norm: str
     token_embedding: str
     unembedding: str
-    shape: Callable[[Any], ModelShape]
-    repeatable: Callable[[Any], bool]
+    shape: Callable[[PreTrainedConfig], ModelShape]
+    repeatable: Callable[[PreTrainedConfig], bool]
     """Returns True if all blocks of this config are the same except for their weights."""
-    check_config: Callable[[Any], None]
+    check_config: Callable[[PreTrainedConfig], None]
     """Raises ArchitectureError for settings that the capture doesn't cover."""
     base_prefix: str
     """Beginning of the parameter names; checkpoints saved without the language model head leave it

@@ -3,14 +3,17 @@ embeddings."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-def _shape(config: Any) -> ModelShape:
+
+def _shape(config: PreTrainedConfig) -> ModelShape:
     return ModelShape(
         layers=config.n_layer,
         hidden=config.n_embd,
@@ -23,7 +26,7 @@ def _shape(config: Any) -> ModelShape:
     )
 
 
-def _check_config(config: Any) -> None:
+def _check_config(config: PreTrainedConfig) -> None:
     if config.add_cross_attention:
         raise ArchitectureError(
             "this GPT-2 reads a second sequence through cross-attention",

@@ -4,14 +4,17 @@ architectures that differ from it in a few paths."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-def _shape(config: Any) -> ModelShape:
+
+def _shape(config: PreTrainedConfig) -> ModelShape:
     return ModelShape(
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
@@ -25,7 +28,7 @@ def _shape(config: Any) -> ModelShape:
     )
 
 
-def _check_config(config: Any) -> None:
+def _check_config(config: PreTrainedConfig) -> None:
     kind = config.rope_parameters.get("rope_type", "default")
     # These two choose their frequencies by the length at hand, which one fixed graph can't do.
     if kind in ("dynamic", "longrope"):
@@ -37,7 +40,7 @@ def _check_config(config: Any) -> None:
         )
 
 
-def _layers_are_alike(config: Any) -> bool:
+def _layers_are_alike(config: PreTrainedConfig) -> bool:
     """Return whether all layers attend alike, which two of them can't show."""
     return len(set(getattr(config, "layer_types", None) or ["full_attention"])) == 1
 
@@ -66,8 +69,12 @@ ARCHITECTURE = Architecture(
 )
 
 
-def llama_like(model_type: str, model_class: str, **changes: Any) -> Architecture:
+def llama_like(
+    model_type: str,
+    model_class: str,
+    **changes: Any,  # noqa: ANN401 - fields of Architecture, each of its own type
+) -> Architecture:
     """Describe an architecture that is Llama's except for its names and for `changes`, which are
     fields of Architecture."""
-    own: dict[str, Any] = {"telling_entries": frozenset(), **changes}
+    own = {"telling_entries": frozenset(), **changes}
     return replace(ARCHITECTURE, model_type=model_type, model_class=model_class, **own)
