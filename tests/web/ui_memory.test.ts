@@ -337,9 +337,9 @@ async function read(
   activations?: readonly string[],
 ): Promise<ModelSession> {
   const session = new ModelSession(() => client, Math.random, records);
-  session.beginWith({ text: text(tokens) }, true);
+  session.prompt.beginWith({ text: text(tokens) }, true);
   const request = { url: 'x', provider: 'wasm' } as const;
-  await session.open(activations === undefined ? request : { ...request, activations });
+  await session.opening.open(activations === undefined ? request : { ...request, activations });
   return session;
 }
 
@@ -365,9 +365,9 @@ describe('a session', () => {
     const session = await read(client, newRecords(), 10, allMaps);
     expect(session.chosen.leftOut).toBeNull();
     expect(client.sessions).toHaveLength(0);
-    await session.replacePrompt(text(1024));
+    await session.prompt.replace(text(1024));
     expect(session.chosen.leftOut?.names.size).toBeGreaterThan(0);
-    await session.replacePrompt(text(10));
+    await session.prompt.replace(text(10));
     expect(session.chosen.leftOut).toBeNull();
     expect(session.answer?.activations.names).toHaveLength(48);
   });
@@ -377,11 +377,11 @@ describe('a session', () => {
     const some = allMaps.slice(0, Math.floor((2.5 * GiB) / mapBytes));
     const session = await read(client, newRecords(), 1024, some);
     const { answer } = session;
-    await session.setActivations([...some, mapOf(40)]);
+    await session.answers.setActivations([...some, mapOf(40)]);
     expect(client.sessions).toHaveLength(0);
     expect([...(session.chosen.leftOut?.names ?? [])]).toEqual([mapOf(40)]);
     expect(session.answer).toBe(answer);
-    await session.setActivations(null);
+    await session.answers.setActivations(null);
     expect(session.chosen.leftOut).toBeNull();
     expect(client.sessions).toEqual([[mapOf(LAYERS - 1)]]);
   });
@@ -390,8 +390,8 @@ describe('a session', () => {
     const records = newRecords();
     const client = new SmallClient(opened('wasm', 64), 10 * mapBytes);
     const session = await read(client, records, 1024, allMaps);
-    expect(session.stage.kind).toBe('ready');
-    expect(session.notice).toBeNull();
+    expect(session.opening.stage.kind).toBe('ready');
+    expect(session.notices.current).toBeNull();
     expect(session.answer?.activations.names.length).toBeGreaterThan(4);
     expect(session.answer?.activations.names.length).toBeLessThanOrEqual(10);
     expect(session.chosen.leftOut?.limit).toBe('failed');
@@ -409,7 +409,7 @@ describe('a session', () => {
     const wanted = allMaps.slice(0, 10);
     const session = await read(client, records, 1024, wanted);
     expect(session.chosen.leftOut?.limit).toBe('failed');
-    await session.openAllTheSame();
+    await session.answers.openAllTheSame();
     expect(session.chosen.leftOut).toBeNull();
     expect(session.answer?.activations.names).toHaveLength(10);
     expect(records.tooMuch('wasm')).toBeNull();
@@ -418,7 +418,7 @@ describe('a session', () => {
   test('tells of a failure that no activation is to blame for', async () => {
     const client = new SmallClient(opened('wasm', 64), -1);
     const session = await read(client, newRecords(), 10);
-    expect(session.stage.kind).toBe('failed');
+    expect(session.opening.stage.kind).toBe('failed');
     expect(client.sessions).toHaveLength(0);
   });
 });

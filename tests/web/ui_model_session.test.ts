@@ -133,8 +133,8 @@ async function opened(prompt: string): Promise<{ client: LetterClient; session: 
     () => client,
     () => 0.5,
   );
-  session.beginWith({ text: prompt }, false);
-  await session.open({ url: 'x', provider: 'auto' });
+  session.prompt.beginWith({ text: prompt }, false);
+  await session.opening.open({ url: 'x', provider: 'auto' });
   return { client, session };
 }
 
@@ -161,7 +161,7 @@ const GREEDY = { temperature: 0, topK: 0, topP: 1 };
 describe('text', () => {
   test('opening answers for the prompt that stands there', async () => {
     const { session } = await opened('abc');
-    expect(session.stage.kind).toBe('ready');
+    expect(session.opening.stage.kind).toBe('ready');
     expect(session.answer?.tokens.map((token) => token.label).join('')).toBe('abc');
     expect(rows(session)).toEqual([0, 1, 2]);
   });
@@ -169,9 +169,9 @@ describe('text', () => {
   test('of texts that follow each other quickly the last one stands', async () => {
     const { session } = await opened('a');
     await Promise.all([
-      session.replacePrompt('abcd'),
-      session.replacePrompt('xy'),
-      session.replacePrompt('hello'),
+      session.prompt.replace('abcd'),
+      session.prompt.replace('xy'),
+      session.prompt.replace('hello'),
     ]);
     expect(session.answer?.tokens.map((token) => token.label).join('')).toBe('hello');
     expect(rows(session)).toEqual([7, 4, 11, 11, 14]);
@@ -179,20 +179,20 @@ describe('text', () => {
 
   test('beyond the context the first tokens are read and a notice says so', async () => {
     const { session } = await opened('a'.repeat(15));
-    expect(session.notice).toEqual({
+    expect(session.notices.current).toEqual({
       kind: 'too-long',
       tokens: 15,
       limit: CONTEXT,
       complete: true,
     });
     expect(session.answer?.tokens).toHaveLength(CONTEXT);
-    await session.replacePrompt('ab');
-    expect(session.notice).toBeNull();
+    await session.prompt.replace('ab');
+    expect(session.notices.current).toBeNull();
   });
 
   test('no text, no answer', async () => {
     const { session } = await opened('ab');
-    await session.replacePrompt('');
+    await session.prompt.replace('');
     expect(session.answer).toBeNull();
   });
 });
@@ -200,41 +200,41 @@ describe('text', () => {
 describe('a text that comes from elsewhere', () => {
   test('a link’s text can be undone, and so can a model’s own example after it', async () => {
     const { session } = await opened('ab');
-    session.beginWith({ text: 'abc' }, true);
-    expect(session.text.canUndo).toBe(false);
-    await session.replacePrompt('mine');
-    session.beginWith({ text: 'xyz' }, false);
-    await session.undo();
-    expect(session.prompt).toBe('mine');
-    session.beginWith({ text: 'xyz' }, false);
-    await session.open({ url: 'y', provider: 'auto' });
-    await session.undo();
-    expect(session.prompt).toBe('mine');
+    session.prompt.beginWith({ text: 'abc' }, true);
+    expect(session.prompt.canUndo).toBe(false);
+    await session.prompt.replace('mine');
+    session.prompt.beginWith({ text: 'xyz' }, false);
+    await session.prompt.undo();
+    expect(session.prompt.text).toBe('mine');
+    session.prompt.beginWith({ text: 'xyz' }, false);
+    await session.opening.open({ url: 'y', provider: 'auto' });
+    await session.prompt.undo();
+    expect(session.prompt.text).toBe('mine');
   });
 });
 
 describe('ids that were kept', () => {
   test('are given up aloud where the text spells something else', async () => {
     const { session } = await opened('ab');
-    session.beginWith({ text: 'abc', ids: [23, 24] }, true);
-    await session.readAgain();
-    expect(session.ids).toEqual([0, 1, 2]);
-    expect(session.idsGivenUp).toBe(true);
-    await session.replacePrompt('ab');
-    expect(session.idsGivenUp).toBe(false);
+    session.prompt.beginWith({ text: 'abc', ids: [23, 24] }, true);
+    await session.prompt.readAgain();
+    expect(session.prompt.ids).toEqual([0, 1, 2]);
+    expect(session.prompt.idsGivenUp).toBe(true);
+    await session.prompt.replace('ab');
+    expect(session.prompt.idsGivenUp).toBe(false);
     // The tokenizer's own in a link are nothing to speak of.
-    session.beginWith({ text: 'abc', ids: [0, 1, 2] }, true);
-    await session.readAgain();
-    expect(session.idsGivenUp).toBe(false);
+    session.prompt.beginWith({ text: 'abc', ids: [0, 1, 2] }, true);
+    await session.prompt.readAgain();
+    expect(session.prompt.idsGivenUp).toBe(false);
   });
 });
 
 describe('steps', () => {
   test('feed one token each and join on', async () => {
     const { client, session } = await opened('ab');
-    await session.step(GREEDY);
-    await session.step(GREEDY);
-    expect(session.prompt).toBe('abcd');
+    await session.generation.step(GREEDY);
+    await session.generation.step(GREEDY);
+    expect(session.prompt.text).toBe('abcd');
     expect(rows(session)).toEqual([0, 1, 2, 3]);
     expect(session.answer?.tokens.map((token) => token.generated)).toEqual([
       false,
@@ -243,25 +243,25 @@ describe('steps', () => {
       true,
     ]);
     expect(client.runs.every((run) => run.reuseCache)).toBe(true);
-    expect(session.times.step?.total).toBe(4);
-    await session.removeLast();
-    expect(session.prompt).toBe('abc');
+    expect(session.answers.times.step?.total).toBe(4);
+    await session.prompt.removeLast();
+    expect(session.prompt.text).toBe('abc');
     expect(rows(session)).toEqual([0, 1, 2]);
   });
 
   test('play stops at the end of the context', async () => {
     const { session } = await opened('abcdefghij');
-    await session.play(() => GREEDY);
+    await session.generation.play(() => GREEDY);
     expect(session.answer?.tokens).toHaveLength(CONTEXT);
-    expect(session.generationEnd).toEqual({ reason: 'context-full' });
-    expect(session.generating).toBe(false);
+    expect(session.generation.end).toEqual({ reason: 'context-full' });
+    expect(session.generation.running).toBe(false);
   });
 
   test('a tap opened meanwhile does not end it', async () => {
     const { client, session } = await opened('abcdefg');
-    const playing = session.play(() => GREEDY);
-    await session.setActivations(['final_norm', 'embedding_sum']);
-    expect(session.generating).toBe(true);
+    const playing = session.generation.play(() => GREEDY);
+    await session.answers.setActivations(['final_norm', 'embedding_sum']);
+    expect(session.generation.running).toBe(true);
     await playing;
     expect(rows(session)).toEqual(Array.from({ length: CONTEXT }, (_, id) => id));
     expect(session.model?.activations).toContain('embedding_sum');
@@ -270,18 +270,27 @@ describe('steps', () => {
 
   test('stop stops', async () => {
     const { session } = await opened('a');
-    const playing = session.play(() => GREEDY);
+    const playing = session.generation.play(() => GREEDY);
     await new Promise((resolve) => setTimeout(resolve, 60));
-    session.stop();
+    session.generation.stop();
     await playing;
     expect(session.answer?.tokens.length).toBeLessThan(CONTEXT);
+  });
+
+  test('a text that is taken away with a head off ends it quietly', async () => {
+    const { session } = await opened('abc');
+    await session.answers.setInterventions(switchingOff([[1, 0]]));
+    const playing = session.generation.play(() => GREEDY);
+    await session.prompt.replace('');
+    await playing;
+    expect([session.generation.running, session.answer]).toEqual([false, null]);
   });
 
   test('a cache that holds other rows than ours leads to a whole run', async () => {
     const { client, session } = await opened('abc');
     // As if the engine knew more than any answer has brought.
     client.cached = [3, 4, 5, 6];
-    await session.replacePrompt('defgh');
+    await session.prompt.replace('defgh');
     expect(client.runs.at(-1)?.reuseCache).toBe(false);
     expect(rows(session)).toEqual([3, 4, 5, 6, 7]);
   });
@@ -290,21 +299,21 @@ describe('steps', () => {
 describe('interventions', () => {
   test('bring the untouched prediction along, computed once', async () => {
     const { client, session } = await opened('abc');
-    await session.setInterventions(switchingOff([[1, 0]]));
+    await session.answers.setInterventions(switchingOff([[1, 0]]));
     expect(headsOff(session.answer?.interventions ?? [])).toEqual([[1, 0]]);
     expect(session.answer?.untouchedLogits?.[3]).toBe(9);
     expect(session.answer?.activations.lastLogits[3]).toBe(3);
     expect(client.runs).toHaveLength(2);
-    await session.replacePrompt('abcd');
+    await session.prompt.replace('abcd');
     expect(session.answer?.untouchedLogits?.[4]).toBe(9);
-    await session.setInterventions(noInterventions);
+    await session.answers.setInterventions(noInterventions);
     expect(session.answer?.untouchedLogits).toBeNull();
     expect(session.answer?.activations.lastLogits[4]).toBe(9);
   });
 
   test('come back from the cache in whatever order and beside whichever neutral ones', async () => {
     const { client, session } = await opened('abc');
-    await session.setInterventions(
+    await session.answers.setInterventions(
       switchingOff([
         [1, 0],
         [0, 1],
@@ -312,7 +321,7 @@ describe('interventions', () => {
     );
     const { length } = client.runs;
     const neutral = { kind: 'head-scale', layer: 1, head: 1, scale: 1 } as const;
-    await session.setInterventions([
+    await session.answers.setInterventions([
       neutral,
       ...switchingOff([
         [0, 1],
@@ -332,24 +341,24 @@ describe('variants', () => {
   test('what is opened is surveyed, and beside it what the device would choose', async () => {
     const client = new LetterClient();
     const session = new ModelSession(() => client);
-    await session.open({ url: 'x', provider: 'wasm', variant: 'q4' });
+    await session.opening.open({ url: 'x', provider: 'wasm', variant: 'q4' });
     await settled();
-    expect(session.survey?.offer.choice?.variant).toBe('q4');
-    expect(session.suited?.variant).toBe('q8');
+    expect(session.opening.survey?.offer.choice?.variant).toBe('q4');
+    expect(session.opening.suited?.variant).toBe('q8');
     expect(client.surveys.at(-1)).toEqual({ url: 'x', provider: 'auto' });
   });
 
   test('a choice stays through other changes and can be given back to the device', async () => {
     const { session } = await opened('ab');
-    expect(session.variant).toBeNull();
-    await session.retry({ variant: 'q4' });
-    await session.retry({ provider: 'wasm' });
-    expect([session.variant, session.provider]).toEqual(['q4', 'wasm']);
-    expect(session.isOpenAs({ variant: 'q4', url: 'x', provider: 'wasm' })).toBe(true);
-    expect(session.isOpenAs({ url: 'x', provider: 'wasm' })).toBe(false);
-    await session.retry({ variant: null, provider: 'auto' });
-    expect(session.variant).toBeNull();
-    expect(session.isOpenAs({ url: 'x', provider: 'auto' })).toBe(true);
+    expect(session.opening.variant).toBeNull();
+    await session.opening.retry({ variant: 'q4' });
+    await session.opening.retry({ provider: 'wasm' });
+    expect([session.opening.variant, session.opening.provider]).toEqual(['q4', 'wasm']);
+    expect(session.opening.isOpenAs({ variant: 'q4', url: 'x', provider: 'wasm' })).toBe(true);
+    expect(session.opening.isOpenAs({ url: 'x', provider: 'wasm' })).toBe(false);
+    await session.opening.retry({ variant: null, provider: 'auto' });
+    expect(session.opening.variant).toBeNull();
+    expect(session.opening.isOpenAs({ url: 'x', provider: 'auto' })).toBe(true);
   });
 
   test('what cannot be fetched now is declined, and what is open stays open', async () => {
@@ -357,51 +366,59 @@ describe('variants', () => {
     const before = session.answer;
     const offline = { kind: 'network', url: 'x/q4', offline: true } as const;
     client.outOfReach = new ModelError(offline);
-    await session.change({ variant: 'q4' });
+    await session.opening.change({ variant: 'q4' });
     expect(client.reached).toEqual([{ url: 'x', provider: 'auto', variant: 'q4' }]);
     expect(client.requests).toHaveLength(1);
-    expect(session.declined).toEqual(offline);
-    expect([session.stage.kind, session.variant]).toEqual(['ready', null]);
+    expect(session.opening.declined).toEqual(offline);
+    expect([session.opening.stage.kind, session.opening.variant]).toEqual(['ready', null]);
     expect(session.answer).toBe(before);
-    await session.append(2);
+    await session.prompt.append(2);
     expect(rows(session)).toEqual([0, 1, 2]);
 
     client.outOfReach = null;
-    await session.change({ variant: 'q4' });
-    expect([session.declined, session.variant]).toEqual([null, 'q4']);
+    await session.opening.change({ variant: 'q4' });
+    expect([session.opening.declined, session.opening.variant]).toEqual([null, 'q4']);
     // Where nothing works there is nothing to lose.
     client.outOfReach = new ModelError(offline);
     client.failNext = new ModelError(offline);
-    await session.retry();
-    expect(session.stage.kind).toBe('failed');
-    await session.change({ variant: 'q8' });
-    expect([session.stage.kind, session.variant]).toEqual(['ready', 'q8']);
+    await session.opening.retry();
+    expect(session.opening.stage.kind).toBe('failed');
+    await session.opening.change({ variant: 'q8' });
+    expect([session.opening.stage.kind, session.opening.variant]).toEqual(['ready', 'q8']);
   });
 
   test('a options that is still being found out closes nothing, and only the newest counts', async () => {
     const { client, session } = await opened('ab');
     const answer = session.answer;
     const unknown = { kind: 'unknown-model', got: 'gone', known: ['x'] } as const;
-    expect(await session.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
-    expect([session.declined, session.stage.kind]).toEqual([unknown, 'ready']);
+    expect(await session.opening.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
+    expect([session.opening.declined, session.opening.stage.kind]).toEqual([unknown, 'ready']);
     // Nothing is asked for where it is open already.
-    expect(await session.mayOpen(Promise.resolve(null))).toBe(true);
-    expect([session.declined, client.reached]).toEqual([null, []]);
+    expect(await session.opening.mayOpen(Promise.resolve(null))).toBe(true);
+    expect([session.opening.declined, client.reached]).toEqual([null, []]);
 
     const late = withResolvers<OpenRequest>();
-    const older = session.mayOpen(late.promise);
-    expect(session.looking).toBe(true);
-    expect(await session.mayOpen({ url: 'y', provider: 'auto' })).toBe(true);
+    const older = session.opening.mayOpen(late.promise);
+    expect(session.opening.checking).toBe(true);
+    expect(await session.opening.mayOpen({ url: 'y', provider: 'auto' })).toBe(true);
     late.reject(new ModelError(unknown));
-    expect([await older, session.declined, session.looking]).toEqual([false, null, false]);
+    expect([await older, session.opening.declined, session.opening.checking]).toEqual([
+      false,
+      null,
+      false,
+    ]);
 
     // Back, while the next one is being looked for.
     const reach = withResolvers<undefined>();
     client.reach = () => reach.promise;
-    const left = session.mayOpen({ url: 'z', provider: 'auto' });
-    session.stay();
+    const left = session.opening.mayOpen({ url: 'z', provider: 'auto' });
+    session.opening.stay();
     reach.resolve(undefined);
-    expect([await left, session.declined, session.looking]).toEqual([false, null, false]);
+    expect([await left, session.opening.declined, session.opening.checking]).toEqual([
+      false,
+      null,
+      false,
+    ]);
     expect(session.answer).toBe(answer);
     expect(client.requests).toHaveLength(1);
   });
@@ -409,20 +426,20 @@ describe('variants', () => {
   test('a refusal while a model is being opened leaves its opening alone', async () => {
     const client = new LetterClient();
     const session = new ModelSession(() => client);
-    expect(session.holdsModel).toBe(false);
+    expect(session.opening.holdsModel).toBe(false);
     const weights = withResolvers<undefined>();
     client.weights = weights.promise;
-    session.beginWith({ text: 'ab' }, true);
-    const opening = session.open({ url: 'x', provider: 'auto' });
-    expect(session.holdsModel).toBe(true);
+    session.prompt.beginWith({ text: 'ab' }, true);
+    const opening = session.opening.open({ url: 'x', provider: 'auto' });
+    expect(session.opening.holdsModel).toBe(true);
     const unknown = { kind: 'unknown-model', got: 'gone', known: [] } as const;
-    expect(await session.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
-    expect(session.declined).toEqual(unknown);
+    expect(await session.opening.mayOpen(Promise.reject(new ModelError(unknown)))).toBe(false);
+    expect(session.opening.declined).toEqual(unknown);
     weights.resolve(undefined);
     await opening;
-    expect([session.stage.kind, rows(session)]).toEqual(['ready', [0, 1]]);
-    session.refuse(unknown);
-    expect(session.holdsModel).toBe(false);
+    expect([session.opening.stage.kind, rows(session)]).toEqual(['ready', [0, 1]]);
+    session.opening.refuse(unknown);
+    expect(session.opening.holdsModel).toBe(false);
   });
 
   test('one that never answers has failed, with what to open instead', async () => {
@@ -438,17 +455,17 @@ describe('variants', () => {
     };
     const client = new LetterClient();
     const session = new ModelSession(() => client);
-    session.beginWith({ text: '' }, false);
-    await session.open({ url: 'x', provider: 'auto' });
+    session.prompt.beginWith({ text: '' }, false);
+    await session.opening.open({ url: 'x', provider: 'auto' });
     client.failNext = new ModelError(failure);
-    await session.replacePrompt('ab');
-    expect(session.stage).toEqual({ kind: 'failed', error: failure });
-    await session.retry({ variant: 'q8' });
-    expect(session.stage.kind).toBe('ready');
+    await session.prompt.replace('ab');
+    expect(session.opening.stage).toEqual({ kind: 'failed', error: failure });
+    await session.opening.retry({ variant: 'q8' });
+    expect(session.opening.stage.kind).toBe('ready');
     expect(rows(session)).toEqual([0, 1]);
     // What broke down is not to be offered again, until another model is opened.
     expect(client.requests.at(-1)?.tried).toEqual([{ variant: 'fp16', provider: 'webgpu' }]);
-    await session.open({ url: 'y', provider: 'auto' });
+    await session.opening.open({ url: 'y', provider: 'auto' });
     expect(client.requests.at(-1)?.tried).toBeUndefined();
   });
 });
@@ -476,7 +493,7 @@ describe('compared', () => {
   test('reads what the page reads, with the same heads off', async () => {
     const { a, b, client } = await both();
     await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
-    await a.setInterventions(switchingOff([[1, 0]]));
+    await a.answers.setInterventions(switchingOff([[1, 0]]));
     if (a.answer !== null) b.follow(a.answer, []);
     await settled();
     expect(read(b)).toBe('abc');
@@ -489,7 +506,7 @@ describe('compared', () => {
     const { a, b, client } = await both();
     await b.open({ url: 'x', variant: 'q4', provider: 'auto' });
     for (const text of ['ab', 'abcd', 'xyz']) {
-      await a.replacePrompt(text);
+      await a.prompt.replace(text);
       if (a.answer !== null) b.follow(a.answer, []);
     }
     await settled();
@@ -541,14 +558,14 @@ describe('errors', () => {
     const client = new LetterClient();
     client.failNext = new ModelError({ kind: 'network', url: 'x', offline: false });
     const session = new ModelSession(() => client);
-    session.beginWith({ text: 'ab' }, false);
-    await session.open({ url: 'x', provider: 'auto' });
-    expect(session.stage).toEqual({
+    session.prompt.beginWith({ text: 'ab' }, false);
+    await session.opening.open({ url: 'x', provider: 'auto' });
+    expect(session.opening.stage).toEqual({
       kind: 'failed',
       error: { kind: 'network', url: 'x', offline: false },
     });
-    await session.retry();
-    expect(session.stage.kind).toBe('ready');
+    await session.opening.retry();
+    expect(session.opening.stage.kind).toBe('ready');
     expect(rows(session)).toEqual([0, 1]);
   });
 
@@ -559,22 +576,25 @@ describe('errors', () => {
       if (!isAllowed) throw new DOMException('access is denied', 'SecurityError');
       return client;
     });
-    session.beginWith({ text: 'ab' }, false);
-    await session.open({ url: 'x', provider: 'auto' });
-    expect(session.stage).toMatchObject({ kind: 'failed', error: { kind: 'session' } });
+    session.prompt.beginWith({ text: 'ab' }, false);
+    await session.opening.open({ url: 'x', provider: 'auto' });
+    expect(session.opening.stage).toMatchObject({ kind: 'failed', error: { kind: 'session' } });
     isAllowed = true;
-    await session.retry();
+    await session.opening.retry();
     expect(rows(session)).toEqual([0, 1]);
   });
 
   test('a failed run leaves the answer before it and says what happened', async () => {
     const { client, session } = await opened('ab');
     client.failNext = new ModelError({ kind: 'run', detail: 'boom' });
-    await session.replacePrompt('abc');
-    expect(session.notice).toEqual({ kind: 'error', error: { kind: 'run', detail: 'boom' } });
+    await session.prompt.replace('abc');
+    expect(session.notices.current).toEqual({
+      kind: 'error',
+      error: { kind: 'run', detail: 'boom' },
+    });
     expect(rows(session)).toEqual([0, 1]);
-    await session.replacePrompt('abcd');
-    expect(session.notice).toBeNull();
+    await session.prompt.replace('abcd');
+    expect(session.notices.current).toBeNull();
     expect(rows(session)).toEqual([0, 1, 2, 3]);
   });
 });
@@ -592,10 +612,10 @@ describe('where a model comes from', () => {
     const client = new LetterClient();
     client.open = () => Promise.resolve(plainGraph);
     const session = new ModelSession(() => client);
-    session.beginWith({ text: 'abc' }, false);
-    session.interventions = switchingOff([[0, 1]]);
-    await session.open({ url: 'x', provider: 'auto' });
-    expect(session.interventions).toEqual(noInterventions);
+    session.prompt.beginWith({ text: 'abc' }, false);
+    session.answers.interventions = switchingOff([[0, 1]]);
+    await session.opening.open({ url: 'x', provider: 'auto' });
+    expect(session.answers.interventions).toEqual(noInterventions);
     expect(client.runs.map(({ interventions }) => interventions)).toEqual([noInterventions]);
   });
 
@@ -603,19 +623,22 @@ describe('where a model comes from', () => {
     const local = { entry: 'manifest.json', files: new Map<string, File>() };
     const client = new LetterClient();
     const session = new ModelSession(() => client);
-    await session.open({ url: 'local:1/m', local, provider: 'wasm' });
+    await session.opening.open({ url: 'local:1/m', local, provider: 'wasm' });
     expect(client.surveys).toHaveLength(2);
     for (const request of client.surveys) expect(request.local).toBe(local);
-    await session.retry({ provider: 'auto' });
+    await session.opening.retry({ provider: 'auto' });
     expect(client.requests.at(-1)?.local).toBe(local);
   });
 
   test('a model that is refused leaves nothing open and nothing to try again', async () => {
     const { client, session } = await opened('abc');
-    session.refuse({ kind: 'origin-refused', origin: 'https://o', allowed: [] });
-    expect(session.stage).toMatchObject({ kind: 'failed', error: { kind: 'origin-refused' } });
-    expect([session.model, session.answer, session.survey]).toEqual([null, null, null]);
-    await session.retry();
+    session.opening.refuse({ kind: 'origin-refused', origin: 'https://o', allowed: [] });
+    expect(session.opening.stage).toMatchObject({
+      kind: 'failed',
+      error: { kind: 'origin-refused' },
+    });
+    expect([session.model, session.answer, session.opening.survey]).toEqual([null, null, null]);
+    await session.opening.retry();
     expect(client.requests).toHaveLength(1);
   });
 });
@@ -653,16 +676,16 @@ describe('an example that was computed beforehand', () => {
     let arrive = (): void => undefined;
     client.weights = new Promise((resolve) => (arrive = resolve));
     const session = new ModelSession(() => client);
-    session.beginWith({ text: prompt }, false);
+    session.prompt.beginWith({ text: prompt }, false);
     prepare(session);
-    const opening = session.open({ url: 'x', provider: 'auto' });
+    const opening = session.opening.open({ url: 'x', provider: 'auto' });
     await new Promise((resolve) => setTimeout(resolve));
     return { session, client, arrive, opening };
   }
 
   test('is shown as such until the model itself answers', async () => {
     const { session, arrive, opening } = await waiting('dad');
-    expect(session.stage.kind).toBe('opening');
+    expect(session.opening.stage.kind).toBe('opening');
     expect(session.shown?.live).toBe(false);
     expect(session.shown?.model.variant.name).toBe('fp32');
     const answer = session.shown?.answer;
@@ -679,11 +702,11 @@ describe('an example that was computed beforehand', () => {
 
   test('never stands beside another text, and a text typed meanwhile is run', async () => {
     const { session, client, arrive, opening } = await waiting('dad');
-    await session.replacePrompt('abc');
+    await session.prompt.replace('abc');
     expect(session.shown).toBeNull();
-    await session.replacePrompt('dad');
+    await session.prompt.replace('dad');
     expect(session.shown?.live).toBe(false);
-    await session.replacePrompt('abcd');
+    await session.prompt.replace('abcd');
     arrive();
     await opening;
     expect(client.runs.map((run) => run.ids)).toEqual([[0, 1, 2, 3]]);
@@ -692,7 +715,7 @@ describe('an example that was computed beforehand', () => {
 
   test('is the text of a page that was opened without one', async () => {
     const { session, arrive, opening } = await waiting('something else');
-    expect(session.prompt).toBe('dad');
+    expect(session.prompt.text).toBe('dad');
     arrive();
     await opening;
     expect(session.answer?.tokens.map((token) => token.label).join('')).toBe('dad');
@@ -700,18 +723,18 @@ describe('an example that was computed beforehand', () => {
 
   test('leaves a text that came with the address alone', async () => {
     const { session, arrive, opening } = await waiting('abc', pass, (session) => {
-      session.ownPrompt = true;
+      session.prompt.isOwn = true;
     });
     expect(session.shown).toBeNull();
     arrive();
     await opening;
-    expect(session.prompt).toBe('abc');
+    expect(session.prompt.text).toBe('abc');
     expect(rows(session)).toEqual([0, 1, 2]);
   });
 
   test('is not shown where heads are off: its numbers are of the whole model', async () => {
     const { session } = await waiting('dad', pass, (session) => {
-      session.interventions = switchingOff([[0, 1]]);
+      session.answers.interventions = switchingOff([[0, 1]]);
     });
     expect(session.shown).toBeNull();
   });
@@ -721,7 +744,7 @@ describe('an example that was computed beforehand', () => {
     client.failNext = new ModelError({ kind: 'network', url: 'x', offline: false });
     arrive();
     await opening;
-    expect(session.stage.kind).toBe('failed');
+    expect(session.opening.stage.kind).toBe('failed');
     expect(session.shown).toBeNull();
   });
 
@@ -729,7 +752,7 @@ describe('an example that was computed beforehand', () => {
     const damage = new ModelError({ kind: 'integrity', path: 'p', expected: 'a', got: 'b' });
     const { session, arrive, opening } = await waiting('dad', damage);
     expect(session.shown).toBeNull();
-    expect(session.exampleFailed).toBe(true);
+    expect(session.published.failed).toBe(true);
     arrive();
     await opening;
     expect(session.shown?.live).toBe(true);
@@ -737,9 +760,9 @@ describe('an example that was computed beforehand', () => {
 
   test('of a model that was left is dropped', async () => {
     const { session } = await waiting('dad');
-    const other = session.open({ url: 'y', provider: 'auto' });
+    const other = session.opening.open({ url: 'y', provider: 'auto' });
     expect(session.shown).toBeNull();
-    session.abortOpening();
+    session.opening.abort();
     void other;
   });
 });

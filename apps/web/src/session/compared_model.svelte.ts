@@ -1,15 +1,15 @@
 // A second variant that runs the page's text in a worker of its own; closing it frees its memory.
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; the view follows `comparison`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
-import { interventionKey } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
 import { bytesOfActivations, roomForActivations } from '../inference/activation_memory';
 import { areSame, planActivations, type LeftOut } from '../activations/activation_plan';
-import { mergeRun, type ActivationSet } from '../activations/activation_set';
+import type { ActivationSet } from '../activations/activation_set';
 import { offerOf } from '../activations/activation_offer';
 import type { Answer } from './answer';
-import type { Stage } from './model_session.svelte';
+import type { Stage } from './opening.svelte';
+import { Runs } from './runs.svelte';
 
 /** The answers of both variants to one text with the same interventions. */
 export interface Comparison {
@@ -37,13 +37,11 @@ export class ComparedModel {
   #client: ModelClient | null = null;
   #opening: AbortController | null = null;
   #request = $state.raw<OpenRequest | null>(null);
-  #held = new Map<string, ActivationSet>();
+  readonly #runs = new Runs(() => this.#answerOnce(), false);
   /** Names of the maps that its session gives. */
   #maps: readonly string[] = [];
-  /** The page's current answer and maps; `#unread` is true while this variant has yet to run them. */
+  /** The page's current answer and maps. */
   #followed: Wanted | null = null;
-  #unread = false;
-  #pumping = false;
 
   constructor(makeClient: () => ModelClient) {
     this.#makeClient = makeClient;
@@ -75,8 +73,7 @@ export class ComparedModel {
       this.model = model;
       this.#maps = request.activations ?? [];
       this.stage = { kind: 'ready' };
-      this.#unread = true;
-      void this.#pump();
+      void this.#runs.request();
     } catch (thrown) {
       if (client === this.#client)
         this.stage = { kind: 'failed', error: toModelErrorData(thrown, 'session') };
@@ -92,7 +89,7 @@ export class ComparedModel {
     this.#client = null;
     this.#request = null;
     this.linked = null;
-    this.#held.clear();
+    this.#runs.clear();
     this.model = null;
     this.leftOut = null;
     this.comparison = null;
@@ -102,22 +99,11 @@ export class ComparedModel {
   /** Run the text of this answer, with these activations open as far as the variant has them. */
   follow(answer: Answer, activations: readonly string[]): void {
     this.#followed = { answer, activations };
-    this.#unread = true;
-    void this.#pump();
+    void this.#runs.request();
   }
 
-  /** Run one text at a time; of those that came meanwhile only the newest. */
-  async #pump(): Promise<void> {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    try {
-      while (this.#unread && this.#followed !== null && this.model !== null) {
-        this.#unread = false;
-        await this.#read(this.#followed);
-      }
-    } finally {
-      this.#pumping = false;
-    }
+  async #answerOnce(): Promise<void> {
+    if (this.#followed !== null) await this.#read(this.#followed);
   }
 
   async #read({ answer, activations }: Wanted): Promise<void> {
@@ -126,7 +112,8 @@ export class ComparedModel {
     if (client === null || model === null) return;
     try {
       await this.#openMaps(client, model, answer, activations);
-      const b = await this.#run(client, answer);
+      const { ids } = answer.activations;
+      const { activations: b } = await this.#runs.run(client, ids, answer.interventions);
       const pieces = new Map(answer.pieces);
       if (model.hasTokenizer) {
         const unknown = largest(b.lastLogits, NAMED_CANDIDATES).filter((id) => !pieces.has(id));
@@ -168,20 +155,7 @@ export class ComparedModel {
     if (client !== this.#client) return;
     this.model = changed;
     this.#maps = plan.open;
-    this.#held.clear();
-  }
-
-  async #run(client: ModelClient, { activations, interventions }: Answer): Promise<ActivationSet> {
-    const key = interventionKey(interventions);
-    const request = { ids: activations.ids, interventions };
-    const result = await client.run({ ...request, reuseCache: true });
-    const set =
-      mergeRun(this.#held.get(key) ?? null, result) ??
-      mergeRun(null, await client.run({ ...request, reuseCache: false }));
-    if (set === null) throw new Error('a whole run did not start at the first token');
-    this.#held.clear();
-    this.#held.set(key, set);
-    return set;
+    this.#runs.clear();
   }
 }
 

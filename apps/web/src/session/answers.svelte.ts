@@ -1,0 +1,253 @@
+// Answers to the text under the reader's interventions: opens the activations that memory allows, then runs the model.
+import type { ActivationSet } from '../activations/activation_set';
+import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
+import { largest } from '../analysis/probabilities';
+import { isNeutral, noInterventions, type Interventions } from '../inference/interventions';
+import { toModelErrorData } from '../inference/model_error';
+import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
+import type { Answer } from './answer';
+import type { Notices } from './notices.svelte';
+import type { Opening } from './opening.svelte';
+import { Runs } from './runs.svelte';
+import { sameIds } from './stored_ids';
+import { tokensOf } from './token';
+import type { TokenPieces } from './token_pieces';
+
+export interface RunTimes {
+  /** The last run that fed more than one token. */
+  prompt: { tokens: number; ms: number } | null;
+  /** The last run that fed one token to a filled cache. */
+  step: { total: number; ms: number } | null;
+  /** From the page's opening to the first answer. */
+  firstAnswerMs: number | null;
+}
+
+/** The ids to run. */
+export interface FedText {
+  readonly ids: readonly number[];
+  /** Number of them that were not generated or picked. */
+  readonly typedTokens: number;
+}
+
+export interface AnswerParts {
+  readonly opening: Opening;
+  readonly chosen: ChosenActivations;
+  readonly pieces: TokenPieces;
+  readonly notices: Notices;
+  readonly text: () => FedText;
+  /** Return whether tokens are being generated, which leaves out the run without interventions. */
+  readonly isGenerating: () => boolean;
+}
+
+const NAMED_CANDIDATES = 60;
+
+export class Answers {
+  answer = $state.raw<Answer | null>(null);
+  interventions = $state.raw<Interventions>(noInterventions);
+  times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
+  /** Duration of the last change of taps in milliseconds, from the click to the rebuilt session. */
+  tapMs = $state<number | null>(null);
+  readonly #parts: AnswerParts;
+  readonly #runs = new Runs(() => this.#answerOnce(), true);
+  #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+  }
+
+  /** True while a run or a change of taps is under way. */
+  get busy(): boolean {
+    return this.#runs.busy;
+  }
+
+  /** Request an answer to the current text and interventions. */
+  request(): Promise<void> {
+    return this.#runs.request();
+  }
+
+  async setInterventions(interventions: Interventions): Promise<void> {
+    this.interventions = interventions;
+    await this.request();
+  }
+
+  /** Forget everything that the model gave. */
+  clear(): void {
+    this.answer = null;
+    this.#forgetRuns();
+  }
+
+  /**
+   * Open these activations with the weights already here, as many as memory holds, then run the text again; null for
+   * those that the model was exported with.
+   */
+  async setActivations(names: readonly string[] | null): Promise<void> {
+    const { opening, chosen } = this.#parts;
+    if (opening.client === null || opening.model === null) return;
+    chosen.ask(names);
+    opening.noteActivations(names);
+    await this.#reopenActivations();
+  }
+
+  /** Open all requested activations, although they probably need too much memory. */
+  async openAllTheSame(): Promise<void> {
+    this.#parts.chosen.force();
+    await this.#reopenActivations();
+  }
+
+  async #reopenActivations(): Promise<void> {
+    const { opening, notices } = this.#parts;
+    const isCurrent = opening.currentCheck();
+    const began = performance.now();
+    const changed = await this.#runs.enqueue(async () => {
+      if (!isCurrent()) return false;
+      try {
+        if (!(await this.#openChosen(this.#reading(this.interventions), true))) return false;
+        this.tapMs = performance.now() - began;
+        return true;
+      } catch (thrown) {
+        if (isCurrent()) notices.report(thrown);
+        return false;
+      }
+    });
+    if (changed) await this.request();
+  }
+
+  /** Make a session for the activations to open now; false where the open ones stay. */
+  async #openChosen(reading: Reading, isAsked: boolean): Promise<boolean> {
+    const { opening, chosen } = this.#parts;
+    const { client, model } = opening;
+    const isCurrent = opening.currentCheck();
+    if (client === null || model === null) return false;
+    const names = chosen.next(model, reading, isAsked);
+    if (names === null) return false;
+    const changed = await client.setActivations(names);
+    if (!isCurrent()) return false;
+    opening.model = changed;
+    chosen.opened(names);
+    this.#forgetRuns();
+    return true;
+  }
+
+  #reading(interventions: Interventions): Reading {
+    return { tokens: this.#parts.text().ids.length, texts: isNeutral(interventions) ? 1 : 2 };
+  }
+
+  async #answerOnce(): Promise<void> {
+    const { opening, chosen, notices, text } = this.#parts;
+    const { client } = opening;
+    const { ids } = text();
+    const { interventions } = this;
+    if (client === null) return;
+    if (ids.length === 0) {
+      this.answer = null;
+      return;
+    }
+    const reading = this.#reading(interventions);
+    try {
+      await this.#openChosen(reading, false);
+      const { model } = opening;
+      if (client !== opening.client || model === null) return;
+      await chosen.follow(model, reading, () => this.#run(client, model, ids, interventions));
+    } catch (thrown) {
+      if (client !== opening.client) return;
+      if (this.#openWithFewer(thrown, reading)) return;
+      const error = toModelErrorData(thrown, 'run');
+      // A variant that never answered counts as not open, like one whose session could not be made.
+      if (error.kind === 'run' && error.failure !== undefined && this.answer === null)
+        opening.fail(error);
+      else notices.report(thrown);
+    }
+  }
+
+  /**
+   * Open the model again with fewer activations after a run that had too little memory. In a new worker, because the
+   * runtime does not free the memory that the failed run took. False where nothing can be left out.
+   */
+  #openWithFewer(thrown: unknown, reading: Reading): boolean {
+    const { opening, chosen } = this.#parts;
+    const error = toModelErrorData(thrown, 'run');
+    if (error.kind !== 'run' || error.failure?.cause !== 'out-of-memory') return false;
+    if (opening.model === null || !chosen.record(opening.model, reading)) return false;
+    // Not awaited: the new opening asks for a run, and this one has to end first.
+    void opening.retry();
+    return true;
+  }
+
+  async #run(
+    client: ModelClient,
+    model: OpenedModel,
+    ids: readonly number[],
+    interventions: Interventions,
+  ): Promise<void> {
+    const { opening, pieces, notices, text } = this.#parts;
+    const activations = await this.#runOnce(client, ids, interventions);
+    const untouchedLogits = await this.#untouchedLogits(client, activations, interventions);
+    if (model.hasTokenizer)
+      // First tokens and stored ids come from no text.
+      await pieces.learn(client, [...ids, ...named(activations, untouchedLogits)]);
+    if (client !== opening.client || model !== opening.model) return;
+    this.answer = {
+      tokens: tokensOf(ids, pieces.known, text().typedTokens, this.answer?.tokens ?? []),
+      activations,
+      interventions,
+      untouchedLogits,
+      pieces: pieces.known,
+    };
+    if (notices.current?.kind === 'error') notices.current = null;
+    if (this.times.firstAnswerMs === null)
+      this.times = { ...this.times, firstAnswerMs: performance.now() };
+  }
+
+  /** Return the last logits of the same text without interventions; null where there are none, or while generating. */
+  async #untouchedLogits(
+    client: ModelClient,
+    { ids, lastLogits }: ActivationSet,
+    interventions: Interventions,
+  ): Promise<Float32Array | null> {
+    if (isNeutral(interventions)) {
+      this.#untouched = { ids, logits: lastLogits };
+      return null;
+    }
+    if (this.#parts.isGenerating()) return null;
+    if (!sameIds(this.#untouched?.ids, ids)) {
+      const untouched = await this.#runOnce(client, ids, noInterventions);
+      this.#untouched = { ids, logits: untouched.lastLogits };
+    }
+    return this.#untouched?.logits ?? null;
+  }
+
+  async #runOnce(
+    client: ModelClient,
+    ids: readonly number[],
+    interventions: Interventions,
+  ): Promise<ActivationSet> {
+    const { activations, result } = await this.#runs.run(client, ids, interventions);
+    if (client === this.#parts.opening.client) this.#noteTimes(result);
+    return activations;
+  }
+
+  #noteTimes(result: RunResult): void {
+    const fed = result.ids.length - result.start;
+    const ms = result.timings.runMs;
+    if (fed > 1) this.times = { ...this.times, prompt: { tokens: fed, ms } };
+    else if (result.start > 0)
+      this.times = { ...this.times, step: { total: result.ids.length, ms } };
+  }
+
+  #forgetRuns(): void {
+    this.#runs.clear();
+    this.#untouched = null;
+  }
+}
+
+/** List the tokens that a view will name: the best candidates and all tokens of the logit lens. */
+function* named(activations: ActivationSet, untouched: Float32Array | null): Generator<number> {
+  yield* largest(activations.lastLogits, NAMED_CANDIDATES);
+  if (untouched !== null) yield* largest(untouched, NAMED_CANDIDATES);
+  for (const name of activations.names) {
+    if (!name.endsWith('_lens_ids')) continue;
+    const series = activations.get(name);
+    if (series === null) continue;
+    for (let position = 0; position < series.length; position++) yield* series.row(position);
+  }
+}
