@@ -24,6 +24,8 @@ from contract_examples import (
 import oriel
 from oriel.contract.data_files import ContractTable, Limits
 from oriel.contract.documents import ActivationsDocument, ManifestDocument
+from oriel.precision.recipes import recipe
+from oriel.precision.recipes.recipe import RuleRecord
 
 TYPES = {"activations": ActivationsDocument, "manifest": ManifestDocument}
 VALID = valid_documents()
@@ -125,6 +127,20 @@ def test_data_files_fit_their_types(name: str, hint: type) -> None:
     data = read_json(CONTRACTS / name)
     assert list(misfits(data, hint)) == []
     assert data.keys() == fields_of(hint).keys(), "the type lacks a key of the file"
+
+
+def test_rules_of_recipes_fit_their_type() -> None:
+    """recipe.schema.json says what a rule may hold in three cases, which the type joins."""
+    folder = Path(recipe.__file__).parent
+    rule = read_json(folder / "recipe.schema.json")["$defs"]["rule"]
+    cases = [case["then"] for case in rule["allOf"]]
+    said = {key for case in cases for key in case["propertyNames"]["enum"]}
+    assert said == fields_of(RuleRecord).keys()
+    bundled = list((folder / "bundled").glob("*.json"))
+    assert bundled
+    for file in bundled:
+        for entry in read_json(file)["rules"]:
+            assert list(misfits(entry, RuleRecord)) == [], file.name
 
 
 def test_no_class_of_the_exporter_has_the_name_of_a_document() -> None:

@@ -40,7 +40,9 @@ class TokenBytes:
     def __init__(self, file: Path) -> None:
         """Open a tokenizer.json. Raises BundleError where it can't be read."""
         self.tokenizer = open_tokenizer(file)
-        self._style = vocabulary_style(json.loads(without_mark(file.read_bytes())))
+        parsed: JsonValue = json.loads(without_mark(file.read_bytes()))
+        assert isinstance(parsed, dict), "the library opened it"
+        self._style = vocabulary_style(parsed)
         self._added = {
             token: str(added.content)
             for token, added in self.tokenizer.get_added_tokens_decoder().items()

@@ -33,7 +33,10 @@ from oriel.contract.documents import (
     TokenizerFiles,
     Variant,
 )
-from oriel.contract.json_value import JsonObject
+from oriel.contract.json_value import (
+    JsonObject,
+    JsonValue,
+)
 from oriel.contract.manifest import (
     FORMAT,
     MANIFEST,
@@ -130,7 +133,7 @@ def check_replaceable(folder: Path) -> JsonObject | None:
 
 def _own_manifest(folder: Path) -> JsonObject:
     with suppress(OSError, ValueError, RecursionError):
-        loaded = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        loaded: JsonValue = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if isinstance(loaded, dict) and loaded.get("format") == FORMAT:
             return loaded
     return {}

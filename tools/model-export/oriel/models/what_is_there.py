@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from oriel.contract.json_value import JsonObject
+from oriel.contract.json_value import (
+    JsonObject,
+    JsonValue,
+)
 from oriel.contract.manifest import FORMAT, MANIFEST
 from oriel.errors import CheckpointError, some
 from oriel.models.model_names import cached_model, shown_name
@@ -243,7 +246,7 @@ def _base_of(folder: Path | None) -> tuple[str, str] | None:
 
 def _json(file: Path) -> JsonObject:
     with suppress(OSError, ValueError, RecursionError):
-        loaded = json.loads(file.read_text(encoding="utf-8-sig"))
+        loaded: JsonValue = json.loads(file.read_text(encoding="utf-8-sig"))
         if isinstance(loaded, dict):
             return loaded
     return {}
