@@ -10,7 +10,7 @@ import { defaultActivations } from '../inference/taps';
 import { areSame, planActivations, type LeftOut } from './activation_plan';
 import type { MemoryRecords } from './memory_records';
 
-/** The text that is to be read. */
+/** The size of the text that is to be run. */
 export interface Reading {
   readonly tokens: number;
   /** Number of copies of its activations that the page holds: 2 with interventions (with and without), else 1. */

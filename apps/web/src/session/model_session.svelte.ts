@@ -137,11 +137,7 @@ export class ModelSession {
     const { manifest, variant } = model;
     this.chosen.begin(model);
     prompt.takeExample(manifest.first_pass?.prompt);
-    const example = this.published.current;
-    if (model.tokenizerTrouble !== null)
-      prompt.takeIds(
-        example?.prompt === prompt.text ? example.answer.tokens.map(({ id }) => id) : [],
-      );
+    if (model.tokenizerTrouble !== null) prompt.takeIds(this.published.current);
     answers.interventions = canIntervene(variant)
       ? applicable(answers.interventions, manifest.model.shape)
       : noInterventions;

@@ -25,7 +25,7 @@ export type Retry = Partial<Omit<OpenRequest, 'variant' | 'activations'>> & {
   activations?: readonly string[] | null;
 };
 
-/** What follows in the rest of the session from the steps of an opening. */
+/** Callbacks by which the rest of the session follows an opening. */
 export interface OpeningSteps {
   /** The model that is open or being opened is released. */
   readonly onEnd: () => void;

@@ -2,6 +2,7 @@
 import type { OpenedModel } from '../inference/model_types';
 import type { Notices } from './notices.svelte';
 import type { Opening } from './opening.svelte';
+import type { Example } from './published_example';
 import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
 import {
   firstTokensOf,
@@ -100,9 +101,10 @@ export class Prompt {
     if (!this.isOwn && text !== undefined) this.#take({ ...EMPTY_PROMPT, text });
   }
 
-  /** Write ids into the box for a model without a tokenizer: the stored ones, else those of the example. */
-  takeIds(ofExample: readonly number[]): void {
-    const known = this.entry.ids ?? ofExample;
+  /** Write ids into the box for a model without a tokenizer: the stored ones, else the example's for its own text. */
+  takeIds(example: Example | null): void {
+    const ofExample = example?.prompt === this.text ? example.answer.tokens : [];
+    const known = this.entry.ids ?? ofExample.map(({ id }) => id);
     if (known.length > 0)
       this.#take({ ...EMPTY_PROMPT, text: known.join(' '), withoutFirst: true });
   }
