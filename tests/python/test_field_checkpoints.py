@@ -37,7 +37,7 @@ from transformers import (
 from oriel.errors import OrielError
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel
-from oriel.models.what_is_there import told_of_repository
+from oriel.models.no_checkpoint import describe_repository
 
 TOKENS, HEAD = "transformer.wte.weight", "lm_head.weight"
 IDS = torch.tensor([[5, 17, 80, 2, 5]])
@@ -441,10 +441,10 @@ def test_a_folder_given_by_its_path_is_told_before_the_hub(
     ],
 )
 def test_a_repository_of_the_hub_says_what_it_has(names: list[str], said: str) -> None:
-    told = told_of_repository(names)
+    told = describe_repository(names)
     assert told is not None
     assert told[0].startswith(said)
-    assert told_of_repository(["data.csv"]) is None
+    assert describe_repository(["data.csv"]) is None
 
 
 def emptied(tensors: Tensors) -> None:

@@ -19,7 +19,7 @@ from oriel.bundle.compare_bundle import check_same_source
 from oriel.errors import BundleError
 from oriel.models.find_checkpoint import FoundCheckpoint, find_checkpoint
 from oriel.models.load_model import load_model
-from oriel.models.model_names import MOST_BYTES, MOST_CHARACTERS, safe_name
+from oriel.models.model_names import MAX_BYTES, MAX_CHARACTERS, safe_name
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_names(text: str, name: str) -> None:
 @given(st.text(max_size=200))
 def test_every_name_stands_in_file_names_and_urls(text: str) -> None:
     name = safe_name(text)
-    assert 1 <= len(name) <= MOST_CHARACTERS + len("model-")
-    assert len(name.encode()) <= MOST_BYTES + len("model-")
+    assert 1 <= len(name) <= MAX_CHARACTERS + len("model-")
+    assert len(name.encode()) <= MAX_BYTES + len("model-")
     assert name[0] not in "-." and name[-1] not in "-."
     assert name.isprintable()
     assert not set(name) & set(' /\\:*?"<>|#%&')

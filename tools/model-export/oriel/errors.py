@@ -46,7 +46,7 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def some(names: Sequence[str], count: int = 3) -> str:
+def first_few(names: Sequence[str], count: int = 3) -> str:
     """Return the first names, and the number of the others."""
     rest = len(names) - count
     return ", ".join(names[:count]) + (f" and {rest} more" if rest > 0 else "")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from oriel.checkpoints.tensors import StoredTensor
-from oriel.errors import CheckpointError, some
+from oriel.errors import CheckpointError, first_few
 from oriel.models.model_names import shown_name
 
 _MAX_NAMED = 2
@@ -60,7 +60,7 @@ def refusal(found: Sequence[NotFinite], weights: int) -> CheckpointError:
     rest = [each.stored.key for each in found[_MAX_NAMED:]]
     return CheckpointError(
         f"{len(found)} of the model's {weights} weights can't be computed with",
-        got=named + (f"; and more in {some(rest, 1)}" if rest else ""),
+        got=named + (f"; and more in {first_few(rest, 1)}" if rest else ""),
         expected="finite values: what others touch becomes NaN",
         next_step=_next_step(found),
     )

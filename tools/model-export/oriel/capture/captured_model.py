@@ -24,7 +24,7 @@ from oriel.contract.activation_names import (
     cache_output_specs,
     kinds,
 )
-from oriel.errors import ArchitectureError, some
+from oriel.errors import ArchitectureError, first_few
 from oriel.models.architectures import Architecture
 from oriel.models.model_spec import ModelSpec
 
@@ -86,7 +86,7 @@ class CapturedModel(nn.Module):
         if wrong:
             raise ArchitectureError(
                 f"{type(self.model).__name__} doesn't give the activations of the contract",
-                got=some(wrong),
+                got=first_few(wrong),
                 expected="each of them, in its shape",
                 next_step="correct the paths and sizes in its file in oriel/models/architectures.",
             )

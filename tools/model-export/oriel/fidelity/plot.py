@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from oriel.bundle.atomic_folder import write_files_whole
@@ -44,7 +44,7 @@ _FAMILIES = {
     "integer": ("D", "on 8- or 4-bit weights"),
 }
 """Shapes differ, too, so that not only colour tells the families apart."""
-_SETTINGS: dict[RcKeyType, Any] = {
+_SETTINGS: dict[RcKeyType, object] = {
     # Text stays text; the same figures give the same file.
     "svg.fonttype": "none",
     "svg.hashsalt": "oriel",

@@ -9,7 +9,7 @@ from pathlib import Path
 from oriel.models.model_names import shown_name
 from oriel.tokenizers.open_tokenizer import without_mark
 
-MOST = 64
+MAX_END_TOKENS = 64
 """Largest number of end tokens, as in contracts/manifest.schema.json."""
 _GENERATION = "generation_config.json"
 
@@ -54,7 +54,7 @@ def read_end_tokens(folder: Path, of_config: object, vocab: int) -> EndTokens:
             f"An end token is named that the model, of {vocab} rows, has no row for: "
             f"{' and '.join(dropped[:3])}. {rest}"
         )
-    return EndTokens(known[:MOST], tuple(notices))
+    return EndTokens(known[:MAX_END_TOKENS], tuple(notices))
 
 
 def _ids(value: object) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Literal
 from oriel.errors import CheckpointError, HubError, OptionError
 from oriel.models.hub import DownloadDisplay, fetch_from_hub
 from oriel.models.model_names import cached_model, folder_id, model_name
-from oriel.models.what_is_there import file_as_model, no_config
+from oriel.models.no_checkpoint import file_as_model, no_config
 
 DEMO = "demo"
 DEFAULT_HUB_MODEL = "gpt2"

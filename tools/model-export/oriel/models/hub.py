@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from oriel.errors import CheckpointError, HubError
+from oriel.models.no_checkpoint import describe_repository
 from oriel.models.weight_files import PICKLE, SAFETENSORS, weight_files
-from oriel.models.what_is_there import told_of_repository
 from oriel.tokenizers.checkpoint_files import wanted_files
 
 HUB_TIMEOUT_S = 5.0
@@ -124,7 +124,7 @@ def _wanted(model: str, names: list[str]) -> list[str]:
         weights = [n for n in names if n in (PICKLE, f"{PICKLE}.index.json")]
         suffix = ".bin"
     if not weights or "config.json" not in names:
-        got, step = told_of_repository(names) or (
+        got, step = describe_repository(names) or (
             ", ".join(sorted(names)[:5]) or "no files",
             "name another --model.",
         )

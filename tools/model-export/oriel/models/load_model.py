@@ -19,8 +19,8 @@ from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
+from oriel.models.no_checkpoint import adapter_beside
 from oriel.models.weight_files import has_mark, weight_files
-from oriel.models.what_is_there import adapter_beside
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
 from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.checkpoint_tokenizer import (
@@ -32,7 +32,7 @@ from oriel.tokenizers.checkpoint_tokenizer import (
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-MOST_LAYERS, MOST_SIZE = 1000, 2**31 - 1
+MAX_LAYERS, MAX_SIZE = 1000, 2**31 - 1
 """Largest sizes that a manifest can describe, as in contracts/activations.schema.json."""
 
 
@@ -184,12 +184,12 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
     for name, size in shape.to_json().items():
         if name == "parallel_residual":
             continue
-        most = MOST_LAYERS if name == "layers" else MOST_SIZE
-        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= most:
+        maximum = MAX_LAYERS if name == "layers" else MAX_SIZE
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= maximum:
             raise CheckpointError(
                 f"config.json in {shown_name(folder)} gives a size that can't be",
                 got=f"{name} {size!r}",
-                expected=f"a whole number from 1 to {most}",
+                expected=f"a whole number from 1 to {maximum}",
                 next_step="correct it, or download the checkpoint again.",
             )
     if shape.heads % shape.kv_heads:

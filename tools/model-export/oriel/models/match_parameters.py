@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from oriel.checkpoints.tensors import FLOATS, StoredTensor, StoredTensors, stored_tensors
-from oriel.errors import CheckpointError, some
+from oriel.errors import CheckpointError, first_few
 from oriel.models.model_names import shown_name
 from oriel.models.weight_files import weight_files
 
@@ -20,7 +20,7 @@ _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wra
 """Inserted into names wherever a part was wrapped: by torch.compile, by FSDP."""
 _OUTER_WRAPPERS = re.compile(r"(?:base_model|module|_forward_module|pretrained_model|model)\.")
 """Put before all names by DataParallel, DeepSpeed, PEFT, TRL, and a class with one model in it."""
-_MOST_WRAPPERS = 4
+_MAX_WRAPPERS = 4
 _ADAPTER = re.compile(r"(?:^|\.)(?:lora_\w+|base_layer|modules_to_save|ia3_\w+)\.")
 _CLASSIFIERS = ("score", "classifier", "classification_head", "qa_outputs", "summary")
 """First parts of the names of heads that replace the language model head."""
@@ -101,8 +101,8 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
     beside = _heads_beside(folder, matched, left, wanted)
     if beside:
         notes.append(
-            f"Weights beside the language model were left out: {some(beside)}. They don't change "
-            "what it computes."
+            f"Weights beside the language model were left out: {first_few(beside)}. They don't "
+            "change what it computes."
         )
     _check_all_there(folder, matched, left, wanted)
     _check_none_left(folder, [key for key in left if key not in beside])
@@ -162,7 +162,7 @@ def _unwrapped(
     if inner:
         names = {key: _INNER_WRAPPERS.sub("", name) for key, name in names.items()}
         taken += sorted(inner)
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(_MAX_WRAPPERS):
         renamed = {wanted.renamed_key(name): stored[key] for key, name in names.items()}
         if len(renamed) == len(stored) and _fits(renamed, wanted):
             return renamed, tuple(taken)
@@ -263,7 +263,7 @@ def _check_all_there(
     foreign = sorted(left)
     raise CheckpointError(
         f"the checkpoint {shown_name(folder)} lacks weights",
-        got=f"no {some(missing)}" + (f"; it has {some(foreign)}" if foreign else ""),
+        got=f"no {first_few(missing)}" + (f"; it has {first_few(foreign)}" if foreign else ""),
         expected=f"the {len(wanted.parameters)} tensors of its config",
         next_step="check that config.json belongs to it; else download it again."
         if foreign
@@ -275,7 +275,7 @@ def _check_none_left(folder: Path, left: Sequence[str]) -> None:
     if left:
         raise CheckpointError(
             f"the checkpoint {shown_name(folder)} has weights that the model doesn't read",
-            got=some(sorted(left)),
+            got=first_few(sorted(left)),
             expected="none left over",
             next_step="check that config.json belongs to it: its layers, tied embeddings.",
         )

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-MOST_CHARACTERS, MOST_BYTES = 96, 120
+MAX_CHARACTERS, MAX_BYTES = 96, 120
 """Largest length of a name. A folder's name is twenty bytes longer while it is written, and some
 encrypted disks allow 143 bytes."""
 _WINDOWS_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
@@ -22,7 +22,7 @@ _SAYS_NOTHING = re.compile(
     re.IGNORECASE,
 )
 """Names that training programs give to the folders of any model."""
-_MOST_PARTS = 3
+_MAX_FOLDERS = 3
 
 
 def safe_name(text: str) -> str:
@@ -37,7 +37,7 @@ def safe_name(text: str) -> str:
     while name and (name[0] in "-." or unicodedata.category(name[0])[0] == "M"):
         # A combining mark without its letter would combine with whatever comes before the name.
         name = name[1:]
-    name = name[:MOST_CHARACTERS].encode()[:MOST_BYTES].decode(errors="ignore").rstrip("-.")
+    name = name[:MAX_CHARACTERS].encode()[:MAX_BYTES].decode(errors="ignore").rstrip("-.")
     if _WINDOWS_RESERVED.fullmatch(name):
         name = f"model-{name}"
     return name or "model"
@@ -69,7 +69,7 @@ def folder_id(folder: Path) -> str:
         return cached
     place = folder.resolve()
     parts = [place.name]
-    for parent in list(place.parents)[: _MOST_PARTS - 1]:
+    for parent in list(place.parents)[: _MAX_FOLDERS - 1]:
         if not _SAYS_NOTHING.fullmatch(parts[0]) or not parent.name or parent == Path.home():
             break
         parts.insert(0, parent.name)

@@ -1,5 +1,5 @@
 """Search for the files of a folder that hold a model's weights. oriel/checkpoints reads their
-tensors; what_is_there.py describes a folder without any."""
+tensors; no_checkpoint.py tells of a folder without any."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import codecs
 import re
 from pathlib import Path
 
-from oriel.errors import CheckpointError, some
+from oriel.errors import CheckpointError, first_few
 from oriel.models.model_names import shown_name
-from oriel.models.what_is_there import no_weights
+from oriel.models.no_checkpoint import no_weights
 from oriel.tokenizers.checkpoint_json import read_object
 
 SAFETENSORS = "model.safetensors"
@@ -55,7 +55,7 @@ def _sharded(folder: Path, index: Path) -> list[Path]:
         other = sorted(there - set(shards))
         raise CheckpointError(
             f"the checkpoint {shown_name(folder)} is partial",
-            got=f"no {some(lacking)}" + (f", but {some(other)}" if other else ""),
+            got=f"no {first_few(lacking)}" + (f", but {first_few(other)}" if other else ""),
             expected=f"the {len(shards)} files that {index.name} lists",
             next_step=f"get the {index.name} that belongs to these files: this one is of another "
             "save."

@@ -15,7 +15,7 @@ from oriel.contract.json_value import (
     JsonValue,
 )
 from oriel.contract.manifest import FORMAT, MANIFEST
-from oriel.errors import CheckpointError, some
+from oriel.errors import CheckpointError, first_few
 from oriel.models.model_names import cached_model, shown_name
 
 CONFIG = "config.json"
@@ -46,7 +46,7 @@ _STEPS = {
     ".msgpack": "convert it: load it with transformers 4 and from_flax=True, and save_pretrained.",
 }
 
-Told = tuple[str, str]
+Description = tuple[str, str]
 """A description of what is there, and the next step."""
 
 
@@ -54,9 +54,9 @@ def file_as_model(file: Path) -> CheckpointError:
     """Return the error for a --model that is a file."""
     folder = shlex.quote(str(file.parent))
     expected = "a folder with config.json and weights, a Hub id, or demo"
-    told = _format_of(file.name, _start_of(file))
-    if told is not None:
-        got, step = told
+    described = _format_of(file.name, _start_of(file))
+    if described is not None:
+        got, step = described
     elif (file.parent / CONFIG).is_file():
         got, step = str(file), f"name the folder that holds it: --model {folder}."
     elif file.suffix in _OTHER_WEIGHTS:
@@ -71,14 +71,14 @@ def no_config(folder: Path, model: str, is_hub_id: bool) -> CheckpointError:
     """Return the error for a folder without config.json. model: as the user typed it; is_hub_id:
     True if the Hub may have a model of that name."""
     names = _names(folder)
-    told = _in_place_of_checkpoint(names, folder)
+    described = _in_place_of_checkpoint(names, folder)
     weights = [name for name in names if name in (*_WEIGHTS, *_INDICES) or _SHARD.fullmatch(name)]
-    if told is None and weights:
-        told = (
+    if described is None and weights:
+        described = (
             f"{weights[0]} without config.json",
             "copy config.json there from the model that it was trained from.",
         )
-    if told is None and is_hub_id and "/" not in model:
+    if described is None and is_hub_id and "/" not in model:
         return CheckpointError(
             f"a local folder hides the Hub's {model}, and is no checkpoint itself",
             got=f"{folder.resolve()} without config.json",
@@ -86,14 +86,14 @@ def no_config(folder: Path, model: str, is_hub_id: bool) -> CheckpointError:
             next_step="rename that folder, or run the command from another one, to get the Hub's.",
         )
     got, step = (
-        told
+        described
         or _other_weights(names)
         or (
-            f"{some(names)}, and no config.json" if names else "an empty folder",
+            f"{first_few(names)}, and no config.json" if names else "an empty folder",
             "put the whole checkpoint there, or name another one with --model.",
         )
     )
-    if told is None and is_hub_id:
+    if described is None and is_hub_id:
         step = f"{step.rstrip('.')}; for the Hub's {model}, run the command from another folder."
     return CheckpointError(
         f"no checkpoint in {folder}",
@@ -119,7 +119,7 @@ def no_weights(folder: Path) -> CheckpointError:
     )
 
 
-def told_of_repository(names: Sequence[str]) -> Told | None:
+def describe_repository(names: Sequence[str]) -> Description | None:
     """Describe what a repository of the Hub holds in place of a checkpoint, by its files' names."""
     return _in_place_of_checkpoint(sorted(names), None) or _other_weights(sorted(names))
 
@@ -141,7 +141,7 @@ def _names(folder: Path) -> list[str]:
     return []
 
 
-def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Told | None:
+def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Description | None:
     """Describe what the folder holds in place of a checkpoint; the surest signs are tried first."""
     found = set(names)
     dangling = [n for n in names if folder is not None and _leads_nowhere(folder / n)]
@@ -184,11 +184,11 @@ def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Told |
             "Llama's weights as Meta gave them out, consolidated.*.pth",
             "convert them with transformers' convert_llama_weights_to_hf.py.",
         )
-    formats = [told for name in names if (told := _format_of(name, b""))]
+    formats = [described for name in names if (described := _format_of(name, b""))]
     return formats[0] if formats else None
 
 
-def _other_weights(names: Sequence[str]) -> Told | None:
+def _other_weights(names: Sequence[str]) -> Description | None:
     shards = [name for name in names if _SHARD.fullmatch(name)]
     if shards:
         stem, suffix = re.sub(r"-\d+-of-\d+", "", shards[0]), shards[0]
@@ -209,7 +209,7 @@ def _other_weights(names: Sequence[str]) -> Told | None:
     return other[0], f"if it holds the whole model's state dict, rename it to {suitable}."
 
 
-def _format_of(name: str, start: bytes) -> Told | None:
+def _format_of(name: str, start: bytes) -> Description | None:
     """Describe a file of weights that needs a conversion to become a checkpoint, if it is one."""
     suffix = ".gguf" if start.startswith(b"GGUF") else Path(name).suffix.lower()
     if suffix not in _FORMATS or name.startswith("."):
