@@ -4,20 +4,39 @@ ends the program lets it clean up first."""
 from __future__ import annotations
 
 import gc
+import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from oriel.errors import OrielError
 
+_READER_GONE = 141
+"""The exit code of a program whose output nobody reads any more: 128 + SIGPIPE, as in shells."""
+
 
 def run_command(command: Callable[[], int]) -> int:
-    """Call a command and return its exit code; a user's mistake becomes one line on stderr and exit
-    code 2."""
+    """Call a command and return its exit code. A user's mistake becomes one line on stderr and exit
+    code 2; an output that is closed by its reader, as by `head`, ends the command in silence."""
+    try:
+        try:
+            return _exit_code(command)
+        finally:
+            # Now: once the program ends, nothing could catch that the reader is gone.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        if not _drop_unread_output():
+            raise
+        return _READER_GONE
+
+
+def _exit_code(command: Callable[[], int]) -> int:
     try:
         with _signals_as_exceptions():
             return command()
@@ -31,6 +50,28 @@ def run_command(command: Callable[[], int]) -> int:
             print(f"error: {error}", file=sys.stderr)
             return error.exit_code
         raise
+
+
+def _drop_unread_output() -> bool:
+    """Send output that has no reader any more nowhere, and return whether there was any. What
+    Python still holds of it would else fail once more when the program ends."""
+    unread = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+    for stream in unread:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return bool(unread)
+
+
+def _has_no_reader(stream: TextIO | None) -> bool:
+    """Return whether a pipe's other end is closed; a broken connection to a host is none."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        # There is no such stream, it is none of the system's, or the system can't be asked.
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 class _Terminated(KeyboardInterrupt):
