@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from oriel.contract.manifest import read_manifest
 from oriel.export_bundle import export
 from oriel.graph.taps import Tap, open_taps
+from oriel.models.architectures import find_architecture
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 
@@ -96,6 +97,7 @@ class Exported:
         manifest = read_manifest(result.folder)
         self.shape = manifest.shape
         self.layers = layers
+        self.architecture = find_architecture(model.config.model_type)
         variant = manifest.variant("fp32")
         self.plain = onnxruntime.InferenceSession(result.graph)
         self.taps = [Tap.from_json(tap) for tap in variant["taps"]]
@@ -163,35 +165,38 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
 
         return hook
 
-    is_gpt2 = exported.stock.config.model_type == "gpt2"
-    base = exported.stock.transformer if is_gpt2 else exported.stock.model
-    for layer, block in enumerate(base.h if is_gpt2 else base.layers):
-        attention = block.attn if is_gpt2 else block.self_attn
-        act, last = (
-            (block.mlp.act, block.mlp.c_proj)
-            if is_gpt2
-            else (
-                block.mlp.act_fn,
-                block.mlp.down_proj,
-            )
-        )
-        attention.register_forward_hook(keep(f"layer_{layer}_attn_output"))
-        block.mlp.register_forward_hook(keep(f"layer_{layer}_mlp_output"))
-        act.register_forward_pre_hook(keep(f"layer_{layer}_mlp_pre"))
-        last.register_forward_pre_hook(keep(f"layer_{layer}_mlp_act"))
+    a, model = exported.architecture, exported.stock
+    blocks = model.get_submodule(a.blocks)
+    for layer, block in enumerate(blocks.children()):
+        for path, kind in (
+            (a.attention, "attn_output"),
+            (a.mlp, "mlp_output"),
+            (a.attention_output_matrix, "attn_output_again"),
+            (a.mlp_output_matrix, "mlp_output_again"),
+        ):
+            block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
+        for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
+            block.get_submodule(path).register_forward_pre_hook(keep(f"layer_{layer}_{kind}"))
         block.register_forward_hook(keep(f"layer_{layer}_resid_post"))
-    norm = base.ln_f if is_gpt2 else base.norm
+    norm, unembedding = model.get_submodule(a.final_norm), model.get_submodule(a.unembedding)
     norm.register_forward_hook(keep("final_norm"))
+    unembedding.register_forward_hook(keep("logits"))
     with torch.no_grad():
-        exported.stock(torch.from_numpy(ids))
+        own = model(torch.from_numpy(ids))
     got = exported.run(ids)
-    assert len(seen) == 5 * exported.layers + 1
+    # Both paths of a part are in the architecture's file: they must lead to the same part.
+    for layer in range(exported.layers):
+        for kind in ("attn_output", "mlp_output"):
+            again = seen.pop(f"layer_{layer}_{kind}_again")
+            assert np.array_equal(again, seen[f"layer_{layer}_{kind}"]), kind
+    assert np.array_equal(seen["logits"], own.logits.numpy())
+    assert len(seen) == 5 * exported.layers + 2
     for name, value in seen.items():
         close(got[name], value)
     for layer in range(exported.layers):
         with torch.no_grad():
             stream = norm(torch.from_numpy(got[f"layer_{layer}_resid_post"]))
-            probs = exported.stock.lm_head(stream).softmax(-1)
+            probs = unembedding(stream).softmax(-1)
         best = probs.sort(descending=True).values[..., : exported.shape.lens_k]
         close(got[f"layer_{layer}_lens_probs"], best.numpy())
         chosen = np.take_along_axis(probs.numpy(), got[f"layer_{layer}_lens_ids"], axis=-1)
