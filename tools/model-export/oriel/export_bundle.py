@@ -9,9 +9,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.compare_bundle import check_same_source, up_to_date
+from oriel.bundle.requested_bundle import RequestedBundle
 from oriel.bundle.write_bundle import (
     BundlePaths,
     check_replaceable,
@@ -21,12 +23,12 @@ from oriel.bundle.write_bundle import (
     token_id,
     write_variant,
 )
-from oriel.bundle.write_weights import write_weights
+from oriel.bundle.write_weights import WrittenWeights, write_weights
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.contract.documents import ManifestDocument
 from oriel.fidelity.gate import gate
-from oriel.graph.attach_weights import place_weights
+from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
@@ -44,6 +46,9 @@ from oriel.progress import StageDisplay
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
 from oriel.tokenizers.passage_start import start_of_passages
 from oriel.tokenizers.write_tokenizer import write_tokenizer
+
+if TYPE_CHECKING:
+    from oriel.graph.build_graphs import BuiltGraphs
 
 
 @dataclass(frozen=True)
@@ -126,40 +131,62 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     display.stage(f"read {found.name} ({found.kind})")
     model = load_model(found)
     outputs = chosen_outputs(options, model.shape)
+    requested = RequestedBundle(paths, model, outputs, options.opset)
     display.stage("open its tokenizer")
     # A damaged tokenizer is reported before anything is traced.
     _ = model.tokenizer
     if old is not None and not options.force:
         display.stage("compare with the bundle that is there")
         asked = provenance_records(plan.names, plan.recipes, plan.text(model), model.shape)
-        lossy = plan.quantizing.allow_lossy
-        current = up_to_date(old, paths, model, outputs, options.opset, asked, lossy)
+        current = up_to_date(old, requested, asked, plan.quantizing.allow_lossy)
         if current is not None:
             return Exported(paths.folder, paths, model, current, unchanged=True)
         if options.output is None:
             check_same_source(old, paths.folder, model)
 
     with replaced_folder(paths.folder, lambda: check_replaceable(paths.folder)) as folder:
-        manifest = _fill(folder, paths, model, outputs, options, plan, display)
+        manifest = _fill(folder, requested, plan, display)
     return Exported(paths.folder, paths, model, manifest)
 
 
 def _fill(
-    folder: Path,
-    paths: BundlePaths,
-    model: LoadedModel,
-    outputs: list[str],
-    options: ExportOptions,
-    plan: _Plan,
-    display: StageDisplay,
+    folder: Path, requested: RequestedBundle, plan: _Plan, display: StageDisplay
 ) -> ManifestDocument:
+    """Write everything into the folder, the manifest last."""
+    paths, model = requested.paths, requested.model
+    # A graph reads matrices as (in, out).
+    layout = place_weights(model.spec.parameters, transposed=model.spec.linear)
+    display.expect_bytes(layout.bytes)
+    graphs, weights = _trace_and_write(folder, requested, layout, display)
+    record = model_record(model, weights)
+    for built in (graphs.plain, graphs.interactive):
+        # Before other variants are made from these graphs: they copy the record.
+        write_model_record(built.model, record)
+    own = model.tokenizer
+    tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
+    float32 = write_variant(folder, paths, FP32, graphs)
+    inputs = VariantInputs(
+        folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model)
+    )
+    made = make_variants(inputs, plan.names, display)
+    digests = {paths.weights(): weights.digest, **made.digests}
+    data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
+    names = [variant["name"] for variant in made.variants]
+    data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
+    display.stage("write the manifest")
+    save_manifest(folder, data)
+    return data
+
+
+def _trace_and_write(
+    folder: Path, requested: RequestedBundle, layout: WeightLayout, display: StageDisplay
+) -> tuple[BuiltGraphs, WrittenWeights]:
+    """Return the float32 graphs, and the weights file that was written meanwhile."""
     # Imported here so that a run that only checks flags needn't load torch's exporter.
     from oriel.graph.build_graphs import build_graphs
     from oriel.graph.export_onnx import trace
 
-    # A graph reads matrices as (in, out).
-    layout = place_weights(model.spec.parameters, transposed=model.spec.linear)
-    display.expect_bytes(layout.bytes)
+    paths, model = requested.paths, requested.model
     data_file = folder / paths.weights()
     stopped = threading.Event()
 
@@ -179,31 +206,14 @@ def _fill(
             display.stage(text)
 
         try:
-            traced = trace(model.spec, options.opset, stage)
-            graphs = build_graphs(traced, model.shape, layout, outputs, paths.weights(), stage)
+            traced = trace(model.spec, requested.opset, stage)
+            names, data = requested.outputs, paths.weights()
+            graphs = build_graphs(traced, model.shape, layout, names, data, stage)
         except BaseException:
             # Leaving the block waits for the writer, which would otherwise write to the end.
             stopped.set()
             raise
-        weights = writing.result()
-    record = model_record(model, weights)
-    for built in (graphs.plain, graphs.interactive):
-        # Before other variants are made from these graphs: they copy the record.
-        write_model_record(built.model, record)
-    own = model.tokenizer
-    tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
-    float32 = write_variant(folder, paths, FP32, graphs)
-    inputs = VariantInputs(
-        folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model)
-    )
-    made = make_variants(inputs, plan.names, display)
-    digests = {paths.weights(): weights.digest, **made.digests}
-    data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
-    names = [variant["name"] for variant in made.variants]
-    data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
-    display.stage("write the manifest")
-    save_manifest(folder, data)
-    return data
+        return graphs, writing.result()
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oriel.bundle.loadable import check_bundle_loads
-from oriel.bundle.making_record import MakingRecord
+from oriel.bundle.provenance import Provenance
+from oriel.bundle.requested_bundle import RequestedBundle
 from oriel.bundle.write_bundle import (
-    BundlePaths,
     exporter_record,
     file_digest,
     source_record,
@@ -29,16 +29,13 @@ from oriel.tokenizers.write_tokenizer import bundle_files, tokenizer_record
 
 def up_to_date(
     found: JsonObject,
-    paths: BundlePaths,
-    model: LoadedModel,
-    outputs: Sequence[str],
-    opset: int,
-    variants: Mapping[str, MakingRecord],
+    requested: RequestedBundle,
+    variants: Mapping[str, Provenance],
     allow_lossy: bool,
 ) -> ManifestDocument | None:
-    """Return `found`, the manifest in paths.folder, once it is checked; None where it isn't of this
-    model, by this exporter, with these outputs and variants, or a file hasn't the bytes that it was
-    written with.
+    """Return `found`, the manifest in the requested folder, once it is checked; None where it isn't
+    of this model, by this exporter, with these outputs and variants, or a file hasn't the bytes
+    that it was written with.
 
     variants: by name, what the manifest must say about how each was made. allow_lossy: True if
     those beyond their bounds may stay.
@@ -47,30 +44,27 @@ def up_to_date(
         manifest = check_manifest(found)
     except OrielError:
         return None
-    same = _is_up_to_date(manifest, paths, model, outputs, opset, variants, allow_lossy)
+    same = _is_up_to_date(manifest, requested, variants, allow_lossy)
     return manifest.data if same else None
 
 
 def _is_up_to_date(
     manifest: Manifest,
-    paths: BundlePaths,
-    model: LoadedModel,
-    outputs: Sequence[str],
-    opset: int,
-    variants: Mapping[str, MakingRecord],
+    requested: RequestedBundle,
+    variants: Mapping[str, Provenance],
     allow_lossy: bool,
 ) -> bool:
-    old = manifest.data
-    there = {v["name"]: v for v in manifest.variants}
-    if set(there) != set(variants) or "fp32" not in there:
+    old, paths, model = manifest.data, requested.paths, requested.model
+    existing = {v["name"]: v for v in manifest.variants}
+    if set(existing) != set(variants) or "fp32" not in existing:
         return False
     if any(v.get("lossy") for v in manifest.variants) and not allow_lossy:
         return False
     for name, made in variants.items():
-        record = there[name]
+        record = existing[name]
         if record.get("recipe") != made.recipe or record.get("calibration") != made.calibration:
             return False
-    plain = there["fp32"]["plain"]
+    plain = existing["fp32"]["plain"]
     source, new_source = dict(old["model"]["source"]), dict(source_record(model))
     # The note's words may differ, but both must have a note, or neither.
     noted = bool(source.pop("note", None)) == bool(new_source.pop("note", None))
@@ -80,8 +74,8 @@ def _is_up_to_date(
         and noted
         and source == new_source
         and plain["path"] == paths.plain()
-        and [o["name"] for o in plain["activations"]["outputs"]] == ["logits", *outputs]
-        and all(v["opset"] == opset for v in manifest.variants)
+        and [o["name"] for o in plain["activations"]["outputs"]] == ["logits", *requested.outputs]
+        and all(v["opset"] == requested.opset for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)

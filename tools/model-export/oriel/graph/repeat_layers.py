@@ -48,7 +48,7 @@ def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
     for layer in range(TRACED_LAYERS, shape.layers):
         mapping: dict[ir.Value, ir.Value] = {stream_in: stream}
         for node in template:
-            copied = _copy_node(node, mapping, inside, names, graph, last, layer)
+            copied = _copy_node(node, mapping, inside, names, graph, layer)
             graph.append(copied)
             for old, new in zip(node.outputs, copied.outputs, strict=True):
                 mapping[old] = new
@@ -189,16 +189,16 @@ def _copy_node(
     inside: set[ir.Value],
     names: _LayerNames,
     graph: ir.Graph,
-    old: int,
-    new: int,
+    layer: int,
 ) -> ir.Node:
+    """Copy a node of the last traced layer for another one."""
     inputs: list[ir.Value | None] = []
     for value in node.inputs:
         if value is not None and value not in mapping:
             assert value not in inside
             mapping[value] = value
-            if value.producer() is None and names.of_layer(value.name or "", old):
-                mapping[value] = _copy_input(value, names.renamed(value.name or "", old, new))
+            if value.producer() is None and names.of_layer(value.name or "", _LAST):
+                mapping[value] = _copy_input(value, names.renamed(value.name or "", _LAST, layer))
                 graph.inputs.append(mapping[value])
         inputs.append(None if value is None else mapping[value])
     return ir.Node(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from oriel.bundle.making_record import MakingRecord
+from oriel.bundle.provenance import Provenance
 from oriel.bundle.write_bundle import BundlePaths, write_variant
 from oriel.contract.activation_names import LENS_KINDS, ModelShape
 from oriel.contract.documents import CalibrationRecord, MeasuredText, Variant
@@ -67,9 +67,9 @@ def provenance_records(
     recipes: Mapping[Encoding, Recipe],
     text: TextCalibration,
     shape: ModelShape,
-) -> dict[str, MakingRecord]:
+) -> dict[str, Provenance]:
     """Return by name the recipe and calibration of each variant."""
-    found: dict[str, MakingRecord] = {}
+    found: dict[str, Provenance] = {}
     passages: MeasuredText | None = None
     for precision in (PRECISIONS[name] for name in names):
         recipe = recipes.get(precision.encoding)
@@ -79,7 +79,7 @@ def provenance_records(
             calibration = {"text": passages}
             if precision.calibrated:
                 calibration["method"] = text.method
-        found[precision.name] = MakingRecord(recipe.data if recipe else None, calibration)
+        found[precision.name] = Provenance(recipe.data if recipe else None, calibration)
     return found
 
 

@@ -40,75 +40,62 @@ def round_columns(
         np.empty((blocks, channels), np.float16),
         np.empty((blocks, channels), np.uint8),
     )
-    errors = np.empty_like(columns) if feedbacks else None
+    feedback = _Feedback(feedbacks, columns, grid) if feedbacks else None
     for index in range(blocks):
         start, stop = index * block, min((index + 1) * block, summed)
         wanted = columns[start:stop]
-        if errors is not None:
+        if feedback is not None:
             wanted = wanted.copy()
-            _add_feedback(wanted, start, errors, 0, start, feedbacks)
+            feedback.add(wanted, start, 0, start)
         fitted = fit(wanted, grid)
-        if errors is None:
-            rounded.values[start:stop] = fitted.quantize(wanted, grid)
+        values = rounded.values[start:stop]
+        if feedback is None:
+            values[:] = fitted.quantize(wanted, grid)
         else:
-            group = columns[start:stop]
-            _round_sequentially(
-                wanted, group, start, fitted, grid, feedbacks, errors, rounded.values
-            )
+            feedback.round_group(wanted, start, fitted, values)
         rounded.scales[index] = fitted.scales
         rounded.zero_points[index] = fitted.zero_points
     return rounded
 
 
-def _round_sequentially(
-    wanted: Floats,
-    group: Floats,
-    start: int,
-    fitted: Fitted,
-    grid: Grid,
-    feedbacks: Sequence[Feedback],
-    errors: Floats,
-    values: Bytes,
-) -> None:
-    """A group of columns that begins at row `start`; fills in its values and errors."""
-    for first in range(0, len(group), _STEP):
-        step = wanted[first : first + _STEP]
-        _add_feedback(step, start + first, errors, start, start + first, feedbacks)
-        part = next(p for p in feedbacks if p.start <= start + first < p.stop)
-        inside = start + first - part.start
-        matrix = part.matrix[inside : inside + len(step), inside : inside + len(step)]
-        for row in range(len(step)):
-            at = start + first + row
-            value = fitted.quantize(step[row], grid)
-            values[at] = value
-            np.subtract(group[first + row], fitted.expand(value), out=errors[at])
-            turn = row - row % _TURN
-            if row + 1 < min(turn + _TURN, len(step)):
-                rest = slice(row + 1, turn + _TURN)
-                step[rest] += matrix[row, rest, None] * errors[at]
-            elif row + 1 < len(step):
-                made = slice(start + first + turn, at + 1)
-                add_product(step[row + 1 :], matrix[turn : row + 1, row + 1 :], errors[made])
+class _Feedback:
+    """Rounding in which each value makes up for the errors of those above it."""
 
+    def __init__(self, parts: Sequence[Feedback], columns: Floats, grid: Grid) -> None:
+        self.parts, self.columns, self.grid = parts, columns, grid
+        self.errors: Floats = np.empty_like(columns)
 
-def _add_feedback(
-    rows: Floats,
-    start: int,
-    errors: Floats,
-    first: int,
-    last: int,
-    feedbacks: Sequence[Feedback],
-) -> None:
-    """Add to rows, which begin at `start`, what makes up for the errors of rows first … last - 1.
+    def round_group(self, wanted: Floats, start: int, fitted: Fitted, values: Bytes) -> None:
+        """Round a group of columns that begins at row `start`; fill in its values and errors.
+        wanted: the group with what makes up for the errors above it, which is changed."""
+        errors, group = self.errors, self.columns[start : start + len(wanted)]
+        for first in range(0, len(group), _STEP):
+            step = wanted[first : first + _STEP]
+            self.add(step, start + first, start, start + first)
+            part = next(p for p in self.parts if p.start <= start + first < p.stop)
+            inside = start + first - part.start
+            matrix = part.matrix[inside : inside + len(step), inside : inside + len(step)]
+            for row in range(len(step)):
+                at = start + first + row
+                value = fitted.quantize(step[row], self.grid)
+                values[first + row] = value
+                np.subtract(group[first + row], fitted.expand(value), out=errors[at])
+                turn = row - row % _TURN
+                if row + 1 < min(turn + _TURN, len(step)):
+                    rest = slice(row + 1, turn + _TURN)
+                    step[rest] += matrix[row, rest, None] * errors[at]
+                elif row + 1 < len(step):
+                    made = slice(start + first + turn, at + 1)
+                    add_product(step[row + 1 :], matrix[turn : row + 1, row + 1 :], errors[made])
 
-    Parts of the inputs know nothing of each other.
-    """
-    for part in feedbacks:
-        low, high = max(part.start, start), min(part.stop, start + len(rows))
-        before = max(part.start, first)
-        until = min(part.stop, last)
-        if low < high and before < until:
-            matrix = part.matrix[
-                before - part.start : until - part.start, low - part.start : high - part.start
-            ]
-            add_product(rows[low - start : high - start], matrix, errors[before:until])
+    def add(self, rows: Floats, start: int, first: int, last: int) -> None:
+        """Add to rows, which begin at `start`, what makes up for the errors of rows first …
+        last - 1. Parts of the inputs know nothing of each other."""
+        for part in self.parts:
+            low, high = max(part.start, start), min(part.stop, start + len(rows))
+            before, until = max(part.start, first), min(part.stop, last)
+            if low < high and before < until:
+                matrix = part.matrix[
+                    before - part.start : until - part.start, low - part.start : high - part.start
+                ]
+                add_product(rows[low - start : high - start], matrix, self.errors[before:until])

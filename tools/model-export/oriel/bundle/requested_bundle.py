@@ -1,0 +1,20 @@
+"""The bundle that an export was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oriel.bundle.write_bundle import BundlePaths
+from oriel.models.load_model import LoadedModel
+
+
+@dataclass(frozen=True)
+class RequestedBundle:
+    """Where the bundle goes, and what its float32 graphs are made of."""
+
+    paths: BundlePaths
+    model: LoadedModel
+    outputs: Sequence[str]
+    """The contract names that the plain graph gives besides logits."""
+    opset: int
