@@ -8,7 +8,7 @@ from oriel.contract.documents import CalibrationRecord, RecipeRecord
 
 
 @dataclass(frozen=True)
-class MakingRecord:
+class Provenance:
     """The manifest's records of how a variant is made."""
 
     recipe: RecipeRecord | None
