@@ -68,6 +68,9 @@ export default defineConfig(({ mode }) => ({
     emptyOutDir: true,
     // The page's Content-Security-Policy allows fonts and scripts from files only.
     assetsInlineLimit: 0,
+    // One style sheet and plain imports: a view whose file did not come can be requested again as a whole.
+    cssCodeSplit: false,
+    modulePreload: false,
     rolldownOptions: { output },
   },
 }));

@@ -22,12 +22,6 @@ export function canIntervene({ interactive }: Variant): boolean {
   return interactive.activations.graph === 'interactive';
 }
 
-/** Return whether the model has the logit lens: a bare graph has no nodes for it. */
-export function hasLens(variant: Variant): boolean {
-  const { exported, tappable } = offerOf(variant);
-  return [...exported, ...tappable].some((name) => name.endsWith('_lens_ids'));
-}
-
 export function availabilityOf(
   name: string,
   offer: ActivationOffer,

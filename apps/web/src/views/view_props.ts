@@ -1,8 +1,11 @@
 // The one set of props that every view takes.
-import type { Answer } from '../session/answer';
+import type { SamplingSettings } from '../analysis/sampling';
 import type { Dictionary } from '../i18n/dictionary';
 import type { HeadRef } from '../inference/interventions';
-import type { TokenPiece, ViewedModel } from '../inference/model_types';
+import type { OpenedModel, OpenRequest, TokenPiece, ViewedModel } from '../inference/model_types';
+import type { Answer } from '../session/answer';
+import type { ComparedModel } from '../session/compared_model.svelte';
+import type { ModelSession } from '../session/model_session.svelte';
 import type { Hover, Scale, Selection } from './viewing.svelte';
 
 export interface ViewProps {
@@ -10,6 +13,15 @@ export interface ViewProps {
   answer: Answer;
   /** True where the model can be asked; else the answer was precomputed, and all that needs the model waits. */
   live: boolean;
+  /** The model where it can be asked; null where the answer was precomputed. */
+  opened: OpenedModel | null;
+  /** The open model's session, for what it tells of itself; changes go through `act`. */
+  session: ModelSession;
+  /** The second variant, which the comparison opens and closes. */
+  compared: ComparedModel;
+  /** Address or files of the open model's bundle. */
+  source: Pick<OpenRequest, 'url' | 'local'>;
+  sampling: SamplingSettings;
   /** Requested activations that stay closed for want of memory. */
   leftOut: ReadonlySet<string>;
   selection: Selection;
@@ -27,6 +39,8 @@ export interface Actions {
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
   append(id: number): void;
+  /** Tell the page that a view has come into sight, for which the page may then open activations. */
+  seen(view: string): void;
   /** Return all known tokens, these among them; null where the model doesn't answer, which the page then reports. */
   nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null>;
 }

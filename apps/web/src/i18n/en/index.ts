@@ -19,6 +19,7 @@ import { panel } from './panel';
 import { prompt } from './prompt';
 import { strip } from './strip';
 import { variants } from './variants';
+import { views } from './views';
 
 export const en = {
   ...page,
@@ -38,6 +39,7 @@ export const en = {
   leftOut,
   strip,
   variants,
+  views,
   compare,
   kept,
   facts,

@@ -19,6 +19,7 @@ import { panel } from './panel';
 import { prompt } from './prompt';
 import { strip } from './strip';
 import { variants } from './variants';
+import { views } from './views';
 import type { Dictionary } from '../shape';
 
 export const zh: Dictionary = {
@@ -39,6 +40,7 @@ export const zh: Dictionary = {
   leftOut,
   strip,
   variants,
+  views,
   compare,
   kept,
   facts,

@@ -1,0 +1,98 @@
+// The views of a model's answer, in the page's order. A view is a folder with a component that takes the props of
+// view_props.ts, and one row here.
+import type { Component } from 'svelte';
+import type { ActivationKind, ModelShape } from '../contract/generated';
+import type { Dictionary } from '../i18n/dictionary';
+import type { OpenedModel } from '../inference/model_types';
+import type { ViewProps } from './view_props';
+
+export interface View {
+  /** Also the element's id on the page, which links within the page lead to. */
+  readonly id: string;
+  readonly title: (words: Dictionary) => string;
+  /** Kinds of activation that it draws. */
+  readonly kinds: readonly ActivationKind[];
+  /** True where a model that can give none of these kinds lacks the view; else the view says so itself. */
+  readonly needsKinds: boolean;
+  /**
+   * Return the multiplications per token that computing all its kinds adds to a run. Where they are few, the page opens
+   * the kinds as soon as the view is seen. Null where only the reader opens them.
+   */
+  readonly cost: ((shape: ModelShape) => number) | null;
+  /** True for a model that the view suits, once it can be asked; null where a precomputed answer will do. */
+  readonly suits: ((opened: OpenedModel) => boolean) | null;
+  /** Beside the text, or below each other in the middle of the page. */
+  readonly place: 'rail' | 'main';
+  /** Room kept free until the view is drawn, which waits until it comes near the window; null draws it at once. */
+  readonly reserve: string | null;
+  readonly component: () => Promise<{ default: Component<ViewProps> }>;
+}
+
+export const VIEWS: readonly View[] = [
+  {
+    id: 'next',
+    title: (words) => words.next.title,
+    kinds: ['logits'],
+    needsKinds: false,
+    cost: null,
+    suits: null,
+    place: 'rail',
+    reserve: null,
+    component: () => import('./prediction/NextTokenView.svelte'),
+  },
+  {
+    id: 'attention',
+    title: (words) => words.attention.title,
+    kinds: ['attn_probs', 'attn_scores'],
+    needsKinds: false,
+    cost: null,
+    suits: null,
+    place: 'main',
+    reserve: '60rem',
+    component: () => import('./attention/AttentionView.svelte'),
+  },
+  {
+    id: 'lens',
+    title: (words) => words.lens.title,
+    kinds: ['lens_ids', 'lens_probs'],
+    needsKinds: true,
+    cost: ({ layers, hidden, vocab }) => layers * hidden * vocab,
+    suits: null,
+    place: 'main',
+    reserve: '32rem',
+    component: () => import('./lens/LensView.svelte'),
+  },
+  {
+    id: 'activations',
+    title: (words) => words.panel.title,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: null,
+    place: 'main',
+    reserve: '40rem',
+    component: () => import('./activations/ActivationsView.svelte'),
+  },
+  {
+    id: 'compare',
+    title: (words) => words.compare.title,
+    kinds: ['logits', 'attn_probs'],
+    needsKinds: false,
+    cost: null,
+    suits: ({ offer }) => offer.variants.length > 1,
+    place: 'main',
+    reserve: '16rem',
+    component: () => import('./compare/CompareView.svelte'),
+  },
+  {
+    id: 'facts',
+    title: (words) => words.facts.title,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: null,
+    component: () => import('./facts/FactsView.svelte'),
+  },
+];
