@@ -20,6 +20,8 @@ async function changeManifest(page: Page, change: (manifest: ManifestPart) => vo
 async function still(page: Page): Promise<void> {
   await expect(page.getByTestId('candidate').first()).toBeVisible();
   await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+  // They are drawn a frame later than the candidates.
+  await expect(page.locator('.chip').first()).toBeVisible();
 }
 
 async function opened(page: Page, text: string): Promise<void> {
