@@ -26,6 +26,9 @@ TIMES = ROOT / "test-results" / "part_times.json"
 TELL_AFTER_SECONDS = 60.0
 """How long nothing is printed at most: some services end a run that falls silent."""
 
+END_WITHIN_SECONDS = 15.0
+"""How long a part may take to end when it is asked to, before it is made to."""
+
 
 @dataclass
 class Outcome:
@@ -90,8 +93,7 @@ def run_lanes(lanes: list[list[Part]], environment: dict[str, str]) -> Run:
         wait_for(threads, state)
     except KeyboardInterrupt:
         stop(state, "interrupted")
-        for thread in threads:
-            thread.join()
+        wait_for(threads, state)
     return state
 
 
@@ -191,26 +193,42 @@ def wait_and_measure(process: subprocess.Popen[bytes]) -> float:
 
 
 def stop(state: Run, failed: str) -> None:
-    """Start no further part, and end those that run."""
+    """Start no further part, and ask those that run to end."""
     with state.changed:
-        state.failed = state.failed or failed
-        for process in state.running.values():
-            try:
-                os.killpg(process.pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
+        if state.failed is None:
+            state.failed = failed
+            # As from the keyboard: Playwright then ends its servers, which are in no group of ours.
+            signal_all(state, signal.SIGINT)
         state.changed.notify_all()
 
 
+def signal_all(state: Run, number: signal.Signals) -> None:
+    """Send a signal to every part that runs, and to what it has started."""
+    with state.changed:
+        for process in state.running.values():
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                continue
+
+
 def wait_for(threads: list[threading.Thread], state: Run) -> None:
-    """Wait for the lanes, and say now and then which parts run unseen."""
+    """Wait for the lanes; say now and then which parts run unseen, and end what doesn't end."""
     started = told = time.monotonic()
+    harder = iter((signal.SIGTERM, signal.SIGKILL))
+    failed_at: float | None = None
     while any(thread.is_alive() for thread in threads):
         for thread in threads:
             thread.join(timeout=0.1)
-        if time.monotonic() - told < TELL_AFTER_SECONDS:
+        now = time.monotonic()
+        if state.failed is not None:
+            failed_at = failed_at or now
+            if now - failed_at > END_WITHIN_SECONDS:
+                failed_at = now
+                signal_all(state, next(harder, signal.SIGKILL))
+        if now - told < TELL_AFTER_SECONDS:
             continue
-        told = time.monotonic()
+        told = now
         with state.changed:
             if state.buffered:
                 running = " and ".join(sorted(state.buffered))

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import run_checks
 from check_parts import GROUPS, LANES, PARTS, Part, choose, count_tests
 from run_checks import report, run_lanes
 
@@ -93,6 +94,35 @@ def is_free(lock: Path) -> bool:
             except BlockingIOError:
                 time.sleep(0.05)
     return False
+
+
+def test_a_part_that_does_not_end_when_it_is_asked_to_is_made_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_checks, "END_WITHIN_SECONDS", 0.2)
+    deaf = tmp_path / "deaf"
+    hears_nothing = (
+        "import signal, time\n"
+        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+        f"open({str(deaf)!r}, 'w').close()\ntime.sleep(600)"
+    )
+    failing = waiting_for(deaf, "raise SystemExit(1)")
+    state = run_lanes([[part("bad", failing)], [part("endless", hears_nothing)]], {})
+    assert state.failed == "bad"
+    assert state.outcomes["endless"].result == "stopped"
+
+
+def test_a_part_is_asked_to_end_as_from_the_keyboard(tmp_path: Path) -> None:
+    """Playwright ends its servers then, and not when it is terminated."""
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    tidy = (
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"try:\n  open({str(begun)!r}, 'w').close(); time.sleep(600)\n"
+        f"except KeyboardInterrupt: open({str(ended)!r}, 'w').close()"
+    )
+    failing = waiting_for(begun, "raise SystemExit(1)")
+    run_lanes([[part("bad", failing)], [part("tidy", tidy)]], {})
+    assert ended.exists()
 
 
 def test_a_program_that_does_not_start_is_a_failure(tmp_path: Path) -> None:
