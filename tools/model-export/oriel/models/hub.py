@@ -144,6 +144,13 @@ def _wanted(model: str, names: list[str]) -> list[str]:
 
 
 def _download(model: str, commit: str, names: list[str], display: DownloadDisplay | None) -> Path:
+    """Download the files one after the other, and return their folder.
+
+    By hand rather than with snapshot_download(allow_patterns=names): that lists the repository once
+    more, reads names as patterns, fetches files side by side, so that none can be named while it is
+    on its way, and reports bytes received and bytes written to two bars of one class, with totals
+    that grow meanwhile. The class below would still be needed, and more of it.
+    """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 

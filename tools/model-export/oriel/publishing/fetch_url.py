@@ -3,21 +3,16 @@ redirects, its decoding."""
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.parse
-import urllib.request
 import zlib
-from dataclasses import dataclass, field
-from email.message import Message
-from typing import IO
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
 
 TIMEOUT_S = 30.0
 ENCODINGS = "gzip, deflate"
 """Encodings that browsers accept, except those that Python can't decode."""
-_PIECE = 1024 * 1024
-
-_Response = http.client.HTTPResponse | urllib.error.HTTPError
+_MOST_REDIRECTS = 10
 
 
 class FetchError(Exception):
@@ -31,11 +26,11 @@ class Answer:
     url: str
     """URL after redirects."""
     status: int
-    headers: Message
+    headers: httpx2.Headers
     body: bytes
     """The decoded body; reading stops once it is longer than `most`."""
     wire_bytes: int
-    hops: tuple[Message, ...] = ()
+    hops: tuple[httpx2.Headers, ...] = ()
     """Headers of the redirects that led here."""
 
     def header(self, name: str) -> str:
@@ -67,36 +62,49 @@ def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> An
     }
     if byte_range is not None:
         headers["Range"] = byte_range
-    redirects = _Redirects()
-    opener = urllib.request.build_opener(redirects)
+
+    def hide_origin(request: httpx2.Request) -> None:
+        # Browsers hide the page's origin after a redirect to another one.
+        if _origin(request.url) != _origin(first):
+            request.headers["Origin"] = "null"
+
     try:
-        request = urllib.request.Request(url, headers=headers)
-        try:
-            response: _Response = opener.open(request, timeout=TIMEOUT_S)
-        except urllib.error.HTTPError as error:
-            # An HTTP error is an answer as well.
-            response = error
-        with response:
-            body, wire = _read(response, response.headers, most)
-            hops = tuple(redirects.hops)
-            return Answer(response.url, response.status or 0, response.headers, body, wire, hops)
-    except http.client.IncompleteRead as error:
-        raise FetchError(f"broke off after {len(error.partial)} bytes of it") from error
-    except urllib.error.URLError as error:
-        raise FetchError(_reason(error.reason)) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
+        first = httpx2.URL(url)
+        with (
+            httpx2.Client(
+                timeout=TIMEOUT_S,
+                follow_redirects=True,
+                max_redirects=_MOST_REDIRECTS,
+                event_hooks={"request": [hide_origin]},
+            ) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            body, wire = _read(response.iter_raw(), response.headers, most)
+            hops = tuple(hop.headers for hop in response.history)
+            return Answer(
+                str(response.url), response.status_code, response.headers, body, wire, hops
+            )
+    except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
+        # ImportError: the environment names a proxy of a kind that needs another package.
         raise FetchError(_reason(error)) from error
 
 
-def _reason(reason: object) -> str:
-    if isinstance(reason, TimeoutError):
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, httpx2.TimeoutException):
         return f"no answer within {TIMEOUT_S:.0f} seconds"
-    if isinstance(reason, OSError):
-        return reason.strerror or str(reason)
-    return str(reason) or type(reason).__name__
+    at: BaseException | None = error
+    while at is not None:
+        if isinstance(at, OSError) and at.strerror:
+            return at.strerror
+        at = at.__cause__ or at.__context__
+    return str(error) or type(error).__name__
 
 
-def _read(response: IO[bytes], headers: Message, most: int) -> tuple[bytes, int]:
+def _read(pieces: Iterator[bytes], headers: httpx2.Headers, most: int) -> tuple[bytes, int]:
     encoding = str(headers.get("Content-Encoding", "")).strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise FetchError(f"encoded as {encoding}, which was not asked for")
@@ -107,45 +115,19 @@ def _read(response: IO[bytes], headers: Message, most: int) -> tuple[bytes, int]
         decoder = zlib.decompressobj()
     parts: list[bytes] = []
     length = wire = 0
-    while length <= most:
-        piece = response.read(_PIECE)
-        if not piece:
-            break
-        wire += len(piece)
-        if decoder is not None:
-            try:
-                piece = decoder.decompress(piece, most + 1 - length)
-            except zlib.error as error:
-                raise FetchError(f"isn't the {encoding} that it says it is") from error
-        parts.append(piece)
-        length += len(piece)
-    promised = headers.get("Content-Length", "")
-    if length <= most and promised.isdecimal() and wire < int(promised):
-        raise FetchError(f"broke off after {wire} of {promised} bytes")
+    try:
+        for piece in pieces:
+            wire += len(piece)
+            parts.append(piece if decoder is None else decoder.decompress(piece, most + 1 - length))
+            length += len(parts[-1])
+            if length > most:
+                break
+    except zlib.error as error:
+        raise FetchError(f"isn't the {encoding} that it says it is") from error
+    except httpx2.RemoteProtocolError as error:
+        promised = headers.get("Content-Length", "")
+        of = f" of {promised} bytes" if promised.isdecimal() else " bytes of it"
+        raise FetchError(f"broke off after {wire}{of}") from error
     if decoder is not None and length <= most and not decoder.eof:
         raise FetchError(f"its {encoding} breaks off after {wire} bytes")
     return b"".join(parts), wire
-
-
-@dataclass
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects as usual, and keeps the headers of each."""
-
-    hops: list[Message] = field(default_factory=list)
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        self.hops.append(headers)
-        following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        parts = [urllib.parse.urlsplit(url)[:2] for url in (req.full_url, newurl)]
-        if following is not None and parts[0] != parts[1]:
-            # Browsers hide the page's origin after a redirect to another one.
-            following.add_header("Origin", "null")
-        return following
