@@ -8,7 +8,6 @@ import {
   residualDeltaName,
 } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
-import { ModelError } from './model_error';
 
 export type HeadRef = readonly [layer: number, head: number];
 
@@ -114,7 +113,10 @@ export function isNeutral(interventions: Interventions): boolean {
   return changesOf(interventions).length === 0;
 }
 
-/** Make the inputs that differ from neutral, for a run that feeds these positions. Throws kind `run` where a model of this shape cannot apply them. */
+/**
+ * Make the inputs that differ from neutral, for a run that feeds these positions. Throws a RangeError where a model of
+ * this shape cannot apply them, which the worker sends as an error of kind `run`.
+ */
 export function interventionFeeds(
   ort: typeof Ort,
   interventions: Interventions,
@@ -123,7 +125,7 @@ export function interventionFeeds(
 ): Record<string, Ort.Tensor> {
   for (const entry of interventions) {
     const detail = problemOf(entry, shape);
-    if (detail !== null) throw new ModelError({ kind: 'run', detail });
+    if (detail !== null) throw new RangeError(detail);
   }
   return Object.fromEntries(
     byLayer(changesOf(interventions)).map((group) => [
