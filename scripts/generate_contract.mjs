@@ -79,7 +79,7 @@ async function generate() {
   const source = [
     '// Generated from contracts/ by `npm run contract`: change the schemas, not this file.',
     '',
-    '/** What an activation of the table in contracts/activations.json is. */',
+    '/** Kind of an activation, as in the table of contracts/activations.json. */',
     `export type ActivationKind = ${kinds};`,
     '',
     types,

@@ -24,28 +24,28 @@ from check_parts import LANES, PROGRAMS, Part, choose, count_tests
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = ROOT / "test-results" / "part_times.json"
 TELL_AFTER_SECONDS = 60.0
-"""How long nothing is printed at most: some services end a run that falls silent."""
+"""Longest time without a line of output: some services end a run that falls silent."""
 
 END_WITHIN_SECONDS = 15.0
-"""How long a part may take to end when it is asked to, before it is made to."""
+"""Time that a part gets to end when it is asked to, before it is killed."""
 
 
 @dataclass
 class Outcome:
-    """How a part ended."""
+    """The end of a part: its result, its times and its counts."""
 
     name: str
     result: str
     """passed, failed, or stopped because another one failed."""
     seconds: float
     cpu_seconds: float
-    """Of the part's processes that have ended, user and system together."""
+    """User and system time of the part's processes that have ended."""
     counts: Counter[str]
 
 
 @dataclass
 class Run:
-    """What the lanes share while they run; `changed` guards it, and the printing."""
+    """State that the lanes share while they run; `changed` guards it, and the printing."""
 
     lanes: list[list[Part]]
     environment: dict[str, str]

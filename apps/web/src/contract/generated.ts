@@ -1,6 +1,6 @@
 // Generated from contracts/ by `npm run contract`: change the schemas, not this file.
 
-/** What an activation of the table in contracts/activations.json is. */
+/** Kind of an activation, as in the table of contracts/activations.json. */
 export type ActivationKind =
   | 'logits'
   | 'embedding_sum'

@@ -28,7 +28,7 @@ export interface Ignored {
 
 export interface ReadHash {
   readonly state: HashState;
-  /** What could not be read, in the link's order. */
+  /** Fields that could not be read, in the link's order. */
   readonly ignored: readonly Ignored[];
   /** True where a later version of the page may have written the link. */
   readonly isNewer: boolean;

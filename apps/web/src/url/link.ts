@@ -8,7 +8,7 @@ import { readHash, type HashState, type Ignored } from './hash_state';
 
 export interface Link {
   readonly state: HashState;
-  /** What the part after # says and the page could not read. */
+  /** Fields of the part after # that the page could not read. */
   readonly ignored: readonly Ignored[];
   /** True where a later version of the page may have written the link. */
   readonly isNewer: boolean;

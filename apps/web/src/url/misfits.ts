@@ -4,7 +4,7 @@ import type { ModelShape } from '../contract/generated';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
 import type { Ignored } from './hash_state';
 
-/** What the link opened. */
+/** The model and the text that the link opened. */
 export interface Opened {
   readonly shape: ModelShape;
   /** Names of the model's variants. */

@@ -11,7 +11,7 @@ from oriel.models.load_model import LoadedModel
 
 @dataclass(frozen=True)
 class RequestedBundle:
-    """Where the bundle goes, and what its float32 graphs are made of."""
+    """The folder of a bundle to write, and the parts of its float32 graphs."""
 
     paths: BundlePaths
     model: LoadedModel

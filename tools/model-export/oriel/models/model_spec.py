@@ -1,4 +1,4 @@
-"""What a config says of its model: architecture, sizes and parameters. It travels as one value from
+"""A model as its config describes it: architecture, sizes, parameters. It travels as one value from
 loading to tracing; the weights are the checkpoint's."""
 
 from __future__ import annotations
