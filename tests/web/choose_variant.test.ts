@@ -117,8 +117,8 @@ const smallBindings = { ...withoutF16, maxBindingBytes: 128 * 2 ** 20 };
 
 const free: Wish = { provider: 'auto', graphName: null };
 
-function offerFor(device: DeviceFacts, options: Partial<Wish> = {}, variants = all): Offer {
-  return makeOffer(manifestOf(variants), device, { ...free, ...options });
+function offerFor(device: DeviceFacts, wish: Partial<Wish> = {}, variants = all): Offer {
+  return makeOffer(manifestOf(variants), device, { ...free, ...wish });
 }
 
 function refusal(offer: Offer, name: string, provider: 'wasm' | 'webgpu'): unknown {
@@ -315,8 +315,8 @@ describe('asked for', () => {
     const huge = manifestOf(named('fp32'));
     const files = huge.files.map((file) => ({ ...file, bytes: 1.875 * GiB }));
     const big = { ...laptop, memoryGiB: 64 };
-    const options = { ...free, variant: 'fp32' };
-    expect(makeOffer({ ...huge, files }, big, options).refused).toMatchObject({
+    const wish = { ...free, variant: 'fp32' };
+    expect(makeOffer({ ...huge, files }, big, wish).refused).toMatchObject({
       kind: 'variant-refused',
       refusal: { code: 'over-heap', bytes: 3.75 * GiB, limit: 3.5 * GiB },
       next: null,
@@ -357,7 +357,7 @@ const anyVariants = fc
       ),
   );
 
-test('whatever the device says, a options is honoured or refused, never replaced', () => {
+test('whatever the device says, a wish is honoured or refused, never replaced', () => {
   fc.assert(
     fc.property(
       anyDevice,
@@ -365,8 +365,8 @@ test('whatever the device says, a options is honoured or refused, never replaced
       fc.constantFrom('auto', 'wasm', 'webgpu' as const),
       fc.option(fc.constantFrom(...all.map(({ name }) => name)), { nil: undefined }),
       (device, variants, provider, name) => {
-        const options = { ...free, provider, ...(name !== undefined && { variant: name }) } as Wish;
-        const { choice, refused, variants: offers } = offerFor(device, options, variants);
+        const wish = { ...free, provider, ...(name !== undefined && { variant: name }) } as Wish;
+        const { choice, refused, variants: offers } = offerFor(device, wish, variants);
         expect(choice === null).toBe(refused !== null);
         if (choice === null) return;
         if (provider !== 'auto') expect(choice.provider).toBe(provider);

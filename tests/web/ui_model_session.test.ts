@@ -387,7 +387,7 @@ describe('variants', () => {
     expect([session.opening.stage.kind, session.opening.variant]).toEqual(['ready', 'q8']);
   });
 
-  test('a options that is still being found out closes nothing, and only the newest counts', async () => {
+  test('a wish that is still being found out closes nothing, and only the newest counts', async () => {
     const { client, session } = await opened('ab');
     const answer = session.answer;
     const unknown = { kind: 'unknown-model', got: 'gone', known: ['x'] } as const;
