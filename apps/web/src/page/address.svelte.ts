@@ -1,5 +1,5 @@
 // The page's address: writes the state after #, remembers what it wrote, and keeps what a followed link says that the
-// page ignored. Which model a link opens: Page.svelte; the table of fields: url/fields.ts.
+// page ignored. Which model a link opens: model_choice.svelte.ts; the table of fields: url/fields.ts.
 import type { OpenedModel } from '../inference/model_types';
 import type { PromptEntry } from '../session/prompt_state.svelte';
 import {
@@ -51,15 +51,15 @@ export class Address {
       hash = formatHash(withoutText(state));
     }
     this.textTooLong = !isShort;
-    this.#written = hash;
     try {
       history.replaceState(files === null ? null : { files }, '', `#${hash}`);
     } catch (error) {
       // Browsers refuse an address that is too long for them, or changed too often, with a SecurityError.
       if (!(error instanceof DOMException)) throw error;
-      this.followed(location.hash);
       this.textTooLong = true;
     }
+    // As the browser has it now: it may write some characters in another way.
+    this.followed(location.hash);
   }
 
   /** Tell what could not be read of a link, and remember its state until `check`. */

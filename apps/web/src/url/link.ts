@@ -1,5 +1,5 @@
 // Reads from an address the model that it names and the page's state. The part after # is hash_state.ts;
-// page/Page.svelte follows links.
+// page/model_choice.svelte.ts follows links.
 import type { CatalogueEntry } from '../bundle/address/model_catalogue';
 import { readModelParameter } from '../bundle/address/model_parameter';
 import { toModelErrorData } from '../inference/model_error';

@@ -1,4 +1,6 @@
-// The state of the views: the locked selection, the pointer's preview, the scale of colours. The model: session/.
+// The state of the views: the locked selection, the pointer's preview, the scale of colours, the settings of sampling.
+// The model: session/.
+import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 import type { HeadRef } from '../inference/interventions';
@@ -52,6 +54,7 @@ export class Viewing {
   hover = $state.raw<Hover>(NOTHING_HOVERED);
   /** Null lets the page decide by the length of the text. */
   root = $state<boolean | null>(null);
+  sampling = $state.raw<SamplingSettings>(DEFAULT_SAMPLING);
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };

@@ -23,6 +23,16 @@ interface IndexedModel {
 /** The model that the page opens unless told otherwise, as set when it was built. */
 export const configuredModelUrl: string | null = import.meta.env.VITE_MODEL_URL ?? null;
 
+/** Return the address of the model that this page was built for, beside these listed ones. */
+export function ownModelUrl(models: readonly CatalogueEntry[]): string {
+  return (
+    configuredModelUrl ??
+    models.find((model) => model.name === 'demo')?.url ??
+    models[0]?.url ??
+    new URL(`${import.meta.env.BASE_URL}models/demo/manifest.json`, document.baseURI).href
+  );
+}
+
 /**
  * List the bundles below `models/`, in order of name; none where there is no list. Rejects with a BundleError of kind
  * `stalled` where the host does not answer.

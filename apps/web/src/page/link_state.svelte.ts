@@ -1,0 +1,122 @@
+// Keeps the address in step with the page: the state that a link to it carries, and when it is written.
+import { untrack } from 'svelte';
+import type { Answer } from '../session/answer';
+import type { PromptEntry } from '../session/prompt_state.svelte';
+import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
+import { headsOff } from '../inference/interventions';
+import type { OpenedModel } from '../inference/model_types';
+import { fitsLink, NOTHING_LINKED, type HashState } from '../url/hash_state';
+import { FIRST_PROMPT } from '../views/prompt/example_prompts';
+import type { Selection } from '../views/viewing.svelte';
+import type { ModelChoice } from './model_choice.svelte';
+import type { PageParts } from './page_parts';
+
+/** Milliseconds after the last change before the address is written: browsers limit how often it may be. */
+const WRITE_AFTER_MS = 300;
+
+export interface Shown {
+  /** The model that can be asked; null while an example is shown in its place. */
+  readonly opened: OpenedModel | null;
+  readonly answer: Answer | null;
+}
+
+/** Write the address as the page changes, and check a followed link once its model has answered. Call it while a
+ * component is made. Returns a function that writes the address at once. */
+export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown): () => void {
+  const { session, compared, viewing, address } = parts;
+  const state = $derived(linkState(parts, choice));
+
+  const write = (now: HashState): void => {
+    untrack(() => {
+      address.write(now, session.prompt.entry, choice.localUrl);
+    });
+  };
+
+  // A link's state in the right form can still be of another model or text; that shows once both are here.
+  $effect(() => {
+    const { opened, answer } = shown;
+    if (!address.isUnchecked || opened === null || answer === null) return;
+    const tokens = answer.tokens.length;
+    untrack(() => {
+      const absent = address.check(opened, tokens);
+      if (absent.includes('compared') && compared.variant === null) compared.linked = null;
+      const changes: Partial<Selection> = {};
+      for (const name of ['token', 'head', 'shown'] as const)
+        if (absent.includes(name)) changes[name] = null;
+      viewing.select(changes);
+    });
+  });
+
+  // The address describes the open model, not a declined one.
+  $effect(() => {
+    if (session.opening.declined === null || !choice.started) return;
+    untrack(() => {
+      const { href } = location;
+      const here = choice.linkHere();
+      if (here.linked !== choice.linked || here.refused !== null) {
+        const own =
+          choice.linked === null
+            ? withoutModelParameter(href)
+            : withModelParameter(href, choice.linked);
+        history.replaceState(null, '', own);
+      }
+      write(state);
+    });
+  });
+
+  $effect(() => {
+    if (!choice.started) return;
+    const now = state;
+    const waiting = setTimeout(() => {
+      // A link that was opened a moment ago is followed first: writing would take it away.
+      if (address.isFollowed(location.hash)) write(now);
+    }, WRITE_AFTER_MS);
+    return () => {
+      clearTimeout(waiting);
+    };
+  });
+
+  return () => {
+    if (choice.started) write(state);
+  };
+}
+
+/** Return the state that a link to the page carries. */
+function linkState(parts: PageParts, choice: ModelChoice): HashState {
+  const { session, compared, viewing, preferences, activations } = parts;
+  const model = choice.catalogue.models.find((entry) => entry.url === choice.url);
+  const { token, head, part, comparedPart, shown } = viewing.selection;
+  const ofReader = {
+    ...NOTHING_LINKED,
+    ...textInLink(session.prompt.entry),
+    sampling: viewing.sampling,
+    root: viewing.root,
+    provider: session.opening.provider === 'auto' ? null : session.opening.provider,
+    // A link carries no language, so that its receiver reads in their own.
+    language: preferences.linkLanguage,
+  };
+  // No link opens files of this device, so it carries no state of such a model.
+  if (choice.localUrl !== null) return ofReader;
+  const isOwn = model === undefined || model.name === 'demo';
+  return {
+    ...ofReader,
+    model: choice.missing ?? (isOwn ? null : model.name),
+    variant: session.opening.variant,
+    compared: compared.variant ?? compared.linked,
+    ...{ token, head, part, comparedPart, shown },
+    headsOff: headsOff(session.answers.interventions),
+    // All requested activations, also where this device has no memory for them: another one may.
+    open: activations.areOwn ? session.chosen.wanted : null,
+  };
+}
+
+function textInLink(entry: PromptEntry): Partial<HashState> {
+  const { text, ids, typed, withoutFirst } = entry;
+  if (!fitsLink(text, ids)) return {};
+  return {
+    prompt: text === FIRST_PROMPT && ids === null ? null : text,
+    ids,
+    typed: ids === null ? null : typed,
+    withoutFirst,
+  };
+}

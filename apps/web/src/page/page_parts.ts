@@ -1,0 +1,16 @@
+// The parts of the page that its model, its address and its views share.
+import type { ComparedModel } from '../session/compared_model.svelte';
+import type { ModelSession } from '../session/model_session.svelte';
+import type { Preferences } from '../views/preferences.svelte';
+import type { Viewing } from '../views/viewing.svelte';
+import type { Address } from './address.svelte';
+import type { OpenedActivations } from './opened_activations.svelte';
+
+export interface PageParts {
+  readonly session: ModelSession;
+  readonly compared: ComparedModel;
+  readonly viewing: Viewing;
+  readonly preferences: Preferences;
+  readonly address: Address;
+  readonly activations: OpenedActivations;
+}
