@@ -147,9 +147,10 @@ for (const goOn of [false, true])
         await change(page);
         await answered(page);
       }
-      await expect
-        .poll(async () => [name, await textOf(translated, mark)], { timeout: 20_000 })
-        .toEqual([name, await textOf(plain, mark)]);
+      // Both are read again each time: on a slow machine either may still be comparing.
+      await expect(async () => {
+        expect([name, await textOf(translated, mark)]).toEqual([name, await textOf(plain, mark)]);
+      }).toPass({ timeout: 60_000 });
       // Independent of the other page: the figures are those of the probabilities themselves.
       for (const row of await translated.getByTestId('candidate').all())
         await expect(row.locator('.value').first()).toHaveText(
