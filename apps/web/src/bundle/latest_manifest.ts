@@ -2,10 +2,10 @@
 import type { Manifest } from '../contract/generated';
 import type { ByteSource } from './sources/byte_source';
 import type { KeptManifest, ModelCache } from './storage/model_cache';
-import { pauseAfter, waitOnline, type RetryPolicy } from './download/retry_policy';
+import type { RetryPolicy } from './download/retry_policy';
 import { parseCheckedManifest, parseManifest, readManifestText } from './read_manifest';
-import { StallWatch } from './download/stall_watch';
 import { signalAborted } from './download/transfer';
+import { withRetries, type RetryContext } from './download/with_retries';
 
 export interface LatestManifest {
   readonly manifest: Manifest;
@@ -28,11 +28,12 @@ export async function latestManifest(
   const url = source.locate(path);
   const kept = (await modelCache?.manifestOf(url)) ?? null;
   const parse = (text: string): Manifest => parseOnce(text, url, kept);
-  if (kept === null) return read(source, path, parse, retryPolicy, signal);
+  if (kept === null) return read(source, path, parse, { retryPolicy, signal });
   // The timeout covers the whole download, so that a very slow one does not keep the visitor waiting either.
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(newestTimeoutMs)]);
   try {
-    return await read(source, path, parse, { ...retryPolicy, attempts: 1 }, inTime);
+    const once = { retryPolicy: { ...retryPolicy, attempts: 1 }, signal: inTime };
+    return await read(source, path, parse, once);
   } catch {
     // Even where the address now holds no valid manifest, the copy is opened; the page says that it is a copy.
     signalAborted(signal);
@@ -50,32 +51,16 @@ function parseOnce(text: string, url: string, kept: KeptManifest | null): Manife
   return isKnown ? parseCheckedManifest(text) : parseManifest(text, url);
 }
 
-async function read(
+function read(
   source: ByteSource,
   path: string,
   parse: (text: string) => Manifest,
-  retryPolicy: RetryPolicy,
-  signal: AbortSignal,
+  context: RetryContext,
 ): Promise<LatestManifest> {
-  const url = source.locate(path);
-  for (let failures = 1; ; failures++) {
-    const stall = new StallWatch(url, retryPolicy.stallMs);
-    try {
-      const either = AbortSignal.any([signal, stall.signal]);
-      const text = await readManifestText(source, path, either, () => {
-        stall.reset();
-      });
-      return { manifest: parse(text), text, keptSince: null };
-    } catch (thrown) {
-      signalAborted(signal);
-      const error = stall.error ?? thrown;
-      const ms = pauseAfter(error, failures, retryPolicy);
-      if (ms === null) throw error;
-      await waitOnline(ms, signal).catch(() => {
-        signalAborted(signal);
-      });
-    } finally {
-      stall.end();
-    }
-  }
+  return withRetries(source.locate(path), context, async (until, stall) => {
+    const text = await readManifestText(source, path, until, () => {
+      stall.reset();
+    });
+    return { manifest: parse(text), text, keptSince: null };
+  });
 }

@@ -10,7 +10,7 @@ import type { FileByteSource } from './sources/file_source';
 import { type LocalModel } from './sources/file_source';
 import { latestManifest, type LatestManifest } from './latest_manifest';
 import type { ModelCache } from './storage/model_cache';
-import type { RetryContext } from './download/read_unproven';
+import type { RetryContext } from './download/with_retries';
 import { parseManifest, readManifestText } from './read_manifest';
 
 export interface FoundBundle {

@@ -3,14 +3,8 @@
 import { BundleError } from '../bundle_error';
 import type { ByteSource } from '../sources/byte_source';
 import { allocate, maxFileBytes } from './file_memory';
-import { pauseAfter, waitOnline, type RetryPolicy } from './retry_policy';
-import { StallWatch } from './stall_watch';
 import { eachChunk, signalAborted } from './transfer';
-
-export interface RetryContext {
-  readonly retryPolicy: RetryPolicy;
-  readonly signal: AbortSignal;
-}
+import { withRetries, type RetryContext } from './with_retries';
 
 /**
  * Read a whole file. Rejects with a BundleError, as for a web page instead of the file. `onReceived` is called with the
@@ -94,17 +88,15 @@ interface Reader {
 async function persistently(
   source: ByteSource,
   path: string,
-  { retryPolicy, signal }: RetryContext,
+  context: RetryContext,
   reader: Reader,
 ): Promise<void> {
-  for (let failures = 1; ; failures++) {
-    const url = source.locate(path);
-    const stall = new StallWatch(url, retryPolicy.stallMs);
+  const url = source.locate(path);
+  await withRetries(url, context, async (until, stall) => {
     const enough = new AbortController();
     try {
       reader.begin();
-      const until = AbortSignal.any([signal, stall.signal, enough.signal]);
-      const stream = await source.open(path, until);
+      const stream = await source.open(path, AbortSignal.any([until, enough.signal]));
       if (stream.isHtml) {
         await stream.chunks.cancel();
         throw new BundleError({ kind: 'not-found', url, status: 200 });
@@ -115,18 +107,9 @@ async function persistently(
         if (enough.signal.aborted || reader.take(chunk.slice())) return;
         enough.abort();
       });
-      return;
     } catch (thrown) {
-      signalAborted(signal);
-      if (enough.signal.aborted) return;
-      const error = stall.error ?? thrown;
-      const ms = pauseAfter(error, failures, retryPolicy);
-      if (ms === null) throw error;
-      await waitOnline(ms, signal).catch(() => {
-        signalAborted(signal);
-      });
-    } finally {
-      stall.end();
+      signalAborted(context.signal);
+      if (!enough.signal.aborted) throw thrown;
     }
-  }
+  });
 }

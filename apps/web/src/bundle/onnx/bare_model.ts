@@ -28,7 +28,8 @@ import type { BundleFiles, Download } from '../download/download';
 import type { DownloadState } from '../download/download_progress';
 import { readOnnxModel, type OnnxModel } from './onnx_model';
 import { maxFileBytes } from '../download/file_memory';
-import { readStart, readUnproven, type RetryContext } from '../download/read_unproven';
+import { readStart, readUnproven } from '../download/read_unproven';
+import type { RetryContext } from '../download/with_retries';
 import { outputTap } from './tap_bytes';
 
 export interface BareModel {
