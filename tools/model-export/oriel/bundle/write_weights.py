@@ -3,7 +3,6 @@ tensor at a time."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from oriel.bundle.hashed_writer import HashedWriter
 from oriel.bundle.not_finite import NotFinite, count_not_finite, refusal
 from oriel.checkpoints.tensors import StoredTensors, tensor_digest, weights_digest
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
@@ -43,22 +43,18 @@ def write_weights(
     """
     unusable: list[NotFinite] = []
     rows: dict[str, tuple[str, tuple[int, ...], str]] = {}
-    digest = hashlib.sha256()
-    position = 0
     with file.open("wb") as out:
+        writer = HashedWriter(out)
 
         def put(data: bytes | memoryview) -> None:
-            nonlocal position
-            out.write(data)
-            digest.update(data)
-            position += len(data)
+            writer.put(data)
             on_bytes(len(data))
 
         for weight in layout.weights:
             tensor = checkpoint.read(weight.name)
             stored = checkpoint.tensors[weight.name]
             if not unusable:
-                put(b"\0" * (weight.offset - position))
+                put(bytes(weight.offset - writer.position))
                 rows[weight.name] = (stored.dtype, stored.shape, tensor_digest(tensor))
                 if _put_float32(tensor, weight, put):
                     continue
@@ -69,7 +65,7 @@ def write_weights(
                 unusable.append(found)
     if unusable:
         raise refusal(unusable, len(layout.weights))
-    return WrittenWeights(position, f"sha256:{digest.hexdigest()}", weights_digest(rows))
+    return WrittenWeights(writer.position, writer.digest, weights_digest(rows))
 
 
 def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> bool:

@@ -6,7 +6,6 @@ It is our own code so that it gives the page's very bits, whose digest the manif
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from oriel.arrays import Array
+from oriel.bundle.hashed_writer import HashedWriter
 from oriel.contract.documents import Expansion
 from oriel.errors import ContractError
 from oriel.precision.weights.encoded_layout import EncodedWeight
@@ -139,31 +139,23 @@ def _unpacked(packed: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
 def expand_weights(encoded: Path, expansion: Expansion, target: Path) -> None:
     """Write the whole expanded file; ContractError where its digest isn't the expansion's."""
     file = np.memmap(encoded, dtype=np.uint8, mode="r")
-    digest = hashlib.sha256()
-    position = 0
     with target.open("wb") as out:
-
-        def put(data: bytes | memoryview) -> None:
-            nonlocal position
-            out.write(data)
-            digest.update(data)
-            position += len(data)
-
+        writer = HashedWriter(out)
         for entry in sorted(expansion["weights"], key=lambda entry: int(entry["at"])):
             weight = EncodedWeight.from_json(entry)
-            if weight.at < position:
+            if weight.at < writer.position:
                 raise ContractError(
                     f"{weight.name} overlaps the weight before it", next_step="export it again."
                 )
-            put(bytes(weight.at - position))
+            writer.pad_to(weight.at)
             for part in expanded_parts(weight, read_encoded(file, weight)):
-                put(part.data.cast("B"))
-        put(bytes(max(0, expansion["bytes"] - position)))
-    found = f"sha256:{digest.hexdigest()}"
-    if found != expansion["digest"] or position != expansion["bytes"]:
+                writer.put(part.data.cast("B"))
+        writer.pad_to(max(writer.position, int(expansion["bytes"])))
+    found = writer.digest
+    if found != expansion["digest"] or writer.position != expansion["bytes"]:
         raise ContractError(
             f"{encoded.name} doesn't expand to what its manifest says",
-            got=f"{position} bytes, {found}",
+            got=f"{writer.position} bytes, {found}",
             expected=f"{expansion['bytes']} bytes, {expansion['digest']}",
             next_step="export it again.",
         )

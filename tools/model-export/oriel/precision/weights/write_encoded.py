@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from oriel.bundle.hashed_writer import HashedWriter
 from oriel.graph.attach_weights import ALIGNMENT, PlacedWeight, WeightLayout
 from oriel.precision.recipes.recipe import Recipe, Rule
 from oriel.precision.recipes.weight_uses import WeightUse
@@ -111,8 +112,8 @@ def write_encoded_file(
     return EncodedFile(
         path=target.name,
         encoding=encoding or recipe.name,
-        bytes=writer.position,
-        digest=f"sha256:{writer.digest.hexdigest()}",
+        bytes=writer.file.position,
+        digest=writer.file.digest,
         weights=placed,
         expanded_bytes=writer.expanded_position,
         expanded_digest=f"sha256:{writer.expanded_digest.hexdigest()}",
@@ -129,9 +130,9 @@ class _Writer:
     """Writer of the encoded file, which also computes the digest of the expanded file."""
 
     def __init__(self, out: BinaryIO) -> None:
-        self.out = out
-        self.digest, self.expanded_digest = hashlib.sha256(), hashlib.sha256()
-        self.position = self.expanded_position = 0
+        self.file = HashedWriter(out)
+        self.expanded_digest = hashlib.sha256()
+        self.expanded_position = 0
 
     def put(self, weight: EncodedWeight, encoded: Encoded) -> None:
         parts = (
@@ -141,15 +142,10 @@ class _Writer:
         )
         for at, array in parts:
             if at is not None and array is not None:
-                self._append(bytes(at - self.position))
-                self._append(array.reshape(-1).data.cast("B"))
+                self.file.pad_to(at)
+                self.file.put(array.reshape(-1).data.cast("B"))
         self.expanded_digest.update(bytes(weight.at - self.expanded_position))
         self.expanded_position = weight.at
         for part in expanded_parts(weight, encoded):
             self.expanded_digest.update(part.reshape(-1).data.cast("B"))
             self.expanded_position += part.nbytes
-
-    def _append(self, data: bytes | memoryview) -> None:
-        self.out.write(data)
-        self.digest.update(data)
-        self.position += len(data)
