@@ -248,10 +248,10 @@ class _Check:
         self._check_headers(answer, url, media_type, "chunks" in file)
         return answer.body
 
-    def _fetch(self, url: str, most: int, media_type: str) -> Answer | None:
+    def _fetch(self, url: str, max_bytes: int, media_type: str) -> Answer | None:
         """An answer with status 200 that a page may read; None, with why, for any other."""
         try:
-            answer = fetch(url, self.origin, most)
+            answer = fetch(url, self.origin, max_bytes)
         except FetchError as error:
             self.find(
                 "error",

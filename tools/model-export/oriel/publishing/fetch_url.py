@@ -12,7 +12,7 @@ import httpx2
 TIMEOUT_S = 30.0
 ENCODINGS = "gzip, deflate"
 """Encodings that browsers accept, except those that Python can't decode."""
-_MOST_REDIRECTS = 10
+_MAX_REDIRECTS = 10
 
 
 class FetchError(Exception):
@@ -28,7 +28,7 @@ class Answer:
     status: int
     headers: httpx2.Headers
     body: bytes
-    """The decoded body; reading stops once it is longer than `most`."""
+    """The decoded body; reading stops once it is longer than `max_bytes`."""
     wire_bytes: int
     hops: tuple[httpx2.Headers, ...] = ()
     """Headers of the redirects that led here."""
@@ -45,8 +45,8 @@ class Answer:
         return self.header("Content-Encoding").lower()
 
 
-def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> Answer:
-    """Send a request. most: bytes of the decoded body to read; a longer result was cut off.
+def fetch(url: str, origin: str, max_bytes: int, byte_range: str | None = None) -> Answer:
+    """Send a request. max_bytes: bytes of the decoded body to read; a longer result was cut off.
 
     Raises FetchError where no answer comes, or it breaks off.
     """
@@ -74,12 +74,12 @@ def fetch(url: str, origin: str, most: int, byte_range: str | None = None) -> An
             httpx2.Client(
                 timeout=TIMEOUT_S,
                 follow_redirects=True,
-                max_redirects=_MOST_REDIRECTS,
+                max_redirects=_MAX_REDIRECTS,
                 event_hooks={"request": [hide_origin]},
             ) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
-            body, wire = _read(response.iter_raw(), response.headers, most)
+            body, wire = _read(response.iter_raw(), response.headers, max_bytes)
             hops = tuple(hop.headers for hop in response.history)
             return Answer(
                 str(response.url), response.status_code, response.headers, body, wire, hops
@@ -104,7 +104,7 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _read(pieces: Iterator[bytes], headers: httpx2.Headers, most: int) -> tuple[bytes, int]:
+def _read(pieces: Iterator[bytes], headers: httpx2.Headers, max_bytes: int) -> tuple[bytes, int]:
     encoding = str(headers.get("Content-Encoding", "")).strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise FetchError(f"encoded as {encoding}, which was not asked for")
@@ -118,9 +118,11 @@ def _read(pieces: Iterator[bytes], headers: httpx2.Headers, most: int) -> tuple[
     try:
         for piece in pieces:
             wire += len(piece)
-            parts.append(piece if decoder is None else decoder.decompress(piece, most + 1 - length))
+            parts.append(
+                piece if decoder is None else decoder.decompress(piece, max_bytes + 1 - length)
+            )
             length += len(parts[-1])
-            if length > most:
+            if length > max_bytes:
                 break
     except zlib.error as error:
         raise FetchError(f"isn't the {encoding} that it says it is") from error
@@ -128,6 +130,6 @@ def _read(pieces: Iterator[bytes], headers: httpx2.Headers, most: int) -> tuple[
         promised = headers.get("Content-Length", "")
         of = f" of {promised} bytes" if promised.isdecimal() else " bytes of it"
         raise FetchError(f"broke off after {wire}{of}") from error
-    if decoder is not None and length <= most and not decoder.eof:
+    if decoder is not None and length <= max_bytes and not decoder.eof:
         raise FetchError(f"its {encoding} breaks off after {wire} bytes")
     return b"".join(parts), wire
