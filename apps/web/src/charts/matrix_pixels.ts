@@ -33,11 +33,11 @@ export function matrixPixels(
   source: MatrixSource,
   scale: ValueScale,
   theme: Theme,
-  mostWide: number,
-  mostHigh: number,
+  maxWidth: number,
+  maxHeight: number,
 ): MatrixPixels {
-  const width = Math.max(1, Math.min(source.columns, Math.floor(mostWide)));
-  const height = Math.max(1, Math.min(source.rows, Math.floor(mostHigh)));
+  const width = Math.max(1, Math.min(source.columns, Math.floor(maxWidth)));
+  const height = Math.max(1, Math.min(source.rows, Math.floor(maxHeight)));
   const ramp = rampFor(scale.kind, theme).rgba;
   const buffer = new ArrayBuffer(width * height * 4);
   const out = new Uint32Array(buffer);

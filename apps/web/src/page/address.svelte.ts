@@ -5,7 +5,7 @@ import type { PromptEntry } from '../session/prompt_state.svelte';
 import {
   fitsLink,
   formatHash,
-  MOST_ADDRESS,
+  MAX_ADDRESS,
   withoutText,
   type HashState,
   type Ignored,
@@ -46,7 +46,7 @@ export class Address {
   write(state: HashState, text: PromptEntry, files: string | null): void {
     let hash = formatHash(state);
     let isShort = fitsLink(text.text, text.ids);
-    if (hash.length > MOST_ADDRESS) {
+    if (hash.length > MAX_ADDRESS) {
       isShort = false;
       hash = formatHash(withoutText(state));
     }

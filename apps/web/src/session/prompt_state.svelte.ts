@@ -15,9 +15,9 @@ export interface PromptEntry {
 
 /** Edits of one kind that follow each other this quickly are undone together. */
 const TOGETHER_MS = 800;
-const MOST_ENTRIES = 200;
+const MAX_ENTRIES = 200;
 /** Maximum total of characters in the history: a pasted book must not be stored two hundred times. */
-const MOST_CHARACTERS = 4_000_000;
+const MAX_CHARACTERS = 4_000_000;
 
 export const EMPTY_PROMPT: PromptEntry = { text: '', ids: null, typed: null, withoutFirst: false };
 
@@ -102,10 +102,10 @@ export class PromptState {
 function bounded(entries: readonly PromptEntry[]): readonly PromptEntry[] {
   let characters = 0;
   let from = entries.length;
-  while (from > 0 && entries.length - from < MOST_ENTRIES) {
+  while (from > 0 && entries.length - from < MAX_ENTRIES) {
     characters += entries[from - 1]?.text.length ?? 0;
     // The last one stays, however long it is.
-    if (characters > MOST_CHARACTERS && from < entries.length) break;
+    if (characters > MAX_CHARACTERS && from < entries.length) break;
     from--;
   }
   return entries.slice(from);

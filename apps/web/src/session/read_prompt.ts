@@ -72,7 +72,7 @@ export function endTokensOf(manifest: Manifest): readonly number[] {
 }
 
 /** Texts up to this much shorter are tried where a removed token does not spell the end of the text. */
-const MOST_TRIES = 100;
+const MAX_TRIES = 100;
 
 /**
  * Return the reader's own text after its tokens changed. Only the end that the changed tokens spell is replaced: a
@@ -93,7 +93,7 @@ export async function textAfter(
   // A tokenizer that puts a space before every text spells it with the first token.
   if (text === '' && is.startsWith(' ')) candidates.unshift(is.slice(1));
   if (ended === null && after.length < before.length)
-    for (let shorter = 1; shorter <= Math.min(MOST_TRIES, text.length); shorter++)
+    for (let shorter = 1; shorter <= Math.min(MAX_TRIES, text.length); shorter++)
       candidates.splice(-1, 0, text.slice(0, text.length - shorter));
   for (const candidate of candidates)
     if (sameIds(await model.encode(candidate), after)) return { text: candidate, own: true };

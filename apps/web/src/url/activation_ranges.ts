@@ -6,7 +6,7 @@ import type { ActivationKind } from '../contract/generated';
 export type Ignore = (part: string) => void;
 
 /** Names that a link may list: more than any model has, and few enough for a hostile link to cost nothing. */
-const MOST_NAMES = 20_000;
+const MAX_NAMES = 20_000;
 
 export function packNames(names: readonly string[]): string {
   const layers = new Map<ActivationKind, number[]>();
@@ -47,7 +47,7 @@ export function expandNames(text: string, ignore: Ignore): string[] | null {
         const ends = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(run);
         const from = Number(ends?.[1]);
         const to = Number(ends?.[2] ?? ends?.[1]);
-        if (!(from <= to) || names.length + to - from >= MOST_NAMES)
+        if (!(from <= to) || names.length + to - from >= MAX_NAMES)
           unread.push(`${entry.kind}:${run}`);
         else
           for (let layer = from; layer <= to; layer++)

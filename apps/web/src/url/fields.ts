@@ -60,8 +60,8 @@ export interface Field<Value> {
 }
 
 /** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
-export const MOST_PROMPT = 20_000;
-export const MOST_IDS = 4096;
+export const MAX_PROMPT = 20_000;
+export const MAX_IDS = 4096;
 /** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
 /** As the manifest's schema has it. */
@@ -107,8 +107,8 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     key: 'p',
     byDefault: null,
     parse: (text, ignore) => {
-      if (text.length > MOST_PROMPT) ignore(text.slice(MOST_PROMPT));
-      return text.slice(0, MOST_PROMPT);
+      if (text.length > MAX_PROMPT) ignore(text.slice(MAX_PROMPT));
+      return text.slice(0, MAX_PROMPT);
     },
     format: (text) => text,
   },
@@ -118,7 +118,7 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => {
       if (!/^\d{1,9}(\.\d{1,9})*$/.test(text)) return null;
       const ids = text.split('.').map(Number);
-      return ids.length <= MOST_IDS ? ids : null;
+      return ids.length <= MAX_IDS ? ids : null;
     },
     format: (ids) => ids.join('.'),
   },

@@ -1,14 +1,7 @@
 // Reads and writes the page's state in the address after #, so that a link shows the same view. No DOM. One row for each
 // field: fields.ts.
 import type { Ignore } from './activation_ranges';
-import {
-  FIELDS,
-  MOST_IDS,
-  MOST_PROMPT,
-  type Field,
-  type FieldName,
-  type HashState,
-} from './fields';
+import { FIELDS, MAX_IDS, MAX_PROMPT, type Field, type FieldName, type HashState } from './fields';
 
 export type { HashState };
 
@@ -16,7 +9,7 @@ export type { HashState };
 const VERSION = 1;
 const VERSION_KEY = 'link';
 /** Maximum length of an address: browsers and the programs that links pass through limit it. */
-export const MOST_ADDRESS = 64_000;
+export const MAX_ADDRESS = 64_000;
 
 /** Something that a link says and that the page leaves out. */
 export interface Ignored {
@@ -115,7 +108,7 @@ function textOf<Name extends FieldName>(name: Name, state: Partial<HashState>): 
 
 /** Return whether a link can carry this text and all its ids. */
 export function fitsLink(text: string, ids: readonly number[] | null): boolean {
-  return text.length <= MOST_PROMPT && (ids?.length ?? 0) <= MOST_IDS;
+  return text.length <= MAX_PROMPT && (ids?.length ?? 0) <= MAX_IDS;
 }
 
 /** Return the state without the text and its ids, for an address that would be too long. */

@@ -8,7 +8,7 @@ import { measureNow } from '../charts/measured_width';
 import { treatAllAsVisible } from '../charts/visibility';
 
 /** Maximum number of rounds: views lie within views, and lists grow by a piece per round. */
-const MOST_ROUNDS = 500;
+const MAX_ROUNDS = 500;
 
 let now = $state(false);
 let opened: HTMLDetailsElement[] = [];
@@ -29,7 +29,7 @@ function prepare(): void {
     now = true;
   });
   treatAllAsVisible(true);
-  for (let round = 0; round < MOST_ROUNDS; round++) {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     flushSync(measureNow);
     if (!drawQueued()) break;
   }
