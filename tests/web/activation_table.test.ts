@@ -9,6 +9,7 @@ import {
   modelActivationNames,
   neutralValue,
   parseActivationName,
+  peerAliases,
   resolveShape,
 } from '../../apps/web/src/contract/activation_table';
 import type { ModelShape } from '../../apps/web/src/contract/generated';
@@ -86,4 +87,24 @@ test('interventions are neutral at 1 and 0, and nothing else has a neutral value
   expect(neutralValue('layer_0_resid_delta')).toBe(0);
   expect(neutralValue('past_key_values.0.key')).toBeNull();
   expect(neutralValue('input_ids')).toBeNull();
+});
+
+test('libraries that call an activation the same stand together, others apart', () => {
+  expect(peerAliases({ kind: 'resid_mid', layer: 3 })).toEqual([
+    {
+      libraries: ['TransformerLens 3', 'TransformerLens 4'],
+      name: 'blocks.3.hook_resid_mid',
+      rotary: null,
+    },
+    { libraries: ['interp-engine'], name: 'resid_mid.3', rotary: null },
+  ]);
+  expect(peerAliases({ kind: 'final_norm', layer: null }).map(({ name }) => name)).toEqual([
+    'unembed.hook_in',
+    'ln_final.hook_out',
+    'final_norm',
+  ]);
+  expect(peerAliases({ kind: 'k', layer: 11 })).toMatchObject([
+    { name: 'blocks.11.attn.hook_k', rotary: 'blocks.11.attn.hook_rot_k' },
+  ]);
+  expect(peerAliases({ kind: 'lens_ids', layer: 0 })).toEqual([]);
 });

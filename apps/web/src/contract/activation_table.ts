@@ -8,6 +8,15 @@ import type {
   TensorSpec,
 } from './generated';
 
+/** Name that another library gives to an activation. */
+interface PeerName {
+  readonly name: string;
+  /** Its name in models with rotary positions, where that is another. */
+  readonly rotary?: string;
+}
+
+type PeerId = keyof typeof contract.peers;
+
 export interface ActivationEntry {
   readonly kind: ActivationKind;
   /** Pattern of the name; `{L}` stands for the layer. */
@@ -16,7 +25,7 @@ export interface ActivationEntry {
   readonly shape: readonly string[];
   readonly dtype: string;
   readonly absent_when?: string;
-  readonly transformer_lens: string | null;
+  readonly peers: Readonly<Record<PeerId, PeerName | null>>;
   readonly meaning: { readonly en: string; readonly zh: string };
 }
 
@@ -70,6 +79,31 @@ export function activationName(kind: ActivationKind, layer: number | null): stri
     throw new RangeError(`${kind} ${per_layer ? 'needs a layer' : 'has no layer'}`);
   }
   return layer === null ? name : fillLayer(name, layer);
+}
+
+/** Names of one activation in libraries that call it the same. */
+export interface PeerAlias {
+  readonly libraries: string[];
+  readonly name: string;
+  /** null where the name doesn't depend on how the model encodes positions. */
+  readonly rotary: string | null;
+}
+
+/** List what other libraries call an activation, those that agree together. */
+export function peerAliases({ kind, layer }: ActivationName): PeerAlias[] {
+  const peers = Object.entries(activationEntry(kind).peers) as [PeerId, PeerName | null][];
+  const aliases: PeerAlias[] = [];
+  for (const [id, peer] of peers) {
+    if (peer === null) continue;
+    const at = (name: string): string => fillLayer(name, layer ?? 0);
+    const name = at(peer.name);
+    const rotary = peer.rotary === undefined ? null : at(peer.rotary);
+    const same = aliases.find((alias) => alias.name === name && alias.rotary === rotary);
+    const { title } = contract.peers[id];
+    if (same === undefined) aliases.push({ libraries: [title], name, rotary });
+    else same.libraries.push(title);
+  }
+  return aliases;
 }
 
 /** Parse a name; null where it is not one of this contract, as in a newer minor version. */

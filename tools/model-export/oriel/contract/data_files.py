@@ -18,6 +18,28 @@ class Meaning(TypedDict):
     zh: str
 
 
+class PeerName(TypedDict):
+    """What another library calls an activation."""
+
+    name: str
+    rotary: NotRequired[str]
+    """Its name in models with rotary positions, where that is another."""
+    shape: NotRequired[list[str]]
+    """Dimensions in the library's order, where they differ from the contract's; `a * b` is both in
+    one axis."""
+
+
+class Peer(TypedDict):
+    """A library whose names stand beside ours."""
+
+    title: str
+    package: str
+    """The release that the names were compared with, as pip takes it."""
+
+
+PeerId = Literal["transformer_lens_3", "transformer_lens_4", "interp_engine"]
+
+
 class ActivationRow(TypedDict):
     """One kind of activation."""
 
@@ -30,7 +52,7 @@ class ActivationRow(TypedDict):
     range: NotRequired[list[float]]
     rule: NotRequired[str]
     absent_when: NotRequired[str]
-    transformer_lens: str | None
+    peers: dict[PeerId, PeerName | None]
     meaning: Meaning
 
 
@@ -59,6 +81,7 @@ class ContractTable(TypedDict):
     contract_version: str
     dimensions: dict[str, str]
     dynamic_dimensions: list[str]
+    peers: dict[PeerId, Peer]
     activations: list[ActivationRow]
     inputs: list[PortRow]
     cache_outputs: list[PortRow]

@@ -20,5 +20,6 @@ export const panel = {
   close: 'Close it',
   waiting: 'Opening…',
   leftOut: 'It is not open: there is not enough memory for it with this text.',
+  rotary: ', with rotary positions ',
   elsewhere: 'It has a view of its own: go there.',
 };

@@ -19,5 +19,6 @@ export const panel: Dictionary['panel'] = {
   close: '关闭',
   waiting: '正在打开…',
   leftOut: '没有打开：对这段文本来说，内存不够。',
+  rotary: '，旋转位置编码的模型中为 ',
   elsewhere: '它有专门的视图，前往查看。',
 };
