@@ -211,7 +211,7 @@ class TestUpToDate:
         assert export(tiny_gpt2_checkpoint, bundle, "--layers", "0,2") == 0
         out, err = capsys.readouterr()
         assert started == []
-        assert "model.onnx is up to date: 3 files" in out
+        assert "model.onnx is up to date: 5 files" in out
         assert all(line.startswith("[") for line in err.splitlines())
         assert {f: (f.stat().st_mtime_ns, f.stat().st_ino) for f in bundle.iterdir()} == before
 
@@ -291,7 +291,7 @@ class TestUpToDate:
             at = at[key]
         at[keys[-1]] = value
         if keys == ("files",):
-            for other in bundle.glob("model*"):
+            for other in set(bundle.iterdir()) - {file}:
                 other.unlink()
         file.write_text(json.dumps(data))
         assert export(tiny_gpt2_checkpoint, bundle, "--layers", "0,2") == 130
@@ -319,7 +319,12 @@ class TestUpToDate:
         words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
         words.save(str(tokens / "tokenizer.json"))
         assert export(tokens, bundle, "--layers", "0,2") == 130
-        assert len(started) == 3
+        sampling = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "e" / "tiny-gpt2")
+        shutil.copyfile(tiny_gpt2_checkpoint / "config.json", sampling / "config.json")
+        generation = {"bos_token_id": 0, "eos_token_id": 0, "temperature": 0.5}
+        sampling.joinpath("generation_config.json").write_text(json.dumps(generation))
+        assert export(sampling, bundle, "--layers", "0,2") == 130
+        assert len(started) == 4
 
 
 def digest(data: bytes) -> str:

@@ -164,6 +164,8 @@ def _fill(
         write_model_record(built.model, record)
     own = model.tokenizer
     tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
+    for name, content in model.library_configs.items():
+        (folder / name).write_bytes(content)
     float32 = write_variant(folder, paths, FP32, graphs)
     inputs = VariantInputs(
         folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model)

@@ -78,6 +78,7 @@ def _is_up_to_date(
         and all(v["opset"] == requested.opset for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
+        and _holds(old, model.library_configs)
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, old["files"])
         and _loads(paths.folder, manifest.variants)
@@ -136,10 +137,15 @@ def _same_tokenizer(old: ManifestDocument, model: LoadedModel) -> bool:
     own = model.tokenizer
     if not isinstance(own, CheckpointTokenizer):
         return "tokenizer" not in old
+    return old.get("tokenizer") == tokenizer_record(own) and _holds(old, bundle_files(own))
+
+
+def _holds(old: ManifestDocument, files: Mapping[str, bytes]) -> bool:
+    """Return whether the manifest describes files of these names and bytes."""
     there = {f["path"]: f["digest"] for f in old["files"]}
-    return old.get("tokenizer") == tokenizer_record(own) and all(
+    return all(
         there.get(name) == f"sha256:{hashlib.sha256(data).hexdigest()}"
-        for name, data in bundle_files(own).items()
+        for name, data in files.items()
     )
 
 

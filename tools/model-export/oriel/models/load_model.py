@@ -16,6 +16,7 @@ from oriel.errors import ArchitectureError, CheckpointError
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.library_configs import library_configs
 from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
@@ -67,6 +68,11 @@ class LoadedModel:
         """All tokens that end a text."""
         named = getattr(self.spec.config, "eos_token_id", None)
         return read_end_tokens(self.source.folder, named, self.shape.vocab)
+
+    @cached_property
+    def library_configs(self) -> dict[str, bytes]:
+        """config.json and generation_config.json of its bundle, for other libraries."""
+        return library_configs(self.source.folder, self.spec)
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -1,0 +1,98 @@
+"""Makes config.json and generation_config.json of a bundle, from which other libraries
+(transformers, Optimum, transformers.js) learn what the model is and how it generates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from oriel.contract.json_value import JsonObject, JsonValue
+from oriel.contract.strict_json import read_json
+from oriel.errors import CheckpointError, ContractError
+from oriel.models.model_spec import ModelSpec
+from oriel.tokenizers.checkpoint_json import read_object
+
+CONFIG = "config.json"
+GENERATION_CONFIG = "generation_config.json"
+
+_LEFT_OUT = frozenset(
+    {
+        # Names of code to fetch and run.
+        "attn_implementation",
+        "auto_map",
+        "custom_pipelines",
+        "trust_remote_code",
+        # Files of another folder.
+        "transformers.js_config",
+    }
+)
+
+
+def library_configs(folder: Path, spec: ModelSpec) -> dict[str, bytes]:
+    """Return both files' bytes by name. folder: the checkpoint's.
+
+    An entry is the checkpoint's own where it has one, else as transformers fills it in, since other
+    libraries don't know its defaults. Names of code, private entries (`_…`, among them paths of the
+    machine that trained the model) and what strict JSON can't say are left out.
+    """
+    own = read_object(folder / CONFIG)
+    # transformers hands entries that it doesn't know on in a form of its own.
+    every: JsonObject = json.loads(spec.config.to_json_string(use_diff=False))
+    filled = {name: value for name, value in every.items() if name not in own}
+    exported: JsonObject = {
+        # The graphs hold the language model with its cache, whatever the checkpoint was saved as.
+        "architectures": [spec.architecture.model_class],
+        "output_attentions": False,
+        "output_hidden_states": False,
+        "tie_word_embeddings": spec.ties_embeddings,
+        "use_cache": True,
+    }
+    return {
+        CONFIG: _json({**_shared(filled | own), **exported}),
+        GENERATION_CONFIG: _json(_generation(folder, spec)),
+    }
+
+
+def _generation(folder: Path, spec: ModelSpec) -> JsonObject:
+    file = folder / GENERATION_CONFIG
+    if file.is_file():
+        try:
+            return {**_shared(read_object(file)), "use_cache": True}
+        except CheckpointError:
+            # The end tokens' reader has said so (end_tokens.py); the model generates without it.
+            pass
+    from transformers import GenerationConfig
+
+    made = GenerationConfig.from_model_config(spec.config)
+    return {**_shared(json.loads(made.to_json_string(use_diff=True))), "use_cache": True}
+
+
+def _shared(entries: Mapping[str, JsonValue]) -> JsonObject:
+    """Return the entries that may be handed on to a stranger."""
+    kept = {name: _without_code(value) for name, value in entries.items() if _may_stay(name)}
+    return {name: value for name, value in kept.items() if _is_strict(name, value)}
+
+
+def _without_code(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return {name: _without_code(inner) for name, inner in value.items() if _may_stay(name)}
+    if isinstance(value, list):
+        return [_without_code(inner) for inner in value]
+    return value
+
+
+def _may_stay(name: str) -> bool:
+    return name not in _LEFT_OUT and not name.startswith("_")
+
+
+def _is_strict(name: str, value: JsonValue) -> bool:
+    try:
+        read_json(json.dumps({name: value}), name)
+    except (ContractError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json(entries: JsonObject) -> bytes:
+    return (json.dumps(entries, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
