@@ -38,6 +38,7 @@ OWN_CLASSES = {
     "EncodedWeight": "EncodedWeightRecord",
     "Fidelity": "FidelityRecord",
     "FidelityBounds": "FidelityBoundsRecord",
+    "LayerSizes": "LayerSizesRecord",
     "Manifest": "ManifestDocument",
     "ModelShape": "ModelShapeRecord",
     "Tap": "TapRecord",

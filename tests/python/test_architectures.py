@@ -177,6 +177,9 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
             block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
         for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
             block.get_submodule(path).register_forward_pre_hook(keep(f"layer_{layer}_{kind}"))
+        if model.config.model_type == "llama":
+            block.mlp.act_fn.register_forward_hook(keep(f"layer_{layer}_mlp_gate"))
+            block.mlp.up_proj.register_forward_hook(keep(f"layer_{layer}_mlp_linear"))
         block.register_forward_hook(keep(f"layer_{layer}_resid_post"))
     norm, unembedding = model.get_submodule(a.final_norm), model.get_submodule(a.unembedding)
     norm.register_forward_hook(keep("final_norm"))
@@ -190,9 +193,13 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
             again = seen.pop(f"layer_{layer}_{kind}_again")
             assert np.array_equal(again, seen[f"layer_{layer}_{kind}"]), kind
     assert np.array_equal(seen["logits"], own.logits.numpy())
-    assert len(seen) == 5 * exported.layers + 2
+    kinds_in_a_layer = 7 if model.config.model_type == "llama" else 5
+    assert len(seen) == kinds_in_a_layer * exported.layers + 2
     for name, value in seen.items():
         close(got[name], value)
+    for name in [name for name in seen if name.endswith("mlp_gate")]:
+        product = got[name] * got[name.replace("gate", "linear")]
+        close(got[name.replace("gate", "act")], product)
     for layer in range(exported.layers):
         with torch.no_grad():
             stream = norm(torch.from_numpy(got[f"layer_{layer}_resid_post"]))

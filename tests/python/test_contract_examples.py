@@ -150,7 +150,7 @@ def test_an_unknown_activation_is_refused_unless_the_version_is_newer() -> None:
     document = copy.deepcopy(VALID["activations__newer_minor.json"])
     check_document(document, "newer")
     document["contract_version"] = "1.0"
-    with pytest.raises(ContractError, match="layer_0_router"):
+    with pytest.raises(ContractError, match="layer_0_streams"):
         check_document(document, "ours")
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oriel.contract.activation_names import (
     LOGITS_START,
+    LayerSizes,
     ModelShape,
     activation_spec,
     all_activations,
@@ -36,6 +37,9 @@ SHAPE = ModelShape(
     vocab=7,
     context_length=9,
 )
+FULL = replace(SHAPE, gated_mlp=True, raw_outputs=True)
+MIXED = replace(FULL, experts=4, active_experts=2)
+"""Shapes that between them have every kind: experts replace the one MLP."""
 LAYERS = (0, 1, 9, 10, 11, 99, 999, 1000, 9999)
 
 
@@ -49,7 +53,8 @@ def test_a_name_that_is_made_is_read_back(kind: str) -> None:
 @pytest.mark.parametrize("row", TABLE["activations"], ids=lambda row: row["kind"])
 def test_names_are_the_tables_own(row: dict[str, str]) -> None:
     for layer in range(SHAPE.layers):
-        spec = activation_spec(row["name"].replace("{L}", str(layer)), SHAPE)
+        name = row["name"].replace("{L}", str(layer))
+        spec = activation_spec(name, FULL) or activation_spec(name, MIXED)
         assert spec is not None
         assert spec.dtype == row["dtype"]
 
@@ -141,6 +146,72 @@ def test_a_parallel_block_has_no_resid_mid() -> None:
     assert activation_spec("layer_0_resid_mid", parallel) is None
 
 
+OPTIONAL = {
+    "gated_mlp": {"mlp_gate", "mlp_linear"},
+    "raw_outputs": {"attn_output_raw", "mlp_output_raw"},
+}
+
+
+@pytest.mark.parametrize("trait", OPTIONAL)
+def test_a_model_has_the_kinds_of_its_properties_alone(trait: str) -> None:
+    without = {spec.name for spec in all_activations(SHAPE)}
+    with_it = {spec.name for spec in all_activations(replace(SHAPE, **{trait: True}))}  # type: ignore[arg-type]
+    assert with_it - without == {
+        f"layer_{layer}_{kind}" for layer in range(SHAPE.layers) for kind in OPTIONAL[trait]
+    }
+    assert not without - with_it
+
+
+def test_experts_bring_a_router_and_take_the_neurons_of_the_one_mlp() -> None:
+    gated = replace(SHAPE, gated_mlp=True)
+    routed = replace(gated, experts=4, active_experts=2)
+    one = {spec.name for spec in all_activations(gated)}
+    several = {spec.name: spec for spec in all_activations(routed)}
+    assert {name for name in one - several.keys() if name.startswith("layer_3_")} == {
+        f"layer_3_{kind}" for kind in ("mlp_pre", "mlp_gate", "mlp_linear", "mlp_act")
+    }
+    assert several["layer_3_router_logits"].shape == ("batch", "seq", 4)
+    assert several["layer_3_expert_ids"].shape == ("batch", "seq", 2)
+    assert several["layer_3_expert_ids"].dtype == "int64"
+    assert several["layer_3_expert_weights"].shape == ("batch", "seq", 2)
+
+
+def test_a_layer_may_have_sizes_of_its_own() -> None:
+    sizes = (LayerSizes(), LayerSizes(heads=9, value_dim=4), LayerSizes(experts=2))
+    shape = replace(SHAPE, layers=3, value_dim=2, active_experts=1, layer_sizes=sizes)
+    specs = {spec.name: spec.shape for spec in all_activations(shape)}
+    assert specs["layer_0_attn_z"] == ("batch", 6, "seq", 2)
+    assert specs["layer_1_attn_z"] == ("batch", 9, "seq", 4)
+    assert specs["layer_0_q"] == ("batch", 6, "seq", 5), "value_dim is the values' alone"
+    assert "layer_1_mlp_act" in specs and "layer_2_mlp_act" not in specs
+    assert specs["layer_2_router_logits"] == ("batch", "seq", 2)
+    caches = {spec.name: spec.shape for spec in cache_output_specs(shape)}
+    assert caches["present.1.key"] == ("batch", 3, "total", 5)
+    assert caches["present.1.value"] == ("batch", 3, "total", 4)
+    inputs = {spec.name: spec.shape for spec in input_specs(shape, "interactive")}
+    assert inputs["layer_1_head_scale"] == (9,)
+    assert inputs["past_key_values.0.value"] == ("batch", 3, "past", 2)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        SHAPE,
+        replace(FULL, attention_sinks=True, window=7, value_dim=3),
+        replace(MIXED, layers=2, layer_sizes=(LayerSizes(experts=0, window=3), LayerSizes())),
+    ],
+)
+def test_a_shape_is_read_back_from_its_record(shape: ModelShape) -> None:
+    assert ModelShape.from_json(shape.to_json()) == shape
+
+
+def test_what_a_model_lacks_is_left_out_of_its_record() -> None:
+    """Readers of contract 1.0 then find what they know and nothing else."""
+    assert set(SHAPE.to_json()) == set(
+        read_schema("activations")["$defs"]["modelShape"]["required"]
+    )
+
+
 def test_every_name_keeps_the_schemas_pattern_and_length() -> None:
     rule = read_schema("activations")["$defs"]["tensorName"]
     deep = replace(SHAPE, layers=1000)
@@ -157,7 +228,13 @@ def test_the_deepest_model_fits_the_schemas_limits() -> None:
     inputs_a_layer = sum("{L}" in row["name"] for row in TABLE["inputs"])
     inputs_once = len(TABLE["inputs"]) - inputs_a_layer
     assert inputs_once + inputs_a_layer * deepest <= activations["properties"]["inputs"]["maxItems"]
-    taps_a_layer = sum(row["per_layer"] for row in TABLE["activations"]) - 1
+    # One tap gives both tensors of the lens.
+    kinds_a_layer = max(
+        sum(name.startswith("layer_0_") for name in names)
+        for names in ([s.name for s in all_activations(shape)] for shape in (FULL, MIXED))
+    )
+    taps_a_layer = kinds_a_layer - 1
+    assert kinds_a_layer * deepest + 3 <= activations["properties"]["outputs"]["maxItems"]
     variant = manifest["$defs"]["variant"]["properties"]
     assert 2 + taps_a_layer * deepest <= variant["taps"]["maxItems"]
 

@@ -47,14 +47,15 @@ def test_the_table_of_activations_is_the_datas() -> None:
             rules.append(f"in {row['range']}")
         if "rule" in row:
             rules.append(row["rule"])
-        if "absent_when" in row:
-            rules.append(f"absent when `{row['absent_when']}")
+        for when in ("absent_when", "present_when"):
+            if when in row:
+                rules.append(f"{when.replace('_when', '')} when `{row[when]}`")
         wanted.append(
             [
                 row["name"],
                 ", ".join(row["shape"]),
                 row["dtype"],
-                "; ".join(rules),
+                "; ".join(rules).strip("`"),
                 row["meaning"]["en"],
             ]
         )

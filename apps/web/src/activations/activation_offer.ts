@@ -1,6 +1,6 @@
 // Sorts the contract's activations into those a model was exported with, those a tap can open, and those it lacks.
-import { activationTable } from '../contract/activation_table';
-import type { ActivationKind, Variant } from '../contract/generated';
+import { modelKinds } from '../contract/activation_table';
+import type { ActivationKind, ModelShape, Variant } from '../contract/generated';
 
 /** `exported` and `tapped` are open now; `closed` can be opened; `absent` this model does not have. */
 export type Availability = 'exported' | 'tapped' | 'closed' | 'absent';
@@ -31,10 +31,10 @@ export function availabilityOf(
   return offer.tappable.has(name) || offer.exported.has(name) ? 'closed' : 'absent';
 }
 
-/** Kinds that the panel of activations lists: all but the logits, which every run gives, with the lens as one kind. */
-export const PANEL_KINDS: readonly ActivationKind[] = activationTable
-  .map((entry) => entry.kind)
-  .filter((kind) => kind !== 'logits' && kind !== 'lens_ids');
+/** List the kinds on the panel of activations: all but the logits, which every run gives, with the lens as one kind. */
+export function panelKinds(shape: ModelShape): ActivationKind[] {
+  return modelKinds(shape).filter((kind) => kind !== 'logits' && kind !== 'lens_ids');
+}
 
 /** Add the ids to the probabilities of the lens, which mean nothing without them. */
 export function withPartners(names: readonly string[]): string[] {

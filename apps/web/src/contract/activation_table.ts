@@ -4,6 +4,7 @@ import type {
   ActivationKind,
   ActivationsDocument,
   Dimension,
+  LayerSizes,
   ModelShape,
   TensorSpec,
 } from './generated';
@@ -15,6 +16,8 @@ interface PeerName {
   readonly rotary?: string;
 }
 
+type ModelTrait = 'parallel_residual' | 'gated_mlp' | 'raw_outputs' | 'experts';
+
 type PeerId = keyof typeof contract.peers;
 
 export interface ActivationEntry {
@@ -24,7 +27,10 @@ export interface ActivationEntry {
   readonly per_layer: boolean;
   readonly shape: readonly string[];
   readonly dtype: string;
-  readonly absent_when?: string;
+  /** Property of the model, or size other than 0, with which the activation does not exist. */
+  readonly absent_when?: ModelTrait;
+  /** The one without which it does not. */
+  readonly present_when?: ModelTrait;
   readonly peers: Readonly<Record<PeerId, PeerName | null>>;
   readonly meaning: { readonly en: string; readonly zh: string };
 }
@@ -119,14 +125,53 @@ export function parseActivationName(name: string): ActivationName | null {
 
 /** List every name that a model of this shape can give: of the whole model, then by layer, in the table's order. */
 export function modelActivationNames(shape: ModelShape): string[] {
-  const present = activationTable.filter(
-    ({ absent_when }) => !(absent_when === 'parallel_residual' && shape.parallel_residual),
-  );
-  const whole = present.filter(({ per_layer }) => !per_layer).map(({ name }) => name);
-  const layers = Array.from({ length: shape.layers }, (_, layer) =>
-    present.filter(({ per_layer }) => per_layer).map(({ name }) => fillLayer(name, layer)),
-  );
+  const whole = activationTable.filter(({ per_layer }) => !per_layer).map(({ name }) => name);
+  const layers = Array.from({ length: shape.layers }, (_, layer) => {
+    const at = layerShape(shape, layer);
+    return activationTable
+      .filter((entry) => entry.per_layer && isPresent(entry, at))
+      .map(({ name }) => fillLayer(name, layer));
+  });
   return [...whole, ...layers.flat()];
+}
+
+/** Sizes that a layer may have of its own. */
+export const LAYER_SIZES = [
+  'heads',
+  'kv_heads',
+  'head_dim',
+  'value_dim',
+  'intermediate',
+  'window',
+  'experts',
+  'active_experts',
+] as const satisfies readonly (keyof LayerSizes)[];
+
+/** Return the shape with the sizes of a layer in place of the model's. */
+export function layerShape(shape: ModelShape, layer: number | null): ModelShape {
+  const sizes = layer === null ? undefined : shape.layer_sizes?.[layer];
+  if (sizes === undefined) return shape;
+  // Not a spread: a document may hold more, and no layer has another width of the residual stream.
+  const own = LAYER_SIZES.flatMap((name) =>
+    sizes[name] === undefined ? [] : [[name, sizes[name]]],
+  );
+  return { ...shape, ...(Object.fromEntries(own) as LayerSizes) };
+}
+
+/** List the kinds that a model of this shape has, in any of its layers, in the table's order. */
+export function modelKinds(shape: ModelShape): ActivationKind[] {
+  const layers = Array.from({ length: shape.layer_sizes?.length ?? 1 }, (_, layer) =>
+    layerShape(shape, layer),
+  );
+  return activationTable
+    .filter((entry) => layers.some((at) => isPresent(entry, at)))
+    .map(({ kind }) => kind);
+}
+
+/** Return whether a layer of this shape computes an activation. */
+function isPresent({ absent_when, present_when }: ActivationEntry, shape: ModelShape): boolean {
+  const has = (trait: ModelTrait): boolean => Boolean(shape[trait]);
+  return !(absent_when && has(absent_when)) && (present_when === undefined || has(present_when));
 }
 
 /** Return the sizes in one run of a shape in the contract's terms, as the manifest gives it. */
@@ -198,8 +243,8 @@ export function activationSpec(name: string, shape: ModelShape): TensorSpec | nu
   const parsed = parseActivationName(name);
   if (parsed === null || (parsed.layer ?? 0) >= shape.layers) return null;
   const entry = activationEntry(parsed.kind);
-  if (entry.absent_when === 'parallel_residual' && shape.parallel_residual) return null;
-  return spec(name, entry, shape);
+  const at = layerShape(shape, parsed.layer);
+  return isPresent(entry, at) ? spec(name, entry, at) : null;
 }
 
 /** List the activations that an export opens by default; those of layers are of the last layer. */
@@ -221,7 +266,7 @@ function portSpecs(ports: readonly Port[], shape: ModelShape): TensorSpec[] {
   return [
     ...once.map((port) => spec(port.name, port, shape)),
     ...Array.from({ length: shape.layers }, (_, layer) =>
-      perLayer.map((port) => spec(fillLayer(port.name, layer), port, shape)),
+      perLayer.map((port) => spec(fillLayer(port.name, layer), port, layerShape(shape, layer))),
     ).flat(),
   ];
 }
@@ -249,6 +294,8 @@ function fixedSize(dimension: string | number, model: ModelShape): Dimension {
       return 'delta_seq';
     case 'lens_k':
       return Math.min(contract.defaults.lens_k, model.vocab);
+    case 'value_dim':
+      return model.value_dim ?? model.head_dim;
   }
   if (typeof dimension === 'number') return dimension;
   const size: unknown = (model as unknown as Record<string, unknown>)[dimension];

@@ -11,10 +11,17 @@ export type ActivationKind =
   | 'attn_scores'
   | 'attn_probs'
   | 'attn_z'
+  | 'attn_output_raw'
   | 'attn_output'
   | 'resid_mid'
+  | 'router_logits'
+  | 'expert_ids'
+  | 'expert_weights'
   | 'mlp_pre'
+  | 'mlp_gate'
+  | 'mlp_linear'
   | 'mlp_act'
+  | 'mlp_output_raw'
   | 'mlp_output'
   | 'resid_post'
   | 'final_norm'
@@ -26,6 +33,7 @@ export type ActivationKind =
  */
 export type Version = string;
 export type Size = number;
+export type Count = number;
 export type TokenId = number | null;
 /**
  * below the vocabulary's size
@@ -134,6 +142,58 @@ export interface ModelShape {
    * attention and MLP read the same stream, so that there is no resid_mid
    */
   parallel_residual: boolean;
+  /**
+   * width of one head's values, where it isn't head_dim
+   */
+  value_dim?: number;
+  /**
+   * the MLP's nonlinearity is multiplied by a linear branch, so that there are mlp_gate and mlp_linear
+   */
+  gated_mlp?: boolean;
+  /**
+   * outputs of attention and MLP pass a norm or a multiplier before they are added to the residual stream, so that there are attn_output_raw and mlp_output_raw
+   */
+  raw_outputs?: boolean;
+  /**
+   * softmax has a term that belongs to no token, so that rows of attn_probs sum to less than 1
+   */
+  attention_sinks?: boolean;
+  /**
+   * tokens see those after them too; such a model has no cache
+   */
+  bidirectional?: boolean;
+  /**
+   * last tokens, with itself, that a token sees; 0, as where it is absent, means all
+   */
+  window?: number;
+  /**
+   * MLPs that a router chooses among; 0, as where it is absent, means none
+   */
+  experts?: number;
+  /**
+   * number of experts chosen for each token
+   */
+  active_experts?: number;
+  /**
+   * for each layer the sizes that differ from the model's
+   *
+   * @minItems 1
+   * @maxItems 1000
+   */
+  layer_sizes?: LayerSizes[];
+}
+/**
+ * sizes of one layer, in place of the model's
+ */
+export interface LayerSizes {
+  heads?: Size;
+  kv_heads?: Size;
+  head_dim?: Size;
+  value_dim?: Size;
+  intermediate?: Size;
+  window?: Count;
+  experts?: Count;
+  active_experts?: Size;
 }
 /**
  * one file of the bundle, by its size and digest
@@ -251,7 +311,7 @@ export interface Variant {
   plain: GraphRecord;
   interactive: GraphRecord;
   /**
-   * @maxItems 16384
+   * @maxItems 32768
    */
   taps: Tap[];
   /**
@@ -302,7 +362,7 @@ export interface ActivationsDocument {
   inputs: TensorSpec[];
   /**
    * @minItems 1
-   * @maxItems 16384
+   * @maxItems 32768
    */
   outputs: TensorSpec[];
 }
@@ -460,7 +520,7 @@ export interface Fidelity {
   perplexity: number;
   reference_perplexity: number;
   /**
-   * @maxItems 16384
+   * @maxItems 32768
    */
   activations: ActivationFidelity[];
   bounds: FidelityBounds;

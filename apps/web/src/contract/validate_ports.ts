@@ -5,10 +5,19 @@ import {
   cacheOutputSpecs,
   contractVersion,
   inputSpecs,
+  LAYER_SIZES,
+  layerShape,
   parseActivationName,
 } from './activation_table';
 import { isSupportedVersion } from './contract_version';
-import type { ActivationsDocument, Manifest, ModelShape, TensorSpec, Variant } from './generated';
+import type {
+  ActivationsDocument,
+  LayerSizes,
+  Manifest,
+  ModelShape,
+  TensorSpec,
+  Variant,
+} from './generated';
 
 /** Return what is wrong with the documents and taps of a manifest, or null. */
 export function unsoundVariants({ model, variants }: Manifest): string | null {
@@ -38,6 +47,8 @@ export function unsoundDocument({
   inputs,
   outputs,
 }: ActivationsDocument): string | null {
+  const contradiction = unsoundShape(model, graph);
+  if (contradiction !== null) return contradiction;
   const expected = new Map(inputSpecs(model, graph).map((spec) => [spec.name, spec]));
   const given = new Set(inputs.map(({ name }) => name));
   if (given.size !== inputs.length) return 'an input stands twice';
@@ -50,6 +61,24 @@ export function unsoundDocument({
   const seen = outputNames(outputs, model, version, cache);
   if (typeof seen === 'string') return seen;
   for (const name of cache.keys()) if (!seen.has(name)) return `it has no output ${name}`;
+  return null;
+}
+
+/** Return what is wrong with a model's sizes that keep their schema, or null. */
+function unsoundShape(shape: ModelShape, graph: ActivationsDocument['graph']): string | null {
+  const { layers, layer_sizes: sizes } = shape;
+  if (sizes !== undefined && sizes.length !== layers) {
+    return `layer_sizes for ${sizes.length} of ${layers} layers`;
+  }
+  if (shape.bidirectional === true && graph === 'interactive') {
+    return 'a bidirectional model with a cache';
+  }
+  for (let layer = 0; layer < (sizes?.length ?? 1); layer++) {
+    const { experts = 0, active_experts: active = 0 } = layerShape(shape, layer);
+    if (experts > 0 && !(active >= 1 && active <= experts)) {
+      return `${active} active_experts of ${experts} experts`;
+    }
+  }
   return null;
 }
 
@@ -101,17 +130,41 @@ function isSame(a: TensorSpec, b: TensorSpec | undefined): boolean {
   );
 }
 
+/** Sizes and properties, each with what it is where it is absent. */
+const ABSENT_SIZES = {
+  layers: 0,
+  hidden: 0,
+  heads: 0,
+  kv_heads: 0,
+  head_dim: 0,
+  intermediate: 0,
+  vocab: 0,
+  context_length: 0,
+  parallel_residual: false,
+  value_dim: 0,
+  gated_mlp: false,
+  raw_outputs: false,
+  attention_sinks: false,
+  bidirectional: false,
+  window: 0,
+  experts: 0,
+  active_experts: 0,
+} as const satisfies Record<Exclude<keyof ModelShape, 'layer_sizes'>, number | boolean>;
+
 function isSameShape(a: ModelShape, b: ModelShape): boolean {
-  const sizes = [
-    'layers',
-    'hidden',
-    'heads',
-    'kv_heads',
-    'head_dim',
-    'intermediate',
-    'vocab',
-    'context_length',
-    'parallel_residual',
-  ] as const satisfies readonly (keyof ModelShape)[];
-  return sizes.every((size) => a[size] === b[size]);
+  const names = Object.keys(ABSENT_SIZES) as (keyof typeof ABSENT_SIZES)[];
+  const isSameSize = names.every(
+    (name) => (a[name] ?? ABSENT_SIZES[name]) === (b[name] ?? ABSENT_SIZES[name]),
+  );
+  return isSameSize && isSameLayers(a.layer_sizes ?? [], b.layer_sizes ?? []);
+}
+
+function isSameLayers(a: readonly LayerSizes[], b: readonly LayerSizes[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((sizes, layer) => {
+      const other = b[layer] ?? {};
+      return LAYER_SIZES.every((name) => sizes[name] === other[name]);
+    })
+  );
 }

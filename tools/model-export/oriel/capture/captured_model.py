@@ -130,6 +130,9 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     attention_module.register_forward_hook(writes("attn_output"))
     for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
         block.get_submodule(path).register_forward_pre_hook(_reads(state, kind, layer))
+    if a.mlp_linear is not None:
+        for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
+            block.get_submodule(path).register_forward_hook(writes(kind))
     block.get_submodule(a.mlp).register_forward_hook(writes("mlp_output"))
     block.register_forward_hook(leaves)
 

@@ -25,6 +25,7 @@ from oriel.contract.activation_names import (
     input_specs,
     parse_name,
 )
+from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import ActivationsDocument, TensorSpecRecord
 from oriel.contract.json_value import JsonObject
 from oriel.errors import ContractError
@@ -111,6 +112,13 @@ def check_document(document: object, what: str) -> ActivationsDocument:
 def check_ports(document: ActivationsDocument, what: str) -> None:
     """Check the inputs and outputs of a document whose version and schema were checked already."""
     shape = ModelShape.from_json(document["model"])
+    problem = unsound_shape(shape, document["graph"])
+    if problem is not None:
+        raise ContractError(
+            f"{what}: the model's sizes contradict each other",
+            got=problem,
+            next_step="export it again.",
+        )
     expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
     given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
     if len(given) != len(document["inputs"]):
@@ -125,6 +133,20 @@ def check_ports(document: ActivationsDocument, what: str) -> None:
     for name in cache_specs:
         if name not in seen:
             raise ContractError(f"{what}: no output {name}", next_step="export it again.")
+
+
+def unsound_shape(shape: ModelShape, graph: GraphKind) -> str | None:
+    """Return what is wrong with a model's sizes that keep their schema, or None."""
+    if shape.layer_sizes and len(shape.layer_sizes) != shape.layers:
+        return f"layer_sizes for {len(shape.layer_sizes)} of {shape.layers} layers"
+    if shape.bidirectional and graph == "interactive":
+        return "a bidirectional model with a cache"
+    # One entry is enough where all layers are the same.
+    for layer in range(len(shape.layer_sizes) or 1):
+        at = shape.at(layer)
+        if at.experts and not 1 <= (at.active_experts or 0) <= at.experts:
+            return f"{at.active_experts or 'no'} active_experts of {at.experts} experts"
+    return None
 
 
 def check_output_specs(

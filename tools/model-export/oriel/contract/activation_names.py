@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
 from oriel.contract.data_files import ContractTable, Dtype, GraphKind, PortRow
-from oriel.contract.documents import ModelShapeRecord, TensorSpecRecord
+from oriel.contract.documents import LayerSizesRecord, ModelShapeRecord, TensorSpecRecord
 
 
 def contracts_folder() -> Path:
@@ -36,8 +36,36 @@ def contract_version() -> str:
 
 
 @dataclass(frozen=True)
+class LayerSizes:
+    """Sizes of one layer, in place of the model's; None where they are the same."""
+
+    heads: int | None = None
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    value_dim: int | None = None
+    intermediate: int | None = None
+    window: int | None = None
+    experts: int | None = None
+    active_experts: int | None = None
+
+    def to_json(self) -> LayerSizesRecord:
+        return cast(LayerSizesRecord, self.given())
+
+    def given(self) -> dict[str, int]:
+        """{name: size} of those that differ from the model's."""
+        return {name: int(size) for name, size in vars(self).items() if size is not None}
+
+    @staticmethod
+    def from_json(data: LayerSizesRecord) -> LayerSizes:
+        known = {field.name for field in fields(LayerSizes)}
+        sizes = cast(Mapping[str, int], data)
+        return LayerSizes(**{name: int(size) for name, size in sizes.items() if name in known})
+
+
+@dataclass(frozen=True)
 class ModelShape:
-    """The sizes that the contract's symbolic dimensions stand for."""
+    """The sizes that the contract's symbolic dimensions stand for, and the properties that decide
+    which activations there are."""
 
     layers: int
     hidden: int
@@ -48,14 +76,40 @@ class ModelShape:
     vocab: int
     context_length: int
     parallel_residual: bool = False
+    value_dim: int | None = None
+    """None: as wide as head_dim."""
+    gated_mlp: bool = False
+    raw_outputs: bool = False
+    attention_sinks: bool = False
+    bidirectional: bool = False
+    window: int = 0
+    """Last tokens that a token sees; 0: all."""
+    experts: int = 0
+    """0: a layer has one MLP and no router."""
+    active_experts: int | None = None
+    layer_sizes: tuple[LayerSizes, ...] = ()
+    """One for each layer, or none where all layers have the model's sizes."""
 
     @property
     def lens_k(self) -> int:
         """Tokens that the logit lens gives for each position."""
         return min(contract_table()["defaults"]["lens_k"], self.vocab)
 
+    def at(self, layer: int | None) -> ModelShape:
+        """The shape with the sizes of a layer in place of the model's."""
+        if layer is None or layer >= len(self.layer_sizes):
+            return self
+        given = self.layer_sizes[layer].given()
+        return replace(self, layer_sizes=(), **given)  # type: ignore[arg-type]
+
+    def size(self, dimension: str) -> int:
+        """Size of a dimension that the model fixes, by its name in the contract."""
+        if dimension == "value_dim" and self.value_dim is None:
+            return self.head_dim
+        return int(getattr(self, dimension))
+
     def to_json(self) -> ModelShapeRecord:
-        return {
+        record: ModelShapeRecord = {
             "layers": self.layers,
             "hidden": self.hidden,
             "heads": self.heads,
@@ -66,10 +120,15 @@ class ModelShape:
             "context_length": self.context_length,
             "parallel_residual": self.parallel_residual,
         }
+        optional = {name: getattr(self, name) for name in _OPTIONAL if getattr(self, name)}
+        if self.layer_sizes:
+            optional["layer_sizes"] = [sizes.to_json() for sizes in self.layer_sizes]
+        return cast(ModelShapeRecord, {**record, **optional})
 
     @staticmethod
     def from_json(data: ModelShapeRecord) -> ModelShape:
         """From a document that keeps its schema, where 12.0 is an integer too."""
+        width, active = data.get("value_dim"), data.get("active_experts")
         return ModelShape(
             layers=int(data["layers"]),
             hidden=int(data["hidden"]),
@@ -80,7 +139,29 @@ class ModelShape:
             vocab=int(data["vocab"]),
             context_length=int(data["context_length"]),
             parallel_residual=data["parallel_residual"],
+            value_dim=None if width is None else int(width),
+            gated_mlp=data.get("gated_mlp", False),
+            raw_outputs=data.get("raw_outputs", False),
+            attention_sinks=data.get("attention_sinks", False),
+            bidirectional=data.get("bidirectional", False),
+            window=int(data.get("window", 0)),
+            experts=int(data.get("experts", 0)),
+            active_experts=None if active is None else int(active),
+            layer_sizes=tuple(map(LayerSizes.from_json, data.get("layer_sizes", []))),
         )
+
+
+_OPTIONAL = (
+    "value_dim",
+    "gated_mlp",
+    "raw_outputs",
+    "attention_sinks",
+    "bidirectional",
+    "window",
+    "experts",
+    "active_experts",
+)
+"""Properties that a document leaves out where they are nothing."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +192,23 @@ class Kind:
     shape: tuple[int | str, ...]
     dtype: Dtype
     absent_when: str | None
+    present_when: str | None
 
     def at(self, layer: int | None = None) -> str:
         """The contract's name of this kind in a layer."""
         return self.name.replace("{L}", str(layer)) if self.per_layer else self.name
 
-    def present_in(self, model: ModelShape) -> bool:
-        """False for resid_mid where attention and MLP run side by side."""
-        return not (self.absent_when == "parallel_residual" and model.parallel_residual)
+    def present_in(self, model: ModelShape, layer: int | None = None) -> bool:
+        """Return whether a model has this kind in a layer; without one, whether in any."""
+        if layer is None and self.per_layer:
+            return any(self.present_in(model, each) for each in range(len(model.layer_sizes) or 1))
+        at = model.at(layer)
+        if self.absent_when is not None and getattr(at, self.absent_when):
+            return False
+        return self.present_when is None or bool(getattr(at, self.present_when))
 
     def spec(self, model: ModelShape, layer: int | None = None) -> TensorSpec:
-        return TensorSpec(self.at(layer), self.dtype, resolve_shape(self.shape, model))
+        return TensorSpec(self.at(layer), self.dtype, resolve_shape(self.shape, model.at(layer)))
 
 
 @cache
@@ -135,6 +222,7 @@ def kinds() -> dict[str, Kind]:
             tuple(row["shape"]),
             row["dtype"],
             row.get("absent_when"),
+            row.get("present_when"),
         )
         for row in contract_table()["activations"]
     }
@@ -153,8 +241,7 @@ def resolve_shape(shape: Iterable[int | str], model: ModelShape) -> tuple[int | 
     dynamic = {name: name for name in contract_table()["dynamic_dimensions"]}
     dynamic |= {"batch or 1": "delta_batch", "seq or 1": "delta_seq"}
     return tuple(
-        s if isinstance(s, int) else dynamic[s] if s in dynamic else int(getattr(model, s))
-        for s in shape
+        s if isinstance(s, int) else dynamic[s] if s in dynamic else model.size(s) for s in shape
     )
 
 
@@ -166,7 +253,7 @@ def activation_spec(name: str, model: ModelShape) -> TensorSpec | None:
     kind, layer = found
     if layer is not None and layer >= model.layers:
         return None
-    return kind.spec(model, layer) if kind.present_in(model) else None
+    return kind.spec(model, layer) if kind.present_in(model, layer) else None
 
 
 def parse_name(name: str) -> tuple[Kind, int | None] | None:
@@ -187,10 +274,13 @@ def kind_of(name: str) -> str:
 
 def all_activations(model: ModelShape) -> list[TensorSpec]:
     """Every activation that the model has, in the order in which it computes them."""
-    rows = [kind for kind in kinds().values() if kind.present_in(model)]
+    rows = list(kinds().values())
     first = [kind.spec(model) for kind in rows if kind.kind == "embedding_sum"]
     layers = [
-        kind.spec(model, layer) for layer in range(model.layers) for kind in rows if kind.per_layer
+        kind.spec(model, layer)
+        for layer in range(model.layers)
+        for kind in rows
+        if kind.per_layer and kind.present_in(model, layer)
     ]
     last = [kind.spec(model) for kind in rows if kind.kind in ("final_norm", "logits")]
     return first + layers + last
@@ -213,7 +303,9 @@ def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -
     for layer in range(model.layers):
         specs += [
             TensorSpec(
-                r["name"].replace("{L}", str(layer)), r["dtype"], resolve_shape(r["shape"], model)
+                r["name"].replace("{L}", str(layer)),
+                r["dtype"],
+                resolve_shape(r["shape"], model.at(layer)),
             )
             for r in rows
             if "{L}" in r["name"]

@@ -32,6 +32,8 @@ def choose_outputs(
             next_step="leave it out.",
         )
     before = [k.at() for k in rows if k.kind == "embedding_sum"]
-    inside = [k.at(layer) for layer in layers for k in rows if k.per_layer]
+    inside = [
+        k.at(layer) for layer in layers for k in rows if k.per_layer and k.present_in(shape, layer)
+    ]
     after = [k.at() for k in rows if k.kind == "final_norm"]
     return before + inside + after

@@ -52,6 +52,9 @@ class ActivationRow(TypedDict):
     range: NotRequired[list[float]]
     rule: NotRequired[str]
     absent_when: NotRequired[str]
+    """The model's property, or size that isn't 0, with which the activation doesn't exist."""
+    present_when: NotRequired[str]
+    """The one without which it doesn't."""
     peers: dict[PeerId, PeerName | None]
     meaning: Meaning
 

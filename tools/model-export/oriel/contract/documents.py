@@ -79,6 +79,40 @@ class ModelShapeRecord(TypedDict):
     context_length: int
     parallel_residual: bool
     """Attention and MLP read the same stream, so that there is no resid_mid."""
+    value_dim: NotRequired[int]
+    """Width of one head's values, where it isn't head_dim."""
+    gated_mlp: NotRequired[bool]
+    """The MLP's nonlinearity is multiplied by a linear branch, so that there are mlp_gate and
+    mlp_linear."""
+    raw_outputs: NotRequired[bool]
+    """Outputs of attention and MLP pass a norm or a multiplier before they are added to the
+    residual stream, so that there are attn_output_raw and mlp_output_raw."""
+    attention_sinks: NotRequired[bool]
+    """Softmax has a term that belongs to no token, so that rows of attn_probs sum to less than
+    1."""
+    bidirectional: NotRequired[bool]
+    """Tokens see those after them too; such a model has no cache."""
+    window: NotRequired[int]
+    """Last tokens, with itself, that a token sees; 0, as where it is absent, means all."""
+    experts: NotRequired[int]
+    """MLPs that a router chooses among; 0, as where it is absent, means none."""
+    active_experts: NotRequired[int]
+    """Number of experts chosen for each token."""
+    layer_sizes: NotRequired[list[LayerSizesRecord]]
+    """For each layer the sizes that differ from the model's."""
+
+
+class LayerSizesRecord(TypedDict):
+    """Sizes of one layer, in place of the model's."""
+
+    heads: NotRequired[int]
+    kv_heads: NotRequired[int]
+    head_dim: NotRequired[int]
+    value_dim: NotRequired[int]
+    intermediate: NotRequired[int]
+    window: NotRequired[int]
+    experts: NotRequired[int]
+    active_experts: NotRequired[int]
 
 
 class FileDescriptor(TypedDict):

@@ -186,9 +186,16 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
     )
 
 
+NO_SIZES = {
+    *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
+    "layer_sizes",
+}
+"""Entries of a shape that aren't whole numbers."""
+
+
 def _check_sizes(shape: ModelShape, folder: Path) -> None:
     for name, size in shape.to_json().items():
-        if name == "parallel_residual":
+        if name in NO_SIZES:
             continue
         maximum = MAX_LAYERS if name == "layers" else MAX_SIZE
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= maximum:

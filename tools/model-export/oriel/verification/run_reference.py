@@ -216,6 +216,9 @@ class Reference:
             recorder.input(block.get_submodule(a.mlp_norm), "resid_mid", layer)
         recorder.input(block.get_submodule(a.mlp_nonlinearity), "mlp_pre", layer)
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
+        if a.mlp_linear is not None:
+            recorder.output(block.get_submodule(a.mlp_nonlinearity), "mlp_gate", layer)
+            recorder.output(block.get_submodule(a.mlp_linear), "mlp_linear", layer)
         recorder.output(block.get_submodule(a.mlp), "mlp_output", layer)
         recorder.output(block, "resid_post", layer)
 

@@ -28,7 +28,7 @@ class Architecture:
     one stream side by side, `shape` says parallel_residual, and nothing is recorded here."""
     mlp: str
     mlp_nonlinearity: str
-    """The module whose input is mlp_pre."""
+    """The module whose input is mlp_pre and, in a gated MLP, whose output is mlp_gate."""
     mlp_output_matrix: str
     """The module whose input is mlp_act."""
     final_norm: str
@@ -42,6 +42,8 @@ class Architecture:
     base_prefix: str
     """Beginning of the parameter names; checkpoints saved without the language model head leave it
     out."""
+    mlp_linear: str | None = None
+    """The module whose output is mlp_linear; None where the MLP isn't gated."""
     ignored_weights: tuple[str, ...] = ()
     """Patterns of tensors that old checkpoints contain and no model reads."""
     renamed_weights: tuple[tuple[str, str], ...] = ()

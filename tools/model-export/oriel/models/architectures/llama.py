@@ -25,6 +25,7 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
         intermediate=config.intermediate_size,
         vocab=config.vocab_size,
         context_length=config.max_position_embeddings,
+        gated_mlp=True,
     )
 
 
@@ -62,6 +63,7 @@ ARCHITECTURE = Architecture(
     repeatable=_layers_are_alike,
     check_config=_check_config,
     base_prefix="model.",
+    mlp_linear="mlp.up_proj",
     ignored_weights=(r"(model\.)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
     telling_entries=frozenset(
         {"hidden_size", "num_attention_heads", "num_hidden_layers", "rms_norm_eps"}
