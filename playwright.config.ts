@@ -1,18 +1,16 @@
-// Browser tests, on a Chromium that is already there, against the real development server.
+// Browser tests, on a Chromium that is already there, against a build of the page; against the development server, too.
 import { defineConfig } from '@playwright/test';
 import type { EngineOptions } from './tests/browser/engine';
 import { findChromium } from './tests/browser/find_chromium';
-
-const firstPort = Number(process.env['ORIEL_TEST_PORT'] ?? 5310);
-const isolated = `http://localhost:${firstPort}/`;
-const plainHost = `http://localhost:${firstPort + 1}/`;
-const built = `http://localhost:${firstPort + 2}/some/where/`;
+import { built, development, firstPort, isolated, plainHost } from './tests/browser/servers';
 
 /** Every kind of host has to start the engine; what it computes then does not depend on the host. */
 const hostSpecs = 'engine_hosts.spec.ts';
 const engineSpecs = [hostSpecs, 'engine_parity.spec.ts'];
 const onEveryHost = process.env['ORIEL_THOROUGH'] === '1' ? engineSpecs : [hostSpecs];
 const variantSpecs = ['engine_variants.spec.ts', 'engine_failures.spec.ts'];
+/** Makes what the tests open, unless what it is made from is unchanged since. */
+const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
 /** They serve builds of the page themselves. */
 const siteSpecs = 'site_*.spec.ts';
 /** Models come from servers that tests start on ports of their own. */
@@ -34,7 +32,6 @@ const chromium = {
 export default defineConfig<EngineOptions>({
   testDir: 'tests/browser',
   outputDir: 'test-results/browser/runs',
-  globalSetup: './tests/browser/make_bundles.ts',
   // Much of a test's time is waiting, for a limit that must pass or for the slowest of several threads.
   workers: 2,
   // Generous limits cost nothing where all is well: another worker, and on CI another part of the tests, take their share.
@@ -82,15 +79,26 @@ export default defineConfig<EngineOptions>({
   ],
   webServer: [
     {
-      command: `npx vite apps/web --port ${firstPort} --strictPort`,
+      command:
+        `${python} scripts/browser_bundles.py && ` +
+        'npx vite build --config tests/browser/page_build.config.ts --logLevel error && ' +
+        `npx vite preview --config tests/browser/page_build.config.ts --port ${firstPort} --strictPort`,
       url: `${isolated}engine_test.html`,
       env: modelOrigins,
       reuseExistingServer: false,
+      // The bundles may have to be exported first.
+      timeout: 1_200_000,
     },
     {
       command: `npx vite apps/web --port ${firstPort + 1} --strictPort`,
       url: `${plainHost}engine_test.html`,
       env: { ...modelOrigins, ORIEL_NO_ISOLATION: '1' },
+      reuseExistingServer: false,
+    },
+    {
+      command: `npx vite apps/web --port ${firstPort + 3} --strictPort`,
+      url: `${development}engine_test.html`,
+      env: modelOrigins,
       reuseExistingServer: false,
     },
     {

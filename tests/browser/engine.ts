@@ -1,5 +1,5 @@
 // A page that holds nothing but the engine, driven from a test as the viewer drives it.
-import { test as base, type Page } from '@playwright/test';
+import type { Page } from '@playwright/test';
 import type { createModelClient as makeClient } from '../../apps/web/src/inference/model_client';
 import type {
   ModelClient,
@@ -13,6 +13,7 @@ import type {
   TokenPiece,
 } from '../../apps/web/src/inference/model_types';
 import { startBundleServer, type BundleServer } from './bundle_server';
+import { test as base } from './shared_context';
 
 export interface EngineOptions {
   provider: Provider;

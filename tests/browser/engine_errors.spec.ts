@@ -194,7 +194,7 @@ test('long runs leave the main thread free', async ({ engine, page }) => {
 });
 
 test('a worker that cannot start is an error, not a wait', async ({ page, engine }) => {
-  await page.route(/model\.worker\.ts/, (route) => route.abort());
+  await page.route(/model\.worker/, (route) => route.abort());
   await engine.start();
   expect(await engine.open({ url: 'models/demo/manifest.json', provider: 'wasm' })).toMatchObject({
     error: { kind: 'session' },

@@ -1,6 +1,6 @@
 // A text with more tokens than a map has pixels: the page says how the map is pooled, and shows each part of it exactly, by
 // mouse, keyboard and touch, on the page and in saved pictures.
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import type { ValueScale } from '../../apps/web/src/charts/colour_ramps';
 import { percent } from '../../apps/web/src/i18n/number_format';
 import { startBundleServer, type BundleServer } from './bundle_server';
@@ -18,6 +18,7 @@ import {
 } from './drawn_claims';
 import { readFixtures } from './fixtures';
 import { drawingOf, expectDrawn, pngColours, savedDifference, type Claim } from './pixels';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const many = readFixtures('long-gpt2').prompt('many');
@@ -316,7 +317,7 @@ test('a saved picture says which part it shows and how it is pooled', async ({ p
 });
 
 test.describe('by touch', () => {
-  test.use({ hasTouch: true, viewport: { width: 390, height: 800 } });
+  test.use({ ownContext: true, hasTouch: true, viewport: { width: 390, height: 800 } });
   test('a finger chooses a cell, looks closer about it, and moves', async ({ page }) => {
     test.setTimeout(240_000);
     await opened(page, 'zh');

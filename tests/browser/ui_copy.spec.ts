@@ -1,8 +1,9 @@
 // What is copied can be pasted, on pages with a clipboard and without, and the page says where it cannot copy at all.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import type { Manifest } from '../../apps/web/src/contract/generated';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 

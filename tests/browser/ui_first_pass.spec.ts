@@ -1,12 +1,13 @@
 // What a visitor on a slow line sees: the publisher's example, marked as such, until the model itself answers.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { percent } from '../../apps/web/src/i18n/number_format';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { readSafetensors } from '../../apps/web/src/bundle/weights/safetensors';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { openHungTab } from './hung_tab';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

@@ -1,9 +1,10 @@
 // Links that come into a tab in which a model is open: it stays until the link's own is known to be there, and Back works.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { offer } from './offered_models';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const made = fileURLToPath(new URL('../../test-results/browser/bundles/', import.meta.url));

@@ -1,5 +1,6 @@
 // The upright headings of the table "Inside" in Chromium; the nightly tours measure the same in Firefox and WebKit.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
+import { test } from './shared_context';
 import { faultsOf, readHeadings } from './table_headings';
 
 const expect = plainExpect.configure({ timeout: 30_000 });

@@ -1,6 +1,7 @@
 // What the visitor sees of the storage: what is kept with its true bytes, and that removing and keeping do what they say.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksum';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -92,13 +93,20 @@ test('what opens from the device alone says of when it is', async ({ page }) => 
   await expect(page.getByTestId('kept-since')).toContainText(String(new Date().getFullYear()));
 });
 
-test('a model that there is no room for is told to be fetched again', async ({ page, baseURL }) => {
-  const browser = await page.context().newCDPSession(page);
-  const origin = new URL(baseURL ?? '').origin;
-  await browser.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2e6 });
-  await page.goto('/#lang=en&on=wasm');
-  await opened(page);
-  await expect(page.getByTestId('not-kept')).toContainText('no room');
-  await page.getByRole('link', { name: 'See what is kept' }).click();
-  await expect(page.getByRole('heading', { name: 'Kept on this device' })).toBeFocused();
+test.describe('with little room', () => {
+  test.use({ ownContext: true });
+
+  test('a model that there is no room for is told to be fetched again', async ({
+    page,
+    baseURL,
+  }) => {
+    const browser = await page.context().newCDPSession(page);
+    const origin = new URL(baseURL ?? '').origin;
+    await browser.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2e6 });
+    await page.goto('/#lang=en&on=wasm');
+    await opened(page);
+    await expect(page.getByTestId('not-kept')).toContainText('no room');
+    await page.getByRole('link', { name: 'See what is kept' }).click();
+    await expect(page.getByRole('heading', { name: 'Kept on this device' })).toBeFocused();
+  });
 });

@@ -1,5 +1,6 @@
 // A link shows its receiver the same thing in the receiver's own language; a page without its scripts says so.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -67,7 +68,7 @@ test('a link of a later version of the page is opened and says that it is', asyn
 });
 
 test('a page whose scripts are not found says so', async ({ page }) => {
-  await page.route('**/main.ts*', (route) => route.fulfill({ status: 404, body: 'no' }));
+  await page.route('**/assets/index.js', (route) => route.fulfill({ status: 404, body: 'no' }));
   await page.goto('/');
   await expect(page.locator('body')).toContainText('the page’s scripts were not found');
   await expect(page.locator('body')).toContainText('没有找到本页的脚本');

@@ -1,6 +1,7 @@
 // Pictures that the browser threw away come back by themselves: each canvas holds again, pixel for pixel, what it held.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { readFixtures } from './fixtures';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 

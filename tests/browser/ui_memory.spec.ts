@@ -1,7 +1,8 @@
 // A device with too little memory for all activations of a text: part of them opens, the page says so, and no link fails
 // twice. The runtime is given less memory than it asks for, which is what such a device does.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { startBundleServer, type BundleServer } from './bundle_server';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
 // Each answer of 48 layers takes long without memory, and longer on a machine that others load.

@@ -1,9 +1,10 @@
 // Other models on the page: the picker, a model without a tokenizer, one that is damaged on its way.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, reference } from './fixtures';
 import { offer } from './offered_models';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

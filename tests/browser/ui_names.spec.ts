@@ -1,5 +1,6 @@
 // What is read on a button is in its accessible name (WCAG 2.5.3), so that whoever speaks to the page may say what they see.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 15_000 });
 

@@ -1,5 +1,6 @@
 // What somebody sees who has never been here: the ways on are in sight, pointing shows something, words are plain.
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

@@ -1,8 +1,9 @@
 // The page on the real bundled model, as a reader uses it: text, predictions, heads, taps, lens, languages, errors.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { percent } from '../../apps/web/src/i18n/number_format';
 import { readFixtures, reference } from './fixtures';
+import { test } from './shared_context';
 
 // A busy machine may take its time; what is measured is what appears, not when.
 const expect = plainExpect.configure({ timeout: 30_000 });

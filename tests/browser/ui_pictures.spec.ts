@@ -1,6 +1,6 @@
 // The maps of attention, on the page and saved, and the head that a button is about: colours are read back and compared
 // with PyTorch's numbers. Every other picture: ui_views_drawn.spec.ts.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import type { Theme, ValueScale } from '../../apps/web/src/charts/colour_ramps';
 import {
   answered,
@@ -18,6 +18,7 @@ import {
 } from './drawn_claims';
 import { readFixtures } from './fixtures';
 import { expectDrawn, pngColours, savedDifference, type Claim } from './pixels';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const demo = readFixtures('demo');
@@ -177,7 +178,7 @@ test('the keyboard reaches the switch of the head that has its focus', async ({ 
 });
 
 test.describe('by touch', () => {
-  test.use({ hasTouch: true, viewport: { width: 390, height: 800 } });
+  test.use({ ownContext: true, hasTouch: true, viewport: { width: 390, height: 800 } });
   test('a tap locks a head and switches nothing off; its switch is there then', async ({
     page,
   }) => {

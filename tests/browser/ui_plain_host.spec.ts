@@ -1,5 +1,6 @@
 // The page where a plain static host serves it: no cross-origin isolation, so one thread, and it says so.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 

@@ -1,5 +1,6 @@
 // The page on paper: every view drawn and whole, seen before or not, in one column and light colours.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const PAPER = 700;

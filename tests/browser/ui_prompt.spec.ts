@@ -1,5 +1,6 @@
 // The text as its reader handles it: ids that text cannot carry, undo and redo, what goes first, what ends a text, long texts.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

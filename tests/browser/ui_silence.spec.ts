@@ -4,6 +4,7 @@ import { expect as plainExpect, test as base, type Page } from '@playwright/test
 import { answered } from './drawn_claims';
 import { readFixtures } from './fixtures';
 import { expectRightAnswer } from './right_answer';
+import { development } from './servers';
 import { startSilentServer, type Limits, type SilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -18,7 +19,8 @@ interface Fixtures {
 }
 
 const test = base.extend<Fixtures>({
-  silent: async ({ baseURL }, use) => {
+  // eslint-disable-next-line no-empty-pattern -- Playwright reads from it what a fixture needs
+  silent: async ({}, use) => {
     const started: SilentServer[] = [];
     await use(async (isSilent, limits = {}, prelude = '') => {
       const short = {
@@ -29,7 +31,7 @@ const test = base.extend<Fixtures>({
         quietRuntime: 500,
         ...limits,
       };
-      const server = await startSilentServer(baseURL ?? '', isSilent, short, prelude);
+      const server = await startSilentServer(development, isSilent, short, prelude);
       started.push(server);
       return server;
     });

@@ -1,9 +1,10 @@
 // Every table that the page saves, read by Python's csv module: its tokens are the tokenizer's own entries, its numbers PyTorch's.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { largestError, readFixtures, reference } from './fixtures';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));

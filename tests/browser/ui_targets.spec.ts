@@ -1,7 +1,8 @@
 // Heads are chosen and switched off by targets that a finger can hit (WCAG 2.2, 2.5.8), also where there are many.
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { offer } from './offered_models';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const SMALLEST = 24;
@@ -82,7 +83,7 @@ for (const width of [700, 1000, 1440]) {
 }
 
 test.describe('by touch', () => {
-  test.use({ hasTouch: true, viewport: { width: 390, height: 800 } });
+  test.use({ ownContext: true, hasTouch: true, viewport: { width: 390, height: 800 } });
   test('of many heads one is chosen and switched off with two taps', async ({ page }) => {
     await visitMany(page);
     for (const distance of await pitch(page)) expect(distance).toBeGreaterThanOrEqual(SMALLEST);

@@ -1,5 +1,6 @@
 // Readers who set their own colours and text size: what carries meaning stays to be seen, and nothing is cut off.
-import { expect as plainExpect, test, type Locator, type Page } from '@playwright/test';
+import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 

@@ -1,5 +1,6 @@
 // A tokenizer that would make other tokens here than in transformers is told of, and ids are taken instead.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

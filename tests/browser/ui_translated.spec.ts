@@ -1,6 +1,7 @@
 // A page that the browser translates: what is shown must go with the page's state, as on a page that nobody translates.
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { percent } from '../../apps/web/src/i18n/number_format';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

@@ -1,12 +1,13 @@
 // Variants on the page: figures before a download, choosing, switching on the way, failing, and two side by side.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { information, bytes, percent } from '../../apps/web/src/i18n/number_format';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, reference } from './fixtures';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 

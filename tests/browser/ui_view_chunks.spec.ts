@@ -1,5 +1,6 @@
 // A view whose file does not come says so, leaves the others as they are, and comes when it is requested again.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 
@@ -10,7 +11,7 @@ for (const [language, sentence] of [
   test(`a view that could not be loaded is told and comes later (${language})`, async ({
     page,
   }) => {
-    const file = '**/views/lens/LensView.svelte*';
+    const file = '**/LensView.js';
     await page.route(file, (route) => route.abort());
     await page.goto(`/#lang=${language}&p=The+dog+saw`);
     await expect(page.getByTestId('facts')).toBeAttached();

@@ -2,7 +2,7 @@
 // scales, differences, dots. A picture that keeps what it showed before fails here, whatever its title says.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, test, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { magnitudeBelow } from '../../apps/web/src/analysis/vectors';
 import { strokeOf } from '../../apps/web/src/charts/arc_paths';
@@ -30,6 +30,7 @@ import {
   savedDifference,
   type Claim,
 } from './pixels';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
 const demo = readFixtures('demo');

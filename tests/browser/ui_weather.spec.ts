@@ -1,7 +1,8 @@
 // A model on a host in bad weather, as a visitor meets it: one clear message, and "Try again" gives the right numbers.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
 import { readFixtures } from './fixtures';
 import { expectRightAnswer } from './right_answer';
+import { test } from './shared_context';
 import { startWeatherServer, type Fault } from './weather_server';
 
 const expect = plainExpect.configure({ timeout: 60_000 });

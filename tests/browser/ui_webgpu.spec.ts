@@ -1,5 +1,6 @@
 // The switch between WebGPU and wasm: the same model, the same prediction, and the page names what ran.
-import { expect as plainExpect, test } from '@playwright/test';
+import { expect as plainExpect } from '@playwright/test';
+import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
 

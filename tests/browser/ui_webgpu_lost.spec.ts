@@ -4,6 +4,7 @@ import { expect as plainExpect, type ConsoleMessage, type Page } from '@playwrig
 import { test as base } from './engine';
 import { readFixtures } from './fixtures';
 import { expectRightAnswer } from './right_answer';
+import { development } from './servers';
 import { startSilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
@@ -49,10 +50,10 @@ const test = base.extend<{ openHeldFrom: (reading: number, variant: string) => P
     await use(await browser.newPage());
     await browser.close();
   },
-  openHeldFrom: async ({ page, baseURL }, use) => {
+  openHeldFrom: async ({ page }, use) => {
     const ends: (() => Promise<void>)[] = [];
     await use(async (reading, variant) => {
-      const server = await startSilentServer(baseURL ?? '', () => false, {}, holding(reading));
+      const server = await startSilentServer(development, () => false, {}, holding(reading));
       ends.push(() => server.close());
       const fields = { lang: 'en', on: 'webgpu', v: variant, p: before.text ?? '' };
       await page.goto(`${server.url}#${new URLSearchParams(fields).toString()}`);
