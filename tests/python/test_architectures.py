@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from oriel.contract.manifest import read_manifest
@@ -152,6 +153,19 @@ def test_plain_graph_agrees_with_the_stock_model(exported: Exported) -> None:
             if layer < exported.layers - 1:
                 # The last of hidden_states is after the final norm: no resid_post.
                 close(got[f"layer_{layer}_resid_post"], truth.hidden_states[layer + 1].numpy())
+
+
+def test_beyond_the_context_learned_positions_end_and_rotary_ones_go_on(
+    exported: Exported,
+) -> None:
+    ids = random_ids((1, exported.shape.context_length + 3), exported.shape.vocab)
+    if exported.stock.config.model_type == "gpt2":
+        with pytest.raises(InvalidArgument, match="out of data bounds"):
+            exported.plain.run(["logits"], {"input_ids": ids})
+    else:
+        (got,) = exported.plain.run(["logits"], {"input_ids": ids})
+        with torch.no_grad():
+            close(got, exported.stock(torch.from_numpy(ids)).logits.numpy())
 
 
 def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:

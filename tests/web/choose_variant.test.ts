@@ -140,7 +140,9 @@ describe('left to the device', () => {
 
   test('where memory does not hold the expansion, int8 computes on what travels', () => {
     const offer = offerFor({ ...laptop, memoryGiB: 2 });
-    expect(offer.choice).toMatchObject({ variant: 'int8', variantReason: { code: 'fits' } });
+    expect(offer.choice).toMatchObject({ variant: 'int8_static', variantReason: { code: 'fits' } });
+    const dynamic = all.filter(({ kernels }) => kernels !== 'int8_static');
+    expect(offerFor({ ...laptop, memoryGiB: 2 }, {}, dynamic).choice?.variant).toBe('int8');
     expect(refusal(offer, 'q8', 'wasm')).toEqual({
       ...{ code: 'memory', bytes: 3 * float32Bytes, limit: GiB },
     });
@@ -149,7 +151,7 @@ describe('left to the device', () => {
   });
 
   test('a browser that does not tell its memory is taken for a small one', () => {
-    expect(offerFor({ ...laptop, memoryGiB: null }).choice?.variant).toBe('int8');
+    expect(offerFor({ ...laptop, memoryGiB: null }).choice?.variant).toBe('int8_static');
   });
 
   test('nothing that fits is said of each variant', () => {
@@ -239,13 +241,13 @@ describe('left to the device', () => {
     const lossy = all.map((variant) =>
       variant.name === 'q8' ? { ...variant, lossy: true } : variant,
     );
-    expect(offerFor(laptop, {}, lossy).choice?.variant).toBe('int8');
+    expect(offerFor(laptop, {}, lossy).choice?.variant).toBe('int8_static');
     const beyond = all.map((variant) =>
       variant.name === 'q8' && variant.fidelity
         ? { ...variant, fidelity: { ...variant.fidelity, within_bounds: false } }
         : variant,
     );
-    expect(offerFor(laptop, {}, beyond).choice?.variant).toBe('int8');
+    expect(offerFor(laptop, {}, beyond).choice?.variant).toBe('int8_static');
     const unmeasured = all.map((variant) => without(variant, 'fidelity'));
     expect(offerFor(laptop, {}, unmeasured).choice?.variant).toBe('fp32');
     const alone = unmeasured.filter(({ name }) => name !== 'fp32');
@@ -428,13 +430,19 @@ describe('after a failure', () => {
 
   test('other failures choose as before, and say what is kept', () => {
     const failed = { variant: 'q8', provider: 'wasm', cause: 'out-of-memory' } as const;
-    const next = nextAttempt(offerFor(laptop), laptop, failed, [], new Set(['fp32', 'int8']));
-    expect(next).toEqual({ variant: 'int8', provider: 'wasm', isKept: true });
+    const next = nextAttempt(
+      offerFor(laptop),
+      laptop,
+      failed,
+      [],
+      new Set(['fp32', 'int8_static']),
+    );
+    expect(next).toEqual({ variant: 'int8_static', provider: 'wasm', isKept: true });
   });
 
   test('out of memory, what takes less', () => {
     const failed = { variant: 'q8', provider: 'wasm', cause: 'out-of-memory' } as const;
-    expect(next(laptop, failed)).toEqual({ variant: 'int8', provider: 'wasm' });
+    expect(next(laptop, failed)).toEqual({ variant: 'int8_static', provider: 'wasm' });
     const smallest = { variant: 'int8', provider: 'wasm', cause: 'out-of-memory' } as const;
     const offer = offerFor(laptop, {}, named('q8', 'int8'));
     expect(nextAttempt(offer, laptop, smallest, [])).toBeNull();

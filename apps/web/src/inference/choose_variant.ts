@@ -28,15 +28,16 @@ export type Wish = Pick<OpenRequest, 'variant' | 'provider'> & {
 };
 
 /**
- * Kernels and encodings, the best first. wasm: float32 has the fastest step, then int8; block
- * kernels are several times slower there. WebGPU: whatever reads the fewest bytes a step.
+ * Kernels and encodings, the best first. wasm: float32, then int8, which is smaller and faster but rounds activations;
+ * static ranges before those of each run, which depend on how a text is fed; block kernels are several times slower
+ * there. WebGPU: whatever reads the fewest bytes a step.
  */
 const preferences: Record<Provider, readonly (readonly [kernels: string, encoding: string])[]> = {
   wasm: [
     ['fp32', 'q8'],
+    ['int8_static', 'q8'],
     ['int8', 'q8'],
     ['fp32', 'f16'],
-    ['int8_static', 'q8'],
     ['fp32', 'q4'],
     ['int4', 'q4'],
     ['fp32', 'f32'],
