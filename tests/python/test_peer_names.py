@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,19 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
+from conftest import save_random
 from contract_examples import CONTRACTS, read_json
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    PreTrainedModel,
+)
 
 from oriel.contract.activation_names import ModelShape, kinds
 from oriel.contract.manifest import read_manifest
@@ -120,6 +130,73 @@ def test_the_numbers_under_each_name_are_the_same(
     shape = read_manifest(bundle).shape
     wrong = list(differences(ours, theirs, peer_id, shape, rotary=model == "tiny_llama"))
     assert not wrong, f"{len(wrong)} of {run}: {wrong[:8]}"
+
+
+TINY: dict[str, Any] = {
+    "num_hidden_layers": 2,
+    "hidden_size": 24,
+    "intermediate_size": 44,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 61,
+    "max_position_embeddings": 32,
+}
+NOT_EXPORTED: dict[str, Callable[[], PreTrainedModel]] = {
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(head_dim=6, sliding_window=4, **TINY)),
+    "mixtral": lambda: MixtralForCausalLM(
+        MixtralConfig(num_local_experts=5, num_experts_per_tok=2, **TINY)
+    ),
+}
+"""Models with kinds that no exported architecture has yet: modules of transformers give these."""
+MODULES = {
+    "gemma2": {
+        "attn_output_raw": ("self_attn", 0),
+        "attn_output": ("post_attention_layernorm", 0),
+        "mlp_output_raw": ("mlp", 0),
+        "mlp_output": ("post_feedforward_layernorm", 0),
+    },
+    "mixtral": {
+        "router_logits": ("mlp.gate", 0),
+        "expert_weights": ("mlp.gate", 1),
+        "expert_ids": ("mlp.gate", 2),
+    },
+}
+"""{model: {kind: (module of a block, which of its results)}}."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PEERS is None, reason="ORIEL_PEERS names no folder")
+@pytest.mark.parametrize("run", ["TransformerBridge 4", "interp-engine"])
+@pytest.mark.parametrize("model", MODULES)
+def test_names_of_kinds_to_come_are_those_of_transformers_modules(
+    run: str, model: str, tmp_path: Path
+) -> None:
+    checkpoint = save_random(NOT_EXPORTED[model](), tmp_path / model)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
+    ids = np.random.default_rng(3).integers(0, TINY["vocab_size"], (2, 7))
+    block, truth = loaded.model.layers[1], {}
+
+    def keep(kind: str, part: int) -> Callable[..., None]:
+        def hook(_module: Any, _inputs: Any, output: Any) -> None:
+            value = output[part] if isinstance(output, tuple) else output
+            truth[kind] = value.detach().numpy().reshape(2, 7, -1)
+
+        return hook
+
+    for kind, (path, part) in MODULES[model].items():
+        block.get_submodule(path).register_forward_hook(keep(kind, part))
+    with torch.no_grad():
+        loaded(torch.from_numpy(ids))
+    library, folder, peer_id = RUNS[run]
+    theirs = run_library(library, folder, checkpoint, ids, tmp_path)
+    compared = 0
+    for row in ROWS:
+        peer = row["peers"][peer_id]
+        if row["kind"] in truth and peer is not None:
+            wanted = as_theirs(truth[row["kind"]], row["shape"], peer.get("shape", row["shape"]))
+            assert same(wanted, theirs[named(peer, True, 1)]), row["kind"]
+            compared += 1
+    assert compared
 
 
 def run_library(
