@@ -3,10 +3,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   activationName,
+  activationSpec,
   activationTable,
   cachePairs,
   headScaleName,
+  inputSpecs,
+  layerShape,
   modelActivationNames,
+  modelKinds,
   neutralValue,
   parseActivationName,
   peerAliases,
@@ -107,4 +111,36 @@ test('libraries that call an activation the same stand together, others apart', 
     { name: 'blocks.11.attn.hook_k', rotary: 'blocks.11.attn.hook_rot_k' },
   ]);
   expect(peerAliases({ kind: 'lens_ids', layer: 0 })).toEqual([]);
+});
+
+test('a layer has its own sizes, and nothing else of its own', () => {
+  // A newer minor may add to a layer's sizes; the width of the stream is the model's all the same.
+  const own = { heads: 6, value_dim: 5, hidden: 99, layers: 1 };
+  const mixed: ModelShape = {
+    ...shape,
+    ...{ gated_mlp: true, value_dim: 3, active_experts: 2 },
+    layer_sizes: [own, { experts: 4 }],
+  };
+  expect(layerShape(mixed, 0)).toMatchObject({ heads: 6, value_dim: 5, hidden: 8, layers: 2 });
+  expect(activationSpec('layer_0_attn_z', mixed)?.shape).toEqual(['batch', 6, 'seq', 5]);
+  expect(activationSpec('layer_1_attn_z', mixed)?.shape).toEqual(['batch', 4, 'seq', 3]);
+  expect(activationSpec('layer_0_resid_post', mixed)?.shape).toEqual(['batch', 'seq', 8]);
+  expect(activationSpec('layer_0_mlp_gate', mixed)).not.toBeNull();
+  expect(activationSpec('layer_1_mlp_gate', mixed)).toBeNull();
+  expect(activationSpec('layer_1_expert_ids', mixed)).toEqual({
+    ...{ name: 'layer_1_expert_ids', dtype: 'int64', shape: ['batch', 'seq', 2] },
+  });
+  const values = inputSpecs(mixed, 'interactive').filter(({ name }) => name.endsWith('.value'));
+  expect(values.map((port) => port.shape[3])).toEqual([5, 3]);
+});
+
+test('the panel is offered the kinds of any layer, and no others', () => {
+  expect(modelKinds(shape)).not.toContain('mlp_gate');
+  expect(modelKinds({ ...shape, gated_mlp: true })).toContain('mlp_gate');
+  const routed = { ...shape, experts: 4, active_experts: 2 };
+  expect(modelKinds(routed)).toContain('router_logits');
+  expect(modelKinds(routed)).not.toContain('mlp_act');
+  const mixed = modelKinds({ ...routed, layer_sizes: [{ experts: 0 }, {}] });
+  expect(mixed).toEqual(expect.arrayContaining(['router_logits', 'mlp_act']));
+  expect(modelKinds({ ...shape, raw_outputs: true })).toContain('attn_output_raw');
 });
