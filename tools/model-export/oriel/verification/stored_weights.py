@@ -56,7 +56,8 @@ def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
             continue
         parts = {part: tensors.get(name + part) for part in PARTS}
         arrays = {k: read_initializer(t, folder) for k, t in parts.items() if t is not None}
-        yield _decoded(name, arrays, _first_user(model.graph, whole.name))
+        reader = _first_user(model.graph, whole.name)
+        yield _decoded(name, arrays, reader, _bits_of(model.graph, reader))
 
 
 def _first_user(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
@@ -71,12 +72,23 @@ def _first_user(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
     raise ValueError(f"nobody reads {name}")
 
 
-def _decoded(name: str, parts: Mapping[str, Array], reader: onnx.NodeProto) -> StoredWeight:
+def _bits_of(graph: onnx.GraphProto, reader: onnx.NodeProto) -> int:
+    """Return the bits of a value: as the node says, or 4 where the rows that it gathers are taken
+    apart."""
+    said = [a.i for a in reader.attribute if a.name == "bits"]
+    halves = any(
+        node.op_type == "BitwiseAnd" and reader.output[0] in node.input for node in graph.node
+    )
+    return int(said[0]) if said else 4 if halves else 8
+
+
+def _decoded(
+    name: str, parts: Mapping[str, Array], reader: onnx.NodeProto, bits: int
+) -> StoredWeight:
     said = {a.name: helper.get_attribute_value(a) for a in reader.attribute}
     scales = parts["/scales"].astype(np.float32)
     zeros = parts.get("/zero_points")
-    if reader.op_type in ("MatMulNBits", "GatherBlockQuantized"):
-        bits = int(said["bits"])
+    if scales.ndim == 2:
         packed = parts["/values"] if "/values" in parts else parts["/rows"]
         blocks = _unpacked(packed.reshape(*scales.shape, -1), bits).astype(np.float32)
         half = np.full(scales.shape, 1 << (bits - 1), np.uint8)

@@ -65,9 +65,8 @@ def expected_nodes(graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernel
 
 
 def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels, is_last: bool) -> str:
-    blocks = {"MatMul": "MatMulNBits", "Gather": "GatherBlockQuantized"}
-    if weight.layout == "blocks":
-        return blocks[operator]
+    if weight.layout == "blocks" and operator == "MatMul":
+        return "MatMulNBits"
     if weight.layout == "channels" and operator == "MatMul":
         # The unembedding's activations are rounded to two digits, by their range in each run.
         return "MatMul" if kernels == "int8_static" and not is_last else "MatMulInteger"
