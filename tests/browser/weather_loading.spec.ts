@@ -19,6 +19,9 @@ const test = engineTest.extend<{ host: WeatherServer }>({
   },
 });
 
+// What is kept on disk is what these are about, so none shares a profile with other tests.
+test.use({ ownContext: true });
+
 // Each waits long, with a server of its own.
 test.describe.configure({ mode: 'parallel' });
 
@@ -385,11 +388,21 @@ async function expectAbout(engine: Engine): Promise<void> {
 }
 
 /** Everything that the browser keeps for the page, as when a visitor clears it. */
+/** Remove what is kept. The page before may hold its files for a moment after it is gone. */
 async function forgetAll(page: Page): Promise<void> {
-  await page.evaluate(async () => {
-    const root = await navigator.storage.getDirectory();
-    await root.removeEntry('oriel', { recursive: true }).catch(() => undefined);
-  });
+  const remaining = () =>
+    page.evaluate(async () => {
+      const root = await navigator.storage.getDirectory();
+      try {
+        await root.removeEntry('oriel', { recursive: true });
+      } catch (error) {
+        return error instanceof DOMException && error.name === 'NotFoundError'
+          ? null
+          : String(error);
+      }
+      return null;
+    });
+  await expect.poll(remaining).toBeNull();
 }
 
 /** Of files by their names and sizes; a file is there before its bytes are. */
