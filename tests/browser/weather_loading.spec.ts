@@ -19,9 +19,6 @@ const test = engineTest.extend<{ host: WeatherServer }>({
   },
 });
 
-// What is kept on disk is what these are about, so none shares a profile with other tests.
-test.use({ ownContext: true });
-
 // Each waits long, with a server of its own.
 test.describe.configure({ mode: 'parallel' });
 
@@ -97,8 +94,7 @@ test('what passes is waited out, and no byte travels twice that was right', asyn
       };
       const before = weightBytes(host);
       const engine = new Engine(page);
-      await engine.start();
-      await forgetAll(page);
+      await startAnew(engine, page);
       const model = await open(engine, host);
       expect(model.isKept).toBe(true);
       await expectRightNumbers(engine);
@@ -132,8 +128,7 @@ test('what stays is said in one error, and the next try fetches the rest alone',
     await test.step(fault, async () => {
       host.weather = (file) => (file === victim ? fault : null);
       const engine = new Engine(page);
-      await engine.start();
-      await forgetAll(page);
+      await startAnew(engine, page);
       const outcome = await engine.open({ url: host.url, provider: 'wasm', variant: 'fp32' });
       expect(outcome).toMatchObject({ error });
       host.weather = () => null;
@@ -387,22 +382,19 @@ async function expectAbout(engine: Engine): Promise<void> {
   expect(lastLogits.every(Number.isFinite)).toBe(true);
 }
 
+/** Start the engine with nothing kept. Its worker opens the storage at once, so that is emptied on a page without one. */
+async function startAnew(engine: Engine, page: Page): Promise<void> {
+  await page.goto('engine_test.html');
+  await forgetAll(page);
+  await engine.start();
+}
+
 /** Everything that the browser keeps for the page, as when a visitor clears it. */
-/** Remove what is kept. The page before may hold its files for a moment after it is gone. */
 async function forgetAll(page: Page): Promise<void> {
-  const remaining = () =>
-    page.evaluate(async () => {
-      const root = await navigator.storage.getDirectory();
-      try {
-        await root.removeEntry('oriel', { recursive: true });
-      } catch (error) {
-        return error instanceof DOMException && error.name === 'NotFoundError'
-          ? null
-          : String(error);
-      }
-      return null;
-    });
-  await expect.poll(remaining).toBeNull();
+  await page.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    await root.removeEntry('oriel', { recursive: true }).catch(() => undefined);
+  });
 }
 
 /** Of files by their names and sizes; a file is there before its bytes are. */
