@@ -186,7 +186,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
     )
 
 
-NO_SIZES = {
+_NO_SIZES = {
     *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
     "layer_sizes",
 }
@@ -195,7 +195,7 @@ NO_SIZES = {
 
 def _check_sizes(shape: ModelShape, folder: Path) -> None:
     for name, size in shape.to_json().items():
-        if name in NO_SIZES:
+        if name in _NO_SIZES:
             continue
         maximum = MAX_LAYERS if name == "layers" else MAX_SIZE
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= maximum:
