@@ -17,6 +17,8 @@ export default defineConfig(
       'test-results/',
       'playwright-report/',
       'apps/web/src/contract/generated.ts',
+      // They run beside packages that are not in ours.
+      'tests/libraries/',
     ],
   },
   js.configs.recommended,

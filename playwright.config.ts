@@ -8,7 +8,11 @@ import { built, development, firstPort, isolated, plainHost } from './tests/brow
 const hostSpecs = 'engine_hosts.spec.ts';
 const engineSpecs = [hostSpecs, 'engine_parity.spec.ts'];
 const onEveryHost = process.env['ORIEL_THOROUGH'] === '1' ? engineSpecs : [hostSpecs];
-const variantSpecs = ['engine_variants.spec.ts', 'engine_failures.spec.ts'];
+const variantSpecs = [
+  'engine_variants.spec.ts',
+  'engine_failures.spec.ts',
+  'engine_earlier.spec.ts',
+];
 /** Makes what the tests open, unless what it is made from is unchanged since. */
 const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
 /** They serve builds of the page themselves. */

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from closed_graph import closed_graph
 from precision_models import Models, export, manifest_of, quantize
 from processes import spread
 from safetensors.torch import load_file, save_file
@@ -98,7 +99,7 @@ def loading(models: Models, variant: str, rounds: int) -> list[tuple[str, str]]:
     weights = chosen["weights"][0]
     sizes = {file["path"]: int(file["bytes"]) for file in manifest["files"]}
     bare = {
-        "graph": f"/files/{models.bundle.name}/{chosen['interactive']['path']}",
+        "graph": f"/files/{models.bundle.name}/{closed_graph(models.bundle, chosen)}",
         "weights": f"/files/{models.bundle.name}/{weights}",
         "location": weights,
         "threads": THREADS,

@@ -21,13 +21,15 @@ Outputs = dict[str, Array]
 
 
 class Model:
-    """A decoder with a cache: Oriel's interactive graph, or Optimum's."""
+    """A decoder with a cache: Oriel's decoder graph or open graph, closed; its interactive graph of
+    contract 1.x; or Optimum's."""
 
     def __init__(self, graph: str, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self.inputs = {value.name: value.shape for value in self.session.get_inputs()}
+        ports = [*self.session.get_inputs(), *self.session.get_overridable_initializers()]
+        self.inputs = {value.name: value.shape for value in ports}
         self.outputs = [value.name for value in self.session.get_outputs()]
 
     def run(self, ids: Array, last_only: bool, cache: Outputs | None = None) -> Outputs:
@@ -50,6 +52,8 @@ class Model:
             return np.arange(past, past + len(ids))[None]
         if name == "logits_start":
             return np.array([-1 if last_only else 0])
+        if name == "num_logits_to_keep":
+            return np.array(1 if last_only else 0)
         if name.endswith("_head_scale"):
             return np.ones(shape, np.float32)
         return np.zeros((1, 1, shape[-1]), np.float32)
@@ -73,7 +77,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
     session = (time.perf_counter() - began) * 1e3
     ids = 1 + np.arange(job["tokens"] + 1) * 7919 % (job["vocab"] - 1)
     prompt = ids[:-1]
-    chooses = "logits_start" in model.inputs
+    chooses = bool({"logits_start", "num_logits_to_keep"} & set(model.inputs))
     last_first = chooses and bool(job["lastFirst"])
     count = job["prompts"] // 2 if chooses else job["prompts"]
     early = timed(count, lambda: model.run(prompt, True))[0] if last_first else None

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from closed_graph import closed_graph
 from peer_library import GRAPHS, PACKAGES, PeerLibrary
 from precision_document import PEER, document
 from precision_models import Models, bytes_of, manifest_of, measure_fidelity, quantize_alone
@@ -65,7 +66,7 @@ class Measuring:
         manifest = manifest_of(self.models.bundle)
         vocab = manifest["model"]["shape"]["vocab"]
         graphs = {
-            v["name"]: self.models.bundle / v["interactive"]["path"]
+            v["name"]: self.models.bundle / v["decoder"]["path"]
             for v in manifest["variants"]
             if "expansion" not in v
         }
@@ -111,7 +112,7 @@ class Measuring:
                 **COUNTS,
                 "library": "oriel",
                 "folder": self.models.bundle.name,
-                "graph": v["interactive"]["path"],
+                "graph": closed_graph(self.models.bundle, v),
                 "weights": v["weights"],
                 "expansion": v.get("expansion"),
                 "shape": manifest["model"]["shape"],

@@ -109,11 +109,11 @@ def manifest_of(bundle: Path) -> dict[str, Any]:
 
 
 def bytes_of(bundle: Path) -> dict[str, int]:
-    """Return the bytes that opening each variant downloads: weights and interactive graph."""
+    """Return the bytes that opening each variant downloads: weights and open graph."""
     manifest = manifest_of(bundle)
     sizes = {file["path"]: int(file["bytes"]) for file in manifest["files"]}
     return {
-        v["name"]: sum(sizes[path] for path in {*v["weights"], v["interactive"]["path"]})
+        v["name"]: sum(sizes[path] for path in {*v["weights"], v["open"]["path"]})
         for v in manifest["variants"]
     }
 

@@ -192,7 +192,7 @@ def measured(
     chosen: Recipe, bundle: StoredBundle, judge: Judge, moments: InputMoments | None
 ) -> list[str]:
     """Return a row of the table."""
-    uses = weight_uses(bundle.graphs.interactive.model.graph)
+    uses = weight_uses(bundle.graphs.decoder.model.graph)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         name = bundle.paths.weights()

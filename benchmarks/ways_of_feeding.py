@@ -30,6 +30,7 @@ TEXTS = (
     "The keys to the cabinet",
     "One, two, three,",
 )
+SCALE, ADD = "layer_{}_attn_z/0/scale", "layer_{}_resid_post/0/add"
 HEADS = 3
 """Heads that are switched off, one at a time, in every second layer."""
 
@@ -41,23 +42,27 @@ def distance(got: Array, want: Array) -> float:
 
 
 def effects(run: Run, ids: list[int], shape: dict[str, Any]) -> Array:
-    """Return what each switched-off head and each delta changes in the last logits."""
+    """Return what each switched-off head and each added vector changes in the last logits."""
 
     def last(**changes: Array) -> Array:
         logits: Array = Run(run.session, run.document).feed(ids, **changes)["logits"][0, -1]
         return logits
 
+    neutral: dict[str, Array] = {}
+    for layer in range(0, shape["layers"], 2):
+        neutral[SCALE.format(layer)] = np.ones((1, shape["heads"], 1, 1), np.float32)
+        neutral[ADD.format(layer)] = np.zeros((1, 1, shape["hidden"]), np.float32)
     changes: list[dict[str, Array]] = []
     draw = np.random.default_rng(0)
     for layer in range(0, shape["layers"], 2):
         for head in range(min(HEADS, shape["heads"])):
-            scale = np.ones(shape["heads"], np.float32)
-            scale[head] = 0
-            changes.append({f"layer_{layer}_head_scale": scale})
-        delta = draw.normal(size=(1, 1, shape["hidden"])).astype(np.float32)
-        changes.append({f"layer_{layer}_resid_delta": delta})
-    whole = last()
-    return np.array([last(**change) - whole for change in changes])
+            scale = np.ones((1, shape["heads"], 1, 1), np.float32)
+            scale[0, head] = 0
+            changes.append({SCALE.format(layer): scale})
+        added = draw.normal(size=(1, 1, shape["hidden"])).astype(np.float32)
+        changes.append({ADD.format(layer): added})
+    whole = last(**neutral)
+    return np.array([last(**(neutral | change)) - whole for change in changes])
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def main() -> None:
     wanted: Array | None = None
     for variant in (v["name"] for v in bundle.manifest["variants"]):
         with tempfile.TemporaryDirectory() as work:
-            run = bundle.open(variant, "interactive", [], Path(work))
+            run = bundle.open(variant, "decoder", [], Path(work))
             apart, off = [], []
             for text in TEXTS:
                 ids = bundle.tokens(text)
@@ -79,7 +84,13 @@ def main() -> None:
                 each = np.concatenate([by_token.feed([token])["logits"] for token in ids], axis=1)
                 apart.append(distance(each, once))
                 off.append(distance(once, truth))
-            found = effects(run, bundle.tokens(TEXTS[0]), shape)
+            edits = {
+                name.format(layer).partition("/")[0]: [name.rpartition("/")[2]]
+                for name in (SCALE, ADD)
+                for layer in range(0, shape["layers"], 2)
+            }
+            edited = bundle.open(variant, "open", [], Path(work), edits)
+            found = effects(edited, bundle.tokens(TEXTS[0]), shape)
             wanted = found if wanted is None else wanted
             print(
                 f"{variant:12} one at a time {max(apart):.1e}  from PyTorch {max(off):.1e}  "

@@ -22,11 +22,18 @@ EVERY_VARIANT = "fp32,f16,q8,q4,fp16,int8,int8_static,int4"
 
 # Small enough for a GPU in software.
 TINY_MODELS = ("tiny-gpt2", "tiny-llama", "long-gpt2")
+# Of contract 1.0, as they were exported once: no exporter writes them any more.
+EARLIER = FIXTURES / "bundles_1"
+EARLIER_MODELS = ("tiny-gpt2", "tiny-llama")
 FOLDERS = (
     *(f"{kind}/{name}" for kind in ("fixtures", "bundles") for name in TINY_MODELS),
+    *(f"{kind}/earlier-{name}" for kind in ("fixtures", "bundles") for name in EARLIER_MODELS),
     "fixtures/demo",
     "bundles/deep-gpt2",
-    *(f"bundles/bare-{kind}" for kind in ("plain", "interactive", "embedded", "stranger")),
+    *(
+        f"bundles/bare-{kind}"
+        for kind in ("plain", "decoder", "open", "interactive", "embedded", "stranger")
+    ),
     *(f"published/{name}" for name in ("demo", "tiny-gpt2")),
 )
 
@@ -62,7 +69,8 @@ def inputs_of_bundles() -> list[Path]:
 
     A list of the folders that matter would soon miss one, and tests would open old bundles.
     """
-    scripts = [*FIXTURES.glob("make_b*_fixtures.py"), Path(__file__), demo_bundle.MANIFEST]
+    scripts = [*FIXTURES.glob("*.py"), Path(__file__), demo_bundle.MANIFEST]
+    scripts += [file for file in EARLIER.rglob("*") if file.is_file()]
     return [*demo_bundle.inputs_of_bundle(), *sorted(scripts)]
 
 
@@ -97,13 +105,19 @@ def make_all() -> None:
         # Random weights take rounding badly.
         variants = ("--precision", EVERY_VARIANT, "--allow-lossy")
         export(oriel, name, "0,1", *(variants if name == "tiny-gpt2" else ()))
+    for name in EARLIER_MODELS:
+        checkpoint, output = EARLIER / "checkpoints" / name, MADE / "fixtures" / f"earlier-{name}"
+        call(write_fixtures, "--checkpoint", checkpoint, "--output", output)
+        shutil.copytree(EARLIER / name, MADE / "bundles" / f"earlier-{name}")
     # Its attention maps are more than a page can hold; nothing else has to be right of it.
     deep = "deep-gpt2"
     call(write_fixtures, "--make", deep, "--checkpoint", MADE / "checkpoints" / deep)
     export(oriel, deep, "0,47")
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
-    call(write_bare_models, "--bundle", tiny, "--output", MADE / "bundles")
+    earlier = EARLIER / "tiny-gpt2"
+    bare = ("--bundle", tiny, "--earlier", earlier, "--output", MADE / "bundles")
+    call(write_bare_models, *bare)
     # In chunks so small that a test can lose some on the way.
     published = MADE / "published" / "tiny-gpt2"
     call(oriel, "publish", tiny, *publish, published, "--chunk-bytes", 2**17)

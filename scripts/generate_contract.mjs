@@ -43,7 +43,7 @@ function simplify(node) {
   for (const [key, value] of Object.entries(node)) {
     if (valueRules.has(key)) continue;
     if (key === '$ref' && typeof value === 'string') {
-      result[key] = value.replace(/^urn:oriel:activations:1(#.*)?$/, (_all, fragment) =>
+      result[key] = value.replace(/^urn:oriel:activations:2(#.*)?$/, (_all, fragment) =>
         fragment === undefined ? '#/$defs/activationsDocument' : String(fragment),
       );
     } else if (key === 'additionalProperties' && value === true) {
@@ -58,9 +58,10 @@ function simplify(node) {
 async function generate() {
   const manifest = await readSchema('manifest.schema.json');
   const activations = await readSchema('activations.schema.json');
-  const table = /** @type {{ activations: { kind: string }[] }} */ (
-    /** @type {unknown} */ (await readSchema('activations.json'))
-  );
+  const table =
+    /** @type {{ activations: { kind: string }[], closings: { closing: string }[] }} */ (
+      /** @type {unknown} */ (await readSchema('activations.json'))
+    );
   const { $defs: activationDefs, ...activationsDocument } = activations;
   const schema = {
     ...manifest,
@@ -71,6 +72,7 @@ async function generate() {
     },
   };
   const kinds = table.activations.map(({ kind }) => `'${kind}'`).join(' | ');
+  const closings = table.closings.map(({ closing }) => `'${closing}'`).join(' | ');
   const types = await compile(/** @type {object} */ (simplify(schema)), 'Manifest', {
     bannerComment: '',
     ignoreMinAndMaxItems: true,
@@ -81,6 +83,9 @@ async function generate() {
     '',
     '/** Kind of an activation, as in the table of contracts/activations.json. */',
     `export type ActivationKind = ${kinds};`,
+    '',
+    '/** Name of a closing, as in the table of contracts/activations.json. */',
+    `export type ClosingName = ${closings};`,
     '',
     types,
   ].join('\n');

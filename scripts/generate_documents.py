@@ -49,7 +49,7 @@ OWN_CLASSES = {
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 VALUE_RULES = {
     *("$schema", "$id", "$defs", "title", "description", "pattern", "minLength", "maxLength"),
-    *("minimum", "maximum", "minItems", "maxItems", "contains", "allOf"),
+    *("minimum", "maximum", "minItems", "maxItems", "contains", "allOf", "if", "then", "else"),
 }
 """Keywords that say nothing about the type, or nothing that Python's types can say."""
 TYPE_RULES = {"$ref", "const", "enum", "oneOf", "type", "properties", "required", "items"}

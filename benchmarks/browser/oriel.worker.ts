@@ -37,7 +37,12 @@ async function measure(job: VariantJob): Promise<Answer> {
   ) => {
     const feeds: Record<string, ort.Tensor> = { ...neutral };
     feeds['input_ids'] = new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
-    feeds['logits_start'] = new ort.Tensor('int64', BigInt64Array.of(lastOnly ? -1n : 0n), [1]);
+    const past = cache ? (outputOf(cache, 'present.0.key').dims[2] ?? 0) : 0;
+    const positions = Array.from(ids, (_, index) => BigInt(past + index));
+    const mask = new BigInt64Array(past + ids.length).fill(1n);
+    feeds['position_ids'] = new ort.Tensor('int64', BigInt64Array.from(positions), [1, ids.length]);
+    feeds['attention_mask'] = new ort.Tensor('int64', mask, [1, mask.length]);
+    feeds['num_logits_to_keep'] = new ort.Tensor('int64', BigInt64Array.of(lastOnly ? 1n : 0n), []);
     if (cache) {
       for (const { input, output } of cachePairs(layers)) feeds[input] = outputOf(cache, output);
     }
@@ -91,12 +96,12 @@ function readWeights(
   };
 }
 
-/** An empty cache and untouched interventions. */
+/** Make an empty cache. */
 function neutralFeeds(
   session: ort.InferenceSession,
   { shape }: VariantJob,
 ): Record<string, ort.Tensor> {
-  const { heads, kv_heads: keyHeads, head_dim: width, hidden } = shape;
+  const { kv_heads: keyHeads, head_dim: width } = shape;
   const float = (fill: number, ...dims: number[]): ort.Tensor => {
     const size = dims.reduce((product, dim) => product * dim, 1);
     return new ort.Tensor('float32', new Float32Array(size).fill(fill), dims);
@@ -104,8 +109,6 @@ function neutralFeeds(
   const feeds: Record<string, ort.Tensor> = {};
   for (const name of session.inputNames) {
     if (name.startsWith('past_key_values')) feeds[name] = float(0, 1, keyHeads, 0, width);
-    else if (name.endsWith('_head_scale')) feeds[name] = float(1, heads);
-    else if (name.endsWith('_resid_delta')) feeds[name] = float(0, 1, 1, hidden);
   }
   return feeds;
 }

@@ -22,10 +22,10 @@ const damages = {
   },
   'newer-minor': editManifest((manifest) => ({
     ...manifest,
-    contract_version: '1.999',
+    contract_version: '2.999',
     something_new: { kind: 'unheard of' },
   })),
-  'other-major': editManifest((manifest) => ({ ...manifest, contract_version: '2.0' })),
+  'other-major': editManifest((manifest) => ({ ...manifest, contract_version: '3.0' })),
   'bad-path': editManifest(
     (manifest) =>
       JSON.parse(

@@ -23,7 +23,7 @@ function errorOf({ start, tensors, lastLogits }: Answer, prompt: Prompt, end: nu
 }
 
 for (const [what, bundle, file, hasTokenizer] of [
-  ['with its weights beside it', 'bare-plain', 'model.onnx', true],
+  ['with its weights beside it', 'bare-plain', 'model.plain.onnx', true],
   ['with its weights inside', 'bare-embedded', 'one_file.onnx', false],
 ] as const) {
   test(`a plain graph ${what} computes as PyTorch does, from the first token each time`, async ({
@@ -58,31 +58,50 @@ for (const [what, bundle, file, hasTokenizer] of [
   });
 }
 
-test('an interactive graph keeps its cache and its switches, and opens what stands in it', async ({
-  engine,
-  bundles,
-  provider,
-  tolerance,
-}) => {
-  const prompt = fixtures.prompt('sentence');
-  const url = bare(bundles.url('bare-interactive'), 'model.interactive.onnx');
-  const { manifest, isBare } = opened(await engine.open({ url, provider }));
-  expect(isBare).toBe(true);
-  // The end token comes with the graph, so that generating stops where the model does.
-  expect(manifest.model).toMatchObject({ name: 'tiny-gpt2', eos_token_id: 0 });
-  const all = modelActivationNames(manifest.model.shape).filter((name) => !name.includes('lens'));
-  const model = opened(await engine.setActivations(all));
-  expect(new Set(model.activations)).toEqual(new Set(all));
-  for (let end = 4; end <= prompt.ids.length; end += 5) {
-    const answer = await engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
-    expect(answer.start).toBe(end === 4 ? 0 : end - 5);
-    expect(errorOf(answer, prompt, end)).toBeLessThanOrEqual(tolerance);
-  }
-  const interventions = switchingOff(fixtures.headsOff);
-  const off = await engine.run({ ids: prompt.ids, reuseCache: true, interventions });
-  const expected = reference(prompt, 'logits_heads_off').data;
-  expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
-});
+for (const [kind, bundle, file, model] of [
+  ['an open graph', 'bare-open', 'model.open.onnx', 'tiny-gpt2'],
+  ['a decoder', 'bare-decoder', 'model.onnx', 'tiny-gpt2'],
+  [
+    'an interactive graph of 1.x',
+    'bare-interactive',
+    'model.interactive.onnx',
+    'earlier-tiny-gpt2',
+  ],
+] as const) {
+  test(`${kind} keeps its cache, and opens what stands in it`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const { headsOff, ...given } = readFixtures(model);
+    const prompt = given.prompt('sentence');
+    const url = bare(bundles.url(bundle), file);
+    const { manifest, isBare } = opened(await engine.open({ url, provider }));
+    expect(isBare).toBe(true);
+    // The end token comes with the graph, so that generating stops where the model does.
+    expect(manifest.model).toMatchObject({ name: 'tiny-gpt2', eos_token_id: 0 });
+    const all = modelActivationNames(manifest.model.shape).filter((name) => !name.includes('lens'));
+    const { activations } = opened(await engine.setActivations(all));
+    expect(new Set(activations)).toEqual(new Set(all));
+    for (let end = 4; end <= prompt.ids.length; end += 5) {
+      const answer = await engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
+      expect(answer.start).toBe(end === 4 ? 0 : end - 5);
+      expect(errorOf(answer, prompt, end)).toBeLessThanOrEqual(tolerance);
+    }
+    const interventions = switchingOff(headsOff);
+    const off = await engine.tryRun({ ids: prompt.ids, reuseCache: true, interventions });
+    if (kind === 'a decoder') {
+      expect(off).toMatchObject({
+        error: { kind: 'run', detail: 'a decoder graph takes no interventions' },
+      });
+      return;
+    }
+    if ('error' in off) throw new Error(JSON.stringify(off.error));
+    const expected = reference(prompt, 'logits_heads_off').data;
+    expect(largestError(off.ok.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+  });
+}
 
 test('a graph that Oriel did not export is refused by name, and so is one without its weights', async ({
   engine,
@@ -93,7 +112,7 @@ test('a graph that Oriel did not export is refused by name, and so is one withou
   expect(await engine.open({ url: strange, provider })).toMatchObject({
     error: { kind: 'not-a-model', path: 'model.onnx', reason: 'no-contract' },
   });
-  const alone = bare(bundles.url('bare-plain', 'model.onnx.data', 'missing'), 'model.onnx');
+  const alone = bare(bundles.url('bare-decoder', 'model.onnx.data', 'missing'), 'model.onnx');
   expect(await engine.open({ url: alone, provider })).toMatchObject({
     error: { kind: 'not-found', status: 404 },
   });

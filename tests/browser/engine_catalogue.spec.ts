@@ -11,7 +11,7 @@ test('the list names each exported bundle with the bytes that opening it takes',
   const listed = (await response.json()) as { path: string; bytes: number }[];
   const folder = fileURLToPath(new URL('../../apps/web/static/models/demo/', import.meta.url));
   const opened = [
-    'model.interactive.onnx',
+    'model.open.onnx',
     'model.onnx.data',
     'tokenizer.json',
     'tokenizer_cases.json',

@@ -21,7 +21,7 @@ const cases: [title: string, file: string, fault: Fault, error: Partial<ModelErr
     'another major version of the contract',
     'manifest.json',
     'other-major',
-    { kind: 'contract-version', got: '2.0', supported: '1.x' },
+    { kind: 'contract-version', got: '3.0', supported: '1.x, 2.x' },
   ],
   ['a path that leaves the bundle', 'manifest.json', 'bad-path', { kind: 'not-a-manifest' }],
   ['weights that are not there', weights, 'missing', { kind: 'not-found', status: 404 }],
@@ -31,9 +31,9 @@ const cases: [title: string, file: string, fault: Fault, error: Partial<ModelErr
   ['one flipped bit in the weights', weights, 'corrupted', { kind: 'integrity', path: weights }],
   [
     'one flipped bit in the graph',
-    'model.interactive.onnx',
+    'model.open.onnx',
     'corrupted',
-    { kind: 'integrity', path: 'model.interactive.onnx' },
+    { kind: 'integrity', path: 'model.open.onnx' },
   ],
   ['a connection that ends early', weights, 'cut-off', { kind: 'network' }],
 ];
@@ -62,7 +62,7 @@ test('a newer minor version of the contract opens, and what it adds is ignored',
 }) => {
   const url = bundles.url('tiny-gpt2', 'manifest.json', 'newer-minor');
   const model = opened(await engine.open({ url, provider: 'wasm' }));
-  expect(model.manifest.contract_version).toBe('1.999');
+  expect(model.manifest.contract_version).toBe('2.999');
 });
 
 test('a download is aborted, and the same model opens afterwards', async ({ engine, bundles }) => {
@@ -104,7 +104,7 @@ test('a model.onnx with a query opens, and the query goes with every file', asyn
   expect(requested.toSorted()).toEqual(
     [
       'manifest.json?v=3',
-      'model.interactive.onnx?v=3',
+      'model.open.onnx?v=3',
       'model.onnx.data?v=3',
       'tokenizer.json?v=3',
       'tokenizer_cases.json?v=3',

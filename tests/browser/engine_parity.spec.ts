@@ -1,6 +1,7 @@
 // What the page computes is what PyTorch computes, with and without cache, on WebAssembly and on WebGPU. That it does so
 // on each kind of host: engine_hosts.spec.ts.
 import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
+import { closingTable } from '../../apps/web/src/contract/closing_table';
 import {
   noInterventions,
   switchingOff,
@@ -9,7 +10,7 @@ import {
 } from '../../apps/web/src/inference/interventions';
 import { expect, opened, test, type Answer, type Engine } from './engine';
 import { expectParity } from './expect_parity';
-import { largestError, readFixtures, reference, type Prompt } from './fixtures';
+import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
 
 async function runPrefix(engine: Engine, prompt: Prompt, end: number): Promise<Answer> {
   return engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
@@ -188,6 +189,61 @@ test('neutral interventions give the numbers of none, bit for bit', async ({
   const [none, same] = [await run(noInterventions), await run(neutral)];
   expect(same.lastLogits).toEqual(none.lastLogits);
   expect([...same.tensors]).toEqual([...none.tensors]);
+});
+
+for (const model of ['tiny-gpt2', 'tiny-llama']) {
+  test(`${model}: every closing at every joint, of all tokens and of some, whole and from the cache`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const prompt = readFixtures(model).prompt('sentence');
+    const { ids } = prompt;
+    const { manifest } = opened(await engine.open({ url: bundles.url(model), provider }));
+    const last = `layer_${manifest.model.shape.layers - 1}_resid_post`;
+    opened(await engine.setActivations([last]));
+    const untouched = reference(prompt, 'logits').data;
+    const closings = new Set<string>();
+    for (const { name, interventions, logits, residPost } of prompt.edits) {
+      for (const each of interventions) if (each.kind === 'closing') closings.add(each.closing);
+      const whole = await engine.run({ ids, reuseCache: false, keepCache: false, interventions });
+      expect(largestError(whole.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
+      const rows = whole.tensors.get(last)?.data ?? [];
+      expect(largestError(rows, residPost.data), name).toBeLessThanOrEqual(tolerance);
+      const size = logits.data.length;
+      const difference = largestError(logits.data, untouched.slice(-size));
+      expect(difference, `${name} must matter`).toBeGreaterThan(0.01);
+      // Up to the middle of the edited tokens, and on from there.
+      await engine.run({ ids: ids.slice(0, 6), reuseCache: true, interventions });
+      const rest = await engine.run({ ids, reuseCache: true, interventions });
+      expect(rest.start).toBe(6);
+      expect(largestError(rest.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
+    }
+    const all = closingTable.map(({ closing }) => closing).filter((name) => name !== 'identity');
+    expect(closings).toEqual(new Set(all));
+    // The session has room for all of them by now, and still gives the model's own numbers.
+    const none = await engine.run({ ids, reuseCache: false });
+    const expected = untouched.slice(-none.lastLogits.length);
+    expect(largestError(none.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+  });
+}
+
+test('an edit that a session lacks leaves the caches of other texts in place', async ({
+  engine,
+  bundles,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('tiny-llama').prompt('sentence');
+  const { ids } = prompt;
+  opened(await engine.open({ url: bundles.url('tiny-llama'), provider }));
+  await engine.run({ ids: ids.slice(0, 8), reuseCache: true });
+  await engine.run({ ids, reuseCache: true, interventions: switchingOff([[0, 1]]) });
+  const { start, lastLogits } = await engine.run({ ids, reuseCache: true });
+  expect(start).toBe(8);
+  const expected = positions('logits', reference(prompt, 'logits'), ids.length - 1, ids.length);
+  expect(largestError(lastLogits, expected.data)).toBeLessThanOrEqual(tolerance);
 });
 
 test('rotary positions and grouped keys: a Llama opens the same way', async ({

@@ -1,4 +1,5 @@
 // Every variant opens on each provider where it can, and is as far from PyTorch as its manifest says, no farther.
+import { sessionGraph } from '../../apps/web/src/contract/variant_graphs';
 import type { Fidelity, Manifest, Variant } from '../../apps/web/src/contract/generated';
 import type { Provider } from '../../apps/web/src/inference/model_types';
 import { parseActivationName } from '../../apps/web/src/contract/activation_table';
@@ -94,9 +95,9 @@ async function meanDivergence(engine: Engine, prompt: Prompt): Promise<number> {
   return sum / prompt.ids.length;
 }
 
-function bytesOf({ files, tokenizer }: Manifest, { weights, interactive }: Variant): number {
+function bytesOf({ files, tokenizer }: Manifest, variant: Variant): number {
   const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
-  const used = [...weights, interactive.path, ...ofText];
+  const used = [...variant.weights, sessionGraph(variant).path, ...ofText];
   return files.filter(({ path }) => used.includes(path)).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 

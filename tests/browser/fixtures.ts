@@ -1,10 +1,21 @@
 // Reads what tests/fixtures/make_browser_fixtures.py wrote, and compares the page's numbers with it.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { ActivationKind, ClosingName } from '../../apps/web/src/contract/generated';
+import type { Interventions } from '../../apps/web/src/inference/interventions';
 
 export interface Reference {
   readonly dims: readonly number[];
   readonly data: Float32Array | Int32Array;
+}
+
+/** Closings of several joints, and what PyTorch gives when it applies them. */
+export interface EditSet {
+  readonly name: string;
+  readonly interventions: Interventions;
+  readonly logits: Reference;
+  /** Of the last layer. */
+  readonly residPost: Reference;
 }
 
 export interface Prompt {
@@ -13,6 +24,8 @@ export interface Prompt {
   readonly text: string | null;
   readonly ids: readonly number[];
   readonly tensors: ReadonlyMap<string, Reference>;
+  /** Only of the prompt `sentence`. */
+  readonly edits: readonly EditSet[];
 }
 
 export interface Fixtures {
@@ -26,8 +39,26 @@ interface Written {
     name: string;
     text: string | null;
     ids: number[];
-    tensors: { name: string; dims: number[]; dtype: 'float32' | 'int32'; offset: number }[];
+    tensors: WrittenTensor[];
+    edits: {
+      name: string;
+      edits: {
+        joint: ActivationKind;
+        layer: number;
+        closing: ClosingName;
+        positions: [number, number] | null;
+        tensors: WrittenTensor[];
+      }[];
+      gives: WrittenTensor[];
+    }[];
   }[];
+}
+
+interface WrittenTensor {
+  name: string;
+  dims: number[];
+  dtype: 'float32' | 'int32';
+  offset: number;
 }
 
 const folder = fileURLToPath(new URL('../../test-results/browser/fixtures/', import.meta.url));
@@ -37,15 +68,35 @@ export function readFixtures(model: string): Fixtures {
     readFileSync(`${folder}${model}/fixtures.json`, 'utf8'),
   ) as Written;
   const { buffer } = new Uint8Array(readFileSync(`${folder}${model}/fixtures.bin`));
-  const read = prompts.map(({ tensors, ...prompt }) => ({
-    ...prompt,
-    tensors: new Map(
+  const readAll = (tensors: readonly WrittenTensor[]): Map<string, Reference> =>
+    new Map(
       tensors.map(({ name, dims, dtype, offset }) => {
         const count = dims.reduce((product, size) => product * size, 1);
         const Kind = dtype === 'float32' ? Float32Array : Int32Array;
         return [name, { dims, data: new Kind(buffer, offset, count) }];
       }),
-    ),
+    );
+  const read = prompts.map(({ tensors, edits, ...prompt }) => ({
+    ...prompt,
+    tensors: readAll(tensors),
+    edits: edits.map(({ name, edits: closings, gives }): EditSet => {
+      const given = readAll(gives);
+      const [logits, residPost] = [given.get('logits'), given.get('resid_post')];
+      if (logits === undefined || residPost === undefined) throw new Error(`${name} gives nothing`);
+      const interventions = closings.map(({ positions: tokens, tensors: inputs, ...closing }) => ({
+        ...closing,
+        kind: 'closing' as const,
+        positions: tokens && { start: tokens[0], end: tokens[1] },
+        tensors: Object.fromEntries(
+          Array.from(readAll(inputs), ([input, { dims, data }]) => [
+            input,
+            // Masks are written as whole numbers.
+            { dims, data: data instanceof Int32Array ? Uint8Array.from(data) : data },
+          ]),
+        ),
+      }));
+      return { name, interventions, logits, residPost };
+    }),
   }));
   return {
     headsOff: heads_off,

@@ -6,6 +6,7 @@ import { expect as plainExpect, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, reference } from './fixtures';
+import { readOnnx } from '../web/onnx_proto';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
@@ -94,7 +95,7 @@ test('a bare graph is dropped with what belongs to it; what it lacks is told', a
   await expect(page.getByTestId('bare-note')).toContainText('Unverified');
   await opened(page);
   await expectTruth(page);
-  await expect(page.getByTestId('bare-note')).toContainText('model.onnx');
+  await expect(page.getByTestId('bare-note')).toContainText('model.plain.onnx');
   await expect(page.getByTestId('facts')).toContainText('not verified');
   await expect(page.getByTestId('attention')).toBeVisible();
   await expect(page.getByTestId('toggle-head')).toHaveCount(0);
@@ -106,22 +107,77 @@ test('a bare graph is dropped with what belongs to it; what it lacks is told', a
   );
 });
 
-test('a bare interactive graph opens taps, switches heads and generates', async ({ page }) => {
+test('a bare decoder has its cache and its taps, and no heads to switch', async ({ page }) => {
   await page.goto('/#lang=en&on=wasm');
   await opened(page);
-  const folder = join(made, 'bare-interactive');
-  const files = readdirSync(folder).map((name) => join(folder, name));
-  await page.getByTestId('files-input').setInputFiles(files);
-  await expect(page.getByTestId('bare-note')).toContainText('The logit lens comes');
+  await drop(page, 'bare-decoder', readdirSync(join(made, 'bare-decoder')));
+  await expect(page.getByTestId('bare-note')).toContainText('the decoder graph');
+  await opened(page);
+  await expectTruth(page);
+  await expect(page.getByTestId('toggle-head')).toHaveCount(0);
+  await expect(page.getByTestId('attention')).toBeVisible();
+  await page.getByRole('button', { name: 'One token' }).click();
+  await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
+});
+
+for (const kind of ['open', 'interactive']) {
+  test(`a bare ${kind} graph opens taps, switches heads and generates`, async ({ page }) => {
+    await page.goto('/#lang=en&on=wasm');
+    await opened(page);
+    const folder = join(made, `bare-${kind}`);
+    const files = readdirSync(folder).map((name) => join(folder, name));
+    await page.getByTestId('files-input').setInputFiles(files);
+    await expect(page.getByTestId('bare-note')).toContainText('The logit lens comes');
+    await page.getByRole('textbox', { name: 'Token ids' }).fill('1 2 3 4');
+    await opened(page);
+    await page.getByTestId('open-all-layers').click();
+    await expect(page.getByTestId('open-all-layers')).toHaveCount(0);
+    await page.getByTestId('toggle-head').click();
+    await expect(page.getByTestId('off-badge')).toBeVisible();
+    await page.getByRole('button', { name: 'One token' }).click();
+    await expect(page.locator('.chip .id')).toHaveCount(5);
+    await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
+  });
+}
+
+test('the graph of the open model is saved as one file, and opens again', async ({ page }) => {
+  await page.goto('/#lang=en&on=wasm');
+  await opened(page);
+  await page.getByTestId('folder-input').setInputFiles(join(made, 'tiny-llama'));
+  await expect(page.getByRole('textbox', { name: 'Token ids' })).toBeVisible();
   await page.getByRole('textbox', { name: 'Token ids' }).fill('1 2 3 4');
   await opened(page);
-  await page.getByTestId('open-all-layers').click();
-  await expect(page.getByTestId('open-all-layers')).toHaveCount(0);
-  await page.getByTestId('toggle-head').click();
-  await expect(page.getByTestId('off-badge')).toBeVisible();
-  await page.getByRole('button', { name: 'One token' }).click();
-  await expect(page.locator('.chip .id')).toHaveCount(5);
-  await expect(page.getByTestId('step-time')).not.toHaveText('none yet');
+  await page.getByRole('button', { name: 'Open files…' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Open a model of your own' });
+  await expect(dialog).toContainText('model.onnx.data in the same folder');
+  const downloading = page.waitForEvent('download');
+  await dialog.getByTestId('save-graph').click();
+  const download = await downloading;
+  expect(download.suggestedFilename()).toBe('tiny-llama.onnx');
+  const bytes = readFileSync(await download.path());
+  // A parser that overwrites instead of merging finds the whole graph.
+  const { graph } = readOnnx(bytes);
+  expect(graph.node.length).toBeGreaterThan(100);
+  expect(graph.output.map(({ name }) => name)).toContain('layer_0_attn_probs');
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  const truth = await page.getByTestId('candidate').first().getAttribute('data-probability');
+  await page.getByTestId('files-input').setInputFiles([
+    { name: 'tiny-llama.onnx', mimeType: 'application/octet-stream', buffer: bytes },
+    {
+      name: 'model.onnx.data',
+      mimeType: 'application/octet-stream',
+      buffer: readFileSync(join(made, 'tiny-llama', 'model.onnx.data')),
+    },
+  ]);
+  await expect(page.getByTestId('bare-note')).toContainText('tiny-llama.onnx');
+  await page.getByRole('textbox', { name: 'Token ids' }).fill('1 2 3 4');
+  await opened(page);
+  const again = page.getByTestId('candidate').first();
+  await expect
+    .poll(async () =>
+      Math.abs(Number(await again.getAttribute('data-probability')) - Number(truth)),
+    )
+    .toBeLessThan(1e-5);
 });
 
 test('files without a model leave the open one as it is, and files that are missing are named', async ({
@@ -141,7 +197,7 @@ test('files without a model leave the open one as it is, and files that are miss
   await expect(dialog).toBeVisible();
   await expect(dialog.getByRole('alert')).toHaveCount(0);
   await page.keyboard.press('Escape');
-  await drop(page, 'tiny-gpt2', ['manifest.json', 'tokenizer.json', 'model.interactive.onnx']);
+  await drop(page, 'tiny-gpt2', ['manifest.json', 'tokenizer.json', 'model.open.onnx']);
   const declined = page.getByTestId('declined');
   const alert = declined.getByRole('alert');
   await expect(alert).toHaveAttribute('data-kind', 'files-missing');
@@ -168,7 +224,7 @@ test('a link names a model of the page’s own origin, and keeps naming it', asy
 });
 
 test('a link names a model of an origin that the build allows', async ({ page }) => {
-  const url = `${bundles.url('bare-plain').replace(/manifest\.json$/, 'model.onnx')}?v=3`;
+  const url = `${bundles.url('bare-decoder').replace(/manifest\.json$/, 'model.onnx')}?v=3`;
   const before = bundles.requests.length;
   await page.goto(`/?model=${encodeURIComponent(url)}#lang=en&on=wasm`);
   await expect(page.getByTestId('bare-note')).toContainText('model.onnx');

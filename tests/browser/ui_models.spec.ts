@@ -110,7 +110,7 @@ test('another major version of the contract is named', async ({ page }) => {
   await page.goto('/#lang=zh&on=wasm');
   const alert = page.getByRole('alert');
   await expect(alert).toHaveAttribute('data-kind', 'contract-version');
-  await expect(alert).toContainText('2.0');
+  await expect(alert).toContainText('3.0');
   await expect(alert).toContainText('规范');
 });
 

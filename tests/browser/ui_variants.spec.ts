@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Page } from '@playwright/test';
+import { sessionGraph } from '../../apps/web/src/contract/variant_graphs';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { information, bytes, percent } from '../../apps/web/src/i18n/number_format';
@@ -55,10 +56,11 @@ test('each variant shows its figures from the manifest, and the chosen one opens
     ignoreCase: true,
   });
   await page.getByTestId('variants-toggle').click();
-  for (const { name, weights, interactive, fidelity } of variants) {
+  for (const variant of variants) {
+    const { name, weights, fidelity } = variant;
     const row = page.getByTestId(`variant-${name}`);
     const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
-    const opened = [...weights, interactive.path, ...ofText];
+    const opened = [...weights, sessionGraph(variant).path, ...ofText];
     const size = files.reduce(
       (sum, file) => sum + (opened.includes(file.path) ? file.bytes : 0),
       0,

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Page } from '@playwright/test';
+import { sessionGraph } from '../../apps/web/src/contract/variant_graphs';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { magnitudeBelow } from '../../apps/web/src/analysis/vectors';
 import { strokeOf } from '../../apps/web/src/charts/arc_paths';
@@ -489,11 +490,12 @@ test('the plot of variants has a dot where each one’s size and divergence are'
   const x = line(across.map(([value = NaN, at = NaN]) => [value * 1e6, at] as const));
   const y = line(upwards.map(([text, at]) => [exponentOf(text), at - 4] as const));
   const lowest = Math.min(...upwards.map(([text]) => exponentOf(text)));
-  const wanted = manifest.variants.flatMap(({ weights: files, interactive, fidelity }) => {
+  const wanted = manifest.variants.flatMap((variant) => {
+    const { weights: files, fidelity } = variant;
     if (fidelity === undefined) return [];
     const { tokenizer } = manifest;
     const ofText = [tokenizer?.tokenizer, tokenizer?.config, tokenizer?.cases];
-    const opened = [...files, interactive.path, ...ofText];
+    const opened = [...files, sessionGraph(variant).path, ...ofText];
     const size = manifest.files.reduce(
       (sum, file) => sum + (opened.includes(file.path) ? file.bytes : 0),
       0,

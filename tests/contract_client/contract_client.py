@@ -1,6 +1,7 @@
 """Read and run an Oriel bundle, written from contracts/ACTIVATIONS_CONTRACT.md alone: nothing of
-oriel is imported. tests/python/test_contract_client.py holds it to PyTorch, so that whoever writes
-a client of their own finds in that document what it takes."""
+oriel is imported, and of the contract's data its closings are read. tests/python/
+test_contract_client.py holds it to PyTorch, so that whoever writes a client of their own finds in
+that document what it takes."""
 
 from __future__ import annotations
 
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 Array = NDArray[Any]
-MAJOR = "1"
+MAJOR = "2"
+CONTRACT = Path(__file__).resolve().parents[2] / "contracts" / "activations.json"
 
 
 class Bundle:
@@ -47,16 +50,29 @@ class Bundle:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return [*record.get("first_tokens", []), *ids]
 
-    def open(self, name: str, kind: str, taps: list[str], work: Path) -> Run:
-        """Open a variant's graph, 'plain' or 'interactive', with the taps of these activations.
+    def open(
+        self,
+        name: str,
+        kind: str,
+        taps: list[str],
+        work: Path,
+        edits: dict[str, list[str]] | None = None,
+    ) -> Run:
+        """Open a variant's graph, 'plain', 'decoder' or 'open', with the taps of these activations.
 
-        work: an empty folder, for the graph and the weights that it reads.
+        work: an empty folder, for the graph and the weights that it reads. edits: of the open
+        graph's joints, the names of their closings in order; every other joint stays as it is.
         """
         variant = next(v for v in self.manifest["variants"] if v["name"] == name)
+        document = variant[kind]["activations"]
         graph = self.read(variant[kind]["path"])
+        given = {output["name"] for output in document["outputs"]}
         for tap in variant["taps"]:
-            if any(output["name"] in taps for output in tap["outputs"]):
+            if any(
+                output["name"] in taps and output["name"] not in given for output in tap["outputs"]
+            ):
                 graph += base64.b64decode(tap["bytes"], validate=True)
+        graph += closings(document.get("joints", []), edits or {})
         for path in variant["weights"]:
             weights = self.read(path)
             if "expansion" in variant:
@@ -70,11 +86,11 @@ class Bundle:
         place = work / f"{name}.{kind}.onnx"
         place.write_bytes(graph)
         session = onnxruntime.InferenceSession(str(place), providers=["CPUExecutionProvider"])
-        return Run(session, variant[kind]["activations"])
+        return Run(session, document)
 
 
 class Run:
-    """A session and what the interactive graph remembers of the text so far."""
+    """A session and what a graph with a cache remembers of the text so far."""
 
     def __init__(self, session: Any, document: dict[str, Any]) -> None:
         self.session = session
@@ -82,15 +98,22 @@ class Run:
         self.past: dict[str, Array] = {}
 
     def feed(self, ids: list[int], **changes: Array) -> dict[str, Array]:
-        """Run the next tokens of a text; every output by its name. changes: interventions."""
-        sizes = {"batch": 1, "seq": len(ids), "past": 0, "delta_batch": 1, "delta_seq": 1}
+        """Run the next tokens of a text; every output by its name. changes: inputs of closings."""
+        before = next(iter(self.past.values())).shape[2] if self.past else 0
+        sizes = {
+            "batch_size": 1,
+            "sequence_length": len(ids),
+            "past_sequence_length": 0,
+            "total_sequence_length": before + len(ids),
+        }
         feeds: dict[str, Array] = {}
         for port in self.document["inputs"]:
             shape = [sizes[size] if isinstance(size, str) else size for size in port["shape"]]
-            neutral = 1 if port["name"].endswith("_head_scale") else 0
-            feeds[port["name"]] = np.full(shape, neutral, port["dtype"])
+            feeds[port["name"]] = np.full(shape, port["name"] == "attention_mask", port["dtype"])
         feeds |= self.past | changes
         feeds["input_ids"] = np.array([ids], np.int64)
+        if "position_ids" in feeds:
+            feeds["position_ids"] = np.arange(before, before + len(ids))[None]
         names = [output.name for output in self.session.get_outputs()]
         found = dict(zip(names, self.session.run(names, feeds), strict=True))
         self.past = {
@@ -99,6 +122,37 @@ class Run:
             if name.startswith("present.")
         }
         return found
+
+
+def closings(joints: list[dict[str, Any]], edits: dict[str, list[str]]) -> bytes:
+    """The bytes that close every joint of an open graph."""
+    rows = {row["closing"]: row for row in json.loads(CONTRACT.read_text("utf-8"))["closings"]}
+    added = onnx.ModelProto()
+    for joint in joints:
+        name = joint["name"]
+        chain = edits.get(name, ["identity"])
+        for index, closing in enumerate(chain):
+            at = f"{name}/{index}"
+            filled = {
+                "{in}": f"{name}/pre" if index == 0 else f"{name}/{index - 1}",
+                "{out}": name if index == len(chain) - 1 else at,
+            }
+            for row in rows[closing]["nodes"]:
+                node = added.graph.node.add(op_type=row["op"])
+                node.input.extend(filled.get(n, n.replace("{at}", at)) for n in row["inputs"])
+                node.output.extend(filled.get(n, n.replace("{at}", at)) for n in row["outputs"])
+                for key, dtype in (("int64s", np.int64), ("floats", np.float32)):
+                    if key in row:
+                        value = onnx.numpy_helper.from_array(np.array(row[key], dtype))
+                        node.attribute.append(onnx.helper.make_attribute("value", value))
+            for row in rows[closing]["inputs"]:
+                element = (
+                    onnx.TensorProto.BOOL if row["dtype"] == "bool" else onnx.TensorProto.FLOAT
+                )
+                sizes = [None] * len(joint["shape"])
+                port = f"{at}/{row['name']}"
+                added.graph.input.append(onnx.helper.make_tensor_value_info(port, element, sizes))
+    return added.SerializeToString() if joints else b""
 
 
 def _checked(data: bytes, record: dict[str, Any]) -> bytes:

@@ -28,9 +28,10 @@ ASSERTIONS = {
     "maxItems",
     "contains",
     "oneOf",
+    "not",
     "$ref",
 }
-# `if` asserts nothing, and `contains` fails as a whole.
+# `if` asserts nothing, and `contains` and `not` fail as a whole.
 SUBSCHEMAS = {"items", "then", "else"}
 SUBSCHEMA_MAPS = {"properties", "$defs"}
 SILENT = {"$schema", "$id", "title", "description", "if"}

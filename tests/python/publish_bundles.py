@@ -30,12 +30,14 @@ def weights_of(seed: int = 0, sizes: Mapping[str, int] = TENSORS) -> dict[str, b
 def make_bundle(folder: Path, tensors: Mapping[str, bytes]) -> Path:
     """A bundle with one variant, its tensors one after another in model.onnx.data."""
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = json.loads((EXAMPLES / "valid" / "manifest__least.json").read_text("utf-8"))
+    manifest = json.loads((EXAMPLES / "valid" / "manifest__open.json").read_text("utf-8"))
     files = {"model.onnx.data": b"".join(tensors.values())}
-    for name in ("model.onnx", "model.interactive.onnx"):
-        files[name] = _graph(name, tensors, manifest["variants"][0]["taps"]).SerializeToString(
-            deterministic=True
-        )
+    variant = manifest["variants"][0]
+    # A lens has nodes of its own, which read what a graph without a model doesn't compute.
+    variant["taps"] = [tap for tap in variant["taps"] if len(tap["outputs"]) == 1]
+    for record in (variant["plain"], variant["decoder"], variant["open"]):
+        graph = _graph(record, tensors, variant["taps"])
+        files[record["path"]] = graph.SerializeToString(deterministic=True)
     files["tokenizer.json"] = json.dumps({"model": {"vocab": list(range(2000))}}).encode()
     files["tokenizer_config.json"] = b"{}"
     manifest["tokenizer"] = {"tokenizer": "tokenizer.json", "config": "tokenizer_config.json"}
@@ -57,18 +59,23 @@ def make_bundle(folder: Path, tensors: Mapping[str, bytes]) -> Path:
 
 
 def _graph(
-    name: str, tensors: Mapping[str, bytes], taps: Iterable[Mapping[str, Any]]
+    record: Mapping[str, Any], tensors: Mapping[str, bytes], taps: Iterable[Mapping[str, Any]]
 ) -> onnx.ModelProto:
-    """A graph that ONNX Runtime loads: it computes nothing, and holds what the taps open."""
+    """A graph that ONNX Runtime loads: it computes nothing, holds what the taps open, and is open
+    at the joints of its document."""
     model = onnx.ModelProto(ir_version=10)
-    model.graph.name = name
+    model.graph.name = record["path"]
     model.opset_import.add(domain="", version=20)
     ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "seq"])
     model.graph.input.append(ids)
     tapped = [output for tap in taps for output in tap["outputs"]]
-    for inner in [{"name": "logits", "dtype": "float32"}, *tapped]:
-        to = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}[inner["dtype"]]
-        model.graph.node.append(helper.make_node("Cast", ["input_ids"], [inner["name"]], to=to))
+    joints = record["activations"].get("joints", [])
+    inner = {o["name"]: o["dtype"] for o in [{"name": "logits", "dtype": "float32"}, *tapped]}
+    ends = {name: dtype for name, dtype in inner.items() if name not in {j["name"] for j in joints}}
+    ends |= {f"{joint['name']}/pre": joint["dtype"] for joint in joints}
+    for name, dtype in ends.items():
+        to = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}[dtype]
+        model.graph.node.append(helper.make_node("Cast", ["input_ids"], [name], to=to))
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)
     model.graph.output.append(logits)
     offset = 0

@@ -77,7 +77,7 @@ VARIANTS: dict[str, Callable[[], PreTrainedModel]] = {
 
 
 class Exported:
-    """A tiny random model, beside both graphs of its bundle in ONNX Runtime."""
+    """A tiny random model, beside the closed graphs of its bundle in ONNX Runtime."""
 
     def __init__(self, make: Callable[[], PreTrainedModel], folder: Path) -> None:
         torch.manual_seed(5)
@@ -100,28 +100,29 @@ class Exported:
         self.layers = layers
         self.architecture = find_architecture(model.config.model_type)
         variant = manifest.variant("fp32")
-        self.plain = onnxruntime.InferenceSession(result.graph)
-        self.taps = [Tap.from_json(tap) for tap in variant["taps"]]
-        graph = (result.folder / variant["interactive"]["path"]).read_bytes()
+        self.plain = onnxruntime.InferenceSession(result.folder / variant["plain"]["path"])
+        given = {output["name"] for output in variant["decoder"]["activations"]["outputs"]}
+        taps = [Tap.from_json(tap) for tap in variant["taps"]]
+        closed = [tap for tap in taps if not given & {spec.name for spec in tap.outputs}]
         tapped = result.folder / "tapped.onnx"
-        tapped.write_bytes(open_taps(graph, self.taps))
-        self.interactive = onnxruntime.InferenceSession(tapped)
+        tapped.write_bytes(open_taps(result.graph.read_bytes(), closed))
+        self.decoder = onnxruntime.InferenceSession(tapped)
 
     def run(self, ids: NDArray[Any], **feeds: NDArray[Any]) -> dict[str, NDArray[Any]]:
         shape, batch = self.shape, ids.shape[0]
-        given: dict[str, NDArray[Any]] = {
-            "input_ids": ids,
-            "logits_start": np.zeros(1, np.int64),
-        }
+        given: dict[str, NDArray[Any]] = {"input_ids": ids}
         empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), np.float32)
         for layer in range(shape.layers):
             given[f"past_key_values.{layer}.key"] = empty
             given[f"past_key_values.{layer}.value"] = empty
-            given[f"layer_{layer}_head_scale"] = np.ones(shape.heads, np.float32)
-            given[f"layer_{layer}_resid_delta"] = np.zeros((1, 1, shape.hidden), np.float32)
         given |= feeds
-        names = [output.name for output in self.interactive.get_outputs()]
-        return dict(zip(names, self.interactive.run(names, given), strict=True))
+        past = given["past_key_values.0.key"].shape[2]
+        total = past + ids.shape[1]
+        given.setdefault("attention_mask", np.ones((batch, total), np.int64))
+        positions = np.arange(past, total)[None].repeat(batch, axis=0)
+        given.setdefault("position_ids", positions)
+        names = [output.name for output in self.decoder.get_outputs()]
+        return dict(zip(names, self.decoder.run(names, given), strict=True))
 
 
 @pytest.fixture(scope="module", params=sorted(VARIANTS))
@@ -262,13 +263,46 @@ def test_cache_agrees_with_the_whole_sequence(exported: Exported) -> None:
         }
 
 
-@pytest.mark.parametrize("start", [0, 3, -1, -2, -100])
-def test_logits_start_shortens_logits_and_nothing_else(exported: Exported, start: int) -> None:
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_no_number_of_a_text(exported: Exported, side: str) -> None:
+    """Held to the stock model reading the text alone, and then one token more with the cache."""
+    long, short = (random_ids((1, n), exported.shape.vocab, seed=n) for n in (7, 4))
+    place = slice(3, 7) if side == "left" else slice(0, 4)
+    ids = np.concatenate([long, random_ids((1, 7), exported.shape.vocab, seed=5)])
+    mask = np.ones_like(ids)
+    mask[1] = 0
+    ids[1, place], mask[1, place] = short[0], 1
+    positions = np.maximum(mask.cumsum(axis=1) - 1, 0)
+    got = exported.run(ids, attention_mask=mask, position_ids=positions)
+    more = random_ids((2, 1), exported.shape.vocab, seed=6)
+    past = {name.replace("present", "past_key_values"): v for name, v in got.items()}
+    after = exported.run(
+        more,
+        attention_mask=np.concatenate([mask, np.ones((2, 1), np.int64)], axis=1),
+        position_ids=np.array([[7], [4]]),
+        **{name: value for name, value in past.items() if name.startswith("past")},
+    )
+    for row, text in enumerate((long, short)):
+        with torch.no_grad():
+            whole = np.concatenate([text, more[row : row + 1]], axis=1)
+            truth = exported.stock(torch.from_numpy(whole), output_attentions=True)
+        seen = slice(None) if row == 0 else place
+        close(got["logits"][row, seen], truth.logits.numpy()[0, :-1])
+        close(after["logits"][row], truth.logits.numpy()[0, -1:])
+        probs = truth.attentions[0].numpy()[0]
+        close(got["layer_0_attn_probs"][row][:, seen, seen], probs[:, :-1, :-1])
+        columns = np.flatnonzero(np.append(mask[row], 1))
+        close(after["layer_0_attn_probs"][row][:, 0, columns], probs[:, -1])
+        assert after["layer_0_attn_probs"][row][:, 0].sum() == pytest.approx(exported.shape.heads)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 7, 100])
+def test_num_logits_to_keep_shortens_logits_and_nothing_else(exported: Exported, kept: int) -> None:
     ids = random_ids((2, 7), exported.shape.vocab, seed=4)
     whole = exported.run(ids)
-    part = exported.run(ids, logits_start=np.array([start], np.int64))
-    assert part["logits"].shape == whole["logits"][:, start:].shape
-    close(part.pop("logits"), whole.pop("logits")[:, start:])
+    part = exported.run(ids, num_logits_to_keep=np.array(kept, np.int64))
+    assert part["logits"].shape == whole["logits"][:, -kept:].shape
+    close(part.pop("logits"), whole.pop("logits")[:, -kept:])
     for name, values in whole.items():
         assert np.array_equal(part[name], values), name
 

@@ -72,7 +72,7 @@ def gpt2_inputs(tiny_gpt2_checkpoint: Path, gpt2: StoredBundle) -> dict[str, Arr
 def check_moments(bundle: StoredBundle, inputs: dict[str, Array]) -> None:
     moments = gathered(bundle, None, True).moments
     assert moments is not None
-    uses = weight_uses(bundle.graphs.interactive.model.graph)
+    uses = weight_uses(bundle.graphs.decoder.model.graph)
     assert inputs.keys() == {name for name, use in uses.items() if use.multiplied}
     for name, rows in inputs.items():
         parts = moments.of(uses[name].factors)
@@ -101,7 +101,7 @@ def test_ranges_are_those_of_what_modules_are_given(
 ) -> None:
     ranges = gathered(gpt2, "minmax", False).ranges
     assert ranges is not None and ranges.method == "minmax"
-    uses = weight_uses(gpt2.graphs.interactive.model.graph)
+    uses = weight_uses(gpt2.graphs.decoder.model.graph)
     for name, rows in gpt2_inputs.items():
         (factor,) = uses[name].factors
         assert np.allclose(ranges.ranges[factor], (rows.min(), rows.max()), rtol=1e-4, atol=1e-5)
@@ -115,7 +115,7 @@ def test_other_methods_stay_within_what_was_seen_and_keep_most_of_it(
     ranges = gathered(gpt2, method, False).ranges
     assert capsys.readouterr().out == ""
     assert ranges is not None
-    uses = weight_uses(gpt2.graphs.interactive.model.graph)
+    uses = weight_uses(gpt2.graphs.decoder.model.graph)
     for name, rows in gpt2_inputs.items():
         (factor,) = uses[name].factors
         low, high = ranges.ranges[factor]
@@ -147,7 +147,7 @@ def test_gptq_by_these_moments_keeps_products_closer(
     gpt2: StoredBundle, gpt2_inputs: dict[str, Array], tmp_path: Path
 ) -> None:
     """What each MatMul gives on the calibration text, with moments of it and without."""
-    uses = weight_uses(gpt2.graphs.interactive.model.graph)
+    uses = weight_uses(gpt2.graphs.decoder.model.graph)
     source = gpt2.folder / gpt2.paths.weights()
     moments = gathered(gpt2, None, True).moments
     assert moments is not None

@@ -211,7 +211,7 @@ class TestUpToDate:
         assert export(tiny_gpt2_checkpoint, bundle, "--layers", "0,2") == 0
         out, err = capsys.readouterr()
         assert started == []
-        assert "model.onnx is up to date: 5 files" in out
+        assert "model.onnx is up to date: 6 files" in out
         assert all(line.startswith("[") for line in err.splitlines())
         assert {f: (f.stat().st_mtime_ns, f.stat().st_ino) for f in bundle.iterdir()} == before
 
@@ -248,7 +248,7 @@ class TestUpToDate:
         assert export(tiny_gpt2_checkpoint, bundle, *flags) == 130
         assert started == ["export"]
 
-    @pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx", "model.interactive.onnx"])
+    @pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx", "model.open.onnx"])
     @pytest.mark.parametrize("damage", ["one byte", "shorter", "gone"])
     def test_a_damaged_bundle_is_made_anew(
         self, damage: str, name: str, bundle: Path, started: list[str], tiny_gpt2_checkpoint: Path

@@ -23,14 +23,24 @@ from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.graph.graph_document import METADATA_KEY
 
-REWRITTEN = ("model.onnx", "manifest.json", "verification.json")
+REWRITTEN = ("model.onnx", "model.plain.onnx", "manifest.json", "verification.json")
 TOKENS = np.array([[5, 3, 88, 3], [0, 1, 2, 3]])
 
 
 def run(graph: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray[Any, Any]]:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()] if names is None else names
-    return dict(zip(names, session.run(names, {"input_ids": TOKENS}), strict=True))
+    given = [o.name for o in session.get_outputs() if not o.name.startswith("present.")]
+    names = given if names is None else names
+    feeds: dict[str, np.ndarray[Any, Any]] = {
+        "input_ids": TOKENS,
+        "attention_mask": np.ones_like(TOKENS),
+        "position_ids": np.arange(4)[None].repeat(2, axis=0),
+    }
+    for port in session.get_inputs():
+        if port.name.startswith("past_key_values."):
+            feeds[port.name] = np.zeros((2, port.shape[1], 0, port.shape[3]), np.float32)
+    wanted = {port.name: feeds[port.name] for port in session.get_inputs()}
+    return dict(zip(names, session.run(names, wanted), strict=True))
 
 
 @pytest.fixture
@@ -116,17 +126,21 @@ def test_weights_stay_and_the_manifest_follows(bundle: Path) -> None:
     )
     now = contents(bundle)
     assert {n: now[n] for n in others} == others
-    assert set(now) == {*others, "model.onnx", "manifest.json"}
+    assert set(now) == {*others, "model.onnx", "model.plain.onnx", "manifest.json"}
     manifest = read_manifest(bundle)
     descriptor = manifest.file("model.onnx")
     assert descriptor["bytes"] == len(now["model.onnx"])
     assert descriptor["digest"] == f"sha256:{hashlib.sha256(now['model.onnx']).hexdigest()}"
-    recorded = manifest.variant("fp32")["plain"]["activations"]
+    recorded = manifest.variant("fp32")["decoder"]["activations"]
     model = onnx.load(bundle / "model.onnx", load_external_data=False)
     inside = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
     assert json.loads(inside) == recorded
     assert [o["name"] for o in recorded["outputs"]] == [o.name for o in model.graph.output]
     assert all("_1_" in o.name for o in model.graph.output if o.name.startswith("layer_"))
+    decoder, plain = run(bundle / "model.onnx"), run(bundle / "model.plain.onnx")
+    assert set(decoder) == set(plain)
+    for name, values in plain.items():
+        np.testing.assert_allclose(values, decoder[name], atol=1e-5, err_msg=name)
 
 
 def test_each_variant_is_chosen_for_itself(llama: Path) -> None:
@@ -135,11 +149,12 @@ def test_each_variant_is_chosen_for_itself(llama: Path) -> None:
     assert set(run(graph)) == {"logits", "layer_0_attn_probs", "layer_0_k"}
     manifest = read_manifest(llama)
     outputs = {
-        v["name"]: {o["name"] for o in v["plain"]["activations"]["outputs"]}
+        v["name"]: {o["name"] for o in v["decoder"]["activations"]["outputs"]}
         for v in manifest.variants
     }
-    assert outputs["fp16"] == set(run(graph))
-    assert outputs["fp32"] == set(run(llama / "model.onnx"))
+    for name, path in (("fp16", graph), ("fp32", llama / "model.onnx")):
+        named = {output for output in outputs[name] if not output.startswith("present.")}
+        assert named == set(run(path))
 
 
 def test_json_is_all_that_is_printed(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,10 +233,12 @@ class TestBadInput:
         onnx.save(model, file)
         assert "carries a damaged contract document" in failed(capsys, str(file))
 
-    def test_the_interactive_graph(self, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_open_graph(self, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = contents(bundle)
-        line = failed(capsys, str(bundle / "model.interactive.onnx"))
-        assert "model.interactive.onnx is the interactive graph; expected the plain one" in line
+        line = failed(capsys, str(bundle / "model.open.onnx"))
+        assert (
+            "model.open.onnx is the open graph; expected the decoder graph or the plain one" in line
+        )
         assert contents(bundle) == before
 
     @pytest.mark.parametrize(

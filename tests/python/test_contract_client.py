@@ -71,7 +71,7 @@ def test_the_client_imports_nothing_of_ours() -> None:
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").partition(".")[0])
     standard = {"__future__", "base64", "hashlib", "json", "math", "pathlib", "typing"}
-    assert names - standard == {"numpy", "onnxruntime", "tokenizers"}
+    assert names - standard == {"numpy", "onnx", "onnxruntime", "tokenizers"}
 
 
 def test_it_opens_every_variant_there_is(bundle_folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_each_variant_computes_what_the_checkpoint_does(
     stream = truth.hidden_states[4].numpy()
     largest, between = VARIANTS[variant]
     taps = ["layer_3_resid_post", "layer_2_lens_probs"]
-    run = bundle.open(variant, "interactive", taps, tmp_path)
+    run = bundle.open(variant, "decoder", taps, tmp_path)
     whole = run.feed(ids)
     assert distance(whole["logits"], truth.logits.numpy()) <= largest
     assert distance(whole["layer_3_resid_post"], stream) <= largest
@@ -109,6 +109,43 @@ def test_each_variant_computes_what_the_checkpoint_does(
     for name in ("logits", "layer_3_resid_post"):
         fed = np.concatenate([part[name] for part in parts], axis=1)
         assert distance(fed, whole[name]) <= between
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_is_edited_as_pytorch_is(
+    variant: str, bundle_folder: Path, model: PreTrainedModel, ids: list[int], tmp_path: Path
+) -> None:
+    """A head is switched off, and a vector added to the stream behind another layer."""
+    joints = {"layer_1_attn_z": ["scale"], "layer_3_resid_post": ["add", "scale"]}
+    run = Bundle(bundle_folder).open(variant, "open", [], tmp_path, joints)
+    heads, hidden = model.config.n_head, model.config.n_embd
+    scale = np.ones((1, heads, 1, 1), np.float32)
+    scale[0, 2] = 0
+    added = np.random.default_rng(1).normal(size=(1, 1, hidden)).astype(np.float32)
+    found = run.feed(
+        ids,
+        **{
+            "layer_1_attn_z/0/scale": scale,
+            "layer_3_resid_post/0/add": added,
+            "layer_3_resid_post/1/scale": np.full((1, 1, 1), 0.5, np.float32),
+        },
+    )
+    wide = torch.from_numpy(np.repeat(scale.reshape(-1), hidden // heads))
+    network: Any = model
+    blocks = network.transformer.h
+    handles = [
+        blocks[1].attn.c_proj.register_forward_pre_hook(lambda _m, x: (x[0] * wide,)),
+        blocks[3].register_forward_hook(lambda _m, _i, out: (out + torch.from_numpy(added)) / 2),
+    ]
+    with torch.no_grad():
+        truth = model(torch.tensor([ids])).logits.numpy()
+        for handle in handles:
+            handle.remove()
+        untouched = model(torch.tensor([ids])).logits.numpy()
+    # Halved streams stand closer to what rounding adds to them.
+    off = distance(found["logits"], truth)
+    assert off <= 2 * VARIANTS[variant][0]
+    assert distance(found["logits"], untouched) > max(0.2, 3 * off)
 
 
 def test_a_changed_file_is_refused(bundle_folder: Path, tmp_path: Path) -> None:

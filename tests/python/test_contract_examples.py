@@ -26,6 +26,7 @@ from thorough import examples
 
 from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.manifest import check_manifest
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 
 VALID = valid_documents()
@@ -61,9 +62,9 @@ def test_valid_examples_pass(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in VALID if n.startswith("manifest")])
 def test_documents_inside_valid_manifests_pass_by_themselves(name: str) -> None:
     for variant in VALID[name]["variants"]:
-        for graph in ("plain", "interactive"):
-            assert variant[graph]["activations"]["graph"] == graph
-            check_document(variant[graph]["activations"], graph)
+        for graph, record in graphs_of(variant).items():
+            assert record["activations"]["graph"] == graph
+            check_document(record["activations"], graph)
 
 
 @pytest.mark.parametrize("invalid", BROKEN, ids=name_of)
@@ -134,7 +135,7 @@ def test_taps_of_the_examples_add_the_outputs_they_name() -> None:
             assert [o.name for o in addition.graph.output] == [o["name"] for o in tap["outputs"]]
 
 
-@pytest.mark.parametrize("version", ["2.0", "0.9", "10.0"])
+@pytest.mark.parametrize("version", ["3.0", "0.9", "10.0"])
 @pytest.mark.parametrize("name", ["activations__plain.json", "manifest__least.json"])
 def test_an_unknown_major_version_is_refused_by_name(name: str, version: str) -> None:
     with pytest.raises(ContractError, match=f"got version {version}"):
@@ -142,8 +143,8 @@ def test_an_unknown_major_version_is_refused_by_name(name: str, version: str) ->
 
 
 def test_an_unknown_major_version_of_the_manifest_is_refused() -> None:
-    with pytest.raises(ContractError, match=r"got version 2\.0"):
-        check_manifest({**VALID["manifest__least.json"], "manifest_version": "2.0"})
+    with pytest.raises(ContractError, match=r"got version 3\.0"):
+        check_manifest({**VALID["manifest__least.json"], "manifest_version": "3.0"})
 
 
 def test_an_unknown_activation_is_refused_unless_the_version_is_newer() -> None:

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from oriel.contract.activation_names import (
     LOGITS_START,
+    NUM_LOGITS,
     LayerSizes,
     ModelShape,
     activation_spec,
     all_activations,
     cache_output_specs,
     head_scale_name,
+    in_terms_of,
     input_specs,
+    joint_specs,
     kinds,
     parse_name,
     past_name,
@@ -102,6 +105,9 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
     patterns = {row["name"] for row in (*TABLE["inputs"], *TABLE["cache_outputs"])}
     assert patterns == {
         "input_ids",
+        "attention_mask",
+        "position_ids",
+        "num_logits_to_keep",
         "past_key_values.{L}.key",
         "past_key_values.{L}.value",
         "present.{L}.key",
@@ -111,14 +117,14 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
         "logits_start",
     }
     layers = range(SHAPE.layers)
-    made = {past_name(layer, part) for layer in layers for part in ("key", "value")}
-    made |= {head_scale_name(layer) for layer in layers}
-    made |= {resid_delta_name(layer) for layer in layers}
-    assert {spec.name for spec in input_specs(SHAPE, "interactive")} == {
-        "input_ids",
-        LOGITS_START,
-        *made,
-    }
+    past = {past_name(layer, part) for layer in layers for part in ("key", "value")}
+    edits = {head_scale_name(layer) for layer in layers}
+    edits |= {resid_delta_name(layer) for layer in layers}
+    interactive = {spec.name for spec in input_specs(SHAPE, "interactive")}
+    assert interactive == {"input_ids", LOGITS_START, *past, *edits}
+    for graph in ("decoder", "open"):
+        names = {spec.name for spec in input_specs(SHAPE, graph)}
+        assert names == {"input_ids", "attention_mask", "position_ids", NUM_LOGITS, *past}
     assert [spec.name for spec in input_specs(SHAPE, "plain")] == ["input_ids"]
     assert {spec.name for spec in cache_output_specs(SHAPE)} == {
         present_name(layer, part) for layer in layers for part in ("key", "value")
@@ -127,14 +133,37 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
 
 def test_shapes_take_their_sizes_from_the_model() -> None:
     specs = {spec.name: spec.shape for spec in all_activations(SHAPE)}
-    assert specs["logits"] == ("batch", "seq", 7)
-    assert specs["layer_3_q"] == ("batch", 6, "seq", 5)
-    assert specs["layer_3_k"] == ("batch", 3, "seq", 5)
-    assert specs["layer_3_attn_probs"] == ("batch", 6, "seq", "total")
-    assert specs["layer_3_mlp_act"] == ("batch", "seq", 40)
-    assert specs["layer_3_lens_ids"] == ("batch", "seq", 7), "no more than the vocabulary"
+    tokens = ("batch_size", "sequence_length")
+    assert specs["logits"] == ("batch_size", "num_logits", 7)
+    assert specs["layer_3_q"] == ("batch_size", 6, "sequence_length", 5)
+    assert specs["layer_3_k"] == ("batch_size", 3, "sequence_length", 5)
+    probs = ("batch_size", 6, "sequence_length", "total_sequence_length")
+    assert specs["layer_3_attn_probs"] == probs
+    assert specs["layer_3_mlp_act"] == (*tokens, 40)
+    assert specs["layer_3_lens_ids"] == (*tokens, 7), "no more than the vocabulary"
     deltas = [spec for spec in input_specs(SHAPE, "interactive") if "delta" in spec.name]
     assert deltas[0].shape == ("delta_batch", "delta_seq", 20)
+
+
+def test_a_document_of_1_x_names_the_same_dimensions_otherwise() -> None:
+    logits, probs = (activation_spec(name, SHAPE) for name in ("logits", "layer_3_attn_probs"))
+    assert logits is not None and probs is not None
+    assert in_terms_of("1.0", logits).shape == ("batch", "seq", 7)
+    assert in_terms_of("1.4", probs).shape == ("batch", 6, "seq", "total")
+    assert in_terms_of("2.3", probs) == probs
+    for spec in (probs, in_terms_of("1.0", probs)):
+        assert spec.sizes(2, 3, 4) == (2, 6, 3, 7)
+
+
+def test_joints_are_the_kinds_that_the_table_marks() -> None:
+    marked = [row["kind"] for row in TABLE["activations"] if row.get("joint")]
+    assert {spec.name for spec in joint_specs(SHAPE)} == {
+        kinds()[kind].at(layer) for kind in marked for layer in range(SHAPE.layers)
+    }
+    assert all(spec.dtype == "float32" for spec in joint_specs(SHAPE))
+    parallel = replace(SHAPE, parallel_residual=True)
+    gone = {spec.name for spec in joint_specs(SHAPE)} - {s.name for s in joint_specs(parallel)}
+    assert gone == {f"layer_{layer}_resid_mid" for layer in range(SHAPE.layers)}
 
 
 def test_a_parallel_block_has_no_resid_mid() -> None:
@@ -170,27 +199,29 @@ def test_experts_bring_a_router_and_take_the_neurons_of_the_one_mlp() -> None:
     assert {name for name in one - several.keys() if name.startswith("layer_3_")} == {
         f"layer_3_{kind}" for kind in ("mlp_pre", "mlp_gate", "mlp_linear", "mlp_act")
     }
-    assert several["layer_3_router_logits"].shape == ("batch", "seq", 4)
-    assert several["layer_3_expert_ids"].shape == ("batch", "seq", 2)
+    assert several["layer_3_router_logits"].shape == ("batch_size", "sequence_length", 4)
+    assert several["layer_3_expert_ids"].shape == ("batch_size", "sequence_length", 2)
     assert several["layer_3_expert_ids"].dtype == "int64"
-    assert several["layer_3_expert_weights"].shape == ("batch", "seq", 2)
+    assert several["layer_3_expert_weights"].shape == ("batch_size", "sequence_length", 2)
 
 
 def test_a_layer_may_have_sizes_of_its_own() -> None:
     sizes = (LayerSizes(), LayerSizes(heads=9, value_dim=4), LayerSizes(experts=2))
     shape = replace(SHAPE, layers=3, value_dim=2, active_experts=1, layer_sizes=sizes)
     specs = {spec.name: spec.shape for spec in all_activations(shape)}
-    assert specs["layer_0_attn_z"] == ("batch", 6, "seq", 2)
-    assert specs["layer_1_attn_z"] == ("batch", 9, "seq", 4)
-    assert specs["layer_0_q"] == ("batch", 6, "seq", 5), "value_dim is the values' alone"
+    assert specs["layer_0_attn_z"] == ("batch_size", 6, "sequence_length", 2)
+    assert specs["layer_1_attn_z"] == ("batch_size", 9, "sequence_length", 4)
+    assert specs["layer_0_q"] == ("batch_size", 6, "sequence_length", 5), (
+        "value_dim is the values' alone"
+    )
     assert "layer_1_mlp_act" in specs and "layer_2_mlp_act" not in specs
-    assert specs["layer_2_router_logits"] == ("batch", "seq", 2)
+    assert specs["layer_2_router_logits"] == ("batch_size", "sequence_length", 2)
     caches = {spec.name: spec.shape for spec in cache_output_specs(shape)}
-    assert caches["present.1.key"] == ("batch", 3, "total", 5)
-    assert caches["present.1.value"] == ("batch", 3, "total", 4)
+    assert caches["present.1.key"] == ("batch_size", 3, "total_sequence_length", 5)
+    assert caches["present.1.value"] == ("batch_size", 3, "total_sequence_length", 4)
     inputs = {spec.name: spec.shape for spec in input_specs(shape, "interactive")}
     assert inputs["layer_1_head_scale"] == (9,)
-    assert inputs["past_key_values.0.value"] == ("batch", 3, "past", 2)
+    assert inputs["past_key_values.0.value"] == ("batch_size", 3, "past_sequence_length", 2)
 
 
 @pytest.mark.parametrize(
@@ -241,10 +272,10 @@ def test_the_deepest_model_fits_the_schemas_limits() -> None:
 
 def test_the_tables_own_words_hang_together() -> None:
     rows = [*TABLE["activations"], *TABLE["inputs"], *TABLE["cache_outputs"]]
-    symbols = {
-        symbol.removesuffix(" or 1") for row in rows for symbol in row["shape"] if symbol != 1
-    }
+    # The deltas of 1.x spell dynamic dimensions as it does.
+    symbols = {s for row in rows for s in row["shape"] if s != 1 and not s.endswith(" or 1")}
     assert symbols == set(TABLE["dimensions"])
+    assert set(TABLE["earlier"]["dimensions"]) == set(TABLE["dynamic_dimensions"])
     assert set(TABLE["dynamic_dimensions"]) <= symbols
     assert set(TABLE["defaults"]["activations"]) <= set(kinds())
     dtypes = read_schema("activations")["$defs"]["tensor"]["properties"]["dtype"]["enum"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -50,6 +51,8 @@ def test_the_table_of_activations_is_the_datas() -> None:
         for when in ("absent_when", "present_when"):
             if when in row:
                 rules.append(f"{when.replace('_when', '')} when `{row[when]}`")
+        if row.get("joint"):
+            rules.append("joint")
         wanted.append(
             [
                 row["name"],
@@ -121,7 +124,7 @@ def test_json_examples_keep_their_schema(where: str, text: str) -> None:
     name, _, fragment = where.partition("#")
     example = json.loads(text)
     whole = validator(name)
-    part = {"$ref": f"urn:oriel:{name}:1" + (f"#{fragment}" if fragment else "")}
+    part = {"$ref": f"urn:oriel:{name}:2" + (f"#{fragment}" if fragment else "")}
     assert list(whole.evolve(schema=part).iter_errors(example)) == []
     assert not whole.evolve(schema=part).is_valid({}), "the reference leads to no rules"
     if where == "activations":
@@ -160,24 +163,56 @@ def test_the_weights_digest_is_made_as_the_page_says() -> None:
 
 
 def test_the_python_example_opens_a_tap(tiny_gpt2_bundle: Path) -> None:
-    (code,) = [text for language, _, text in BLOCKS if language == "python"]
+    session: onnxruntime.InferenceSession = run_example("", tiny_gpt2_bundle)["session"]
+    (activations,) = session.run(["layer_0_mlp_act"], feeds_of(session))
+    assert activations.shape == (2, 3, 52)
+    assert np.abs(activations).max() > 0
+
+
+def test_the_python_example_closes_every_joint(tiny_gpt2_bundle: Path) -> None:
+    graph = run_example("joints", tiny_gpt2_bundle)["graph"]
+    sessions = [
+        onnxruntime.InferenceSession(data, options_for(tiny_gpt2_bundle))
+        for data in (graph, (tiny_gpt2_bundle / "model.onnx").read_bytes())
+    ]
+    opened, decoder = (s.run(["logits", "present.3.key"], feeds_of(s)) for s in sessions)
+    for got, want in zip(opened, decoder, strict=True):
+        assert np.array_equal(got, want)
+
+
+def run_example(name: str, folder: Path) -> dict[str, Any]:
+    """Return the variables that an example of the page leaves."""
+    (code,) = [text for language, where, text in BLOCKS if (language, where) == ("python", name)]
     names: dict[str, Any] = {
-        "folder": tiny_gpt2_bundle,
+        "folder": folder,
         "json": json,
         "base64": base64,
+        "onnx": onnx,
         "onnxruntime": onnxruntime,
     }
     exec(code, names)  # noqa: S102 - our own page's example
-    session: onnxruntime.InferenceSession = names["session"]
+    return names
+
+
+def options_for(folder: Path) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    return options
+
+
+def feeds_of(session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    """Return two texts of three tokens each, without a cache."""
+    sizes = {
+        "batch_size": 2,
+        "sequence_length": 3,
+        "past_sequence_length": 0,
+        "total_sequence_length": 3,
+    }
     feeds: dict[str, Any] = {}
     for entry in session.get_inputs():
-        sizes = [2 if s == "batch" else 3 if s == "seq" else s for s in entry.shape]
-        shape = [0 if s == "past" else 1 if isinstance(s, str) else s for s in sizes]
-        if entry.name.startswith("past"):
-            shape[0] = 2
-        value = 1 if entry.name.endswith("head_scale") else 0
+        shape = [sizes[s] if isinstance(s, str) else s for s in entry.shape]
         dtype = np.int64 if entry.type == "tensor(int64)" else np.float32
-        feeds[entry.name] = np.full(shape, value, dtype)
-    (activations,) = session.run(["layer_0_mlp_act"], feeds)
-    assert activations.shape == (2, 3, 52)
-    assert np.abs(activations).max() > 0
+        feeds[entry.name] = np.full(shape, entry.name == "attention_mask", dtype)
+    return feeds

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 import pytest
 import torch
 from checkpoint_files import checked_line
+from onnx import TensorProto, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -126,7 +128,7 @@ def test_the_record_is_what_pytorch_and_the_graph_give(
     for ids in passages:
         with torch.no_grad():
             out = model(torch.from_numpy(ids)[None], output_attentions=True)
-        got = run_graph(bundle, "model_fp16.onnx", ids)
+        got = run_graph(bundle, "model_fp16.plain.onnx", ids)
         p, q = out.logits[0].double(), torch.from_numpy(got["logits"][0]).double()
         each = F.kl_div(q.log_softmax(-1), p.log_softmax(-1), reduction="none", log_target=True)
         divergences += each.sum(-1).tolist()
@@ -296,6 +298,17 @@ def scale_off(file: Path, expansion: Expansion, factor: float) -> None:
     file.write_bytes(content)
 
 
+def scale_constants_off(file: Path, factor: float) -> None:
+    """Put the scales that stand in a graph's own file off too."""
+    graph = onnx.load(file, load_external_data=False)
+    for tensor in graph.graph.initializer:
+        inside = tensor.data_location != TensorProto.EXTERNAL
+        if inside and "/scales" in tensor.name and tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor) * np.float32(factor)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(graph, file)
+
+
 @pytest.mark.parametrize(
     ("encoded", "kernels", "factor"), [("q8", "int8", 1.1), ("q4", "int4", 1.2)]
 )
@@ -306,6 +319,7 @@ def test_the_gate_refuses_scales_that_are_off_in_any_kernels(
     data = json.loads((folder / "manifest.json").read_text())
     variant = check_manifest(data).variant(encoded)
     scale_off(folder / variant["weights"][0], variant["expansion"], factor)
+    scale_constants_off(folder / f"model_{kernels}.onnx", factor)
     found = check_manifest(gate(folder, data, [kernels], True)).variant(kernels)
     assert found["fidelity"]["kl_mean"] > found["fidelity"]["bounds"]["kl_mean"]
     assert found["lossy"] is True
@@ -371,7 +385,7 @@ def test_what_is_asked_for_must_be_there(
     assert "no such bundle" in failed(capsys, str(tmp_path / "nothing"))
     assert "no bundle in" in failed(capsys, str(tmp_path))
     assert "--checkpoint" in failed(capsys, str(bundle))
-    (bundle / "model_fp16.interactive.onnx").unlink()
+    (bundle / "model_fp16.onnx").unlink()
     with pytest.raises(BundleError, match="fp16 lacks a file"):
         gate(bundle, json.loads(before), ["fp16"], True)
     assert (bundle / "manifest.json").read_bytes() == before
@@ -430,4 +444,4 @@ def test_a_lossy_variant_is_told_by_the_exit_code(
     assert told["fp16"]["fidelity"] == record(bundle, "fp16")
     assert told["fp32"]["lossy"] is False
     files = {f["path"]: f["bytes"] for f in read_manifest(bundle).data["files"]}
-    assert told["fp32"]["bytes"] == files["model.onnx.data"] + files["model.interactive.onnx"]
+    assert told["fp32"]["bytes"] == files["model.onnx.data"] + files["model.open.onnx"]

@@ -69,7 +69,7 @@ def bundle(variants: list[Measured]) -> MeasuredBundle:
             "precision": variant.precision,
             "kernels": variant.kernels,
             "weights": [f"{variant.name}.data"],
-            "interactive": {"path": f"{variant.name}.onnx"},
+            "open": {"path": f"{variant.name}.onnx"},
         }
         record_fidelity(record, variant.fidelity)
         records.append(record)

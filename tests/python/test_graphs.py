@@ -19,6 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from oriel.contract.activation_names import all_activations
 from oriel.contract.manifest import read_manifest
+from oriel.contract.variant_graphs import graphs_of
 from oriel.export_bundle import export
 from oriel.graph.attach_weights import attach_weights, place_weights
 from oriel.graph.build_graphs import build_graphs
@@ -71,7 +72,7 @@ def test_unset_weights_are_never_merged() -> None:
     assert set(traced.parameters) == set(expected)
     layout = place_weights(spec.parameters, spec.linear)
     graphs = build_graphs(traced, spec.shape, layout, ["layer_4_attn_probs"], "weights")
-    for model in (graphs.plain.model, graphs.interactive.model):
+    for model in (graphs.plain.model, graphs.decoder.model):
         external = [
             tensor.name
             for tensor in model.graph.initializer
@@ -96,8 +97,8 @@ def test_weights_are_written_once(tiny_gpt2_checkpoint: Path, tiny_gpt2_bundle: 
     least = sum(4 * tensor.numel() for tensor in tensors.values())
     size = (tiny_gpt2_bundle / variant["weights"][0]).stat().st_size
     assert least <= size < least + 64 * len(tensors)
-    for graph in ("plain", "interactive"):
-        model = onnx.load(tiny_gpt2_bundle / variant[graph]["path"], load_external_data=False)
+    for record in graphs_of(variant).values():
+        model = onnx.load(tiny_gpt2_bundle / record["path"], load_external_data=False)
         inside = sum(len(t.raw_data) for t in model.graph.initializer)
         assert inside < 2_000
         assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
@@ -125,7 +126,7 @@ def test_every_activation_has_a_tap_that_opens(tiny_llama_bundle: Path) -> None:
         names = [spec.name for tap in taps for spec in tap.outputs]
         expected = [spec.name for spec in all_activations(manifest.shape) if spec.name != "logits"]
         assert sorted(names) == sorted(expected)
-        graph = (tiny_llama_bundle / variant["interactive"]["path"]).read_bytes()
+        graph = (tiny_llama_bundle / variant["open"]["path"]).read_bytes()
         for tap in taps:
             opened = onnx.load_model_from_string(open_taps(graph, [tap]))
             given = [output.name for output in opened.graph.output]
@@ -142,11 +143,11 @@ def test_opset_is_what_was_asked_for(
     )
     folder = export(options, Silent()).folder
     variant = read_manifest(folder).variant("fp32")
-    for graph in ("plain", "interactive"):
-        model = onnx.load(folder / variant[graph]["path"], load_external_data=False)
+    for record in graphs_of(variant).values():
+        model = onnx.load(folder / record["path"], load_external_data=False)
         assert {e.domain: e.version for e in model.opset_import}[""] == opset
     assert variant["opset"] == opset
-    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    session = onnxruntime.InferenceSession(folder / "model.plain.onnx")
     ids = np.arange(6, dtype=np.int64).reshape(2, 3)
     (logits,) = session.run(["logits"], {"input_ids": ids})
     assert np.isfinite(logits).all()

@@ -122,7 +122,7 @@ def test_commands_refuse_it_in_a_line_and_leave_all_as_it_was(
     change: Change, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
-    for name in ("model.onnx", "model.interactive.onnx"):
+    for name in ("model.plain.onnx", "model.onnx", "model.open.onnx"):
         model = onnx.load_model(bundle / name, load_external_data=False)
         change(model)
         data = model.SerializeToString()
@@ -159,7 +159,7 @@ def test_publishing_and_verifying_refuse_weights_elsewhere(
     assert "can't be read safely" in refusal(capsys)
     assert not list(there.glob("**/manifest*.json"))
     findings = Findings()
-    assert read_graph_file(manifest["variants"][0], "plain", bundle, findings) is None
+    assert read_graph_file(manifest["variants"][0], "decoder", bundle, findings) is None
     assert [check.verdict for check in findings.checks.values()] == ["failed"]
 
 
@@ -167,7 +167,7 @@ def test_weights_past_the_end_of_their_file_are_not_quantized(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
-    for name in ("model.onnx", "model.interactive.onnx"):
+    for name in ("model.plain.onnx", "model.onnx", "model.open.onnx"):
         model = onnx.load_model(bundle / name, load_external_data=False)
         place("offset", str(2**40))(model)
         data = model.SerializeToString()
@@ -207,4 +207,4 @@ def test_changed_bytes_are_a_graph_of_ours_or_refused_in_a_line(
     except (GraphError, ContractError) as error:
         assert str(error).isprintable() and len(str(error)) < 2100
         return
-    assert opened.document["graph"] in ("plain", "interactive")
+    assert opened.document["graph"] in ("plain", "decoder", "open")

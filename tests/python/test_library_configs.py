@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, GenerationConfig
 
+from oriel.contract.library_files import CONFIG, GENERATION_CONFIG
 from oriel.contract.manifest import read_manifest
 from oriel.contract.strict_json import read_json
-from oriel.models.library_configs import CONFIG, GENERATION_CONFIG, library_configs
+from oriel.models.library_configs import library_configs
 from oriel.models.load_model import load_spec
 
 

@@ -25,10 +25,13 @@ from transformers import GPT2LMHeadModel
 
 from oriel.bundle import write_bundle
 from oriel.cli import main
+from oriel.contract.activation_names import joint_specs
 from oriel.contract.documents import GraphRecord
+from oriel.contract.manifest import read_manifest
 from oriel.errors import reason_of
 from oriel.graph import build_graphs
 from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.closings import close_joints
 from oriel.progress import Silent
 from oriel.publishing import publish
 from oriel.publishing.check_url import check_url
@@ -105,7 +108,8 @@ def test_the_plain_graph_gives_the_logit_lens(
     output = tmp_path / "lens" / "model.onnx"
     arguments = ["--model", str(tiny_gpt2_checkpoint), "--output", str(output)]
     assert export_main([*arguments, "--layers", "1,3", "--activations", kinds]) == 0
-    session = onnxruntime.InferenceSession(output, providers=["CPUExecutionProvider"])
+    plain = output.with_name("model.plain.onnx")
+    session = onnxruntime.InferenceSession(plain, providers=["CPUExecutionProvider"])
     ids = np.array([[5, 17, 100, 2]])
     names = [value.name for value in session.get_outputs()]
     found = dict(zip(names, session.run(names, {"input_ids": ids}), strict=True))
@@ -133,7 +137,7 @@ def test_export_writes_nothing_that_does_not_load(
     output = tmp_path / "out" / "model.onnx"
     arguments = ["--model", str(tiny_gpt2_checkpoint), "--output", str(output)]
     line = refused(capsys, lambda: export_main([*arguments, "--activations", "lens_ids"]))
-    assert "model.onnx; got This is an invalid model" in line
+    assert "model.plain.onnx; got This is an invalid model" in line
     assert "layer_3_lens_ids" in line
     assert not list(tmp_path.iterdir())
 
@@ -144,14 +148,14 @@ def test_quantize_writes_nothing_that_does_not_load(
     write = write_bundle.write_graph
 
     def broken(built: BuiltGraph, file: Path) -> GraphRecord:
-        if file.name == "model_fp16.onnx":
+        if file.name == "model_fp16.plain.onnx":
             with_unknown_operator(built.model)
         return write(built, file)
 
     monkeypatch.setattr(write_bundle, "write_graph", broken)
     before = contents(bundle)
     command = ["quantize", str(bundle), "--precision", "fp16", "--allow-lossy"]
-    assert "model_fp16.onnx; got" in refused(capsys, lambda: main(command))
+    assert "model_fp16.plain.onnx; got" in refused(capsys, lambda: main(command))
     assert contents(bundle) == before
 
 
@@ -171,7 +175,7 @@ def test_select_writes_nothing_that_does_not_load(
 
 
 @pytest.mark.parametrize("breaking", BROKEN)
-@pytest.mark.parametrize("graph", ["model.onnx", "model.interactive.onnx"])
+@pytest.mark.parametrize("graph", ["model.plain.onnx", "model.onnx", "model.open.onnx"])
 def test_publish_sends_nothing_that_does_not_load(
     breaking: Break, graph: str, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,18 +191,23 @@ def test_publish_sends_nothing_that_does_not_load(
 
 
 def test_publish_opens_every_tap(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The graph alone loads, and the page, which opens taps, would find it broken."""
+    """With its joints closed the graph loads, and the page, which opens taps, would find it
+    broken."""
 
     def rename(model: onnx.ModelProto) -> None:
         for node in model.graph.node:
             for names in (node.input, node.output):
                 for index, name in enumerate(names):
-                    names[index] = "renamed" if name == "layer_1_mlp_act" else name
+                    names[index] = "renamed" if name == "layer_1_mlp_pre" else name
 
-    graph = damage(bundle, rename, "model.interactive.onnx") / "model.interactive.onnx"
-    onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    damaged = damage(bundle, rename, "model.open.onnx")
+    graph = (damaged / "model.open.onnx").read_bytes()
+    closed = damaged / "closed.onnx"
+    closed.write_bytes(graph + close_joints(joint_specs(read_manifest(bundle).shape), {}))
+    onnxruntime.InferenceSession(closed, providers=["CPUExecutionProvider"])
+    closed.unlink()
     command = ["publish", str(bundle), "--to", str(bundle.parent / "there"), "--no-first-pass"]
-    assert "layer_1_mlp_act" in refused(capsys, lambda: main(command))
+    assert "layer_1_mlp_pre" in refused(capsys, lambda: main(command))
 
 
 @pytest.mark.parametrize("breaking", BROKEN)

@@ -29,7 +29,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from oriel.contract.activation_names import ModelShape, kinds
+from oriel.contract.activation_names import ModelShape, input_specs, kinds
 from oriel.contract.manifest import read_manifest
 from oriel.graph.taps import Tap, open_taps
 
@@ -95,19 +95,21 @@ def every_activation(bundle: Path) -> tuple[NDArray[Any], Arrays]:
     """Token ids, and all that the fp32 graph of a bundle gives for them with every tap open."""
     manifest = read_manifest(bundle)
     variant, shape = manifest.variant("fp32"), manifest.shape
-    graph = (bundle / variant["interactive"]["path"]).read_bytes()
+    graph = (bundle / variant["decoder"]["path"]).read_bytes()
     tapped = bundle / "with-every-tap.onnx"
-    tapped.write_bytes(open_taps(graph, [Tap.from_json(tap) for tap in variant["taps"]]))
+    given = {output["name"] for output in variant["decoder"]["activations"]["outputs"]}
+    taps = [Tap.from_json(tap) for tap in variant["taps"]]
+    closed = [tap for tap in taps if not given & {spec.name for spec in tap.outputs}]
+    tapped.write_bytes(open_taps(graph, closed))
     session = onnxruntime.InferenceSession(tapped)
     ids = np.random.default_rng(3).integers(0, shape.vocab, (2, 7))
-    sizes = {"batch": 2, "seq": 7, "past": 0, "delta_batch": 1, "delta_seq": 1}
+    specs = {spec.name: spec.sizes(2, 7) for spec in input_specs(shape, "decoder")}
     feeds: dict[str, NDArray[Any]] = {}
     for port in session.get_inputs():
-        size = [sizes[s] if isinstance(s, str) else s for s in port.shape]
-        value = 1 if port.name.endswith("head_scale") else 0
         dtype = np.int64 if port.type == "tensor(int64)" else np.float32
-        feeds[port.name] = np.full(size, value, dtype)
-    feeds["input_ids"] = ids
+        feeds[port.name] = np.zeros(specs[port.name], dtype)
+    feeds |= {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    feeds["position_ids"] = np.broadcast_to(np.arange(7), ids.shape)
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(names, feeds), strict=True))
     tapped.unlink()

@@ -121,7 +121,12 @@ def test_new_variants_stand_beside_the_old(bundle: Path) -> None:
     quantize(bundle / "model.onnx", "q8,int8")
     after = contents(bundle)
     new = set(after) - set(before)
-    assert new == {"model_q8.onnx.data", "model_int8.onnx", "model_int8.interactive.onnx"}
+    assert new == {
+        "model_q8.onnx.data",
+        "model_int8.onnx",
+        "model_int8.open.onnx",
+        "model_int8.plain.onnx",
+    }
     unchanged = set(before) - {"manifest.json", "verification.json"}
     assert all(after[name] == before[name] for name in unchanged)
     # Not even written again.
@@ -193,15 +198,13 @@ def test_a_recipe_of_ones_own_is_for_what_quantizes(
     assert manifest.variant("int4")["nodes"] == {"MatMulNBits": 8}
 
 
-def test_an_old_manifest_is_brought_up_to_date(bundle: Path) -> None:
+def test_facts_that_a_manifest_lacks_are_added(bundle: Path) -> None:
     data = json.loads((bundle / "manifest.json").read_text())
-    data["manifest_version"] = "1.0"
     for key in ("kernels", "encoding", "largest_weight"):
         del data["variants"][0][key]
     (bundle / "manifest.json").write_text(json.dumps(data))
     quantize(bundle, "f16")
     manifest = read_manifest(bundle)
-    assert manifest.data["manifest_version"] != "1.0"
     assert manifest.variant("fp32")["kernels"] == "fp32"
     assert manifest.variant("fp32")["largest_weight"] == 101 * 24 * 4
 
@@ -418,7 +421,7 @@ def test_a_text_without_a_tokenizer(
     assert "can't be read by a model without a tokenizer" in line
 
 
-@pytest.mark.parametrize("name", ["model_int4.onnx", "model_int8.interactive.onnx"])
+@pytest.mark.parametrize("name", ["model_int4.onnx", "model_int8.open.onnx"])
 def test_a_graph_that_is_quantized_already(
     full: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -428,7 +431,10 @@ def test_a_graph_that_is_quantized_already(
 
 def test_a_graph_of_another_variant(full: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = error_line(capsys, full, str(full / "model_fp16.onnx"), "--precision", "q8")
-    assert "model_fp16.onnx is of the variant fp16; expected the float32 graph, model.onnx" in line
+    assert (
+        "model_fp16.onnx is of the variant fp16; expected a float32 graph, such as model.open.onnx"
+        in line
+    )
 
 
 def foreign(operator: str, domain: str = "") -> bytes:
@@ -489,7 +495,7 @@ def test_a_folder_with_files_of_others(bundle: Path, capsys: pytest.CaptureFixtu
 
 def test_a_graph_with_nothing_to_quantize(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every matrix goes through an Identity first: a use that no quantized kernel has."""
-    for name in ("model.onnx", "model.interactive.onnx"):
+    for name in ("model.plain.onnx", "model.onnx", "model.open.onnx"):
         model = onnx.load(bundle / name, load_external_data=False)
         hidden = {}
         for tensor in model.graph.initializer:
@@ -507,7 +513,7 @@ def test_a_graph_with_nothing_to_quantize(bundle: Path, capsys: pytest.CaptureFi
     (bundle / "manifest.json").write_text(json.dumps(data))
     for precision in ("q8", "int4"):
         line = error_line(capsys, bundle, str(bundle), "--precision", precision)
-        assert "model.onnx has nothing to quantize" in line
+        assert "model.plain.onnx has nothing to quantize" in line
 
 
 def test_a_variant_that_is_too_far_from_the_model(

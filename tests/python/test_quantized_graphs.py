@@ -19,6 +19,7 @@ from test_verification import Bundle
 
 from oriel.bundle.read_bundle import read_bundle
 from oriel.contract.manifest import read_manifest
+from oriel.contract.variant_graphs import graphs_of
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.precision.calibration.calibrate import ActivationRanges
 from oriel.precision.graphs.kernel_nodes import check_encoding, check_kernels
@@ -316,13 +317,13 @@ def test_onnx_runtime_fuses_what_is_meant_to_be_fused(
     """4 matrices in each of 4 layers, and the vocabulary; the attention's own products and what
     turns heads are left, and no scale or table is cast or turned in each run."""
     folder = shutil.copytree(quantized_gpt2_bundle, tmp_path / "bundle")
-    plain = optimized(folder, "model.interactive.onnx")
+    plain = optimized(folder, "model.onnx")
     attention = 2 * 4
-    dynamic = optimized(folder, "model_int8.interactive.onnx")
+    dynamic = optimized(folder, "model_int8.onnx")
     assert dynamic["DynamicQuantizeMatMul"] == 16 and dynamic["MatMulIntegerToFloat"] == 1
-    static = optimized(folder, "model_int8_static.interactive.onnx")
+    static = optimized(folder, "model_int8_static.onnx")
     assert static["MatMulIntegerToFloat"] == 17 and static["QuantizeLinear"] == 16 + 2
-    blocks = optimized(folder, "model_int4.interactive.onnx")
+    blocks = optimized(folder, "model_int4.onnx")
     assert blocks["MatMulNBits"] == 17
     for found in (dynamic, static, blocks):
         assert found["MatMul"] + found["FusedMatMul"] == attention
@@ -337,8 +338,8 @@ def test_variants_of_an_encoding_read_one_file(quantized_gpt2_bundle: Path) -> N
     for variant in manifest.variants:
         (weights,) = variant["weights"]
         by_encoding.setdefault(variant["encoding"], set()).add(weights)
-        for kind in ("plain", "interactive"):
-            path = quantized_gpt2_bundle / variant[kind]["path"]
+        for record in graphs_of(variant).values():
+            path = quantized_gpt2_bundle / record["path"]
             model = onnx.load(path, load_external_data=False)
             said = variant.get("expansion", {}).get("path", weights)
             found = {
@@ -394,7 +395,7 @@ def encoded(
     tiny_gpt2_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[BuiltGraphs, EncodedFile]:
     bundle = read_bundle(tiny_gpt2_bundle)
-    uses = weight_uses(bundle.graphs.interactive.model.graph)
+    uses = weight_uses(bundle.graphs.decoder.model.graph)
     rule = {"match": "*", "treat": "channels", "bits": 8}
     recipe = parse_recipe({"name": "q8", "rules": [rule]})
     target = tmp_path_factory.mktemp("encoded") / "model_q8.onnx.data"
@@ -406,7 +407,7 @@ def test_a_graph_that_computes_on_nothing_encoded_is_refused(
     encoded: tuple[BuiltGraphs, EncodedFile],
 ) -> None:
     graphs, file = encoded
-    graph = graphs.interactive.model.graph
+    graph = graphs.decoder.model.graph
     with pytest.raises(AssertionError, match="is computed on by"):
         check_kernels(graph, graph, file, "int8")
 
@@ -417,9 +418,9 @@ def test_a_weight_that_was_left_in_float32_is_refused(
     graphs, file = encoded
     shape = read_bundle(tiny_gpt2_bundle).shape
     made = quantized_graphs(graphs, shape, file, "int8")
-    graph = made.interactive.model.graph
-    assert check_kernels(graph, graphs.interactive.model.graph, file, "int8")["MatMulInteger"] == 17
-    uses = weight_uses(graphs.interactive.model.graph)
+    graph = made.decoder.model.graph
+    assert check_kernels(graph, graphs.decoder.model.graph, file, "int8")["MatMulInteger"] == 17
+    uses = weight_uses(graphs.decoder.model.graph)
     check_encoding(file, uses)
     lazy = EncodedFile(**{**vars(file), "weights": tuple(map(as_float32, file.weights))})
     with pytest.raises(AssertionError, match="its recipe says channels"):
@@ -428,7 +429,7 @@ def test_a_weight_that_was_left_in_float32_is_refused(
     with pytest.raises(AssertionError, match="its recipe implies"):
         check_encoding(large, uses)
     with pytest.raises(AssertionError, match="its encoding asks for"):
-        check_kernels(graph, graphs.interactive.model.graph, lazy, "int8")
+        check_kernels(graph, graphs.decoder.model.graph, lazy, "int8")
 
 
 def as_float32(weight: EncodedWeight) -> EncodedWeight:
@@ -474,7 +475,7 @@ def failed(report: Report, name: str) -> set[str]:
 
 def part_of(bundle: Bundle, variant: str, initializer: str) -> np.ndarray[Any, Any]:
     """A part of an encoded weight in its file, to be written to."""
-    path = bundle.folder / f"model_{variant}.onnx"
+    path = bundle.folder / f"model_{variant}.open.onnx"
     model = onnx.load(path, load_external_data=False)
     tensor = next(t for t in model.graph.initializer if t.name == initializer)
     said = {entry.key: entry.value for entry in tensor.external_data}
@@ -491,6 +492,7 @@ READERS = {"q8": ("q8", "int8", "int8_static"), "q4": ("q4", "int4")}
 
 @pytest.mark.parametrize(("encoding", "through"), [("q8", "int8"), ("q4", "int4")])
 def test_one_wrong_scale(bundle: Bundle, encoding: str, through: str) -> None:
+    """In the file; the decoder graph of int4 has scales of its own."""
     keep(bundle, "f16", *READERS[encoding])
     part_of(bundle, through, f"{WEIGHT}/scales").reshape(-1)[5] *= 2
     report = bundle.sign().verify()
@@ -528,9 +530,9 @@ def test_a_swapped_axis(bundle: Bundle, encoding: str, through: str) -> None:
 
 
 def change(bundle: Bundle, variant: str, edit: Callable[[onnx.GraphProto], None]) -> set[str]:
-    """Edit both graphs of a variant; what fails then, and that nothing else does."""
+    """Edit the graphs of a variant; what fails then, and that nothing else does."""
     keep(bundle, variant)
-    for kind in ("", ".interactive"):
+    for kind in ("", ".plain", ".open"):
         bundle.change(f"model_{variant}{kind}.onnx", edit)
     report = bundle.verify()
     others = {v.name for v in report.variants} - {variant}
@@ -571,10 +573,13 @@ def test_scales_of_another_layer(bundle: Bundle, variant: str) -> None:
     def edit(graph: onnx.GraphProto) -> None:
         wrong = "transformer.h.3.attn.c_proj.weight/scales/Cast"
         right = f"{WEIGHT}/scales/Cast"
-        assert any(wrong in node.output for node in graph.node)
-        # The cast is in the graph before either reader.
+        # The cast is in the graph before either reader; in the decoder graph it may be a constant.
         casts = [n for n in graph.node if right in n.output or wrong in n.output]
-        casts[0].input[0], casts[1].input[0] = casts[1].input[0], casts[0].input[0]
+        if casts:
+            casts[0].input[0], casts[1].input[0] = casts[1].input[0], casts[0].input[0]
+            return
+        scales = [t for t in graph.initializer if t.name in (right, wrong)]
+        scales[0].name, scales[1].name = scales[1].name, scales[0].name
 
     assert "products" in change(bundle, variant, edit)
 
@@ -610,7 +615,9 @@ def test_an_expansion_that_puts_a_weight_elsewhere(bundle: Bundle) -> None:
     one, other = weights[WEIGHT], weights[WEIGHT.replace("h.2", "h.1")]
     one["at"], other["at"] = other["at"], one["at"]
     bundle.write_manifest(data)
-    assert {"expansion", "plain_weights", "interactive_weights"} <= failed(bundle.verify(), "q8")
+    assert {"expansion", "plain_weights", "decoder_weights", "open_weights"} <= failed(
+        bundle.verify(), "q8"
+    )
 
 
 def test_a_count_of_kernels_that_is_made_up(bundle: Bundle) -> None:

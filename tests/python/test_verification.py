@@ -4,11 +4,12 @@ in one way and asks for the checks that must notice, and for some that must not.
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import pytest
 from command_lines import export_main, verify_main
 from onnx import helper, numpy_helper
 
+from oriel.graph import closings
+from oriel.graph.closings import closing_rows
 from oriel.graph.taps import Tap
 from oriel.verification import verify as verify_module
 from oriel.verification.report import Report
 from oriel.verification.verify import verify
 
-PLAIN, INTERACTIVE, DATA = "model.onnx", "model.interactive.onnx", "model.onnx.data"
+PLAIN, DECODER, OPEN = "model.plain.onnx", "model.onnx", "model.open.onnx"
+DATA = "model.onnx.data"
 
 
 class Bundle:
@@ -101,6 +105,19 @@ def failed_rows(report: Report, graph: str) -> set[str]:
     return {name for name, verdict in rows(report, graph).items() if verdict != "passed"}
 
 
+def read_before(graph: onnx.GraphProto, joint: str, readers: Sequence[str] | None) -> None:
+    """Let nodes (of these operators; None: all) read a joint as it is before any edit."""
+    found = [
+        (node, at)
+        for node in graph.node
+        for at, name in enumerate(node.input)
+        if name == joint and (readers is None or node.op_type in readers)
+    ]
+    assert found
+    for node, at in found:
+        node.input[at] = f"{joint}/pre"
+
+
 def node_giving(graph: onnx.GraphProto, output: str) -> onnx.NodeProto:
     found: onnx.NodeProto = next(node for node in graph.node if output in node.output)
     return found
@@ -127,14 +144,21 @@ def test_a_sound_bundle_passes(bundle: Bundle) -> None:
     assert failed_checks(report) == set()
     assert report.conclusion().startswith("verified: 63 activations of fp32 agree with PyTorch")
     # 4 layers of 15 kinds, and three that belong to none; the plain graph gives 8.
-    assert len(rows(report, "interactive")) == 63
+    assert len(rows(report, "decoder")) == 63
     assert len(rows(report, "plain")) == 8
     expected = {
         *("manifest", "file_digests", "weights_digest", "model_shape", "plain_contract"),
         *("plain_ports", "plain_runtime_ports", "plain_opset", "plain_weights", "taps_complete"),
-        *("interactive_contract", "interactive_ports", "shapes", "finite", "attention_rows"),
+        *("decoder_contract", "decoder_ports", "shapes", "finite", "attention_rows"),
         *("causal_mask", "masked_scores", "resid_mid_sum", "resid_post_sum", "embedding_sum"),
-        *("cached_vs_uncached", "plain_vs_interactive", "head_scale", "resid_delta"),
+        *(
+            "cached_vs_uncached",
+            "plain_vs_cached",
+            "padded_vs_alone",
+            "some_logits",
+            "open_vs_decoder",
+            "edits",
+        ),
         *("longest_sequence", "plain_select", "taps_open", "reference"),
     }
     assert expected <= set(check_verdicts(report))
@@ -142,7 +166,7 @@ def test_a_sound_bundle_passes(bundle: Bundle) -> None:
 
 def test_sizes_include_one_and_the_longest(bundle: Bundle) -> None:
     report = bundle.verify()
-    for name in ("plain_runs", "interactive_runs"):
+    for name in ("plain_runs", "decoder_runs"):
         assert "1×1" in detail_of(report, name)
         assert "2×12" in detail_of(report, name)
         assert "1×32" in detail_of(report, name)
@@ -175,8 +199,8 @@ def test_one_tampered_weight_is_named(bundle: Bundle) -> None:
     report = bundle.verify()
     assert "model.onnx.data" in detail_of(report, "file_digests")
     assert detail_of(report, "plain_weights") == f"{name} differs in 1 of 1248 values"
-    assert {"file_digests", "plain_weights", "interactive_weights"} <= failed_checks(report)
-    broken = failed_rows(report, "interactive")
+    assert {"file_digests", "plain_weights", "decoder_weights"} <= failed_checks(report)
+    broken = failed_rows(report, "decoder")
     assert {"layer_2_mlp_pre", "layer_2_mlp_act", "layer_2_resid_post", "logits"} <= broken
     # What stands before it is as it was.
     assert not any(name.startswith(("layer_0_", "layer_1_", "embedding")) for name in broken)
@@ -190,7 +214,7 @@ def test_a_tampered_weight_with_a_forged_digest_is_caught_by_its_effects(bundle:
     verdicts = check_verdicts(report)
     assert verdicts["file_digests"] == "passed"
     assert verdicts["plain_weights"] == "failed"
-    assert {"layer_1_attn_output", "logits"} <= failed_rows(report, "interactive")
+    assert {"layer_1_attn_output", "logits"} <= failed_rows(report, "decoder")
     assert {"layer_2_resid_post", "logits"} <= failed_rows(report, "plain")
     # Rules of the file's own arithmetic still hold: only PyTorch can tell.
     assert verdicts["resid_mid_sum"] == "passed"
@@ -203,16 +227,16 @@ def test_a_weight_off_by_one_bit_is_named(bundle: Bundle) -> None:
     values[0, 0] = np.nextafter(values[0, 0], np.float32(np.inf))
     values.flush()
     report = bundle.sign().verify()
-    assert failed_checks(report) == {"plain_weights", "interactive_weights"}
+    assert failed_checks(report) == {"plain_weights", "decoder_weights", "open_weights"}
     assert name in detail_of(report, "plain_weights")
-    assert failed_rows(report, "interactive") == set()
+    assert failed_rows(report, "decoder") == set()
 
 
 def test_a_nan_is_named(bundle: Bundle) -> None:
     bundle.weights("transformer.ln_f.bias")[0] = np.nan
     report = bundle.sign().verify()
     assert {"finite", "plain_weights"} <= failed_checks(report)
-    assert "final_norm" in failed_rows(report, "interactive")
+    assert "final_norm" in failed_rows(report, "decoder")
     assert json.loads(json.dumps(report.to_json(), allow_nan=False))["verdict"] == "failed"
 
 
@@ -238,21 +262,21 @@ def test_a_truncated_data_file_with_a_forged_size_is_named(bundle: Bundle) -> No
     data.write_bytes(data.read_bytes()[:-64])
     report = bundle.sign().verify()
     assert check_verdicts(report)["file_digests"] == "passed"
-    assert {"plain_weights", "interactive_weights", "plain_runs"} <= failed_checks(report)
+    assert {"plain_weights", "decoder_weights", "plain_runs"} <= failed_checks(report)
 
 
 def test_missing_and_unreadable_files_are_named(bundle: Bundle) -> None:
     (bundle.folder / PLAIN).unlink()
-    (bundle.folder / INTERACTIVE).write_bytes(b"not a graph")
+    (bundle.folder / DECODER).write_bytes(b"not a graph")
     report = bundle.verify()
-    assert {"file_digests", "plain_readable", "interactive_readable"} <= failed_checks(report)
-    assert "model.onnx is missing" in detail_of(report, "file_digests")
+    assert {"file_digests", "plain_readable", "decoder_readable"} <= failed_checks(report)
+    assert "model.plain.onnx is missing" in detail_of(report, "file_digests")
 
 
 def test_missing_weights_are_named(bundle: Bundle) -> None:
     (bundle.folder / DATA).unlink()
     report = bundle.verify()
-    assert {"file_digests", "plain_weights", "interactive_weights"} <= failed_checks(report)
+    assert {"file_digests", "plain_weights", "decoder_weights"} <= failed_checks(report)
 
 
 # Changed graphs.
@@ -265,13 +289,13 @@ def swap_heads(graph: onnx.GraphProto, name: str) -> None:
 
 
 def test_two_heads_outputs_swapped_are_named(bundle: Bundle) -> None:
-    report = bundle.change(INTERACTIVE, lambda g: swap_heads(g, "layer_1_attn_z")).verify()
-    broken = failed_rows(report, "interactive")
+    report = bundle.change(DECODER, lambda g: swap_heads(g, "layer_1_attn_z")).verify()
+    broken = failed_rows(report, "decoder")
     assert {"layer_1_attn_z", "layer_1_attn_output", "logits"} <= broken
     assert "layer_1_attn_probs" not in broken and "layer_0_attn_z" not in broken
     assert failed_rows(report, "plain") == set()
-    assert {"plain_vs_interactive", "head_scale"} <= failed_checks(report)
-    assert check_verdicts(report)["interactive_weights"] == "passed"
+    assert {"plain_vs_cached", "open_vs_decoder"} <= failed_checks(report)
+    assert check_verdicts(report)["decoder_weights"] == "passed"
 
 
 def test_two_heads_swapped_in_an_output_alone_are_named(bundle: Bundle) -> None:
@@ -283,7 +307,7 @@ def test_two_heads_swapped_in_an_output_alone_are_named(bundle: Bundle) -> None:
 
     report = bundle.change(PLAIN, edit).verify()
     assert failed_rows(report, "plain") == {"layer_2_attn_probs"}
-    assert failed_rows(report, "interactive") == set()
+    assert failed_rows(report, "decoder") == set()
 
 
 def test_a_renamed_output_is_named(bundle: Bundle) -> None:
@@ -310,16 +334,16 @@ def drop_mask(graph: onnx.GraphProto, layer: int) -> None:
     where.CopyFrom(plain)
 
 
-@pytest.mark.parametrize("file", [PLAIN, INTERACTIVE])
+@pytest.mark.parametrize("file", [PLAIN, DECODER])
 def test_a_dropped_causal_mask_is_named(bundle: Bundle, file: str) -> None:
     report = bundle.change(file, lambda g: drop_mask(g, 2)).verify()
     assert "causal_mask" in failed_checks(report)
     assert "layer 2" in detail_of(report, "causal_mask")
-    graph = "plain" if file == PLAIN else "interactive"
+    graph = "plain" if file == PLAIN else "decoder"
     assert {"layer_2_attn_probs", "logits"} <= failed_rows(report, graph)
     # Rows still sum to 1: that rule alone would not have noticed.
     assert check_verdicts(report)["attention_rows"] == "passed"
-    if file == INTERACTIVE:
+    if file == DECODER:
         assert {"masked_scores", "cached_vs_uncached"} <= failed_checks(report)
 
 
@@ -330,9 +354,66 @@ def test_another_mask_value_is_named(bundle: Bundle) -> None:
         where = node_giving(graph, "layer_1_attn_scores")
         where.input[2] = constant(graph, "milder", np.array(-1e4, dtype=np.float32))
 
-    report = bundle.change(INTERACTIVE, edit).verify()
+    report = bundle.change(DECODER, edit).verify()
     assert failed_checks(report) == {"masked_scores"}
-    assert failed_rows(report, "interactive") == set()
+    assert failed_rows(report, "decoder") == set()
+
+
+def test_padding_that_is_seen_is_named(bundle: Bundle) -> None:
+    """No text without padding can tell."""
+
+    def edit(graph: onnx.GraphProto) -> None:
+        joined = next(node for node in graph.node if node.op_type == "And")
+        joined.CopyFrom(helper.make_node("Identity", joined.input[:1], list(joined.output)))
+
+    report = bundle.change(DECODER, edit).verify()
+    assert failed_checks(report) == {"padded_vs_alone"}
+
+
+def test_other_rows_of_logits_than_asked_for_are_named(bundle: Bundle) -> None:
+    def edit(graph: onnx.GraphProto) -> None:
+        start = node_giving(graph, "num_logits_to_keep/start")
+        start.CopyFrom(helper.make_node("Identity", list(start.input), list(start.output)))
+
+    report = bundle.change(DECODER, edit).verify()
+    assert "some_logits" in failed_checks(report)
+    assert check_verdicts(report)["cached_vs_uncached"] == "passed"
+
+
+def test_an_open_graph_that_computes_something_else_is_named(bundle: Bundle) -> None:
+    report = bundle.change(OPEN, lambda g: swap_heads(g, "layer_1_attn_z/pre")).verify()
+    assert {"open_vs_decoder", "edits"} <= failed_checks(report)
+    assert failed_rows(report, "decoder") == set()
+
+
+def test_a_joint_beside_the_path_is_named(bundle: Bundle) -> None:
+    """Its edits change the joint, and nothing behind it."""
+
+    def edit(graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            for i, name in enumerate(node.input):
+                if name == "layer_2_mlp_act":
+                    node.input[i] = f"{name}/pre"
+
+    report = bundle.change(OPEN, edit).verify()
+    assert failed_checks(report) == {"edits"}
+    assert "layer_2_mlp_act" in detail_of(report, "edits")
+
+
+@pytest.mark.parametrize(
+    ("closing", "operator", "wrong"),
+    [("add", "Add", "Sub"), ("cap", "Relu", "Identity"), ("swap", "Div", "Mul")],
+)
+def test_a_closing_that_computes_something_else_is_named(
+    bundle: Bundle, closing: str, operator: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = copy.deepcopy(closing_rows())
+    node = next(node for node in rows[closing]["nodes"] if node["op"] == operator)
+    node["op"] = wrong
+    monkeypatch.setattr(closings, "closing_rows", lambda: rows)
+    report = bundle.verify()
+    assert failed_checks(report) == {"edits"}
+    assert f"{closing} at layer_" in detail_of(report, "edits")
 
 
 def test_another_norm_epsilon_is_named(bundle: Bundle) -> None:
@@ -347,29 +428,26 @@ def test_another_norm_epsilon_is_named(bundle: Bundle) -> None:
 
 def test_a_dead_intervention_is_named(bundle: Bundle) -> None:
     def edit(graph: onnx.GraphProto) -> None:
-        add = node_giving(graph, "layer_1_resid_post")
-        index = list(add.input).index("layer_1_resid_delta")
-        add.input[index] = constant(graph, "nothing", np.zeros((1, 1, 24), dtype=np.float32))
+        read_before(graph, "layer_1_mlp_act", readers=None)
 
-    report = bundle.change(INTERACTIVE, edit).verify()
-    assert "resid_delta" in failed_checks(report)
-    assert "layer 1" in detail_of(report, "resid_delta")
-    assert check_verdicts(report)["head_scale"] == "passed"
-    assert failed_rows(report, "interactive") == set()
+    report = bundle.change(OPEN, edit).verify()
+    assert failed_checks(report) == {"edits"}
+    assert "layer_1_mlp_act" in detail_of(report, "edits")
+    assert failed_rows(report, "open") == set()
 
 
-def test_head_scales_that_reach_another_head_are_named(bundle: Bundle) -> None:
+@pytest.mark.parametrize("layer", range(4))
+def test_an_intervention_that_reaches_one_reader_of_two_is_named(
+    bundle: Bundle, layer: int
+) -> None:
+    """The MLP reads the edited stream, and the sum behind it reads the stream before the edit."""
+
     def edit(graph: onnx.GraphProto) -> None:
-        order = constant(graph, "order", np.array([2, 0, 1]))
-        node = helper.make_node("Gather", ["layer_3_head_scale", order], ["turned"])
-        for reader in graph.node:
-            for i, name in enumerate(reader.input):
-                if name == "layer_3_head_scale":
-                    reader.input[i] = "turned"
-        graph.node.insert(0, node)
+        read_before(graph, f"layer_{layer}_resid_mid", readers=("Add",))
 
-    report = bundle.change(INTERACTIVE, edit).verify()
-    assert failed_checks(report) == {"head_scale"}
+    report = bundle.change(OPEN, edit).verify()
+    assert failed_checks(report) == {"edits"}
+    assert failed_rows(report, "open") == set()
 
 
 def test_a_cache_that_mixes_layers_up_is_named(bundle: Bundle) -> None:
@@ -380,7 +458,7 @@ def test_a_cache_that_mixes_layers_up_is_named(bundle: Bundle) -> None:
                 for i, name in enumerate(names):
                     names[i] = swapped.get(name, name)
 
-    report = bundle.change(INTERACTIVE, edit).verify()
+    report = bundle.change(DECODER, edit).verify()
     assert {"present", "cached_vs_uncached"} <= failed_checks(report)
 
 
@@ -392,7 +470,7 @@ def test_a_frozen_axis_is_named(bundle: Bundle) -> None:
 
     report = bundle.change(PLAIN, edit).verify()
     assert {"plain_ports", "plain_runtime_ports", "plain_runs"} <= failed_checks(report)
-    assert "input input_ids is int64 [2, seq]" in detail_of(report, "plain_ports")
+    assert "input input_ids is int64 [2, sequence_length]" in detail_of(report, "plain_ports")
 
 
 def test_another_dtype_is_named(bundle: Bundle) -> None:
@@ -415,7 +493,7 @@ def test_another_opset_than_stated_is_named(bundle: Bundle) -> None:
     (bundle.folder / PLAIN).write_bytes(model.SerializeToString())
     report = bundle.sign().verify()
     assert "plain_opset" in failed_checks(report)
-    assert check_verdicts(report)["interactive_opset"] == "passed"
+    assert check_verdicts(report)["decoder_opset"] == "passed"
 
 
 def test_a_document_that_differs_from_the_manifest_is_named(bundle: Bundle) -> None:
@@ -462,7 +540,7 @@ def test_a_lacking_tap_and_a_broken_tap_are_named(bundle: Bundle) -> None:
     report = bundle.verify()
     assert {"taps_complete", "taps_open"} <= failed_checks(report)
     assert "layer_1_q" in detail_of(report, "taps_complete")
-    assert failed_rows(report, "interactive") == {"layer_1_q"}
+    assert failed_rows(report, "decoder") == {"layer_1_q"}
 
 
 def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
@@ -478,7 +556,7 @@ def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
     tap["bytes"] = base64.b64encode(addition.SerializeToString()).decode()
     bundle.write_manifest(data)
     report = bundle.verify()
-    assert failed_rows(report, "interactive") == {"layer_1_lens_ids", "layer_1_lens_probs"}
+    assert failed_rows(report, "decoder") == {"layer_1_lens_ids", "layer_1_lens_probs"}
     assert failed_checks(report) == set()
 
 
@@ -506,7 +584,7 @@ def test_another_checkpoint_is_named(
     report = verify(bundle.folder, tmp_path / "other")
     assert "weights_digest" in failed_checks(report)
     assert "transformer.h.3.mlp.c_fc.bias" in detail_of(report, "plain_weights")
-    assert "layer_3_mlp_pre" in failed_rows(report, "interactive")
+    assert "layer_3_mlp_pre" in failed_rows(report, "decoder")
 
     report = verify(bundle.folder, tiny_llama_checkpoint)
     assert {"weights_digest", "model_shape"} <= {
@@ -529,7 +607,10 @@ def test_verify_prints_a_table_and_writes_its_record(
     table = [line.split() for line in lines]
     assert ["name", "shape", "dtype", "error", "bound", "verdict"] in table
     row = next(words for words in table if words and words[0] == "layer_0_attn_probs")
-    assert row[1:6] == ["[batch,", "3,", "seq,", "total]", "float32"] and row[-1] == "passed"
+    assert (
+        row[1:6] == ["[batch_size,", "3,", "sequence_length,", "total_sequence_length]", "float32"]
+        and row[-1] == "passed"
+    )
     record = json.loads((bundle.folder / "verification.json").read_text())
     assert record["verdict"] == "passed" and record["failures"] == []
     assert record["weights_digest"] == bundle.manifest()["model"]["weights_digest"]
@@ -558,7 +639,7 @@ def test_export_verify_is_the_same_function(
     """The bundle stands there already, so that only its verification is left to do."""
     command = [
         *("--model", str(bundle.checkpoint), "--layers", "0,2", "--verify"),
-        *("--output", str(bundle.folder / PLAIN)),
+        *("--output", str(bundle.folder / DECODER)),
     ]
     assert export_main(command) == 0
     out = capsys.readouterr().out

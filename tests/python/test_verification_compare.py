@@ -188,8 +188,8 @@ def report_of(*results: ActivationResult, checks: tuple[Check, ...] = ()) -> Rep
 def result(name: str, verdict: str, error: float | None = 1e-6) -> ActivationResult:
     return ActivationResult(
         name,
-        "interactive",
-        ("batch", "seq", 8),
+        "decoder",
+        ("batch_size", "sequence_length", 8),
         "float32",
         verdict,  # type: ignore[arg-type]
         error,
@@ -215,7 +215,7 @@ def test_the_table_names_the_worst_layer_and_ends_in_the_verdict(terminal: bool)
     )
     text = printed(report, terminal=terminal)
     assert "layer_*_resid_post (of 2, worst layer_1_resid_post)" in text
-    assert "[batch, seq, 8]" in text and "layer [1]" in text
+    assert "[batch_size, sequence_length, 8]" in text and "layer [1]" in text
     last = text.rstrip().splitlines()[-1]
     assert last == "FAILED: fp32: causal_mask, fp32: layer_1_resid_post"
 

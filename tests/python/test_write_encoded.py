@@ -566,7 +566,7 @@ def test_what_no_quantized_kernel_reads_is_not_quantizable(nodes: list[onnx.Node
 
 def test_every_matrix_of_a_model_is_understood(tiny_gpt2_bundle: Path) -> None:
     bundle = read_bundle(tiny_gpt2_bundle / "model.onnx")
-    uses = weight_uses(bundle.graphs.interactive.model.graph)
+    uses = weight_uses(bundle.graphs.decoder.model.graph)
     assert uses.keys() == {weight.name for weight in bundle.graphs.layout.weights}
     matrices = {name for name, use in uses.items() if len(use.shape) == 2}
     assert {name for name, use in uses.items() if use.quantizable} == matrices
@@ -579,7 +579,7 @@ def test_every_matrix_of_a_model_is_understood(tiny_gpt2_bundle: Path) -> None:
 
 def test_f16_is_every_weight_rounded_to_float16(tiny_gpt2_bundle: Path, tmp_path: Path) -> None:
     bundle = read_bundle(tiny_gpt2_bundle / "model.onnx")
-    uses = weight_uses(bundle.graphs.interactive.model.graph)
+    uses = weight_uses(bundle.graphs.decoder.model.graph)
     source = tiny_gpt2_bundle / LOCATION
     target = tmp_path / "model_f16.onnx.data"
     layout = bundle.graphs.layout

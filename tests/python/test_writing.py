@@ -438,7 +438,7 @@ class TestPaths:
     )
     def test_an_output_is_a_graph_or_its_folder(self, output: str, folder: str, graph: str) -> None:
         paths = BundlePaths(Path(output))
-        assert (paths.folder, paths.plain()) == (Path(folder), graph)
+        assert (paths.folder, paths.decoder()) == (Path(folder), graph)
 
     @pytest.mark.parametrize(
         "name", ["mein modell.onnx", "é.onnx", ".x.onnx", "a\nb.onnx", "%.onnx"]

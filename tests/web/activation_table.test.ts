@@ -122,15 +122,17 @@ test('a layer has its own sizes, and nothing else of its own', () => {
     layer_sizes: [own, { experts: 4 }],
   };
   expect(layerShape(mixed, 0)).toMatchObject({ heads: 6, value_dim: 5, hidden: 8, layers: 2 });
-  expect(activationSpec('layer_0_attn_z', mixed)?.shape).toEqual(['batch', 6, 'seq', 5]);
-  expect(activationSpec('layer_1_attn_z', mixed)?.shape).toEqual(['batch', 4, 'seq', 3]);
-  expect(activationSpec('layer_0_resid_post', mixed)?.shape).toEqual(['batch', 'seq', 8]);
-  expect(activationSpec('layer_0_mlp_gate', mixed)).not.toBeNull();
-  expect(activationSpec('layer_1_mlp_gate', mixed)).toBeNull();
-  expect(activationSpec('layer_1_expert_ids', mixed)).toEqual({
+  expect(activationSpec('layer_0_attn_z', mixed, '1.0')?.shape).toEqual(['batch', 6, 'seq', 5]);
+  expect(activationSpec('layer_1_attn_z', mixed, '1.0')?.shape).toEqual(['batch', 4, 'seq', 3]);
+  expect(activationSpec('layer_0_resid_post', mixed, '1.0')?.shape).toEqual(['batch', 'seq', 8]);
+  expect(activationSpec('layer_0_mlp_gate', mixed, '1.0')).not.toBeNull();
+  expect(activationSpec('layer_1_mlp_gate', mixed, '1.0')).toBeNull();
+  expect(activationSpec('layer_1_expert_ids', mixed, '1.0')).toEqual({
     ...{ name: 'layer_1_expert_ids', dtype: 'int64', shape: ['batch', 'seq', 2] },
   });
-  const values = inputSpecs(mixed, 'interactive').filter(({ name }) => name.endsWith('.value'));
+  const values = inputSpecs(mixed, 'interactive', '1.0').filter(({ name }) =>
+    name.endsWith('.value'),
+  );
   expect(values.map((port) => port.shape[3])).toEqual([5, 3]);
 });
 

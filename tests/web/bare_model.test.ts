@@ -12,7 +12,8 @@ import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
 import { findAmongFiles, findAtAddress } from '../../apps/web/src/bundle/open_bundle';
 import { writeField, writeText } from '../../apps/web/src/contract/wire_format';
 import { defaultActivationNames } from '../../apps/web/src/contract/activation_table';
-import type { ModelRecord, Tap } from '../../apps/web/src/contract/generated';
+import type { Manifest, ModelRecord, Tap } from '../../apps/web/src/contract/generated';
+import { noSlots } from '../../apps/web/src/inference/closing_slots';
 import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
 import { examples } from './thorough';
 
@@ -23,8 +24,12 @@ const fixtures = JSON.parse(
   graphs: Record<string, { gzip: string; metadata: Record<string, string> }>;
   taps: Tap[];
 };
-const plain = 'model.onnx';
+const plain = 'model.plain.onnx';
+const decoder = 'model.onnx';
+const open = 'model.open.onnx';
 const interactive = 'model.interactive.onnx';
+/** The parts of a bundle of contract 1.x. */
+const earlier = new URL('../fixtures/bundles_1/tiny-gpt2/', import.meta.url);
 const context = {
   retryPolicy: { ...retryPolicy, attempts: 1 },
   signal: new AbortController().signal,
@@ -58,15 +63,41 @@ async function failure(promise: Promise<unknown>): Promise<BundleErrorData> {
   throw new Error(`no BundleError: ${String(error)}`);
 }
 
-test('an interactive graph brings every tap that needs no nodes, as the exporter writes it', async () => {
-  const { manifest } = await read(interactive);
+const byName = (a: Tap, b: Tap): number =>
+  (a.outputs[0]?.name ?? '') < (b.outputs[0]?.name ?? '') ? -1 : 1;
+
+test('an open graph brings every tap that needs no nodes, as the exporter writes it', async () => {
+  const { manifest } = await read(open);
   const [variant] = manifest.variants;
-  const byName = (a: Tap, b: Tap): number =>
-    (a.outputs[0]?.name ?? '') < (b.outputs[0]?.name ?? '') ? -1 : 1;
   expect(variant?.taps.toSorted(byName)).toEqual(fixtures.taps.toSorted(byName));
   expect(variant && defaultActivations(variant)).toEqual(
     defaultActivationNames(fixtures.model.shape),
   );
+});
+
+test('so does an interactive graph of contract 1.x', async () => {
+  const bytes = new Uint8Array(readFileSync(new URL(interactive, earlier)));
+  const [variant] = (await read(interactive, bytes)).manifest.variants;
+  const { variants } = JSON.parse(
+    readFileSync(new URL('manifest.json', earlier), 'utf8'),
+  ) as Manifest;
+  const taps = variants[0]?.taps.filter(
+    ({ outputs }) => !(outputs[0]?.name ?? '').includes('lens'),
+  );
+  expect(variant?.taps.toSorted(byName)).toEqual(taps?.toSorted(byName));
+});
+
+test('a decoder gives what it was exported with, and opens the rest by taps', async () => {
+  const [variant] = (await read(decoder)).manifest.variants;
+  if (variant === undefined) throw new Error('no variant');
+  const { activations, parts } = openTaps(variant, graph(decoder), ['layer_0_q'], noSlots);
+  expect(activations).toContain('layer_0_attn_probs');
+  expect(activations).toContain('layer_0_q');
+  expect(activations).not.toContain('present.0.key');
+  expect(parts.length).toBe(2);
+  const given = new Set(variant.decoder?.activations.outputs.map(({ name }) => name));
+  const taps = fixtures.taps.filter(({ outputs }) => !given.has(outputs[0]?.name ?? ''));
+  expect(variant.taps.toSorted(byName)).toEqual(taps.toSorted(byName));
 });
 
 test('a plain graph gives what it was exported with, and takes no taps', async () => {
@@ -74,19 +105,21 @@ test('a plain graph gives what it was exported with, and takes no taps', async (
   const [variant] = manifest.variants;
   if (variant === undefined) throw new Error('no variant');
   expect(variant.taps).toEqual([]);
-  const { activations, bytes } = openTaps(variant, graph(plain), defaultActivations(variant));
+  const names = defaultActivations(variant);
+  const { activations, parts } = openTaps(variant, graph(plain), names, noSlots);
   expect(activations).toContain('layer_0_attn_probs');
   expect(activations).not.toContain('logits');
-  expect(bytes).toEqual(graph(plain));
+  expect(parts).toEqual([graph(plain)]);
 });
 
 test.each([
   [plain, 'fp32', 'f32'],
-  [interactive, 'fp32', 'f32'],
-  ['model_fp16.interactive.onnx', 'fp16', 'f16'],
-  ['model_int8.interactive.onnx', 'int8', 'q8'],
-  ['model_int8_static.onnx', 'int8_static', 'q8'],
-  ['model_int4.interactive.onnx', 'int4', 'q4'],
+  [decoder, 'fp32', 'f32'],
+  [open, 'fp32', 'f32'],
+  ['model_fp16.open.onnx', 'fp16', 'f16'],
+  ['model_int8.open.onnx', 'int8', 'q8'],
+  ['model_int8_static.plain.onnx', 'int8_static', 'q8'],
+  ['model_int4.open.onnx', 'int4', 'q4'],
 ])('%s computes with %s on %s', async (name, kernels, encoding) => {
   const { manifest, data } = await read(name);
   expect(manifest.variants[0]).toMatchObject({ kernels, encoding, opset: 20 });
@@ -126,11 +159,11 @@ describe('graphs that are refused', () => {
   });
 
   test('of another major version of the contract', async () => {
-    const other = replaced(plain, '"contract_version":"1.0"', '"contract_version":"2.0"');
+    const other = replaced(plain, '"contract_version":"2.0"', '"contract_version":"3.0"');
     expect(await failure(read(plain, other))).toEqual({
       kind: 'contract-version',
-      got: '2.0',
-      supported: '1.x',
+      got: '3.0',
+      supported: '1.x, 2.x',
     });
   });
 
@@ -219,7 +252,10 @@ class Host implements ByteSource {
 }
 
 describe('a graph is read by itself where no manifest is beside it, and only there', () => {
-  const address = bundleAddress('https://host.example/m/model.onnx?v=3', 'https://page.example/');
+  const address = bundleAddress(
+    'https://host.example/m/model.plain.onnx?v=3',
+    'https://page.example/',
+  );
   const find = (host: Host): ReturnType<typeof findAtAddress> =>
     findAtAddress(host, address, context, () => undefined);
   const url = 'https://host.example/m/manifest.json';

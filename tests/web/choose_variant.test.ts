@@ -1,6 +1,7 @@
 // Which variant opens where: what was asked for is honoured or refused, and a choice has a true reason.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { sessionGraph } from '../../apps/web/src/contract/variant_graphs';
 import type { Manifest, Variant } from '../../apps/web/src/contract/generated';
 import { makeOffer, nextAttempt, type Wish } from '../../apps/web/src/inference/choose_variant';
 import type { Attempt, DeviceFacts, Offer } from '../../apps/web/src/inference/model_types';
@@ -77,7 +78,7 @@ function named(...names: string[]): Variant[] {
 
 function manifestOf(variants: readonly Variant[], parameters = 124_439_808): Manifest {
   const paths = new Set(
-    variants.flatMap(({ weights, interactive }) => [...weights, interactive.path]),
+    variants.flatMap((variant) => [...variant.weights, sessionGraph(variant).path]),
   );
   const sizes = new Map<string, number>([
     ['model.onnx.data', encodedBytes.f32],

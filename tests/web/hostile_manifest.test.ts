@@ -51,7 +51,7 @@ test('what is read is what JSON.parse reads', () => {
   );
 });
 
-const bases = ['least', 'chunked', 'encoded', 'whole', 'newer_minor'].map((name) =>
+const bases = ['least', 'chunked', 'encoded', 'whole', 'newer_minor', 'open'].map((name) =>
   read(`valid/manifest__${name}.json`),
 );
 
@@ -144,13 +144,16 @@ function expectSound({ files, variants }: Manifest): void {
   }
   const listed = new Set(files.map(({ path }) => path.toLowerCase()));
   if (listed.size !== files.length) throw new Error('two files are one');
-  for (const { weights, plain, interactive, expansion, taps } of variants) {
-    const used = [...weights, plain.path, interactive.path];
+  for (const variant of variants) {
+    const { weights, plain, decoder, open, interactive, expansion, taps } = variant;
+    const graphs = [plain, decoder, open, interactive].filter((graph) => graph !== undefined);
+    const used = [...weights, ...graphs.map(({ path }) => path)];
     if (new Set(used).size !== used.length) throw new Error('a file has two uses');
     if (expansion && used.includes(expansion.path)) throw new Error('it expands over another');
-    const outputs = [...taps, interactive.activations].flatMap((part) =>
-      part.outputs.map(({ name }) => name),
-    );
+    // Taps are appended to these two, which have no activations of their own.
+    if ((open === undefined) === (interactive === undefined)) throw new Error('no graph to tap');
+    const tapped = (open ?? interactive)?.activations.outputs ?? [];
+    const outputs = [...tapped, ...taps.flatMap((tap) => tap.outputs)].map(({ name }) => name);
     if (new Set(outputs).size !== outputs.length) throw new Error('an output is given twice');
   }
 }

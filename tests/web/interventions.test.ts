@@ -3,18 +3,21 @@ import fc from 'fast-check';
 import * as ort from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import contract from '../../contracts/activations.json' with { type: 'json' };
+import { noSlots } from '../../apps/web/src/inference/closing_slots';
+import { protocolOf } from '../../apps/web/src/inference/graph_protocols';
 import {
-  applicable,
   headsOff,
-  interventionFeeds,
   interventionKey,
   isNeutral,
   noInterventions,
   switchingOff,
   toggledHead,
-  type Intervention,
+  type HeadScale,
   type Interventions,
+  type ResidualDelta,
+  type Span,
 } from '../../apps/web/src/inference/interventions';
+import { applicable, jointEdits } from '../../apps/web/src/inference/joint_edits';
 
 // Layers and heads of two digits: a key that ran them together would take one for another.
 const shape = {
@@ -28,6 +31,26 @@ const shape = {
   vocab: 7,
   parallel_residual: false,
 };
+
+type Intervention = HeadScale | ResidualDelta;
+
+/** The inputs of a graph of contract 1.x, which has one for each kind in each layer. */
+function interventionFeeds(
+  runtime: typeof ort,
+  some: Interventions,
+  model: typeof shape,
+  fed: Span,
+): Record<string, ort.Tensor> {
+  const document = {
+    contract_version: '1.0',
+    graph: 'interactive' as const,
+    model,
+    inputs: [],
+    outputs: [],
+  };
+  const session = { document, slots: noSlots, names: [] };
+  return protocolOf(document).edited(runtime, jointEdits(some, model, fed), session);
+}
 
 const layer = fc.nat(shape.layers - 1);
 const number = fc.float({ noNaN: true, min: -4, max: 4 });
@@ -64,8 +87,8 @@ const neutralEntry: fc.Arbitrary<Intervention> = fc.oneof(
 
 /** The same entries and neutral ones, in another order. */
 const shuffledWith = (
-  interventions: Interventions,
-  neutral: Interventions,
+  interventions: readonly Intervention[],
+  neutral: readonly Intervention[],
 ): fc.Arbitrary<Intervention[]> => {
   const all = [...interventions, ...neutral];
   return fc.shuffledSubarray(all, { minLength: all.length });
@@ -74,7 +97,7 @@ const shuffledWith = (
 const whole = { start: 0, end: shape.context_length };
 
 /** Every number that the graph is fed for all positions, by input: a plain loop over the contract's own words. */
-function numbersOf(interventions: Interventions): Map<string, number[]> {
+function numbersOf(interventions: readonly Intervention[]): Map<string, number[]> {
   const numbers = new Map<string, number[]>();
   for (let at = 0; at < shape.layers; at++) {
     const scale = Array.from({ length: shape.heads }, () => 1);
@@ -145,7 +168,7 @@ const places = fc.uniqueArray(
 );
 
 /** What they change, as text, in an order of its own. */
-const textOf = (interventions: Interventions): string =>
+const textOf = (interventions: readonly Intervention[]): string =>
   interventions
     .map((each) =>
       each.kind === 'head-scale'
@@ -259,7 +282,7 @@ test('none is neutral and feeds nothing', () => {
   );
 });
 
-const impossible: readonly Intervention[] = [
+const impossible: Interventions = [
   ...switchingOff([
     [0, shape.heads],
     [shape.layers, 0],

@@ -1,5 +1,6 @@
 // Which cached tokens a new sequence may use, and what is left of them.
 import fc from 'fast-check';
+import type * as Ort from 'onnxruntime-web';
 import { Tensor } from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import {
@@ -168,4 +169,25 @@ test('whatever is stored and looked up, the least recently used go first and not
         expect(cache.find(idsOf(20), each.key)?.length, each.key).toBe(each.tokens);
     }),
   );
+});
+
+test('a copy in memory has the numbers, the order and the tokens of before', async () => {
+  const number = 4;
+  const cache = new KeyValueCache(2 * number);
+  const tensors = ['a', 'b'].map((key, index) => {
+    const data = Float32Array.of(index + 1);
+    const tensor = new Tensor('float32', data, [1, 1, 1, 1]);
+    cache.store([7, index, 9], key, new Map([['past_key_values.0.key', tensor]]));
+    return tensor;
+  });
+  await cache.copyToMemory({ Tensor } as unknown as typeof Ort);
+  // The tensors of before may end with their session.
+  for (const tensor of tensors) expect(tensor.location).toBe('none');
+  const hit = cache.find([7, 1, 9, 3], 'b');
+  expect(hit?.length).toBe(3);
+  expect(await hit?.tensors.get('past_key_values.0.key')?.getData()).toEqual(Float32Array.of(2));
+  // The least recently used one is still the first to go.
+  cache.store([1], 'c', entry());
+  expect(cache.find([7, 0, 9], 'a')).toBeNull();
+  expect(cache.find([7, 1, 9], 'b')).not.toBeNull();
 });

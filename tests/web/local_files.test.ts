@@ -58,6 +58,18 @@ test.each([
     'model.interactive.onnx',
     ['model.onnx', 'model.interactive.onnx'],
   ],
+  [
+    ['model.onnx', 'model.open.onnx', 'model.plain.onnx'],
+    'model.open.onnx',
+    'model.open.onnx',
+    ['model.onnx', 'model.open.onnx', 'model.plain.onnx'],
+  ],
+  [
+    ['a.plain.onnx', 'model_int8_static.onnx'],
+    'model_int8_static.onnx',
+    'model_int8_static.onnx',
+    ['a.plain.onnx', 'model_int8_static.onnx'],
+  ],
   [['GPT.ONNX', 'GPT.ONNX.data'], 'GPT.ONNX', 'GPT.ONNX', ['GPT.ONNX', 'GPT.ONNX.data']],
   [
     ['m/.git/manifest.json', 'm/__MACOSX/manifest.json', 'm/model.onnx', 'm/.DS_Store'],

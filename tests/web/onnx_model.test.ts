@@ -144,7 +144,9 @@ test('what is written is read back', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 2 ** 29 - 1 }), fc.maxSafeNat(), (number, value) => {
       const bytes = new Uint8Array(writeNumber(number, value));
-      expect([...fields(bytes)]).toEqual([{ number, wire: 0, bytes: null, value }]);
+      expect([...fields(bytes)]).toEqual([
+        { number, wire: 0, bytes: null, value, start: 0, end: bytes.length },
+      ]);
     }),
   );
 });

@@ -1,12 +1,11 @@
 // Which taps are opened for which names, and what is fed so that nothing is changed.
 import { readFileSync } from 'node:fs';
-import * as ort from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
 import type { Variant } from '../../apps/web/src/contract/generated';
-import { neutralFeeds } from '../../apps/web/src/inference/feeds';
+import { noSlots } from '../../apps/web/src/inference/closing_slots';
 import { ModelError } from '../../apps/web/src/inference/model_error';
-import { defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
+import { concatenated, defaultActivations, openTaps } from '../../apps/web/src/inference/taps';
 
 const example = new URL('../../contracts/examples/valid/manifest__whole.json', import.meta.url);
 
@@ -35,17 +34,18 @@ const graph = new Uint8Array([9]);
 
 test('only the taps that are asked for are appended, each once, with all they give', () => {
   const names = ['layer_0_lens_probs', 'logits', 'layer_0_q', 'layer_0_lens_ids', 'layer_0_q'];
-  const { bytes, activations } = openTaps(wholeVariant(), graph, names);
-  expect([...bytes]).toEqual([9, 1, 2, 3]);
+  const { parts, activations } = openTaps(wholeVariant(), graph, names, noSlots);
+  expect([...concatenated(parts)]).toEqual([9, 1, 2, 3]);
   expect(activations).toEqual(['layer_0_q', 'layer_0_lens_ids', 'layer_0_lens_probs']);
 });
 
 test('no taps leave the graph as it is', () => {
-  expect(openTaps(wholeVariant(), graph, [])).toEqual({ bytes: graph, activations: [] });
+  expect(openTaps(wholeVariant(), graph, [], noSlots)).toEqual({ parts: [graph], activations: [] });
+  expect(concatenated([graph])).toBe(graph);
 });
 
 test('an unknown name is refused by name', () => {
-  expect(() => openTaps(wholeVariant(), graph, ['layer_0_q', 'layer_9_q'])).toThrow(
+  expect(() => openTaps(wholeVariant(), graph, ['layer_0_q', 'layer_9_q'], noSlots)).toThrow(
     new ModelError({ kind: 'unknown-activation', got: 'layer_9_q' }),
   );
 });
@@ -55,18 +55,4 @@ test('what the plain graph gives is the default, without what the other graph gi
   const names = defaultActivations(variant);
   expect(names).not.toContain('logits');
   expect(names.length).toBe(variant.plain.activations.outputs.length - 1);
-});
-
-test('every input but the tokens is fed, and neutral', () => {
-  const { interactive } = wholeVariant();
-  const feeds = neutralFeeds(ort, interactive.activations);
-  const inputs = interactive.activations.inputs.map(({ name }) => name);
-  expect(new Set(['input_ids', ...Object.keys(feeds)])).toEqual(new Set(inputs));
-  for (const [name, { data, dims }] of Object.entries(feeds)) {
-    if (name.startsWith('past_key_values.')) expect(dims[2], name).toBe(0);
-    else
-      expect(new Set(Array.from(data as ArrayLike<number | bigint>, Number)), name).toEqual(
-        new Set([name.endsWith('scale') ? 1 : 0]),
-      );
-  }
 });

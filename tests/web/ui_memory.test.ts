@@ -322,6 +322,9 @@ class SmallClient implements ModelClient {
   pieces(): Promise<never> {
     return Promise.reject(new ModelError({ kind: 'no-tokenizer' }));
   }
+  savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
+    return Promise.resolve(new Uint8Array());
+  }
   close(): void {
     this.#open = [];
   }

@@ -96,6 +96,9 @@ class LetterClient implements ModelClient {
       timings: { runMs: 1 },
     });
   }
+  savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
+    return Promise.resolve(new Uint8Array());
+  }
   close(): void {
     this.cached = [];
   }
@@ -113,7 +116,7 @@ const model = {
   variant: {
     name: 'fp32',
     plain: { activations: { outputs: [] } },
-    interactive: { activations: { outputs: [], model: shape } },
+    interactive: { activations: { graph: 'interactive', outputs: [], model: shape } },
     taps: [],
     weights: [],
   },

@@ -1,6 +1,7 @@
 // The compiled validator against the contract's own examples, and the rules that no schema can say.
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { checkDocument } from '../../apps/web/src/contract/validate_document';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
 
 const examples = new URL('../../contracts/examples/', import.meta.url);
@@ -19,9 +20,12 @@ interface Change {
   readonly keyword?: string;
 }
 
-const changes = (read('invalid.json')['changes'] as readonly Change[]).filter(({ of }) =>
-  of.startsWith('manifest__'),
-);
+const changes = read('invalid.json')['changes'] as readonly Change[];
+
+/** Return the verdict on a document of either schema. */
+function check(name: string, document: unknown): { readonly kind: string; detail?: string } {
+  return name.startsWith('manifest__') ? checkManifest(document) : checkDocument(document);
+}
 
 function valueOf({ value, repeat }: Change): unknown {
   if (repeat === undefined) return value;
@@ -48,26 +52,23 @@ function changed(change: Change): unknown {
 const whole = 'valid/manifest__whole.json';
 
 describe('the contract’s examples', () => {
-  const valid = readdirSync(new URL('valid/', examples)).filter((name) =>
-    name.startsWith('manifest__'),
-  );
-
-  test.each(valid)('%s is accepted', (name) => {
-    expect(checkManifest(read(`valid/${name}`))).toMatchObject({ kind: 'manifest' });
+  test.each(readdirSync(new URL('valid/', examples)))('%s is accepted', (name) => {
+    const kind = name.startsWith('manifest__') ? 'manifest' : 'document';
+    expect(check(name, read(`valid/${name}`))).toMatchObject({ kind });
   });
 
   test.each(changes.filter(({ keyword }) => keyword !== undefined))(
     'what the schema refuses: $of, $name',
     (change) => {
-      expect(checkManifest(changed(change)).kind).not.toBe('manifest');
+      expect(check(change.of, changed(change)).kind).not.toMatch(/^(manifest|document)$/);
     },
   );
 
   test.each(changes.filter(({ keyword }) => keyword === undefined))(
     'what no schema can refuse: $of, $name',
     (change) => {
-      expect(checkManifest(changed(change))).toMatchObject({
-        kind: 'not-a-manifest',
+      expect(check(change.of, changed(change))).toMatchObject({
+        kind: expect.stringMatching(/^not-a-/) as unknown,
         detail: expect.stringContaining(
           change.path.startsWith('/variants/1/expansion/w') ? 'q4: ' : '',
         ) as unknown,
@@ -82,14 +83,14 @@ test.each([null, 3, 'manifest', [], {}])('%j is not a manifest', (json) => {
 
 test.each([
   ['contract_version', '0.9'],
-  ['contract_version', '2.0'],
+  ['contract_version', '3.0'],
   ['manifest_version', '10.0'],
 ])('another major in %s (%s) is told apart from a broken file', (field, version) => {
   // What else such a file holds is no matter: here, nothing that we know.
   expect(checkManifest({ [field]: version, files: 'elsewhere' })).toEqual({
     kind: 'contract-version',
     got: version,
-    supported: '1.x',
+    supported: '1.x, 2.x',
   });
 });
 

@@ -33,10 +33,10 @@ export function manifestValidator(): Plugin {
         strictTypes: false,
       });
       const code = standalone(ajv, {
-        validateManifest: 'urn:oriel:manifest:1',
-        validateActivations: 'urn:oriel:activations:1',
-        validateModelRecord: 'urn:oriel:manifest:1#/properties/model',
-        validatePath: 'urn:oriel:manifest:1#/$defs/path',
+        validateManifest: 'urn:oriel:manifest:2',
+        validateActivations: 'urn:oriel:activations:2',
+        validateModelRecord: 'urn:oriel:manifest:2#/properties/model',
+        validatePath: 'urn:oriel:manifest:2#/$defs/path',
       }).replaceAll('require("ajv/dist/runtime/ucs2length").default', lengthInCodePoints);
       if (code.includes('require(')) this.error('the compiled validator is not self-contained');
       return code;

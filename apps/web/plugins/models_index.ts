@@ -16,7 +16,14 @@ interface ManifestParts {
   model: { name: string; architecture: string; parameters: number };
   files: { path: string; bytes: number }[];
   tokenizer?: { tokenizer: string; config: string; cases?: string };
-  variants: { weights: string[]; interactive: { path: string } }[];
+  variants: GraphsOfVariant[];
+}
+
+/** Of its graphs a session opens the open one; in contract 1.x, the interactive one. */
+interface GraphsOfVariant {
+  weights: string[];
+  open?: { path: string };
+  interactive?: { path: string };
 }
 
 const indexPath = 'models/index.json';
@@ -72,7 +79,7 @@ async function describe(models: string, folder: string): Promise<IndexedModel | 
     const { model, files, tokenizer, variants } = JSON.parse(text) as ManifestParts;
     const [variant] = variants;
     const opened = new Set([
-      ...(variant ? [variant.interactive.path, ...variant.weights] : []),
+      ...(variant ? [(variant.open ?? variant.interactive)?.path, ...variant.weights] : []),
       ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config, tokenizer.cases] : []),
     ]);
     return {

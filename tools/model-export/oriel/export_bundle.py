@@ -71,7 +71,7 @@ class Exported:
 
     @property
     def graph(self) -> Path:
-        return self.folder / self.paths.plain()
+        return self.folder / self.paths.decoder()
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _fill(
     display.expect_bytes(layout.bytes)
     graphs, weights = _trace_and_write(folder, requested, layout, display)
     record = model_record(model, weights)
-    for built in (graphs.plain, graphs.interactive):
+    for built in (graphs.plain, graphs.decoder, graphs.open):
         # Before other variants are made from these graphs: they copy the record.
         write_model_record(built.model, record)
     own = model.tokenizer

@@ -21,6 +21,7 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST_VERSION
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.options import QuantizeOptions, check_quantizing
@@ -134,7 +135,7 @@ def _files_of(bundle: StoredBundle, kept: Sequence[Variant]) -> list[str]:
 
 
 def _paths(variant: Variant) -> tuple[str, ...]:
-    return (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"])
+    return (*variant["weights"], *(record["path"] for record in graphs_of(variant).values()))
 
 
 def _manifest(

@@ -1,6 +1,8 @@
 // Sorts the contract's activations into those a model was exported with, those a tap can open, and those it lacks.
 import { modelKinds } from '../contract/activation_table';
 import type { ActivationKind, ModelShape, Variant } from '../contract/generated';
+import { sessionGraph } from '../contract/variant_graphs';
+import { protocolOf } from '../inference/graph_protocols';
 
 /** `exported` and `tapped` are open now; `closed` can be opened; `absent` this model does not have. */
 export type Availability = 'exported' | 'tapped' | 'closed' | 'absent';
@@ -17,9 +19,9 @@ export function offerOf(variant: Variant): ActivationOffer {
   };
 }
 
-/** Return whether the model takes interventions: a plain graph has no inputs for them. */
-export function canIntervene({ interactive }: Variant): boolean {
-  return interactive.activations.graph === 'interactive';
+/** Return whether the model takes interventions: plain and decoder graphs are closed. */
+export function canIntervene(variant: Variant): boolean {
+  return protocolOf(sessionGraph(variant).activations).edits !== 'none';
 }
 
 export function availabilityOf(

@@ -1,5 +1,6 @@
 // Chooses the requested activations to open where the device has no memory for all of them.
 import type { Variant } from '../contract/generated';
+import { sessionGraph } from '../contract/variant_graphs';
 import { activationBytes, type Room, type RoomLimit } from '../inference/activation_memory';
 import { offerOf } from './activation_offer';
 
@@ -74,7 +75,7 @@ function choose(
   units: Units,
   isExact: boolean,
 ): string[] {
-  const { context_length } = variant.interactive.activations.model;
+  const { context_length } = sessionGraph(variant).activations.model;
   const ahead = isExact ? tokens : Math.min(context_length, Math.ceil(tokens * margin));
   const sizes = activationBytes(variant, Math.max(tokens, ahead));
   const { exported } = offerOf(variant);

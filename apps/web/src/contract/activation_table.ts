@@ -31,6 +31,8 @@ export interface ActivationEntry {
   readonly absent_when?: ModelTrait;
   /** The one without which it does not. */
   readonly present_when?: ModelTrait;
+  /** True where an open graph leaves the tensor to a closing. */
+  readonly joint?: boolean;
   readonly peers: Readonly<Record<PeerId, PeerName | null>>;
   readonly meaning: { readonly en: string; readonly zh: string };
 }
@@ -50,6 +52,11 @@ export interface RunSizes {
 
 export const contractVersion = contract.contract_version;
 
+/** The newest version of the major before, which is read too. */
+export const earlierVersion = contract.earlier.version;
+
+export type GraphKind = ActivationsDocument['graph'];
+
 // The kinds were generated from this very file, and `npm run contract:check` keeps it so.
 export const activationTable = contract.activations as readonly ActivationEntry[];
 
@@ -59,9 +66,11 @@ const byName = activationTable.map((entry) => [entry, namePattern(entry.name)] a
 
 const cacheInputs = contract.inputs.filter(({ name }) => name.startsWith('past_key_values.'));
 
-const interventionInputs = contract.inputs.flatMap((input) =>
+const neutralInputs = contract.inputs.flatMap((input) =>
   input.neutral === undefined ? [] : [{ pattern: namePattern(input.name), neutral: input.neutral }],
 );
+
+const earlierDimensions = new Map(Object.entries(contract.earlier.dimensions));
 
 function namePattern(name: string): RegExp {
   const [before = '', after] = name.split('{L}').map((part) => part.replaceAll('.', '\\.'));
@@ -180,12 +189,17 @@ export function resolveShape(shape: readonly Dimension[], run: RunSizes): number
     if (typeof dimension === 'number') return dimension;
     switch (dimension) {
       case 'batch':
+      case 'batch_size':
         return run.batch;
       case 'seq':
+      case 'sequence_length':
+      case 'num_logits': // As many as all tokens at most.
         return run.seq;
       case 'past':
+      case 'past_sequence_length':
         return run.past;
       case 'total':
+      case 'total_sequence_length':
         return run.past + run.seq;
       // Interventions broadcast: one row serves every sequence and position.
       case 'delta_batch':
@@ -210,41 +224,57 @@ export function cachePairs(layers: number): { input: string; output: string }[] 
   ).flat();
 }
 
-/** Return the value of an intervention's input that changes nothing; null for inputs of other kinds. */
+/** Return the value of an input that changes nothing; null for inputs that have none, such as tokens. */
 export function neutralValue(name: string): number | null {
-  return interventionInputs.find(({ pattern }) => pattern.test(name))?.neutral ?? null;
+  return neutralInputs.find(({ pattern }) => pattern.test(name))?.neutral ?? null;
 }
 
-/** Return the name of the input that scales the heads of a layer. */
+/** Return the name of the input of contract 1.x that scales the heads of a layer. */
 export function headScaleName(layer: number): string {
   return `layer_${layer}_head_scale`;
 }
 
-/** Return the name of the input that is added to the residual stream behind a layer. */
+/** Return the name of the input of contract 1.x that is added to the residual stream behind a layer. */
 export function residualDeltaName(layer: number): string {
   return `layer_${layer}_resid_delta`;
 }
 
-/** List the inputs of a graph of this kind for a model of this shape: those without a layer, then layer by layer. */
-export function inputSpecs(shape: ModelShape, graph: ActivationsDocument['graph']): TensorSpec[] {
+/** List the inputs of a graph of this kind and version: those without a layer, then layer by layer. */
+export function inputSpecs(shape: ModelShape, graph: GraphKind, version: string): TensorSpec[] {
   return portSpecs(
     contract.inputs.filter(({ graphs }) => graphs.includes(graph)),
     shape,
+    version,
   );
 }
 
-/** List the interactive graph's outputs of the key-value cache. */
-export function cacheOutputSpecs(shape: ModelShape): TensorSpec[] {
-  return portSpecs(contract.cache_outputs, shape);
+/** List the outputs of the key/value cache, which every graph but the plain one has. */
+export function cacheOutputSpecs(shape: ModelShape, version: string): TensorSpec[] {
+  return portSpecs(contract.cache_outputs, shape, version);
 }
 
-/** Return the spec of an activation; null for a name that a model of this shape does not have. */
-export function activationSpec(name: string, shape: ModelShape): TensorSpec | null {
+/** List the joints of an open graph, layer by layer: tensors that its nodes read and that closings give. */
+export function jointSpecs(shape: ModelShape): TensorSpec[] {
+  const joints = activationTable.filter(({ joint }) => joint === true);
+  return Array.from({ length: shape.layers }, (_, layer) => {
+    const at = layerShape(shape, layer);
+    return joints
+      .filter((entry) => isPresent(entry, at))
+      .map((entry) => spec(fillLayer(entry.name, layer), entry, at, contractVersion));
+  }).flat();
+}
+
+/** Return the spec of an activation in a version's terms; null for a name that a model of this shape does not have. */
+export function activationSpec(
+  name: string,
+  shape: ModelShape,
+  version: string,
+): TensorSpec | null {
   const parsed = parseActivationName(name);
   if (parsed === null || (parsed.layer ?? 0) >= shape.layers) return null;
   const entry = activationEntry(parsed.kind);
   const at = layerShape(shape, parsed.layer);
-  return isPresent(entry, at) ? spec(name, entry, at) : null;
+  return isPresent(entry, at) ? spec(name, entry, at, version) : null;
 }
 
 /** List the activations that an export opens by default; those of layers are of the last layer. */
@@ -260,33 +290,56 @@ interface Port {
   readonly dtype: string;
 }
 
-function portSpecs(ports: readonly Port[], shape: ModelShape): TensorSpec[] {
+function portSpecs(ports: readonly Port[], shape: ModelShape, version: string): TensorSpec[] {
   const once = ports.filter(({ name }) => !name.includes('{L}'));
   const perLayer = ports.filter(({ name }) => name.includes('{L}'));
   return [
-    ...once.map((port) => spec(port.name, port, shape)),
+    ...once.map((port) => spec(port.name, port, shape, version)),
     ...Array.from({ length: shape.layers }, (_, layer) =>
-      perLayer.map((port) => spec(fillLayer(port.name, layer), port, layerShape(shape, layer))),
+      perLayer.map((port) =>
+        spec(fillLayer(port.name, layer), port, layerShape(shape, layer), version),
+      ),
     ).flat(),
   ];
 }
 
-function spec(name: string, { shape, dtype }: Omit<Port, 'name'>, model: ModelShape): TensorSpec {
+function spec(
+  name: string,
+  { shape, dtype }: Omit<Port, 'name'>,
+  model: ModelShape,
+  version: string,
+): TensorSpec {
+  const isEarlier = majorOf(version) === majorOf(earlierVersion);
   return {
     name,
     // The table has only these two.
     dtype: dtype === 'int64' ? 'int64' : 'float32',
-    shape: shape.map((dimension) => fixedSize(dimension, model)),
+    shape: shape.map((dimension) => {
+      const size = fixedSize(dimension, model);
+      return isEarlier ? earlierDimension(size) : size;
+    }),
   };
+}
+
+/** Return the name that the major before has for a dynamic dimension; sizes are the same in both. */
+function earlierDimension(dimension: Dimension): Dimension {
+  const name = earlierDimensions.get(String(dimension));
+  // The names stand in the table, and all of them in the schema.
+  return name === undefined ? dimension : (name as Dimension);
+}
+
+function majorOf(version: string): string {
+  return version.slice(0, version.indexOf('.'));
 }
 
 /** Return the model's size for a dimension that the model fixes; dynamic ones keep their names. */
 function fixedSize(dimension: string | number, model: ModelShape): Dimension {
   switch (dimension) {
-    case 'batch':
-    case 'seq':
-    case 'past':
-    case 'total':
+    case 'batch_size':
+    case 'sequence_length':
+    case 'past_sequence_length':
+    case 'total_sequence_length':
+    case 'num_logits':
       return dimension;
     case 'batch or 1':
       return 'delta_batch';

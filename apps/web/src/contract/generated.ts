@@ -28,6 +28,9 @@ export type ActivationKind =
   | 'lens_ids'
   | 'lens_probs';
 
+/** Name of a closing, as in the table of contracts/activations.json. */
+export type ClosingName = 'identity' | 'add' | 'scale' | 'replace' | 'project-out' | 'cap' | 'swap';
+
 /**
  * major.minor; a reader refuses an unknown major and ignores what it does not know of a newer minor
  */
@@ -46,9 +49,23 @@ export type Path = string;
 export type Digest = string;
 export type TensorName = string;
 /**
- * a fixed size, or the name of a dynamic dimension
+ * a fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract 1.x
  */
-export type Dimension = Size | ('batch' | 'seq' | 'past' | 'total' | 'delta_batch' | 'delta_seq');
+export type Dimension =
+  | Size
+  | (
+      | 'batch_size'
+      | 'sequence_length'
+      | 'past_sequence_length'
+      | 'total_sequence_length'
+      | 'num_logits'
+      | 'batch'
+      | 'seq'
+      | 'past'
+      | 'total'
+      | 'delta_batch'
+      | 'delta_seq'
+    );
 
 /**
  * manifest.json: the contents of a bundle, their origin, and the way to open them.
@@ -295,7 +312,7 @@ export interface FirstPassRecord {
   runtime: string;
 }
 /**
- * the model in one precision: its two graphs and the files of their weights
+ * the model in one precision: its graphs and the files of their weights; manifests 1.x have an interactive graph in the place of decoder and open
  */
 export interface Variant {
   name: string;
@@ -309,7 +326,9 @@ export interface Variant {
    */
   weights: Path[];
   plain: GraphRecord;
-  interactive: GraphRecord;
+  decoder?: GraphRecord;
+  open?: GraphRecord;
+  interactive?: GraphRecord;
   /**
    * @maxItems 32768
    */
@@ -353,7 +372,10 @@ export interface GraphRecord {
  */
 export interface ActivationsDocument {
   contract_version: Version;
-  graph: 'plain' | 'interactive';
+  /**
+   * interactive: of contract 1.x alone
+   */
+  graph: 'plain' | 'decoder' | 'open' | 'interactive';
   model: ModelShape;
   /**
    * @minItems 1
@@ -365,6 +387,13 @@ export interface ActivationsDocument {
    * @maxItems 32768
    */
   outputs: TensorSpec[];
+  /**
+   * tensors of an open graph that its nodes read and that none gives: a reader appends a closing for each
+   *
+   * @minItems 1
+   * @maxItems 16384
+   */
+  joints?: TensorSpec[];
 }
 /**
  * an input or output of a graph
@@ -373,13 +402,12 @@ export interface TensorSpec {
   name: TensorName;
   dtype: 'float32' | 'int64';
   /**
-   * @minItems 1
    * @maxItems 4
    */
   shape: Dimension[];
 }
 /**
- * bytes that, appended to the interactive graph of this variant, turn inner tensors into outputs
+ * bytes that, appended to the decoder graph or the open graph of this variant, turn inner tensors into outputs
  */
 export interface Tap {
   /**

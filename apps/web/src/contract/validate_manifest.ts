@@ -8,6 +8,7 @@ import { unsoundExpansion } from './validate_expansion';
 import { unsoundVariants } from './validate_ports';
 import { unsoundTapBytes } from './validate_tap_bytes';
 import { unsoundTotals } from './validate_totals';
+import { graphsOf } from './variant_graphs';
 
 export type ManifestVerdict =
   | { kind: 'manifest'; manifest: Manifest }
@@ -63,10 +64,9 @@ function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): str
     ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config] : []),
     ...(tokenizer?.cases === undefined ? [] : [tokenizer.cases]),
     ...(first_pass ? [first_pass.path] : []),
-    ...variants.flatMap(({ weights, plain, interactive }) => [
-      ...weights,
-      plain.path,
-      interactive.path,
+    ...variants.flatMap((variant) => [
+      ...variant.weights,
+      ...graphsOf(variant).map(([, { path }]) => path),
     ]),
   ];
   return used.find((path) => !listed.has(path)) ?? null;

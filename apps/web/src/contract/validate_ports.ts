@@ -3,13 +3,13 @@
 import {
   activationSpec,
   cacheOutputSpecs,
-  contractVersion,
   inputSpecs,
+  jointSpecs,
   LAYER_SIZES,
   layerShape,
   parseActivationName,
 } from './activation_table';
-import { isSupportedVersion } from './contract_version';
+import { isNewerMinor, isSupportedVersion } from './contract_version';
 import type {
   ActivationsDocument,
   LayerSizes,
@@ -18,16 +18,19 @@ import type {
   TensorSpec,
   Variant,
 } from './generated';
+import { graphsOf, sessionGraph } from './variant_graphs';
 
 /** Return what is wrong with the documents and taps of a manifest, or null. */
 export function unsoundVariants({ model, variants }: Manifest): string | null {
   for (const variant of variants) {
-    for (const graph of ['plain', 'interactive'] as const) {
-      const { activations } = variant[graph];
+    for (const [graph, { activations }] of graphsOf(variant)) {
       if (!isSupportedVersion(activations.contract_version)) {
         return `variant ${variant.name}, ${graph}: of version ${activations.contract_version}`;
       }
-      const problem = unsoundDocument(activations);
+      const problem =
+        activations.graph === graph
+          ? unsoundDocument(activations)
+          : `its document is of a graph that is ${activations.graph}`;
       if (problem !== null) return `variant ${variant.name}, ${graph}: ${problem}`;
       if (!isSameShape(activations.model, model.shape)) {
         return `variant ${variant.name}, ${graph}: it has other sizes than the model`;
@@ -39,29 +42,44 @@ export function unsoundVariants({ model, variants }: Manifest): string | null {
   return null;
 }
 
-/** Return what is wrong with the inputs and outputs of a document that is valid by its schema, or null. */
+/** Return what is wrong with the inputs, outputs and joints of a document that is valid by its schema, or null. */
 export function unsoundDocument({
   contract_version: version,
   graph,
   model,
   inputs,
   outputs,
+  joints,
 }: ActivationsDocument): string | null {
   const contradiction = unsoundShape(model, graph);
   if (contradiction !== null) return contradiction;
-  const expected = new Map(inputSpecs(model, graph).map((spec) => [spec.name, spec]));
+  const expected = new Map(inputSpecs(model, graph, version).map((spec) => [spec.name, spec]));
   const given = new Set(inputs.map(({ name }) => name));
   if (given.size !== inputs.length) return 'an input stands twice';
   const wrong = inputs.find((port) => !isSame(port, expected.get(port.name)));
   if (wrong !== undefined) return `input ${wrong.name} does not follow from the model`;
   for (const name of expected.keys()) if (!given.has(name)) return `it has no input ${name}`;
   const cache = new Map(
-    (graph === 'interactive' ? cacheOutputSpecs(model) : []).map((spec) => [spec.name, spec]),
+    (graph === 'plain' ? [] : cacheOutputSpecs(model, version)).map((spec) => [spec.name, spec]),
   );
   const seen = outputNames(outputs, model, version, cache);
-  if (typeof seen === 'string') return seen;
+  if (typeof seen === 'string') return `output ${seen}`;
   for (const name of cache.keys()) if (!seen.has(name)) return `it has no output ${name}`;
-  return null;
+  return joints === undefined ? null : unsoundJoints(joints, model, version);
+}
+
+/** Return an error where an open graph lacks a joint of the table, or has another one; a newer minor may have more. */
+function unsoundJoints(
+  joints: readonly TensorSpec[],
+  model: ModelShape,
+  version: string,
+): string | null {
+  const given = outputNames(joints, model, version, new Map());
+  if (typeof given === 'string') return `joint ${given}`;
+  const expected = new Set(jointSpecs(model).map(({ name }) => name));
+  for (const name of expected) if (!given.has(name)) return `it has no joint ${name}`;
+  const other = isNewerMinor(version) ? undefined : [...given].find((name) => !expected.has(name));
+  return other === undefined ? null : `${other} is no joint`;
 }
 
 /** Return what is wrong with a model's sizes that keep their schema, or null. */
@@ -70,7 +88,7 @@ function unsoundShape(shape: ModelShape, graph: ActivationsDocument['graph']): s
   if (sizes !== undefined && sizes.length !== layers) {
     return `layer_sizes for ${sizes.length} of ${layers} layers`;
   }
-  if (shape.bidirectional === true && graph === 'interactive') {
+  if (shape.bidirectional === true && graph !== 'plain') {
     return 'a bidirectional model with a cache';
   }
   for (let layer = 0; layer < (sizes?.length ?? 1); layer++) {
@@ -82,44 +100,40 @@ function unsoundShape(shape: ModelShape, graph: ActivationsDocument['graph']): s
   return null;
 }
 
-function unsoundTaps({ taps, interactive: { activations } }: Variant): string | null {
-  const { model, contract_version: version, outputs } = activations;
+function unsoundTaps(variant: Variant): string | null {
+  const { model, contract_version: version, outputs } = sessionGraph(variant).activations;
   const given = outputNames(
-    taps.flatMap((tap) => tap.outputs),
+    variant.taps.flatMap((tap) => tap.outputs),
     model,
     version,
     new Map(),
   );
-  if (typeof given === 'string') return `taps: ${given}`;
+  if (typeof given === 'string') return `taps: output ${given}`;
   const twice = outputs.find(({ name }) => given.has(name));
   return twice === undefined ? null : `a tap gives ${twice.name}, which the graph gives already`;
 }
 
-/** Return the names of the outputs as a set, or as a string what is wrong with one. */
+/** Return the names of these tensors as a set, or as a string the name of one and what is wrong with it. */
 function outputNames(
   outputs: readonly TensorSpec[],
   model: ModelShape,
   version: string,
   cache: ReadonlyMap<string, TensorSpec>,
 ): Set<string> | string {
-  const isNewer = minor(version) > minor(contractVersion);
+  const isNewer = isNewerMinor(version);
   const seen = new Set<string>();
   for (const output of outputs) {
     const { name } = output;
-    const wanted = cache.get(name) ?? activationSpec(name, model) ?? undefined;
+    const wanted = cache.get(name) ?? activationSpec(name, model, version) ?? undefined;
     // A newer minor may have activations that this table doesn't.
     const isUnknown = name.startsWith('layer_') && parseActivationName(name) === null;
     if (!isSame(output, wanted) && !(isNewer && isUnknown)) {
-      return `output ${name} does not follow from the model`;
+      return `${name} does not follow from the model`;
     }
-    if (seen.has(name)) return `output ${name} stands twice`;
+    if (seen.has(name)) return `${name} stands twice`;
     seen.add(name);
   }
   return seen;
-}
-
-function minor(version: string): number {
-  return Number(version.split('.')[1]);
 }
 
 function isSame(a: TensorSpec, b: TensorSpec | undefined): boolean {

@@ -6,6 +6,8 @@ import type { Manifest, Tap, TensorSpec } from './generated';
 import { fields, packedVarints, WireError, type Field } from './wire_format';
 
 const rules = limits.tap;
+/** Outputs that a tap's nodes may give: none of them is a joint of an open graph, which only closings give. */
+const givenName = new RegExp(rules.given_name, 'u');
 const innerName = new RegExp(rules.inner_name, 'u');
 const domains = new Set(rules.domains);
 const messages = new Map(
@@ -120,7 +122,8 @@ function checkNodes(nodes: readonly Value[], outputs: ReadonlySet<string>): void
       throw new TapError("a node is of a domain that readers don't have");
     }
     for (const text of texts(node, 2)) {
-      if (made.has(text) || !(outputs.has(text) || innerName.test(text))) {
+      const isGiven = outputs.has(text) && givenName.test(text);
+      if (made.has(text) || !(isGiven || innerName.test(text))) {
         throw new TapError("a node gives what is not the tap's");
       }
       made.add(text);

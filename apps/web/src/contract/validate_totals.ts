@@ -2,6 +2,7 @@
 // limits, and its paths are different files on every file system. The same rules in Python: oriel/contract/totals.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import type { Manifest, Variant } from './generated';
+import { graphsOf } from './variant_graphs';
 
 const most = limits.manifest;
 const manifestName = 'manifest.json';
@@ -92,8 +93,9 @@ function unsoundNames({ variants }: Manifest): string | null {
 }
 
 /** Return an error if a variant's graphs, weights and expanded file are not all different files, or null. */
-function unsoundOwnPaths({ plain, interactive, weights, expansion }: Variant): string | null {
-  const paths = [manifestName, plain.path, interactive.path];
+function unsoundOwnPaths(variant: Variant): string | null {
+  const { weights, expansion } = variant;
+  const paths = [manifestName, ...graphsOf(variant).map(([, { path }]) => path)];
   const problem = samePlace([...paths, ...weights]);
   if (problem !== null || expansion === undefined) return problem;
   return weights.includes(expansion.path)

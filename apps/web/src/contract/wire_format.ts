@@ -12,6 +12,9 @@ export interface Field {
   readonly bytes: Uint8Array<ArrayBuffer> | null;
   /** Value of a varint below 2^53; null for larger and negative numbers and for other wire types. */
   readonly value: number | null;
+  /** Where the field stands in its message, with its number and type. */
+  readonly start: number;
+  readonly end: number;
 }
 
 /** A varint of 64 bits has at most this many bytes. */
@@ -27,6 +30,10 @@ class Cursor {
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.#bytes = bytes;
+  }
+
+  get at(): number {
+    return this.#at;
   }
 
   get isAtEnd(): boolean {
@@ -68,27 +75,29 @@ export function* fields(message: Uint8Array<ArrayBuffer>): Generator<Field> {
   const cursor = new Cursor(message);
   for (let count = 0; !cursor.isAtEnd; count++) {
     if (count === maxFields) throw new WireError(`a message has over ${maxFields} fields`);
+    const start = cursor.at;
     const key = cursor.exact();
     const number = Math.floor(key / 8);
     if (number === 0) throw new WireError('a field has the number 0');
-    switch (key % 8) {
-      case 0:
-        yield { number, wire: 0, bytes: null, value: cursor.varint() };
-        break;
-      case 1:
-        cursor.take(8);
-        yield { number, wire: 1, bytes: null, value: null };
-        break;
-      case 2:
-        yield { number, wire: 2, bytes: cursor.take(cursor.exact()), value: null };
-        break;
-      case 5:
-        cursor.take(4);
-        yield { number, wire: 5, bytes: null, value: null };
-        break;
-      default:
-        throw new WireError(`wire type ${key % 8} is not one of protobuf's`);
-    }
+    const content = contentOf(cursor, key % 8);
+    yield { number, ...content, start, end: cursor.at };
+  }
+}
+
+function contentOf(cursor: Cursor, wire: number): Pick<Field, 'wire' | 'bytes' | 'value'> {
+  switch (wire) {
+    case 0:
+      return { wire, bytes: null, value: cursor.varint() };
+    case 1:
+      cursor.take(8);
+      return { wire, bytes: null, value: null };
+    case 2:
+      return { wire, bytes: cursor.take(cursor.exact()), value: null };
+    case 5:
+      cursor.take(4);
+      return { wire, bytes: null, value: null };
+    default:
+      throw new WireError(`wire type ${wire} is not one of protobuf's`);
   }
 }
 
@@ -110,7 +119,12 @@ export function* messages(
 
 /** Write a message, a string or bytes as a field with this number. */
 export function writeField(number: number, content: readonly number[]): number[] {
-  return [...writeVarint(number * 8 + 2), ...writeVarint(content.length), ...content];
+  return [...writeHeader(number, content.length), ...content];
+}
+
+/** Write the number and the length of such a field, for a content of so many bytes that follows. */
+export function writeHeader(number: number, length: number): number[] {
+  return [...writeVarint(number * 8 + 2), ...writeVarint(length)];
 }
 
 /** Write an integer from 0 to 2^53 - 1 as a field with this number. */

@@ -2,6 +2,7 @@
 // on the manifest and the device's answers, so that both are known before anything is computed.
 import { elementCount, resolveShape } from '../contract/activation_table';
 import type { TensorSpec, Variant } from '../contract/generated';
+import { graphsOf } from '../contract/variant_graphs';
 import type { OpenedModel } from './model_types';
 import { heapBytes, memoryLimit, readBytes } from './variant_fitness';
 
@@ -32,8 +33,7 @@ export function activationBytes(variant: Variant, tokens: number): ReadonlyMap<s
   const bytesOf = ({ name, shape }: TensorSpec) =>
     [name, elementCount(resolveShape(shape, run)) * bytesPerNumber] as const;
   return new Map([
-    ...variant.plain.activations.outputs.map(bytesOf),
-    ...variant.interactive.activations.outputs.map(bytesOf),
+    ...graphsOf(variant).flatMap(([, { activations }]) => activations.outputs.map(bytesOf)),
     ...variant.taps.flatMap(({ outputs }) => outputs.map(bytesOf)),
   ]);
 }

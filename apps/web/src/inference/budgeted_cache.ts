@@ -51,6 +51,11 @@ export class BudgetedCache<Value> {
     }
   }
 
+  /** List all values by their keys, the least recently used first. */
+  all(): (readonly [string, Value])[] {
+    return Array.from(this.#entries, ([key, { value }]) => [key, value] as const);
+  }
+
   clear(): void {
     const values = [...this.#entries.values()];
     this.#entries.clear();

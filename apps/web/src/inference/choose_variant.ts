@@ -1,6 +1,7 @@
 // Chooses the variant to open and its provider, gives the reasons, and finds the next attempt after a failure. Pure: it
 // makes an offer from the manifest and the device's answers. The memory of each variant: variant_fitness.ts.
 import type { Manifest } from '../contract/generated';
+import { graphsOf } from '../contract/variant_graphs';
 import { ModelError } from './model_error';
 import type {
   Attempt,
@@ -166,8 +167,8 @@ function candidatesFor(
     const known = variants.map((variant) => variant.name);
     throw new ModelError({ kind: 'unknown-variant', got: name, known });
   }
-  const addressed = manifest.variants.filter(
-    ({ plain, interactive }) => plain.path === graphName || interactive.path === graphName,
+  const addressed = manifest.variants.filter((variant) =>
+    graphsOf(variant).some(([, { path }]) => path === graphName),
   );
   return addressed.length === 0
     ? variants

@@ -1,13 +1,7 @@
-// Interventions: the changes to a model's computation as one value, with one key and one function that makes feeds.
-// A new kind is one type in `Intervention` and one row of `kinds`.
-import type * as Ort from 'onnxruntime-web';
-import {
-  elementCount,
-  headScaleName,
-  neutralValue,
-  residualDeltaName,
-} from '../contract/activation_table';
-import type { ModelShape } from '../contract/generated';
+// Interventions: the changes to a model's computation as one value, with one key. joint_edits.ts turns them into what a
+// graph is fed.
+import { closingTable } from '../contract/closing_table';
+import type { ActivationKind, ClosingName } from '../contract/generated';
 
 export type HeadRef = readonly [layer: number, head: number];
 
@@ -29,9 +23,33 @@ export interface ResidualDelta {
   readonly delta: Float32Array;
 }
 
-export type Intervention = HeadScale | ResidualDelta;
+/** Row-major; Uint8Array for `bool`. */
+export interface ClosingTensor {
+  readonly dims: readonly number[];
+  readonly data: Float32Array | Uint8Array;
+}
 
-/** Their order means nothing. Those of one place combine: scales multiply, and deltas add up. */
+/** Puts a closing of the contract at a joint of one layer. Graphs of contract 1.x have no joints. */
+export interface JointClosing {
+  readonly kind: 'closing';
+  readonly joint: ActivationKind;
+  readonly layer: number;
+  readonly closing: ClosingName;
+  /** The tokens that it changes; null for every token. */
+  readonly positions: Span | null;
+  /**
+   * By the names of the closing's inputs. They have the joint's rank, and each dimension is 1 or the joint's; that of
+   * the tokens is 1 or as many as `positions` has, that of all tokens so far any number, for the first of them.
+   */
+  readonly tensors: Readonly<Record<string, ClosingTensor>>;
+}
+
+export type Intervention = HeadScale | ResidualDelta | JointClosing;
+
+/**
+ * Scales and deltas of one place combine, whatever their order: scales multiply, and deltas add up. They come before the
+ * closings of the same joint, which apply in their order.
+ */
 export type Interventions = readonly Intervention[];
 
 export const noInterventions: Interventions = [];
@@ -42,97 +60,61 @@ export interface Span {
   readonly end: number;
 }
 
-/** All interventions of one place in one, its numbers as the graph gets them. */
-interface Change {
-  readonly kind: Intervention['kind'];
+/** All scales or deltas of one place in one, its numbers as the graph gets them. */
+export interface CombinedChange {
+  readonly kind: 'head-scale' | 'residual-delta';
   readonly layer: number;
   /** Head or position in the layer; null for all positions. */
   readonly index: number | null;
   readonly values: Float32Array;
 }
 
-/** The changes of one kind in one layer: one input of the graph. */
-interface LayerChanges {
-  readonly kind: Intervention['kind'];
-  readonly layer: number;
-  readonly changes: readonly Change[];
-}
+/** A change that is left when neutral ones are dropped. */
+export type Change = CombinedChange | JointClosing;
 
-interface Kind<Entry extends Intervention> {
-  /** Name of the graph's input for a layer. Its neutral value is the contract's. */
-  readonly input: (layer: number) => string;
+interface CombinedKind<Entry extends Intervention> {
+  readonly neutral: number;
   readonly combine: (one: number, other: number) => number;
   readonly index: (entry: Entry) => number | null;
   readonly values: (entry: Entry) => readonly number[] | Float32Array;
-  /** Return the reason why a model of this shape cannot apply it; null where it can. */
-  readonly problem: (entry: Entry, shape: ModelShape) => string | null;
-  /** Return the heads or positions that its input has a row for in one run. */
-  readonly rows: (shape: ModelShape, fed: Span) => Span;
-  readonly dims: (rows: number, shape: ModelShape) => readonly number[];
 }
 
-type Kinds = {
-  readonly [Name in Intervention['kind']]: Kind<Extract<Intervention, { kind: Name }>>;
+type CombinedKinds = {
+  readonly [Name in CombinedChange['kind']]: CombinedKind<Extract<Intervention, { kind: Name }>>;
 };
 
-const kinds: Kinds = {
+export const combinedKinds: CombinedKinds = {
   'head-scale': {
-    input: headScaleName,
+    neutral: 1,
     combine: (one, other) => one * other,
     index: ({ head }) => head,
     values: ({ scale }) => [scale],
-    problem: ({ layer, head }, { heads }) =>
-      isIndex(head, heads) ? null : `no head ${head} in layer ${layer}`,
-    rows: ({ heads }) => ({ start: 0, end: heads }),
-    dims: (heads) => [heads],
   },
   'residual-delta': {
-    input: residualDeltaName,
+    neutral: 0,
     combine: (one, other) => one + other,
     index: ({ position }) => position,
     values: ({ delta }) => delta,
-    problem: ({ delta, position }, { hidden, context_length }) => {
-      if (delta.length !== hidden) return `a delta of ${delta.length} numbers, not ${hidden}`;
-      return position === null || isIndex(position, context_length) ? null : `no token ${position}`;
-    },
-    rows: (_, fed) => fed,
-    dims: (positions, { hidden }) => [1, positions, hidden],
   },
 };
 
 /** Return a key that is the same for interventions that change the computation alike, whatever their order. */
 export function interventionKey(interventions: Interventions): string {
-  return changesOf(interventions)
-    .map(({ kind, layer, index, values }) => `${kind} ${layer} ${index ?? 'all'} ${values.join()}`)
-    .sort()
-    .join(';');
+  const byPlace = new Map<string, string>();
+  for (const change of changesOf(interventions)) {
+    const place =
+      change.kind === 'closing'
+        ? `closing ${change.joint} ${change.layer}`
+        : `${change.kind} ${change.layer} ${change.index ?? 'all'}`;
+    // Closings of one joint apply one after another, so their order is a part of the key.
+    byPlace.set(place, `${byPlace.get(place) ?? place} ${textOf(change)}`);
+  }
+  return [...byPlace.values()].sort().join(';');
 }
 
 /** Return whether they change nothing. */
 export function isNeutral(interventions: Interventions): boolean {
   return changesOf(interventions).length === 0;
-}
-
-/**
- * Make the inputs that differ from neutral, for a run that feeds these positions. Throws a RangeError where a model of
- * this shape cannot apply them, which the worker sends as an error of kind `run`.
- */
-export function interventionFeeds(
-  ort: typeof Ort,
-  interventions: Interventions,
-  shape: ModelShape,
-  fed: Span,
-): Record<string, Ort.Tensor> {
-  for (const entry of interventions) {
-    const detail = problemOf(entry, shape);
-    if (detail !== null) throw new RangeError(detail);
-  }
-  return Object.fromEntries(
-    byLayer(changesOf(interventions)).map((group) => [
-      kinds[group.kind].input(group.layer),
-      tensorOf(ort, group, shape, fed),
-    ]),
-  );
 }
 
 /** Return the interventions that switch these heads off. */
@@ -158,56 +140,33 @@ export function toggledHead(interventions: Interventions, [layer, head]: HeadRef
   );
 }
 
-/** Keep the interventions that a model of this shape can apply. */
-export function applicable(interventions: Interventions, shape: ModelShape): Interventions {
-  return interventions.filter((entry) => problemOf(entry, shape) === null);
-}
-
-/** Return the row of an intervention's kind. The compiler does not see that both belong together. */
-function kindOf<Entry extends Intervention>({ kind }: Entry): Kind<Entry> {
-  return kinds[kind] as unknown as Kind<Entry>;
-}
-
-function problemOf(entry: Intervention, shape: ModelShape): string | null {
-  if (!isIndex(entry.layer, shape.layers)) return `no layer ${entry.layer}`;
-  const kind = kindOf(entry);
-  if (!Array.from(kind.values(entry), Math.fround).every(Number.isFinite))
-    return `a ${entry.kind} that is not a finite float32`;
-  return kind.problem(entry, shape);
-}
-
-function byLayer(changes: readonly Change[]): LayerChanges[] {
-  const groups = new Map<string, LayerChanges>();
-  for (const change of changes) {
-    const { kind, layer } = change;
-    const name = kinds[kind].input(layer);
-    groups.set(name, {
-      kind,
-      layer,
-      changes: [...(groups.get(name)?.changes ?? []), change],
-    });
-  }
-  return [...groups.values()];
-}
-
-function neutralOf(kind: Intervention['kind']): number {
-  return neutralValue(kinds[kind].input(0)) ?? 0;
-}
-
-/** Combine the interventions of each place, and drop what changes nothing. */
-function changesOf(interventions: Interventions): Change[] {
-  const places = new Map<string, Intervention[]>();
+/** Combine the scales and deltas of each place, and drop what changes nothing; the closings come last, in their order. */
+export function changesOf(interventions: Interventions): Change[] {
+  const places = new Map<string, Combinable[]>();
+  const closings: JointClosing[] = [];
   for (const entry of interventions) {
+    if (entry.kind === 'closing') {
+      if (!isNeutralClosing(entry)) closings.push(entry);
+      continue;
+    }
     const place = `${entry.kind} ${entry.layer} ${kindOf(entry).index(entry) ?? 'all'}`;
     places.set(place, [...(places.get(place) ?? []), entry]);
   }
-  return Array.from(places.values(), combined).filter(
-    ({ kind, values }) => !values.every((value) => value === neutralOf(kind)),
+  const combinedOnes = Array.from(places.values(), combined).filter(
+    ({ kind, values }) => !values.every((value) => value === combinedKinds[kind].neutral),
   );
+  return [...combinedOnes, ...closings];
+}
+
+type Combinable = HeadScale | ResidualDelta;
+
+/** Return the row of an intervention's kind. The compiler does not see that both belong together. */
+function kindOf<Entry extends Combinable>({ kind }: Entry): CombinedKind<Entry> {
+  return combinedKinds[kind] as unknown as CombinedKind<Entry>;
 }
 
 /** Combine the interventions of one place, of which there is one at least. */
-function combined(entries: readonly Intervention[]): Change {
+function combined(entries: readonly Combinable[]): CombinedChange {
   const [first] = entries;
   if (first === undefined) throw new RangeError('no interventions to combine');
   const { combine, index, values } = kindOf(first);
@@ -225,32 +184,34 @@ function combined(entries: readonly Intervention[]): Change {
   };
 }
 
-function tensorOf(
-  ort: typeof Ort,
-  { kind, changes }: LayerChanges,
-  shape: ModelShape,
-  fed: Span,
-): Ort.Tensor {
-  const { rows, dims, combine } = kinds[kind];
-  const { start, end } = rows(shape, fed);
-  // One row serves all where none has a change of its own.
-  const count = changes.every(({ index }) => index === null) ? 1 : end - start;
-  const size = dims(count, shape);
-  const data = new Float32Array(elementCount(size)).fill(neutralOf(kind));
-  const width = data.length / count;
-  for (const { index, values } of changes) {
-    for (let row = 0; row < count; row++) {
-      // The rows of earlier positions are in the key/value cache.
-      if (index !== null && index !== start + row) continue;
-      for (const [column, value] of values.entries()) {
-        const at = row * width + column;
-        data[at] = combine(data[at] ?? 0, value);
-      }
-    }
-  }
-  return new ort.Tensor('float32', data, size);
+/** Return whether every input of a closing has its neutral value; one without inputs leaves its joint as it is. */
+function isNeutralClosing({ closing, tensors }: JointClosing): boolean {
+  const inputs = closingTable.find((entry) => entry.closing === closing)?.inputs;
+  // An unknown closing is refused where it is applied.
+  if (inputs === undefined) return false;
+  return inputs.every(
+    ({ name, neutral }) => tensors[name]?.data.every((value) => value === neutral) ?? false,
+  );
 }
 
-function isIndex(value: number, count: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < count;
+function textOf(change: Change): string {
+  if (change.kind !== 'closing') return change.values.join();
+  const { closing, positions, tensors } = change;
+  const where = positions === null ? 'all' : `${positions.start}-${positions.end}`;
+  const given = Object.keys(tensors)
+    .sort()
+    .map((name) => {
+      const { dims = [], data = new Uint8Array() } = tensors[name] ?? {};
+      return `${name} ${dims.join('x')} ${data.length} ${exactText(data)}`;
+    });
+  return [closing, where, ...given].join(' ');
+}
+
+/** Return the numbers bit by bit as text, far shorter and faster than digits: an edit may hold a million of them. */
+function exactText({ buffer, byteOffset, byteLength }: Float32Array | Uint8Array): string {
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4096)
+    text += String.fromCharCode(...bytes.subarray(at, at + 4096));
+  return text;
 }

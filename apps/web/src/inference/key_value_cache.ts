@@ -1,4 +1,5 @@
 // A cache of the keys and values of earlier runs, looked up by their tokens. model_runner.ts feeds them.
+import type * as Ort from 'onnxruntime-web';
 import type { Tensor } from 'onnxruntime-web';
 import { BudgetedCache } from './budgeted_cache';
 import { interventionKey, noInterventions } from './interventions';
@@ -71,6 +72,19 @@ export class KeyValueCache {
   store(ids: readonly number[], interventions: string, tensors: CacheTensors): void {
     const numbers = [...tensors.values()].reduce((sum, { size }) => sum + size, 0);
     this.#entries.set(interventions, { ids, tensors }, numbers * bytesPerNumber);
+  }
+
+  /** Copy all tensors into the page's own memory: those of a GPU end with the session that gave them. */
+  async copyToMemory(ort: typeof Ort): Promise<void> {
+    for (const [key, { ids, tensors }] of this.#entries.all()) {
+      const copies = new Map<string, Tensor>();
+      for (const [name, tensor] of tensors)
+        copies.set(
+          name,
+          new ort.Tensor('float32', (await tensor.getData()) as Float32Array, tensor.dims),
+        );
+      this.store(ids, key, copies);
+    }
   }
 
   clear(): void {

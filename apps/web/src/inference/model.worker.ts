@@ -34,6 +34,8 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return runner.encode(message.argument);
     case 'pieces':
       return runner.pieces(message.argument);
+    case 'savedGraph':
+      return runner.savedGraph();
     case 'run':
       return runner.run(message.argument);
   }
@@ -41,6 +43,7 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
 
 /** Return the buffers to transfer: activations are megabytes, too large to copy. */
 function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferable[] {
+  if (result instanceof Uint8Array) return [result.buffer];
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors } = result;
   return [...new Set([lastLogits.buffer, ...tensors.map(({ data }) => data.buffer)])];

@@ -171,6 +171,10 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('pieces', [...ids]);
   }
 
+  savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#call('savedGraph', null);
+  }
+
   run(request: RunRequest): Promise<RunResult> {
     this.#waiting?.reject(new ModelError({ kind: 'aborted' }));
     return new Promise((resolve, reject) => {

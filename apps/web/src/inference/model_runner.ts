@@ -1,14 +1,15 @@
-// Owns one opened model: its session, its taps, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
+// Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download/download';
-import { cachePairs } from '../contract/activation_table';
-import type { Variant } from '../contract/generated';
+import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { loadFirstPass } from './load_first_pass';
-import { lastLogitsFeed, neutralFeeds, tokenFeed } from './feeds';
+import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
-import { interventionFeeds, interventionKey, isNeutral, noInterventions } from './interventions';
+import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
+import { interventionKey, noInterventions, type Interventions } from './interventions';
+import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
 import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
@@ -27,7 +28,7 @@ import type {
   Tensor,
   TokenPiece,
 } from './model_types';
-import { defaultActivations, openTaps } from './taps';
+import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
@@ -35,7 +36,9 @@ interface Session {
   readonly names: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
-  readonly neutral: Readonly<Record<string, Ort.Tensor>>;
+  readonly inputs: SessionInputs;
+  /** What every run is fed: an empty cache, and edits that change nothing. */
+  readonly neutral: Readonly<Feeds>;
 }
 
 export class ModelRunner {
@@ -70,7 +73,7 @@ export class ModelRunner {
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
       const names = request.activations ?? defaultActivations(this.#model.variant);
-      const opened = await this.#openSession(names);
+      const opened = await this.#openSession(names, noSlots);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
@@ -82,16 +85,9 @@ export class ModelRunner {
   }
 
   setActivations(names: readonly string[]): Promise<OpenedModel> {
-    return this.#inTurn(async () => {
-      const before = this.#session?.names;
-      try {
-        return await this.#openSession(names);
-      } catch (error) {
-        // The previous session had to be released first; it is made again, so that the page can go on with it.
-        if (this.#session === null && before !== undefined)
-          await this.#openSession(before).catch(() => undefined);
-        throw error;
-      }
+    return this.#inTurn(() => {
+      // The page needs the new activations of every token.
+      return this.#reopenSession(names, this.#session?.inputs.slots ?? noSlots, 'clear');
     });
   }
 
@@ -113,6 +109,16 @@ export class ModelRunner {
     return ids.map((id) => tokenizer.piece(id));
   }
 
+  /** Return the open session's graph as one ONNX file. Waits for other calls: they may change the session. */
+  savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#inTurn(() => {
+      const { variant, files } = this.#opened();
+      const { names, inputs } = this.#openedSession();
+      const graph = fileOf(files, sessionGraph(variant).path);
+      return Promise.resolve(savedGraph(variant, graph, names, inputs.slots));
+    });
+  }
+
   run(request: RunRequest): Promise<RunResult> {
     return this.#inTurn(() => this.#run(request));
   }
@@ -123,12 +129,43 @@ export class ModelRunner {
     return turn;
   }
 
-  async #openSession(names: readonly string[]): Promise<OpenedModel> {
+  /** Open a session in the place of the open one, which is made again where that fails. */
+  async #reopenSession(
+    names: readonly string[],
+    slots: ClosingSlots,
+    cache: 'keep' | 'clear',
+  ): Promise<OpenedModel> {
+    const before = this.#session;
+    try {
+      return await this.#openSession(names, slots, cache);
+    } catch (error) {
+      // The previous session had to be released first; it is made again, so that the page can go on with it.
+      if (this.#session === null && before !== null)
+        await this.#openSession(before.names, before.inputs.slots).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Give the session the closings that these interventions need, if it lacks some. */
+  async #provideClosings(interventions: Interventions): Promise<void> {
+    const { names, inputs } = this.#openedSession();
+    const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
+    if (slots !== inputs.slots) await this.#reopenSession(names, slots, 'keep');
+  }
+
+  async #openSession(
+    names: readonly string[],
+    slots: ClosingSlots,
+    cache: 'keep' | 'clear' = 'clear',
+  ): Promise<OpenedModel> {
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
+    const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(variant, fileOf(files, variant.interactive.path), names);
-    this.#cache.clear();
+    const tapped = openTaps(variant, fileOf(files, path), names, slots);
+    const graph = concatenated(tapped.parts);
+    if (cache === 'clear') this.#cache.clear();
+    else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
     const previous = this.#session;
     this.#session = null;
@@ -136,12 +173,12 @@ export class ModelRunner {
     const start = performance.now();
     let session: Ort.InferenceSession;
     try {
-      session = await runtime.ort.InferenceSession.create(tapped.bytes, {
-        ...providerOptions(runtime.provider, tapped.bytes, cacheNames(variant)),
+      session = await runtime.ort.InferenceSession.create(graph, {
+        ...providerOptions(runtime.provider, graph, cacheNames(document)),
         externalData: weightFiles(variant)
           // A bare graph may hold its weights itself.
-          .filter((path) => path !== variant.interactive.path)
-          .map((path) => ({ path, data: fileOf(files, path) })),
+          .filter((file) => file !== path)
+          .map((file) => ({ path: file, data: fileOf(files, file) })),
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
@@ -149,12 +186,9 @@ export class ModelRunner {
       throw await this.#failure('session', cause);
     }
     const sessionMs = performance.now() - start;
-    this.#session = {
-      session,
-      names,
-      activations: tapped.activations,
-      neutral: neutralFeeds(runtime.ort, variant.interactive.activations),
-    };
+    const inputs = { document, slots, names: session.inputNames };
+    const neutral = protocolOf(document).neutral(runtime.ort, inputs);
+    this.#session = { session, names, activations: tapped.activations, inputs, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -170,21 +204,27 @@ export class ModelRunner {
     };
   }
 
+  /** Read the cache back from the GPU; one that can't be read is computed again. */
+  async #keepCacheOfGpu(ort: typeof Ort): Promise<void> {
+    try {
+      await this.#gpu.guard(() => this.#cache.copyToMemory(ort));
+    } catch {
+      this.#cache.clear();
+    }
+  }
+
   /**
    * Run one token on WebGPU, so that a failure of its shaders or memory is known at opening. wasm
    * has reported by now what it can't do.
    */
   async #tryOut(): Promise<number | null> {
-    const { runtime, variant } = this.#opened();
+    const { runtime } = this.#opened();
     if (runtime.provider === 'wasm') return null;
-    const { session, neutral } = this.#openedSession();
+    const { session, inputs, neutral } = this.#openedSession();
     const began = performance.now();
     try {
-      const feeds = {
-        ...neutral,
-        ...lastLogitsFeed(runtime.ort, variant.interactive.activations),
-        input_ids: tokenFeed(runtime.ort, [0]),
-      };
+      const { text } = protocolOf(inputs.document);
+      const feeds = { ...neutral, ...text(runtime.ort, { ids: [0], start: 0 }, inputs) };
       const outputs = await this.#gpu.guard(() => session.run(feeds));
       for (const tensor of Object.values(outputs)) tensor.dispose();
     } catch (cause) {
@@ -206,23 +246,22 @@ export class ModelRunner {
     interventions = noInterventions,
   }: RunRequest): Promise<RunResult> {
     const { manifest, runtime, variant } = this.#opened();
-    const { session, activations, neutral } = this.#openedSession();
     const { shape } = manifest.model;
     checkTokens(ids, shape.vocab, shape.context_length);
-    // The plain graph has neither cache nor interventions: it reads every text from its first token on.
-    const isPlain = variant.interactive.activations.graph === 'plain';
-    if (isPlain && !isNeutral(interventions)) {
-      throw new ModelError({ kind: 'run', detail: 'a plain graph takes no interventions' });
-    }
+    checkInterventions(interventions, shape);
+    const { activations: document } = sessionGraph(variant);
+    const protocol = protocolOf(document);
+    if (protocol.edits === 'joints') await this.#provideClosings(interventions);
+    const { session, activations, inputs, neutral } = this.#openedSession();
     const key = interventionKey(interventions);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
+    const edits = jointEdits(interventions, shape, { start, end: ids.length });
     const feeds = {
       ...neutral,
-      ...lastLogitsFeed(runtime.ort, variant.interactive.activations),
-      ...interventionFeeds(runtime.ort, interventions, shape, { start, end: ids.length }),
+      ...protocol.text(runtime.ort, { ids, start }, inputs),
+      ...protocol.edited(runtime.ort, edits, inputs),
       ...(hit && (await cacheFeeds(runtime.ort, hit))),
-      input_ids: tokenFeed(runtime.ort, ids.slice(start)),
     };
     const began = performance.now();
     let outputs: Ort.InferenceSession.ReturnType;
@@ -237,11 +276,9 @@ export class ModelRunner {
       if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
       return tensor;
     };
-    if (!isPlain) {
-      const pairs = cacheNames(variant).map((pair) => [pair.input, output(pair.output)] as const);
-      if (keepCache) this.#cache.store([...ids], key, new Map(pairs));
-      else disposeAll(pairs.map(([, tensor]) => tensor));
-    }
+    const pairs = cacheNames(document).map((pair) => [pair.input, output(pair.output)] as const);
+    if (!protocol.hasCache || !keepCache) disposeAll(pairs.map(([, tensor]) => tensor));
+    else this.#cache.store([...ids], key, new Map(pairs));
     const logits = output('logits').data as Float32Array;
     return {
       ids,
@@ -292,12 +329,6 @@ function providerOptions(
       cache.map(({ output }) => [output, 'gpu-buffer'] as const),
     ),
   };
-}
-
-/** Return the outputs of a run that are inputs of the next one. */
-function cacheNames({ interactive }: Variant): ReturnType<typeof cachePairs> {
-  const { graph, model } = interactive.activations;
-  return graph === 'plain' ? [] : cachePairs(model.layers);
 }
 
 /** Return cached keys and values, cut to the tokens that the new sequence shares with the old one. */

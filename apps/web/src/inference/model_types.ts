@@ -353,6 +353,8 @@ export interface ModelClient {
   forget(url: string | null): Promise<CachedModels>;
   /** Return the bytes of tokens by id, for labels of predicted tokens. */
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
+  /** Return the open session's graph as one ONNX file, with all that was appended to it; its weights lie beside it. */
+  savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
   close(): void;

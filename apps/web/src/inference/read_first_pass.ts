@@ -4,6 +4,7 @@ import { BundleError } from '../bundle/bundle_error';
 import { readSafetensors, type NamedTensor } from '../bundle/weights/safetensors';
 import { resolveShape } from '../contract/activation_table';
 import type { Manifest, TensorSpec, Variant } from '../contract/generated';
+import { sessionGraph } from '../contract/variant_graphs';
 import type { TokenPiece } from '../tokenizer/text_tokenizer';
 import { messageOf } from './model_error';
 import type { FirstPass, Tensor } from './model_types';
@@ -35,7 +36,7 @@ function read(
   const ids = tensors.tokens('input_ids', [1, null], vocab);
   if (ids.length === 0 || ids.length > context_length) throw new RangeError(`${ids.length} tokens`);
   const lastLogits = tensors.floats('logits', [1, 1, vocab]);
-  const own = new Set(variant.interactive.activations.outputs.map(({ name }) => name));
+  const own = new Set(sessionGraph(variant).activations.outputs.map(({ name }) => name));
   const named = variant.plain.activations.outputs.filter(({ name }) => !own.has(name));
   const result = {
     ids: Array.from(ids),

@@ -23,6 +23,7 @@ export interface WorkerMethods {
   forget: (url: string | null) => CachedModels;
   encode: (text: string) => TokenPiece[];
   pieces: (ids: readonly number[]) => TokenPiece[];
+  savedGraph: (nothing: null) => Uint8Array<ArrayBuffer>;
   run: (request: RunRequest) => RunResult;
 }
 

@@ -2,7 +2,8 @@
 import { canIntervene } from '../activations/activation_offer';
 import { ChosenActivations } from '../activations/chosen_activations.svelte';
 import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
-import { applicable, isNeutral, noInterventions } from '../inference/interventions';
+import { isNeutral, noInterventions } from '../inference/interventions';
+import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
 import { Answers } from './answers.svelte';

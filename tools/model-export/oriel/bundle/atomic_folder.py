@@ -157,7 +157,7 @@ def _remove_stale_files(folder: Path) -> None:
 
 
 def _take_place(staged: Path, target: Path) -> None:
-    for file in staged.iterdir():
+    for file in filter(Path.is_file, staged.rglob("*")):
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
     # Another exporter may put its bundle there, or take it away, between a look and a step.

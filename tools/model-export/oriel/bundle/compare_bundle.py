@@ -64,7 +64,10 @@ def _is_up_to_date(
         record = existing[name]
         if record.get("recipe") != made.recipe or record.get("calibration") != made.calibration:
             return False
-    plain = existing["fp32"]["plain"]
+    decoder = existing["fp32"].get("decoder")
+    if decoder is None:
+        return False
+    given = [o["name"] for o in decoder["activations"]["outputs"]]
     source, new_source = dict(old["model"]["source"]), dict(source_record(model))
     # The note's words may differ, but both must have a note, or neither.
     noted = bool(source.pop("note", None)) == bool(new_source.pop("note", None))
@@ -73,8 +76,8 @@ def _is_up_to_date(
         and old["exporter"] == exporter_record()
         and noted
         and source == new_source
-        and plain["path"] == paths.plain()
-        and [o["name"] for o in plain["activations"]["outputs"]] == ["logits", *requested.outputs]
+        and decoder["path"] == paths.decoder()
+        and [n for n in given if not n.startswith("present.")] == ["logits", *requested.outputs]
         and all(v["opset"] == requested.opset for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)

@@ -6,19 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from oriel.contract.activation_names import TensorSpec
 from oriel.contract.documents import Variant
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError, reason_of
+from oriel.graph.closings import close_joints
 from oriel.graph.load_graph import check_loads
 from oriel.graph.taps import Tap, open_taps
 
 
 def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str) -> None:
-    """Load each graph that the manifest's variants name, the interactive ones with every tap open;
-    GraphError for the first that ONNX Runtime refuses."""
+    """Load each graph that the manifest's variants name, those that taps are made for with every
+    tap and its joints closed; GraphError for the first that ONNX Runtime refuses."""
     seen: set[str] = set()
     for variant in variants:
-        for kind in ("plain", "interactive"):
-            path = variant[kind]["path"]
+        for kind, record in graphs_of(variant).items():
+            path = record["path"]
             if path in seen:
                 # Variants whose weights are expanded share the graphs of fp32.
                 continue
@@ -29,7 +32,9 @@ def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str
                 raise BundleError(
                     f"can't read {folder / path}", got=error.strerror, next_step=next_step
                 ) from error
-            if kind == "interactive":
+            if kind in ("open", "interactive"):
+                joints = record["activations"].get("joints", ())
+                graph += close_joints([TensorSpec.from_json(joint) for joint in joints], {})
                 graph = open_taps(graph, _taps(variant, path, next_step))
             check_loads(graph, path, folder, next_step)
 

@@ -11,10 +11,10 @@ import onnx
 from onnx import TensorProto
 
 from oriel.bundle.write_bundle import BundlePaths, file_digest
-from oriel.contract.activation_names import ModelShape
-from oriel.contract.data_files import GRAPHS
+from oriel.contract.activation_names import ModelShape, contract_version
 from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
 from oriel.graph.build_graphs import BuiltGraphs
@@ -81,23 +81,30 @@ def read_bundle(path: Path) -> StoredBundle:
     variant = _float32(manifest, folder)
     if path.is_file() and path.name != MANIFEST:
         _check_belongs(path, manifest, variant)
-    plain, interactive = (_open(folder, variant[kind]["path"]) for kind in GRAPHS)
+    paths_of = {kind: record["path"] for kind, record in graphs_of(variant).items()}
+    if "decoder" not in paths_of:
+        raise BundleError(
+            f"the bundle in {folder} keeps an earlier contract",
+            got=f"version {manifest.data['contract_version']}",
+            expected=f"{contract_version()}, whose graphs variants are made of",
+            next_step="export it again.",
+        )
+    graphs = {kind: _open(folder, path) for kind, path in paths_of.items()}
     (weights,) = variant["weights"]
-    for file in (variant["plain"]["path"], variant["interactive"]["path"], weights):
-        _check_file(folder, manifest, file)
-    layout = _layout(interactive.model, weights)
+    for file in (*paths_of.values(), weights):
+        check_file(folder, manifest, file)
+    layout = _layout(graphs["decoder"].model, weights)
     if layout.bytes > manifest.file(weights)["bytes"]:
         raise GraphError(
-            f"{variant['interactive']['path']} has weights past the end of {weights}",
+            f"{paths_of['decoder']} has weights past the end of {weights}",
             got=f"byte {layout.bytes}",
             expected=f"{manifest.file(weights)['bytes']} bytes",
             next_step="export the bundle again.",
         )
     taps = tuple(Tap.from_json(tap) for tap in variant["taps"])
-    paths = BundlePaths(folder / variant["plain"]["path"])
-    return StoredBundle(
-        folder, paths, manifest, variant, BuiltGraphs(plain, interactive, taps, layout)
-    )
+    paths = BundlePaths(folder / paths_of["decoder"])
+    built = BuiltGraphs(graphs["plain"], graphs["decoder"], graphs["open"], taps, layout)
+    return StoredBundle(folder, paths, manifest, variant, built)
 
 
 def _existing(path: Path) -> Path:
@@ -151,15 +158,15 @@ def _float32(manifest: Manifest, folder: Path) -> Variant:
 
 
 def _check_belongs(path: Path, manifest: Manifest, variant: Variant) -> None:
-    own = [variant[kind]["path"] for kind in GRAPHS]
+    own = [record["path"] for record in graphs_of(variant).values()]
     if path.name in own:
         return
     other = manifest.variant_of_graph(path.name)
     if other is not None:
         raise GraphError(
             f"{path.name} is of the variant {other['name']}",
-            expected=f"the float32 graph, {own[0]}",
-            next_step=f"name {own[0]}: its variants are made of it.",
+            expected=f"a float32 graph, such as {own[-1]}",
+            next_step="name one of fp32's graphs: variants are made of them.",
         )
     raise GraphError(
         f"{path.name} is not in the manifest beside it",
@@ -178,7 +185,7 @@ def _open(folder: Path, name: str) -> BuiltGraph:
     return open_graph(data, name)
 
 
-def _check_file(folder: Path, manifest: Manifest, name: str) -> None:
+def check_file(folder: Path, manifest: Manifest, name: str) -> None:
     """Check that a file is undamaged: variants made from a damaged one would pass as sound."""
     said = manifest.file(name)
     file = folder / name

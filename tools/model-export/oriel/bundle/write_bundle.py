@@ -66,7 +66,7 @@ LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "onnx
 
 
 class BundlePaths:
-    """Names of a bundle's files, from the path of its plain graph."""
+    """Names of a bundle's files, from the path of its decoder graph."""
 
     def __init__(self, output: Path) -> None:
         if output.suffix != ".onnx":
@@ -82,10 +82,13 @@ class BundlePaths:
         self.stem = output.stem
 
     def plain(self, variant: str = "fp32") -> str:
+        return f"{self._stem(variant)}.plain.onnx"
+
+    def decoder(self, variant: str = "fp32") -> str:
         return f"{self._stem(variant)}.onnx"
 
-    def interactive(self, variant: str = "fp32") -> str:
-        return f"{self._stem(variant)}.interactive.onnx"
+    def open(self, variant: str = "fp32") -> str:
+        return f"{self._stem(variant)}.open.onnx"
 
     def weights(self, encoding: str = "f32") -> str:
         """Return a weights file's name, by encoding since graphs share it: model_f16.onnx.data."""
@@ -186,7 +189,7 @@ def opset_of(model: onnx.ModelProto) -> int:
 def write_variant(
     folder: Path, paths: BundlePaths, precision: Precision, graphs: BuiltGraphs
 ) -> Variant:
-    """Write both graphs of a variant. Return its record for the manifest."""
+    """Write the graphs of a variant. Return its record for the manifest."""
     name = precision.name
     return {
         "name": name,
@@ -197,7 +200,8 @@ def write_variant(
         "weights": [paths.weights(precision.encoding)],
         "largest_weight": _largest_weight(graphs),
         "plain": write_graph(graphs.plain, folder / paths.plain(name)),
-        "interactive": write_graph(graphs.interactive, folder / paths.interactive(name)),
+        "decoder": write_graph(graphs.decoder, folder / paths.decoder(name)),
+        "open": write_graph(graphs.open, folder / paths.open(name)),
         "taps": [tap.to_json() for tap in graphs.taps],
     }
 
@@ -216,7 +220,7 @@ def _largest_weight(graphs: BuiltGraphs) -> int:
     """Return the bytes of the largest single weight as kernels read it: a float16 weight under
     a Cast counts as float32, since ONNX Runtime folds the Cast."""
     largest = 0
-    for built in (graphs.plain, graphs.interactive):
+    for built in (graphs.plain, graphs.decoder):
         graph = built.model.graph
         cast = {node.input[0] for node in graph.node if node.op_type == "Cast"}
         for tensor in graph.initializer:

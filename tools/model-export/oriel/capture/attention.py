@@ -93,8 +93,6 @@ def capture_attention(
     probs = torch.softmax(scores, dim=-1)
     record("attn_probs", layer, probs)
     mix = torch.matmul(probs, value)
-    if state.head_scales is not None:
-        mix = mix * state.head_scales[layer][:, None, None]
     record("attn_z", layer, mix)
     return mix.transpose(1, 2), probs
 
@@ -140,9 +138,12 @@ def _spread(states: Tensor, groups: int) -> Tensor:
 
 
 def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - sdpa_mask's own
+    """Make the mask (batch or 1, 1, seq, total), bool. The padding, (batch, total), is joined to it
+    by one And: sdpa_mask would gather it position by position."""
+    padding: Tensor | None = kwargs.pop("attention_mask", None)
     mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
     assert mask is not None
-    return mask
+    return mask if padding is None else mask & padding[:, None, None, :].bool()
 
 
 def register() -> None:

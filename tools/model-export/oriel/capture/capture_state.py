@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -12,12 +11,9 @@ from oriel.contract.activation_names import kinds
 
 @dataclass
 class CaptureState:
-    """The values that one forward pass has recorded so far, and the interventions that apply to
-    it."""
+    """The values that one forward pass has recorded so far."""
 
     values: dict[str, Tensor] = field(default_factory=dict)
-    head_scales: Sequence[Tensor] | None = None
-    resid_deltas: Sequence[Tensor] | None = None
     output_names: list[str] = field(default_factory=list)
     """Names of the flat outputs of the last pass; kept here since tracing undoes changes to
     modules."""

@@ -1,5 +1,5 @@
 """A causal language model as a function of flat named inputs to flat named outputs: everything of
-the contract, with a cache and interventions. Tracing it is graph/export_onnx.py's business."""
+the contract, with a cache and padding. Tracing it is graph/export_onnx.py's business."""
 
 from __future__ import annotations
 
@@ -48,19 +48,24 @@ class CapturedModel(nn.Module):
     def forward(
         self,
         input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
         past: list[Tensor],
-        head_scales: list[Tensor],
-        resid_deltas: list[Tensor],
     ) -> list[Tensor]:
-        """input_ids (batch, seq), int64; past: key, value of each layer, (batch, kv_heads, past,
-        head_dim); head_scales (heads) each; resid_deltas (batch or 1, seq or 1, hidden) each."""
+        """input_ids and position_ids (batch, seq), attention_mask (batch, past + seq), all int64;
+        past: key, value of each layer, (batch, kv_heads, past, head_dim)."""
         state = self.state
         state.values = {}
-        state.head_scales, state.resid_deltas = head_scales, resid_deltas
         pairs = list(zip(past[0::2], past[1::2], strict=True))
         cache = attention.CaptureCache(pairs, state.record)
         # transformers leaves logits of all positions where logits_to_keep is 0, its default.
-        logits = self.model(input_ids=input_ids, past_key_values=cache, use_cache=True).logits
+        logits = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
         state.record("logits", None, logits)
         self._check_complete()
         present = [t for pair in cache.present for t in pair]
@@ -120,12 +125,6 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
             state.record("embedding_sum", None, inputs[0])
         state.record("resid_pre", layer, inputs[0])
 
-    def leaves(_module: nn.Module, _inputs: Inputs, output: Tensor) -> Tensor:
-        if state.resid_deltas is not None:
-            output = output + state.resid_deltas[layer]
-        state.record("resid_post", layer, output)
-        return output
-
     block.register_forward_pre_hook(enters)
     attention_module.register_forward_hook(writes("attn_output"))
     for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
@@ -134,7 +133,7 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
         for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
             block.get_submodule(path).register_forward_hook(writes(kind))
     block.get_submodule(a.mlp).register_forward_hook(writes("mlp_output"))
-    block.register_forward_hook(leaves)
+    block.register_forward_hook(writes("resid_post"))
 
 
 def _sizes(value: Tensor, shape: Sequence[int | str]) -> tuple[int | str, ...]:
@@ -178,13 +177,11 @@ def capture_empty(spec: ModelSpec) -> CapturedModel:
     return CapturedModel(model, spec)
 
 
-def example_inputs(
-    shape: ModelShape,
-) -> tuple[Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+def example_inputs(shape: ModelShape) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     """Inputs to trace with: no dynamic dimension is 1, or tracing would freeze it."""
     batch, seq, past = 2, 3, 5
-    layers = range(shape.layers)
-    cache = [torch.zeros(batch, shape.kv_heads, past, shape.head_dim) for _ in layers for _ in "kv"]
-    scales = [torch.ones(shape.heads) for _ in layers]
-    deltas = [torch.zeros(1, 1, shape.hidden) for _ in layers]
-    return torch.zeros(batch, seq, dtype=torch.int64), cache, scales, deltas
+    flat = (batch, shape.kv_heads, past, shape.head_dim)
+    cache = [torch.zeros(flat) for _ in range(shape.layers) for _ in "kv"]
+    tokens = torch.zeros(batch, seq, dtype=torch.int64)
+    mask = torch.ones(batch, past + seq, dtype=torch.int64)
+    return tokens, mask, torch.zeros_like(tokens), cache

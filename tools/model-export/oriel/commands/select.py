@@ -1,4 +1,4 @@
-"""oriel select: chooses other outputs of a bundle's plain graph."""
+"""oriel select: chooses other outputs of a bundle's graphs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "select",
-    "Choose a plain graph's outputs anew: no export, no torch, weights untouched.",
+    "Choose a variant's outputs anew: no export, no torch, weights untouched.",
     _add_arguments,
     _call,
 )

@@ -20,9 +20,13 @@ from oriel.contract.activation_names import (
     TensorSpec,
     activation_spec,
     cache_output_specs,
+    contract_table,
     contract_version,
     contracts_folder,
+    in_terms_of,
     input_specs,
+    joint_specs,
+    newest_version,
     parse_name,
 )
 from oriel.contract.data_files import GraphKind
@@ -87,12 +91,13 @@ def check_schema(name: str, document: object, what: str) -> None:
 
 def check_version(version: str, what: str) -> None:
     """Raise ContractError for an unknown major version; a newer minor version is accepted."""
-    ours, theirs = contract_version().split(".")[0], version.split(".")[0]
-    if ours != theirs:
+    if newest_version(version.partition(".")[0]) is None:
+        ours, earlier = contract_version(), contract_table()["earlier"]["version"]
+        known = " or ".join(f"{v.partition('.')[0]}.x" for v in (ours, earlier))
         raise ContractError(
             f"{what} keeps another contract",
             got=f"version {version[:32]}",
-            expected=f"{ours}.x",
+            expected=known,
             next_step="export it again, or use the Oriel that wrote it.",
         )
 
@@ -112,34 +117,50 @@ def check_document(document: object, what: str) -> ActivationsDocument:
 def check_ports(document: ActivationsDocument, what: str) -> None:
     """Check the inputs and outputs of a document whose version and schema were checked already."""
     shape = ModelShape.from_json(document["model"])
-    problem = unsound_shape(shape, document["graph"])
+    version, graph = document["contract_version"], document["graph"]
+    problem = unsound_shape(shape, graph)
     if problem is not None:
         raise ContractError(
             f"{what}: the model's sizes contradict each other",
             got=problem,
             next_step="export it again.",
         )
-    expected = {spec.name: spec for spec in input_specs(shape, document["graph"])}
+    expected = {s.name: in_terms_of(version, s) for s in input_specs(shape, graph)}
     given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
     if len(given) != len(document["inputs"]):
         raise ContractError(f"{what}: an input stands twice", next_step="export it again.")
     _same_ports(given, expected, f"{what}: inputs")
-    if document["graph"] == "interactive":
-        cache_specs = {spec.name: spec for spec in cache_output_specs(shape)}
-    else:
-        cache_specs = {}
-    outputs = document["outputs"]
-    seen = check_output_specs(outputs, shape, document["contract_version"], what, cache_specs)
+    cache_specs: dict[str, TensorSpec] = {}
+    if graph != "plain":
+        cache_specs = {s.name: in_terms_of(version, s) for s in cache_output_specs(shape)}
+    seen = check_output_specs(document["outputs"], shape, version, what, cache_specs)
     for name in cache_specs:
         if name not in seen:
             raise ContractError(f"{what}: no output {name}", next_step="export it again.")
+    if "joints" in document:
+        _check_joints(document["joints"], shape, version, what)
+
+
+def _check_joints(
+    joints: Sequence[TensorSpecRecord], shape: ModelShape, version: str, what: str
+) -> None:
+    """Check that an open graph has the joints of the table; a newer minor may have more."""
+    found = check_output_specs(joints, shape, version, f"{what}: joints")
+    wanted = {spec.name for spec in joint_specs(shape)}
+    wrong = wanted - found if _is_newer(version) else wanted ^ found
+    if wrong:
+        raise ContractError(
+            f"{what}: its joints don't follow from the model's sizes",
+            got=f"{min(wrong)} {'missing' if min(wrong) in wanted else 'among them'}",
+            next_step="export it again.",
+        )
 
 
 def unsound_shape(shape: ModelShape, graph: GraphKind) -> str | None:
     """Return what is wrong with a model's sizes that keep their schema, or None."""
     if shape.layer_sizes and len(shape.layer_sizes) != shape.layers:
         return f"layer_sizes for {len(shape.layer_sizes)} of {shape.layers} layers"
-    if shape.bidirectional and graph == "interactive":
+    if shape.bidirectional and graph != "plain":
         return "a bidirectional model with a cache"
     # One entry is enough where all layers are the same.
     for layer in range(len(shape.layer_sizes) or 1):
@@ -163,10 +184,11 @@ def check_output_specs(
     ours may have activations that are unknown here.
     """
     seen: set[str] = set()
-    newer = _minor(version) > _minor(contract_version())
+    newer = _is_newer(version)
     for item in outputs:
         spec = TensorSpec.from_json(item)
-        wanted = cache_specs.get(spec.name) or activation_spec(spec.name, shape)
+        known = activation_spec(spec.name, shape)
+        wanted = cache_specs.get(spec.name) or (known and in_terms_of(version, known))
         unknown = spec.name.startswith("layer_") and parse_name(spec.name) is None
         if spec.name in seen or (spec != wanted and not (newer and unknown)):
             raise ContractError(
@@ -179,8 +201,11 @@ def check_output_specs(
     return seen
 
 
-def _minor(version: str) -> int:
-    return int(version.split(".")[1])
+def _is_newer(version: str) -> bool:
+    """Return True for a minor version of a known major that is newer than the one known."""
+    major, _, minor = version.partition(".")
+    known = newest_version(major)
+    return known is not None and int(minor) > int(known.partition(".")[2])
 
 
 def _described(spec: TensorSpec | None) -> str:

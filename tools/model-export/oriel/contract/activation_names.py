@@ -35,6 +35,13 @@ def contract_version() -> str:
     return contract_table()["contract_version"]
 
 
+def newest_version(major: str) -> str | None:
+    """Return the newest version of a major that this code reads; None for a major unknown to it."""
+    table = contract_table()
+    versions = (table["contract_version"], table["earlier"]["version"])
+    return next((v for v in versions if v.partition(".")[0] == major), None)
+
+
 @dataclass(frozen=True)
 class LayerSizes:
     """Sizes of one layer, in place of the model's; None where they are the same."""
@@ -172,6 +179,19 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | str, ...]
 
+    def sizes(self, batch: int, seq: int, past: int = 0) -> tuple[int, ...]:
+        """Return the shape in a run that feeds `seq` tokens and wants logits of all."""
+        known = {
+            "batch_size": batch,
+            "sequence_length": seq,
+            "past_sequence_length": past,
+            "total_sequence_length": past + seq,
+            "num_logits": seq,
+        }
+        # A document of the major before has its own names for the same.
+        known |= {old: known[new] for new, old in contract_table()["earlier"]["dimensions"].items()}
+        return tuple(known[d] if isinstance(d, str) else d for d in self.shape)
+
     def to_json(self) -> TensorSpecRecord:
         # Only specifications of the contract are written; what else a file declares is compared.
         record = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
@@ -193,6 +213,7 @@ class Kind:
     dtype: Dtype
     absent_when: str | None
     present_when: str | None
+    joint: bool
 
     def at(self, layer: int | None = None) -> str:
         """The contract's name of this kind in a layer."""
@@ -223,6 +244,7 @@ def kinds() -> dict[str, Kind]:
             row["dtype"],
             row.get("absent_when"),
             row.get("present_when"),
+            row.get("joint", False),
         )
         for row in contract_table()["activations"]
     }
@@ -292,8 +314,29 @@ def input_specs(model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
 
 
 def cache_output_specs(model: ModelShape) -> list[TensorSpec]:
-    """present.{L}.key and .value of the interactive graph."""
-    return _port_specs(contract_table()["cache_outputs"], model, "interactive")
+    """present.{L}.key and .value of every graph but the plain one."""
+    return _port_specs(contract_table()["cache_outputs"], model, "decoder")
+
+
+def joint_specs(model: ModelShape) -> list[TensorSpec]:
+    """Return the joints of an open graph: tensors that its nodes read and that closings give."""
+    joints = [kind for kind in kinds().values() if kind.joint]
+    return [
+        kind.spec(model, layer)
+        for layer in range(model.layers)
+        for kind in joints
+        if kind.present_in(model, layer)
+    ]
+
+
+def in_terms_of(version: str, spec: TensorSpec) -> TensorSpec:
+    """Return a specification with its dynamic dimensions named as that version names them."""
+    earlier = contract_table()["earlier"]
+    if version.partition(".")[0] != earlier["version"].partition(".")[0]:
+        return spec
+    names = earlier["dimensions"]
+    shape = (d if isinstance(d, int) else names.get(d, d) for d in spec.shape)
+    return TensorSpec(spec.name, spec.dtype, tuple(shape))
 
 
 def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
@@ -321,8 +364,10 @@ def present_name(layer: int, part: Literal["key", "value"]) -> str:
     return f"present.{layer}.{part}"
 
 
+NUM_LOGITS = "num_logits_to_keep"
+"""The input that says of how many last tokens logits are computed; 0 for all."""
 LOGITS_START = "logits_start"
-"""The interactive graph's input that says from which token on logits are computed."""
+"""The input of contract 1.x that says from which token on logits are computed."""
 
 
 def head_scale_name(layer: int) -> str:

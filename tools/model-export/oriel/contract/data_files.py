@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-GraphKind = Literal["plain", "interactive"]
+GraphKind = Literal["plain", "decoder", "open", "interactive"]
+"""`interactive` is of contract 1.x alone, `decoder` and `open` are of 2.x."""
 Dtype = Literal["float32", "int64"]
-
-GRAPHS: tuple[GraphKind, ...] = ("plain", "interactive")
+ClosingDtype = Literal["float32", "bool"]
 
 
 class Meaning(TypedDict):
@@ -55,6 +55,7 @@ class ActivationRow(TypedDict):
     """The model's property, or size that isn't 0, with which the activation doesn't exist."""
     present_when: NotRequired[str]
     """The one without which it doesn't."""
+    joint: NotRequired[bool]
     peers: dict[PeerId, PeerName | None]
     meaning: Meaning
 
@@ -68,6 +69,46 @@ class PortRow(TypedDict):
     graphs: list[GraphKind]
     neutral: NotRequired[float]
     meaning: Meaning
+
+
+class ClosingInput(TypedDict):
+    """A tensor that an edit takes; it broadcasts to the joint."""
+
+    name: str
+    dtype: ClosingDtype
+    neutral: float
+    width: NotRequired[int]
+    """Size of its last dimension where that isn't the joint's."""
+
+
+class ClosingNode(TypedDict):
+    """A node of a closing: its names have {in}, {out} and {at} in the place of the joint's."""
+
+    op: str
+    inputs: list[str]
+    outputs: list[str]
+    int64s: NotRequired[list[int]]
+    floats: NotRequired[list[float]]
+
+
+class ClosingRow(TypedDict):
+    """A way of closing a joint of the open graph."""
+
+    closing: str
+    direction: NotRequired[bool]
+    """True where the joint's last dimension must have a fixed size."""
+    inputs: list[ClosingInput]
+    nodes: list[ClosingNode]
+    meaning: Meaning
+
+
+class EarlierVersion(TypedDict):
+    """The newest version of the major before, which readers read too."""
+
+    version: str
+    graphs: list[GraphKind]
+    dimensions: dict[str, str]
+    """{name of a dynamic dimension: its name in that version}."""
 
 
 class Defaults(TypedDict):
@@ -88,7 +129,9 @@ class ContractTable(TypedDict):
     activations: list[ActivationRow]
     inputs: list[PortRow]
     cache_outputs: list[PortRow]
+    closings: list[ClosingRow]
     defaults: Defaults
+    earlier: EarlierVersion
 
 
 class JsonLimits(TypedDict):
@@ -126,6 +169,9 @@ class TapLimits(TypedDict):
     domains: list[str]
     elements: dict[str, int]
     """{dtype: its number in ONNX}."""
+    given_name: str
+    """Pattern of the outputs that a tap's nodes may give: no joint of an open graph is among
+    them."""
     inner_name: str
     messages: dict[str, dict[str, str]]
     """{message: {number of a field: its type}}."""

@@ -188,7 +188,8 @@ class FirstPassRecord(TypedDict):
 
 
 class Variant(TypedDict):
-    """The model in one precision: its two graphs and the files of their weights."""
+    """The model in one precision: its graphs and the files of their weights; manifests 1.x have an
+    interactive graph in the place of decoder and open."""
 
     name: str
     precision: str
@@ -197,7 +198,9 @@ class Variant(TypedDict):
     """Files that hold the weights. Without an expansion, each path is also the location written in
     the graphs, relative to the graph; with one, they are what travels, one file."""
     plain: GraphRecord
-    interactive: GraphRecord
+    decoder: NotRequired[GraphRecord]
+    open: NotRequired[GraphRecord]
+    interactive: NotRequired[GraphRecord]
     taps: list[TapRecord]
     kernels: NotRequired[Literal["fp32", "fp16", "int8", "int8_static", "int4"]]
     """Precision of the kernels; absent in manifests 1.0, where it is the precision."""
@@ -229,10 +232,14 @@ class ActivationsDocument(TypedDict):
     digest."""
 
     contract_version: str
-    graph: Literal["plain", "interactive"]
+    graph: Literal["plain", "decoder", "open", "interactive"]
+    """interactive: of contract 1.x alone."""
     model: ModelShapeRecord
     inputs: list[TensorSpecRecord]
     outputs: list[TensorSpecRecord]
+    joints: NotRequired[list[TensorSpecRecord]]
+    """Tensors of an open graph that its nodes read and that none gives: a reader appends a closing
+    for each."""
 
 
 class TensorSpecRecord(TypedDict):
@@ -243,13 +250,29 @@ class TensorSpecRecord(TypedDict):
     shape: list[Dimension]
 
 
-Dimension = int | Literal["batch", "seq", "past", "total", "delta_batch", "delta_seq"]
-"""A fixed size, or the name of a dynamic dimension."""
+Dimension = (
+    int
+    | Literal[
+        "batch_size",
+        "sequence_length",
+        "past_sequence_length",
+        "total_sequence_length",
+        "num_logits",
+        "batch",
+        "seq",
+        "past",
+        "total",
+        "delta_batch",
+        "delta_seq",
+    ]
+)
+"""A fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract
+1.x."""
 
 
 class TapRecord(TypedDict):
-    """Bytes that, appended to the interactive graph of this variant, turn inner tensors into
-    outputs."""
+    """Bytes that, appended to the decoder graph or the open graph of this variant, turn inner
+    tensors into outputs."""
 
     outputs: list[TensorSpecRecord]
     bytes: str

@@ -10,7 +10,6 @@ from typing import Literal, cast
 from oriel.contract.activation_contract import check_ports, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
-from oriel.contract.data_files import GRAPHS
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.expansion import check_expansion
 from oriel.contract.limits import limits
@@ -18,10 +17,13 @@ from oriel.contract.strict_json import read_json
 from oriel.contract.taps import check_taps
 from oriel.contract.totals import MANIFEST as MANIFEST
 from oriel.contract.totals import check_totals
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, ContractError
 
 FORMAT: Literal["oriel-bundle"] = "oriel-bundle"
-MANIFEST_VERSION = "1.2"
+MANIFEST_VERSION = "2.0"
+_EARLIER_VERSION = "1.2"
+"""The newest version of the major before."""
 VERIFICATION = "verification.json"
 """Beside the manifest where the bundle was verified; not one of its files."""
 MAX_BYTES = limits()["json"]["bytes"]
@@ -49,9 +51,9 @@ class Manifest:
         raise ContractError("no such variant", got=name, expected=f"one of {known}")
 
     def variant_of_graph(self, path: str) -> Variant | None:
-        """The variant whose plain or interactive graph is this file."""
+        """Return the variant that has this file as one of its graphs."""
         for variant in self.variants:
-            if path in (variant["plain"]["path"], variant["interactive"]["path"]):
+            if path in [record["path"] for record in graphs_of(variant).values()]:
                 return variant
         return None
 
@@ -60,6 +62,15 @@ class Manifest:
             if descriptor["path"] == path:
                 return descriptor
         raise ContractError(f"the manifest names {path} but doesn't describe it")
+
+
+def raised_version(version: str) -> str:
+    """Return the version under which a manifest is written again, with what newer minor versions
+    allow: the newest of its own major, or its own where that is newer."""
+    major, _, minor = version.partition(".")
+    ours = (MANIFEST_VERSION, _EARLIER_VERSION)
+    newest = next((known for known in ours if known.partition(".")[0] == major), version)
+    return version if int(minor) > int(newest.partition(".")[2]) else newest
 
 
 def check_manifest(data: object, what: str = MANIFEST) -> Manifest:
@@ -83,11 +94,16 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
     check_chunks(data["files"], what)
     sizes = {descriptor["path"]: int(descriptor["bytes"]) for descriptor in data["files"]}
     for variant in manifest.variants:
-        for path in (*variant["weights"], variant["plain"]["path"], variant["interactive"]["path"]):
+        for path in variant["weights"]:
             _check_listed(path, sizes)
-        for graph in GRAPHS:
+        for graph, record in graphs_of(variant).items():
+            _check_listed(record["path"], sizes)
             # Its schema is a part of the manifest's.
-            document, name = variant[graph]["activations"], f"{what}: {variant['name']}, {graph}"
+            document, name = record["activations"], f"{what}: {variant['name']}, {graph}"
+            if document["graph"] != graph:
+                raise ContractError(
+                    f"{name}: its document is of a graph that is {document['graph']}"
+                )
             check_version(document["contract_version"], name)
             check_ports(document, name)
             if ModelShape.from_json(document["model"]) != manifest.shape:

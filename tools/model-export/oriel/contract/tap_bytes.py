@@ -104,7 +104,8 @@ def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
             raise TapError("a node is of a domain that readers don't have")
         for name in node.get(2, []):
             assert isinstance(name, str)
-            if name in made or not (name in outputs or re.match(rules["inner_name"], name)):
+            given = name in outputs and re.search(rules["given_name"], name) is not None
+            if name in made or not (given or re.match(rules["inner_name"], name)):
                 raise TapError("a node gives what is not the tap's")
             made.add(name)
 

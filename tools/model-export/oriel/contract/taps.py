@@ -8,14 +8,15 @@ from oriel.contract.activation_contract import check_output_specs
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import Variant
 from oriel.contract.tap_bytes import TapError, check_tap_bytes
+from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import ContractError
 
 
 def check_taps(variant: Variant, what: str) -> None:
     """Check a variant's taps. Raises ContractError where an output doesn't follow from the model's
-    sizes, is given by two taps, or is one of the interactive graph's own, and where a tap's bytes
-    hold anything else."""
-    document = variant["interactive"]["activations"]
+    sizes, is given by two taps, or is one of the open graph's own, and where a tap's bytes hold
+    anything else."""
+    document = tapped_graph(variant)["activations"]
     given = [output for tap in variant["taps"] for output in tap["outputs"]]
     shape = ModelShape.from_json(document["model"])
     names = check_output_specs(given, shape, document["contract_version"], f"{what}, taps")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.limits import limits
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 
 MANIFEST = "manifest.json"
@@ -92,7 +93,7 @@ def _check_paths(manifest: ManifestDocument, what: str) -> None:
 def _check_own_paths(variant: Variant, what: str) -> None:
     """Check that the variant's graphs, their weights and the file that these expand to are
     different files."""
-    paths = [variant["plain"]["path"], variant["interactive"]["path"]]
+    paths = [record["path"] for record in graphs_of(variant).values()]
     _check_places(what, [MANIFEST, *paths, *variant["weights"]])
     if "expansion" in variant:
         _check_places(what, [MANIFEST, *paths, variant["expansion"]["path"]])

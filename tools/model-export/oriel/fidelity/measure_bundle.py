@@ -12,9 +12,9 @@ from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.documents import Variant
 from oriel.contract.manifest import (
     MANIFEST,
-    MANIFEST_VERSION,
     Manifest,
     check_manifest,
+    raised_version,
     read_manifest,
 )
 from oriel.errors import OptionError
@@ -103,16 +103,11 @@ def measure_bundle(
         for variant in variants:
             on_stage(f"measure {variant['name']}")
             record_fidelity(variant, measurement.of(variant))
-    if _version(manifest.data["manifest_version"]) < _version(MANIFEST_VERSION):
-        # The bundle may have been exported with a manifest version that has no fidelity.
-        manifest.data["manifest_version"] = MANIFEST_VERSION
+    # The bundle may have been exported with a manifest version that has no fidelity.
+    manifest.data["manifest_version"] = raised_version(manifest.data["manifest_version"])
     check_manifest(manifest.data)
     write_files_whole({folder / MANIFEST: manifest_text(manifest.data).encode()})
     return MeasuredBundle(manifest, tuple(v["name"] for v in variants), measurement.curve)
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(".")))
 
 
 def measured_variants(manifest: Manifest, names: Sequence[str] | None = None) -> list[Measured]:

@@ -119,5 +119,4 @@ def observe(
 
 def size_of(spec: TensorSpec, length: int) -> int:
     """Return the count of values in an activation of one passage of this length."""
-    known = {"batch": 1, "seq": length, "total": length}
-    return prod(known[d] if isinstance(d, str) else d for d in spec.shape)
+    return prod(spec.sizes(1, length))

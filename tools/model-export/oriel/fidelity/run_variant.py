@@ -17,6 +17,7 @@ import numpy.typing as npt
 from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import FileDescriptor, Variant
+from oriel.contract.variant_graphs import cached_graph, tapped_graph
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
 from oriel.graph.taps import Tap
 from oriel.precision.weights.expand_weights import expand_weights
@@ -73,7 +74,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 class VariantRun:
-    """A variant's interactive graph, opened as it is or with taps."""
+    """A variant's graph with a cache, opened as it is or with taps."""
 
     def __init__(
         self,
@@ -83,7 +84,8 @@ class VariantRun:
         tapped: Collection[str] = (),
     ) -> None:
         self.name = str(variant["name"])
-        path = variant["interactive"]["path"]
+        kind, record = cached_graph(variant)
+        path = record["path"]
         try:
             weights = folders.of(variant)
             graph = (folders.bundle / path).read_bytes()
@@ -97,7 +99,7 @@ class VariantRun:
             graph = with_taps(graph, taps_for(variant, tapped))
             # float32 weights are mapped from their file; repacking would copy all of them.
             prepack = variant.get("kernels") not in _FLOAT_KERNELS
-            self.graph = OnnxGraph(weights, graph, "interactive", shape, prepack=prepack)
+            self.graph = OnnxGraph(weights, graph, kind, shape, prepack=prepack)
 
     def run(
         self, ids: Ids, names: Sequence[str], past: Mapping[str, Array] | None = None
@@ -147,6 +149,7 @@ def taps_for(variant: Variant, names: Collection[str]) -> list[Tap]:
 
 
 def sent_bytes(variant: Variant, files: Sequence[FileDescriptor]) -> int:
-    """Return the bytes that opening the variant downloads: its weights and interactive graph."""
-    wanted = {*variant["weights"], variant["interactive"]["path"]}
+    """Return the bytes that opening the variant on the page downloads: its weights and the graph
+    that taps are made for."""
+    wanted = {*variant["weights"], tapped_graph(variant)["path"]}
     return sum(int(f["bytes"]) for f in files if f["path"] in wanted)

@@ -1,4 +1,4 @@
-"""Both graphs of a bundle as ModelProtos, over one weights file, with their taps."""
+"""The graphs of a bundle as ModelProtos, over one weights file, with their taps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import onnx
 import onnx_ir as ir
+from onnx import helper
 
+import oriel
 from oriel.contract.activation_names import (
     ModelShape,
     TensorSpec,
@@ -20,7 +22,8 @@ from oriel.graph.attach_weights import WeightLayout, attach_weights
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
-from oriel.graph.logits_rows import slice_logits
+from oriel.graph.logits_rows import give_default, slice_logits
+from oriel.graph.open_joints import open_joints
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.graph.taps import Tap, add_lens_nodes, make_taps
 
@@ -33,12 +36,21 @@ PRODUCER = "oriel"
 
 @dataclass(frozen=True)
 class BuiltGraphs:
-    """Both graphs of a variant, the taps of the interactive one, and where the weights lie."""
+    """The graphs of a variant, their taps, and where the weights lie."""
 
     plain: BuiltGraph
-    interactive: BuiltGraph
+    decoder: BuiltGraph
+    open: BuiltGraph
     taps: tuple[Tap, ...]
     layout: WeightLayout
+
+    @staticmethod
+    def of(
+        plain: BuiltGraph, decoder: BuiltGraph, shape: ModelShape, layout: WeightLayout
+    ) -> BuiltGraphs:
+        """Return these two with the open graph and the taps, which follow from the decoder."""
+        taps = tuple(make_taps(decoder.model.graph, shape))
+        return BuiltGraphs(plain, decoder, open_joints(decoder, shape), taps, layout)
 
 
 def build_graphs(
@@ -49,7 +61,7 @@ def build_graphs(
     weights_file: str,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> BuiltGraphs:
-    """outputs: contract names that the plain graph gives besides logits.
+    """outputs: contract names that plain and decoder graph give besides logits.
 
     layout: of the weights file, which must hold all parameters that the graph reads, and no more.
     """
@@ -57,23 +69,23 @@ def build_graphs(
     assert placed == set(traced.parameters), "the trace reads other parameters"
     on_stage("cut the plain graph")
     plain = cut_to_plain(traced.model, shape)
-    interactive = traced.model
-    slice_logits(interactive, shape)
+    decoder = traced.model
+    slice_logits(decoder, shape)
     protos: dict[str, onnx.ModelProto] = {}
-    for kind, model in (("plain", plain), ("interactive", interactive)):
+    for kind, model in (("plain", plain), ("decoder", decoder)):
         finish(model, shape)
         attach_weights(model, layout, weights_file)
         protos[kind] = ir.serde.serialize_model(model)
-    on_stage("make taps")
-    taps = make_taps(protos["interactive"].graph, shape)
-    add_lens_nodes(protos["plain"].graph, shape, outputs)
+        add_lens_nodes(protos[kind].graph, shape, outputs)
+    give_default(protos["decoder"])
     chosen = [activation_spec(name, shape) for name in ["logits", *outputs]]
     specs = [spec for spec in chosen if spec is not None]
-    cache = [*specs[:1], *cache_output_specs(shape)]
-    return BuiltGraphs(
+    cached = [*specs[:1], *cache_output_specs(shape), *specs[1:]]
+    on_stage("open the joints")
+    return BuiltGraphs.of(
         _with_outputs(protos["plain"], "plain", shape, specs),
-        _with_outputs(protos["interactive"], "interactive", shape, cache),
-        tuple(taps),
+        _with_outputs(protos["decoder"], "decoder", shape, cached),
+        shape,
         layout,
     )
 
@@ -82,7 +94,9 @@ def _with_outputs(
     model: onnx.ModelProto, kind: GraphKind, shape: ModelShape, specs: Sequence[TensorSpec]
 ) -> BuiltGraph:
     set_outputs(model, specs)
-    model.producer_name = PRODUCER
+    model.producer_name, model.producer_version = PRODUCER, oriel.__version__
+    # A runtime refuses a newer one than it knows, whatever the operators.
+    model.ir_version = helper.find_min_ir_version_for(list(model.opset_import), True)
     model.graph.name = f"oriel_{kind}"
     document = make_document(kind, shape, specs)
     write_document(model, document)

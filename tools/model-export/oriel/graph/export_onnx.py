@@ -1,4 +1,4 @@
-"""From a captured model to the interactive graph: trace a few layers, repeat them, name everything.
+"""From a captured model to the decoder graph: trace a few layers, repeat them, name everything.
 Weights stay out: parameters are inputs here, and become external data in attach_weights.py."""
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from onnxscript import optimizer
 
 from oriel.capture.captured_model import CapturedModel, capture_empty, example_inputs
 from oriel.contract.activation_names import (
+    NUM_LOGITS,
     ModelShape,
     input_specs,
 )
@@ -28,7 +29,7 @@ StageCallback = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TracedGraph:
-    """The interactive graph. Its outputs are everything of the contract; its parameters are
+    """The decoder graph. Its outputs are everything of the contract; its parameters are
     inputs."""
 
     model: ir.Model
@@ -49,7 +50,7 @@ def trace(spec: ModelSpec, opset: int, on_stage: StageCallback = lambda _: None)
             logging.getLogger(__name__).info("layers differ (%s): tracing all", difference)
         else:
             names = [v.name or "" for v in traced.model.graph.inputs]
-            contract = {spec.name for spec in input_specs(shape, "interactive")}
+            contract = {spec.name for spec in input_specs(shape, "decoder")}
             return TracedGraph(
                 traced.model,
                 tuple(name for name in names if name not in contract),
@@ -75,9 +76,10 @@ def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model
     batch, seq, past = (torch.export.Dim(name) for name in ("batch", "seq", "past"))
     dynamic = (
         {0: batch, 1: seq},
+        # torch finds that it is past + seq, which it has no way to be told.
+        {0: batch, 1: torch.export.Dim.AUTO},
+        {0: batch, 1: seq},
         [{0: batch, 2: past}] * (2 * shape.layers),
-        [None] * shape.layers,
-        [None] * shape.layers,
     )
     with torch.no_grad(), _quiet(), _uncollected():
         program = torch.export.export(
@@ -140,14 +142,10 @@ def _parameters_to_inputs(model: ir.Model, captured: CapturedModel) -> tuple[str
 
 
 def _name_inputs(model: ir.Model, shape: ModelShape) -> None:
-    layers = range(shape.layers)
-    specs = {spec.name: spec for spec in input_specs(shape, "interactive")}
-    pasts = [f"past_key_values.{layer}.{part}" for layer in layers for part in ("key", "value")]
-    scales = [f"layer_{layer}_head_scale" for layer in layers]
-    deltas = [f"layer_{layer}_resid_delta" for layer in layers]
-    inputs = list(model.graph.inputs)
-    for value, name in zip(inputs, ["input_ids", *pasts, *scales, *deltas], strict=False):
-        describe(value, specs[name])
+    # num_logits_to_keep is no input of the captured model.
+    specs = [spec for spec in input_specs(shape, "decoder") if spec.name != NUM_LOGITS]
+    for value, spec in zip(list(model.graph.inputs), specs, strict=False):
+        describe(value, spec)
 
 
 def _name_outputs(model: ir.Model, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The last touches on a graph: outputs in the contract's order and shapes, nothing that a reader
+"""The last touches on a graph: inputs and outputs in the contract's order, nothing that a reader
 skips."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from oriel.contract.activation_names import (
     TensorSpec,
     all_activations,
     cache_output_specs,
+    input_specs,
 )
 
 
@@ -21,7 +22,8 @@ def describe(value: ir.Value, spec: TensorSpec) -> None:
 
 
 def finish(model: ir.Model, shape: ModelShape) -> None:
-    """Order outputs as the contract does, give them their shapes, and drop the exporter's notes."""
+    """Order inputs and outputs as the contract does, give outputs their shapes, and drop the
+    exporter's notes."""
     graph = model.graph
     by_name = {value.name: value for value in graph.outputs}
     specs = [s for s in [*all_activations(shape), *cache_output_specs(shape)] if s.name in by_name]
@@ -29,6 +31,11 @@ def finish(model: ir.Model, shape: ModelShape) -> None:
     for spec in specs:
         describe(by_name[spec.name], spec)
         graph.outputs.append(by_name[spec.name])
+    order = {spec.name: at for at, spec in enumerate(input_specs(shape, "decoder"))}
+    # Inputs of repeated layers stand behind the parameters until now.
+    inputs = sorted(graph.inputs, key=lambda value: order.get(value.name or "", len(order)))
+    graph.inputs.clear()
+    graph.inputs.extend(inputs)
     keep = {value.name for value in [*graph.inputs, *graph.outputs]}
     passes.ClearMetadataAndDocStringPass()(model)
     graph.sort()

@@ -12,6 +12,7 @@ from oriel.contract.activation_names import (
     ModelShape,
     TensorSpec,
     contract_version,
+    in_terms_of,
     input_specs,
 )
 from oriel.contract.data_files import GraphKind
@@ -26,16 +27,25 @@ MODEL_KEY = "oriel.model"
 
 
 def make_document(
-    graph: GraphKind, shape: ModelShape, outputs: Iterable[TensorSpec]
+    graph: GraphKind,
+    shape: ModelShape,
+    outputs: Iterable[TensorSpec],
+    joints: Iterable[TensorSpec] = (),
+    version: str | None = None,
 ) -> ActivationsDocument:
-    """Return a document of activations.schema.json."""
-    return {
-        "contract_version": contract_version(),
+    """Return a document of activations.schema.json. version: that of an older graph, whose terms
+    the outputs are in; None for the newest."""
+    written = version or contract_version()
+    document: ActivationsDocument = {
+        "contract_version": written,
         "graph": graph,
         "model": shape.to_json(),
-        "inputs": [spec.to_json() for spec in input_specs(shape, graph)],
+        "inputs": [in_terms_of(written, s).to_json() for s in input_specs(shape, graph)],
         "outputs": [spec.to_json() for spec in outputs],
     }
+    if graph == "open":
+        document["joints"] = [spec.to_json() for spec in joints]
+    return document
 
 
 def write_document(model: onnx.ModelProto, document: ActivationsDocument) -> None:

@@ -1,13 +1,15 @@
-"""Logits of some positions only: the interactive graph's input logits_start. The unembedding is the
-largest product of a model, and whoever predicts the next token reads one row of it."""
+"""Logits of some positions only: the input num_logits_to_keep. The unembedding is the largest
+product of a model, and whoever predicts the next token reads one row of it."""
 
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnx_ir as ir
+from onnx import TensorProto, helper
 
 from oriel.contract.activation_names import (
-    LOGITS_START,
+    NUM_LOGITS,
     ModelShape,
     input_specs,
     kinds,
@@ -18,25 +20,48 @@ _SEQ_AXIS = 1
 
 
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:
-    """Let the unembedding read the rows of final_norm from logits_start on."""
+    """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0."""
     graph = model.graph
     norm = next(v for v in graph.outputs if v.name == kinds()["final_norm"].at())
-    start = ir.Value(name=LOGITS_START)
-    describe(start, next(s for s in input_specs(shape, "interactive") if s.name == LOGITS_START))
-    graph.inputs.insert(1, start)
+    kept = ir.Value(name=NUM_LOGITS)
+    describe(kept, next(s for s in input_specs(shape, "decoder") if s.name == NUM_LOGITS))
+    graph.inputs.append(kept)
     # A Reshape in between gives sizes of all rows.
     whole = norm
     while len(readers := list(whole.uses())) == 1 and readers[0].node.op_type == "Reshape":
         whole = readers[0].node.outputs[0]
     assert readers, "nothing reads final_norm"
-    constants = []
-    for name, number in (("end", np.iinfo(np.int64).max), ("axis", _SEQ_AXIS)):
-        tensor = ir.tensor(np.array([number], dtype=np.int64), name=f"{LOGITS_START}/{name}")
+    numbers = {"row": -1, "end": np.iinfo(np.int64).max, "axis": _SEQ_AXIS}
+    constants = {}
+    for name, number in numbers.items():
+        tensor = ir.tensor(np.array([number], dtype=np.int64), name=f"{NUM_LOGITS}/{name}")
         value = ir.Value(name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype))
         graph.register_initializer(value)
-        constants.append(value)
-    node = ir.node("Slice", [whole, start, *constants])
-    node.outputs[0].dtype = ir.DataType.FLOAT
-    graph.insert_before(readers[0].node, node)
+        constants[name] = value
+    # A start of -n is the n-th row from the end, and -0 the first; one before all rows is that too.
+    flat = ir.node("Reshape", [kept, constants["row"]])
+    start = ir.node("Neg", [flat.outputs[0]])
+    # taps.py leaves the cut out by this name.
+    start.outputs[0].name = f"{NUM_LOGITS}/start"
+    part = ir.node("Slice", [whole, start.outputs[0], constants["end"], constants["axis"]])
+    part.outputs[0].dtype = ir.DataType.FLOAT
+    for node in (flat, start, part):
+        graph.insert_before(readers[0].node, node)
     for use in readers:
-        use.node.replace_input_with(use.idx, node.outputs[0])
+        use.node.replace_input_with(use.idx, part.outputs[0])
+
+
+def give_default(model: onnx.ModelProto) -> None:
+    """Let a caller leave num_logits_to_keep out, which then is 0: an initializer of an input's name
+    is its default. Optimum feeds no such input and refuses a graph that requires it; ONNX Runtime
+    Web doesn't list inputs that have a default, and so computes all rows."""
+    if all(tensor.name != NUM_LOGITS for tensor in model.graph.initializer):
+        default = helper.make_tensor(NUM_LOGITS, TensorProto.INT64, [], [0])
+        model.graph.initializer.append(default)
+
+
+def drop_default(model: onnx.ModelProto) -> None:
+    """Make num_logits_to_keep an input that every caller must feed, on the web too."""
+    kept = [tensor for tensor in model.graph.initializer if tensor.name != NUM_LOGITS]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)

@@ -1,5 +1,5 @@
-"""The plain graph from the interactive one: no cache, no interventions, the same activations.
-Cutting the finished graph is several times faster than tracing the model again."""
+"""The plain graph from the decoder graph: no cache, no padding, the same activations. Cutting the
+finished graph is several times faster than tracing the model again."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from onnxscript import optimizer
 from oriel.contract.activation_names import (
     ModelShape,
     cache_output_specs,
-    head_scale_name,
     input_specs,
     past_name,
-    resid_delta_name,
 )
 
 
 class UnexpectedGraph(AssertionError):
-    """An input of the interactive graph is used in a way that this file doesn't know: our
+    """An input of the decoder graph is used in a way that this file doesn't know: our
     defect."""
 
 
-def cut_to_plain(interactive: ir.Model, shape: ModelShape) -> ir.Model:
-    """A copy without past, present, head scales and residual deltas; `seq` and `total` are one."""
-    model = interactive.clone()
+def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:
+    """Return a copy without past, present and mask, whose positions count from 0."""
+    model = decoder.clone()
     graph = model.graph
     inputs = {value.name: value for value in graph.inputs}
     present = {spec.name for spec in cache_output_specs(shape)}
@@ -34,11 +32,16 @@ def cut_to_plain(interactive: ir.Model, shape: ModelShape) -> ir.Model:
     for layer in range(shape.layers):
         for past in (inputs[past_name(layer, "key")], inputs[past_name(layer, "value")]):
             _cut_past(graph, past, inputs["input_ids"], shape)
-        _cut_operand(graph, inputs[head_scale_name(layer)], "Mul")
-        _cut_operand(graph, inputs[resid_delta_name(layer)], "Add")
+    mask = inputs["attention_mask"]
+    for use in list(mask.uses()):
+        if use.node.op_type == "Shape":
+            # Without a past it has the size of the tokens.
+            use.node.replace_input_with(use.idx, inputs["input_ids"])
+    _cut_operand(graph, mask, "And")
+    _count_positions(graph, inputs["position_ids"], inputs["input_ids"])
     kept = {spec.name for spec in input_specs(shape, "plain")}
-    for spec in input_specs(shape, "interactive"):
-        # logits_start comes into the interactive graph after this cut.
+    for spec in input_specs(shape, "decoder"):
+        # num_logits_to_keep comes into the decoder graph after this cut.
         if spec.name not in kept and spec.name in inputs:
             value = inputs[spec.name]
             if value.uses():
@@ -85,13 +88,13 @@ def _replace_shape(graph: ir.Graph, node: ir.Node, input_ids: ir.Value, shape: M
 
 
 def _cut_operand(graph: ir.Graph, operand: ir.Value, op_type: str) -> None:
-    """Follow an intervention through what only reshapes it to the operator it goes into, and take
+    """Follow an input through what only reshapes or casts it to the operator it goes into, and take
     that operator's other operand instead."""
     uses = list(operand.uses())
     if len(uses) != 1:
         raise UnexpectedGraph(f"{operand.name} is read {len(uses)} times")
     node = uses[0].node
-    if node.op_type in ("Unsqueeze", "Reshape"):
+    if node.op_type in ("Unsqueeze", "Reshape", "Cast"):
         _cut_operand(graph, node.outputs[0], op_type)
         graph.remove(node, safe=True)
     elif node.op_type == op_type:
@@ -100,6 +103,23 @@ def _cut_operand(graph: ir.Graph, operand: ir.Value, op_type: str) -> None:
         _replace(graph, node, other)
     else:
         raise UnexpectedGraph(f"{operand.name} is read by {node.op_type}")
+
+
+def _count_positions(graph: ir.Graph, positions: ir.Value, input_ids: ir.Value) -> None:
+    """Let whoever read position_ids read 0, 1, …, seq - 1, of shape (1, seq)."""
+    size = ir.node("Shape", [input_ids], attributes={"start": 1, "end": 2})
+    constants = {
+        name: ir.node("Constant", [], attributes={"value": ir.tensor(np.array(value, np.int64))})
+        for name, value in (("zero", 0), ("one", 1), ("axes", [0]))
+    }
+    zero, one, axes = (node.outputs[0] for node in constants.values())
+    count = ir.node("Squeeze", [size.outputs[0]])
+    numbers = ir.node("Range", [zero, count.outputs[0], one])
+    row = ir.node("Unsqueeze", [numbers.outputs[0], axes])
+    first = graph[0]
+    for node in (size, *constants.values(), count, numbers, row):
+        graph.insert_before(first, node)
+    positions.replace_all_uses_with(row.outputs[0])
 
 
 def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:

@@ -12,13 +12,14 @@ from oriel.contract.activation_names import (
     ModelShape,
     activation_spec,
     cache_output_specs,
+    in_terms_of,
 )
 from oriel.contract.data_files import GraphKind
 from oriel.errors import GraphError
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import make_document, read_document, write_document
-from oriel.graph.taps import add_lens_nodes
+from oriel.graph.taps import add_lens_nodes, drop_lens_nodes
 
 
 def open_graph(data: bytes, name: str) -> BuiltGraph:
@@ -43,10 +44,11 @@ def select_outputs(graph: BuiltGraph, names: Sequence[str]) -> BuiltGraph:
     Raises GraphError for a name that the graph doesn't hold.
     """
     kind: GraphKind = graph.document["graph"]
+    version = graph.document["contract_version"]
     shape = ModelShape.from_json(graph.document["model"])
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    _drop_lens_nodes(model)
+    drop_lens_nodes(model)
     wanted = ["logits", *names]
     specs = []
     for name in wanted:
@@ -54,21 +56,15 @@ def select_outputs(graph: BuiltGraph, names: Sequence[str]) -> BuiltGraph:
         if spec is None:
             raise GraphError("the model has no such activation", got=name)
         specs.append(spec)
-    if kind == "interactive":
+    if kind != "plain":
         specs[1:1] = cache_output_specs(shape)
     add_lens_nodes(model.graph, shape, names)
     inside = {output for node in model.graph.node for output in node.output}
     for spec in specs:
         if spec.name not in inside:
             raise GraphError("the graph lacks a tensor of the contract", expected=spec.name)
+    specs = [in_terms_of(version, spec) for spec in specs]
     set_outputs(model, specs)
-    document = make_document(kind, shape, specs)
+    document = make_document(kind, shape, specs, version=version)
     write_document(model, document)
     return BuiltGraph(model, document)
-
-
-def _drop_lens_nodes(model: onnx.ModelProto) -> None:
-    """Nodes that an earlier choice added: they are added anew where they are wanted."""
-    kept = [node for node in model.graph.node if "_lens/" not in node.name]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)

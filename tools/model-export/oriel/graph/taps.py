@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from oriel.contract.activation_names import (
     LENS_KINDS,
-    LOGITS_START,
+    NUM_LOGITS,
     ModelShape,
     TensorSpec,
     all_activations,
@@ -23,6 +23,8 @@ from oriel.contract.activation_names import (
 from oriel.contract.documents import TapRecord
 from oriel.errors import GraphError
 
+_START = f"{NUM_LOGITS}/start"
+"""The tensor by which the decoder graph cuts off the rows whose logits aren't wanted."""
 _ELEMENT = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
@@ -92,6 +94,13 @@ def add_lens_nodes(graph: onnx.GraphProto, shape: ModelShape, names: Iterable[st
         graph.node.extend(onnx.ModelProto.FromString(payload).graph.node)
 
 
+def drop_lens_nodes(model: onnx.ModelProto) -> None:
+    """Drop the nodes that add_lens_nodes added: they are added anew where they are wanted."""
+    kept = [node for node in model.graph.node if "_lens/" not in node.name]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+
+
 def _serialize(outputs: Iterable[TensorSpec], nodes: Iterable[onnx.NodeProto] = ()) -> bytes:
     # No ir_version, no opset: only what is to be added may be set.
     addition = onnx.ModelProto()
@@ -110,7 +119,7 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
     resid_post = kinds()["resid_post"]
     prefix = f"layer_{layer}_lens/"
     last, own = resid_post.at(shape.layers - 1), resid_post.at(layer)
-    sliced = any(LOGITS_START in node.input for node in graph.node)
+    sliced = any(_START in node.input for node in graph.node)
     if layer == shape.layers - 1 and not sliced:
         nodes: list[onnx.NodeProto] = []
         logits = "logits"
@@ -137,7 +146,7 @@ def _copy_between(
     graph: onnx.GraphProto, start: str, end: str, new_start: str, prefix: str
 ) -> tuple[list[onnx.NodeProto], str]:
     """Return copies of the nodes that lead from one tensor to another, reading `new_start` instead,
-    and the name of the result; they compute all positions, whatever logits_start is."""
+    and the name of the result; they compute all positions, whatever num_logits_to_keep is."""
     needed = {end}
     path: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
@@ -153,7 +162,7 @@ def _copy_between(
         if not depends & set(node.input):
             continue
         depends |= set(node.output)
-        if LOGITS_START in node.input:
+        if _START in node.input:
             whole[node.output[0]] = node.input[0]
             continue
         copy = onnx.NodeProto()

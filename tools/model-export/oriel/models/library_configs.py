@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oriel.contract.json_value import JsonObject, JsonValue
+from oriel.contract.library_files import CONFIG, GENERATION_CONFIG
 from oriel.contract.strict_json import read_json
 from oriel.errors import CheckpointError, ContractError
 from oriel.models.model_spec import ModelSpec
 from oriel.tokenizers.checkpoint_json import read_object
-
-CONFIG = "config.json"
-GENERATION_CONFIG = "generation_config.json"
 
 _LEFT_OUT = frozenset(
     {

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from oriel.bundle.provenance import Provenance
 from oriel.bundle.write_bundle import BundlePaths, write_variant
-from oriel.contract.activation_names import LENS_KINDS, ModelShape
+from oriel.contract.activation_names import LENS_KINDS, ModelShape, parse_name
 from oriel.contract.documents import CalibrationRecord, MeasuredText, Variant
 from oriel.errors import GraphError, OptionError
 from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.select_outputs import select_outputs
 from oriel.precision.calibration.calibrate import Calibration
 from oriel.precision.calibration.calibration_text import TextCalibration
+from oriel.precision.graphs.constant_scales import with_constant_scales
 from oriel.precision.graphs.kernel_nodes import check_encoding, check_float16, check_kernels
 from oriel.precision.graphs.quantized_graphs import quantized_graphs
 from oriel.precision.recipes.recipe import Recipe, bundled_recipe
@@ -92,7 +94,7 @@ def make_variants(
     nothing, OptionError where the text for calibration can't be used.
     """
     wanted = [PRECISIONS[name] for name in names if name != FP32.name]
-    uses = weight_uses(inputs.graphs.interactive.model.graph)
+    uses = weight_uses(inputs.graphs.decoder.model.graph)
     if any(p.encoding in CUSTOM_RECIPE_ENCODINGS for p in wanted):
         _check_quantizable(uses, inputs.paths)
     needs_ranges = any(p.calibrated for p in wanted)
@@ -164,6 +166,9 @@ def _variant(
         record = _expanded(inputs, precision, encoded)
     else:
         graphs, nodes = _graphs(inputs, precision, encoded, seen)
+        if precision.kernels == "int4":
+            wide = with_constant_scales(graphs.decoder, inputs.folder)
+            graphs = replace(graphs, decoder=wide)
         record = write_variant(inputs.folder, inputs.paths, precision, graphs)
         record["nodes"] = nodes
     record["recipe"] = encoded.recipe.data
@@ -191,25 +196,42 @@ def _expanded(inputs: VariantInputs, precision: Precision, encoded: EncodedFile)
 def _graphs(
     inputs: VariantInputs, precision: Precision, encoded: EncodedFile, seen: Calibration | None
 ) -> tuple[BuiltGraphs, dict[str, int]]:
-    """Return the variant's graphs, and the manifest's `nodes` of the interactive one."""
+    """Return the variant's graphs, and the manifest's `nodes` of the decoder graph."""
     source = inputs.graphs
-    names = [spec["name"] for spec in source.plain.document["outputs"][1:]]
-    inner = [name for name in names if not name.endswith(LENS_KINDS)]
-    if inner != names:
+    lens = [name for name in map(_chosen, (source.plain, source.decoder)) if _has_lens(name)]
+    if lens:
         # The logit lens' nodes are copies of others: they are copied again after those are
         # replaced.
-        source = replace(source, plain=select_outputs(source.plain, inner))
+        source = replace(
+            source, plain=_without_lens(source.plain), decoder=_without_lens(source.decoder)
+        )
     made = _converted(source, inputs.shape, precision, encoded, seen)
-    pairs = ((made.plain, source.plain), (made.interactive, source.interactive))
+    pairs = ((made.plain, source.plain), (made.decoder, source.decoder))
     for new, old in pairs:
         graph, float_graph = new.model.graph, old.model.graph
         if precision.kernels == "fp16":
             nodes = check_float16(graph, float_graph)
         else:
             nodes = check_kernels(graph, float_graph, encoded, precision.kernels)
-    if inner != names:
-        made = replace(made, plain=select_outputs(made.plain, names))
+    if lens:
+        plain = select_outputs(made.plain, _chosen(inputs.graphs.plain))
+        decoder = select_outputs(made.decoder, _chosen(inputs.graphs.decoder))
+        made = replace(made, plain=plain, decoder=decoder)
     return made, nodes
+
+
+def _chosen(built: BuiltGraph) -> list[str]:
+    """Return the activations that a graph gives besides logits."""
+    names = [spec["name"] for spec in built.document["outputs"]]
+    return [name for name in names if name != "logits" and parse_name(name) is not None]
+
+
+def _has_lens(names: Sequence[str]) -> bool:
+    return any(name.endswith(LENS_KINDS) for name in names)
+
+
+def _without_lens(built: BuiltGraph) -> BuiltGraph:
+    return select_outputs(built, [n for n in _chosen(built) if not n.endswith(LENS_KINDS)])
 
 
 def _converted(

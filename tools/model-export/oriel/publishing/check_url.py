@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from oriel.bundle.loadable import check_bundle_loads
-from oriel.contract.data_files import GRAPHS
 from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST, MAX_BYTES, parse_manifest
+from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
 from oriel.publishing.fetch_url import Answer, FetchError, fetch
@@ -128,7 +128,7 @@ class _Check:
         self.report.version = manifest.get("version")
         files: list[FileDescriptor] = manifest["files"]
         self.display.expect_bytes(sum(file["bytes"] for file in files), "fetched and checked")
-        graphs = {v[kind]["path"] for v in manifest["variants"] for kind in GRAPHS}
+        graphs = {r["path"] for v in manifest["variants"] for r in graphs_of(v).values()}
         with (
             ThreadPoolExecutor(AT_ONCE) as pool,
             tempfile.TemporaryDirectory(prefix="oriel-check-") as kept,

@@ -7,8 +7,8 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from oriel.contract.data_files import GRAPHS
 from oriel.contract.documents import Variant
+from oriel.contract.variant_graphs import graphs_of
 
 DEFAULT_CHUNK_BYTES = 8 * 1024 * 1024
 """Largest chunk by default; some hosts refuse files over 25 MiB."""
@@ -56,7 +56,7 @@ def tensor_borders(folder: Path, variants: Sequence[Variant], path: str) -> set[
             found.add(min(offset for offset in parts if offset is not None))
     if found or not reading:
         return found
-    graphs = {variant[kind]["path"] for variant in reading for kind in GRAPHS}
+    graphs = {r["path"] for variant in reading for r in graphs_of(variant).values()}
     for graph in sorted(graphs):
         found |= _external_offsets(folder, graph, path)
     return found

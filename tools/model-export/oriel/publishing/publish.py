@@ -16,9 +16,9 @@ from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import (
     MANIFEST,
-    MANIFEST_VERSION,
     check_manifest,
     parse_manifest,
+    raised_version,
     read_manifest,
 )
 from oriel.errors import ContractError, OrielError, PublishError
@@ -322,7 +322,7 @@ def _plan(
     ]
     manifest: ManifestDocument = {
         **data,
-        "manifest_version": max(data["manifest_version"], MANIFEST_VERSION, key=_version_numbers),
+        "manifest_version": raised_version(data["manifest_version"]),
         "files": files,
     }
     if version is None:
@@ -335,10 +335,6 @@ def _plan(
     checked = check_manifest(named, "the published manifest").data
     sizes = {chunk["path"]: chunk["bytes"] for file in files for chunk in file["chunks"]}
     return Published(version, checked, len(sizes), sum(sizes.values()))
-
-
-def _version_numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 def _manifests_are_current(place: Place, planned: Published) -> bool:

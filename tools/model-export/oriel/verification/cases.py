@@ -44,8 +44,7 @@ class Case:
 
     def sizes(self, spec: TensorSpec, past: int = 0) -> tuple[int, ...]:
         """Return a spec's shape with its dynamic dimensions filled in."""
-        known = {"batch": self.batch, "seq": self.seq, "past": past, "total": past + self.seq}
-        return tuple(known[d] if isinstance(d, str) else d for d in spec.shape)
+        return spec.sizes(self.batch, self.seq, past)
 
 
 def choose_cases(shape: ModelShape, budget: int) -> list[Case]:

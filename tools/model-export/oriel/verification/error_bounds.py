@@ -21,6 +21,8 @@ class Bounds:
     `logits_absolute` is for logits of ordinary size. Where they are so large that it would be fewer
     than some twenty roundings, `logits_absolute_per_unit` times the largest of them counts instead.
     float16: one rounding is 5e-4 of a value. Weights are exact in either: rounded once, to nearest.
+    On a processor without float16, ONNX Runtime computes in float32 and rounds between operators:
+    an open joint changes where, and with it the last bit.
     q8, q4: the fp32 graphs over other weights; PyTorch holds these too, so the bounds are fp32's.
     int8, int8_static, int4: kernels that round what they multiply to 8 bits make every value a
     little wrong, some more than others: norms are compared, not largest differences. That each

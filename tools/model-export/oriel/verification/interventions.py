@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from oriel.arrays import Array
+from oriel.contract.activation_names import kinds
 
 
 @dataclass(frozen=True)
-class Interventions:
-    """Changes to one forward pass, as the contract defines them; none by default."""
+class Edit:
+    """One closing at the joint of a kind in a layer, with its tensors."""
 
-    head_scales: Mapping[int, Array] = field(default_factory=dict)
-    """{layer: (heads)}, multiplied into attn_z."""
-    resid_deltas: Mapping[int, Array] = field(default_factory=dict)
-    """{layer: (batch or 1, seq or 1, hidden)}, added to resid_post."""
+    kind: str
+    layer: int
+    closing: str
+    tensors: Mapping[str, Array]
+    """{name of the closing's input: its value, which broadcasts to the joint}."""
+
+    @property
+    def joint(self) -> str:
+        """The name of the joint's tensor."""
+        return kinds()[self.kind].at(self.layer)
 
 
-NONE = Interventions()
+Edits = tuple[Edit, ...]
+"""Those of one joint are applied in this order."""

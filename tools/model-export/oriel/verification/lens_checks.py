@@ -23,11 +23,11 @@ def check_lens(compared: VariantComparison, graph: GraphFile, taps: Sequence[Tap
     for layers in groups if longest in groups else [*groups, longest]:
         wanted = {kinds()["lens_ids"].at(layer) for layer in layers}
         data = with_taps(graph.data, [t for t in taps if t.outputs[0].name in wanted])
-        session = OnnxGraph(graph.folder, data, "interactive", compared.shape)
+        session = OnnxGraph(graph.folder, data, graph.kind, compared.shape)
         if layers in groups:
-            check_lens_case(compared, session, compared.cases.small, layers, "interactive")
+            check_lens_case(compared, session, compared.cases.small, layers, graph.kind)
         if layers == longest:
-            check_lens_case(compared, session, compared.longest, layers, "interactive")
+            check_lens_case(compared, session, compared.longest, layers, graph.kind)
 
 
 def check_lens_case(
@@ -41,7 +41,7 @@ def check_lens_case(
     specs = [s for s in compared.lens if (parse_name(s.name) or (None, -1))[1] in layers]
     # The lens reads every position, wherever logits start.
     ids = compared.cases.ids[case]
-    got = session.run(ids, [s.name for s in specs], logits_start=-1)
+    got = session.run(ids, [s.name for s in specs], rows=1)
     compared.check_values(graph, case, specs, got)
     resid = kinds()["resid_post"]
     stream = compared.cases.values(case, [resid.at(layer) for layer in layers])

@@ -3,40 +3,46 @@ The files named after a graph, interventions or the lens do the steps; here they
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from oriel.contract.data_files import GraphKind
 from oriel.graph.taps import Tap
+from oriel.verification.cached_checks import check_cached_graph, check_longest
 from oriel.verification.checks import GraphFile
-from oriel.verification.interactive_checks import check_interactive, check_longest
 from oriel.verification.lens_checks import check_lens
+from oriel.verification.open_checks import check_open
 from oriel.verification.plain_checks import check_plain, check_selectable
 from oriel.verification.run_onnx import Arrays
 from oriel.verification.variant_comparison import VariantComparison
 
 
 def check_numbers(
-    compared: VariantComparison,
-    plain: GraphFile | None,
-    interactive: GraphFile | None,
-    taps: Sequence[Tap],
+    compared: VariantComparison, graphs: Mapping[GraphKind, GraphFile], taps: Sequence[Tap]
 ) -> None:
     """Check everything, one graph after the other: only one holds its weights in memory."""
     small: Arrays = {}
+    plain = graphs.get("plain")
     if plain is not None:
         with compared.findings.guarded("plain_runs"):
             small = check_plain(compared, plain)
             compared.findings.passed("plain_runs", _sizes(compared))
         with compared.findings.guarded("plain_select"):
             check_selectable(compared, plain)
-    if interactive is not None:
-        with compared.findings.guarded("interactive_runs"):
-            check_interactive(compared, interactive, taps, small)
-            compared.findings.passed("interactive_runs", _sizes(compared))
+    cached = graphs.get("decoder") or graphs.get("interactive")
+    if cached is not None:
+        with compared.findings.guarded(f"{cached.kind}_runs"):
+            check_cached_graph(compared, cached, taps, small)
+            compared.findings.passed(f"{cached.kind}_runs", _sizes(compared))
         with compared.findings.guarded("longest_sequence"):
-            check_longest(compared, interactive, taps)
+            check_longest(compared, cached, taps)
         with compared.findings.guarded("lens_runs"):
-            check_lens(compared, interactive, taps)
+            check_lens(compared, cached, taps)
             compared.findings.passed("lens_runs")
+    opened = graphs.get("open")
+    if opened is not None:
+        with compared.findings.guarded("open_runs"):
+            check_open(compared, opened, cached, taps)
+            compared.findings.passed("open_runs", _sizes(compared))
 
 
 def _sizes(compared: VariantComparison) -> str:

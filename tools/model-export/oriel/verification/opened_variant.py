@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oriel.contract.documents import Variant
+from oriel.contract.variant_graphs import graphs_of
 from oriel.precision.weights.expand_weights import expand_weights
 from oriel.verification.report import Findings
 
@@ -40,9 +41,9 @@ def opened_variant(folder: Path, variant: Variant, findings: Findings) -> Iterat
         with findings.guarded("expansion"):
             expand_weights(folder / variant["weights"][0], expansion, target)
             findings.passed("expansion", f"{expansion['bytes']} bytes, with the manifest's digest")
-        for kind in ("plain", "interactive"):
-            graph = place / variant[kind]["path"]
+        for record in graphs_of(variant).values():
+            graph = place / record["path"]
             graph.parent.mkdir(parents=True, exist_ok=True)
-            if (folder / variant[kind]["path"]).is_file():
-                shutil.copyfile(folder / variant[kind]["path"], graph)
+            if (folder / record["path"]).is_file():
+                shutil.copyfile(folder / record["path"], graph)
         yield OpenedVariant(place, [expansion["path"]], target)

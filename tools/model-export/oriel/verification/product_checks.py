@@ -16,10 +16,10 @@ from oriel.arrays import Array
 from oriel.precision.graphs.kernel_nodes import kernel_nodes
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import difference
-from oriel.verification.interventions import NONE, Interventions
+from oriel.verification.interventions import Edit
 from oriel.verification.reference_cases import SEED
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import OnnxGraph
+from oriel.verification.run_onnx import OnnxGraph, closings_of
 from oriel.verification.stored_weights import read_initializer
 from oriel.verification.variant_comparison import VariantComparison
 from oriel.verification.weight_checks import oriented_like
@@ -78,16 +78,19 @@ def check_every_product(
     compared.on_stage("multiply each weight alone")
     float_model = onnx.load_model(float_graph, load_external_data=False)
     found = list(products(float_model.graph, float_graph.parent))
-    session = OnnxGraph(
-        graph.folder, with_products(graph.model, found), "interactive", compared.shape
-    )
     rng = np.random.default_rng(SEED)
-    layers, heads = range(compared.shape.layers), compared.shape.heads
-    changed = Interventions(
-        {i: rng.uniform(0, 2, heads).astype(np.float32) for i in layers},
-        {i: rng.normal(0, 1, (1, 1, compared.shape.hidden)).astype(np.float32) for i in layers},
-    )
-    for change in (NONE, changed):
+    heads, hidden = compared.shape.heads, compared.shape.hidden
+    edits: list[Edit] = []
+    for layer in range(compared.shape.layers):
+        scale = rng.uniform(0, 2, (1, heads, 1, 1)).astype(np.float32)
+        added = rng.normal(0, 1, (1, 1, hidden)).astype(np.float32)
+        edits.append(Edit("attn_z", layer, "scale", {"scale": scale}))
+        edits.append(Edit("resid_post", layer, "add", {"add": added}))
+    data = with_products(graph.model, found)
+    for change in ((), tuple(edits)):
+        session = OnnxGraph(
+            graph.folder, data, graph.kind, compared.shape, closings=closings_of(change)
+        )
         ids = compared.cases.ids[compared.cases.small]
         values = session.run(ids, session.outputs, change)
         bound = compared.bounds.of(CHECK)

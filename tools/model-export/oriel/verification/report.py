@@ -284,7 +284,7 @@ def table_rows(variant: VariantReport) -> list[Row]:
     rows = [_row(r, r.name) for r in variant.activations if r.graph == "plain"]
     tapped: dict[str, list[ActivationResult]] = {}
     for result in variant.activations:
-        if result.graph == "interactive":
+        if result.graph != "plain":
             tapped.setdefault(result.kind, []).append(result)
     for row in contract_table()["activations"]:
         results = tapped.get(row["kind"], [])

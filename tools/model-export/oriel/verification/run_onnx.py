@@ -1,10 +1,11 @@
-"""A bundle's graph in ONNX Runtime: read from disk, with taps opened, run with neutral
-interventions unless told otherwise. What the results should be is for numeric_checks.py."""
+"""A bundle's graph in ONNX Runtime: read from disk, with taps opened and joints closed, run without
+padding and edits unless told otherwise. What the results should be is for numeric_checks.py."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -13,20 +14,23 @@ import onnxruntime
 from oriel.arrays import Array
 from oriel.contract.activation_names import (
     LOGITS_START,
+    NUM_LOGITS,
     ModelShape,
     TensorSpec,
     head_scale_name,
+    joint_specs,
     past_name,
     present_name,
     resid_delta_name,
 )
 from oriel.contract.data_files import GraphKind
 from oriel.graph.built_graph import set_outputs
+from oriel.graph.closings import close_joints, closing_input
 from oriel.graph.taps import Tap, open_taps
-from oriel.verification.interventions import NONE, Interventions
+from oriel.verification.interventions import Edit, Edits
 
 Arrays = dict[str, Array]
-DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
+DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
 class OnnxGraph:
@@ -40,9 +44,13 @@ class OnnxGraph:
         shape: ModelShape,
         *,
         prepack: bool = True,
+        closings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        """prepack: copy weights into the kernels' own order: faster, and twice the memory."""
+        """prepack: copy weights into the kernels' own order: faster, and twice the memory.
+        closings: of an open graph's joints, in order; every other joint stays as it is."""
         self.kind, self.shape = kind, shape
+        if kind == "open":
+            graph += close_joints(joint_specs(shape), closings)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Blocks freed after a long sequence go back to the system, not into an arena.
@@ -64,38 +72,80 @@ class OnnxGraph:
         self,
         ids: Array,
         wanted: Collection[str],
-        interventions: Interventions = NONE,
+        edits: Edits = (),
         past: Mapping[str, Array] | None = None,
-        logits_start: int = 0,
+        rows: int = 0,
+        mask: Array | None = None,
     ) -> Arrays:
-        """The wanted outputs, those that the graph has, for ids (batch, seq); logits from
-        logits_start on."""
+        """Return the wanted outputs, those that the graph has, for ids (batch, seq).
+
+        edits: as many at each joint of an open graph as it has closings. rows: how many last rows
+        of logits; 0 for all. mask: (batch, past + seq), 0 for padding, from whose other tokens
+        positions are counted.
+        """
         names = [name for name in wanted if name in set(self.outputs)]
         feeds: Arrays = {"input_ids": ids}
+        if self.kind != "plain":
+            feeds |= self._cache(ids.shape[0]) | dict(past or {})
         if self.kind == "interactive":
-            feeds |= self._neutral(ids.shape[0])
-            feeds[LOGITS_START] = np.array([logits_start], dtype=np.int64)
-            feeds |= past or {}
-            feeds |= {head_scale_name(i): s for i, s in interventions.head_scales.items()}
-            feeds |= {resid_delta_name(i): d for i, d in interventions.resid_deltas.items()}
+            feeds |= self._feeds_of_1(edits, rows)
+        elif self.kind in ("decoder", "open"):
+            total = feeds[past_name(0, "key")].shape[2] + ids.shape[1]
+            seen = np.ones((len(ids), total), dtype=np.int64) if mask is None else mask
+            feeds["attention_mask"] = seen
+            # As transformers counts them: the first token of each text is at position 0.
+            positions = np.maximum(seen.cumsum(axis=1) - 1, 0)
+            feeds["position_ids"] = positions[:, -ids.shape[1] :]
+            feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
+            feeds |= _edit_feeds(edits)
         results = self.session.run(names, feeds)
         return dict(zip(names, results, strict=True))
 
-    def _neutral(self, batch: int) -> Arrays:
+    def _cache(self, batch: int) -> Arrays:
         shape = self.shape
         empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
-        feeds: Arrays = {}
-        for layer in range(shape.layers):
-            feeds[past_name(layer, "key")] = feeds[past_name(layer, "value")] = empty
-            feeds[head_scale_name(layer)] = np.ones(shape.heads, dtype=np.float32)
-            feeds[resid_delta_name(layer)] = np.zeros((1, 1, shape.hidden), dtype=np.float32)
+        layers = range(shape.layers)
+        return {past_name(layer, part): empty for layer in layers for part in ("key", "value")}
+
+    def _feeds_of_1(self, edits: Edits, rows: int) -> Arrays:
+        """Return the inputs of contract 1.x for edits, of which it has two kinds."""
+        feeds: Arrays = {LOGITS_START: np.array([-rows], dtype=np.int64)}
+        for layer in range(self.shape.layers):
+            feeds[head_scale_name(layer)] = np.ones(self.shape.heads, dtype=np.float32)
+            feeds[resid_delta_name(layer)] = np.zeros((1, 1, self.shape.hidden), dtype=np.float32)
+        for edit in edits:
+            (value,) = edit.tensors.values()
+            if (edit.kind, edit.closing) == ("attn_z", "scale"):
+                feeds[head_scale_name(edit.layer)] = value.reshape(self.shape.heads)
+            else:
+                assert (edit.kind, edit.closing) == ("resid_post", "add")
+                feeds[resid_delta_name(edit.layer)] = value
         return feeds
 
     def ports(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return inputs and outputs as the runtime sees them."""
         session = self.session
-        inputs, outputs = session.get_inputs(), session.get_outputs()
+        inputs = [*session.get_inputs(), *session.get_overridable_initializers()]
+        outputs = session.get_outputs()
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
+
+
+def closings_of(edits: Iterable[Edit]) -> dict[str, list[str]]:
+    """Return the closings that these edits need, by joint and in their order."""
+    found: dict[str, list[str]] = {}
+    for edit in edits:
+        found.setdefault(edit.joint, []).append(edit.closing)
+    return found
+
+
+def _edit_feeds(edits: Edits) -> Arrays:
+    feeds: Arrays = {}
+    count: dict[str, int] = {}
+    for edit in edits:
+        index = count.get(edit.joint, 0)
+        count[edit.joint] = index + 1
+        feeds |= {closing_input(edit.joint, index, k): v for k, v in edit.tensors.items()}
+    return feeds
 
 
 def _port(port: onnxruntime.NodeArg) -> TensorSpec:

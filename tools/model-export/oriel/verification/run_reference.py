@@ -22,11 +22,15 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
-from oriel.verification.interventions import NONE, Interventions
+from oriel.verification.edits_in_torch import at_joint, has_joint
+from oriel.verification.interventions import Edits
 
 Arrays = dict[str, Array]
 
 OBSERVED = "oriel_observed_eager"
+Output = Tensor | tuple[Tensor, ...]
+_IN_ATTENTION = ("q", "k", "v", "attn_scores", "attn_probs")
+"""Joints inside the attention function."""
 _POSITIONS_AT_ONCE = 128
 """Positions of one lens read at a time: a row is as long as the vocabulary."""
 _SMALL_WORK = 128 * 1024
@@ -81,19 +85,20 @@ class Reference:
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
 
-    def run(
-        self, ids: Array, wanted: Collection[str], interventions: Interventions = NONE
-    ) -> Arrays:
+    def run(self, ids: Array, wanted: Collection[str], edits: Edits = ()) -> Arrays:
         """Compute the wanted activations, by contract name, of ids (batch, seq) at position 0.
 
         Attention scores are those before the mask. For logit lens names see `lens`.
         """
         values: dict[str, Tensor] = {}
         names = set(wanted)
-        with self._quietly(ids), self._hooks(names, values, interventions):
-            values["logits"] = self.model(torch.from_numpy(ids), use_cache=False).logits
-        if any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
-            self.run_observed(ids, names, values, interventions)
+        inside = [edit for edit in edits if edit.kind in _IN_ATTENTION]
+        if not inside:
+            with self._quietly(ids), self._hooks(names, values, edits):
+                values["logits"] = self.model(torch.from_numpy(ids), use_cache=False).logits
+        if inside or any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
+            logits = self.run_observed(ids, names, values, edits)
+            values.setdefault("logits", logits)
         return {name: values[name].numpy() for name in wanted}
 
     def run_observed(
@@ -101,17 +106,19 @@ class Reference:
         ids: Array,
         names: Collection[str],
         values: dict[str, Tensor],
-        interventions: Interventions = NONE,
+        edits: Edits = (),
     ) -> Tensor:
-        """Run a second pass that records what the attention function gets: q, k, v and scores.
+        """Run a pass that records and edits what the attention function gets: q, k, v and scores.
 
         Returns its logits, which must be those of the stock pass.
         """
         config = self.model.config
-        config.oriel_observer = _Observer(set(names), values)
+        config.oriel_observer = _Observer(set(names), values, edits)
         self.model.set_attn_implementation(OBSERVED)
         try:
-            with self._quietly(ids), self._hooks(set(), {}, interventions):
+            # Where nothing inside is edited, the other pass has recorded the rest.
+            rest = {name for name in names if name not in values}
+            with self._quietly(ids), self._hooks(rest, values, edits):
                 logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
                 return logits
         finally:
@@ -170,15 +177,13 @@ class Reference:
             torch.set_num_threads(before)
 
     @contextmanager
-    def _hooks(
-        self, names: set[str], values: dict[str, Tensor], interventions: Interventions
-    ) -> Iterator[None]:
-        """Register interventions first, then recorders, so that recorded values are those used."""
+    def _hooks(self, names: set[str], values: dict[str, Tensor], edits: Edits) -> Iterator[None]:
+        """Register edits first, then recorders, so that recorded values are those used."""
         handles: list[RemovableHandle] = []
         recorder = _Recorder(names, values, handles)
         try:
             for layer, block in enumerate(self.blocks):
-                self._intervene(block, layer, interventions, handles)
+                self._edit(block, layer, edits, handles)
                 self._record_block(block, layer, recorder)
             recorder.output(self.model.get_submodule(self.architecture.final_norm), "final_norm")
             yield
@@ -186,22 +191,61 @@ class Reference:
             for handle in handles:
                 handle.remove()
 
-    def _intervene(
-        self,
-        block: nn.Module,
-        layer: int,
-        interventions: Interventions,
-        handles: list[RemovableHandle],
+    def _edit(
+        self, block: nn.Module, layer: int, edits: Edits, handles: list[RemovableHandle]
     ) -> None:
-        scale = interventions.head_scales.get(layer)
-        if scale is not None:
-            wide = torch.from_numpy(np.repeat(scale, self.shape.head_dim))
-            matrix = block.get_submodule(self.architecture.attention_output_matrix)
-            handles.append(matrix.register_forward_pre_hook(lambda _m, x: (x[0] * wide,)))
-        delta = interventions.resid_deltas.get(layer)
-        if delta is not None:
-            added = torch.from_numpy(delta)
-            handles.append(block.register_forward_hook(lambda _m, _i, out: out + added))
+        """Register the edits of a layer that are made outside of the attention function."""
+        a, heads = self.architecture, self.shape.heads
+
+        def reads(path: str, kind: str) -> None:
+            def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+                return (at_joint(edits, kind, layer, inputs[0]), *inputs[1:])
+
+            if has_joint(edits, kind, layer):
+                module = block.get_submodule(path) if path else block
+                handles.append(module.register_forward_pre_hook(hook))
+
+        def gives(path: str, kind: str) -> None:
+            def hook(_module: nn.Module, _inputs: object, out: Output) -> Output:
+                if isinstance(out, tuple):
+                    return (at_joint(edits, kind, layer, out[0]), *out[1:])
+                return at_joint(edits, kind, layer, out)
+
+            if has_joint(edits, kind, layer):
+                module = block.get_submodule(path) if path else block
+                handles.append(module.register_forward_hook(hook))
+
+        def mixes(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            flat = inputs[0]
+            mix = flat.reshape(*flat.shape[:2], heads, -1).transpose(1, 2)
+            changed = at_joint(edits, "attn_z", layer, mix)
+            return (changed.transpose(1, 2).reshape(flat.shape), *inputs[1:])
+
+        reads("", "resid_pre")
+        gives(a.attention, "attn_output")
+        if has_joint(edits, "attn_z", layer):
+            matrix = block.get_submodule(a.attention_output_matrix)
+            handles.append(matrix.register_forward_pre_hook(mixes))
+        if has_joint(edits, "resid_mid", layer):
+            self._edit_between(block, layer, edits, handles)
+        reads(a.mlp_output_matrix, "mlp_act")
+        gives(a.mlp, "mlp_output")
+        gives("", "resid_post")
+
+    def _edit_between(
+        self, block: nn.Module, layer: int, edits: Edits, handles: list[RemovableHandle]
+    ) -> None:
+        """Edit the stream between attention and MLP, which both the norm and the sum behind it
+        read: no module gives it, so attention's output is changed by as much."""
+        entered: list[Tensor] = []
+
+        def hook(_module: nn.Module, _inputs: object, out: tuple[Tensor, ...]) -> Output:
+            stream = entered.pop()
+            return (at_joint(edits, "resid_mid", layer, stream + out[0]) - stream, *out[1:])
+
+        handles.append(block.register_forward_pre_hook(lambda _m, x: entered.append(x[0])))
+        attention = block.get_submodule(self.architecture.attention)
+        handles.append(attention.register_forward_hook(hook))
 
     def _record_block(self, block: nn.Module, layer: int, recorder: _Recorder) -> None:
         a = self.architecture
@@ -261,10 +305,11 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class _Observer:
-    """Collects the arguments that the observed attention was called with."""
+    """Collects the arguments that the observed attention was called with, after edits."""
 
     names: set[str]
     values: dict[str, Tensor]
+    edits: Edits
 
     def __deepcopy__(self, memo: object) -> _Observer:
         # transformers copies configs; recorded values must still arrive in this object.
@@ -280,18 +325,30 @@ def _observed_attention(
     scaling: float | None = None,
     **rest: object,
 ) -> tuple[Tensor, Tensor]:
-    """Run the architecture's own eager attention, and record its inputs."""
+    """Run the architecture's own eager attention, and record its inputs; where scores or
+    probabilities are edited, the textbook's."""
     observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]
-    prefix = layer_prefix(int(module.layer_idx))  # type: ignore[arg-type]
-    seq = query.shape[2]
-    fed = {"q": query, "k": key[:, :, -seq:], "v": value[:, :, -seq:]}
+    layer, edits = int(module.layer_idx), observer.edits  # type: ignore[arg-type]
+    prefix = layer_prefix(layer)
+    query = at_joint(edits, "q", layer, query)
+    key, value = at_joint(edits, "k", layer, key), at_joint(edits, "v", layer, value)
+    fed = {"q": query, "k": key, "v": value}
     for kind, tensor in fed.items():
         if prefix + kind in observer.names:
             observer.values[prefix + kind] = tensor
+    groups = query.shape[1] // key.shape[1]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = query @ key.repeat_interleave(groups, dim=1).transpose(-1, -2) * scale
     if f"{prefix}attn_scores" in observer.names:
-        spread = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        observer.values[f"{prefix}attn_scores"] = query @ spread.transpose(-1, -2) * scale
+        observer.values[f"{prefix}attn_scores"] = at_joint(edits, "attn_scores", layer, scores)
+    if has_joint(edits, "attn_scores", layer) or has_joint(edits, "attn_probs", layer):
+        if attention_mask is not None:
+            lowest = torch.finfo(scores.dtype).min
+            scores = scores.masked_fill(attention_mask < 0, lowest)
+        scores = at_joint(edits, "attn_scores", layer, scores)
+        probs = at_joint(edits, "attn_probs", layer, scores.softmax(-1))
+        mixed = probs @ value.repeat_interleave(groups, dim=1)
+        return mixed.transpose(1, 2), probs
     own = sys.modules[type(module).__module__].eager_attention_forward
     result: tuple[Tensor, Tensor] = own(
         module, query, key, value, attention_mask, scaling=scaling, **rest

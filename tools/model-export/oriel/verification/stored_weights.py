@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from oriel.arrays import Array
@@ -33,6 +33,10 @@ class StoredWeight:
     """The values again, (groups, values that share a scale); None where none do."""
 
 
+_WIDENED = "/Cast"
+"""Ending of the name of what was cast, also where the Cast was carried out in advance."""
+
+
 def weight_name(initializer: str) -> str:
     """Return the checkpoint's name of the weight that an initializer is or belongs to."""
     for part in PARTS:
@@ -44,7 +48,10 @@ def weight_name(initializer: str) -> str:
 def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
     """Yield every weight that the graph reads from data files in the folder."""
     tensors = {
-        t.name: t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL
+        t.name.removesuffix(_WIDENED): t
+        for t in model.graph.initializer
+        # The decoder graph's scales may lie in the graph itself.
+        if t.data_location == TensorProto.EXTERNAL or t.name.endswith(f"/scales{_WIDENED}")
     }
     for name in dict.fromkeys(weight_name(name) for name in tensors):
         whole = tensors.get(name) or tensors.get(f"{name}/values") or tensors.get(f"{name}/rows")
@@ -117,7 +124,9 @@ def _unpacked(packed: Array, bits: int) -> Array:
 
 
 def read_initializer(tensor: TensorProto, folder: Path) -> Array:
-    """Map the tensor's bytes in its data file into memory."""
+    """Map the tensor's bytes in its data file into memory; read those in the graph itself."""
+    if tensor.data_location != TensorProto.EXTERNAL:
+        return numpy_helper.to_array(tensor)
     place = ExternalDataInfo(tensor)
     dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     shape, offset = tuple(tensor.dims), int(place.offset or 0)  # type: ignore[redundant-expr]

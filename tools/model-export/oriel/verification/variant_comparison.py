@@ -102,10 +102,10 @@ class VariantComparison:
             error = self.bounds.error(found)
             self.findings.measure(check, error, bound, f"{name}, {where}")
 
-    def results(self, plain: Sequence[TensorSpec]) -> list[ActivationResult]:
+    def results(self, plain: Sequence[TensorSpec], cached: GraphKind) -> list[ActivationResult]:
         """Return a row for each output of the plain graph and each activation of the contract."""
         rows = [self._result("plain", spec) for spec in plain]
-        return rows + [self._result("interactive", s) for s in all_activations(self.shape)]
+        return rows + [self._result(cached, s) for s in all_activations(self.shape)]
 
     def _result(self, graph: GraphKind, spec: TensorSpec) -> ActivationResult:
         worst = self.worst.get((graph, spec.name))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from oriel.checkpoints.tensors import StoredTensors
 from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.contract.variant_graphs import cached_graph, graphs_of, tapped_graph
 from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.taps import Tap
 from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
@@ -83,7 +84,7 @@ def verify(
     on_stage("compare the tokenizers")
     check_tokenizer(manifest, folder, loaded, findings)
     variants: list[VariantReport] = []
-    if loaded.shape != manifest.shape:
+    if not _same_shape(loaded, manifest):
         findings.failed("model_shape", _shape_difference(loaded, manifest))
     else:
         findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
@@ -140,12 +141,10 @@ def _verify_variant(
         return VariantReport(name, precision, _all(findings), ())
     on_stage(f"check the files of {name}")
     with opened_variant(folder, variant, findings) as opened:
-        plain = checks.read_graph_file(variant, "plain", opened.folder, findings)
-        interactive = checks.read_graph_file(variant, "interactive", opened.folder, findings)
-        runnable = {}
-        for graph in (plain, interactive):
-            if graph is None:
-                continue
+        kinds = graphs_of(variant)
+        runnable: dict[GraphKind, checks.GraphFile] = {}
+        read = [checks.read_graph_file(variant, k, opened.folder, findings) for k in kinds]
+        for graph in [found for found in read if found is not None]:
             checks.check_graph(graph, variant, manifest, findings)
             if checks.check_places(graph, opened.locations, findings):
                 runnable[graph.kind] = graph
@@ -160,12 +159,14 @@ def _verify_variant(
         cases = references.holding(held)
         check_reference(cases, bounds.of("reference"), findings)
         compared = VariantComparison(manifest, cases, bounds, findings, on_stage)
-        check_numbers(compared, runnable.get("plain"), runnable.get("interactive"), taps)
-        if "interactive" in runnable and variant.get("kernels") in QUANTIZED_KERNELS:
+        check_numbers(compared, runnable, taps)
+        edited = runnable.get("open") or runnable.get("interactive")
+        if edited is not None and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):
-                float32 = manifest.variant(FP32.name)["interactive"]["path"]
-                check_every_product(compared, runnable["interactive"], folder / float32, held)
-        rows = compared.results(plain.outputs if plain is not None else [])
+                float32 = tapped_graph(manifest.variant(FP32.name))["path"]
+                check_every_product(compared, edited, folder / float32, held)
+        plain = next((graph for graph in read if graph is not None and graph.kind == "plain"), None)
+        rows = compared.results(plain.outputs if plain else [], cached_graph(variant)[0])
     return VariantReport(name, precision, _all(findings), tuple(rows), bool(held), bounds.by_norm)
 
 
@@ -218,12 +219,20 @@ def _check_belongs(graph_path: Path, manifest: Manifest) -> None:
     if graph_path.is_dir() or graph_path.name == MANIFEST:
         return
     if manifest.variant_of_graph(graph_path.name) is None:
-        known = [v[kind]["path"] for v in manifest.variants for kind in ("plain", "interactive")]
+        known = [r["path"] for v in manifest.variants for r in graphs_of(v).values()]
         raise GraphError(
             f"{graph_path} is not a graph of the bundle in its folder",
             expected=f"one of {', '.join(known)}",
             next_step="name one of these, or the folder.",
         )
+
+
+def _same_shape(loaded: LoadedModel, manifest: Manifest) -> bool:
+    """Return whether checkpoint and manifest have the same sizes. Before 1.1 no document said that
+    an MLP is gated."""
+    said = manifest.shape
+    known = manifest.data["contract_version"] != "1.0"
+    return loaded.shape == (said if known else replace(said, gated_mlp=loaded.shape.gated_mlp))
 
 
 def _shape_difference(loaded: LoadedModel, manifest: Manifest) -> str:

@@ -2,6 +2,7 @@
 // store, the others over the network, where each is verified. transfer.ts downloads one piece.
 // It is our own code because no library resumes a download by ranges and verifies each piece by a digest of its own.
 import type { Expansion, FileDescriptor, Manifest, Variant } from '../../contract/generated';
+import { sessionGraph } from '../../contract/variant_graphs';
 import { ArrivingFile } from './arriving_file';
 import { BundleError } from '../bundle_error';
 import type { ByteSource } from '../sources/byte_source';
@@ -34,11 +35,11 @@ export interface DownloadContext {
 /** Browsers open six connections to a host over HTTP/1.1; more pieces would wait for each other. */
 const atOnce = 6;
 
-/** List the files that opening a variant needs. The interactive graph reads the plain graph's weights itself. */
+/** List the files that opening a variant needs: of its graphs only the one that a session opens. */
 export function filesToOpen(manifest: Manifest, variant: Variant): FileDescriptor[] {
   const { tokenizer } = manifest;
   const paths = new Set([
-    variant.interactive.path,
+    sessionGraph(variant).path,
     ...variant.weights,
     ...(tokenizer ? [tokenizer.tokenizer, tokenizer.config, tokenizer.cases] : []),
   ]);

@@ -67,7 +67,7 @@ export async function readBareModel(
   return {
     manifest: {
       format: 'oriel-bundle',
-      manifest_version: '1.0',
+      manifest_version: document.contract_version,
       contract_version: document.contract_version,
       model: recordOf(model, document, path),
       files: listed.map(describe),
@@ -201,7 +201,8 @@ function variantOf(
   const { kernels, encoding } = computationOf(model);
   const record = { path, activations: document };
   const isPlain = document.graph === 'plain';
-  const logits = document.outputs.filter(({ name }) => name === 'logits');
+  // What the graph gives without taps, as a plain graph beside it would.
+  const outputs = document.outputs.filter(({ name }) => parseActivationName(name) !== null);
   return {
     name: kernels,
     precision: kernels,
@@ -210,19 +211,24 @@ function variantOf(
     opset: model.opset,
     // The graph is the weights file where the weights are inside it.
     weights: data.length > 0 ? [...data] : [path],
-    plain: isPlain ? record : { path, activations: { ...document, outputs: logits } },
-    interactive: record,
+    plain: isPlain ? record : { path, activations: { ...document, outputs } },
+    ...(!isPlain && { [document.graph]: record }),
     taps: isPlain ? [] : tapsOf(model, document),
   };
 }
 
 /** Make taps of activations that are inner tensors of the graph; the lens needs nodes that only manifests have. */
-function tapsOf(model: OnnxModel, { model: shape, outputs }: ActivationsDocument): Tap[] {
+function tapsOf(
+  model: OnnxModel,
+  { model: shape, contract_version: version, outputs, joints = [] }: ActivationsDocument,
+): Tap[] {
   const given = new Set(outputs.map(({ name }) => name));
+  // No node gives these: the page's own closings do.
+  const closed = new Set(joints.map(({ name }) => name));
   return modelActivationNames(shape)
-    .filter((name) => model.tensors.has(name) && !given.has(name))
+    .filter((name) => (model.tensors.has(name) || closed.has(name)) && !given.has(name))
     .filter((name) => parseActivationName(name)?.kind.startsWith('lens_') === false)
-    .map((name) => activationSpec(name, shape))
+    .map((name) => activationSpec(name, shape, version))
     .filter((spec) => spec !== null)
     .map((spec) => ({ outputs: [spec], bytes: outputTap(spec) }));
 }

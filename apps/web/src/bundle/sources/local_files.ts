@@ -27,8 +27,8 @@ export function isJunk(name: string): boolean {
 }
 
 /**
- * Find the manifest nearest to the top, else the graph nearest to the top, the interactive one first, and
- * include all files in its folder and below. Throws a BundleError where there is neither, or too many files.
+ * Find the manifest nearest to the top, else the graph nearest to the top, the one that can do most first,
+ * and include all files in its folder and below. Throws a BundleError where there is neither, or too many files.
  */
 export function findLocalModel(given: readonly PlacedFile[]): FoundLocalModel {
   const files = given.filter(({ path }) => !path.split('/').some(isJunk));
@@ -52,17 +52,18 @@ export function findLocalModel(given: readonly PlacedFile[]): FoundLocalModel {
 }
 
 function nearest(paths: readonly string[]): string[] {
-  const rank = (path: string): number[] => [
-    path.split('/').length,
-    // Interactive graphs first: they can do all that the plain ones can, and more.
-    Number(!path.endsWith('.interactive.onnx')),
-    path.length,
-  ];
+  const rank = (path: string): number[] => [path.split('/').length, abilityRank(path), path.length];
   return paths.toSorted((a, b) => {
     const other = rank(b);
     const difference = rank(a).map((value, at) => value - (other[at] ?? 0));
     return difference.find((value) => value !== 0) ?? (a < b ? -1 : 1);
   });
+}
+
+/** Rank a graph by its file's name: open and interactive ones can do all that decoders can, and these all that plain can. */
+function abilityRank(path: string): number {
+  if (/\.(?:open|interactive)\.onnx$/.test(path)) return 0;
+  return path.endsWith('.plain.onnx') ? 2 : 1;
 }
 
 function nameOf(path: string): string {

@@ -11,5 +11,14 @@ export const files = {
   close: 'Close',
   drop: 'Drop a model to open it here',
   looking: 'Looking through the files…',
+  saveTitle: 'Save the open model’s graph',
+  saveCaption: (weights: readonly string[]) =>
+    [
+      'One ONNX file with all that is open now, its nodes in order: for Netron or another runtime.',
+      ...(weights.length === 0
+        ? []
+        : [`Its weights are not in it: it reads ${weights.join(', ')} in the same folder.`]),
+    ].join(' '),
+  save: 'Save this graph',
   onDevice: (name: string) => `${name} · on this device`,
 };

@@ -12,5 +12,14 @@ export const files: Dictionary['files'] = {
   close: '关闭',
   drop: '松开即可在这里打开模型',
   looking: '正在查看这些文件…',
+  saveTitle: '保存当前模型的计算图',
+  saveCaption: (weights) =>
+    [
+      '一个 ONNX 文件，包含当前打开的全部内容，节点按计算顺序排列，可用 Netron 或其他运行时打开。',
+      ...(weights.length === 0
+        ? []
+        : [`文件中不含权重：权重从同一文件夹里的 ${weights.join('、')} 读取。`]),
+    ].join(''),
+  save: '保存此计算图',
   onDevice: (name) => `${name} · 在本设备上`,
 };

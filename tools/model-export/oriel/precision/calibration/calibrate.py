@@ -20,11 +20,8 @@ from onnx import TensorProto, helper
 from oriel.arrays import Array
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import (
-    LOGITS_START,
     ModelShape,
-    head_scale_name,
     past_name,
-    resid_delta_name,
 )
 from oriel.contract.documents import CalibrationRecord
 from oriel.errors import GraphError
@@ -47,7 +44,7 @@ class ActivationRanges:
 
     method: RangeMethod
     ranges: Mapping[str, tuple[float, float]]
-    """By the name, in the interactive graph, of the tensor that a MatMul multiplies by a weight."""
+    """By the name, in the decoder graph, of the tensor that a MatMul multiplies by a weight."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +85,13 @@ def calibrate(
     method: RangeMethod | None,
     moments: bool,
 ) -> Calibration:
-    """Run the float32 interactive graph, whose weights lie in `folder`, on each passage.
+    """Run the float32 decoder graph, whose weights lie in `folder`, on each passage.
 
     method: how ranges are determined; None for no ranges. moments: True to gather second moments.
     """
     ranges = None if method is None else _ranges(method)
     seconds = _Moments() if moments else None
-    for name, rows in _gathered(_factors(folder, graphs.interactive.model, shape, passages)):
+    for name, rows in _gathered(_factors(folder, graphs.decoder.model, shape, passages)):
         if ranges is not None:
             ranges.add(name, rows)
         if seconds is not None:
@@ -131,10 +128,16 @@ def _factors(
     session = onnxruntime.InferenceSession(
         cut.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    feeds = _neutral_feeds(shape)
+    empty = _empty_cache(shape)
     given = {port.name for port in session.get_inputs()}
     for ids in passages.ids:
-        feeds["input_ids"] = ids[None].astype(np.int64)
+        tokens = ids[None].astype(np.int64)
+        feeds = {
+            **empty,
+            "input_ids": tokens,
+            "attention_mask": np.ones_like(tokens),
+            "position_ids": np.arange(len(ids))[None],
+        }
         results = session.run(names, {k: v for k, v in feeds.items() if k in given})
         rows = {n: r.reshape(-1, r.shape[-1]) for n, r in zip(names, results, strict=True)}
         for name, values in rows.items():
@@ -167,15 +170,10 @@ def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     return cut
 
 
-def _neutral_feeds(shape: ModelShape) -> dict[str, Array]:
-    """Return inputs with an empty cache and no intervention."""
+def _empty_cache(shape: ModelShape) -> dict[str, Array]:
     empty = np.zeros((1, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
-    feeds: dict[str, Array] = {LOGITS_START: np.zeros(1, dtype=np.int64)}
-    for layer in range(shape.layers):
-        feeds[past_name(layer, "key")] = feeds[past_name(layer, "value")] = empty
-        feeds[head_scale_name(layer)] = np.ones(shape.heads, dtype=np.float32)
-        feeds[resid_delta_name(layer)] = np.zeros((1, 1, shape.hidden), dtype=np.float32)
-    return feeds
+    layers = range(shape.layers)
+    return {past_name(layer, part): empty for layer in layers for part in ("key", "value")}
 
 
 def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[tuple[str, Floats]]:

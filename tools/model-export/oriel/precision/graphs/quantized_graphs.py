@@ -12,7 +12,6 @@ from oriel.contract.activation_names import ModelShape, TensorSpec
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.graph_document import write_document
-from oriel.graph.taps import make_taps
 from oriel.precision.calibration.calibrate import ActivationRanges
 from oriel.precision.kernels.block_kernels import gather_blocks, multiply_blocks
 from oriel.precision.kernels.channel_kernels import gather_channels
@@ -32,7 +31,7 @@ def quantized_graphs(
     kernels: Kernels,
     ranges: ActivationRanges | None = None,
 ) -> BuiltGraphs:
-    """Both graphs over an encoded file, with taps of their own.
+    """Return the graphs over an encoded file, with taps of their own.
 
     graphs: the float32 ones, of the weights that were encoded. ranges: what int8_static rounds
     activations by; the other kernels need none.
@@ -43,15 +42,14 @@ def quantized_graphs(
         taken = ranges_by_weight(graphs, ranges)
     rewriting = _Rewriting(encoded, taken)
     plain = rewriting.of(graphs.plain)
-    interactive = rewriting.of(graphs.interactive)
-    taps = make_taps(interactive.model.graph, shape)
-    return BuiltGraphs(plain, interactive, tuple(taps), graphs.layout)
+    decoder = rewriting.of(graphs.decoder)
+    return BuiltGraphs.of(plain, decoder, shape, graphs.layout)
 
 
 def ranges_by_weight(graphs: BuiltGraphs, ranges: ActivationRanges) -> dict[str, Range]:
     """The range of what each weight is multiplied with: the plain graph may call it otherwise."""
     found: dict[str, Range] = {}
-    for weight, use in weight_uses(graphs.interactive.model.graph).items():
+    for weight, use in weight_uses(graphs.decoder.model.graph).items():
         known = [ranges.ranges[name] for name in use.factors if name in ranges.ranges]
         if known:
             found[weight] = min(low for low, _ in known), max(high for _, high in known)

@@ -27,7 +27,6 @@ from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import write_document
-from oriel.graph.taps import make_taps
 from oriel.precision.weights.encoded_layout import EncodedFile
 
 _PRODUCTS = {"MatMul", "Gemm"}
@@ -36,14 +35,13 @@ _SEPARATE_SUFFIX = "/apart"
 
 
 def convert_graphs(graphs: BuiltGraphs, shape: ModelShape, encoded: EncodedFile) -> BuiltGraphs:
-    """Return both graphs with float16 inside, over a file that holds every weight in float16."""
+    """Return the graphs with float16 inside, over a file that holds every weight in float16."""
     inner = [s for s in all_activations(shape) if not s.name.endswith(LENS_KINDS)]
     layout = _layout(encoded)
     plain = _convert(graphs.plain, inner, shape, encoded.path, layout)
     with_cache = inner + cache_output_specs(shape)
-    interactive = _convert(graphs.interactive, with_cache, shape, encoded.path, layout)
-    taps = make_taps(interactive.model.graph, shape)
-    return BuiltGraphs(plain, interactive, tuple(taps), layout)
+    decoder = _convert(graphs.decoder, with_cache, shape, encoded.path, layout)
+    return BuiltGraphs.of(plain, decoder, shape, layout)
 
 
 def _layout(encoded: EncodedFile) -> WeightLayout:

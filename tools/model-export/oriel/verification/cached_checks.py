@@ -1,9 +1,11 @@
-"""Checks that run the interactive graph: with every tap open, on the longest text, for some rows of
-logits alone, and with a cache. intervention_checks.py changes heads and the stream."""
+"""Checks that run the graph with a cache (decoder; interactive in contract 1.x): with every tap, on
+the longest text, for some rows of logits alone, in pieces, and beside padding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import LENS_KINDS, kind_of, kinds, parse_name, present_name
@@ -11,7 +13,7 @@ from oriel.graph.taps import Tap
 from oriel.verification.cases import Case, outputs_within_budget
 from oriel.verification.checks import GraphFile, check_session_ports
 from oriel.verification.compare import difference
-from oriel.verification.intervention_checks import check_head_scales, check_resid_deltas
+from oriel.verification.edit_checks import check_edits_of_1
 from oriel.verification.run_onnx import (
     Arrays,
     OnnxGraph,
@@ -22,17 +24,17 @@ from oriel.verification.run_onnx import (
 from oriel.verification.variant_comparison import VariantComparison
 
 
-def check_interactive(
+def check_cached_graph(
     compared: VariantComparison, graph: GraphFile, taps: Sequence[Tap], plain: Arrays
 ) -> None:
-    """Check every output of every case but the longest, and what changes or caches them.
+    """Check every output of every case but the longest, and what caches or pads them.
     plain: the plain graph's outputs of the small case."""
-    compared.on_stage("run the interactive graph with every tap open")
-    closed = OnnxGraph(graph.folder, graph.data, "interactive", compared.shape)
+    compared.on_stage(f"run the {graph.kind} graph with every tap open")
+    closed = OnnxGraph(graph.folder, graph.data, graph.kind, compared.shape)
     check_session_ports(graph, compared.manifest, closed, compared.findings)
     del closed
     tapped = with_taps(graph.data, _without_lens(taps))
-    session = OnnxGraph(graph.folder, tapped, "interactive", compared.shape)
+    session = OnnxGraph(graph.folder, tapped, graph.kind, compared.shape)
     absent = [s.name for s in compared.inner if s.name not in session.outputs]
     compared.findings.differences("taps_open", [f"{name} didn't open" for name in absent])
     names = [s.name for s in [*compared.inner, *compared.cache]]
@@ -40,25 +42,27 @@ def check_interactive(
         if case == compared.longest and case != compared.cases.small:
             continue
         got = session.run(compared.cases.ids[case], names)
-        compared.compare_with_reference("interactive", case, compared.inner, got)
+        compared.compare_with_reference(graph.kind, case, compared.inner, got)
         _check_present(compared, case, got)
         if case == compared.cases.small:
             compared.measure_all(
-                "plain_vs_interactive",
+                "plain_vs_cached",
                 plain,
                 got,
-                compared.bounds.of("plain_vs_interactive"),
+                compared.bounds.of("plain_vs_cached"),
                 str(case),
             )
-            with compared.findings.guarded("logits_start"):
-                _check_logits_start(compared, session, case, got)
+            with compared.findings.guarded("some_logits"):
+                _check_some_logits(compared, session, case, got)
             with compared.findings.guarded("cached_vs_uncached"):
                 _check_cached(compared, session, case, got, names)
-    compared.on_stage("intervene")
-    with compared.findings.guarded("head_scale"):
-        check_head_scales(compared, session)
-    with compared.findings.guarded("resid_delta"):
-        check_resid_deltas(compared, session)
+            if graph.kind == "decoder":
+                with compared.findings.guarded("padded_vs_alone"):
+                    _check_padded(compared, session, case, names)
+    if graph.kind == "interactive":
+        compared.on_stage("intervene")
+        with compared.findings.guarded("edits"):
+            check_edits_of_1(compared, session)
 
 
 def check_longest(compared: VariantComparison, graph: GraphFile, taps: Sequence[Tap]) -> None:
@@ -67,14 +71,15 @@ def check_longest(compared: VariantComparison, graph: GraphFile, taps: Sequence[
     compared.on_stage(f"run {case.seq} tokens")
     opened = _without_lens(taps)
     tapped = {"logits", *(spec.name for tap in opened for spec in tap.outputs)}
+    tapped |= {spec.name for spec in graph.outputs}
     reachable = [spec for spec in compared.inner if spec.name in tapped]
     chosen = outputs_within_budget(reachable, case, compared.shape, compared.cases.budget)
     data = with_outputs_only(with_taps(graph.data, opened), [*chosen, *compared.cache])
-    session = OnnxGraph(graph.folder, data, "interactive", compared.shape)
+    session = OnnxGraph(graph.folder, data, graph.kind, compared.shape)
     names = [s.name for s in [*chosen, *compared.cache]]
     ids = compared.cases.ids[case]
     got = session.run(ids, names)
-    compared.compare_with_reference("interactive", case, chosen, got)
+    compared.compare_with_reference(graph.kind, case, chosen, got)
     if case.seq > 1:
         past = past_from(got, compared.shape, case.seq - 1)
         step = session.run(ids[:, -1:], names, past=past)
@@ -107,15 +112,68 @@ def _check_present(compared: VariantComparison, case: Case, got: Arrays) -> None
                 compared.findings.measure("present", found.relative, bound, f"{name}, {case}")
 
 
-def _check_logits_start(
+def _check_some_logits(
     compared: VariantComparison, session: OnnxGraph, case: Case, whole: Arrays
 ) -> None:
-    """Check that logits of some positions are those rows of all, and nothing else changes."""
-    bound = compared.bounds.of("logits_start")
-    for start in (-1, case.seq // 2):
-        part = session.run(compared.cases.ids[case], ["logits", "final_norm"], logits_start=start)
-        want = {"logits": whole["logits"][:, start:], "final_norm": whole["final_norm"]}
-        compared.measure_all("logits_start", part, want, bound, f"{case}, from {start}")
+    """Check that logits of the last positions are those rows of all, and nothing else changes."""
+    bound = compared.bounds.of("some_logits")
+    for rows in (1, (case.seq + 1) // 2, case.seq):
+        part = session.run(compared.cases.ids[case], ["logits", "final_norm"], rows=rows)
+        want = {"logits": whole["logits"][:, -rows:], "final_norm": whole["final_norm"]}
+        compared.measure_all("some_logits", part, want, bound, f"{case}, {rows} rows")
+
+
+def _check_padded(
+    compared: VariantComparison, session: OnnxGraph, case: Case, names: Sequence[str]
+) -> None:
+    """Check that a text padded on either side gives what it gives alone, also in the next call."""
+    if case.seq < 3:
+        compared.findings.not_applicable("padded_vs_alone", "the model reads two tokens at most")
+        return
+    bound = compared.bounds.of("padded_vs_alone")
+    full = compared.cases.ids[case]
+    count = case.seq // 2
+    # One more token is fed with the cache of those before.
+    short = full[:1, : count + 1]
+    alone = session.run(short, names)
+    for side, padded in (
+        ("left", slice(case.seq - 1 - count, case.seq - 1)),
+        ("right", slice(count)),
+    ):
+        ids = full[:, : case.seq - 1].copy()
+        mask = np.ones_like(ids)
+        ids[0], mask[0] = ids[-1], 0
+        ids[0, padded], mask[0, padded] = short[0, :count], 1
+        first = session.run(ids, names, mask=mask)
+        both = np.concatenate([mask, np.ones((len(ids), 1), dtype=np.int64)], axis=1)
+        nexts = np.concatenate([short[:, -1:], full[1:, case.seq - 1 :]])
+        past = past_from(first, compared.shape, case.seq - 1)
+        second = session.run(nexts, names, past=past, mask=both)
+        rows, last = range(padded.start or 0, padded.stop), range(1)
+        for part, at, tokens in (
+            (first, rows, range(count)),
+            (second, last, range(count, count + 1)),
+        ):
+            got = _padded_rows(compared, part, at, both[0, : both.shape[1] - (part is first)])
+            want = {n: _rows(n, alone[n], _axis(compared, n), tokens) for n in got}
+            compared.measure_all("padded_vs_alone", got, want, bound, f"{case}, on the {side}")
+
+
+def _padded_rows(compared: VariantComparison, part: Arrays, tokens: range, mask: Array) -> Arrays:
+    """Return the activations of the first text for these tokens, without those of its padding."""
+    found: Arrays = {}
+    for name, value in part.items():
+        if parse_name(name) is None:
+            continue
+        index: list[slice | Array] = [slice(1), *[slice(None)] * (value.ndim - 1)]
+        index[_axis(compared, name)] = slice(tokens.start, tokens.stop)
+        rows = value[tuple(index)]
+        if kind_of(name) in ("attn_scores", "attn_probs"):
+            seen = np.flatnonzero(mask)
+            upto = seen[: tokens.stop - tokens.start] if rows.shape[2] > 1 else seen
+            rows = rows[..., upto]
+        found[name] = rows
+    return found
 
 
 def _check_cached(
@@ -150,9 +208,10 @@ def _compare_rows(
 
 
 def _axis(compared: VariantComparison, name: str) -> int:
-    """Return the index of `seq` in a tensor's shape; of `total` where there is no `seq`."""
+    """Return the index of the dimension that counts tokens in a tensor's shape."""
     spec = next(s for s in [*compared.inner, *compared.cache] if s.name == name)
-    return spec.shape.index("seq" if "seq" in spec.shape else "total")
+    counts = ("sequence_length", "num_logits", "total_sequence_length")
+    return next(spec.shape.index(dimension) for dimension in counts if dimension in spec.shape)
 
 
 def _rows(name: str, value: Array, axis: int, tokens: range) -> Array:

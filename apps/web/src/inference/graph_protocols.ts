@@ -1,0 +1,210 @@
+// How each kind of graph is fed: its tokens, its cache, the logits that are asked for, and edits. One row for each kind.
+// Cached keys and values: key_value_cache.ts.
+import type * as Ort from 'onnxruntime-web';
+import {
+  activationName,
+  cachePairs,
+  elementCount,
+  headScaleName,
+  layerShape,
+  neutralValue,
+  residualDeltaName,
+  resolveShape,
+  type GraphKind,
+} from '../contract/activation_table';
+import { closingEntry, closingInputName } from '../contract/closing_table';
+import type { ActivationsDocument, ModelShape, TensorSpec } from '../contract/generated';
+import { closedJoints, placedEdits, type ClosingSlots } from './closing_slots';
+import type { ClosingTensor } from './interventions';
+import type { JointEdit } from './joint_edits';
+
+export type Feeds = Record<string, Ort.Tensor>;
+
+/** What a session of the graph takes. */
+export interface SessionInputs {
+  readonly document: ActivationsDocument;
+  readonly slots: ClosingSlots;
+  /** Inputs that the runtime lists: it leaves out those that have a default. */
+  readonly names: readonly string[];
+}
+
+/** The text of a run, whose first tokens are in the cache. */
+export interface FedText {
+  readonly ids: readonly number[];
+  readonly start: number;
+}
+
+export interface GraphProtocol {
+  /** Whether a run gives keys and values that the next one takes. */
+  readonly hasCache: boolean;
+  /** `joints`: by closings, for which a session has slots; `inputs`: by inputs that every session has. */
+  readonly edits: 'joints' | 'inputs' | 'none';
+  /** Make the inputs that are the same in every run: an empty cache, and edits that change nothing. */
+  readonly neutral: (ort: typeof Ort, session: SessionInputs) => Feeds;
+  /** Make the inputs of one text. Only the last token's logits are asked for, where the graph can leave out others. */
+  readonly text: (ort: typeof Ort, text: FedText, session: SessionInputs) => Feeds;
+  /** Make the inputs of edits. Throws a RangeError for one that the session cannot apply. */
+  readonly edited: (ort: typeof Ort, edits: readonly JointEdit[], session: SessionInputs) => Feeds;
+}
+
+const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
+  plain: {
+    hasCache: false,
+    edits: 'none',
+    neutral: () => ({}),
+    text: tokens,
+    edited: noEdits,
+  },
+  decoder: {
+    hasCache: true,
+    edits: 'none',
+    neutral: emptyCache,
+    text: decoderText,
+    edited: noEdits,
+  },
+  open: {
+    hasCache: true,
+    edits: 'joints',
+    neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralSlots(ort, session) }),
+    text: decoderText,
+    edited: slotFeeds,
+  },
+  interactive: {
+    hasCache: true,
+    edits: 'inputs',
+    neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralInputs(ort, session) }),
+    text: (ort, text) => ({ ...tokens(ort, text), logits_start: integers(ort, [-1], [1]) }),
+    edited: (ort, edits, { document }) => editInputs(ort, edits, document.model),
+  },
+};
+
+export function protocolOf({ graph }: ActivationsDocument): GraphProtocol {
+  return protocols[graph];
+}
+
+/** List the outputs of a run that are inputs of the next one. */
+export function cacheNames(document: ActivationsDocument): ReturnType<typeof cachePairs> {
+  return protocolOf(document).hasCache ? cachePairs(document.model.layers) : [];
+}
+
+function tokens(ort: typeof Ort, { ids, start }: FedText): Feeds {
+  const fed = ids.slice(start);
+  return { input_ids: integers(ort, fed, [1, fed.length]) };
+}
+
+function decoderText(ort: typeof Ort, text: FedText, { names }: SessionInputs): Feeds {
+  const { ids, start } = text;
+  const fed = ids.length - start;
+  const positions = Array.from({ length: fed }, (_, index) => start + index);
+  return {
+    ...tokens(ort, text),
+    attention_mask: new ort.Tensor('int64', new BigInt64Array(ids.length).fill(1n), [
+      1,
+      ids.length,
+    ]),
+    position_ids: integers(ort, positions, [1, fed]),
+    // The decoder graph has a default for it, which the runtime of browsers lets nobody replace.
+    ...(names.includes('num_logits_to_keep') && { num_logits_to_keep: integers(ort, [1], []) }),
+  };
+}
+
+function integers(ort: typeof Ort, values: readonly number[], dims: readonly number[]): Ort.Tensor {
+  return new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
+}
+
+function emptyCache(ort: typeof Ort, { document }: SessionInputs): Feeds {
+  const inputs = new Set(cacheNames(document).map(({ input }) => input));
+  return filledInputs(
+    ort,
+    document.inputs.filter(({ name }) => inputs.has(name)),
+  );
+}
+
+/** Make the inputs of contract 1.x that scale heads and add to the residual stream. */
+function neutralInputs(ort: typeof Ort, { document }: SessionInputs): Feeds {
+  const { inputs } = document;
+  return filledInputs(
+    ort,
+    inputs.filter(({ name, dtype }) => dtype === 'float32' && neutralValue(name) !== null),
+  );
+}
+
+function filledInputs(ort: typeof Ort, inputs: readonly TensorSpec[]): Feeds {
+  return Object.fromEntries(
+    inputs.map(({ name, shape }) => {
+      const dims = resolveShape(shape, { batch: 1, seq: 1, past: 0 });
+      const data = new Float32Array(elementCount(dims)).fill(neutralValue(name) ?? 0);
+      return [name, new ort.Tensor('float32', data, dims)] as const;
+    }),
+  );
+}
+
+function neutralSlots(ort: typeof Ort, { document, slots }: SessionInputs): Feeds {
+  const feeds: Feeds = {};
+  for (const { joint, closings } of closedJoints(document.joints ?? [], slots)) {
+    const dims = joint.shape.map(() => 1);
+    for (const [slot, closing] of closings.entries())
+      for (const { name, dtype, neutral } of closingEntry(closing).inputs)
+        feeds[closingInputName(joint.name, slot, name)] = tensorOf(ort, {
+          dims,
+          data: dtype === 'bool' ? Uint8Array.of(neutral) : Float32Array.of(neutral),
+        });
+  }
+  return feeds;
+}
+
+function slotFeeds(ort: typeof Ort, edits: readonly JointEdit[], { slots }: SessionInputs): Feeds {
+  return Object.fromEntries(
+    placedEdits(slots, edits).flatMap(([{ joint, layer, tensors }, slot]) =>
+      Object.entries(tensors).map(([name, tensor]) => [
+        closingInputName(activationName(joint, layer), slot, name),
+        tensorOf(ort, tensor),
+      ]),
+    ),
+  );
+}
+
+function tensorOf(ort: typeof Ort, { dims, data }: ClosingTensor): Ort.Tensor {
+  return data instanceof Uint8Array
+    ? new ort.Tensor('bool', data, dims)
+    : new ort.Tensor('float32', data, dims);
+}
+
+/** Make the inputs of contract 1.x: a scale of each head, and what is added to resid_post; there are no others. */
+function editInputs(ort: typeof Ort, edits: readonly JointEdit[], shape: ModelShape): Feeds {
+  const feeds: Feeds = {};
+  for (const { joint, layer, closing, tensors } of edits) {
+    const [name, tensor] =
+      joint === 'attn_z' && closing === 'scale'
+        ? [headScaleName(layer), perHead(tensors['scale'], layerShape(shape, layer))]
+        : joint === 'resid_post' && closing === 'add'
+          ? [residualDeltaName(layer), perToken(tensors['add'], shape)]
+          : [null, null];
+    if (name === null || tensor === null || name in feeds)
+      throw new RangeError(
+        `a graph of contract 1.x scales heads and adds to resid_post once, and cannot ${closing} at ${joint}`,
+      );
+    feeds[name] = tensorOf(ort, tensor);
+  }
+  return feeds;
+}
+
+/** Return a scale as (heads); null where it has more than one number for a head. */
+function perHead(tensor: ClosingTensor | undefined, { heads }: ModelShape): ClosingTensor | null {
+  if (tensor?.dims[1] !== heads || tensor.data.length !== heads) return null;
+  return { dims: [heads], data: tensor.data };
+}
+
+/** Return an addition as (1, tokens or 1, hidden); null where it has one number for all of `hidden`. */
+function perToken(tensor: ClosingTensor | undefined, { hidden }: ModelShape): ClosingTensor | null {
+  return tensor?.dims[2] === hidden ? tensor : null;
+}
+
+function noEdits(
+  _ort: typeof Ort,
+  edits: readonly JointEdit[],
+  { document }: SessionInputs,
+): Feeds {
+  if (edits.length > 0) throw new RangeError(`a ${document.graph} graph takes no interventions`);
+  return {};
+}

@@ -1,0 +1,32 @@
+"""The graphs of a variant: three from contract 2.0 on, two before."""
+
+from __future__ import annotations
+
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import GraphRecord, Variant
+
+
+def graphs_of(variant: Variant) -> dict[GraphKind, GraphRecord]:
+    """Return the records of a variant's graphs by their kind."""
+    found: dict[GraphKind, GraphRecord] = {"plain": variant["plain"]}
+    if "decoder" in variant:
+        found["decoder"] = variant["decoder"]
+    if "open" in variant:
+        found["open"] = variant["open"]
+    if "interactive" in variant:
+        found["interactive"] = variant["interactive"]
+    return found
+
+
+def tapped_graph(variant: Variant) -> GraphRecord:
+    """Return the graph that taps are made for, which has no activation among its outputs: the open
+    graph; in contract 1.x the interactive one."""
+    return variant["open"] if "open" in variant else variant["interactive"]
+
+
+def cached_graph(variant: Variant) -> tuple[GraphKind, GraphRecord]:
+    """Return the closed graph that has a cache, and its kind: the decoder graph; in contract 1.x
+    the interactive one."""
+    if "decoder" in variant:
+        return "decoder", variant["decoder"]
+    return "interactive", variant["interactive"]
