@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -45,6 +45,10 @@ test-majors: setup-dev ## the bundled checkpoint in transformers 4; nightly on G
 test-peers: setup-dev ## the contract's names in other libraries, by their numbers; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_peers.py
 	@ORIEL_PEERS=$(CURDIR)/.setup/peers $(VENV_PYTHON) -m pytest tests/python/test_peer_names.py
+
+test-libraries: setup-dev ## bundles in transformers.js, Optimum and others; nightly on GitHub, skipped by test
+	@$(VENV_PYTHON) scripts/setup_libraries.py
+	@ORIEL_LIBRARIES=$(CURDIR)/.setup/libraries $(VENV_PYTHON) -m pytest tests/python/test_libraries.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

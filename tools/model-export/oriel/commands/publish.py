@@ -12,6 +12,8 @@ from oriel.publishing.cut_file import DEFAULT_CHUNK_BYTES
 from oriel.publishing.open_place import EXAMPLES, open_place
 from oriel.publishing.published_names import VERSION, manifest_name
 
+BUNDLE_LAYOUT = "bundle"
+LAYOUTS = (BUNDLE_LAYOUT, "transformers.js")
 MIN_CHUNK_BYTES = 4096
 MAX_CHUNK_BYTES = 2**30
 
@@ -23,6 +25,13 @@ def _add_arguments(parser: Parser) -> None:
         required=True,
         metavar="DEST",
         help=f"{EXAMPLES}; one place for each model",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default=BUNDLE_LAYOUT,
+        help="bundle: chunks and manifests, for this page; transformers.js: a folder that "
+        "transformers.js, Optimum and ONNX Runtime GenAI open; default: bundle",
     )
     parser.add_argument(
         "--version",
@@ -60,6 +69,8 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _call(arguments: argparse.Namespace) -> int:
+    if arguments.layout != BUNDLE_LAYOUT:
+        return _write_layout(arguments)
     if arguments.version is not None and VERSION.fullmatch(arguments.version) is None:
         raise OptionError(
             "--version can't stand in a URL",
@@ -111,6 +122,43 @@ def _call(arguments: argparse.Namespace) -> int:
     if pruned is not None:
         size = f"{len(pruned.names)} objects, {pruned.bytes / 1e6:.1f} MB"
         print(f"pruned {size}" if pruned.done else f"--prune --yes would remove {size}")
+    return 0
+
+
+def _write_layout(arguments: argparse.Namespace) -> int:
+    given = {
+        "--version": arguments.version is not None,
+        "--endpoint": arguments.endpoint is not None,
+        "--chunk-bytes": arguments.chunk_bytes != DEFAULT_CHUNK_BYTES,
+        "--example-prompt": arguments.example_prompt is not None,
+        "--no-first-pass": arguments.no_first_pass,
+        "--prune": arguments.prune,
+        "--yes": arguments.yes,
+    }
+    others = [flag for flag, is_given in given.items() if is_given]
+    if others:
+        raise OptionError(
+            f"--layout {arguments.layout} has no versions, chunks or first pass",
+            got=", ".join(others),
+            next_step="leave these out.",
+        )
+    if "://" in arguments.to:
+        raise OptionError(
+            f"--layout {arguments.layout} writes a folder",
+            got=f"--to {arguments.to}",
+            expected="a folder of this machine",
+            next_step="write one, and upload it: hf upload org/name FOLDER.",
+        )
+    from oriel.progress import choose_display
+    from oriel.publishing.library_layout import write_library_layout
+
+    with choose_display(arguments.json) as display:
+        layout = write_library_layout(arguments.bundle, Path(arguments.to), display)
+    if arguments.json:
+        print(json.dumps({"to": str(layout.folder), **layout.to_json()}))
+    else:
+        size = f"{len(layout.files)} files, {layout.bytes / 1e6:.1f} MB"
+        print(f"{', '.join(layout.variants)} of {arguments.bundle} are in {layout.folder}: {size}")
     return 0
 
 
