@@ -2,12 +2,13 @@
 import { defineConfig } from '@playwright/test';
 import type { EngineOptions } from './tests/browser/engine';
 import { findChromium } from './tests/browser/find_chromium';
-import { built, development, firstPort, isolated, plainHost } from './tests/browser/servers';
+import { built, firstPort, isolated, plainHost } from './tests/browser/servers';
 
 /** Every kind of host has to start the engine; what it computes then does not depend on the host. */
 const hostSpecs = 'engine_hosts.spec.ts';
 const engineSpecs = [hostSpecs, 'engine_parity.spec.ts'];
-const onEveryHost = process.env['ORIEL_THOROUGH'] === '1' ? engineSpecs : [hostSpecs];
+const isThorough = process.env['ORIEL_THOROUGH'] === '1';
+const onEveryHost = isThorough ? engineSpecs : [hostSpecs];
 const variantSpecs = [
   'engine_variants.spec.ts',
   'engine_failures.spec.ts',
@@ -65,6 +66,7 @@ export default defineConfig<EngineOptions>({
       // A GPU in software, on whatever cores there are.
       timeout: 480_000,
       testMatch: [...engineSpecs, ...variantSpecs, 'ui_webgpu*.spec.ts'],
+      ...(isThorough ? {} : { grepInvert: /@any-device/ }),
       use: {
         baseURL: isolated,
         provider: 'webgpu',
@@ -97,12 +99,6 @@ export default defineConfig<EngineOptions>({
       command: `npx vite apps/web --port ${firstPort + 1} --strictPort`,
       url: `${plainHost}engine_test.html`,
       env: { ...modelOrigins, ORIEL_NO_ISOLATION: '1' },
-      reuseExistingServer: false,
-    },
-    {
-      command: `npx vite apps/web --port ${firstPort + 3} --strictPort`,
-      url: `${development}engine_test.html`,
-      env: modelOrigins,
       reuseExistingServer: false,
     },
     {

@@ -12,6 +12,9 @@ import { expect, opened, test, type Answer, type Engine } from './engine';
 import { expectParity } from './expect_parity';
 import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
 
+/** Of what is decided before a device computes. On WebGPU in software these run in the thorough tests alone. */
+const anyDevice = '@any-device';
+
 async function runPrefix(engine: Engine, prompt: Prompt, end: number): Promise<Answer> {
   return engine.run({ ids: prompt.ids.slice(0, end), reuseCache: true });
 }
@@ -46,131 +49,131 @@ test('a sequence fed token by token through the cache equals the whole sequence'
   }
 });
 
-test('a cache is cut back to the tokens that two sequences share', async ({
-  engine,
-  provider,
-  tolerance,
-}) => {
-  const prompt = readFixtures('demo').prompt('long');
-  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  // Another ending after 50 shared tokens, then back: the first cache must leave no trace.
-  const other = [...prompt.ids.slice(0, 50), ...prompt.ids.slice(0, 40)];
-  expect(other[50]).not.toBe(prompt.ids[50]);
-  await engine.run({ ids: other, reuseCache: true });
-  const back = await runPrefix(engine, prompt, 70);
-  expect(back.start).toBe(50);
-  expectParity(back, prompt, 70, tolerance);
-  // Shorter than the cache: only its last token is fed.
-  const shorter = await runPrefix(engine, prompt, 33);
-  expect(shorter.start).toBe(32);
-  expectParity(shorter, prompt, 33, tolerance);
-  const whole = await runPrefix(engine, prompt, 128);
-  expect(whole.start).toBe(33);
-  expectParity(whole, prompt, 128, tolerance);
-});
+test(
+  'a cache is cut back to the tokens that two sequences share',
+  { tag: anyDevice },
+  async ({ engine, provider, tolerance }) => {
+    const prompt = readFixtures('demo').prompt('long');
+    opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+    // Another ending after 50 shared tokens, then back: the first cache must leave no trace.
+    const other = [...prompt.ids.slice(0, 50), ...prompt.ids.slice(0, 40)];
+    expect(other[50]).not.toBe(prompt.ids[50]);
+    await engine.run({ ids: other, reuseCache: true });
+    const back = await runPrefix(engine, prompt, 70);
+    expect(back.start).toBe(50);
+    expectParity(back, prompt, 70, tolerance);
+    // Shorter than the cache: only its last token is fed.
+    const shorter = await runPrefix(engine, prompt, 33);
+    expect(shorter.start).toBe(32);
+    expectParity(shorter, prompt, 33, tolerance);
+    const whole = await runPrefix(engine, prompt, 128);
+    expect(whole.start).toBe(33);
+    expectParity(whole, prompt, 128, tolerance);
+  },
+);
 
-test('heads are switched off as in PyTorch, and leave the untouched cache alone', async ({
-  engine,
-  provider,
-  tolerance,
-}) => {
-  const { headsOff, ...fixtures } = readFixtures('demo');
-  const prompt = fixtures.prompt('sentence');
-  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  await engine.run({ ids: prompt.ids.slice(0, 8), reuseCache: true });
-  const off = await engine.run({
-    ids: prompt.ids,
-    reuseCache: true,
-    interventions: switchingOff(headsOff),
-  });
-  const expected = reference(prompt, 'logits_heads_off').data;
-  expect(off.start, 'keys made with all heads on must not be used').toBe(0);
-  expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
-  const untouched = reference(prompt, 'logits').data.slice(-expected.length);
-  expect(largestError(off.lastLogits, untouched), 'the heads must matter').toBeGreaterThan(0.01);
-  const on = await engine.run({ ids: prompt.ids, reuseCache: true });
-  expect(on.start).toBe(8);
-  expectParity(on, prompt, prompt.ids.length, tolerance);
-});
-
-test('deltas are added at every token or at one, scales multiply, and a cached text keeps both', async ({
-  engine,
-  provider,
-  tolerance,
-}) => {
-  const prompt = readFixtures('demo').prompt('sentence');
-  const { ids } = prompt;
-  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  const delta = (name: string): Float32Array => Float32Array.from(reference(prompt, name).data);
-  const everywhere: Intervention = {
-    kind: 'residual-delta',
-    layer: 0,
-    position: null,
-    delta: delta('delta_every_token'),
-  };
-  const atOne: Intervention = {
-    kind: 'residual-delta',
-    layer: 1,
-    position: Math.floor(ids.length / 2),
-    delta: delta('delta_one_token'),
-  };
-  const half: Intervention = { kind: 'head-scale', layer: 1, head: 1, scale: 0.5 };
-  const interventions = [everywhere, atOne, half];
-  const expected = reference(prompt, 'logits_changed').data;
-  const whole = await engine.run({ ids, reuseCache: true, interventions });
-  expect(largestError(whole.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
-  const untouched = reference(prompt, 'logits').data.slice(-expected.length);
-  expect(largestError(whole.lastLogits, untouched), 'they must matter').toBeGreaterThan(0.01);
-  // Token by token, in another order: each step finds the cache of the step before.
-  for (let end = 1; end <= ids.length; end++) {
-    const step = await engine.run({
-      ids: [...ids.slice(0, end)],
-      reuseCache: end > 1,
-      interventions: end % 2 === 0 ? interventions : [half, atOne, everywhere],
+test(
+  'heads are switched off as in PyTorch, and leave the untouched cache alone',
+  { tag: anyDevice },
+  async ({ engine, provider, tolerance }) => {
+    const { headsOff, ...fixtures } = readFixtures('demo');
+    const prompt = fixtures.prompt('sentence');
+    opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+    await engine.run({ ids: prompt.ids.slice(0, 8), reuseCache: true });
+    const off = await engine.run({
+      ids: prompt.ids,
+      reuseCache: true,
+      interventions: switchingOff(headsOff),
     });
-    expect(step.start).toBe(end - 1);
-    if (end === ids.length)
-      expect(largestError(step.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
-  }
-});
+    const expected = reference(prompt, 'logits_heads_off').data;
+    expect(off.start, 'keys made with all heads on must not be used').toBe(0);
+    expect(largestError(off.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+    const untouched = reference(prompt, 'logits').data.slice(-expected.length);
+    expect(largestError(off.lastLogits, untouched), 'the heads must matter').toBeGreaterThan(0.01);
+    const on = await engine.run({ ids: prompt.ids, reuseCache: true });
+    expect(on.start).toBe(8);
+    expectParity(on, prompt, prompt.ids.length, tolerance);
+  },
+);
 
-test('texts of many interventions stay cached side by side, with the numbers of whole runs', async ({
-  engine,
-  provider,
-  tolerance,
-}) => {
-  const { ids } = readFixtures('demo').prompt('sentence');
-  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  const some = [
-    noInterventions,
-    ...[0, 1, 2, 3].map((head) => switchingOff([[1, head]])),
-    [{ kind: 'head-scale', layer: 0, head: 0, scale: 2 }],
-  ] satisfies Interventions[];
-  const whole = new Map<Interventions, Float32Array>();
-  for (const interventions of some) {
-    const run = await engine.run({
-      ids,
-      reuseCache: false,
-      keepCache: false,
-      interventions,
-    });
-    whole.set(interventions, run.lastLogits);
-    // Nothing of it is there for the next run.
-    const half = ids.slice(0, 8);
-    expect((await engine.run({ ids: half, reuseCache: true, interventions })).start).toBe(0);
-  }
-  for (const interventions of some) {
-    // Kept through all the others; a run that keeps nothing leaves it as it was.
-    for (const keepCache of [false, true]) {
-      const run = await engine.run({ ids, reuseCache: true, keepCache, interventions });
-      expect(run.start).toBe(8);
-      const expected = whole.get(interventions) ?? [];
-      expect(largestError(run.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+test(
+  'deltas are added at every token or at one, scales multiply, and a cached text keeps both',
+  { tag: anyDevice },
+  async ({ engine, provider, tolerance }) => {
+    const prompt = readFixtures('demo').prompt('sentence');
+    const { ids } = prompt;
+    opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+    const delta = (name: string): Float32Array => Float32Array.from(reference(prompt, name).data);
+    const everywhere: Intervention = {
+      kind: 'residual-delta',
+      layer: 0,
+      position: null,
+      delta: delta('delta_every_token'),
+    };
+    const atOne: Intervention = {
+      kind: 'residual-delta',
+      layer: 1,
+      position: Math.floor(ids.length / 2),
+      delta: delta('delta_one_token'),
+    };
+    const half: Intervention = { kind: 'head-scale', layer: 1, head: 1, scale: 0.5 };
+    const interventions = [everywhere, atOne, half];
+    const expected = reference(prompt, 'logits_changed').data;
+    const whole = await engine.run({ ids, reuseCache: true, interventions });
+    expect(largestError(whole.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+    const untouched = reference(prompt, 'logits').data.slice(-expected.length);
+    expect(largestError(whole.lastLogits, untouched), 'they must matter').toBeGreaterThan(0.01);
+    // Token by token, in another order: each step finds the cache of the step before.
+    for (let end = 1; end <= ids.length; end++) {
+      const step = await engine.run({
+        ids: [...ids.slice(0, end)],
+        reuseCache: end > 1,
+        interventions: end % 2 === 0 ? interventions : [half, atOne, everywhere],
+      });
+      expect(step.start).toBe(end - 1);
+      if (end === ids.length)
+        expect(largestError(step.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
     }
-  }
-  const [first, ...others] = [...whole.values()];
-  for (const other of others) expect(largestError(other, first ?? [])).toBeGreaterThan(tolerance);
-});
+  },
+);
+
+test(
+  'texts of many interventions stay cached side by side, with the numbers of whole runs',
+  { tag: anyDevice },
+  async ({ engine, provider, tolerance }) => {
+    const { ids } = readFixtures('demo').prompt('sentence');
+    opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+    const some = [
+      noInterventions,
+      ...[0, 1, 2, 3].map((head) => switchingOff([[1, head]])),
+      [{ kind: 'head-scale', layer: 0, head: 0, scale: 2 }],
+    ] satisfies Interventions[];
+    const whole = new Map<Interventions, Float32Array>();
+    for (const interventions of some) {
+      const run = await engine.run({
+        ids,
+        reuseCache: false,
+        keepCache: false,
+        interventions,
+      });
+      whole.set(interventions, run.lastLogits);
+      // Nothing of it is there for the next run.
+      const half = ids.slice(0, 8);
+      expect((await engine.run({ ids: half, reuseCache: true, interventions })).start).toBe(0);
+    }
+    for (const interventions of some) {
+      // Kept through all the others; a run that keeps nothing leaves it as it was.
+      for (const keepCache of [false, true]) {
+        const run = await engine.run({ ids, reuseCache: true, keepCache, interventions });
+        expect(run.start).toBe(8);
+        const expected = whole.get(interventions) ?? [];
+        expect(largestError(run.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+      }
+    }
+    const [first, ...others] = [...whole.values()];
+    for (const other of others) expect(largestError(other, first ?? [])).toBeGreaterThan(tolerance);
+  },
+);
 
 test('neutral interventions give the numbers of none, bit for bit', async ({
   engine,
@@ -229,22 +232,21 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
   });
 }
 
-test('an edit that a session lacks leaves the caches of other texts in place', async ({
-  engine,
-  bundles,
-  provider,
-  tolerance,
-}) => {
-  const prompt = readFixtures('tiny-llama').prompt('sentence');
-  const { ids } = prompt;
-  opened(await engine.open({ url: bundles.url('tiny-llama'), provider }));
-  await engine.run({ ids: ids.slice(0, 8), reuseCache: true });
-  await engine.run({ ids, reuseCache: true, interventions: switchingOff([[0, 1]]) });
-  const { start, lastLogits } = await engine.run({ ids, reuseCache: true });
-  expect(start).toBe(8);
-  const expected = positions('logits', reference(prompt, 'logits'), ids.length - 1, ids.length);
-  expect(largestError(lastLogits, expected.data)).toBeLessThanOrEqual(tolerance);
-});
+test(
+  'an edit that a session lacks leaves the caches of other texts in place',
+  { tag: anyDevice },
+  async ({ engine, bundles, provider, tolerance }) => {
+    const prompt = readFixtures('tiny-llama').prompt('sentence');
+    const { ids } = prompt;
+    opened(await engine.open({ url: bundles.url('tiny-llama'), provider }));
+    await engine.run({ ids: ids.slice(0, 8), reuseCache: true });
+    await engine.run({ ids, reuseCache: true, interventions: switchingOff([[0, 1]]) });
+    const { start, lastLogits } = await engine.run({ ids, reuseCache: true });
+    expect(start).toBe(8);
+    const expected = positions('logits', reference(prompt, 'logits'), ids.length - 1, ids.length);
+    expect(largestError(lastLogits, expected.data)).toBeLessThanOrEqual(tolerance);
+  },
+);
 
 test('rotary positions and grouped keys: a Llama opens the same way', async ({
   engine,
@@ -263,37 +265,37 @@ test('rotary positions and grouped keys: a Llama opens the same way', async ({
   expectParity(rest, prompt, prompt.ids.length, tolerance);
 });
 
-test('generation through the cache stays right past 200 tokens', async ({
-  engine,
-  bundles,
-  provider,
-  tolerance,
-}) => {
-  const prompt = readFixtures('tiny-gpt2').prompt('long');
-  opened(await engine.open({ url: bundles.url('tiny-gpt2'), provider, activations: [] }));
-  // A software GPU takes its time.
-  test.slow();
-  const ids = [...prompt.ids, ...prompt.ids].slice(0, 215);
-  for (let end = 160; end <= ids.length; end++) {
-    await engine.run({ ids: ids.slice(0, end), reuseCache: true });
-  }
-  const cached = await engine.run({ ids, reuseCache: true });
-  expect(cached.start).toBe(ids.length - 1);
-  const uncached = await engine.run({ ids, reuseCache: false });
-  expect(uncached.start).toBe(0);
-  expect(largestError(cached.lastLogits, uncached.lastLogits)).toBeLessThanOrEqual(tolerance);
-});
+test(
+  'generation through the cache stays right past 200 tokens',
+  { tag: anyDevice },
+  async ({ engine, bundles, provider, tolerance }) => {
+    const prompt = readFixtures('tiny-gpt2').prompt('long');
+    opened(await engine.open({ url: bundles.url('tiny-gpt2'), provider, activations: [] }));
+    // A software GPU takes its time.
+    test.slow();
+    const ids = [...prompt.ids, ...prompt.ids].slice(0, 215);
+    for (let end = 160; end <= ids.length; end++) {
+      await engine.run({ ids: ids.slice(0, end), reuseCache: true });
+    }
+    const cached = await engine.run({ ids, reuseCache: true });
+    expect(cached.start).toBe(ids.length - 1);
+    const uncached = await engine.run({ ids, reuseCache: false });
+    expect(uncached.start).toBe(0);
+    expect(largestError(cached.lastLogits, uncached.lastLogits)).toBeLessThanOrEqual(tolerance);
+  },
+);
 
-test('the tokenizer cuts text as the checkpoint does, and keeps its bytes', async ({
-  engine,
-  provider,
-}) => {
-  const fixtures = readFixtures('demo');
-  opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
-  for (const name of ['single', 'sentence', 'unicode', 'long']) {
-    const { text, ids } = fixtures.prompt(name);
-    const pieces = await engine.encode(text ?? '');
-    expect(pieces.map(({ id }) => id)).toEqual(ids);
-    expect(Buffer.concat(pieces.map(({ bytes }) => bytes)).toString('utf8')).toBe(text);
-  }
-});
+test(
+  'the tokenizer cuts text as the checkpoint does, and keeps its bytes',
+  { tag: anyDevice },
+  async ({ engine, provider }) => {
+    const fixtures = readFixtures('demo');
+    opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
+    for (const name of ['single', 'sentence', 'unicode', 'long']) {
+      const { text, ids } = fixtures.prompt(name);
+      const pieces = await engine.encode(text ?? '');
+      expect(pieces.map(({ id }) => id)).toEqual(ids);
+      expect(Buffer.concat(pieces.map(({ bytes }) => bytes)).toString('utf8')).toBe(text);
+    }
+  },
+);

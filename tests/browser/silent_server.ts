@@ -1,10 +1,16 @@
-// The development server behind one that accepts requests for some files and never answers them. What the page must make
-// of it: ui_silence.spec.ts.
+// The server of the built page behind one that accepts requests for some files and never answers them. What the page must
+// make of it: ui_silence.spec.ts.
 import { createServer, request as ask } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 /** Milliseconds in place of a limit of bundle/download/retry_policy.ts, by its name, so that no test waits for minutes. */
 export type Limits = Readonly<Record<string, number>>;
+
+/** The first limit of each of that file's two lists, and all after it, as they stand in scripts of the build. */
+const limitLists = /\b(?:attempts|list):[\d.e]+,(?:\w+:[\d.e]+,?){2,}/g;
+/** The first script of the page, and that of its workers. */
+const firstScripts = /\/assets\/(?:index|model\.worker-[^/]*)\.js$/;
 
 export interface SilentServer {
   readonly url: string;
@@ -24,6 +30,7 @@ export async function startSilentServer(
   isSilent: (path: string, destination: string) => boolean | 'empty',
   limits: Limits,
   prelude = '',
+  port = 0,
 ): Promise<SilentServer> {
   const target = new URL(behind);
   let isSpeaking = false;
@@ -43,15 +50,15 @@ export async function startSilentServer(
       }
       return;
     }
-    const headers = { ...request.headers, host: target.host };
+    const headers = { ...request.headers, host: target.host, 'accept-encoding': 'identity' };
     const passed = ask(new URL(path, target), { headers, method: request.method }, (answer) => {
-      if (new URL(path, target).pathname.endsWith('/src/bundle/download/retry_policy.ts')) {
-        void shortened(answer, limits).then((text) => {
-          response.writeHead(200, {
-            'Content-Type': 'text/javascript',
-            'Cache-Control': 'no-store',
-          });
-          response.end(prelude + text);
+      const { pathname } = new URL(path, target);
+      if (pathname.endsWith('.js') && answer.statusCode === 200) {
+        void text(answer).then((script) => {
+          const headers = { ...answer.headers };
+          delete headers['content-length'];
+          response.writeHead(200, { ...headers, 'cache-control': 'no-store' });
+          response.end((firstScripts.test(pathname) ? prelude : '') + shortened(script, limits));
         });
         return;
       }
@@ -61,10 +68,10 @@ export async function startSilentServer(
     passed.on('error', () => response.destroy());
     request.pipe(passed);
   });
-  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
-  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.listen(port, 'localhost', resolve));
+  const { port: own } = server.address() as AddressInfo;
   return {
-    url: `http://localhost:${port}/`,
+    url: `http://localhost:${own}/`,
     get asked() {
       return asked;
     },
@@ -81,14 +88,11 @@ export async function startSilentServer(
   };
 }
 
-async function shortened(answer: AsyncIterable<Uint8Array>, limits: Limits): Promise<string> {
-  const parts: Uint8Array[] = [];
-  for await (const part of answer) parts.push(part);
-  let text = Buffer.concat(parts).toString('utf8');
-  for (const [name, ms] of Object.entries(limits)) {
-    const limit = new RegExp(`\\b${name}: [\\d_.e]+`);
-    if (!limit.test(text)) throw new Error(`retry_policy.ts has no limit ${name}`);
-    text = text.replace(limit, `${name}: ${ms}`);
-  }
-  return text;
+function shortened(script: string, limits: Limits): string {
+  return script.replace(limitLists, (list) =>
+    Object.entries(limits).reduce(
+      (changed, [name, ms]) => changed.replace(new RegExp(`\\b${name}:[\\d.e]+`), `${name}:${ms}`),
+      list,
+    ),
+  );
 }

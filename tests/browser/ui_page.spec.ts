@@ -115,8 +115,9 @@ test('generation steps, plays, stops, and takes back', async ({ page }) => {
   // Without a token that ends the text, only the reader ends it.
   await page.route('**/models/demo/manifest.json', async (route) => {
     const response = await route.fetch();
-    const manifest = (await response.json()) as { model: { eos_token_id: number | null } };
-    manifest.model.eos_token_id = null;
+    const manifest = (await response.json()) as { model: Record<string, unknown> };
+    manifest.model['eos_token_id'] = null;
+    delete manifest.model['end_token_ids'];
     await route.fulfill({ response, json: manifest });
   });
   await opened(page);

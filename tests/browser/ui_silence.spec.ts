@@ -1,10 +1,11 @@
 // Hosts that accept a request and never answer it, for each thing that the page asks for at its start: no wait is without
 // end, each says what is missing, and each has a way on.
-import { expect as plainExpect, test as base, type Page } from '@playwright/test';
+import { expect as plainExpect, type Page } from '@playwright/test';
 import { answered } from './drawn_claims';
 import { readFixtures } from './fixtures';
 import { expectRightAnswer } from './right_answer';
-import { development } from './servers';
+import { isolated, silentPort } from './servers';
+import { test as base } from './shared_context';
 import { startSilentServer, type Limits, type SilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -31,7 +32,9 @@ const test = base.extend<Fixtures>({
         quietRuntime: 500,
         ...limits,
       };
-      const server = await startSilentServer(development, isSilent, short, prelude);
+      // At the same address, the browser has the runtime compiled from the test before.
+      const port = silentPort(test.info().parallelIndex);
+      const server = await startSilentServer(isolated, isSilent, short, prelude, port);
       started.push(server);
       return server;
     });
@@ -122,7 +125,7 @@ const files: [what: string, path: RegExp, kind: string, says: RegExp, limits?: L
     'stalled',
     /ort-wasm-simd-threaded\.mjs/,
   ],
-  ['worker', /inference\/model\.worker/, 'hung', /did not start/, { worker: 4000 }],
+  ['worker', /model\.worker-/, 'hung', /did not start/, { worker: 4000 }],
 ];
 
 for (const [what, path, kind, says, limits] of files) {

@@ -4,7 +4,7 @@ import { expect as plainExpect, type ConsoleMessage, type Page } from '@playwrig
 import { test as base } from './engine';
 import { readFixtures } from './fixtures';
 import { expectRightAnswer } from './right_answer';
-import { development } from './servers';
+import { isolated } from './servers';
 import { startSilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
@@ -47,13 +47,14 @@ const test = base.extend<{ openHeldFrom: (reading: number, variant: string) => P
   // Chromium gives no adapter for a while once its GPU process has ended more than once: each test has its own browser.
   page: async ({ playwright, launchOptions }, use) => {
     const browser = await playwright.chromium.launch(launchOptions);
-    await use(await browser.newPage());
+    // A service worker would answer with scripts of its own cache.
+    await use(await browser.newPage({ serviceWorkers: 'block' }));
     await browser.close();
   },
   openHeldFrom: async ({ page }, use) => {
     const ends: (() => Promise<void>)[] = [];
     await use(async (reading, variant) => {
-      const server = await startSilentServer(development, () => false, {}, holding(reading));
+      const server = await startSilentServer(isolated, () => false, {}, holding(reading));
       ends.push(() => server.close());
       const fields = { lang: 'en', on: 'webgpu', v: variant, p: before.text ?? '' };
       await page.goto(`${server.url}#${new URLSearchParams(fields).toString()}`);

@@ -7,7 +7,7 @@ import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksu
 import { Engine, expect, opened, test as engineTest } from './engine';
 import { largestError, positions, readFixtures, reference } from './fixtures';
 import { openHungTab } from './hung_tab';
-import { development } from './servers';
+import { plainHost } from './servers';
 import { startWeatherServer, type Fault, type WeatherServer } from './weather_server';
 
 const test = engineTest.extend<{ host: WeatherServer }>({
@@ -305,7 +305,7 @@ test('storage that is cleared, or full, costs a download and nothing else', asyn
 
 test.describe('with room for one model', () => {
   // A built page keeps the runtime's files as well, for which there is no room then.
-  test.use({ ownContext: true, baseURL: development });
+  test.use({ ownContext: true, baseURL: plainHost });
 
   test('where room is short, a model that was opened before goes', async ({
     page,
