@@ -1,3 +1,23 @@
 """Oriel's exporter: from a transformer checkpoint to a proven ONNX bundle with activations."""
 
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
 __version__ = "0.1.0"
+
+_LAZY = {
+    "export_module": "oriel.modules.export_module",
+    "open_module": "oriel.modules.open_module",
+    "slim": "oriel.modules.slim",
+    "ModuleSpec": "oriel.modules.spec",
+}
+"""What the package offers by itself: imported when it is asked for, since it brings torch."""
+
+
+def __getattr__(name: str) -> Callable[..., object]:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: Callable[..., object] = getattr(importlib.import_module(_LAZY[name]), name)
+    return found

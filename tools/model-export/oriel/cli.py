@@ -7,14 +7,34 @@ import textwrap
 from collections.abc import Sequence
 from typing import NoReturn
 
-from oriel.commands import check_url, export, fidelity, publish, quantize, select, verify
+from oriel.commands import (
+    check_url,
+    convert,
+    export,
+    fidelity,
+    inspect,
+    publish,
+    quantize,
+    select,
+    verify,
+)
 from oriel.commands.command import Command
 from oriel.commands.run_command import leave, run_command
 from oriel.errors import OptionError
 
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
-    for module in (export, verify, select, quantize, fidelity, publish, check_url)
+    for module in (
+        export,
+        verify,
+        select,
+        quantize,
+        fidelity,
+        publish,
+        check_url,
+        convert,
+        inspect,
+    )
 }
 
 

@@ -113,3 +113,8 @@ class HubError(OrielError):
 
 class PublishError(OrielError):
     """A model can't be published to a place, or its published files differ from it."""
+
+
+class ModuleError(OrielError):
+    """A module, its inputs or its spec can't be exported as asked, or a call doesn't match what was
+    exported."""

@@ -64,16 +64,23 @@ def _items(
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern, "items": _items}
 )
+SCHEMAS = ("activations", "manifest", "module_metadata")
+"""Names of the schemas of contracts/."""
 _MAX_ERRORS = 32
 """Number of errors among which the most telling one is chosen."""
 
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    """The validator of contracts/{name}.schema.json; name is 'activations' or 'manifest'."""
-    resources = [Resource.from_contents(_schema(n)) for n in ("activations", "manifest")]
+    """The validator of contracts/{name}.schema.json; name is one of `SCHEMAS`, and what follows a #
+    in it is a JSON pointer to a part of that schema."""
+    name, _, pointer = name.partition("#")
+    resources = [Resource.from_contents(_schema(n)) for n in SCHEMAS]
     registry = Registry().with_resources((r.id() or "", r) for r in resources)
-    made: Draft202012Validator = _Validator(_schema(name), registry=registry)
+    schema = _schema(name)
+    if pointer:
+        schema = {"$ref": f"{schema['$id']}#{pointer}"}
+    made: Draft202012Validator = _Validator(schema, registry=registry)
     return made
 
 
@@ -83,7 +90,7 @@ def check_schema(name: str, document: object, what: str) -> None:
     if error is not None:
         place = "/".join(str(part) for part in error.absolute_path) or "the top"
         raise ContractError(
-            f"{what} doesn't keep contracts/{name}.schema.json",
+            f"{what} doesn't keep contracts/{name.partition('#')[0]}.schema.json",
             got=f"at {place[:200]}: {error.message[:200]}",
             next_step="export it again.",
         )

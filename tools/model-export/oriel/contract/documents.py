@@ -393,3 +393,145 @@ class ExporterRecord(TypedDict):
     name: str
     version: str
     libraries: NotRequired[dict[str, str]]
+
+
+class ModuleMetadata(TypedDict):
+    """metadata.json of an exported module: what its files take and give, how they were written, and
+    how far they are from the module."""
+
+    format: Literal["oriel-module"]
+    metadata_version: str
+    model_type: str
+    """module:qualified name of the module's class."""
+    method: str
+    """The method that was exported."""
+    config: dict[str, JsonValue] | None
+    """Whatever the spec says of the model."""
+    checkpoint: ModuleCheckpoint | None
+    tensor_count: int
+    """Number of tensors among the inputs."""
+    signature: ModuleSignature
+    left_out: list[ModuleLeftOut]
+    """Parts of the module that are not in the files."""
+    notes: list[str]
+    export_success: dict[str, bool]
+    """For each format that was asked for, whether a verified file was written."""
+    exports: list[ModuleExport]
+    opset: int | None
+    """Opset of the ONNX file, read back from it."""
+    versions: dict[str, str]
+    """Versions of Oriel, Python and the packages that wrote the files."""
+
+
+class ModuleCheckpoint(TypedDict):
+    """The file that the module's trained tensors are from."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class ModuleSignature(TypedDict):
+    """The inputs and outputs, flat and nested; every file carries this inside."""
+
+    inputs: list[ModuleTensor]
+    outputs: list[ModuleTensor]
+    output_map: dict[str, str]
+    """The flat name for each path of an output."""
+    input_structure: StructureNode
+    output_structure: StructureNode
+    constants: list[ModuleConstant]
+    """Whatever of the inputs is no tensor: the same in every call."""
+
+
+class ModuleTensor(TypedDict):
+    """One tensor of the flat signature."""
+
+    path: str
+    name: str
+    shape: list[int]
+    """Sizes in the example."""
+    dtype: str
+    dynamic_axes: dict[str, str]
+    """Name of the dynamic size by axis."""
+
+
+class StructureNode(TypedDict):
+    """One value of a nested structure."""
+
+    kind: Literal[
+        "tensor", "constant", "dict", "list", "tuple", "namedtuple", "dataclass", "model_output"
+    ]
+    name: NotRequired[str]
+    """Of a tensor, its flat name."""
+    type: NotRequired[str]
+    """module:qualified name of the class of a constant or a container."""
+    text: NotRequired[str]
+    """Of a constant, what is compared in each call."""
+    keys: NotRequired[list[str | int]]
+    """Of a container, in the order in which they were first given."""
+    children: NotRequired[list[StructureNode]]
+
+
+class ModuleConstant(TypedDict):
+    """A part of the inputs that is no tensor."""
+
+    path: str
+    type: str
+    text: str
+    """Empty for an object that is compared by its class alone."""
+
+
+class ModuleLeftOut(TypedDict):
+    """A part of the module that no file has."""
+
+    name: str
+    tensors: int
+    bytes: int
+
+
+class ModuleExport(TypedDict):
+    """One format, written or failed."""
+
+    format: str
+    success: bool
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    way: str | None
+    """How the file was written."""
+    left_ways: list[ModuleLeftWay]
+    """What was tried before, and the reason for leaving it."""
+    error: str | None
+    opset: int | None
+    verification: list[ModuleCase]
+
+
+class ModuleLeftWay(TypedDict):
+    """A way of writing a file that was given up."""
+
+    way: str
+    reason: str
+
+
+class ModuleCase(TypedDict):
+    """One input on which a file was compared with the module, in a fresh process."""
+
+    case: str
+    input_shapes: list[list[int]]
+    passed: bool
+    outputs: list[ModuleOutputError]
+
+
+class ModuleOutputError(TypedDict):
+    """How far one output of a file is from the module's."""
+
+    name: str
+    absolute: float | None
+    """Max |a - b|."""
+    relative: float | None
+    """Max |a - b| over max |b| of this output."""
+    bound: float
+    """Largest relative error allowed."""
+    passed: bool
+    problem: str | None

@@ -1,0 +1,31 @@
+"""Formats that a module of flat tensors is written in, one file each; this is their registry."""
+
+from __future__ import annotations
+
+from oriel.errors import OptionError
+from oriel.formats.format import Format
+
+
+def formats_by_name() -> dict[str, Format]:
+    """Return every format, by the name that options and metadata have for it."""
+    from oriel.formats import onnx_file, pt2_file, torchscript_file
+
+    modules = (torchscript_file, pt2_file, onnx_file)
+    return {module.FORMAT.name: module.FORMAT for module in modules}
+
+
+def check_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
+    """Return the formats of these names. Raises OptionError for one that is unknown, named twice,
+    or whose package isn't installed."""
+    known = formats_by_name()
+    for at, name in enumerate(names):
+        if name not in known or name in names[:at]:
+            raise OptionError(
+                "no such format" if name not in known else "a format is named twice",
+                got=repr(name),
+                expected=f"some of {', '.join(known)}",
+            )
+        known[name].check_packages()
+    if not names:
+        raise OptionError("no format is named", expected=f"some of {', '.join(known)}")
+    return tuple(known[name] for name in names)

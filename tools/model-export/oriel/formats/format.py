@@ -1,0 +1,120 @@
+"""The parts of a format: the ways of writing it, in the order in which they are tried, and how a
+file of it is opened in a process that knows nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+)
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oriel.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Runner = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+    """Takes the flat inputs and returns the flat outputs of a file, both in its order."""
+
+
+@dataclass(frozen=True)
+class FlatCall:
+    """A module of flat tensors with its example, ready to be written."""
+
+    module: nn.Module
+    """Takes tensors by position and returns a tuple of tensors; in eval mode, on the CPU."""
+    inputs: Sequence[Tensor]
+    input_names: Sequence[str]
+    output_names: Sequence[str]
+    axes: Sequence[Mapping[int, str]]
+    """For each input {axis: name}."""
+    output_axes: Sequence[Mapping[int, str]]
+    script: ScriptedCall | None = None
+    slimmed: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Takes away the weights that the example doesn't use, for as long as a run is recorded."""
+
+
+@dataclass(frozen=True)
+class ScriptedCall:
+    """The same call for TorchScript's compiler, which reads the module's code and not its run."""
+
+    module: nn.Module
+    source: Callable[[], str]
+    """Makes the source of a `forward` that calls `self.model`. Raises OrielError where TorchScript
+    has no way to write the inputs or the outputs."""
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """Choices for a file."""
+
+    structure: str
+    """JSON that tells what the flat names stand for, kept inside the file."""
+    opset: int | None = None
+    """Of an ONNX file; None for the exporter's own."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of writing a file."""
+
+    name: str
+    write: Callable[[FlatCall, Path, WriteOptions], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files."""
+
+    name: str
+    suffix: str
+    packages: Sequence[str]
+    """Modules that must be there to write it and to run it."""
+    ways: Callable[[WriteOptions], Sequence[Way]]
+    """The ways of writing it, the best first."""
+    open: Callable[[Path], Runner]
+    """Opens a file, from the file alone."""
+    structure: Callable[[Path], str | None]
+    """Reads the JSON that `WriteOptions.structure` put into a file; None where there is none."""
+    opset: Callable[[Path], int | None] = lambda _: None
+    """Reads the opset back from a file."""
+
+    def check_packages(self) -> None:
+        """Raise OptionError naming a package that isn't installed."""
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                raise OptionError(
+                    f"the format {self.name} needs a package that isn't here",
+                    got=f"no {package}",
+                    next_step=f"install it: pip install {package}.",
+                )
+
+
+@contextmanager
+def quiet_exporters() -> Iterator[None]:
+    """Keep exporters from printing: they warn of packages that they could use elsewhere, and what
+    fails is told by the exception."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(redirect_stdout(StringIO()))
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,157 @@
+"""ONNX: by torch's exporter over torch.export (dynamo), else by the one over TorchScript (classic).
+The opset that counts is the one in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oriel.errors import GraphError
+from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+from oriel.formats.pt2_file import dynamic_shapes
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import Tensor
+
+    from oriel.formats.format import Runner
+
+STRUCTURE = "oriel.structure"
+"""The key of the file's metadata that tells what the flat names stand for."""
+_LOWEST_DYNAMO = 18
+"""Asked for a lower opset, dynamo writes this one and says nothing."""
+_DEFAULT_CLASSIC = 18
+_MAX_ONE_FILE = 1_500_000_000
+"""Bytes of weights up to which they stay in the file itself: protobuf ends at 2 GiB."""
+
+
+def _dynamo(named: bool, convert: bool = False) -> Way:
+    name = "dynamo" if named else "dynamo, related axes"
+
+    def write(call: FlatCall, file: Path, options: WriteOptions) -> None:
+        import torch
+
+        asked = options.opset
+        lowest = asked if asked is None else max(asked, _LOWEST_DYNAMO)
+        with torch.no_grad(), quiet_exporters(), call.slimmed():
+            program = torch.onnx.export(
+                call.module,
+                tuple(tensor.clone() for tensor in call.inputs),
+                dynamo=True,
+                dynamic_shapes=dynamic_shapes(call, named),
+                input_names=list(call.input_names),
+                output_names=list(call.output_names),
+                opset_version=lowest,
+                verbose=False,
+            )
+            assert program is not None
+            program.save(file, external_data=_weight_bytes(call) > _MAX_ONE_FILE)
+        if convert and asked is not None:
+            _convert(file, asked)
+        _finish(call, file, options)
+
+    return Way(f"{name}, converted to the opset" if convert else name, write)
+
+
+def _classic(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    import torch
+
+    names = [*call.input_names, *call.output_names]
+    axes = dict(zip(names, [*call.axes, *call.output_axes], strict=True))
+    with torch.no_grad(), quiet_exporters(), call.slimmed():
+        torch.onnx.export(
+            call.module,
+            tuple(tensor.clone() for tensor in call.inputs),
+            str(file),
+            dynamo=False,
+            input_names=list(call.input_names),
+            output_names=list(call.output_names),
+            dynamic_axes={name: dict(named) for name, named in axes.items() if named},
+            opset_version=options.opset or _DEFAULT_CLASSIC,
+        )
+    _finish(call, file, options)
+
+
+def _convert(file: Path, opset: int) -> None:
+    import onnx
+    from onnx import version_converter
+
+    onnx.save(version_converter.convert_version(onnx.load(file), opset), file)
+
+
+def _weight_bytes(call: FlatCall) -> int:
+    from itertools import chain
+
+    held = chain(call.module.parameters(), call.module.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in held)
+
+
+def _finish(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    """Read the graph back: its names, its opset; and put the structure into it."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    wanted = (list(call.input_names), list(call.output_names))
+    found = ([v.name for v in model.graph.input], [v.name for v in model.graph.output])
+    if found != wanted:
+        lost = [name for name in wanted[0] if name not in found[0]]
+        raise GraphError(
+            "the exporter changed the graph's inputs and outputs",
+            got=f"no input {', '.join(lost)}: the module doesn't use it"
+            if lost
+            else f"{found[0]} and {found[1]}",
+            expected=f"{wanted[0]} and {wanted[1]}",
+        )
+    opset = _opset_of(model)
+    if options.opset is not None and opset != options.opset:
+        raise GraphError(
+            "the exporter wrote another opset", got=str(opset), expected=str(options.opset)
+        )
+    entry = model.metadata_props.add()
+    entry.key, entry.value = STRUCTURE, options.structure
+    onnx.save(model, file)
+
+
+def _opset_of(model: onnx.ModelProto) -> int | None:
+    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(found, default=None)
+
+
+def _opset(file: Path) -> int | None:
+    import onnx
+
+    return _opset_of(onnx.load(file, load_external_data=False))
+
+
+def _structure(file: Path) -> str | None:
+    import onnx
+
+    props = onnx.load(file, load_external_data=False).metadata_props
+    return next((entry.value for entry in props if entry.key == STRUCTURE), None)
+
+
+def _ways(options: WriteOptions) -> Sequence[Way]:
+    classic = Way("classic", _classic)
+    if options.opset is not None and options.opset < _LOWEST_DYNAMO:
+        return (classic, _dynamo(named=True, convert=True))
+    return (_dynamo(named=True), _dynamo(named=False), classic)
+
+
+def _open(file: Path) -> Runner:
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
+
+    def run(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        feed = {name: tensor.numpy() for name, tensor in zip(names, inputs, strict=True)}
+        return [torch.from_numpy(value) for value in session.run(None, feed)]
+
+    return run
+
+
+FORMAT = Format(
+    "onnx", ".onnx", ("onnx", "onnxruntime", "onnxscript"), _ways, _open, _structure, _opset
+)

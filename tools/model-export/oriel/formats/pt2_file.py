@@ -1,0 +1,84 @@
+"""PT2: torch.export's archive of a program and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oriel.formats.archive import read_entry
+from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from oriel.formats.format import Runner
+
+STRUCTURE = "oriel.json"
+"""The extra file inside the archive that tells what the flat names stand for."""
+
+
+def dynamic_shapes(call: FlatCall, named: bool = True) -> tuple[Mapping[int, object] | None, ...]:
+    """Return torch.export's description of the dynamic axes. named: axes of one name must have one
+    size; otherwise torch finds out which depend on which."""
+    from torch.export import Dim
+
+    sizes = {name: Dim(name) for axes in call.axes for name in axes.values()}
+    return tuple(
+        {axis: sizes[name] if named else Dim.DYNAMIC for axis, name in axes.items()} or None
+        for axes in call.axes
+    )
+
+
+def export_program(
+    call: FlatCall, strict: bool, named: bool = True
+) -> torch.export.ExportedProgram:
+    """Trace a module with torch.export. strict: through TorchDynamo, which reads the code."""
+    import torch
+
+    with torch.no_grad(), quiet_exporters(), call.slimmed():
+        return torch.export.export(
+            call.module,
+            tuple(tensor.clone() for tensor in call.inputs),
+            dynamic_shapes=dynamic_shapes(call, named),
+            strict=strict,
+        )
+
+
+def _way(name: str, strict: bool, named: bool) -> Way:
+    def write(call: FlatCall, file: Path, options: WriteOptions) -> None:
+        import torch
+
+        program = export_program(call, strict, named)
+        # It would travel in the file, and nobody asked for that.
+        program.example_inputs = None
+        torch.export.save(program, file, extra_files={STRUCTURE: options.structure})
+
+    return Way(name, write)
+
+
+def _open(file: Path) -> Runner:
+    import torch
+
+    program = torch.export.load(file).module()
+
+    def run(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        with torch.no_grad():
+            outputs: Sequence[Tensor] = program(*inputs)
+        return outputs
+
+    return run
+
+
+def _structure(file: Path) -> str | None:
+    return read_entry(file, f"extra/{STRUCTURE}")
+
+
+_WAYS = (
+    _way("torch.export", strict=False, named=True),
+    _way("torch.export, related axes", strict=False, named=False),
+    _way("torch.export, strict", strict=True, named=True),
+)
+
+FORMAT = Format("pt2", ".pt2", (), lambda _: _WAYS, _open, _structure)

@@ -1,0 +1,95 @@
+"""The result of `oriel convert` for people and as JSON: one table for all modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from oriel.contract.json_value import JsonObject
+from oriel.modules.convert import Conversion
+from oriel.modules.fallbacks import ExportedFile
+
+Row = tuple[str, ...]
+_HEADINGS = ("module", "format", "result", "way", "opset", "relative", "absolute", "file")
+
+
+def conversion_rows(done: Sequence[Conversion]) -> list[Row]:
+    """Return a row for each module and format; one row for a module that couldn't be exported."""
+    rows: list[Row] = []
+    for conversion in done:
+        if conversion.report is None:
+            rows.append((conversion.name, "", "refused", "", "", "", "", ""))
+            continue
+        rows += [_row(conversion.name, file) for file in conversion.report.files]
+    return rows
+
+
+def _row(name: str, file: ExportedFile) -> Row:
+    worst = [output for case in file.cases for output in case.outputs]
+    relative = max((output.relative or 0.0 for output in worst), default=None)
+    absolute = max((output.absolute or 0.0 for output in worst), default=None)
+    return (
+        name,
+        file.format,
+        "verified" if file.file else "failed",
+        file.way or "",
+        "" if file.opset is None else str(file.opset),
+        _number(relative),
+        _number(absolute),
+        "" if file.file is None else str(file.file),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1e}" if value else "0"
+
+
+def print_conversions(done: Sequence[Conversion], console: Console | None = None) -> None:
+    """Print the table, then the reasons: for a way that was left, a format that failed, and a
+    module that was refused."""
+    console = console or Console()
+    lines = [_HEADINGS, *conversion_rows(done)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(_HEADINGS))]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        _say(console, "  ".join(cells).rstrip())
+    for conversion in done:
+        for reason in _reasons(conversion):
+            _say(console, reason)
+    failed = sum(conversion.exit_code != 0 for conversion in done)
+    _say(console, f"{len(done) - failed} of {len(done)} modules exported and verified")
+
+
+def _reasons(conversion: Conversion) -> list[str]:
+    if conversion.report is None:
+        return [f"{conversion.name}: {conversion.error}"]
+    notes = [f"{conversion.name}: {note}" for note in conversion.report.metadata["notes"]]
+    for file in conversion.report.files:
+        outcome = f"written by {file.way}" if file.file else "failed"
+        notes += [
+            f"{conversion.name}, {file.format}: {outcome}; left {left.way}: {left.reason}"
+            for left in file.left
+        ]
+    return notes
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def conversions_to_json(done: Sequence[Conversion]) -> JsonObject:
+    """Return the same as JSON."""
+    return {
+        "modules": [
+            {
+                "name": conversion.name,
+                "error": None if conversion.error is None else str(conversion.error),
+                "folder": None if conversion.report is None else str(conversion.report.folder),
+                "export_success": {}
+                if conversion.report is None
+                else {file.format: file.error is None for file in conversion.report.files},
+            }
+            for conversion in done
+        ]
+    }

@@ -1,0 +1,158 @@
+"""Exports a module: the order of the steps, and the folder that they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from oriel.bundle.atomic_folder import replaced_folder
+from oriel.contract.documents import ModuleMetadata
+from oriel.errors import BundleError, ModuleError
+from oriel.formats import check_formats
+from oriel.formats.format import WriteOptions
+from oriel.modules.axes import DynamicAxes
+from oriel.modules.call import CallArguments
+from oriel.modules.export_request import ExportRequest
+from oriel.modules.fallbacks import ExportedFile, StageCallback, write_format
+from oriel.modules.metadata import (
+    METADATA,
+    METADATA_VERSION,
+    export_to_json,
+    file_digest,
+    metadata_text,
+    signature_text,
+    versions,
+)
+from oriel.modules.prepared_module import PreparedModule, prepare
+from oriel.modules.slim import SlimModule
+
+MODEL = "model"
+"""The name of every file, before the format's suffix."""
+
+
+@dataclass(frozen=True)
+class ModuleExportReport:
+    """What an export wrote."""
+
+    folder: Path
+    files: tuple[ExportedFile, ...]
+    metadata: ModuleMetadata
+
+    @property
+    def passed(self) -> bool:
+        """Return whether every format was written and verified."""
+        return all(file.error is None for file in self.files)
+
+
+def export_module(
+    module: nn.Module | SlimModule,
+    args: tuple[object, ...] = (),
+    kwargs: Mapping[str, object] | None = None,
+    *,
+    formats: Sequence[str] = ("pt2",),
+    dynamic: DynamicAxes | None = None,
+    outputs: Sequence[str] | None = None,
+    out: str | Path,
+) -> ModuleExportReport:
+    """Export a module to files with flat inputs and outputs, and verify each in a fresh process.
+
+    module: put into eval mode and onto the CPU; or what `slim` makes of one. args, kwargs: an
+    example call, of any nesting. formats: some of `ts`, `pt2`, `onnx`. dynamic:
+    {path pattern: {axis: name}}, such as {"inputs.voxels.*": {0: "voxels"}}. outputs: patterns of
+    paths in the output, such as ("O1", "score"); by default all. out: the folder to write.
+
+    Raises OrielError for what can't be exported at all, and then writes nothing. A format that
+    fails leaves the others; the report and metadata.json say so.
+    """
+    if isinstance(formats, str) or isinstance(outputs, str):
+        raise ModuleError("formats and outputs are lists", got="a text", expected='("pt2",)')
+    request = ExportRequest(
+        module,
+        CallArguments(tuple(args), kwargs),
+        tuple(formats),
+        Path(out),
+        dynamic or {},
+        None if outputs is None else tuple(outputs),
+    )
+    return run_export(request)
+
+
+def run_export(
+    request: ExportRequest, on_stage: StageCallback = lambda _: None
+) -> ModuleExportReport:
+    """Prepare, write every format, and describe the result in metadata.json."""
+    formats = check_formats(request.formats)
+    check_output_folder(request.out)
+    on_stage("run the module")
+    prepared = prepare(request)
+    for note in prepared.notes:
+        on_stage(note)
+    options = WriteOptions(signature_text(prepared.signature), request.opset)
+    with replaced_folder(request.out, lambda: check_output_folder(request.out)) as folder:
+        files = [
+            write_format(
+                (form, folder / f"{MODEL}{form.suffix}"),
+                prepared.call,
+                options,
+                prepared.cases,
+                on_stage,
+            )
+            for form in formats
+        ]
+        metadata = _metadata(request, prepared, files)
+        (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
+    written = [replace(file, file=file.file and request.out / file.file.name) for file in files]
+    return ModuleExportReport(request.out, tuple(written), metadata)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raise BundleError for a folder that holds anything but an earlier export of a module."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BundleError(
+            f"{folder} is a file", expected="a folder", next_step="name another with --output."
+        )
+    held = sorted(entry.name for entry in folder.iterdir())
+    strange = [name for name in held if name != METADATA and not name.startswith(f"{MODEL}.")]
+    if strange or (held and METADATA not in held):
+        raise BundleError(
+            f"{folder} holds something else",
+            got=", ".join((strange or held)[:3]),
+            expected="an empty folder, a new one, or an earlier export",
+            next_step="name another with --output.",
+        )
+
+
+def _metadata(
+    request: ExportRequest, prepared: PreparedModule, files: Sequence[ExportedFile]
+) -> ModuleMetadata:
+    checkpoint = prepared.checkpoint
+    return {
+        "format": "oriel-module",
+        "metadata_version": METADATA_VERSION,
+        "model_type": prepared.model_type,
+        "method": prepared.method,
+        "config": request.config,
+        "checkpoint": None
+        if checkpoint is None
+        else {
+            "file": checkpoint.file.name,
+            "bytes": checkpoint.file.stat().st_size,
+            "sha256": file_digest(checkpoint.file),
+        },
+        "tensor_count": len(prepared.signature.inputs),
+        "signature": prepared.signature.to_json(),
+        "left_out": [
+            {"name": part.name, "tensors": part.tensors, "bytes": part.bytes}
+            for part in prepared.left_out
+        ],
+        "notes": list(prepared.notes),
+        "export_success": {file.format: file.file is not None for file in files},
+        "exports": [export_to_json(file) for file in files],
+        "opset": next((file.opset for file in files if file.opset is not None), None),
+        "versions": versions(),
+    }

@@ -1,0 +1,50 @@
+"""What is asked of one export of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oriel.contract.json_value import JsonObject
+from oriel.modules.axes import DynamicAxes
+from oriel.modules.call import CallArguments
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from oriel.modules.slim import SlimModule
+
+
+@dataclass(frozen=True)
+class LoadedCheckpoint:
+    """The checkpoint whose tensors a module has, for the metadata."""
+
+    file: Path
+    unused: Mapping[str, int] = field(default_factory=dict)
+    """{name: bytes} of the tensors that were left out on purpose."""
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """One module, one example, the formats and the folder."""
+
+    module: nn.Module | SlimModule
+    call: CallArguments
+    formats: tuple[str, ...]
+    out: Path
+    dynamic: DynamicAxes = field(default_factory=dict)
+    outputs: tuple[str, ...] | None = None
+    """Patterns of paths in the output, in the order of the files' outputs; None for all."""
+    second: CallArguments | None = None
+    """The input of verification; None for one made from the example."""
+    opset: int | None = None
+    config: JsonObject | None = None
+    checkpoint: LoadedCheckpoint | None = None
+    load: Callable[[nn.Module], LoadedCheckpoint] | None = None
+    """Loads trained tensors, once lazily built parts are there."""
+
+    @property
+    def patterns(self) -> Sequence[str]:
+        return self.outputs if self.outputs is not None else ("**",)

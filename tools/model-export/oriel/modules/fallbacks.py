@@ -1,0 +1,106 @@
+"""One format's file: its ways of being written are tried in order, and a way counts only once its
+file was verified in a fresh process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oriel.errors import ModuleError, OrielError, reason_of
+from oriel.formats.format import FlatCall, Format, WriteOptions
+from oriel.modules.verify_module import Case, CaseResult, verify_file
+
+StageCallback = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LeftWay:
+    """A way that was tried, and the reason for leaving it."""
+
+    way: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """What came of one format."""
+
+    format: str
+    file: Path | None
+    """None where every way failed."""
+    way: str | None
+    left: tuple[LeftWay, ...]
+    opset: int | None = None
+    cases: tuple[CaseResult, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def error(self) -> str | None:
+        """The reasons in one line; None where a file was written and verified."""
+        if self.file is not None:
+            return None
+        return "; ".join(f"{left.way}: {left.reason}" for left in self.left)
+
+
+def write_format(
+    target: tuple[Format, Path],
+    call: FlatCall,
+    options: WriteOptions,
+    cases: Sequence[Case],
+    on_stage: StageCallback,
+) -> ExportedFile:
+    """Write and verify a file, by the first way that gives a right one.
+
+    target: the format, and the place of its file. A file that fails is removed.
+    """
+    form, file = target
+    start = time.monotonic()
+    left: list[LeftWay] = []
+    for way in form.ways(options):
+        on_stage(f"{form.name}: {way.name}")
+        try:
+            way.write(call, file, options)
+            on_stage(f"{form.name}: verify in a fresh process")
+            results = verify_file(form.name, file, call.output_names, cases)
+            check_results(results)
+            opset = form.opset(file)
+        except Exception as error:  # noqa: BLE001 - exporters raise errors of every class
+            _remove(file)
+            left.append(LeftWay(way.name, told(error)))
+            on_stage(f"{form.name}: left {way.name}: {left[-1].reason}")
+            continue
+        seconds = time.monotonic() - start
+        return ExportedFile(form.name, file, way.name, tuple(left), opset, tuple(results), seconds)
+    return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
+
+
+def told(error: Exception) -> str:
+    """Return an exporter's reason in one line of bounded length, with its class where it is none of
+    ours."""
+    said = reason_of(error)
+    return said if isinstance(error, OrielError) else f"{type(error).__name__}: {said}"
+
+
+def check_results(results: Sequence[CaseResult]) -> None:
+    """Raise ModuleError naming the worst output of the first case that failed."""
+    for case in results:
+        failed = [output for output in case.outputs if not output.passed]
+        if not failed:
+            continue
+        worst = max(failed, key=lambda output: output.relative or 0.0)
+        got = worst.problem or (
+            f"relative error {worst.relative or float('inf'):.1e}, absolute {worst.absolute:.1e}"
+        )
+        raise ModuleError(
+            f"the file's {worst.name} is not the module's, on {case.name}",
+            got=got,
+            expected=None if worst.problem else f"at most {worst.bound:.0e} relative",
+        )
+
+
+def _remove(file: Path) -> None:
+    """Remove a file and the weights that an exporter may have put beside it."""
+    for left in (file, *file.parent.glob(f"{file.name}.*")):
+        left.unlink(missing_ok=True)

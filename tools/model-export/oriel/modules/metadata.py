@@ -1,0 +1,167 @@
+"""metadata.json of exported modules, and the part of it that every file carries inside."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+
+from oriel import __version__
+from oriel.contract.documents import (
+    ModuleCase,
+    ModuleExport,
+    ModuleMetadata,
+    ModuleOutputError,
+    ModuleSignature,
+    ModuleTensor,
+    StructureNode,
+)
+from oriel.contract.strict_json import read_json
+from oriel.modules.check_metadata import check_metadata, check_signature
+from oriel.modules.fallbacks import ExportedFile
+from oriel.modules.paths import Path as ValuePath
+from oriel.modules.paths import path_text
+from oriel.modules.structure import Kind, Node, constant_node
+from oriel.modules.verify_module import CaseResult
+
+METADATA = "metadata.json"
+METADATA_VERSION = "1.0"
+_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """One tensor of the flat signature."""
+
+    path: ValuePath
+    name: str
+    tensor: Tensor
+    axes: Mapping[int, str]
+
+    def to_json(self) -> ModuleTensor:
+        return {
+            "path": path_text(self.path),
+            "name": self.name,
+            "shape": [int(size) for size in self.tensor.shape],
+            "dtype": str(self.tensor.dtype).removeprefix("torch."),
+            "dynamic_axes": {str(axis): name for axis, name in self.axes.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs of a module's files, flat and nested."""
+
+    inputs: Sequence[TensorRow]
+    outputs: Sequence[TensorRow]
+    input_structure: Node
+    output_structure: Node
+
+    def to_json(self) -> ModuleSignature:
+        constants = list(self.input_structure.constants())
+        return {
+            "inputs": [row.to_json() for row in self.inputs],
+            "outputs": [row.to_json() for row in self.outputs],
+            "output_map": {path_text(row.path): row.name for row in self.outputs},
+            "input_structure": node_to_json(self.input_structure, _by_path(self.inputs)),
+            "output_structure": node_to_json(self.output_structure, _by_path(self.outputs)),
+            "constants": [
+                {"path": path_text(node.path), "type": node.type, "text": node.text}
+                for node in constants
+            ],
+        }
+
+
+def _by_path(rows: Sequence[TensorRow]) -> dict[ValuePath, str]:
+    return {row.path: row.name for row in rows}
+
+
+def node_to_json(node: Node, names: Mapping[ValuePath, str]) -> StructureNode:
+    """Return a structure as JSON; a tensor has its flat name instead of a type."""
+    if node.kind == "tensor":
+        return {"kind": "tensor", "name": names[node.path]}
+    if node.kind == "constant":
+        return {"kind": "constant", "type": node.type, "text": node.text}
+    children = [node_to_json(child, names) for child in node.children]
+    return {"kind": node.kind, "type": node.type, "keys": list(node.keys), "children": children}
+
+
+def node_from_json(data: StructureNode, path: ValuePath = ()) -> Node:
+    """Return the structure that a file describes; `data` keeps its schema."""
+    kind: Kind = data["kind"]
+    if kind == "tensor":
+        return Node(kind, path, "torch:Tensor")
+    if kind == "constant":
+        return constant_node(path, data["type"], data["text"])
+    keys = tuple(data["keys"])
+    children = [
+        node_from_json(child, (*path, key))
+        for key, child in zip(keys, data["children"], strict=True)
+    ]
+    return Node(kind, path, data["type"], keys, tuple(children))
+
+
+def signature_text(signature: Signature) -> str:
+    """Return the JSON that goes into every file."""
+    return json.dumps(signature.to_json(), ensure_ascii=False, separators=(",", ":"))
+
+
+def read_signature(text: str | bytes, what: str) -> ModuleSignature:
+    """Return the signature inside a file. Raises ContractError for one that breaks its schema."""
+    return check_signature(read_json(text, what), what)
+
+
+def export_to_json(result: ExportedFile) -> ModuleExport:
+    """Return what came of one format."""
+    file = result.file
+    return {
+        "format": result.format,
+        "success": file is not None,
+        "file": file.name if file else None,
+        "bytes": file.stat().st_size if file else None,
+        "sha256": file_digest(file) if file else None,
+        "way": result.way,
+        "left_ways": [{"way": left.way, "reason": left.reason} for left in result.left],
+        "error": result.error,
+        "opset": result.opset,
+        "verification": [_case_to_json(case) for case in result.cases],
+    }
+
+
+def _case_to_json(case: CaseResult) -> ModuleCase:
+    return {
+        "case": case.name,
+        "input_shapes": case.sizes,
+        "passed": case.passed,
+        "outputs": [cast(ModuleOutputError, asdict(output)) for output in case.outputs],
+    }
+
+
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what a module's files were made with."""
+    found = {"oriel": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def metadata_text(metadata: ModuleMetadata) -> str:
+    """Return the text of metadata.json, after holding it to its schema."""
+    check_metadata(metadata, METADATA)
+    return json.dumps(metadata, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,140 @@
+"""The caller's side of an exported file: nested values in, nested values out, each call held to
+what was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from oriel.contract.documents import ModuleSignature
+from oriel.errors import ModuleError, OptionError
+from oriel.formats import formats_by_name
+from oriel.formats.format import Format
+from oriel.modules.constants import type_name
+from oriel.modules.metadata import node_from_json, read_signature
+from oriel.modules.structure import Types, rebuild, tensors_of
+
+if TYPE_CHECKING:
+    from oriel.formats.format import Runner
+
+
+class OpenedModule:
+    """An exported module, called as the module itself was. Made by `open_module`."""
+
+    def __init__(self, run: Runner, signature: ModuleSignature, types: Types) -> None:
+        self._run = run
+        self.signature = signature
+        self._inputs = node_from_json(signature["input_structure"])
+        self._outputs = node_from_json(signature["output_structure"])
+        self._types = types
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call the file. Arguments go by position or by the parameters' names.
+
+        Returns the structure that the module returned, in its own classes as far as `open_module`
+        was given them. The inputs aren't changed. Raises ModuleError, naming the path, where an
+        argument has another structure than in the example, another dtype, another size on a fixed
+        axis, or is another constant.
+        """
+        tensors = tensors_of(self._inputs, self._bound(args, kwargs), "the input")
+        sizes: dict[str, int] = {}
+        for row, tensor in zip(self.signature["inputs"], tensors, strict=True):
+            axes = {int(axis): name for axis, name in row["dynamic_axes"].items()}
+            _check_tensor(row["path"], tensor, (row["dtype"], row["shape"], axes), sizes)
+        got = self._run([tensor.detach().clone() for tensor in tensors])
+        return rebuild(self._outputs, list(got), self._types)
+
+    def _bound(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """Return arguments by parameter name; parameters that aren't given are the constants that
+        were exported."""
+        names = [str(key) for key in self._inputs.keys]
+        if len(args) > len(names):
+            raise ModuleError(
+                "the call has too many arguments",
+                got=str(len(args)),
+                expected=f"at most {len(names)}: {', '.join(names)}",
+            )
+        given = dict(zip(names, args, strict=False))
+        twice = [name for name in kwargs if name in given]
+        if twice:
+            raise ModuleError(f"the argument {twice[0]} is given twice")
+        given |= kwargs
+        for name, node in zip(names, self._inputs.children, strict=True):
+            if name not in given and not any(node.tensors()):
+                given[name] = node
+        return given
+
+
+def _check_tensor(
+    path: str,
+    tensor: Tensor,
+    expected: tuple[str, list[int], Mapping[int, str]],
+    sizes: dict[str, int],
+) -> None:
+    dtype, shape, axes = expected
+    got = str(tensor.dtype).removeprefix("torch.")
+    wanted = [axes.get(axis, size) for axis, size in enumerate(shape)]
+    fits = len(tensor.shape) == len(shape) and all(
+        sizes.setdefault(size, given) == given if isinstance(size, str) else size == given
+        for size, given in zip(wanted, tensor.shape, strict=True)
+    )
+    if got != dtype or not fits:
+        known = {name: size for name, size in sizes.items() if name in wanted}
+        raise ModuleError(
+            f"the input {path} doesn't fit",
+            got=f"{got} {list(tensor.shape)}",
+            expected=f"{dtype} [{', '.join(map(str, wanted))}]"
+            + (f" with {known}" if known else ""),
+        )
+
+
+def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:
+    """Open an exported file in this process, which needs nothing of the module's code.
+
+    types: classes of the caller's that outputs are rebuilt with, such as a dataclass; others come
+    as dicts and tuples. No class is ever imported because a file names it. Raises OrielError for a
+    file that isn't there, isn't ours or can't be opened.
+    """
+    path = Path(file)
+    form = format_of(path)
+    form.check_packages()
+    text = form.structure(path)
+    if text is None:
+        raise ModuleError(
+            f"{path.name} doesn't say what its inputs stand for",
+            got="a file without a structure",
+            expected="one that oriel.export_module wrote",
+        )
+    signature = read_signature(text, path.name)
+    return OpenedModule(form.open(path), signature, _by_name(signature, types))
+
+
+def _by_name(signature: ModuleSignature, types: Iterable[type]) -> dict[str, type]:
+    """Return {name in the file: class}. A class defined in a script is of the module __main__ there
+    and of another here, so the name within the module counts where no whole name is the same."""
+    given = {type_name(cls): cls for cls in types}
+    by_own_name = {name.partition(":")[2]: cls for name, cls in given.items()}
+    found: dict[str, type] = {}
+    nodes = [signature["output_structure"]]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.get("children", [])
+        name = node.get("type", "")
+        cls = given.get(name) or by_own_name.get(name.partition(":")[2])
+        if cls is not None and node["kind"] != "constant":
+            found[name] = cls
+    return found
+
+
+def format_of(file: Path) -> Format:
+    """Return the format that a file's suffix means. Raises OptionError for another one."""
+    if not file.is_file():
+        raise OptionError("there is no such file", got=str(file), expected="an exported file")
+    for form in formats_by_name().values():
+        if form.suffix == file.suffix:
+            return form
+    known = ", ".join(form.suffix for form in formats_by_name().values())
+    raise OptionError("the file is of no known format", got=file.name, expected=known)
