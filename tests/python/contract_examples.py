@@ -13,6 +13,9 @@ from jsonschema.exceptions import ValidationError
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 EXAMPLES = CONTRACTS / "examples"
 SCHEMAS = ("activations", "manifest")
+# Their documents stand apart: the page, which reads every other one, knows nothing of them.
+MODULES = EXAMPLES / "modules"
+MODULE_SCHEMAS = ("module_metadata",)
 
 # Keywords that assert something about the instance, or lead to a schema that does.
 ASSERTIONS = {
@@ -58,24 +61,24 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def valid_documents() -> dict[str, Any]:
+def valid_documents(folder: Path = EXAMPLES) -> dict[str, Any]:
     """Every valid example by its file name, which begins with its schema's."""
-    return {file.name: read_json(file) for file in sorted((EXAMPLES / "valid").glob("*.json"))}
+    return {file.name: read_json(file) for file in sorted((folder / "valid").glob("*.json"))}
 
 
-def invalid_documents() -> list[Invalid]:
+def invalid_documents(folder: Path = EXAMPLES) -> list[Invalid]:
     """Every document of invalid.json, written out."""
     return [
         Invalid(
             name=change["name"],
             schema=change["of"].partition("__")[0],
             of=f"{change['of']}.json",
-            document=_changed(read_json(EXAMPLES / "valid" / f"{change['of']}.json"), change),
+            document=_changed(read_json(folder / "valid" / f"{change['of']}.json"), change),
             keyword=change.get("keyword"),
             at=change.get("at"),
             is_long=isinstance(change.get("repeat", [""])[0], list),
         )
-        for change in read_json(EXAMPLES / "invalid.json")["changes"]
+        for change in read_json(folder / "invalid.json")["changes"]
     ]
 
 

@@ -15,6 +15,7 @@ import generate_documents
 import pytest
 from contract_examples import (
     CONTRACTS,
+    MODULES,
     Invalid,
     invalid_documents,
     read_json,
@@ -23,12 +24,16 @@ from contract_examples import (
 
 import oriel
 from oriel.contract.data_files import ContractTable, Limits
-from oriel.contract.documents import ActivationsDocument, ManifestDocument
+from oriel.contract.documents import ActivationsDocument, ManifestDocument, ModuleMetadata
 from oriel.precision.recipes import recipe
 from oriel.precision.recipes.recipe import RuleRecord
 
-TYPES = {"activations": ActivationsDocument, "manifest": ManifestDocument}
-VALID = valid_documents()
+TYPES = {
+    "activations": ActivationsDocument,
+    "manifest": ManifestDocument,
+    "module_metadata": ModuleMetadata,
+}
+VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (
     "variant no interactive",
     "joints missing",
@@ -36,11 +41,16 @@ OF_ONE_MAJOR = (
     "an interactive graph of this major",
     "decoder missing",
     "open graph missing",
+    "a container without its class",
+    "a container without keys",
+    "a container without parts",
+    "a constant without text",
 )
-"""Rules for the documents of one major or one kind of graph, where one type serves all."""
+"""Rules for the documents of one major, one kind of graph or one kind of value, where one type
+serves all."""
 OF_TYPE = [
     i
-    for i in invalid_documents()
+    for i in [*invalid_documents(), *invalid_documents(MODULES)]
     if i.keyword in ("type", "required", "enum", "const") and i.name not in OF_ONE_MAJOR
 ]
 

@@ -12,6 +12,8 @@ from typing import Any
 import onnx
 import pytest
 from contract_examples import (
+    MODULE_SCHEMAS,
+    MODULES,
     SCHEMAS,
     Invalid,
     invalid_documents,
@@ -28,9 +30,10 @@ from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.manifest import check_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
+from oriel.modules.check_metadata import check_metadata
 
-VALID = valid_documents()
-INVALID = invalid_documents()
+VALID = {**valid_documents(), **valid_documents(MODULES)}
+INVALID = [*invalid_documents(), *invalid_documents(MODULES)]
 BROKEN = [invalid for invalid in INVALID if invalid.keyword is not None]
 UNSOUND = [invalid for invalid in INVALID if invalid.keyword is None]
 
@@ -43,6 +46,8 @@ def check(name: str, document: Any) -> None:
     """What Python's readers check: version, schema, and what follows from the sizes."""
     if name.startswith("activations"):
         check_document(document, name)
+    elif name.startswith("module_metadata"):
+        check_metadata(document, name)
     else:
         check_manifest(document, name)
 
@@ -109,7 +114,7 @@ def test_names_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("schema", [*SCHEMAS, *MODULE_SCHEMAS])
 def test_every_rule_has_an_example_that_must_fail(schema: str) -> None:
     broken: set[tuple[str, ...]] = set()
     for invalid in BROKEN:
@@ -243,7 +248,7 @@ def test_a_changed_document_passes_or_is_refused_but_never_crashes(data: st.Data
 
 @given(anything)
 def test_any_json_at_all_is_refused_in_one_line(document: Any) -> None:
-    for name in SCHEMAS:
+    for name in (*SCHEMAS, *MODULE_SCHEMAS):
         with pytest.raises(ContractError) as caught:
             check(name, document)
         assert len(str(caught.value).splitlines()) == 1

@@ -434,6 +434,8 @@ class ModuleCheckpoint(TypedDict):
 class ModuleSignature(TypedDict):
     """The inputs and outputs, flat and nested; every file carries this inside."""
 
+    parameters: list[ModuleParameter]
+    """Parameters of the method, in order."""
     inputs: list[ModuleTensor]
     outputs: list[ModuleTensor]
     output_map: dict[str, str]
@@ -442,6 +444,15 @@ class ModuleSignature(TypedDict):
     output_structure: StructureNode
     constants: list[ModuleConstant]
     """Whatever of the inputs is no tensor: the same in every call."""
+
+
+class ModuleParameter(TypedDict):
+    """One parameter of the method."""
+
+    name: str
+    kind: Literal[
+        "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
+    ]
 
 
 class ModuleTensor(TypedDict):
@@ -503,6 +514,8 @@ class ModuleExport(TypedDict):
     left_ways: list[ModuleLeftWay]
     """What was tried before, and the reason for leaving it."""
     error: str | None
+    fixed_branches: list[str]
+    """Places in the module's code where the file does as the example did."""
     opset: int | None
     verification: list[ModuleCase]
 

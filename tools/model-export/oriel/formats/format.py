@@ -12,6 +12,7 @@ from contextlib import (
     ExitStack,
     contextmanager,
     nullcontext,
+    redirect_stderr,
     redirect_stdout,
 )
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ class Way:
     """One way of writing a file."""
 
     name: str
-    write: Callable[[FlatCall, Path, WriteOptions], None]
+    write: Callable[[FlatCall, Path, WriteOptions], Sequence[str]]
+    """Writes the file, and returns what the exporter warns of: branches that a recorded run fixes
+    as they were taken on the example."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Format:
     suffix: str
     packages: Sequence[str]
     """Modules that must be there to write it and to run it."""
-    ways: Callable[[WriteOptions], Sequence[Way]]
+    ways: Callable[[FlatCall, WriteOptions], Sequence[Way]]
     """The ways of writing it, the best first."""
     open: Callable[[Path], Runner]
     """Opens a file, from the file alone."""
@@ -105,16 +108,32 @@ class Format:
 def quiet_exporters() -> Iterator[None]:
     """Keep exporters from printing: they warn of packages that they could use elsewhere, and what
     fails is told by the exception."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export")]
-    levels = [logger.level for logger in loggers]
+    disabled = logging.root.manager.disable
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(redirect_stdout(StringIO()))
+        stack.enter_context(redirect_stderr(StringIO()))
         warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+        logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logging.disable(disabled)
+
+
+@contextmanager
+def fixed_branches() -> Iterator[list[str]]:
+    """Yield a list that gets what torch's tracer says of branches and numbers that it fixes as they
+    were in the example, each with its place in the code."""
+    from torch.jit._trace import TracerWarning
+
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    for warning in caught:
+        if issubclass(warning.category, TracerWarning):
+            text = str(warning.message).partition(". ")[0]
+            line = f"{Path(warning.filename).name}:{warning.lineno}: {text}"
+            if line not in said:
+                said.append(line)

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.errors import GraphError
-from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+from oriel.formats.format import (
+    FlatCall,
+    Format,
+    Way,
+    WriteOptions,
+    fixed_branches,
+    quiet_exporters,
+)
 from oriel.formats.pt2_file import dynamic_shapes
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ _MAX_ONE_FILE = 1_500_000_000
 def _dynamo(named: bool, convert: bool = False) -> Way:
     name = "dynamo" if named else "dynamo, related axes"
 
-    def write(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    def write(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
         import torch
 
         asked = options.opset
@@ -50,16 +57,17 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
         if convert and asked is not None:
             _convert(file, asked)
         _finish(call, file, options)
+        return ()
 
     return Way(f"{name}, converted to the opset" if convert else name, write)
 
 
-def _classic(call: FlatCall, file: Path, options: WriteOptions) -> None:
+def _classic(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
     import torch
 
     names = [*call.input_names, *call.output_names]
     axes = dict(zip(names, [*call.axes, *call.output_axes], strict=True))
-    with torch.no_grad(), quiet_exporters(), call.slimmed():
+    with torch.no_grad(), quiet_exporters(), call.slimmed(), fixed_branches() as fixed:
         torch.onnx.export(
             call.module,
             tuple(tensor.clone() for tensor in call.inputs),
@@ -71,6 +79,7 @@ def _classic(call: FlatCall, file: Path, options: WriteOptions) -> None:
             opset_version=options.opset or _DEFAULT_CLASSIC,
         )
     _finish(call, file, options)
+    return fixed
 
 
 def _convert(file: Path, opset: int) -> None:
@@ -108,9 +117,19 @@ def _finish(call: FlatCall, file: Path, options: WriteOptions) -> None:
         raise GraphError(
             "the exporter wrote another opset", got=str(opset), expected=str(options.opset)
         )
+    _forget_sources(model)
     entry = model.metadata_props.add()
     entry.key, entry.value = STRUCTURE, options.structure
     onnx.save(model, file)
+
+
+def _forget_sources(model: onnx.ModelProto) -> None:
+    """Remove the traces of the caller's source code, with its paths, that dynamo puts at every
+    node: they weigh more than the graph."""
+    for graph in (model.graph, *model.functions):
+        for node in graph.node:
+            node.ClearField("metadata_props")
+            node.ClearField("doc_string")
 
 
 def _opset_of(model: onnx.ModelProto) -> int | None:
@@ -131,11 +150,12 @@ def _structure(file: Path) -> str | None:
     return next((entry.value for entry in props if entry.key == STRUCTURE), None)
 
 
-def _ways(options: WriteOptions) -> Sequence[Way]:
+def _ways(call: FlatCall, options: WriteOptions) -> Sequence[Way]:
     classic = Way("classic", _classic)
     if options.opset is not None and options.opset < _LOWEST_DYNAMO:
         return (classic, _dynamo(named=True, convert=True))
-    return (_dynamo(named=True), _dynamo(named=False), classic)
+    related = [_dynamo(named=False)] if any(call.axes) else []
+    return (_dynamo(named=True), *related, classic)
 
 
 def _open(file: Path) -> Runner:

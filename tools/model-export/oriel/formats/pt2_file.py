@@ -47,13 +47,17 @@ def export_program(
 
 
 def _way(name: str, strict: bool, named: bool) -> Way:
-    def write(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    def write(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
         import torch
 
         program = export_program(call, strict, named)
         # It would travel in the file, and nobody asked for that.
         program.example_inputs = None
+        for node in program.graph.nodes:
+            # Traces of the caller's source code, with its paths.
+            node.meta.pop("stack_trace", None)
         torch.export.save(program, file, extra_files={STRUCTURE: options.structure})
+        return ()
 
     return Way(name, write)
 
@@ -75,10 +79,11 @@ def _structure(file: Path) -> str | None:
     return read_entry(file, f"extra/{STRUCTURE}")
 
 
-_WAYS = (
-    _way("torch.export", strict=False, named=True),
-    _way("torch.export, related axes", strict=False, named=False),
-    _way("torch.export, strict", strict=True, named=True),
-)
+def _ways(call: FlatCall, _: WriteOptions) -> Sequence[Way]:
+    first = _way("torch.export", strict=False, named=True)
+    related = _way("torch.export, related axes", strict=False, named=False)
+    last = _way("torch.export, strict", strict=True, named=True)
+    return (first, related, last) if any(call.axes) else (first, last)
 
-FORMAT = Format("pt2", ".pt2", (), lambda _: _WAYS, _open, _structure)
+
+FORMAT = Format("pt2", ".pt2", (), _ways, _open, _structure)

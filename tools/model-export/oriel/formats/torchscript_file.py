@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from oriel.errors import ModuleError
 from oriel.formats.archive import read_entry
-from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+from oriel.formats.format import (
+    FlatCall,
+    Format,
+    Way,
+    WriteOptions,
+    fixed_branches,
+    quiet_exporters,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -49,14 +56,15 @@ def _trace(call: FlatCall) -> torch.jit.ScriptModule:
 
 
 def _way(name: str, make: Callable[[FlatCall], torch.jit.ScriptModule], freeze: bool) -> Way:
-    def write(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    def write(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
         import torch
 
-        with torch.no_grad(), quiet_exporters():
+        with torch.no_grad(), quiet_exporters(), fixed_branches() as fixed:
             made = make(call).eval()
             if freeze:
                 made = torch.jit.freeze(made)
             torch.jit.save(made, str(file), _extra_files={STRUCTURE: options.structure})
+        return fixed
 
     return Way(name, write)
 
@@ -85,4 +93,4 @@ _WAYS = (
     _way("trace", _trace, freeze=False),
 )
 
-FORMAT = Format("ts", ".ts", (), lambda _: _WAYS, _open, _structure)
+FORMAT = Format("ts", ".ts", (), lambda _, __: _WAYS, _open, _structure)

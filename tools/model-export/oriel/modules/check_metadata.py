@@ -62,6 +62,10 @@ def _check_sound(signature: ModuleSignature, what: str) -> None:
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             raise ContractError(f"{what}: two tensors have one name", got=first_few(twice))
+        for row in side:
+            known = {str(axis) for axis in range(len(row["shape"]))}
+            if not row["dynamic_axes"].keys() <= known:
+                raise ContractError(f"{what}: {row['name']} has no such axis")
         if list(_leaves(root, what)) != names:
             raise ContractError(f"{what}: a structure and the list of its tensors differ")
 

@@ -16,7 +16,7 @@ from oriel.modules.export_request import ExportRequest, LoadedCheckpoint
 from oriel.modules.fallbacks import StageCallback
 from oriel.modules.load_checkpoint import load_strictly, read_checkpoint
 from oriel.modules.paths import matches
-from oriel.modules.slim import slim
+from oriel.modules.slim import has_parts, slim
 from oriel.modules.spec import ModuleSpec, NamedSpec, call_of_spec
 
 
@@ -100,14 +100,17 @@ def convert(
             got=f"a {type(module).__name__}",
             expected="a torch.nn.Module",
         )
+    # A part that is built later, or only in training, may be in the checkpoint alone.
+    present = [each for each in spec.drop if checkpoint is None or has_parts(module, each)]
+    chosen = slim(
+        module,
+        submodule=spec.submodule,
+        method=spec.method,
+        drop=present,
+        clone_inputs=spec.clone_inputs,
+    )
     request = ExportRequest(
-        slim(
-            module,
-            submodule=spec.submodule,
-            method=spec.method,
-            drop=spec.drop,
-            clone_inputs=spec.clone_inputs,
-        ),
+        chosen,
         _arguments(spec.inputs, f"{what} inputs"),
         options.formats,
         options.output,
@@ -153,6 +156,14 @@ def _load(
             unused[name] = tensor.numel() * tensor.element_size()
         else:
             wanted[own] = tensor
+    for pattern in spec.drop:
+        names = [name.removeprefix(spec.prefix) for name in unused]
+        if not any(_within(pattern, name) for name in names) and not has_parts(whole, pattern):
+            raise ModuleError(
+                "the pattern of parts to drop matches nothing",
+                got=pattern,
+                expected=f"a part of the module or of {file.name}",
+            )
     load_strictly(whole, wanted)
     return LoadedCheckpoint(file, unused)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from oriel.contract.json_value import JsonObject
+from oriel.errors import first_few
 from oriel.modules.convert import Conversion
 from oriel.modules.fallbacks import ExportedFile
 
@@ -71,6 +72,11 @@ def _reasons(conversion: Conversion) -> list[str]:
             f"{conversion.name}, {file.format}: {outcome}; left {left.way}: {left.reason}"
             for left in file.left
         ]
+        if file.fixed:
+            notes.append(
+                f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "
+                f"the example had it: {first_few(file.fixed)}"
+            )
     return notes
 
 

@@ -3,7 +3,9 @@ file was verified in a fresh process."""
 
 from __future__ import annotations
 
+import re
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
 from oriel.modules.verify_module import Case, CaseResult, verify_file
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_PACKAGE = Path(__file__).resolve().parents[1]
 StageCallback = Callable[[str], None]
 
 
@@ -34,6 +38,8 @@ class ExportedFile:
     left: tuple[LeftWay, ...]
     opset: int | None = None
     cases: tuple[CaseResult, ...] = ()
+    fixed: tuple[str, ...] = ()
+    """Branches that the file takes as the example did, whatever its input."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -58,28 +64,45 @@ def write_format(
     form, file = target
     start = time.monotonic()
     left: list[LeftWay] = []
-    for way in form.ways(options):
+    for way in form.ways(call, options):
         on_stage(f"{form.name}: {way.name}")
         try:
-            way.write(call, file, options)
+            fixed = tuple(way.write(call, file, options))
             on_stage(f"{form.name}: verify in a fresh process")
             results = verify_file(form.name, file, call.output_names, cases)
             check_results(results)
             opset = form.opset(file)
-        except Exception as error:  # noqa: BLE001 - exporters raise errors of every class
+        except Exception as error:
+            # Exporters raise errors of every class; a defect of this program is none of theirs.
             _remove(file)
+            if _is_own_defect(error):
+                raise
             left.append(LeftWay(way.name, told(error)))
             on_stage(f"{form.name}: left {way.name}: {left[-1].reason}")
             continue
         seconds = time.monotonic() - start
-        return ExportedFile(form.name, file, way.name, tuple(left), opset, tuple(results), seconds)
+        return ExportedFile(
+            form.name, file, way.name, tuple(left), opset, tuple(results), fixed, seconds
+        )
     return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
+
+
+def _is_own_defect(error: Exception) -> bool:
+    """Return whether a programming error was raised by code of this package itself."""
+    if not isinstance(error, NameError | AttributeError | TypeError | LookupError | AssertionError):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
 
 
 def told(error: Exception) -> str:
     """Return an exporter's reason in one line of bounded length, with its class where it is none of
     ours."""
-    said = reason_of(error)
+    cause = error.__cause__
+    if type(error).__module__.startswith("torch.onnx") and isinstance(cause, Exception):
+        # torch's ONNX exporter puts a page of advice before the reason.
+        return told(cause)
+    said = _COLOURS.sub("", reason_of(error))
     return said if isinstance(error, OrielError) else f"{type(error).__name__}: {said}"
 
 

@@ -85,6 +85,8 @@ def _add_export(exports: Branch, row: ModuleExport) -> None:
     branch = exports.add(f"{row['file']}: {row['way']}{opset}, {row['bytes'] or 0:,} bytes")
     for left in row["left_ways"]:
         branch.add(f"left {left['way']}: {left['reason']}")
+    for fixed in row["fixed_branches"]:
+        branch.add(f"fixed as in the example: {fixed}")
     for case in row["verification"]:
         worst = max((output["relative"] or 0.0 for output in case["outputs"]), default=0.0)
         verdict = "passed" if case["passed"] else "failed"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from torch import Tensor
 
@@ -31,8 +32,18 @@ from oriel.modules.paths import path_text
 from oriel.modules.structure import Kind, Node, constant_node
 from oriel.modules.verify_module import CaseResult
 
+ParameterKind = Literal[
+    "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
+]
 METADATA = "metadata.json"
 METADATA_VERSION = "1.0"
+PARAMETER_KINDS: Mapping[inspect._ParameterKind, ParameterKind] = {
+    inspect.Parameter.POSITIONAL_ONLY: "positional_only",
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional_or_keyword",
+    inspect.Parameter.VAR_POSITIONAL: "var_positional",
+    inspect.Parameter.KEYWORD_ONLY: "keyword_only",
+    inspect.Parameter.VAR_KEYWORD: "var_keyword",
+}
 _PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
 
 
@@ -63,10 +74,14 @@ class Signature:
     outputs: Sequence[TensorRow]
     input_structure: Node
     output_structure: Node
+    parameters: Sequence[inspect.Parameter]
 
     def to_json(self) -> ModuleSignature:
         constants = list(self.input_structure.constants())
         return {
+            "parameters": [
+                {"name": each.name, "kind": PARAMETER_KINDS[each.kind]} for each in self.parameters
+            ],
             "inputs": [row.to_json() for row in self.inputs],
             "outputs": [row.to_json() for row in self.outputs],
             "output_map": {path_text(row.path): row.name for row in self.outputs},
@@ -130,6 +145,7 @@ def export_to_json(result: ExportedFile) -> ModuleExport:
         "way": result.way,
         "left_ways": [{"way": left.way, "reason": left.reason} for left in result.left],
         "error": result.error,
+        "fixed_branches": list(result.fixed),
         "opset": result.opset,
         "verification": [_case_to_json(case) for case in result.cases],
     }

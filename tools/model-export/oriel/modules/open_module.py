@@ -3,6 +3,7 @@ what was exported."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from oriel.contract.documents import ModuleSignature
-from oriel.errors import ModuleError, OptionError
+from oriel.errors import ModuleError, OptionError, reason_of
 from oriel.formats import formats_by_name
 from oriel.formats.format import Format
 from oriel.modules.constants import type_name
-from oriel.modules.metadata import node_from_json, read_signature
-from oriel.modules.structure import Types, rebuild, tensors_of
+from oriel.modules.metadata import PARAMETER_KINDS, node_from_json, read_signature
+from oriel.modules.structure import Node, Types, rebuild, tensors_of
 
 if TYPE_CHECKING:
     from oriel.formats.format import Runner
@@ -29,6 +30,7 @@ class OpenedModule:
         self.signature = signature
         self._inputs = node_from_json(signature["input_structure"])
         self._outputs = node_from_json(signature["output_structure"])
+        self._parameters = _parameters(signature, self._inputs)
         self._types = types
 
     def __call__(self, *args: object, **kwargs: object) -> object:
@@ -48,24 +50,35 @@ class OpenedModule:
         return rebuild(self._outputs, list(got), self._types)
 
     def _bound(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
-        """Return arguments by parameter name; parameters that aren't given are the constants that
-        were exported."""
-        names = [str(key) for key in self._inputs.keys]
-        if len(args) > len(names):
+        """Return arguments by parameter name; those without tensors that aren't given are the
+        constants that were exported."""
+        try:
+            bound = self._parameters.bind(*args, **kwargs)
+        except TypeError as error:
             raise ModuleError(
-                "the call has too many arguments",
-                got=str(len(args)),
-                expected=f"at most {len(names)}: {', '.join(names)}",
-            )
-        given = dict(zip(names, args, strict=False))
-        twice = [name for name in kwargs if name in given]
-        if twice:
-            raise ModuleError(f"the argument {twice[0]} is given twice")
-        given |= kwargs
-        for name, node in zip(names, self._inputs.children, strict=True):
-            if name not in given and not any(node.tensors()):
-                given[name] = node
-        return given
+                "the call doesn't fit the module's parameters",
+                got=reason_of(error),
+                expected=", ".join(self._parameters.parameters),
+            ) from error
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+
+def _parameters(signature: ModuleSignature, inputs: Node) -> inspect.Signature:
+    """Return the signature of a call; a parameter without tensors has its node as default, which
+    stands for what was exported."""
+    kinds = {name: kind for kind, name in PARAMETER_KINDS.items()}
+    nodes = dict(zip(inputs.keys, inputs.children, strict=True))
+    made = []
+    optional = False
+    for row in signature["parameters"]:
+        kind, node = kinds[row["kind"]], nodes.get(row["name"])
+        named = kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        optional = optional or (named and node is not None and not any(node.tensors()))
+        # Python allows no parameter without a default behind one that has it.
+        default = node if named and optional else inspect.Parameter.empty
+        made.append(inspect.Parameter(row["name"], kind, default=default))
+    return inspect.Signature(made)
 
 
 def _check_tensor(

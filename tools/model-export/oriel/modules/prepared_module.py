@@ -3,6 +3,7 @@ verification compares."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,7 +59,7 @@ def prepare(request: ExportRequest) -> PreparedModule:
         signature,
         observed.cases,
         left_out,
-        tuple(_notes(left_out, example, request)),
+        tuple(_notes(left_out, example, request, checkpoint)),
         type_name(type(chosen.module)),
         chosen.method,
         checkpoint,
@@ -205,6 +206,7 @@ def _signature(example: _Example, observed: _Observed) -> Signature:
         [TensorRow(path, names[path], tensor, own) for path, tensor, own in outputs],
         example.flat.node,
         observed.output,
+        list(inspect.signature(example.function).parameters.values()),
     )
 
 
@@ -224,11 +226,20 @@ def _flat_call(chosen: SlimModule, example: _Example, observed: _Observed) -> Fl
     )
 
 
-def _notes(left_out: Sequence[LeftOut], example: _Example, request: ExportRequest) -> Iterator[str]:
+def _notes(
+    left_out: Sequence[LeftOut],
+    example: _Example,
+    request: ExportRequest,
+    checkpoint: LoadedCheckpoint | None,
+) -> Iterator[str]:
     if left_out:
         saved = sum(part.bytes for part in left_out)
         named = first_few([f"{part.name} ({part.bytes:,} bytes)" for part in left_out], 4)
         yield f"left out, as the chosen outputs don't need it: {named}; {saved:,} bytes saved"
+    if checkpoint is not None and checkpoint.unused:
+        names = first_few(list(checkpoint.unused))
+        saved = sum(checkpoint.unused.values())
+        yield f"of {checkpoint.file.name}, as the spec says: {names}; {saved:,} bytes left out"
     plain = {name for axes in request.dynamic.values() for name in axes.values()}
     own = [name for name in example.axes.sizes if name not in plain]
     if own:

@@ -24,10 +24,11 @@ def script_source(inputs: Node, names: Sequence[str], method: str, chosen: FlatO
     ]
     paths = list(chosen.node.tensors())
     returned = [f"result{_access(chosen.node, paths[at])}" for at in chosen.picks]
+    target = "self.model" if method == "forward" else f"self.model.{method}"
     return "\n".join(
         [
             f"def forward(self, {', '.join(f'{name}: Tensor' for name in names)}):",
-            f"    result = self.model.{method}({', '.join(given)})",
+            f"    result = {target}({', '.join(given)})",
             f"    return ({', '.join(returned)},)",
             "",
         ]

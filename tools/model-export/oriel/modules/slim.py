@@ -47,20 +47,20 @@ def slim(
     """Choose what of a module is exported.
 
     submodule: its name, such as `generator_A`; everything else is left out. method: called instead
-    of forward. drop: patterns of names of submodules that must not be needed, such as `phase2.*`.
+    of forward. drop: patterns of names of submodules of the whole that must not be needed, such as
+    `phase2.*`: they are taken out of the module.
     clone_inputs: let the files work on copies of their inputs, for a module that changes its own.
     Raises ModuleError for names that the module doesn't have.
     """
-    parts = dict(module.named_modules())
+    parts = [name for name, _ in module.named_modules()]
     if submodule not in parts:
-        raise _unknown(f"the module has no submodule {submodule}", list(parts)[1:])
-    chosen = parts[submodule]
-    left = [_sum(name, child) for name, child in _beside(module, submodule)]
+        raise _unknown(f"the module has no submodule {submodule}", parts[1:])
+    left = [row for pattern in drop for row in _drop(module, pattern)]
+    left += [_sum(name, child) for name, child in _beside(module, submodule)]
+    chosen = module.get_submodule(submodule)
     if not callable(getattr(chosen, method, None)):
         methods = [n for n in vars(type(chosen)) if not n.startswith("_")]
         raise _unknown(f"{type(chosen).__name__} has no method {method}", methods)
-    for pattern in drop:
-        left += _drop(chosen, pattern)
     return SlimModule(chosen, method, clone_inputs, tuple(row for row in left if row.tensors))
 
 
@@ -79,8 +79,17 @@ def _beside(module: nn.Module, submodule: str) -> Iterator[tuple[str, nn.Module]
         at, above = at.get_submodule(step), f"{above}{step}."
 
 
+def has_parts(module: nn.Module, pattern: str) -> bool:
+    """Return whether a pattern matches some submodule, or one that was dropped."""
+    return bool(_matching(module, pattern))
+
+
+def _matching(module: nn.Module, pattern: str) -> list[str]:
+    return [n for n, _ in module.named_modules() if n and matches(pattern, tuple(n.split(".")))]
+
+
 def _drop(module: nn.Module, pattern: str) -> list[LeftOut]:
-    names = [n for n, _ in module.named_modules() if n and matches(pattern, tuple(n.split(".")))]
+    names = _matching(module, pattern)
     # The outermost ones: what is in them goes with them.
     names = [n for n in names if not any(n.startswith(f"{other}.") for other in names)]
     if not names:

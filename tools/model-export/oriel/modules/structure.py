@@ -207,7 +207,9 @@ class _Check:
 
 def _collect(node: Node, value: object, found: list[Tensor], check: _Check) -> None:
     if value is node:
-        # A call that leaves a parameter out means what was exported.
+        # A call that leaves a parameter out means the constant that was exported.
+        if any(node.tensors()):
+            check.refuse(node, "nothing", "an argument")
         return
     if node.kind == "tensor":
         if not isinstance(value, Tensor):
