@@ -46,6 +46,21 @@ def export_program(
         )
 
 
+def _drop_unused_weights(program: torch.export.ExportedProgram) -> None:
+    """Remove weights that no node reads once dead ones are gone: torch.export keeps all that the
+    module has."""
+    graph, specs = program.graph_module.graph, program.graph_signature.input_specs
+    graph.eliminate_dead_code()
+    for node, spec in list(zip(graph.find_nodes(op="placeholder"), list(specs), strict=True)):
+        is_weight = spec.kind.name in ("PARAMETER", "BUFFER") and spec.target is not None
+        if is_weight and not node.users:
+            graph.erase_node(node)
+            specs.remove(spec)
+            program.state_dict.pop(spec.target, None)
+            program.constants.pop(spec.target, None)
+    program.graph_module.recompile()
+
+
 def _way(name: str, strict: bool, named: bool) -> Way:
     def write(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
         import torch
@@ -53,6 +68,7 @@ def _way(name: str, strict: bool, named: bool) -> Way:
         program = export_program(call, strict, named)
         # It would travel in the file, and nobody asked for that.
         program.example_inputs = None
+        _drop_unused_weights(program)
         for node in program.graph.nodes:
             # Traces of the caller's source code, with its paths.
             node.meta.pop("stack_trace", None)

@@ -22,7 +22,7 @@ from oriel.modules.paths import Path, flat_names, matches, path_text
 from oriel.modules.prepare import build_and_load, run_on
 from oriel.modules.script_source import script_source
 from oriel.modules.second_input import second_input
-from oriel.modules.slim import LeftOut, SlimModule, UsedTensors, slim, unused_parts, without
+from oriel.modules.slim import LeftOut, NeededWeights, SlimModule, slim, unused_parts, without
 from oriel.modules.structure import Flattened, Node, flatten, tensors_of
 from oriel.modules.verify_module import Case
 
@@ -100,11 +100,15 @@ class _Observed:
     sizes: Mapping[str, int]
     """The second input's size of each dynamic axis."""
     unused: list[LeftOut]
+    """Parts that the chosen outputs don't depend on."""
+    unread: list[LeftOut]
+    """Those of them that no operator reads: a run works without their weights."""
 
 
 def _observe(example: _Example, request: ExportRequest) -> _Observed:
-    used = UsedTensors()
-    with used:
+    module = _owner(example.function)
+    weights = NeededWeights(module)
+    with weights:
         output = _checked_run(example, example.flat.tensors, "the example")
     flat_output = flatten(output)
     picks = _picks(flat_output.node, request)
@@ -114,10 +118,12 @@ def _observe(example: _Example, request: ExportRequest) -> _Observed:
     sizes = sizes_in(example.axes, inputs)
     name = ", ".join(f"{axis} {size}" for axis, size in sizes.items())
     name = f"a second input ({name or 'other values'})"
-    with used:
+    first = [flat_output.tensors[at] for at in picks]
+    weights.need(first)
+    with weights:
         output = _checked_run(example, inputs, name)
     outputs = chosen.of(output, check_constants=request.outputs is None)
-    first = [flat_output.tensors[at] for at in picks]
+    weights.need(outputs)
     cases = (
         Case("the example", example.flat.tensors, cloned(first)),
         Case(name, inputs, cloned(outputs)),
@@ -126,9 +132,13 @@ def _observe(example: _Example, request: ExportRequest) -> _Observed:
     if request.outputs is not None:
         structure = _dict_of(paths)
         paths = list(structure.tensors())
-    module = getattr(example.function, "__self__", None)
-    unused = unused_parts(module, used) if isinstance(module, nn.Module) else []
-    return _Observed(structure, paths, chosen, cases, sizes, unused)
+    unused = unused_parts(module, weights.has), unused_parts(module, weights.was_read)
+    return _Observed(structure, paths, chosen, cases, sizes, *unused)
+
+
+def _owner(function: Callable[..., object]) -> nn.Module:
+    owner = getattr(function, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else nn.Module()
 
 
 def _checked_run(example: _Example, tensors: Sequence[Tensor], what: str) -> object:
@@ -222,7 +232,7 @@ def _flat_call(chosen: SlimModule, example: _Example, observed: _Observed) -> Fl
         example.axes.of_tensors,
         [{} for _ in observed.paths],
         ScriptedCall(chosen.module, source),
-        partial(without, chosen.module, observed.unused),
+        partial(without, chosen.module, observed.unread),
     )
 
 

@@ -126,14 +126,20 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-class UsedTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Records which storages the operators of a run read: also those of weights that are passed to
-    a function without calling the module that owns them."""
+class NeededWeights(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows a module's weights through the operators of its runs, to find those that an output
+    depends on: also weights that are passed to a function without calling the module that owns
+    them, and those that decide a branch by their values."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._storages: set[int] = set()
-        self._alive: list[Tensor] = []
+        held = module.state_dict(keep_vars=True).values()
+        self._weights = {_storage(tensor) for tensor in held}
+        self._sources: dict[int, frozenset[int]] = {}
+        """{storage: storages of the weights that its values come from}."""
+        self.read: set[int] = set()
+        """Storages of the weights that some operator read."""
+        self._needed: set[int] = set()
 
     def __torch_dispatch__(
         self,
@@ -142,32 +148,66 @@ class UsedTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        for leaf in tree_leaves((args, kwargs or {})):
-            if isinstance(leaf, Tensor) and leaf.layout == torch.strided:
-                pointer = leaf.untyped_storage().data_ptr()
-                if pointer not in self._storages:
-                    # A freed storage's address may be given to another.
-                    self._alive.append(leaf)
-                    self._storages.add(pointer)
-        return func(*args, **(kwargs or {}))
+        inputs = _storages((args, kwargs or {}))
+        sources = frozenset[int]().union(*(self._sources_of(pointer) for pointer in inputs))
+        self.read |= inputs & self._weights
+        result = func(*args, **(kwargs or {}))
+        outputs = _storages(result)
+        schema = getattr(func, "_schema", None)
+        if schema is not None and schema.is_mutable:
+            outputs = outputs | inputs
+        for pointer in outputs:
+            # A storage that no input has may stand where a freed one was: it begins anew.
+            before = self._sources_of(pointer) if pointer in inputs else frozenset()
+            self._sources[pointer] = before | sources
+        if not outputs:
+            # A number for Python, as of .item(): it may decide anything that follows.
+            self._needed |= sources
+        return result
+
+    def _sources_of(self, pointer: int) -> frozenset[int]:
+        own = frozenset([pointer]) if pointer in self._weights else frozenset[int]()
+        return self._sources.get(pointer, frozenset()) | own
+
+    def need(self, outputs: Sequence[Tensor]) -> None:
+        """Count the weights that these results of a run depend on as needed."""
+        for tensor in outputs:
+            self._needed |= self._sources_of(_storage(tensor))
 
     def has(self, tensor: Tensor) -> bool:
-        """Return whether an operator read the tensor's storage; True for one without values."""
-        return tensor.numel() == 0 or tensor.untyped_storage().data_ptr() in self._storages
+        """Return whether a weight is needed; True for one without values."""
+        return tensor.numel() == 0 or _storage(tensor) in self._needed
+
+    def was_read(self, tensor: Tensor) -> bool:
+        """Return whether some operator read a weight, though maybe for nothing."""
+        return tensor.numel() == 0 or _storage(tensor) in self.read
 
 
-def unused_parts(module: nn.Module, used: UsedTensors) -> list[LeftOut]:
-    """Return the outermost submodules of which no tensor was read, and single parameters that
-    weren't. Buffers of parts that are used stay: they are counters, and small."""
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _storages(value: object) -> set[int]:
+    leaves = tree_leaves(value)
+    return {
+        _storage(leaf)
+        for leaf in leaves
+        if isinstance(leaf, Tensor) and leaf.layout == torch.strided and leaf.numel()
+    }
+
+
+def unused_parts(module: nn.Module, is_used: Callable[[Tensor], bool]) -> list[LeftOut]:
+    """Return the outermost submodules of which no tensor is used, and single parameters that
+    aren't. Buffers of parts that are used stay: they are counters, and small."""
     rows: list[LeftOut] = []
 
     def walk(at: nn.Module, name: str) -> None:
         held = list(at.state_dict(keep_vars=True).values())
-        if held and not any(used.has(tensor) for tensor in held):
+        if held and not any(is_used(tensor) for tensor in held):
             rows.append(_sum(name, at))
             return
         for own, parameter in at.named_parameters(recurse=False):
-            if not used.has(parameter):
+            if not is_used(parameter):
                 rows.append(LeftOut(f"{name}.{own}".lstrip("."), 1, _bytes(parameter)))
         for own, child in at.named_children():
             walk(child, f"{name}.{own}".lstrip("."))

@@ -1,0 +1,322 @@
+"""Exports of modules that exporters get wrong: each is refused, or written by another way that was
+proven right, and the report says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oriel.cli import main
+from oriel.errors import ModuleError
+from oriel.formats import onnx_file, torchscript_file
+from oriel.formats.format import FlatCall, Way, WriteOptions
+from oriel.modules.call import CallArguments
+from oriel.modules.export_module import ModuleExportReport, export_module, run_export
+from oriel.modules.export_request import ExportRequest
+from oriel.modules.fallbacks import write_format
+from oriel.modules.open_module import open_module
+from oriel.modules.prepared_module import prepare
+from oriel.modules.slim import slim
+
+
+def reasons(report: ModuleExportReport, name: str) -> list[str]:
+    (file,) = [file for file in report.files if file.format == name]
+    return [f"{left.way}: {left.reason}" for left in file.left]
+
+
+class Branching(nn.Module):
+    """Goes one way or the other by its values: only a compiler of its code keeps both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near = nn.Linear(3, 3)
+        self.far = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool(x.sum() > 0):
+            y: Tensor = self.near(x)
+        else:
+            y = self.far(x)
+        return y
+
+
+def test_one_format_that_fails_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_spec(
+        tmp_path / "spec.py",
+        "import torch",
+        "from test_module_exports import Branching",
+        "BRANCHING = ModuleSpec(Branching, lambda: (torch.ones(2, 3),), {'x': {0: 'batch'}})",
+    )
+    out = tmp_path / "out"
+    arguments = [f"{tmp_path / 'spec.py'}:BRANCHING", "--format", "ts,pt2", "--output", str(out)]
+    assert main(["convert", *arguments]) == 1
+    assert sorted(file.name for file in out.iterdir()) == ["metadata.json", "model.ts"]
+    data = json.loads((out / "metadata.json").read_text("utf-8"))
+    assert data["export_success"] == {"ts": True, "pt2": False}
+    assert "data-dependent" in data["exports"][1]["error"]
+    shown = capsys.readouterr().out
+    assert "failed" in shown and "0 of 1 modules exported and verified" in shown
+    # The file that is there goes both ways, though the example went one.
+    opened = open_module(out / "model.ts")
+    torch.manual_seed(0)
+    for x in (torch.ones(2, 3), -torch.ones(3, 3)):
+        assert opened(x).shape == x.shape  # type: ignore[attr-defined]
+    near, far = opened(torch.ones(2, 3)), opened(-torch.ones(2, 3))
+    assert not torch.allclose(near, -far)  # type: ignore[arg-type,operator]
+
+
+def write_spec(file: Path, *lines: str) -> Path:
+    text = ["from oriel import ModuleSpec", *lines, ""]
+    file.write_text("\n".join(text), encoding="utf-8")
+    return file
+
+
+class FixedLength(nn.Module):
+    """Adds positions of a length that a recorded run takes for a constant."""
+
+    def forward(self, x: Tensor, **options: object) -> Tensor:
+        return x + torch.linspace(0, 1, int(x.shape[1])).unsqueeze(0)
+
+
+def test_a_length_that_was_baked_in_is_found(tmp_path: Path) -> None:
+    report = export_module(
+        FixedLength(),
+        (torch.ones(2, 4),),
+        formats=("ts", "pt2"),
+        dynamic={"x": {0: "batch", 1: "time"}},
+        out=tmp_path / "out",
+    )
+    script, trace, _ = reasons(report, "ts")
+    assert script.startswith("script, freeze: ")
+    assert trace.startswith("trace, freeze: ") and "can't be opened or run" in trace
+    assert "time" in reasons(report, "pt2")[0]
+    assert not report.passed and [file.file for file in report.files] == [None, None]
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["metadata.json"]
+
+
+class SmallHead(nn.Module):
+    """Has one output near 100 and one near 0.01."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x + 100, x * 0.01 * self.factor
+
+
+def test_a_file_with_wrong_numbers_is_left_for_the_next_way(tmp_path: Path) -> None:
+    """As torch's classic ONNX exporter does with some detectors: it succeeds, a fifth off."""
+    request = ExportRequest(
+        SmallHead(1.0), CallArguments((torch.rand(4) + 0.5,)), ("ts",), tmp_path
+    )
+    prepared = prepare(request)
+    wrong = prepare(replace(request, module=SmallHead(1.2))).call
+    ways = torchscript_file.FORMAT.ways(prepared.call, WriteOptions("{}"))
+
+    def write_wrong(_: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
+        return ways[1].write(wrong, file, options)
+
+    form = replace(torchscript_file.FORMAT, ways=lambda _, __: (Way("wrong", write_wrong), ways[1]))
+    result = write_format(
+        (form, tmp_path / "model.ts"),
+        prepared.call,
+        WriteOptions("{}"),
+        prepared.cases,
+        lambda _: None,
+    )
+    assert result.way == "trace, freeze"
+    (left,) = result.left
+    assert left.way == "wrong"
+    assert "output_1 is not the module's, on the example; got relative error 2.0e-01" in left.reason
+
+
+def encoder() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+    return nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+
+
+def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> None:
+    request = ExportRequest(
+        encoder(),
+        CallArguments((torch.rand(2, 5, 16),)),
+        ("ts",),
+        tmp_path,
+        {"src": {0: "batch", 1: "time"}},
+    )
+    prepared = prepare(request)
+    options = WriteOptions("{}")
+    ways = {way.name: way for way in torchscript_file.FORMAT.ways(prepared.call, options)}
+    ways["trace, freeze"].write(prepared.call, tmp_path / "model.ts", options)
+    run = torchscript_file.FORMAT.open(tmp_path / "model.ts")
+    for case in prepared.cases:
+        assert case.inputs[0].shape[0] == (2 if case.name == "the example" else 3)
+        torch.testing.assert_close(run(case.inputs)[0], case.outputs[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [17, 18])
+def test_the_opset_that_was_asked_for_is_the_one_in_the_file(asked: int, tmp_path: Path) -> None:
+    """dynamo, asked for 17, writes 18 without a word."""
+    request = ExportRequest(
+        nn.Linear(3, 2), CallArguments((torch.rand(2, 3),)), ("onnx",), tmp_path, opset=asked
+    )
+    prepared = prepare(request)
+    options = WriteOptions("{}", asked)
+    for way in onnx_file.FORMAT.ways(prepared.call, options):
+        file = tmp_path / "model.onnx"
+        way.write(prepared.call, file, options)
+        held = {entry.domain: entry.version for entry in onnx.load(file).opset_import}
+        assert held[""] == asked == onnx_file.FORMAT.opset(file), way.name
+        (got,) = onnx_file.FORMAT.open(file)(prepared.cases[1].inputs)
+        torch.testing.assert_close(got, prepared.cases[1].outputs[0], rtol=1e-5, atol=1e-6)
+    names = [way.name for way in onnx_file.FORMAT.ways(prepared.call, options)]
+    expected = (
+        ["classic", "dynamo, converted to the opset"] if asked == 17 else ["dynamo", "classic"]
+    )
+    assert names == expected
+
+
+def test_an_exporter_that_writes_another_opset_is_left(tmp_path: Path) -> None:
+    request = ExportRequest(
+        nn.Linear(3, 2), CallArguments((torch.rand(2, 3),)), ("onnx",), tmp_path, opset=17
+    )
+    prepared = prepare(request)
+    dynamo = onnx_file._dynamo(named=True)
+    with pytest.raises(Exception, match="wrote another opset; got 18; expected 17"):
+        dynamo.write(prepared.call, tmp_path / "model.onnx", WriteOptions("{}", 17))
+
+
+@dataclass
+class Sample:
+    """A class of the caller's among the inputs."""
+
+    points: Tensor
+    name: str
+
+
+class ChangesInputs(nn.Module):
+    def forward(self, sample: Sample) -> dict[str, Tensor]:
+        sample.points.mul_(2)
+        return {"sum": sample.points.sum(0)}
+
+
+def test_a_module_that_changes_its_inputs_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    points = torch.ones(4, 2)
+    with pytest.raises(
+        ModuleError, match=r"changes its inputs; got other values in sample\.points"
+    ):
+        export_module(ChangesInputs(), (Sample(points, "a"),), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert torch.equal(points, torch.ones(4, 2)), "the caller's tensor"
+
+
+def test_with_copies_the_files_leave_inputs_alone(tmp_path: Path) -> None:
+    points = torch.rand(4, 2) + 1
+    report = export_module(
+        slim(ChangesInputs(), clone_inputs=True),
+        (Sample(points.clone(), "a"),),
+        formats=("ts", "pt2"),
+        dynamic={"sample.points": {0: "points"}},
+        out=tmp_path / "out",
+    )
+    assert report.passed, [file.error for file in report.files]
+    for name in ("model.ts", "model.pt2"):
+        opened = open_module(tmp_path / "out" / name)
+        given = points.clone()
+        got: Any = opened({"points": given, "name": "a"})
+        assert torch.equal(given, points)
+        torch.testing.assert_close(got["sum"], points.sum(0) * 2)
+        run = torchscript_file.FORMAT.open if name.endswith("ts") else None
+        if run is not None:
+            run(tmp_path / "out" / name)([given])
+            assert torch.equal(given, points), "by the file itself, too"
+
+
+class BuiltLate(nn.Module):
+    """Makes its decoder in the first call, as code does that waits for a width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.LazyLinear(4)
+        self.decode: nn.Module | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.encode(x)
+        if self.decode is None:
+            self.decode = nn.Sequential(nn.Linear(4, x.shape[1]), nn.Dropout(0.9))
+        y: Tensor = self.decode(hidden)
+        return y
+
+
+def test_parts_that_are_built_late_get_their_trained_tensors_and_eval_mode(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    trained = BuiltLate()
+    x = torch.rand(2, 3)
+    trained(x)
+    torch.save(trained.state_dict(), tmp_path / "trained.pth")
+    write_spec(
+        tmp_path / "late.py",
+        "import torch",
+        "from test_module_exports import BuiltLate",
+        "LATE = ModuleSpec(BuiltLate, lambda: (torch.ones(2, 3),), {'x': {0: 'batch'}},",
+        "    checkpoint='trained.pth')",
+    )
+    assert main(["convert", str(tmp_path / "late.py"), "--output", str(tmp_path / "out")]) == 0
+    opened = open_module(tmp_path / "out" / "model.pt2")
+    with torch.no_grad():
+        torch.testing.assert_close(opened(x), trained.eval()(x))
+
+
+def test_outputs_are_chosen_and_the_rest_weighs_nothing(tmp_path: Path) -> None:
+    module = TwoHeads()
+    request = ExportRequest(
+        module, CallArguments((torch.rand(2, 8),)), ("pt2",), tmp_path / "out", outputs=("score",)
+    )
+    report = run_export(request)
+    assert report.passed
+    assert [(part["name"], part["bytes"]) for part in report.metadata["left_out"]] == [
+        ("decode", 4 * (8 * 500 + 500))
+    ]
+    got: Any = open_module(tmp_path / "out" / "model.pt2")(torch.ones(2, 8))
+    assert list(got) == ["score"]
+    assert (tmp_path / "out" / "model.pt2").stat().st_size < 4 * (8 * 500 + 500)
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Linear(8, 8)
+        self.decode = nn.Linear(8, 500)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        hidden = self.encode(x)
+        return {"O1": self.decode(hidden), "score": hidden.mean(1), "phase": "eval"}
+
+
+def test_several_models_end_in_one_table_whatever_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    lines = ("import torch", "from torch import nn")
+    linear = "ModuleSpec(lambda: nn.Linear(3, 2), lambda: (torch.ones(2, 3),))"
+    write_spec(specs / "good.py", *lines, f"FIRST = {linear}")
+    write_spec(specs / "bad.py", *lines, "BROKEN = ModuleSpec(lambda: 1 / 0, tuple)")
+    assert main(["convert", str(specs), "--format", "ts", "--output", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr().out
+    rows = [line.split()[:3] for line in shown.splitlines()]
+    assert ["BROKEN", "refused"] in [row[:2] for row in rows]
+    assert ["FIRST", "ts", "verified"] in rows
+    assert "BROKEN: the spec fails: bad.py:BROKEN build; got ZeroDivisionError" in shown
+    assert "1 of 2 modules exported and verified" in shown
+    assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["FIRST"]
