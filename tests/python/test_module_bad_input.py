@@ -106,7 +106,7 @@ SPEC_LINES = {
     ),
     "checkpoint absent": (
         "S = ModuleSpec(Twice, two, checkpoint='none.pth')",
-        "there is no such checkpoint",
+        r"there is no checkpoint .*none\.pth",
     ),
 }
 
@@ -148,7 +148,7 @@ GOOD = "S = ModuleSpec(lambda: nn.Linear(3, 2), two)"
         (["--format", "pt2,pt2"], "named twice; got 'pt2'"),
         (["--opset", "3"], "--opset is out of range; got 3"),
         (["--checkpoint", "a", "--checkpoint", "b"], "got 2 for 1 specs"),
-        (["--checkpoint", "absent.pth"], r"no such checkpoint; got absent\.pth"),
+        (["--checkpoint", "absent.pth"], r"there is no checkpoint absent\.pth"),
     ],
 )
 def test_flags_that_cannot_be(
@@ -199,7 +199,7 @@ def test_checkpoints_that_do_not_fit(
         "another model": (nn.ModuleDict({"a": nn.Linear(3, 2)}).state_dict(), "weight"),
         "missing": ({"weight": good["weight"]}, "bias"),
         "unexpected": ({**good, "extra.scale": torch.ones(1)}, r"extra\.scale"),
-        "shape": ({**good, "weight": torch.ones(3, 3)}, r"weight.*\[3, 3\].*\[2, 3\]"),
+        "shape": ({**good, "weight": torch.ones(3, 3)}, "weight.*3, 3.*2, 3"),
         "code": ({**good, "hook": Hostile()}, "system|code"),
     }[case]
     torch.save(held, tmp_path / "model.pth")

@@ -22,7 +22,7 @@ class ReadCheckpoint:
 def read_checkpoint(file: Path, *, unsafe_pickle: bool = False) -> ReadCheckpoint:
     """Return the tensors of a checkpoint, running no code of its."""
     if not file.is_file():
-        raise CheckpointError("there is no such checkpoint", got=str(file), expected="a file")
+        raise CheckpointError(f"there is no checkpoint {file}", expected="a file")
     stored = {tensor.key: tensor for tensor in stored_tensors([file])}
     values = StoredTensors(stored)
     return ReadCheckpoint({name: values.read(name) for name in stored})
