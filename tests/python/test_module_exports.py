@@ -155,6 +155,8 @@ def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> 
         {"src": {0: "batch", 1: "time"}},
     )
     prepared = prepare(request)
+    with pytest.raises(Exception, match="Tracing failed sanity checks"):
+        torch.jit.trace(request.module, (torch.rand(2, 5, 16),))  # type: ignore[no-untyped-call]
     options = WriteOptions("{}")
     ways = {way.name: way for way in torchscript_file.FORMAT.ways(prepared.call, options)}
     ways["trace, freeze"].write(prepared.call, tmp_path / "model.ts", options)

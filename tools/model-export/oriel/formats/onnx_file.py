@@ -34,7 +34,7 @@ _MAX_ONE_FILE = 1_500_000_000
 
 
 def _dynamo(named: bool, convert: bool = False) -> Way:
-    name = "dynamo" if named else "dynamo, related axes"
+    name = "dynamo" if named else "dynamo, sizes as torch finds them"
 
     def write(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
         import torch

@@ -97,7 +97,7 @@ def _structure(file: Path) -> str | None:
 
 def _ways(call: FlatCall, _: WriteOptions) -> Sequence[Way]:
     first = _way("torch.export", strict=False, named=True)
-    related = _way("torch.export, related axes", strict=False, named=False)
+    related = _way("torch.export, sizes as torch finds them", strict=False, named=False)
     last = _way("torch.export, strict", strict=True, named=True)
     return (first, related, last) if any(call.axes) else (first, last)
 

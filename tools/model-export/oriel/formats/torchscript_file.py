@@ -43,8 +43,8 @@ def _script(call: FlatCall) -> torch.jit.ScriptModule:
 
 
 def _trace(call: FlatCall) -> torch.jit.ScriptModule:
-    """Record a run. torch's own check compares two runs of an encoder layer that take different
-    kernels and refuses right files: numbers are compared in verification instead."""
+    """Record a run. torch's own check compares the graphs of two runs, which for a right encoder
+    layer may differ in their kernels, and refuses it: verification compares numbers instead."""
     import torch
 
     inputs = tuple(tensor.clone() for tensor in call.inputs)
