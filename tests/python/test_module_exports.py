@@ -25,6 +25,7 @@ from oriel.modules.fallbacks import write_format
 from oriel.modules.open_module import open_module
 from oriel.modules.prepared_module import prepare
 from oriel.modules.slim import slim
+from oriel.modules.verify_module import Case, verify_file
 
 
 def reasons(report: ModuleExportReport, name: str) -> list[str]:
@@ -159,7 +160,8 @@ def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> 
         torch.jit.trace(request.module, (torch.rand(2, 5, 16),))  # type: ignore[no-untyped-call]
     options = WriteOptions("{}")
     ways = {way.name: way for way in torchscript_file.FORMAT.ways(prepared.call, options)}
-    ways["trace, freeze"].write(prepared.call, tmp_path / "model.ts", options)
+    fixed = ways["trace, freeze"].write(prepared.call, tmp_path / "model.ts", options)
+    assert list(fixed) == [], "torch's own code only compares sizes"
     run = torchscript_file.FORMAT.open(tmp_path / "model.ts")
     for case in prepared.cases:
         assert case.inputs[0].shape[0] == (2 if case.name == "the example" else 3)
@@ -322,3 +324,55 @@ def test_several_models_end_in_one_table_whatever_fails(
     assert "BROKEN: the spec fails: bad.py:BROKEN build; got ZeroDivisionError" in shown
     assert "1 of 2 modules exported and verified" in shown
     assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["FIRST"]
+
+
+def test_the_parts_of_a_checkpoint_that_a_spec_names_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(2)
+    trained = TwoHeads()
+    held = {f"net.{name}": tensor for name, tensor in trained.state_dict().items()}
+    held |= {"net.phase2.weight": torch.ones(10), "other.weight": torch.ones(5)}
+    torch.save(held, tmp_path / "last.pth")
+    write_spec(
+        tmp_path / "heads.py",
+        "import torch",
+        "from test_module_exports import TwoHeads",
+        "HEADS = ModuleSpec(TwoHeads, lambda: (torch.ones(2, 8),), outputs=('score', 'O1'),",
+        "    prefix='net.', drop=('phase2',))",
+    )
+    arguments = [f"{tmp_path / 'heads.py'}:HEADS", "--checkpoint", str(tmp_path / "last.pth")]
+    arguments += ["--format", "ts", "--output", str(tmp_path / "out")]
+    assert main(["convert", *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert "net.phase2.weight, other.weight; 60 bytes left out" in shown
+    x = torch.rand(2, 8)
+    got: Any = open_module(tmp_path / "out" / "model.ts")(x)
+    with torch.no_grad():
+        want = trained(x)
+    assert list(got) == ["score", "O1"]
+    torch.testing.assert_close(got["score"], want["score"])
+    torch.testing.assert_close(got["O1"], want["O1"])
+
+
+def test_the_reason_for_leaving_dynamo_and_what_the_classic_file_fixes_are_told(
+    tmp_path: Path,
+) -> None:
+    report = export_module(
+        Branching(), (torch.ones(2, 3),), formats=("onnx",), out=tmp_path / "out"
+    )
+    (file,) = report.files
+    assert file.way == "classic" and [left.way for left in file.left] == ["dynamo"]
+    assert "data-dependent" in file.left[0].reason
+    (fixed,) = file.fixed
+    assert fixed.startswith("test_module_exports.py:") and "Python boolean" in fixed
+    (row,) = report.metadata["exports"]
+    assert row["fixed_branches"] == [fixed]
+    assert row["left_ways"] == [{"way": "dynamo", "reason": file.left[0].reason}]
+
+
+def test_a_file_that_a_process_cannot_open_is_told_by_the_library_s_words(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"nothing")
+    with pytest.raises(ModuleError, match=r"model\.onnx can't be opened or run; got \w+"):
+        verify_file("onnx", file, ["y"], [Case("the example", [torch.ones(1)], [torch.ones(1)])])

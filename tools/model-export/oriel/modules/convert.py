@@ -146,7 +146,8 @@ def _load(
     """Load a checkpoint into the whole module, strictly: what the spec leaves out by name counts as
     left out, and anything else missing or unexpected is an error."""
     file, spec, unsafe_pickle = source
-    stored = read_checkpoint(file, unsafe_pickle=unsafe_pickle).tensors
+    held = read_checkpoint(file, unsafe_pickle=unsafe_pickle)
+    stored = held.tensors
     wanted: dict[str, Tensor] = {}
     unused: dict[str, int] = {}
     for name, tensor in stored.items():
@@ -165,7 +166,8 @@ def _load(
                 expected=f"a part of the module or of {file.name}",
             )
     load_strictly(whole, wanted)
-    return LoadedCheckpoint(file, unused)
+    foreign = tuple(f"{each.place} ({each.name})" for each in held.foreign)
+    return LoadedCheckpoint(file, unused, foreign)
 
 
 def _within(pattern: str, name: str) -> bool:

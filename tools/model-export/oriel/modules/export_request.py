@@ -24,6 +24,8 @@ class LoadedCheckpoint:
     file: Path
     unused: Mapping[str, int] = field(default_factory=dict)
     """{name: bytes} of the tensors that were left out on purpose."""
+    foreign: tuple[str, ...] = ()
+    """Objects of other classes in the file, of which nothing was used."""
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,10 @@ def _checkpoint(file: Path) -> Branch:
         for name, tensor in held.tensors.items()
     ]
     _add_weights(top, rows)
+    if held.foreign:
+        branch = top.add(f"objects, none of which was made: {len(held.foreign)}")
+        for each in held.foreign:
+            branch.add(f"{each.place}: {each.name}")
     return top
 
 

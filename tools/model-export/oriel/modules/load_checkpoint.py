@@ -13,10 +13,21 @@ from oriel.errors import CheckpointError, first_few
 
 
 @dataclass(frozen=True)
+class ForeignObject:
+    """An object in a checkpoint that isn't plain data."""
+
+    place: str
+    name: str
+    """Its class."""
+
+
+@dataclass(frozen=True)
 class ReadCheckpoint:
     """What a checkpoint holds."""
 
     tensors: Mapping[str, Tensor]
+    foreign: tuple[ForeignObject, ...] = ()
+    """Objects in whose place inert stubs stand: no code of theirs ran."""
 
 
 def read_checkpoint(file: Path, *, unsafe_pickle: bool = False) -> ReadCheckpoint:

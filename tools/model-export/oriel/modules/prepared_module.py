@@ -250,6 +250,9 @@ def _notes(
         names = first_few(list(checkpoint.unused))
         saved = sum(checkpoint.unused.values())
         yield f"of {checkpoint.file.name}, as the spec says: {names}; {saved:,} bytes left out"
+    if checkpoint is not None and checkpoint.foreign:
+        names = first_few(list(checkpoint.foreign), 8)
+        yield f"of {checkpoint.file.name}, objects that the model doesn't need: {names}"
     plain = {name for axes in request.dynamic.values() for name in axes.values()}
     own = [name for name in example.axes.sizes if name not in plain]
     if own:
