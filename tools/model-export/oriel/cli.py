@@ -16,6 +16,7 @@ from oriel.commands import (
     publish,
     quantize,
     select,
+    split,
     verify,
 )
 from oriel.commands.command import Command
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Command] = {
         publish,
         check_url,
         convert,
+        split,
         inspect,
     )
 }

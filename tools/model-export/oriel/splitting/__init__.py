@@ -1,0 +1,1 @@
+"""A training checkpoint of several networks, written as one file for each."""
