@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries examples examples-setup lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -26,6 +26,12 @@ demo: bundle ## set up, export the bundled model and open the page's server
 
 site: bundle ## build the page and its models as a static folder (VITE_BASE_PATH=/oriel/)
 	@$(VENV_PYTHON) scripts/build_site.py
+
+examples-setup: setup
+	@$(VENV_PYTHON) scripts/setup_examples.py
+
+examples: examples-setup ## each example from training to verified files (EXAMPLES=cyclegan for one)
+	@$(VENV_PYTHON) scripts/run_examples.py $(EXAMPLES)
 
 test: setup-dev ## every test, type checker and linter (PARTS="pytest vitest" for some)
 	@$(VENV_PYTHON) scripts/run_checks.py $(PARTS)

@@ -125,6 +125,8 @@ def test_every_file_stands_there_and_no_discriminator(folder: Path) -> None:
     names = {name + end for name in networks for end in (".pth", ".safetensors")}
     documents = {"model_config.json", "normalization_params.json", "inference_example.py"}
     assert {file.name for file in folder.iterdir()} == names | documents | {"network.py"}
+    modes = {file.stat().st_mode for file in folder.iterdir()}
+    assert len(modes) == 1, "who may read one file may read them all"
 
 
 @pytest.mark.parametrize("way", ["A_to_B", "B_to_A"])
@@ -366,6 +368,18 @@ OTHER_CODE = {
         "doesn't run in its folder; got ModuleNotFoundError",
     ),
 }
+
+
+def test_both_generators_must_be_of_the_class(
+    whole: Whole, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {
+        k: v for k, v in whole.state_dict().items() if k != "generator_B_to_A.norm.running_var"
+    }
+    torch.save(state, tmp_path / "m.ckpt")
+    flags = ("--network", f"{network}:Generator")
+    line = split_error(capsys, tmp_path / "m.ckpt", tmp_path / "out", *flags)
+    assert "no norm.running_var" in line
 
 
 @pytest.mark.parametrize("case", OTHER_CODE)

@@ -73,7 +73,8 @@ class SplitReport:
             "files": {file.name: {"bytes": file.bytes, "sha256": file.sha256} for file in files},
             "training_state": {"tensors": self.other_tensors, "bytes": self.other_bytes},
             "foreign_objects": foreign,
-            "normalization_found_in": self.normalization,
+            # The name alone: a folder is handed on, and paths are the machine's.
+            "normalization_found_in": self.normalization and Path(self.normalization).name,
             "saved_share": round(self.saved, 6),
         }
 

@@ -24,6 +24,8 @@ def write_component(component: Component, folder: Path) -> WrittenComponent:
     safe, plain = (folder / f"{component.name}{end}" for end in (".safetensors", ".pth"))
     save_file(tensors, safe, {"format": "pt", "prefix": component.prefix})
     torch.save(tensors, plain)
+    # safetensors makes its files for their owner alone, whatever the umask says.
+    safe.chmod(plain.stat().st_mode)
     _compare(safe, load_file(safe), component.tensors)
     _compare(plain, torch.load(plain, weights_only=True), component.tensors)
     files = tuple(WrittenFile(f.name, f.stat().st_size, sha256_of(f)) for f in (safe, plain))

@@ -1,0 +1,1 @@
+"""Two generators and two discriminators over (time, 40) features, trained by Lightning."""

@@ -1,0 +1,61 @@
+"""Run every example from training to verified files, as its README says, and end with the time of
+each step; exit code 1 at the first step that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from setup_python import ROOT, venv_python
+
+EXAMPLES = ROOT / "examples"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and the folder under examples/ that it runs in."""
+
+    folder: str
+    command: str
+
+
+STEPS = (
+    Step("cyclegan", "python scripts/train.py"),
+    Step(
+        "cyclegan",
+        "python scripts/export_models.py --checkpoint checkpoints/last.ckpt "
+        "--output-dir exported_models --no-discriminators --create-inference-script",
+    ),
+    Step("cyclegan/exported_models", "python inference_example.py"),
+)
+
+
+def main() -> int:
+    """Run the steps in their order; a word chooses those of the examples that it names."""
+    chosen = sys.argv[1:]
+    # `python` is .venv's, as after `source .venv/bin/activate`.
+    environment = {**os.environ, "PATH": f"{venv_python().parent}{os.pathsep}{os.environ['PATH']}"}
+    took: list[tuple[float, Step]] = []
+    for step in STEPS:
+        if chosen and Path(step.folder).parts[0] not in chosen:
+            continue
+        print(f"examples/{step.folder}$ {step.command}", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            step.command.split(), cwd=EXAMPLES / step.folder, env=environment, check=False
+        )
+        took.append((time.monotonic() - started, step))
+        if done.returncode != 0:
+            print(f"examples: exit code {done.returncode}: see above", file=sys.stderr)
+            return 1
+    for seconds, step in took:
+        print(f"{seconds:6.1f} s  {step.folder}: {' '.join(step.command.split()[:2])}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
