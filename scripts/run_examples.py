@@ -31,6 +31,15 @@ STEPS = (
         "--output-dir exported_models --no-discriminators --create-inference-script",
     ),
     Step("cyclegan/exported_models", "python inference_example.py"),
+    Step("itac_ad", "itacad train --out runs/demo"),
+    Step(
+        "itac_ad", "itacad export --ckpt runs/demo --format ts --L 16 --D 8 --out exports/model.ts"
+    ),
+    Step(
+        "itac_ad",
+        "itacad export --ckpt runs/demo --format onnx --L 16 --D 8 --out exports/model.onnx",
+    ),
+    Step("itac_ad", "python test_export.py"),
 )
 
 

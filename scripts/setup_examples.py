@@ -7,7 +7,7 @@ import hashlib
 import sys
 
 from packages_beside import install_once
-from setup_python import ROOT, pip, say
+from setup_python import ROOT, pip, say, venv_python
 
 LIGHTNING = ROOT / ".setup" / "lightning"
 WANTED = ROOT / "examples" / "cyclegan" / "requirements.txt"
@@ -21,7 +21,11 @@ def main() -> int:
         # Without dependencies: .venv has torch and the rest of what a training on a CPU imports.
         pip("install", "--no-deps", "--target", str(LIGHTNING), "--requirement", str(WANTED))
 
-    return install_once(LIGHTNING, hashlib.sha256(WANTED.read_bytes()).hexdigest(), install)
+    code = install_once(LIGHTNING, hashlib.sha256(WANTED.read_bytes()).hexdigest(), install)
+    if code == 0 and not venv_python().with_name("itacad").exists():
+        say("installing the command itacad into .venv")
+        pip("install", "--no-deps", "--editable", str(ROOT / "examples" / "itac_ad"))
+    return code
 
 
 if __name__ == "__main__":

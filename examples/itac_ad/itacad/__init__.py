@@ -1,0 +1,1 @@
+"""A time-series anomaly detector: a reconstruction of each window, and a score from its error."""
