@@ -177,6 +177,19 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_places_that_can_not_be_written_are_told_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path)
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "m.ts"
+    flags = ["--ckpt", str(tmp_path), "--format", "ts", "--L", str(L), "--D", str(D)]
+    assert main(["export", *flags, "--out", str(place)]) == 2
+    assert main(["train", "--out", str(place)]) == 2
+    for line in capsys.readouterr().err.strip().splitlines():
+        assert "a file where a folder is needed" in checked_line(line)
+
+
 def test_auroc_counts_pairs_by_hand() -> None:
     # Of 3 × 2 pairs, 4 are in order and 1 is tied.
     assert auroc(torch.tensor([1.0, 2.0, 5.0]), torch.tensor([2.0, 6.0])) == pytest.approx(4.5 / 6)

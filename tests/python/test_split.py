@@ -285,6 +285,26 @@ def test_a_name_in_a_checkpoint_is_no_path(tmp_path: Path) -> None:
     assert {file.parent for file in tmp_path.rglob("*.safetensors")} == {output}
 
 
+def test_odd_texts_of_a_checkpoint_are_written_and_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {"clip": float("inf"), "loss": float("nan"), "name": "\ud800", "\ud800": 1}
+    content = {
+        "state_dict": {"net.w\ud800": torch.ones(1)},
+        "hyper_parameters": odd,
+        "\x1b[2J": Path("x"),
+        "object": type("Odd", (), {"__reduce__": lambda self: (Path, ("y",))})(),
+    }
+    torch.save(content, tmp_path / "m.pt")
+    output = tmp_path / "out"
+    assert main(["split", str(tmp_path / "m.pt"), "--output-dir", str(output)]) == 0
+    text = (output / "model_config.json").read_text(encoding="utf-8")
+    config = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert config["generator_config"]["clip"] == "inf"
+    assert load_file(output / "net.safetensors").keys() == {"w?"}
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_two_networks_of_one_file_name_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from itacad.infer.predict import load_model
 from itacad.model.detector import Detector, Scorer
 from itacad.programs import write_onnx, write_torchscript
+from oriel.bundle.atomic_folder import unwritable
 from oriel.errors import GraphError
 
 VERIFIER = Path(__file__).with_name("verify_program.py")
@@ -44,13 +45,16 @@ def _export(checkpoint: str | Path, sizes: tuple[int, int], path: Path, write: W
     model.export_sanity(*sizes)
     scorer = Scorer(model).eval()
     draw = torch.Generator().manual_seed(1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        staged = Path(folder) / path.name
-        write(scorer, torch.randn((2, *sizes), generator=draw), staged)
-        # Another batch than the example's two.
-        report = verify(model, staged, torch.randn((3, *sizes), generator=draw))
-        staged.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            staged = Path(folder) / path.name
+            write(scorer, torch.randn((2, *sizes), generator=draw), staged)
+            # Another batch than the example's two.
+            report = verify(model, staged, torch.randn((3, *sizes), generator=draw))
+            staged.replace(path)
+    except OSError as error:
+        raise unwritable(path.parent, error, movable=False) from error
     whole = sum(value.nbytes for value in model.state_dict().values())
     kept = sum(value.nbytes for value in scorer.state_dict().values())
     left = f"left out what only training needs: {whole - kept:,} of {whole:,} bytes"

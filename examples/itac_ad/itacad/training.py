@@ -13,6 +13,7 @@ from torch.nn.functional import mse_loss
 
 from itacad.model.detector import Config, Detector
 from itacad.signals import KINDS, TRAINED_ON, auroc, normal_windows, with_anomaly
+from oriel.bundle.atomic_folder import unwritable
 
 CHECKPOINT = "detector.pt"
 _WINDOWS, _BATCH, _HELD_OUT = 512, 32, 256
@@ -21,6 +22,11 @@ _WINDOWS, _BATCH, _HELD_OUT = 512, 32, 256
 def train(config: Config, out: Path, epochs: int) -> dict[str, float]:
     """Train a detector, save it as out/detector.pt, and return its report on held-out signals: the
     AUROC over all kinds of anomalies and for each."""
+    try:
+        # Before the training, not after.
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(out, error, movable=False) from error
     torch.manual_seed(0)
     # Networks of this size lose more to a second thread than they gain.
     torch.set_num_threads(1)
@@ -40,7 +46,6 @@ def train(config: Config, out: Path, epochs: int) -> dict[str, float]:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     report = measure(model.eval(), config)
-    out.mkdir(parents=True, exist_ok=True)
     content = {
         "config": asdict(replace(config, phase2=True)),
         "state_dict": model.state_dict(),

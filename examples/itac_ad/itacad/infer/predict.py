@@ -26,11 +26,12 @@ def load_model(
     read = read_checkpoint(path / CHECKPOINT if path.is_dir() else path)
     stored = object_at(read.data, "config")
     known = Config.__dataclass_fields__
-    if stored.keys() != known.keys():
+    kinds = {name: type(field.default) for name, field in known.items()}
+    if {name: type(value) for name, value in stored.items()} != kinds:
         raise CheckpointError(
             f"{read.file.name} isn't a detector's",
-            got=f"a config of {', '.join(stored) or 'nothing'}",
-            expected=", ".join(known),
+            got=f"a config of {stored or 'nothing'}",
+            expected=", ".join(f"{name} ({kind.__name__})" for name, kind in kinds.items()),
             next_step="train one: itacad train --out DIR.",
         )
     config = Config(**stored)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ that are neither. Nothing of such an object is called."""
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -106,6 +107,8 @@ class _Sorter:
         plain: dict[str, JsonValue] = {}
         for key, value in entries:
             name = key if isinstance(key, str) else str(_number(key) or _shown_key(key))
+            # A pickle may hold half of a surrogate pair, which no file of ours could.
+            name = name.encode("utf-8", "replace").decode("utf-8")
             if name in plain:
                 raise CheckpointError(
                     "two entries of the checkpoint have one name",
@@ -182,7 +185,10 @@ def _shown_key(key: object) -> str:
 
 
 def _number(value: object) -> bool | int | float | str | None:
-    """Return a number as JSON holds it, complex ones as text; None for anything else."""
+    """Return a number as JSON holds it, as text where JSON has none such: complex ones, NaN and
+    infinity; None for anything else."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, np.generic):

@@ -228,6 +228,6 @@ def _write_rest(folder: Path, plan: _Plan, report: SplitReport) -> None:
 
 def _write_json(file: Path, document: Mapping[str, object]) -> None:
     file.write_text(
-        json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        json.dumps(document, indent=2, allow_nan=False) + "\n",
         encoding="utf-8",
     )

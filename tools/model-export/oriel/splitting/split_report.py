@@ -127,7 +127,11 @@ def report_lines(report: SplitReport) -> list[str]:
     if report.normalization is not None:
         lines.append(f"  means and deviations: {report.normalization}")
     lines.append(f"{report.output_dir}: {report.saved:.1%} of the checkpoint's bytes saved")
-    return lines
+    # Names in a file could steer a terminal.
+    return [
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        for line in lines
+    ]
 
 
 def warning_lines(report: SplitReport) -> list[str]:
