@@ -9,12 +9,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from oriel.checkpoints.load_strictly import load_strictly
+from oriel.checkpoints.read_checkpoint import read_checkpoint
 from oriel.errors import ModuleError, OptionError, OrielError
 from oriel.modules.call import CallArguments
 from oriel.modules.export_module import ModuleExportReport, check_output_folder, run_export
 from oriel.modules.export_request import ExportRequest, LoadedCheckpoint
 from oriel.modules.fallbacks import StageCallback
-from oriel.modules.load_checkpoint import load_strictly, read_checkpoint
 from oriel.modules.paths import matches
 from oriel.modules.slim import has_parts, slim
 from oriel.modules.spec import ModuleSpec, NamedSpec, call_of_spec

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oriel.checkpoints.read_checkpoint import read_checkpoint
 from oriel.contract.documents import (
     ModuleExport,
     ModuleMetadata,
@@ -18,7 +19,6 @@ from oriel.contract.strict_json import read_json
 from oriel.errors import OptionError, OrielError
 from oriel.formats import formats_by_name
 from oriel.modules.check_metadata import check_metadata
-from oriel.modules.load_checkpoint import read_checkpoint
 from oriel.modules.metadata import read_signature
 from oriel.modules.pt2_archive import read_pt2
 
