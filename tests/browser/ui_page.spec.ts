@@ -217,8 +217,15 @@ test('the logit lens ends in the real prediction', async ({ page }) => {
   const best = page.getByTestId('candidate').first();
   const label = (await best.locator('th').textContent())?.trim() ?? '';
   await expect(page.getByTestId('lens').locator('ol li').first()).toContainText(label);
-  await page.locator('[data-cell="11.9"][role="gridcell"]').focus();
-  await page.keyboard.press('ArrowUp');
+  const cell = page.locator('[data-cell="11.9"][role="gridcell"]');
+  await cell.focus();
+  // The next key may come in the same moment.
+  const focused = await cell.evaluate((element) => {
+    const up = { key: 'ArrowUp', bubbles: true, cancelable: true };
+    element.dispatchEvent(new KeyboardEvent('keydown', up));
+    return document.activeElement?.getAttribute('data-cell');
+  });
+  expect(focused).toBe('10.9');
   await expect(reading).toContainText('After layer 10');
   await page.keyboard.press('Enter');
   await page.mouse.move(5, 5);
