@@ -1,54 +1,42 @@
-"""A generator as TorchScript, PT2 and ONNX with dynamic batch and time. The only file here that
-knows how programs are written; verify_programs.py reads them back in a process of its own."""
+"""A generator as TorchScript, PT2 and ONNX with dynamic batch and time."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import warnings
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
-from oriel.errors import OrielError
+from oriel import export_module
+from oriel.errors import GraphError
 
-VERIFIER = Path(__file__).with_name("verify_programs.py")
-PROGRAMS = ("model.ts", "model.pt2", "model.onnx")
-
-
-def export_programs(generator: nn.Module, folder: Path, example: Tensor) -> None:
-    """Write a generator's programs. example: (batch, time, features), no size of it 0 or 1."""
-    folder.mkdir(parents=True)
-    generator.eval()
-    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("time")}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        # The default check compares the wrong things for some layers; numbers are compared instead.
-        traced = torch.jit.trace(generator, example, check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.freeze(traced).save(str(folder / "model.ts"))
-        program = torch.export.export(generator, (example,), dynamic_shapes=(sizes,))
-        torch.export.save(program, folder / "model.pt2")
-        graph = torch.onnx.export(program, dynamo=True, external_data=False, verbose=False)
-        assert graph is not None
-        graph.save(folder / "model.onnx")
+FORMATS = ("ts", "pt2", "onnx")
+PROGRAMS = ("model.ts", "model.pt2", "model.onnx", "metadata.json")
 
 
-def verify_programs(generator: nn.Module, folder: Path, inputs: Tensor) -> str:
-    """Compare the programs with the generator on inputs of other sizes than the example's, in a
-    process of their own. Return its report; OrielError where one differs."""
-    np.save(folder / "inputs.npy", inputs.numpy())
-    with torch.no_grad():
-        np.save(folder / "expected.npy", generator(inputs).numpy())
-    done = subprocess.run(
-        [sys.executable, str(VERIFIER), str(folder)], capture_output=True, text=True, check=False
+def export_programs(generator: nn.Module, folder: Path, example: Tensor) -> str:
+    """Write a generator's programs, each compared with it in a fresh process on another batch and
+    another length, and return a line for each. Raises GraphError where one couldn't be written.
+
+    example: normalised features, (batch, time, features), no size of it 0 or 1.
+    """
+    report = export_module(
+        generator,
+        (example,),
+        formats=FORMATS,
+        dynamic={"x": {0: "batch", 1: "time"}},
+        out=folder,
     )
-    for name in ("inputs.npy", "expected.npy"):
-        (folder / name).unlink()
-    if done.returncode != 0:
-        raise OrielError(
-            f"the programs in {folder.name} aren't the generator's",
-            got=(done.stdout + done.stderr).strip(),
+    lines = []
+    for file in report.files:
+        if file.file is None:
+            raise GraphError(
+                f"{folder.name} can't be written as {file.format}",
+                got=file.error,
+                expected="a file that computes what the generator does",
+            )
+        errors = [output.relative or 0 for case in file.cases for output in case.outputs]
+        lines.append(
+            f"{folder.name}/{file.file.name}: {file.way}, at most {max(errors):.1e} of the largest "
+            "value off"
         )
-    return done.stdout.rstrip()
+    return "\n".join(lines)

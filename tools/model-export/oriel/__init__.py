@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from oriel.modules.export_module import export_module
+    from oriel.modules.open_module import open_module
+    from oriel.modules.slim import slim
+    from oriel.modules.spec import ModuleSpec
+
+__all__ = ["ModuleSpec", "__version__", "export_module", "open_module", "slim"]
 __version__ = "0.1.0"
 
 _LAZY = {
