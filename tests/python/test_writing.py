@@ -621,6 +621,12 @@ class TestBrokenOff:
         assert (bundle / "model.onnx").exists()
 
 
+def heed_signals() -> None:
+    """Take back what a shell does for work in the background: children inherit ignored signals."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class TestSignals:
     """The real command, stopped while it traces and writes."""
 
@@ -637,8 +643,7 @@ class TestSignals:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # Run in the background, the tests would ignore it, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_signals,
         )
         assert process.stderr is not None
         watch = threading.Timer(120, process.kill)
