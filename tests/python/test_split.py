@@ -23,8 +23,10 @@ from training_checkpoints import fill, lightning_like
 from oriel.checkpoints.read_checkpoint import read_checkpoint
 from oriel.cli import main
 from oriel.contract.json_value import JsonObject
-from oriel.splitting.components import find_components
+from oriel.splitting.components import Component, find_components
 from oriel.splitting.network_class import find_config, load_class
+from oriel.splitting.split_report import WrittenComponent
+from oriel.splitting.write_component import write_component
 
 NETWORK = '''
 import torch
@@ -325,6 +327,25 @@ def test_a_folder_of_something_else_stays(
     assert main(["split", str(checkpoint), "--output-dir", str(output)]) == 0, "its own is replaced"
     (output / "notes.txt").write_text("mine")
     assert "holds something else; got notes.txt" in split_error(capsys, checkpoint, output)
+
+
+def test_a_file_that_comes_meanwhile_is_not_lost(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+
+    def write_late(component: Component, folder: Path) -> WrittenComponent:
+        (output / "thesis.txt").write_text("mine")
+        return write_component(component, folder)
+
+    monkeypatch.setattr("oriel.splitting.split.write_component", write_late)
+    assert main(["split", str(checkpoint), "--output-dir", str(output)]) == 2
+    assert "holds something else; got thesis.txt" in checked_line(capsys.readouterr().err.strip())
+    assert [file.name for file in output.iterdir()] == ["thesis.txt"]
 
 
 def test_absent_statistics_are_said_and_the_example_runs(

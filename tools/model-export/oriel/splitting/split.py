@@ -65,7 +65,8 @@ def split_checkpoint(options: SplitOptions) -> SplitReport:
         )
     normalization = find_normalization(checkpoint, options.normalization)
     plan = _plan(options, checkpoint, kept, normalization)
-    with replaced_folder(options.output_dir, movable=False) as folder:
+    target = options.output_dir
+    with replaced_folder(target, lambda: refuse_foreign_folder(target), movable=False) as folder:
         written = [write_component(component, folder) for component in kept]
         report = _report(options, checkpoint, found, written, normalization)
         _write_rest(folder, plan, report)
@@ -81,17 +82,15 @@ def refuse_foreign_folder(folder: Path) -> None:
         raise BundleError(
             f"{folder} is a file", expected="a folder", next_step="choose another --output-dir."
         )
-    known = {CONFIG, NORMALIZATION, SCRIPT, NETWORK, "__pycache__"}
-    config: JsonObject = {}
+    known: set[str] = set()
     try:
-        loaded = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = loaded if isinstance(loaded, dict) else {}
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # Without a config of ours, whatever is there is someone else's.
-        known = set()
-    if config.get("made_by") != MADE_BY:
-        known = set()
-    known |= object_at(config, "files").keys() if known else set()
+        config = None
+    # Without a config of ours, whatever is there is someone else's.
+    if isinstance(config, dict) and config.get("made_by") == MADE_BY:
+        own = (CONFIG, NORMALIZATION, SCRIPT, NETWORK, "__pycache__")
+        known = {*own, *object_at(config, "files")}
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
     if others:
         raise BundleError(
