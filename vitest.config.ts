@@ -8,5 +8,12 @@ export default defineConfig({
     svelte({ configFile: new URL('apps/web/svelte.config.js', import.meta.url).pathname }),
     manifestValidator(),
   ],
-  test: { include: ['tests/web/**/*.test.ts'], setupFiles: ['tests/web/thorough.ts'] },
+  test: {
+    include: ['tests/web/**/*.test.ts'],
+    setupFiles: ['tests/web/thorough.ts'],
+    // The limit ends a test that hangs. Vitest's own, 5 s, ends property tests that only compute
+    // for 2 s where other work takes the processor.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
 });
