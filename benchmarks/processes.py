@@ -37,17 +37,12 @@ def run_once(command: Sequence[str]) -> Run:
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
 
 
-def in_turns(
-    first: Sequence[str], second: Sequence[str], pairs: int
-) -> tuple[list[Run], list[Run]]:
-    """Run a warm-up of each, then A B A B …"""
-    run_once(first)
-    run_once(second)
-    a, b = [], []
-    for _ in range(pairs):
-        a.append(run_once(first))
-        b.append(run_once(second))
-    return a, b
+def in_turns(commands: Sequence[Sequence[str]], rounds: int) -> list[list[Run]]:
+    """Return the runs of each command: a warm-up of each, then A B C A B C …"""
+    for command in commands:
+        run_once(command)
+    turns = [[run_once(command) for command in commands] for _ in range(rounds)]
+    return [list(runs) for runs in zip(*turns, strict=True)]
 
 
 def spread(values: Sequence[float]) -> str:

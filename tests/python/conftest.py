@@ -3,6 +3,7 @@ two dimensions are alike, so a swapped axis can't go unnoticed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,15 @@ from oriel.quantize_bundle import quantize
 settings.register_profile("oriel", max_examples=examples(100))
 settings.load_profile("oriel")
 disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_graphs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep traced graphs for this run's processes, and none of the user's."""
+    base = tmp_path_factory.getbasetemp()
+    # The workers of pytest-xdist have a folder each, in one of the run.
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["ORIEL_TRACE_CACHE"] = str(run / "traced_graphs")
 
 
 def save_random(model: PreTrainedModel, folder: Path, seed: int = 0) -> Path:

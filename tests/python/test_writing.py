@@ -475,7 +475,7 @@ def slow_trace(monkeypatch: pytest.MonkeyPatch) -> None:
             time.sleep(0.01)
         raise Untold
 
-    monkeypatch.setattr("oriel.graph.export_onnx.trace", trace)
+    monkeypatch.setattr("oriel.graph.trace_cache.cached_trace", trace)
 
 
 class TestFullDisks:
@@ -572,7 +572,7 @@ class TestBrokenOff:
             raise failure[0]("in the middle")
 
         monkeypatch.setattr("oriel.export_bundle.write_weights", write)
-        monkeypatch.setattr("oriel.graph.export_onnx.trace", trace)
+        monkeypatch.setattr("oriel.graph.trace_cache.cached_trace", trace)
         before = snapshot(bundle.parent)
         for kind in (RuntimeError, KeyboardInterrupt):
             failure[:] = [kind]

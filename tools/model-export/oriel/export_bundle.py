@@ -186,7 +186,7 @@ def _trace_and_write(
     """Return the float32 graphs, and the weights file that was written meanwhile."""
     # Imported here so that a run that only checks flags needn't load torch's exporter.
     from oriel.graph.build_graphs import build_graphs
-    from oriel.graph.export_onnx import trace
+    from oriel.graph.trace_cache import cached_trace
 
     paths, model = requested.paths, requested.model
     data_file = folder / paths.weights()
@@ -208,7 +208,7 @@ def _trace_and_write(
             display.stage(text)
 
         try:
-            traced = trace(model.spec, requested.opset, stage)
+            traced = cached_trace(model.spec, requested.opset, stage)
             names, data = requested.outputs, paths.weights()
             graphs = build_graphs(traced, model.shape, layout, names, data, stage)
         except BaseException:

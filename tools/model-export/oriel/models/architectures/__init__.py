@@ -9,7 +9,8 @@ from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
 from oriel.models.architectures.llama import llama_like
 
-REGISTRY: dict[str, Architecture] = {a.model_type: a for a in (GPT2, LLAMA)}
+_BUILT_IN = (GPT2, LLAMA)
+REGISTRY: dict[str, Architecture] = {a.model_type: a for a in _BUILT_IN}
 
 
 def find_architecture(model_type: str) -> Architecture:
@@ -25,4 +26,9 @@ def find_architecture(model_type: str) -> Architecture:
     return REGISTRY[model_type]
 
 
-__all__ = ["REGISTRY", "Architecture", "find_architecture", "llama_like"]
+def is_built_in(architecture: Architecture) -> bool:
+    """Return whether this very value is one of this package's files, and not a caller's own."""
+    return any(architecture is own for own in _BUILT_IN)
+
+
+__all__ = ["REGISTRY", "Architecture", "find_architecture", "is_built_in", "llama_like"]
