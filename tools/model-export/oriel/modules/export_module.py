@@ -17,6 +17,7 @@ from oriel.modules.axes import DynamicAxes
 from oriel.modules.call import CallArguments
 from oriel.modules.export_request import ExportRequest
 from oriel.modules.fallbacks import ExportedFile, StageCallback, write_format
+from oriel.modules.fresh_process import start_early
 from oriel.modules.metadata import (
     METADATA,
     METADATA_VERSION,
@@ -87,6 +88,7 @@ def run_export(
     formats = check_formats(request.formats)
     check_output_folder(request.out)
     on_stage("run the module")
+    start_early()
     prepared = prepare(request)
     for note in prepared.notes:
         on_stage(note)

@@ -4,8 +4,6 @@ nothing of the caller's: `python -m oriel.modules.verify_module FOLDER`."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +17,7 @@ from torch import Tensor
 from oriel.errors import ModuleError, reason_of
 from oriel.formats import formats_by_name
 from oriel.modules.compare_outputs import OutputError, compare_outputs
+from oriel.modules.fresh_process import run_fresh
 
 _TIMEOUT_S = 1800
 
@@ -55,28 +54,18 @@ def verify_file(
     lies in can be imported there. Raises ModuleError where the file can't be opened or run.
     """
     with tempfile.TemporaryDirectory(prefix="oriel-verify-") as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         request = {"format": format_name, "file": str(file.resolve()), "outputs": [*output_names]}
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         for at, case in enumerate(cases):
             _save(case, folder / f"case_{at}.safetensors")
-        # -P and the one path: whatever else could be imported here is not there.
-        package = Path(__file__).resolve().parents[2]
-        command = [sys.executable, "-m", "oriel.modules.verify_module", "."]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(package)},
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        ended = run_fresh(folder, _TIMEOUT_S)
         result = folder / "result.json"
         if not result.is_file():
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            said = ended.said.strip().splitlines()
             raise ModuleError(
                 f"the process that verifies {file.name} ended without a result",
-                got=f"exit code {done.returncode}{': ' + said[-1] if said else ''}",
+                got=f"exit code {ended.exit_code}{': ' + said[-1] if said else ''}",
             )
         found = json.loads(result.read_text(encoding="utf-8"))
     if "error" in found:

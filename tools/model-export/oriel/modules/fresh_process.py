@@ -1,0 +1,177 @@
+"""Fresh processes for verification. Each is forked from one that has imported torch and nothing of
+the caller's: the seconds of that import are paid once for all files of an export, and beside the
+work on the first. Where a process can't be forked safely, each starts from nothing.
+
+`python -m oriel.modules.fresh_process` reads names of folders, a line each, runs verify_module on
+each of them in a fork, and answers each with a line: the fork's exit code.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+
+from oriel.errors import ModuleError
+
+_CAN_FORK = sys.platform == "linux"
+"""macOS's own libraries may crash in a fork; Windows has none."""
+_SAID = "said.txt"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    exit_code: int
+    said: str
+    """Its output and errors; of what ends a process without a result, the last line tells most."""
+
+
+class _Server:
+    """The process that forks."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            _command("oriel.modules.fresh_process"),
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A group of its own, so that a fork that never ends can be ended with it.
+            start_new_session=True,
+        )
+        self._owner = os.getpid()
+        atexit.register(self.end)
+
+    @property
+    def usable(self) -> bool:
+        """Return whether it runs and is this process's, which may be a fork of another one."""
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def run(self, folder: Path, timeout: float) -> Ended:
+        """Verify as the folder says. Raises ModuleError after `timeout` seconds."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{folder}\n".encode())
+        self._process.stdin.flush()
+        with DefaultSelector() as selector:
+            selector.register(self._process.stdout, EVENT_READ)
+            if not selector.select(timeout):
+                self.end()
+                raise _too_slow(timeout)
+        answer = self._process.stdout.readline()
+        if not answer.strip():
+            # Something ended the server itself. What it forked goes on, for nobody.
+            code = self._process.wait()
+            self.end()
+            return Ended(code, _said(folder))
+        return Ended(int(answer), _said(folder))
+
+    def end(self) -> None:
+        """End it, and what it forked."""
+        if self._owner != os.getpid():
+            return
+        atexit.unregister(self.end)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+
+_lock = threading.Lock()
+_server: _Server | None = None
+
+
+def start_early() -> None:
+    """Start what later processes are forked from, while other work goes on."""
+    with _lock:
+        _running_server()
+
+
+def run_fresh(folder: Path, timeout: float) -> Ended:
+    """Run `python -m oriel.modules.verify_module` on a folder in a process that holds nothing of
+    this one. Raises ModuleError where it takes longer than `timeout` seconds."""
+    with _lock:
+        server = _running_server()
+        if server is not None:
+            return server.run(folder, timeout)
+    command = [*_command("oriel.modules.verify_module"), str(folder)]
+    with (folder / _SAID).open("wb") as said:
+        try:
+            done = subprocess.run(
+                command, env=_environment(), stdout=said, stderr=said, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _too_slow(timeout) from error
+    return Ended(done.returncode, _said(folder))
+
+
+def _running_server() -> _Server | None:
+    global _server
+    if not _CAN_FORK:
+        return None
+    if _server is None or not _server.usable:
+        _server = _Server()
+    return _server
+
+
+def _too_slow(timeout: float) -> ModuleError:
+    return ModuleError("the verification takes too long", got=f"more than {timeout:.0f} s")
+
+
+def _said(folder: Path) -> str:
+    file = folder / _SAID
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def _command(module: str) -> list[str]:
+    # -P: whatever lies in the working folder can't be imported.
+    return [sys.executable, "-P", "-m", module]
+
+
+def _environment() -> dict[str, str]:
+    # And nothing that only this process could import: one path, of this package.
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def _run_forked(folder: Path) -> int:
+    """Verify one folder in this process, which ends with it."""
+    from oriel.modules import verify_module
+
+    said = os.open(folder / _SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    try:
+        return verify_module.main([str(folder)])
+    except BaseException:  # noqa: BLE001 - the process that asked is told, whatever it is
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def main() -> int:
+    """Fork for each line of the input, one at a time, until it ends."""
+    from oriel.modules import verify_module  # noqa: F401 - what a fork needs is imported once
+
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            # Else the one who waits would not see that the server has ended.
+            answers.close()
+            os._exit(_run_forked(Path(line.rstrip("\n"))))
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
