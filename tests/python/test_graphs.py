@@ -53,7 +53,7 @@ def test_layers_that_differ_in_a_constant_are_all_traced() -> None:
 def test_repeated_layers_read_their_own_weights() -> None:
     traced = trace_gpt2()
     readers: dict[str, int] = {}
-    for node in traced.model.graph:
+    for node in traced.decoder.graph:
         for value in node.inputs:
             if value is not None and (value.name or "").startswith("transformer.h."):
                 readers[value.name or ""] = readers.get(value.name or "", 0) + 1

@@ -26,8 +26,8 @@ def spec_of(**changes: object) -> ModelSpec:
 
 
 def bytes_of(traced: TracedGraph) -> bytes:
-    content: bytes = ir.to_proto(traced.model).SerializeToString(deterministic=True)
-    return content
+    models = (traced.decoder, traced.plain)
+    return b"".join(ir.to_proto(model).SerializeToString(deterministic=True) for model in models)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_kept_graph_is_the_traced_one(folder: Path, traced: list[int]) -> None
     assert set(first.parameters) == set(spec_of().parameters)
     assert first.layers_traced == second.layers_traced
     # What the caller does to one is not in the next.
-    first.model.graph.outputs.clear()
+    first.decoder.graph.outputs.clear()
     assert bytes_of(cached_trace(spec_of(), 20)) == bytes_of(second)
 
 
@@ -73,8 +73,8 @@ def test_the_first_is_named_as_later_ones_are(folder: Path, traced: list[int]) -
     """New values get names by a counter, which starts anew in a graph that was read."""
 
     def name_of_new_value(graph: TracedGraph) -> str | None:
-        node = ir.node("Identity", [graph.model.graph.outputs[0]])
-        graph.model.graph.append(node)
+        node = ir.node("Identity", [graph.decoder.graph.outputs[0]])
+        graph.decoder.graph.append(node)
         return node.outputs[0].name
 
     names = {name_of_new_value(cached_trace(spec_of(), 20)) for _ in range(2)}

@@ -24,7 +24,6 @@ from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
 from oriel.graph.logits_rows import give_default, slice_logits
 from oriel.graph.open_joints import open_joints
-from oriel.graph.plain_graph import cut_to_plain
 from oriel.graph.taps import Tap, add_lens_nodes, make_taps
 
 if TYPE_CHECKING:
@@ -67,9 +66,7 @@ def build_graphs(
     """
     placed = {weight.name for weight in layout.weights}
     assert placed == set(traced.parameters), "the trace reads other parameters"
-    on_stage("cut the plain graph")
-    plain = cut_to_plain(traced.model, shape)
-    decoder = traced.model
+    plain, decoder = traced.plain, traced.decoder
     slice_logits(decoder, shape)
     protos: dict[str, onnx.ModelProto] = {}
     for kind, model in (("plain", plain), ("decoder", decoder)):

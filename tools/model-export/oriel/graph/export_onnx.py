@@ -21,6 +21,7 @@ from oriel.contract.activation_names import (
     input_specs,
 )
 from oriel.graph.finish_graph import describe
+from oriel.graph.plain_graph import cut_to_plain
 from oriel.graph.repeat_layers import TRACED_LAYERS, LayersDiffer, repeat_layers
 from oriel.models.model_spec import ModelSpec, with_layers
 
@@ -29,10 +30,11 @@ StageCallback = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TracedGraph:
-    """The decoder graph. Its outputs are everything of the contract; its parameters are
+    """The graphs of a model. Their outputs are everything of the contract; its parameters are
     inputs."""
 
-    model: ir.Model
+    decoder: ir.Model
+    plain: ir.Model
     parameters: tuple[str, ...]
     layers_traced: int
 
@@ -42,25 +44,34 @@ def trace(spec: ModelSpec, opset: int, on_stage: StageCallback = lambda _: None)
     architecture, shape = spec.architecture, spec.shape
     if architecture.repeatable(spec.config) and shape.layers > TRACED_LAYERS:
         on_stage(f"trace {TRACED_LAYERS} of {shape.layers} layers")
-        traced = _trace_all(with_layers(spec, TRACED_LAYERS), opset)
+        decoder = _trace_all(with_layers(spec, TRACED_LAYERS), opset)
         try:
             on_stage(f"repeat them to {shape.layers}")
-            repeat_layers(traced.model, architecture.blocks, shape)
+            repeat_layers(decoder, architecture.blocks, shape)
         except LayersDiffer as difference:
             logging.getLogger(__name__).info("layers differ (%s): tracing all", difference)
         else:
-            names = [v.name or "" for v in traced.model.graph.inputs]
-            contract = {spec.name for spec in input_specs(shape, "decoder")}
-            return TracedGraph(
-                traced.model,
-                tuple(name for name in names if name not in contract),
-                TRACED_LAYERS,
-            )
+            return _with_plain(decoder, spec, TRACED_LAYERS, on_stage)
     on_stage(f"trace {shape.layers} layers")
-    return _trace_all(spec, opset)
+    return _with_plain(_trace_all(spec, opset), spec, shape.layers, on_stage)
 
 
-def _trace_all(spec: ModelSpec, opset: int) -> TracedGraph:
+def _with_plain(
+    decoder: ir.Model, spec: ModelSpec, layers_traced: int, on_stage: StageCallback
+) -> TracedGraph:
+    on_stage("cut the plain graph")
+    plain = cut_to_plain(decoder, spec.shape)
+    return TracedGraph(decoder, plain, parameters_of(decoder, spec.shape), layers_traced)
+
+
+def parameters_of(decoder: ir.Model, shape: ModelShape) -> tuple[str, ...]:
+    """Return the inputs of a traced decoder that are the model's parameters."""
+    contract = {spec.name for spec in input_specs(shape, "decoder")}
+    names = [value.name or "" for value in decoder.graph.inputs]
+    return tuple(name for name in names if name not in contract)
+
+
+def _trace_all(spec: ModelSpec, opset: int) -> ir.Model:
     shape = spec.shape
     captured = capture_empty(spec)
     model = _to_onnx(captured, shape, opset)
@@ -69,7 +80,7 @@ def _trace_all(spec: ModelSpec, opset: int) -> TracedGraph:
     _name_outputs(model, captured.state.output_names)
     optimizer.optimize_ir(model)
     _keep_parameter_inputs_used(model, parameters)
-    return TracedGraph(model, parameters, shape.layers)
+    return model
 
 
 def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model:
