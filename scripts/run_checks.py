@@ -100,6 +100,9 @@ def run_lanes(lanes: list[list[Part]], environment: dict[str, str]) -> Run:
 def find_programs(parts: list[Part]) -> dict[str, str] | None:
     """Return the environment of the parts, or None where a program that one needs is missing."""
     environment = dict(os.environ)
+    # OpenMP's threads spin while they wait for one another: beside another lane, torch's two took
+    # 70 s of processor time for what one does in 9 s.
+    environment.setdefault("OMP_NUM_THREADS", "1")
     if sys.stdout.isatty():
         environment.setdefault("FORCE_COLOR", "1")
     # npm and Node's tools warn when both are set.

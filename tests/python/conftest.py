@@ -7,6 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
+# OpenMP's threads spin while they wait for one another, which takes most of the processor where
+# other workers need it. Read once, when torch is imported; children inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import settings
