@@ -3,27 +3,34 @@ such detectors are known for, each of which leaves a file that computes somethin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from checkpoint_files import checked_line
 from training_checkpoints import fill
 
 from itacad.cli import main
-from itacad.export import export_onnx, verify
+from itacad.export import export_onnx, export_torchscript
 from itacad.infer.predict import load_model
 from itacad.model.decoders import DECODERS
-from itacad.model.detector import Config, Detector, Scorer
+from itacad.model.detector import Config, Detector
 from itacad.model.encoders import ENCODERS
-from itacad.programs import write_torchscript
 from itacad.signals import auroc
-from oriel.errors import CheckpointError, GraphError, OptionError
+from oriel.errors import CheckpointError, GraphError, ModuleError, OptionError
+from oriel.formats import formats_by_name
+from oriel.modules import fallbacks
+from oriel.modules.compare_outputs import compare_outputs
+from oriel.modules.verify_module import Case, CaseResult
 
 PAIRS = [(encoder, decoder) for encoder in ENCODERS for decoder in DECODERS]
 L, D = 12, 5
+SECOND_PHASE = ("encoder2", "decoder2")
 
 
 def save(folder: Path, encoder: str = "itr", decoder: str = "mlp") -> Detector:
@@ -134,27 +141,101 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused_by_name(tmp_path: Path) -> 
         load_model(tmp_path)
 
 
-# Each part once; test_export.py of the example takes all four pairs.
-@pytest.mark.parametrize("pair", [PAIRS[1], PAIRS[2]], ids=" × ".join)
-def test_onnx_says_opset_17_and_no_dynamic_time(pair: tuple[str, str], tmp_path: Path) -> None:
-    save(tmp_path, *pair)
-    export_onnx(tmp_path, L, D, tmp_path / "m.onnx")
-    graph = onnx.load(tmp_path / "m.onnx")
+def compared_here(
+    form: str, file: Path, names: Sequence[str], cases: Sequence[Case]
+) -> list[CaseResult]:
+    """Compare as verification does, without a process for each file: that it is a fresh one is for
+    the tests of oriel.export_module."""
+    run = formats_by_name()[form].open(file)
+    outputs = [compare_outputs(names, list(run(case.inputs)), case.outputs) for case in cases]
+    shapes = [[list(tensor.shape) for tensor in case.inputs] for case in cases]
+    rows = zip(cases, shapes, outputs, strict=True)
+    return [CaseResult(case.name, sizes, found) for case, sizes, found in rows]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Detector]:
+    """A detector of one pair, which no test changes."""
+    folder = tmp_path_factory.mktemp("one")
+    return folder, save(folder)
+
+
+@pytest.fixture(scope="module")
+def exported(saved: tuple[Path, Detector]) -> tuple[Path, Detector]:
+    """The folder of one pair's model.ts and model.onnx, and the detector."""
+    folder, trained = saved
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fallbacks, "verify_file", compared_here)
+        export_torchscript(folder, L, D, folder / "model.ts")
+        export_onnx(folder, L, D, folder / "model.onnx")
+    return folder, trained
+
+
+def test_files_give_the_detectors_numbers(exported: tuple[Path, Detector]) -> None:
+    """For one window too, which is what most callers have."""
+    folder, trained = exported
+    script = formats_by_name()["ts"].open(folder / "model.ts")
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    for batch in (1, 5):
+        windows = torch.randn((batch, L, D), generator=torch.Generator().manual_seed(batch))
+        given = windows.numpy()
+        with torch.no_grad():
+            expected = trained(windows)
+            by_script = [value.numpy() for value in script([windows])]
+        by_onnx = session.run(["O1", "score"], {"W": given})
+        for o1, score in (by_script, by_onnx):
+            np.testing.assert_allclose(o1, expected["O1"], rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(score, expected["score"], rtol=1e-4, atol=1e-6)
+            by_hand = [np.abs(o - w).sum() / (L * D) for o, w in zip(o1, given, strict=True)]
+            np.testing.assert_allclose(score, by_hand, rtol=1e-5)
+
+
+def test_onnx_says_opset_17_and_no_dynamic_time(exported: tuple[Path, Detector]) -> None:
+    graph = onnx.load(exported[0] / "model.onnx")
     assert [o.version for o in graph.opset_import if o.domain == ""] == [17]
+    onnx.checker.check_model(graph)
     sizes = {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*graph.graph.input, *graph.graph.output)
     }
     assert sizes == {"W": ["batch", L, D], "O1": ["batch", L, D], "score": ["batch"]}
-    assert not [i.name for i in graph.graph.initializer if "2." in i.name.partition(".")[0]]
 
 
-def test_another_detectors_file_is_told_apart(tmp_path: Path) -> None:
-    scorer = Scorer(save(tmp_path))
-    write_torchscript(scorer, torch.randn(2, L, D), tmp_path / "m.ts")
-    other = save(tmp_path / "other", "itransformer", "tranad")
-    with pytest.raises(GraphError, match=r"m\.ts isn't the detector"):
-        verify(other, tmp_path / "m.ts", torch.randn(3, L, D))
+def test_what_only_training_needs_stays_out(exported: tuple[Path, Detector]) -> None:
+    folder, trained = exported
+    kept = [v for n, v in trained.state_dict().items() if n[:8] not in SECOND_PHASE]
+    values = sum(value.numel() for value in kept)
+    graph = onnx.load(folder / "model.onnx").graph
+    # Sizes of reshapes and the positions come on top.
+    assert 0 <= sum(int(np.prod(i.dims)) for i in graph.initializer) - values < 1000
+    assert (folder / "model.ts").stat().st_size < values * 4 + 100_000
+
+
+def test_a_file_that_is_not_the_detector_is_not_written(
+    one: tuple[Path, Detector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*_: object) -> list[CaseResult]:
+        raise ModuleError("the file's O1 is not the module's")
+
+    monkeypatch.setattr(fallbacks, "verify_file", differs)
+    with pytest.raises(GraphError, match=r"m\.ts isn't the detector; got .*O1 is not the module's"):
+        export_torchscript(one[0], L, D, tmp_path / "out" / "m.ts")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command_says_how_a_file_was_written_and_compared(
+    one: tuple[Path, Detector], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "exports" / "model.ts"
+    flags = ["--ckpt", str(one[0]), "--format", "ts", "--L", str(L), "--D", str(D)]
+    assert main(["export", *flags, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert [file.name for file in out.parent.iterdir()] == ["model.ts"]
+    assert f"{out.stat().st_size:,} bytes, by trace" in shown
+    assert "a second input (batch 3): O1 off by" in shown and "score off by" in shown
+    assert "left script, freeze: " in shown
+    second = sum(v.nbytes for n, v in one[1].state_dict().items() if n[:8] in SECOND_PHASE)
+    assert f"{second:,} bytes saved" in shown
 
 
 def test_windows_of_other_sizes_are_refused(

@@ -146,7 +146,7 @@ GOOD = "S = ModuleSpec(lambda: nn.Linear(3, 2), two)"
     [
         (["--format", "tflite"], "no such format; got 'tflite'; expected some of ts, pt2, onnx"),
         (["--format", "pt2,pt2"], "named twice; got 'pt2'"),
-        (["--opset", "3"], "--opset is out of range; got 3"),
+        (["--opset", "3"], "the opset is out of range; got 3"),
         (["--checkpoint", "a", "--checkpoint", "b"], "got 2 for 1 specs"),
         (["--checkpoint", "absent.pth"], r"there is no checkpoint absent\.pth"),
     ],

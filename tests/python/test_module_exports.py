@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from oriel.cli import main
-from oriel.errors import ModuleError
+from oriel.errors import ModuleError, OptionError
 from oriel.formats import onnx_file, torchscript_file
 from oriel.formats.format import FlatCall, Way, WriteOptions
 from oriel.modules.call import CallArguments
@@ -168,11 +168,51 @@ def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> 
         torch.testing.assert_close(run(case.inputs)[0], case.outputs[0], rtol=1e-4, atol=1e-5)
 
 
+class Erfcx(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = torch.special.erfcx(x)
+        return y
+
+
+def test_the_classic_exporter_writes_encoder_layers_and_fails_quietly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In eval mode a layer is one fused operator, which no opset has; where an operator is missing
+    indeed, torch prints the whole graph to the screen."""
+
+    def write(module: nn.Module) -> None:
+        request = ExportRequest(
+            module, CallArguments((torch.rand(2, 5, 16),)), ("onnx",), tmp_path, opset=17
+        )
+        prepared = prepare(request)
+        onnx_file._classic(prepared.call, tmp_path / "model.onnx", WriteOptions("{}", 17))
+        (got,) = onnx_file.FORMAT.open(tmp_path / "model.onnx")(prepared.cases[1].inputs)
+        torch.testing.assert_close(got, prepared.cases[1].outputs[0], rtol=1e-4, atol=1e-5)
+
+    write(encoder())
+    assert torch.backends.mha.get_fastpath_enabled(), "as the caller had it"
+    with pytest.raises(Exception, match="erfcx"):
+        write(Erfcx())
+    assert capfd.readouterr() == ("", "")
+
+
+class LinearMean(nn.Module):
+    """Has a mean, to whose operator opset 18 added an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        return y.mean(1)
+
+
 @pytest.mark.parametrize("asked", [17, 18])
 def test_the_opset_that_was_asked_for_is_the_one_in_the_file(asked: int, tmp_path: Path) -> None:
     """dynamo, asked for 17, writes 18 without a word."""
     request = ExportRequest(
-        nn.Linear(3, 2), CallArguments((torch.rand(2, 3),)), ("onnx",), tmp_path, opset=asked
+        LinearMean(), CallArguments((torch.rand(2, 3),)), ("onnx",), tmp_path, opset=asked
     )
     prepared = prepare(request)
     options = WriteOptions("{}", asked)
@@ -188,6 +228,11 @@ def test_the_opset_that_was_asked_for_is_the_one_in_the_file(asked: int, tmp_pat
         ["classic", "dynamo, converted to the opset"] if asked == 17 else ["dynamo", "classic"]
     )
     assert names == expected
+
+
+def test_an_opset_that_nobody_writes_is_refused_in_python_too(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="the opset is out of range; got 170"):
+        export_module(LinearMean(), (torch.rand(2, 3),), opset=170, out=tmp_path / "out")
 
 
 def test_an_exporter_that_writes_another_opset_is_left(tmp_path: Path) -> None:

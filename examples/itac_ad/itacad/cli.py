@@ -28,9 +28,9 @@ def _call(argv: Sequence[str] | None) -> int:
     train.add_argument("--encoder", default="itr")
     train.add_argument("--decoder", default="mlp")
     train.add_argument("--epochs", type=int, default=8)
-    export = commands.add_parser("export", help="write TorchScript or ONNX, and compare it")
+    export = commands.add_parser("export", help="write TorchScript, PT2 or ONNX, and compare it")
     export.add_argument("--ckpt", type=Path, required=True, help="a training's folder")
-    export.add_argument("--format", choices=("ts", "onnx"), required=True)
+    export.add_argument("--format", choices=("ts", "pt2", "onnx"), required=True)
     export.add_argument("--out", type=Path, required=True)
     for command in (train, export):
         command.add_argument("--L", type=int, default=16, help="steps of time in a window")
@@ -60,10 +60,10 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from itacad.export import export_onnx, export_torchscript
+    from itacad.export import export_as
 
-    export = {"ts": export_torchscript, "onnx": export_onnx}[arguments.format]
-    print(export(arguments.ckpt, arguments.L, arguments.D, arguments.out))
+    sizes = (arguments.L, arguments.D)
+    print(export_as(arguments.format, arguments.ckpt, sizes, arguments.out))
     return 0
 
 

@@ -69,21 +69,16 @@ class Detector(nn.Module):
             device = next(self.parameters()).device
             self.to(device)
 
-    def reconstruct(self, windows: Tensor) -> Tensor:
-        """Return O1, (batch, L, D)."""
-        out: Tensor = self.decoder(encoded(self.encoder(windows))) + windows
-        return out
-
-    def forward(self, windows: Tensor, against: float = 0.0) -> dict[str, Tensor]:
-        """Return O1 and score; in training mode O2 too, (batch, L, D), of the second phase, which
-        works against the first by a weight."""
-        o1 = self.reconstruct(windows)
-        found = {"O1": o1, "score": score(o1, windows)}
+    def forward(self, W: Tensor, against: float = 0.0) -> dict[str, Tensor]:
+        """Return O1 and score of windows W; in training mode O2 too, (batch, L, D), of the second
+        phase, which works against the first by a weight."""
+        o1: Tensor = self.decoder(encoded(self.encoder(W))) + W
+        found = {"O1": o1, "score": (o1 - W).abs().mean((1, 2))}
         if self.training:
             self.build_phase2()
             assert self.encoder2 is not None and self.decoder2 is not None
             reversed_o1: Tensor = ReversedGradient.apply(o1, against)  # type: ignore[no-untyped-call]
-            focus = torch.cat((windows, (reversed_o1 - windows) ** 2), -1)
+            focus = torch.cat((W, (reversed_o1 - W) ** 2), -1)
             found["O2"] = self.decoder2(encoded(self.encoder2(focus)))
         return found
 
@@ -115,29 +110,10 @@ class Detector(nn.Module):
         return {"row_alone": alone, "score": defined}
 
 
-class Scorer(nn.Module):
-    """What is exported of a detector: O1 and score, without the second phase."""
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.encoder = detector.encoder
-        self.decoder = detector.decoder
-
-    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return O1 (batch, L, D) and score (batch,)."""
-        o1: Tensor = self.decoder(encoded(self.encoder(windows))) + windows
-        return o1, score(o1, windows)
-
-
 def encoded(given: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return an encoder's first output, whether it gives one or several. `given[0]` alone would
     take the batch's first row where it gives one."""
     return given[0] if isinstance(given, tuple) else given
-
-
-def score(o1: Tensor, windows: Tensor) -> Tensor:
-    """Return the mean error of each window, (batch,)."""
-    return (o1 - windows).abs().mean((1, 2))
 
 
 def wrong_sizes(config: Config, L: int, D: int) -> OptionError:

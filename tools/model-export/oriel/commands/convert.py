@@ -46,7 +46,7 @@ def _add_arguments(parser: Parser) -> None:
 
 
 def _call(arguments: argparse.Namespace) -> int:
-    from oriel.formats import check_formats
+    from oriel.formats import check_formats, check_opset
     from oriel.modules.convert import ConvertOptions, convert_all, output_folders
     from oriel.modules.convert_report import conversions_to_json, print_conversions
     from oriel.modules.spec import read_specs
@@ -54,9 +54,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
     formats = tuple(name.strip() for name in arguments.format.split(","))
     check_formats(formats)
-    opset = arguments.opset
-    if opset is not None and not 9 <= opset <= 30:
-        raise OptionError("--opset is out of range", got=str(opset), expected="9 to 30")
+    check_opset(arguments.opset)
     specs = [spec for place in arguments.specs for spec in read_specs(place)]
     checkpoints: list[Path | None] = list(arguments.checkpoint or [None] * len(specs))
     if len(checkpoints) != len(specs):
@@ -66,7 +64,7 @@ def _call(arguments: argparse.Namespace) -> int:
             expected="one for each, in their order, or none",
             next_step="name the file in each spec as checkpoint=….",
         )
-    options = ConvertOptions(formats, arguments.output, opset, arguments.unsafe_pickle)
+    options = ConvertOptions(formats, arguments.output, arguments.opset, arguments.unsafe_pickle)
     folders = output_folders(specs, arguments.output)
     with choose_display(arguments.json) as display:
         pairs = list(zip(specs, checkpoints, strict=True))

@@ -29,3 +29,9 @@ def check_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
     if not names:
         raise OptionError("no format is named", expected=f"some of {', '.join(known)}")
     return tuple(known[name] for name in names)
+
+
+def check_opset(opset: int | None) -> None:
+    """Raise OptionError for an opset that no exporter here writes; None is the exporter's own."""
+    if opset is not None and not 9 <= opset <= 30:
+        raise OptionError("the opset is out of range", got=str(opset), expected="9 to 30")

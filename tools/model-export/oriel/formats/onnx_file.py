@@ -3,7 +3,8 @@ The opset that counts is the one in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,13 @@ def _classic(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]
 
     names = [*call.input_names, *call.output_names]
     axes = dict(zip(names, [*call.axes, *call.output_axes], strict=True))
-    with torch.no_grad(), quiet_exporters(), call.slimmed(), fixed_branches() as fixed:
+    with (
+        torch.no_grad(),
+        quiet_exporters(),
+        _plain_operators(),
+        call.slimmed(),
+        fixed_branches() as fixed,
+    ):
         torch.onnx.export(
             call.module,
             tuple(tensor.clone() for tensor in call.inputs),
@@ -82,11 +89,48 @@ def _classic(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]
     return fixed
 
 
+@contextmanager
+def _plain_operators() -> Iterator[None]:
+    """Record attention as plain operators: in eval mode torch has one fused operator for a whole
+    encoder layer, which the classic exporter can't write."""
+    import torch
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
 def _convert(file: Path, opset: int) -> None:
     import onnx
     from onnx import version_converter
 
-    onnx.save(version_converter.convert_version(onnx.load(file), opset), file)
+    model = onnx.load(file)
+    newer = _opset_of(model)
+    model = version_converter.convert_version(model, opset)
+    for node in model.graph.node:
+        if node.domain in ("", "ai.onnx"):
+            _drop_newer_attributes(node, newer or opset, opset)
+    onnx.save(model, file)
+
+
+def _drop_newer_attributes(node: onnx.NodeProto, newer: int, opset: int) -> None:
+    """Remove the attributes that the operator doesn't have yet in the older opset, which the
+    converter leaves there. Raises GraphError for one that isn't at its default."""
+    import onnx
+
+    known = onnx.defs.get_schema(node.op_type, opset).attributes
+    added = onnx.defs.get_schema(node.op_type, newer).attributes
+    for attribute in [each for each in node.attribute if each.name not in known]:
+        if attribute.name not in added or added[attribute.name].default_value != attribute:
+            raise GraphError(
+                f"{node.op_type} can't be written in the opset",
+                got=f"its attribute {attribute.name}, which is newer",
+                expected=f"an attribute of opset {opset}",
+            )
+        node.attribute.remove(attribute)
 
 
 def _weight_bytes(call: FlatCall) -> int:

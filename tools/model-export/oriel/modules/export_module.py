@@ -11,7 +11,7 @@ from torch import nn
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.contract.documents import ModuleMetadata
 from oriel.errors import BundleError, ModuleError
-from oriel.formats import check_formats
+from oriel.formats import check_formats, check_opset
 from oriel.formats.format import WriteOptions
 from oriel.modules.axes import DynamicAxes
 from oriel.modules.call import CallArguments
@@ -56,6 +56,7 @@ def export_module(
     formats: Sequence[str] = ("pt2",),
     dynamic: DynamicAxes | None = None,
     outputs: Sequence[str] | None = None,
+    opset: int | None = None,
     out: str | Path,
 ) -> ModuleExportReport:
     """Export a module to files with flat inputs and outputs, and verify each in a fresh process.
@@ -63,7 +64,8 @@ def export_module(
     module: put into eval mode and onto the CPU; or what `slim` makes of one. args, kwargs: an
     example call, of any nesting. formats: some of `ts`, `pt2`, `onnx`. dynamic:
     {path pattern: {axis: name}}, such as {"inputs.voxels.*": {0: "voxels"}}. outputs: patterns of
-    paths in the output, such as ("O1", "score"); by default all. out: the folder to write.
+    paths in the output, such as ("O1", "score"); by default all. opset: of the ONNX file, read back
+    from it. out: the folder to write.
 
     Raises OrielError for what can't be exported at all, and then writes nothing. A format that
     fails leaves the others; the report and metadata.json say so.
@@ -77,6 +79,7 @@ def export_module(
         Path(out),
         dynamic or {},
         None if outputs is None else tuple(outputs),
+        opset=opset,
     )
     return run_export(request)
 
@@ -86,6 +89,7 @@ def run_export(
 ) -> ModuleExportReport:
     """Prepare, write every format, and describe the result in metadata.json."""
     formats = check_formats(request.formats)
+    check_opset(request.opset)
     check_output_folder(request.out)
     on_stage("run the module")
     start_early()
