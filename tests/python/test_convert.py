@@ -145,9 +145,10 @@ def test_the_metadata_says_what_was_exported(exported: Path, detector: Detector)
     assert left == {"training_only": 4 * (50 * 60 + 60)}
     for row in data["exports"]:
         assert (exported / str(row["file"])).stat().st_size == row["bytes"]
-        first, second = row["verification"]
+        first, second, one = row["verification"]
         assert [shape[0] for shape in second["input_shapes"]] == [7, 6, 7, 4]
-        assert first["passed"] and second["passed"]
+        assert [shape[0] for shape in one["input_shapes"]] == [1, 1, 1, 4]
+        assert first["passed"] and second["passed"] and one["passed"]
 
 
 def test_the_opset_is_the_one_in_the_file(exported: Path) -> None:

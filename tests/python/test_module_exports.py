@@ -82,6 +82,62 @@ def write_spec(file: Path, *lines: str) -> Path:
     return file
 
 
+class OneIsAnother(nn.Module):
+    """Has a branch for a batch of one, which a recorded run of two doesn't see."""
+
+    def forward(self, x: Tensor, *unused: object) -> Tensor:
+        return x * 2 if x.shape[0] == 1 else x * 3
+
+
+class NeedsTwo(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[0] > 1, "one has no neighbour"
+        return x[1:] - x[:-1]
+
+
+def test_size_one_is_verified_where_the_module_takes_it() -> None:
+    def prepared_with(module: nn.Module) -> tuple[dict[str, int], str]:
+        request = ExportRequest(
+            module, CallArguments((torch.rand(4, 3),)), ("ts",), Path("x"), {"*": {0: "batch"}}
+        )
+        prepared = prepare(request)
+        sizes = {case.name: case.inputs[0].shape[0] for case in prepared.cases}
+        return sizes, " ".join(prepared.notes)
+
+    both = {"the example": 4, "a second input (batch 5)": 5}
+    assert prepared_with(nn.Linear(3, 2)) == ({**both, "size 1 (batch 1)": 1}, "")
+    sizes, notes = prepared_with(NeedsTwo())
+    assert sizes == both
+    assert notes.startswith("size 1 isn't verified: with batch 1, ")
+    assert "one has no neighbour" in notes
+
+
+def test_a_file_wrong_for_a_batch_of_one_fails_and_an_earlier_export_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever tries another setting still has the files that worked."""
+    head = "import torch\nfrom test_module_exports import LinearMean, OneIsAnother"
+    write_spec(
+        tmp_path / "good.py", head, "S = ModuleSpec(LinearMean, lambda: (torch.ones(2, 3),))"
+    )
+    write_spec(
+        tmp_path / "bad.py",
+        head,
+        "S = ModuleSpec(OneIsAnother, lambda: (torch.ones(2, 3),), {'x': {0: 'batch'}})",
+    )
+    out = tmp_path / "out"
+    for name, code in (("good", 0), ("bad", 1)):
+        place = f"{tmp_path / name}.py:S"
+        assert main(["convert", place, "--format", "ts", "--output", str(out)]) == code
+        held = {file.name: file.read_bytes() for file in sorted(out.iterdir())}
+        if code == 0:
+            earlier = held
+    assert held == earlier and list(held) == ["metadata.json", "model.ts"]
+    shown = capsys.readouterr().out
+    assert "not the module's, on size 1 (batch 1); got relative error 5.0e-01" in shown
+    assert f"the earlier export in {out} stays as it was" in shown
+
+
 class FixedLength(nn.Module):
     """Adds positions of a length that a recorded run takes for a constant."""
 
@@ -163,8 +219,8 @@ def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> 
     fixed = ways["trace, freeze"].write(prepared.call, tmp_path / "model.ts", options)
     assert list(fixed) == [], "torch's own code only compares sizes"
     run = torchscript_file.FORMAT.open(tmp_path / "model.ts")
+    assert [case.inputs[0].shape[0] for case in prepared.cases] == [2, 3, 1]
     for case in prepared.cases:
-        assert case.inputs[0].shape[0] == (2 if case.name == "the example" else 3)
         torch.testing.assert_close(run(case.inputs)[0], case.outputs[0], rtol=1e-4, atol=1e-5)
 
 

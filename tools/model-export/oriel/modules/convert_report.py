@@ -77,6 +77,11 @@ def _reasons(conversion: Conversion) -> list[str]:
                 f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "
                 f"the example had it: {first_few(file.fixed)}"
             )
+    if conversion.report.earlier_stays:
+        notes.append(
+            f"{conversion.name}: no format was written, so that the earlier export in "
+            f"{conversion.report.folder} stays as it was"
+        )
     return notes
 
 

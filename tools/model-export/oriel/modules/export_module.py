@@ -41,6 +41,8 @@ class ModuleExportReport:
     folder: Path
     files: tuple[ExportedFile, ...]
     metadata: ModuleMetadata
+    earlier_stays: bool = False
+    """True where no format was written and the folder still holds the export that was there."""
 
     @property
     def passed(self) -> bool:
@@ -68,7 +70,8 @@ def export_module(
     from it. out: the folder to write.
 
     Raises OrielError for what can't be exported at all, and then writes nothing. A format that
-    fails leaves the others; the report and metadata.json say so.
+    fails leaves the others; the report and metadata.json say so. Where all fail, an earlier export
+    in the folder stays as it is, and the report alone says why.
     """
     if isinstance(formats, str) or isinstance(outputs, str):
         raise ModuleError("formats and outputs are lists", got="a text", expected='("pt2",)')
@@ -97,21 +100,32 @@ def run_export(
     for note in prepared.notes:
         on_stage(note)
     options = WriteOptions(signature_text(prepared.signature), request.opset)
-    with replaced_folder(request.out, lambda: check_output_folder(request.out)) as folder:
-        files = [
-            write_format(
-                (form, folder / f"{MODEL}{form.suffix}"),
-                prepared.call,
-                options,
-                prepared.cases,
-                on_stage,
-            )
-            for form in formats
-        ]
-        metadata = _metadata(request, prepared, files)
-        (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
+    had_earlier = (request.out / METADATA).is_file()
+    try:
+        with replaced_folder(request.out, lambda: check_output_folder(request.out)) as folder:
+            files = [
+                write_format(
+                    (form, folder / f"{MODEL}{form.suffix}"),
+                    prepared.call,
+                    options,
+                    prepared.cases,
+                    on_stage,
+                )
+                for form in formats
+            ]
+            metadata = _metadata(request, prepared, files)
+            if had_earlier and not any(file.file for file in files):
+                raise _EarlierStays
+            (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
+    except _EarlierStays:
+        return ModuleExportReport(request.out, tuple(files), metadata, earlier_stays=True)
     written = [replace(file, file=file.file and request.out / file.file.name) for file in files]
     return ModuleExportReport(request.out, tuple(written), metadata)
+
+
+class _EarlierStays(Exception):
+    """Raised to keep the earlier export in place: whoever tries another setting and fails still has
+    the files that worked."""
 
 
 def check_output_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ from oriel.modules.paths import Path, flat_names, matches, path_text
 from oriel.modules.prepare import build_and_load, run_on
 from oriel.modules.script_source import script_source
 from oriel.modules.second_input import second_input
+from oriel.modules.size_one import size_one_case
 from oriel.modules.slim import LeftOut, NeededWeights, SlimModule, slim, unused_parts, without
 from oriel.modules.structure import Flattened, Node, flatten, tensors_of
 from oriel.modules.verify_module import Case
@@ -59,7 +60,7 @@ def prepare(request: ExportRequest) -> PreparedModule:
         signature,
         observed.cases,
         left_out,
-        tuple(_notes(left_out, example, request, checkpoint)),
+        (*_notes(left_out, example, request, checkpoint), *filter(None, [observed.note])),
         type_name(type(chosen.module)),
         chosen.method,
         checkpoint,
@@ -96,9 +97,12 @@ class _Observed:
     paths: list[Path]
     """Of the chosen tensors, in the module's own output."""
     chosen: FlatOutputs
-    cases: tuple[Case, Case]
+    cases: tuple[Case, ...]
+    """The example, a second input, and one of size 1 where the module takes that."""
     sizes: Mapping[str, int]
     """The second input's size of each dynamic axis."""
+    note: str | None
+    """The reason for having no case of size 1."""
     unused: list[LeftOut]
     """Parts that the chosen outputs don't depend on."""
     unread: list[LeftOut]
@@ -124,16 +128,24 @@ def _observe(example: _Example, request: ExportRequest) -> _Observed:
         output = _checked_run(example, inputs, name)
     outputs = chosen.of(output, check_constants=request.outputs is None)
     weights.need(outputs)
-    cases = (
+    cases: tuple[Case, ...] = (
         Case("the example", example.flat.tensors, cloned(first)),
         Case(name, inputs, cloned(outputs)),
     )
+
+    def run(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        output = _checked_run(example, tensors, "an input of size 1")
+        return chosen.of(output, check_constants=request.outputs is None)
+
+    one = size_one_case(run, cases[0], example.axes, sizes)
+    cases = (*cases, one) if isinstance(one, Case) else cases
     structure = flat_output.node
     if request.outputs is not None:
         structure = _dict_of(paths)
         paths = list(structure.tensors())
     unused = unused_parts(module, weights.has), unused_parts(module, weights.was_read)
-    return _Observed(structure, paths, chosen, cases, sizes, *unused)
+    note = one if isinstance(one, str) else None
+    return _Observed(structure, paths, chosen, cases, sizes, note, *unused)
 
 
 def _owner(function: Callable[..., object]) -> nn.Module:
@@ -206,7 +218,7 @@ def _second_tensors(example: _Example, request: ExportRequest) -> list[Tensor]:
 
 
 def _signature(example: _Example, observed: _Observed) -> Signature:
-    first, second = (list(case.outputs) for case in observed.cases)
+    first, second = (list(case.outputs) for case in observed.cases[:2])
     names = flat_names(observed.paths, "output", example.names.values())
     axes = output_axes(first, second, example.axes, observed.sizes)
     inputs = zip(example.names.items(), example.flat.tensors, example.axes.of_tensors, strict=True)
