@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries examples examples-setup lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -28,7 +28,7 @@ site: bundle ## build the page and its models as a static folder (VITE_BASE_PATH
 	@$(VENV_PYTHON) scripts/build_site.py
 
 examples-setup: setup
-	@$(VENV_PYTHON) scripts/setup_examples.py
+	@$(VENV_PYTHON) scripts/setup_examples.py $(EXAMPLES)
 
 examples: examples-setup ## each example from training to verified files (EXAMPLES=cyclegan for one)
 	@$(VENV_PYTHON) scripts/run_examples.py $(EXAMPLES)
@@ -55,6 +55,10 @@ test-peers: setup-dev ## the contract's names in other libraries, by their numbe
 test-libraries: setup-dev ## bundles in transformers.js, Optimum and others; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_libraries.py
 	@ORIEL_LIBRARIES=$(CURDIR)/.setup/libraries $(VENV_PYTHON) -m pytest tests/python/test_libraries.py
+
+test-detectors: setup-dev ## examples/mmdet3d on small detectors of MMDetection3D; nightly on GitHub, skipped by test
+	@$(VENV_PYTHON) scripts/setup_examples.py mmdet3d
+	@ORIEL_MMDET3D=$(CURDIR)/.setup/mmdet3d $(VENV_PYTHON) -m pytest tests/python/test_example_mmdet3d.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

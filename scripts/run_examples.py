@@ -13,6 +13,7 @@ from pathlib import Path
 from setup_python import ROOT, venv_python
 
 EXAMPLES = ROOT / "examples"
+POINTPILLARS = "configs/pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-car.py"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ STEPS = (
         "itacad export --ckpt runs/demo --format onnx --L 16 --D 8 --out exports/model.onnx",
     ),
     Step("itac_ad", "python test_export.py"),
+    Step(
+        "mmdet3d",
+        f"python refined/simple_exporter.py {POINTPILLARS} --output exported/pointpillars",
+    ),
 )
 
 

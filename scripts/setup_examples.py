@@ -1,31 +1,61 @@
-"""Put what the examples need beyond .venv beside it: Lightning for examples/cyclegan, and the
-command `itacad`. A second run finds its stamp and ends at once."""
+"""Put what the examples need beyond .venv beside it: Lightning for examples/cyclegan, MMDetection3D
+for examples/mmdet3d, and the command `itacad`. A second run finds its stamps and ends at once."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 
 from packages_beside import install_once
-from setup_python import ROOT, pip, say, venv_python
+from setup_python import REQUIREMENTS, ROOT, pip, say, venv_python
 
 LIGHTNING = ROOT / ".setup" / "lightning"
-WANTED = ROOT / "examples" / "cyclegan" / "requirements.txt"
+MMDET3D = ROOT / ".setup" / "mmdet3d"
 
 
 def main() -> int:
-    """Install the packages; exit code 1 where pip fails, which says why itself."""
+    """Install the packages; exit code 1 where pip fails, which says why itself. Words choose the
+    examples that they name."""
+    setups = {"cyclegan": setup_cyclegan, "itac_ad": setup_itac_ad, "mmdet3d": setup_mmdet3d}
+    chosen = sys.argv[1:] or list(setups)
+    unknown = [name for name in chosen if name not in setups]
+    if unknown:
+        known = ", ".join(setups)
+        print(f"setup: no example {unknown[0]} needs a setup; expected {known}", file=sys.stderr)
+        return 2
+    return max(setups[name]() for name in chosen)
 
-    def install() -> None:
-        say("installing Lightning beside .venv")
-        # Without dependencies: .venv has torch and the rest of what a training on a CPU imports.
-        pip("install", "--no-deps", "--target", str(LIGHTNING), "--requirement", str(WANTED))
 
-    code = install_once(LIGHTNING, hashlib.sha256(WANTED.read_bytes()).hexdigest(), install)
-    if code == 0 and not venv_python().with_name("itacad").exists():
+def setup_cyclegan() -> int:
+    """Install Lightning."""
+    return _install_beside("Lightning", LIGHTNING, "cyclegan")
+
+
+def setup_mmdet3d() -> int:
+    """Install MMDetection3D without compiled operators; its configs come in the package."""
+    return _install_beside("MMDetection3D", MMDET3D, "mmdet3d")
+
+
+def setup_itac_ad() -> int:
+    """Install the command itacad."""
+    if not venv_python().with_name("itacad").exists():
         say("installing the command itacad into .venv")
         pip("install", "--no-deps", "--editable", str(ROOT / "examples" / "itac_ad"))
-    return code
+    return 0
+
+
+def _install_beside(what: str, folder: Path, example: str) -> int:
+    wanted = ROOT / "examples" / example / "requirements.txt"
+
+    def install() -> None:
+        say(f"installing {what} beside .venv")
+        # Without dependencies: .venv has torch and the rest of what a model on a CPU imports.
+        pip("install", "--no-deps", "--target", str(folder), "--requirement", str(wanted))
+
+    constraints = REQUIREMENTS.with_name("constraints.txt")
+    digest = hashlib.sha256(wanted.read_bytes() + constraints.read_bytes()).hexdigest()
+    return install_once(folder, digest, install)
 
 
 if __name__ == "__main__":

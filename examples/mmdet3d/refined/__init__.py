@@ -1,0 +1,1 @@
+"""Exporters of MMDetection3D's detectors."""

@@ -1,0 +1,40 @@
+"""Write a detector with random weights as PT2: the shortest way to see whether a config exports.
+
+python refined/simple_exporter.py CONFIG --output exported/pointpillars
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
+
+from oriel.commands.command import Parser  # noqa: E402 - the path comes first
+from oriel.commands.run_command import run_command  # noqa: E402
+from refined.export_detector import Choices, export_detector, report_lines  # noqa: E402
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0 where the file was written and verified, 1 where not, 2 for a user's mistake."""
+    return run_command(lambda: _call(argv))
+
+
+def _call(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="simple_exporter.py", description="Write a detector as PT2.")
+    parser.add_argument("config", help="a config's file here, or configs/… of mmdet3d's own")
+    parser.add_argument("--output", type=Path, required=True, help="the folder to write")
+    arguments = parser.parse_args(argv)
+    choices = Choices(arguments.config, arguments.output, ("pt2",))
+    report = export_detector(choices, _say)
+    print("\n".join(report_lines(report)))
+    return 0 if report.passed else 1
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
