@@ -14,6 +14,8 @@ from setup_python import ROOT, venv_python
 
 EXAMPLES = ROOT / "examples"
 POINTPILLARS = "configs/pointpillars/pointpillars_hv_secfpn_8xb6-160e_kitti-3d-car.py"
+CENTERPOINT = "configs/centerpoint/centerpoint_pillar02_second_secfpn_8xb4-cyclic-20e_nus-3d.py"
+TRAINED = "checkpoints/pointpillars.pth"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,20 @@ STEPS = (
     Step(
         "mmdet3d",
         f"python refined/simple_exporter.py {POINTPILLARS} --output exported/pointpillars",
+    ),
+    Step("mmdet3d", f"python refined/train_briefly.py {POINTPILLARS} --output {TRAINED}"),
+    Step(
+        "mmdet3d",
+        f"python refined/improved_exporter.py {POINTPILLARS} --checkpoint {TRAINED} "
+        "--output exported/trained --format both --use-random-data --device cpu --verbose",
+    ),
+    Step(
+        "mmdet3d",
+        f"python refined/compare_iree.py {POINTPILLARS} --checkpoint {TRAINED} "
+        "--exported exported/trained",
+    ),
+    Step(
+        "mmdet3d", f"python refined/simple_exporter.py {CENTERPOINT} --output exported/centerpoint"
     ),
 )
 

@@ -1,5 +1,6 @@
 """Put what the examples need beyond .venv beside it: Lightning for examples/cyclegan, MMDetection3D
-for examples/mmdet3d, and the command `itacad`. A second run finds its stamps and ends at once."""
+and IREE for examples/mmdet3d, and the command `itacad`. A second run finds its stamps and ends at
+once."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from setup_python import REQUIREMENTS, ROOT, pip, say, venv_python
 
 LIGHTNING = ROOT / ".setup" / "lightning"
 MMDET3D = ROOT / ".setup" / "mmdet3d"
+IREE = ROOT / ".setup" / "iree"
 
 
 def main() -> int:
@@ -29,12 +31,13 @@ def main() -> int:
 
 def setup_cyclegan() -> int:
     """Install Lightning."""
-    return _install_beside("Lightning", LIGHTNING, "cyclegan")
+    return _install_beside("Lightning", LIGHTNING, "cyclegan/requirements.txt")
 
 
 def setup_mmdet3d() -> int:
-    """Install MMDetection3D without compiled operators; its configs come in the package."""
-    return _install_beside("MMDetection3D", MMDET3D, "mmdet3d")
+    """Install MMDetection3D without compiled operators, with its configs, and IREE."""
+    code = _install_beside("MMDetection3D", MMDET3D, "mmdet3d/requirements.txt")
+    return code or _install_beside("IREE", IREE, "mmdet3d/requirements-iree.txt")
 
 
 def setup_itac_ad() -> int:
@@ -45,8 +48,8 @@ def setup_itac_ad() -> int:
     return 0
 
 
-def _install_beside(what: str, folder: Path, example: str) -> int:
-    wanted = ROOT / "examples" / example / "requirements.txt"
+def _install_beside(what: str, folder: Path, requirements: str) -> int:
+    wanted = ROOT / "examples" / requirements
 
     def install() -> None:
         say(f"installing {what} beside .venv")

@@ -41,6 +41,42 @@ class PillarScatter(nn.Module):
         return image.contiguous()
 
 
+class PillarEncoder(nn.Module):
+    """Points to features of pillars, (voxels, channels), as mmdet3d's PillarFeatureNet computes
+    them, but without writing over its input: the classic ONNX exporter loses these writes without
+    a word, and IREE can't compile them."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        own: Any = encoder
+        self.layers: nn.ModuleList = own.pfn_layers
+        self.overwrites: bool = own.legacy
+        self.size = (own.vx, own.vy, own.vz)
+        self.offset = (own.x_offset, own.y_offset, own.z_offset)
+
+    def forward(self, points: Tensor, num_points: Tensor, coors: Tensor) -> Tensor:
+        """points: (voxels, points, features). num_points: (voxels,). coors: (voxels, 4)."""
+        places = points[:, :, :3]
+        means = places.sum(dim=1, keepdim=True) / num_points.type_as(points).view(-1, 1, 1)
+        steps = coors.to(points.dtype)[:, [3, 2, 1]].unsqueeze(1)
+        to_centre = torch.stack(
+            [
+                places[:, :, axis] - (steps[:, :, axis] * self.size[axis] + self.offset[axis])
+                for axis in range(3)
+            ],
+            dim=-1,
+        )
+        # Old configs put the distances to the pillar's centre in the place of x, y and z too.
+        first = (to_centre, points[:, :, 3:]) if self.overwrites else (points,)
+        features = torch.cat((*first, places - means, to_centre), dim=-1)
+        order = torch.arange(points.shape[1], dtype=torch.int, device=points.device)
+        held = order.unsqueeze(0) < num_points.int().unsqueeze(1)
+        features = features * held.unsqueeze(-1).type_as(features)
+        for layer in self.layers:
+            features = layer(features, num_points)
+        return features.squeeze(1)
+
+
 class PillarDetector(nn.Module):
     """A detector's network from voxels to the head's maps, as its `mode='tensor'` gives them."""
 
@@ -50,6 +86,10 @@ class PillarDetector(nn.Module):
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
         self.detector = detector
+        encoder: Any = self.part("voxel_encoder")
+        usual = type(encoder).__name__ == "PillarFeatureNet" and not encoder._with_distance
+        usual = usual and encoder._with_cluster_center and encoder._with_voxel_center
+        self.encoder = PillarEncoder(encoder) if usual else encoder
         old: Any = self.part("middle_encoder")
         self.scatter = PillarScatter(old.in_channels, old.ny, old.nx)
 
@@ -66,9 +106,9 @@ class PillarDetector(nn.Module):
         # As the detector does: voxels stand sample by sample, so that the last is of the last one.
         samples = cast(int, voxels["coors"][-1, 0].item()) + 1
         torch._check(samples >= 1)  # type: ignore[no-untyped-call]
-        # The encoder of old configs writes the distances to pillars' centres over its input.
+        # Another encoder than PillarFeatureNet may write over its input.
         points = voxels["voxels"].clone()
-        features = self.part("voxel_encoder")(points, voxels["num_points"], voxels["coors"])
+        features = self.encoder(points, voxels["num_points"], voxels["coors"])
         image = self.scatter(features, voxels["coors"], samples)
         maps = self.part("backbone")(image)
         return self.part("bbox_head")(self.part("neck")(maps))

@@ -7,13 +7,15 @@ import importlib.util
 import logging
 import sys
 import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 from oriel.errors import ModuleError, OptionError
 from refined.voxelize import hard_voxelize_forward
 
-PACKAGES = Path(__file__).resolve().parents[3] / ".setup" / "mmdet3d"
+SETUP = Path(__file__).resolve().parents[3] / ".setup"
+PACKAGES = SETUP / "mmdet3d"
 STAMP = "oriel-setup"
 """The file in it that says that the installation is whole."""
 _OPERATORS = "mmcv._ext"
@@ -56,7 +58,11 @@ def use_mmdet3d(packages: Path = PACKAGES) -> Path:
         )
     if str(packages) not in sys.path:
         sys.path.insert(0, str(packages))
-    sys.modules.setdefault(_OPERATORS, NoOperators(_OPERATORS))
+    if _OPERATORS not in sys.modules:
+        operators = NoOperators(_OPERATORS)
+        # mmengine asks whether it can be found, to know that there is no compiled mmcv.
+        operators.__spec__ = ModuleSpec(_OPERATORS, None)
+        sys.modules[_OPERATORS] = operators
     with warnings.catch_warnings():
         # They warn of features of their own that are to go.
         warnings.simplefilter("ignore")
