@@ -17,7 +17,6 @@ from torch import Tensor
 import oriel
 from itacad.model.detector import Config as AnomalyConfig
 from itacad.model.detector import Detector as AnomalyDetector
-from itacad.model.detector import Scorer
 from oriel.errors import GraphError, ModuleError, OptionError
 from oriel.formats.format import FlatCall, WriteOptions
 from oriel.formats.onnx_file import FORMAT as ONNX
@@ -314,14 +313,14 @@ def test_iree_compiles_the_detector_of_anomalies(
 ) -> None:
     """By dynamo: of the classic exporter's file IREE doesn't know the rank of a Transpose."""
     torch.manual_seed(3)
-    scorer = Scorer(AnomalyDetector(AnomalyConfig(encoder, decoder))).eval()
+    detector = AnomalyDetector(AnomalyConfig(encoder, decoder)).eval()
     example = torch.randn((2, 16, 8))
-    axes = {"windows": {0: "batch"}}
+    axes = {"W": {0: "batch"}}
     out = tmp_path / "out"
-    oriel.export_module(scorer, (example,), formats=("onnx",), dynamic=axes, out=out)
+    oriel.export_module(detector, (example,), formats=("onnx",), dynamic=axes, out=out)
     windows = torch.randn((3, 16, 8))
     with torch.no_grad():
-        expected = scorer(windows)
+        expected = detector(windows).values()
     got = compile_with_iree(out / "model.onnx")([windows.numpy()])
     for ours, own in zip(got, expected, strict=True):
         bound = 1e-4 * float(own.abs().max())
