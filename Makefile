@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup formats-setup test-formats lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -59,6 +59,12 @@ test-libraries: setup-dev ## bundles in transformers.js, Optimum and others; nig
 test-detectors: setup-dev ## examples/mmdet3d on small detectors of MMDetection3D; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_examples.py mmdet3d
 	@ORIEL_MMDET3D=$(CURDIR)/.setup/mmdet3d $(VENV_PYTHON) -m pytest tests/python/test_example_mmdet3d.py
+
+formats-setup: setup ## the packages of more formats beside .venv (FORMATS=openvino for one)
+	@$(VENV_PYTHON) scripts/setup_formats.py $(FORMATS)
+
+test-formats: setup-dev formats-setup ## every format by its own runtime; part of test where the packages are there
+	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

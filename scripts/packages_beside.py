@@ -4,11 +4,14 @@ same."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from setup_python import REQUIREMENTS, pip, say
 
 
 def install_once(folder: Path, digest: str, install: Callable[[], None]) -> int:
@@ -26,3 +29,19 @@ def install_once(folder: Path, digest: str, install: Callable[[], None]) -> int:
         return 1
     stamp.write_text(digest, encoding="utf-8")
     return 0
+
+
+def install_beside(what: str, folder: Path, wanted: Path) -> int:
+    """Install the packages of a requirements file into a folder, once for each version of it.
+    Return the exit code.
+
+    Without dependencies: .venv has torch and the rest of what a model on a CPU imports.
+    """
+
+    def install() -> None:
+        say(f"installing {what} beside .venv")
+        pip("install", "--no-deps", "--target", str(folder), "--requirement", str(wanted))
+
+    constraints = REQUIREMENTS.with_name("constraints.txt")
+    digest = hashlib.sha256(wanted.read_bytes() + constraints.read_bytes()).hexdigest()
+    return install_once(folder, digest, install)

@@ -4,13 +4,12 @@ once."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from pathlib import Path
 
-from packages_beside import install_once
-from setup_python import REQUIREMENTS, ROOT, pip, say, venv_python
+from packages_beside import install_beside
+from setup_python import ROOT, pip, say, venv_python
 
+EXAMPLES = ROOT / "examples"
 LIGHTNING = ROOT / ".setup" / "lightning"
 MMDET3D = ROOT / ".setup" / "mmdet3d"
 IREE = ROOT / ".setup" / "iree"
@@ -31,13 +30,14 @@ def main() -> int:
 
 def setup_cyclegan() -> int:
     """Install Lightning."""
-    return _install_beside("Lightning", LIGHTNING, "cyclegan/requirements.txt")
+    return install_beside("Lightning", LIGHTNING, EXAMPLES / "cyclegan" / "requirements.txt")
 
 
 def setup_mmdet3d() -> int:
     """Install MMDetection3D without compiled operators, with its configs, and IREE."""
-    code = _install_beside("MMDetection3D", MMDET3D, "mmdet3d/requirements.txt")
-    return code or _install_beside("IREE", IREE, "mmdet3d/requirements-iree.txt")
+    wanted = EXAMPLES / "mmdet3d" / "requirements.txt"
+    code = install_beside("MMDetection3D", MMDET3D, wanted)
+    return code or install_beside("IREE", IREE, wanted.with_name("requirements-iree.txt"))
 
 
 def setup_itac_ad() -> int:
@@ -46,19 +46,6 @@ def setup_itac_ad() -> int:
         say("installing the command itacad into .venv")
         pip("install", "--no-deps", "--editable", str(ROOT / "examples" / "itac_ad"))
     return 0
-
-
-def _install_beside(what: str, folder: Path, requirements: str) -> int:
-    wanted = ROOT / "examples" / requirements
-
-    def install() -> None:
-        say(f"installing {what} beside .venv")
-        # Without dependencies: .venv has torch and the rest of what a model on a CPU imports.
-        pip("install", "--no-deps", "--target", str(folder), "--requirement", str(wanted))
-
-    constraints = REQUIREMENTS.with_name("constraints.txt")
-    digest = hashlib.sha256(wanted.read_bytes() + constraints.read_bytes()).hexdigest()
-    return install_once(folder, digest, install)
 
 
 if __name__ == "__main__":

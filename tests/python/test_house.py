@@ -213,12 +213,25 @@ def test_python_packages_are_pinned_once_and_agree_with_pyproject() -> None:
             assert ranges[name].contains(version), f"{name} {version} is outside pyproject's range"
 
 
+@pytest.mark.parametrize("file", sorted(EXPORTER.glob("requirements-formats/*.txt")))
+def test_the_packages_of_a_format_are_pinned_and_an_extra_names_them(file: Path) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = pins(f"requirements-formats/{file.name}")
+    for wanted in map(Requirement, extras["optional-dependencies"][file.stem]):
+        name = str(canonicalize_name(wanted.name))
+        assert wanted.specifier.contains(pinned[name]), f"{name} is outside pyproject's range"
+    # What .venv has is not installed again.
+    assert not pinned.keys() & (pins("requirements.txt").keys() | pins("constraints.txt").keys())
+
+
 def test_the_exporter_imports_nothing_that_it_does_not_name() -> None:
     import sys
 
-    files = ("requirements.txt", "requirements-publish.txt", "requirements-plot.txt")
+    files = ["requirements.txt", "requirements-publish.txt", "requirements-plot.txt"]
+    files += [f"requirements-formats/{f.name}" for f in EXPORTER.glob("requirements-formats/*.txt")]
     wanted = [requirement for name in files for requirement in requirements(name)]
-    named_packages = {r.name.replace("-", "_").lower() for r in wanted}
+    # Both packages of IREE are imported as iree.
+    named_packages = {r.name.replace("-", "_").lower().partition("_base_")[0] for r in wanted}
     for file in EXPORTER.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             modules = (

@@ -25,7 +25,11 @@ def _add_arguments(parser: Parser) -> None:
         help="trained tensors; for several specs once for each, in their order",
     )
     parser.add_argument(
-        "--format", default="pt2", metavar="ts,pt2,onnx", help="formats to write; default: pt2"
+        "--format",
+        default="pt2",
+        metavar="ts,pt2,onnx",
+        help="formats to write, of ts, pt2, onnx, aotinductor, openvino, executorch, litert and "
+        "iree, or all whose packages are here; default: pt2",
     )
     parser.add_argument(
         "--output",
@@ -80,7 +84,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "convert",
-    "Export any PyTorch module with nested inputs to TorchScript, PT2 or ONNX, each file proven "
+    "Export any PyTorch module with nested inputs to TorchScript, PT2, ONNX and more, each proven "
     "in a fresh process; exit 1 if a format fails.",
     _add_arguments,
     _call,

@@ -515,7 +515,10 @@ class ModuleExport(TypedDict):
     """What was tried before, and the reason for leaving it."""
     error: str | None
     fixed_branches: list[str]
-    """Places in the module's code where the file does as the example did."""
+    """What the file can't do: branches of the module's code that it takes as the example did, sizes
+    beyond a bound."""
+    fixed_sizes: NotRequired[bool]
+    """Whether the file takes the example's sizes alone; false where absent."""
     opset: int | None
     verification: list[ModuleCase]
 

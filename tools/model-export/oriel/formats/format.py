@@ -3,7 +3,6 @@ file of it is opened in a process that knows nothing else."""
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import warnings
@@ -21,7 +20,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oriel.errors import OptionError
+from oriel.formats.packages import package_paths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,8 +72,10 @@ class Way:
 
     name: str
     write: Callable[[FlatCall, Path, WriteOptions], Sequence[str]]
-    """Writes the file, and returns what the exporter warns of: branches that a recorded run fixes
-    as they were taken on the example."""
+    """Writes the file, and returns what it can't do: branches that a recorded run fixes as they
+    were taken on the example, sizes that are too large."""
+    fixed_sizes: bool = False
+    """The file takes the example's sizes alone."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,15 @@ class Format:
     opset: Callable[[Path], int | None] = lambda _: None
     """Reads the opset back from a file."""
 
-    def check_packages(self) -> None:
-        """Raise OptionError naming a package that isn't installed."""
-        for package in self.packages:
-            if importlib.util.find_spec(package) is None:
-                raise OptionError(
-                    f"the format {self.name} needs a package that isn't here",
-                    got=f"no {package}",
-                    next_step=f"install it: pip install {package}.",
-                )
+    beside: Sequence[str] = ()
+    """Suffixes of the files that lie beside it, under its name without its own suffix."""
+    distributions: Sequence[str] = ()
+    """Whose versions decide its files, beside torch's."""
+
+    def package_paths(self) -> list[Path]:
+        """Return the folders that must be on the path to write and run it. Raises OptionError
+        naming a package that isn't installed."""
+        return package_paths(self.name, self.packages)
 
 
 @contextmanager

@@ -63,6 +63,11 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
     return Way(f"{name}, converted to the opset" if convert else name, write)
 
 
+def write_dynamo(call: FlatCall, file: Path, options: WriteOptions) -> None:
+    """Write the ONNX file that other formats are made from."""
+    _dynamo(named=True).write(call, file, options)
+
+
 def _classic(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]:
     import torch
 
@@ -217,5 +222,12 @@ def _open(file: Path) -> Runner:
 
 
 FORMAT = Format(
-    "onnx", ".onnx", ("onnx", "onnxruntime", "onnxscript"), _ways, _open, _structure, _opset
+    "onnx",
+    ".onnx",
+    ("onnx", "onnxruntime", "onnxscript"),
+    _ways,
+    _open,
+    _structure,
+    _opset,
+    distributions=("onnx", "onnxruntime", "onnxscript"),
 )

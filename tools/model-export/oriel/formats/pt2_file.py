@@ -17,14 +17,28 @@ if TYPE_CHECKING:
 
 STRUCTURE = "oriel.json"
 """The extra file inside the archive that tells what the flat names stand for."""
+_MOST_TIMES = 8
+"""How many times the example's size an axis may have in a format that plans its memory."""
 
 
-def dynamic_shapes(call: FlatCall, named: bool = True) -> tuple[Mapping[int, object] | None, ...]:
+def largest_sizes(call: FlatCall) -> dict[str, int]:
+    """Return the size of each dynamic axis that a format which needs a bound gets."""
+    return {
+        name: tensor.shape[axis] * _MOST_TIMES
+        for tensor, axes in zip(call.inputs, call.axes, strict=True)
+        for axis, name in axes.items()
+    }
+
+
+def dynamic_shapes(
+    call: FlatCall, named: bool = True, bounded: bool = False
+) -> tuple[Mapping[int, object] | None, ...]:
     """Return torch.export's description of the dynamic axes. named: axes of one name must have one
-    size; otherwise torch finds out which depend on which."""
+    size; otherwise torch finds out which depend on which. bounded: each has a largest size."""
     from torch.export import Dim
 
-    sizes = {name: Dim(name) for axes in call.axes for name in axes.values()}
+    largest = largest_sizes(call)
+    sizes = {name: Dim(name, max=size if bounded else None) for name, size in largest.items()}
     return tuple(
         {axis: sizes[name] if named else Dim.DYNAMIC for axis, name in axes.items()} or None
         for axes in call.axes
@@ -32,7 +46,7 @@ def dynamic_shapes(call: FlatCall, named: bool = True) -> tuple[Mapping[int, obj
 
 
 def export_program(
-    call: FlatCall, strict: bool, named: bool = True
+    call: FlatCall, strict: bool, named: bool = True, bounded: bool = False
 ) -> torch.export.ExportedProgram:
     """Trace a module with torch.export. strict: through TorchDynamo, which reads the code."""
     import torch
@@ -41,9 +55,23 @@ def export_program(
         return torch.export.export(
             call.module,
             tuple(tensor.clone() for tensor in call.inputs),
-            dynamic_shapes=dynamic_shapes(call, named),
+            dynamic_shapes=dynamic_shapes(call, named, bounded),
             strict=strict,
         )
+
+
+def write_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
+    """Write the program that other formats are made from."""
+    import torch
+
+    torch.export.save(export_program(call, strict=False), file)
+
+
+def write_bounded_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
+    """Write such a program with a largest size for each dynamic axis."""
+    import torch
+
+    torch.export.save(export_program(call, strict=False, bounded=True), file)
 
 
 def _drop_unused_weights(program: torch.export.ExportedProgram) -> None:

@@ -174,5 +174,5 @@ def _metadata(
         "export_success": {file.format: file.file is not None for file in files},
         "exports": [export_to_json(file) for file in files],
         "opset": next((file.opset for file in files if file.opset is not None), None),
-        "versions": versions(),
+        "versions": versions(check_formats(request.formats)),
     }

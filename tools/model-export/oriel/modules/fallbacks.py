@@ -12,6 +12,7 @@ from pathlib import Path
 
 from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
+from oriel.modules.fixed_sizes import fixed_size_cases
 from oriel.modules.verify_module import Case, CaseResult, verify_file
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -39,7 +40,11 @@ class ExportedFile:
     opset: int | None = None
     cases: tuple[CaseResult, ...] = ()
     fixed: tuple[str, ...] = ()
-    """Branches that the file takes as the example did, whatever its input."""
+    """What the file can't do: branches that it takes as the example did, sizes beyond a bound."""
+    fixed_sizes: bool = False
+    """The file takes the example's sizes alone."""
+    bytes: int = 0
+    """Of the file and of those beside it."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -69,12 +74,13 @@ def write_format(
         try:
             fixed = tuple(way.write(call, file, options))
             on_stage(f"{form.name}: verify in a fresh process")
-            results = verify_file(form.name, file, call.output_names, cases)
+            own = fixed_size_cases(call, cases) if way.fixed_sizes else cases
+            results = verify_file(form.name, file, call.output_names, own)
             check_results(results)
             opset = form.opset(file)
         except Exception as error:
             # Exporters raise errors of every class; a defect of this program is none of theirs.
-            _remove(file)
+            _remove(form, file)
             if _is_own_defect(error):
                 raise
             left.append(LeftWay(way.name, told(error)))
@@ -82,7 +88,16 @@ def write_format(
             continue
         seconds = time.monotonic() - start
         return ExportedFile(
-            form.name, file, way.name, tuple(left), opset, tuple(results), fixed, seconds
+            form.name,
+            file,
+            way.name,
+            tuple(left),
+            opset,
+            tuple(results),
+            fixed,
+            way.fixed_sizes,
+            sum(each.stat().st_size for each in _files(form, file)),
+            seconds,
         )
     return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
 
@@ -123,7 +138,12 @@ def check_results(results: Sequence[CaseResult]) -> None:
         )
 
 
-def _remove(file: Path) -> None:
-    """Remove a file and the weights that an exporter may have put beside it."""
-    for left in (file, *file.parent.glob(f"{file.name}.*")):
-        left.unlink(missing_ok=True)
+def _files(form: Format, file: Path) -> list[Path]:
+    """Return the file, and those that an exporter put beside it."""
+    beside = [file.with_name(file.name.removesuffix(form.suffix) + s) for s in form.beside]
+    return [each for each in (file, *beside, *file.parent.glob(f"{file.name}.*")) if each.exists()]
+
+
+def _remove(form: Format, file: Path) -> None:
+    for left in _files(form, file):
+        left.unlink()

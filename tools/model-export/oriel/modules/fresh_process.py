@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
@@ -94,18 +95,29 @@ def start_early() -> None:
         _running_server()
 
 
-def run_fresh(folder: Path, timeout: float) -> Ended:
+def run_fresh(folder: Path, timeout: float, paths: Sequence[Path] = ()) -> Ended:
     """Run `python -m oriel.modules.verify_module` on a folder in a process that holds nothing of
-    this one. Raises ModuleError where it takes longer than `timeout` seconds."""
-    with _lock:
-        server = _running_server()
-        if server is not None:
-            return server.run(folder, timeout)
+    this one. Raises ModuleError where it takes longer than `timeout` seconds.
+
+    paths: folders of packages that come before all others; with them, the process starts from
+    nothing.
+    """
+    if not paths:
+        with _lock:
+            server = _running_server()
+            if server is not None:
+                return server.run(folder, timeout)
     command = [*_command("oriel.modules.verify_module"), str(folder)]
+    environment = _environment(paths)
     with (folder / _SAID).open("wb") as said:
         try:
             done = subprocess.run(
-                command, env=_environment(), stdout=said, stderr=said, timeout=timeout, check=False
+                command,
+                env=environment,
+                stdout=said,
+                stderr=said,
+                timeout=timeout,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise _too_slow(timeout) from error
@@ -135,9 +147,10 @@ def _command(module: str) -> list[str]:
     return [sys.executable, "-P", "-m", module]
 
 
-def _environment() -> dict[str, str]:
-    # And nothing that only this process could import: one path, of this package.
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+def _environment(paths: Sequence[Path] = ()) -> dict[str, str]:
+    # And nothing that only this process could import: beside the paths, that of this package.
+    search = [*paths, Path(__file__).resolve().parents[2]]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
 
 
 def _run_forked(folder: Path) -> int:

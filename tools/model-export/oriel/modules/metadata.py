@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import inspect
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -25,6 +24,8 @@ from oriel.contract.documents import (
     StructureNode,
 )
 from oriel.contract.strict_json import read_json
+from oriel.formats.format import Format
+from oriel.formats.packages import package_version
 from oriel.modules.check_metadata import check_metadata, check_signature
 from oriel.modules.fallbacks import ExportedFile
 from oriel.modules.paths import Path as ValuePath
@@ -44,7 +45,6 @@ PARAMETER_KINDS: Mapping[inspect._ParameterKind, ParameterKind] = {
     inspect.Parameter.KEYWORD_ONLY: "keyword_only",
     inspect.Parameter.VAR_KEYWORD: "var_keyword",
 }
-_PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript")
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,13 @@ def export_to_json(result: ExportedFile) -> ModuleExport:
         "format": result.format,
         "success": file is not None,
         "file": file.name if file else None,
-        "bytes": file.stat().st_size if file else None,
+        "bytes": result.bytes if file else None,
         "sha256": file_digest(file) if file else None,
         "way": result.way,
         "left_ways": [{"way": left.way, "reason": left.reason} for left in result.left],
         "error": result.error,
         "fixed_branches": list(result.fixed),
+        "fixed_sizes": result.fixed_sizes,
         "opset": result.opset,
         "verification": [_case_to_json(case) for case in result.cases],
     }
@@ -166,14 +167,15 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def versions() -> dict[str, str]:
+def versions(formats: Iterable[Format]) -> dict[str, str]:
     """Return the versions of what a module's files were made with."""
     found = {"oriel": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+    wanted = [("torch", form) for form in formats]
+    wanted += [(name, form) for _, form in wanted for name in form.distributions]
+    for name, form in wanted:
+        version = package_version(name, form.package_paths())
+        if version is not None:
+            found[name] = version
     return found
 
 

@@ -4,6 +4,7 @@ what was exported."""
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +114,8 @@ def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:
     """
     path = Path(file)
     form = format_of(path)
-    form.check_packages()
+    # After this process' own packages: those stay what they are.
+    sys.path.extend(str(folder) for folder in form.package_paths() if str(folder) not in sys.path)
     text = form.structure(path)
     if text is None:
         raise ModuleError(
@@ -146,8 +148,10 @@ def format_of(file: Path) -> Format:
     """Return the format that a file's suffix means. Raises OptionError for another one."""
     if not file.is_file():
         raise OptionError("there is no such file", got=str(file), expected="an exported file")
-    for form in formats_by_name().values():
-        if form.suffix == file.suffix:
+    # The longest suffix first: .aoti.pt2 ends in .pt2.
+    forms = sorted(formats_by_name().values(), key=lambda form: -len(form.suffix))
+    for form in forms:
+        if file.name.endswith(form.suffix):
             return form
     known = ", ".join(form.suffix for form in formats_by_name().values())
     raise OptionError("the file is of no known format", got=file.name, expected=known)

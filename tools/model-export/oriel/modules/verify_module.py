@@ -59,7 +59,8 @@ def verify_file(
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         for at, case in enumerate(cases):
             _save(case, folder / f"case_{at}.safetensors")
-        ended = run_fresh(folder, _TIMEOUT_S)
+        paths = formats_by_name()[format_name].package_paths()
+        ended = run_fresh(folder, _TIMEOUT_S, paths)
         result = folder / "result.json"
         if not result.is_file():
             said = ended.said.strip().splitlines()
