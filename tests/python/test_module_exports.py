@@ -4,11 +4,13 @@ proven right, and the report says so."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -284,6 +286,45 @@ def test_the_opset_that_was_asked_for_is_the_one_in_the_file(asked: int, tmp_pat
         ["classic", "dynamo, converted to the opset"] if asked == 17 else ["dynamo", "classic"]
     )
     assert names == expected
+
+
+def test_weights_too_large_for_one_file_stand_in_one_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "_MAX_ONE_FILE", 1000)
+    module = nn.Linear(300, 200)
+    options = WriteOptions("{}", 17)
+    request = ExportRequest(module, CallArguments((torch.rand(2, 300),)), ("onnx",), tmp_path)
+    prepared = prepare(request)
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    first.mkdir()
+    onnx_file._dynamo(named=True, convert=True).write(prepared.call, first / "m.onnx", options)
+    first.rename(moved)
+    sizes = {file.name: file.stat().st_size for file in moved.iterdir()}
+    assert sizes.keys() == {"m.onnx", "m.onnx.data"}
+    assert sizes["m.onnx"] < 3000 and sizes["m.onnx.data"] >= 4 * 300 * 200
+    (got,) = onnx_file.FORMAT.open(moved / "m.onnx")(prepared.cases[1].inputs)
+    torch.testing.assert_close(got, prepared.cases[1].outputs[0], rtol=1e-4, atol=1e-5)
+    assert onnx_file.FORMAT.opset(moved / "m.onnx") == 17
+
+
+def test_the_classic_exporters_files_for_each_tensor_become_one(tmp_path: Path) -> None:
+    """It writes them where a graph has more than 2 GB, which no test can afford."""
+    weights = [onnx.numpy_helper.from_array(np.full((600,), n, "f4"), f"w{n}") for n in (1, 2)]
+    add = onnx.helper.make_node("Add", ["w1", "w2"], ["y"])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [600])
+    graph = onnx.helper.make_graph([add], "g", [], [y], weights)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 10
+    (tmp_path / "folder").mkdir()
+    written = tmp_path / "folder" / "m.onnx"
+    onnx.save(model, written, save_as_external_data=True, all_tensors_to_one_file=False)
+    assert len(list(written.parent.iterdir())) == 3
+    onnx_file._take_with_weights(written, tmp_path / "m.onnx")
+    shutil.rmtree(written.parent)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    (got,) = onnx_file.FORMAT.open(tmp_path / "m.onnx")([])
+    assert torch.equal(got, torch.full((600,), 3.0))
 
 
 def test_an_opset_that_nobody_writes_is_refused_in_python_too(tmp_path: Path) -> None:

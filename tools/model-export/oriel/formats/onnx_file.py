@@ -3,6 +3,7 @@ The opset that counts is the one in the file."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,23 +74,26 @@ def _classic(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[str]
 
     names = [*call.input_names, *call.output_names]
     axes = dict(zip(names, [*call.axes, *call.output_axes], strict=True))
-    with (
-        torch.no_grad(),
-        quiet_exporters(),
-        _plain_operators(),
-        call.slimmed(),
-        fixed_branches() as fixed,
-    ):
-        torch.onnx.export(
-            call.module,
-            tuple(tensor.clone() for tensor in call.inputs),
-            str(file),
-            dynamo=False,
-            input_names=list(call.input_names),
-            output_names=list(call.output_names),
-            dynamic_axes={name: dict(named) for name, named in axes.items() if named},
-            opset_version=options.opset or _DEFAULT_CLASSIC,
-        )
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        written = Path(folder) / file.name
+        with (
+            torch.no_grad(),
+            quiet_exporters(),
+            _plain_operators(),
+            call.slimmed(),
+            fixed_branches() as fixed,
+        ):
+            torch.onnx.export(
+                call.module,
+                tuple(tensor.clone() for tensor in call.inputs),
+                str(written),
+                dynamo=False,
+                input_names=list(call.input_names),
+                output_names=list(call.output_names),
+                dynamic_axes={name: dict(named) for name, named in axes.items() if named},
+                opset_version=options.opset or _DEFAULT_CLASSIC,
+            )
+        _take_with_weights(written, file)
     _finish(call, file, options)
     return fixed
 
@@ -108,11 +112,24 @@ def _plain_operators() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
+def _take_with_weights(written: Path, file: Path) -> None:
+    """Move a graph to its place. Where it is too large for one file, the exporter has put each
+    tensor into a file beside it: these become one, FILE.data."""
+    import onnx
+
+    if len(list(written.parent.iterdir())) == 1:
+        written.replace(file)
+        return
+    model = onnx.load(written)
+    onnx.save(model, file, save_as_external_data=True, location=f"{file.name}.data")
+
+
 def _convert(file: Path, opset: int) -> None:
     import onnx
     from onnx import version_converter
 
-    model = onnx.load(file)
+    # Weights in a file of their own stay there, under their places in it.
+    model = onnx.load(file, load_external_data=False)
     newer = _opset_of(model)
     model = version_converter.convert_version(model, opset)
     for node in model.graph.node:
