@@ -226,6 +226,40 @@ def test_an_encoder_that_torch_s_own_check_refuses_is_traced(tmp_path: Path) -> 
         torch.testing.assert_close(run(case.inputs)[0], case.outputs[0], rtol=1e-4, atol=1e-5)
 
 
+class Alternates(nn.Module):
+    """Computes one thing by two formulas in turn, as code does that chooses kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x + x if self.calls % 2 else x * 2
+
+
+def test_a_module_whose_two_recordings_differ_is_traced(tmp_path: Path) -> None:
+    """torch's own check compares graphs, and refuses it; numbers are what counts."""
+    request = ExportRequest(Alternates(), CallArguments((torch.rand(2, 3),)), ("ts",), tmp_path)
+    prepared = prepare(request)
+    options = WriteOptions("{}")
+    way = torchscript_file.FORMAT.ways(prepared.call, options)[1]
+    way.write(prepared.call, tmp_path / "model.ts", options)
+    (got,) = torchscript_file.FORMAT.open(tmp_path / "model.ts")(prepared.cases[1].inputs)
+    assert torch.equal(got, prepared.cases[1].outputs[0])
+
+
+class ClampsInputs(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp_(0, 1) * 2
+
+
+def test_a_change_that_shows_in_the_first_run_alone_is_found(tmp_path: Path) -> None:
+    """Once clamped, the example wouldn't change again."""
+    with pytest.raises(ModuleError, match="changes its inputs; got other values in x"):
+        export_module(ClampsInputs(), (torch.tensor([-1.0, 0.5]),), out=tmp_path / "out")
+
+
 class Erfcx(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = torch.special.erfcx(x)

@@ -232,6 +232,25 @@ def test_settings_of_another_network_are_not_believed(network: Path, whole: Whol
     assert config.arguments["blocks"] == BLOCKS
 
 
+def test_defaults_that_json_does_not_have_stay_with_the_class(
+    whole: Whole, checkpoint: Path, tmp_path: Path
+) -> None:
+    """A class may have an infinite limit or a layer's class as default: what the config leaves out
+    is the class's own default again."""
+    settings = 'bias: bool = True, limit: float = float("inf"), norm: type = nn.BatchNorm1d'
+    code = NETWORK.replace("bias: bool = True", settings).replace(
+        "nn.BatchNorm1d(width)", "norm(width)"
+    )
+    (tmp_path / "net.py").write_text(code)
+    flags = ["--output-dir", str(tmp_path / "out"), "--network", f"{tmp_path / 'net.py'}:Generator"]
+    assert main(["split", str(checkpoint), *flags]) == 0
+    text = (tmp_path / "out" / "model_config.json").read_text(encoding="utf-8")
+    config = json.loads(text, parse_constant=lambda name: pytest.fail(name))["generator_config"]
+    assert config == {"input_dim": FEATURES, "width": WIDTH, "blocks": BLOCKS, "bias": False}
+    generator = load_class(f"{tmp_path / 'net.py'}:Generator").make(**config)
+    generator.load_state_dict(whole.generator_A_to_B.state_dict())
+
+
 # --- names ------------------------------------------------------------------------------------
 
 
@@ -373,6 +392,8 @@ def test_statistics_in_the_checkpoint_are_found(whole: Whole, tmp_path: Path) ->
     ("change", "said"),
     [
         (lambda s: s["A"]["std"].__setitem__(0, 0.0), "a deviation that isn't above 0"),
+        (lambda s: s["A"]["std"].__setitem__(4, -3.0), "a deviation that isn't above 0"),
+        (lambda s: s["B"]["std"].__setitem__(0, float("inf")), "aren't finite"),
         (lambda s: s["B"]["mean"].pop(), "4 means and 5 deviations"),
         (lambda s: s["B"]["mean"].__setitem__(0, float("nan")), "aren't finite"),
         (lambda s: s.pop("B"), "holds no statistics"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -89,13 +90,18 @@ def find_config(
     search = _Search(network, tensors)
     arguments, sources = _first_guess(network, stored)
     for name, parameter in _parameters(network).items():
-        if name not in arguments and parameter.annotation not in (int, "int", parameter.empty):
+        required = name not in arguments and parameter.default is parameter.empty
+        if required and parameter.annotation not in (int, "int", parameter.empty):
             raise CheckpointError(
                 f"the checkpoint doesn't say {name} of {network.name}",
                 expected="a setting stored in it, a default, or a whole number",
                 next_step=f"give {name} a default in {network.file.name}.",
             )
-    open_names = [name for name in _parameters(network) if name not in arguments]
+    open_names = [
+        name
+        for name, parameter in _parameters(network).items()
+        if name not in arguments and parameter.default is parameter.empty
+    ]
     best = search.descend({**arguments, **dict.fromkeys(open_names, 1)}, arguments.keys())
     for name, value in best.items():
         if name not in arguments or arguments[name] != value:
@@ -138,10 +144,20 @@ def _first_guess(network: NetworkClass, stored: JsonObject) -> tuple[JsonObject,
     for name, parameter in _parameters(network).items():
         if name in stored:
             arguments[name], sources[name] = stored[name], "checkpoint"
-        elif parameter.default is not parameter.empty:
+        elif parameter.default is not parameter.empty and _is_json(parameter.default):
             default: JsonValue = parameter.default
             arguments[name], sources[name] = default, "default"
     return arguments, sources
+
+
+def _is_json(value: object) -> bool:
+    """Return whether JSON has a value. An infinite limit or a layer's class as a default has no
+    place in the config, and needs none: the class has it by itself."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 _MOST_BUILDS = 3000
