@@ -20,6 +20,7 @@ from oriel.cli import main
 from oriel.errors import ModuleError, OptionError
 from oriel.formats import onnx_file, torchscript_file
 from oriel.formats.format import FlatCall, Way, WriteOptions
+from oriel.formats.pt2_file import export_program
 from oriel.modules.call import CallArguments
 from oriel.modules.export_module import ModuleExportReport, export_module, run_export
 from oriel.modules.export_request import ExportRequest
@@ -552,3 +553,20 @@ def test_a_file_that_a_process_cannot_open_is_told_by_the_library_s_words(tmp_pa
     file.write_bytes(b"nothing")
     with pytest.raises(ModuleError, match=r"model\.onnx can't be opened or run; got \w+"):
         verify_file("onnx", file, ["y"], [Case("the example", [torch.ones(1)], [torch.ones(1)])])
+
+
+class Nested(nn.Module):
+    """Lists and tuples within dicts, in and out."""
+
+    def forward(self, x: dict[str, list[Tensor]]) -> dict[str, object]:
+        first, second = x["v"]
+        return {"sums": [first + second, (first * second,)], "none": None}
+
+
+def test_the_last_way_of_pt2_reads_through_nested_values() -> None:
+    example: dict[str, list[Tensor]] = {"v": [torch.rand(3), torch.rand(3)]}
+    request = ExportRequest(Nested(), CallArguments((example,)), ("pt2",), Path("unused"))
+    call = prepare(request).call
+    found = export_program(call, strict=True).module()(*call.inputs)
+    expected = Nested()(example)["sums"]
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1][0])

@@ -126,10 +126,12 @@ def container_parts(value: object) -> tuple[Kind, dict[object, object]] | None:
         return "namedtuple", dict(zip(value._fields, value, strict=True))
     if isinstance(value, list | tuple):
         kind: Kind = "list" if isinstance(value, list) else "tuple"
-        return kind, dict[object, object](enumerate(value))
+        # Not dict[…](…), a call that TorchDynamo can't trace through.
+        positions: dict[object, object] = dict(enumerate(value))
+        return kind, positions
     if hasattr(value, "keys") and hasattr(value, "data") and isinstance(value.data, dict):
         # UserDict and what is derived from it, such as transformers' BatchEncoding.
-        return "dict", dict[object, object](value.data)
+        return "dict", dict(value.data)
     return None
 
 
