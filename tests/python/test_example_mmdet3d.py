@@ -169,6 +169,26 @@ def test_an_operator_that_is_not_there_says_so_when_it_is_called() -> None:
     assert not hasattr(operators, "__path__")
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--device", "cuda:0"], "files are written and compared on the CPU; got --device cuda:0"),
+        (["--format", "tflite"], "invalid choice: 'tflite'"),
+        ([], "holds something else; got notes.txt"),
+    ],
+    ids=["device", "format", "folder"],
+)
+def test_what_is_asked_wrongly_is_one_line_before_anything_is_built(
+    tmp_path: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["no-config.py", "--output", str(tmp_path), *flags]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.count("\n") == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
 @pytest.fixture(scope="session")
 def small_configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The two detectors' configs with a small range: a forward takes a tenth of a second."""
@@ -350,6 +370,43 @@ def test_a_checkpoint_of_another_detector_is_one_line(
     assert said.startswith("error: the checkpoint is of another model than VoxelNet; got no ")
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@needs_mmdet3d
+def test_an_adapter_that_is_not_the_detector_is_refused(
+    tmp_path: Path,
+    small_configs: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    right = PillarScatter.forward
+
+    def shifted(self: PillarScatter, features: Tensor, coors: Tensor, samples: int) -> Tensor:
+        return right(self, features, coors, samples).roll(1, 2)
+
+    monkeypatch.setattr(PillarScatter, "forward", shifted)
+    out = tmp_path / "out"
+    assert main([str(small_configs["pointpillars"]), "--output", str(out)]) == 2
+    assert "the adapter PointPillars isn't the detector; got " in capsys.readouterr().err
+    assert not out.exists()
+
+
+@needs_mmdet3d
+def test_a_point_cloud_becomes_batches_of_the_real_structure(
+    tmp_path: Path, pointpillars: tuple[Detector, Batch, Batch]
+) -> None:
+    detector, *_ = pointpillars
+    points = random_cloud(900)
+    points[:, 0] += 1
+    points.numpy().astype("<f4").tofile(tmp_path / "000000.bin")
+    example, second = two_batches(detector, tmp_path / "000000.bin")
+    assert torch.equal(example.inputs["points"][0], points)  # type: ignore[index]
+    voxels: Any = example.inputs["voxels"]
+    assert set(voxels) == {"voxels", "num_points", "coors", "voxel_centers"}
+    assert int(voxels["coors"][-1, 0]) == 1 and len(example.data_samples) == 2
+    samples: Any = second.data_samples
+    assert [sample.metainfo["sample_idx"] for sample in samples] == [0, 1, 2]
+    assert len(second.read_by_network()["voxels"]["voxels"]) != len(voxels["voxels"])
 
 
 @needs_mmdet3d
