@@ -63,7 +63,7 @@ test-detectors: setup-dev ## examples/mmdet3d on small detectors of MMDetection3
 formats-setup: setup ## the packages of more formats beside .venv (FORMATS=openvino for one)
 	@$(VENV_PYTHON) scripts/setup_formats.py $(FORMATS)
 
-test-formats: setup-dev formats-setup ## every format by its own runtime; part of test where the packages are there
+test-formats: setup-dev formats-setup ## every format by its own runtime; nightly on GitHub, the fast ones part of test
 	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py
 
 lint: setup-dev ## the linters and type checkers alone
