@@ -15,7 +15,8 @@ def _add_arguments(parser: Parser) -> None:
         "specs",
         nargs="+",
         metavar="path/to/spec.py:NAME",
-        help="a spec, a file with all its specs, or a folder of such files",
+        help="a spec, a file with all its specs, or a folder of such files; or an encoder of "
+        "transformers: a Hub id or a folder with its config.json",
     )
     parser.add_argument(
         "--checkpoint",
@@ -53,13 +54,19 @@ def _call(arguments: argparse.Namespace) -> int:
     from oriel.formats import check_formats, check_opset
     from oriel.modules.convert import ConvertOptions, convert_all, output_folders
     from oriel.modules.convert_report import conversions_to_json, print_conversions
+    from oriel.modules.encoder_spec import encoder_spec, is_model
     from oriel.modules.spec import read_specs
     from oriel.progress import choose_display
 
     formats = tuple(name.strip() for name in arguments.format.split(","))
     check_formats(formats)
     check_opset(arguments.opset)
-    specs = [spec for place in arguments.specs for spec in read_specs(place)]
+    with choose_display(arguments.json) as display:
+        specs = [
+            spec
+            for place in arguments.specs
+            for spec in ([encoder_spec(place, display)] if is_model(place) else read_specs(place))
+        ]
     checkpoints: list[Path | None] = list(arguments.checkpoint or [None] * len(specs))
     if len(checkpoints) != len(specs):
         raise OptionError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from oriel.errors import ModuleError
 from oriel.formats.convert_program import Conversion, Converter
 from oriel.formats.format import Format
-from oriel.formats.pt2_file import write_program
+from oriel.formats.pt2_file import write_program, write_related_program
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def _open(file: Path) -> Runner:
     return run
 
 
-_CONVERTER = Converter("aotinductor", (), convert, write_program, ".pt2")
+_NAME = "from the program of torch.export"
+_NAMED = Converter("aotinductor", (), convert, write_program, ".pt2")
+_RELATED = Converter("aotinductor", (), convert, write_related_program, ".pt2")
 _WAYS = (
-    _CONVERTER.way("from the program of torch.export"),
-    _CONVERTER.fixed_way("from the program of torch.export"),
+    _NAMED.way(_NAME),
+    _RELATED.way(f"{_NAME}, sizes as torch finds them"),
+    _NAMED.fixed_way(_NAME),
 )
 
 FORMAT = Format("aotinductor", ".aoti.pt2", (), lambda _, __: _WAYS, _open, structure_beside)

@@ -67,6 +67,13 @@ def write_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
     torch.export.save(export_program(call, strict=False), file)
 
 
+def write_related_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
+    """Write such a program with the sizes that torch finds possible."""
+    import torch
+
+    torch.export.save(export_program(call, strict=False, named=False), file)
+
+
 def write_bounded_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
     """Write such a program with a largest size for each dynamic axis."""
     import torch

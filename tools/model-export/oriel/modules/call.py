@@ -42,13 +42,29 @@ def _name_of(function: Callable[..., object]) -> str:
 
 
 def call_with(function: Callable[..., object], arguments: Mapping[str, object]) -> object:
-    """Call a function with arguments by parameter name, as `bound_to` returns them."""
-    bound = inspect.BoundArguments(inspect.signature(function), dict(arguments))
+    """Call a function with arguments by parameter name, as `bound_to` returns them.
+
+    Arguments that have a default go by keyword: decorators, such as those of transformers, add some
+    of these by keyword too. Those without go by position, as hooks expect them.
+    """
+    signature = inspect.signature(function)
+    bound = inspect.BoundArguments(signature, dict(arguments))
+    args, kwargs = list(bound.args), dict(bound.kwargs)
+    kinds = [each.kind for each in signature.parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        by_position = list(signature.parameters.values())[: len(args)]
+        while by_position and _may_go_by_keyword(by_position[-1]):
+            kwargs[by_position.pop().name] = args.pop()
     owner = getattr(function, "__self__", None)
     if isinstance(owner, nn.Module) and function == owner.forward:
         # Through the module itself, for its hooks: weight norms of old work by them.
-        return owner(*bound.args, **bound.kwargs)
-    return function(*bound.args, **bound.kwargs)
+        return owner(*args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _may_go_by_keyword(parameter: inspect.Parameter) -> bool:
+    by_either = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return by_either and parameter.default is not inspect.Parameter.empty
 
 
 def flatten_call(arguments: Mapping[str, object]) -> Flattened:
