@@ -3,7 +3,6 @@ such detectors are known for, each of which leaves a file that computes somethin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 from checkpoint_files import checked_line
 from training_checkpoints import fill
+from verify_here import verify_here
 
 from itacad.cli import main
 from itacad.export import export_onnx, export_torchscript
@@ -25,8 +25,7 @@ from itacad.signals import auroc
 from oriel.errors import CheckpointError, GraphError, ModuleError, OptionError
 from oriel.formats import formats_by_name
 from oriel.modules import fallbacks
-from oriel.modules.compare_outputs import compare_outputs
-from oriel.modules.verify_module import Case, CaseResult
+from oriel.modules.verify_module import CaseResult
 
 PAIRS = [(encoder, decoder) for encoder in ENCODERS for decoder in DECODERS]
 L, D = 12, 5
@@ -141,18 +140,6 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused_by_name(tmp_path: Path) -> 
         load_model(tmp_path)
 
 
-def compared_here(
-    form: str, file: Path, names: Sequence[str], cases: Sequence[Case]
-) -> list[CaseResult]:
-    """Compare as verification does, without a process for each file: that it is a fresh one is for
-    the tests of oriel.export_module."""
-    run = formats_by_name()[form].open(file)
-    outputs = [compare_outputs(names, list(run(case.inputs)), case.outputs) for case in cases]
-    shapes = [[list(tensor.shape) for tensor in case.inputs] for case in cases]
-    rows = zip(cases, shapes, outputs, strict=True)
-    return [CaseResult(case.name, sizes, found) for case, sizes, found in rows]
-
-
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Detector]:
     """A detector of one pair, which no test changes."""
@@ -165,7 +152,7 @@ def exported(saved: tuple[Path, Detector]) -> tuple[Path, Detector]:
     """The folder of one pair's model.ts and model.onnx, and the detector."""
     folder, trained = saved
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fallbacks, "verify_file", compared_here)
+        patch.setattr(fallbacks, "verify_file", verify_here)
         export_torchscript(folder, L, D, folder / "model.ts")
         export_onnx(folder, L, D, folder / "model.onnx")
     return folder, trained

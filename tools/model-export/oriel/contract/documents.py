@@ -400,7 +400,9 @@ class ModuleMetadata(TypedDict):
     how far they are from the module."""
 
     format: Literal["oriel-module"]
+    """The kind of document: oriel-module."""
     metadata_version: str
+    """Version of this form, major.minor."""
     model_type: str
     """module:qualified name of the module's class."""
     method: str
@@ -414,9 +416,11 @@ class ModuleMetadata(TypedDict):
     left_out: list[ModuleLeftOut]
     """Parts of the module that are not in the files."""
     notes: list[str]
+    """What the export has to say beside: parts left out, sizes that were not verified."""
     export_success: dict[str, bool]
     """For each format that was asked for, whether a verified file was written."""
     exports: list[ModuleExport]
+    """How each format was written and verified, or the reasons for its failure."""
     opset: int | None
     """Opset of the ONNX file, read back from it."""
     versions: dict[str, str]
