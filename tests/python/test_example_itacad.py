@@ -152,7 +152,7 @@ def exported(saved: tuple[Path, Detector]) -> tuple[Path, Detector]:
     """The folder of one pair's model.ts and model.onnx, and the detector."""
     folder, trained = saved
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fallbacks, "verify_file", verify_here)
+        verify_here(patch)
         export_torchscript(folder, L, D, folder / "model.ts")
         export_onnx(folder, L, D, folder / "model.onnx")
     return folder, trained

@@ -15,6 +15,7 @@ import onnx
 import pytest
 import torch
 from torch import Tensor, nn
+from verify_here import verify_here
 
 from oriel.cli import main
 from oriel.errors import ModuleError, OptionError
@@ -29,6 +30,12 @@ from oriel.modules.open_module import open_module
 from oriel.modules.prepared_module import prepare
 from oriel.modules.slim import slim
 from oriel.modules.verify_module import Case, verify_file
+
+
+@pytest.fixture(autouse=True)
+def verified_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """test_convert.py has the fresh process."""
+    verify_here(monkeypatch)
 
 
 def reasons(report: ModuleExportReport, name: str) -> list[str]:

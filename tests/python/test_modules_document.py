@@ -17,7 +17,6 @@ from verify_here import verify_here
 
 import oriel
 from oriel.cli import COMMANDS, main
-from oriel.modules import fallbacks
 from oriel.modules.export_module import export_module
 from oriel.modules.spec import ModuleSpec
 
@@ -58,7 +57,7 @@ def test_its_python_and_its_first_commands_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(fallbacks, "verify_file", verify_here)
+    verify_here(monkeypatch)
     (tmp_path / "detector.py").write_text(DETECTOR)
     spec, export, call, *others = blocks("python")
     (tmp_path / "spec.py").write_text(spec)
