@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from oriel.errors import BundleError
+from oriel.errors import BundleError, first_few
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -103,6 +103,28 @@ def _make_parents(folder: Path) -> list[Path]:
     absent = [parent for parent in (folder, *folder.parents) if not parent.exists()][::-1]
     folder.mkdir(parents=True, exist_ok=True)
     return absent
+
+
+def refuse_foreign_folder(folder: Path, is_own: Callable[[str], bool], flag: str) -> None:
+    """Raise BundleError for a folder that is about to be replaced whole and holds anything else
+    than what this program wrote there, or for a file in its place.
+
+    is_own: True for the name of an entry that it wrote. flag: the option that names the folder.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BundleError(
+            f"{folder} is a file", expected="a folder", next_step=f"name another with {flag}."
+        )
+    others = sorted(entry.name for entry in folder.iterdir() if not is_own(entry.name))
+    if others:
+        raise BundleError(
+            f"{folder} holds something else",
+            got=first_few(others),
+            expected="a new folder, an empty one, or one that this command wrote",
+            next_step=f"name another with {flag}, or remove them; nothing was changed.",
+        )
 
 
 @contextmanager

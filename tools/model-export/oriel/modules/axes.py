@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oriel.errors import ModuleError, first_few
-from oriel.modules.paths import Path, matches, path_text, wildcard_text
+from oriel.errors import ModuleError
+from oriel.modules.paths import Path, matching, path_text, wildcard_text
 
 DynamicAxes = Mapping[str, Mapping[int, str]]
 """{path pattern: {axis: name}}. Axes of one name have one size in every call."""
@@ -74,13 +74,7 @@ def _named(
     dynamic: DynamicAxes, paths: Sequence[Path], tensors: Sequence[Tensor]
 ) -> Iterator[_Named]:
     for pattern, axes in dynamic.items():
-        matched = [at for at, path in enumerate(paths) if matches(pattern, path)]
-        if not matched:
-            raise ModuleError(
-                "a pattern of dynamic axes matches no tensor",
-                got=pattern,
-                expected=f"one that matches some of {first_few([path_text(p) for p in paths], 8)}",
-            )
+        matched = matching(pattern, paths, "a pattern of dynamic axes matches no tensor")
         for at in matched:
             for axis, name in axes.items():
                 yield _one_axis(at, axis, name, (pattern, paths[at], tensors[at]))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.atomic_folder import refuse_foreign_folder, replaced_folder
 from oriel.contract.documents import ModuleMetadata
-from oriel.errors import BundleError, ModuleError
+from oriel.errors import ModuleError
 from oriel.formats import check_formats, check_opset
 from oriel.formats.format import WriteOptions
 from oriel.modules.axes import DynamicAxes
@@ -130,21 +130,13 @@ class _EarlierStays(Exception):
 
 def check_output_folder(folder: Path) -> None:
     """Raise BundleError for a folder that holds anything but an earlier export of a module."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise BundleError(
-            f"{folder} is a file", expected="a folder", next_step="name another with --output."
-        )
-    held = sorted(entry.name for entry in folder.iterdir())
-    strange = [name for name in held if name != METADATA and not name.startswith(f"{MODEL}.")]
-    if strange or (held and METADATA not in held):
-        raise BundleError(
-            f"{folder} holds something else",
-            got=", ".join((strange or held)[:3]),
-            expected="an empty folder, a new one, or an earlier export",
-            next_step="name another with --output.",
-        )
+    # Without its metadata a file called model.onnx may be anyone's.
+    earlier = (folder / METADATA).is_file()
+    refuse_foreign_folder(
+        folder,
+        lambda name: earlier and (name == METADATA or name.startswith(f"{MODEL}.")),
+        "--output",
+    )
 
 
 def _metadata(

@@ -30,6 +30,16 @@ def path_text(path: Path) -> str:
     return ".".join(p if _PLAIN.fullmatch(p) else json.dumps(p) for p in parts) or "."
 
 
+def matching(pattern: str, paths: Sequence[Path], refused: str) -> list[int]:
+    """Return the positions of the paths that a pattern matches. Raises ModuleError, which says
+    `refused`, where it matches none."""
+    found = [at for at, path in enumerate(paths) if matches(pattern, path)]
+    if not found:
+        known = first_few([path_text(path) for path in paths], 8)
+        raise ModuleError(refused, got=pattern, expected=f"one that matches some of {known}")
+    return found
+
+
 def matches(pattern: str, path: Path) -> bool:
     """Return whether a pattern matches a path: written alike, with `*` for any one part and `**`
     for any number of parts."""

@@ -18,7 +18,7 @@ from oriel.modules.constants import type_name
 from oriel.modules.export_request import ExportRequest, LoadedCheckpoint
 from oriel.modules.flat_module import FlatOutputs, flat_module
 from oriel.modules.metadata import Signature, TensorRow
-from oriel.modules.paths import Path, flat_names, matches, path_text
+from oriel.modules.paths import Path, flat_names, matching, path_text
 from oriel.modules.prepare import build_and_load, run_on
 from oriel.modules.script_source import script_source
 from oriel.modules.second_input import second_input
@@ -182,13 +182,7 @@ def _picks(node: Node, request: ExportRequest) -> list[int]:
         )
     picks: list[int] = []
     for pattern in request.patterns:
-        found = [at for at, path in enumerate(paths) if matches(pattern, path)]
-        if not found:
-            raise ModuleError(
-                "no output is called that",
-                got=pattern,
-                expected=f"some of {first_few([path_text(path) for path in paths], 8)}",
-            )
+        found = matching(pattern, paths, "no output is called that")
         picks += [at for at in found if at not in picks]
     return picks
 

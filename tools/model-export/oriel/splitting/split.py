@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oriel import __version__
-from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.atomic_folder import refuse_foreign_folder, replaced_folder
 from oriel.checkpoints.read_checkpoint import ReadCheckpoint, read_checkpoint
 from oriel.contract.json_value import JsonObject, object_at
-from oriel.errors import BundleError, CheckpointError, OptionError, first_few
+from oriel.errors import CheckpointError, OptionError, first_few
 from oriel.splitting.components import Component, find_components
 from oriel.splitting.inference_script import INFERENCE_SCRIPT, NETWORK, SCRIPT
 from oriel.splitting.network_class import (
@@ -53,7 +53,7 @@ def split_checkpoint(options: SplitOptions) -> SplitReport:
     Raises an OrielError, with nothing written, for a checkpoint that can't be read, a network whose
     class doesn't fit, statistics that can't be right, a folder that holds something else.
     """
-    refuse_foreign_folder(options.output_dir)
+    check_output_folder(options.output_dir)
     checkpoint = read_checkpoint(options.checkpoint, unsafe_pickle=options.unsafe_pickle)
     found = find_components(checkpoint.tensors, options.components)
     kept = [c for c in found if not (options.no_discriminators and c.role == "discriminator")]
@@ -66,22 +66,16 @@ def split_checkpoint(options: SplitOptions) -> SplitReport:
     normalization = find_normalization(checkpoint, options.normalization)
     plan = _plan(options, checkpoint, kept, normalization)
     target = options.output_dir
-    with replaced_folder(target, lambda: refuse_foreign_folder(target), movable=False) as folder:
+    with replaced_folder(target, lambda: check_output_folder(target), movable=False) as folder:
         written = [write_component(component, folder) for component in kept]
         report = _report(options, checkpoint, found, written, normalization)
         _write_rest(folder, plan, report)
     return report
 
 
-def refuse_foreign_folder(folder: Path) -> None:
+def check_output_folder(folder: Path) -> None:
     """Raise BundleError for a folder that holds anything but what a split wrote: it is replaced
     whole."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise BundleError(
-            f"{folder} is a file", expected="a folder", next_step="choose another --output-dir."
-        )
     known: set[str] = set()
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -91,14 +85,7 @@ def refuse_foreign_folder(folder: Path) -> None:
     if isinstance(config, dict) and config.get("made_by") == MADE_BY:
         own = (CONFIG, NORMALIZATION, SCRIPT, NETWORK, "__pycache__")
         known = {*own, *object_at(config, "files")}
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
-    if others:
-        raise BundleError(
-            f"{folder} holds something else",
-            got=first_few(others),
-            expected="a new folder, an empty one, or one that oriel split wrote",
-            next_step="choose another --output-dir, or remove them; nothing was changed.",
-        )
+    refuse_foreign_folder(folder, known.__contains__, "--output-dir")
 
 
 @dataclass(frozen=True)
