@@ -86,6 +86,21 @@ def test_one_format_that_fails_leaves_the_others(
     assert not torch.allclose(near, -far)  # type: ignore[arg-type,operator]
 
 
+def test_a_second_module_of_one_class_is_compiled_too(tmp_path: Path) -> None:
+    """As two generators of a GAN are; recorded instead, it would lose a branch."""
+    for name in ("first.ts", "second.ts"):
+        module = Branching()
+        request = ExportRequest(module, CallArguments((torch.ones(2, 3),)), ("ts",), tmp_path)
+        options = WriteOptions("{}")
+        call = prepare(request).call
+        script = torchscript_file.FORMAT.ways(call, options)[0]
+        script.write(call, tmp_path / name, options)
+        run = torchscript_file.FORMAT.open(tmp_path / name)
+        for x in (torch.ones(2, 3), -torch.ones(2, 3)):
+            with torch.no_grad():
+                torch.testing.assert_close(run([x])[0], module(x))
+
+
 def write_spec(file: Path, *lines: str) -> Path:
     text = ["from oriel import ModuleSpec", *lines, ""]
     file.write_text("\n".join(text), encoding="utf-8")

@@ -39,4 +39,5 @@ def export_programs(generator: nn.Module, folder: Path, example: Tensor) -> str:
             f"{folder.name}/{file.file.name}: {file.way}, at most {max(errors):.1e} of the largest "
             "value off"
         )
+        lines += [f"  left {left.way}: {left.reason}" for left in file.left]
     return "\n".join(lines)

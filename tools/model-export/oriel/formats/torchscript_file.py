@@ -35,7 +35,9 @@ def _script(call: FlatCall) -> torch.jit.ScriptModule:
     if call.script is None:
         raise ModuleError("this call can't be compiled", got="a method other than forward")
     source = call.script.source()
-    outer = nn.Module()
+    # A class of its own: torch keeps what it compiled for a class, and a second module of the same
+    # parts would find a forward there already.
+    outer: nn.Module = type("Outer", (nn.Module,), {})()
     outer.add_module("model", call.script.module)
     made: torch.jit.ScriptModule = torch.jit.script(outer.eval())
     made.define(source)
