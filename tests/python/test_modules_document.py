@@ -17,6 +17,7 @@ from verify_here import verify_here
 
 import oriel
 from oriel.cli import COMMANDS, main
+from oriel.formats import formats_by_name
 from oriel.modules.export_module import export_module
 from oriel.modules.spec import ModuleSpec
 
@@ -70,7 +71,8 @@ def test_its_python_and_its_first_commands_run(
         assert main(words[1:]) == 0
     assert "verified" in capsys.readouterr().out
     files = {file.name for file in (tmp_path / "exported").iterdir()}
-    named = set(re.findall(r"`(model\.\w+|metadata\.json)`", TEXT))
+    own = TEXT.partition("## More formats")[0]
+    named = set(re.findall(r"`(model\.\w+|metadata\.json)`", own))
     assert files == named == {"model.ts", "model.pt2", "model.onnx", "metadata.json"}
 
     space |= {"a": torch.rand(5, 3), "b": torch.rand(3, 3), "module": module}
@@ -86,9 +88,21 @@ def test_its_python_and_its_first_commands_run(
 
 
 def test_its_commands_are_those_of_the_program() -> None:
-    assert {words[1] for words in commands()} == {"convert", "inspect"}
-    for _, name, *rest in commands():
+    own = [words for words in commands() if words[0] == "oriel"]
+    assert {words[1] for words in own} == {"convert", "inspect"}
+    for _, name, *rest in own:
         COMMANDS[name].parse(rest)
+
+
+def test_it_names_every_format_and_its_files() -> None:
+    rows = re.findall(r"^\| `(\w+)` +\| ([^|]+)\|", TEXT, re.MULTILINE)
+    formats = formats_by_name()
+    assert {name for name, _ in rows if name in formats} == formats.keys()
+    more = dict(re.findall(r"^\| `(\w+)` +\| (`model\.[^|]+)\|", TEXT, re.MULTILINE))
+    assert formats.keys() - more.keys() == {"ts", "pt2", "onnx"}
+    for name, cell in more.items():
+        files = re.findall(r"`model([^`]+)`", cell)
+        assert files == [formats[name].suffix, *formats[name].beside]
 
 
 def test_every_option_that_it_names_exists(capsys: pytest.CaptureFixture[str]) -> None:

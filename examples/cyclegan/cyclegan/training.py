@@ -26,7 +26,8 @@ class CycleGanTraining(pl.LightningModule):  # type: ignore[misc]  # untyped wit
     ) -> None:
         super().__init__()
         # Real hyper-parameters are objects: torch's safe reader refuses the checkpoint for them.
-        self.save_hyperparameters()
+        # The networks' sizes aren't among them, as in many a checkpoint: oriel split finds them.
+        self.save_hyperparameters("rate", "root")
         self.automatic_optimization = False
         self.model = CycleGan(input_dim, hidden_dim, n_blocks)
 

@@ -69,7 +69,7 @@ def main() -> int:
         enable_model_summary=False,
         default_root_dir=arguments.output,
     )
-    training = CycleGanTraining(FEATURES, 32, 2, np.float64(1e-3), Path("data") / "features")
+    training = CycleGanTraining(FEATURES, 64, 8, np.float64(1e-3), Path("data") / "features")
     batches = loader(normalised("A", VALIDATE, 7), normalised("B", VALIDATE, 8), 16, False)
     before = trainer.validate(training, batches, verbose=False)[0]["val/cycle"]
     windows = loader(normalised("A", TRAIN, 0), normalised("B", TRAIN, 0), 16, True)
