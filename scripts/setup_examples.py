@@ -7,12 +7,13 @@ from __future__ import annotations
 import sys
 
 from packages_beside import install_beside
+from setup_formats import FOLDERS as FORMATS
+from setup_formats import WANTED
 from setup_python import ROOT, pip, say, venv_python
 
 EXAMPLES = ROOT / "examples"
 LIGHTNING = ROOT / ".setup" / "lightning"
 MMDET3D = ROOT / ".setup" / "mmdet3d"
-IREE = ROOT / ".setup" / "iree"
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def setup_mmdet3d() -> int:
     """Install MMDetection3D without compiled operators, with its configs, and IREE."""
     wanted = EXAMPLES / "mmdet3d" / "requirements.txt"
     code = install_beside("MMDetection3D", MMDET3D, wanted)
-    return code or install_beside("IREE", IREE, wanted.with_name("requirements-iree.txt"))
+    return code or install_beside("IREE", FORMATS / "iree", WANTED / "iree.txt")
 
 
 def setup_itac_ad() -> int:

@@ -18,7 +18,7 @@ from oriel.formats.format import FlatCall, Way, WriteOptions, quiet_exporters
 from oriel.formats.packages import package_paths
 
 _TIMEOUT_S = 3600
-_LONGEST = 300
+_LONGEST = 200
 """Characters of a library's own error that are told."""
 
 
