@@ -103,6 +103,23 @@ def test_a_kill_during_a_verification_is_told(
     assert is_verified(double)
 
 
+def test_an_interrupt_leaves_no_answer_for_the_next(
+    endless: Path, double: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, where the process goes on after it."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("oriel.modules.fresh_process.DefaultSelector.select", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_fresh(endless, 60)
+    # Its answer would be that there is no request.
+    (endless / "request.json").unlink()
+    assert is_verified(double)
+
+
 def test_a_kill_between_two_is_not_noticed(double: Path) -> None:
     assert is_verified(double)
     kill_server()

@@ -59,13 +59,21 @@ class _Server:
 
     def run(self, folder: Path, timeout: float) -> Ended:
         """Verify as the folder says. Raises ModuleError after `timeout` seconds."""
+        try:
+            return self._run(folder, timeout)
+        except BaseException:
+            # After an interrupt, say, the answer is still to come: the next request must not read
+            # it as its own.
+            self.end()
+            raise
+
+    def _run(self, folder: Path, timeout: float) -> Ended:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{folder}\n".encode())
         self._process.stdin.flush()
         with DefaultSelector() as selector:
             selector.register(self._process.stdout, EVENT_READ)
             if not selector.select(timeout):
-                self.end()
                 raise _too_slow(timeout)
         answer = self._process.stdout.readline()
         if not answer.strip():
