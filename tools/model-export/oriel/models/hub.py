@@ -197,7 +197,7 @@ def _from_cache(model: str, revision: str | None, error: Exception) -> Path:
         else f"{model} is not in the local cache and the Hub can't be reached",
         got=_why(error),
         expected="a connection, or a local folder",
-        next_step="connect and run again, name a folder with --model, or use --model demo.",
+        next_step="connect and run again, or name a local folder, or demo, the bundled model.",
     ) from error
 
 
