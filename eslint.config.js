@@ -13,6 +13,9 @@ export default defineConfig(
       '**/dist/',
       '**/node_modules/',
       '.venv/',
+      '.setup/',
+      // Python alone; what it exports as .ts is TorchScript.
+      'examples/',
       'apps/web/static/',
       'test-results/',
       'playwright-report/',
