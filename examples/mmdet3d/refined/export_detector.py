@@ -36,6 +36,18 @@ class Choices:
     """A point cloud; None for random ones."""
 
 
+def export_and_report(choices: Choices, verbose: bool = True) -> int:
+    """Export a detector, print what came of it, and return the exit code: 1 where a format failed.
+    verbose: print each step too."""
+    report = export_detector(choices, _say if verbose else lambda _: None)
+    print("\n".join(report_lines(report)))
+    return 0 if report.passed else 1
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def export_detector(choices: Choices, say: Callable[[str], None]) -> ModuleExportReport:
     """Export a detector. say: gets each step. Raises OrielError for what can't be exported at
     all, and then writes nothing."""
@@ -88,7 +100,7 @@ def report_lines(report: ModuleExportReport) -> list[str]:
             continue
         errors = [output.relative or 0.0 for case in file.cases for output in case.outputs]
         lines.append(
-            f"{file.file}: {file.way}, {file.file.stat().st_size:,} bytes, "
+            f"{file.file}: {file.way}, {file.bytes:,} bytes, "
             f"{len(file.cases[0].outputs)} outputs, at most {max(errors):.1e} of an output's "
             f"largest value off, verified on {' and '.join(case.name for case in file.cases)}"
         )

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from oriel.commands.command import Parser  # noqa: E402 - the path comes first
 from oriel.commands.run_command import run_command  # noqa: E402
 from oriel.errors import OptionError  # noqa: E402
-from refined.export_detector import Choices, export_detector, report_lines  # noqa: E402
+from refined.export_detector import Choices, export_and_report  # noqa: E402
 
 FORMATS = {"pt2": ("pt2",), "onnx": ("onnx",), "both": ("pt2", "onnx")}
 
@@ -52,13 +52,7 @@ def _call(argv: Sequence[str] | None) -> int:
         arguments.checkpoint,
         arguments.points,
     )
-    report = export_detector(choices, _say if arguments.verbose else lambda _: None)
-    print("\n".join(report_lines(report)))
-    return 0 if report.passed else 1
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
+    return export_and_report(choices, arguments.verbose)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,14 +21,11 @@ def compile_with_iree(file: Path) -> Callable[[Arrays], list[NDArray[np.generic]
     """Compile an ONNX file for this CPU, and return what runs it: arrays in the file's order to
     arrays. Raises GraphError, with the compiler's own reason, where it can't, and OptionError where
     IREE isn't installed."""
-    sys.path.extend(str(folder) for folder in FORMAT.package_paths() if str(folder) not in sys.path)
-    with tempfile.TemporaryDirectory() as name:
-        # In a copy's place: the compiler writes its steps beside the file that it reads.
-        source, compiled = Path(name) / file.name, Path(name) / f"model{FORMAT.suffix}"
-        for each in (file, *file.parent.glob(f"{file.name}.*")):
-            source.with_name(each.name).symlink_to(each.resolve())
+    FORMAT.make_importable()
+    with tempfile.TemporaryDirectory() as folder:
+        compiled = Path(folder) / f"model{FORMAT.suffix}"
         try:
-            convert(Conversion(source, compiled, (), ()))
+            convert(Conversion(file, compiled, (), ()))
         except Exception as error:
             # The importer and the compiler raise errors of several packages.
             raise GraphError(

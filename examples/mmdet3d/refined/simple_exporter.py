@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from oriel.commands.command import Parser  # noqa: E402 - the path comes first
 from oriel.commands.run_command import run_command  # noqa: E402
-from refined.export_detector import Choices, export_detector, report_lines  # noqa: E402
+from refined.export_detector import Choices, export_and_report  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,14 +26,7 @@ def _call(argv: Sequence[str] | None) -> int:
     parser.add_argument("config", help="a config's file here, or configs/… of mmdet3d's own")
     parser.add_argument("--output", type=Path, required=True, help="the folder to write")
     arguments = parser.parse_args(argv)
-    choices = Choices(arguments.config, arguments.output, ("pt2",))
-    report = export_detector(choices, _say)
-    print("\n".join(report_lines(report)))
-    return 0 if report.passed else 1
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
+    return export_and_report(Choices(arguments.config, arguments.output, ("pt2",)))
 
 
 if __name__ == "__main__":

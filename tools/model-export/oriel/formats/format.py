@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import (
@@ -104,6 +105,12 @@ class Format:
         """Return the folders that must be on the path to write and run it. Raises OptionError
         naming a package that isn't installed."""
         return package_paths(self.name, self.packages)
+
+    def make_importable(self) -> None:
+        """Put these folders on the path of this process, behind its own packages, which stay what
+        they are."""
+        paths = [str(folder) for folder in self.package_paths()]
+        sys.path.extend(path for path in paths if path not in sys.path)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,16 +27,17 @@ def convert(conversion: Conversion) -> None:
     import iree.compiler
     from iree.compiler.tools.import_onnx.__main__ import main, parse_arguments
 
-    imported = conversion.source.with_suffix(".mlir")
-    if main(parse_arguments([str(conversion.source), "-o", str(imported)])):
-        raise RuntimeError("iree-import-onnx refuses the file")
-    iree.compiler.compile_file(
-        str(imported),
-        input_type="onnx",
-        target_backends=["llvm-cpu"],
-        extra_args=["--iree-llvmcpu-target-cpu=host"],
-        output_file=str(conversion.file),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        imported = str(Path(folder) / "imported.mlir")
+        if main(parse_arguments([str(conversion.source), "-o", imported])):
+            raise RuntimeError("iree-import-onnx refuses the file")
+        iree.compiler.compile_file(
+            imported,
+            input_type="onnx",
+            target_backends=["llvm-cpu"],
+            extra_args=["--iree-llvmcpu-target-cpu=host"],
+            output_file=str(conversion.file),
+        )
 
 
 def _open(file: Path) -> Runner:

@@ -4,7 +4,6 @@ what was exported."""
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,8 +113,7 @@ def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:
     """
     path = Path(file)
     form = format_of(path)
-    # After this process' own packages: those stay what they are.
-    sys.path.extend(str(folder) for folder in form.package_paths() if str(folder) not in sys.path)
+    form.make_importable()
     text = form.structure(path)
     if text is None:
         raise ModuleError(
