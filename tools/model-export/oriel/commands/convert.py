@@ -62,11 +62,9 @@ def _call(arguments: argparse.Namespace) -> int:
     check_formats(formats)
     check_opset(arguments.opset)
     with choose_display(arguments.json) as display:
-        specs = [
-            spec
-            for place in arguments.specs
-            for spec in ([encoder_spec(place, display)] if is_model(place) else read_specs(place))
-        ]
+        specs = []
+        for place in arguments.specs:
+            specs += [encoder_spec(place, display)] if is_model(place) else read_specs(place)
     checkpoints: list[Path | None] = list(arguments.checkpoint or [None] * len(specs))
     if len(checkpoints) != len(specs):
         raise OptionError(

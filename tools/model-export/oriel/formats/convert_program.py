@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from oriel.errors import ModuleError, reason_of
 from oriel.formats.format import FlatCall, Way, WriteOptions, quiet_exporters
+from oriel.formats.own_process import command_of, environment_with, how_it_ended
 from oriel.formats.packages import package_paths
 
 _TIMEOUT_S = 3600
@@ -82,10 +82,9 @@ class Converter:
 
 def _run(folder: Path, paths: Sequence[Path]) -> None:
     """Convert in a process of its own. Raises ModuleError with the library's reason."""
-    search = [*paths, Path(__file__).resolve().parents[2]]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "oriel.formats.convert_program", str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))},
+        command_of("oriel.formats.convert_program", str(folder)),
+        env=environment_with(paths),
         capture_output=True,
         timeout=_TIMEOUT_S,
         check=False,
@@ -94,9 +93,8 @@ def _run(folder: Path, paths: Sequence[Path]) -> None:
     if result.is_file():
         error = json.loads(result.read_text(encoding="utf-8"))["error"]
     else:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        last = f": {said[-1]}" if said else ""
-        error = f"its process ended with exit code {done.returncode}{last}"
+        said = done.stderr.decode("utf-8", "replace")
+        error = f"its process ended with {how_it_ended(done.returncode, said)}"
     if error is not None:
         raise ModuleError("the conversion fails", got=str(error)[:_LONGEST])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.formats.convert_program import Conversion, Converter
-from oriel.formats.format import FlatCall, Format, Way, WriteOptions
-from oriel.formats.pt2_file import largest_sizes, write_bounded_program
+from oriel.formats.format import FlatCall, Format
+from oriel.formats.pt2_file import largest_sizes, program_writer
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def convert(conversion: Conversion) -> None:
 def _open(file: Path) -> Runner:
     from executorch.runtime import Runtime
 
-    # The method reads from the program's memory.
     program = Runtime.get().load_program(file)
     method = program.load_method("forward")
 
     def run(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        # Named here so that it lives as long: the method reads from its memory.
+        _ = program
         # The outputs lie in memory that the next run writes to.
-        given = [tensor.contiguous() for tensor in inputs]
-        return [tensor.clone() for tensor in method.execute(given)] if program else []
+        return [t.clone() for t in method.execute([tensor.contiguous() for tensor in inputs])]
 
     return run
 
@@ -52,17 +52,15 @@ def _bounds(call: FlatCall) -> Sequence[str]:
     return [f"{name} is at most {size}" for name, size in largest_sizes(call).items()]
 
 
-def _ways(call: FlatCall, _: WriteOptions) -> Sequence[Way]:
-    converter = Converter("executorch", _PACKAGES, convert, write_bounded_program, ".pt2")
-    name = "XNNPACK, from the program of torch.export"
-    return converter.way(name, _bounds), converter.fixed_way(name)
-
+_NAME = "XNNPACK, from the program of torch.export"
+_CONVERTER = Converter("executorch", _PACKAGES, convert, program_writer(bounded=True), ".pt2")
+_WAYS = (_CONVERTER.way(_NAME, _bounds), _CONVERTER.fixed_way(_NAME))
 
 FORMAT = Format(
     "executorch",
     ".pte",
     _PACKAGES,
-    _ways,
+    lambda _, __: _WAYS,
     _open,
     structure_beside,
     distributions=("executorch", "torchao"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oriel.formats.convert_program import Conversion, Converter
 from oriel.formats.format import Format
-from oriel.formats.pt2_file import write_program
+from oriel.formats.pt2_file import program_writer
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def _open(file: Path) -> Runner:
 
     interpreter = Interpreter(str(file))
     runner = interpreter.get_signature_runner()
-    arguments = sorted(runner.get_input_details(), key=_position)
     details = runner.get_input_details()
+    arguments = sorted(details, key=_position)
     results = sorted(runner.get_output_details(), key=_position)
 
     def run(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -57,7 +57,7 @@ def _position(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-_CONVERTER = Converter("litert", _PACKAGES, convert, write_program, ".pt2")
+_CONVERTER = Converter("litert", _PACKAGES, convert, program_writer(), ".pt2")
 _WAYS = (_CONVERTER.fixed_way("from the program of torch.export"),)
 
 FORMAT = Format(

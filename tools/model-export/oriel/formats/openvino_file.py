@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from oriel.formats.convert_program import Conversion, Converter
 from oriel.formats.format import Format
-from oriel.formats.pt2_file import write_program, write_related_program
+from oriel.formats.pt2_file import program_writer
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _open(file: Path) -> Runner:
 
 
 _NAME = "from the program of torch.export"
-_NAMED = Converter("openvino", _PACKAGES, convert, write_program, ".pt2")
-_RELATED = Converter("openvino", _PACKAGES, convert, write_related_program, ".pt2")
+_NAMED = Converter("openvino", _PACKAGES, convert, program_writer(), ".pt2")
+_RELATED = Converter("openvino", _PACKAGES, convert, program_writer(named=False), ".pt2")
 _WAYS = (
     _NAMED.way(_NAME),
     _RELATED.way(f"{_NAME}, sizes as torch finds them"),

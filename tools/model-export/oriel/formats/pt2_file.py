@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,25 +60,18 @@ def export_program(
         )
 
 
-def write_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
-    """Write the program that other formats are made from."""
-    import torch
+def program_writer(
+    named: bool = True, bounded: bool = False
+) -> Callable[[FlatCall, Path, WriteOptions], None]:
+    """Return what writes the program that other formats are made from. named, bounded: as in
+    dynamic_shapes."""
 
-    torch.export.save(export_program(call, strict=False), file)
+    def write(call: FlatCall, file: Path, _: WriteOptions) -> None:
+        import torch
 
+        torch.export.save(export_program(call, False, named, bounded), file)
 
-def write_related_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
-    """Write such a program with the sizes that torch finds possible."""
-    import torch
-
-    torch.export.save(export_program(call, strict=False, named=False), file)
-
-
-def write_bounded_program(call: FlatCall, file: Path, _: WriteOptions) -> None:
-    """Write such a program with a largest size for each dynamic axis."""
-    import torch
-
-    torch.export.save(export_program(call, strict=False, bounded=True), file)
+    return write
 
 
 def _drop_unused_weights(program: torch.export.ExportedProgram) -> None:

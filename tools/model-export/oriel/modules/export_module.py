@@ -12,14 +12,14 @@ from oriel.bundle.atomic_folder import refuse_foreign_folder, replaced_folder
 from oriel.contract.documents import ModuleMetadata
 from oriel.errors import ModuleError
 from oriel.formats import check_formats, check_opset
-from oriel.formats.format import WriteOptions
+from oriel.formats.format import Format, WriteOptions
+from oriel.formats.structure_beside import METADATA
 from oriel.modules.axes import DynamicAxes
 from oriel.modules.call import CallArguments
 from oriel.modules.export_request import ExportRequest
 from oriel.modules.fallbacks import ExportedFile, StageCallback, write_format
 from oriel.modules.fresh_process import start_early
 from oriel.modules.metadata import (
-    METADATA,
     METADATA_VERSION,
     export_to_json,
     file_digest,
@@ -113,7 +113,7 @@ def run_export(
                 )
                 for form in formats
             ]
-            metadata = _metadata(request, prepared, files)
+            metadata = _metadata(request, prepared, formats, files)
             if had_earlier and not any(file.file for file in files):
                 raise _EarlierStays
             (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
@@ -140,7 +140,10 @@ def check_output_folder(folder: Path) -> None:
 
 
 def _metadata(
-    request: ExportRequest, prepared: PreparedModule, files: Sequence[ExportedFile]
+    request: ExportRequest,
+    prepared: PreparedModule,
+    formats: Sequence[Format],
+    files: Sequence[ExportedFile],
 ) -> ModuleMetadata:
     checkpoint = prepared.checkpoint
     return {
@@ -166,5 +169,5 @@ def _metadata(
         "export_success": {file.format: file.file is not None for file in files},
         "exports": [export_to_json(file) for file in files],
         "opset": next((file.opset for file in files if file.opset is not None), None),
-        "versions": versions(check_formats(request.formats)),
+        "versions": versions(formats),
     }

@@ -22,6 +22,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
 from oriel.errors import ModuleError
+from oriel.formats.own_process import command_of, environment_with
 
 _CAN_FORK = sys.platform == "linux"
 """macOS's own libraries may crash in a fork; Windows has none."""
@@ -34,7 +35,7 @@ class Ended:
 
     exit_code: int
     said: str
-    """Its output and errors; of what ends a process without a result, the last line tells most."""
+    """Its output and errors."""
 
 
 class _Server:
@@ -42,8 +43,8 @@ class _Server:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            _command("oriel.modules.fresh_process"),
-            env=_environment(),
+            command_of("oriel.modules.fresh_process"),
+            env=environment_with(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # A group of its own, so that a fork that never ends can be ended with it.
@@ -115,8 +116,8 @@ def run_fresh(folder: Path, timeout: float, paths: Sequence[Path] = ()) -> Ended
             server = _running_server()
             if server is not None:
                 return server.run(folder, timeout)
-    command = [*_command("oriel.modules.verify_module"), str(folder)]
-    environment = _environment(paths)
+    command = command_of("oriel.modules.verify_module", str(folder))
+    environment = environment_with(paths)
     with (folder / _SAID).open("wb") as said:
         try:
             done = subprocess.run(
@@ -148,17 +149,6 @@ def _too_slow(timeout: float) -> ModuleError:
 def _said(folder: Path) -> str:
     file = folder / _SAID
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-
-
-def _command(module: str) -> list[str]:
-    # -P: whatever lies in the working folder can't be imported.
-    return [sys.executable, "-P", "-m", module]
-
-
-def _environment(paths: Sequence[Path] = ()) -> dict[str, str]:
-    # And nothing that only this process could import: beside the paths, that of this package.
-    search = [*paths, Path(__file__).resolve().parents[2]]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search))}
 
 
 def _run_forked(folder: Path) -> int:

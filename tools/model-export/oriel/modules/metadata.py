@@ -26,6 +26,7 @@ from oriel.contract.documents import (
 from oriel.contract.strict_json import read_json
 from oriel.formats.format import Format
 from oriel.formats.packages import package_version
+from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata, check_signature
 from oriel.modules.fallbacks import ExportedFile
 from oriel.modules.paths import Path as ValuePath
@@ -36,7 +37,6 @@ from oriel.modules.verify_module import CaseResult
 ParameterKind = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
 ]
-METADATA = "metadata.json"
 METADATA_VERSION = "1.0"
 PARAMETER_KINDS: Mapping[inspect._ParameterKind, ParameterKind] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional_only",

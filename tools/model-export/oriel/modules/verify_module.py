@@ -16,6 +16,7 @@ from torch import Tensor
 
 from oriel.errors import ModuleError, reason_of
 from oriel.formats import formats_by_name
+from oriel.formats.own_process import how_it_ended
 from oriel.modules.compare_outputs import OutputError, compare_outputs
 from oriel.modules.fresh_process import run_fresh
 
@@ -63,10 +64,9 @@ def verify_file(
         ended = run_fresh(folder, _TIMEOUT_S, paths)
         result = folder / "result.json"
         if not result.is_file():
-            said = ended.said.strip().splitlines()
             raise ModuleError(
                 f"the process that verifies {file.name} ended without a result",
-                got=f"exit code {ended.exit_code}{': ' + said[-1] if said else ''}",
+                got=how_it_ended(ended.exit_code, ended.said),
             )
         found = json.loads(result.read_text(encoding="utf-8"))
     if "error" in found:
