@@ -129,6 +129,7 @@ def test_the_metadata_says_what_was_exported(exported: Path, detector: Detector)
     assert rows["inputs.voxels.0"]["shape"] == [6, 3]
     assert rows["inputs.voxels.0"]["dynamic_axes"] == {"0": "voxels"}
     assert rows["inputs.counts.0"]["dtype"] == "int64"
+    assert rows["inputs.counts.0"]["range"] == [1, 6]
     assert data["signature"]["output_map"] == {
         "boxes.corners": "boxes_corners",
         "boxes.scores": "boxes_scores",

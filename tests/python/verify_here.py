@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from oriel.modules import verify_module
+from oriel.modules import run_file
 from oriel.modules.fresh_process import Ended
 
 
 def verify_here(patch: pytest.MonkeyPatch) -> None:
     """Let verify_file run what its process runs, with the same files, in this process."""
-    patch.setattr(verify_module, "run_fresh", _run)
+    patch.setattr(run_file, "run_fresh", _run)
 
 
 def _run(folder: Path, _timeout: float, _paths: Sequence[Path] = ()) -> Ended:
-    return Ended(verify_module.main([str(folder)]), "")
+    return Ended(run_file.main([str(folder)]), "")

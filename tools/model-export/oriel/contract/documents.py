@@ -469,6 +469,8 @@ class ModuleTensor(TypedDict):
     dtype: str
     dynamic_axes: dict[str, str]
     """Name of the dynamic size by axis."""
+    range: NotRequired[list[float]]
+    """Least and largest value of an input in the example; absent for truth values."""
 
 
 class StructureNode(TypedDict):
@@ -555,3 +557,5 @@ class ModuleOutputError(TypedDict):
     """Largest relative error allowed."""
     passed: bool
     problem: str | None
+    norm_ratio: NotRequired[float | None]
+    """Norm of the file's output over the module's: 1 for the same output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from oriel.verification.compare import difference
 
+Reals: TypeAlias = "np.typing.NDArray[np.float64]"
 _RELATIVE = {torch.float16: 5e-3, torch.bfloat16: 4e-2}
 _RELATIVE_FLOAT32 = 1e-4
 """A rounding is 6e-8 of a value, and sums of a thousand terms in another order lose some tens of
@@ -34,23 +36,37 @@ class OutputError:
     """The largest relative error allowed."""
     passed: bool
     problem: str | None = None
+    norm_ratio: float | None = None
+    """‖a‖ over ‖b‖: 1 for the same output. It shows a wrong scale, which a cosine hides. None where
+    they can't be compared, or b is zero everywhere."""
 
 
 def compare_outputs(
-    names: Sequence[str], got: Sequence[Tensor], want: Sequence[Tensor]
+    names: Sequence[str], got: Sequence[Tensor], want: Sequence[Tensor], bound: float | None = None
 ) -> list[OutputError]:
     """Compare output by output. Whole numbers and truth values must be equal; numbers that aren't
     finite must stand at the same places; floats must keep the relative bound of their dtype, or be
-    zero but for rounding."""
+    zero but for rounding.
+
+    bound: the relative bound of floats, in place of their dtype's.
+    """
     if len(got) != len(want):
         problem = f"{len(got)} outputs instead of {len(want)}"
         return [OutputError(name, None, None, 0.0, False, problem) for name in names]
-    return [_compare(*row) for row in zip(names, got, want, strict=True)]
+    return [_compare(*row, bound) for row in zip(names, got, want, strict=True)]
 
 
-def _compare(name: str, got: Tensor, want: Tensor) -> OutputError:
+def default_bound(dtype: torch.dtype) -> float:
+    """Return the largest relative error allowed where nothing else is said: 0 for whole numbers and
+    truth values."""
+    if not dtype.is_floating_point and not dtype.is_complex:
+        return 0.0
+    return _RELATIVE.get(dtype, _RELATIVE_FLOAT32)
+
+
+def _compare(name: str, got: Tensor, want: Tensor, given: float | None) -> OutputError:
     exact = not want.is_floating_point() and not want.is_complex()
-    bound = 0.0 if exact else _RELATIVE.get(want.dtype, _RELATIVE_FLOAT32)
+    bound = default_bound(want.dtype) if exact or given is None else given
     problem = None
     if got.shape != want.shape:
         problem = f"the shape {list(got.shape)} instead of {list(want.shape)}"
@@ -68,10 +84,17 @@ def _compare(name: str, got: Tensor, want: Tensor) -> OutputError:
     found = difference(np.where(finite, ours, 0.0), np.where(finite, theirs, 0.0))
     passed = found.relative <= bound or (not exact and found.absolute <= ABSOLUTE)
     relative = found.relative if math.isfinite(found.relative) else None
-    return OutputError(name, found.absolute, relative, bound, passed)
+    ratio = _norm_ratio(ours[finite], theirs[finite])
+    return OutputError(name, found.absolute, relative, bound, passed, None, ratio)
 
 
-def _as_reals(tensor: Tensor) -> np.typing.NDArray[np.float64]:
+def _norm_ratio(ours: Reals, theirs: Reals) -> float | None:
+    size = float(np.linalg.norm(theirs))
+    ratio = float(np.linalg.norm(ours)) / size if size > 0 else math.inf
+    return ratio if math.isfinite(ratio) else None
+
+
+def _as_reals(tensor: Tensor) -> Reals:
     values = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     return values.detach().to(torch.float64).numpy()
 

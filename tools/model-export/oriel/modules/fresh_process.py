@@ -2,8 +2,8 @@
 the caller's: the seconds of that import are paid once for all files of an export, and beside the
 work on the first. Where a process can't be forked safely, each starts from nothing.
 
-`python -m oriel.modules.fresh_process` reads names of folders, a line each, runs verify_module on
-each of them in a fork, and answers each with a line: the fork's exit code.
+`python -m oriel.modules.fresh_process` reads names of folders, a line each, runs run_file on each
+of them in a fork, and answers each with a line: the fork's exit code.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Server:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def run(self, folder: Path, timeout: float) -> Ended:
-        """Verify as the folder says. Raises ModuleError after `timeout` seconds."""
+        """Run as the folder says. Raises ModuleError after `timeout` seconds."""
         try:
             return self._run(folder, timeout)
         except BaseException:
@@ -105,7 +105,7 @@ def start_early() -> None:
 
 
 def run_fresh(folder: Path, timeout: float, paths: Sequence[Path] = ()) -> Ended:
-    """Run `python -m oriel.modules.verify_module` on a folder in a process that holds nothing of
+    """Run `python -m oriel.modules.run_file` on a folder in a process that holds nothing of
     this one. Raises ModuleError where it takes longer than `timeout` seconds.
 
     paths: folders of packages that come before all others; with them, the process starts from
@@ -116,7 +116,7 @@ def run_fresh(folder: Path, timeout: float, paths: Sequence[Path] = ()) -> Ended
             server = _running_server()
             if server is not None:
                 return server.run(folder, timeout)
-    command = command_of("oriel.modules.verify_module", str(folder))
+    command = command_of("oriel.modules.run_file", str(folder))
     environment = environment_with(paths)
     with (folder / _SAID).open("wb") as said:
         try:
@@ -143,7 +143,7 @@ def _running_server() -> _Server | None:
 
 
 def _too_slow(timeout: float) -> ModuleError:
-    return ModuleError("the verification takes too long", got=f"more than {timeout:.0f} s")
+    return ModuleError("the run of the file takes too long", got=f"more than {timeout:.0f} s")
 
 
 def _said(folder: Path) -> str:
@@ -152,14 +152,14 @@ def _said(folder: Path) -> str:
 
 
 def _run_forked(folder: Path) -> int:
-    """Verify one folder in this process, which ends with it."""
-    from oriel.modules import verify_module
+    """Run one folder's request in this process, which ends with it."""
+    from oriel.modules import run_file
 
     said = os.open(folder / _SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(said, 1)
     os.dup2(said, 2)
     try:
-        return verify_module.main([str(folder)])
+        return run_file.main([str(folder)])
     except BaseException:  # noqa: BLE001 - the process that asked is told, whatever it is
         traceback.print_exc()
         return 1
@@ -170,7 +170,7 @@ def _run_forked(folder: Path) -> int:
 
 def main() -> int:
     """Fork for each line of the input, one at a time, until it ends."""
-    from oriel.modules import verify_module  # noqa: F401 - what a fork needs is imported once
+    from oriel.modules import run_file  # noqa: F401 - what a fork needs is imported once
 
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+import torch
 from torch import Tensor
 
 from oriel import __version__
@@ -82,7 +83,7 @@ class Signature:
             "parameters": [
                 {"name": each.name, "kind": PARAMETER_KINDS[each.kind]} for each in self.parameters
             ],
-            "inputs": [row.to_json() for row in self.inputs],
+            "inputs": [_input_to_json(row) for row in self.inputs],
             "outputs": [row.to_json() for row in self.outputs],
             "output_map": {path_text(row.path): row.name for row in self.outputs},
             "input_structure": node_to_json(self.input_structure, _by_path(self.inputs)),
@@ -92,6 +93,17 @@ class Signature:
                 for node in constants
             ],
         }
+
+
+def _input_to_json(row: TensorRow) -> ModuleTensor:
+    """Return an input with the range of the example's values: whoever has the file alone can make
+    others that the module takes, such as ids of its vocabulary."""
+    found = row.to_json()
+    values = row.tensor.detach()
+    numbers = values.dtype != torch.bool and not values.is_complex()
+    if numbers and values.numel() and bool(torch.isfinite(values).all()):
+        found["range"] = [values.min().item(), values.max().item()]
+    return found
 
 
 def _by_path(rows: Sequence[TensorRow]) -> dict[ValuePath, str]:
