@@ -31,6 +31,7 @@ from oriel.contract.manifest import check_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 from oriel.modules.check_metadata import check_metadata
+from oriel.proof.check_record import check_record
 
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 INVALID = [*invalid_documents(), *invalid_documents(MODULES)]
@@ -48,6 +49,8 @@ def check(name: str, document: Any) -> None:
         check_document(document, name)
     elif name.startswith("module_metadata"):
         check_metadata(document, name)
+    elif name.startswith("proof"):
+        check_record(document, name)
     else:
         check_manifest(document, name)
 

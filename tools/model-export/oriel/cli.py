@@ -13,6 +13,7 @@ from oriel.commands import (
     export,
     fidelity,
     inspect,
+    prove,
     publish,
     quantize,
     select,
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Command] = {
         check_url,
         convert,
         split,
+        prove,
         inspect,
     )
 }

@@ -559,3 +559,126 @@ class ModuleOutputError(TypedDict):
     problem: str | None
     norm_ratio: NotRequired[float | None]
     """Norm of the file's output over the module's: 1 for the same output."""
+
+
+class ProofRecord(TypedDict):
+    """A comparison of two artifacts of one model, such as a checkpoint and a file: on which inputs,
+    how far apart each output is, and with what they were run. It can be repeated from this
+    record."""
+
+    format: Literal["oriel-proof"]
+    """The kind of document: oriel-proof."""
+    proof_version: str
+    """Version of this form, major.minor."""
+    reference: ProofArtifact
+    candidate: ProofArtifact
+    max_relative: float | None
+    """Largest relative error allowed, where one was given; null for that of each output's
+    precision."""
+    cases: list[ProofCase]
+    first_apart: ProofApart | None
+    """The first output, in the order of computation, that is farther apart than its bound."""
+    not_compared: list[ProofNotCompared]
+    """Outputs that one of the two lacks, or that have no one right value."""
+    verdict: Literal["same", "apart", "measured"]
+    """same: every output within its bound; apart: one is not; measured: an output has no bound, and
+    none of the others is apart."""
+    versions: dict[str, str]
+    """Versions of Oriel and Python."""
+
+
+class ProofArtifact(TypedDict):
+    """One of the two, and what ran it."""
+
+    place: str
+    """As it was named."""
+    kind: Literal["bundle", "checkpoint", "file", "module", "tensors"]
+    format: str | None
+    """Of a file, such as pt2."""
+    variant: str | None
+    """Of a bundle, such as f16."""
+    precision: str | None
+    """Null where nothing says."""
+    files: list[ProofFile]
+    runtime: str
+    provider: str | None
+    """Such as CPUExecutionProvider."""
+    device: str
+    versions: dict[str, str]
+    """Versions of the packages that ran it."""
+
+
+class ProofFile(TypedDict):
+    """A file that was read."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class ProofCase(TypedDict):
+    """One input, and the outputs that it gave."""
+
+    name: str
+    inputs: list[ProofInput]
+    outputs: list[ProofOutput]
+
+
+class ProofInput(TypedDict):
+    """One tensor that both were given."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    sha256: str
+    """Of the values' bytes, little-endian, row by row."""
+    source: ProofSource
+
+
+class ProofSource(TypedDict):
+    """Where the values are from, so that they can be made again."""
+
+    kind: Literal["values", "random", "output", "file", "reference"]
+    """values: they stand here; random: drawn from a seed; output: what the reference gave for a
+    case before; file: a file of tensors; reference: the example of the reference's own code."""
+    values: NotRequired[list[float]]
+    seed: NotRequired[int]
+    range: NotRequired[list[float]]
+    case: NotRequired[str]
+    output: NotRequired[str]
+    file: NotRequired[str]
+
+
+class ProofOutput(TypedDict):
+    """How far the candidate's output is from the reference's."""
+
+    name: str
+    shape: list[int]
+    dtypes: list[str]
+    """The reference's and the candidate's."""
+    absolute: float | None
+    """Max |a - b|."""
+    relative: float | None
+    """Max |a - b| over max |b|, b the reference."""
+    norm_ratio: float | None
+    """Norm of the candidate's over the reference's."""
+    bound: float | None
+    """Largest relative error allowed; the ratio of norms may be off by ten times that; null where
+    the precision has none."""
+    passed: bool | None
+    """Null where there is no bound."""
+    problem: str | None
+
+
+class ProofApart(TypedDict):
+    """The place where the two part."""
+
+    case: str
+    output: str
+
+
+class ProofNotCompared(TypedDict):
+    """An output that was left out."""
+
+    name: str
+    reason: str

@@ -57,4 +57,12 @@ _WAYS = (
     _NAMED.fixed_way(_NAME),
 )
 
-FORMAT = Format("aotinductor", ".aoti.pt2", (), lambda _, __: _WAYS, _open, structure_beside)
+FORMAT = Format(
+    "aotinductor",
+    ".aoti.pt2",
+    (),
+    lambda _, __: _WAYS,
+    _open,
+    structure_beside,
+    runtime="AOTInductor",
+)

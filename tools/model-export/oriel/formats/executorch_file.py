@@ -64,4 +64,6 @@ FORMAT = Format(
     _open,
     structure_beside,
     distributions=("executorch", "torchao"),
+    runtime="ExecuTorch",
+    provider="XNNPACK",
 )

@@ -100,6 +100,10 @@ class Format:
     """Suffixes of the files that lie beside it, under its name without its own suffix."""
     distributions: Sequence[str] = ()
     """Whose versions decide its files, beside torch's."""
+    runtime: str = "PyTorch"
+    """The runtime that opens its files, as people call it."""
+    provider: str | None = None
+    """The part of the runtime that computes, where there are several."""
 
     def package_paths(self) -> list[Path]:
         """Return the folders that must be on the path to write and run it. Raises OptionError

@@ -67,4 +67,6 @@ FORMAT = Format(
     _open,
     structure_beside,
     distributions=("iree-base-compiler", "iree-base-runtime"),
+    runtime="IREE",
+    provider="local-task",
 )

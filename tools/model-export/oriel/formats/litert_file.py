@@ -68,4 +68,6 @@ FORMAT = Format(
     _open,
     structure_beside,
     distributions=("litert-torch", "ai-edge-litert"),
+    runtime="LiteRT",
+    provider="CPU",
 )

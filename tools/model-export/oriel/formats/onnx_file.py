@@ -247,4 +247,6 @@ FORMAT = Format(
     _structure,
     _opset,
     distributions=("onnx", "onnxruntime", "onnxscript"),
+    runtime="ONNX Runtime",
+    provider="CPUExecutionProvider",
 )

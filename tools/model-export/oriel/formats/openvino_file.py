@@ -65,4 +65,6 @@ FORMAT = Format(
     structure_beside,
     beside=(".bin",),
     distributions=("openvino",),
+    runtime="OpenVINO",
+    provider="CPU",
 )

@@ -130,4 +130,12 @@ def _ways(call: FlatCall, _: WriteOptions) -> Sequence[Way]:
     return (first, related, last) if any(call.axes) else (first, last)
 
 
-FORMAT = Format("pt2", ".pt2", (), _ways, _open, _structure)
+FORMAT = Format(
+    "pt2",
+    ".pt2",
+    (),
+    _ways,
+    _open,
+    _structure,
+    runtime="PyTorch, exported program",
+)

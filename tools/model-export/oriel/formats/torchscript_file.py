@@ -95,4 +95,12 @@ _WAYS = (
     _way("trace", _trace, freeze=False),
 )
 
-FORMAT = Format("ts", ".ts", (), lambda _, __: _WAYS, _open, _structure)
+FORMAT = Format(
+    "ts",
+    ".ts",
+    (),
+    lambda _, __: _WAYS,
+    _open,
+    _structure,
+    runtime="TorchScript",
+)

@@ -91,6 +91,14 @@ def convert(
 ) -> ModuleExportReport:
     """Export one spec. Raises OrielError for what can't be exported at all."""
     check_output_folder(options.output)
+    return run_export(export_request(named, checkpoint, options), on_stage)
+
+
+def export_request(
+    named: NamedSpec, checkpoint: Path | None, options: ConvertOptions
+) -> ExportRequest:
+    """Build the module of a spec and make its example call. Raises OrielError where the spec does
+    neither."""
     spec, what = named.spec, f"{named.file.name}:{named.name}"
     if checkpoint is None and spec.checkpoint is not None:
         checkpoint = named.file.parent / spec.checkpoint
@@ -110,7 +118,7 @@ def convert(
         drop=present,
         clone_inputs=spec.clone_inputs,
     )
-    request = ExportRequest(
+    return ExportRequest(
         chosen,
         _arguments(spec.inputs, f"{what} inputs"),
         options.formats,
@@ -124,7 +132,6 @@ def convert(
         if checkpoint is None
         else partial(_load, module, (checkpoint, spec, options.unsafe_pickle)),
     )
-    return run_export(request, on_stage)
 
 
 def _arguments(make: Callable[[], object], what: str) -> CallArguments:

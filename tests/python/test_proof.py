@@ -1,0 +1,321 @@
+"""`oriel prove`: two artifacts of any kind on the same inputs, and the record of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from checkpoint_files import Tensors, checked_line, copy_checkpoint, save_as_zip_pickle, tensors_of
+from conftest import save_random
+from safetensors.torch import save_file
+from torch import nn
+from transformers import BertConfig, BertForTokenClassification
+from verify_here import verify_here
+
+from oriel.cli import main
+from oriel.modules.export_module import export_module
+from oriel.proof.check_record import check_record
+from oriel.proof.compare import Bound, compare_case
+from oriel.proof.inputs import Input, ProofInputs
+
+SPEC = """
+import torch
+from oriel.modules.spec import ModuleSpec
+
+def build():
+    torch.manual_seed(5)
+    return torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.Tanh(), torch.nn.Linear(9, 4))
+
+NET = ModuleSpec(build=build, inputs=lambda: (torch.ones(3, 6),), dynamic={"input": {0: "rows"}})
+"""
+
+
+@pytest.fixture(autouse=True)
+def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """test_fresh_process.py has the fresh process."""
+    verify_here(monkeypatch)
+
+
+def prove(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, Any]:
+    """Return the exit code and the record."""
+    code = main(["prove", *map(str, arguments), "--json"])
+    return code, check_record(json.loads(capsys.readouterr().out), "it")
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed last, the lines before being stages."""
+    *stages, line = capsys.readouterr().err.rstrip().split("\n")
+    assert all(stage.startswith("[") for stage in stages)
+    return checked_line(line)
+
+
+def outputs_of(record: Any) -> dict[tuple[str, str], Any]:
+    return {(c["name"], o["name"]): o for c in record["cases"] for o in c["outputs"]}
+
+
+def test_a_checkpoint_and_its_bundle_agree_on_every_activation(
+    tiny_gpt2_checkpoint: Path, tiny_gpt2_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, record = prove(capsys, tiny_gpt2_checkpoint, tiny_gpt2_bundle)
+    assert (code, record["verdict"], record["first_apart"]) == (0, "same", None)
+    names = {name for _, name in outputs_of(record)}
+    assert {"embedding_sum", "layer_1_attn_probs", "layer_3_resid_post", "logits"} <= names
+    assert all(0.999 < o["norm_ratio"] < 1.001 for o in outputs_of(record).values())
+    for file in record["candidate"]["files"]:
+        assert file["bytes"] == (tiny_gpt2_bundle / file["path"]).stat().st_size
+
+
+def test_the_first_place_where_they_part_is_told(
+    tiny_gpt2_checkpoint: Path,
+    tiny_gpt2_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def scale(tensors: Tensors) -> None:
+        for part in ("weight", "bias"):
+            tensors[f"transformer.h.1.mlp.c_proj.{part}"] *= 3.5
+
+    scaled = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "scaled", change=scale)
+    code, record = prove(capsys, scaled, tiny_gpt2_bundle)
+    assert (code, record["verdict"]) == (1, "apart")
+    assert record["first_apart"]["output"] == "layer_1_mlp_output"
+    found = outputs_of(record)[record["first_apart"]["case"], "layer_1_mlp_output"]
+    assert found["norm_ratio"] == pytest.approx(1 / 3.5, rel=1e-4)
+    main(["prove", str(scaled), str(tiny_gpt2_bundle)])
+    assert "they part first at layer_1_mlp_output" in capsys.readouterr().out
+
+
+def test_a_quantized_variant_is_measured_and_held_to_a_bound_that_is_given(
+    quantized_gpt2_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, record = prove(capsys, quantized_gpt2_bundle, f"{quantized_gpt2_bundle}:int8")
+    assert (code, record["verdict"]) == (0, "measured")
+    assert record["candidate"]["variant"] == "int8"
+    logits = [o for (_, name), o in outputs_of(record).items() if name == "logits"]
+    assert all(o["passed"] is None and o["relative"] > 0 for o in logits)
+    strict = ["--max-error", 1e-6]
+    code, record = prove(capsys, quantized_gpt2_bundle, f"{quantized_gpt2_bundle}:int8", *strict)
+    assert (code, record["verdict"]) == (1, "apart")
+
+
+def test_texts_are_padded_and_go_on_with_the_cache(
+    tiny_gpt2_bundle: Path, quantized_gpt2_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, record = prove(capsys, tiny_gpt2_bundle, quantized_gpt2_bundle)
+    assert (code, record["verdict"]) == (0, "same")
+    padded, after = record["cases"][-2:]
+    inputs = {row["name"]: row for row in padded["inputs"]}
+    values = inputs["attention_mask"]["source"]["values"]
+    assert values[:5] == [0] * 5 and values.count(0) == 5, "one text is padded on the left"
+    sources = {row["name"]: row["source"] for row in after["inputs"]}
+    assert sources["past_key_values.0.key"] == {
+        "kind": "output",
+        "case": padded["name"],
+        "output": "present.0.key",
+    }
+    # The padded text's next token stands behind its own six, not behind the padding.
+    assert sources["position_ids"]["values"] == [6, 11]
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.first, self.second = nn.Linear(6, 9), nn.Linear(9, 4)
+
+    def forward(self, rows: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
+        hidden = torch.tanh(self.first(rows)) * scale[:, None]
+        return {"hidden": hidden, "score": self.second(hidden)}
+
+
+def exported_pair(module: nn.Module, folder: Path, formats: Sequence[str]) -> Path:
+    draw = torch.Generator().manual_seed(2)
+    inputs = (torch.randn(3, 6, generator=draw), torch.arange(2.0, 5.0))
+    report = export_module(
+        module,
+        inputs,
+        formats=formats,
+        dynamic={"rows": {0: "rows"}, "scale": {0: "rows"}},
+        out=folder,
+    )
+    assert report.passed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pair") / "pair"
+    return exported_pair(Pair(), folder, ("pt2", "onnx", "ts"))
+
+
+def test_two_files_are_compared_on_values_within_the_example_s_range(
+    pair_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, record = prove(capsys, pair_folder / "model.pt2", pair_folder / "model.onnx")
+    assert (code, record["verdict"]) == (0, "same")
+    assert (record["reference"]["format"], record["candidate"]["format"]) == ("pt2", "onnx")
+    sizes = [case["inputs"][0]["shape"] for case in record["cases"]]
+    assert len({tuple(size) for size in sizes}) == 3 and [1, 6] in sizes
+    for case in record["cases"]:
+        values = {row["name"]: row["source"]["values"] for row in case["inputs"]}
+        assert min(values["scale"]) >= 2 and max(values["scale"]) <= 4
+
+
+def test_a_file_of_another_module_is_apart_from_its_first_wrong_output_on(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = Pair()
+    with torch.no_grad():
+        other.second.weight[0, 0] += 1
+    folder = exported_pair(other, tmp_path / "other", ("pt2",))
+    code, record = prove(capsys, pair_folder / "model.ts", folder / "model.pt2")
+    assert (code, record["first_apart"]["output"]) == (1, "score")
+    verdicts = {name: o["passed"] for (_, name), o in outputs_of(record).items()}
+    assert verdicts == {"hidden": True, "score": False}
+
+
+def test_a_spec_brings_its_own_inputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.py").write_text(SPEC)
+    spec = f"{tmp_path / 'net.py'}:NET"
+    assert main(["convert", spec, "--format", "onnx", "--output", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    code, record = prove(capsys, spec, tmp_path / "out" / "model.onnx")
+    assert (code, record["verdict"]) == (0, "same")
+    assert record["cases"][0]["name"] == "the example"
+    assert record["reference"]["kind"] == "module"
+
+
+def test_an_encoder_and_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = BertConfig(
+        vocab_size=61,
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=36,
+        max_position_embeddings=40,
+    )
+    folder = save_random(BertForTokenClassification(config), tmp_path / "bert")
+    assert main(["convert", str(folder), "--format", "pt2", "--output", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    code, record = prove(capsys, folder, tmp_path / "out" / "model.pt2")
+    assert (code, record["verdict"]) == (0, "same")
+    assert [f["path"] for f in record["reference"]["files"]] == ["config.json", "model.safetensors"]
+
+
+def test_anyone_s_onnx_file_is_compared_by_its_names(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(pair_folder / "model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    code, record = prove(capsys, pair_folder / "model.pt2", tmp_path / "theirs.onnx")
+    assert (code, record["verdict"]) == (0, "same")
+
+
+def test_a_record_is_enough_to_compare_again(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = torch.Generator().manual_seed(4)
+    save_file(
+        {"rows": torch.randn(400, 6, generator=draw), "scale": torch.rand(400, generator=draw)},
+        tmp_path / "inputs.safetensors",
+    )
+    files = [shutil.copy(pair_folder / name, tmp_path) for name in ("model.pt2", "model.onnx")]
+    written = tmp_path / "record.json"
+    inputs = ["--inputs", tmp_path / "inputs.safetensors"]
+    code, first = prove(capsys, *files, *inputs, "--output", written)
+    assert code == 0
+    assert first["cases"][0]["inputs"][0]["source"]["kind"] == "file", "too long for the record"
+    code, again = prove(capsys, "--rerun", written)
+    assert code == 0
+    assert again["cases"][0]["inputs"] == first["cases"][0]["inputs"]
+    shutil.copy(exported_pair(Pair(), tmp_path / "new", ("pt2",)) / "model.pt2", tmp_path)
+    (tmp_path / "model.pt2").open("ab").write(b"\0")
+    assert main(["prove", "--rerun", str(written)]) == 2
+    assert "model.pt2 is not what was compared" in last_line(capsys)
+
+
+def test_cases_with_a_cache_are_made_again(
+    tiny_gpt2_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "record.json"
+    same = shutil.copytree(tiny_gpt2_bundle, tmp_path / "copy")
+    _, first = prove(capsys, tiny_gpt2_bundle, same, "--output", written)
+    moved = same.rename(tmp_path / "moved")
+    code, again = prove(capsys, tiny_gpt2_bundle, moved, "--rerun", written)
+    assert code == 0
+    assert [c["inputs"] for c in again["cases"]] == [c["inputs"] for c in first["cases"]]
+
+
+def test_weights_are_compared_tensor_by_tensor(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pickled = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "bin", save=save_as_zip_pickle)
+    code, record = prove(capsys, tiny_gpt2_checkpoint, pickled / "pytorch_model.bin")
+    assert (code, record["verdict"]) == (0, "same")
+    assert {name for _, name in outputs_of(record)} == set(tensors_of(tiny_gpt2_checkpoint))
+    other = copy_checkpoint(
+        tiny_gpt2_checkpoint,
+        tmp_path / "other",
+        change=lambda t: t["transformer.h.2.attn.c_attn.bias"].add_(0.5),
+    )
+    code, record = prove(capsys, tiny_gpt2_checkpoint, other / "model.safetensors")
+    assert (code, record["first_apart"]["output"]) == (1, "transformer.h.2.attn.c_attn.bias")
+
+
+def case_of_padding(mask: Sequence[Sequence[int]]) -> ProofInputs:
+    seen = torch.tensor(mask)
+    tensors = {
+        "input_ids": torch.zeros_like(seen),
+        "attention_mask": seen,
+        "past_key_values.0.key": torch.zeros(len(mask), 1, 0, 2),
+    }
+    made = {name: Input(tensor, {"kind": "reference"}) for name, tensor in tensors.items()}
+    return ProofInputs("padded", made)
+
+
+@pytest.mark.parametrize(
+    ("place", "same"), [((0, 0, 0), True), ((0, 1, 0), False), ((1, 0, 0), False)]
+)
+def test_only_what_belongs_to_padding_may_differ(place: tuple[int, ...], same: bool) -> None:
+    want = torch.ones(2, 3, 4)
+    got = want.clone()
+    got[place] = 9
+    case = case_of_padding([[0, 1, 1], [1, 1, 1]])
+    found = compare_case(case, {"logits": got}, {"logits": want}, Bound())
+    assert found["outputs"][0]["passed"] is same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{pair}/model.pt2"], "two artifacts are compared"),
+        (["{pair}/model.pt2", "{pair}"], "the folder holds files of several formats"),
+        (["{pair}/model.pt2", "{pair}/metadata.json"], "the file is no artifact"),
+        (["{pair}/model.pt2", "{bundle}"], "the two take different inputs"),
+        (["{bundle}", "{bundle}:int3"], "no such variant"),
+        (["{pair}/model.pt2", "{pair}/none.onnx"], "there is no such file"),
+        (["--rerun", "{pair}/none.json"], "there is no such record"),
+        (["{pair}/model.pt2", "{pair}/model.ts", "--max-error", "0"], "positive"),
+        (
+            ["{pair}/model.pt2", "{pair}/model.ts", "--inputs", "{pair}/metadata.json"],
+            "can't be read",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    words: str,
+    pair_folder: Path,
+    tiny_gpt2_bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"pair": str(pair_folder), "bundle": str(tiny_gpt2_bundle)}
+    assert main(["prove", *(each.format(**places) for each in arguments)]) == 2
+    assert words in last_line(capsys)

@@ -1,0 +1,113 @@
+"""A variant of a bundle, run by ONNX Runtime with every tap open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from oriel.contract.activation_names import cache_output_specs, input_specs
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import ProofArtifact, Variant
+from oriel.contract.manifest import MANIFEST, read_manifest
+from oriel.contract.variant_graphs import cached_graph
+from oriel.errors import GraphError, OptionError
+from oriel.graph.taps import Tap
+from oriel.precisions import FP32
+from oriel.proof.artifact import Artifact, Tensors, file_records, processor, versions_of
+from oriel.proof.contract_ports import contract_port, inner_ports
+from oriel.verification.opened_variant import opened_variant
+from oriel.verification.report import Findings
+from oriel.verification.run_onnx import OnnxGraph, with_taps
+
+_INPUTS = ("input_ids", "attention_mask", "position_ids")
+_PAST = "past_key_values."
+
+
+class BundleArtifact(Artifact):
+    """One variant: its graph with a cache, whose outputs are the contract's activations."""
+
+    kind = "bundle"
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._folder, name = split_place(place)
+        self._manifest = read_manifest(self._folder)
+        self._variant = _choose(self._manifest.variants, name, place)
+        shape = self._manifest.shape
+        self._kind, self._graph = cached_graph(self._variant)
+        specs = input_specs(shape, self._kind)
+        taken = [s for s in specs if s.name in _INPUTS or s.name.startswith(_PAST)]
+        self.inputs = [contract_port(spec) for spec in taken]
+        present = [contract_port(spec) for spec in cache_output_specs(shape)]
+        self.outputs = [*inner_ports(shape), *present]
+        self.vocabulary, self.longest = shape.vocab, shape.context_length
+        self.precision = self._variant["name"]
+
+    def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
+        with self._session() as session:
+            return [self._call(session, call, wanted) for call in calls]
+
+    @contextmanager
+    def _session(self) -> Iterator[OnnxGraph]:
+        findings = Findings()
+        with opened_variant(self._folder, self._variant, findings) as opened:
+            failed = [c.detail for c in findings.checks.values() if c.verdict == "failed"]
+            if failed:
+                raise GraphError(f"{self.place} can't be opened", got=failed[0])
+            graph = (opened.folder / self._graph["path"]).read_bytes()
+            taps = [Tap.from_json(tap) for tap in self._variant["taps"]]
+            known = {port.name for port in self.outputs}
+            tapped = with_taps(graph, [t for t in taps if {s.name for s in t.outputs} <= known])
+            kind: GraphKind = self._kind
+            yield OnnxGraph(opened.folder, tapped, kind, self._manifest.shape)
+
+    def _call(self, session: OnnxGraph, call: Tensors, wanted: Sequence[str]) -> dict[str, Tensor]:
+        feeds = {name: tensor.numpy() for name, tensor in call.items()}
+        past = {name: values for name, values in feeds.items() if name.startswith(_PAST)}
+        mask = feeds.get("attention_mask") if self._kind == "decoder" else None
+        got = session.run(feeds["input_ids"], wanted, past=past, mask=mask)
+        return {name: torch.from_numpy(got[name]) for name in wanted}
+
+    def record(self) -> ProofArtifact:
+        paths = [MANIFEST, self._graph["path"], *self._variant["weights"]]
+        files = [self._folder / path for path in dict.fromkeys(paths)]
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "format": None,
+            "variant": self._variant["name"],
+            "precision": self.precision,
+            "files": file_records(self._folder, files),
+            "runtime": "ONNX Runtime",
+            "provider": "CPUExecutionProvider",
+            "device": processor(),
+            "versions": versions_of(("onnxruntime",)),
+        }
+
+
+def is_bundle(place: str) -> bool:
+    """Return whether a place is a bundle's folder, or one with a variant behind a colon."""
+    return (split_place(place)[0] / MANIFEST).is_file()
+
+
+def split_place(place: str) -> tuple[Path, str]:
+    """Return the folder and the name of the variant; no name where there is none."""
+    if (Path(place) / MANIFEST).is_file():
+        return Path(place), ""
+    folder, colon, name = place.rpartition(":")
+    return (Path(folder), name) if colon and folder else (Path(place), "")
+
+
+def _choose(variants: Sequence[Variant], name: str, place: str) -> Variant:
+    named: Mapping[str, Variant] = {variant["name"]: variant for variant in variants}
+    if not name:
+        return named.get(FP32.name, variants[0])
+    if name not in named:
+        raise OptionError(
+            "the bundle has no such variant", got=place, expected=f"one of {', '.join(named)}"
+        )
+    return named[name]

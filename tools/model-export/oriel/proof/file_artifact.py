@@ -1,0 +1,118 @@
+"""A file of one of our formats, run by its own runtime in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from oriel.contract.documents import ModuleTensor, ProofArtifact
+from oriel.errors import ModuleError, OptionError
+from oriel.formats import formats_by_name
+from oriel.formats.structure_beside import METADATA
+from oriel.modules.metadata import read_signature
+from oriel.modules.open_module import format_of
+from oriel.modules.run_file import run_file
+from oriel.proof.artifact import (
+    Artifact,
+    Port,
+    Tensors,
+    file_records,
+    processor,
+    versions_of,
+)
+
+
+class FileArtifact(Artifact):
+    """A file, described by the signature that it carries or, for ONNX, by its own graph."""
+
+    kind = "file"
+
+    def __init__(self, place: str) -> None:
+        self.place, self._file = place, Path(place)
+        self._format = format_of(self._file)
+        text = self._format.structure(self._file)
+        if text is not None:
+            signature = read_signature(text, self._file.name)
+            self.inputs = [_port(row) for row in signature["inputs"]]
+            self.outputs = [_port(row) for row in signature["outputs"]]
+        elif self._format.name == "onnx":
+            from oriel.proof.onnx_ports import onnx_ports
+
+            self.inputs, self.outputs = onnx_ports(self._file)
+        else:
+            raise ModuleError(
+                f"{self._file.name} doesn't name its inputs and outputs",
+                got="a file without a structure",
+                expected="one that `oriel convert` or oriel.export_module wrote, or an ONNX file",
+            )
+
+    def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
+        inputs = [[call[port.name] for port in self.inputs] for call in calls]
+        names = [port.name for port in self.outputs]
+        ran = run_file(self._format.name, self._file, inputs)
+        for got in ran:
+            if len(got) != len(names):
+                raise ModuleError(
+                    f"{self._file.name} gives another number of outputs than it declares",
+                    got=str(len(got)),
+                    expected=str(len(names)),
+                )
+        found = [dict(zip(names, got, strict=True)) for got in ran]
+        return [{name: got[name] for name in wanted} for got in found]
+
+    def record(self) -> ProofArtifact:
+        form, folder = self._format, self._file.parent
+        stem = self._file.name.removesuffix(form.suffix)
+        beside = [folder / f"{stem}{suffix}" for suffix in form.beside]
+        beside += sorted(folder.glob(f"{self._file.name}.*"))
+        read = [self._file, *(each for each in beside if each.is_file())]
+        paths = form.package_paths()
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "format": form.name,
+            "variant": None,
+            "precision": self.precision,
+            "files": file_records(folder, list(dict.fromkeys(read))),
+            "runtime": form.runtime,
+            "provider": form.provider,
+            "device": processor(),
+            "versions": versions_of(("torch", *form.distributions), paths),
+        }
+
+
+def _port(row: ModuleTensor) -> Port:
+    axes = row["dynamic_axes"]
+    shape = tuple(axes.get(str(axis), size) for axis, size in enumerate(row["shape"]))
+    port = Port(row["name"], row["dtype"], shape)
+    if "range" not in row:
+        return port
+    low, high = row["range"]
+    return replace(port, range=(low, high))
+
+
+def is_file(place: str) -> bool:
+    """Return whether a place names a file of one of our formats."""
+    path = Path(place)
+    return path.is_file() and path.name.endswith(file_suffixes())
+
+
+def file_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all formats."""
+    return tuple(form.suffix for form in formats_by_name().values())
+
+
+def refuse_export_folder(folder: Path) -> None:
+    """Raise OptionError, naming the files, for a folder that `oriel convert` wrote."""
+    if not (folder / METADATA).is_file():
+        return
+    suffixes = file_suffixes()
+    files = sorted(each.name for each in folder.iterdir() if each.name.endswith(suffixes))
+    raise OptionError(
+        "the folder holds files of several formats",
+        got=str(folder),
+        expected=f"one of its files: {', '.join(files)}",
+    )

@@ -1,0 +1,91 @@
+"""A PyTorch module that a spec builds, or an encoder of transformers: run as it is, eagerly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from oriel.contract.documents import ProofArtifact
+from oriel.modules.convert import ConvertOptions, export_request
+from oriel.modules.prepared_module import PreparedModule, prepare
+from oriel.modules.spec import NamedSpec
+from oriel.proof.artifact import (
+    Artifact,
+    OwnCase,
+    Port,
+    Tensors,
+    file_records,
+    processor,
+    versions_of,
+)
+
+_NOTHING_WRITTEN = ConvertOptions((), Path())
+
+
+class ModuleArtifact(Artifact):
+    """The module with the flat names that its files have. It brings the inputs of verification."""
+
+    kind = "module"
+
+    def __init__(self, place: str, named: NamedSpec, files: Sequence[Path] = ()) -> None:
+        """files: those of its weights, for the record."""
+        self.place, self._named, self._files = place, named, files
+        rows = self._prepared.signature
+        self.inputs = [
+            Port(
+                row.name, str(row.tensor.dtype).removeprefix("torch."), _shape(row.tensor, row.axes)
+            )
+            for row in rows.inputs
+        ]
+        self.outputs = [
+            Port(
+                row.name, str(row.tensor.dtype).removeprefix("torch."), _shape(row.tensor, row.axes)
+            )
+            for row in rows.outputs
+        ]
+
+    @cached_property
+    def _prepared(self) -> PreparedModule:
+        return prepare(export_request(self._named, None, _NOTHING_WRITTEN))
+
+    def own_cases(self) -> Sequence[OwnCase]:
+        names = self._prepared.call.input_names
+        return [
+            OwnCase(case.name, dict(zip(names, case.inputs, strict=True)))
+            for case in self._prepared.cases
+        ]
+
+    def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
+        call = self._prepared.call
+        found = []
+        for inputs in calls:
+            with torch.no_grad():
+                got = call.module(*(inputs[name].clone() for name in call.input_names))
+            named = dict(zip(call.output_names, got, strict=True))
+            found.append({name: named[name] for name in wanted})
+        return found
+
+    def record(self) -> ProofArtifact:
+        folder = self._named.file.parent
+        files = [self._named.file, *self._files]
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "format": None,
+            "variant": None,
+            "precision": None,
+            "files": file_records(folder, files),
+            "runtime": "PyTorch, eager",
+            "provider": None,
+            "device": processor(),
+            "versions": versions_of(("torch", "transformers")),
+        }
+
+
+def _shape(tensor: Tensor, axes: object) -> tuple[int | str, ...]:
+    named = dict(axes) if isinstance(axes, dict) else {}
+    return tuple(named.get(axis, size) for axis, size in enumerate(tensor.shape))

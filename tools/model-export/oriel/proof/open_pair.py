@@ -1,0 +1,87 @@
+"""Opening of the two artifacts of a comparison: how one is opened may depend on the other, since a
+checkpoint is run for whatever the other one gives too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from oriel.errors import OptionError
+from oriel.models.find_checkpoint import DEMO
+from oriel.models.weight_files import weight_files
+from oriel.modules.encoder_spec import encoder_spec, is_model
+from oriel.modules.spec import read_specs
+from oriel.proof.artifact import Artifact, Kind
+from oriel.proof.bundle_artifact import BundleArtifact, is_bundle
+from oriel.proof.checkpoint_artifact import CheckpointArtifact
+from oriel.proof.file_artifact import (
+    FileArtifact,
+    file_suffixes,
+    is_file,
+    refuse_export_folder,
+)
+from oriel.proof.module_artifact import ModuleArtifact
+from oriel.proof.tensors_artifact import SUFFIXES, TensorsArtifact, is_weights
+
+
+def open_pair(reference: str, candidate: str) -> tuple[Artifact, Artifact]:
+    """Return both artifacts. Raises OrielError for a place that is none, and for a pair that has
+    nothing to compare."""
+    kinds = kind_of_place(reference), kind_of_place(candidate)
+    return _open(reference, kinds[0], kinds[1]), _open(candidate, kinds[1], kinds[0])
+
+
+def kind_of_place(place: str) -> Kind:
+    """Return the kind of artifact that a place names. Raises OptionError for none."""
+    if is_bundle(place):
+        return "bundle"
+    if is_weights(place):
+        return "tensors"
+    if is_file(place):
+        return "file"
+    path = Path(place)
+    if path.is_dir():
+        refuse_export_folder(path)
+    _refuse_absent_file(path)
+    if place == DEMO or is_model(place):
+        return "checkpoint"
+    if path.is_file() and path.suffix != ".py":
+        raise OptionError(
+            "the file is no artifact",
+            got=place,
+            expected="a bundle's folder, an exported file, a checkpoint or path/to/spec.py:NAME",
+        )
+    return "module"
+
+
+def _refuse_absent_file(path: Path) -> None:
+    """Raise OptionError for a file's name that names nothing: it is no model of the Hub."""
+    if not path.exists() and path.name.endswith((*file_suffixes(), *SUFFIXES)):
+        raise OptionError("there is no such file", got=str(path), expected="an existing artifact")
+
+
+def _open(place: str, kind: Kind, other: Kind) -> Artifact:
+    by_kind: Mapping[Kind, type[BundleArtifact | FileArtifact | TensorsArtifact]] = {
+        "bundle": BundleArtifact,
+        "file": FileArtifact,
+        "tensors": TensorsArtifact,
+    }
+    if kind in by_kind:
+        return by_kind[kind](place)
+    if other == "tensors":
+        return TensorsArtifact(place)
+    if kind == "checkpoint":
+        return CheckpointArtifact(place) if other == "bundle" else _checkpoint(place)
+    specs = read_specs(place)
+    if len(specs) != 1:
+        raise OptionError(
+            "the file holds several specs",
+            got=place,
+            expected=f"one of them: {', '.join(f'{place}:{each.name}' for each in specs)}",
+        )
+    return ModuleArtifact(place, specs[0])
+
+
+def _checkpoint(place: str) -> Artifact:
+    named = encoder_spec(place)
+    return ModuleArtifact(place, named, weight_files(named.file.parent))

@@ -1,0 +1,73 @@
+"""Stored tensors by name: a file of weights, or a checkpoint's folder. Nothing is run: every
+tensor is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from oriel.checkpoints.read_checkpoint import read_checkpoint
+from oriel.contract.documents import ProofArtifact
+from oriel.models.find_checkpoint import find_checkpoint
+from oriel.models.weight_files import weight_files
+from oriel.proof.artifact import (
+    Artifact,
+    OwnCase,
+    Port,
+    Tensors,
+    file_records,
+    processor,
+    versions_of,
+)
+
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+class TensorsArtifact(Artifact):
+    """The tensors of a file, or of all files of a checkpoint."""
+
+    kind = "tensors"
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        file = Path(place)
+        self._files = [file] if file.is_file() else weight_files(find_checkpoint(place).folder)
+        self.inputs = ()
+        self.outputs = [
+            Port(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+            for name, tensor in self._tensors.items()
+        ]
+
+    @cached_property
+    def _tensors(self) -> Tensors:
+        read = [read_checkpoint(file).tensors for file in self._files]
+        return {name: tensor for tensors in read for name, tensor in tensors.items()}
+
+    def own_cases(self) -> Sequence[OwnCase]:
+        return (OwnCase("the stored tensors", {}),)
+
+    def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
+        return [{name: self._tensors[name] for name in wanted} for _ in calls]
+
+    def record(self) -> ProofArtifact:
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "format": None,
+            "variant": None,
+            "precision": None,
+            "files": file_records(self._files[0].parent, self._files),
+            "runtime": "none: tensors are read",
+            "provider": None,
+            "device": processor(),
+            "versions": versions_of(("torch", "safetensors")),
+        }
+
+
+def is_weights(place: str) -> bool:
+    """Return whether a place is a file of weights."""
+    path = Path(place)
+    return path.is_file() and path.suffix in SUFFIXES
