@@ -78,7 +78,7 @@ def test_a_padded_batch_of_another_size_gives_what_transformers_gives(
     case: Path, tmp_path: Path
 ) -> None:
     converted(case, tmp_path / "out")
-    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "onnx" / "model.onnx")
     inputs = {value.name: value.shape for value in session.get_inputs()}
     assert all(shape == ["batch_size", "sequence_length"] for shape in inputs.values())
     draw = torch.Generator().manual_seed(1)

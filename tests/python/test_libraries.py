@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import pytest
 import torch
 from conftest import save_random
 from find_chromium import find
+from library_programs import LIBRARIES, NEEDS_LIBRARIES, run_node, run_python
 from tokenizer_folders import VOCAB, byte_level, save
 from transformers import (
     AutoModelForCausalLM,
@@ -32,12 +31,7 @@ from transformers import (
 
 from oriel.cli import main
 
-LIBRARIES = Path(os.environ.get("ORIEL_LIBRARIES", ""))
-PROGRAMS = Path(__file__).parents[1] / "libraries"
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("ORIEL_LIBRARIES" not in os.environ, reason="ORIEL_LIBRARIES names none"),
-]
+pytestmark = NEEDS_LIBRARIES
 
 PAD, NEW_TOKENS, SEED = 0, 8, 3
 PROMPTS = [[5, 170, 33], [91, 12, 250, 7, 66, 201, 18], [44]]
@@ -88,30 +82,6 @@ def laid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert main(["export", "--model", str(checkpoint), "--output", str(bundle), *precision]) == 0
     assert main(["publish", str(bundle), "--layout", "transformers.js", "--to", str(made)]) == 0
     return Laid(checkpoint, made)
-
-
-def _run(command: Sequence[str | Path], asked: object, packages: str | None = None) -> Any:
-    """Return the JSON that a program of tests/libraries prints. packages: folder of the library."""
-    paths = {} if packages is None else {"PYTHONPATH": str(LIBRARIES / packages)}
-    done = subprocess.run(
-        list(map(str, command)),
-        input=json.dumps(asked),
-        env={**os.environ, "HF_HUB_OFFLINE": "1", **paths},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout) if done.stdout else None
-
-
-def _python(program: str, asked: object, packages: str, *arguments: Path) -> Any:
-    return _run([sys.executable, PROGRAMS / program, *arguments], asked, packages)
-
-
-def _node(program: str, asked: object, *arguments: str | Path) -> Any:
-    return _run(["node", PROGRAMS / program, *arguments], asked)
 
 
 def _asked(laid: Laid, how: Mapping[str, Any], **more: object) -> dict[str, object]:
@@ -179,13 +149,13 @@ class TestOptimum:
     @pytest.mark.parametrize("how", [GREEDY, SAMPLING, BEAMS], ids=["greedy", "sampling", "beams"])
     def test_it_generates_what_transformers_does(self, laid: Laid, how: dict[str, Any]) -> None:
         """A batch of unequal lengths; samples are drawn from the same seed."""
-        made = _python("optimum_generates.py", _asked(laid, how), "optimum")
+        made = run_python("optimum_generates.py", _asked(laid, how), "optimum")
         assert made == _in_transformers(laid, how)
 
     @pytest.mark.parametrize("dtype", ["fp16", "q8", "q4"])
     def test_it_opens_every_precision(self, laid: Laid, dtype: str) -> None:
         asked = _asked(laid, GREEDY, file=laid.graph(dtype).name)
-        made = _python("optimum_generates.py", asked, "optimum")
+        made = run_python("optimum_generates.py", asked, "optimum")
         assert made == _in_a_loop(laid.graph(dtype), PROMPTS)
 
 
@@ -202,12 +172,12 @@ class TestGenAI:
         self, laid: Laid, how: dict[str, Any], same: dict[str, Any]
     ) -> None:
         """It pads on the right, transformers on the left: neither changes a number."""
-        made = _python("genai_generates.py", _asked(laid, how), "genai")
+        made = run_python("genai_generates.py", _asked(laid, how), "genai")
         assert made == _in_transformers(laid, same)
 
     def test_it_samples_from_the_models_likeliest_tokens(self, laid: Laid) -> None:
         how = {"do_sample": True, "top_k": 3, "random_seed": SEED}
-        made = _python("genai_generates.py", _asked(laid, how), "genai")
+        made = run_python("genai_generates.py", _asked(laid, how), "genai")
         _check_among_likeliest(laid, made, 3)
 
     @pytest.mark.parametrize("dtype", ["fp16", "q8", "q4"])
@@ -220,7 +190,7 @@ class TestGenAI:
         tmp_path.joinpath("genai_config.json").unlink()
         tmp_path.joinpath("genai_config.json").write_text(json.dumps(config))
         asked = _asked(laid, GREEDY, folder=str(tmp_path), prompts=PROMPTS[1:2])
-        made = _python("genai_generates.py", asked, "genai")
+        made = run_python("genai_generates.py", asked, "genai")
         assert made == _in_a_loop(laid.graph(dtype), PROMPTS[1:2])
 
 
@@ -243,18 +213,18 @@ class TestTransformersJs:
 
     def test_it_generates_what_transformers_does(self, laid: Laid) -> None:
         asked = _asked(laid, GREEDY, dtype="fp32")
-        made = _node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
+        made = run_node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
         assert made == _in_transformers(laid, GREEDY)
 
     def test_it_samples_from_the_models_likeliest_tokens(self, laid: Laid) -> None:
         asked = _asked(laid, {"do_sample": True, "top_k": 3}, dtype="fp32")
-        made = _node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
+        made = run_node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
         _check_among_likeliest(laid, made, 3)
 
     @pytest.mark.parametrize("dtype", ["fp16", "q8", "q4"])
     def test_it_opens_every_precision(self, laid: Laid, dtype: str) -> None:
         asked = _asked(laid, GREEDY, dtype=dtype)
-        made = _node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
+        made = run_node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
         assert made == _in_a_loop(laid.graph(dtype), PROMPTS)
 
     def test_its_pipeline_gives_the_same_texts_in_node_and_chromium(self, laid: Laid) -> None:
@@ -263,10 +233,10 @@ class TestTransformersJs:
         home = LIBRARIES / "transformers_js"
         asked = _asked(laid, GREEDY, texts=TEXTS)
         there = {
-            dtype: _node("transformers_js_generates.mjs", {**asked, "dtype": dtype}, home)
+            dtype: run_node("transformers_js_generates.mjs", {**asked, "dtype": dtype}, home)
             for dtype in DTYPES
         }
-        here = _node(
+        here = run_node(
             "transformers_js_in_chromium.mjs", {**asked, "dtypes": list(DTYPES)}, home, browser
         )
         assert here == there
@@ -307,7 +277,7 @@ add float16 up in float32 or not, and round what is multiplied by 4 bits (accura
 
 def test_openvino_computes_the_same(laid: Laid) -> None:
     asked = [{"graph": str(laid.graph(dtype)), "feeds": FEEDS} for dtype in DTYPES]
-    found = _python("openvino_runs.py", asked, "openvino")
+    found = run_python("openvino_runs.py", asked, "openvino")
     for dtype, logits in zip(DTYPES, found, strict=True):
         assert np.abs(_of_texts(logits) - _logits(laid.graph(dtype))).max() < TOLERANCE[dtype]
 
@@ -323,7 +293,7 @@ def test_the_oldest_onnx_runtimes_compute_the_same(
     laid: Laid, packages: str, version: str, dtypes: Sequence[str]
 ) -> None:
     asked = [{"graph": str(laid.graph(dtype)), "feeds": FEEDS} for dtype in dtypes]
-    found = _python("onnxruntime_runs.py", asked, packages)
+    found = run_python("onnxruntime_runs.py", asked, packages)
     assert found["version"] == version
     for dtype, logits in zip(dtypes, found["logits"], strict=True):
         assert np.abs(_of_texts(logits) - _logits(laid.graph(dtype))).max() < TOLERANCE[dtype]
@@ -338,14 +308,14 @@ def test_onnxslim_leaves_the_function(
         why = "onnxslim 0.1.98 writes a type of 0 for MatMulNBits, which ONNX Runtime refuses"
         request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     slim = tmp_path / "slim.onnx"
-    _python("onnxslim_slims.py", None, "onnxslim", laid.graph(dtype), slim)
+    run_python("onnxslim_slims.py", None, "onnxslim", laid.graph(dtype), slim)
     assert np.abs(_logits(slim) - _logits(laid.graph(dtype))).max() < TOLERANCE[dtype]
 
 
 def test_netron_reads_the_graphs(laid: Laid) -> None:
     graphs = [laid.graph(dtype) for dtype in DTYPES]
     for graph, found in zip(
-        graphs, _node("netron_opens.mjs", None, LIBRARIES / "netron", *graphs), strict=True
+        graphs, run_node("netron_opens.mjs", None, LIBRARIES / "netron", *graphs), strict=True
     ):
         model = onnx.load(graph, load_external_data=False)
         assert found["format"] == f"ONNX v{model.ir_version}"
@@ -359,4 +329,4 @@ def test_netron_reads_the_graphs(laid: Laid) -> None:
 
 def test_tract_infers_every_shape(laid: Laid) -> None:
     """It has no dynamic int8 and no 8-bit rows of an embedding."""
-    _python("tract_loads.py", None, "tract", laid.graph("fp32"), laid.graph("fp16"))
+    run_python("tract_loads.py", None, "tract", laid.graph("fp32"), laid.graph("fp16"))

@@ -161,8 +161,8 @@ def test_weights_too_large_for_one_file_stand_in_one_beside_it(
     onnx_file._dynamo(named=True, convert=True).write(prepared.call, first / "m.onnx", options)
     first.rename(moved)
     sizes = {file.name: file.stat().st_size for file in moved.iterdir()}
-    assert sizes.keys() == {"m.onnx", "m.onnx.data"}
-    assert sizes["m.onnx"] < 3000 and sizes["m.onnx.data"] >= 4 * 300 * 200
+    assert sizes.keys() == {"m.onnx", "m.onnx_data"}
+    assert sizes["m.onnx"] < 3000 and sizes["m.onnx_data"] >= 4 * 300 * 200
     (got,) = onnx_file.FORMAT.open(moved / "m.onnx")(prepared.cases[1].inputs)
     torch.testing.assert_close(got, prepared.cases[1].outputs[0], rtol=1e-4, atol=1e-5)
     assert onnx_file.FORMAT.opset(moved / "m.onnx") == 17
@@ -182,7 +182,7 @@ def test_the_classic_exporters_files_for_each_tensor_become_one(tmp_path: Path) 
     assert len(list(written.parent.iterdir())) == 3
     onnx_file._take_with_weights(written, tmp_path / "m.onnx")
     shutil.rmtree(written.parent)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.onnx", "m.onnx_data"]
     (got,) = onnx_file.FORMAT.open(tmp_path / "m.onnx")([])
     assert torch.equal(got, torch.full((600,), 3.0))
 

@@ -421,6 +421,8 @@ class ModuleMetadata(TypedDict):
     """For each format that was asked for, whether a verified file was written."""
     exports: list[ModuleExport]
     """How each format was written and verified, or the reasons for its failure."""
+    library_files: NotRequired[list[ModuleLibraryFile]]
+    """Files that transformers.js and Optimum read beside the ONNX files; absent in version 1.0."""
     opset: int | None
     """Opset of the ONNX file, read back from it."""
     versions: dict[str, str]
@@ -513,6 +515,7 @@ class ModuleExport(TypedDict):
     format: str
     success: bool
     file: str | None
+    """Relative to the folder of metadata.json."""
     bytes: int | None
     sha256: str | None
     way: str | None
@@ -559,6 +562,14 @@ class ModuleOutputError(TypedDict):
     problem: str | None
     norm_ratio: NotRequired[float | None]
     """Norm of the file's output over the module's: 1 for the same output."""
+
+
+class ModuleLibraryFile(TypedDict):
+    """A file that other libraries read."""
+
+    file: str
+    bytes: int
+    sha256: str
 
 
 class ProofRecord(TypedDict):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oriel.contract.library_files import data_file
 from oriel.errors import GraphError
 from oriel.formats.format import (
     FlatCall,
@@ -56,6 +57,7 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
             )
             assert program is not None
             program.save(file, external_data=_weight_bytes(call) > _MAX_ONE_FILE)
+        _name_data(file)
         if convert and asked is not None:
             _convert(file, asked)
         _finish(call, file, options)
@@ -114,14 +116,31 @@ def _plain_operators() -> Iterator[None]:
 
 def _take_with_weights(written: Path, file: Path) -> None:
     """Move a graph to its place. Where it is too large for one file, the exporter has put each
-    tensor into a file beside it: these become one, FILE.data."""
+    tensor into a file beside it: these become one."""
     import onnx
 
     if len(list(written.parent.iterdir())) == 1:
         written.replace(file)
         return
     model = onnx.load(written)
-    onnx.save(model, file, save_as_external_data=True, location=f"{file.name}.data")
+    onnx.save(model, file, save_as_external_data=True, location=data_file(file.name))
+
+
+def _name_data(file: Path) -> None:
+    """Give weights that dynamo put into a file of their own the name that other libraries look
+    for."""
+    import onnx
+
+    written = file.with_name(f"{file.name}.data")
+    if not written.exists():
+        return
+    model = onnx.load(file, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = data_file(file.name)
+    written.replace(file.with_name(data_file(file.name)))
+    onnx.save(model, file)
 
 
 def _convert(file: Path, opset: int) -> None:

@@ -1,11 +1,13 @@
-"""Makes config.json and generation_config.json of a bundle, from which other libraries
-(transformers, Optimum, transformers.js) learn what the model is and how it generates."""
+"""Makes config.json and generation_config.json of a bundle, and config.json beside an encoder's
+files, from which other libraries (transformers, Optimum, transformers.js) learn what the model is
+and how it generates."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.contract.library_files import CONFIG, GENERATION_CONFIG
@@ -13,6 +15,9 @@ from oriel.contract.strict_json import read_json
 from oriel.errors import CheckpointError, ContractError
 from oriel.models.model_spec import ModelSpec
 from oriel.tokenizers.checkpoint_json import read_object
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 _LEFT_OUT = frozenset(
     {
@@ -34,10 +39,6 @@ def library_configs(folder: Path, spec: ModelSpec) -> dict[str, bytes]:
     libraries don't know its defaults. Names of code, private entries (`_…`, among them paths of the
     machine that trained the model) and what strict JSON can't say are left out.
     """
-    own = read_object(folder / CONFIG)
-    # transformers hands entries that it doesn't know on in a form of its own.
-    every: JsonObject = json.loads(spec.config.to_json_string(use_diff=False))
-    filled = {name: value for name, value in every.items() if name not in own}
     exported: JsonObject = {
         # The graphs hold the language model with its cache, whatever the checkpoint was saved as.
         "architectures": [spec.architecture.model_class],
@@ -47,9 +48,26 @@ def library_configs(folder: Path, spec: ModelSpec) -> dict[str, bytes]:
         "use_cache": True,
     }
     return {
-        CONFIG: _json({**_shared(filled | own), **exported}),
-        GENERATION_CONFIG: _json(_generation(folder, spec)),
+        CONFIG: json_bytes({**_filled(folder, spec.config), **exported}),
+        GENERATION_CONFIG: json_bytes(_generation(folder, spec)),
     }
+
+
+def encoder_config(folder: Path, config: PreTrainedConfig, model_class: str) -> JsonObject:
+    """Return config.json's entries for an encoder's files, made as library_configs says."""
+    exported: JsonObject = {
+        "architectures": [model_class],
+        "output_attentions": False,
+        "output_hidden_states": False,
+    }
+    return {**_filled(folder, config), **exported}
+
+
+def _filled(folder: Path, config: PreTrainedConfig) -> JsonObject:
+    own = read_object(folder / CONFIG)
+    # transformers hands entries that it doesn't know on in a form of its own.
+    every: JsonObject = json.loads(config.to_json_string(use_diff=False))
+    return _shared({name: value for name, value in every.items() if name not in own} | own)
 
 
 def _generation(folder: Path, spec: ModelSpec) -> JsonObject:
@@ -92,5 +110,6 @@ def _is_strict(name: str, value: JsonValue) -> bool:
     return True
 
 
-def _json(entries: JsonObject) -> bytes:
+def json_bytes(entries: JsonObject) -> bytes:
+    """Return a file of entries, sorted by their names."""
     return (json.dumps(entries, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()

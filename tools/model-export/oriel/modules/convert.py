@@ -131,6 +131,7 @@ def export_request(
         load=None
         if checkpoint is None
         else partial(_load, module, (checkpoint, spec, options.unsafe_pickle)),
+        library=named.library,
     )
 
 

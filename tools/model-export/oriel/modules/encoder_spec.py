@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from oriel.errors import ArchitectureError, CheckpointError, first_few, reason_of
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.hub import DownloadDisplay
+from oriel.models.library_configs import encoder_config
 from oriel.models.load_model import plain_config
 from oriel.models.weight_files import weight_files
+from oriel.modules.library_folder import library_folder
 from oriel.modules.spec import ModuleSpec, NamedSpec
 
 if TYPE_CHECKING:
@@ -64,7 +66,9 @@ def encoder_spec(place: str, display: DownloadDisplay | None = None) -> NamedSpe
         outputs=outputs,
         config=json.loads(config.to_json_string(use_diff=False)),
     )
-    return NamedSpec(found.name, found.folder / "config.json", spec)
+    told = encoder_config(found.folder, config, model_class.__name__)
+    library = library_folder(found.folder, told, int(config.vocab_size))
+    return NamedSpec(found.name, found.folder / "config.json", spec, library)
 
 
 def _model_class(config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel]:

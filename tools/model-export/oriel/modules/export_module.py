@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import nn
 
 from oriel.bundle.atomic_folder import refuse_foreign_folder, replaced_folder
 from oriel.contract.documents import ModuleMetadata
+from oriel.contract.library_files import GRAPHS, graph_file
 from oriel.errors import ModuleError
 from oriel.formats import check_formats, check_opset
 from oriel.formats.format import Format, WriteOptions
@@ -19,10 +21,13 @@ from oriel.modules.call import CallArguments
 from oriel.modules.export_request import ExportRequest
 from oriel.modules.fallbacks import ExportedFile, StageCallback, write_format
 from oriel.modules.fresh_process import start_early
+from oriel.modules.library_folder import SUFFIXES, own_names
 from oriel.modules.metadata import (
     METADATA_VERSION,
     export_to_json,
     file_digest,
+    library_file_to_json,
+    listed_files,
     metadata_text,
     signature_text,
     versions,
@@ -105,7 +110,7 @@ def run_export(
         with replaced_folder(request.out, lambda: check_output_folder(request.out)) as folder:
             files = [
                 write_format(
-                    (form, folder / f"{MODEL}{form.suffix}"),
+                    (form, _place(request, folder, form)),
                     prepared.call,
                     options,
                     prepared.cases,
@@ -113,13 +118,17 @@ def run_export(
                 )
                 for form in formats
             ]
-            metadata = _metadata(request, prepared, formats, files)
+            beside = _write_library_files(request, folder, files)
+            metadata = _metadata((request, folder), prepared, formats, files, beside)
             if had_earlier and not any(file.file for file in files):
                 raise _EarlierStays
             (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
     except _EarlierStays:
         return ModuleExportReport(request.out, tuple(files), metadata, earlier_stays=True)
-    written = [replace(file, file=file.file and request.out / file.file.name) for file in files]
+    written = [
+        replace(file, file=file.file and request.out / file.file.relative_to(folder))
+        for file in files
+    ]
     return ModuleExportReport(request.out, tuple(written), metadata)
 
 
@@ -128,24 +137,58 @@ class _EarlierStays(Exception):
     the files that worked."""
 
 
+def _place(request: ExportRequest, folder: Path, form: Format) -> Path:
+    """Return the place of a format's file, whose folder is there."""
+    if request.library is None or form.name != "onnx":
+        return folder / f"{MODEL}{form.suffix}"
+    (folder / GRAPHS).mkdir()
+    return folder / graph_file(SUFFIXES["fp32"])
+
+
+def _write_library_files(
+    request: ExportRequest, folder: Path, files: Sequence[ExportedFile]
+) -> list[Path]:
+    """Write what other libraries read, and return these files."""
+    if request.library is None:
+        return []
+    with contextlib.suppress(OSError):
+        # Where no ONNX file was written, the folder for it is empty.
+        (folder / GRAPHS).rmdir()
+    found = next((file.file for file in files if file.format == "onnx"), None)
+    onnx_files = {} if found is None else {"fp32": found}
+    written = []
+    for name, data in request.library.files(onnx_files).items():
+        written.append(folder / name)
+        written[-1].write_bytes(data)
+    return written
+
+
 def check_output_folder(folder: Path) -> None:
     """Raise BundleError for a folder that holds anything but an earlier export of a module."""
     # Without its metadata a file called model.onnx may be anyone's.
     earlier = (folder / METADATA).is_file()
-    refuse_foreign_folder(
-        folder,
-        lambda name: earlier and (name == METADATA or name.startswith(f"{MODEL}.")),
-        "--output",
-    )
+    names = own_names() if earlier else frozenset()
+    listed = listed_files(folder) & names
+
+    def is_own(name: str) -> bool:
+        if name == GRAPHS:
+            inner = [each.relative_to(folder).as_posix() for each in (folder / GRAPHS).rglob("*")]
+            return bool(inner) and names.issuperset(inner)
+        return earlier and (name == METADATA or name.startswith(f"{MODEL}.") or name in listed)
+
+    refuse_foreign_folder(folder, is_own, "--output")
 
 
 def _metadata(
-    request: ExportRequest,
+    target: tuple[ExportRequest, Path],
     prepared: PreparedModule,
     formats: Sequence[Format],
     files: Sequence[ExportedFile],
+    beside: Sequence[Path],
 ) -> ModuleMetadata:
+    request, folder = target
     checkpoint = prepared.checkpoint
+    library_notes = () if request.library is None else request.library.notes
     return {
         "format": "oriel-module",
         "metadata_version": METADATA_VERSION,
@@ -165,9 +208,10 @@ def _metadata(
             {"name": part.name, "tensors": part.tensors, "bytes": part.bytes}
             for part in prepared.left_out
         ],
-        "notes": list(prepared.notes),
+        "notes": [*prepared.notes, *library_notes],
         "export_success": {file.format: file.file is not None for file in files},
-        "exports": [export_to_json(file) for file in files],
+        "exports": [export_to_json(file, folder) for file in files],
+        "library_files": [library_file_to_json(file) for file in beside],
         "opset": next((file.opset for file in files if file.opset is not None), None),
         "versions": versions(formats),
     }

@@ -14,6 +14,7 @@ from oriel.modules.call import CallArguments
 if TYPE_CHECKING:
     from torch import nn
 
+    from oriel.modules.library_folder import LibraryFolder
     from oriel.modules.slim import SlimModule
 
 
@@ -46,6 +47,8 @@ class ExportRequest:
     checkpoint: LoadedCheckpoint | None = None
     load: Callable[[nn.Module], LoadedCheckpoint] | None = None
     """Loads trained tensors, once lazily built parts are there."""
+    library: LibraryFolder | None = None
+    """Files for other libraries, which then find the ONNX file too."""
 
     @property
     def patterns(self) -> Sequence[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from oriel.contract.library_files import data_file
 from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
 from oriel.modules.fixed_sizes import fixed_size_cases
@@ -141,6 +142,7 @@ def check_results(results: Sequence[CaseResult]) -> None:
 def _files(form: Format, file: Path) -> list[Path]:
     """Return the file, and those that an exporter put beside it."""
     beside = [file.with_name(file.name.removesuffix(form.suffix) + s) for s in form.beside]
+    beside.append(file.with_name(data_file(file.name)))
     return [each for each in (file, *beside, *file.parent.glob(f"{file.name}.*")) if each.exists()]
 
 

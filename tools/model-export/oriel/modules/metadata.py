@@ -18,6 +18,7 @@ from oriel import __version__
 from oriel.contract.documents import (
     ModuleCase,
     ModuleExport,
+    ModuleLibraryFile,
     ModuleMetadata,
     ModuleOutputError,
     ModuleSignature,
@@ -25,6 +26,7 @@ from oriel.contract.documents import (
     StructureNode,
 )
 from oriel.contract.strict_json import read_json
+from oriel.errors import ContractError
 from oriel.formats.format import Format
 from oriel.formats.packages import package_version
 from oriel.formats.structure_beside import METADATA
@@ -38,7 +40,7 @@ from oriel.modules.verify_module import CaseResult
 ParameterKind = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
 ]
-METADATA_VERSION = "1.0"
+METADATA_VERSION = "1.1"
 PARAMETER_KINDS: Mapping[inspect._ParameterKind, ParameterKind] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional_only",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "positional_or_keyword",
@@ -145,13 +147,13 @@ def read_signature(text: str | bytes, what: str) -> ModuleSignature:
     return check_signature(read_json(text, what), what)
 
 
-def export_to_json(result: ExportedFile) -> ModuleExport:
-    """Return what came of one format."""
+def export_to_json(result: ExportedFile, folder: Path) -> ModuleExport:
+    """Return what came of one format. folder: that of metadata.json."""
     file = result.file
     return {
         "format": result.format,
         "success": file is not None,
-        "file": file.name if file else None,
+        "file": file.relative_to(folder).as_posix() if file else None,
         "bytes": result.bytes if file else None,
         "sha256": file_digest(file) if file else None,
         "way": result.way,
@@ -171,6 +173,24 @@ def _case_to_json(case: CaseResult) -> ModuleCase:
         "passed": case.passed,
         "outputs": [cast(ModuleOutputError, asdict(output)) for output in case.outputs],
     }
+
+
+def library_file_to_json(file: Path) -> ModuleLibraryFile:
+    """Return the record of a file for other libraries."""
+    return {"file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
+
+
+def listed_files(folder: Path) -> frozenset[str]:
+    """Return the names under `library_files` in a folder's metadata.json, which may be anyone's;
+    none where it can't be read."""
+    try:
+        data = read_json((folder / METADATA).read_bytes(), METADATA)
+    except (OSError, ContractError):
+        return frozenset()
+    rows = data.get("library_files") if isinstance(data, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    found = [row.get("file") for row in rows if isinstance(row, dict)]
+    return frozenset(name for name in found if isinstance(name, str))
 
 
 def file_digest(file: Path) -> str:

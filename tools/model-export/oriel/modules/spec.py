@@ -17,6 +17,8 @@ from oriel.errors import ModuleError, OptionError, OrielError, first_few, reason
 if TYPE_CHECKING:
     from torch import nn
 
+    from oriel.modules.library_folder import LibraryFolder
+
 Inputs: TypeAlias = "tuple[object, ...] | Mapping[str, object]"
 """Arguments of a call: a tuple by position, or a dict by parameter name."""
 
@@ -57,6 +59,8 @@ class NamedSpec:
     name: str
     file: Path
     spec: ModuleSpec
+    library: LibraryFolder | None = None
+    """Files for other libraries, where the module is a model that these know."""
 
 
 def read_specs(place: str) -> list[NamedSpec]:

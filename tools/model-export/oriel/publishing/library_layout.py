@@ -16,7 +16,13 @@ from oriel.bundle.atomic_folder import is_staged_name, replaced_folder
 from oriel.bundle.read_bundle import check_file
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.json_value import JsonObject
-from oriel.contract.library_files import CONFIG, GENERATION_CONFIG
+from oriel.contract.library_files import (
+    CONFIG,
+    GENERATION_CONFIG,
+    GRAPHS,
+    data_file,
+    graph_file,
+)
 from oriel.contract.manifest import Manifest, read_manifest
 from oriel.contract.strict_json import read_json
 from oriel.errors import BundleError, PublishError
@@ -25,7 +31,6 @@ from oriel.graph.load_graph import check_loads
 from oriel.progress import StageDisplay
 
 LAYOUT = "transformers.js"
-GRAPHS = "onnx"
 GENAI_CONFIG = "genai_config.json"
 SUFFIXES = {"fp32": "", "fp16": "_fp16", "int8": "_quantized", "int4": "_q4"}
 """Ending of a file's name by our variant. What is called q8 and q4 there computes on quantized
@@ -75,7 +80,7 @@ def write_library_layout(bundle: Path, folder: Path, display: StageDisplay) -> L
         (staged / GRAPHS).mkdir()
         for name, variant in variants.items():
             display.stage(f"check and write {name}")
-            _write_variant(bundle, manifest, variant, staged / GRAPHS, SUFFIXES[name])
+            _write_variant(bundle, manifest, variant, staged / graph_file(SUFFIXES[name]))
         files = sorted(_files(staged))
         size = sum((staged / path).stat().st_size for path in files)
     return Layout(folder, tuple(files), size, tuple(variants))
@@ -109,10 +114,10 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _check_replaceable(folder: Path) -> None:
-    graphs = {f"{GRAPHS}/model{suffix}.onnx" for suffix in SUFFIXES.values()}
+    graphs = {graph_file(suffix) for suffix in SUFFIXES.values()}
     tokenizer = {"tokenizer.json", "tokenizer_config.json"}
     own = {CONFIG, GENERATION_CONFIG, GENAI_CONFIG, *tokenizer, *graphs}
-    own |= {f"{graph}_data" for graph in graphs}
+    own |= {data_file(graph) for graph in graphs}
     if folder.exists() and not folder.is_dir():
         raise PublishError(
             f"{folder} is a file", expected="a folder", next_step="choose another --to."
@@ -180,7 +185,7 @@ def genai_config(data: ManifestDocument, generation: JsonObject, config: JsonObj
         "context_length": shape["context_length"],
         "pad_token_id": next(iter([*pads, *ends]), 0),
         "decoder": {
-            "filename": f"{GRAPHS}/model.onnx",
+            "filename": graph_file(""),
             "session_options": {},
             "head_size": shape["head_dim"],
             "hidden_size": shape["hidden"],
@@ -211,20 +216,18 @@ def genai_config(data: ManifestDocument, generation: JsonObject, config: JsonObj
     return {"model": entries, "search": search}
 
 
-def _write_variant(
-    bundle: Path, manifest: Manifest, variant: Variant, folder: Path, suffix: str
-) -> None:
+def _write_variant(bundle: Path, manifest: Manifest, variant: Variant, file: Path) -> None:
     """Write a decoder graph and its weights under the layout's names, which the graph names too."""
     path = variant["decoder"]["path"]
     (weights,) = variant["weights"]
     for name in (path, weights):
         check_file(bundle, manifest, name)
-    name = f"model{suffix}.onnx"
-    graph = renamed_data((bundle / path).read_bytes(), path, weights, f"{name}_data")
+    data = data_file(file.name)
+    graph = renamed_data((bundle / path).read_bytes(), path, weights, data)
     # No hard link: onnx refuses to read weights of a file that has another name.
-    shutil.copyfile(bundle / weights, folder / f"{name}_data")
-    check_loads(graph, name, folder, "export the bundle again.")
-    (folder / name).write_bytes(graph)
+    shutil.copyfile(bundle / weights, file.with_name(data))
+    check_loads(graph, file.name, file.parent, "export the bundle again.")
+    file.write_bytes(graph)
 
 
 def renamed_data(graph: bytes, name: str, old: str, new: str) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oriel.errors import CheckpointError
+
 TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 CASES = "tokenizer_cases.json"
@@ -16,6 +18,8 @@ ALL = (*VOCABULARIES, *SETTINGS)
 _UNREAD = ("tekken.json", "encoder.json", "vocab.bpe", "*.tiktoken", "tokenizer.model.v*", "*.spm")
 """Vocabularies of other programs, which transformers doesn't open in a model's folder."""
 _JSON = (TOKENIZER, *SETTINGS)
+_MAX_BYTES = 256 * 1024 * 1024
+"""Bytes of one file: several times the largest vocabulary that a model has today."""
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
@@ -24,6 +28,19 @@ def tokenizer_files(folder: Path) -> list[Path]:
     if not any((folder / name).is_file() for name in VOCABULARIES):
         return []
     return [folder / name for name in ALL if (folder / name).is_file()]
+
+
+def check_sizes(files: list[Path]) -> None:
+    """Raise CheckpointError for a file that is too large to be part of a tokenizer."""
+    for file in files:
+        size = file.stat().st_size
+        if size > _MAX_BYTES:
+            raise CheckpointError(
+                f"{file.name} in {file.parent.name} is too large for a tokenizer",
+                got=f"{size:,} bytes",
+                expected=f"at most {_MAX_BYTES:,}",
+                next_step="take it out of the folder, or download the checkpoint again.",
+            )
 
 
 def unread_files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     TOKENIZER,
     VOCABULARIES,
+    check_sizes,
     tokenizer_files,
     unread_files,
 )
@@ -43,6 +44,8 @@ class NoTokenizer:
 
     notices: tuple[str, ...] = ()
     """The reason, where the checkpoint has files of a tokenizer."""
+    reason: str | None = None
+    """The same without a word on bundles."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer |
             f"none of these is a vocabulary that transformers opens ({', '.join(VOCABULARIES)})",
             "put the model's own tokenizer.json beside its weights",
         )
+    check_sizes(files)
     try:
         opened = open_with_transformers(folder)
         text, backend = _written(opened)
@@ -111,7 +115,8 @@ def _no_tokenizer(files: Sequence[Path], why: str, mend: str) -> NoTokenizer:
         (
             f"The bundle has no tokenizer, though the checkpoint has {names}: {why}. The page "
             f"takes token ids. To type text there, {mend} and export again.",
-        )
+        ),
+        f"the checkpoint has {names}, but {why}",
     )
 
 

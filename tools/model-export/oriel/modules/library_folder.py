@@ -1,0 +1,88 @@
+"""The files with which transformers.js and Optimum open an exported encoder: its config, its
+tokenizer, and the places of its ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from oriel.contract.json_value import JsonObject
+from oriel.contract.library_files import CONFIG, data_file, graph_file
+from oriel.models.library_configs import json_bytes
+from oriel.tokenizers.checkpoint_files import CONFIG as TOKENIZER_CONFIG
+from oriel.tokenizers.checkpoint_files import TOKENIZER
+from oriel.tokenizers.checkpoint_tokenizer import (
+    CheckpointTokenizer,
+    NoTokenizer,
+    read_checkpoint_tokenizer,
+)
+
+SUFFIXES: Mapping[str, str] = {"fp32": "", "int8": "_quantized", "int8_static": "_int8"}
+"""{precision: ending of its ONNX file's name}. transformers.js calls the last two q8 and int8."""
+FILES = (CONFIG, TOKENIZER, TOKENIZER_CONFIG)
+"""Every file that may lie beside an encoder's own."""
+_ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Names of the class for any tokenizer.json, in transformers 4 and 5."""
+
+
+@dataclass(frozen=True)
+class LibraryFolder:
+    """Everything that other libraries read beside the ONNX files."""
+
+    config: JsonObject
+    tokenizer: Mapping[str, bytes]
+    """{name: bytes}; empty where the checkpoint has none."""
+    notes: tuple[str, ...] = ()
+    """What the user must know of the tokenizer."""
+
+    def files(self, onnx_files: Mapping[str, Path]) -> dict[str, bytes]:
+        """Return the bytes of each file by its name. onnx_files: {precision: file} as written."""
+        told: JsonObject = {}
+        if onnx_files and "int8" not in onnx_files:
+            # Else browsers ask for q8.
+            told["dtype"] = "fp32"
+        if any(file.with_name(data_file(file.name)).exists() for file in onnx_files.values()):
+            told["use_external_data_format"] = True
+        more: JsonObject = {"transformers.js_config": told} if told else {}
+        return {CONFIG: json_bytes({**self.config, **more}), **self.tokenizer}
+
+
+def library_folder(folder: Path, config: JsonObject, vocab: int) -> LibraryFolder:
+    """Return what a checkpoint's folder gives. config: entries for other libraries. vocab: rows of
+    the model. Raises CheckpointError for a damaged file of its tokenizer."""
+    found = read_checkpoint_tokenizer(folder, vocab)
+    if isinstance(found, NoTokenizer):
+        notes = () if found.reason is None else (f"no tokenizer was written: {found.reason}",)
+        return LibraryFolder(config, {}, notes)
+    files = {
+        TOKENIZER: found.text.encode("utf-8"),
+        TOKENIZER_CONFIG: json_bytes(_settings(found)),
+    }
+    return LibraryFolder(config, files, tuple(_notes(found)))
+
+
+def _settings(found: CheckpointTokenizer) -> JsonObject:
+    """Return the tokenizer's settings with the class that transformers opened it as: of that
+    depends, in transformers.js, which inputs it makes."""
+    if found.config.get("tokenizer_class") not in _ANY_CLASS:
+        return found.config
+    opened = found.origin["class"]
+    return {**found.config, "tokenizer_class": _ANY_CLASS[0] if opened in _ANY_CLASS else opened}
+
+
+def _notes(found: CheckpointTokenizer) -> list[str]:
+    agreement = found.agreement
+    if not agreement.differing:
+        return []
+    return [
+        f"the tokenizer as written and transformers differ in {agreement.differing} of "
+        f"{agreement.texts} texts: {agreement.note}"
+    ]
+
+
+def own_names() -> frozenset[str]:
+    """Return the paths, relative to the folder, of all files that an export may put there for
+    other libraries."""
+    graphs = [graph_file(suffix) for suffix in SUFFIXES.values()]
+    return frozenset((*FILES, *graphs, *map(data_file, graphs)))
