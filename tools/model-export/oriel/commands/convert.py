@@ -43,6 +43,12 @@ def _add_arguments(parser: Parser) -> None:
         "--opset", type=int, metavar="N", help="of the ONNX file, read back from it"
     )
     parser.add_argument(
+        "--simplify",
+        action="store_true",
+        help="put the ONNX file that onnxslim makes of it in its place, where that is no larger "
+        "and gives the same",
+    )
+    parser.add_argument(
         "--unsafe-pickle",
         action="store_true",
         help="run the code that a checkpoint's pickle holds: only for a file that you made",
@@ -73,7 +79,13 @@ def _call(arguments: argparse.Namespace) -> int:
             expected="one for each, in their order, or none",
             next_step="name the file in each spec as checkpoint=….",
         )
-    options = ConvertOptions(formats, arguments.output, arguments.opset, arguments.unsafe_pickle)
+    options = ConvertOptions(
+        formats,
+        arguments.output,
+        arguments.opset,
+        arguments.unsafe_pickle,
+        arguments.simplify,
+    )
     folders = output_folders(specs, arguments.output)
     with choose_display(arguments.json) as display:
         pairs = list(zip(specs, checkpoints, strict=True))

@@ -530,6 +530,7 @@ class ModuleExport(TypedDict):
     """Whether the file takes the example's sizes alone; false where absent."""
     opset: int | None
     verification: list[ModuleCase]
+    simplification: NotRequired[ModuleSimplification]
 
 
 class ModuleLeftWay(TypedDict):
@@ -562,6 +563,19 @@ class ModuleOutputError(TypedDict):
     problem: str | None
     norm_ratio: NotRequired[float | None]
     """Norm of the file's output over the module's: 1 for the same output."""
+
+
+class ModuleSimplification(TypedDict):
+    """What came of simplifying a file; absent where that was not asked for."""
+
+    success: bool
+    """Whether it took the file's place."""
+    reason: str | None
+    """Why the file was kept as it was."""
+    nodes_before: int | None
+    nodes_after: int | None
+    bytes_before: int | None
+    bytes_after: int | None
 
 
 class ModuleLibraryFile(TypedDict):

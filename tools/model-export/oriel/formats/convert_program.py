@@ -65,23 +65,33 @@ class Converter:
 
     def _write(self, call: FlatCall, file: Path, options: WriteOptions) -> None:
         with tempfile.TemporaryDirectory(prefix="oriel-convert-") as name:
-            folder = Path(name).resolve()
-            source = folder / f"source{self.source_suffix}"
+            source = Path(name).resolve() / f"source{self.source_suffix}"
             self.write_source(call, source, replace(options, opset=None))
-            request = {
-                "module": self.convert.__module__,
-                "function": self.convert.__name__,
-                "source": str(source),
-                "file": str(file.resolve()),
-                "input_names": list(call.input_names),
-                "output_names": list(call.output_names),
-            }
-            (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-            _run(folder, package_paths(self.format_name, self.packages))
+            conversion = Conversion(source, file, call.input_names, call.output_names)
+            run_conversion(self.convert, conversion, package_paths(self.format_name, self.packages))
+
+
+def run_conversion(
+    convert: Callable[[Conversion], None], conversion: Conversion, paths: Sequence[Path]
+) -> None:
+    """Convert in a process of its own. convert: a function at the top of its module. paths: folders
+    of packages that it imports. Raises ModuleError with the library's reason."""
+    with tempfile.TemporaryDirectory(prefix="oriel-convert-") as name:
+        folder = Path(name).resolve()
+        request = {
+            "module": convert.__module__,
+            "function": convert.__name__,
+            "source": str(conversion.source.resolve()),
+            "file": str(conversion.file.resolve()),
+            "input_names": list(conversion.input_names),
+            "output_names": list(conversion.output_names),
+        }
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        _run(folder, paths)
 
 
 def _run(folder: Path, paths: Sequence[Path]) -> None:
-    """Convert in a process of its own. Raises ModuleError with the library's reason."""
+    """Convert as the folder's request says. Raises ModuleError with the library's reason."""
     done = subprocess.run(
         command_of("oriel.formats.convert_program", str(folder)),
         env=environment_with(paths),

@@ -19,9 +19,12 @@ FOLDERS = "ORIEL_FORMATS"
 """The environment variable that names another folder than the repository's .setup/formats."""
 
 
-def package_paths(format_name: str, packages: Sequence[str]) -> list[Path]:
+def package_paths(
+    format_name: str, packages: Sequence[str], wanted_by: str | None = None
+) -> list[Path]:
     """Return what must be on the path for these packages: nothing where they are installed, or the
-    folder of the format. Raises OptionError naming the one that is in neither place."""
+    folder of the format. wanted_by: an option that needs them, where it isn't a format. Raises
+    OptionError naming the one that is in neither place."""
     folder = _folder(format_name)
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     absent = [package for package in missing if not _is_in(folder, package)]
@@ -30,7 +33,7 @@ def package_paths(format_name: str, packages: Sequence[str]) -> list[Path]:
         extra += f"formats-setup FORMATS={format_name}"
         how = f"pip install {absent[0]}" if absent[0] in _OWN else extra
         raise OptionError(
-            f"the format {format_name} needs a package that isn't here",
+            f"{wanted_by or f'the format {format_name}'} needs a package that isn't here",
             got=f"no {absent[0]}",
             next_step=f"install it: {how}.",
         )

@@ -29,6 +29,7 @@ class ConvertOptions:
     output: Path
     opset: int | None = None
     unsafe_pickle: bool = False
+    simplify: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def export_request(
         load=None
         if checkpoint is None
         else partial(_load, module, (checkpoint, spec, options.unsafe_pickle)),
+        simplify=options.simplify,
         library=named.library,
     )
 

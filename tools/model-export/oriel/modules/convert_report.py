@@ -13,6 +13,7 @@ from oriel.modules.fallbacks import ExportedFile
 
 Row = tuple[str, ...]
 _HEADINGS = ("module", "format", "result", "way", "opset", "relative", "absolute", "file")
+_SIZES = ("nodes", "bytes")
 
 
 def conversion_rows(done: Sequence[Conversion]) -> list[Row]:
@@ -46,12 +47,34 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1e}" if value else "0"
 
 
+def _sizes(done: Sequence[Conversion]) -> list[Row]:
+    """Return nodes and bytes, before and after, for each row; nothing where no file was to be
+    simplified."""
+    rows: list[Row] = [_SIZES]
+    for conversion in done:
+        files = () if conversion.report is None else conversion.report.files
+        rows += [_sizes_of(file) for file in files] or [("", "")]
+    return rows if any(any(row) for row in rows[1:]) else []
+
+
+def _sizes_of(file: ExportedFile) -> Row:
+    found = file.simplification
+    if found is None or found.before is None:
+        return ("", "")
+    before, after = found.before, found.after
+    if after is None or found.reason is not None:
+        return (f"{before.nodes}", f"{before.bytes:,}")
+    return (f"{before.nodes} → {after.nodes}", f"{before.bytes:,} → {after.bytes:,}")
+
+
 def print_conversions(done: Sequence[Conversion], console: Console | None = None) -> None:
     """Print the table, then the reasons: for a way that was left, a format that failed, and a
     module that was refused."""
     console = console or Console()
     lines = [_HEADINGS, *conversion_rows(done)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(_HEADINGS))]
+    if sizes := _sizes(done):
+        lines = [(*line[:-1], *size, line[-1]) for line, size in zip(lines, sizes, strict=True)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         _say(console, "  ".join(cells).rstrip())
@@ -72,6 +95,9 @@ def _reasons(conversion: Conversion) -> list[str]:
             f"{conversion.name}, {file.format}: {outcome}; left {left.way}: {left.reason}"
             for left in file.left
         ]
+        if file.simplification is not None and file.simplification.reason is not None:
+            why = file.simplification.reason
+            notes.append(f"{conversion.name}, {file.format}: kept as it was written: {why}")
         if file.fixed:
             notes.append(
                 f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "

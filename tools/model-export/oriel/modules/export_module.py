@@ -15,6 +15,7 @@ from oriel.contract.library_files import GRAPHS, graph_file
 from oriel.errors import ModuleError
 from oriel.formats import check_formats, check_opset
 from oriel.formats.format import Format, WriteOptions
+from oriel.formats.simplify_onnx import simplifier_paths
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.axes import DynamicAxes
 from oriel.modules.call import CallArguments
@@ -33,6 +34,7 @@ from oriel.modules.metadata import (
     versions,
 )
 from oriel.modules.prepared_module import PreparedModule, prepare
+from oriel.modules.simplify import check_simplify, simplified
 from oriel.modules.slim import SlimModule
 
 MODEL = "model"
@@ -64,6 +66,7 @@ def export_module(
     dynamic: DynamicAxes | None = None,
     outputs: Sequence[str] | None = None,
     opset: int | None = None,
+    simplify: bool = False,
     out: str | Path,
 ) -> ModuleExportReport:
     """Export a module to files with flat inputs and outputs, and verify each in a fresh process.
@@ -72,7 +75,8 @@ def export_module(
     example call, of any nesting. formats: some of `ts`, `pt2`, `onnx`. dynamic:
     {path pattern: {axis: name}}, such as {"inputs.voxels.*": {0: "voxels"}}. outputs: patterns of
     paths in the output, such as ("O1", "score"); by default all. opset: of the ONNX file, read back
-    from it. out: the folder to write.
+    from it. simplify: put the ONNX file that onnxslim makes of it in its place, if that is sound.
+    out: the folder to write.
 
     Raises OrielError for what can't be exported at all, and then writes nothing. A format that
     fails leaves the others; the report and metadata.json say so. Where all fail, an earlier export
@@ -88,6 +92,7 @@ def export_module(
         dynamic or {},
         None if outputs is None else tuple(outputs),
         opset=opset,
+        simplify=simplify,
     )
     return run_export(request)
 
@@ -98,26 +103,19 @@ def run_export(
     """Prepare, write every format, and describe the result in metadata.json."""
     formats = check_formats(request.formats)
     check_opset(request.opset)
+    check_simplify(request.simplify, [form.name for form in formats])
+    if request.simplify:
+        simplifier_paths()
     check_output_folder(request.out)
     on_stage("run the module")
     start_early()
     prepared = prepare(request)
     for note in prepared.notes:
         on_stage(note)
-    options = WriteOptions(signature_text(prepared.signature), request.opset)
     had_earlier = (request.out / METADATA).is_file()
     try:
         with replaced_folder(request.out, lambda: check_output_folder(request.out)) as folder:
-            files = [
-                write_format(
-                    (form, _place(request, folder, form)),
-                    prepared.call,
-                    options,
-                    prepared.cases,
-                    on_stage,
-                )
-                for form in formats
-            ]
+            files = [_write(request, (folder, form), prepared, on_stage) for form in formats]
             beside = _write_library_files(request, folder, files)
             metadata = _metadata((request, folder), prepared, formats, files, beside)
             if had_earlier and not any(file.file for file in files):
@@ -135,6 +133,22 @@ def run_export(
 class _EarlierStays(Exception):
     """Raised to keep the earlier export in place: whoever tries another setting and fails still has
     the files that worked."""
+
+
+def _write(
+    request: ExportRequest,
+    target: tuple[Path, Format],
+    prepared: PreparedModule,
+    on_stage: StageCallback,
+) -> ExportedFile:
+    """Write, verify and, where that is asked for, simplify one format's file in the folder."""
+    folder, form = target
+    options = WriteOptions(signature_text(prepared.signature), request.opset)
+    place = _place(request, folder, form)
+    written = write_format((form, place), prepared.call, options, prepared.cases, on_stage)
+    if not request.simplify or form.name != "onnx" or written.file is None:
+        return written
+    return simplified(written, prepared.call, prepared.cases, on_stage)
 
 
 def _place(request: ExportRequest, folder: Path, form: Format) -> Path:
@@ -213,5 +227,5 @@ def _metadata(
         "exports": [export_to_json(file, folder) for file in files],
         "library_files": [library_file_to_json(file) for file in beside],
         "opset": next((file.opset for file in files if file.opset is not None), None),
-        "versions": versions(formats),
+        "versions": versions(formats, request.simplify),
     }

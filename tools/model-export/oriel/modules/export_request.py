@@ -47,6 +47,8 @@ class ExportRequest:
     checkpoint: LoadedCheckpoint | None = None
     load: Callable[[nn.Module], LoadedCheckpoint] | None = None
     """Loads trained tensors, once lazily built parts are there."""
+    simplify: bool = False
+    """Simplify the ONNX file, where that makes no difference but to its size."""
     library: LibraryFolder | None = None
     """Files for other libraries, which then find the ONNX file too."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from oriel.contract.library_files import data_file
 from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
+from oriel.formats.simplify_onnx import GraphSize
 from oriel.modules.fixed_sizes import fixed_size_cases
 from oriel.modules.verify_module import Case, CaseResult, verify_file
 
@@ -27,6 +28,18 @@ class LeftWay:
 
     way: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Simplification:
+    """What came of simplifying a file."""
+
+    before: GraphSize | None
+    """None where the file could not be read."""
+    after: GraphSize | None
+    """None where the simplifier wrote nothing."""
+    reason: str | None
+    """The reason for keeping the file as it was; None where the simplified one took its place."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class ExportedFile:
     """The file takes the example's sizes alone."""
     bytes: int = 0
     """Of the file and of those beside it."""
+    simplification: Simplification | None = None
+    """What came of simplifying it, where that was asked for."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -98,7 +113,7 @@ def write_format(
             fixed,
             way.fixed_sizes,
             sum(each.stat().st_size for each in _files(form, file)),
-            seconds,
+            seconds=seconds,
         )
     return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
 

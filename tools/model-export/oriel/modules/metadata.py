@@ -22,6 +22,7 @@ from oriel.contract.documents import (
     ModuleMetadata,
     ModuleOutputError,
     ModuleSignature,
+    ModuleSimplification,
     ModuleTensor,
     StructureNode,
 )
@@ -29,9 +30,10 @@ from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError
 from oriel.formats.format import Format
 from oriel.formats.packages import package_version
+from oriel.formats.simplify_onnx import PACKAGE, simplifier_paths
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata, check_signature
-from oriel.modules.fallbacks import ExportedFile
+from oriel.modules.fallbacks import ExportedFile, Simplification
 from oriel.modules.paths import Path as ValuePath
 from oriel.modules.paths import path_text
 from oriel.modules.structure import Kind, Node, constant_node
@@ -150,7 +152,7 @@ def read_signature(text: str | bytes, what: str) -> ModuleSignature:
 def export_to_json(result: ExportedFile, folder: Path) -> ModuleExport:
     """Return what came of one format. folder: that of metadata.json."""
     file = result.file
-    return {
+    row: ModuleExport = {
         "format": result.format,
         "success": file is not None,
         "file": file.relative_to(folder).as_posix() if file else None,
@@ -163,6 +165,21 @@ def export_to_json(result: ExportedFile, folder: Path) -> ModuleExport:
         "fixed_sizes": result.fixed_sizes,
         "opset": result.opset,
         "verification": [_case_to_json(case) for case in result.cases],
+    }
+    if result.simplification is not None:
+        row["simplification"] = _simplification_to_json(result.simplification)
+    return row
+
+
+def _simplification_to_json(found: Simplification) -> ModuleSimplification:
+    before, after = found.before, found.after
+    return {
+        "success": found.reason is None,
+        "reason": found.reason,
+        "nodes_before": None if before is None else before.nodes,
+        "nodes_after": None if after is None else after.nodes,
+        "bytes_before": None if before is None else before.bytes,
+        "bytes_after": None if after is None else after.bytes,
     }
 
 
@@ -199,13 +216,15 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def versions(formats: Iterable[Format]) -> dict[str, str]:
-    """Return the versions of what a module's files were made with."""
+def versions(formats: Iterable[Format], simplify: bool = False) -> dict[str, str]:
+    """Return the versions of what a module's files were made with. simplify: onnxslim too."""
     found = {"oriel": __version__, "python": platform.python_version()}
-    wanted = [("torch", form) for form in formats]
-    wanted += [(name, form) for _, form in wanted for name in form.distributions]
-    for name, form in wanted:
-        version = package_version(name, form.package_paths())
+    used = list(formats)
+    wanted = [("torch", form.package_paths()) for form in used]
+    wanted += [(name, form.package_paths()) for form in used for name in form.distributions]
+    wanted += [(PACKAGE, simplifier_paths())] if simplify else []
+    for name, paths in wanted:
+        version = package_version(name, paths)
         if version is not None:
             found[name] = version
     return found
