@@ -214,7 +214,8 @@ def test_all_stands_for_those_that_are_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FOLDERS, str(tmp_path))
-    assert [form.name for form in check_formats((ALL,))] == ["ts", "pt2", "onnx", "aotinductor"]
+    own = ["ts", "pt2", "onnx", "aotinductor", "safetensors"]
+    assert [form.name for form in check_formats((ALL,))] == own
     (tmp_path / "openvino" / "openvino").mkdir(parents=True)
     assert "openvino" in [form.name for form in check_formats((ALL,))]
 

@@ -418,10 +418,11 @@ class ModuleMetadata(TypedDict):
     notes: list[str]
     """What the export has to say beside: parts left out, sizes that were not verified."""
     export_success: dict[str, bool]
-    """For each format that was asked for, whether a verified file was written."""
+    """For each format that was asked for, whether a file was written, and verified where this
+    machine can run it."""
     exports: list[ModuleExport]
     """How each format was written and verified, or the reasons for its failure."""
-    library_files: NotRequired[list[ModuleLibraryFile]]
+    library_files: NotRequired[list[ModuleFile]]
     """Files that transformers.js and Optimum read beside the ONNX files; absent in version 1.0."""
     opset: int | None
     """Opset of the ONNX file, read back from it."""
@@ -518,6 +519,8 @@ class ModuleExport(TypedDict):
     """Relative to the folder of metadata.json."""
     bytes: int | None
     sha256: str | None
+    """Of the file, or of the lines that `sha256sum` prints for the files of a folder, in the order
+    of their paths."""
     way: str | None
     """How the file was written."""
     left_ways: list[ModuleLeftWay]
@@ -529,6 +532,13 @@ class ModuleExport(TypedDict):
     fixed_sizes: NotRequired[bool]
     """Whether the file takes the example's sizes alone; false where absent."""
     opset: int | None
+    files: NotRequired[list[ModuleFile]]
+    """Every file of this export: of a folder, those in it."""
+    not_verified: NotRequired[str | None]
+    """The reason for not having run the file: this machine can't; null where it was run, or holds
+    tensors alone."""
+    checks: NotRequired[list[str]]
+    """The comparisons made without running the file."""
     verification: list[ModuleCase]
     simplification: NotRequired[ModuleSimplification]
 
@@ -538,6 +548,15 @@ class ModuleLeftWay(TypedDict):
 
     way: str
     reason: str
+
+
+class ModuleFile(TypedDict):
+    """One file of an export."""
+
+    file: str
+    """Path below the folder of metadata.json."""
+    bytes: int
+    sha256: str
 
 
 class ModuleCase(TypedDict):
@@ -576,14 +595,6 @@ class ModuleSimplification(TypedDict):
     nodes_after: int | None
     bytes_before: int | None
     bytes_after: int | None
-
-
-class ModuleLibraryFile(TypedDict):
-    """A file that other libraries read."""
-
-    file: str
-    bytes: int
-    sha256: str
 
 
 class ProofRecord(TypedDict):

@@ -18,6 +18,7 @@ def formats_by_name() -> dict[str, Format]:
         onnx_file,
         openvino_file,
         pt2_file,
+        safetensors_file,
         torchscript_file,
     )
 
@@ -30,6 +31,7 @@ def formats_by_name() -> dict[str, Format]:
         executorch_file,
         litert_file,
         iree_file,
+        safetensors_file,
     )
     return {module.FORMAT.name: module.FORMAT for module in modules}
 

@@ -45,6 +45,8 @@ class FlatCall:
     script: ScriptedCall | None = None
     slimmed: Callable[[], AbstractContextManager[None]] = nullcontext
     """Takes away the weights that the example doesn't use, for as long as a run is recorded."""
+    state: Callable[[], Mapping[str, Tensor]] = dict
+    """Returns the state dict of the caller's own module."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,29 @@ class ScriptedCall:
     source: Callable[[], str]
     """Makes the source of a `forward` that calls `self.model`. Raises OrielError where TorchScript
     has no way to write the inputs or the outputs."""
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """One flat input or output."""
+
+    name: str
+    shape: Sequence[int]
+    """Sizes in the example."""
+    dtype: str
+    """As torch calls it: float32."""
+    axes: Mapping[int, str]
+    """{axis: name} of those whose size may change in the file."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The facts that a file is held to where it isn't run."""
+
+    inputs: Sequence[TensorType]
+    outputs: Sequence[TensorType]
+    weights: Path
+    """A safetensors file of the module's state dict."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +129,20 @@ class Format:
     """The runtime that opens its files, as people call it."""
     provider: str | None = None
     """The part of the runtime that computes, where there are several."""
+    is_folder: bool = False
+    """Its file is a folder."""
+    weights_alone: bool = False
+    """Its files hold tensors and no program: nothing can be run, and `check` proves them."""
+    unrunnable: Callable[[], str | None] = lambda: None
+    """Says why no file of it runs on this machine; None where files run."""
+    check: Callable[[Path, Expected], Sequence[str]] | None = None
+    """Holds a file to the module without running it, and says what was compared. Raises OrielError
+    where they differ."""
+
+    @property
+    def proven_by_check(self) -> bool:
+        """Return whether `check` stands in the place of a run here."""
+        return self.weights_alone or self.unrunnable() is not None
 
     def package_paths(self) -> list[Path]:
         """Return the folders that must be on the path to write and run it. Raises OptionError

@@ -34,13 +34,19 @@ def _row(name: str, file: ExportedFile) -> Row:
     return (
         name,
         file.format,
-        "verified" if file.file else "failed",
+        _result(file),
         file.way or "",
         "" if file.opset is None else str(file.opset),
         _number(relative),
         _number(absolute),
         "" if file.file is None else str(file.file),
     )
+
+
+def _result(file: ExportedFile) -> str:
+    if file.file is None:
+        return "failed"
+    return "verified" if file.not_verified is None else "not verified"
 
 
 def _number(value: float | None) -> str:
@@ -82,7 +88,10 @@ def print_conversions(done: Sequence[Conversion], console: Console | None = None
         for reason in _reasons(conversion):
             _say(console, reason)
     failed = sum(conversion.exit_code != 0 for conversion in done)
-    _say(console, f"{len(done) - failed} of {len(done)} modules exported and verified")
+    files = [each for one in done if one.report is not None for each in one.report.files]
+    unproven = sum(file.file is not None and file.not_verified is not None for file in files)
+    but = f", but for {unproven} of their files, which this machine can't run" if unproven else ""
+    _say(console, f"{len(done) - failed} of {len(done)} modules exported and verified{but}")
 
 
 def _reasons(conversion: Conversion) -> list[str]:
@@ -95,9 +104,12 @@ def _reasons(conversion: Conversion) -> list[str]:
             f"{conversion.name}, {file.format}: {outcome}; left {left.way}: {left.reason}"
             for left in file.left
         ]
+        where = f"{conversion.name}, {file.format}"
         if file.simplification is not None and file.simplification.reason is not None:
-            why = file.simplification.reason
-            notes.append(f"{conversion.name}, {file.format}: kept as it was written: {why}")
+            notes.append(f"{where}: kept as it was written: {file.simplification.reason}")
+        if file.file is not None and file.not_verified is not None:
+            notes.append(f"{where}: not verified: {file.not_verified}")
+        notes += [f"{where}: checked without running it: {check}" for check in file.checks]
         if file.fixed:
             notes.append(
                 f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "
@@ -126,6 +138,13 @@ def conversions_to_json(done: Sequence[Conversion]) -> JsonObject:
                 "export_success": {}
                 if conversion.report is None
                 else {file.format: file.error is None for file in conversion.report.files},
+                "not_verified": {}
+                if conversion.report is None
+                else {
+                    file.format: file.not_verified
+                    for file in conversion.report.files
+                    if file.file is not None and file.not_verified is not None
+                },
             }
             for conversion in done
         ]

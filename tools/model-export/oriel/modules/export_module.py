@@ -26,8 +26,6 @@ from oriel.modules.library_folder import SUFFIXES, own_names
 from oriel.modules.metadata import (
     METADATA_VERSION,
     export_to_json,
-    file_digest,
-    library_file_to_json,
     listed_files,
     metadata_text,
     signature_text,
@@ -36,6 +34,7 @@ from oriel.modules.metadata import (
 from oriel.modules.prepared_module import PreparedModule, prepare
 from oriel.modules.simplify import check_simplify, simplified
 from oriel.modules.slim import SlimModule
+from oriel.modules.written_files import describe, digest
 
 MODEL = "model"
 """The name of every file, before the format's suffix."""
@@ -53,7 +52,7 @@ class ModuleExportReport:
 
     @property
     def passed(self) -> bool:
-        """Return whether every format was written and verified."""
+        """Return whether every format was written, and verified where this machine can run it."""
         return all(file.error is None for file in self.files)
 
 
@@ -72,7 +71,7 @@ def export_module(
     """Export a module to files with flat inputs and outputs, and verify each in a fresh process.
 
     module: put into eval mode and onto the CPU; or what `slim` makes of one. args, kwargs: an
-    example call, of any nesting. formats: some of `ts`, `pt2`, `onnx`. dynamic:
+    example call, of any nesting. formats: names such as `ts`, `pt2` and `onnx`. dynamic:
     {path pattern: {axis: name}}, such as {"inputs.voxels.*": {0: "voxels"}}. outputs: patterns of
     paths in the output, such as ("O1", "score"); by default all. opset: of the ONNX file, read back
     from it. simplify: put the ONNX file that onnxslim makes of it in its place, if that is sound.
@@ -214,7 +213,7 @@ def _metadata(
         else {
             "file": checkpoint.file.name,
             "bytes": checkpoint.file.stat().st_size,
-            "sha256": file_digest(checkpoint.file),
+            "sha256": digest(checkpoint.file),
         },
         "tensor_count": len(prepared.signature.inputs),
         "signature": prepared.signature.to_json(),
@@ -225,7 +224,7 @@ def _metadata(
         "notes": [*prepared.notes, *library_notes],
         "export_success": {file.format: file.file is not None for file in files},
         "exports": [export_to_json(file, folder) for file in files],
-        "library_files": [library_file_to_json(file) for file in beside],
+        "library_files": describe(beside, folder),
         "opset": next((file.opset for file in files if file.opset is not None), None),
         "versions": versions(formats, request.simplify),
     }

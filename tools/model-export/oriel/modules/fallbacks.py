@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oriel.contract.library_files import data_file
 from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
 from oriel.formats.simplify_onnx import GraphSize
+from oriel.modules.check_file import check_file
 from oriel.modules.fixed_sizes import fixed_size_cases
 from oriel.modules.verify_module import Case, CaseResult, verify_file
+from oriel.modules.written_files import entries_of, files_in, remove
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -61,11 +62,18 @@ class ExportedFile:
     """Of the file and of those beside it."""
     simplification: Simplification | None = None
     """What came of simplifying it, where that was asked for."""
+    entries: tuple[Path, ...] = ()
+    """The file and what lies beside it for it."""
+    not_verified: str | None = None
+    """The reason for not having run the file: this machine can't."""
+    checks: tuple[str, ...] = ()
+    """The comparisons made without running it."""
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def error(self) -> str | None:
-        """The reasons in one line; None where a file was written and verified."""
+        """The reasons in one line; None where a file was written, and verified where this machine
+        can run it."""
         if self.file is not None:
             return None
         return "; ".join(f"{left.way}: {left.reason}" for left in self.left)
@@ -89,20 +97,18 @@ def write_format(
         on_stage(f"{form.name}: {way.name}")
         try:
             fixed = tuple(way.write(call, file, options))
-            on_stage(f"{form.name}: verify in a fresh process")
             own = fixed_size_cases(call, cases) if way.fixed_sizes else cases
-            results = verify_file(form.name, file, call.output_names, own)
-            check_results(results)
+            results, checks = _prove(form, file, (call, way.fixed_sizes), own, on_stage)
             opset = form.opset(file)
         except Exception as error:
             # Exporters raise errors of every class; a defect of this program is none of theirs.
-            _remove(form, file)
+            remove(entries_of(form, file))
             if _is_own_defect(error):
                 raise
             left.append(LeftWay(way.name, told(error)))
             on_stage(f"{form.name}: left {way.name}: {left[-1].reason}")
             continue
-        seconds = time.monotonic() - start
+        entries = entries_of(form, file)
         return ExportedFile(
             form.name,
             file,
@@ -112,10 +118,34 @@ def write_format(
             tuple(results),
             fixed,
             way.fixed_sizes,
-            sum(each.stat().st_size for each in _files(form, file)),
-            seconds=seconds,
+            sum(each.stat().st_size for each in files_in(entries)),
+            entries=tuple(entries),
+            not_verified=form.unrunnable(),
+            checks=tuple(checks),
+            seconds=time.monotonic() - start,
         )
     return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
+
+
+def _prove(
+    form: Format,
+    file: Path,
+    written: tuple[FlatCall, bool],
+    cases: Sequence[Case],
+    on_stage: StageCallback,
+) -> tuple[Sequence[CaseResult], Sequence[str]]:
+    """Run a file, or check it where nothing can run it here. Raises OrielError where it is wrong.
+
+    written: the call, and whether the file takes the example's sizes alone.
+    """
+    call, fixed_sizes = written
+    if form.proven_by_check:
+        on_stage(f"{form.name}: check in a fresh process")
+        return (), check_file(form.name, file, call, cases[0].outputs, fixed_sizes)
+    on_stage(f"{form.name}: verify in a fresh process")
+    results = verify_file(form.name, file, call.output_names, cases)
+    check_results(results)
+    return results, ()
 
 
 def _is_own_defect(error: Exception) -> bool:
@@ -152,15 +182,3 @@ def check_results(results: Sequence[CaseResult]) -> None:
             got=got,
             expected=None if worst.problem else f"at most {worst.bound:.0e} relative",
         )
-
-
-def _files(form: Format, file: Path) -> list[Path]:
-    """Return the file, and those that an exporter put beside it."""
-    beside = [file.with_name(file.name.removesuffix(form.suffix) + s) for s in form.beside]
-    beside.append(file.with_name(data_file(file.name)))
-    return [each for each in (file, *beside, *file.parent.glob(f"{file.name}.*")) if each.exists()]
-
-
-def _remove(form: Format, file: Path) -> None:
-    for left in _files(form, file):
-        left.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import platform
@@ -18,7 +17,6 @@ from oriel import __version__
 from oriel.contract.documents import (
     ModuleCase,
     ModuleExport,
-    ModuleLibraryFile,
     ModuleMetadata,
     ModuleOutputError,
     ModuleSignature,
@@ -38,6 +36,7 @@ from oriel.modules.paths import Path as ValuePath
 from oriel.modules.paths import path_text
 from oriel.modules.structure import Kind, Node, constant_node
 from oriel.modules.verify_module import CaseResult
+from oriel.modules.written_files import describe, digest
 
 ParameterKind = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
@@ -152,18 +151,24 @@ def read_signature(text: str | bytes, what: str) -> ModuleSignature:
 def export_to_json(result: ExportedFile, folder: Path) -> ModuleExport:
     """Return what came of one format. folder: that of metadata.json."""
     file = result.file
+    files = describe(result.entries, folder)
+    digests = {row["file"]: row["sha256"] for row in files}
+    name = file.relative_to(folder).as_posix() if file else None
     row: ModuleExport = {
         "format": result.format,
         "success": file is not None,
-        "file": file.relative_to(folder).as_posix() if file else None,
+        "file": name,
         "bytes": result.bytes if file else None,
-        "sha256": file_digest(file) if file else None,
+        "sha256": (digests.get(name or "") or digest(file)) if file else None,
+        "files": files,
         "way": result.way,
         "left_ways": [{"way": left.way, "reason": left.reason} for left in result.left],
         "error": result.error,
         "fixed_branches": list(result.fixed),
         "fixed_sizes": result.fixed_sizes,
         "opset": result.opset,
+        "not_verified": result.not_verified,
+        "checks": list(result.checks),
         "verification": [_case_to_json(case) for case in result.cases],
     }
     if result.simplification is not None:
@@ -192,11 +197,6 @@ def _case_to_json(case: CaseResult) -> ModuleCase:
     }
 
 
-def library_file_to_json(file: Path) -> ModuleLibraryFile:
-    """Return the record of a file for other libraries."""
-    return {"file": file.name, "bytes": file.stat().st_size, "sha256": file_digest(file)}
-
-
 def listed_files(folder: Path) -> frozenset[str]:
     """Return the names under `library_files` in a folder's metadata.json, which may be anyone's;
     none where it can't be read."""
@@ -208,12 +208,6 @@ def listed_files(folder: Path) -> frozenset[str]:
     rows = rows if isinstance(rows, list) else []
     found = [row.get("file") for row in rows if isinstance(row, dict)]
     return frozenset(name for name in found if isinstance(name, str))
-
-
-def file_digest(file: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def versions(formats: Iterable[Format], simplify: bool = False) -> dict[str, str]:

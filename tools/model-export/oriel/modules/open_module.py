@@ -113,6 +113,20 @@ def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:
     """
     path = Path(file)
     form = format_of(path)
+    if form.weights_alone:
+        raise ModuleError(
+            f"{path.name} can't be called",
+            got="tensors alone, and no program",
+            expected="a format with a program, such as pt2",
+            next_step="load it into the module: safetensors.torch.load_model.",
+        )
+    reason = form.unrunnable()
+    if reason is not None:
+        raise ModuleError(
+            f"{path.name} can't be run here",
+            got=reason,
+            next_step=f"open it where {form.name} runs, or export another format.",
+        )
     form.make_importable()
     text = form.structure(path)
     if text is None:
@@ -144,12 +158,12 @@ def _by_name(signature: ModuleSignature, types: Iterable[type]) -> dict[str, typ
 
 def format_of(file: Path) -> Format:
     """Return the format that a file's suffix means. Raises OptionError for another one."""
-    if not file.is_file():
+    if not file.exists():
         raise OptionError("there is no such file", got=str(file), expected="an exported file")
     # The longest suffix first: .aoti.pt2 ends in .pt2.
     forms = sorted(formats_by_name().values(), key=lambda form: -len(form.suffix))
     for form in forms:
-        if file.name.endswith(form.suffix):
+        if file.name.endswith(form.suffix) and file.is_dir() is form.is_folder:
             return form
     known = ", ".join(form.suffix for form in formats_by_name().values())
     raise OptionError("the file is of no known format", got=file.name, expected=known)

@@ -239,6 +239,7 @@ def _flat_call(chosen: SlimModule, example: _Example, observed: _Observed) -> Fl
         [{} for _ in observed.paths],
         ScriptedCall(chosen.module, source),
         partial(without, chosen.module, observed.unread),
+        chosen.module.state_dict,
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from oriel.contract.documents import ProofArtifact, ProofFile
 from oriel.formats.packages import package_version
-from oriel.modules.metadata import file_digest
+from oriel.modules.written_files import digest
 
 Kind = Literal["bundle", "checkpoint", "file", "module", "tensors"]
 Tensors = Mapping[str, Tensor]
@@ -81,7 +81,7 @@ def file_records(folder: Path, files: Sequence[Path]) -> list[ProofFile]:
         {
             "path": file.relative_to(folder).as_posix(),
             "bytes": file.stat().st_size,
-            "sha256": file_digest(file),
+            "sha256": digest(file),
         }
         for file in files
     ]
