@@ -28,7 +28,7 @@ from transformers import (
 )
 
 from oriel.cli import main
-from oriel.modules.encoder_spec import is_model
+from oriel.modules.named_model import is_model
 
 SIZES: dict[str, Any] = {
     "vocab_size": 61,
@@ -171,7 +171,6 @@ def test_a_tensor_of_another_shape_is_named(
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["GPT2LMHeadModel"], "oriel export --model"),
         (["BertForPreTraining"], "for no task that is known"),
         (["BertConfig"], "names no model of transformers"),
         (["os"], "names no model of transformers"),

@@ -19,10 +19,10 @@ from torch.nn.utils import weight_norm
 from transformers.utils.generic import ModelOutput
 
 from oriel.errors import ModuleError
-from oriel.modules.axes import output_axes, resolve_axes
+from oriel.modules.axes import output_axes, resolve_axes, sizes_in
 from oriel.modules.call import CallArguments, call_with, flatten_call
 from oriel.modules.compare_outputs import compare_outputs
-from oriel.modules.paths import flat_names, matches, path_text
+from oriel.modules.paths import dotted_names, flat_names, matches, path_text
 from oriel.modules.second_input import second_input
 from oriel.modules.slim import NeededWeights, slim, unused_parts, without
 from oriel.modules.structure import flatten, rebuild, tensors_of
@@ -265,6 +265,9 @@ def test_a_size_that_torch_takes_for_a_constant_is_refused(size: int) -> None:
         ({"x": {-3: "n"}}, "x has no axis -3"),
         ({"x": {0: "n", 1: "n"}}, "axis n has two sizes.*got 2 in x, 3 in x"),
         ({"x": {0: "1 n"}}, "no usable name"),
+        ({"x": {0: "n + 1"}}, "no usable name"),
+        ({"x": {0: "n", 1: "n + m"}}, "sum of axes that aren't there; got m; expected some of n"),
+        ({"x": {0: "n", 1: "n + n"}}, r"n \+ n isn't that sum in the example; got 3; .* 2 \+ 2"),
     ],
 )
 def test_axes_that_cannot_be_are_refused(dynamic: Any, said: str) -> None:
@@ -292,6 +295,33 @@ def test_a_second_input_has_other_sizes_and_keeps_rows_together() -> None:
     assert torch.equal(b, torch.stack([a, a * 10], 1))
     assert c.shape == (7, 4) and float(c.min()) >= 0 and float(c.max()) <= 1
     assert not torch.equal(c, tensors[2][a])
+
+
+def test_a_sum_of_axes_follows_them() -> None:
+    old, new = torch.arange(2), torch.arange(10, 13)
+    axes = axes_of(
+        {"old": {0: "old"}, "all": {0: "old + new"}, "new": {0: "new"}},
+        **{"old": old, "all": torch.cat([old, new]), "new": new},
+    )
+    assert axes.sizes == {"old": 2, "new": 3} and axes.sums == {"old + new": 5}
+    other = axes.second_sizes()
+    a, both, b = second_input([old, torch.cat([old, new]), new], axes, other)
+    assert torch.equal(both, torch.cat([a, b])) and both.shape == (3 + 5,)
+    assert sizes_in(axes, [a, both, b]) == other
+    with pytest.raises(
+        ModuleError, match=r"old \+ new isn't that sum in one input; got 7; .*3 \+ 5"
+    ):
+        sizes_in(axes, [a, both[1:], b])
+    named = output_axes([torch.ones(5, 2)], [torch.ones(8, 3)], axes, other)
+    assert named == ({0: "old + new", 1: "old"},)
+
+
+def test_names_with_dots_are_the_paths() -> None:
+    paths: list[Any] = [("past", 0, "key"), ("x",)]
+    assert list(dotted_names(paths, "input").values()) == ["past.0.key", "x"]
+    assert dotted_names([("x",)], "output", ["x"]) == {("x",): "x_output"}
+    with pytest.raises(ModuleError, match='a path makes no name with dots; got "a b"'):
+        dotted_names([("a b",)], "input")
 
 
 def test_no_two_axes_change_alike() -> None:

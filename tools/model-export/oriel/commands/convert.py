@@ -15,8 +15,8 @@ def _add_arguments(parser: Parser) -> None:
         "specs",
         nargs="+",
         metavar="path/to/spec.py:NAME",
-        help="a spec, a file with all its specs, or a folder of such files; or an encoder of "
-        "transformers: a Hub id or a folder with its config.json",
+        help="a spec, a file with all its specs, or a folder of such files; or a model of "
+        "transformers: a Hub id, a folder with its config.json, or demo, the bundled model",
     )
     parser.add_argument(
         "--checkpoint",
@@ -60,7 +60,7 @@ def _call(arguments: argparse.Namespace) -> int:
     from oriel.formats import check_formats, check_opset
     from oriel.modules.convert import ConvertOptions, convert_all, output_folders
     from oriel.modules.convert_report import conversions_to_json, print_conversions
-    from oriel.modules.encoder_spec import encoder_spec, is_model
+    from oriel.modules.named_model import is_model, model_spec
     from oriel.modules.spec import read_specs
     from oriel.progress import choose_display
 
@@ -70,7 +70,7 @@ def _call(arguments: argparse.Namespace) -> int:
     with choose_display(arguments.json) as display:
         specs = []
         for place in arguments.specs:
-            specs += [encoder_spec(place, display)] if is_model(place) else read_specs(place)
+            specs += [model_spec(place, display)] if is_model(place) else read_specs(place)
     checkpoints: list[Path | None] = list(arguments.checkpoint or [None] * len(specs))
     if len(checkpoints) != len(specs):
         raise OptionError(

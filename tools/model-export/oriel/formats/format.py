@@ -16,7 +16,7 @@ from contextlib import (
     redirect_stderr,
     redirect_stdout,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,9 @@ class FlatCall:
     """Takes away the weights that the example doesn't use, for as long as a run is recorded."""
     state: Callable[[], Mapping[str, Tensor]] = dict
     """Returns the state dict of the caller's own module."""
+    largest: Mapping[str, int] = field(default_factory=dict)
+    """{name of an axis: largest size} for formats that plan their memory; where an axis isn't
+    named, they take some times the example's size."""
 
 
 @dataclass(frozen=True)

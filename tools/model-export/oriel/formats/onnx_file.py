@@ -202,10 +202,21 @@ def _finish(call: FlatCall, file: Path, options: WriteOptions) -> None:
         raise GraphError(
             "the exporter wrote another opset", got=str(opset), expected=str(options.opset)
         )
+    _name_sizes(model, call)
     _forget_sources(model)
     entry = model.metadata_props.add()
     entry.key, entry.value = STRUCTURE, options.structure
     onnx.save(model, file)
+
+
+def _name_sizes(model: onnx.ModelProto, call: FlatCall) -> None:
+    """Give the dynamic sizes of inputs and outputs their names: dynamo has others for sums."""
+    values = [*model.graph.input, *model.graph.output]
+    for value, axes in zip(values, [*call.axes, *call.output_axes], strict=True):
+        sizes = value.type.tensor_type.shape.dim
+        for axis, name in axes.items():
+            if axis < len(sizes) and not sizes[axis].HasField("dim_value"):
+                sizes[axis].dim_param = name
 
 
 def _forget_sources(model: onnx.ModelProto) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oriel.formats.archive import read_entry
 from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+from oriel.formats.size_names import is_sum, size_of, terms_of
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +25,10 @@ _MOST_TIMES = 8
 def largest_sizes(call: FlatCall) -> dict[str, int]:
     """Return the size of each dynamic axis that a format which needs a bound gets."""
     return {
-        name: tensor.shape[axis] * _MOST_TIMES
+        name: call.largest.get(name, tensor.shape[axis] * _MOST_TIMES)
         for tensor, axes in zip(call.inputs, call.axes, strict=True)
         for axis, name in axes.items()
+        if not is_sum(name)
     }
 
 
@@ -39,9 +41,17 @@ def dynamic_shapes(
 
     largest = largest_sizes(call)
     sizes = {name: Dim(name, max=size if bounded else None) for name, size in largest.items()}
+
+    def described(name: str) -> object:
+        if not named:
+            return Dim.DYNAMIC
+        if not is_sum(name):
+            return sizes[name]
+        # torch has no way to be told of a sum, and finds it.
+        return Dim.AUTO(max=size_of(name, largest)) if bounded else Dim.AUTO
+
     return tuple(
-        {axis: sizes[name] if named else Dim.DYNAMIC for axis, name in axes.items()} or None
-        for axes in call.axes
+        {axis: described(name) for axis, name in axes.items()} or None for axes in call.axes
     )
 
 
@@ -52,12 +62,35 @@ def export_program(
     import torch
 
     with torch.no_grad(), quiet_exporters(), call.slimmed():
-        return torch.export.export(
+        program = torch.export.export(
             call.module,
             tuple(tensor.clone() for tensor in call.inputs),
             dynamic_shapes=dynamic_shapes(call, named, bounded),
             strict=strict,
         )
+    if named:
+        _widen_sums(program, call)
+    return program
+
+
+def _widen_sums(program: torch.export.ExportedProgram, call: FlatCall) -> None:
+    """Let a sum begin at the sum of what its terms begin at: torch keeps the 2 + 2 that it traced
+    with, though each term may be 1 or 0."""
+    from torch.utils._sympy.value_ranges import ValueRanges
+
+    values = {node.name: node.meta["val"] for node in program.graph.find_nodes(op="placeholder")}
+    shapes = [values[name].shape for name in program.graph_signature.user_inputs]
+    symbols = {
+        name: shape[axis].node.expr
+        for shape, axes in zip(shapes, call.axes, strict=True)
+        for axis, name in axes.items()
+        if not isinstance(shape[axis], int)
+    }
+    ranges = program.range_constraints
+    for name, symbol in symbols.items():
+        if is_sum(name) and symbol in ranges:
+            lowest = sum(int(ranges[symbols[term]].lower) for term in terms_of(name))
+            ranges[symbol] = ValueRanges(lowest, ranges[symbol].upper)
 
 
 def program_writer(

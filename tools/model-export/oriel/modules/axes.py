@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oriel.errors import ModuleError
+from oriel.errors import ModuleError, first_few
+from oriel.formats.size_names import is_sum, size_of, terms_of
 from oriel.modules.paths import Path, matching, path_text, wildcard_text
 
 DynamicAxes = Mapping[str, Mapping[int, str]]
-"""{path pattern: {axis: name}}. Axes of one name have one size in every call."""
+"""{path pattern: {axis: name}}. Axes of one name have one size in every call; `a + b` is the sum of
+the sizes of a and b."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,13 @@ class Axes:
     of_tensors: tuple[Mapping[int, str], ...]
     """For each tensor {axis: name}."""
     sizes: Mapping[str, int]
-    """{name: size in the example}, in the order of the signature."""
+    """{name: size in the example}, in the order of the signature, of all that are no sums."""
+
+    @property
+    def sums(self) -> dict[str, int]:
+        """Return {name: size in the example} of the axes whose size is the sum of others'."""
+        names = [name for axes in self.of_tensors for name in axes.values() if is_sum(name)]
+        return {name: size_of(name, self.sizes) for name in names}
 
     def second_sizes(self) -> dict[str, int]:
         """Return other sizes, and no two changes alike, so that a swapped axis shows: the first
@@ -57,8 +65,28 @@ def resolve_axes(dynamic: DynamicAxes, paths: Sequence[Path], tensors: Sequence[
                 next_step="give the two axes different names.",
             )
         of_tensors[row.tensor][row.axis] = name
-    ordered = {name: one_size[name][0] for axes in of_tensors for _, name in sorted(axes.items())}
+    names = [name for axes in of_tensors for _, name in sorted(axes.items())]
+    ordered = {name: one_size[name][0] for name in names if not is_sum(name)}
+    for name in filter(is_sum, names):
+        _check_sum(name, one_size[name][0], ordered)
     return Axes(tuple(dict(sorted(axes.items())) for axes in of_tensors), ordered)
+
+
+def _check_sum(name: str, size: int, sizes: Mapping[str, int]) -> None:
+    """Raise ModuleError for a sum of axes that aren't there, or that don't add up to it."""
+    unknown = [term for term in terms_of(name) if term not in sizes]
+    if unknown:
+        raise ModuleError(
+            f"the size {name} is a sum of axes that aren't there",
+            got=first_few(unknown),
+            expected=f"some of {first_few(list(sizes), 8)}" if sizes else "dynamic axes",
+        )
+    if size_of(name, sizes) != size:
+        raise ModuleError(
+            f"the axis {name} isn't that sum in the example",
+            got=str(size),
+            expected=" + ".join(str(sizes[term]) for term in terms_of(name)),
+        )
 
 
 @dataclass(frozen=True)
@@ -88,11 +116,11 @@ def _one_axis(at: int, axis: int, name: str, match: tuple[str, Path, Tensor]) ->
             got=f"the shape {list(tensor.shape)}",
             expected=f"an axis below {tensor.dim()}",
         )
-    if not name.replace("*", "_").isidentifier():
+    if not all(term.isidentifier() for term in terms_of(name.replace("*", "_"))):
         raise ModuleError(
             f"the dynamic axis {axis} of {path_text(path)} has no usable name",
             got=repr(name),
-            expected="letters, digits and _",
+            expected="letters, digits and _, or a sum of such names, as past + new",
         )
     axis %= tensor.dim()
     size = tensor.shape[axis]
@@ -119,6 +147,13 @@ def sizes_in(axes: Axes, tensors: Sequence[Tensor]) -> dict[str, int]:
                     got=f"{sizes[name]} and {tensor.shape[axis]}",
                     expected="one size for one name",
                 )
+    for name in axes.sums:
+        if size_of(name, sizes) != sizes[name]:
+            raise ModuleError(
+                f"the axis {name} isn't that sum in one input",
+                got=str(sizes[name]),
+                expected=" + ".join(str(sizes[term]) for term in terms_of(name)),
+            )
     return {name: sizes[name] for name in axes.sizes}
 
 
@@ -127,7 +162,8 @@ def output_axes(
 ) -> tuple[Mapping[int, str], ...]:
     """Return {axis: name} for each output: the axes whose size changed with the input's, under the
     name of the input's axis of those two sizes, else `dynamic_AXIS`. other: the second sizes."""
-    by_change = {(size, other[name]): name for name, size in axes.sizes.items()}
+    by_change = {(size, size_of(name, other)): name for name, size in axes.sums.items()}
+    by_change |= {(size, other[name]): name for name, size in axes.sizes.items()}
     named: list[Mapping[int, str]] = []
     for one, two in zip(first, second, strict=True):
         pairs = list(zip(one.shape, two.shape, strict=False))

@@ -127,6 +127,9 @@ def export_request(
         spec.dynamic,
         None if spec.outputs is None else tuple(spec.outputs),
         None if spec.second is None else _arguments(spec.second, f"{what} second"),
+        {name: _arguments(make, f"{what} case {name}") for name, make in spec.cases.items()},
+        spec.largest,
+        spec.dotted_names,
         options.opset,
         spec.config,
         load=None

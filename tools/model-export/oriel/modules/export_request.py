@@ -42,6 +42,12 @@ class ExportRequest:
     """Patterns of paths in the output, in the order of the files' outputs; None for all."""
     second: CallArguments | None = None
     """The input of verification; None for one made from the example."""
+    cases: Mapping[str, CallArguments] = field(default_factory=dict)
+    """{name: another input of verification}."""
+    largest: Mapping[str, int] = field(default_factory=dict)
+    """{name of a dynamic axis: largest size} for formats that plan their memory."""
+    dotted_names: bool = False
+    """Whether tensors are called by their paths."""
     opset: int | None = None
     config: JsonObject | None = None
     checkpoint: LoadedCheckpoint | None = None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from oriel.formats.format import FlatCall
+from oriel.formats.size_names import is_sum
 from oriel.modules.axes import Axes
 from oriel.modules.call import cloned
 from oriel.modules.second_input import second_input
@@ -19,6 +20,7 @@ def fixed_size_cases(call: FlatCall, cases: Sequence[Case]) -> list[Case]:
         name: tensor.shape[axis]
         for tensor, axes in zip(call.inputs, call.axes, strict=True)
         for axis, name in axes.items()
+        if not is_sum(name)
     }
     inputs = second_input(call.inputs, Axes(tuple(call.axes), sizes), sizes)
     with torch.no_grad():

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from oriel.contract.documents import ModuleSignature
+from oriel.contract.documents import ModuleSignature, ModuleTensor
 from oriel.errors import ModuleError, OptionError, reason_of
 from oriel.formats import formats_by_name
 from oriel.formats.format import Format
+from oriel.formats.size_names import is_sum, size_of, terms_of
 from oriel.modules.constants import type_name
 from oriel.modules.metadata import PARAMETER_KINDS, node_from_json, read_signature
 from oriel.modules.structure import Node, Types, rebuild, tensors_of
@@ -43,7 +44,9 @@ class OpenedModule:
         """
         tensors = tensors_of(self._inputs, self._bound(args, kwargs), "the input")
         sizes: dict[str, int] = {}
-        for row, tensor in zip(self.signature["inputs"], tensors, strict=True):
+        rows = list(zip(self.signature["inputs"], tensors, strict=True))
+        # Sizes that are sums of others last: then these are known.
+        for row, tensor in sorted(rows, key=lambda pair: _has_sum(pair[0])):
             axes = {int(axis): name for axis, name in row["dynamic_axes"].items()}
             _check_tensor(row["path"], tensor, (row["dtype"], row["shape"], axes), sizes)
         got = self._run([tensor.detach().clone() for tensor in tensors])
@@ -81,6 +84,10 @@ def _parameters(signature: ModuleSignature, inputs: Node) -> inspect.Signature:
     return inspect.Signature(made)
 
 
+def _has_sum(row: ModuleTensor) -> bool:
+    return any(is_sum(name) for name in row["dynamic_axes"].values())
+
+
 def _check_tensor(
     path: str,
     tensor: Tensor,
@@ -91,17 +98,25 @@ def _check_tensor(
     got = str(tensor.dtype).removeprefix("torch.")
     wanted = [axes.get(axis, size) for axis, size in enumerate(shape)]
     fits = len(tensor.shape) == len(shape) and all(
-        sizes.setdefault(size, given) == given if isinstance(size, str) else size == given
+        _size_in(sizes, size, given) == given if isinstance(size, str) else size == given
         for size, given in zip(wanted, tensor.shape, strict=True)
     )
     if got != dtype or not fits:
-        known = {name: size for name, size in sizes.items() if name in wanted}
+        terms = {term for name in wanted if isinstance(name, str) for term in terms_of(name)}
+        known = {name: size for name, size in sizes.items() if name in terms}
         raise ModuleError(
             f"the input {path} doesn't fit",
             got=f"{got} {list(tensor.shape)}",
             expected=f"{dtype} [{', '.join(map(str, wanted))}]"
             + (f" with {known}" if known else ""),
         )
+
+
+def _size_in(sizes: dict[str, int], name: str, given: int) -> int:
+    """Return the size that a name has; the given one for a name that is seen first."""
+    if is_sum(name) and all(term in sizes for term in terms_of(name)):
+        return size_of(name, sizes)
+    return sizes.setdefault(name, given)
 
 
 def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:

@@ -15,6 +15,7 @@ from oriel.errors import ModuleError, first_few
 Path = tuple[str | int, ...]
 """Keys and positions from the outermost value inwards: ("inputs", "voxels", 0)."""
 
+_DOTTED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^."]+')
 _ANY_PART, _ANY_PARTS = "*", "**"
@@ -112,6 +113,24 @@ def flat_names(paths: Sequence[Path], root: str, taken: Iterable[str] = ()) -> M
             name = f"{name}_{root}"
         used.add(name)
         names[path] = name
+    return names
+
+
+def dotted_names(paths: Sequence[Path], root: str, taken: Iterable[str] = ()) -> Mapping[Path, str]:
+    """Return {path: its text}, for files whose readers know such names. taken: names that are used
+    otherwise; one that meets them gets `_` and the root after it. Raises ModuleError for a path
+    whose text other programs may not take for a name."""
+    used = set(taken)
+    names = {path: path_text(path) for path in paths}
+    for path, name in names.items():
+        if not _DOTTED.fullmatch(name):
+            raise ModuleError(
+                "a path makes no name with dots",
+                got=name,
+                expected="letters, digits and _ between the dots",
+                next_step="rename the key, or leave dotted_names out.",
+            )
+        names[path] = f"{name}_{root}" if name in used else name
     return names
 
 

@@ -18,7 +18,7 @@ from oriel.modules.constants import type_name
 from oriel.modules.export_request import ExportRequest, LoadedCheckpoint
 from oriel.modules.flat_module import FlatOutputs, flat_module
 from oriel.modules.metadata import Signature, TensorRow
-from oriel.modules.paths import Path, flat_names, matching, path_text
+from oriel.modules.paths import Path, dotted_names, flat_names, matching, path_text
 from oriel.modules.prepare import build_and_load, run_on
 from oriel.modules.script_source import script_source
 from oriel.modules.second_input import second_input
@@ -73,8 +73,12 @@ class _Example:
 
     function: Callable[..., object]
     flat: Flattened
+    identifiers: Sequence[str]
+    """Of the inputs, for the signature of a forward."""
     names: Mapping[Path, str]
+    """Of the inputs, in the files."""
     axes: Axes
+    largest: Mapping[str, int]
     clone_inputs: bool
 
 
@@ -85,7 +89,10 @@ def _example(chosen: SlimModule, request: ExportRequest) -> _Example:
     flat = replace(flat, tensors=tuple(cloned(flat.tensors)))
     paths = list(flat.node.tensors())
     axes = resolve_axes(request.dynamic, paths, flat.tensors)
-    return _Example(function, flat, flat_names(paths, "input"), axes, chosen.clone_inputs)
+    identifiers = flat_names(paths, "input")
+    names = dotted_names(paths, "input") if request.dotted_names else identifiers
+    order = list(identifiers.values())
+    return _Example(function, flat, order, names, axes, request.largest, chosen.clone_inputs)
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,11 @@ class _Observed:
     """The structure that a caller gets back: the module's own, or a dict of the chosen tensors."""
     paths: list[Path]
     """Of the chosen tensors, in the module's own output."""
+    names: Mapping[Path, str]
+    """Of the chosen tensors, in the files."""
     chosen: FlatOutputs
     cases: tuple[Case, ...]
-    """The example, a second input, and one of size 1 where the module takes that."""
+    """The example, a second input, one of size 1 where the module takes that, and the request's."""
     sizes: Mapping[str, int]
     """The second input's size of each dynamic axis."""
     note: str | None
@@ -139,13 +148,29 @@ def _observe(example: _Example, request: ExportRequest) -> _Observed:
 
     one = size_one_case(run, cases[0], example.axes, sizes)
     cases = (*cases, one) if isinstance(one, Case) else cases
+    cases = (*cases, *_further_cases(example, request, chosen))
     structure = flat_output.node
     if request.outputs is not None:
         structure = _dict_of(paths)
         paths = list(structure.tensors())
     unused = unused_parts(module, weights.has), unused_parts(module, weights.was_read)
     note = one if isinstance(one, str) else None
-    return _Observed(structure, paths, chosen, cases, sizes, note, *unused)
+    name_of = dotted_names if request.dotted_names else flat_names
+    names = name_of(paths, "output", example.names.values())
+    return _Observed(structure, paths, names, chosen, cases, sizes, note, *unused)
+
+
+def _further_cases(example: _Example, request: ExportRequest, chosen: FlatOutputs) -> list[Case]:
+    """Return the request's own cases, with what the module makes of them."""
+    cases = []
+    for name, arguments in request.cases.items():
+        bound = arguments.bound_to(example.function)
+        tensors = cloned(tensors_of(example.flat.node, bound, f"the case {name}"))
+        sizes_in(example.axes, tensors)
+        output = _checked_run(example, tensors, f"the case {name}")
+        outputs = chosen.of(output, check_constants=request.outputs is None)
+        cases.append(Case(name, tensors, cloned(outputs)))
+    return cases
 
 
 def _owner(function: Callable[..., object]) -> nn.Module:
@@ -213,7 +238,7 @@ def _second_tensors(example: _Example, request: ExportRequest) -> list[Tensor]:
 
 def _signature(example: _Example, observed: _Observed) -> Signature:
     first, second = (list(case.outputs) for case in observed.cases[:2])
-    names = flat_names(observed.paths, "output", example.names.values())
+    names = observed.names
     axes = output_axes(first, second, example.axes, observed.sizes)
     inputs = zip(example.names.items(), example.flat.tensors, example.axes.of_tensors, strict=True)
     outputs = zip(observed.paths, first, axes, strict=True)
@@ -227,19 +252,19 @@ def _signature(example: _Example, observed: _Observed) -> Signature:
 
 
 def _flat_call(chosen: SlimModule, example: _Example, observed: _Observed) -> FlatCall:
-    names = list(example.names.values())
+    names = example.identifiers
     source = partial(script_source, example.flat.node, names, chosen.method, observed.chosen)
-    outputs = flat_names(observed.paths, "output", names)
     return FlatCall(
         flat_module(chosen.module, chosen.method, example.flat, names, observed.chosen),
         example.flat.tensors,
-        names,
-        [outputs[path] for path in observed.paths],
+        list(example.names.values()),
+        [observed.names[path] for path in observed.paths],
         example.axes.of_tensors,
         [{} for _ in observed.paths],
         ScriptedCall(chosen.module, source),
         partial(without, chosen.module, observed.unread),
         chosen.module.state_dict,
+        example.largest,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from oriel.formats.size_names import terms_of
 from oriel.modules.axes import Axes
 
 _SEED = 20_011
@@ -20,6 +21,7 @@ def second_input(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]
 
     Along an axis the example's entries are drawn anew, the same ones in every tensor that has the
     axis, so that rows which belong together stay together and whole numbers stay within range.
+    An axis that is the sum of others gets the entries of each of these, one after the other.
     Floats get noise of half the standard deviation of the tensor's values; those that lie in
     [0, 1] are kept there.
     """
@@ -28,6 +30,8 @@ def second_input(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]
         name: torch.randint(0, size, (sizes[name],), generator=draw)
         for name, size in axes.sizes.items()
     }
+    for name in axes.sums:
+        picks[name] = _joined(name, picks, axes.sizes)
     made = []
     for tensor, named in zip(tensors, axes.of_tensors, strict=True):
         values = tensor.detach().cpu()
@@ -35,6 +39,16 @@ def second_input(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]
             values = values.index_select(axis, picks[name])
         made.append(_with_noise(values, draw).clone())
     return made
+
+
+def _joined(name: str, picks: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Tensor:
+    """Return the entries of a sum: those of its first term, then those of the next, which lie
+    behind all of the first in the example."""
+    parts, start = [], 0
+    for term in terms_of(name):
+        parts.append(picks[term] + start)
+        start += sizes[term]
+    return torch.cat(parts)
 
 
 def _with_noise(values: Tensor, draw: torch.Generator) -> Tensor:

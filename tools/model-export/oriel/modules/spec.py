@@ -37,6 +37,12 @@ class ModuleSpec:
     """Patterns of paths in the output, such as ("O1", "score"); None for all."""
     second: Callable[[], Inputs] | None = None
     """Makes the input of verification, with other sizes; None to make it from the example."""
+    cases: Mapping[str, Callable[[], Inputs]] = field(default_factory=dict)
+    """{name: makes another input of verification}, such as one with an empty cache."""
+    largest: Mapping[str, int] = field(default_factory=dict)
+    """{name of a dynamic axis: largest size} for formats that plan their memory beforehand."""
+    dotted_names: bool = False
+    """Call the files' tensors by their paths, such as past_key_values.0.key."""
     submodule: str = ""
     """Name of the part to export; empty for the whole."""
     method: str = "forward"

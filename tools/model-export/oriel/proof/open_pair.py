@@ -9,7 +9,7 @@ from pathlib import Path
 from oriel.errors import OptionError
 from oriel.models.find_checkpoint import DEMO
 from oriel.models.weight_files import weight_files
-from oriel.modules.encoder_spec import encoder_spec, is_model
+from oriel.modules.named_model import is_model, model_spec
 from oriel.modules.spec import read_specs
 from oriel.proof.artifact import Artifact, Kind
 from oriel.proof.bundle_artifact import BundleArtifact, is_bundle
@@ -83,5 +83,5 @@ def _open(place: str, kind: Kind, other: Kind) -> Artifact:
 
 
 def _checkpoint(place: str) -> Artifact:
-    named = encoder_spec(place)
+    named = model_spec(place)
     return ModuleArtifact(place, named, weight_files(named.file.parent))
