@@ -1,13 +1,16 @@
-"""Greedy generation: by transformers itself, and step by step through an exported decoder."""
+"""Greedy generation: by transformers itself, and step by step through an exported decoder, which
+needs no transformers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Step = Callable[..., Any]
 """Takes input_ids, attention_mask, position_ids and past_key_values, and returns a dict."""
@@ -38,15 +41,19 @@ def generated(model: PreTrainedModel, ids: Tensor, mask: Tensor, count: int) -> 
     return added
 
 
-def stepped(
-    step: Step, model: PreTrainedModel, start: tuple[Tensor, Tensor], count: int
-) -> list[list[int]]:
-    """Return the tokens that a decoder's file adds: one run over the texts, then one a token. The
-    first runs feed the model's own sizes of heads."""
+def empty_past(layers: int, *sizes: int) -> list[dict[str, Tensor]]:
+    """Return a past of no tokens. sizes: batch, heads of keys, size of a head."""
+    batch, heads, size = sizes
+    return [
+        {name: torch.zeros(batch, heads, 0, size) for name in ("key", "value")}
+        for _ in range(layers)
+    ]
+
+
+def stepped(step: Step, past: object, start: tuple[Tensor, Tensor], count: int) -> list[list[int]]:
+    """Return the tokens that a decoder's file adds: one run over the texts, then one for each
+    token. start: as padded_texts returns it."""
     ids, mask = start
-    with torch.no_grad():
-        layers = model(ids[:, :1], use_cache=True).past_key_values.layers
-    past = [{"key": layer.keys[:, :, :0], "value": layer.values[:, :, :0]} for layer in layers]
     added: list[Tensor] = []
     for _ in range(count):
         places = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from checkpoint_files import checked_line
 from conftest import save_random
-from greedy_text import generated, padded_texts, stepped
+from greedy_text import empty_past, generated, padded_texts, stepped
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
@@ -126,6 +126,8 @@ def test_a_step_behind_a_past_gives_what_the_whole_text_gives(
 
 
 FORMATS = {"gpt2": ("ts", "pt2", "onnx"), "llama": ("ts", "pt2")}
+HEADS = {"gpt2": (3, 8), "llama": (2, 6)}
+"""Heads of keys and their size."""
 Exported = tuple[ModuleExportReport, PreTrainedModel]
 
 
@@ -161,8 +163,9 @@ def test_a_file_generates_what_transformers_generates(
     start = padded_texts(VOCAB)
     truth = generated(model, *start, 10)
     assert truth[0] != truth[1] and len({token for row in truth for token in row}) > 3
+    past = empty_past(2, 2, *HEADS[name])
     for form in FORMATS[name]:
-        assert stepped(open_module(file_of(report, form)), model, start, 10) == truth, form
+        assert stepped(open_module(file_of(report, form)), past, start, 10) == truth, form
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -213,7 +216,7 @@ def test_the_graph_has_the_names_of_the_ecosystem_and_each_weight_once(
 def test_a_mask_that_does_not_fit_the_past_is_refused(
     export_of: Callable[[str], Exported],
 ) -> None:
-    report, model = export_of("gpt2")
+    report, _ = export_of("gpt2")
     opened = open_module(file_of(report, "ts"))
     ids, mask = padded_texts(VOCAB)
 
@@ -221,7 +224,7 @@ def test_a_mask_that_does_not_fit_the_past_is_refused(
         return opened(given, torch.cat([mask, mask[:, :1]], 1), *rest)
 
     with pytest.raises(ModuleError) as raised:
-        stepped(too_long, model, (ids, mask), 1)
+        stepped(too_long, empty_past(2, 2, *HEADS["gpt2"]), (ids, mask), 1)
     assert checked_line(str(raised.value)) == (
         "the input attention_mask doesn't fit; got int64 [2, 7]; expected int64 [batch_size, "
         "past_sequence_length + sequence_length] with {'batch_size': 2, 'sequence_length': 6, "
@@ -238,7 +241,7 @@ def test_the_document_calls_it_as_it_is(
     (tmp_path / "exported").symlink_to(report.folder)
     monkeypatch.chdir(tmp_path)
     ids, mask = padded_texts(VOCAB)
-    past = [{"key": torch.zeros(2, 3, 0, 8), "value": torch.zeros(2, 3, 0, 8)} for _ in "12"]
+    past = empty_past(2, 2, *HEADS["gpt2"])
     space: dict[str, Any] = {"oriel": oriel, "ids": ids, "mask": mask, "past": past}
     exec(code, space | {"places": (mask.cumsum(1) - 1).clamp(min=0)}, space)  # noqa: S102
     assert space["token"].tolist() == [row[0] for row in generated(model, ids, mask, 1)]
@@ -284,6 +287,11 @@ def test_files_run_where_transformers_is_not_installed(
         [str(part) for part in command], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_torchscript_is_told_to_be_deprecated(export_of: Callable[[str], Exported]) -> None:
+    (note,) = export_of("llama")[0].metadata["notes"]
+    assert note.startswith("ts: ") and "deprecated" in note and "pt2" in note
 
 
 @pytest.mark.parametrize(

@@ -7,24 +7,34 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from checkpoint_files import checked_line
+from greedy_text import generated, padded_texts
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from oriel.errors import ModuleError, OptionError
 from oriel.formats import ALL, check_formats, formats_by_name
 from oriel.formats.packages import FOLDERS
 from oriel.formats.structure_beside import structure_beside
+from oriel.models.find_checkpoint import demo_folder
+from oriel.modules.convert import ConvertOptions, convert
 from oriel.modules.export_module import ModuleExportReport, export_module
 from oriel.modules.fallbacks import ExportedFile
+from oriel.modules.named_model import model_spec
 from oriel.modules.verify_module import Case, verify_file
 
 MORE = ("aotinductor", "openvino", "executorch", "litert", "iree")
 FIXED = {"litert", "iree"}
 """Whose file of this module takes the example's sizes alone."""
+
+
+FIXED_DECODERS = {"litert", "iree"}
+"""Whose file of a decoder does."""
 
 
 class Reader(nn.Module):
@@ -242,3 +252,50 @@ def test_a_file_of_fixed_sizes_has_no_dynamic_axes(tmp_path: Path) -> None:
 def test_a_file_that_nothing_describes_has_no_structure(data: object, tmp_path: Path) -> None:
     assert structure_beside(beside(tmp_path, data)) is None
     assert structure_beside(tmp_path / "elsewhere" / "model.tflite") is None
+
+
+@pytest.fixture(scope="module", params=["ts", "pt2", "onnx", *MORE])
+def decoder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ModuleExportReport:
+    """The bundled model, as `oriel convert demo` writes it."""
+    name: str = request.param
+    if "ORIEL_SLOW_FORMATS" not in os.environ:
+        pytest.skip("ORIEL_SLOW_FORMATS isn't set: twelve layers take minutes")
+    try:
+        formats_by_name()[name].package_paths()
+    except OptionError as error:
+        pytest.skip(str(error))
+    options = ConvertOptions((name,), tmp_path_factory.mktemp("decoder") / name)
+    return convert(model_spec("demo"), None, options, lambda _: None)
+
+
+GENERATE = """
+import json, sys
+sys.modules["transformers"] = None
+from greedy_text import empty_past, padded_texts, stepped
+from oriel import open_module
+step = open_module(sys.argv[1])
+print(json.dumps(stepped(step, empty_past(12, 2, 4, 32), padded_texts(4096), 12)))
+"""
+
+
+def test_a_decoder_generates_what_transformers_generates(decoder: ModuleExportReport) -> None:
+    """In a process that has no transformers."""
+    file, path = the_file(decoder)
+    if file.format in FIXED_DECODERS:
+        assert file.fixed_sizes
+        pytest.skip("its file takes the example's sizes alone")
+    assert not file.fixed_sizes
+    load: Callable[..., PreTrainedModel] = AutoModelForCausalLM.from_pretrained
+    truth = generated(load(demo_folder()), *padded_texts(4096), 12)
+    assert truth[0] != truth[1] and len({token for row in truth for token in row}) > 6
+    done = subprocess.run(
+        [sys.executable, "-c", GENERATE, str(path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == truth

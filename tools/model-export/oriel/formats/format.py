@@ -126,6 +126,8 @@ class Format:
 
     beside: Sequence[str] = ()
     """Suffixes of the files that lie beside it, under its name without its own suffix."""
+    note: str = ""
+    """What whoever chooses it should know; told with every export."""
     distributions: Sequence[str] = ()
     """Whose versions decide its files, beside torch's."""
     runtime: str = "PyTorch"

@@ -103,4 +103,5 @@ FORMAT = Format(
     _open,
     _structure,
     runtime="TorchScript",
+    note="PyTorch calls TorchScript deprecated, and torch.export its successor: the format pt2",
 )

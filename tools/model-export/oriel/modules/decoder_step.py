@@ -3,13 +3,14 @@ values to logits and the keys and values of past and tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from oriel.errors import ArchitectureError, reason_of
 
@@ -45,10 +46,8 @@ class DecoderStep(nn.Module):
         input_ids and position_ids (batch, seq), attention_mask (batch, past + seq), all int64, the
         mask 0 at padding; past_key_values: a pair of each layer, of any length, 0 too.
         """
-        # Without a config every layer keeps all of its past, so that lengths are the same in all; a
-        # layer with a window masks what lies before it.
-        pairs = [(pair["key"], pair["value"]) for pair in past_key_values]
-        cache = DynamicCache(ddp_cache_data=pairs)
+        cache = DynamicCache()
+        cache.layers = [_filled(pair) for pair in past_key_values]
         placed = {} if position_ids is None else {"position_ids": position_ids}
         output = self.model(
             input_ids=input_ids,
@@ -60,6 +59,19 @@ class DecoderStep(nn.Module):
         layers = output.past_key_values.layers
         present: list[PairOf] = [{"key": layer.keys, "value": layer.values} for layer in layers]
         return {"logits": output.logits, "present": present}
+
+
+def _filled(pair: PairOf) -> DynamicLayer:
+    """Return a layer of a cache with a past. It keeps all of that, whatever window the model has,
+    so that lengths are the same in all layers; the mask hides what lies before a window. The
+    cache's own way to be filled joins the past to an empty vector first, which OpenVINO doesn't
+    convert."""
+    make: Callable[[], DynamicLayer] = DynamicLayer
+    layer = make()
+    layer.keys, layer.values = pair["key"], pair["value"]
+    layer.dtype, layer.device = pair["key"].dtype, pair["key"].device
+    layer.is_initialized = True
+    return layer
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,11 @@ def _metadata(
             {"name": part.name, "tensors": part.tensors, "bytes": part.bytes}
             for part in prepared.left_out
         ],
-        "notes": [*prepared.notes, *library_notes],
+        "notes": [
+            *prepared.notes,
+            *library_notes,
+            *(f"{form.name}: {form.note}" for form in formats if form.note),
+        ],
         "export_success": {file.format: file.file is not None for file in files},
         "exports": [export_to_json(file, folder) for file in files],
         "library_files": describe(beside, folder),
