@@ -13,6 +13,7 @@ from oriel.commands import (
     export,
     fidelity,
     inspect,
+    pipeline,
     prove,
     publish,
     quantize,
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Command] = {
         convert,
         split,
         prove,
+        pipeline,
         inspect,
     )
 }

@@ -32,6 +32,10 @@ class ConvertOptions:
     simplify: bool = False
 
 
+NOTHING_WRITTEN = ConvertOptions((), Path())
+"""For a module that is built to be run."""
+
+
 @dataclass(frozen=True)
 class Conversion:
     """What came of one spec."""

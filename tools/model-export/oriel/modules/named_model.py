@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oriel.models.find_checkpoint import find_checkpoint
+from oriel.errors import OptionError
+from oriel.models.find_checkpoint import DEMO, find_checkpoint
 from oriel.models.hub import DownloadDisplay
 from oriel.models.load_model import plain_config
 from oriel.modules.decoder_spec import decoder_spec, is_decoder
 from oriel.modules.encoder_spec import encoder_spec
 from oriel.modules.pretrained_model import model_class_of
-from oriel.modules.spec import NamedSpec
+from oriel.modules.spec import NamedSpec, read_specs
 
 
 def is_model(place: str) -> bool:
@@ -30,3 +31,18 @@ def model_spec(place: str, display: DownloadDisplay | None = None) -> NamedSpec:
     config = plain_config(found.folder)
     named = model_class_of(config, found.folder).__name__
     return (decoder_spec if is_decoder(named) else encoder_spec)(found, config)
+
+
+def one_spec(place: str) -> NamedSpec:
+    """Return the spec of a model's folder, Hub id, `demo`, or path/to/spec.py:NAME. Raises
+    OrielError for a file of several."""
+    if place == DEMO or is_model(place):
+        return model_spec(place)
+    specs = read_specs(place)
+    if len(specs) != 1:
+        raise OptionError(
+            "the file holds several specs",
+            got=place,
+            expected=f"one of them: {', '.join(f'{place}:{each.name}' for each in specs)}",
+        )
+    return specs[0]

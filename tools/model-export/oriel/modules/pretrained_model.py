@@ -38,6 +38,10 @@ def load_pretrained(
 ) -> PreTrainedModel:
     """Load a model, and hold it to its class: every tensor is there, and no other. Raises
     CheckpointError."""
+    from transformers.utils.logging import disable_progress_bar
+
+    # The stages of the command say what goes on.
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     weight_files(folder)
     load: Callable[..., Any] = model_class.from_pretrained
     try:

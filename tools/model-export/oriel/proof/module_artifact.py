@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from oriel.contract.documents import ProofArtifact
-from oriel.modules.convert import ConvertOptions, export_request
+from oriel.modules.convert import NOTHING_WRITTEN, export_request
 from oriel.modules.prepared_module import PreparedModule, prepare
 from oriel.modules.spec import NamedSpec
 from oriel.proof.artifact import (
@@ -22,8 +22,6 @@ from oriel.proof.artifact import (
     processor,
     versions_of,
 )
-
-_NOTHING_WRITTEN = ConvertOptions((), Path())
 
 
 class ModuleArtifact(Artifact):
@@ -50,7 +48,11 @@ class ModuleArtifact(Artifact):
 
     @cached_property
     def _prepared(self) -> PreparedModule:
-        return prepare(export_request(self._named, None, _NOTHING_WRITTEN))
+        return prepare(export_request(self._named, None, NOTHING_WRITTEN))
+
+    def state(self) -> Tensors:
+        """Return the module's tensors by name."""
+        return self._prepared.call.state()
 
     def own_cases(self) -> Sequence[OwnCase]:
         names = self._prepared.call.input_names

@@ -9,8 +9,7 @@ from pathlib import Path
 from oriel.errors import OptionError
 from oriel.models.find_checkpoint import DEMO
 from oriel.models.weight_files import weight_files
-from oriel.modules.named_model import is_model, model_spec
-from oriel.modules.spec import read_specs
+from oriel.modules.named_model import is_model, model_spec, one_spec
 from oriel.proof.artifact import Artifact, Kind
 from oriel.proof.bundle_artifact import BundleArtifact, is_bundle
 from oriel.proof.checkpoint_artifact import CheckpointArtifact
@@ -72,14 +71,7 @@ def _open(place: str, kind: Kind, other: Kind) -> Artifact:
         return TensorsArtifact(place)
     if kind == "checkpoint":
         return CheckpointArtifact(place) if other == "bundle" else _checkpoint(place)
-    specs = read_specs(place)
-    if len(specs) != 1:
-        raise OptionError(
-            "the file holds several specs",
-            got=place,
-            expected=f"one of them: {', '.join(f'{place}:{each.name}' for each in specs)}",
-        )
-    return ModuleArtifact(place, specs[0])
+    return ModuleArtifact(place, one_spec(place))
 
 
 def _checkpoint(place: str) -> Artifact:

@@ -41,7 +41,15 @@ def prove(
     """Compare two artifacts, named as on the command line. Raises OrielError where one can't be
     opened or run, and where they have nothing to compare."""
     on_stage("read both")
-    pair = open_pair(reference, candidate)
+    return prove_pair(open_pair(reference, candidate), options, on_stage)
+
+
+def prove_pair(
+    pair: tuple[Artifact, Artifact],
+    options: ProofOptions,
+    on_stage: StageCallback = lambda _: None,
+) -> ProofRecord:
+    """Compare two artifacts that are open: reference and candidate."""
     if options.inputs:
         wanted = list(dict.fromkeys(port.name for side in pair for port in side.inputs))
         cases = [read_inputs(file, wanted) for file in options.inputs]

@@ -1,0 +1,214 @@
+"""One model in many formats: each file is made, proven and timed; what failed before, or is new, is
+made in the next call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from oriel.contract.documents import ModuleExport, ModuleMetadata, ProofRecord
+from oriel.contract.strict_json import read_json
+from oriel.errors import ContractError, OrielError
+from oriel.formats import check_formats, formats_by_name
+from oriel.formats.format import Format
+from oriel.formats.structure_beside import METADATA
+from oriel.modules.check_metadata import check_metadata
+from oriel.modules.convert import NOTHING_WRITTEN, ConvertOptions, convert, export_request
+from oriel.modules.named_model import one_spec
+from oriel.modules.prepared_module import prepare
+from oriel.modules.spec import NamedSpec
+from oriel.pipeline.measure import Measured, Subject, measure_in_turns
+from oriel.pipeline.measure_file import EAGER
+from oriel.pipeline.onnx_graphs import optimized_graph
+from oriel.pipeline.rows import PipelineRow
+from oriel.pipeline.sizes import AS_EXPORTED, TimedCase, timed_cases
+from oriel.proof.check_record import write_record
+from oriel.proof.file_artifact import FileArtifact
+from oriel.proof.module_artifact import ModuleArtifact
+from oriel.proof.prove import ProofOptions, prove_pair
+
+StageCallback = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Choices for one call."""
+
+    model: str
+    formats: tuple[str, ...]
+    output: Path
+    rounds: int = 3
+    """Processes that time each file; 0 for no times."""
+    again: bool = False
+    """Make files anew that are there already."""
+
+
+def run_pipeline(
+    options: PipelineOptions, on_stage: StageCallback = lambda _: None
+) -> list[PipelineRow]:
+    """Make, prove and time every format, and return a row for the module and for each file. A
+    format that fails leaves the others."""
+    forms = check_formats(options.formats)
+    named = one_spec(options.model)
+    on_stage("run the module")
+    reference = ModuleArtifact(options.model, named)
+    rows = [PipelineRow(EAGER, "fp32", verdict="reference", bytes=_weight_bytes(reference))]
+    for form in forms:
+        rows += _made(form, named, options, on_stage)
+    rows = [_proven(row, reference, options.output, on_stage) for row in rows]
+    rows = [_counted(row, options.output) for row in rows]
+    if options.rounds == 0:
+        return rows
+    call = prepare(export_request(named, None, NOTHING_WRITTEN)).call
+    cases = timed_cases(call, named.spec.config)
+    return list(_timed(rows, cases, options, on_stage))
+
+
+def _weight_bytes(reference: ModuleArtifact) -> int:
+    seen: dict[int, int] = {}
+    for tensor in reference.state().values():
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+    return sum(seen.values())
+
+
+def _made(
+    form: Format, named: NamedSpec, options: PipelineOptions, on_stage: StageCallback
+) -> Iterator[PipelineRow]:
+    """Yield the rows of one format, whose files are made unless they are there."""
+    folder = options.output / form.name
+    kept = None if options.again else _kept(folder, form.name)
+    if kept is not None:
+        on_stage(f"{form.name}: is there already")
+    else:
+        try:
+            made = ConvertOptions((form.name,), folder)
+            report = convert(named, None, made, lambda text: on_stage(text))
+            kept = report.metadata
+        except OrielError as error:
+            on_stage(f"{form.name}: {error}")
+            yield PipelineRow(form.name, "fp32", reason=str(error))
+            return
+    (row,) = kept["exports"]
+    yield _row_of(row, folder.name)
+
+
+def _kept(folder: Path, name: str) -> ModuleMetadata | None:
+    """Return the metadata of a format that was made before; None where it failed or isn't whole."""
+    file = folder / METADATA
+    if not file.is_file():
+        return None
+    try:
+        data = check_metadata(read_json(file.read_bytes(), METADATA), METADATA)
+    except ContractError:
+        return None
+    whole = all(
+        (folder / row["file"]).exists() for row in data["exports"] if row["file"] is not None
+    )
+    return data if data["export_success"].get(name) and whole else None
+
+
+def _row_of(row: ModuleExport, folder: str) -> PipelineRow:
+    if row["file"] is None:
+        return PipelineRow(row["format"], "fp32", reason=row["error"])
+    unproven = row.get("not_verified")
+    return PipelineRow(
+        row["format"],
+        "fp32",
+        row["way"],
+        f"{folder}/{row['file']}",
+        row["bytes"],
+        verdict="verified" if unproven is None else "not verified",
+        reason=unproven,
+        fixed_sizes=row.get("fixed_sizes", False),
+    )
+
+
+def _proven(
+    row: PipelineRow, reference: ModuleArtifact, output: Path, on_stage: StageCallback
+) -> PipelineRow:
+    """Return a row with the errors of its file, which is compared with the module once more: the
+    record lies beside it."""
+    if row.file is None or row.verdict == "not verified":
+        return row
+    form = formats_by_name()[row.format]
+    if form.weights_alone or row.fixed_sizes:
+        return _with_errors_of_metadata(row, output)
+    on_stage(f"{row.name}: compare")
+    file = output / row.file
+    try:
+        record = prove_pair((reference, FileArtifact(str(file))), ProofOptions())
+    except OrielError as error:
+        return replace(row, verdict="failed", reason=str(error))
+    write_record(record, output / f"{row.name}.proof.json".replace(" ", "_"))
+    worst = max(
+        (found for case in record["cases"] for found in case["outputs"]),
+        key=lambda found: found["relative"] or 0.0,
+    )
+    verdicts: Mapping[str, str] = {"same": "verified", "apart": "failed", "measured": "measured"}
+    return replace(
+        row,
+        relative=worst["relative"],
+        norm_ratio=worst["norm_ratio"],
+        verdict=verdicts[record["verdict"]],
+        reason=_apart_reason(record),
+    )
+
+
+def _apart_reason(record: ProofRecord) -> str | None:
+    apart = record["first_apart"]
+    return None if apart is None else f"{apart['output']} is apart on {apart['case']}"
+
+
+def _with_errors_of_metadata(row: PipelineRow, output: Path) -> PipelineRow:
+    """Return a row with the errors that verification found, on the sizes that its file takes."""
+    folder = output / row.format
+    data = check_metadata(read_json((folder / METADATA).read_bytes(), METADATA), METADATA)
+    found = [
+        each
+        for export in data["exports"]
+        for case in export["verification"]
+        for each in case["outputs"]
+    ]
+    if not found:
+        return row
+    worst = max(found, key=lambda each: each["relative"] or 0.0)
+    return replace(row, relative=worst["relative"], norm_ratio=worst.get("norm_ratio"))
+
+
+def _counted(row: PipelineRow, output: Path) -> PipelineRow:
+    """Return an ONNX file's row with its nodes and fusions."""
+    if row.format != "onnx" or row.file is None:
+        return row
+    graph = optimized_graph(output / row.file)
+    return replace(row, nodes=graph.nodes, optimized_nodes=graph.optimized_nodes, fused=graph.fused)
+
+
+def _timed(
+    rows: Sequence[PipelineRow],
+    cases: Sequence[TimedCase],
+    options: PipelineOptions,
+    on_stage: StageCallback,
+) -> Iterator[PipelineRow]:
+    subjects = [subject for row in rows if (subject := _subject(row, cases, options)) is not None]
+    found = measure_in_turns(subjects, options.rounds, on_stage)
+    for row in rows:
+        result = found.get(row.name)
+        if isinstance(result, Measured):
+            yield replace(row, measured=result)
+        else:
+            yield replace(row, untimed=result)
+
+
+def _subject(
+    row: PipelineRow, cases: Sequence[TimedCase], options: PipelineOptions
+) -> Subject | None:
+    if row.format == EAGER:
+        return Subject(row.name, EAGER, options.model, cases)
+    form = formats_by_name()[row.format]
+    if row.file is None or form.proven_by_check:
+        return None
+    own = [case for case in cases if case.name == AS_EXPORTED] if row.fixed_sizes else cases
+    file = str((options.output / row.file).resolve())
+    return Subject(row.name, row.format, file, own, form.package_paths())
