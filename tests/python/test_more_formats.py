@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from oriel.errors import ModuleError, OptionError
-from oriel.formats import ALL, check_formats, formats_by_name
-from oriel.formats.packages import FOLDERS
+from oriel.formats import ALL, check_formats, formats_by_name, packages
+from oriel.formats.packages import FOLDERS, package_paths
 from oriel.formats.structure_beside import structure_beside
 from oriel.models.find_checkpoint import demo_folder
 from oriel.modules.convert import ConvertOptions, convert
@@ -187,6 +187,15 @@ def test_it_is_called_as_the_module_was(exported: ModuleExportReport, reader: nn
         )
 
 
+def without_packages(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the packages of formats be in an empty folder, though another test has imported some."""
+    monkeypatch.setenv(FOLDERS, str(folder))
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if "formats" not in Path(p).parts])
+    for form in formats_by_name().values():
+        for package in set(form.packages) - set(packages._OWN):
+            monkeypatch.delitem(sys.modules, package, raising=False)
+
+
 class Spectrum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = torch.linalg.eigvals(x).real
@@ -207,11 +216,11 @@ def test_what_a_converter_refuses_is_told_and_leaves_nothing(name: str, tmp_path
     assert [each.name for each in out.iterdir()] == ["metadata.json"]
 
 
-@pytest.mark.parametrize("name", ["openvino", "executorch", "litert", "iree"])
+@pytest.mark.parametrize("name", ["openvino", "executorch", "litert", "iree", "coreml"])
 def test_a_missing_package_is_told_with_the_command_that_installs_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(FOLDERS, str(tmp_path))
+    without_packages(monkeypatch, tmp_path)
     with pytest.raises(OptionError) as raised:
         check_formats((name,))
     line = checked_line(str(raised.value))
@@ -220,10 +229,24 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     assert f"make formats-setup FORMATS={name}" in line
 
 
+def test_packages_that_an_opened_file_brought_are_found_for_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the folder is on this process' path, its packages look as if they were installed."""
+    monkeypatch.setenv(FOLDERS, str(tmp_path))
+    folder = tmp_path / "moon"
+    (folder / "moon_runtime").mkdir(parents=True)
+    (folder / "moon_runtime" / "__init__.py").touch()
+    assert package_paths("moon", ("moon_runtime",)) == [folder]
+    monkeypatch.syspath_prepend(str(folder))
+    assert package_paths("moon", ("moon_runtime",)) == [folder]
+    assert package_paths("moon", ("torch",)) == []
+
+
 def test_all_stands_for_those_that_are_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(FOLDERS, str(tmp_path))
+    without_packages(monkeypatch, tmp_path)
     own = ["ts", "pt2", "onnx", "aotinductor", "safetensors"]
     assert [form.name for form in check_formats((ALL,))] == own
     (tmp_path / "openvino" / "openvino").mkdir(parents=True)

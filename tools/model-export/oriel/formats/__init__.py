@@ -12,6 +12,7 @@ def formats_by_name() -> dict[str, Format]:
     """Return every format, by the name that options and metadata have for it."""
     from oriel.formats import (
         aotinductor_file,
+        coreml_file,
         executorch_file,
         iree_file,
         litert_file,
@@ -31,6 +32,7 @@ def formats_by_name() -> dict[str, Format]:
         executorch_file,
         litert_file,
         iree_file,
+        coreml_file,
         safetensors_file,
     )
     return {module.FORMAT.name: module.FORMAT for module in modules}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.formats.convert_program import Conversion, Converter
-from oriel.formats.format import FlatCall, Format
-from oriel.formats.pt2_file import largest_sizes, program_writer
+from oriel.formats.format import Format
+from oriel.formats.pt2_file import bound_notes, program_writer
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:
@@ -53,13 +53,9 @@ def _open(file: Path) -> Runner:
     return run
 
 
-def _bounds(call: FlatCall) -> Sequence[str]:
-    return [f"{name} is at most {size}" for name, size in largest_sizes(call).items()]
-
-
 _NAME = "XNNPACK, from the program of torch.export"
 _CONVERTER = Converter("executorch", _PACKAGES, convert, program_writer(bounded=True), ".pt2")
-_WAYS = (_CONVERTER.way(_NAME, _bounds), _CONVERTER.fixed_way(_NAME))
+_WAYS = (_CONVERTER.way(_NAME, bound_notes), _CONVERTER.fixed_way(_NAME))
 
 FORMAT = Format(
     "executorch",

@@ -50,6 +50,8 @@ class FlatCall:
     largest: Mapping[str, int] = field(default_factory=dict)
     """{name of an axis: largest size} for formats that plan their memory; where an axis isn't
     named, they take some times the example's size."""
+    unread: Sequence[str] = ()
+    """Names of its parts and parameters that no operator reads: a program lacks them."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class Format:
     weights_alone: bool = False
     """Its files hold tensors and no program: nothing can be run, and `check` proves them."""
     unrunnable: Callable[[], str | None] = lambda: None
-    """Says why no file of it runs on this machine; None where files run."""
+    """Says why no file of it runs on this machine, and what is unproven for that; None where files
+    run."""
     check: Callable[[Path, Expected], Sequence[str]] | None = None
     """Holds a file to the module without running it, and says what was compared. Raises OrielError
     where they differ."""

@@ -26,7 +26,7 @@ def package_paths(
     folder of the format. wanted_by: an option that needs them, where it isn't a format. Raises
     OptionError naming the one that is in neither place."""
     folder = _folder(format_name)
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    missing = [package for package in packages if not _is_installed(package, folder)]
     absent = [package for package in missing if not _is_in(folder, package)]
     if absent:
         extra = f"pip install 'oriel[{format_name}]', or in a clone of the repository: make "
@@ -52,6 +52,16 @@ def _folder(format_name: str) -> Path:
     named = os.environ.get(FOLDERS)
     root = Path(named) if named else Path(__file__).resolve().parents[4] / ".setup" / "formats"
     return root / format_name
+
+
+def _is_installed(package: str, folder: Path) -> bool:
+    """Return whether a package is found elsewhere than in the folder, which a file that was opened
+    put on this process' own path."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return False
+    places = [spec.origin or "", *(spec.submodule_search_locations or ())]
+    return not any(Path(place).is_relative_to(folder) for place in places if place)
 
 
 def _is_in(folder: Path, package: str) -> bool:

@@ -32,6 +32,11 @@ def largest_sizes(call: FlatCall) -> dict[str, int]:
     }
 
 
+def bound_notes(call: FlatCall) -> Sequence[str]:
+    """Say how large each dynamic axis may be in such a format."""
+    return [f"{name} is at most {size}" for name, size in largest_sizes(call).items()]
+
+
 def dynamic_shapes(
     call: FlatCall, named: bool = True, bounded: bool = False
 ) -> tuple[Mapping[int, object] | None, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from oriel.checkpoints.write_safetensors import write_safetensors
+from oriel.formats import formats_by_name
 from oriel.formats.format import FlatCall
 from oriel.modules.run_file import ExpectedRow, Request, TensorRow, ask_fresh_process
 
@@ -26,7 +27,10 @@ def check_file(
     with tempfile.TemporaryDirectory(prefix="oriel-check-") as name:
         folder = Path(name).resolve()
         weights = folder / _WEIGHTS
-        write_safetensors(call.state(), weights)
+        state = call.state()
+        if not formats_by_name()[format_name].weights_alone:
+            state = {name: t for name, t in state.items() if not _is_in(call.unread, name)}
+        write_safetensors(state, weights)
         expected: ExpectedRow = {
             "inputs": [
                 _row(*row, fixed_sizes)
@@ -44,6 +48,10 @@ def check_file(
             "expected": expected,
         }
         return ask_fresh_process(folder, request)["checks"]
+
+
+def _is_in(parts: Sequence[str], name: str) -> bool:
+    return any(name == part or part == "" or name.startswith(f"{part}.") for part in parts)
 
 
 def _row(name: str, tensor: Tensor, axes: Mapping[int, str], fixed_sizes: bool) -> TensorRow:

@@ -18,9 +18,13 @@ from oriel.contract.documents import (
 from oriel.contract.strict_json import read_json
 from oriel.errors import OptionError, OrielError
 from oriel.formats import formats_by_name
+from oriel.formats.format import Format
+from oriel.formats.structure_beside import METADATA, structure_beside
 from oriel.modules.check_metadata import check_metadata
 from oriel.modules.metadata import read_signature
+from oriel.modules.open_module import format_at
 from oriel.modules.pt2_archive import read_pt2
+from oriel.modules.written_files import files_in
 
 
 @dataclass
@@ -40,7 +44,8 @@ class Branch:
 def inspect_file(file: Path) -> Branch:
     """Return the tree of metadata.json, an ONNX file, a `.pt2`, a TorchScript file of ours or a
     checkpoint. Raises OrielError for anything else."""
-    if not file.is_file():
+    form = format_at(file)
+    if not file.is_file() and form is None:
         raise OptionError(
             "there is no such file",
             got=str(file),
@@ -52,7 +57,22 @@ def inspect_file(file: Path) -> Branch:
         ".pt2": _pt2,
         ".ts": _torchscript,
     }
+    if form is not None and form.structure is structure_beside and not form.weights_alone:
+        return _described_beside(form, file)
     return kinds.get(file.suffix, _checkpoint)(file)
+
+
+def _described_beside(form: Format, file: Path) -> Branch:
+    """Return the tree of a file whose structure is in the metadata.json beside it."""
+    top = Branch(f"{file.name}: {form.name}")
+    for part in files_in([file]):
+        top.add(f"{part.relative_to(file.parent).as_posix()}, {part.stat().st_size:,} bytes")
+    signature = _own_signature(form.name, file)
+    if signature is None:
+        top.add(f"no {METADATA} beside it tells of its inputs and outputs")
+    else:
+        _add_signature(top, signature)
+    return top
 
 
 def _metadata(file: Path) -> Branch:
@@ -85,6 +105,10 @@ def _add_export(exports: Branch, row: ModuleExport) -> None:
     branch = exports.add(f"{row['file']}: {row['way']}{opset}, {row['bytes'] or 0:,} bytes")
     for left in row["left_ways"]:
         branch.add(f"left {left['way']}: {left['reason']}")
+    if row.get("not_verified") is not None:
+        branch.add(f"not verified: {row['not_verified']}")
+    for check in row.get("checks", []):
+        branch.add(f"checked without running it: {check}")
     for fixed in row["fixed_branches"]:
         branch.add(f"fixed as in the example: {fixed}")
     for case in row["verification"]:

@@ -175,10 +175,19 @@ def format_of(file: Path) -> Format:
     """Return the format that a file's suffix means. Raises OptionError for another one."""
     if not file.exists():
         raise OptionError("there is no such file", got=str(file), expected="an exported file")
+    form = format_at(file)
+    if form is not None:
+        return form
+    known = ", ".join(form.suffix for form in formats_by_name().values())
+    raise OptionError("the file is of no known format", got=file.name, expected=known)
+
+
+def format_at(file: Path) -> Format | None:
+    """Return the format that a file's suffix means; None for another one, and for no file."""
     # The longest suffix first: .aoti.pt2 ends in .pt2.
     forms = sorted(formats_by_name().values(), key=lambda form: -len(form.suffix))
     for form in forms:
-        if file.name.endswith(form.suffix) and file.is_dir() is form.is_folder:
+        is_there = file.is_dir() if form.is_folder else file.is_file()
+        if file.name.endswith(form.suffix) and is_there:
             return form
-    known = ", ".join(form.suffix for form in formats_by_name().values())
-    raise OptionError("the file is of no known format", got=file.name, expected=known)
+    return None

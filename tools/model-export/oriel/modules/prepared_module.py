@@ -265,6 +265,7 @@ def _flat_call(chosen: SlimModule, example: _Example, observed: _Observed) -> Fl
         partial(without, chosen.module, observed.unread),
         chosen.module.state_dict,
         example.largest,
+        [part.name for part in observed.unread],
     )
 
 
