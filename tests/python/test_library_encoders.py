@@ -94,7 +94,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name == "bert-answers":
                 # As old checkpoints have it: the class follows from the model's kind.
                 (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
-        assert main(["convert", str(folder), "--format", "onnx", "--output", str(root / name)]) == 0
+        words = ["--format", "onnx", "--precision", "int8,int8_static"]
+        assert main(["convert", str(folder), *words, "--output", str(root / name)]) == 0
     return root
 
 
@@ -103,14 +104,14 @@ def with_pad(folder: Path) -> None:
     settings.write_text(settings.read_text().replace("}", ', "pad_token": "<b>"}'))
 
 
-def asked(folders: Path, name: str) -> dict[str, Any]:
+def asked(folders: Path, name: str, file: str = "model", dtype: str = "fp32") -> dict[str, Any]:
     encoder = ENCODERS[name]
     texts = [TEXT[0][:20], TEXT[1]] if name.startswith("roberta") else [SHORT, LONG]
     return {
         "folder": str(folders / name),
         "task": encoder.task,
-        "file": None,
-        "dtype": None,
+        "file": None if file == "model" else f"{file}.onnx",
+        "dtype": dtype,
         "texts": texts,
         "pairs": [texts[1]] * 2 if encoder.pairs else None,
         "outputs": encoder.outputs,
@@ -139,8 +140,36 @@ def check_same(folders: Path, requests: list[dict[str, Any]], made: list[Any]) -
             )
 
 
+def check_near(folders: Path, requests: list[dict[str, Any]], made: list[Any]) -> None:
+    """Hold int8 forms to PyTorch, and away from the float32 file."""
+    for name, request, got in zip(ENCODERS, requests, made, strict=True):
+        want = in_pytorch(folders, request, name)
+        assert got["input_ids"] == want["input_ids"].tolist(), name
+        for key in request["outputs"]:
+            truth = want[key].numpy()
+            error = np.abs(np.array(got[key]) - truth).max() / np.abs(truth).max()
+            assert 1e-4 < error < 0.25, f"{name}: {error}"
+
+
+FORMS = [("model_quantized", "q8"), ("model_int8", "int8")]
+
+
+@pytest.mark.parametrize(("file", "dtype"), FORMS)
+def test_transformers_js_opens_int8_forms(folders: Path, file: str, dtype: str) -> None:
+    requests = [asked(folders, name, file, dtype) for name in ENCODERS]
+    home = LIBRARIES / "transformers_js"
+    check_near(folders, requests, run_node("transformers_js_encodes.mjs", requests, home))
+
+
+@pytest.mark.parametrize(("file", "dtype"), FORMS)
+def test_optimum_opens_int8_forms(folders: Path, file: str, dtype: str) -> None:
+    requests = [asked(folders, name, file, dtype) for name in ENCODERS]
+    check_near(folders, requests, run_python("optimum_encodes.py", requests, "optimum"))
+
+
 def test_transformers_js_computes_what_transformers_does(folders: Path) -> None:
-    requests = [asked(folders, name) for name in ENCODERS]
+    """Nothing but the name is given, as a user does: Node then takes float32."""
+    requests = [asked(folders, name) | {"dtype": None} for name in ENCODERS]
     home = LIBRARIES / "transformers_js"
     check_same(folders, requests, run_node("transformers_js_encodes.mjs", requests, home))
 

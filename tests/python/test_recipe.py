@@ -110,6 +110,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "symmetric in words": (recipe_of({**BLOCKS, "symmetric": "yes"}), "'yes' is not of type"),
     "no values at all": (recipe_of({**BLOCKS, "max_values": 0}), "max_values: 0"),
+    "reduced without a sign": (
+        recipe_of({**CHANNELS, "reduced": True}),
+        "reduced without signed",
+    ),
     "signed with zero points": (
         recipe_of({**CHANNELS, "signed": True, "symmetric": False}),
         "signed without symmetric",
@@ -211,8 +215,8 @@ def test_gpt2_small_stays_below_what_was_promised(name: str, maximum: float) -> 
 
 
 def test_the_bundled_recipes_are_those_of_the_encodings() -> None:
-    assert bundled_recipes() == ["f16", "q4", "q8"]
-    assert [bundled_recipe(name).name for name in bundled_recipes()] == ["f16", "q4", "q8"]
+    assert bundled_recipes() == ["f16", "q4", "q8", "q8_signed"]
+    assert [bundled_recipe(name).name for name in bundled_recipes()] == bundled_recipes()
     _, uses = gpt2_small()
     treats = {name: bundled_recipe(name).choose(uses) for name in bundled_recipes()}
     matrix, positions = "transformer.h.3.mlp.c_fc.weight", "transformer.wpe.weight"

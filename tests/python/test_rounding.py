@@ -54,6 +54,18 @@ def errors(found: Floats, fitted: Fitted, grid: Grid) -> Doubles:
     return (nearest - zeros) * scales - found
 
 
+@given(weights(), st.sampled_from(FITS))
+def test_a_reduced_grid_never_lets_two_products_leave_16_bits(found: Floats, fit: Fit) -> None:
+    """Of a signed weight and a uint8 each; nearest still moves none by more than half a step."""
+    fitted = fit(found, Grid(8, True, reduced=True))
+    values = fitted.quantize(found, Grid(8, True, reduced=True)) - fitted.zero_points
+    for weight in (values.min(), values.max()):
+        assert -(2**15) <= 2 * 255 * float(weight) < 2**15
+    if fit is fit_nearest:
+        moved = np.abs(values * fitted.scales - found)
+        assert np.all(moved <= np.abs(fitted.scales) * 0.501 + SMALLEST)
+
+
 @given(weights(), st.sampled_from(GRIDS))
 def test_nearest_moves_no_weight_by_more_than_half_a_step(found: Floats, grid: Grid) -> None:
     fitted = fit_nearest(found, grid)

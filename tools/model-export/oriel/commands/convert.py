@@ -49,6 +49,13 @@ def _add_arguments(parser: Parser) -> None:
         "and gives the same",
     )
     parser.add_argument(
+        "--precision",
+        default="fp32",
+        metavar="fp32,int8,int8_static",
+        help="of an encoder's ONNX files: int8 rounds activations by their range in each run, "
+        "int8_static by ranges found on text; default: fp32, which is always written",
+    )
+    parser.add_argument(
         "--unsafe-pickle",
         action="store_true",
         help="run the code that a checkpoint's pickle holds: only for a file that you made",
@@ -60,8 +67,10 @@ def _call(arguments: argparse.Namespace) -> int:
     from oriel.formats import check_formats, check_opset
     from oriel.modules.convert import ConvertOptions, convert_all, output_folders
     from oriel.modules.convert_report import conversions_to_json, print_conversions
+    from oriel.modules.library_folder import SUFFIXES
     from oriel.modules.named_model import is_model, model_spec
     from oriel.modules.spec import read_specs
+    from oriel.options import parse_words
     from oriel.progress import choose_display
 
     formats = tuple(name.strip() for name in arguments.format.split(","))
@@ -85,6 +94,7 @@ def _call(arguments: argparse.Namespace) -> int:
         arguments.opset,
         arguments.unsafe_pickle,
         arguments.simplify,
+        parse_words(arguments.precision, "--precision", tuple(SUFFIXES)),
     )
     folders = output_folders(specs, arguments.output)
     with choose_display(arguments.json) as display:

@@ -541,6 +541,8 @@ class ModuleExport(TypedDict):
     """The comparisons made without running the file."""
     verification: list[ModuleCase]
     simplification: NotRequired[ModuleSimplification]
+    variants: NotRequired[list[ModuleVariant]]
+    """int8 forms of the file; absent where none was asked for."""
 
 
 class ModuleLeftWay(TypedDict):
@@ -595,6 +597,40 @@ class ModuleSimplification(TypedDict):
     nodes_after: int | None
     bytes_before: int | None
     bytes_after: int | None
+
+
+class ModuleVariant(TypedDict):
+    """An int8 form of an ONNX file, with how far it is from the module."""
+
+    precision: Literal["int8", "int8_static"]
+    success: bool
+    file: str | None
+    bytes: int | None
+    sha256: str | None
+    error: str | None
+    recipe: str | None
+    """Name of the bundled recipe."""
+    calibration: NotRequired[ModuleCalibration]
+    nodes: dict[str, int]
+    """Nodes of each operator that compute on encoded weights."""
+    verification: list[ModuleCase]
+
+
+class ModuleCalibration(TypedDict):
+    """The text that ranges or rounding were fitted to."""
+
+    text: ModuleText
+    method: NotRequired[Literal["minmax"]]
+    """How ranges were chosen."""
+
+
+class ModuleText(TypedDict):
+    """A text as token ids."""
+
+    name: str
+    digest: str
+    passages: int
+    tokens: int
 
 
 class ProofRecord(TypedDict):

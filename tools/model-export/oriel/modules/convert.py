@@ -30,6 +30,7 @@ class ConvertOptions:
     opset: int | None = None
     unsafe_pickle: bool = False
     simplify: bool = False
+    precisions: tuple[str, ...] = ()
 
 
 NOTHING_WRITTEN = ConvertOptions((), Path())
@@ -140,6 +141,7 @@ def export_request(
         if checkpoint is None
         else partial(_load, module, (checkpoint, spec, options.unsafe_pickle)),
         simplify=options.simplify,
+        precisions=options.precisions,
         library=named.library,
     )
 

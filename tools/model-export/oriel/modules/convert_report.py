@@ -10,6 +10,8 @@ from oriel.contract.json_value import JsonObject
 from oriel.errors import first_few
 from oriel.modules.convert import Conversion
 from oriel.modules.fallbacks import ExportedFile
+from oriel.modules.quantize_onnx import QuantizedVariant
+from oriel.modules.verify_module import CaseResult
 
 Row = tuple[str, ...]
 _HEADINGS = ("module", "format", "result", "way", "opset", "relative", "absolute", "file")
@@ -23,22 +25,20 @@ def conversion_rows(done: Sequence[Conversion]) -> list[Row]:
         if conversion.report is None:
             rows.append((conversion.name, "", "refused", "", "", "", "", ""))
             continue
-        rows += [_row(conversion.name, file) for file in conversion.report.files]
+        for file in conversion.report.files:
+            rows.append(_row(conversion.name, file))
+            rows += [_variant_row(conversion.name, file, each) for each in file.variants]
     return rows
 
 
 def _row(name: str, file: ExportedFile) -> Row:
-    worst = [output for case in file.cases for output in case.outputs]
-    relative = max((output.relative or 0.0 for output in worst), default=None)
-    absolute = max((output.absolute or 0.0 for output in worst), default=None)
     return (
         name,
         file.format,
         _result(file),
         file.way or "",
         "" if file.opset is None else str(file.opset),
-        _number(relative),
-        _number(absolute),
+        *_worst(file.cases),
         "" if file.file is None else str(file.file),
     )
 
@@ -49,24 +49,46 @@ def _result(file: ExportedFile) -> str:
     return "verified" if file.not_verified is None else "not verified"
 
 
+def _variant_row(name: str, file: ExportedFile, variant: QuantizedVariant) -> Row:
+    return (
+        name,
+        f"{file.format} {variant.precision}",
+        "measured" if variant.file else "failed",
+        variant.recipe or "",
+        "" if file.opset is None else str(file.opset),
+        *_worst(variant.cases),
+        "" if variant.file is None else str(variant.file),
+    )
+
+
+def _worst(cases: Sequence[CaseResult]) -> tuple[str, str]:
+    """Return the largest relative and absolute error of any output."""
+    worst = [output for case in cases for output in case.outputs]
+    relative = max((output.relative or 0.0 for output in worst), default=None)
+    absolute = max((output.absolute or 0.0 for output in worst), default=None)
+    return _number(relative), _number(absolute)
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1e}" if value else "0"
 
 
 def _sizes(done: Sequence[Conversion]) -> list[Row]:
     """Return nodes and bytes, before and after, for each row; nothing where no file was to be
-    simplified."""
+    simplified or quantized."""
     rows: list[Row] = [_SIZES]
     for conversion in done:
         files = () if conversion.report is None else conversion.report.files
-        rows += [_sizes_of(file) for file in files] or [("", "")]
+        for file in files:
+            rows += [_sizes_of(file), *(("", f"{each.bytes:,}") for each in file.variants)]
+        rows += [] if files else [("", "")]
     return rows if any(any(row) for row in rows[1:]) else []
 
 
 def _sizes_of(file: ExportedFile) -> Row:
     found = file.simplification
     if found is None or found.before is None:
-        return ("", "")
+        return ("", f"{file.bytes:,}" if file.variants else "")
     before, after = found.before, found.after
     if after is None or found.reason is not None:
         return (f"{before.nodes}", f"{before.bytes:,}")
@@ -110,6 +132,11 @@ def _reasons(conversion: Conversion) -> list[str]:
         if file.file is not None and file.not_verified is not None:
             notes.append(f"{where}: not verified: {file.not_verified}")
         notes += [f"{where}: checked without running it: {check}" for check in file.checks]
+        notes += [
+            f"{where} {each.precision}: failed: {each.error}"
+            for each in file.variants
+            if each.error is not None
+        ]
         if file.fixed:
             notes.append(
                 f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "

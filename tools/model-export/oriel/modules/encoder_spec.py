@@ -16,7 +16,7 @@ from oriel.errors import ArchitectureError
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import encoder_config
 from oriel.modules.decoder_spec import DECODER_ENDINGS
-from oriel.modules.library_folder import library_folder
+from oriel.modules.library_folder import TextReader, library_folder
 from oriel.modules.pretrained_model import load_pretrained, model_class_of
 from oriel.modules.spec import ModuleSpec, NamedSpec
 
@@ -35,6 +35,8 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _AXES = {0: "batch_size", 1: "sequence_length"}
 _BATCH, _LENGTH, _PADDING = 2, 7, 2
 _SEED = 7
+_LONGEST = 512
+"""Tokens of a text for a model that names no largest number."""
 
 
 def encoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
@@ -52,8 +54,17 @@ def encoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
         config=json.loads(config.to_json_string(use_diff=False)),
     )
     told = encoder_config(found.folder, config, model_class.__name__)
-    library = library_folder(found.folder, told, int(config.vocab_size))
+    library = library_folder(found.folder, told, _reader(config))
     return NamedSpec(found.name, found.folder / "config.json", spec, library)
+
+
+def _reader(config: PreTrainedConfig) -> TextReader:
+    pad = getattr(config, "pad_token_id", None)
+    pad = pad if isinstance(pad, int) and 0 <= pad < int(config.vocab_size) else 0
+    longest = int(getattr(config, "max_position_embeddings", 0) or _LONGEST)
+    # RoBERTa's positions begin behind the padding token's id.
+    behind = longest - pad - 1
+    return TextReader(int(config.vocab_size), behind if behind > 1 else longest, pad)
 
 
 def _outputs_of(name: str) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from oriel.modules.metadata import (
     versions,
 )
 from oriel.modules.prepared_module import PreparedModule, prepare
+from oriel.modules.quantize_onnx import check_precisions, quantized_variants
 from oriel.modules.simplify import check_simplify, simplified
 from oriel.modules.slim import SlimModule
 from oriel.modules.written_files import describe, digest
@@ -53,7 +54,8 @@ class ModuleExportReport:
     @property
     def passed(self) -> bool:
         """Return whether every format was written, and verified where this machine can run it."""
-        return all(file.error is None for file in self.files)
+        variants = [variant for file in self.files for variant in file.variants]
+        return not any(file.error for file in self.files) and not any(v.error for v in variants)
 
 
 def export_module(
@@ -102,7 +104,9 @@ def run_export(
     """Prepare, write every format, and describe the result in metadata.json."""
     formats = check_formats(request.formats)
     check_opset(request.opset)
-    check_simplify(request.simplify, [form.name for form in formats])
+    names = [form.name for form in formats]
+    check_simplify(request.simplify, names)
+    check_precisions(request.precisions, names, request.library is not None)
     if request.simplify:
         simplifier_paths()
     check_output_folder(request.out)
@@ -122,11 +126,18 @@ def run_export(
             (folder / METADATA).write_text(metadata_text(metadata), encoding="utf-8")
     except _EarlierStays:
         return ModuleExportReport(request.out, tuple(files), metadata, earlier_stays=True)
-    written = [
-        replace(file, file=file.file and request.out / file.file.relative_to(folder))
-        for file in files
-    ]
+    written = [_moved(file, folder, request.out) for file in files]
     return ModuleExportReport(request.out, tuple(written), metadata)
+
+
+def _moved(file: ExportedFile, staged: Path, out: Path) -> ExportedFile:
+    """Return a result with the places that its files have now."""
+
+    def there(each: Path | None) -> Path | None:
+        return each and out / each.relative_to(staged)
+
+    variants = tuple(replace(each, file=there(each.file)) for each in file.variants)
+    return replace(file, file=there(file.file), variants=variants)
 
 
 class _EarlierStays(Exception):
@@ -140,14 +151,21 @@ def _write(
     prepared: PreparedModule,
     on_stage: StageCallback,
 ) -> ExportedFile:
-    """Write, verify and, where that is asked for, simplify one format's file in the folder."""
+    """Write and verify one format's file in the folder; where that is asked for, simplify it and
+    write its int8 forms."""
     folder, form = target
     options = WriteOptions(signature_text(prepared.signature), request.opset)
     place = _place(request, folder, form)
     written = write_format((form, place), prepared.call, options, prepared.cases, on_stage)
-    if not request.simplify or form.name != "onnx" or written.file is None:
+    if form.name != "onnx" or written.file is None:
         return written
-    return simplified(written, prepared.call, prepared.cases, on_stage)
+    if request.simplify:
+        written = simplified(written, prepared.call, prepared.cases, on_stage)
+    wanted = check_precisions(request.precisions, ["onnx"], request.library is not None)
+    if not wanted or request.library is None:
+        return written
+    made = quantized_variants((folder, place), request.library, prepared.call, wanted, on_stage)
+    return replace(written, variants=tuple(made))
 
 
 def _place(request: ExportRequest, folder: Path, form: Format) -> Path:
@@ -167,8 +185,11 @@ def _write_library_files(
     with contextlib.suppress(OSError):
         # Where no ONNX file was written, the folder for it is empty.
         (folder / GRAPHS).rmdir()
-    found = next((file.file for file in files if file.format == "onnx"), None)
-    onnx_files = {} if found is None else {"fp32": found}
+    found = next((file for file in files if file.format == "onnx" and file.file), None)
+    onnx_files: dict[str, Path] = {}
+    if found is not None and found.file is not None:
+        onnx_files["fp32"] = found.file
+        onnx_files |= {each.precision: each.file for each in found.variants if each.file}
     written = []
     for name, data in request.library.files(onnx_files).items():
         written.append(folder / name)

@@ -55,6 +55,8 @@ class ExportRequest:
     """Loads trained tensors, once lazily built parts are there."""
     simplify: bool = False
     """Simplify the ONNX file, where that makes no difference but to its size."""
+    precisions: tuple[str, ...] = ()
+    """Forms of the ONNX file beside float32, of an encoder that has a `library`."""
     library: LibraryFolder | None = None
     """Files for other libraries, which then find the ONNX file too."""
 

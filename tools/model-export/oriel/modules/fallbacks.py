@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats.format import FlatCall, Format, WriteOptions
@@ -17,6 +18,9 @@ from oriel.modules.check_file import check_file
 from oriel.modules.fixed_sizes import fixed_size_cases
 from oriel.modules.verify_module import Case, CaseResult, verify_file
 from oriel.modules.written_files import entries_of, files_in, remove
+
+if TYPE_CHECKING:
+    from oriel.modules.quantize_onnx import QuantizedVariant
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -68,6 +72,8 @@ class ExportedFile:
     """The reason for not having run the file: this machine can't."""
     checks: tuple[str, ...] = ()
     """The comparisons made without running it."""
+    variants: tuple[QuantizedVariant, ...] = ()
+    """Its int8 forms."""
     seconds: float = field(default=0.0, compare=False)
 
     @property

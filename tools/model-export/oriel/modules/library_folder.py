@@ -4,8 +4,9 @@ tokenizer, and the places of its ONNX files."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oriel.contract.json_value import JsonObject
 from oriel.contract.library_files import CONFIG, data_file, graph_file
@@ -18,6 +19,9 @@ from oriel.tokenizers.checkpoint_tokenizer import (
     read_checkpoint_tokenizer,
 )
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 SUFFIXES: Mapping[str, str] = {"fp32": "", "int8": "_quantized", "int8_static": "_int8"}
 """{precision: ending of its ONNX file's name}. transformers.js calls the last two q8 and int8."""
 FILES = (CONFIG, TOKENIZER, TOKENIZER_CONFIG)
@@ -27,9 +31,23 @@ _ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 
 @dataclass(frozen=True)
+class TextReader:
+    """How a model reads text."""
+
+    vocab: int
+    """Rows of the model; token ids are below."""
+    context_length: int
+    """Largest number of tokens in a text."""
+    pad: int
+    """The token that fills up a shorter text of a batch."""
+    tokenizer: Tokenizer | None = None
+
+
+@dataclass(frozen=True)
 class LibraryFolder:
     """Everything that other libraries read beside the ONNX files."""
 
+    reader: TextReader
     config: JsonObject
     tokenizer: Mapping[str, bytes]
     """{name: bytes}; empty where the checkpoint has none."""
@@ -48,18 +66,20 @@ class LibraryFolder:
         return {CONFIG: json_bytes({**self.config, **more}), **self.tokenizer}
 
 
-def library_folder(folder: Path, config: JsonObject, vocab: int) -> LibraryFolder:
-    """Return what a checkpoint's folder gives. config: entries for other libraries. vocab: rows of
-    the model. Raises CheckpointError for a damaged file of its tokenizer."""
-    found = read_checkpoint_tokenizer(folder, vocab)
+def library_folder(folder: Path, config: JsonObject, reader: TextReader) -> LibraryFolder:
+    """Return what a checkpoint's folder gives. config: entries for other libraries. reader: the
+    model's, still without a tokenizer. Raises CheckpointError for a damaged file of the
+    tokenizer."""
+    found = read_checkpoint_tokenizer(folder, reader.vocab)
     if isinstance(found, NoTokenizer):
         notes = () if found.reason is None else (f"no tokenizer was written: {found.reason}",)
-        return LibraryFolder(config, {}, notes)
+        return LibraryFolder(reader, config, {}, notes)
     files = {
         TOKENIZER: found.text.encode("utf-8"),
         TOKENIZER_CONFIG: json_bytes(_settings(found)),
     }
-    return LibraryFolder(config, files, tuple(_notes(found)))
+    reader = replace(reader, tokenizer=found.backend)
+    return LibraryFolder(reader, config, files, tuple(_notes(found)))
 
 
 def _settings(found: CheckpointTokenizer) -> JsonObject:

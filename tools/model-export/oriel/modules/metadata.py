@@ -8,13 +8,14 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
 
 from oriel import __version__
 from oriel.contract.documents import (
+    ModuleCalibration,
     ModuleCase,
     ModuleExport,
     ModuleMetadata,
@@ -22,6 +23,7 @@ from oriel.contract.documents import (
     ModuleSignature,
     ModuleSimplification,
     ModuleTensor,
+    ModuleVariant,
     StructureNode,
 )
 from oriel.contract.strict_json import read_json
@@ -37,6 +39,9 @@ from oriel.modules.paths import path_text
 from oriel.modules.structure import Kind, Node, constant_node
 from oriel.modules.verify_module import CaseResult
 from oriel.modules.written_files import describe, digest
+
+if TYPE_CHECKING:
+    from oriel.modules.quantize_onnx import QuantizedVariant
 
 ParameterKind = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
@@ -173,6 +178,26 @@ def export_to_json(result: ExportedFile, folder: Path) -> ModuleExport:
     }
     if result.simplification is not None:
         row["simplification"] = _simplification_to_json(result.simplification)
+    if result.variants:
+        row["variants"] = [_variant_to_json(each, folder) for each in result.variants]
+    return row
+
+
+def _variant_to_json(variant: QuantizedVariant, folder: Path) -> ModuleVariant:
+    file = variant.file
+    row: ModuleVariant = {
+        "precision": variant.precision,
+        "success": file is not None,
+        "file": file.relative_to(folder).as_posix() if file else None,
+        "bytes": variant.bytes if file else None,
+        "sha256": digest(file) if file else None,
+        "error": variant.error,
+        "recipe": variant.recipe,
+        "nodes": dict(variant.nodes or {}),
+        "verification": [_case_to_json(case) for case in variant.cases],
+    }
+    if variant.calibration is not None:
+        row["calibration"] = cast(ModuleCalibration, variant.calibration)
     return row
 
 

@@ -37,17 +37,24 @@ class CaseResult:
 
 
 def verify_file(
-    format_name: str, file: Path, output_names: Sequence[str], cases: Sequence[Case]
+    format_name: str,
+    file: Path,
+    output_names: Sequence[str],
+    cases: Sequence[Case],
+    bound: float | None = None,
 ) -> list[CaseResult]:
     """Run a file on every case in a process of its own and return the errors. Raises ModuleError
-    where the file can't be opened or run."""
+    where the file can't be opened or run.
+
+    bound: of the relative error of floats, in place of that of their dtype.
+    """
     outputs = run_file(format_name, file, [case.inputs for case in cases])
     with torch.no_grad():
         return [
             CaseResult(
                 case.name,
                 [list(tensor.shape) for tensor in case.inputs],
-                compare_outputs(output_names, got, case.outputs),
+                compare_outputs(output_names, got, case.outputs, bound),
             )
             for case, got in zip(cases, outputs, strict=True)
         ]

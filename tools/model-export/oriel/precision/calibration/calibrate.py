@@ -5,7 +5,7 @@ calibration_text.py chooses the text."""
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +89,23 @@ def calibrate(
 
     method: how ranges are determined; None for no ranges. moments: True to gather second moments.
     """
+    feeds = _decoder_feeds(shape, passages)
+    return calibrate_on(folder, graphs.decoder.model, feeds, passages, method, moments)
+
+
+def calibrate_on(
+    folder: Path,
+    model: onnx.ModelProto,
+    feeds: Iterable[Mapping[str, Array]],
+    passages: Passages,
+    method: RangeMethod | None,
+    moments: bool,
+) -> Calibration:
+    """Run any float32 graph, whose weights lie in `folder`, as calibrate does. feeds: its inputs
+    for each passage; those that it doesn't have are left out."""
     ranges = None if method is None else _ranges(method)
     seconds = _Moments() if moments else None
-    for name, rows in _gathered(_factors(folder, graphs.decoder.model, shape, passages)):
+    for name, rows in _gathered(_factors(folder, model, feeds)):
         if ranges is not None:
             ranges.add(name, rows)
         if seconds is not None:
@@ -106,8 +120,20 @@ def calibrate(
     )
 
 
+def _decoder_feeds(shape: ModelShape, passages: Passages) -> Iterator[dict[str, Array]]:
+    empty = _empty_cache(shape)
+    for ids in passages.ids:
+        tokens = ids[None].astype(np.int64)
+        yield {
+            **empty,
+            "input_ids": tokens,
+            "attention_mask": np.ones_like(tokens),
+            "position_ids": np.arange(len(ids))[None],
+        }
+
+
 def _factors(
-    folder: Path, model: onnx.ModelProto, shape: ModelShape, passages: Passages
+    folder: Path, model: onnx.ModelProto, every: Iterable[Mapping[str, Array]]
 ) -> Iterator[dict[str, Floats]]:
     """Yield for each passage the tensors that are multiplied by matrices, (positions, summed) each;
     GraphError where one isn't finite."""
@@ -128,16 +154,8 @@ def _factors(
     session = onnxruntime.InferenceSession(
         cut.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    empty = _empty_cache(shape)
     given = {port.name for port in session.get_inputs()}
-    for ids in passages.ids:
-        tokens = ids[None].astype(np.int64)
-        feeds = {
-            **empty,
-            "input_ids": tokens,
-            "attention_mask": np.ones_like(tokens),
-            "position_ids": np.arange(len(ids))[None],
-        }
+    for feeds in every:
         results = session.run(names, {k: v for k, v in feeds.items() if k in given})
         rows = {n: r.reshape(-1, r.shape[-1]) for n, r in zip(names, results, strict=True)}
         for name, values in rows.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -38,8 +38,20 @@ _SEED = 33
 _FLAG = "--calibration"
 
 
+class TextLimits(Protocol):
+    """A model's limits of what it reads."""
+
+    @property
+    def vocab(self) -> int:
+        """Rows of the model; token ids are below."""
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens."""
+
+
 def calibration_passages(
-    shape: ModelShape, tokenizer: Tokenizer | None, start: tuple[int, ...], file: Path | None
+    shape: TextLimits, tokenizer: Tokenizer | None, start: tuple[int, ...], file: Path | None
 ) -> Passages:
     """Return the passages to calibrate on. tokenizer: the bundle's. start: the tokens put before
     each passage.
@@ -79,7 +91,7 @@ def calibration_passages(
     return passages
 
 
-def _random_ids(shape: ModelShape, longest: int, name: str) -> Passages:
+def _random_ids(shape: TextLimits, longest: int, name: str) -> Passages:
     rng = np.random.default_rng(_SEED)
     ids = [rng.integers(0, shape.vocab, longest) for _ in range(_RANDOM_PASSAGES)]
     return Passages(name, tuple(i.astype(np.int64) for i in ids))

@@ -3,9 +3,10 @@ becomes the kernel that its weight's layout asks for. The kernels are files of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import onnx
 import onnx_ir as ir
 
 from oriel.contract.activation_names import ModelShape, TensorSpec
@@ -39,17 +40,30 @@ def quantized_graphs(
     taken: dict[str, Range] | None = None
     if kernels == "int8_static":
         assert ranges is not None, "static kernels need ranges"
-        taken = ranges_by_weight(graphs, ranges)
+        taken = ranges_by_weight(graphs.decoder.model.graph, ranges)
     rewriting = _Rewriting(encoded, taken)
     plain = rewriting.of(graphs.plain)
     decoder = rewriting.of(graphs.decoder)
     return BuiltGraphs.of(plain, decoder, shape, graphs.layout)
 
 
-def ranges_by_weight(graphs: BuiltGraphs, ranges: ActivationRanges) -> dict[str, Range]:
+def quantized_model(
+    model: onnx.ModelProto,
+    encoded: EncodedFile,
+    ranges: ActivationRanges | None,
+    last: Callable[[ir.Graph], Collection[ir.Node]],
+) -> onnx.ModelProto:
+    """Return any float32 graph over an encoded file. ranges: as in quantized_graphs; None for
+    dynamic int8. last: the products whose activations are rounded to two digits."""
+    taken = None if ranges is None else ranges_by_weight(model.graph, ranges)
+    rewritten = _Rewriting(encoded, taken).rewrite(ir.serde.deserialize_model(model), last)
+    return ir.serde.serialize_model(rewritten)
+
+
+def ranges_by_weight(graph: onnx.GraphProto, ranges: ActivationRanges) -> dict[str, Range]:
     """The range of what each weight is multiplied with: the plain graph may call it otherwise."""
     found: dict[str, Range] = {}
-    for weight, use in weight_uses(graphs.decoder.model.graph).items():
+    for weight, use in weight_uses(graph).items():
         known = [ranges.ranges[name] for name in use.factors if name in ranges.ranges]
         if known:
             found[weight] = min(low for low, _ in known), max(high for _, high in known)
@@ -63,10 +77,18 @@ class _Rewriting:
     """By weight; None: activations are rounded as they come."""
 
     def of(self, built: BuiltGraph) -> BuiltGraph:
-        model = ir.serde.deserialize_model(built.model)
+        model = self.rewrite(ir.serde.deserialize_model(built.model), _unembedding)
+        proto = ir.serde.serialize_model(model)
+        set_outputs(proto, [TensorSpec.from_json(o) for o in built.document["outputs"]])
+        write_document(proto, built.document)
+        return BuiltGraph(proto, built.document)
+
+    def rewrite(self, model: ir.Model, last: Callable[[ir.Graph], Collection[ir.Node]]) -> ir.Model:
+        """Put kernels into the model, which is changed."""
         graph = model.graph
         edit = GraphEdit(graph, self.encoded.path)
         weights = {weight.name: weight for weight in self.encoded.weights}
+        precise = last(graph)
         turned: set[ir.Node] = set()
         for node in list(graph):
             for value in dict.fromkeys(node.inputs):
@@ -78,36 +100,35 @@ class _Rewriting:
                 if weight.quantized and node.op_type == "Transpose":
                     turned.add(node)
                     for reader in [use.node for use in node.outputs[0].uses()]:
-                        self._multiply(edit, reader, weight)
-                else:
+                        self._multiply(edit, reader, weight, reader in precise)
+                elif weight.layout == "float16" or node.op_type == "Gather":
                     self._replace(edit, node, value, weight)
+                else:
+                    self._multiply(edit, node, weight, node in precise)
         for node in turned:
             graph.remove(node, safe=True)
         self._remove_replaced(edit, weights)
         graph.sort()
         model.opset_imports[CONTRIB] = 1
-        proto = ir.serde.serialize_model(model)
-        set_outputs(proto, [TensorSpec.from_json(o) for o in built.document["outputs"]])
-        write_document(proto, built.document)
-        return BuiltGraph(proto, built.document)
+        return model
 
     def _replace(
         self, edit: GraphEdit, node: ir.Node, value: ir.Value, weight: EncodedWeight
     ) -> None:
-        gathers = node.op_type == "Gather" and node.inputs[0] is value
         if weight.layout == "float16":
             _cast_to_float32(edit, node, value, weight)
-        elif gathers:
-            gather = gather_blocks if weight.layout == "blocks" else gather_channels
-            gather(edit, node, weight)
-        else:
-            self._multiply(edit, node, weight)
+            return
+        assert node.inputs[0] is value, f"{weight.name} is no table of a Gather"
+        gather = gather_blocks if weight.layout == "blocks" else gather_channels
+        gather(edit, node, weight)
 
-    def _multiply(self, edit: GraphEdit, node: ir.Node, weight: EncodedWeight) -> None:
+    def _multiply(
+        self, edit: GraphEdit, node: ir.Node, weight: EncodedWeight, is_last: bool
+    ) -> None:
         assert node.op_type == "MatMul", f"{weight.name} is read by {node.op_type}"
         if weight.layout == "blocks":
             multiply_blocks(edit, node, weight)
-        elif node is _unembedding(edit.graph):
+        elif is_last:
             multiply_in_two_digits(edit, node, weight)
         elif self.taken is None:
             multiply_dynamically(edit, node, weight)
@@ -137,14 +158,14 @@ class _Rewriting:
                 del initializers[name]
 
 
-def _unembedding(graph: ir.Graph) -> ir.Node | None:
+def _unembedding(graph: ir.Graph) -> Collection[ir.Node]:
     """The MatMul that logits come from."""
     value: ir.Value | None = next(v for v in graph.outputs if v.name == "logits")
     while value is not None and (node := value.producer()) is not None:
         if node.op_type == "MatMul":
-            return node
+            return {node}
         value = node.inputs[0]
-    return None
+    return ()
 
 
 def _cast_to_float32(

@@ -37,6 +37,7 @@ class RuleRecord(TypedDict):
     block: NotRequired[BlockSize]
     symmetric: NotRequired[bool]
     signed: NotRequired[bool]
+    reduced: NotRequired[bool]
     rounding: NotRequired[Rounding]
 
 
@@ -56,6 +57,9 @@ class Rule:
     signed: bool = False
     """channels: int8, else uint8. uint8 by default: on processors with AVX2 alone, ONNX Runtime's
     product of uint8 and int8 saturates; that of uint8 and uint8 never does."""
+    reduced: bool = False
+    """channels, signed: of a weight that is multiplied, only -64 … 63. Two products of such a value
+    and a uint8 fit 16 bits, so that the sum never saturates either."""
     rounding: Rounding = "nearest"
 
     @property
@@ -160,6 +164,13 @@ def _rule(data: RuleRecord, index: int, what: str) -> Rule:
             expected="signed values around 0, or unsigned ones with a zero point",
             next_step="drop one of them.",
         )
+    if data.get("reduced") and not data.get("signed"):
+        raise RecipeError(
+            f"{what} contradicts itself",
+            got=f"rules/{index}: reduced without signed",
+            expected="reduced for signed values: others never saturate",
+            next_step="drop it, or add signed.",
+        )
     return Rule(
         match=(match,) if isinstance(match, str) else tuple(match),
         treat=data["treat"],
@@ -168,6 +179,7 @@ def _rule(data: RuleRecord, index: int, what: str) -> Rule:
         block=data.get("block"),
         symmetric=data.get("symmetric", Rule.symmetric),
         signed=data.get("signed", Rule.signed),
+        reduced=data.get("reduced", Rule.reduced),
         rounding=data.get("rounding", Rule.rounding),
     )
 

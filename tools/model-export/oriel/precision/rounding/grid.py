@@ -20,14 +20,25 @@ MAX_SCALE = np.float32(np.finfo(np.float16).max)
 
 @dataclass(frozen=True)
 class Grid:
-    """The whole numbers 0 … 2^bits - 1, around the middle or around a zero point for each group."""
+    """The whole numbers 0 … 2^bits - 1, around the middle or around a zero point for each group; of
+    a reduced grid, which is symmetric, the half of them around the middle."""
 
     bits: int
     symmetric: bool
+    reduced: bool = False
+
+    @property
+    def half(self) -> int:
+        """The number of values below the middle."""
+        return self.middle >> 1 if self.reduced else self.middle
+
+    @property
+    def bottom(self) -> int:
+        return self.middle - self.half
 
     @property
     def top(self) -> int:
-        return (1 << self.bits) - 1
+        return self.middle + self.half - 1
 
     @property
     def middle(self) -> int:
@@ -36,7 +47,7 @@ class Grid:
     @property
     def reach(self) -> float:
         """The largest weight whose scale is a float16."""
-        return float(MAX_SCALE) * (self.middle - 1)
+        return float(MAX_SCALE) * (self.half - 1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Fitted:
         values: Floats = np.divide(weights, self.scales)
         np.rint(values, out=values)
         values += self.zero_points
-        return np.clip(values, 0, grid.top, out=values)
+        return np.clip(values, grid.bottom, grid.top, out=values)
 
     def expand(self, values: Floats) -> Floats:
         """Return the weights that such values stand for."""
@@ -89,8 +100,8 @@ def squared_errors(weights: Floats, fitted: Fitted, grid: Grid) -> Floats:
     if not grid.symmetric:
         steps += fitted.zero_points
     values = np.rint(steps)
-    low = -grid.middle if grid.symmetric else 0
-    np.clip(values, low, low + grid.top, out=values)
+    low = -grid.half if grid.symmetric else 0
+    np.clip(values, low, low + grid.top - grid.bottom, out=values)
     steps -= values
     errors: Floats = np.einsum("vg,vg->g", steps, steps)
     errors *= fitted.scales

@@ -38,7 +38,7 @@ def _candidates(weights: Floats, grid: Grid) -> list[Fitted]:
     # There is one value more below the middle than above it: the side that reaches further takes
     # it, by a negative scale where that is the upper one.
     extreme: Floats = np.where(high > -low, high, low)
-    extreme /= np.float32(-grid.middle)
+    extreme /= np.float32(-grid.half)
     zeros = middles(len(extreme), grid)
     cuts = [np.float32(cut) for cut in (1.0, *CUTS[grid.bits])]
     return [Fitted(to_scales(extreme * cut), zeros) for cut in cuts]

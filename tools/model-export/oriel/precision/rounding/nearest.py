@@ -11,7 +11,7 @@ from oriel.precision.rounding.grid import Fitted, Floats, Grid, middles, to_scal
 def fit_nearest(weights: Floats, grid: Grid) -> Fitted:
     if grid.symmetric:
         largest = np.abs(weights).max(axis=0)
-        scales = to_scales(largest / np.float32(grid.middle - 1))
+        scales = to_scales(largest / np.float32(grid.half - 1))
         return Fitted(scales, middles(len(scales), grid))
     low, high = value_ranges(weights)
     return between(low, high, grid)

@@ -49,7 +49,7 @@ def encode_tensor(
     if weight.layout == "float16":
         _check_reach(floats, weight.name, float(np.finfo(np.float16).max), "float16")
         return Encoded(floats.astype("<f2"))
-    grid = Grid(rule.bits, rule.symmetric)
+    grid = Grid(rule.bits, rule.symmetric, rule.reduced)
     _check_reach(floats, weight.name, grid.reach, f"{rule.bits} bits with float16 scales")
     target = _Target(weight)
     feedbacks: list[Feedback] = []

@@ -100,6 +100,9 @@ def write_encoded_file(
         for old, new in zip(layout.weights, placed, strict=True):
             use = _use_of(old, uses)
             rule = recipe.rule_for(new.name, use)
+            if rule.reduced and not use.multiplied:
+                # Only products saturate.
+                rule = replace(rule, reduced=False)
             moments = None if calibration is None else calibration.of(use.factors)
             encoded = encode_tensor(_floats(source, old), new, rule, moments, rounding)
             # A weight is hashed and written while the next one is rounded.
