@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from verify_here import verify_here
 
 import oriel
@@ -81,8 +82,11 @@ def test_its_python_and_its_first_commands_run(
         want = module({"voxels": [space["a"], space["b"]]}, 0.5)["boxes"].corners
     assert type(space["boxes"]["boxes"]) is space["Boxes"]
     torch.testing.assert_close(space["boxes"]["boxes"].corners, want)
+    (tmp_path / "weights").mkdir()
+    save_file(module.state_dict(), tmp_path / "weights" / "model.safetensors")
     for code in others:
         exec(code, space)  # noqa: S102
+    assert torch.equal(space["row"], module.head.weight[0])
     example = {"voxels": [torch.rand(6, 3), torch.rand(4, 3)], "image": None}
     exec(export, space | {"args": (example, 0.5), "kwargs": {}})  # noqa: S102
 

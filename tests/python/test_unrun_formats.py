@@ -20,9 +20,16 @@ from torch import Tensor, nn
 from verify_here import verify_here
 
 import oriel
-from oriel.cli import main
-from oriel.errors import ModuleError
-from oriel.formats import onnx_file, safetensors_file
+from oriel.cli import COMMANDS, main
+from oriel.errors import ModuleError, OptionError
+from oriel.formats import (
+    ALIASES,
+    check_formats,
+    format_names,
+    formats_by_name,
+    onnx_file,
+    safetensors_file,
+)
 from oriel.formats.format import Expected
 from oriel.modules import export_module, open_module, run_file
 from oriel.modules.convert import Conversion
@@ -213,3 +220,20 @@ def test_convert_ends_with_0_for_tensors_alone(
     with safe_open(out / "model.safetensors", framework="pt") as held:
         assert list(held.keys()) == ["0.weight"]
         assert held.metadata() == {"format": "pt", "2.weight": "0.weight"}
+
+
+def test_formats_have_other_names_too(tmp_path: Path) -> None:
+    found = check_formats(("torchscript", "torch.export"))
+    assert [form.name for form in found] == ["ts", "pt2"]
+    assert format_names("torchscript, onnx") == ("ts", "onnx")
+    with pytest.raises(OptionError, match=r"a format is named twice; got 'ts'"):
+        check_formats(("ts", "torchscript"))
+    with pytest.raises(OptionError, match=r"no such format; got 'tf'; .*ts \(torchscript\), pt2"):
+        check_formats(("tf",))
+
+
+def test_the_help_of_convert_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        COMMANDS["convert"].parse(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(f"{name}" in said for name in (*formats_by_name(), *ALIASES))

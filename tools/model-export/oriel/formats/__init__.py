@@ -6,6 +6,23 @@ from oriel.errors import OptionError
 from oriel.formats.format import Format
 
 ALL = "all"
+ALIASES = {"torchscript": "ts", "torch.export": "pt2", "tflite": "litert", "mlpackage": "coreml"}
+"""{other name: the format's own}, by which commands and functions know it too."""
+
+
+def format_names(words: str) -> tuple[str, ...]:
+    """Return the formats' own names in a list with commas, such as "torchscript,onnx"."""
+    found = (word.strip() for word in words.split(","))
+    return tuple(ALIASES.get(word, word) for word in found)
+
+
+def known_names() -> str:
+    """Return every name that an option may have, for people: "ts (torchscript), pt2, … or all"."""
+    others: dict[str, list[str]] = {}
+    for alias, name in ALIASES.items():
+        others.setdefault(name, []).append(alias)
+    names = [f"{n} ({', '.join(others[n])})" if n in others else n for n in formats_by_name()]
+    return f"{', '.join(names)}, or {ALL}"
 
 
 def formats_by_name() -> dict[str, Format]:
@@ -42,6 +59,7 @@ def check_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
     """Return the formats of these names; `all` stands for each whose packages are installed. Raises
     OptionError for one that is unknown, named twice, or whose package isn't installed."""
     known = formats_by_name()
+    names = tuple(ALIASES.get(name, name) for name in names)
     if names == (ALL,):
         return tuple(form for form in known.values() if _is_here(form))
     for at, name in enumerate(names):
@@ -49,11 +67,11 @@ def check_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
             raise OptionError(
                 "no such format" if name not in known else "a format is named twice",
                 got=repr(name),
-                expected=f"some of {', '.join(known)}, or {ALL}",
+                expected=f"some of {known_names()}",
             )
         known[name].package_paths()
     if not names:
-        raise OptionError("no format is named", expected=f"some of {', '.join(known)}, or {ALL}")
+        raise OptionError("no format is named", expected=f"some of {known_names()}")
     return tuple(known[name] for name in names)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from oriel.errors import ModuleError, reason_of
 from oriel.formats.format import FlatCall, Way, WriteOptions, quiet_exporters
 from oriel.formats.own_process import command_of, environment_with, how_it_ended
-from oriel.formats.packages import package_paths
 
 _TIMEOUT_S = 3600
 _LONGEST = 200
@@ -37,7 +36,6 @@ class Converter:
     """How the files of a format are made from another file."""
 
     format_name: str
-    packages: Sequence[str]
     convert: Callable[[Conversion], None]
     """A function at the top of its module, which is imported in the other process."""
     write_source: Callable[[FlatCall, Path, WriteOptions], object]
@@ -64,11 +62,14 @@ class Converter:
         return Way(f"{name}, sizes as in the example", write, fixed_sizes=True)
 
     def _write(self, call: FlatCall, file: Path, options: WriteOptions) -> None:
+        from oriel.formats import formats_by_name
+
+        paths = formats_by_name()[self.format_name].package_paths()
         with tempfile.TemporaryDirectory(prefix="oriel-convert-") as name:
             source = Path(name).resolve() / f"source{self.source_suffix}"
             self.write_source(call, source, replace(options, opset=None))
             conversion = Conversion(source, file, call.input_names, call.output_names)
-            run_conversion(self.convert, conversion, package_paths(self.format_name, self.packages))
+            run_conversion(self.convert, conversion, paths)
 
 
 def run_conversion(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oriel.checkpoints.write_safetensors import read_with_aliases, write_safetensors
 from oriel.errors import ModuleError
 from oriel.formats.format import Expected, FlatCall, Format, Way, WriteOptions
 from oriel.formats.structure_beside import structure_beside
@@ -17,12 +16,15 @@ if TYPE_CHECKING:
 
 
 def _write(call: FlatCall, file: Path, _: WriteOptions) -> Sequence[str]:
+    from oriel.checkpoints.write_safetensors import write_safetensors
+
     write_safetensors(call.state(), file)
     return ()
 
 
 def _check(file: Path, expected: Expected) -> Sequence[str]:
     from oriel.checkpoints.compare_tensors import hold_to
+    from oriel.checkpoints.write_safetensors import read_with_aliases
 
     wanted, _ = read_with_aliases(expected.weights)
     found, aliases = read_with_aliases(file)
@@ -32,11 +34,7 @@ def _check(file: Path, expected: Expected) -> Sequence[str]:
 
 
 def _open(file: Path) -> Runner:
-    raise _no_program(file)
-
-
-def _no_program(file: Path) -> ModuleError:
-    return ModuleError(f"{file.name} can't be called", got="tensors alone, and no program")
+    raise ModuleError(f"{file.name} can't be called", got="tensors alone, and no program")
 
 
 FORMAT = Format(
