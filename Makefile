@@ -64,7 +64,7 @@ formats-setup: setup ## the packages of more formats beside .venv (FORMATS=openv
 	@$(VENV_PYTHON) scripts/setup_formats.py $(FORMATS)
 
 test-formats: setup-dev formats-setup ## every format by its own runtime; nightly on GitHub, the fast ones part of test
-	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py tests/python/test_coreml.py
+	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py tests/python/test_coreml.py tests/python/test_tensorrt.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

@@ -4,6 +4,7 @@ stamps and ends at once."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from packages_beside import install_beside
@@ -13,10 +14,19 @@ FOLDERS = ROOT / ".setup" / "formats"
 WANTED = REQUIREMENTS.parent / "requirements-formats"
 
 
+OF_GPUS = ("tensorrt",)
+"""Gigabytes that are of no use without NVIDIA's driver: there they are installed only by name."""
+
+
+def has_gpu() -> bool:
+    """Return whether NVIDIA's driver is here."""
+    return shutil.which("nvidia-smi") is not None
+
+
 def main() -> int:
     """Install the packages; exit code 1 where pip fails, which says why itself."""
     known = sorted(file.stem for file in WANTED.glob("*.txt"))
-    chosen = sys.argv[1:] or known
+    chosen = sys.argv[1:] or [name for name in known if name not in OF_GPUS or has_gpu()]
     unknown = [name for name in chosen if name not in known]
     if unknown:
         expected = ", ".join(known)

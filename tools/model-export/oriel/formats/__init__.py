@@ -37,6 +37,7 @@ def formats_by_name() -> dict[str, Format]:
         openvino_file,
         pt2_file,
         safetensors_file,
+        tensorrt_file,
         torchscript_file,
     )
 
@@ -50,6 +51,7 @@ def formats_by_name() -> dict[str, Format]:
         litert_file,
         iree_file,
         coreml_file,
+        tensorrt_file,
         safetensors_file,
     )
     return {module.FORMAT.name: module.FORMAT for module in modules}
@@ -61,7 +63,7 @@ def check_formats(names: tuple[str, ...]) -> tuple[Format, ...]:
     known = formats_by_name()
     names = tuple(ALIASES.get(name, name) for name in names)
     if names == (ALL,):
-        return tuple(form for form in known.values() if _is_here(form))
+        return tuple(form for form in known.values() if form.in_all and _is_here(form))
     for at, name in enumerate(names):
         if name not in known or name in names[:at]:
             raise OptionError(

@@ -8,13 +8,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oriel.errors import ModuleError, reason_of
 from oriel.formats.format import FlatCall, Way, WriteOptions, quiet_exporters
+from oriel.formats.largest_sizes import largest_sizes
 from oriel.formats.own_process import command_of, environment_with, how_it_ended
+from oriel.formats.size_names import size_of
 
 _TIMEOUT_S = 3600
 _LONGEST = 200
@@ -29,6 +31,8 @@ class Conversion:
     file: Path
     input_names: Sequence[str]
     output_names: Sequence[str]
+    ranges: Sequence[Sequence[Sequence[int]]] = ()
+    """For each input its smallest sizes, the example's, and the largest."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class Converter:
         with tempfile.TemporaryDirectory(prefix="oriel-convert-") as name:
             source = Path(name).resolve() / f"source{self.source_suffix}"
             self.write_source(call, source, replace(options, opset=None))
-            conversion = Conversion(source, file, call.input_names, call.output_names)
+            names = call.input_names, call.output_names
+            conversion = Conversion(source, file, *names, _ranges(call))
             run_conversion(self.convert, conversion, paths)
 
 
@@ -86,9 +91,27 @@ def run_conversion(
             "file": str(conversion.file.resolve()),
             "input_names": list(conversion.input_names),
             "output_names": list(conversion.output_names),
+            "ranges": conversion.ranges,
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         _run(folder, paths)
+
+
+def _ranges(call: FlatCall) -> list[list[list[int]]]:
+    largest = largest_sizes(call)
+    least = dict.fromkeys(largest, 1)
+    return [
+        [
+            _sizes(tensor.shape, axes, least),
+            list(tensor.shape),
+            _sizes(tensor.shape, axes, largest),
+        ]
+        for tensor, axes in zip(call.inputs, call.axes, strict=True)
+    ]
+
+
+def _sizes(shape: Sequence[int], axes: Mapping[int, str], known: Mapping[str, int]) -> list[int]:
+    return [size_of(axes[at], known) if at in axes else size for at, size in enumerate(shape)]
 
 
 def _run(folder: Path, paths: Sequence[Path]) -> None:
@@ -122,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(request["file"]),
             request["input_names"],
             request["output_names"],
+            request["ranges"],
         )
         with quiet_exporters():
             convert(conversion)

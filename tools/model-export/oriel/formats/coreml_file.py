@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from oriel.errors import ModuleError, first_few
 from oriel.formats.convert_program import Conversion, Converter
 from oriel.formats.format import Expected, Format, TensorType
-from oriel.formats.pt2_file import bound_notes, program_writer
+from oriel.formats.largest_sizes import bound_notes
+from oriel.formats.pt2_file import program_writer
 from oriel.formats.structure_beside import structure_beside
 
 if TYPE_CHECKING:

@@ -107,6 +107,9 @@ class Way:
     were taken on the example, sizes that are too large."""
     fixed_sizes: bool = False
     """The file takes the example's sizes alone."""
+    written_as: str | None = None
+    """The format of the file that stands in the place of this format's own, where that can't be
+    made on this machine. It is called model.NAME.SUFFIX, and run by its own runtime."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Format:
     """The part of the runtime that computes, where there are several."""
     is_folder: bool = False
     """Its file is a folder."""
+    in_all: bool = True
+    """Whoever asks for all formats gets it, where its packages are here."""
     weights_alone: bool = False
     """Its files hold tensors and no program: nothing can be run, and `check` proves them."""
     unrunnable: Callable[[], str | None] = lambda: None

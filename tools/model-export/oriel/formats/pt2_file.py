@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oriel.formats.archive import read_entry
 from oriel.formats.format import FlatCall, Format, Way, WriteOptions, quiet_exporters
+from oriel.formats.largest_sizes import largest_sizes
 from oriel.formats.size_names import is_sum, size_of, terms_of
 
 if TYPE_CHECKING:
@@ -18,23 +19,6 @@ if TYPE_CHECKING:
 
 STRUCTURE = "oriel.json"
 """The extra file inside the archive that tells what the flat names stand for."""
-_MOST_TIMES = 8
-"""How many times the example's size an axis may have in a format that plans its memory."""
-
-
-def largest_sizes(call: FlatCall) -> dict[str, int]:
-    """Return the size of each dynamic axis that a format which needs a bound gets."""
-    return {
-        name: call.largest.get(name, tensor.shape[axis] * _MOST_TIMES)
-        for tensor, axes in zip(call.inputs, call.axes, strict=True)
-        for axis, name in axes.items()
-        if not is_sum(name)
-    }
-
-
-def bound_notes(call: FlatCall) -> Sequence[str]:
-    """Say how large each dynamic axis may be in such a format."""
-    return [f"{name} is at most {size}" for name, size in largest_sizes(call).items()]
 
 
 def dynamic_shapes(

@@ -139,8 +139,7 @@ def _reasons(conversion: Conversion) -> list[str]:
         ]
         if file.fixed:
             notes.append(
-                f"{conversion.name}, {file.format}: recorded from a run, so that this is fixed as "
-                f"the example had it: {first_few(file.fixed)}"
+                f"{where}: fixed as the example had it, or limited: {first_few(file.fixed)}"
             )
     if conversion.report.earlier_stays:
         notes.append(

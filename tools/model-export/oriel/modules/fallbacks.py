@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.errors import ModuleError, OrielError, reason_of
-from oriel.formats.format import FlatCall, Format, WriteOptions
+from oriel.formats import formats_by_name
+from oriel.formats.format import FlatCall, Format, Way, WriteOptions
 from oriel.formats.simplify_onnx import GraphSize
 from oriel.modules.check_file import check_file
 from oriel.modules.fixed_sizes import fixed_size_cases
@@ -96,15 +97,16 @@ def write_format(
 
     target: the format, and the place of its file. A file that fails is removed.
     """
-    form, file = target
+    form, own = target
     start = time.monotonic()
     left: list[LeftWay] = []
     for way in form.ways(call, options):
         on_stage(f"{form.name}: {way.name}")
+        file = own if way.written_as is None else _stand_in(own, form, way.written_as)
         try:
             fixed = tuple(way.write(call, file, options))
-            own = fixed_size_cases(call, cases) if way.fixed_sizes else cases
-            results, checks = _prove(form, file, (call, way.fixed_sizes), own, on_stage)
+            fit = fixed_size_cases(call, cases) if way.fixed_sizes else cases
+            results, checks = _prove(form, file, (call, way), fit, on_stage)
             opset = form.opset(file)
         except Exception as error:
             # Exporters raise errors of every class; a defect of this program is none of theirs.
@@ -133,23 +135,28 @@ def write_format(
     return ExportedFile(form.name, None, None, tuple(left), seconds=time.monotonic() - start)
 
 
+def _stand_in(own: Path, form: Format, written_as: str) -> Path:
+    suffix = formats_by_name()[written_as].suffix
+    return own.with_name(f"{own.name.removesuffix(form.suffix)}.{form.name}{suffix}")
+
+
 def _prove(
     form: Format,
     file: Path,
-    written: tuple[FlatCall, bool],
+    written: tuple[FlatCall, Way],
     cases: Sequence[Case],
     on_stage: StageCallback,
 ) -> tuple[Sequence[CaseResult], Sequence[str]]:
     """Run a file, or check it where nothing can run it here. Raises OrielError where it is wrong.
 
-    written: the call, and whether the file takes the example's sizes alone.
+    written: the call, and the way that the file was written.
     """
-    call, fixed_sizes = written
-    if form.proven_by_check:
+    call, way = written
+    if way.written_as is None and form.proven_by_check:
         on_stage(f"{form.name}: check in a fresh process")
-        return (), check_file(form.name, file, call, cases[0].outputs, fixed_sizes)
+        return (), check_file(form.name, file, call, cases[0].outputs, way.fixed_sizes)
     on_stage(f"{form.name}: verify in a fresh process")
-    results = verify_file(form.name, file, call.output_names, cases)
+    results = verify_file(way.written_as or form.name, file, call.output_names, cases)
     check_results(results)
     return results, ()
 
