@@ -1,0 +1,115 @@
+"""ONNX files that hold their weights: put together from a graph and its data file one tensor at a
+time, so that no second copy of the weights is ever in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    import onnx
+
+_GRAPH, _INITIALIZER, _RAW_DATA = b"\x3a", b"\x2a", b"\x4a"
+"""Of onnx.proto: field 7 of a model, 5 of a graph and 9 of a tensor, behind which a length is."""
+_LENGTH_FOLLOWS = 2
+_AT_ONCE = 1 << 22
+
+
+def put_weights_inside(file: Path, data: Path) -> None:
+    """Replace a graph by one that holds the weights of its data file, which is removed."""
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo
+
+    model = onnx.load(file, load_external_data=False)
+    outside = [t for t in model.graph.initializer if _is_outside(t)]
+    heads: list[tuple[bytes, int, int]] = []
+    for tensor in outside:
+        place = ExternalDataInfo(tensor)
+        # Where it begins the file, a weight has no offset; the stubs don't know.
+        offset = int(place.offset or 0)  # type: ignore[redundant-expr]
+        heads.append((_head(tensor), offset, int(place.length or 0)))  # type: ignore[redundant-expr]
+    inside = [t for t in model.graph.initializer if not _is_outside(t)]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(inside)
+    graph = model.graph.SerializeToString()
+    model.ClearField("graph")
+    sizes = [len(head) + len(_RAW_DATA) + len(_varint(n)) + n for head, _, n in heads]
+    total = len(graph) + sum(len(_INITIALIZER) + len(_varint(n)) + n for n in sizes)
+    whole = file.with_name(f"{file.name}.whole")
+    with whole.open("wb") as out, data.open("rb") as held:
+        out.write(model.SerializeToString() + _GRAPH + _varint(total) + graph)
+        for (head, offset, length), size in zip(heads, sizes, strict=True):
+            out.write(_INITIALIZER + _varint(size) + head + _RAW_DATA + _varint(length))
+            for part in _parts(held, offset, length):
+                out.write(part)
+    whole.replace(file)
+    data.unlink()
+
+
+def _is_outside(tensor: onnx.TensorProto) -> bool:
+    import onnx
+
+    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
+
+
+def _head(tensor: onnx.TensorProto) -> bytes:
+    """Return a tensor's bytes but for its values."""
+    import onnx
+
+    head = onnx.TensorProto()
+    head.CopyFrom(tensor)
+    head.ClearField("external_data")
+    head.ClearField("data_location")
+    return bytes(head.SerializeToString())
+
+
+def _parts(held: BinaryIO, offset: int, length: int) -> Iterator[bytes]:
+    held.seek(offset)
+    left = length
+    while left > 0:
+        part = held.read(min(left, _AT_ONCE))
+        if not part:
+            raise EOFError("the data file ends before a weight does")
+        left -= len(part)
+        yield part
+
+
+def _varint(number: int) -> bytes:
+    """Return a number as protobuf writes lengths: 7 bits a byte, the lowest first."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
+
+
+def without_graph(file: Path) -> onnx.ModelProto:
+    """Return what a file that we wrote says beside its graph, such as its opset, without reading
+    the weights in it."""
+    import onnx
+
+    kept = bytearray()
+    with file.open("rb") as held:
+        while key := held.read(1):
+            if key[0] & 7 == _LENGTH_FOLLOWS:
+                length = _read_varint(held)
+                if key == _GRAPH:
+                    held.seek(length, 1)
+                else:
+                    kept += key + _varint(length) + held.read(length)
+            else:
+                kept += key + _varint(_read_varint(held))
+    model: onnx.ModelProto = onnx.ModelProto.FromString(bytes(kept))
+    return model
+
+
+def _read_varint(held: BinaryIO) -> int:
+    number, shift = 0, 0
+    while byte := held.read(1):
+        number |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return number
+        shift += 7
+    raise EOFError("the file ends within a number")
