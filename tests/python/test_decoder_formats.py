@@ -252,12 +252,12 @@ WITHOUT_TRANSFORMERS = """
 import sys, torch
 from safetensors.torch import load_file
 sys.modules["transformers"] = None
-tensors = load_file(sys.argv[2])
+tensors = load_file(sys.argv[1])
 given = [tensors[f"in{at}"] for at in range(len(tensors) - 1)]
-load = {"pt2": lambda file: torch.export.load(file).module(), "ts": torch.jit.load}
-for file in sys.argv[3:]:
+program, script = torch.export.load(sys.argv[2]).module(), torch.jit.load(sys.argv[3])
+for run in (program, script, torch.jit.optimize_for_inference(script)):
     with torch.no_grad():
-        logits = load[file.rpartition(".")[2]](file)(*given)[0]
+        logits = run(*given)[0]
     torch.testing.assert_close(logits, tensors["logits"], rtol=1e-4, atol=2e-5)
 """
 
@@ -275,17 +275,9 @@ def test_files_run_where_transformers_is_not_installed(
     tensors = {f"in{at}": tensor.contiguous() for at, tensor in enumerate(given)}
     save_file({**tensors, "logits": logits.contiguous()}, tmp_path / "case.safetensors")
     files = [file_of(report, name) for name in ("pt2", "ts")]
-    command = [
-        sys.executable,
-        "-c",
-        WITHOUT_TRANSFORMERS,
-        "",
-        tmp_path / "case.safetensors",
-        *files,
-    ]
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False
-    )
+    given_to = [str(file) for file in (tmp_path / "case.safetensors", *files)]
+    command = [sys.executable, "-c", WITHOUT_TRANSFORMERS, *given_to]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

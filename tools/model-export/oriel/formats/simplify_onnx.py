@@ -38,7 +38,7 @@ def simplifier_paths() -> list[Path]:
     return package_paths(PACKAGE, (PACKAGE,), FLAG)
 
 
-def simplify_onnx(file: Path, simpler: Path, names: Sequence[Sequence[str]]) -> None:
+def simplify_onnx(file: Path, simpler: Path, names: tuple[Sequence[str], Sequence[str]]) -> None:
     """Write a simplified file. names: of the inputs and of the outputs.
 
     Raises GraphError or ModuleError, with the reason, where the result isn't sound or onnxslim

@@ -138,9 +138,7 @@ def _reasons(conversion: Conversion) -> list[str]:
             if each.error is not None
         ]
         if file.fixed:
-            notes.append(
-                f"{where}: fixed as the example had it, or limited: {first_few(file.fixed)}"
-            )
+            notes.append(f"{where}: the file is fixed or limited here: {first_few(file.fixed)}")
     if conversion.report.earlier_stays:
         notes.append(
             f"{conversion.name}: no format was written, so that the earlier export in "
