@@ -17,6 +17,7 @@ from oriel.commands import (
     prove,
     publish,
     quantize,
+    recommend,
     select,
     split,
     verify,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Command] = {
         split,
         prove,
         pipeline,
+        recommend,
         inspect,
     )
 }

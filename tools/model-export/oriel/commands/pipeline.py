@@ -20,6 +20,12 @@ def _add_arguments(parser: Parser) -> None:
         help="formats to make, or all whose packages are here; default: all",
     )
     parser.add_argument(
+        "--precision",
+        default="fp32",
+        metavar="fp32,int8,int8_static",
+        help="of an encoder's ONNX files; default: fp32, which is always made",
+    )
+    parser.add_argument(
         "--only",
         metavar="onnx,…",
         help="of these formats, those to make and time in this call; the rest keep their rows",
@@ -51,18 +57,20 @@ def _count(text: str) -> int:
 
 
 def _call(arguments: argparse.Namespace) -> int:
-    from oriel.formats import check_formats
+    from oriel.formats import check_formats, format_names
+    from oriel.modules.library_folder import SUFFIXES
     from oriel.options import parse_words
     from oriel.pipeline.run_pipeline import PipelineOptions, run_pipeline
     from oriel.pipeline.table import table_text
     from oriel.pipeline.write_results import write_results
     from oriel.progress import choose_display
 
-    names = tuple(name.strip() for name in arguments.formats.split(","))
+    names = format_names(arguments.formats)
     every = tuple(form.name for form in check_formats(names))
     only = every if arguments.only is None else parse_words(arguments.only, "--only", every)
+    precisions = parse_words(arguments.precision, "--precision", tuple(SUFFIXES))
     options = PipelineOptions(
-        arguments.model, only, arguments.output, arguments.rounds, arguments.again
+        arguments.model, only, arguments.output, precisions, arguments.rounds, arguments.again
     )
     with choose_display(arguments.json) as display:
         rows = run_pipeline(options, display.stage)

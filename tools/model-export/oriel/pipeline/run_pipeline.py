@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from oriel.contract.documents import ModuleExport, ModuleMetadata, ProofRecord
+from oriel.contract.documents import ModuleExport, ModuleMetadata, ModuleVariant, ProofRecord
 from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError, OrielError
 from oriel.formats import check_formats, formats_by_name
@@ -23,6 +23,7 @@ from oriel.pipeline.measure_file import EAGER
 from oriel.pipeline.onnx_graphs import optimized_graph
 from oriel.pipeline.rows import PipelineRow
 from oriel.pipeline.sizes import AS_EXPORTED, TimedCase, timed_cases
+from oriel.precisions import FP32
 from oriel.proof.check_record import write_record
 from oriel.proof.file_artifact import FileArtifact
 from oriel.proof.module_artifact import ModuleArtifact
@@ -38,6 +39,8 @@ class PipelineOptions:
     model: str
     formats: tuple[str, ...]
     output: Path
+    precisions: tuple[str, ...] = ()
+    """Of an encoder's ONNX files, beside float32."""
     rounds: int = 3
     """Processes that time each file; 0 for no times."""
     again: bool = False
@@ -79,11 +82,14 @@ def _made(
     """Yield the rows of one format, whose files are made unless they are there."""
     folder = options.output / form.name
     kept = None if options.again else _kept(folder, form.name)
+    if form.name == "onnx" and kept is not None and not _has(kept, options.precisions):
+        kept = None
     if kept is not None:
         on_stage(f"{form.name}: is there already")
     else:
         try:
-            made = ConvertOptions((form.name,), folder)
+            precisions = options.precisions if form.name == "onnx" else ()
+            made = ConvertOptions((form.name,), folder, precisions=precisions)
             report = convert(named, None, made, lambda text: on_stage(text))
             kept = report.metadata
         except OrielError as error:
@@ -92,6 +98,14 @@ def _made(
             return
     (row,) = kept["exports"]
     yield _row_of(row, folder.name)
+    for variant in row.get("variants", []):
+        yield _row_of_variant(row, variant, folder.name)
+
+
+def _has(data: ModuleMetadata, precisions: Sequence[str]) -> bool:
+    """Return whether an export was asked for all of these precisions."""
+    asked = {each["precision"] for row in data["exports"] for each in row.get("variants", [])}
+    return set(precisions) - {FP32.name} <= asked
 
 
 def _kept(folder: Path, name: str) -> ModuleMetadata | None:
@@ -122,6 +136,19 @@ def _row_of(row: ModuleExport, folder: str) -> PipelineRow:
         verdict="verified" if unproven is None else "not verified",
         reason=unproven,
         fixed_sizes=row.get("fixed_sizes", False),
+    )
+
+
+def _row_of_variant(row: ModuleExport, variant: ModuleVariant, folder: str) -> PipelineRow:
+    if variant["file"] is None:
+        return PipelineRow(row["format"], variant["precision"], reason=variant["error"])
+    return PipelineRow(
+        row["format"],
+        variant["precision"],
+        variant["recipe"],
+        f"{folder}/{variant['file']}",
+        variant["bytes"],
+        verdict="measured",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from torch import Tensor
 
 from oriel.contract.documents import ModuleTensor, ProofArtifact
-from oriel.errors import ModuleError, OptionError
+from oriel.contract.strict_json import read_json
+from oriel.errors import ContractError, ModuleError, OptionError
 from oriel.formats import formats_by_name
 from oriel.formats.structure_beside import METADATA
+from oriel.modules.check_metadata import check_metadata
 from oriel.modules.metadata import read_signature
 from oriel.modules.open_module import format_of
 from oriel.modules.run_file import run_file
@@ -33,6 +36,7 @@ class FileArtifact(Artifact):
     def __init__(self, place: str) -> None:
         self.place, self._file = place, Path(place)
         self._format = format_of(self._file)
+        self.precision = _precision_of(self._file)
         text = self._format.structure(self._file)
         if text is not None:
             signature = read_signature(text, self._file.name)
@@ -82,6 +86,22 @@ class FileArtifact(Artifact):
             "device": processor(),
             "versions": versions_of(("torch", *form.distributions), paths),
         }
+
+
+def _precision_of(file: Path) -> str | None:
+    """Return the precision under which a metadata.json lists the file as a variant; None for any
+    other file, and where there is no metadata that can be read."""
+    for folder in (file.parent, file.parent.parent):
+        with contextlib.suppress(OSError, ContractError):
+            data = check_metadata(read_json((folder / METADATA).read_bytes(), METADATA), METADATA)
+            found = [
+                variant["precision"]
+                for export in data["exports"]
+                for variant in export.get("variants", [])
+                if variant["file"] == file.relative_to(folder).as_posix()
+            ]
+            return found[0] if found else None
+    return None
 
 
 def _port(row: ModuleTensor) -> Port:
