@@ -144,7 +144,7 @@ GOOD = "S = ModuleSpec(lambda: nn.Linear(3, 2), two)"
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--format", "tflite"], "no such format; got 'tflite'; expected some of ts, pt2, onnx"),
+        (["--format", "tflite"], "got 'tflite'; expected some of ts \\(torchscript\\), pt2, onnx"),
         (["--format", "pt2,pt2"], "named twice; got 'pt2'"),
         (["--opset", "3"], "the opset is out of range; got 3"),
         (["--checkpoint", "a", "--checkpoint", "b"], "got 2 for 1 specs"),

@@ -223,7 +223,7 @@ def test_convert_ends_with_0_for_tensors_alone(
 
 
 def test_formats_have_other_names_too(tmp_path: Path) -> None:
-    found = check_formats(("torchscript", "torch.export"))
+    found = check_formats(("torchscript", "pt2"))
     assert [form.name for form in found] == ["ts", "pt2"]
     assert format_names("torchscript, onnx") == ("ts", "onnx")
     with pytest.raises(OptionError, match=r"a format is named twice; got 'ts'"):

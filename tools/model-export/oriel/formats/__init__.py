@@ -6,7 +6,7 @@ from oriel.errors import OptionError
 from oriel.formats.format import Format
 
 ALL = "all"
-ALIASES = {"torchscript": "ts", "torch.export": "pt2", "tflite": "litert", "mlpackage": "coreml"}
+ALIASES = {"torchscript": "ts"}
 """{other name: the format's own}, by which commands and functions know it too."""
 
 
