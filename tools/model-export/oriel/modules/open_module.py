@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from oriel.contract.documents import ModuleSignature, ModuleTensor
-from oriel.errors import ModuleError, OptionError, reason_of
+from oriel.errors import ModuleError, OptionError, OrielError, reason_of
 from oriel.formats import formats_by_name
 from oriel.formats.format import Format
 from oriel.formats.size_names import is_sum, size_of, terms_of
+from oriel.formats.structure_beside import METADATA
 from oriel.modules.constants import type_name
 from oriel.modules.metadata import PARAMETER_KINDS, node_from_json, read_signature
 from oriel.modules.structure import Node, Types, rebuild, tensors_of
@@ -151,7 +152,23 @@ def open_module(file: str | Path, types: Iterable[type] = ()) -> OpenedModule:
             expected="one that oriel.export_module wrote",
         )
     signature = read_signature(text, path.name)
-    return OpenedModule(form.open(path), signature, _by_name(signature, types))
+    return OpenedModule(_runner(form, path), signature, _by_name(signature, types))
+
+
+def _runner(form: Format, path: Path) -> Runner:
+    """Open a file by its runtime. Raises ModuleError for whatever that raises."""
+    try:
+        return form.open(path)
+    except OrielError:
+        raise
+    except Exception as error:
+        # Each runtime has errors of its own.
+        raise ModuleError(
+            f"{path.name} can't be opened",
+            got=reason_of(error),
+            next_step=f"see that the files which {METADATA} lists are beside it, or export it "
+            "again.",
+        ) from error
 
 
 def _by_name(signature: ModuleSignature, types: Iterable[type]) -> dict[str, type]:
