@@ -4,6 +4,7 @@ safetensors and to transformers."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from training_checkpoints import hyper_parameters
 
+from oriel.checkpoints.write_safetensors import write_safetensors
 from oriel.cli import main
 from oriel.errors import OptionError
+from oriel.modules import convert_checkpoint
 from oriel.modules.convert_checkpoint import shard_bytes
 
 
@@ -29,6 +32,7 @@ def tensors() -> dict[str, Tensor]:
         "a.first": fused[:3],
         "a.second": fused[3:],
         "a.turned": torch.randn(3, 5, generator=draw).T,
+        "a.flat": embedding.view(-1),
         "half": torch.randn(7, generator=draw).to(torch.bfloat16),
         "odd": torch.tensor([float("nan"), -0.0, float("inf")]),
         "count": torch.tensor(3),
@@ -211,6 +215,26 @@ def test_mistakes_are_told_in_one_line(
     assert main(["convert", *words, "--output", "out"]) == 2
     assert said in checked_line(capsys.readouterr().err.splitlines()[-1])
     assert not Path("out").exists()
+
+
+def test_what_is_not_the_same_once_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk, or a library, that changes one value."""
+    write = write_safetensors
+
+    def spoil(tensors: Mapping[str, Tensor], file: Path, *rest: Any) -> dict[str, str]:
+        aliases = write(tensors, file, *rest)
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(data)
+        return aliases
+
+    monkeypatch.setattr(convert_checkpoint, "write_safetensors", spoil)
+    torch.save({"w": torch.ones(2)}, tmp_path / "a.bin")
+    assert convert(str(tmp_path / "a.bin"), "--output", str(tmp_path / "out")) == 2
+    assert "tensors differ; got w" in checked_line(capsys.readouterr().err.splitlines()[-1])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(

@@ -32,12 +32,16 @@ def write_safetensors(
 ) -> dict[str, str]:
     """Write tensors, and return the aliases: {name: name in the file}."""
     aliases = aliases_of(tensors)
-    stored = {
+    stored: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        if name in aliases:
+            continue
+        memory = tensor.untyped_storage().data_ptr()
         # Views into one memory, such as the parts of a fused matrix, become tensors of their own.
-        name: tensor.detach().contiguous().clone() if _is_part(tensor) else tensor.detach()
-        for name, tensor in tensors.items()
-        if name not in aliases
-    }
+        own = not _is_part(tensor) and memory not in taken
+        stored[name] = tensor.detach() if own else tensor.detach().contiguous().clone()
+        taken.add(memory)
     save_file(stored, file, {**(metadata or {}), **aliases, "format": "pt"})
     return aliases
 
