@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup formats-setup test-formats lint format clean
+.PHONY: help setup setup-dev bundle demo site test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup formats formats-setup test-formats lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -62,6 +62,9 @@ test-detectors: setup-dev ## examples/mmdet3d on small detectors of MMDetection3
 
 formats-setup: setup ## the packages of more formats beside .venv (FORMATS=openvino for one)
 	@$(VENV_PYTHON) scripts/setup_formats.py $(FORMATS)
+
+formats: formats-setup ## the bundled model and a small BERT in every format, proven and timed: test-results/formats
+	@$(VENV_PYTHON) benchmarks/formats.py --work test-results/formats --models demo,small-bert --rounds 1
 
 test-formats: setup-dev formats-setup ## every format by its own runtime; nightly on GitHub, the fast ones part of test
 	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py tests/python/test_coreml.py tests/python/test_tensorrt.py

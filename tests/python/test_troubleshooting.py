@@ -116,7 +116,7 @@ class Told:
         out = self.folder / "out"
         module = nn.Linear(64, 64)
         oriel.export_module(module, (torch.rand(2, 64),), formats=("onnx",), out=out)
-        (out / "model.onnx.data").unlink()
+        (out / "model.onnx_data").unlink()
         with pytest.raises(OrielError) as raised:
             oriel.open_module(out / "model.onnx")
         return str(raised.value)
