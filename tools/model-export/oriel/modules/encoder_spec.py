@@ -35,6 +35,8 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _AXES = {0: "batch_size", 1: "sequence_length"}
 _BATCH, _LENGTH, _PADDING = 2, 7, 2
 _SEED = 7
+_LARGEST_BATCH, _LARGEST_LENGTH = 8, 256
+"""For formats that plan their memory: logits of 8 × 256 tokens of BERT are 250 MB."""
 _LONGEST = 512
 """Tokens of a text for a model that names no largest number."""
 
@@ -46,15 +48,17 @@ def encoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
     outputs = _outputs_of(model_class.__name__)
     named = inspect.signature(model_class.forward).parameters
     inputs = [name for name in _INPUTS if name in named]
+    reader = _reader(config)
     spec = ModuleSpec(
         build=partial(load_pretrained, model_class, found.folder),
         inputs=partial(_example, inputs, config),
         dynamic=dict.fromkeys(inputs, _AXES),
         outputs=outputs,
+        largest={_AXES[0]: _LARGEST_BATCH, _AXES[1]: min(_LARGEST_LENGTH, reader.context_length)},
         config=json.loads(config.to_json_string(use_diff=False)),
     )
     told = encoder_config(found.folder, config, model_class.__name__)
-    library = library_folder(found.folder, told, _reader(config))
+    library = library_folder(found.folder, told, reader)
     return NamedSpec(found.name, found.folder / "config.json", spec, library)
 
 

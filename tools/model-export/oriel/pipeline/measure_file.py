@@ -44,10 +44,17 @@ def _measure(request: dict[str, str], folder: Path) -> dict[str, object]:
     run = _open(request)
     loaded = time.perf_counter() - start
     seconds: dict[str, float] = {}
+    refused: dict[str, str] = {}
     for file in sorted(folder.glob("case_*.safetensors")):
         tensors = load_file(file)
         inputs = [tensors[str(at)] for at in range(len(tensors))]
-        seconds[file.stem.removeprefix("case_")] = _median_seconds(lambda i=inputs: run(i))  # type: ignore[misc]
+        name = file.stem.removeprefix("case_")
+        try:
+            seconds[name] = _median_seconds(lambda i=inputs: run(i))  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001 - a file may have a largest size
+            refused[name] = f"{type(error).__name__}: {reason_of(error)}"
+    if not seconds:
+        return {"error": next(iter(refused.values()))}
     return {"load_s": loaded, "memory_mb": _peak_mb() - before, "seconds": seconds}
 
 
