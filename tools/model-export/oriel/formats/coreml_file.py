@@ -4,6 +4,7 @@ inputs, outputs and weights are held to the module's."""
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def convert(conversion: Conversion) -> None:
     pipeline.remove_passes(_CHANGE_WEIGHTS)
     model = coremltools.convert(
         in_known_operators(program),
-        outputs=[coremltools.TensorType(name=name) for name in conversion.output_names],
+        outputs=[coremltools.TensorType(name=_own_name(name)) for name in conversion.output_names],
         minimum_deployment_target=coremltools.target.iOS17,
         compute_precision=coremltools.precision.FLOAT32,
         pass_pipeline=pipeline,
@@ -100,7 +101,7 @@ def _check(file: Path, expected: Expected) -> Sequence[str]:
     _hold_description(spec, expected)
     made = {each.name: each for each in function.outputs}
     for output in expected.outputs:
-        sizes = made[output.name].shape
+        sizes = made[_own_name(output.name)].shape
         _hold_shape(output, [size if isinstance(size, int) else None for size in sizes])
     return [
         f"coremltools reads it: {len(operators)} operators",
@@ -108,6 +109,11 @@ def _check(file: Path, expected: Expected) -> Sequence[str]:
         f"module's names, sizes and dtypes{_stored_otherwise(expected)}",
         _hold_weights(list(_constants(program)), expected),
     ]
+
+
+def _own_name(name: str) -> str:
+    """Return Core ML's name of a tensor, which is an identifier: past_key_values_0_key."""
+    return re.sub(r"\W", "_", name)
 
 
 def _stored_otherwise(expected: Expected) -> str:
@@ -123,11 +129,11 @@ def _hold_description(spec: Model_pb2.Model, expected: Expected) -> None:
         ("outputs", spec.description.output, expected.outputs),
     ):
         names = [row.name for row in rows]
-        if names != [row.name for row in wanted]:
+        if names != [_own_name(row.name) for row in wanted]:
             raise ModuleError(
                 f"its {what} have other names",
                 got=first_few(names),
-                expected=first_few([row.name for row in wanted]),
+                expected=first_few([_own_name(row.name) for row in wanted]),
             )
         for row, tensor in zip(rows, wanted, strict=True):
             array = row.type.multiArrayType
@@ -197,4 +203,5 @@ FORMAT = Format(
     is_folder=True,
     unrunnable=_unrunnable,
     check=_check,
+    runtime="Core ML",
 )

@@ -24,6 +24,9 @@ def in_known_operators(program: torch.export.ExportedProgram) -> torch.export.Ex
     for node in made.graph.find_nodes(op="call_function", target=aten.__and__.Tensor):
         if node.meta["val"].dtype == torch.bool:
             node.target = aten.logical_and.default
+    # As a decomposition, torch puts it back.
+    for node in made.graph.find_nodes(op="call_function", target=aten.alias.default):
+        node.target = aten.clone.default
     made.graph_module.recompile()
     return made
 

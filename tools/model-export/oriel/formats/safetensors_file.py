@@ -47,4 +47,5 @@ FORMAT = Format(
     distributions=("safetensors",),
     weights_alone=True,
     check=_check,
+    runtime="none: tensors are read",
 )

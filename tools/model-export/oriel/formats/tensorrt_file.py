@@ -128,4 +128,5 @@ FORMAT = Format(
     distributions=("tensorrt",),
     unrunnable=_unrunnable,
     in_all=has_gpu(),
+    runtime="TensorRT",
 )
