@@ -83,15 +83,26 @@ def test_what_is_there_stays_and_the_rest_is_made(
     monkeypatch.setattr(run_pipeline, "measure_in_turns", no_times)
     out = tmp_path / "out"
     assert run(spec, out, "--only", "pt2") == 0
-    first = (out / "pt2" / "model.pt2").stat().st_mtime_ns
+    made = [out / "pt2" / "model.pt2", out / "pt2.proof.json"]
+    first = [file.stat().st_mtime_ns for file in made]
     assert run(spec, out) == 0
-    assert (out / "pt2" / "model.pt2").stat().st_mtime_ns == first
+    assert [file.stat().st_mtime_ns for file in made] == first
     assert (out / "onnx" / "model.onnx").is_file()
     (out / "pt2" / "model.pt2").unlink()
     assert run(spec, out, "--only", "pt2") == 0
     assert (out / "pt2" / "model.pt2").is_file(), "a file that is gone is made again"
     assert [row.format for row in read_rows(out / "pipeline.json")] == ["pytorch", "pt2", "onnx"]
     capsys.readouterr()
+
+
+def test_files_of_another_model_are_not_taken_for_its_own(
+    spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(spec, tmp_path / "out", "--only", "pt2", "--rounds", "0") == 0
+    (tmp_path / "net.py").write_text(SPEC.replace("manual_seed(5)", "manual_seed(6)"))
+    assert run(spec, tmp_path / "out", "--only", "pt2", "--rounds", "0") == 1
+    printed = capsys.readouterr().out
+    assert "- pt2: failed: output is apart on the example" in printed
 
 
 def test_a_format_that_fails_leaves_the_others(

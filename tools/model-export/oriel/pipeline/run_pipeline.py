@@ -15,7 +15,6 @@ from oriel.formats.format import Format
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata
 from oriel.modules.convert import NOTHING_WRITTEN, ConvertOptions, convert, export_request
-from oriel.modules.named_model import one_spec
 from oriel.modules.prepared_module import prepare
 from oriel.modules.spec import NamedSpec
 from oriel.pipeline.measure import Measured, Subject, measure_in_turns
@@ -24,9 +23,10 @@ from oriel.pipeline.onnx_graphs import optimized_graph
 from oriel.pipeline.rows import PipelineRow
 from oriel.pipeline.sizes import AS_EXPORTED, TimedCase, timed_cases
 from oriel.precisions import FP32
-from oriel.proof.check_record import write_record
+from oriel.proof.check_record import read_record, write_record
 from oriel.proof.file_artifact import FileArtifact
 from oriel.proof.module_artifact import ModuleArtifact
+from oriel.proof.open_pair import module_artifact
 from oriel.proof.prove import ProofOptions, prove_pair
 
 StageCallback = Callable[[str], None]
@@ -53,9 +53,9 @@ def run_pipeline(
     """Make, prove and time every format, and return a row for the module and for each file. A
     format that fails leaves the others."""
     forms = check_formats(options.formats)
-    named = one_spec(options.model)
     on_stage("run the module")
-    reference = ModuleArtifact(options.model, named)
+    reference = module_artifact(options.model)
+    named = reference.named
     rows = [PipelineRow(EAGER, "fp32", verdict="reference", bytes=_weight_bytes(reference))]
     for form in forms:
         rows += _made(form, named, options, on_stage)
@@ -162,13 +162,16 @@ def _proven(
     form = formats_by_name()[row.format]
     if form.weights_alone or row.fixed_sizes:
         return _with_errors_of_metadata(row, output)
-    on_stage(f"{row.name}: compare")
-    file = output / row.file
+    file = output / f"{row.name}.proof.json".replace(" ", "_")
     try:
-        record = prove_pair((reference, FileArtifact(str(file))), ProofOptions())
+        pair = (reference, FileArtifact(str(output / row.file)))
+        record = _earlier_proof(file, pair)
+        if record is None:
+            on_stage(f"{row.name}: compare")
+            record = prove_pair(pair, ProofOptions())
+            write_record(record, file)
     except OrielError as error:
         return replace(row, verdict="failed", reason=str(error))
-    write_record(record, output / f"{row.name}.proof.json".replace(" ", "_"))
     worst = max(
         (found for case in record["cases"] for found in case["outputs"]),
         key=lambda found: found["relative"] or 0.0,
@@ -181,6 +184,21 @@ def _proven(
         verdict=verdicts[record["verdict"]],
         reason=_apart_reason(record),
     )
+
+
+def _earlier_proof(file: Path, pair: tuple[ModuleArtifact, FileArtifact]) -> ProofRecord | None:
+    """Return the record of an earlier call; None where there is none, or another model or file was
+    compared."""
+    if not file.is_file():
+        return None
+    record = read_record(file)
+    sides = record["reference"], record["candidate"]
+    now = [artifact.record() for artifact in pair]
+    same = all(
+        (one["files"], one["versions"]) == (other["files"], other["versions"])
+        for one, other in zip(sides, now, strict=True)
+    )
+    return record if same else None
 
 
 def _apart_reason(record: ProofRecord) -> str | None:

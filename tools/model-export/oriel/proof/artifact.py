@@ -3,6 +3,7 @@ to run them."""
 
 from __future__ import annotations
 
+import os
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def file_records(folder: Path, files: Sequence[Path]) -> list[ProofFile]:
     """Return name, size and digest of files, their names as seen from a folder."""
     return [
         {
-            "path": file.relative_to(folder).as_posix(),
+            "path": Path(os.path.relpath(file, folder)).as_posix(),
             "bytes": file.stat().st_size,
             "sha256": digest(file),
         }

@@ -31,7 +31,7 @@ class ModuleArtifact(Artifact):
 
     def __init__(self, place: str, named: NamedSpec, files: Sequence[Path] = ()) -> None:
         """files: those of its weights, for the record."""
-        self.place, self._named, self._files = place, named, files
+        self.place, self.named, self._files = place, named, files
         rows = self._prepared.signature
         self.inputs = [
             Port(
@@ -48,7 +48,7 @@ class ModuleArtifact(Artifact):
 
     @cached_property
     def _prepared(self) -> PreparedModule:
-        return prepare(export_request(self._named, None, NOTHING_WRITTEN))
+        return prepare(export_request(self.named, None, NOTHING_WRITTEN))
 
     def state(self) -> Tensors:
         """Return the module's tensors by name."""
@@ -72,8 +72,8 @@ class ModuleArtifact(Artifact):
         return found
 
     def record(self) -> ProofArtifact:
-        folder = self._named.file.parent
-        files = [self._named.file, *self._files]
+        folder = self.named.file.parent
+        files = [self.named.file, *self._files]
         return {
             "place": self.place,
             "kind": self.kind,

@@ -9,7 +9,7 @@ from pathlib import Path
 from oriel.errors import OptionError
 from oriel.models.find_checkpoint import DEMO
 from oriel.models.weight_files import weight_files
-from oriel.modules.named_model import is_model, model_spec, one_spec
+from oriel.modules.named_model import is_model, one_spec
 from oriel.proof.artifact import Artifact, Kind
 from oriel.proof.bundle_artifact import BundleArtifact, is_bundle
 from oriel.proof.checkpoint_artifact import CheckpointArtifact
@@ -70,10 +70,15 @@ def _open(place: str, kind: Kind, other: Kind) -> Artifact:
     if other == "tensors":
         return TensorsArtifact(place)
     if kind == "checkpoint":
-        return CheckpointArtifact(place) if other == "bundle" else _checkpoint(place)
-    return ModuleArtifact(place, one_spec(place))
+        return CheckpointArtifact(place) if other == "bundle" else module_artifact(place)
+    return module_artifact(place)
 
 
-def _checkpoint(place: str) -> Artifact:
-    named = model_spec(place)
-    return ModuleArtifact(place, named, weight_files(named.file.parent))
+def module_artifact(place: str) -> ModuleArtifact:
+    """Return a model's folder, Hub id, `demo` or spec as a module, with its weights' files."""
+    named = one_spec(place)
+    folder = named.file.parent
+    if named.file.suffix == ".py":
+        given = named.spec.checkpoint
+        return ModuleArtifact(place, named, [] if given is None else [folder / given])
+    return ModuleArtifact(place, named, weight_files(folder))
