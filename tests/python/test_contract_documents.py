@@ -24,7 +24,12 @@ from contract_examples import (
 
 import oriel
 from oriel.contract.data_files import ContractTable, Limits
-from oriel.contract.documents import ActivationsDocument, ManifestDocument, ModuleMetadata
+from oriel.contract.documents import (
+    ActivationsDocument,
+    ManifestDocument,
+    ModuleMetadata,
+    ProofRecord,
+)
 from oriel.precision.recipes import recipe
 from oriel.precision.recipes.recipe import RuleRecord
 
@@ -32,6 +37,7 @@ TYPES = {
     "activations": ActivationsDocument,
     "manifest": ManifestDocument,
     "module_metadata": ModuleMetadata,
+    "proof": ProofRecord,
 }
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (
