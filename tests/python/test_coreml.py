@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import oriel
@@ -148,6 +148,19 @@ def test_a_package_is_held_to_the_module(package: Path) -> None:
     assert signature.endswith("module's names, sizes and dtypes, int32 for int64")
     # Two matrices, two biases, and four of the normalization: one it counts batches with is int.
     assert weights == "all 8 weights are among its constants bit for bit"
+
+
+def test_weights_of_zeros_alone_may_be_gone(package: Path, tmp_path: Path) -> None:
+    expected = expected_of(package)
+    weights = load_file(expected.weights)
+    for value, said in ((0.0, "8 weights are among"), (0.5, None)):
+        save_file({**weights, "more": torch.full((7,), value)}, tmp_path / "weights")
+        changed = replace(expected, weights=tmp_path / "weights")
+        if said is None:
+            with pytest.raises(ModuleError, match="weights of the module are not among"):
+                check(package, changed)
+        else:
+            assert said in check(package, changed)[-1]
 
 
 def renamed(expected: Expected) -> Expected:
