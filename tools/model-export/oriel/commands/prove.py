@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from oriel.commands.argument_types import positive_number
 from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
 
@@ -29,7 +30,7 @@ def _add_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--max-error",
-        type=_positive,
+        type=positive_number,
         metavar="X",
         help="largest relative error allowed; default: that of the precision",
     )
@@ -41,13 +42,6 @@ def _add_arguments(parser: Parser) -> None:
         help="compare again what a record names, on its inputs; A B say where they are now",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
-    return value
 
 
 def _call(arguments: argparse.Namespace) -> int:

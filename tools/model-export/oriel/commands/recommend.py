@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+from oriel.commands.argument_types import positive_number
 from oriel.commands.command import Command, Parser
 
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9}
@@ -19,9 +20,11 @@ def _add_arguments(parser: Parser) -> None:
         metavar="NAME",
         help="browser-webgpu, browser-wasm, cpu, nvidia, ios, android or edge",
     )
-    parser.add_argument("--max-mb", type=_positive, metavar="N", help="largest size of the file")
     parser.add_argument(
-        "--max-error", type=_positive, metavar="X", help="largest relative error of an output"
+        "--max-mb", type=positive_number, metavar="N", help="largest size of the file"
+    )
+    parser.add_argument(
+        "--max-error", type=positive_number, metavar="X", help="largest relative error of an output"
     )
     parser.add_argument(
         "--for",
@@ -39,13 +42,6 @@ def _add_arguments(parser: Parser) -> None:
         help="a pipeline.json: its measurements decide, in place of the table",
     )
     parser.add_argument("--json", action="store_true", help="print the choice as JSON")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
-    return value
 
 
 def _count(text: str) -> float:

@@ -84,6 +84,20 @@ def validator(name: str) -> Draft202012Validator:
     return made
 
 
+def check_major(data: object, version: tuple[str, str], what: str, next_step: str) -> None:
+    """Raise ContractError for a document of another major version. version: the entry of the
+    document that has it, and the major that this Oriel reads."""
+    key, major = version
+    found = data.get(key) if isinstance(data, dict) else None
+    if isinstance(found, str) and found.partition(".")[0] != major:
+        raise ContractError(
+            f"{what} is of another version",
+            got=found[:32],
+            expected=f"{major}.x",
+            next_step=next_step,
+        )
+
+
 def check_schema(name: str, document: object, what: str) -> None:
     """Raise ContractError, naming the place, where the document breaks its schema."""
     error = best_match(islice(validator(name).iter_errors(document), _MAX_ERRORS))

@@ -7,25 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import cast
 
-from oriel.contract.activation_contract import check_schema
+from oriel.contract.activation_contract import check_major, check_schema
 from oriel.contract.documents import ModuleMetadata, ModuleSignature, StructureNode
 from oriel.errors import ContractError, first_few
 
 _SCHEMA = "module_metadata"
-_MAJOR = "1"
+_VERSION = ("metadata_version", "1")
 
 
 def check_metadata(data: object, what: str) -> ModuleMetadata:
     """Return a metadata document. Raises ContractError for another major version, a document that
     breaks its schema, and one whose parts contradict each other."""
-    version = data.get("metadata_version") if isinstance(data, dict) else None
-    if isinstance(version, str) and version.partition(".")[0] != _MAJOR:
-        raise ContractError(
-            f"{what} is of another version",
-            got=version[:32],
-            expected=f"{_MAJOR}.x",
-            next_step="export the module again, or use the Oriel that wrote it.",
-        )
+    next_step = "export the module again, or use the Oriel that wrote it."
+    check_major(data, _VERSION, what, next_step)
     check_schema(_SCHEMA, data, what)
     checked = cast(ModuleMetadata, data)
     _check_sound(checked["signature"], what)

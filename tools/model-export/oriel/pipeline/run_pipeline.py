@@ -14,8 +14,7 @@ from oriel.formats import check_formats, formats_by_name
 from oriel.formats.format import Format
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata
-from oriel.modules.convert import NOTHING_WRITTEN, ConvertOptions, convert, export_request
-from oriel.modules.prepared_module import prepare
+from oriel.modules.convert import ConvertOptions, convert
 from oriel.modules.spec import NamedSpec
 from oriel.pipeline.measure import Measured, Subject, measure_in_turns
 from oriel.pipeline.measure_file import EAGER
@@ -63,14 +62,13 @@ def run_pipeline(
     rows = [_counted(row, options.output) for row in rows]
     if options.rounds == 0:
         return rows
-    call = prepare(export_request(named, None, NOTHING_WRITTEN)).call
-    cases = timed_cases(call, named.spec.config)
+    cases = timed_cases(reference.call, named.spec.config)
     return list(_timed(rows, cases, options, on_stage))
 
 
 def _weight_bytes(reference: ModuleArtifact) -> int:
     seen: dict[int, int] = {}
-    for tensor in reference.state().values():
+    for tensor in reference.call.state().values():
         storage = tensor.untyped_storage()
         seen[storage.data_ptr()] = storage.nbytes()
     return sum(seen.values())

@@ -7,25 +7,19 @@ from pathlib import Path
 from typing import cast
 
 from oriel.bundle.atomic_folder import write_files_whole
-from oriel.contract.activation_contract import check_schema
+from oriel.contract.activation_contract import check_major, check_schema
 from oriel.contract.documents import ProofRecord
 from oriel.contract.strict_json import read_json
-from oriel.errors import ContractError, OptionError
+from oriel.errors import OptionError
 
-_MAJOR = "1"
+_VERSION = ("proof_version", "1")
 
 
 def check_record(data: object, what: str) -> ProofRecord:
     """Return a record. Raises ContractError for another major version, and for a document that
     breaks its schema."""
-    version = data.get("proof_version") if isinstance(data, dict) else None
-    if isinstance(version, str) and version.partition(".")[0] != _MAJOR:
-        raise ContractError(
-            f"{what} is of another version",
-            got=version[:32],
-            expected=f"{_MAJOR}.x",
-            next_step="compare the two anew, or use the Oriel that wrote it.",
-        )
+    next_step = "compare the two anew, or use the Oriel that wrote it."
+    check_major(data, _VERSION, what, next_step)
     check_schema("proof", data, what)
     return cast(ProofRecord, data)
 

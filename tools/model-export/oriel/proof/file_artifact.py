@@ -18,6 +18,7 @@ from oriel.modules.check_metadata import check_metadata
 from oriel.modules.metadata import read_signature
 from oriel.modules.open_module import format_of
 from oriel.modules.run_file import run_file
+from oriel.modules.written_files import entries_of, files_in
 from oriel.proof.artifact import (
     Artifact,
     Port,
@@ -69,10 +70,7 @@ class FileArtifact(Artifact):
 
     def record(self) -> ProofArtifact:
         form, folder = self._format, self._file.parent
-        stem = self._file.name.removesuffix(form.suffix)
-        beside = [folder / f"{stem}{suffix}" for suffix in form.beside]
-        beside += sorted(folder.glob(f"{self._file.name}.*"))
-        read = [self._file, *(each for each in beside if each.is_file())]
+        read = files_in(entries_of(form, self._file))
         paths = form.package_paths()
         return {
             "place": self.place,
@@ -80,7 +78,7 @@ class FileArtifact(Artifact):
             "format": form.name,
             "variant": None,
             "precision": self.precision,
-            "files": file_records(folder, list(dict.fromkeys(read))),
+            "files": file_records(folder, read),
             "runtime": form.runtime,
             "provider": form.provider,
             "device": processor(),

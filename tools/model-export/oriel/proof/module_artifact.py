@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from oriel.contract.documents import ProofArtifact
+from oriel.formats.format import FlatCall
 from oriel.modules.convert import NOTHING_WRITTEN, export_request
+from oriel.modules.metadata import TensorRow
 from oriel.modules.prepared_module import PreparedModule, prepare
 from oriel.modules.spec import NamedSpec
 from oriel.proof.artifact import (
@@ -33,26 +35,17 @@ class ModuleArtifact(Artifact):
         """files: those of its weights, for the record."""
         self.place, self.named, self._files = place, named, files
         rows = self._prepared.signature
-        self.inputs = [
-            Port(
-                row.name, str(row.tensor.dtype).removeprefix("torch."), _shape(row.tensor, row.axes)
-            )
-            for row in rows.inputs
-        ]
-        self.outputs = [
-            Port(
-                row.name, str(row.tensor.dtype).removeprefix("torch."), _shape(row.tensor, row.axes)
-            )
-            for row in rows.outputs
-        ]
+        self.inputs = [_port(row) for row in rows.inputs]
+        self.outputs = [_port(row) for row in rows.outputs]
 
     @cached_property
     def _prepared(self) -> PreparedModule:
         return prepare(export_request(self.named, None, NOTHING_WRITTEN))
 
-    def state(self) -> Tensors:
-        """Return the module's tensors by name."""
-        return self._prepared.call.state()
+    @property
+    def call(self) -> FlatCall:
+        """Return the module with flat inputs and outputs, and its example."""
+        return self._prepared.call
 
     def own_cases(self) -> Sequence[OwnCase]:
         names = self._prepared.call.input_names
@@ -88,6 +81,6 @@ class ModuleArtifact(Artifact):
         }
 
 
-def _shape(tensor: Tensor, axes: object) -> tuple[int | str, ...]:
-    named = dict(axes) if isinstance(axes, dict) else {}
-    return tuple(named.get(axis, size) for axis, size in enumerate(tensor.shape))
+def _port(row: TensorRow) -> Port:
+    shape = tuple(row.axes.get(axis, size) for axis, size in enumerate(row.tensor.shape))
+    return Port(row.name, str(row.tensor.dtype).removeprefix("torch."), shape)
