@@ -15,10 +15,11 @@ from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import OrielError
-from oriel.fidelity.run_variant import VariantRun, WeightFolders
+from oriel.fidelity.run_variant import VariantRun
 from oriel.options import QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
+from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.verify import verify
 
 BUNDLES = Path(__file__).resolve().parents[1] / "fixtures" / "bundles_1"

@@ -26,9 +26,9 @@ from oriel.contract.manifest import Manifest
 from oriel.errors import BundleError, OptionError
 from oriel.fidelity.run_variant import VariantRun
 from oriel.models.demo.bundled_text import held_out_passages
+from oriel.runtime.onnx_graph import past_from
 from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.passage_start import passage_start
-from oriel.verification.run_onnx import past_from
 
 MIN_TOKENS = 100
 """Least number of tokens: a 99th percentile of fewer positions is their largest."""

@@ -25,8 +25,9 @@ from oriel.fidelity.reference_values import (
     TrunkReference,
     observe,
 )
-from oriel.fidelity.run_variant import VariantRun, WeightFolders, scratch_folder
+from oriel.fidelity.run_variant import VariantRun, scratch_folder
 from oriel.precision.calibration.calibration_text import calibration_passages
+from oriel.runtime.weight_folders import WeightFolders
 from oriel.tokenizers.open_tokenizer import open_tokenizer
 from oriel.tokenizers.passage_start import passage_start
 

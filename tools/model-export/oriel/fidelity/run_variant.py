@@ -4,11 +4,9 @@ expand are expanded here, once for each encoding, into a temporary folder."""
 from __future__ import annotations
 
 import errno
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,42 +17,12 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import FileDescriptor, Variant
 from oriel.contract.variant_graphs import cached_graph, tapped_graph
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
-from oriel.graph.taps import Tap
-from oriel.precision.weights.expand_weights import expand_weights
-from oriel.verification.run_onnx import Arrays, OnnxGraph, with_taps
+from oriel.runtime.onnx_graph import Arrays, OnnxGraph, with_taps
+from oriel.runtime.weight_folders import WeightFolders, taps_for
 
 Ids = npt.NDArray[np.int64]
 
 _FLOAT_KERNELS = ("fp32", "fp16")
-
-
-@dataclass
-class WeightFolders:
-    """Folders of the data files that the graphs of a variant read."""
-
-    bundle: Path
-    scratch: Path
-    """A temporary folder; the caller removes it."""
-    expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
-
-    def of(self, variant: Variant) -> Path:
-        """Return the bundle's own folder, or one with the variant's weights expanded."""
-        expansion = variant.get("expansion")
-        if expansion is None:
-            return self.bundle
-        (weights,) = variant["weights"]
-        key = (weights, expansion["digest"])
-        if key not in self.expanded:
-            # One at a time: each is as large as the float32 weights.
-            for folder in self.expanded.values():
-                shutil.rmtree(folder, ignore_errors=True)
-            self.expanded.clear()
-            folder = Path(tempfile.mkdtemp(dir=self.scratch))
-            target = folder / expansion["path"]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            expand_weights(self.bundle / weights, expansion, target)
-            self.expanded[key] = folder
-        return self.expanded[key]
 
 
 @contextmanager
@@ -139,13 +107,6 @@ class VariantRun:
                 got=reason_of(error),
                 next_step="export the bundle again.",
             ) from error
-
-
-def taps_for(variant: Variant, names: Collection[str]) -> list[Tap]:
-    """Return the variant's taps that give any of these names."""
-    wanted = set(names)
-    taps = [Tap.from_json(tap) for tap in variant["taps"]]
-    return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]
 
 
 def sent_bytes(variant: Variant, files: Sequence[FileDescriptor]) -> int:

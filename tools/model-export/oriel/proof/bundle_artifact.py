@@ -19,9 +19,9 @@ from oriel.graph.taps import Tap
 from oriel.precisions import FP32
 from oriel.proof.artifact import Artifact, Tensors, file_records, processor, versions_of
 from oriel.proof.contract_ports import contract_port, inner_ports
+from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.opened_variant import opened_variant
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import OnnxGraph, with_taps
 
 _INPUTS = ("input_ids", "attention_mask", "position_ids")
 _PAST = "past_key_values."

@@ -10,17 +10,17 @@ import numpy as np
 from oriel.arrays import Array
 from oriel.contract.activation_names import LENS_KINDS, kind_of, kinds, parse_name, present_name
 from oriel.graph.taps import Tap
-from oriel.verification.cases import Case, outputs_within_budget
-from oriel.verification.checks import GraphFile, check_session_ports
-from oriel.verification.compare import difference
-from oriel.verification.edit_checks import check_edits_of_1
-from oriel.verification.run_onnx import (
+from oriel.runtime.onnx_graph import (
     Arrays,
     OnnxGraph,
     past_from,
     with_outputs_only,
     with_taps,
 )
+from oriel.verification.cases import Case, outputs_within_budget
+from oriel.verification.checks import GraphFile, check_session_ports
+from oriel.verification.compare import difference
+from oriel.verification.edit_checks import check_edits_of_1
 from oriel.verification.variant_comparison import VariantComparison
 
 

@@ -35,8 +35,8 @@ from oriel.graph.external_data import check_external_data
 from oriel.graph.graph_document import read_document, read_model_record
 from oriel.graph.taps import Tap, value_info
 from oriel.precision.graphs.kernel_nodes import kernel_nodes, total_nodes
+from oriel.runtime.onnx_graph import OnnxGraph
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import OnnxGraph
 
 _DTYPES: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64"}
 OPSETS = range(18, 23)

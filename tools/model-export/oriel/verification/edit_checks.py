@@ -17,11 +17,11 @@ from oriel.contract.activation_names import (
 )
 from oriel.graph.closings import IDENTITY, closing_rows
 from oriel.graph.taps import Tap
+from oriel.runtime.joint_edit import Edit, Edits
+from oriel.runtime.onnx_graph import OnnxGraph, closings_of, past_from, with_taps
 from oriel.verification.cases import Case
 from oriel.verification.checks import GraphFile
-from oriel.verification.interventions import Edit, Edits
 from oriel.verification.reference_cases import SEED
-from oriel.verification.run_onnx import OnnxGraph, closings_of, past_from, with_taps
 from oriel.verification.variant_comparison import VariantComparison
 
 _SEQ = "sequence_length"

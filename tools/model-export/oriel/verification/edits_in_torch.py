@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from oriel.verification.interventions import Edit, Edits
+from oriel.runtime.joint_edit import Edit, Edits
 
 
 def has_joint(edits: Edits, kind: str, layer: int) -> bool:

@@ -11,11 +11,11 @@ import numpy as np
 from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, kinds
 from oriel.contract.data_files import GraphKind
+from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case
 from oriel.verification.compare import causal, difference
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import Arrays
 
 MASKED_SCORE = np.finfo(np.float32).min
 """The value of a masked score by the contract."""

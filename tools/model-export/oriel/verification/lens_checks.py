@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from oriel.contract.activation_names import LENS_KINDS, kinds, parse_name
 from oriel.contract.data_files import GraphKind
 from oriel.graph.taps import Tap
+from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.cases import Case, choose_lens_layers
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import lens_difference
-from oriel.verification.run_onnx import OnnxGraph, with_taps
 from oriel.verification.variant_comparison import VariantComparison
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from oriel.contract.data_files import GraphKind
 from oriel.graph.taps import Tap
+from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cached_checks import check_cached_graph, check_longest
 from oriel.verification.checks import GraphFile
 from oriel.verification.lens_checks import check_lens
 from oriel.verification.open_checks import check_open
 from oriel.verification.plain_checks import check_plain, check_selectable
-from oriel.verification.run_onnx import Arrays
 from oriel.verification.variant_comparison import VariantComparison
 
 

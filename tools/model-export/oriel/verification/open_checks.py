@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from oriel.contract.activation_names import LENS_KINDS
 from oriel.graph.taps import Tap
+from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.checks import GraphFile, check_session_ports
 from oriel.verification.edit_checks import check_edits
-from oriel.verification.run_onnx import OnnxGraph, with_taps
 from oriel.verification.variant_comparison import VariantComparison
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from oriel.contract.activation_names import LENS_KINDS, kinds
 from oriel.graph.select_outputs import open_graph, select_outputs
+from oriel.runtime.onnx_graph import Arrays, OnnxGraph, with_outputs_only
 from oriel.verification.cases import outputs_within_budget
 from oriel.verification.checks import GraphFile, check_session_ports
 from oriel.verification.lens_checks import check_lens_case
-from oriel.verification.run_onnx import Arrays, OnnxGraph, with_outputs_only
 from oriel.verification.variant_comparison import VariantComparison
 
 

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from oriel.arrays import Array
 from oriel.precision.graphs.kernel_nodes import kernel_nodes
+from oriel.runtime.joint_edit import Edit
+from oriel.runtime.onnx_graph import OnnxGraph, closings_of
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import difference
-from oriel.verification.interventions import Edit
 from oriel.verification.reference_cases import SEED
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import OnnxGraph, closings_of
 from oriel.verification.stored_weights import read_initializer
 from oriel.verification.variant_comparison import VariantComparison
 from oriel.verification.weight_checks import oriented_like

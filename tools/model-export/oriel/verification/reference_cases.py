@@ -7,11 +7,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from oriel.contract.activation_names import kinds
+from oriel.runtime.joint_edit import Edits
+from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, choose_cases, choose_ids, inner_activations
 from oriel.verification.compare import difference
-from oriel.verification.interventions import Edits
 from oriel.verification.report import Findings
-from oriel.verification.run_onnx import Arrays
 from oriel.verification.run_reference import Reference
 
 SEED = 20

@@ -22,8 +22,8 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
+from oriel.runtime.joint_edit import Edits
 from oriel.verification.edits_in_torch import at_joint, has_joint
-from oriel.verification.interventions import Edits
 
 Arrays = dict[str, Array]
 

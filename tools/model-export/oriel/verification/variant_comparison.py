@@ -18,13 +18,13 @@ from oriel.contract.activation_names import (
 )
 from oriel.contract.data_files import GraphKind
 from oriel.contract.manifest import Manifest
+from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, inner_activations
 from oriel.verification.compare import Difference, Worst, causal, difference
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
 from oriel.verification.report import ActivationResult, Findings, Verdict
-from oriel.verification.run_onnx import Arrays
 
 
 @dataclass

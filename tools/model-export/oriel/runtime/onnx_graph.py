@@ -1,5 +1,5 @@
 """A bundle's graph in ONNX Runtime: read from disk, with taps opened and joints closed, run without
-padding and edits unless told otherwise. What the results should be is for numeric_checks.py."""
+padding and edits unless told otherwise. What the results should be, verification tells."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from oriel.contract.data_files import GraphKind
 from oriel.graph.built_graph import set_outputs
 from oriel.graph.closings import close_joints, closing_input
 from oriel.graph.taps import Tap, open_taps
-from oriel.verification.interventions import Edit, Edits
+from oriel.runtime.joint_edit import Edit, Edits
 
 Arrays = dict[str, Array]
 DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
