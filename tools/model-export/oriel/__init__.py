@@ -11,8 +11,24 @@ if TYPE_CHECKING:
     from oriel.modules.open_module import open_module
     from oriel.modules.slim import slim
     from oriel.modules.spec import ModuleSpec
+    from oriel.runtime.bundle import Bundle
+    from oriel.runtime.edits import Add, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
 
-__all__ = ["ModuleSpec", "__version__", "export_module", "open_module", "slim"]
+__all__ = [
+    "Add",
+    "Bundle",
+    "Cap",
+    "KnockOut",
+    "ModuleSpec",
+    "ProjectOut",
+    "Replace",
+    "Scale",
+    "Swap",
+    "__version__",
+    "export_module",
+    "open_module",
+    "slim",
+]
 __version__ = "0.1.0"
 
 _LAZY = {
@@ -20,8 +36,13 @@ _LAZY = {
     "open_module": "oriel.modules.open_module",
     "slim": "oriel.modules.slim",
     "ModuleSpec": "oriel.modules.spec",
+    "Bundle": "oriel.runtime.bundle",
+    **dict.fromkeys(
+        ("Scale", "Add", "Replace", "KnockOut", "ProjectOut", "Cap", "Swap"), "oriel.runtime.edits"
+    ),
 }
-"""What the package offers by itself: imported when it is asked for, since it brings torch."""
+"""What the package offers by itself: imported when it is asked for, since some
+brings torch."""
 
 
 def __getattr__(name: str) -> Callable[..., object]:

@@ -17,7 +17,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import FileDescriptor, Variant
 from oriel.contract.variant_graphs import cached_graph, tapped_graph
 from oriel.errors import BundleError, GraphError, OrielError, reason_of
-from oriel.runtime.onnx_graph import Arrays, OnnxGraph, with_taps
+from oriel.runtime.onnx_graph import Arrays, OnnxGraph, SessionSettings, with_taps
 from oriel.runtime.weight_folders import WeightFolders, taps_for
 
 Ids = npt.NDArray[np.int64]
@@ -67,7 +67,9 @@ class VariantRun:
             graph = with_taps(graph, taps_for(variant, tapped))
             # float32 weights are mapped from their file; repacking would copy all of them.
             prepack = variant.get("kernels") not in _FLOAT_KERNELS
-            self.graph = OnnxGraph(weights, graph, kind, shape, prepack=prepack)
+            self.graph = OnnxGraph(
+                weights, graph, kind, shape, settings=SessionSettings(prepack=prepack)
+            )
 
     def run(
         self, ids: Ids, names: Sequence[str], past: Mapping[str, Array] | None = None

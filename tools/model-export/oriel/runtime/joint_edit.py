@@ -10,7 +10,7 @@ from oriel.contract.activation_names import kinds
 
 
 @dataclass(frozen=True)
-class Edit:
+class JointEdit:
     """One closing at the joint of a kind in a layer, with its tensors."""
 
     kind: str
@@ -25,5 +25,5 @@ class Edit:
         return kinds()[self.kind].at(self.layer)
 
 
-Edits = tuple[Edit, ...]
+JointEdits = tuple[JointEdit, ...]
 """Those of one joint are applied in this order."""

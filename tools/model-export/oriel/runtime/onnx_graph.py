@@ -4,6 +4,7 @@ padding and edits unless told otherwise. What the results should be, verificatio
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,12 +26,42 @@ from oriel.contract.activation_names import (
 )
 from oriel.contract.data_files import GraphKind
 from oriel.graph.built_graph import set_outputs
-from oriel.graph.closings import close_joints, closing_input
+from oriel.graph.closings import close_joints
 from oriel.graph.taps import Tap, open_taps
-from oriel.runtime.joint_edit import Edit, Edits
+from oriel.runtime.closing_slots import slot_feeds
+from oriel.runtime.joint_edit import JointEdit, JointEdits
 
 Arrays = dict[str, Array]
 DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How ONNX Runtime uses the machine."""
+
+    prepack: bool = True
+    """Copy weights into the kernels' own order: faster, and twice the memory."""
+    keep_memory: bool = False
+    """Keep blocks that a long sequence needed for the next one."""
+    spin: bool = False
+    """Let idle threads wait by spinning: faster, unless others need the processor."""
+    threads: int = 0
+    """0: as many as the processor has cores."""
+
+    def options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.enable_cpu_mem_arena = self.keep_memory
+        options.intra_op_num_threads = self.threads
+        if not self.spin:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not self.prepack:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        return options
+
+
+SPARING = SessionSettings()
+"""For sessions that PyTorch runs alternately with."""
 
 
 class OnnxGraph:
@@ -43,22 +74,14 @@ class OnnxGraph:
         kind: GraphKind,
         shape: ModelShape,
         *,
-        prepack: bool = True,
+        settings: SessionSettings = SPARING,
         closings: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        """prepack: copy weights into the kernels' own order: faster, and twice the memory.
-        closings: of an open graph's joints, in order; every other joint stays as it is."""
-        self.kind, self.shape = kind, shape
+        """closings: of an open graph's joints, in order; every other joint stays as it is."""
+        self.kind, self.shape, self.closings = kind, shape, closings
         if kind == "open":
             graph += close_joints(joint_specs(shape), closings)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Blocks freed after a long sequence go back to the system, not into an arena.
-        options.enable_cpu_mem_arena = False
-        # Idle threads that spin would take the processor from PyTorch, which runs alternately.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not prepack:
-            options.add_session_config_entry("session.disable_prepacking", "1")
+        options = settings.options()
         # A graph given as bytes has no folder: this is the folder of its data files.
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder)
@@ -72,14 +95,15 @@ class OnnxGraph:
         self,
         ids: Array,
         wanted: Collection[str],
-        edits: Edits = (),
+        edits: JointEdits = (),
         past: Mapping[str, Array] | None = None,
         rows: int = 0,
         mask: Array | None = None,
     ) -> Arrays:
         """Return the wanted outputs, those that the graph has, for ids (batch, seq).
 
-        edits: as many at each joint of an open graph as it has closings. rows: how many last rows
+        edits: in closings of the session, those of one joint in order; closings without an edit
+        change nothing. rows: how many last rows
         of logits; 0 for all. mask: (batch, past + seq), 0 for padding, from whose other tokens
         positions are counted.
         """
@@ -97,7 +121,7 @@ class OnnxGraph:
             positions = np.maximum(seen.cumsum(axis=1) - 1, 0)
             feeds["position_ids"] = positions[:, -ids.shape[1] :]
             feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
-            feeds |= _edit_feeds(edits)
+            feeds |= slot_feeds(self.closings, edits, self.shape)
         results = self.session.run(names, feeds)
         return dict(zip(names, results, strict=True))
 
@@ -107,7 +131,7 @@ class OnnxGraph:
         layers = range(shape.layers)
         return {past_name(layer, part): empty for layer in layers for part in ("key", "value")}
 
-    def _feeds_of_1(self, edits: Edits, rows: int) -> Arrays:
+    def _feeds_of_1(self, edits: JointEdits, rows: int) -> Arrays:
         """Return the inputs of contract 1.x for edits, of which it has two kinds."""
         feeds: Arrays = {LOGITS_START: np.array([-rows], dtype=np.int64)}
         for layer in range(self.shape.layers):
@@ -130,22 +154,12 @@ class OnnxGraph:
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
 
 
-def closings_of(edits: Iterable[Edit]) -> dict[str, list[str]]:
+def closings_of(edits: Iterable[JointEdit]) -> dict[str, list[str]]:
     """Return the closings that these edits need, by joint and in their order."""
     found: dict[str, list[str]] = {}
     for edit in edits:
         found.setdefault(edit.joint, []).append(edit.closing)
     return found
-
-
-def _edit_feeds(edits: Edits) -> Arrays:
-    feeds: Arrays = {}
-    count: dict[str, int] = {}
-    for edit in edits:
-        index = count.get(edit.joint, 0)
-        count[edit.joint] = index + 1
-        feeds |= {closing_input(edit.joint, index, k): v for k, v in edit.tensors.items()}
-    return feeds
 
 
 def _port(port: onnxruntime.NodeArg) -> TensorSpec:

@@ -17,7 +17,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.graph.closings import IDENTITY, closing_rows
 from oriel.graph.taps import Tap
-from oriel.runtime.joint_edit import Edit, Edits
+from oriel.runtime.joint_edit import JointEdit, JointEdits
 from oriel.runtime.onnx_graph import OnnxGraph, closings_of, past_from, with_taps
 from oriel.verification.cases import Case
 from oriel.verification.checks import GraphFile
@@ -35,11 +35,11 @@ def check_edits_of_1(compared: VariantComparison, session: OnnxGraph) -> None:
     for layer in range(compared.shape.layers):
         scale = rng.uniform(0, 2, (1, compared.shape.heads, 1, 1)).astype(np.float32)
         scale[0, layer % compared.shape.heads] = 0
-        _compare(compared, session, (Edit("attn_z", layer, "scale", {"scale": scale}),))
+        _compare(compared, session, (JointEdit("attn_z", layer, "scale", {"scale": scale}),))
         spec = activation_spec(kinds()["resid_post"].at(layer), compared.shape)
         assert spec is not None
         added = _tensors(compared, spec, "add", one=layer % 2 == 0, rng=rng)
-        _compare(compared, session, (Edit("resid_post", layer, "add", added),))
+        _compare(compared, session, (JointEdit("resid_post", layer, "add", added),))
 
 
 def check_edits(compared: VariantComparison, graph: GraphFile, taps: list[Tap]) -> None:
@@ -89,7 +89,10 @@ def _check_every_joint(
 
 
 def _compare(
-    compared: VariantComparison, session: OnnxGraph, edits: Edits, changed: Edit | None = None
+    compared: VariantComparison,
+    session: OnnxGraph,
+    edits: JointEdits,
+    changed: JointEdit | None = None,
 ) -> None:
     """Compare a run with these edits with PyTorch's; `changed` is the only one that isn't
     neutral."""
@@ -109,7 +112,7 @@ def _compare(
 
 
 def _check_with_cache(
-    compared: VariantComparison, session: OnnxGraph, edits: Edits, changed: Edit
+    compared: VariantComparison, session: OnnxGraph, edits: JointEdits, changed: JointEdit
 ) -> None:
     """Check that the text in two pieces, each with its part of the edit, gives what the whole
     does."""
@@ -131,7 +134,7 @@ def _check_with_cache(
     compared.measure_all("edits", got, want, bound, where)
 
 
-def _cut(edits: Edits, spec: TensorSpec, positions: slice) -> Edits:
+def _cut(edits: JointEdits, spec: TensorSpec, positions: slice) -> JointEdits:
     """Return the edits with the tensors that have a row for each position cut to some of them."""
     axis = spec.shape.index(_SEQ)
 
@@ -143,17 +146,17 @@ def _cut(edits: Edits, spec: TensorSpec, positions: slice) -> Edits:
         return value[tuple(index)]
 
     return tuple(
-        Edit(e.kind, e.layer, e.closing, {n: part(v) for n, v in e.tensors.items()})
+        JointEdit(e.kind, e.layer, e.closing, {n: part(v) for n, v in e.tensors.items()})
         if e.joint == spec.name
         else e
         for e in edits
     )
 
 
-def _edit(spec: TensorSpec, closing: str, tensors: Mapping[str, Array]) -> Edit:
+def _edit(spec: TensorSpec, closing: str, tensors: Mapping[str, Array]) -> JointEdit:
     found = parse_name(spec.name)
     assert found is not None and found[1] is not None
-    return Edit(found[0].kind, found[1], closing, tensors)
+    return JointEdit(found[0].kind, found[1], closing, tensors)
 
 
 def _neutral(spec: TensorSpec, closing: str) -> dict[str, Array]:

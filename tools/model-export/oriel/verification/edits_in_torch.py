@@ -6,15 +6,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from oriel.runtime.joint_edit import Edit, Edits
+from oriel.runtime.joint_edit import JointEdit, JointEdits
 
 
-def has_joint(edits: Edits, kind: str, layer: int) -> bool:
+def has_joint(edits: JointEdits, kind: str, layer: int) -> bool:
     """Return whether an edit is made at the joint of this kind in this layer."""
     return any((edit.kind, edit.layer) == (kind, layer) for edit in edits)
 
 
-def at_joint(edits: Edits, kind: str, layer: int, value: Tensor) -> Tensor:
+def at_joint(edits: JointEdits, kind: str, layer: int, value: Tensor) -> Tensor:
     """Return a joint's value after its edits, in their order."""
     for edit in edits:
         if (edit.kind, edit.layer) == (kind, layer):
@@ -22,7 +22,7 @@ def at_joint(edits: Edits, kind: str, layer: int, value: Tensor) -> Tensor:
     return value
 
 
-def _edited(edit: Edit, x: Tensor) -> Tensor:
+def _edited(edit: JointEdit, x: Tensor) -> Tensor:
     given = {name: torch.from_numpy(value) for name, value in edit.tensors.items()}
     match edit.closing:
         case "add":

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from oriel.arrays import Array
 from oriel.precision.graphs.kernel_nodes import kernel_nodes
-from oriel.runtime.joint_edit import Edit
+from oriel.runtime.joint_edit import JointEdit
 from oriel.runtime.onnx_graph import OnnxGraph, closings_of
 from oriel.verification.checks import GraphFile
 from oriel.verification.compare import difference
@@ -80,12 +80,12 @@ def check_every_product(
     found = list(products(float_model.graph, float_graph.parent))
     rng = np.random.default_rng(SEED)
     heads, hidden = compared.shape.heads, compared.shape.hidden
-    edits: list[Edit] = []
+    edits: list[JointEdit] = []
     for layer in range(compared.shape.layers):
         scale = rng.uniform(0, 2, (1, heads, 1, 1)).astype(np.float32)
         added = rng.normal(0, 1, (1, 1, hidden)).astype(np.float32)
-        edits.append(Edit("attn_z", layer, "scale", {"scale": scale}))
-        edits.append(Edit("resid_post", layer, "add", {"add": added}))
+        edits.append(JointEdit("attn_z", layer, "scale", {"scale": scale}))
+        edits.append(JointEdit("resid_post", layer, "add", {"add": added}))
     data = with_products(graph.model, found)
     for change in ((), tuple(edits)):
         session = OnnxGraph(

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from oriel.contract.activation_names import kinds
-from oriel.runtime.joint_edit import Edits
+from oriel.runtime.joint_edit import JointEdits
 from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, choose_cases, choose_ids, inner_activations
 from oriel.verification.compare import difference
@@ -43,7 +43,7 @@ class ReferenceCases:
             known |= self.reference.run(self.ids[case], missing)
         return known
 
-    def edited(self, edits: Edits, names: Iterable[str]) -> Arrays:
+    def edited(self, edits: JointEdits, names: Iterable[str]) -> Arrays:
         """Return PyTorch's values with edits, for the small case. They are kept, since every
         variant of the same weights asks for the same."""
         key = hashlib.sha256()

@@ -1,0 +1,339 @@
+"""A bundle opened natively: `Bundle("path").run(ids, activations=…, edits=…)` gives named arrays.
+Needs ONNX Runtime and NumPy, and no PyTorch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oriel.arrays import Array
+from oriel.contract.activation_names import (
+    ModelShape,
+    activation_spec,
+    all_activations,
+    kinds,
+    past_name,
+    present_name,
+)
+from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import Variant
+from oriel.contract.manifest import read_manifest
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.errors import BundleError, GraphError, OptionError, OrielError, reason_of
+from oriel.precisions import FP32
+from oriel.runtime.closing_slots import Slots, closings_in, slots_for
+from oriel.runtime.edits import Edit
+from oriel.runtime.fed_text import FedText, Ids, Mask, padded
+from oriel.runtime.joint_edit import JointEdit
+from oriel.runtime.onnx_graph import OnnxGraph, SessionSettings, with_taps
+from oriel.runtime.place_edits import place_edits
+from oriel.runtime.run import Cache, Run
+from oriel.runtime.weight_folders import WeightFolders, taps_for
+from oriel.tokenizers.open_tokenizer import encoding_errors, open_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Texts = str | ArrayLike | Sequence[Sequence[int]]
+"""A text, token ids of one (seq) or several (batch, seq), or lists of ids of unequal lengths."""
+
+_SESSIONS = 2
+"""Sessions kept open; each may hold a copy of the weights."""
+_OF_1 = (("attn_z", "scale"), ("resid_post", "add"))
+"""What graphs of contract 1.x can change: joint and closing."""
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A session with what it gives and takes."""
+
+    names: frozenset[str]
+    slots: Slots
+    graph: OnnxGraph
+
+
+class Bundle:
+    """A variant of a bundle. Its files are opened when it first runs; `close()`, or `with`, lets go
+    of them."""
+
+    def __init__(self, path: str | Path, variant: str | None = None, *, threads: int = 0) -> None:
+        """path: the bundle's folder. variant: fp32 by default, or the only one. threads: of ONNX
+        Runtime; 0 for as many as there are cores.
+
+        Raises BundleError where there is no bundle, ContractError for a manifest that breaks its
+        schema, OptionError for a variant that isn't there.
+        """
+        self.folder = Path(path)
+        self.manifest = read_manifest(self.folder)
+        self._variant = _chosen(self.manifest.variants, variant)
+        self.variant = str(self._variant["name"])
+        self._settings = SessionSettings(keep_memory=True, spin=True, threads=threads)
+        self._sessions: list[_Session] = []
+        """The one used last stands last."""
+        self._slots: Slots = {}
+        self._names: frozenset[str] = frozenset()
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._weights: WeightFolders | None = None
+
+    @property
+    def shape(self) -> ModelShape:
+        """The model's sizes."""
+        return self.manifest.shape
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of sessions and of expanded weights."""
+        self._sessions.clear()
+        self._weights = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The bundle's tokenizer. Raises BundleError where it has none."""
+        files = self.manifest.data.get("tokenizer")
+        if files is None:
+            raise BundleError(
+                "the bundle has no tokenizer", next_step="give token ids instead of a text."
+            )
+        return open_tokenizer(self.folder / files["tokenizer"])
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, with what the model wants before one."""
+        with encoding_errors("the text", "give token ids."):
+            ids = list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        files = self.manifest.data.get("tokenizer")
+        first = [] if files is None else [int(token) for token in files.get("first_tokens", ())]
+        return [*first, *ids]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids."""
+        return str(self.tokenizer.decode([int(each) for each in ids], skip_special_tokens=False))
+
+    def run(
+        self,
+        text: Texts,
+        activations: Collection[str] = (),
+        edits: Iterable[Edit] = (),
+        cache: Cache | bool | None = None,
+        *,
+        logits: int | None = None,
+    ) -> Run:
+        """Run the model on a text, or on several of a batch.
+
+        activations: names of the contract, kinds (every layer's) or "all". edits: changes, those of
+        one joint in this order. cache: True to get one, a run's own to go on behind its tokens.
+        logits: how many last tokens' logits; None for all, 0 for none.
+
+        Raises OptionError for what the model or the text has no place for, GraphError where ONNX
+        Runtime refuses.
+        """
+        fed = self._fed(text, cache if isinstance(cache, Cache) else None)
+        names = self.names(activations)
+        placed = place_edits(edits, self.shape, fed)
+        self._check_possible(placed)
+        session = self._session(names, placed)
+        wanted = [name for name in names if name != "logits"]
+        wanted += ["logits"] if logits is None or logits > 0 else []
+        keep = cache is not None and cache is not False
+        if keep:
+            layers = range(self.shape.layers)
+            wanted += [present_name(layer, part) for layer in layers for part in ("key", "value")]
+        past = cache.past if isinstance(cache, Cache) else None
+        with self._one_line("run"):
+            found = session.run(fed.ids, wanted, tuple(placed), past, logits or 0, fed.mask)
+        given = {name: found[name] for name in wanted if name in found and "present." not in name}
+        return Run(given, fed, self._kept(found, fed, cache) if keep else None)
+
+    def generate(
+        self, text: Texts, tokens: int, edits: Iterable[Edit] = ()
+    ) -> list[int] | list[list[int]]:
+        """Return the ids that greedy generation adds, for one text or several, until each has so
+        many. Edits act on the text and on each token that follows."""
+        if tokens < 1:
+            raise OptionError("nothing to generate", got=f"{tokens} tokens", expected="1 at least")
+        edits = list(edits)
+        run = self.run(text, edits=edits, cache=True, logits=1)
+        made = [run.logits[:, -1].argmax(axis=-1)]
+        for _ in range(tokens - 1):
+            run = self.run(made[-1][:, None], edits=edits, cache=run.cache, logits=1)
+            made.append(run.logits[:, -1].argmax(axis=-1))
+        rows: list[list[int]] = np.stack(made, axis=1).tolist()
+        return rows if len(rows) > 1 or _is_batch(text) else rows[0]
+
+    def names(self, activations: Collection[str]) -> list[str]:
+        """Return the full names of activations, kinds or "all". Raises OptionError for a name that
+        the model doesn't have."""
+        asked = [activations] if isinstance(activations, str) else list(activations)
+        every = [spec.name for spec in all_activations(self.shape)]
+        if "all" in asked:
+            lens = {kinds()[kind].name for kind in ("lens_ids", "lens_probs")}
+            return [name for name in every if not any(name.endswith(end[9:]) for end in lens)]
+        found: list[str] = []
+        for name in asked:
+            kind = kinds().get(name)
+            if kind is not None and kind.per_layer and kind.present_in(self.shape):
+                found += [kind.at(layer) for layer in range(self.shape.layers)]
+            elif activation_spec(name, self.shape) is not None:
+                found.append(name)
+            else:
+                raise OptionError(
+                    "the model has no such activation",
+                    got=str(name),
+                    expected=f"'all', or for example {', '.join(every[1:6])}",
+                )
+        return list(dict.fromkeys(found))
+
+    def _fed(self, text: Texts, cache: Cache | None) -> FedText:
+        ids, mask = _ids_of(self.encode(text) if isinstance(text, str) else text)
+        bad = ids[(ids < 0) | (ids >= self.shape.vocab)]
+        if len(bad):
+            raise OptionError(
+                "the model has no such token",
+                got=f"id {bad[0]}",
+                expected=f"ids from 0 to {self.shape.vocab - 1}",
+            )
+        if cache is not None:
+            if len(cache.mask) != len(ids) or not mask.all():
+                raise OptionError(
+                    "the cache is of other texts",
+                    got=f"{len(ids)} texts" if mask.all() else "texts of unequal lengths",
+                    expected=f"as many tokens for each of its {len(cache.mask)} texts",
+                )
+            mask = np.concatenate([cache.mask, mask], axis=1)
+        if mask.shape[1] > self.shape.context_length:
+            raise OptionError(
+                "the text is too long for the model",
+                got=f"{mask.shape[1]} tokens",
+                expected=f"at most {self.shape.context_length}",
+            )
+        return FedText(ids, mask)
+
+    def _session(self, names: Iterable[str], placed: Sequence[JointEdit]) -> OnnxGraph:
+        """Return a session with these activations and closings: an open one that has them, or a new
+        one that has those asked for before too, so that taking turns makes no more."""
+        wanted = frozenset(names)
+        for at, open_one in enumerate(self._sessions):
+            if wanted <= open_one.names and slots_for(open_one.slots, placed) == open_one.slots:
+                self._sessions.append(self._sessions.pop(at))
+                return open_one.graph
+        self._names |= wanted
+        self._slots = slots_for(self._slots, placed)
+        del self._sessions[: len(self._sessions) - _SESSIONS + 1]
+        self._sessions.append(_Session(self._names, self._slots, self._open()))
+        return self._sessions[-1].graph
+
+    def _open(self) -> OnnxGraph:
+        record, kind = tapped_graph(self._variant), self._kind
+        if self._weights is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="oriel-bundle-")
+            self._weights = WeightFolders(self.folder, Path(self._scratch.name))
+        taps = taps_for(self._variant, self._names)
+        with self._one_line("opened"):
+            graph = (self.folder / record["path"]).read_bytes()
+            return OnnxGraph(
+                self._weights.of(self._variant),
+                with_taps(graph, taps),
+                kind,
+                self.shape,
+                settings=self._settings,
+                closings=closings_in(self._slots, self.shape),
+            )
+
+    @property
+    def _kind(self) -> GraphKind:
+        """Of the graph that is run: open, or interactive in contract 1.x."""
+        return "open" if "open" in self._variant else "interactive"
+
+    def _check_possible(self, placed: Sequence[JointEdit]) -> None:
+        if self._kind == "open":
+            return
+        for edit in placed:
+            sizes = [tensor.shape for tensor in edit.tensors.values()]
+            is_head_scale = edit.kind == "attn_z" and sizes == [(1, self.shape.heads, 1, 1)]
+            if (edit.kind, edit.closing) not in _OF_1 or (
+                edit.kind == "attn_z" and not is_head_scale
+            ):
+                raise OptionError(
+                    f"a bundle of contract 1.x can't be changed so at {edit.joint}",
+                    got=edit.closing,
+                    expected="Scale of heads of attn_z at all positions, or Add on resid_post",
+                    next_step="export the model again.",
+                )
+
+    def _kept(self, found: Mapping[str, Array], fed: FedText, cache: Cache | bool | None) -> Cache:
+        past = {
+            past_name(layer, part): found[present_name(layer, part)]
+            for layer in range(self.shape.layers)
+            for part in ("key", "value")
+        }
+        before = cache.tokens if isinstance(cache, Cache) else fed.ids[:, :0]
+        return Cache(past, fed.mask, np.concatenate([before, fed.ids], axis=1))
+
+    @contextmanager
+    def _one_line(self, done: str) -> Iterator[None]:
+        """Turn any exception into an error of one line: damaged files raise any class of several
+        libraries."""
+        try:
+            yield
+        except (OrielError, MemoryError):
+            raise
+        except Exception as error:
+            raise GraphError(
+                f"{self.folder} can't be {done} by ONNX Runtime",
+                got=reason_of(error),
+                next_step="run `oriel verify` on it, or export it again.",
+            ) from error
+
+
+def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
+    named = {str(variant["name"]): variant for variant in variants}
+    if name is None:
+        return named.get(FP32.name, variants[0])
+    if name not in named:
+        raise OptionError(
+            "the bundle has no such variant", got=name, expected=f"one of {', '.join(named)}"
+        )
+    return named[name]
+
+
+def _is_batch(text: Texts) -> bool:
+    return not isinstance(text, str) and np.ndim(text[0]) > 0  # type: ignore[index]
+
+
+def _ids_of(text: ArrayLike | Sequence[Sequence[int]]) -> tuple[Ids, Mask]:
+    """Return ids (batch, seq) and their mask. Raises OptionError for what are no ids."""
+    listed = list(text) if isinstance(text, Iterable) else []
+    rows = [list(row) for row in listed if isinstance(row, (list, tuple))]
+    lengths = {len(row) for row in rows}
+    if len(rows) == len(listed) and len(lengths) > 1 and 0 not in lengths:
+        return padded(rows)
+    ids = np.asarray(text)
+    ids = ids[None] if ids.ndim == 1 else ids
+    if ids.ndim != 2 or 0 in ids.shape or ids.dtype.kind not in "iu":
+        raise OptionError(
+            "these are no token ids",
+            got=" × ".join(map(str, ids.shape)) + f", {ids.dtype}",
+            expected="whole numbers, of one text or of several, a token each at least",
+        )
+    return ids.astype(np.int64), np.ones(ids.shape, dtype=np.int64)
