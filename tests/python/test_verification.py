@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from onnx import helper, numpy_helper
 from oriel.graph import closings
 from oriel.graph.closings import closing_rows
 from oriel.graph.taps import Tap
+from oriel.runtime.joint_edit import JointEdit
+from oriel.runtime.place_edits import place_edits
+from oriel.verification import said_edit_checks
 from oriel.verification import verify as verify_module
 from oriel.verification.report import Report
 from oriel.verification.verify import verify
@@ -414,6 +418,29 @@ def test_a_closing_that_computes_something_else_is_named(
     report = bundle.verify()
     assert failed_checks(report) == {"edits"}
     assert f"{closing} at layer_" in detail_of(report, "edits")
+
+
+@pytest.mark.parametrize("tampered", ["another layer", "a closing left out", "scale for add"])
+def test_an_edit_that_is_placed_wrongly_is_named(
+    bundle: Bundle, tampered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(*arguments: Any) -> list[JointEdit]:
+        placed = place_edits(*arguments)
+        if tampered == "a closing left out":
+            return placed[1:]
+        if tampered == "another layer":
+            return [replace(placed[0], layer=(placed[0].layer + 1) % 4), *placed[1:]]
+        return [
+            replace(edit, closing="scale", tensors={"scale": edit.tensors["add"]})
+            if edit.closing == "add"
+            else edit
+            for edit in placed
+        ]
+
+    monkeypatch.setattr(said_edit_checks, "place_edits", place)
+    report = bundle.verify()
+    assert failed_checks(report) == {"edits"}
+    assert "KnockOut at layer_" in detail_of(report, "edits")
 
 
 def test_another_norm_epsilon_is_named(bundle: Bundle) -> None:

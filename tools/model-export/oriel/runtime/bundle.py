@@ -148,22 +148,21 @@ class Bundle:
         Raises OptionError for what the model or the text has no place for, GraphError where ONNX
         Runtime refuses.
         """
-        fed = self._fed(text, cache if isinstance(cache, Cache) else None)
+        fed = self._fed(text, cache)
         names = self.names(activations)
         placed = place_edits(edits, self.shape, fed)
         self._check_possible(placed)
         session = self._session(names, placed)
         wanted = [name for name in names if name != "logits"]
         wanted += ["logits"] if logits is None or logits > 0 else []
-        keep = cache is not None and cache is not False
-        if keep:
+        if fed.goes_on:
             layers = range(self.shape.layers)
             wanted += [present_name(layer, part) for layer in layers for part in ("key", "value")]
         past = cache.past if isinstance(cache, Cache) else None
         with self._one_line("run"):
             found = session.run(fed.ids, wanted, tuple(placed), past, logits or 0, fed.mask)
         given = {name: found[name] for name in wanted if name in found and "present." not in name}
-        return Run(given, fed, self._kept(found, fed, cache) if keep else None)
+        return Run(given, fed, self._kept(found, fed, cache) if fed.goes_on else None)
 
     def generate(
         self, text: Texts, tokens: int, edits: Iterable[Edit] = ()
@@ -204,7 +203,8 @@ class Bundle:
                 )
         return list(dict.fromkeys(found))
 
-    def _fed(self, text: Texts, cache: Cache | None) -> FedText:
+    def _fed(self, text: Texts, cache: Cache | bool | None) -> FedText:
+        goes_on = cache is not None and cache is not False
         ids, mask = _ids_of(self.encode(text) if isinstance(text, str) else text)
         bad = ids[(ids < 0) | (ids >= self.shape.vocab)]
         if len(bad):
@@ -213,7 +213,7 @@ class Bundle:
                 got=f"id {bad[0]}",
                 expected=f"ids from 0 to {self.shape.vocab - 1}",
             )
-        if cache is not None:
+        if isinstance(cache, Cache):
             if len(cache.mask) != len(ids) or not mask.all():
                 raise OptionError(
                     "the cache is of other texts",
@@ -227,7 +227,7 @@ class Bundle:
                 got=f"{mask.shape[1]} tokens",
                 expected=f"at most {self.shape.context_length}",
             )
-        return FedText(ids, mask)
+        return FedText(ids, mask, goes_on)
 
     def _session(self, names: Iterable[str], placed: Sequence[JointEdit]) -> OnnxGraph:
         """Return a session with these activations and closings: an open one that has them, or a new

@@ -51,6 +51,11 @@ class Edit:
     """The contract's name of what is done at the joint."""
 
     @property
+    def kind(self) -> str:
+        """The joint's kind, by the name that a closing's place has for it."""
+        return self.joint
+
+    @property
     def name(self) -> str:
         """The joint's name in the contract."""
         return kinds()[self.joint].at(self.layer)

@@ -20,6 +20,8 @@ class FedText:
     """(batch, seq), int64."""
     mask: Mask
     """(batch, past + seq), int64: 0 for padding."""
+    goes_on: bool = False
+    """More tokens may come: an edit may name a position behind the last."""
 
     @property
     def batch(self) -> int:

@@ -108,6 +108,8 @@ class OnnxGraph:
         positions are counted.
         """
         names = [name for name in wanted if name in set(self.outputs)]
+        if not names:
+            return {}
         feeds: Arrays = {"input_ids": ids}
         if self.kind != "plain":
             feeds |= self._cache(ids.shape[0]) | dict(past or {})

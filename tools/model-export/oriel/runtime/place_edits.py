@@ -136,7 +136,7 @@ def _where(edit: Edit, spec: TensorSpec, text: FedText) -> NDArray[np.bool_]:
         if given is None:
             continue
         named = "key" if axis_name == _TOTAL else name
-        chosen = _at_positions(given, known, text.lengths(), named)
+        chosen = _at_positions(given, known, text, named)
         where = where & _along(chosen, axes.index(axis_name), len(axes))
     return where
 
@@ -158,9 +158,10 @@ def _chosen(given: Places, count: int, name: str, owner: str, what: str) -> NDAr
 
 
 def _at_positions(
-    given: Positions, known: NDArray[np.int64], lengths: NDArray[np.int64], name: str
+    given: Positions, known: NDArray[np.int64], text: FedText, name: str
 ) -> NDArray[np.bool_]:
     """Return which of the known positions, (batch or 1, n), are given; padding is at -1."""
+    lengths = text.lengths()
     if isinstance(given, slice):
         start = _edge(given.start, 0, lengths, name)
         stop = _edge(given.stop, np.iinfo(np.int64).max, lengths, name)
@@ -173,7 +174,8 @@ def _at_positions(
     chosen = np.zeros(known.shape, dtype=bool)
     for each in listed:
         at = _edge(each, None, lengths, name)
-        if not bool(((at >= 0) & (at < lengths)).all()):
+        is_there = (at >= 0) & (text.goes_on | (at < lengths))
+        if not bool(is_there.all()):
             raise OptionError(
                 f"the text has no such {name}",
                 got=f"{name} {each}",
@@ -202,11 +204,12 @@ def _tensors(edit: Edit, place: _Place, text: FedText) -> dict[str, Array]:
         case "scale":
             return {"scale": np.where(where, numbers["factor"], np.float32(1))}
         case "add":
-            vector = _fitted(numbers["vector"], "vector", edit, place, text)
+            vector, where = _fitted(numbers["vector"], "vector", edit, place, text)
             return {"add": np.where(where, vector, np.float32(0))}
         case "replace":
             name = "value" if getattr(edit, "from_run", None) is None else "from_run"
-            return {"value": _fitted(numbers["value"], name, edit, place, text), "mask": where}
+            value, where = _fitted(numbers["value"], name, edit, place, text)
+            return {"value": value, "mask": where}
         case "cap":
             direction = _vector(numbers["direction"], "direction", edit, place)
             limit = np.where(where, numbers["limit"], _FAR)
@@ -227,33 +230,48 @@ def _vector(value: Array, name: str, edit: Edit, place: _Place) -> Array:
     return value.reshape([1] * (len(place.axes) - 1) + [-1])
 
 
-def _fitted(value: Array, name: str, edit: Edit, place: _Place, text: FedText) -> Array:
-    """Return values of the joint's rank: the tokens of this call, of values that cover the text."""
+def _fitted(
+    value: Array, name: str, edit: Edit, place: _Place, text: FedText
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return values for the tokens of this call, and where the edit acts of what they cover.
+
+    Values of the joint's rank may be of each token, counted from the text's first: then those that
+    are edited need one; behind the last, a text that goes on stays as it is.
+    """
     rank, width = len(place.axes), place.spec.shape[-1]
     if value.ndim < rank:
         if value.ndim > 1 or (value.ndim == 1 and value.shape[0] not in (1, width)):
             numbers = f"{width} numbers" if isinstance(width, int) else "one number"
             raise _misfit(name, value, edit, numbers)
-        return value.reshape([1] * (rank - 1) + [-1])
-    sizes = {_BATCH: text.batch, _SEQ: text.total, _TOTAL: text.total}
-    wanted = tuple(
-        sizes[d] if isinstance(d, str) and d in sizes else n
-        for d, n in zip(place.axes, place.spec.shape, strict=True)
-    )
-    fits = value.ndim == rank and all(
-        have in (1, want) for have, want in zip(value.shape, wanted, strict=True)
-    )
-    if not fits:
-        raise _misfit(name, value, edit, " × ".join(map(str, wanted)) + ", or 1 in place of any")
-    axis = place.axes.index(_SEQ)
-    if value.shape[axis] == 1:
-        return value
-    if not text.is_even:
-        raise OptionError(
-            f"{name} of {type(edit).__name__} has values for each token of texts of other lengths",
-            expected="texts of one length, or one text in each run",
-        )
-    return np.take(value, range(text.total - text.seq, text.total), axis=axis)
+        return value.reshape([1] * (rank - 1) + [-1]), place.where
+    known = {_BATCH: text.batch, _SEQ: text.total, _TOTAL: text.total}
+    pairs = zip(place.axes, place.spec.shape, strict=True)
+    wanted = [known.get(str(axis), size) for axis, size in pairs]
+    misfit = _misfit(name, value, edit, " × ".join(map(str, wanted)) + ", or 1 in place of any")
+    is_moving = [axis in (_SEQ, _TOTAL) for axis in place.axes]
+    if value.ndim != rank or any(
+        have not in (1, want) and not moves
+        for have, want, moves in zip(value.shape, wanted, is_moving, strict=True)
+    ):
+        raise misfit
+    where = place.where
+    for axis, moves in enumerate(is_moving):
+        have = value.shape[axis]
+        if not moves or have == 1:
+            continue
+        if not text.is_even:
+            what = f"{name} of {type(edit).__name__} has values for each token"
+            raise OptionError(
+                what, got="texts of unequal lengths", expected="texts of one length, or one text"
+            )
+        start = text.total - text.seq if place.axes[axis] == _SEQ else 0
+        positions = np.arange(start, text.total)
+        covered = _along((positions < have)[None], axis, rank)
+        if (where & ~covered).any() and not text.goes_on:
+            raise misfit
+        where = where & covered
+        value = np.take(value, np.minimum(positions, have - 1), axis=axis)
+    return value, where
 
 
 def _misfit(name: str, value: Array, edit: Edit, expected: str) -> OptionError:

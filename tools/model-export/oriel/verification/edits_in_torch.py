@@ -1,30 +1,42 @@
 """Edits of activations in PyTorch, written from the contract's words: independent of the nodes that
-closings append to a graph."""
+closings append to a graph, and of the tensors that said edits are turned into."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from oriel.runtime.joint_edit import JointEdit, JointEdits
+from oriel.arrays import Array
+from oriel.contract.activation_names import kinds
+from oriel.runtime.edits import Edit, Places, Positions
+from oriel.runtime.joint_edit import JointEdit
+
+AnyEdits = Sequence[JointEdit] | Sequence[Edit]
+"""Closings with their tensors, or edits as they are said."""
 
 
-def has_joint(edits: JointEdits, kind: str, layer: int) -> bool:
+def has_joint(edits: AnyEdits, kind: str, layer: int) -> bool:
     """Return whether an edit is made at the joint of this kind in this layer."""
     return any((edit.kind, edit.layer) == (kind, layer) for edit in edits)
 
 
-def at_joint(edits: JointEdits, kind: str, layer: int, value: Tensor) -> Tensor:
+def at_joint(edits: AnyEdits, kind: str, layer: int, value: Tensor) -> Tensor:
     """Return a joint's value after its edits, in their order."""
     for edit in edits:
         if (edit.kind, edit.layer) == (kind, layer):
-            value = _edited(edit, value)
+            if isinstance(edit, Edit):
+                value = _with_block_changed(edit, value)
+            else:
+                given = {name: torch.from_numpy(tensor) for name, tensor in edit.tensors.items()}
+                value = _changed(edit.closing, given, value)
     return value
 
 
-def _edited(edit: JointEdit, x: Tensor) -> Tensor:
-    given = {name: torch.from_numpy(value) for name, value in edit.tensors.items()}
-    match edit.closing:
+def _changed(closing: str, given: dict[str, Tensor], x: Tensor) -> Tensor:
+    match closing:
         case "add":
             return x + given["add"]
         case "scale":
@@ -44,4 +56,46 @@ def _edited(edit: JointEdit, x: Tensor) -> Tensor:
             normal: Tensor = between / between.norm(dim=-1, keepdim=True)
             component = (x * normal).sum(-1, keepdim=True)
             return x - 2 * given["amount"] * component * normal
-    raise ValueError(f"no edit in PyTorch for the closing {edit.closing}")
+    raise ValueError(f"no edit in PyTorch for the closing {closing}")
+
+
+def _with_block_changed(edit: Edit, value: Tensor) -> Tensor:
+    """Return the value with the edit made in the block of indices that it names; of texts without
+    padding and without a cache."""
+    axes = kinds()[edit.joint].shape
+    indices = [_indices(edit, axes, at, size) for at, size in enumerate(value.shape)]
+    block = np.ix_(*indices)
+    numbers = {name: torch.from_numpy(np.array(n)) for name, n in edit.numbers().items()}
+    changed = value.clone()
+    part = value[block]
+
+    def own(number: Tensor) -> Tensor:
+        return number.expand(value.shape)[block]
+
+    match edit.closing:
+        case "scale":
+            changed[block] = part * numbers["factor"]
+        case "add":
+            changed[block] = part + own(numbers["vector"])
+        case "replace":
+            changed[block] = own(numbers["value"])
+        case closing:
+            changed[block] = _changed(closing, numbers, part)
+    return changed
+
+
+def _indices(edit: Edit, axes: Sequence[int | str], axis: int, size: int) -> Array:
+    named: dict[int | str, Places | Positions] = {
+        "batch_size": edit.row,
+        "heads": edit.head,
+        "kv_heads": edit.head,
+        "sequence_length": edit.position,
+        "total_sequence_length": edit.key,
+    }
+    last = edit.neuron if axis == len(axes) - 1 else None
+    given = named.get(axes[axis], last)
+    every = np.arange(size)
+    if given is None:
+        return every
+    found: Array = every[given] if isinstance(given, slice) else every[np.atleast_1d(given)]
+    return found

@@ -10,6 +10,7 @@ from oriel.graph.taps import Tap
 from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.checks import GraphFile, check_session_ports
 from oriel.verification.edit_checks import check_edits
+from oriel.verification.said_edit_checks import check_said_edits
 from oriel.verification.variant_comparison import VariantComparison
 
 
@@ -39,3 +40,4 @@ def check_open(
     compared.on_stage("edit each joint")
     with compared.findings.guarded("edits"):
         check_edits(compared, graph, inner)
+        check_said_edits(compared, graph)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from oriel.contract.activation_names import kinds
+from oriel.runtime.edits import Edit
 from oriel.runtime.joint_edit import JointEdits
 from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, choose_cases, choose_ids, inner_activations
@@ -56,6 +57,13 @@ class ReferenceCases:
         if missing:
             known |= self.reference.run(self.ids[self.small], missing, edits)
         return known
+
+    def said(self, edits: Sequence[Edit], names: Sequence[str]) -> Arrays:
+        """Return PyTorch's values with edits as users say them, for the small case; kept too."""
+        key = " ".join(f"{type(edit).__name__} {vars(edit)}" for edit in edits)
+        if key not in self.changed:
+            self.changed[key] = self.reference.run(self.ids[self.small], names, edits)
+        return self.changed[key]
 
 
 def check_reference(cases: ReferenceCases, bound: float, findings: Findings) -> None:

@@ -22,8 +22,7 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
-from oriel.runtime.joint_edit import JointEdits
-from oriel.verification.edits_in_torch import at_joint, has_joint
+from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
 
 Arrays = dict[str, Array]
 
@@ -85,7 +84,7 @@ class Reference:
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
 
-    def run(self, ids: Array, wanted: Collection[str], edits: JointEdits = ()) -> Arrays:
+    def run(self, ids: Array, wanted: Collection[str], edits: AnyEdits = ()) -> Arrays:
         """Compute the wanted activations, by contract name, of ids (batch, seq) at position 0.
 
         Attention scores are those before the mask. For logit lens names see `lens`.
@@ -106,7 +105,7 @@ class Reference:
         ids: Array,
         names: Collection[str],
         values: dict[str, Tensor],
-        edits: JointEdits = (),
+        edits: AnyEdits = (),
     ) -> Tensor:
         """Run a pass that records and edits what the attention function gets: q, k, v and scores.
 
@@ -177,9 +176,7 @@ class Reference:
             torch.set_num_threads(before)
 
     @contextmanager
-    def _hooks(
-        self, names: set[str], values: dict[str, Tensor], edits: JointEdits
-    ) -> Iterator[None]:
+    def _hooks(self, names: set[str], values: dict[str, Tensor], edits: AnyEdits) -> Iterator[None]:
         """Register edits first, then recorders, so that recorded values are those used."""
         handles: list[RemovableHandle] = []
         recorder = _Recorder(names, values, handles)
@@ -194,7 +191,7 @@ class Reference:
                 handle.remove()
 
     def _edit(
-        self, block: nn.Module, layer: int, edits: JointEdits, handles: list[RemovableHandle]
+        self, block: nn.Module, layer: int, edits: AnyEdits, handles: list[RemovableHandle]
     ) -> None:
         """Register the edits of a layer that are made outside of the attention function."""
         a, heads = self.architecture, self.shape.heads
@@ -235,9 +232,9 @@ class Reference:
         gives("", "resid_post")
 
     def _edit_between(
-        self, block: nn.Module, layer: int, edits: JointEdits, handles: list[RemovableHandle]
+        self, block: nn.Module, layer: int, edits: AnyEdits, handles: list[RemovableHandle]
     ) -> None:
-        """JointEdit the stream between attention and MLP, which both the norm and the sum behind it
+        """Edit the stream between attention and MLP, which both the norm and the sum behind it
         read: no module gives it, so attention's output is changed by as much."""
         entered: list[Tensor] = []
 
@@ -311,7 +308,7 @@ class _Observer:
 
     names: set[str]
     values: dict[str, Tensor]
-    edits: JointEdits
+    edits: AnyEdits
 
     def __deepcopy__(self, memo: object) -> _Observer:
         # transformers copies configs; recorded values must still arrive in this object.
