@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -239,6 +240,58 @@ def test_a_record_is_enough_to_compare_again(
     (tmp_path / "model.pt2").open("ab").write(b"\0")
     assert main(["prove", "--rerun", str(written)]) == 2
     assert "model.pt2 is not what was compared" in last_line(capsys)
+
+
+def with_data_beside(file: Path, folder: Path, location: str) -> Path:
+    """Save an ONNX file with its matrices in a file beside it. ONNX Runtime wants what sizes are
+    made of, such as the axes of an Unsqueeze, in the graph itself."""
+    folder.mkdir()
+    target = folder / "model.onnx"
+    onnx.save(
+        onnx.load(file),
+        target,
+        save_as_external_data=True,
+        location=location,
+        size_threshold=64,
+    )
+    return target
+
+
+@pytest.mark.parametrize("location", ["model.onnx_data", "weights.bin"])
+def test_weights_beside_an_onnx_file_are_its_files_too(
+    location: str, pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = with_data_beside(pair_folder / "model.onnx", tmp_path / "theirs", location)
+    # A record that lies beside the file is none of its files.
+    written = theirs.with_name("model.onnx.proof.json")
+    code, record = prove(capsys, pair_folder / "model.pt2", theirs, "--output", written)
+    assert (code, record["verdict"]) == (0, "same")
+    data = theirs.with_name(location)
+    assert {row["path"]: row["sha256"] for row in record["candidate"]["files"]} == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (theirs, data)
+    }
+    assert prove(capsys, "--rerun", written)[0] == 0
+    values = bytearray(data.read_bytes())
+    values[0] ^= 1
+    data.write_bytes(values)
+    assert main(["prove", "--rerun", str(written)]) == 2
+    line = last_line(capsys)
+    assert "model.onnx is not what was compared" in line and location in line
+
+
+def test_weights_outside_of_an_onnx_file_s_folder_are_refused(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = with_data_beside(pair_folder / "model.onnx", tmp_path / "theirs", "weights.bin")
+    model = onnx.load(theirs, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = "../weights.bin"
+    theirs.write_bytes(model.SerializeToString())
+    shutil.copy(theirs.with_name("weights.bin"), tmp_path)
+    assert main(["prove", str(pair_folder / "model.pt2"), str(theirs)]) == 2
+    assert "a weight that can't be read safely" in last_line(capsys)
 
 
 def test_cases_with_a_cache_are_made_again(

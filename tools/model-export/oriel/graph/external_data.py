@@ -26,6 +26,13 @@ def _path() -> re.Pattern[str]:
 
 def check_external_data(model: onnx.ModelProto, name: str) -> None:
     """Raise GraphError for a weight that lies outside the graph's folder, or nowhere."""
+    external_files(model, name)
+
+
+def external_files(model: onnx.ModelProto, name: str) -> list[str]:
+    """Return the paths of the files with a graph's weights, below its own folder, each once. Raises
+    GraphError for a weight that lies outside of that folder, or nowhere."""
+    found: dict[str, None] = {}
     for tensor in _tensors(model.graph):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
@@ -44,6 +51,8 @@ def check_external_data(model: onnx.ModelProto, name: str) -> None:
                 raise _refused(name, tensor, f"its {key} is {text[:40]!r}")
         if any(size < 0 for size in tensor.dims):
             raise _refused(name, tensor, f"its shape is {list(tensor.dims)[:8]}")
+        found[location] = None
+    return list(found)
 
 
 def _refused(name: str, tensor: TensorProto, why: str) -> GraphError:

@@ -57,14 +57,41 @@ class Artifact(ABC):
     """Tokens that it reads at most, where that is known."""
     precision: str | None = None
     """None where nothing says."""
+    format: str | None = None
+    """Of a file."""
+    variant: str | None = None
+    """Of a bundle."""
+    runtime: str
+    """The program that runs it, as people call it."""
+    provider: str | None = None
+    """The part of the runtime that computes, where there are several."""
 
     @abstractmethod
     def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
         """Return the wanted outputs of each call. Raises OrielError where it can't be run."""
 
     @abstractmethod
+    def files(self) -> tuple[Path, Sequence[Path]]:
+        """Return a folder, and every file that is read, which the record names as seen from it."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that run it."""
+
     def record(self) -> ProofArtifact:
-        """Return its entry in the record."""
+        """Return its entry in the record, with its files hashed as they are now."""
+        return {
+            "place": self.place,
+            "kind": self.kind,
+            "format": self.format,
+            "variant": self.variant,
+            "precision": self.precision,
+            "files": file_records(*self.files()),
+            "runtime": self.runtime,
+            "provider": self.provider,
+            "device": processor(),
+            "versions": self.versions(),
+        }
 
     @property
     def text(self) -> Sequence[int]:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from oriel.contract.activation_names import cache_output_specs, input_specs
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import ProofArtifact, Variant
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, read_manifest
 from oriel.contract.variant_graphs import cached_graph
 from oriel.errors import GraphError, OptionError
 from oriel.graph.taps import Tap
 from oriel.precisions import FP32
-from oriel.proof.artifact import Artifact, Tensors, file_records, processor, versions_of
+from oriel.proof.artifact import Artifact, Tensors, versions_of
 from oriel.proof.contract_ports import contract_port, inner_ports
 from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.opened_variant import opened_variant
@@ -31,6 +31,7 @@ class BundleArtifact(Artifact):
     """One variant: its graph with a cache, whose outputs are the contract's activations."""
 
     kind = "bundle"
+    runtime, provider = "ONNX Runtime", "CPUExecutionProvider"
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -45,7 +46,7 @@ class BundleArtifact(Artifact):
         present = [contract_port(spec) for spec in cache_output_specs(shape)]
         self.outputs = [*inner_ports(shape), *present]
         self.vocabulary, self.longest = shape.vocab, shape.context_length
-        self.precision = self._variant["name"]
+        self.variant = self.precision = self._variant["name"]
 
     def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
         with self._session() as session:
@@ -72,21 +73,12 @@ class BundleArtifact(Artifact):
         got = session.run(feeds["input_ids"], wanted, past=past, mask=mask)
         return {name: torch.from_numpy(got[name]) for name in wanted}
 
-    def record(self) -> ProofArtifact:
+    def files(self) -> tuple[Path, Sequence[Path]]:
         paths = [MANIFEST, self._graph["path"], *self._variant["weights"]]
-        files = [self._folder / path for path in dict.fromkeys(paths)]
-        return {
-            "place": self.place,
-            "kind": self.kind,
-            "format": None,
-            "variant": self._variant["name"],
-            "precision": self.precision,
-            "files": file_records(self._folder, files),
-            "runtime": "ONNX Runtime",
-            "provider": "CPUExecutionProvider",
-            "device": processor(),
-            "versions": versions_of(("onnxruntime",)),
-        }
+        return self._folder, [self._folder / path for path in dict.fromkeys(paths)]
+
+    def versions(self) -> dict[str, str]:
+        return versions_of(("onnxruntime",))
 
 
 def is_bundle(place: str) -> bool:

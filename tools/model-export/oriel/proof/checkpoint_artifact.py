@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from oriel.contract.documents import ProofArtifact
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.models.weight_files import weight_files
-from oriel.proof.artifact import Artifact, Port, Tensors, file_records, processor, versions_of
+from oriel.proof.artifact import Artifact, Port, Tensors, versions_of
 from oriel.proof.contract_ports import inner_ports
 from oriel.verification.cases import OWN_TEXT, text_ids
 from oriel.verification.reference_cases import SEED
@@ -24,6 +24,7 @@ class CheckpointArtifact(Artifact):
     """The checkpoint without padding and without a past: each text begins at position 0."""
 
     kind = "checkpoint"
+    runtime = "PyTorch, eager, float32"
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -49,18 +50,9 @@ class CheckpointArtifact(Artifact):
             found.append({name: torch.from_numpy(got[name]) for name in wanted})
         return found
 
-    def record(self) -> ProofArtifact:
+    def files(self) -> tuple[Path, Sequence[Path]]:
         folder = self._loaded.source.folder
-        files = [folder / "config.json", *weight_files(folder)]
-        return {
-            "place": self.place,
-            "kind": self.kind,
-            "format": None,
-            "variant": None,
-            "precision": None,
-            "files": file_records(folder, files),
-            "runtime": "PyTorch, eager, float32",
-            "provider": None,
-            "device": processor(),
-            "versions": versions_of(("torch", "transformers")),
-        }
+        return folder, [folder / "config.json", *weight_files(folder)]
+
+    def versions(self) -> dict[str, str]:
+        return versions_of(("torch", "transformers"))

@@ -9,22 +9,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from oriel.contract.documents import ModuleTensor, ProofArtifact
+from oriel.contract.documents import ModuleTensor
 from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError, ModuleError, OptionError
 from oriel.formats import formats_by_name
+from oriel.formats.format import Format
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata
 from oriel.modules.metadata import read_signature
 from oriel.modules.open_module import format_of
 from oriel.modules.run_file import run_file
-from oriel.modules.written_files import entries_of, files_in
+from oriel.modules.written_files import files_in
 from oriel.proof.artifact import (
     Artifact,
     Port,
     Tensors,
-    file_records,
-    processor,
     versions_of,
 )
 
@@ -37,6 +36,8 @@ class FileArtifact(Artifact):
     def __init__(self, place: str) -> None:
         self.place, self._file = place, Path(place)
         self._format = format_of(self._file)
+        self.format = self._format.name
+        self.runtime, self.provider = self._format.runtime, self._format.provider
         self.precision = _precision_of(self._file)
         text = self._format.structure(self._file)
         if text is not None:
@@ -53,6 +54,7 @@ class FileArtifact(Artifact):
                 got="a file without a structure",
                 expected="one that `oriel convert` or oriel.export_module wrote, or an ONNX file",
             )
+        self._read = files_read(self._format, self._file)
 
     def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
         inputs = [[call[port.name] for port in self.inputs] for call in calls]
@@ -68,22 +70,23 @@ class FileArtifact(Artifact):
         found = [dict(zip(names, got, strict=True)) for got in ran]
         return [{name: got[name] for name in wanted} for got in found]
 
-    def record(self) -> ProofArtifact:
-        form, folder = self._format, self._file.parent
-        read = files_in(entries_of(form, self._file))
-        paths = form.package_paths()
-        return {
-            "place": self.place,
-            "kind": self.kind,
-            "format": form.name,
-            "variant": None,
-            "precision": self.precision,
-            "files": file_records(folder, read),
-            "runtime": form.runtime,
-            "provider": form.provider,
-            "device": processor(),
-            "versions": versions_of(("torch", *form.distributions), paths),
-        }
+    def files(self) -> tuple[Path, Sequence[Path]]:
+        return self._file.parent, files_in(self._read)
+
+    def versions(self) -> dict[str, str]:
+        paths = self._format.package_paths()
+        return versions_of(("torch", *self._format.distributions), paths)
+
+
+def files_read(form: Format, file: Path) -> list[Path]:
+    """Return a file or folder, and those that it is opened with. Raises GraphError for an ONNX file
+    whose weights lie elsewhere than beside it."""
+    beside = [file.with_name(file.name.removesuffix(form.suffix) + s) for s in form.beside]
+    if form.name == "onnx":
+        from oriel.proof.onnx_ports import data_files
+
+        beside += data_files(file)
+    return [file, *(entry for entry in beside if entry.exists())]
 
 
 def _precision_of(file: Path) -> str | None:

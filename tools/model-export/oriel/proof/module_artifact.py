@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from oriel.contract.documents import ProofArtifact
 from oriel.formats.format import FlatCall
 from oriel.modules.convert import NOTHING_WRITTEN, export_request
 from oriel.modules.metadata import TensorRow
@@ -20,8 +19,6 @@ from oriel.proof.artifact import (
     OwnCase,
     Port,
     Tensors,
-    file_records,
-    processor,
     versions_of,
 )
 
@@ -30,6 +27,7 @@ class ModuleArtifact(Artifact):
     """The module with the flat names that its files have. It brings the inputs of verification."""
 
     kind = "module"
+    runtime = "PyTorch, eager"
 
     def __init__(self, place: str, named: NamedSpec, files: Sequence[Path] = ()) -> None:
         """files: those of its weights, for the record."""
@@ -64,21 +62,11 @@ class ModuleArtifact(Artifact):
             found.append({name: named[name] for name in wanted})
         return found
 
-    def record(self) -> ProofArtifact:
-        folder = self.named.file.parent
-        files = [self.named.file, *self._files]
-        return {
-            "place": self.place,
-            "kind": self.kind,
-            "format": None,
-            "variant": None,
-            "precision": None,
-            "files": file_records(folder, files),
-            "runtime": "PyTorch, eager",
-            "provider": None,
-            "device": processor(),
-            "versions": versions_of(("torch", "transformers")),
-        }
+    def files(self) -> tuple[Path, Sequence[Path]]:
+        return self.named.file.parent, [self.named.file, *self._files]
+
+    def versions(self) -> dict[str, str]:
+        return versions_of(("torch", "transformers"))
 
 
 def _port(row: TensorRow) -> Port:

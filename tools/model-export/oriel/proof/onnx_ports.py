@@ -1,4 +1,4 @@
-"""Inputs and outputs of an ONNX file that anyone wrote, from its graph."""
+"""Inputs, outputs and data files of an ONNX file that anyone wrote, from its graph."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ from pathlib import Path
 import onnx
 
 from oriel.errors import GraphError, reason_of
+from oriel.graph.external_data import external_files
 from oriel.proof.artifact import Port
 
 
 def onnx_ports(file: Path) -> tuple[list[Port], list[Port]]:
     """Return inputs and outputs. Raises GraphError for a file that is no ONNX graph or has inputs
     that are no tensors."""
-    try:
-        graph = onnx.load(file, load_external_data=False).graph
-    except Exception as error:
-        # protobuf raises classes of its own for bytes that are no message.
-        raise GraphError(f"{file.name} is no ONNX file", got=reason_of(error)) from error
+    graph = _read(file).graph
     held = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in held]
     return _ports(inputs, file), _ports(graph.output, file)
+
+
+def data_files(file: Path) -> list[Path]:
+    """Return the files that hold its weights, each once. Raises GraphError for a file that is no
+    ONNX graph, and for one with weights outside of its folder."""
+    return [file.parent / name for name in external_files(_read(file), file.name)]
+
+
+def _read(file: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(file, load_external_data=False)
+    except Exception as error:
+        # protobuf raises classes of its own for bytes that are no message.
+        raise GraphError(f"{file.name} is no ONNX file", got=reason_of(error)) from error
 
 
 def _ports(values: Iterable[onnx.ValueInfoProto], file: Path) -> list[Port]:

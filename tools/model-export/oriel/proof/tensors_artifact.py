@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import Tensor
 
 from oriel.checkpoints.read_checkpoint import read_checkpoint
-from oriel.contract.documents import ProofArtifact
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.weight_files import weight_files
 from oriel.proof.artifact import (
@@ -18,8 +17,6 @@ from oriel.proof.artifact import (
     OwnCase,
     Port,
     Tensors,
-    file_records,
-    processor,
     versions_of,
 )
 
@@ -30,6 +27,7 @@ class TensorsArtifact(Artifact):
     """The tensors of a file, or of all files of a checkpoint."""
 
     kind = "tensors"
+    runtime = "none: tensors are read"
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -52,19 +50,11 @@ class TensorsArtifact(Artifact):
     def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
         return [{name: self._tensors[name] for name in wanted} for _ in calls]
 
-    def record(self) -> ProofArtifact:
-        return {
-            "place": self.place,
-            "kind": self.kind,
-            "format": None,
-            "variant": None,
-            "precision": None,
-            "files": file_records(self._files[0].parent, self._files),
-            "runtime": "none: tensors are read",
-            "provider": None,
-            "device": processor(),
-            "versions": versions_of(("torch", "safetensors")),
-        }
+    def files(self) -> tuple[Path, Sequence[Path]]:
+        return self._files[0].parent, self._files
+
+    def versions(self) -> dict[str, str]:
+        return versions_of(("torch", "safetensors"))
 
 
 def is_weights(place: str) -> bool:
