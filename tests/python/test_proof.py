@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from verify_here import verify_here
 from oriel.cli import main
 from oriel.modules.export_module import export_module
 from oriel.proof.check_record import check_record
-from oriel.proof.compare import Bound, compare_case
+from oriel.proof.compare import Bound, Outputs, compare_case, seen_positions
 from oriel.proof.inputs import Input, ProofInputs
 
 SPEC = """
@@ -67,7 +68,18 @@ def test_a_checkpoint_and_its_bundle_agree_on_every_activation(
     assert (code, record["verdict"], record["first_apart"]) == (0, "same", None)
     names = {name for _, name in outputs_of(record)}
     assert {"embedding_sum", "layer_1_attn_probs", "layer_3_resid_post", "logits"} <= names
-    assert all(0.999 < o["norm_ratio"] < 1.001 for o in outputs_of(record).values())
+    ratios = [o["norm_ratio"] for (_, name), o in outputs_of(record).items() if "_ids" not in name]
+    assert all(0.999 < ratio < 1.001 for ratio in ratios)
+    assert {"layer_0_lens_ids", "layer_3_lens_probs", "present.3.value"} <= names
+    padded, after = record["cases"][-2:]
+    masks = [
+        row["source"]["values"]
+        for case in (padded, after)
+        for row in case["inputs"]
+        if row["name"] == "attention_mask"
+    ]
+    assert [mask.count(0) for mask in masks] == [5, 5]
+    assert {row["source"]["kind"] for row in after["inputs"]} == {"values", "output"}
     for file in record["candidate"]["files"]:
         assert file["bytes"] == (tiny_gpt2_bundle / file["path"]).stat().st_size
 
@@ -122,6 +134,86 @@ def test_texts_are_padded_and_go_on_with_the_cache(
     }
     # The padded text's next token stands behind its own six, not behind the padding.
     assert sources["position_ids"]["values"] == [6, 11]
+
+
+def test_two_checkpoints_and_a_file_get_the_texts_of_bundles(
+    tiny_gpt2_checkpoint: Path,
+    tiny_gpt2_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, of_bundles = prove(capsys, tiny_gpt2_bundle, tiny_gpt2_bundle)
+    names = [case["name"] for case in of_bundles["cases"]]
+    assert names[-1] == "the next token of both, with the cache"
+    other = copy_checkpoint(
+        tiny_gpt2_checkpoint,
+        tmp_path / "other",
+        change=lambda t: t["transformer.h.2.attn.c_attn.bias"].add_(0.5),
+    )
+    code, record = prove(capsys, tiny_gpt2_checkpoint, other)
+    assert (code, record["first_apart"]["output"]) == (1, "layer_2_q")
+    assert [case["name"] for case in record["cases"]] == names
+    out = tmp_path / "out"
+    convert = ["convert", str(tiny_gpt2_checkpoint), "--format", "onnx,pt2", "--output", str(out)]
+    assert main(convert) == 0
+    capsys.readouterr()
+    for file in ("model.onnx", "model.pt2"):
+        code, record = prove(capsys, tiny_gpt2_checkpoint, out / file)
+        assert (code, record["verdict"]) == (0, "same")
+        assert [case["name"] for case in record["cases"]] == names
+        assert {"logits", "present.3.key"} <= {name for _, name in outputs_of(record)}
+    code, record = prove(capsys, tiny_gpt2_bundle, out / "model.onnx")
+    assert (code, record["verdict"]) == (0, "same")
+    code, record = prove(capsys, other, out / "model.pt2")
+    assert (code, record["first_apart"]["output"]) == (1, "logits")
+
+
+def test_a_lens_that_reads_another_unembedding_is_apart(
+    tiny_llama_checkpoint: Path,
+    tiny_llama_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, record = prove(capsys, tiny_llama_checkpoint, tiny_llama_bundle)
+    assert (code, record["verdict"]) == (0, "same")
+    other = copy_checkpoint(
+        tiny_llama_checkpoint,
+        tmp_path / "other",
+        change=lambda t: t["lm_head.weight"].mul_(1.01),
+    )
+    code, record = prove(capsys, other, tiny_llama_bundle)
+    found = outputs_of(record)
+    case = record["cases"][0]["name"]
+    assert (code, found[case, "layer_0_lens_probs"]["passed"]) == (1, False)
+    assert found[case, "layer_0_resid_post"]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("got", "passed"),
+    [
+        ([7, 3, 5], True),
+        # 5 and 3 are as likely: either may stand first.
+        ([7, 5, 3], True),
+        ([3, 7, 5], False),
+        ([7, 3, 3], False),
+        ([7, 3, 9], False),
+    ],
+)
+def test_tokens_of_a_lens_may_change_places_where_they_are_as_likely(
+    got: list[int], passed: bool
+) -> None:
+    want = {
+        "layer_0_lens_ids": torch.tensor([[[7, 3, 5, 9, 1]]]),
+        "layer_0_lens_probs": torch.tensor([[[0.4, 0.2, 0.2, 0.15, 0.05]]]),
+    }
+    ours = {
+        "layer_0_lens_ids": torch.tensor([[got]]),
+        "layer_0_lens_probs": torch.tensor([[[0.4, 0.2, 0.2]]]),
+    }
+    found = compare_case(ProofInputs("one", {}), Outputs(ours, want, Bound()))
+    ids, probs = found["outputs"]
+    assert (ids["passed"], probs["passed"]) == (passed, True)
+    assert probs["norm_ratio"] == pytest.approx(1)
 
 
 class Pair(nn.Module):
@@ -242,6 +334,64 @@ def test_a_record_is_enough_to_compare_again(
     assert "model.pt2 is not what was compared" in last_line(capsys)
 
 
+def with_fixed_sizes(file: Path, target: Path, sizes: Mapping[str, int]) -> Path:
+    """Save an ONNX file whose inputs and outputs have one size alone. sizes: of dynamic axes by
+    name."""
+    model = onnx.load(file)
+    del model.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis in value.type.tensor_type.shape.dim:
+            if axis.dim_param:
+                axis.dim_value = sum(sizes[part] for part in axis.dim_param.split(" + "))
+    onnx.save(model, target)
+    return target
+
+
+def test_a_file_of_fixed_sizes_gets_inputs_of_these(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed = with_fixed_sizes(pair_folder / "model.onnx", tmp_path / "fixed.onnx", {"rows": 3})
+    for pair in ((fixed, pair_folder / "model.pt2"), (pair_folder / "model.pt2", fixed)):
+        code, record = prove(capsys, *pair)
+        assert (code, record["verdict"]) == (0, "same")
+        assert {tuple(c["inputs"][0]["shape"]) for c in record["cases"]} == {(3, 6)}
+        digests = [case["inputs"][0]["sha256"] for case in record["cases"]]
+        assert len(set(digests)) == len(digests) == 3
+
+
+def test_a_decoder_of_fixed_sizes_gets_texts_of_these(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    convert = ["convert", str(tiny_gpt2_checkpoint), "--format", "onnx", "--output", str(out)]
+    assert main(convert) == 0
+    capsys.readouterr()
+    sizes = {"batch_size": 2, "sequence_length": 3, "past_sequence_length": 5}
+    fixed = with_fixed_sizes(out / "model.onnx", tmp_path / "fixed.onnx", sizes)
+    for other in (tiny_gpt2_checkpoint, out / "model.onnx"):
+        code, record = prove(capsys, other, fixed)
+        assert (code, record["verdict"]) == (0, "same")
+        names = [case["name"] for case in record["cases"]]
+        told = "2 × 3 tokens behind 5 of values drawn"
+        assert names == [told, f"{told}, one padded"]
+
+
+def test_inputs_of_a_module_that_a_file_does_not_take_are_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text(SPEC)
+    spec = f"{tmp_path / 'net.py'}:NET"
+    assert main(["convert", spec, "--format", "onnx", "--output", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    written = tmp_path / "out" / "model.onnx"
+    fixed = with_fixed_sizes(written, tmp_path / "fixed.onnx", {"rows": 3})
+    code, record = prove(capsys, spec, fixed)
+    assert (code, [case["name"] for case in record["cases"]]) == (0, ["the example"])
+    other = with_fixed_sizes(written, tmp_path / "other.onnx", {"rows": 11})
+    assert main(["prove", spec, str(other)]) == 2
+    assert "other sizes than those of the module's own inputs" in last_line(capsys)
+
+
 def with_data_beside(file: Path, folder: Path, location: str) -> Path:
     """Save an ONNX file with its matrices in a file beside it. ONNX Runtime wants what sizes are
     made of, such as the axes of an Unsqueeze, in the graph itself."""
@@ -322,6 +472,29 @@ def test_weights_are_compared_tensor_by_tensor(
     assert (code, record["first_apart"]["output"]) == (1, "transformer.h.2.attn.c_attn.bias")
 
 
+def test_weights_inside_of_a_wrapper_have_the_same_names(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = tensors_of(tiny_gpt2_checkpoint)
+    file = tmp_path / "model.safetensors"
+    save_file({f"model.{name}": tensor.clone() for name, tensor in tensors.items()}, file)
+    for pair in ((tiny_gpt2_checkpoint, file), (file, tiny_gpt2_checkpoint)):
+        code, record = prove(capsys, *pair)
+        assert (code, record["verdict"], record["not_compared"]) == (0, "same", [])
+        assert {name for _, name in outputs_of(record)} == set(tensors)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs there")
+def test_a_folder_of_core_ml_says_where_it_runs(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.mlpackage").mkdir()
+    places = [str(pair_folder / "model.pt2"), str(tmp_path / "model.mlpackage")]
+    assert main(["prove", *places]) == 2
+    line = last_line(capsys)
+    assert "can't be compared on this machine" in line and "macOS" in line
+
+
 def case_of_padding(mask: Sequence[Sequence[int]]) -> ProofInputs:
     seen = torch.tensor(mask)
     tensors = {
@@ -341,8 +514,21 @@ def test_only_what_belongs_to_padding_may_differ(place: tuple[int, ...], same: b
     got = want.clone()
     got[place] = 9
     case = case_of_padding([[0, 1, 1], [1, 1, 1]])
-    found = compare_case(case, {"logits": got}, {"logits": want}, Bound())
+    found = compare_case(
+        case, Outputs({"logits": got}, {"logits": want}, Bound(), seen_positions(case))
+    )
     assert found["outputs"][0]["passed"] is same
+
+
+def test_heads_are_no_positions() -> None:
+    """As many heads as there are positions: what padding hides are rows of the second axis."""
+    case = case_of_padding([[0, 1, 1], [1, 1, 1]])
+    want = {"layer_0_attn_z": torch.ones(2, 3, 3, 4)}
+    got = {"layer_0_attn_z": want["layer_0_attn_z"].clone()}
+    got["layer_0_attn_z"][0, 0, 2] = 9
+    shapes = {"layer_0_attn_z": ("batch_size", 3, "sequence_length", 4)}
+    outputs = Outputs(got, want, Bound(), seen_positions(case), shapes)
+    assert compare_case(case, outputs)["outputs"][0]["passed"] is False
 
 
 @pytest.mark.parametrize(
@@ -353,6 +539,7 @@ def test_only_what_belongs_to_padding_may_differ(place: tuple[int, ...], same: b
         (["{pair}/model.pt2", "{pair}/metadata.json"], "the file is no artifact"),
         (["{pair}/model.pt2", "{bundle}"], "the two take different inputs"),
         (["{bundle}", "{bundle}:int3"], "no such variant"),
+        (["{pair}/model.pt2", "{weights}"], "a file of weights holds no program"),
         (["{pair}/model.pt2", "{pair}/none.onnx"], "there is no such file"),
         (["--rerun", "{pair}/none.json"], "there is no such record"),
         (["{pair}/model.pt2", "{pair}/model.ts", "--max-error", "0"], "positive"),
@@ -367,8 +554,39 @@ def test_a_mistake_is_one_line(
     words: str,
     pair_folder: Path,
     tiny_gpt2_bundle: Path,
+    tiny_gpt2_checkpoint: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    places = {"pair": str(pair_folder), "bundle": str(tiny_gpt2_bundle)}
+    weights = str(tiny_gpt2_checkpoint / "model.safetensors")
+    places = {"pair": str(pair_folder), "bundle": str(tiny_gpt2_bundle), "weights": weights}
     assert main(["prove", *(each.format(**places) for each in arguments)]) == 2
     assert words in last_line(capsys)
+
+
+def test_positions_that_a_bundle_would_not_use_are_refused(
+    tiny_gpt2_checkpoint: Path,
+    tiny_gpt2_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    convert = ["convert", str(tiny_gpt2_checkpoint), "--format", "onnx", "--output", str(out)]
+    assert main(convert) == 0
+    ports = onnx.load(out / "model.onnx", load_external_data=False).graph.input
+    past = {
+        port.name: torch.zeros(1, *(dim.dim_value for dim in port.type.tensor_type.shape.dim[1:]))
+        for port in ports
+        if port.name.startswith("past")
+    }
+    tensors = {
+        "input_ids": torch.tensor([[1, 2, 3]]),
+        "attention_mask": torch.ones(1, 3, dtype=torch.int64),
+        "position_ids": torch.tensor([[4, 5, 6]]),
+        **past,
+    }
+    save_file(tensors, tmp_path / "inputs.safetensors")
+    places = [str(tiny_gpt2_bundle), str(out / "model.onnx")]
+    inputs = ["--inputs", str(tmp_path / "inputs.safetensors")]
+    capsys.readouterr()
+    assert main(["prove", *places, *inputs]) == 2
+    assert "positions counted from 0" in last_line(capsys)

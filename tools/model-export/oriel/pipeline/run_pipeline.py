@@ -158,7 +158,7 @@ def _proven(
     if row.file is None or row.verdict == "not verified":
         return row
     form = formats_by_name()[row.format]
-    if form.weights_alone or row.fixed_sizes:
+    if form.weights_alone:
         return _with_errors_of_metadata(row, output)
     file = output / f"{row.name}.proof.json".replace(" ", "_")
     try:
@@ -205,7 +205,7 @@ def _apart_reason(record: ProofRecord) -> str | None:
 
 
 def _with_errors_of_metadata(row: PipelineRow, output: Path) -> PipelineRow:
-    """Return a row with the errors that verification found, on the sizes that its file takes."""
+    """Return a row with the errors that verification found: a file of weights is proven by that."""
     folder = output / row.format
     data = check_metadata(read_json((folder / METADATA).read_bytes(), METADATA), METADATA)
     found = [

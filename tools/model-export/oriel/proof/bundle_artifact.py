@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from oriel.contract.activation_names import cache_output_specs, input_specs
+from oriel.arrays import Array
+from oriel.contract.activation_names import cache_output_specs, input_specs, past_name
 from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, read_manifest
@@ -18,13 +20,10 @@ from oriel.errors import GraphError, OptionError
 from oriel.graph.taps import Tap
 from oriel.precisions import FP32
 from oriel.proof.artifact import Artifact, Tensors, versions_of
-from oriel.proof.contract_ports import contract_port, inner_ports
+from oriel.proof.contract_ports import PAST, contract_port, inner_ports, is_text_input, lens_ports
 from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.opened_variant import opened_variant
 from oriel.verification.report import Findings
-
-_INPUTS = ("input_ids", "attention_mask", "position_ids")
-_PAST = "past_key_values."
 
 
 class BundleArtifact(Artifact):
@@ -41,10 +40,12 @@ class BundleArtifact(Artifact):
         shape = self._manifest.shape
         self._kind, self._graph = cached_graph(self._variant)
         specs = input_specs(shape, self._kind)
-        taken = [s for s in specs if s.name in _INPUTS or s.name.startswith(_PAST)]
+        taken = [spec for spec in specs if is_text_input(spec.name)]
         self.inputs = [contract_port(spec) for spec in taken]
         present = [contract_port(spec) for spec in cache_output_specs(shape)]
-        self.outputs = [*inner_ports(shape), *present]
+        tapped = {spec["name"] for tap in self._variant["taps"] for spec in tap["outputs"]}
+        lens = [port for port in lens_ports(shape) if port.name in tapped]
+        self.outputs = [*inner_ports(shape), *lens, *present]
         self.vocabulary, self.longest = shape.vocab, shape.context_length
         self.variant = self.precision = self._variant["name"]
 
@@ -68,8 +69,9 @@ class BundleArtifact(Artifact):
 
     def _call(self, session: OnnxGraph, call: Tensors, wanted: Sequence[str]) -> dict[str, Tensor]:
         feeds = {name: tensor.numpy() for name, tensor in call.items()}
-        past = {name: values for name, values in feeds.items() if name.startswith(_PAST)}
+        past = {name: values for name, values in feeds.items() if name.startswith(PAST)}
         mask = feeds.get("attention_mask") if self._kind == "decoder" else None
+        _check_positions(feeds, mask)
         got = session.run(feeds["input_ids"], wanted, past=past, mask=mask)
         return {name: torch.from_numpy(got[name]) for name in wanted}
 
@@ -79,6 +81,23 @@ class BundleArtifact(Artifact):
 
     def versions(self) -> dict[str, str]:
         return versions_of(("onnxruntime",))
+
+
+def _check_positions(feeds: Mapping[str, Array], mask: Array | None) -> None:
+    """Raise OptionError for positions that the mask doesn't say: graphs are run with counted
+    ones."""
+    given = feeds.get("position_ids")
+    if given is None:
+        return
+    total = given.shape[1] + (feeds[past_name(0, "key")].shape[2] if mask is None else 0)
+    seen = np.ones((len(given), total), dtype=np.int64) if mask is None else mask
+    counted = np.maximum(seen.cumsum(axis=1) - 1, 0)[:, -given.shape[1] :]
+    if not np.array_equal(given, counted):
+        raise OptionError(
+            "a bundle is run with each text's positions counted from 0",
+            got=f"position_ids {given[0].tolist()[:8]}",
+            expected=f"{counted[0].tolist()[:8]}, as the mask says",
+        )
 
 
 def is_bundle(place: str) -> bool:

@@ -1,27 +1,36 @@
-"""A checkpoint of a model that generates text, run by transformers in float32, with hooks that
-record the contract's activations."""
+"""A checkpoint of a language model, run by PyTorch for all that a bundle of it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from oriel.arrays import Array
+from oriel.contract.activation_names import (
+    LENS_KINDS,
+    cache_output_specs,
+    input_specs,
+    kinds,
+    parse_name,
+)
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.models.weight_files import weight_files
-from oriel.proof.artifact import Artifact, Port, Tensors, versions_of
-from oriel.proof.contract_ports import inner_ports
+from oriel.proof.artifact import Artifact, Tensors, versions_of
+from oriel.proof.contract_ports import contract_port, inner_ports, is_text_input, lens_ports
 from oriel.verification.cases import OWN_TEXT, text_ids
 from oriel.verification.reference_cases import SEED
-from oriel.verification.run_reference import Reference
+from oriel.verification.run_reference import Beside, Reference
 
 
 class CheckpointArtifact(Artifact):
-    """The checkpoint without padding and without a past: each text begins at position 0."""
+    """The stock model with transformers' own cache: padded texts, and texts that go on. Its lens
+    orders the whole vocabulary, likeliest first, so that any number of tokens is held to it."""
 
     kind = "checkpoint"
     runtime = "PyTorch, eager, float32"
@@ -30,8 +39,10 @@ class CheckpointArtifact(Artifact):
         self.place = place
         self._loaded: LoadedModel = load_model(find_checkpoint(place))
         shape = self._loaded.shape
-        self.inputs = [Port("input_ids", "int64", ("batch_size", "sequence_length"))]
-        self.outputs = inner_ports(shape)
+        specs = [spec for spec in input_specs(shape, "decoder") if is_text_input(spec.name)]
+        self.inputs = [contract_port(spec) for spec in specs]
+        present = [contract_port(spec) for spec in cache_output_specs(shape)]
+        self.outputs = [*inner_ports(shape), *lens_ports(shape), *present]
         self.vocabulary, self.longest = shape.vocab, shape.context_length
 
     @cached_property
@@ -44,11 +55,29 @@ class CheckpointArtifact(Artifact):
         return text_ids(self._loaded) or self._reference.own_text(OWN_TEXT, SEED)
 
     def run(self, calls: Sequence[Tensors], wanted: Sequence[str]) -> list[dict[str, Tensor]]:
-        found = []
-        for call in calls:
-            got = self._reference.run(call["input_ids"].numpy(), wanted)
-            found.append({name: torch.from_numpy(got[name]) for name in wanted})
-        return found
+        return [self._call(call, wanted) for call in calls]
+
+    def _call(self, call: Tensors, wanted: Sequence[str]) -> dict[str, Tensor]:
+        feeds = {name: tensor.numpy() for name, tensor in call.items()}
+        past = {name: values for name, values in feeds.items() if "." in name}
+        beside = Beside(feeds["attention_mask"], feeds["position_ids"], past)
+        read = _layers_read(wanted)
+        streams = {layer: kinds()["resid_post"].at(layer) for layer in read}
+        direct = [name for name in wanted if not name.endswith(LENS_KINDS)]
+        names = list(dict.fromkeys([*direct, *streams.values()]))
+        got = self._reference.run(feeds["input_ids"], names, beside=beside)
+        found = {name: torch.from_numpy(got[name]) for name in direct}
+        for layer, stream in streams.items():
+            ids, probs = self._lens(got[stream])
+            found[kinds()["lens_ids"].at(layer)] = ids
+            found[kinds()["lens_probs"].at(layer)] = probs
+        return {name: found[name] for name in wanted}
+
+    def _lens(self, stream: Array) -> tuple[Tensor, Tensor]:
+        """Return ids and probabilities (batch, seq, vocab) of a stream (batch, seq, hidden)."""
+        parts = [probs for _, probs in self._reference.lens(stream)]
+        ordered = torch.from_numpy(np.concatenate(parts, axis=1)).sort(descending=True)
+        return ordered.indices, ordered.values
 
     def files(self) -> tuple[Path, Sequence[Path]]:
         folder = self._loaded.source.folder
@@ -56,3 +85,9 @@ class CheckpointArtifact(Artifact):
 
     def versions(self) -> dict[str, str]:
         return versions_of(("torch", "transformers"))
+
+
+def _layers_read(names: Collection[str]) -> list[int]:
+    """Return the layers whose lens is among these names."""
+    parsed = [parse_name(name) for name in names if name.endswith(LENS_KINDS)]
+    return sorted({found[1] for found in parsed if found is not None and found[1] is not None})

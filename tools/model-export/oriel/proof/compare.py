@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from oriel.contract.activation_names import kind_of
 from oriel.contract.documents import ProofApart, ProofCase, ProofOutput
 from oriel.modules.compare_outputs import ABSOLUTE, compare_outputs, default_bound
 from oriel.proof.artifact import Artifact, Tensors
+from oriel.proof.compare_lens import LensRead, lens_errors, lens_pair
+from oriel.proof.contract_ports import PAST
 from oriel.proof.inputs import ProofInputs
 from oriel.verification.error_bounds import bounds_for
 
@@ -33,15 +37,23 @@ class Bound:
     given: float | None = None
     known: bool = True
     """False where a precision has no bound, and none was given."""
+    by_kind: Mapping[str, float] = field(default_factory=dict)
+    """Those of a precision, for kinds of activation that have one of their own."""
 
-    def of(self, dtypes: tuple[torch.dtype, torch.dtype]) -> float | None:
-        """Return the bound of an output of these dtypes; None for none."""
+    def of(self, name: str, dtypes: tuple[torch.dtype, torch.dtype]) -> float | None:
+        """Return the bound of an output of these dtypes; None for none. The lens' ids are held to
+        probabilities, which are floats."""
+        kind = kind_of(name)
         exact = not any(dtype.is_floating_point or dtype.is_complex for dtype in dtypes)
-        if exact:
+        if exact and kind != "lens_ids":
             return 0.0
+        if kind in self.by_kind:
+            return self.by_kind[kind]
         if self.given is not None:
             return self.given
-        return max(map(default_bound, dtypes)) if self.known else None
+        if not self.known:
+            return None
+        return default_bound(torch.float32) if exact else max(map(default_bound, dtypes))
 
 
 def bound_of(reference: Artifact, candidate: Artifact, given: float | None) -> Bound:
@@ -52,22 +64,13 @@ def bound_of(reference: Artifact, candidate: Artifact, given: float | None) -> B
     if precisions <= set(_ROUNDED_WEIGHTS):
         table = bounds_for("f16")
         assert table is not None
-        return Bound(table.relative("logits"))
+        by_kind = {"lens_ids": table.relative("lens_ids")}
+        return Bound(table.relative("logits"), by_kind=by_kind)
     return Bound(known=False)
 
 
-def compare_case(case: ProofInputs, got: Tensors, want: Tensors, bound: Bound) -> ProofCase:
-    """Compare the outputs of one case, at the places that are no padding."""
-    seen = _seen(case)
-    return {
-        "name": case.name,
-        "inputs": [given.to_json(name) for name, given in case.inputs.items()],
-        "outputs": [_compare(name, got[name], want[name], (bound, seen)) for name in want],
-    }
-
-
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """Positions that are no padding: of the tokens of the call, and of all with the past."""
 
     ids: Tensor
@@ -75,41 +78,70 @@ class _Seen:
     whole: Tensor
     """(batch, past + sequence)."""
 
-    def only(self, tensor: Tensor) -> Tensor:
+    def only(self, tensor: Tensor, shape: Sequence[int | str]) -> Tensor:
         """Set what belongs to padding to zero: no query there has a key to attend to, so that every
-        runtime gives what it likes. An axis of as many places as there are positions is one of
-        them."""
+        runtime gives what it likes. shape: as the artifact says it; an axis of as many places as
+        there are positions is one of them, unless its size is the model's own."""
         kept = tensor
         for axis in range(1, tensor.dim()):
+            if len(shape) == tensor.dim() and not isinstance(shape[axis], str):
+                continue
             for mask in (self.ids, self.whole):
                 if tensor.shape[axis] != mask.shape[1] or tensor.shape[0] != mask.shape[0]:
                     continue
-                shape = [1] * tensor.dim()
-                shape[0], shape[axis] = mask.shape
-                kept = torch.where(mask.reshape(shape), kept, torch.zeros_like(kept))
+                sizes = [1] * tensor.dim()
+                sizes[0], sizes[axis] = mask.shape
+                kept = torch.where(mask.reshape(sizes), kept, torch.zeros_like(kept))
                 break
         return kept
 
 
-def _seen(case: ProofInputs) -> _Seen | None:
+def seen_positions(case: ProofInputs) -> Seen | None:
+    """Return the positions of a case's texts; None where nothing is padding, or the model has no
+    past: then each of its outputs says what it is."""
     inputs: Mapping[str, Tensor] = {name: given.tensor for name, given in case.inputs.items()}
     mask = inputs.get("attention_mask")
-    has_past = any(name.startswith("past_key_values.") for name in inputs)
+    has_past = any(name.startswith(PAST) for name in inputs)
     if mask is None or not has_past or bool(mask.all()):
         return None
     length = inputs["input_ids"].shape[1]
-    return _Seen(mask[:, -length:].bool(), mask.bool())
+    return Seen(mask[:, -length:].bool(), mask.bool())
 
 
-def _compare(name: str, got: Tensor, want: Tensor, how: tuple[Bound, _Seen | None]) -> ProofOutput:
-    bound, seen = how
+@dataclass(frozen=True)
+class Outputs:
+    """What both gave in one case, and how it is compared."""
+
+    got: Tensors
+    want: Tensors
+    bound: Bound
+    seen: Seen | None = None
+    shapes: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
+    """As an artifact says them: a dynamic size is a name."""
+
+
+def compare_case(case: ProofInputs, outputs: Outputs) -> ProofCase:
+    """Compare the outputs of one case, at the places that are no padding."""
+    return {
+        "name": case.name,
+        "inputs": [given.to_json(name) for name, given in case.inputs.items()],
+        "outputs": [_compare(name, outputs) for name in outputs.want],
+    }
+
+
+def _compare(name: str, outputs: Outputs) -> ProofOutput:
+    pair = lens_pair(name)
+    if pair is not None and set(pair) <= outputs.got.keys() & outputs.want.keys():
+        return _compare_lens(name, pair, outputs)
+    got, want = outputs.got[name], outputs.want[name]
     dtypes = want.dtype, got.dtype
-    limit = bound.of(dtypes)
+    limit = outputs.bound.of(name, dtypes)
     if kind_of(name) == "attn_scores" and got.shape == want.shape:
         # Above the diagonal stands a mask's value in one and a score that nobody reads in another.
         got, want = got.tril(_past_of(got)), want.tril(_past_of(want))
-    if seen is not None and got.shape == want.shape:
-        got, want = seen.only(got), seen.only(want)
+    if outputs.seen is not None and got.shape == want.shape:
+        shape = outputs.shapes.get(name, ())
+        got, want = outputs.seen.only(got, shape), outputs.seen.only(want, shape)
     # Files may compute in another dtype of the same kind, such as int32 ids or float16.
     if got.dtype != want.dtype and got.is_floating_point() == want.is_floating_point():
         got, want = got.to(torch.float64), want.to(torch.float64)
@@ -123,7 +155,7 @@ def _compare(name: str, got: Tensor, want: Tensor, how: tuple[Bound, _Seen | Non
     return {
         "name": name,
         "shape": list(want.shape),
-        "dtypes": [str(dtype).removeprefix("torch.") for dtype in dtypes],
+        "dtypes": _names_of(dtypes),
         "absolute": found.absolute,
         "relative": found.relative,
         "norm_ratio": found.norm_ratio,
@@ -131,6 +163,37 @@ def _compare(name: str, got: Tensor, want: Tensor, how: tuple[Bound, _Seen | Non
         "passed": passed,
         "problem": problem,
     }
+
+
+def _compare_lens(name: str, pair: tuple[str, str], outputs: Outputs) -> ProofOutput:
+    seen = None if outputs.seen is None else outputs.seen.ids
+    got = LensRead.of(outputs.got[pair[0]], outputs.got[pair[1]], seen)
+    want = LensRead.of(outputs.want[pair[0]], outputs.want[pair[1]], seen)
+    found = lens_errors(got, want)[pair.index(name)]
+    dtypes = outputs.want[name].dtype, outputs.got[name].dtype
+    limit = outputs.bound.of(name, dtypes)
+    twice = not math.isfinite(found.relative)
+    count = min(got.ids.shape[1], want.ids.shape[1])
+    return {
+        "name": name,
+        "shape": list(outputs.got[name].shape),
+        "dtypes": _names_of(dtypes),
+        "absolute": None if twice else found.absolute,
+        "relative": None if twice else found.relative,
+        "norm_ratio": None if name == pair[0] else _norm_ratio(got.first(count), want.first(count)),
+        "bound": limit,
+        "passed": False if twice else None if limit is None else found.relative <= limit,
+        "problem": "a token is named twice, or is none" if twice else None,
+    }
+
+
+def _norm_ratio(got: LensRead, want: LensRead) -> float | None:
+    sizes = float(np.linalg.norm(got.probs)), float(np.linalg.norm(want.probs))
+    return sizes[0] / sizes[1] if sizes[1] > 0 and math.isfinite(sizes[0]) else None
+
+
+def _names_of(dtypes: Sequence[torch.dtype]) -> list[str]:
+    return [str(dtype).removeprefix("torch.") for dtype in dtypes]
 
 
 def _past_of(scores: Tensor) -> int:

@@ -36,6 +36,11 @@ class FileArtifact(Artifact):
     def __init__(self, place: str) -> None:
         self.place, self._file = place, Path(place)
         self._format = format_of(self._file)
+        unrunnable = self._format.unrunnable()
+        if unrunnable is not None:
+            raise OptionError(
+                f"{self._file.name} can't be compared on this machine", got=unrunnable
+            )
         self.format = self._format.name
         self.runtime, self.provider = self._format.runtime, self._format.provider
         self.precision = _precision_of(self._file)
@@ -118,7 +123,10 @@ def _port(row: ModuleTensor) -> Port:
 def is_file(place: str) -> bool:
     """Return whether a place names a file of one of our formats."""
     path = Path(place)
-    return path.is_file() and path.name.endswith(file_suffixes())
+    folders = tuple(form.suffix for form in formats_by_name().values() if form.is_folder)
+    return path.name.endswith(file_suffixes()) and (
+        path.is_file() or (path.is_dir() and path.name.endswith(folders))
+    )
 
 
 def file_suffixes() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from oriel.errors import OptionError
+from oriel.errors import ArchitectureError, OptionError
 from oriel.models.find_checkpoint import DEMO
 from oriel.models.weight_files import weight_files
 from oriel.modules.named_model import is_model, one_spec
@@ -20,14 +20,17 @@ from oriel.proof.file_artifact import (
     refuse_export_folder,
 )
 from oriel.proof.module_artifact import ModuleArtifact
-from oriel.proof.tensors_artifact import SUFFIXES, TensorsArtifact, is_weights
+from oriel.proof.tensors_artifact import SUFFIXES, TensorsArtifact, is_weights, share_names
 
 
 def open_pair(reference: str, candidate: str) -> tuple[Artifact, Artifact]:
     """Return both artifacts. Raises OrielError for a place that is none, and for a pair that has
     nothing to compare."""
     kinds = kind_of_place(reference), kind_of_place(candidate)
-    return _open(reference, kinds[0], kinds[1]), _open(candidate, kinds[1], kinds[0])
+    one, other = _open(reference, kinds[0], kinds[1]), _open(candidate, kinds[1], kinds[0])
+    if isinstance(one, TensorsArtifact) and isinstance(other, TensorsArtifact):
+        share_names(one, other)
+    return one, other
 
 
 def kind_of_place(place: str) -> Kind:
@@ -69,9 +72,20 @@ def _open(place: str, kind: Kind, other: Kind) -> Artifact:
         return by_kind[kind](place)
     if other == "tensors":
         return TensorsArtifact(place)
-    if kind == "checkpoint":
-        return CheckpointArtifact(place) if other == "bundle" else module_artifact(place)
+    if kind == "checkpoint" and other == "bundle":
+        return CheckpointArtifact(place)
+    if kind == "checkpoint" and other in ("checkpoint", "file"):
+        return _language_model(place) or module_artifact(place)
     return module_artifact(place)
+
+
+def _language_model(place: str) -> CheckpointArtifact | None:
+    """Return a checkpoint that bundles are made of, run on texts; None for any other model, which
+    brings its own inputs."""
+    try:
+        return CheckpointArtifact(place)
+    except ArchitectureError:
+        return None
 
 
 def module_artifact(place: str) -> ModuleArtifact:

@@ -14,7 +14,14 @@ from oriel.contract.documents import ProofCase, ProofNotCompared, ProofRecord
 from oriel.errors import ModuleError, first_few
 from oriel.proof.artifact import Artifact, Tensors
 from oriel.proof.cases import make_cases
-from oriel.proof.compare import bound_of, compare_case, first_apart, verdict_of
+from oriel.proof.compare import (
+    Outputs,
+    bound_of,
+    compare_case,
+    first_apart,
+    seen_positions,
+    verdict_of,
+)
 from oriel.proof.inputs import Input, ProofInputs, from_record, read_inputs
 from oriel.proof.open_pair import open_pair
 
@@ -117,6 +124,7 @@ def _compare(
     ran: list[ProofCase] = []
     outputs: dict[str, dict[str, Tensor]] = {}
     bound = bound_of(reference, candidate, max_relative)
+    shapes = {port.name: port.shape for port in reference.outputs}
     for group in filter(None, (first, rest)):
         whole = [_with_past(case, outputs) for case in group]
         calls = [{name: given.tensor for name, given in case.inputs.items()} for case in whole]
@@ -126,7 +134,8 @@ def _compare(
         got = candidate.run(calls, shared)
         for case, ours, theirs in zip(whole, got, want, strict=True):
             outputs[case.name] = theirs
-            ran.append(compare_case(case, ours, theirs, bound))
+            seen = seen_positions(case)
+            ran.append(compare_case(case, Outputs(ours, theirs, bound, seen, shapes)))
     return {
         "format": "oriel-proof",
         "proof_version": PROOF_VERSION,

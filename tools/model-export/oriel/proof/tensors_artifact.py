@@ -3,8 +3,7 @@ tensor is compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -34,15 +33,27 @@ class TensorsArtifact(Artifact):
         file = Path(place)
         self._files = [file] if file.is_file() else weight_files(find_checkpoint(place).folder)
         self.inputs = ()
+        read = [read_checkpoint(file).tensors for file in self._files]
+        self._set({name: tensor for tensors in read for name, tensor in tensors.items()})
+
+    def _set(self, tensors: Tensors) -> None:
+        self._tensors = tensors
         self.outputs = [
             Port(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-            for name, tensor in self._tensors.items()
+            for name, tensor in tensors.items()
         ]
 
-    @cached_property
-    def _tensors(self) -> Tensors:
-        read = [read_checkpoint(file).tensors for file in self._files]
-        return {name: tensor for tensors in read for name, tensor in tensors.items()}
+    def without_wrapper(self, wanted: Collection[str]) -> bool:
+        """Take the name of a wrapper off all names, where one begins them all and the rest are
+        among those wanted. Return whether that was so."""
+        first, dot, _ = next(iter(self._tensors), "").partition(".")
+        prefix = first + dot
+        bare = {name.removeprefix(prefix): tensor for name, tensor in self._tensors.items()}
+        wrapped = all(name.startswith(prefix) for name in self._tensors)
+        if not dot or not wrapped or bare.keys().isdisjoint(wanted):
+            return False
+        self._set(bare)
+        return True
 
     def own_cases(self) -> Sequence[OwnCase]:
         return (OwnCase("the stored tensors", {}),)
@@ -55,6 +66,14 @@ class TensorsArtifact(Artifact):
 
     def versions(self) -> dict[str, str]:
         return versions_of(("torch", "safetensors"))
+
+
+def share_names(one: TensorsArtifact, other: TensorsArtifact) -> None:
+    """Give two files of one model's weights the same names, where one was saved inside of a
+    wrapper."""
+    names = [{port.name for port in side.outputs} for side in (one, other)]
+    if names[0].isdisjoint(names[1]) and not one.without_wrapper(names[1]):
+        other.without_wrapper(names[0])
 
 
 def is_weights(place: str) -> bool:

@@ -14,12 +14,12 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
 from transformers.masking_utils import eager_mask
 from transformers.utils.logging import disable_progress_bar
 
 from oriel.arrays import Array
-from oriel.contract.activation_names import kinds, layer_prefix
+from oriel.contract.activation_names import kinds, layer_prefix, past_name, present_name
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
 from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
@@ -45,6 +45,18 @@ def _folder_or_weights(
     if loaded.is_as_saved:
         return loaded.source.folder, None
     return None, {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The inputs of a call beside its tokens."""
+
+    mask: Array
+    """(batch, past + seq), int64, 0 for padding."""
+    positions: Array
+    """(batch, seq), int64."""
+    past: Mapping[str, Array]
+    """past_key_values.* of every layer, (batch, kv_heads, past, head_dim)."""
 
 
 class Reference:
@@ -84,8 +96,15 @@ class Reference:
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
 
-    def run(self, ids: Array, wanted: Collection[str], edits: AnyEdits = ()) -> Arrays:
-        """Compute the wanted activations, by contract name, of ids (batch, seq) at position 0.
+    def run(
+        self,
+        ids: Array,
+        wanted: Collection[str],
+        edits: AnyEdits = (),
+        beside: Beside | None = None,
+    ) -> Arrays:
+        """Compute the wanted activations, by contract name, of ids (batch, seq): at position 0
+        without padding, or as `beside` says; then also present.*, the keys and values of all.
 
         Attention scores are those before the mask. For logit lens names see `lens`.
         """
@@ -94,9 +113,9 @@ class Reference:
         inside = [edit for edit in edits if edit.kind in _IN_ATTENTION]
         if not inside:
             with self._quietly(ids), self._hooks(names, values, edits):
-                values["logits"] = self.model(torch.from_numpy(ids), use_cache=False).logits
+                values["logits"] = self._forward(ids, beside, values)
         if inside or any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
-            logits = self.run_observed(ids, names, values, edits)
+            logits = self.run_observed(ids, names, values, edits, beside)
             values.setdefault("logits", logits)
         return {name: values[name].numpy() for name in wanted}
 
@@ -106,6 +125,7 @@ class Reference:
         names: Collection[str],
         values: dict[str, Tensor],
         edits: AnyEdits = (),
+        beside: Beside | None = None,
     ) -> Tensor:
         """Run a pass that records and edits what the attention function gets: q, k, v and scores.
 
@@ -118,11 +138,34 @@ class Reference:
             # Where nothing inside is edited, the other pass has recorded the rest.
             rest = {name for name in names if name not in values}
             with self._quietly(ids), self._hooks(rest, values, edits):
-                logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
-                return logits
+                return self._forward(ids, beside, values)
         finally:
             self.model.set_attn_implementation("eager")
             del config.oriel_observer
+
+    def _forward(self, ids: Array, beside: Beside | None, values: dict[str, Tensor]) -> Tensor:
+        """Call the model and return its logits; with a past, put present.* into the values."""
+        if beside is None:
+            logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
+            return logits
+        cache = DynamicCache()
+        layers = range(self.shape.layers)
+        for layer in layers:
+            key, value = (beside.past[past_name(layer, part)] for part in ("key", "value"))
+            cache.update(torch.from_numpy(key), torch.from_numpy(value), layer)
+        out = self.model(
+            torch.from_numpy(ids),
+            attention_mask=torch.from_numpy(beside.mask),
+            position_ids=torch.from_numpy(beside.positions),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        for layer in layers:
+            held = out.past_key_values.layers[layer]
+            values[present_name(layer, "key")] = held.keys
+            values[present_name(layer, "value")] = held.values
+        logits = out.logits
+        return logits
 
     def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
         """Return (hidden_states, attentions, logits) as transformers itself returns them."""
@@ -331,7 +374,9 @@ def _observed_attention(
     prefix = layer_prefix(layer)
     query = at_joint(edits, "q", layer, query)
     key, value = at_joint(edits, "k", layer, key), at_joint(edits, "v", layer, value)
-    fed = {"q": query, "k": key, "v": value}
+    count = query.shape[-2]
+    # Keys and values of the past come first.
+    fed = {"q": query, "k": key[..., -count:, :], "v": value[..., -count:, :]}
     for kind, tensor in fed.items():
         if prefix + kind in observer.names:
             observer.values[prefix + kind] = tensor
