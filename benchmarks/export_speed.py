@@ -15,7 +15,7 @@ from pathlib import Path
 
 from processes import in_turns, spread
 
-from oriel.graph.trace_cache import FOLDER
+from oriel.tracing.kept_graphs import FOLDER
 
 HERE = Path(__file__).resolve().parent
 EXPORT = HERE.parent / "tools" / "model-export" / "export.py"

@@ -24,12 +24,12 @@ from oriel.export_bundle import export
 from oriel.graph.attach_weights import attach_weights, place_weights
 from oriel.graph.build_graphs import build_graphs
 from oriel.graph.export_onnx import TracedGraph, trace
-from oriel.graph.repeat_layers import TRACED_LAYERS
 from oriel.graph.taps import Tap, open_taps
 from oriel.models.architectures import find_architecture
 from oriel.models.model_spec import make_spec
 from oriel.options import ExportOptions
 from oriel.progress import Silent
+from oriel.tracing.repeat_layers import TRACED_LAYERS
 
 
 def trace_gpt2(**changes: Any) -> TracedGraph:

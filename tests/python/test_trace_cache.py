@@ -13,9 +13,11 @@ from transformers import GPT2Config
 
 from oriel.graph import trace_cache
 from oriel.graph.export_onnx import StageCallback, TracedGraph, trace
-from oriel.graph.trace_cache import FOLDER, cached_trace
+from oriel.graph.trace_cache import cached_trace
 from oriel.models.architectures import find_architecture
 from oriel.models.model_spec import ModelSpec, make_spec
+from oriel.tracing import kept_graphs
+from oriel.tracing.kept_graphs import FOLDER
 
 
 def spec_of(**changes: object) -> ModelSpec:
@@ -145,7 +147,7 @@ def test_a_file_that_is_far_too_large_is_not_read(
     folder: Path, traced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached_trace(spec_of(), 20)
-    monkeypatch.setattr(trace_cache, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(kept_graphs, "_MOST_BYTES", 1000)
     cached_trace(spec_of(), 20)
     assert len(traced) == 2
 
@@ -170,7 +172,7 @@ def test_an_empty_name_keeps_nothing(traced: list[int], monkeypatch: pytest.Monk
 def test_the_oldest_unused_are_removed(
     folder: Path, traced: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_cache, "_MOST_KEPT", 2)
+    monkeypatch.setattr(kept_graphs, "_MOST_KEPT", 2)
     for opset in (20, 21, 20, 22, 20):
         cached_trace(spec_of(), opset)
     assert traced == [20, 21, 22]

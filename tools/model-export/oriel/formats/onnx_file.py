@@ -3,7 +3,6 @@ The opset that counts is the one in the file."""
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from oriel.formats.format import (
 )
 from oriel.formats.pt2_file import dynamic_shapes
 from oriel.formats.single_onnx_file import put_weights_inside, without_graph
+from oriel.tracing.resting_collector import uncollected
 
 if TYPE_CHECKING:
     import onnx
@@ -46,7 +46,7 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
 
         asked = options.opset
         lowest = asked if asked is None else max(asked, _LOWEST_DYNAMO)
-        with torch.no_grad(), quiet_exporters(), call.slimmed(), _uncollected():
+        with torch.no_grad(), quiet_exporters(), call.slimmed(), uncollected():
             program = torch.onnx.export(
                 call.module,
                 tuple(tensor.clone() for tensor in call.inputs),
@@ -70,19 +70,6 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
         return ()
 
     return Way(f"{name}, converted to the opset" if convert else name, write)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage: the exporter makes millions of objects that all stay,
-    and the search takes a tenth of its time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def write_dynamo(call: FlatCall, file: Path, options: WriteOptions) -> None:

@@ -3,7 +3,6 @@ Weights stay out: parameters are inputs here, and become external data in attach
 
 from __future__ import annotations
 
-import gc
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,8 +21,10 @@ from oriel.contract.activation_names import (
 )
 from oriel.graph.finish_graph import describe
 from oriel.graph.plain_graph import cut_to_plain
-from oriel.graph.repeat_layers import TRACED_LAYERS, LayersDiffer, repeat_layers
 from oriel.models.model_spec import ModelSpec, with_layers
+from oriel.tracing.parameter_inputs import parameters_to_inputs
+from oriel.tracing.repeat_layers import TRACED_LAYERS, LayersDiffer, repeat_layers
+from oriel.tracing.resting_collector import uncollected
 
 StageCallback = Callable[[str], None]
 
@@ -47,7 +48,7 @@ def trace(spec: ModelSpec, opset: int, on_stage: StageCallback = lambda _: None)
         decoder = _trace_all(with_layers(spec, TRACED_LAYERS), opset)
         try:
             on_stage(f"repeat them to {shape.layers}")
-            repeat_layers(decoder, architecture.blocks, shape)
+            repeat_layers(decoder, architecture.blocks, shape.layers)
         except LayersDiffer as difference:
             logging.getLogger(__name__).info("layers differ (%s): tracing all", difference)
         else:
@@ -75,7 +76,7 @@ def _trace_all(spec: ModelSpec, opset: int) -> ir.Model:
     shape = spec.shape
     captured = capture_empty(spec)
     model = _to_onnx(captured, shape, opset)
-    parameters = _parameters_to_inputs(model, captured)
+    parameters = parameters_to_inputs(model, _parameter_names(captured))
     _name_inputs(model, shape)
     _name_outputs(model, captured.state.output_names)
     optimizer.optimize_ir(model)
@@ -92,7 +93,7 @@ def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model
         {0: batch, 1: seq},
         [{0: batch, 2: past}] * (2 * shape.layers),
     )
-    with torch.no_grad(), _quiet(), _uncollected():
+    with torch.no_grad(), _quiet(), uncollected():
         program = torch.export.export(
             captured, example_inputs(shape), dynamic_shapes=dynamic, strict=False
         )
@@ -101,19 +102,6 @@ def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model
         )
     assert exported is not None
     return exported.model
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Tracing makes millions of objects that all stay: looking for garbage among them takes a tenth
-    of its time and finds none."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 @contextmanager
@@ -131,25 +119,14 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _parameters_to_inputs(model: ir.Model, captured: CapturedModel) -> tuple[str, ...]:
-    """Unset weights must not be folded, compared or merged by an optimizer: inputs are left
-    alone."""
-    graph = model.graph
+def _parameter_names(captured: CapturedModel) -> dict[str, str]:
+    """Return {name of an initializer: the parameter's name in the model}."""
     names = {f"model.{name}": name for name, _ in captured.model.named_parameters()}
     # torch may name a tied weight after its other owner.
     tied = {id(p): name for name, p in captured.model.named_parameters()}
     for name, parameter in captured.model.named_parameters(remove_duplicate=False):
         names.setdefault(f"model.{name}", tied[id(parameter)])
-    found: list[str] = []
-    for old, value in list(graph.initializers.items()):
-        if old not in names:
-            continue
-        del graph.initializers[old]
-        value.const_value = None
-        value.name = names[old]
-        graph.inputs.append(value)
-        found.append(names[old])
-    return tuple(found)
+    return names
 
 
 def _name_inputs(model: ir.Model, shape: ModelShape) -> None:

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
-from oriel.contract.activation_names import ModelShape
-
 
 class LayersDiffer(Exception):
     """Two layers aren't the same graph: each must be traced."""
@@ -25,8 +23,8 @@ _STREAM_IN = "embedding_sum"
 """Name of the tensor that the first layer reads in place of another layer's resid_post."""
 
 
-def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
-    """Extend `model`, in place, from TRACED_LAYERS layers to shape.layers.
+def repeat_layers(model: ir.Model, blocks: str, layers: int) -> None:
+    """Extend `model`, in place, from TRACED_LAYERS layers to `layers`.
 
     blocks: path of the block list, as in parameter names (`transformer.h`).
     Raises LayersDiffer, leaving the model as it was, where the two layers differ.
@@ -45,7 +43,7 @@ def repeat_layers(model: ir.Model, blocks: str, shape: ModelShape) -> None:
 
     given = [v for v in graph.outputs if v in inside]
     stream = stream_out
-    for layer in range(TRACED_LAYERS, shape.layers):
+    for layer in range(TRACED_LAYERS, layers):
         mapping: dict[ir.Value, ir.Value] = {stream_in: stream}
         for node in template:
             copied = _copy_node(node, mapping, inside, names, graph, layer)

@@ -1,0 +1,1 @@
+"""Parts of tracing that bundles and modules share."""
