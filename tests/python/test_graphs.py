@@ -29,7 +29,7 @@ from oriel.models.architectures import find_architecture
 from oriel.models.model_spec import make_spec
 from oriel.options import ExportOptions
 from oriel.progress import Silent
-from oriel.tracing.repeat_layers import TRACED_LAYERS
+from oriel.tracing.layers import TRACED_LAYERS
 
 
 def trace_gpt2(**changes: Any) -> TracedGraph:

@@ -34,26 +34,37 @@ class TiedUnembedding(nn.Module):
 
 
 def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str) -> None:
-    """Replace nn.Linear and Conv1D in place; parameters keep their names.
+    """Replace nn.Linear, Conv1D and the old GELU in place; parameters keep their names.
 
     The weight of an nn.Linear is transposed, as a view of the old one: no values move. A tied
     unembedding stays tied.
     """
+    replace_old_forms(model)
     embedding = model.get_submodule(token_embedding)
     assert isinstance(embedding, nn.Embedding)
     tied = embedding.weight
     for name, module in list(model.named_modules()):
-        if isinstance(module, Conv1D):
-            plain: nn.Module = PlainMatrix(module.weight, module.bias)
-        elif isinstance(module, nn.Linear) and name == unembedding and module.weight is tied:
-            plain = TiedUnembedding(module.weight)
+        if isinstance(module, nn.Linear) and name == unembedding and module.weight is tied:
+            plain: nn.Module = TiedUnembedding(module.weight)
         elif isinstance(module, nn.Linear):
             weight = nn.Parameter(module.weight.detach().t(), requires_grad=False)
             plain = PlainMatrix(weight, module.bias)
-        elif isinstance(module, NewGELUActivation):
-            # The same function as one operator instead of seven (Hendrycks and Gimpel, 2016).
-            plain = nn.GELU(approximate="tanh")
         else:
             continue
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, plain)
+        _put(model, name, plain)
+
+
+def replace_old_forms(model: nn.Module) -> None:
+    """Replace, in place, the Conv1D of transformers, which exports as Reshape, Gemm and Reshape,
+    and its GELU of seven operators; parameters keep their names."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Conv1D):
+            _put(model, name, PlainMatrix(module.weight, module.bias))
+        elif isinstance(module, NewGELUActivation):
+            # The same function as one operator (Hendrycks and Gimpel, 2016).
+            _put(model, name, nn.GELU(approximate="tanh"))
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, module)

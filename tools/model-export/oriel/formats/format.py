@@ -52,6 +52,25 @@ class FlatCall:
     named, they take some times the example's size."""
     unread: Sequence[str] = ()
     """Names of its parts and parameters that no operator reads: a program lacks them."""
+    layered: Callable[[], LayeredCall] | None = None
+    """Makes a call of its first layers alone; None where nobody says that it has layers. Raises
+    LayersDiffer where they are seen to differ before any trace."""
+
+
+@dataclass(frozen=True)
+class LayeredCall:
+    """A call of a module's first TRACED_LAYERS layers, with unset weights and true buffers."""
+
+    call: FlatCall
+    """Its first outputs are STREAM_IN and stream_after of each layer; the others, and the inputs,
+    are those of the whole call, but for the layers that it lacks."""
+    layers: int
+    """Of the whole module."""
+    blocks: str
+    """Path of their list, as in the names of the call's weights."""
+    kept_under: Mapping[str, object] | None
+    """What decides the graph beside versions and sources of packages; None where code that is in
+    none of these does."""
 
 
 @dataclass(frozen=True)

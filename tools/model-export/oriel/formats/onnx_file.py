@@ -1,5 +1,6 @@
-"""ONNX: by torch's exporter over torch.export (dynamo), else by the one over TorchScript (classic).
-The opset that counts is the one in the file."""
+"""ONNX: by torch's exporter over torch.export (dynamo), of two layers where all are alike
+(repeated_onnx.py), else by the one over TorchScript (classic). The opset that counts is the one in
+the file."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from oriel.contract.library_files import data_file
 from oriel.errors import GraphError
+from oriel.formats.finish_onnx import STRUCTURE, finish_graph, opset_of
 from oriel.formats.format import (
     FlatCall,
     Format,
@@ -20,7 +22,8 @@ from oriel.formats.format import (
     quiet_exporters,
 )
 from oriel.formats.pt2_file import dynamic_shapes
-from oriel.formats.single_onnx_file import put_weights_inside, without_graph
+from oriel.formats.repeated_onnx import REPEATED, write_repeated
+from oriel.formats.single_onnx_file import MAX_ONE_FILE, put_weights_inside, without_graph
 from oriel.tracing.resting_collector import uncollected
 
 if TYPE_CHECKING:
@@ -29,13 +32,9 @@ if TYPE_CHECKING:
 
     from oriel.formats.format import Runner
 
-STRUCTURE = "oriel.structure"
-"""The key of the file's metadata that tells what the flat names stand for."""
 _LOWEST_DYNAMO = 18
 """Asked for a lower opset, dynamo writes this one and says nothing."""
 _DEFAULT_CLASSIC = 18
-_MAX_ONE_FILE = 1_500_000_000
-"""Bytes of weights up to which they stay in the file itself: protobuf ends at 2 GiB."""
 
 
 def _dynamo(named: bool, convert: bool = False) -> Way:
@@ -65,7 +64,7 @@ def _dynamo(named: bool, convert: bool = False) -> Way:
             _convert(file, asked)
         _finish(call, file, options)
         data = file.with_name(data_file(file.name))
-        if data.exists() and data.stat().st_size <= _MAX_ONE_FILE:
+        if data.exists() and data.stat().st_size <= MAX_ONE_FILE:
             put_weights_inside(file, data)
         return ()
 
@@ -155,7 +154,7 @@ def _convert(file: Path, opset: int) -> None:
 
     # Weights in a file of their own stay there, under their places in it.
     model = onnx.load(file, load_external_data=False)
-    newer = _opset_of(model)
+    newer = opset_of(model)
     model = version_converter.convert_version(model, opset)
     for node in model.graph.node:
         if node.domain in ("", "ai.onnx"):
@@ -181,59 +180,15 @@ def _drop_newer_attributes(node: onnx.NodeProto, newer: int, opset: int) -> None
 
 
 def _finish(call: FlatCall, file: Path, options: WriteOptions) -> None:
-    """Read the graph back: its names, its opset; and put the structure into it."""
     import onnx
 
     model = onnx.load(file, load_external_data=False)
-    wanted = (list(call.input_names), list(call.output_names))
-    found = ([v.name for v in model.graph.input], [v.name for v in model.graph.output])
-    if found != wanted:
-        lost = [name for name in wanted[0] if name not in found[0]]
-        raise GraphError(
-            "the exporter changed the graph's inputs and outputs",
-            got=f"no input {', '.join(lost)}: the module doesn't use it"
-            if lost
-            else f"{found[0]} and {found[1]}",
-            expected=f"{wanted[0]} and {wanted[1]}",
-        )
-    opset = _opset_of(model)
-    if options.opset is not None and opset != options.opset:
-        raise GraphError(
-            "the exporter wrote another opset", got=str(opset), expected=str(options.opset)
-        )
-    _name_sizes(model, call)
-    _forget_sources(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = STRUCTURE, options.structure
+    finish_graph(call, model, options)
     onnx.save(model, file)
 
 
-def _name_sizes(model: onnx.ModelProto, call: FlatCall) -> None:
-    """Give the dynamic sizes of inputs and outputs their names: dynamo has others for sums."""
-    values = [*model.graph.input, *model.graph.output]
-    for value, axes in zip(values, [*call.axes, *call.output_axes], strict=True):
-        sizes = value.type.tensor_type.shape.dim
-        for axis, name in axes.items():
-            if axis < len(sizes) and not sizes[axis].HasField("dim_value"):
-                sizes[axis].dim_param = name
-
-
-def _forget_sources(model: onnx.ModelProto) -> None:
-    """Remove the traces of the caller's source code, with its paths, that dynamo puts at every
-    node: they weigh more than the graph."""
-    for graph in (model.graph, *model.functions):
-        for node in graph.node:
-            node.ClearField("metadata_props")
-            node.ClearField("doc_string")
-
-
-def _opset_of(model: onnx.ModelProto) -> int | None:
-    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return max(found, default=None)
-
-
 def _opset(file: Path) -> int | None:
-    return _opset_of(without_graph(file))
+    return opset_of(without_graph(file))
 
 
 def _structure(file: Path) -> str | None:
@@ -247,8 +202,9 @@ def _ways(call: FlatCall, options: WriteOptions) -> Sequence[Way]:
     classic = Way("classic", _classic)
     if options.opset is not None and options.opset < _LOWEST_DYNAMO:
         return (classic, _dynamo(named=True, convert=True))
+    repeated = [] if call.layered is None else [Way(REPEATED, write_repeated)]
     related = [_dynamo(named=False)] if any(call.axes) else []
-    return (_dynamo(named=True), *related, classic)
+    return (*repeated, _dynamo(named=True), *related, classic)
 
 
 def _open(file: Path) -> Runner:

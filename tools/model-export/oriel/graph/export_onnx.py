@@ -22,8 +22,10 @@ from oriel.contract.activation_names import (
 from oriel.graph.finish_graph import describe
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.models.model_spec import ModelSpec, with_layers
+from oriel.tracing.layers import TRACED_LAYERS, LayersDiffer
+from oriel.tracing.output_names import name_outputs
 from oriel.tracing.parameter_inputs import parameters_to_inputs
-from oriel.tracing.repeat_layers import TRACED_LAYERS, LayersDiffer, repeat_layers
+from oriel.tracing.repeat_layers import repeat_layers
 from oriel.tracing.resting_collector import uncollected
 
 StageCallback = Callable[[str], None]
@@ -78,7 +80,7 @@ def _trace_all(spec: ModelSpec, opset: int) -> ir.Model:
     model = _to_onnx(captured, shape, opset)
     parameters = parameters_to_inputs(model, _parameter_names(captured))
     _name_inputs(model, shape)
-    _name_outputs(model, captured.state.output_names)
+    name_outputs(model, captured.state.output_names)
     optimizer.optimize_ir(model)
     _keep_parameter_inputs_used(model, parameters)
     return model
@@ -134,24 +136,6 @@ def _name_inputs(model: ir.Model, shape: ModelShape) -> None:
     specs = [spec for spec in input_specs(shape, "decoder") if spec.name != NUM_LOGITS]
     for value, spec in zip(list(model.graph.inputs), specs, strict=False):
         describe(value, spec)
-
-
-def _name_outputs(model: ir.Model, names: list[str]) -> None:
-    """Each output a tensor of its own: where two names mean one tensor, the second is an
-    Identity."""
-    graph = model.graph
-    outputs = list(graph.outputs)
-    assert len(outputs) == len(names)
-    graph.outputs.clear()
-    taken: set[ir.Value] = set(graph.inputs)
-    for value, name in zip(outputs, names, strict=True):
-        if value in taken:
-            copy_node = ir.node("Identity", [value])
-            graph.append(copy_node)
-            value = copy_node.outputs[0]
-        value.name = name
-        taken.add(value)
-        graph.outputs.append(value)
 
 
 def _keep_parameter_inputs_used(model: ir.Model, parameters: tuple[str, ...]) -> None:

@@ -135,6 +135,7 @@ def export_request(
         {name: _arguments(make, f"{what} case {name}") for name, make in spec.cases.items()},
         spec.largest,
         spec.dotted_names,
+        spec.layers,
         options.opset,
         spec.config,
         load=None

@@ -14,7 +14,7 @@ import torch
 
 from oriel.errors import ArchitectureError
 from oriel.models.find_checkpoint import FoundCheckpoint
-from oriel.modules.pretrained_model import load_pretrained, model_class_of
+from oriel.modules.pretrained_model import layers_of, load_pretrained, model_class_of
 from oriel.modules.spec import ModuleSpec, NamedSpec
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def decoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
             _PAST: min(_LARGEST_PAST, longest),
         },
         dotted_names=True,
+        layers=layers_of(config),
         config=json.loads(config.to_json_string(use_diff=False)),
     )
     return NamedSpec(found.name, found.folder / "config.json", spec)

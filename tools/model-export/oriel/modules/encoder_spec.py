@@ -17,7 +17,7 @@ from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import encoder_config
 from oriel.modules.decoder_spec import DECODER_ENDINGS
 from oriel.modules.library_folder import TextReader, library_folder
-from oriel.modules.pretrained_model import load_pretrained, model_class_of
+from oriel.modules.pretrained_model import layers_of, load_pretrained, model_class_of
 from oriel.modules.spec import ModuleSpec, NamedSpec
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def encoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
         dynamic=dict.fromkeys(inputs, _AXES),
         outputs=outputs,
         largest={_AXES[0]: _LARGEST_BATCH, _AXES[1]: min(_LARGEST_LENGTH, reader.context_length)},
+        layers=layers_of(config),
         config=json.loads(config.to_json_string(use_diff=False)),
     )
     told = encoder_config(found.folder, config, model_class.__name__)

@@ -48,6 +48,8 @@ class ExportRequest:
     """{name of a dynamic axis: largest size} for formats that plan their memory."""
     dotted_names: bool = False
     """Whether tensors are called by their paths."""
+    layers: int = 0
+    """As in ModuleSpec."""
     opset: int | None = None
     config: JsonObject | None = None
     checkpoint: LoadedCheckpoint | None = None

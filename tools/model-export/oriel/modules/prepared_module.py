@@ -22,10 +22,12 @@ from oriel.modules.paths import Path, dotted_names, flat_names, matching, path_t
 from oriel.modules.prepare import build_and_load, run_on
 from oriel.modules.script_source import script_source
 from oriel.modules.second_input import second_input
+from oriel.modules.shallow_call import WholeCall, shallow_call
 from oriel.modules.size_one import size_one_case
 from oriel.modules.slim import LeftOut, NeededWeights, SlimModule, slim, unused_parts, without
 from oriel.modules.structure import Flattened, Node, flatten, tensors_of
 from oriel.modules.verify_module import Case
+from oriel.tracing.layers import TRACED_LAYERS
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,16 @@ def prepare(request: ExportRequest) -> PreparedModule:
     checkpoint = build_and_load(chosen.module, example.function, example.flat, request.load)
     observed = _observe(example, request)
     signature, call = _signature(example, observed), _flat_call(chosen, example, observed)
+    if request.layers > TRACED_LAYERS:
+        whole = WholeCall(
+            chosen.module,
+            chosen.method,
+            example.flat,
+            example.identifiers,
+            observed.chosen,
+            request.config,
+        )
+        call = replace(call, layered=partial(shallow_call, whole, call, request.layers))
     left_out = (*chosen.left_out, *observed.unused)
     return PreparedModule(
         replace(call, output_axes=[row.axes for row in signature.outputs]),

@@ -31,6 +31,12 @@ def model_class_of(config: PreTrainedConfig, folder: Path) -> type[PreTrainedMod
     return found
 
 
+def layers_of(config: PreTrainedConfig) -> int:
+    """Return the number of layers that a config names, under whatever name; 0 where it doesn't."""
+    found = getattr(config.get_text_config(), "num_hidden_layers", None)
+    return found if isinstance(found, int) else 0
+
+
 def load_pretrained(
     model_class: type[PreTrainedModel],
     folder: Path,

@@ -43,6 +43,9 @@ class ModuleSpec:
     """{name of a dynamic axis: largest size} for formats that plan their memory beforehand."""
     dotted_names: bool = False
     """Call the files' tensors by their paths, such as past_key_values.0.key."""
+    layers: int = 0
+    """Number of layers in the one ModuleList of that length. Where they are alike, ONNX is traced
+    from two of them, which is faster; where they aren't, from all, as for 0."""
     submodule: str = ""
     """Name of the part to export; empty for the whole."""
     method: str = "forward"

@@ -9,23 +9,15 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
-
-class LayersDiffer(Exception):
-    """Two layers aren't the same graph: each must be traced."""
-
-
-TRACED_LAYERS = 2
-"""One layer that may include what all share, such as the mask, and one to compare with it and to
-copy."""
+from oriel.tracing.layers import STREAM_IN, TRACED_LAYERS, LayersDiffer, stream_after
 
 _FIRST, _LAST = range(TRACED_LAYERS)
-_STREAM_IN = "embedding_sum"
-"""Name of the tensor that the first layer reads in place of another layer's resid_post."""
 
 
 def repeat_layers(model: ir.Model, blocks: str, layers: int) -> None:
     """Extend `model`, in place, from TRACED_LAYERS layers to `layers`.
 
+    Its outputs have STREAM_IN and stream_after of each traced layer among them.
     blocks: path of the block list, as in parameter names (`transformer.h`).
     Raises LayersDiffer, leaving the model as it was, where the two layers differ.
     """
@@ -38,7 +30,7 @@ def repeat_layers(model: ir.Model, blocks: str, layers: int) -> None:
     template = owned[last]
     inside = {value for node in template for value in node.outputs}
     values = _values_by_name(graph)
-    stream_in, stream_out = values[names.stream(last - 1)], values[names.stream(last)]
+    stream_in, stream_out = values[stream_after(last - 1)], values[stream_after(last)]
     tail_uses = [(use.node, use.idx) for use in stream_out.uses() if use.node not in set(template)]
 
     given = [v for v in graph.outputs if v in inside]
@@ -51,6 +43,7 @@ def repeat_layers(model: ir.Model, blocks: str, layers: int) -> None:
             for old, new in zip(node.outputs, copied.outputs, strict=True):
                 mapping[old] = new
                 new.name = names.renamed(old.name or "", last, layer)
+                new.type, new.shape = old.type, old.shape
         for value in given:
             graph.outputs.append(mapping[value])
         stream = mapping[stream_out]
@@ -64,9 +57,6 @@ class _LayerNames:
 
     def __init__(self, blocks: str) -> None:
         self.blocks = blocks
-
-    def stream(self, layer: int) -> str:
-        return f"layer_{layer}_resid_post"
 
     def patterns(self, layer: int) -> tuple[str, ...]:
         return (
@@ -167,8 +157,8 @@ def _corresponds(x: ir.Value, y: ir.Value, names: _LayerNames) -> bool:
     """Return whether `x`, which the last layer reads from outside, corresponds to the first layer's
     `y`."""
     x_name, y_name = x.name or "", y.name or ""
-    if x_name == names.stream(_FIRST):
-        return y_name == _STREAM_IN
+    if x_name == stream_after(_FIRST):
+        return y_name == STREAM_IN
     if x is y:
         # Shared by both, such as the mask. A tensor with a layer's number in its name can't be
         # shared.
@@ -207,6 +197,7 @@ def _copy_node(
         num_outputs=len(node.outputs),
         overload=node.overload,
         version=node.version,
+        name=f"{node.name}/{layer}" if node.name else None,
     )
 
 
