@@ -1,0 +1,80 @@
+"""What a sweep measures of a run: one number for each text, from logits at one position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from oriel.arrays import Array
+from oriel.errors import OptionError
+
+
+class Metric(Protocol):
+    """A number for each text of a batch."""
+
+    @property
+    def position(self) -> int:
+        """The token whose logits are read, from the end: -1 for the last."""
+        ...
+
+    def __call__(self, logits: Array) -> Array:
+        """Return (batch) for logits (batch, vocab)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogitDifference:
+    """The logit of one token less that of another."""
+
+    answer: int
+    other: int
+    position: int = -1
+
+    def __post_init__(self) -> None:
+        _check_position(self.position)
+
+    def __call__(self, logits: Array) -> Array:
+        for token in (self.answer, self.other):
+            if not 0 <= token < logits.shape[-1]:
+                raise OptionError(
+                    "the model has no such token",
+                    got=f"id {token}",
+                    expected=f"ids from 0 to {logits.shape[-1] - 1}",
+                )
+        found: Array = logits[:, self.answer] - logits[:, self.other]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Divergence:
+    """The Kullback-Leibler divergence of a text's next token from a reference's, in nats."""
+
+    reference: Array
+    """(vocab): logits that the others are compared with."""
+    position: int = -1
+
+    def __post_init__(self) -> None:
+        _check_position(self.position)
+
+    def __call__(self, logits: Array) -> Array:
+        reference = log_softmax(self.reference)
+        found: Array = (np.exp(reference) * (reference - log_softmax(logits))).sum(axis=-1)
+        return found
+
+
+def _check_position(position: int) -> None:
+    if position >= 0:
+        raise OptionError(
+            "a metric's position counts from the text's end",
+            got=str(position),
+            expected="-1 for the last token, -2 for the one before",
+        )
+
+
+def log_softmax(logits: Array) -> Array:
+    """Return the logarithm of the softmax along the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    found: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return found
