@@ -52,9 +52,9 @@ test-peers: setup-dev ## the contract's names in other libraries, by their numbe
 	@$(VENV_PYTHON) scripts/setup_peers.py
 	@ORIEL_PEERS=$(CURDIR)/.setup/peers $(VENV_PYTHON) -m pytest tests/python/test_peer_names.py
 
-test-libraries: setup-dev ## bundles and encoders in transformers.js, Optimum and others; nightly on GitHub, skipped by test
+test-libraries: setup-dev ## bundles and converted models in transformers.js, Optimum and others; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_libraries.py
-	@ORIEL_LIBRARIES=$(CURDIR)/.setup/libraries $(VENV_PYTHON) -m pytest tests/python/test_libraries.py tests/python/test_library_encoders.py
+	@ORIEL_LIBRARIES=$(CURDIR)/.setup/libraries $(VENV_PYTHON) -m pytest tests/python/test_libraries.py tests/python/test_library_encoders.py tests/python/test_library_decoders.py
 
 test-detectors: setup-dev ## examples/mmdet3d on small detectors of MMDetection3D; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_examples.py mmdet3d

@@ -38,12 +38,12 @@ def _traced_graphs(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["ORIEL_TRACE_CACHE"] = str(run / "traced_graphs")
 
 
-def save_random(model: PreTrainedModel, folder: Path, seed: int = 0) -> Path:
+def save_random(model: PreTrainedModel, folder: Path, seed: int = 0, spread: float = 0.2) -> Path:
     """Fill every parameter, norms and biases too, so that none can be left out unseen; save."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=draw) * 0.2
+            noise = torch.randn(parameter.shape, generator=draw) * spread
             is_norm = parameter.dim() == 1 and name.endswith("weight")
             parameter.copy_(noise + 1 if is_norm else noise)
     model.save_pretrained(folder)

@@ -18,30 +18,32 @@ import pytest
 import torch
 from conftest import save_random
 from find_chromium import find
+from generating_libraries import (
+    GREEDY,
+    NEW_TOKENS,
+    PROMPTS,
+    SEED,
+    Array,
+    Tokens,
+    asked_of,
+    in_a_loop,
+    in_transformers,
+    tiny_decoder,
+)
 from library_programs import LIBRARIES, NEEDS_LIBRARIES, run_node, run_python
-from tokenizer_folders import VOCAB, byte_level, save
+from tokenizer_folders import byte_level, save
 from transformers import (
     AutoModelForCausalLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
 )
 
 from oriel.cli import main
 
 pytestmark = NEEDS_LIBRARIES
 
-PAD, NEW_TOKENS, SEED = 0, 8, 3
-PROMPTS = [[5, 170, 33], [91, 12, 250, 7, 66, 201, 18], [44]]
 TEXTS = ["The ferry left", "A kettle whistled twice; the clerk"]
 DTYPES = {"fp32": "", "fp16": "_fp16", "q8": "_quantized", "q4": "_q4"}
-GREEDY: dict[str, Any] = {"do_sample": False}
 SAMPLING: dict[str, Any] = {"do_sample": True, "top_k": 20, "temperature": 0.9}
 BEAMS: dict[str, Any] = {"do_sample": False, "num_beams": 3, "num_return_sequences": 1}
-Tokens = list[list[int]]
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -55,27 +57,10 @@ class Laid:
         return self.folder / "onnx" / f"model{DTYPES[dtype]}.onnx"
 
 
-def _model(name: str) -> PreTrainedModel:
-    common: dict[str, Any] = {"vocab_size": VOCAB, "bos_token_id": 0, "eos_token_id": 0}
-    if name == "gpt2":
-        return GPT2LMHeadModel(GPT2Config(n_positions=32, n_embd=24, n_layer=3, n_head=3, **common))
-    return LlamaForCausalLM(
-        LlamaConfig(
-            max_position_embeddings=32,
-            hidden_size=32,
-            intermediate_size=44,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            **common,
-        )
-    )
-
-
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
 def laid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Laid:
     folder = tmp_path_factory.mktemp("libraries")
-    checkpoint = save_random(_model(request.param), folder / f"tiny-{request.param}", seed=1)
+    checkpoint = save_random(tiny_decoder(request.param), folder / f"tiny-{request.param}", seed=1)
     save(checkpoint, byte_level(), eos_token="<|endoftext|>")
     bundle, made = folder / "bundle" / "model.onnx", folder / f"{request.param}-for-others"
     precision = ["--precision", "fp16,int8,int4", "--allow-lossy"]
@@ -85,64 +70,7 @@ def laid(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _asked(laid: Laid, how: Mapping[str, Any], **more: object) -> dict[str, object]:
-    return {
-        "folder": str(laid.folder),
-        "file": None,
-        "prompts": PROMPTS,
-        "pad": PAD,
-        "new_tokens": NEW_TOKENS,
-        "seed": SEED,
-        "how": how,
-        **more,
-    }
-
-
-def _padded(prompts: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-    """Pad prompts on the left. Return ids and mask."""
-    longest = max(map(len, prompts))
-    ids = [[PAD] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return np.array(ids), np.array(mask)
-
-
-def _in_transformers(laid: Laid, how: Mapping[str, Any]) -> Tokens:
-    """Return what the checkpoint itself generates."""
-    ids, mask = map(torch.from_numpy, _padded(PROMPTS))
-    model: Any = AutoModelForCausalLM.from_pretrained(laid.checkpoint)
-    torch.manual_seed(SEED)
-    made = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=NEW_TOKENS, pad_token_id=PAD, **how
-    )
-    tokens: Tokens = made[:, ids.shape[1] :].tolist()
-    return tokens
-
-
-def _in_a_loop(graph: Path, prompts: Sequence[Sequence[int]]) -> Tokens:
-    """Return what the graph's likeliest tokens are, each fed after the ones before. Quantized
-    graphs are another model than the checkpoint, so this is what libraries must give for them."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(graph), options)
-    ids, mask = _padded(prompts)
-    past = {
-        port.name: np.zeros((len(ids), port.shape[1], 0, port.shape[3]), np.float32)
-        for port in session.get_inputs()
-        if port.name.startswith("past_key_values.")
-    }
-    names = ["logits", *(name.replace("past_key_values", "present") for name in past)]
-    # int8's ranges are drawn over a whole call, so even the positions of pads count: all use 1.
-    positions = np.where(mask == 1, mask.cumsum(1) - 1, 1)
-    made: list[Array] = []
-    for _ in range(NEW_TOKENS):
-        feeds = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, **past}
-        logits, *present = session.run(names, feeds)
-        ids = logits[:, -1].argmax(-1)[:, None]
-        made.append(ids)
-        past = dict(zip(past, present, strict=True))
-        mask = np.concatenate([mask, np.ones_like(ids)], 1)
-        positions = positions[:, -1:] + 1
-    tokens: Tokens = np.concatenate(made, 1).tolist()
-    return tokens
+    return asked_of(laid.folder, how, **more)
 
 
 class TestOptimum:
@@ -150,13 +78,13 @@ class TestOptimum:
     def test_it_generates_what_transformers_does(self, laid: Laid, how: dict[str, Any]) -> None:
         """A batch of unequal lengths; samples are drawn from the same seed."""
         made = run_python("optimum_generates.py", _asked(laid, how), "optimum")
-        assert made == _in_transformers(laid, how)
+        assert made == in_transformers(laid.checkpoint, how)
 
     @pytest.mark.parametrize("dtype", ["fp16", "q8", "q4"])
     def test_it_opens_every_precision(self, laid: Laid, dtype: str) -> None:
         asked = _asked(laid, GREEDY, file=laid.graph(dtype).name)
         made = run_python("optimum_generates.py", asked, "optimum")
-        assert made == _in_a_loop(laid.graph(dtype), PROMPTS)
+        assert made == in_a_loop(laid.graph(dtype), PROMPTS)
 
 
 class TestGenAI:
@@ -173,7 +101,7 @@ class TestGenAI:
     ) -> None:
         """It pads on the right, transformers on the left: neither changes a number."""
         made = run_python("genai_generates.py", _asked(laid, how), "genai")
-        assert made == _in_transformers(laid, same)
+        assert made == in_transformers(laid.checkpoint, same)
 
     def test_it_samples_from_the_models_likeliest_tokens(self, laid: Laid) -> None:
         how = {"do_sample": True, "top_k": 3, "random_seed": SEED}
@@ -191,7 +119,7 @@ class TestGenAI:
         tmp_path.joinpath("genai_config.json").write_text(json.dumps(config))
         asked = _asked(laid, GREEDY, folder=str(tmp_path), prompts=PROMPTS[1:2])
         made = run_python("genai_generates.py", asked, "genai")
-        assert made == _in_a_loop(laid.graph(dtype), PROMPTS[1:2])
+        assert made == in_a_loop(laid.graph(dtype), PROMPTS[1:2])
 
 
 def _check_among_likeliest(laid: Laid, made: Tokens, count: int) -> None:
@@ -204,7 +132,7 @@ def _check_among_likeliest(laid: Laid, made: Tokens, count: int) -> None:
         likeliest = logits.topk(count).indices.tolist()
         for token, allowed in zip(tokens, likeliest, strict=True):
             assert token in allowed
-    greedy = _in_transformers(laid, GREEDY)
+    greedy = in_transformers(laid.checkpoint, GREEDY)
     assert made != greedy, "nothing was sampled"
 
 
@@ -214,7 +142,7 @@ class TestTransformersJs:
     def test_it_generates_what_transformers_does(self, laid: Laid) -> None:
         asked = _asked(laid, GREEDY, dtype="fp32")
         made = run_node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
-        assert made == _in_transformers(laid, GREEDY)
+        assert made == in_transformers(laid.checkpoint, GREEDY)
 
     def test_it_samples_from_the_models_likeliest_tokens(self, laid: Laid) -> None:
         asked = _asked(laid, {"do_sample": True, "top_k": 3}, dtype="fp32")
@@ -225,7 +153,7 @@ class TestTransformersJs:
     def test_it_opens_every_precision(self, laid: Laid, dtype: str) -> None:
         asked = _asked(laid, GREEDY, dtype=dtype)
         made = run_node("transformers_js_generates.mjs", asked, LIBRARIES / "transformers_js")
-        assert made == _in_a_loop(laid.graph(dtype), PROMPTS)
+        assert made == in_a_loop(laid.graph(dtype), PROMPTS)
 
     def test_its_pipeline_gives_the_same_texts_in_node_and_chromium(self, laid: Laid) -> None:
         browser = os.environ.get("ORIEL_CHROMIUM") or find()

@@ -195,4 +195,4 @@ def test_other_modules_have_no_int8_forms(
     spec = Path(__file__).parent / "module_specs" / "nested.py"
     assert convert(spec, tmp_path / "out") == 2
     line = checked_line(capsys.readouterr().err.strip().splitlines()[-1])
-    assert "--precision is for encoders" in line
+    assert "--precision is for models of transformers" in line

@@ -53,8 +53,8 @@ def _add_arguments(parser: Parser) -> None:
         "--precision",
         default="fp32",
         metavar="fp32,int8,int8_static",
-        help="of an encoder's ONNX files: int8 rounds activations by their range in each run, "
-        "int8_static by ranges found on text; default: fp32, which is always written",
+        help="of the ONNX files of a model of transformers: int8 rounds activations by their range "
+        "in each run, int8_static by ranges found on text; default: fp32, which is always written",
     )
     parser.add_argument(
         "--max-shard-size",

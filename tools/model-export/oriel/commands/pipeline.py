@@ -23,7 +23,7 @@ def _add_arguments(parser: Parser) -> None:
         "--precision",
         default="fp32",
         metavar="fp32,int8,int8_static",
-        help="of an encoder's ONNX files; default: fp32, which is always made",
+        help="of the ONNX files of a model of transformers; default: fp32, which is always made",
     )
     parser.add_argument(
         "--only",

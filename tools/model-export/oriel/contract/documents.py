@@ -568,6 +568,9 @@ class ModuleCase(TypedDict):
     input_shapes: list[list[int]]
     passed: bool
     outputs: list[ModuleOutputError]
+    top1: NotRequired[float]
+    """Share of the positions whose likeliest token or class is the module's; absent where none is
+    counted."""
 
 
 class ModuleOutputError(TypedDict):

@@ -1,6 +1,6 @@
-"""Makes config.json and generation_config.json of a bundle, and config.json beside an encoder's
-files, from which other libraries (transformers, Optimum, transformers.js) learn what the model is
-and how it generates."""
+"""Makes config.json and generation_config.json of a bundle, and of a model of transformers that is
+converted: from them other libraries (transformers, Optimum, transformers.js) learn what the model
+is and how it generates."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ def library_configs(folder: Path, spec: ModelSpec) -> dict[str, bytes]:
     libraries don't know its defaults. Names of code, private entries (`_…`, among them paths of the
     machine that trained the model) and what strict JSON can't say are left out.
     """
-    exported: JsonObject = {
-        # The graphs hold the language model with its cache, whatever the checkpoint was saved as.
-        "architectures": [spec.architecture.model_class],
-        "output_attentions": False,
-        "output_hidden_states": False,
-        "tie_word_embeddings": spec.ties_embeddings,
-        "use_cache": True,
-    }
+    ties: JsonObject = {"tie_word_embeddings": spec.ties_embeddings}
+    # The graphs hold the language model with its cache, whatever the checkpoint was saved as.
+    entries = decoder_config(folder, spec.config, spec.architecture.model_class)
     return {
-        CONFIG: json_bytes({**_filled(folder, spec.config), **exported}),
-        GENERATION_CONFIG: json_bytes(_generation(folder, spec)),
+        CONFIG: json_bytes({**entries, **ties}),
+        GENERATION_CONFIG: json_bytes(generation_config(folder, spec.config)),
     }
+
+
+def decoder_config(folder: Path, config: PreTrainedConfig, model_class: str) -> JsonObject:
+    """Return config.json's entries for the files of a model that generates text with a cache, made
+    as library_configs says."""
+    return {**encoder_config(folder, config, model_class), "use_cache": True}
 
 
 def encoder_config(folder: Path, config: PreTrainedConfig, model_class: str) -> JsonObject:
@@ -70,7 +71,8 @@ def _filled(folder: Path, config: PreTrainedConfig) -> JsonObject:
     return _shared({name: value for name, value in every.items() if name not in own} | own)
 
 
-def _generation(folder: Path, spec: ModelSpec) -> JsonObject:
+def generation_config(folder: Path, config: PreTrainedConfig) -> JsonObject:
+    """Return generation_config.json's entries, made as library_configs says."""
     file = folder / GENERATION_CONFIG
     if file.is_file():
         try:
@@ -80,7 +82,7 @@ def _generation(folder: Path, spec: ModelSpec) -> JsonObject:
             pass
     from transformers import GenerationConfig
 
-    made = GenerationConfig.from_model_config(spec.config)
+    made = GenerationConfig.from_model_config(config)
     return {**_shared(json.loads(made.to_json_string(use_diff=True))), "use_cache": True}
 
 

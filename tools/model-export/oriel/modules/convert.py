@@ -143,6 +143,7 @@ def export_request(
         else partial(_load, module, (checkpoint, spec, options.unsafe_pickle)),
         simplify=options.simplify,
         precisions=options.precisions,
+        reader=None if named.library is None else named.library.reader,
         library=named.library,
     )
 

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from oriel.contract.library_files import CONFIG, GENERATION_CONFIG
 from oriel.errors import ArchitectureError
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.library_configs import decoder_config, generation_config
+from oriel.modules.library_folder import LibraryFolder, TextReader, library_folder
 from oriel.modules.pretrained_model import layers_of, load_pretrained, model_class_of
 from oriel.modules.spec import ModuleSpec, NamedSpec
 
@@ -76,7 +79,23 @@ def decoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
         layers=layers_of(config),
         config=json.loads(config.to_json_string(use_diff=False)),
     )
-    return NamedSpec(found.name, found.folder / "config.json", spec)
+    library = _library(found.folder, config, model_class.__name__)
+    return NamedSpec(found.name, found.folder / CONFIG, spec, library)
+
+
+def _library(folder: Path, config: PreTrainedConfig, model_class: str) -> LibraryFolder:
+    """Return the files that other libraries open the model by, and how it reads text."""
+    text = config.get_text_config()
+    vocab = int(text.vocab_size)
+    named = (getattr(text, name, None) for name in ("pad_token_id", "eos_token_id"))
+    pads = [token for token in named if isinstance(token, int) and 0 <= token < vocab]
+    longest = int(getattr(text, "max_position_embeddings", None) or _LARGEST_PAST)
+    reader = TextReader(vocab, longest, pads[0] if pads else 0, pads_before=True)
+    configs = {
+        CONFIG: decoder_config(folder, config, model_class),
+        GENERATION_CONFIG: generation_config(folder, config),
+    }
+    return library_folder(folder, configs, reader)
 
 
 class _Step:

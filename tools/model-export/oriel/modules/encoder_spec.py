@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from oriel.contract.library_files import CONFIG
 from oriel.errors import ArchitectureError
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import encoder_config
@@ -58,7 +59,7 @@ def encoder_spec(found: FoundCheckpoint, config: PreTrainedConfig) -> NamedSpec:
         layers=layers_of(config),
         config=json.loads(config.to_json_string(use_diff=False)),
     )
-    told = encoder_config(found.folder, config, model_class.__name__)
+    told = {CONFIG: encoder_config(found.folder, config, model_class.__name__)}
     library = library_folder(found.folder, told, reader)
     return NamedSpec(found.name, found.folder / "config.json", spec, library)
 

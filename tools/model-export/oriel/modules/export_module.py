@@ -106,7 +106,7 @@ def run_export(
     check_opset(request.opset)
     names = [form.name for form in formats]
     check_simplify(request.simplify, names)
-    check_precisions(request.precisions, names, request.library is not None)
+    check_precisions(request.precisions, names, request.reader is not None)
     if request.simplify:
         simplifier_paths()
     check_output_folder(request.out)
@@ -161,10 +161,10 @@ def _write(
         return written
     if request.simplify:
         written = simplified(written, prepared.call, prepared.cases, on_stage)
-    wanted = check_precisions(request.precisions, ["onnx"], request.library is not None)
-    if not wanted or request.library is None:
+    wanted = check_precisions(request.precisions, ["onnx"], request.reader is not None)
+    if not wanted or request.reader is None:
         return written
-    made = quantized_variants((folder, place), request.library, prepared.call, wanted, on_stage)
+    made = quantized_variants((folder, place), request.reader, prepared.call, wanted, on_stage)
     return replace(written, variants=tuple(made))
 
 

@@ -14,7 +14,7 @@ from oriel.modules.call import CallArguments
 if TYPE_CHECKING:
     from torch import nn
 
-    from oriel.modules.library_folder import LibraryFolder
+    from oriel.modules.library_folder import LibraryFolder, TextReader
     from oriel.modules.slim import SlimModule
 
 
@@ -58,7 +58,9 @@ class ExportRequest:
     simplify: bool = False
     """Simplify the ONNX file, where that makes no difference but to its size."""
     precisions: tuple[str, ...] = ()
-    """Forms of the ONNX file beside float32, of an encoder that has a `library`."""
+    """Forms of the ONNX file beside float32, of a model that has a `reader`."""
+    reader: TextReader | None = None
+    """How the model reads text; None for a module that isn't known to read any."""
     library: LibraryFolder | None = None
     """Files for other libraries, which then find the ONNX file too."""
 

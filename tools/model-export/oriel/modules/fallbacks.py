@@ -193,5 +193,5 @@ def check_results(results: Sequence[CaseResult]) -> None:
         raise ModuleError(
             f"the file's {worst.name} is not the module's, on {case.name}",
             got=got,
-            expected=None if worst.problem else f"at most {worst.bound:.0e} relative",
+            expected=None if worst.problem else f"at most {worst.bound:.2g} relative",
         )

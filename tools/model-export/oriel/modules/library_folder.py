@@ -1,5 +1,5 @@
-"""The files with which transformers.js and Optimum open an exported encoder: its config, its
-tokenizer, and the places of its ONNX files."""
+"""The files with which transformers.js and Optimum open an exported model of transformers: its
+configs, its tokenizer, and the places of its ONNX files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.contract.json_value import JsonObject
-from oriel.contract.library_files import CONFIG, data_file, graph_file
+from oriel.contract.library_files import CONFIG, GENERATION_CONFIG, data_file, graph_file
 from oriel.models.library_configs import json_bytes
 from oriel.tokenizers.checkpoint_files import CONFIG as TOKENIZER_CONFIG
 from oriel.tokenizers.checkpoint_files import TOKENIZER
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SUFFIXES: Mapping[str, str] = {"fp32": "", "int8": "_quantized", "int8_static": "_int8"}
 """{precision: ending of its ONNX file's name}. transformers.js calls the last two q8 and int8."""
-FILES = (CONFIG, TOKENIZER, TOKENIZER_CONFIG)
-"""Every file that may lie beside an encoder's own."""
+FILES = (CONFIG, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG)
+"""Every file that may lie beside a model's own."""
 _ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Names of the class for any tokenizer.json, in transformers 4 and 5."""
 
@@ -40,6 +40,8 @@ class TextReader:
     """Largest number of tokens in a text."""
     pad: int
     """The token that fills up a shorter text of a batch."""
+    pads_before: bool = False
+    """Whether padding stands before a text, as where the next token is asked for."""
     tokenizer: Tokenizer | None = None
 
 
@@ -48,7 +50,8 @@ class LibraryFolder:
     """Everything that other libraries read beside the ONNX files."""
 
     reader: TextReader
-    config: JsonObject
+    configs: Mapping[str, JsonObject]
+    """{name: entries}: config.json, and generation_config.json of a model that generates."""
     tokenizer: Mapping[str, bytes]
     """{name: bytes}; empty where the checkpoint has none."""
     notes: tuple[str, ...] = ()
@@ -63,23 +66,27 @@ class LibraryFolder:
         if any(file.with_name(data_file(file.name)).exists() for file in onnx_files.values()):
             told["use_external_data_format"] = True
         more: JsonObject = {"transformers.js_config": told} if told else {}
-        return {CONFIG: json_bytes({**self.config, **more}), **self.tokenizer}
+        configs = {**self.configs, CONFIG: {**self.configs[CONFIG], **more}}
+        written = {name: json_bytes(entries) for name, entries in configs.items()}
+        return {**written, **self.tokenizer}
 
 
-def library_folder(folder: Path, config: JsonObject, reader: TextReader) -> LibraryFolder:
-    """Return what a checkpoint's folder gives. config: entries for other libraries. reader: the
-    model's, still without a tokenizer. Raises CheckpointError for a damaged file of the
+def library_folder(
+    folder: Path, configs: Mapping[str, JsonObject], reader: TextReader
+) -> LibraryFolder:
+    """Return what a checkpoint's folder gives. configs: {name: entries} for other libraries.
+    reader: the model's, still without a tokenizer. Raises CheckpointError for a damaged file of the
     tokenizer."""
     found = read_checkpoint_tokenizer(folder, reader.vocab)
     if isinstance(found, NoTokenizer):
         notes = () if found.reason is None else (f"no tokenizer was written: {found.reason}",)
-        return LibraryFolder(reader, config, {}, notes)
+        return LibraryFolder(reader, configs, {}, notes)
     files = {
         TOKENIZER: found.text.encode("utf-8"),
         TOKENIZER_CONFIG: json_bytes(_settings(found)),
     }
     reader = replace(reader, tokenizer=found.backend)
-    return LibraryFolder(reader, config, files, tuple(_notes(found)))
+    return LibraryFolder(reader, configs, files, tuple(_notes(found)))
 
 
 def _settings(found: CheckpointTokenizer) -> JsonObject:

@@ -214,12 +214,15 @@ def _simplification_to_json(found: Simplification) -> ModuleSimplification:
 
 
 def _case_to_json(case: CaseResult) -> ModuleCase:
-    return {
+    row: ModuleCase = {
         "case": case.name,
         "input_shapes": case.sizes,
         "passed": case.passed,
         "outputs": [cast(ModuleOutputError, asdict(output)) for output in case.outputs],
     }
+    if case.top1 is not None:
+        row["top1"] = case.top1
+    return row
 
 
 def listed_files(folder: Path) -> frozenset[str]:

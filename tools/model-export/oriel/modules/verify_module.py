@@ -9,8 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from oriel.fidelity.distributions import top1_agrees
 from oriel.modules.compare_outputs import OutputError, compare_outputs
 from oriel.modules.run_file import run_file
+
+LOGITS = "logits"
+"""The output whose largest value names a token or a class."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,9 @@ class Case:
     name: str
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
+    read: Tensor | None = None
+    """(batch, sequence), True where the likeliest token counts, and False at padding; None to count
+    none."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,9 @@ class CaseResult:
     sizes: list[list[int]]
     """Shapes of the inputs."""
     outputs: list[OutputError]
+    top1: float | None = None
+    """Share of the positions whose likeliest token or class is the module's; None where none is
+    counted."""
 
     @property
     def passed(self) -> bool:
@@ -55,6 +65,19 @@ def verify_file(
                 case.name,
                 [list(tensor.shape) for tensor in case.inputs],
                 compare_outputs(output_names, got, case.outputs, bound),
+                _top1(output_names, got, case),
             )
             for case, got in zip(cases, outputs, strict=True)
         ]
+
+
+def _top1(names: Sequence[str], got: Sequence[Tensor], case: Case) -> float | None:
+    if case.read is None or LOGITS not in names:
+        return None
+    at = names.index(LOGITS)
+    want, found = case.outputs[at], got[at]
+    if want.shape != found.shape:
+        return None
+    if want.shape[:-1] == case.read.shape:
+        want, found = want[case.read], found[case.read]
+    return float(top1_agrees(want.numpy(), found.numpy()).mean())

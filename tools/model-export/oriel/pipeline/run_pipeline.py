@@ -39,7 +39,7 @@ class PipelineOptions:
     formats: tuple[str, ...]
     output: Path
     precisions: tuple[str, ...] = ()
-    """Of an encoder's ONNX files, beside float32."""
+    """Of the ONNX files of a model of transformers, beside float32."""
     rounds: int = 3
     """Processes that time each file; 0 for no times."""
     again: bool = False
