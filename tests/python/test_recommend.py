@@ -89,7 +89,8 @@ ROWS = (
         (Wish("cpu", max_error=0.01), "openvino"),
         (Wish("cpu", max_mb=440.5, max_error=0.01), "onnx"),
         (Wish("cpu", max_mb=100), None),
-        (Wish("edge", models="decoders"), None),
+        (Wish("edge", models="decoders"), "onnx int8"),
+        (Wish("ios"), None),
     ],
 )
 def test_measurements_decide_where_there_are_some(
