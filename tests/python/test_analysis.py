@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2LMHeadModel
 
-from oriel import Bundle
+from oriel import Bundle, Scale
 from oriel.analysis import head_scores, residual
+from oriel.analysis.attribution import attribute
 from oriel.analysis.metrics import Divergence, LogitDifference
 from oriel.analysis.patching import (
     Receiver,
@@ -268,6 +269,82 @@ def test_the_stream_grows_as_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel) -> N
     np.testing.assert_allclose(residual.cosines(stream[1:-1], stream[2:]), cosines, atol=1e-5)
 
 
+def torch_shares(model: GPT2LMHeadModel, ids: list[int]) -> dict[str, Tensor]:
+    """Return each part's share of METRIC's difference of logits, (…, seq), by GPT-2's definition:
+    products of the parts' vectors with the unembedding behind a norm with a fixed divisor."""
+    blocks: list[Any] = list(model.transformer.h)
+    mixes = recorded(model, ids, [(block.attn.c_proj, True) for block in blocks])
+    others = recorded(
+        model,
+        ids,
+        [(blocks[0], True), (model.transformer.ln_f, True), *((b.mlp, False) for b in blocks)],
+    )
+    embedding, stream, mlps = others[0], others[1], others[2:]
+    norm = model.transformer.ln_f
+    divisor = (stream.var(dim=-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    column = model.lm_head.weight[METRIC.answer] - model.lm_head.weight[METRIC.other]
+
+    def share(part: Tensor) -> Tensor:
+        centred = part - part.mean(dim=-1, keepdim=True)
+        found: Tensor = (centred / divisor * norm.weight) @ column
+        return found
+
+    heads = torch.stack(
+        [
+            torch.stack(
+                [
+                    share(mix[..., h * 8 : h * 8 + 8] @ block.attn.c_proj.weight[h * 8 : h * 8 + 8])
+                    for h in range(3)
+                ]
+            )
+            for mix, block in zip(mixes, blocks, strict=True)
+        ]
+    )
+    rests = [share(block.attn.c_proj.bias.expand(stream.shape)) for block in blocks]
+    acts = recorded(model, ids, [(blocks[2].mlp.c_proj, True)])[0]
+    neurons = torch.stack(
+        [share(acts[..., [n]] * blocks[2].mlp.c_proj.weight[n]) for n in range(52)], dim=-1
+    )
+    return {
+        "embedding": share(embedding)[0],
+        "heads": heads[:, :, 0],
+        "attention_rest": torch.stack(rests)[:, 0],
+        "mlps": torch.stack([share(mlp) for mlp in mlps])[:, 0],
+        "bias": norm.bias @ column,
+        "neurons": neurons[0],
+    }
+
+
+def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel) -> None:
+    want = torch_shares(model, list(TEXTS.clean))
+    found = attribute(
+        gpt2, [TEXTS.clean, TEXTS.corrupted], METRIC.answer, METRIC.other, neurons_of=2
+    )
+    for name in ("embedding", "attention_rest", "mlps", "neurons"):
+        np.testing.assert_allclose(getattr(found, name)[0], want[name], atol=1e-4)
+    heads = np.stack(found.heads)[:, 0]
+    np.testing.assert_allclose(heads, want["heads"], atol=1e-4)
+    assert found.bias == pytest.approx(float(want["bias"]), abs=1e-5)
+    assert found.logit[0, -1] == pytest.approx(metric(run(model, list(TEXTS.clean), [])), abs=1e-4)
+    np.testing.assert_allclose(found.total(), found.logit, atol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["f16", "q8", "q4", "fp16", "int8", "int8_static", "int4"])
+def test_the_shares_sum_to_the_logit_in_every_variant(
+    variant: str, quantized_gpt2_bundle: Path, quantized_llama_bundle: Path
+) -> None:
+    """Kernels that round what they multiply round the last product too: int4's by 8 bits."""
+    bound = 2e-2 if variant == "int4" else 1e-3
+    for folder in (quantized_gpt2_bundle, quantized_llama_bundle):
+        with Bundle(folder, variant) as bundle:
+            for other in (None, 40):
+                edit = Scale("attn_z", layer=1, head=1)
+                found = attribute(bundle, [TEXTS.clean], 7, other, edits=[edit])
+                assert np.abs(found.heads[1][0, 1]).max() == 0
+                gap = np.abs(found.total() - found.logit).max()
+                assert gap <= bound * np.abs(found.logit).max()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -277,6 +354,8 @@ def test_the_stream_grows_as_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel) -> N
         (lambda b: patch_heads(b, TEXTS, METRIC, joint="mlp_act"), "mlp_act has no heads"),
         (lambda b: patch_heads(b, TEXTS, LogitDifference(101, 0)), "no such token; got id 101"),
         (lambda b: LogitDifference(1, 2, position=3), "counts from the text's end; got 3"),
+        (lambda b: attribute(b, [TEXTS.clean], 101), "no such token; got id 101"),
+        (lambda b: attribute(b, [TEXTS.clean], 1, neurons_of=4), "no such layer; got layer 4"),
         (lambda b: patch_paths(b, TEXTS, METRIC, Receiver(0, 0)), "got layer 0; expected 1 to 3"),
         (lambda b: patch_paths(b, TEXTS, METRIC, Receiver(1, 0, "z")), "reads q, k or v; got z"),
         (lambda b: patch_paths(b, TEXTS, METRIC, Receiver(1, 9)), "no such head; got head 9"),

@@ -325,7 +325,7 @@ def test_the_next_edit_of_a_kind_needs_no_other_session(
 ) -> None:
     gpt2.run(IDS, edits=[Scale("q", layer=0)])
 
-    def opened_again(_bundle: Bundle) -> Any:
+    def opened_again(*_given: object) -> Any:
         raise AssertionError("another session")
 
     monkeypatch.setattr(Bundle, "_open", opened_again)

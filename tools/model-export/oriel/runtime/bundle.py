@@ -4,7 +4,7 @@ Needs ONNX Runtime and NumPy, and no PyTorch."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 from numpy.typing import ArrayLike
 
 from oriel.arrays import Array
@@ -53,11 +54,25 @@ _OF_1 = (("attn_z", "scale"), ("resid_post", "add"))
 
 
 @dataclass(frozen=True)
+class Addition:
+    """Nodes that compute something else from a run, appended to the graph."""
+
+    name: str
+    """The same for additions of the same nodes."""
+    build: Callable[[onnx.GraphProto], bytes]
+    """Returns the bytes for the graph that they are appended to."""
+    outputs: tuple[str, ...]
+    feeds: Mapping[str, Array]
+    """Its inputs."""
+
+
+@dataclass(frozen=True)
 class _Session:
     """A session with what it gives and takes."""
 
     names: frozenset[str]
     slots: Slots
+    addition: str
     graph: OnnxGraph
 
 
@@ -151,7 +166,6 @@ class Bundle:
         fed = self._fed(text, cache)
         names = self.names(activations)
         placed = place_edits(edits, self.shape, fed)
-        self._check_possible(placed)
         session = self._session(names, placed)
         wanted = [name for name in names if name != "logits"]
         wanted += ["logits"] if logits is None or logits > 0 else []
@@ -160,9 +174,19 @@ class Bundle:
             wanted += [present_name(layer, part) for layer in layers for part in ("key", "value")]
         past = cache.past if isinstance(cache, Cache) else None
         with self._one_line("run"):
-            found = session.run(fed.ids, wanted, tuple(placed), past, logits or 0, fed.mask)
+            feeds = session.feeds(fed.ids, tuple(placed), past, logits or 0, fed.mask)
+            found = session.call(wanted, feeds)
         given = {name: found[name] for name in wanted if name in found and "present." not in name}
         return Run(given, fed, self._kept(found, fed, cache) if fed.goes_on else None)
+
+    def run_with(self, addition: Addition, text: Texts, edits: Iterable[Edit] = ()) -> Run:
+        """Run the model with an addition: its outputs and logits. Raises as `run` does."""
+        fed = self._fed(text, None)
+        placed = place_edits(edits, self.shape, fed)
+        session = self._session((), placed, addition)
+        with self._one_line("run"):
+            feeds = session.feeds(fed.ids, tuple(placed), mask=fed.mask) | dict(addition.feeds)
+            return Run(session.call((*addition.outputs, "logits"), feeds), fed)
 
     def generate(
         self, text: Texts, tokens: int, edits: Iterable[Edit] = ()
@@ -229,21 +253,30 @@ class Bundle:
             )
         return FedText(ids, mask, goes_on)
 
-    def _session(self, names: Iterable[str], placed: Sequence[JointEdit]) -> OnnxGraph:
+    def _session(
+        self,
+        names: Iterable[str],
+        placed: Sequence[JointEdit],
+        addition: Addition | None = None,
+    ) -> OnnxGraph:
         """Return a session with these activations and closings: an open one that has them, or a new
         one that has those asked for before too, so that taking turns makes no more."""
-        wanted = frozenset(names)
+        self._check_possible(placed)
+        wanted, added = frozenset(names), "" if addition is None else addition.name
         for at, open_one in enumerate(self._sessions):
+            if added != open_one.addition:
+                continue
             if wanted <= open_one.names and slots_for(open_one.slots, placed) == open_one.slots:
                 self._sessions.append(self._sessions.pop(at))
                 return open_one.graph
         self._names |= wanted
         self._slots = slots_for(self._slots, placed)
         del self._sessions[: len(self._sessions) - _SESSIONS + 1]
-        self._sessions.append(_Session(self._names, self._slots, self._open()))
+        graph = self._open(addition)
+        self._sessions.append(_Session(self._names, self._slots, added, graph))
         return self._sessions[-1].graph
 
-    def _open(self) -> OnnxGraph:
+    def _open(self, addition: Addition | None) -> OnnxGraph:
         record, kind = tapped_graph(self._variant), self._kind
         if self._weights is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="oriel-bundle-")
@@ -251,6 +284,8 @@ class Bundle:
         taps = taps_for(self._variant, self._names)
         with self._one_line("opened"):
             graph = (self.folder / record["path"]).read_bytes()
+            if addition is not None:
+                graph += addition.build(onnx.load_model_from_string(graph).graph)
             return OnnxGraph(
                 self._weights.of(self._variant),
                 with_taps(graph, taps),

@@ -107,9 +107,25 @@ class OnnxGraph:
         of logits; 0 for all. mask: (batch, past + seq), 0 for padding, from whose other tokens
         positions are counted.
         """
+        return self.call(wanted, self.feeds(ids, edits, past, rows, mask))
+
+    def call(self, wanted: Collection[str], feeds: Mapping[str, Array]) -> Arrays:
+        """Return the wanted outputs, those that the graph has, for its inputs by name."""
         names = [name for name in wanted if name in set(self.outputs)]
         if not names:
             return {}
+        results = self.session.run(names, dict(feeds))
+        return dict(zip(names, results, strict=True))
+
+    def feeds(
+        self,
+        ids: Array,
+        edits: JointEdits = (),
+        past: Mapping[str, Array] | None = None,
+        rows: int = 0,
+        mask: Array | None = None,
+    ) -> Arrays:
+        """Return the graph's inputs for ids (batch, seq), as `run` says."""
         feeds: Arrays = {"input_ids": ids}
         if self.kind != "plain":
             feeds |= self._cache(ids.shape[0]) | dict(past or {})
@@ -124,8 +140,7 @@ class OnnxGraph:
             feeds["position_ids"] = positions[:, -ids.shape[1] :]
             feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
             feeds |= slot_feeds(self.closings, edits, self.shape)
-        results = self.session.run(names, feeds)
-        return dict(zip(names, results, strict=True))
+        return feeds
 
     def _cache(self, batch: int) -> Arrays:
         shape = self.shape
