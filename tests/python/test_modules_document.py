@@ -122,7 +122,7 @@ def test_every_option_that_it_names_exists(capsys: pytest.CaptureFixture[str]) -
 def test_it_names_every_field_of_a_spec_and_no_other() -> None:
     of_table = set(re.findall(r"^\| `(\w+)=", TEXT, re.MULTILINE))
     of_example = set(re.findall(r"^    (\w+)=", blocks("python")[0], re.MULTILINE))
-    inline = set(re.findall(r"`(second|checkpoint|cases|largest|dotted_names)=?\w*`", TEXT))
+    inline = set(re.findall(r"`(second|checkpoint|cases|largest|dotted_names|layers)=?\w*`", TEXT))
     assert of_table | of_example | inline == {field.name for field in fields(ModuleSpec)}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
 from oriel.formats import known_names
+from oriel.resting_collector import uncollected
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -71,20 +72,23 @@ def _add_arguments(parser: Parser) -> None:
 
 def _call(arguments: argparse.Namespace) -> int:
     from oriel.formats import check_formats, check_opset, format_names
-    from oriel.modules.convert import ConvertOptions, convert_all, output_folders
-    from oriel.modules.convert_report import conversions_to_json, print_conversions
-    from oriel.modules.library_folder import SUFFIXES
-    from oriel.modules.named_model import is_model, model_spec
-    from oriel.modules.spec import read_specs
     from oriel.options import parse_words
     from oriel.progress import choose_display
+
+    with uncollected():
+        from oriel.modules.convert import ConvertOptions, convert_all, output_folders
+        from oriel.modules.convert_report import conversions_to_json, print_conversions
+        from oriel.modules.library_folder import SUFFIXES
+        from oriel.modules.named_model import is_model, model_spec
+        from oriel.modules.spec import read_specs
 
     formats = format_names(arguments.format)
     check_formats(formats)
     check_opset(arguments.opset)
     if _are_checkpoints(arguments, formats):
         return _convert_checkpoints(arguments)
-    with choose_display(arguments.json) as display:
+    # A model's own code is imported with its spec.
+    with choose_display(arguments.json) as display, uncollected():
         specs = []
         for place in arguments.specs:
             specs += [model_spec(place, display)] if is_model(place) else read_specs(place)

@@ -24,7 +24,7 @@ from oriel.formats.format import (
 from oriel.formats.pt2_file import dynamic_shapes
 from oriel.formats.repeated_onnx import REPEATED, write_repeated
 from oriel.formats.single_onnx_file import MAX_ONE_FILE, put_weights_inside, without_graph
-from oriel.tracing.resting_collector import uncollected
+from oriel.resting_collector import uncollected
 
 if TYPE_CHECKING:
     import onnx

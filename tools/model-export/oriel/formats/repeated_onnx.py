@@ -20,9 +20,9 @@ from oriel.formats.single_onnx_file import (
     write_with_weights,
     write_with_weights_beside,
 )
+from oriel.resting_collector import uncollected
 from oriel.tracing.kept_graphs import kept_graph, read_kept, write_kept
 from oriel.tracing.layers import LayersDiffer, is_stream
-from oriel.tracing.resting_collector import uncollected
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -91,9 +91,9 @@ def _repeated(layered: LayeredCall, opset: int | None) -> ir.Model:
     place = _place(layered, opset)
     packed = None if place is None else read_kept(place)
     if packed is None:
-        model = trace_layers(layered, opset)
-        repeat_layers(model, layered.blocks, layered.layers)
-        packed = ir.to_proto(model).SerializeToString(deterministic=True)
+        traced = trace_layers(layered, opset)
+        repeat_layers(traced, layered.blocks, layered.layers)
+        packed = ir.to_proto(traced).SerializeToString(deterministic=True)
         if place is not None:
             with suppress(OSError):
                 write_kept(place, packed)

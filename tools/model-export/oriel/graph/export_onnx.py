@@ -22,11 +22,11 @@ from oriel.contract.activation_names import (
 from oriel.graph.finish_graph import describe
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.models.model_spec import ModelSpec, with_layers
+from oriel.resting_collector import uncollected
 from oriel.tracing.layers import TRACED_LAYERS, LayersDiffer
 from oriel.tracing.output_names import name_outputs
 from oriel.tracing.parameter_inputs import parameters_to_inputs
 from oriel.tracing.repeat_layers import repeat_layers
-from oriel.tracing.resting_collector import uncollected
 
 StageCallback = Callable[[str], None]
 
