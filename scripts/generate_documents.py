@@ -168,7 +168,7 @@ def read_schemas() -> dict[str, Schema]:
     """Return the contract's schemas by name, the manifest's first."""
     return {
         name: _schema(json.loads((CONTRACTS / f"{name}.schema.json").read_text(encoding="utf-8")))
-        for name in ("manifest", "activations", "module_metadata", "proof")
+        for name in ("manifest", "activations", "module_metadata", "proof", "verification")
     }
 
 

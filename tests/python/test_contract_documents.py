@@ -29,6 +29,7 @@ from oriel.contract.documents import (
     ManifestDocument,
     ModuleMetadata,
     ProofRecord,
+    VerificationRecord,
 )
 from oriel.precision.recipes import recipe
 from oriel.precision.recipes.recipe import RuleRecord
@@ -38,6 +39,7 @@ TYPES = {
     "manifest": ManifestDocument,
     "module_metadata": ModuleMetadata,
     "proof": ProofRecord,
+    "verification": VerificationRecord,
 }
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (

@@ -32,6 +32,7 @@ from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 from oriel.modules.check_metadata import check_metadata
 from oriel.proof.check_record import check_record
+from oriel.proof.verification_record import check_verification
 
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 INVALID = [*invalid_documents(), *invalid_documents(MODULES)]
@@ -49,6 +50,8 @@ def check(name: str, document: Any) -> None:
         check_document(document, name)
     elif name.startswith("module_metadata"):
         check_metadata(document, name)
+    elif name.startswith("verification"):
+        check_verification(document, name)
     elif name.startswith("proof"):
         check_record(document, name)
     else:

@@ -23,6 +23,7 @@ from onnx import helper, numpy_helper
 from oriel.graph import closings
 from oriel.graph.closings import closing_rows
 from oriel.graph.taps import Tap
+from oriel.proof.verification_record import verification_record
 from oriel.runtime.joint_edit import JointEdit
 from oriel.runtime.place_edits import place_edits
 from oriel.verification import said_edit_checks
@@ -241,7 +242,12 @@ def test_a_nan_is_named(bundle: Bundle) -> None:
     report = bundle.sign().verify()
     assert {"finite", "plain_weights"} <= failed_checks(report)
     assert "final_norm" in failed_rows(report, "decoder")
-    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["verdict"] == "failed"
+    record = json.loads(json.dumps(verification_record(report, bundle.folder), allow_nan=False))
+    assert record["verdict"] == "failed"
+    decoder = next(p for p in record["variants"][0]["proofs"] if p["candidate"]["graph"] != "plain")
+    assert decoder["first_apart"]["output"] == "final_norm"
+    (found,) = [o for o in decoder["cases"][0]["outputs"] if o["name"] == "final_norm"]
+    assert (found["relative"], found["passed"]) == (None, False)
 
 
 def test_a_truncated_data_file_is_named_without_a_traceback(
@@ -641,8 +647,12 @@ def test_verify_prints_a_table_and_writes_its_record(
     record = json.loads((bundle.folder / "verification.json").read_text())
     assert record["verdict"] == "passed" and record["failures"] == []
     assert record["weights_digest"] == bundle.manifest()["model"]["weights_digest"]
-    names = {a["name"] for a in record["variants"][0]["activations"]}
-    assert "layer_3_lens_probs" in names and "logits" in names
+    proofs = {proof["candidate"]["graph"]: proof for proof in record["variants"][0]["proofs"]}
+    assert proofs.keys() == {"plain", "decoder", "open"}
+    outputs = [o for case in proofs["decoder"]["cases"] for o in case["outputs"]]
+    assert {"layer_3_lens_probs", "logits"} <= {o["name"] for o in outputs}
+    assert all(0.999 < o["norm_ratio"] < 1.001 for o in outputs if "_ids" not in o["name"])
+    assert {proof["verdict"] for proof in proofs.values()} == {"same"}
     assert {"torch", "onnxruntime"} <= set(record["versions"])
     assert (bundle.folder / "verification.json").stat().st_mode & 0o777 == 0o644
     assert [f.name for f in bundle.folder.iterdir() if f.name.startswith(".")] == []
@@ -672,7 +682,7 @@ def test_export_verify_is_the_same_function(
     out = capsys.readouterr().out
     assert "is up to date" in out
     assert out.rstrip().splitlines()[-1].startswith("verified: 63 activations")
-    monkeypatch.setattr(verify_module, "checkpoint_digest", lambda _: "sha256:another")
+    monkeypatch.setattr(verify_module, "checkpoint_digest", lambda _: f"sha256:{0:064x}")
     assert export_main([*command, "--json"]) == 1
     out = capsys.readouterr().out
     assert json.loads(out)["verification"]["failures"] == ["weights_digest"]

@@ -103,9 +103,9 @@ def _call(arguments: argparse.Namespace) -> int:
         print(_summary(exported.graph, exported.manifest, exported.unchanged))
     code = 0
     if options.verify:
-        report = verify_bundle(exported.graph, exported.model, options.json)
-        result["verification"] = report.to_json()
-        code = 0 if report.passed else 1
+        record = verify_bundle(exported.graph, exported.model, options.json)
+        result["verification"] = record
+        code = 0 if record["verdict"] == "passed" else 1
         if not options.json:
             # Printed once more: the table has scrolled them out of sight.
             for text in exported.notices:

@@ -11,8 +11,8 @@ from oriel.commands.command import Command, Parser
 from oriel.errors import OptionError
 
 if TYPE_CHECKING:
+    from oriel.contract.documents import VerificationRecord
     from oriel.models.load_model import LoadedModel
-    from oriel.verification.report import Report
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -40,19 +40,20 @@ def _call(arguments: argparse.Namespace) -> int:
             expected="an exported model.onnx or its folder",
             next_step="export one first: export.py --output PATH.",
         )
-    report = verify_bundle(arguments.model, arguments.checkpoint, arguments.json)
+    record = verify_bundle(arguments.model, arguments.checkpoint, arguments.json)
     if arguments.json:
-        print(json.dumps(report.to_json(), allow_nan=False))
-    return 0 if report.passed else 1
+        print(json.dumps(record, allow_nan=False))
+    return 0 if record["verdict"] == "passed" else 1
 
 
-def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> Report:
+def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> VerificationRecord:
     """Verify a bundle, leave verification.json in it, and show the table unless `quiet`. Raises
     OrielError where it can't be read or its folder can't be written."""
     from oriel.bundle.atomic_folder import unwritable
     from oriel.contract.manifest import VERIFICATION
     from oriel.progress import choose_display
-    from oriel.verification.report import print_report, write_report
+    from oriel.proof.verification_record import verification_record, write_verification
+    from oriel.verification.report import print_report
     from oriel.verification.verify import verify
 
     with choose_display(quiet) as display:
@@ -60,11 +61,12 @@ def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) ->
     if not quiet:
         print_report(report)
     folder = graph if graph.is_dir() else graph.parent
+    record = verification_record(report, folder)
     try:
-        write_report(report, folder / VERIFICATION)
+        write_verification(record, folder / VERIFICATION)
     except OSError as error:
         raise unwritable(folder, error) from error
-    return report
+    return record
 
 
 COMMAND = Command(

@@ -674,6 +674,8 @@ class ProofArtifact(TypedDict):
     """Of a bundle, such as f16."""
     precision: str | None
     """Null where nothing says."""
+    graph: NotRequired[Literal["plain", "decoder", "open", "interactive"]]
+    """The one of a bundle's graphs that was run; absent: the one with a cache."""
     files: list[ProofFile]
     runtime: str
     provider: str | None
@@ -734,12 +736,17 @@ class ProofOutput(TypedDict):
     absolute: float | None
     """Max |a - b|."""
     relative: float | None
-    """Max |a - b| over max |b|, b the reference."""
+    """Max |a - b| over max |b|, b the reference; of a lens' ids, how much less likely than the
+    token that belongs there the named one is, by the reference, over the former's probability."""
     norm_ratio: float | None
     """Norm of the candidate's over the reference's."""
     bound: float | None
-    """Largest relative error allowed; the ratio of norms may be off by ten times that; null where
-    the precision has none."""
+    """Largest error allowed, of the measure; the ratio of norms may be off by ten times a relative
+    one; null where the precision has none."""
+    measure: NotRequired[Literal["relative", "absolute", "norm"]]
+    """The error that the bound is of; relative where absent."""
+    norm: NotRequired[float | None]
+    """Norm of a - b over the norm of b; absent where it was not measured."""
     passed: bool | None
     """Null where there is no bound."""
     problem: str | None
@@ -757,3 +764,50 @@ class ProofNotCompared(TypedDict):
 
     name: str
     reason: str
+
+
+class VerificationRecord(TypedDict):
+    """verification.json beside a bundle's manifest: its files held to the checkpoint, and each
+    graph's activations as records of a comparison."""
+
+    format: Literal["oriel-verification"]
+    """The kind of document: oriel-verification."""
+    verification_version: str
+    """Version of this form, major.minor."""
+    verdict: Literal["passed", "failed"]
+    failures: list[str]
+    """Names of what failed, behind the variant's where it belongs to one."""
+    model: str
+    weights_digest: str | None
+    """Of the checkpoint that PyTorch ran; null where none was opened."""
+    checks: list[VerificationCheck]
+    """Of the whole bundle."""
+    variants: list[VerifiedVariant]
+    versions: dict[str, str]
+    """Of Oriel, Python and the packages that computed."""
+    seed: int
+    seconds: float
+
+
+class VerificationCheck(TypedDict):
+    """One statement about the files, and whether it holds."""
+
+    name: str
+    verdict: Literal["passed", "failed", "not run", "not applicable"]
+    """Not run: something kept it from running, which is a failure."""
+    error: NotRequired[float | None]
+    """Null where it is infinite; absent where nothing is measured."""
+    bound: NotRequired[float]
+    detail: NotRequired[str]
+
+
+class VerifiedVariant(TypedDict):
+    """One variant: checks of its files, and its graphs' activations against PyTorch's."""
+
+    name: str
+    precision: str
+    reference_weights: Literal["checkpoint", "variant"]
+    """variant: PyTorch computed with what its encoded weights stand for."""
+    checks: list[VerificationCheck]
+    proofs: list[ProofRecord]
+    """One for each graph that ran: checkpoint and variant, on the same texts."""

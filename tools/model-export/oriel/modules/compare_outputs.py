@@ -84,14 +84,7 @@ def _compare(name: str, got: Tensor, want: Tensor, given: float | None) -> Outpu
     found = difference(np.where(finite, ours, 0.0), np.where(finite, theirs, 0.0))
     passed = found.relative <= bound or (not exact and found.absolute <= ABSOLUTE)
     relative = found.relative if math.isfinite(found.relative) else None
-    ratio = _norm_ratio(ours[finite], theirs[finite])
-    return OutputError(name, found.absolute, relative, bound, passed, None, ratio)
-
-
-def _norm_ratio(ours: Reals, theirs: Reals) -> float | None:
-    size = float(np.linalg.norm(theirs))
-    ratio = float(np.linalg.norm(ours)) / size if size > 0 else math.inf
-    return ratio if math.isfinite(ratio) else None
+    return OutputError(name, found.absolute, relative, bound, passed, None, found.norm_ratio)
 
 
 def _as_reals(tensor: Tensor) -> Reals:

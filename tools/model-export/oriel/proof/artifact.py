@@ -8,7 +8,7 @@ import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -108,11 +108,18 @@ def file_records(folder: Path, files: Sequence[Path]) -> list[ProofFile]:
     return [
         {
             "path": Path(os.path.relpath(file, folder)).as_posix(),
-            "bytes": file.stat().st_size,
-            "sha256": digest(file),
+            "bytes": (said := file.stat()).st_size,
+            "sha256": _digest(file, said.st_size, said.st_ctime_ns),
         }
         for file in files
     ]
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Hash a file once as long as its size and the time of its last change stay: every graph of
+    every variant names the same checkpoint."""
+    return digest(file)
 
 
 def versions_of(distributions: Sequence[str], paths: Sequence[Path] = ()) -> dict[str, str]:

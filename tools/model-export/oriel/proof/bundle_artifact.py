@@ -13,14 +13,15 @@ from torch import Tensor
 from oriel.arrays import Array
 from oriel.contract.activation_names import cache_output_specs, input_specs, past_name
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import Variant
+from oriel.contract.documents import ProofArtifact, Variant
 from oriel.contract.manifest import MANIFEST, read_manifest
-from oriel.contract.variant_graphs import cached_graph
+from oriel.contract.variant_graphs import cached_graph, graphs_of
 from oriel.errors import GraphError, OptionError
 from oriel.graph.taps import Tap
 from oriel.precisions import FP32
 from oriel.proof.artifact import Artifact, Tensors, versions_of
 from oriel.proof.contract_ports import PAST, contract_port, inner_ports, is_text_input, lens_ports
+from oriel.proof.onnx_ports import onnx_ports
 from oriel.runtime.onnx_graph import OnnxGraph, with_taps
 from oriel.verification.opened_variant import opened_variant
 from oriel.verification.report import Findings
@@ -32,13 +33,16 @@ class BundleArtifact(Artifact):
     kind = "bundle"
     runtime, provider = "ONNX Runtime", "CPUExecutionProvider"
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, graph: GraphKind | None = None) -> None:
+        """graph: the one to run; None for the one with a cache."""
         self.place = place
         self._folder, name = split_place(place)
         self._manifest = read_manifest(self._folder)
         self._variant = _choose(self._manifest.variants, name, place)
         shape = self._manifest.shape
         self._kind, self._graph = cached_graph(self._variant)
+        if graph is not None and graph != self._kind:
+            self._kind, self._graph = graph, graphs_of(self._variant)[graph]
         specs = input_specs(shape, self._kind)
         taken = [spec for spec in specs if is_text_input(spec.name)]
         self.inputs = [contract_port(spec) for spec in taken]
@@ -46,6 +50,10 @@ class BundleArtifact(Artifact):
         tapped = {spec["name"] for tap in self._variant["taps"] for spec in tap["outputs"]}
         lens = [port for port in lens_ports(shape) if port.name in tapped]
         self.outputs = [*inner_ports(shape), *lens, *present]
+        if self._kind == "plain":
+            _, given = onnx_ports(self._folder / self._graph["path"])
+            held = {port.name for port in given}
+            self.outputs = [port for port in self.outputs if port.name in held]
         self.vocabulary, self.longest = shape.vocab, shape.context_length
         self.variant = self.precision = self._variant["name"]
 
@@ -63,9 +71,10 @@ class BundleArtifact(Artifact):
             graph = (opened.folder / self._graph["path"]).read_bytes()
             taps = [Tap.from_json(tap) for tap in self._variant["taps"]]
             known = {port.name for port in self.outputs}
-            tapped = with_taps(graph, [t for t in taps if {s.name for s in t.outputs} <= known])
-            kind: GraphKind = self._kind
-            yield OnnxGraph(opened.folder, tapped, kind, self._manifest.shape)
+            opened_taps = [t for t in taps if {s.name for s in t.outputs} <= known]
+            # A plain graph gives what was chosen for it; taps belong to the others.
+            data = graph if self._kind == "plain" else with_taps(graph, opened_taps)
+            yield OnnxGraph(opened.folder, data, self._kind, self._manifest.shape)
 
     def _call(self, session: OnnxGraph, call: Tensors, wanted: Sequence[str]) -> dict[str, Tensor]:
         feeds = {name: tensor.numpy() for name, tensor in call.items()}
@@ -78,6 +87,11 @@ class BundleArtifact(Artifact):
     def files(self) -> tuple[Path, Sequence[Path]]:
         paths = [MANIFEST, self._graph["path"], *self._variant["weights"]]
         return self._folder, [self._folder / path for path in dict.fromkeys(paths)]
+
+    def record(self) -> ProofArtifact:
+        record = super().record()
+        record["graph"] = self._kind
+        return record
 
     def versions(self) -> dict[str, str]:
         return versions_of(("onnxruntime",))

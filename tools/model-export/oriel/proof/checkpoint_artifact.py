@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from oriel.contract.activation_names import (
     input_specs,
     kinds,
     parse_name,
+    past_name,
 )
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
@@ -35,9 +36,10 @@ class CheckpointArtifact(Artifact):
     kind = "checkpoint"
     runtime = "PyTorch, eager, float32"
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, loaded: LoadedModel | None = None) -> None:
+        """loaded: the model of that place, where it is open already."""
         self.place = place
-        self._loaded: LoadedModel = load_model(find_checkpoint(place))
+        self._loaded = load_model(find_checkpoint(place)) if loaded is None else loaded
         shape = self._loaded.shape
         specs = [spec for spec in input_specs(shape, "decoder") if is_text_input(spec.name)]
         self.inputs = [contract_port(spec) for spec in specs]
@@ -59,8 +61,7 @@ class CheckpointArtifact(Artifact):
 
     def _call(self, call: Tensors, wanted: Sequence[str]) -> dict[str, Tensor]:
         feeds = {name: tensor.numpy() for name, tensor in call.items()}
-        past = {name: values for name, values in feeds.items() if "." in name}
-        beside = Beside(feeds["attention_mask"], feeds["position_ids"], past)
+        beside = self._beside(feeds)
         read = _layers_read(wanted)
         streams = {layer: kinds()["resid_post"].at(layer) for layer in read}
         direct = [name for name in wanted if not name.endswith(LENS_KINDS)]
@@ -72,6 +73,18 @@ class CheckpointArtifact(Artifact):
             found[kinds()["lens_ids"].at(layer)] = ids
             found[kinds()["lens_probs"].at(layer)] = probs
         return {name: found[name] for name in wanted}
+
+    def _beside(self, feeds: Mapping[str, Array]) -> Beside:
+        """Return what a call has beside its ids; one of ids alone has no padding and no past."""
+        batch, length = feeds["input_ids"].shape
+        shape = self._loaded.shape
+        empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
+        parts = [past_name(at, part) for at in range(shape.layers) for part in ("key", "value")]
+        past = {name: feeds.get(name, empty) for name in parts}
+        seen = np.ones((batch, past[parts[0]].shape[2] + length), dtype=np.int64)
+        mask = feeds.get("attention_mask", seen)
+        counted = np.maximum(mask.cumsum(axis=1) - 1, 0)[:, -length:]
+        return Beside(mask, feeds.get("position_ids", counted), past)
 
     def _lens(self, stream: Array) -> tuple[Tensor, Tensor]:
         """Return ids and probabilities (batch, seq, vocab) of a stream (batch, seq, hidden)."""

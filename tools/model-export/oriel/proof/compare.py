@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -173,23 +172,17 @@ def _compare_lens(name: str, pair: tuple[str, str], outputs: Outputs) -> ProofOu
     dtypes = outputs.want[name].dtype, outputs.got[name].dtype
     limit = outputs.bound.of(name, dtypes)
     twice = not math.isfinite(found.relative)
-    count = min(got.ids.shape[1], want.ids.shape[1])
     return {
         "name": name,
         "shape": list(outputs.got[name].shape),
         "dtypes": _names_of(dtypes),
         "absolute": None if twice else found.absolute,
         "relative": None if twice else found.relative,
-        "norm_ratio": None if name == pair[0] else _norm_ratio(got.first(count), want.first(count)),
+        "norm_ratio": found.norm_ratio,
         "bound": limit,
         "passed": False if twice else None if limit is None else found.relative <= limit,
         "problem": "a token is named twice, or is none" if twice else None,
     }
-
-
-def _norm_ratio(got: LensRead, want: LensRead) -> float | None:
-    sizes = float(np.linalg.norm(got.probs)), float(np.linalg.norm(want.probs))
-    return sizes[0] / sizes[1] if sizes[1] > 0 and math.isfinite(sizes[0]) else None
 
 
 def _names_of(dtypes: Sequence[torch.dtype]) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from oriel.contract.data_files import GraphKind
 from oriel.errors import ArchitectureError, OptionError
 from oriel.models.find_checkpoint import DEMO
 from oriel.models.weight_files import weight_files
@@ -23,11 +24,18 @@ from oriel.proof.module_artifact import ModuleArtifact
 from oriel.proof.tensors_artifact import SUFFIXES, TensorsArtifact, is_weights, share_names
 
 
-def open_pair(reference: str, candidate: str) -> tuple[Artifact, Artifact]:
+def open_pair(
+    reference: str, candidate: str, graph: GraphKind | None = None
+) -> tuple[Artifact, Artifact]:
     """Return both artifacts. Raises OrielError for a place that is none, and for a pair that has
-    nothing to compare."""
+    nothing to compare.
+
+    graph: the one of a bundle that is the candidate; None for the one with a cache.
+    """
     kinds = kind_of_place(reference), kind_of_place(candidate)
-    one, other = _open(reference, kinds[0], kinds[1]), _open(candidate, kinds[1], kinds[0])
+    one = _open(reference, kinds[0], kinds[1])
+    is_graph = graph is not None and kinds[1] == "bundle"
+    other = BundleArtifact(candidate, graph) if is_graph else _open(candidate, kinds[1], kinds[0])
     if isinstance(one, TensorsArtifact) and isinstance(other, TensorsArtifact):
         share_names(one, other)
     return one, other

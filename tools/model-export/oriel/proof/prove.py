@@ -25,7 +25,7 @@ from oriel.proof.compare import (
 from oriel.proof.inputs import Input, ProofInputs, from_record, read_inputs
 from oriel.proof.open_pair import open_pair
 
-PROOF_VERSION = "1.0"
+PROOF_VERSION = "1.1"
 StageCallback = Callable[[str], None]
 
 
@@ -77,8 +77,16 @@ def prove_again(
     """
     sides = record["reference"], record["candidate"]
     on_stage("read both")
-    pair = open_pair(*(places or (sides[0]["place"], sides[1]["place"])))
+    reference, candidate = places or (sides[0]["place"], sides[1]["place"])
+    pair = open_pair(reference, candidate, sides[1].get("graph"))
     for artifact, said in zip(pair, sides, strict=True):
+        if artifact.precision != said["precision"]:
+            raise ModuleError(
+                f"{artifact.place} was compared with other weights than its own",
+                got=f"those of {said['precision'] or 'float32'}",
+                expected="weights as they are stored",
+                next_step="verify the bundle again with oriel verify.",
+            )
         found = {row["path"]: row["sha256"] for row in artifact.record()["files"]}
         wanted = {row["path"]: row["sha256"] for row in said["files"]}
         changed = sorted(

@@ -23,6 +23,9 @@ class Difference:
     """max |b|"""
     norm: float = field(default=math.inf, compare=False)
     """‖a - b‖ over ‖b‖: the measure where rounding makes every value a little wrong."""
+    norm_ratio: float | None = field(default=None, compare=False)
+    """‖a‖ over ‖b‖: 1 for the same tensor. It shows a wrong scale, which a cosine hides. None where
+    b is zero everywhere, or a number isn't finite."""
 
 
 def difference(got: Array, want: Array, where: Array | None = None) -> Difference:
@@ -42,13 +45,19 @@ def difference(got: Array, want: Array, where: Array | None = None) -> Differenc
     scale = float(max(want.max(), -want.min()))
     if not (math.isfinite(absolute) and math.isfinite(scale)):
         return Difference(math.inf, math.inf, scale)
-    norm = _ratio(_length(gap), _length(want))
-    return Difference(absolute, _ratio(absolute, scale), scale, norm)
+    size = _length(want)
+    norm, ratio = _ratio(_length(gap), size), _norm_ratio(_length(got), size)
+    return Difference(absolute, _ratio(absolute, scale), scale, norm, ratio)
 
 
 def _length(values: Array) -> float:
     flat = values.reshape(-1)
     return math.sqrt(float(np.dot(flat, flat)))
+
+
+def _norm_ratio(ours: float, theirs: float) -> float | None:
+    ratio = ours / theirs if theirs > 0 else math.inf
+    return ratio if math.isfinite(ratio) else None
 
 
 def _ratio(absolute: float, scale: float) -> float:
@@ -72,7 +81,7 @@ def lens_difference(
     over the latter's probability. A token named twice at a position is an infinite error.
     """
     worst_ids = worst = scale = 0.0
-    squares = np.zeros(3)
+    squares = np.zeros(4)
     count = ids.shape[-1]
     ordered = np.sort(ids, axis=-1)
     if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
@@ -86,13 +95,15 @@ def lens_difference(
         worst_ids = _largest(worst_ids, np.abs(named - best) / best)
         worst = _largest(worst, np.abs(probs[:, part] - best))
         scale = _largest(scale, best)
-        squares += [_square(a) for a in (named - best, probs[:, part] - best, best)]
+        ours = probs[:, part]
+        squares += [_square(a) for a in (named - best, ours - best, best, ours)]
     norms = [_ratio(math.sqrt(s), math.sqrt(squares[2])) for s in squares[:2]]
+    ratio = _norm_ratio(math.sqrt(squares[3]), math.sqrt(squares[2]))
     if not math.isfinite(worst_ids):
         norms[0] = math.inf
     return (
         Difference(worst_ids, worst_ids, 1.0, norms[0]),
-        Difference(worst, _ratio(worst, scale), scale, norms[1]),
+        Difference(worst, _ratio(worst, scale), scale, norms[1], ratio),
     )
 
 

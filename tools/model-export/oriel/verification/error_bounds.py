@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from oriel.verification.compare import Difference
+
+Measure = Literal["absolute", "relative", "norm"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class Bounds:
             per_unit = self.of("logits_absolute_per_unit")
             return found.absolute, max(self.of("logits_absolute"), per_unit * found.scale)
         return self.error(found), self.relative(kind)
+
+    def measure(self, kind: str) -> Measure:
+        """Return which error of a kind of activation `activation` gives."""
+        if self.by_norm:
+            return "norm"
+        return "absolute" if kind == "logits" else "relative"
 
     def error(self, found: Difference) -> float:
         """Return the number that is compared with a bound."""

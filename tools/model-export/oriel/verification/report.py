@@ -1,14 +1,10 @@
-"""Results of verification: the records, verification.json, and the table for people."""
+"""Results of verification, and the table for people."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -17,14 +13,18 @@ from rich.table import Table
 
 from oriel.contract.activation_names import contract_table, kind_of
 from oriel.contract.data_files import GraphKind
+from oriel.contract.manifest import Manifest
 from oriel.errors import OrielError
+from oriel.models.load_model import LoadedModel
+from oriel.verification.cases import Case, Ids
+from oriel.verification.compare import Difference
+from oriel.verification.error_bounds import Measure
 
 Verdict = Literal["passed", "failed", "not run", "not applicable"]
 """not run: something kept the check from running, which is a failure. not applicable: this model
 has nothing that could be checked."""
 _ACCEPTED: tuple[Verdict, ...] = ("passed", "not applicable")
 
-VERIFICATION_VERSION = "1.0"
 _MAX_LISTED = 4
 _MAX_DETAIL = 240
 
@@ -38,16 +38,6 @@ class Check:
     error: float | None = None
     bound: float | None = None
     detail: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        data: dict[str, object] = {"name": self.name, "verdict": self.verdict}
-        if self.error is not None:
-            data["error"] = _finite(self.error)
-        if self.bound is not None:
-            data["bound"] = self.bound
-        if self.detail is not None:
-            data["detail"] = self.detail
-        return data
 
 
 @dataclass(frozen=True)
@@ -70,23 +60,30 @@ class ActivationResult:
     def kind(self) -> str:
         return kind_of(self.name)
 
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "graph": self.graph,
-            "shape": list(self.shape),
-            "dtype": self.dtype,
-            "verdict": self.verdict,
-            "error": _finite(self.error),
-            "absolute_error": _finite(self.absolute_error),
-            "bound": self.bound,
-            "worst_at": self.worst_at,
-        }
+
+@dataclass(frozen=True)
+class Measured:
+    """One activation against PyTorch's."""
+
+    found: Difference
+    error: float
+    bound: float
+    measure: Measure
+    """The one of the differences that the error is."""
+    sizes: tuple[int, ...]
+    dtype: str
 
 
-def _finite(value: float | None) -> float | None:
-    # JSON knows no infinity; a failed check says in words what happened.
-    return value if value is not None and math.isfinite(value) else None
+@dataclass(frozen=True)
+class MeasuredCase:
+    """The activations of one graph on one input, without padding and without a past."""
+
+    graph: GraphKind
+    case: Case
+    ids: Ids
+    """(batch, seq)"""
+    rows: Mapping[str, Measured]
+    """{activation: how far it is}, in the order of their measurement."""
 
 
 @dataclass(frozen=True)
@@ -101,16 +98,7 @@ class VariantReport:
     """PyTorch computed with the variant's own weights, since they are encoded in few bits."""
     by_norm: bool = False
     """Errors are norms of differences over norms, logits' too."""
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "precision": self.precision,
-            "reference_weights": "variant" if self.rounded else "checkpoint",
-            "errors": "norm" if self.by_norm else "largest",
-            "checks": [check.to_json() for check in self.checks],
-            "activations": [row.to_json() for row in self.activations],
-        }
+    cases: tuple[MeasuredCase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +113,10 @@ class Report:
     versions: dict[str, str]
     seed: int
     seconds: float
+    manifest: Manifest | None = None
+    """None where it couldn't be read."""
+    loaded: LoadedModel | None = None
+    """The checkpoint; None where nothing was compared with it."""
 
     @property
     def failures(self) -> list[str]:
@@ -141,20 +133,6 @@ class Report:
     def passed(self) -> bool:
         rows = [row for variant in self.variants for row in variant.activations]
         return bool(rows) and not self.failures and all(r.verdict == "passed" for r in rows)
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "verification_version": VERIFICATION_VERSION,
-            "verdict": "passed" if self.passed else "failed",
-            "failures": self.failures,
-            "model": self.model,
-            "weights_digest": self.weights_digest,
-            "checks": [check.to_json() for check in self.checks],
-            "variants": [variant.to_json() for variant in self.variants],
-            "versions": self.versions,
-            "seed": self.seed,
-            "seconds": round(self.seconds, 2),
-        }
 
     def conclusion(self) -> str:
         """The last line."""
@@ -255,24 +233,6 @@ def _excess(error: float, bound: float | None) -> float:
     if error == 0:
         return 0.0
     return error / bound if bound else math.inf
-
-
-def write_report(report: Report, file: Path) -> None:
-    """Write verification.json, whole or not at all."""
-    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        # mkstemp lets only the owner read it; a web server must read it too.
-        temporary.chmod(0o644)
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 HEADINGS = ("name", "shape", "dtype", "error", "bound", "verdict")

@@ -24,7 +24,7 @@ from oriel.verification.compare import Difference, Worst, causal, difference
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
-from oriel.verification.report import ActivationResult, Findings, Verdict
+from oriel.verification.report import ActivationResult, Findings, Measured, MeasuredCase, Verdict
 
 
 @dataclass
@@ -37,6 +37,7 @@ class VariantComparison:
     findings: Findings
     on_stage: Callable[[str], None]
     worst: dict[tuple[GraphKind, str], Worst] = field(default_factory=dict)
+    measured: dict[tuple[GraphKind, Case], dict[str, Measured]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shape = self.manifest.shape
@@ -68,6 +69,20 @@ class VariantComparison:
         """Record how far an activation is from PyTorch's."""
         error, bound = self.bounds.activation(kind_of(name), found)
         self.worst.setdefault((graph, name), Worst()).add(found, error, bound, str(case))
+        spec = self._spec(name)
+        measure = self.bounds.measure(kind_of(name))
+        row = Measured(found, error, bound, measure, case.sizes(spec), spec.dtype)
+        self.measured.setdefault((graph, case), {})[name] = row
+
+    def _spec(self, name: str) -> TensorSpec:
+        return next(spec for spec in (*self.inner, *self.lens) if spec.name == name)
+
+    def measured_cases(self) -> list[MeasuredCase]:
+        """Return what was measured of each graph, case by case."""
+        return [
+            MeasuredCase(graph, case, self.cases.ids[case], rows)
+            for (graph, case), rows in self.measured.items()
+        ]
 
     def check_values(
         self, graph: GraphKind, case: Case, specs: Sequence[TensorSpec], got: Arrays

@@ -97,7 +97,17 @@ def verify(
         }
         variants = [found[variant["name"]] for variant in manifest.variants]
     name = manifest.data["model"]["name"]
-    return Report(name, digest, _all(findings), tuple(variants), _versions(), SEED, _since(start))
+    return Report(
+        name,
+        digest,
+        _all(findings),
+        tuple(variants),
+        _versions(),
+        SEED,
+        _since(start),
+        manifest,
+        loaded,
+    )
 
 
 class _References:
@@ -167,7 +177,15 @@ def _verify_variant(
                 check_every_product(compared, edited, folder / float32, held)
         plain = next((graph for graph in read if graph is not None and graph.kind == "plain"), None)
         rows = compared.results(plain.outputs if plain else [], cached_graph(variant)[0])
-    return VariantReport(name, precision, _all(findings), tuple(rows), bool(held), bounds.by_norm)
+    return VariantReport(
+        name,
+        precision,
+        _all(findings),
+        tuple(rows),
+        bool(held),
+        bounds.by_norm,
+        tuple(compared.measured_cases()),
+    )
 
 
 def _held_weights(
