@@ -32,6 +32,15 @@ from oriel.contract.json_value import JsonValue
 
 '''
 
+DOCUMENTS = (
+    "manifest",
+    "activations",
+    "module_metadata",
+    "proof",
+    "verification",
+    "pipeline",
+)
+"""The schemas of contracts/, in the order in which their types are written."""
 OWN_CLASSES = {
     "ActivationFidelity": "ActivationFidelityRecord",
     "Calibration": "CalibrationRecord",
@@ -168,7 +177,14 @@ def read_schemas() -> dict[str, Schema]:
     """Return the contract's schemas by name, the manifest's first."""
     return {
         name: _schema(json.loads((CONTRACTS / f"{name}.schema.json").read_text(encoding="utf-8")))
-        for name in ("manifest", "activations", "module_metadata", "proof", "verification")
+        for name in (
+            "manifest",
+            "activations",
+            "module_metadata",
+            "proof",
+            "verification",
+            "pipeline",
+        )
     }
 
 

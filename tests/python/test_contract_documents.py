@@ -28,6 +28,7 @@ from oriel.contract.documents import (
     ActivationsDocument,
     ManifestDocument,
     ModuleMetadata,
+    PipelineResults,
     ProofRecord,
     VerificationRecord,
 )
@@ -40,6 +41,7 @@ TYPES = {
     "module_metadata": ModuleMetadata,
     "proof": ProofRecord,
     "verification": VerificationRecord,
+    "pipeline": PipelineResults,
 }
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (

@@ -31,6 +31,7 @@ from oriel.contract.manifest import check_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 from oriel.modules.check_metadata import check_metadata
+from oriel.pipeline.write_results import check_results
 from oriel.proof.check_record import check_record
 from oriel.proof.verification_record import check_verification
 
@@ -50,6 +51,8 @@ def check(name: str, document: Any) -> None:
         check_document(document, name)
     elif name.startswith("module_metadata"):
         check_metadata(document, name)
+    elif name.startswith("pipeline"):
+        check_results(document, name)
     elif name.startswith("verification"):
         check_verification(document, name)
     elif name.startswith("proof"):

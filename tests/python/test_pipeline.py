@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from verify_here import verify_here
 
 from oriel.cli import main
+from oriel.errors import ContractError
 from oriel.pipeline import measure, measure_file, run_pipeline
 from oriel.pipeline.measure import Measured, Spread, Subject
 from oriel.pipeline.onnx_graphs import optimized_graph
@@ -67,6 +68,11 @@ def test_files_are_made_proven_and_timed(spec: str, tmp_path: Path) -> None:
     assert row.file is not None
     record = json.loads((tmp_path / "out" / "onnx.proof.json").read_text())
     assert record["candidate"]["place"].endswith(row.file)
+    outputs = {(c["name"], o["name"]): o for c in record["cases"] for o in c["outputs"]}
+    assert row.proof is not None and row.proof["record"] == "onnx.proof.json"
+    worst = row.proof["output"]
+    assert outputs[row.proof["case"], worst["name"]] == worst
+    assert worst["relative"] == max(o["relative"] for o in outputs.values())
     assert row.bytes == (tmp_path / "out" / row.file).stat().st_size
     for row in rows.values():
         assert row.measured is not None, row.untimed
@@ -96,6 +102,13 @@ def test_what_is_there_stays_and_the_rest_is_made(
     assert list(rows) == ["pytorch", "pt2", "onnx"]
     assert rows["pytorch"].measured is not None, "a call without times leaves the module's"
     capsys.readouterr()
+
+
+def test_results_of_the_form_before_say_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.json"
+    file.write_text('{"format": "oriel-pipeline", "pipeline_version": "1.0", "rows": []}')
+    with pytest.raises(ContractError, match="the files that are there stay"):
+        read_rows(file)
 
 
 def test_files_of_another_model_are_not_taken_for_its_own(

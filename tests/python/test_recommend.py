@@ -8,6 +8,7 @@ import pytest
 from checkpoint_files import checked_line
 
 from oriel.cli import COMMANDS, main
+from oriel.contract.documents import PipelineProof
 from oriel.formats import formats_by_name
 from oriel.pipeline.measure import Measured, Spread
 from oriel.pipeline.rows import PipelineRow
@@ -59,6 +60,24 @@ def test_limits_leave_choices_out(wish: Wish, name: str | None) -> None:
         assert len(advice.left) == len(decisions()[wish.target])
 
 
+def proof_of(relative: float) -> PipelineProof:
+    return {
+        "record": "onnx.proof.json",
+        "case": "the example",
+        "output": {
+            "name": "logits",
+            "shape": [1, 4],
+            "dtypes": ["float32", "float32"],
+            "absolute": relative,
+            "relative": relative,
+            "norm_ratio": 1.0,
+            "bound": 1e-4,
+            "passed": True,
+            "problem": None,
+        },
+    }
+
+
 def row(name: str, seconds: float, relative: float, megabytes: float) -> PipelineRow:
     form, _, precision = name.partition(" ")
     one = Spread(seconds, seconds, seconds)
@@ -67,8 +86,7 @@ def row(name: str, seconds: float, relative: float, megabytes: float) -> Pipelin
         precision or "fp32",
         file=f"{form}/model",
         bytes=int(megabytes * 1e6),
-        relative=relative,
-        norm_ratio=1.0,
+        proof=proof_of(relative),
         verdict="measured" if precision else "verified",
         measured=Measured(one, one, {"1 × 16": one}),
     )

@@ -64,7 +64,7 @@ def _items(
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern, "items": _items}
 )
-SCHEMAS = ("activations", "manifest", "module_metadata", "proof", "verification")
+SCHEMAS = ("activations", "manifest", "module_metadata", "proof", "verification", "pipeline")
 """Names of the schemas of contracts/."""
 _MAX_ERRORS = 32
 """Number of errors among which the most telling one is chosen."""

@@ -811,3 +811,69 @@ class VerifiedVariant(TypedDict):
     checks: list[VerificationCheck]
     proofs: list[ProofRecord]
     """One for each graph that ran: checkpoint and variant, on the same texts."""
+
+
+class PipelineResults(TypedDict):
+    """pipeline.json: one model in many formats, each file with its proof and its times."""
+
+    format: Literal["oriel-pipeline"]
+    """The kind of document: oriel-pipeline."""
+    pipeline_version: str
+    """Version of this form, major.minor."""
+    rows: list[PipelineRowRecord]
+
+
+class PipelineRowRecord(TypedDict):
+    """One file of the model, or the module itself, whose format is pytorch."""
+
+    format: str
+    precision: str
+    way: str | None
+    """How the file was written."""
+    file: str | None
+    """Below the pipeline's folder; null where there is none."""
+    bytes: int | None
+    verdict: Literal["reference", "verified", "measured", "not verified", "failed"]
+    reason: str | None
+    """Of a failure, or of not having been verified."""
+    fixed_sizes: bool
+    """Whether the file takes the example's sizes alone."""
+    proof: PipelineProof | None
+    """Null where the file wasn't run."""
+    nodes: int | None
+    """Of an ONNX graph, as written."""
+    optimized_nodes: int | None
+    """The same after ONNX Runtime's optimisation."""
+    fused: dict[str, int]
+    """Nodes of each operator that the optimisation made."""
+    measured: MeasuredRecord | None
+    """Null where it wasn't timed."""
+    untimed: str | None
+    """The reason for having no times."""
+
+
+class PipelineProof(TypedDict):
+    """The output of the file that is farthest from the module's."""
+
+    record: str
+    """Path of the whole comparison below the pipeline's folder."""
+    case: str
+    output: ProofOutput
+
+
+class MeasuredRecord(TypedDict):
+    """Times and memory of the file, each in a process of its own."""
+
+    load_s: SpreadRecord
+    memory_mb: SpreadRecord
+    """Highest memory of the process, above what it was before the file was opened."""
+    seconds: dict[str, SpreadRecord]
+    """Of a call, by case."""
+
+
+class SpreadRecord(TypedDict):
+    """The median of several rounds, with the least and the largest."""
+
+    median: float
+    least: float
+    largest: float

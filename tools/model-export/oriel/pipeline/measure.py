@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from oriel.contract.documents import MeasuredRecord, SpreadRecord
 from oriel.errors import ModuleError
 from oriel.formats.own_process import command_of, environment_with, how_it_ended
 from oriel.pipeline.sizes import TimedCase
@@ -44,6 +45,13 @@ class Spread:
     def of(values: Sequence[float]) -> Spread:
         return Spread(statistics.median(values), min(values), max(values))
 
+    def to_json(self) -> SpreadRecord:
+        return {"median": self.median, "least": self.least, "largest": self.largest}
+
+    @staticmethod
+    def from_json(data: SpreadRecord) -> Spread:
+        return Spread(data["median"], data["least"], data["largest"])
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -54,6 +62,21 @@ class Measured:
     """Highest memory of the process, above what it was before the file was opened."""
     seconds: Mapping[str, Spread]
     """{case: seconds of a call}."""
+
+    def to_json(self) -> MeasuredRecord:
+        return {
+            "load_s": self.load_s.to_json(),
+            "memory_mb": self.memory_mb.to_json(),
+            "seconds": {name: spread.to_json() for name, spread in self.seconds.items()},
+        }
+
+    @staticmethod
+    def from_json(data: MeasuredRecord) -> Measured:
+        return Measured(
+            Spread.from_json(data["load_s"]),
+            Spread.from_json(data["memory_mb"]),
+            {name: Spread.from_json(each) for name, each in data["seconds"].items()},
+        )
 
 
 def measure_in_turns(

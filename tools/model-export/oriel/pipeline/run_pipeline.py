@@ -19,7 +19,7 @@ from oriel.modules.spec import NamedSpec
 from oriel.pipeline.measure import Measured, Subject, measure_in_turns
 from oriel.pipeline.measure_file import EAGER
 from oriel.pipeline.onnx_graphs import optimized_graph
-from oriel.pipeline.rows import PipelineRow
+from oriel.pipeline.rows import PipelineRow, Verdict
 from oriel.pipeline.sizes import AS_EXPORTED, TimedCase, timed_cases
 from oriel.precisions import FP32
 from oriel.proof.check_record import read_record, write_record
@@ -157,9 +157,8 @@ def _proven(
     record lies beside it."""
     if row.file is None or row.verdict == "not verified":
         return row
-    form = formats_by_name()[row.format]
-    if form.weights_alone:
-        return _with_errors_of_metadata(row, output)
+    if formats_by_name()[row.format].weights_alone:
+        return row
     file = output / f"{row.name}.proof.json".replace(" ", "_")
     try:
         pair = (reference, FileArtifact(str(output / row.file)))
@@ -170,15 +169,18 @@ def _proven(
             write_record(record, file)
     except OrielError as error:
         return replace(row, verdict="failed", reason=str(error))
-    worst = max(
-        (found for case in record["cases"] for found in case["outputs"]),
-        key=lambda found: found["relative"] or 0.0,
+    case, worst = max(
+        ((case["name"], found) for case in record["cases"] for found in case["outputs"]),
+        key=lambda found: found[1]["relative"] or 0.0,
     )
-    verdicts: Mapping[str, str] = {"same": "verified", "apart": "failed", "measured": "measured"}
+    verdicts: Mapping[str, Verdict] = {
+        "same": "verified",
+        "apart": "failed",
+        "measured": "measured",
+    }
     return replace(
         row,
-        relative=worst["relative"],
-        norm_ratio=worst["norm_ratio"],
+        proof={"record": file.name, "case": case, "output": worst},
         verdict=verdicts[record["verdict"]],
         reason=_apart_reason(record),
     )
@@ -202,22 +204,6 @@ def _earlier_proof(file: Path, pair: tuple[ModuleArtifact, FileArtifact]) -> Pro
 def _apart_reason(record: ProofRecord) -> str | None:
     apart = record["first_apart"]
     return None if apart is None else f"{apart['output']} is apart on {apart['case']}"
-
-
-def _with_errors_of_metadata(row: PipelineRow, output: Path) -> PipelineRow:
-    """Return a row with the errors that verification found: a file of weights is proven by that."""
-    folder = output / row.format
-    data = check_metadata(read_json((folder / METADATA).read_bytes(), METADATA), METADATA)
-    found = [
-        each
-        for export in data["exports"]
-        for case in export["verification"]
-        for each in case["outputs"]
-    ]
-    if not found:
-        return row
-    worst = max(found, key=lambda each: each["relative"] or 0.0)
-    return replace(row, relative=worst["relative"], norm_ratio=worst.get("norm_ratio"))
 
 
 def _counted(row: PipelineRow, output: Path) -> PipelineRow:

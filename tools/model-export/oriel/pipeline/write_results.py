@@ -4,22 +4,23 @@ not made anew stay."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from oriel.bundle.atomic_folder import write_files_whole
-from oriel.contract.json_value import JsonObject
+from oriel.contract.activation_contract import check_major, check_schema
+from oriel.contract.documents import PipelineResults
 from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError
-from oriel.pipeline.measure import Measured, Spread
 from oriel.pipeline.measure_file import EAGER
 from oriel.pipeline.plot import can_plot, write_plot
 from oriel.pipeline.rows import PipelineRow
 from oriel.pipeline.table import table_text
 
 RESULTS, TABLE, PLOT = "pipeline.json", "pipeline.md", "pipeline.svg"
-_VERSION = "1.0"
+_VERSION = "2.0"
 
 
 def write_results(
@@ -29,11 +30,12 @@ def write_results(
     user where no plot could be made."""
     output.mkdir(parents=True, exist_ok=True)
     every = _with_earlier(rows, formats, output / RESULTS)
-    document: JsonObject = {
+    document: PipelineResults = {
         "format": "oriel-pipeline",
         "pipeline_version": _VERSION,
         "rows": [row.to_json() for row in every],
     }
+    check_results(document, RESULTS)
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_files_whole({output / RESULTS: text.encode(), output / TABLE: table_text(every).encode()})
     if not can_plot():
@@ -59,29 +61,17 @@ def _with_earlier(
 
 
 def read_rows(file: Path) -> list[PipelineRow]:
-    """Return the rows of a pipeline.json. Raises ContractError for another document."""
+    """Return the rows of a pipeline.json. Raises ContractError for another document, and for one of
+    another form."""
     data = read_json(file.read_bytes(), file.name)
-    entries = data if isinstance(data, dict) else {}
-    rows = entries.get("rows")
-    if not isinstance(rows, list) or entries.get("format") != "oriel-pipeline":
-        raise ContractError(f"{file.name} is no result of oriel pipeline")
-    try:
-        return [_row(row) for row in rows if isinstance(row, dict)]
-    except (KeyError, TypeError) as error:
-        raise ContractError(
-            f"{file.name} can't be read", got=f"{type(error).__name__}: {error}"
-        ) from error
+    return [PipelineRow.from_json(row) for row in check_results(data, file.name)["rows"]]
 
 
-def _row(data: Mapping[str, object]) -> PipelineRow:
-    entries = dict(data)
-    measured = entries.pop("measured")
-    row = PipelineRow(**entries)  # type: ignore[arg-type]
-    if not isinstance(measured, dict):
-        return row
-    found = Measured(
-        Spread(**measured["load_s"]),
-        Spread(**measured["memory_mb"]),
-        {name: Spread(**each) for name, each in measured["seconds"].items()},
-    )
-    return PipelineRow(**entries, measured=found)  # type: ignore[arg-type]
+def check_results(data: object, what: str) -> PipelineResults:
+    """Return a pipeline's document after holding it to its schema."""
+    if not isinstance(data, dict) or data.get("format") != "oriel-pipeline":
+        raise ContractError(f"{what} is no result of oriel pipeline")
+    next_step = "remove it and run oriel pipeline again: the files that are there stay."
+    check_major(data, ("pipeline_version", _VERSION.partition(".")[0]), what, next_step)
+    check_schema("pipeline", data, what)
+    return cast(PipelineResults, data)
