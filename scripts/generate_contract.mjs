@@ -78,6 +78,11 @@ async function generate() {
     ignoreMinAndMaxItems: true,
     format: false,
   });
+  const edits = await compile(
+    /** @type {object} */ (simplify(await readSchema('edits.schema.json'))),
+    'EditsDocument',
+    { bannerComment: '', ignoreMinAndMaxItems: true, format: false },
+  );
   const source = [
     '// Generated from contracts/ by `npm run contract`: change the schemas, not this file.',
     '',
@@ -88,6 +93,7 @@ async function generate() {
     `export type ClosingName = ${closings};`,
     '',
     types,
+    edits,
   ].join('\n');
   const style = await prettier.resolveConfig(target);
   return prettier.format(source, { ...style, parser: 'typescript' });

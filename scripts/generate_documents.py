@@ -44,6 +44,7 @@ DOCUMENTS = (
 OWN_CLASSES = {
     "ActivationFidelity": "ActivationFidelityRecord",
     "Calibration": "CalibrationRecord",
+    "Edit": "EditRecord",
     "EncodedWeight": "EncodedWeightRecord",
     "Fidelity": "FidelityRecord",
     "FidelityBounds": "FidelityBoundsRecord",
@@ -116,7 +117,8 @@ class Documents:
             node = _schema(node[part])
         if "oneOf" not in node:
             return self._type(node, home)
-        name = pointer.rpartition("/")[2].capitalize()
+        title = pointer.rpartition("/")[2].capitalize()
+        name = OWN_CLASSES.get(title, title)
         if name not in self._written:
             described = _docstring(node, "")
             self._written[name] = f"{name} = {self._type(node, home)}\n{described}"
@@ -184,6 +186,7 @@ def read_schemas() -> dict[str, Schema]:
             "proof",
             "verification",
             "pipeline",
+            "edits",
         )
     }
 

@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 EXAMPLES = CONTRACTS / "examples"
-SCHEMAS = ("activations", "manifest")
+SCHEMAS = ("activations", "edits", "manifest")
 # Their documents stand apart: the page, which reads every other one, knows nothing of them.
 MODULES = EXAMPLES / "modules"
 MODULE_SCHEMAS = ("module_metadata", "proof", "verification", "pipeline")
@@ -134,7 +134,9 @@ def _rules(node: Any, place: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             for number, part in enumerate(value):
                 yield from _rules(part, (*place, keyword, str(number)))
         elif keyword == "additionalProperties":
-            if value is not True:
+            if value is False:
+                yield (*place, keyword)
+            elif value is not True:
                 yield from _rules(value, (*place, keyword))
         else:
             assert keyword in SILENT, f"{keyword} is new here: say above whether it asserts"

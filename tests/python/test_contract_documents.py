@@ -26,6 +26,7 @@ import oriel
 from oriel.contract.data_files import ContractTable, Limits
 from oriel.contract.documents import (
     ActivationsDocument,
+    EditsDocument,
     ManifestDocument,
     ModuleMetadata,
     PipelineResults,
@@ -37,6 +38,7 @@ from oriel.precision.recipes.recipe import RuleRecord
 
 TYPES = {
     "activations": ActivationsDocument,
+    "edits": EditsDocument,
     "manifest": ManifestDocument,
     "module_metadata": ModuleMetadata,
     "proof": ProofRecord,

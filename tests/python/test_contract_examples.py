@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -34,6 +35,7 @@ from oriel.modules.check_metadata import check_metadata
 from oriel.pipeline.write_results import check_results
 from oriel.proof.check_record import check_record
 from oriel.proof.verification_record import check_verification
+from oriel.runtime.edit_json import edits_from_json
 
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 INVALID = [*invalid_documents(), *invalid_documents(MODULES)]
@@ -55,6 +57,8 @@ def check(name: str, document: Any) -> None:
         check_results(document, name)
     elif name.startswith("verification"):
         check_verification(document, name)
+    elif name.startswith("edits"):
+        edits_from_json(document)
     elif name.startswith("proof"):
         check_record(document, name)
     else:
@@ -128,11 +132,17 @@ def test_every_rule_has_an_example_that_must_fail(schema: str) -> None:
     broken: set[tuple[str, ...]] = set()
     for invalid in BROKEN:
         for error in errors_of(invalid):
-            broken.update(rules_broken(invalid.schema, error))
-            for inner in error.context or ():
-                broken.update(rules_broken(invalid.schema, inner))
+            for each in with_inner(error):
+                broken.update(rules_broken(invalid.schema, each))
     without = sorted("/".join(rule) for rule in rules(schema) - broken)
     assert not without, f"{len(without)} rules of {schema}.schema.json have no invalid example"
+
+
+def with_inner(error: ValidationError) -> Iterator[ValidationError]:
+    """Yield an error and those of the choices that it rejects, one inside another."""
+    yield error
+    for inner in error.context or ():
+        yield from with_inner(inner)
 
 
 def test_patterns_end_where_the_text_ends() -> None:

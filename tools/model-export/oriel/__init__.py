@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from oriel.modules.slim import slim
     from oriel.modules.spec import ModuleSpec
     from oriel.runtime.bundle import Bundle
+    from oriel.runtime.edit_json import edits_from_json, edits_to_json
     from oriel.runtime.edits import Add, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Scale",
     "Swap",
     "__version__",
+    "edits_from_json",
+    "edits_to_json",
     "export_module",
     "open_module",
     "slim",
@@ -37,6 +40,7 @@ _LAZY = {
     "slim": "oriel.modules.slim",
     "ModuleSpec": "oriel.modules.spec",
     "Bundle": "oriel.runtime.bundle",
+    **dict.fromkeys(("edits_from_json", "edits_to_json"), "oriel.runtime.edit_json"),
     **dict.fromkeys(
         ("Scale", "Add", "Replace", "KnockOut", "ProjectOut", "Cap", "Swap"), "oriel.runtime.edits"
     ),

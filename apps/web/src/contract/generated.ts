@@ -583,3 +583,262 @@ export interface ExporterRecord {
     [k: string]: string;
   };
 }
+
+/**
+ * one change at one joint; without head, neuron, position, key or row, at all of them. No field may be unknown: a reader that left one out would change more than is meant
+ */
+export type Edit =
+  ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit;
+/**
+ * a number, one for each of the joint's last dimension, or what broadcasts to the whole joint
+ */
+export type Numbers = number | number[] | EditTensor;
+/**
+ * one number for each of the joint's last dimension, of any length but 0
+ *
+ * @minItems 1
+ */
+export type Direction = number[];
+
+/**
+ * Changes to a forward pass, those of one joint in this order: one form for Python and the page.
+ */
+export interface EditsDocument {
+  /**
+   * version of this form, major.minor
+   */
+  edits_version: string;
+  edits: Edit[];
+}
+/**
+ * multiplies by a factor; 0, the default, switches off
+ */
+export interface ScaleEdit {
+  edit: 'scale';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * numbers of the last dimension
+   */
+  neuron?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * tokens that are looked at: of attn_scores and attn_probs alone
+   */
+  key?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  /**
+   * 0 where it is not given
+   */
+  factor?: number;
+}
+/**
+ * from start up to stop, which is left out; from the first or to the last where they are not given, generated tokens too
+ */
+export interface Stretch {
+  start?: number;
+  stop?: number;
+}
+/**
+ * adds numbers, times a strength
+ */
+export interface AddEdit {
+  edit: 'add';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * numbers of the last dimension
+   */
+  neuron?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * tokens that are looked at: of attn_scores and attn_probs alone
+   */
+  key?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  vector: Numbers;
+  /**
+   * 1 where it is not given
+   */
+  strength?: number;
+}
+/**
+ * numbers of several dimensions, the last one's next to each other
+ */
+export interface EditTensor {
+  /**
+   * @minItems 1
+   * @maxItems 4
+   */
+  shape: number[];
+  /**
+   * @minItems 1
+   */
+  values: number[];
+}
+/**
+ * puts in other values
+ */
+export interface ReplaceEdit {
+  edit: 'replace';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * numbers of the last dimension
+   */
+  neuron?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * tokens that are looked at: of attn_scores and attn_probs alone
+   */
+  key?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  /**
+   * a number, one for each of the joint's last dimension, or what broadcasts to the whole joint
+   */
+  value: number | number[] | EditTensor;
+}
+/**
+ * lets queries see nothing of keys
+ */
+export interface KnockOutEdit {
+  edit: 'knock-out';
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * tokens that look
+   */
+  query?: number | number[] | Stretch;
+  /**
+   * tokens that are looked at: of attn_scores and attn_probs alone
+   */
+  key?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+}
+/**
+ * takes away the component along a direction
+ */
+export interface ProjectOutEdit {
+  edit: 'project-out';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  direction: Direction;
+  /**
+   * 1 where it is not given; 2 mirrors
+   */
+  amount?: number;
+}
+/**
+ * lowers the component along a direction to a limit where it is above
+ */
+export interface CapEdit {
+  edit: 'cap';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  direction: Direction;
+  limit: number;
+}
+/**
+ * exchanges two directions by mirroring along the difference of their unit vectors
+ */
+export interface SwapEdit {
+  edit: 'swap';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * heads; key heads of k and v
+   */
+  head?: number | number[];
+  /**
+   * tokens; of attn_scores and attn_probs those that look
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  first: Direction;
+  second: Direction;
+  /**
+   * 1 where it is not given
+   */
+  amount?: number;
+}

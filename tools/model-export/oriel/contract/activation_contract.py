@@ -64,7 +64,15 @@ def _items(
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, {"pattern": _pattern, "items": _items}
 )
-SCHEMAS = ("activations", "manifest", "module_metadata", "proof", "verification", "pipeline")
+SCHEMAS = (
+    "activations",
+    "edits",
+    "manifest",
+    "module_metadata",
+    "proof",
+    "verification",
+    "pipeline",
+)
 """Names of the schemas of contracts/."""
 _MAX_ERRORS = 32
 """Number of errors among which the most telling one is chosen."""
@@ -100,14 +108,23 @@ def check_major(data: object, version: tuple[str, str], what: str, next_step: st
 
 def check_schema(name: str, document: object, what: str) -> None:
     """Raise ContractError, naming the place, where the document breaks its schema."""
-    error = best_match(islice(validator(name).iter_errors(document), _MAX_ERRORS))
-    if error is not None:
-        place = "/".join(str(part) for part in error.absolute_path) or "the top"
+    problem = schema_problem(name, document)
+    if problem is not None:
         raise ContractError(
             f"{what} doesn't keep contracts/{name.partition('#')[0]}.schema.json",
-            got=f"at {place[:200]}: {error.message[:200]}",
+            got=problem,
             next_step="export it again.",
         )
+
+
+def schema_problem(name: str, document: object) -> str | None:
+    """Return where and how the document breaks its schema most tellingly; None where it keeps
+    it."""
+    error = best_match(islice(validator(name).iter_errors(document), _MAX_ERRORS))
+    if error is None:
+        return None
+    place = "/".join(str(part) for part in error.absolute_path) or "the top"
+    return f"at {place[:200]}: {error.message[:200]}"
 
 
 def check_version(version: str, what: str) -> None:

@@ -877,3 +877,178 @@ class SpreadRecord(TypedDict):
     median: float
     least: float
     largest: float
+
+
+class EditsDocument(TypedDict):
+    """Changes to a forward pass, those of one joint in this order: one form for Python and the
+    page."""
+
+    edits_version: str
+    """Version of this form, major.minor."""
+    edits: list[EditRecord]
+
+
+class ScaleEdit(TypedDict):
+    """Multiplies by a factor; 0, the default, switches off."""
+
+    edit: Literal["scale"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    neuron: NotRequired[Places]
+    """Numbers of the last dimension."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    key: NotRequired[Positions]
+    """Tokens that are looked at: of attn_scores and attn_probs alone."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    factor: NotRequired[float]
+    """0 where it is not given."""
+
+
+Places = int | list[int]
+"""One index, or several."""
+
+
+class Stretch(TypedDict):
+    """From start up to stop, which is left out; from the first or to the last where they are not
+    given, generated tokens too."""
+
+    start: NotRequired[int]
+    stop: NotRequired[int]
+
+
+Positions = int | list[int] | Stretch
+"""One token, several, or a stretch of them; counted from the text's first, those in a cache too;
+negative ones from its end."""
+
+
+class AddEdit(TypedDict):
+    """Adds numbers, times a strength."""
+
+    edit: Literal["add"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    neuron: NotRequired[Places]
+    """Numbers of the last dimension."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    key: NotRequired[Positions]
+    """Tokens that are looked at: of attn_scores and attn_probs alone."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    vector: Numbers
+    strength: NotRequired[float]
+    """1 where it is not given."""
+
+
+class EditTensor(TypedDict):
+    """Numbers of several dimensions, the last one's next to each other."""
+
+    shape: list[int]
+    values: list[float]
+
+
+Numbers = float | list[float] | EditTensor
+"""A number, one for each of the joint's last dimension, or what broadcasts to the whole joint."""
+
+
+class ReplaceEdit(TypedDict):
+    """Puts in other values."""
+
+    edit: Literal["replace"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    neuron: NotRequired[Places]
+    """Numbers of the last dimension."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    key: NotRequired[Positions]
+    """Tokens that are looked at: of attn_scores and attn_probs alone."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    value: Numbers
+    """For each token: counted from the text's first."""
+
+
+class KnockOutEdit(TypedDict):
+    """Lets queries see nothing of keys."""
+
+    edit: Literal["knock-out"]
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    query: NotRequired[Positions]
+    """Tokens that look."""
+    key: NotRequired[Positions]
+    """Tokens that are looked at: of attn_scores and attn_probs alone."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+
+
+class ProjectOutEdit(TypedDict):
+    """Takes away the component along a direction."""
+
+    edit: Literal["project-out"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    direction: list[float]
+    amount: NotRequired[float]
+    """1 where it is not given; 2 mirrors."""
+
+
+class CapEdit(TypedDict):
+    """Lowers the component along a direction to a limit where it is above."""
+
+    edit: Literal["cap"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    direction: list[float]
+    limit: float
+
+
+class SwapEdit(TypedDict):
+    """Exchanges two directions by mirroring along the difference of their unit vectors."""
+
+    edit: Literal["swap"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[Places]
+    """heads; key heads of k and v."""
+    position: NotRequired[Positions]
+    """tokens; of attn_scores and attn_probs those that look."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    first: list[float]
+    second: list[float]
+    amount: NotRequired[float]
+    """1 where it is not given."""
+
+
+EditRecord = ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit
+"""One change at one joint; without head, neuron, position, key or row, at all of them. No field may
+be unknown: a reader that left one out would change more than is meant."""

@@ -1,19 +1,22 @@
 """Changes to a forward pass as a researcher says them: switch a head off, add a vector, put in what
 another run gave, knock out attention between two tokens. place_edits.py turns them into closings of
-an open graph's joints; the page has the same edits in inference/edits.ts."""
+an open graph's joints, edit_json.py reads them from JSON; the page has the same edits in
+inference/edits.ts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import kinds
+from oriel.contract.documents import EditRecord
 from oriel.errors import OptionError
+from oriel.runtime.edit_values import numbers_to_json, places_to_json
 
 Places = int | Sequence[int] | None
 """One index, several, or all."""
@@ -47,6 +50,8 @@ class Edit:
     row: Places = field(default=None, kw_only=True)
     """Texts of the batch."""
 
+    edit: ClassVar[str]
+    """Its name in JSON."""
     closing: ClassVar[str]
     """The contract's name of what is done at the joint."""
 
@@ -64,6 +69,26 @@ class Edit:
         """Return the numbers that the edit brings, by the names of its fields."""
         return {}
 
+    def to_json(self) -> EditRecord:
+        """Return the edit as contracts/edits.schema.json has it, values of another run written
+        out. Raises OptionError for numbers that float32 doesn't hold."""
+        record: dict[str, object] = {"edit": self.edit, **self._own_json()}
+        for name in ("head", "neuron", "position", "key", "row"):
+            given = getattr(self, name)
+            if given is not None:
+                record[name] = places_to_json(given)
+        return cast(EditRecord, record)
+
+    def _own_json(self) -> dict[str, object]:
+        """Return the fields that aren't places."""
+        numbers = {
+            field.name: numbers_to_json(_numbers(getattr(self, field.name), field.name, self))
+            for field in fields(self)
+            if field.name in ("factor", "vector", "strength", "direction", "amount", "limit")
+            or field.name in ("first", "second")
+        }
+        return {"joint": self.joint, "layer": int(self.layer), **numbers}
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
@@ -79,6 +104,7 @@ class Scale(Edit):
     """Multiply by a factor; 0 switches off."""
 
     factor: float = field(default=0.0, kw_only=True)
+    edit = "scale"
     closing = "scale"
 
     def numbers(self) -> dict[str, Array]:
@@ -92,6 +118,7 @@ class Add(Edit):
     vector: ArrayLike = field(kw_only=True)
     """One number for each of the joint's last dimension, or what broadcasts to the whole joint."""
     strength: float = field(default=1.0, kw_only=True)
+    edit = "add"
     closing = "add"
 
     def numbers(self) -> dict[str, Array]:
@@ -110,6 +137,7 @@ class Replace(Edit):
     """A run that gives this activation; its tokens are the same positions."""
     from_position: int | None = field(default=None, kw_only=True)
     """The token of that run whose values are taken for every position; its own by default."""
+    edit = "replace"
     closing = "replace"
 
     def __post_init__(self) -> None:
@@ -135,6 +163,9 @@ class Replace(Edit):
             whole = np.take(whole, [self.from_position], axis=axis)
         return {"value": _numbers(whole, "from_run", self)}
 
+    def _own_json(self) -> dict[str, object]:
+        return {**super()._own_json(), "value": numbers_to_json(self.numbers()["value"])}
+
 
 @dataclass(frozen=True, eq=False)
 class KnockOut(Edit):
@@ -143,6 +174,7 @@ class KnockOut(Edit):
 
     joint: str = "attn_scores"
     query: Positions = field(default=None, kw_only=True)
+    edit = "knock-out"
     closing = "replace"
 
     def __post_init__(self) -> None:
@@ -155,6 +187,13 @@ class KnockOut(Edit):
     def numbers(self) -> dict[str, Array]:
         return {"value": np.array(np.finfo(np.float32).min)}
 
+    def to_json(self) -> EditRecord:
+        record: dict[str, object] = {**super().to_json()}
+        del record["joint"]
+        if "position" in record:
+            record["query"] = record.pop("position")
+        return cast(EditRecord, record)
+
 
 @dataclass(frozen=True, eq=False)
 class ProjectOut(Edit):
@@ -164,6 +203,7 @@ class ProjectOut(Edit):
     """Of any length but 0: it is divided by its length."""
     amount: float = field(default=1.0, kw_only=True)
     """1 removes the component, 2 mirrors it."""
+    edit = "project-out"
     closing = "project-out"
 
     def numbers(self) -> dict[str, Array]:
@@ -179,6 +219,7 @@ class Cap(Edit):
 
     direction: ArrayLike = field(kw_only=True)
     limit: float = field(kw_only=True)
+    edit = "cap"
     closing = "cap"
 
     def numbers(self) -> dict[str, Array]:
@@ -195,6 +236,7 @@ class Swap(Edit):
     first: ArrayLike = field(kw_only=True)
     second: ArrayLike = field(kw_only=True)
     amount: float = field(default=1.0, kw_only=True)
+    edit = "swap"
     closing = "swap"
 
     def numbers(self) -> dict[str, Array]:
