@@ -18,6 +18,7 @@ from oriel.proof.prove import prove_again
 from oriel.proof.verification_record import check_verification, read_verification
 from oriel.verification.compare import difference
 
+VARIANTS = {"fp32", "int8"}
 GRAPHS = ("decoder", "open", "plain")
 Proofs = dict[tuple[str, str], Any]
 
@@ -40,7 +41,13 @@ def proofs_of(record: Any) -> Proofs:
 
 @pytest.fixture(scope="module")
 def bundle(quantized_gpt2_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(quantized_gpt2_bundle, tmp_path_factory.mktemp("record") / "bundle")
+    """The bundle with two of its variants."""
+    folder = tmp_path_factory.mktemp("record") / "bundle"
+    shutil.copytree(quantized_gpt2_bundle, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    kept = [each for each in manifest["variants"] if each["name"] in VARIANTS]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "variants": kept}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +57,7 @@ def record(bundle: Path, tiny_gpt2_checkpoint: Path) -> Any:
 
 def test_each_graph_of_each_variant_has_a_record(record: Any, bundle: Path) -> None:
     found = proofs_of(record)
-    names = {variant["name"] for variant in record["variants"]}
-    assert {"fp32", "int8"} <= names
-    assert found.keys() == {(name, graph) for name in names for graph in GRAPHS}
+    assert found.keys() == {(name, graph) for name in VARIANTS for graph in GRAPHS}
     decoder = found["fp32", "decoder"]
     assert (decoder["verdict"], decoder["first_apart"]) == ("same", None)
     assert decoder["not_compared"] == []
@@ -85,6 +90,46 @@ def test_a_record_is_enough_to_compare_again(
         # Of the longest text, verification compares as many activations as its memory allows.
         names = {o["name"] for o in before["outputs"]}
         assert "logits" in names and names <= {o["name"] for o in case["outputs"]}
+
+
+def test_the_command_compares_a_bundle_s_record_again(
+    record: Any, bundle: Path, tiny_gpt2_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = bundle / "verification.json"
+    pair = [str(tiny_gpt2_checkpoint), f"{bundle}:fp32"]
+    capsys.readouterr()
+    for part, graph in (("fp32", "decoder"), ("fp32:plain", "plain")):
+        assert main(["prove", *pair, "--rerun", f"{file}:{part}", "--json"]) == 0
+        again = json.loads(capsys.readouterr().out)
+        assert again["candidate"]["graph"] == graph
+        assert (
+            again["cases"][0]["inputs"] == record["variants"][0]["proofs"][0]["cases"][0]["inputs"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("part", "places", "words"),
+    [
+        (":int3", True, "no such comparison"),
+        (":fp32:graph", True, "no such comparison"),
+        (":fp32", False, "doesn't say where things lie"),
+        ("", True, "verification.json:VARIANT"),
+    ],
+)
+def test_a_part_that_is_none_is_one_line(
+    part: str,
+    places: bool,
+    words: str,
+    bundle: Path,
+    record: Any,
+    tiny_gpt2_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pair = [str(tiny_gpt2_checkpoint), f"{bundle}:fp32"] if places else []
+    capsys.readouterr()
+    assert main(["prove", *pair, "--rerun", f"{bundle / 'verification.json'}{part}"]) == 2
+    *_, line = capsys.readouterr().err.rstrip().split("\n")
+    assert words in line
 
 
 def test_other_weights_than_the_checkpoint_s_can_t_be_compared_again(

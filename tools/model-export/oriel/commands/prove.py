@@ -39,7 +39,8 @@ def _add_arguments(parser: Parser) -> None:
         "--rerun",
         type=Path,
         metavar="RECORD",
-        help="compare again what a record names, on its inputs; A B say where they are now",
+        help="compare again what a record names, on its inputs; A B say where they are now. Of a "
+        "bundle: verification.json:VARIANT or verification.json:VARIANT:GRAPH",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
 
@@ -49,6 +50,7 @@ def _call(arguments: argparse.Namespace) -> int:
     from oriel.proof.check_record import read_record, record_text, write_record
     from oriel.proof.print_record import print_record
     from oriel.proof.prove import ProofOptions, prove, prove_again
+    from oriel.proof.verification_record import proof_in
 
     places = tuple(arguments.artifacts)
     if len(places) != 2 and (places or arguments.rerun is None):
@@ -67,7 +69,14 @@ def _call(arguments: argparse.Namespace) -> int:
     with choose_display(arguments.json) as display:
         if arguments.rerun is not None:
             named = (places[0], places[1]) if places else None
-            record = prove_again(read_record(arguments.rerun), named, display.stage)
+            earlier = proof_in(str(arguments.rerun))
+            if earlier is not None and named is None:
+                raise OptionError(
+                    "a bundle's verification doesn't say where things lie",
+                    got=str(arguments.rerun),
+                    expected="the checkpoint and FOLDER:VARIANT before --rerun",
+                )
+            record = prove_again(earlier or read_record(arguments.rerun), named, display.stage)
         else:
             options = ProofOptions(arguments.max_error, tuple(arguments.inputs))
             record = prove(places[0], places[1], options, display.stage)

@@ -18,6 +18,12 @@ _VERSION = ("proof_version", "1")
 def check_record(data: object, what: str) -> ProofRecord:
     """Return a record. Raises ContractError for another major version, and for a document that
     breaks its schema."""
+    if isinstance(data, dict) and data.get("format") == "oriel-verification":
+        raise OptionError(
+            f"{what} holds a record for each graph of each variant",
+            got=what,
+            expected="verification.json:VARIANT or verification.json:VARIANT:GRAPH",
+        )
     next_step = "compare the two anew, or use the Oriel that wrote it."
     check_major(data, _VERSION, what, next_step)
     check_schema("proof", data, what)

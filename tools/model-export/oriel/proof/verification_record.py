@@ -26,7 +26,9 @@ from oriel.contract.documents import (
     VerificationRecord,
     VerifiedVariant,
 )
+from oriel.contract.manifest import VERIFICATION
 from oriel.contract.strict_json import read_json
+from oriel.errors import OptionError
 from oriel.proof.bundle_artifact import BundleArtifact
 from oriel.proof.checkpoint_artifact import CheckpointArtifact
 from oriel.proof.compare import first_apart, verdict_of
@@ -35,6 +37,8 @@ from oriel.proof.prove import PROOF_VERSION
 from oriel.verification.report import Check, Measured, MeasuredCase, Report, VariantReport
 
 VERIFICATION_VERSION = "2.0"
+CACHED: tuple[GraphKind, ...] = ("decoder", "interactive")
+"""The graphs with a cache, of which a variant has one."""
 
 
 def verification_record(report: Report, folder: Path) -> VerificationRecord:
@@ -67,6 +71,29 @@ def check_verification(data: object, what: str) -> VerificationRecord:
 def read_verification(file: Path) -> VerificationRecord:
     """Return the record in a file. Raises ContractError for none."""
     return check_verification(read_json(file.read_bytes(), file.name), file.name)
+
+
+def proof_in(place: str) -> ProofRecord | None:
+    """Return the record that FILE:VARIANT or FILE:VARIANT:GRAPH names in a verification.json; by
+    default that of the graph with a cache. None for a place that names no part of a file. Raises
+    OptionError for a part that the file lacks."""
+    name, _, rest = place.partition(f"{VERIFICATION}:")
+    file = Path(f"{name}{VERIFICATION}")
+    if not rest or not file.is_file():
+        return None
+    variant, _, graph = rest.partition(":")
+    found = {
+        f"{each['name']}:{proof['candidate'].get('graph')}": proof
+        for each in read_verification(file)["variants"]
+        for proof in each["proofs"]
+    }
+    wanted = [f"{variant}:{graph}"] if graph else [f"{variant}:{kind}" for kind in CACHED]
+    for key in wanted:
+        if key in found:
+            return found[key]
+    raise OptionError(
+        f"{file.name} has no such comparison", got=rest, expected=f"one of {', '.join(found)}"
+    )
 
 
 def write_verification(record: VerificationRecord, file: Path) -> None:
