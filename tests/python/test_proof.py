@@ -359,6 +359,19 @@ def test_a_file_of_fixed_sizes_gets_inputs_of_these(
         assert len(set(digests)) == len(digests) == 3
 
 
+def test_inputs_of_other_axes_are_refused(
+    pair_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(pair_folder / "model.onnx")
+    del model.metadata_props[:]
+    model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = 1
+    onnx.save(model, tmp_path / "other.onnx")
+    for pair in ((0, 1), (1, 0)):
+        places = [str(pair_folder / "model.pt2"), str(tmp_path / "other.onnx")]
+        assert main(["prove", places[pair[0]], places[pair[1]]]) == 2
+        assert "another number of axes" in last_line(capsys)
+
+
 def test_a_decoder_of_fixed_sizes_gets_texts_of_these(
     tiny_gpt2_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,6 +40,14 @@ def _check_same_inputs(one: Artifact, other: Artifact) -> None:
             got=f"{first_few(sorted(names[0]), 6)} and {first_few(sorted(names[1]), 6)}",
             expected="inputs of the same names",
         )
+    shapes = {port.name: port.shape for port in other.inputs}
+    for port in one.inputs:
+        if len(port.shape) != len(shapes[port.name]):
+            raise ModuleError(
+                f"the two take {port.name} with another number of axes",
+                got=f"{list(port.shape)} and {list(shapes[port.name])}",
+                expected="as many axes in both",
+            )
 
 
 def _own_cases(artifact: Artifact, both: Sequence[Artifact]) -> list[ProofInputs]:

@@ -15,15 +15,20 @@ from oriel.proof.inputs import Input, ProofInputs, drawn, listed
 
 _SEED = 20_112
 _TEXT_INPUTS = ("input_ids", "attention_mask", "position_ids", "token_type_ids")
+_AXES_OF_PAST = 4
+"""(batch, heads, length, size)."""
 _LENGTH, _SHORT = 11, 6
 """Tokens of the longer texts, and of the one that is padded to as many."""
 
 
 def reads_text(artifact: Artifact) -> bool:
     """Return whether an artifact takes token ids, and nothing but what belongs to them."""
-    names = {port.name for port in artifact.inputs}
-    known = all(name in _TEXT_INPUTS or name.startswith(PAST) for name in names)
-    return "input_ids" in names and known
+    axes = {port.name: len(port.shape) for port in artifact.inputs}
+    known = all(
+        count == 2 if name in _TEXT_INPUTS else name.startswith(PAST) and count == _AXES_OF_PAST
+        for name, count in axes.items()
+    )
+    return "input_ids" in axes and known
 
 
 def text_cases(one: Artifact, other: Artifact) -> list[ProofInputs]:
