@@ -1,6 +1,8 @@
-"""A decoder, GPT-2 small with seeded random weights, by `oriel convert` to ONNX beside the exporter
-of transformers: wall time, peak memory and bytes, in turns. And how long its TorchScript, PT2 and
-AOTInductor files take for a prompt and for a cached step beside the model itself.
+"""A decoder, GPT-2 small with seeded random weights, by `oriel convert` to ONNX beside Optimum's
+exporter, with past, and that of transformers: wall time, peak memory and bytes, in turns. Oriel
+stands there twice: as a config's first export, and as a later one, whose traced graph was kept.
+Optimum comes from `.setup/libraries`, which `make test-libraries` fills. And how long its
+TorchScript, PT2 and AOTInductor files take for a prompt and for a cached step beside the model.
 
 python benchmarks/decoder_formats.py [--rounds 3] [--layers 12] [--skip-export]
 """
@@ -18,13 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from processes import in_turns, spread
+from processes import in_turns, print_ratios, spread
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config
 
 from oriel.formats import formats_by_name
+from oriel.tracing.kept_graphs import FOLDER as TRACE_CACHE
 
 HERE = Path(__file__).resolve().parent
+OPTIMUM = HERE.parent / ".setup" / "libraries" / "optimum"
+NAMES = ("Oriel, first", "Oriel, graph kept", "Optimum", "transformers.exporters")
+OURS = 2
+"""The number of these that are Oriel's."""
+GOALS = "goals: wall 0.6 and memory 0.4 of Optimum's, bytes 1.02 of the weights'"
 MAKE_CHECKPOINT = """
 import sys, torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -45,25 +53,33 @@ def convert_command(checkpoint: Path, formats: Sequence[str], folder: Path) -> l
 
 
 def bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.iterdir() if file.suffix != ".json")
+    return sum(file.stat().st_size for file in folder.iterdir() if ".onnx" in file.name)
 
 
 def print_exports(checkpoint: Path, folder: Path, rounds: int) -> None:
-    """Print what an export to ONNX takes, by Oriel with its verification and by transformers."""
-    ours, theirs = folder / "ours", folder / "theirs"
-    script = [sys.executable, str(HERE / "transformers_export.py"), str(checkpoint), str(theirs)]
-    runs = in_turns((convert_command(checkpoint, ("onnx",), ours), script), rounds)
+    """Print what an export to ONNX takes, by Oriel with its verification and by others."""
+    if not OPTIMUM.is_dir():
+        raise SystemExit("there is no Optimum in .setup/libraries: run make test-libraries first")
+    outs = [folder / name for name in ("first", "kept", "optimum", "transformers")]
+    first, kept = (convert_command(checkpoint, ("onnx",), out) for out in outs[:OURS])
+    optimum = [sys.executable, str(HERE / "encoders" / "with_optimum.py"), str(checkpoint)]
+    script = [sys.executable, str(HERE / "transformers_export.py"), str(checkpoint)]
+    commands = [
+        ["env", f"{TRACE_CACHE}=", *first],
+        ["env", f"{TRACE_CACHE}={folder / 'graphs'}", *kept],
+        ["env", f"PYTHONPATH={OPTIMUM}", *optimum, str(outs[2]), "text-generation-with-past"],
+        [*script, str(outs[3])],
+    ]
+    runs = in_turns(commands, rounds)
     weights = (checkpoint / "model.safetensors").stat().st_size
-    for label, own, out in zip(("Oriel", "transformers"), runs, (ours, theirs), strict=True):
+    for label, own, out in zip(NAMES, runs, outs, strict=True):
         seconds, peak = spread([r.seconds for r in own]), spread([r.peak_mb for r in own])
         cpu = spread([r.cpu_seconds for r in own])
         size = bytes_in(out)
         print(f"{label}: {seconds} s, processor {cpu} s, peak {peak} MB, ", end="")
         print(f"{size:,} bytes, {size / weights:.4f} of the weights")
-    pairs = list(zip(*runs, strict=True))
-    print("Oriel's part of transformers':", end=" ")
-    print(f"wall {spread([x.seconds / y.seconds for x, y in pairs])},", end=" ")
-    print(f"peak memory {spread([x.peak_mb / y.peak_mb for x, y in pairs])}")
+    print(GOALS)
+    print_ratios(NAMES, runs, OURS)
 
 
 def inputs_of(checkpoint: Path, sizes: tuple[int, int, int]) -> list[Tensor]:

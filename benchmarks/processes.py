@@ -48,3 +48,14 @@ def in_turns(commands: Sequence[Sequence[str]], rounds: int) -> list[list[Run]]:
 def spread(values: Sequence[float]) -> str:
     """'median (min to max)'."""
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def print_ratios(names: Sequence[str], runs: Sequence[Sequence[Run]], ours: int) -> None:
+    """Print each of the first `ours` commands over each of the others, pair by pair."""
+    for name, own in zip(names[:ours], runs[:ours], strict=True):
+        for other, theirs in zip(names[ours:], runs[ours:], strict=True):
+            pairs = list(zip(own, theirs, strict=True))
+            wall = spread([x.seconds / y.seconds for x, y in pairs])
+            cpu = spread([x.cpu_seconds / y.cpu_seconds for x, y in pairs])
+            peak = spread([x.peak_mb / y.peak_mb for x, y in pairs])
+            print(f"{name} over {other}: wall {wall}, processor {cpu}, peak memory {peak}")

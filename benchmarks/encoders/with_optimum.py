@@ -1,10 +1,11 @@
-"""Exports an encoder with Optimum, as its command does, its own validation included.
+"""Exports a model with Optimum, as its command does, its own validation included.
 
-Usage: python with_optimum.py CHECKPOINT FOLDER
+Usage: python with_optimum.py CHECKPOINT FOLDER [TASK]
 """
 
 import sys
 
 from optimum.exporters.onnx import main_export
 
-main_export(sys.argv[1], output=sys.argv[2], task="fill-mask")
+checkpoint, folder, task = [*sys.argv[1:], "fill-mask"][:3]
+main_export(checkpoint, output=folder, task=task)

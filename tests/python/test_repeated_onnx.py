@@ -368,6 +368,21 @@ def test_a_graph_is_traced_once_for_a_config(
     check_encoder(changed, only_file(report))
 
 
+def test_int8_forms_and_a_simplified_file_are_made_of_it(tmp_path: Path) -> None:
+    saved = save_random(bert(BertForSequenceClassification, 3), tmp_path / "model")
+    options = ConvertOptions(
+        ("onnx",), tmp_path / "out", precisions=("int8", "int8_static"), simplify=True
+    )
+    report = convert(model_spec(str(saved)), None, options, lambda _: None)
+    (file,) = report.files
+    assert file.way == repeated_onnx.REPEATED and file.simplification is not None
+    assert file.simplification.after is not None
+    # Six matrices a layer, the pooler's and the classifier's.
+    for variant in file.variants:
+        assert variant.error is None or "logits" in variant.error
+        assert variant.nodes is not None and sum(variant.nodes.values()) >= 3 * 6
+
+
 def test_an_opset_that_is_asked_for_is_written(tmp_path: Path) -> None:
     saved = save_random(gpt2(3), tmp_path / "model")
     options = ConvertOptions(("onnx",), tmp_path / "out", opset=18)
