@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from oriel.modules.alike_layers import check_alike, check_config, layer_list
+from oriel.modules.alike_layers import check_alike, check_config, layer_list, plain_settings
 from oriel.tracing.layers import LayersDiffer
 
 
@@ -108,3 +108,13 @@ def test_a_config_that_tells_layers_apart() -> None:
     ):
         with pytest.raises(LayersDiffer, match="in the config"):
             check_config(config, 4)  # type: ignore[arg-type]
+
+
+def test_plain_settings_show_what_code_goes_by(model: Any) -> None:
+    before = plain_settings(model)
+    assert ("layers.2", "window", "128") in before and ("layers.2", "sizes", "[2, 3]") in before
+    # An object without a value to show would make each process's another.
+    model.layers[2].thing = object()
+    assert plain_settings(model) == before
+    model.layers[2].window = 64
+    assert plain_settings(model) != before

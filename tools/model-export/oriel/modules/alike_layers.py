@@ -14,6 +14,8 @@ from oriel.tracing.layers import TRACED_LAYERS, LayersDiffer
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _OWN = frozenset(vars(nn.Module()))
 """Attributes of every module, such as its parameters and hooks."""
+_NOT_READ = frozenset({"name_or_path"})
+"""Where transformers found a model: no code goes by it."""
 
 
 def layer_list(module: nn.Module, layers: int) -> tuple[str, nn.ModuleList]:
@@ -98,6 +100,25 @@ def _check_settings(part: nn.Module, twin: nn.Module, apart: int, where: str) ->
 
 def _settings(part: nn.Module) -> dict[str, object]:
     return {name: value for name, value in vars(part).items() if name not in _OWN}
+
+
+def plain_settings(module: nn.Module) -> list[tuple[str, str, str]]:
+    """Return (part, attribute, value) of all that a module's code may go by and that has a value to
+    show, the attention that transformers chose among it."""
+    found = []
+    for name, part in module.named_modules():
+        held = _settings(part)
+        chosen = getattr(held.get("config"), "_attn_implementation", None)
+        rows = {**held, "_attn_implementation": chosen}
+        shown = [key for key, value in rows.items() if key not in _NOT_READ and _is_plain(value)]
+        found += [(name, key, repr(rows[key])) for key in shown]
+    return found
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return isinstance(value, _PLAIN)
 
 
 def _same(value: object, twin: object, apart: int) -> bool:

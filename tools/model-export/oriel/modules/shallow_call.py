@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from oriel.contract.json_value import JsonObject
 from oriel.formats.format import FlatCall, LayeredCall
-from oriel.modules.alike_layers import check_alike, check_config, layer_list
+from oriel.modules.alike_layers import check_alike, check_config, layer_list, plain_settings
 from oriel.modules.constants import type_name
 from oriel.modules.flat_module import FlatOutputs, flat_module
 from oriel.modules.paths import Path
@@ -155,6 +155,7 @@ def _kept_under(whole: WholeCall, module: nn.Module) -> dict[str, object] | None
     return {
         "class": [type_name(type(each)) for each in module.modules()],
         "method": whole.method,
+        "settings": plain_settings(module),
         "config": whole.config,
         "parameters": [(n, list(p.shape), str(p.dtype)) for n, p in module.named_parameters()],
         "buffers": [
