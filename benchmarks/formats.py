@@ -54,7 +54,7 @@ MODELS: Mapping[str, Model] = {
     "demo": Model(None),
     "small-bert": Model(SMALL_BERT, "fp32,int8,int8_static"),
     "bert": Model(BERT, "fp32,int8,int8_static"),
-    "gpt2": Model(GPT2),
+    "gpt2": Model(GPT2, "fp32,int8,int8_static"),
 }
 
 

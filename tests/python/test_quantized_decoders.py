@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from verify_here import verify_here
 
 from oriel.cli import main
-from oriel.modules import quantize_onnx
+from oriel.modules import quantized_variant
 
 FILES = {"int8": "onnx/model_quantized.onnx", "int8_static": "onnx/model_int8.onnx"}
 LAYERS, PRODUCTS = 3, {"gpt2": 4, "llama": 7}
@@ -96,7 +96,7 @@ def test_a_form_is_near_pytorch_with_and_without_a_past(precision: str, made: Ma
         parts.append(logits)
     got = np.concatenate(parts, 1)[mask.bool().numpy()]
     error = np.abs(got - want).max() / np.abs(want).max()
-    assert 1e-4 < error < quantize_onnx.BOUNDS["int8_static"], error
+    assert 1e-4 < error < quantized_variant.BOUNDS["int8_static"], error
 
 
 def test_every_matrix_is_computed_on_in_8_bits_and_stored_once(made: Made) -> None:
@@ -150,3 +150,18 @@ def test_agreement_counts_the_places_that_are_no_padding(made: Made) -> None:
     told = variants(folder)["int8"]["verification"][0]["top1"]
     assert told == pytest.approx((got == want)[mask].mean())
     assert told != pytest.approx((got == want).mean()), "padding would give another share"
+
+
+def test_a_pipeline_has_rows_of_both_forms(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--formats", "onnx", "--precision", "int8,int8_static", "--rounds", "0", "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        verify_here(patch)
+        assert main(["pipeline", str(made[1]), *words, "--output", str(tmp_path / "out")]) == 0
+    rows = {row["precision"]: row for row in json.loads(capsys.readouterr().out)[1:]}
+    assert rows.keys() == {"fp32", "int8", "int8_static"}
+    assert rows["fp32"]["verdict"] == "verified" and rows["fp32"]["relative"] < 1e-4
+    for precision, file in FILES.items():
+        assert rows[precision]["file"] == f"onnx/{file}"
+        assert rows[precision]["verdict"] == "measured" and rows[precision]["relative"] > 1e-4

@@ -27,7 +27,7 @@ from transformers import (
 from verify_here import verify_here
 
 from oriel.cli import main
-from oriel.modules import quantize_onnx
+from oriel.modules import quantized_variant
 
 SIZES: dict[str, Any] = {
     "vocab_size": 300,
@@ -146,7 +146,7 @@ def test_the_metadata_states_the_error_and_the_text(folder: Path) -> None:
         assert padded["input_shapes"][0][0] == 4 and alone["input_shapes"][0][0] == 1
         for case in (padded, alone):
             (output,) = case["outputs"]
-            assert output["bound"] == quantize_onnx.BOUNDS[row["precision"]]
+            assert output["bound"] == quantized_variant.BOUNDS[row["precision"]]
             assert 1e-4 < output["relative"] < output["bound"]
     told = json.loads((folder / "config.json").read_text())
     assert "transformers.js_config" not in told, "browsers ask for q8, which is there"
@@ -158,7 +158,7 @@ def test_a_form_that_is_too_far_off_is_left_and_the_others_stay(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(quantize_onnx, "BOUNDS", {"int8": 1e-5, "int8_static": 0.2})
+    monkeypatch.setattr(quantized_variant, "BOUNDS", {"int8": 1e-5, "int8_static": 0.2})
     assert convert(checkpoint, tmp_path / "out") == 1
     files = {f.name for f in (tmp_path / "out" / "onnx").iterdir()}
     assert files == {"model.onnx", "model_int8.onnx"}
@@ -173,7 +173,7 @@ def test_a_form_that_is_too_far_off_is_left_and_the_others_stay(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--precision", "int8", "--format", "ts"], "onnx among them"),
+        (["--precision", "int8", "--format", "ts"], "onnx or openvino among them"),
         (["--precision", "int4"], "int4"),
     ],
 )

@@ -54,8 +54,9 @@ def _add_arguments(parser: Parser) -> None:
         "--precision",
         default="fp32",
         metavar="fp32,int8,int8_static",
-        help="of the ONNX files of a model of transformers: int8 rounds activations by their range "
-        "in each run, int8_static by ranges found on text; default: fp32, which is always written",
+        help="of the files of a model of transformers: of ONNX int8 rounds activations by their "
+        "range in each run, int8_static by ranges found on text; of OpenVINO int8 compresses the "
+        "weights; default: fp32, which is always written",
     )
     parser.add_argument(
         "--max-shard-size",

@@ -23,7 +23,8 @@ def _add_arguments(parser: Parser) -> None:
         "--precision",
         default="fp32",
         metavar="fp32,int8,int8_static",
-        help="of the ONNX files of a model of transformers; default: fp32, which is always made",
+        help="of those files of a model of transformers that have int8 forms; default: fp32, which "
+        "is always made",
     )
     parser.add_argument(
         "--only",

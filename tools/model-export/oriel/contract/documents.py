@@ -603,16 +603,18 @@ class ModuleSimplification(TypedDict):
 
 
 class ModuleVariant(TypedDict):
-    """An int8 form of an ONNX file, with how far it is from the module."""
+    """An int8 form of a file, with how far it is from the module."""
 
     precision: Literal["int8", "int8_static"]
     success: bool
     file: str | None
+    files: NotRequired[list[ModuleFile]]
+    """The file and those beside it; absent where it is one alone."""
     bytes: int | None
     sha256: str | None
     error: str | None
     recipe: str | None
-    """Name of the bundled recipe."""
+    """Name of the bundled recipe, or the tool and what it did."""
     calibration: NotRequired[ModuleCalibration]
     nodes: dict[str, int]
     """Nodes of each operator that compute on encoded weights."""

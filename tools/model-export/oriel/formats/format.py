@@ -132,6 +132,18 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Int8Form:
+    """How an int8 form of a float32 file is written."""
+
+    recipe: str
+    """The tool's name of what it does."""
+    write: Callable[[Path, Path], None]
+    """Writes the form of a file, without changing that, at another place. Raises OrielError."""
+    package_paths: Callable[[], list[Path]]
+    """Returns the folders of its packages. Raises OptionError naming one that isn't installed."""
+
+
+@dataclass(frozen=True)
 class Format:
     """A format of files."""
 
@@ -170,6 +182,8 @@ class Format:
     check: Callable[[Path, Expected], Sequence[str]] | None = None
     """Holds a file to the module without running it, and says what was compared. Raises OrielError
     where they differ."""
+    int8: Int8Form | None = None
+    """The int8 form that a tool of the format's makes of its float32 file."""
 
     @property
     def proven_by_check(self) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oriel.formats.convert_program import Conversion, Converter
-from oriel.formats.format import Format
+from oriel.formats.format import Format, Int8Form
+from oriel.formats.openvino_int8 import RECIPE, compressor_paths, write_int8
 from oriel.formats.pt2_file import program_writer
 from oriel.formats.structure_beside import structure_beside
 
@@ -67,4 +68,5 @@ FORMAT = Format(
     distributions=("openvino",),
     runtime="OpenVINO",
     provider="CPU",
+    int8=Int8Form(RECIPE, write_int8, compressor_paths),
 )

@@ -20,7 +20,7 @@ def structure_beside(file: Path) -> str | None:
         return None
     data = read_json(beside.read_bytes(), METADATA)
     exports, signature = _entry(data, "exports", list), _entry(data, "signature", dict)
-    named = [row for row in exports or () if _entry(row, "file", str) == file.name]
+    named = [row for row in exports or () if file.name in _files_of(row)]
     if not named or signature is None:
         return None
     if _entry(named[0], "fixed_sizes", bool):
@@ -28,6 +28,12 @@ def structure_beside(file: Path) -> str | None:
             for row in _entry(signature, kind, list) or ():
                 row["dynamic_axes"] = {}
     return json.dumps(signature)
+
+
+def _files_of(row: object) -> list[str | None]:
+    """Return the names of an export's file and of its int8 forms."""
+    forms = _entry(row, "variants", list) or []
+    return [_entry(each, "file", str) for each in (row, *forms)]
 
 
 def _entry(data: object, key: str, kind: type[T]) -> T | None:

@@ -10,7 +10,7 @@ from oriel.contract.json_value import JsonObject
 from oriel.errors import first_few
 from oriel.modules.convert import Conversion
 from oriel.modules.fallbacks import ExportedFile
-from oriel.modules.quantize_onnx import QuantizedVariant
+from oriel.modules.quantized_variant import QuantizedVariant
 from oriel.modules.verify_module import CaseResult
 
 Row = tuple[str, ...]

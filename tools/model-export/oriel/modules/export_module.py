@@ -32,10 +32,12 @@ from oriel.modules.metadata import (
     versions,
 )
 from oriel.modules.prepared_module import PreparedModule, prepare
-from oriel.modules.quantize_onnx import check_precisions, quantized_variants
+from oriel.modules.quantize_onnx import quantized_variants
+from oriel.modules.quantized_variant import check_precisions, compressed_variant, forms_of
 from oriel.modules.simplify import check_simplify, simplified
 from oriel.modules.slim import SlimModule
 from oriel.modules.written_files import describe, digest
+from oriel.precision.plain_model import INT8
 
 MODEL = "model"
 """The name of every file, before the format's suffix."""
@@ -136,7 +138,14 @@ def _moved(file: ExportedFile, staged: Path, out: Path) -> ExportedFile:
     def there(each: Path | None) -> Path | None:
         return each and out / each.relative_to(staged)
 
-    variants = tuple(replace(each, file=there(each.file)) for each in file.variants)
+    variants = tuple(
+        replace(
+            each,
+            file=there(each.file),
+            beside=tuple(out / b.relative_to(staged) for b in each.beside),
+        )
+        for each in file.variants
+    )
     return replace(file, file=there(file.file), variants=variants)
 
 
@@ -157,13 +166,16 @@ def _write(
     options = WriteOptions(signature_text(prepared.signature), request.opset)
     place = _place(request, folder, form)
     written = write_format((form, place), prepared.call, options, prepared.cases, on_stage)
-    if form.name != "onnx" or written.file is None:
+    if written.file is None:
         return written
-    if request.simplify:
+    if request.simplify and form.name == "onnx":
         written = simplified(written, prepared.call, prepared.cases, on_stage)
-    wanted = check_precisions(request.precisions, ["onnx"], request.reader is not None)
+    wanted = forms_of(form, [name for name in INT8 if name in request.precisions])
     if not wanted or request.reader is None:
         return written
+    if form.int8 is not None:
+        one = compressed_variant((form, place), request.reader, prepared.call, on_stage)
+        return replace(written, variants=(one,))
     made = quantized_variants((folder, place), request.reader, prepared.call, wanted, on_stage)
     return replace(written, variants=tuple(made))
 

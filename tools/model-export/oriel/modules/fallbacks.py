@@ -21,7 +21,7 @@ from oriel.modules.verify_module import Case, CaseResult, verify_file
 from oriel.modules.written_files import entries_of, files_in, remove
 
 if TYPE_CHECKING:
-    from oriel.modules.quantize_onnx import QuantizedVariant
+    from oriel.modules.quantized_variant import QuantizedVariant
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -41,7 +41,7 @@ from oriel.modules.verify_module import CaseResult
 from oriel.modules.written_files import describe, digest
 
 if TYPE_CHECKING:
-    from oriel.modules.quantize_onnx import QuantizedVariant
+    from oriel.modules.quantized_variant import QuantizedVariant
 
 ParameterKind = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
@@ -196,6 +196,8 @@ def _variant_to_json(variant: QuantizedVariant, folder: Path) -> ModuleVariant:
         "nodes": dict(variant.nodes or {}),
         "verification": [_case_to_json(case) for case in variant.cases],
     }
+    if file is not None and variant.beside:
+        row["files"] = describe((file, *variant.beside), folder)
     if variant.calibration is not None:
         row["calibration"] = cast(ModuleCalibration, variant.calibration)
     return row

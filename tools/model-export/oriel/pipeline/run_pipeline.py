@@ -9,18 +9,20 @@ from pathlib import Path
 
 from oriel.contract.documents import ModuleExport, ModuleMetadata, ModuleVariant, ProofRecord
 from oriel.contract.strict_json import read_json
-from oriel.errors import ContractError, OrielError
+from oriel.errors import ContractError, OptionError, OrielError
 from oriel.formats import check_formats, formats_by_name
 from oriel.formats.format import Format
 from oriel.formats.structure_beside import METADATA
 from oriel.modules.check_metadata import check_metadata
 from oriel.modules.convert import ConvertOptions, convert
+from oriel.modules.quantized_variant import forms_of
 from oriel.modules.spec import NamedSpec
 from oriel.pipeline.measure import Measured, Subject, measure_in_turns
 from oriel.pipeline.measure_file import EAGER
 from oriel.pipeline.onnx_graphs import optimized_graph
 from oriel.pipeline.rows import PipelineRow, Verdict
 from oriel.pipeline.sizes import AS_EXPORTED, TimedCase, timed_cases
+from oriel.precision.plain_model import INT8
 from oriel.precisions import FP32
 from oriel.proof.check_record import read_record, write_record
 from oriel.proof.file_artifact import FileArtifact
@@ -39,7 +41,7 @@ class PipelineOptions:
     formats: tuple[str, ...]
     output: Path
     precisions: tuple[str, ...] = ()
-    """Of the ONNX files of a model of transformers, beside float32."""
+    """Of the files of a model of transformers that have int8 forms, beside float32."""
     rounds: int = 3
     """Processes that time each file; 0 for no times."""
     again: bool = False
@@ -80,13 +82,13 @@ def _made(
     """Yield the rows of one format, whose files are made unless they are there."""
     folder = options.output / form.name
     kept = None if options.again else _kept(folder, form.name)
-    if form.name == "onnx" and kept is not None and not _has(kept, options.precisions):
+    if kept is not None and not _has(kept, _precisions_of(form, options.precisions)):
         kept = None
     if kept is not None:
         on_stage(f"{form.name}: is there already")
     else:
         try:
-            precisions = options.precisions if form.name == "onnx" else ()
+            precisions = _precisions_of(form, options.precisions)
             made = ConvertOptions((form.name,), folder, precisions=precisions)
             report = convert(named, None, made, lambda text: on_stage(text))
             kept = report.metadata
@@ -98,6 +100,18 @@ def _made(
     yield _row_of(row, folder.name)
     for variant in row.get("variants", []):
         yield _row_of_variant(row, variant, folder.name)
+
+
+def _precisions_of(form: Format, asked: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the precisions that a format's files have here: where the packages of an int8
+    form aren't installed, the others are made all the same."""
+    found = forms_of(form, [name for name in INT8 if name in asked])
+    if form.int8 is not None and found:
+        try:
+            form.int8.package_paths()
+        except OptionError:
+            return ()
+    return found
 
 
 def _has(data: ModuleMetadata, precisions: Sequence[str]) -> bool:
