@@ -45,8 +45,8 @@ _LAZY = {
         ("Scale", "Add", "Replace", "KnockOut", "ProjectOut", "Cap", "Swap"), "oriel.runtime.edits"
     ),
 }
-"""What the package offers by itself: imported when it is asked for, since some
-brings torch."""
+"""Names that the package offers, with their modules: imported when they are asked for, since some
+bring torch."""
 
 
 def __getattr__(name: str) -> Callable[..., object]:

@@ -28,7 +28,7 @@ class Attribution:
     mlps: Array
     """(batch, layers, seq)"""
     bias: float
-    """What the final norm's bias adds at every position."""
+    """The share of the final norm's bias, the same at every position."""
     logit: Array
     """(batch, seq): the logit itself, or the difference."""
     neurons: Array | None = None

@@ -1,4 +1,4 @@
-"""What the heads of a layer look at, each as one number from 0 to 1 (entropy: in nats)."""
+"""Scores that say where the heads of a layer look, from 0 to 1 (entropy: in nats)."""
 
 from __future__ import annotations
 

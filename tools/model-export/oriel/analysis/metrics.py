@@ -1,4 +1,4 @@
-"""What a sweep measures of a run: one number for each text, from logits at one position."""
+"""Metrics of a run, for sweeps: one number for each text, from logits at one position."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def patch_heads(
 
 @dataclass(frozen=True)
 class Receiver:
-    """What reads a path's end: a head's queries, keys or values."""
+    """The reader at a path's end: a head's queries, keys or values."""
 
     layer: int
     head: int

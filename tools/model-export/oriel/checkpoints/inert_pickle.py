@@ -132,7 +132,7 @@ class InertUnpickler(pickle.Unpickler):
 
 
 class InertPickleModule:
-    """What torch.load takes as its pickle_module."""
+    """The object that torch.load takes as its pickle_module."""
 
     __name__ = "inert_pickle"
     Unpickler = InertUnpickler

@@ -1,5 +1,5 @@
-"""What a checkpoint's reader gave, as tensors by path and plain data, with a list of the objects
-that are neither. Nothing of such an object is called."""
+"""The result of a checkpoint's reader, as tensors by path and plain data, with a list of the
+objects that are neither. Nothing of such an object is called."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def to_plain(value: object) -> PlainCheckpoint:
 _MAX_DEPTH = 200
 _MAX_ENTRIES = 2_000_000
 _MODULE_PARTS = ("_parameters", "_buffers", "_modules")
-"""Where a pickled module keeps what its state dict names."""
+"""The attributes in which a pickled module keeps what its state dict names."""
 
 
 class _Sorter:

@@ -34,7 +34,7 @@ _MAX_EXPANDED_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class ReadCheckpoint:
-    """What a checkpoint holds."""
+    """The contents of a checkpoint."""
 
     file: Path
     tensors: dict[str, Tensor]

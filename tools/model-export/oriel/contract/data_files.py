@@ -19,7 +19,7 @@ class Meaning(TypedDict):
 
 
 class PeerName(TypedDict):
-    """What another library calls an activation."""
+    """The name that another library has for an activation."""
 
     name: str
     rotary: NotRequired[str]

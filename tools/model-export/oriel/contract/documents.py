@@ -416,12 +416,12 @@ class ModuleMetadata(TypedDict):
     left_out: list[ModuleLeftOut]
     """Parts of the module that are not in the files."""
     notes: list[str]
-    """What the export has to say beside: parts left out, sizes that were not verified."""
+    """Notes of the export beside: parts left out, sizes that were not verified."""
     export_success: dict[str, bool]
     """For each format that was asked for, whether a file was written, and verified where this
     machine can run it."""
     exports: list[ModuleExport]
-    """How each format was written and verified, or the reasons for its failure."""
+    """The way each format was written and verified, or the reasons for its failure."""
     library_files: NotRequired[list[ModuleFile]]
     """Files that transformers.js and Optimum read beside the ONNX files; absent in version 1.0."""
     opset: int | None
@@ -483,13 +483,13 @@ class StructureNode(TypedDict):
         "tensor", "constant", "dict", "list", "tuple", "namedtuple", "dataclass", "model_output"
     ]
     name: NotRequired[str]
-    """Of a tensor, its flat name."""
+    """The flat name of a tensor."""
     type: NotRequired[str]
     """module:qualified name of the class of a constant or a container."""
     text: NotRequired[str]
-    """Of a constant, what is compared in each call."""
+    """The part of a constant that is compared in each call."""
     keys: NotRequired[list[str | int]]
-    """Of a container, in the order in which they were first given."""
+    """Keys of a container, in the order in which they were first given."""
     children: NotRequired[list[StructureNode]]
 
 
@@ -519,18 +519,18 @@ class ModuleExport(TypedDict):
     """Relative to the folder of metadata.json."""
     bytes: int | None
     sha256: str | None
-    """Of the file, or of the lines that `sha256sum` prints for the files of a folder, in the order
-    of their paths."""
+    """Digest of the file, or of the lines that `sha256sum` prints for the files of a folder, in the
+    order of their paths."""
     way: str | None
-    """How the file was written."""
+    """The way in which the file was written."""
     left_ways: list[ModuleLeftWay]
-    """What was tried before, and the reason for leaving it."""
+    """Ways tried before, each with the reason for leaving it."""
     error: str | None
     fixed_branches: list[str]
-    """What the file can't do: branches of the module's code that it takes as the example did, sizes
+    """Limits of the file: branches of the module's code that it takes as the example did, sizes
     beyond a bound."""
     fixed_sizes: NotRequired[bool]
-    """Whether the file takes the example's sizes alone; false where absent."""
+    """True where the file takes the example's sizes alone; false where absent."""
     opset: int | None
     files: NotRequired[list[ModuleFile]]
     """Every file of this export: of a folder, those in it."""
@@ -574,7 +574,7 @@ class ModuleCase(TypedDict):
 
 
 class ModuleOutputError(TypedDict):
-    """How far one output of a file is from the module's."""
+    """The distance of one output of a file from the module's."""
 
     name: str
     absolute: float | None
@@ -590,10 +590,10 @@ class ModuleOutputError(TypedDict):
 
 
 class ModuleSimplification(TypedDict):
-    """What came of simplifying a file; absent where that was not asked for."""
+    """The outcome of simplifying a file; absent where that was not asked for."""
 
     success: bool
-    """Whether it took the file's place."""
+    """True where it took the file's place."""
     reason: str | None
     """Why the file was kept as it was."""
     nodes_before: int | None
@@ -626,7 +626,7 @@ class ModuleCalibration(TypedDict):
 
     text: ModuleText
     method: NotRequired[Literal["minmax"]]
-    """How ranges were chosen."""
+    """The way in which ranges were chosen."""
 
 
 class ModuleText(TypedDict):
@@ -671,9 +671,9 @@ class ProofArtifact(TypedDict):
     """As it was named."""
     kind: Literal["bundle", "checkpoint", "file", "module", "tensors"]
     format: str | None
-    """Of a file, such as pt2."""
+    """The format of a file, such as pt2."""
     variant: str | None
-    """Of a bundle, such as f16."""
+    """The variant of a bundle, such as f16."""
     precision: str | None
     """Null where nothing says."""
     graph: NotRequired[Literal["plain", "decoder", "open", "interactive"]]
@@ -710,12 +710,12 @@ class ProofInput(TypedDict):
     dtype: str
     shape: list[int]
     sha256: str
-    """Of the values' bytes, little-endian, row by row."""
+    """Digest of the values' bytes, little-endian, row by row."""
     source: ProofSource
 
 
 class ProofSource(TypedDict):
-    """Where the values are from, so that they can be made again."""
+    """The source of the values, so that they can be made again."""
 
     kind: Literal["values", "random", "output", "file", "reference"]
     """values: they stand here; random: drawn from a seed; output: what the reference gave for a
@@ -729,7 +729,7 @@ class ProofSource(TypedDict):
 
 
 class ProofOutput(TypedDict):
-    """How far the candidate's output is from the reference's."""
+    """The distance of the candidate's output from the reference's."""
 
     name: str
     shape: list[int]
@@ -781,12 +781,12 @@ class VerificationRecord(TypedDict):
     """Names of what failed, behind the variant's where it belongs to one."""
     model: str
     weights_digest: str | None
-    """Of the checkpoint that PyTorch ran; null where none was opened."""
+    """Digest of the checkpoint that PyTorch ran; null where none was opened."""
     checks: list[VerificationCheck]
-    """Of the whole bundle."""
+    """Checks of the whole bundle."""
     variants: list[VerifiedVariant]
     versions: dict[str, str]
-    """Of Oriel, Python and the packages that computed."""
+    """Versions of Oriel, Python and the packages that computed."""
     seed: int
     seconds: float
 
@@ -831,19 +831,19 @@ class PipelineRowRecord(TypedDict):
     format: str
     precision: str
     way: str | None
-    """How the file was written."""
+    """The way in which the file was written."""
     file: str | None
     """Below the pipeline's folder; null where there is none."""
     bytes: int | None
     verdict: Literal["reference", "verified", "measured", "not verified", "failed"]
     reason: str | None
-    """Of a failure, or of not having been verified."""
+    """The reason of a failure, or of not having been verified."""
     fixed_sizes: bool
-    """Whether the file takes the example's sizes alone."""
+    """True where the file takes the example's sizes alone."""
     proof: PipelineProof | None
     """Null where the file wasn't run."""
     nodes: int | None
-    """Of an ONNX graph, as written."""
+    """Nodes of an ONNX graph, as written."""
     optimized_nodes: int | None
     """The same after ONNX Runtime's optimisation."""
     fused: dict[str, int]
@@ -870,7 +870,7 @@ class MeasuredRecord(TypedDict):
     memory_mb: SpreadRecord
     """Highest memory of the process, above what it was before the file was opened."""
     seconds: dict[str, SpreadRecord]
-    """Of a call, by case."""
+    """Times of a call, by case."""
 
 
 class SpreadRecord(TypedDict):

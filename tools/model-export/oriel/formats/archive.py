@@ -8,7 +8,8 @@ from pathlib import Path
 from oriel.errors import GraphError, reason_of
 
 _MAX_BYTES = 512 * 2**20
-"""Of an entry once it is unpacked: a small file may unpack to more than a disk holds."""
+"""Largest size of an entry once it is unpacked: a small file may unpack to more than a
+disk holds."""
 
 
 def read_entry(file: Path, name: str) -> str | None:

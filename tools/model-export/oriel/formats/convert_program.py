@@ -37,7 +37,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Converter:
-    """How the files of a format are made from another file."""
+    """The way in which the files of a format are made from another file."""
 
     format_name: str
     convert: Callable[[Conversion], None]

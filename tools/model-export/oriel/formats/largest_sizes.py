@@ -8,7 +8,7 @@ from oriel.formats.format import FlatCall
 from oriel.formats.size_names import is_sum
 
 _MOST_TIMES = 8
-"""How many times the example's size an axis may have."""
+"""An axis may have this many times the example's size."""
 
 
 def largest_sizes(call: FlatCall) -> dict[str, int]:

@@ -29,7 +29,7 @@ class GraphSize:
     """The size of an ONNX file."""
 
     nodes: int
-    """Of the graph and of its functions."""
+    """Counts those of the graph and of its functions."""
     bytes: int
 
 

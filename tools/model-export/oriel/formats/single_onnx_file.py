@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 MAX_ONE_FILE = 1_500_000_000
 """Bytes of weights up to which they stay in the file itself: protobuf ends at 2 GiB."""
 _ALIGNMENT = 64
-"""Of weights in a data file, in bytes."""
+"""Alignment of weights in a data file, in bytes."""
 _GRAPH, _INITIALIZER, _RAW_DATA = b"\x3a", b"\x2a", b"\x4a"
-"""Of onnx.proto: field 7 of a model, 5 of a graph and 9 of a tensor, behind which a length is."""
+"""Fields of onnx.proto: 7 of a model, 5 of a graph and 9 of a tensor, behind which a length is."""
 _LENGTH_FOLLOWS = 2
 _AT_ONCE = 1 << 22
 

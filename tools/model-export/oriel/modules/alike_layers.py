@@ -15,7 +15,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.
 _OWN = frozenset(vars(nn.Module()))
 """Attributes of every module, such as its parameters and hooks."""
 _NOT_READ = frozenset({"name_or_path"})
-"""Where transformers found a model: no code goes by it."""
+"""The folder in which transformers found a model: no code goes by it."""
 
 
 def layer_list(module: nn.Module, layers: int) -> tuple[str, nn.ModuleList]:

@@ -16,7 +16,7 @@ from oriel.modules.structure import Flattened, Node, flatten, rebuild
 
 @dataclass(frozen=True)
 class CallArguments:
-    """What a module is called with."""
+    """The arguments of a call of a module."""
 
     args: tuple[object, ...] = ()
     kwargs: Mapping[str, object] | None = None

@@ -24,7 +24,7 @@ ABSOLUTE = 1e-7
 
 @dataclass(frozen=True)
 class OutputError:
-    """How far one output is from the module's."""
+    """The distance of one output from the module's."""
 
     name: str
     absolute: float | None

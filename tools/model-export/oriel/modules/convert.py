@@ -39,7 +39,7 @@ NOTHING_WRITTEN = ConvertOptions((), Path())
 
 @dataclass(frozen=True)
 class Conversion:
-    """What came of one spec."""
+    """The outcome of one spec."""
 
     name: str
     report: ModuleExportReport | None

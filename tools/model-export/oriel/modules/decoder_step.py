@@ -19,12 +19,12 @@ PairOf = Mapping[str, Tensor]
 
 
 class StepOutput(TypedDict):
-    """What a step returns."""
+    """The result of a step."""
 
     logits: Tensor
     """(batch, seq, vocab), float32."""
     present: list[PairOf]
-    """Of each layer, with a length of past + seq."""
+    """One for each layer, with a length of past + seq."""
 
 
 class DecoderStep(nn.Module):

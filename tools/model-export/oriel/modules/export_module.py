@@ -45,7 +45,7 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class ModuleExportReport:
-    """What an export wrote."""
+    """The files that an export wrote."""
 
     folder: Path
     files: tuple[ExportedFile, ...]

@@ -1,4 +1,4 @@
-"""What is asked of one export of a module."""
+"""The settings of one export of a module."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ExportRequest:
     largest: Mapping[str, int] = field(default_factory=dict)
     """{name of a dynamic axis: largest size} for formats that plan their memory."""
     dotted_names: bool = False
-    """Whether tensors are called by their paths."""
+    """Tensors are called by their paths."""
     layers: int = 0
     """As in ModuleSpec."""
     opset: int | None = None
@@ -60,7 +60,8 @@ class ExportRequest:
     precisions: tuple[str, ...] = ()
     """Forms of the ONNX file beside float32, of a model that has a `reader`."""
     reader: TextReader | None = None
-    """How the model reads text; None for a module that isn't known to read any."""
+    """The limits within which the model reads text; None for a module that isn't
+    known to read any."""
     library: LibraryFolder | None = None
     """Files for other libraries, which then find the ONNX file too."""
 

@@ -38,7 +38,7 @@ class LeftWay:
 
 @dataclass(frozen=True)
 class Simplification:
-    """What came of simplifying a file."""
+    """The outcome of simplifying a file."""
 
     before: GraphSize | None
     """None where the file could not be read."""
@@ -50,7 +50,7 @@ class Simplification:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """What came of one format."""
+    """The outcome of one format."""
 
     format: str
     file: Path | None
@@ -60,13 +60,13 @@ class ExportedFile:
     opset: int | None = None
     cases: tuple[CaseResult, ...] = ()
     fixed: tuple[str, ...] = ()
-    """What the file can't do: branches that it takes as the example did, sizes beyond a bound."""
+    """Limits of the file: branches that it takes as the example did, sizes beyond a bound."""
     fixed_sizes: bool = False
     """The file takes the example's sizes alone."""
     bytes: int = 0
-    """Of the file and of those beside it."""
+    """Bytes of the file and of those beside it."""
     simplification: Simplification | None = None
-    """What came of simplifying it, where that was asked for."""
+    """The outcome of simplifying it, where that was asked for."""
     entries: tuple[Path, ...] = ()
     """The file and what lies beside it for it."""
     not_verified: str | None = None

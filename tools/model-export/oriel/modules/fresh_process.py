@@ -31,7 +31,7 @@ _SAID = "said.txt"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended."""
+    """The end of a process."""
 
     exit_code: int
     said: str

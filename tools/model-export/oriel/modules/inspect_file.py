@@ -1,5 +1,5 @@
-"""What an exported file, its metadata or a checkpoint holds, as a tree for people. Nothing of a
-file is run."""
+"""The contents of an exported file, its metadata or a checkpoint, as a tree for people. Nothing
+of a file is run."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _ANY_CLASS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 
 @dataclass(frozen=True)
 class TextReader:
-    """How a model reads text."""
+    """The limits within which a model reads text."""
 
     vocab: int
     """Rows of the model; token ids are below."""
@@ -41,7 +41,7 @@ class TextReader:
     pad: int
     """The token that fills up a shorter text of a batch."""
     pads_before: bool = False
-    """Whether padding stands before a text, as where the next token is asked for."""
+    """Padding stands before a text, as where the next token is asked for."""
     tokenizer: Tokenizer | None = None
 
 
@@ -55,7 +55,7 @@ class LibraryFolder:
     tokenizer: Mapping[str, bytes]
     """{name: bytes}; empty where the checkpoint has none."""
     notes: tuple[str, ...] = ()
-    """What the user must know of the tokenizer."""
+    """Notes that the user must know of the tokenizer."""
 
     def files(self, onnx_files: Mapping[str, Path]) -> dict[str, bytes]:
         """Return the bytes of each file by its name. onnx_files: {precision: file} as written."""

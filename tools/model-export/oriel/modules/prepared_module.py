@@ -86,9 +86,9 @@ class _Example:
     function: Callable[..., object]
     flat: Flattened
     identifiers: Sequence[str]
-    """Of the inputs, for the signature of a forward."""
+    """Names of the inputs, for the signature of a forward."""
     names: Mapping[Path, str]
-    """Of the inputs, in the files."""
+    """Names of the inputs, in the files."""
     axes: Axes
     largest: Mapping[str, int]
     clone_inputs: bool
@@ -109,14 +109,14 @@ def _example(chosen: SlimModule, request: ExportRequest) -> _Example:
 
 @dataclass(frozen=True)
 class _Observed:
-    """What two runs of the module showed."""
+    """Findings of two runs of the module."""
 
     output: Node
     """The structure that a caller gets back: the module's own, or a dict of the chosen tensors."""
     paths: list[Path]
-    """Of the chosen tensors, in the module's own output."""
+    """Names of the chosen tensors, in the module's own output."""
     names: Mapping[Path, str]
-    """Of the chosen tensors, in the files."""
+    """Names of the chosen tensors, in the files."""
     chosen: FlatOutputs
     cases: tuple[Case, ...]
     """The example, a second input, one of size 1 where the module takes that, and the request's."""

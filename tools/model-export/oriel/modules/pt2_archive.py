@@ -22,7 +22,7 @@ Tensor = tuple[str, str, Sequence[int | str]]
 
 @dataclass(frozen=True)
 class Pt2Program:
-    """What a `.pt2` says of itself."""
+    """The description that a `.pt2` carries."""
 
     torch_version: str
     nodes: int

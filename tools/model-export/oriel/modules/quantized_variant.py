@@ -26,7 +26,7 @@ and a scale or an axis that is wrong in one weight costs more than 0.3."""
 
 @dataclass(frozen=True)
 class QuantizedVariant:
-    """What came of one int8 form."""
+    """The outcome of one int8 form."""
 
     precision: Int8
     file: Path | None

@@ -13,7 +13,7 @@ from oriel.modules.axes import Axes
 
 _SEED = 20_011
 _SPREAD = 0.5
-"""Of the noise that floats get, in standard deviations of the example's values."""
+"""Size of the noise that floats get, in standard deviations of the example's values."""
 
 
 def second_input(tensors: Sequence[Tensor], axes: Axes, sizes: Mapping[str, int]) -> list[Tensor]:

@@ -29,7 +29,7 @@ class WholeCall:
     method: str
     inputs: Flattened
     identifiers: Sequence[str]
-    """Of the inputs, for the signature of a forward."""
+    """Names of the inputs, for the signature of a forward."""
     outputs: FlatOutputs
     config: JsonObject | None
 

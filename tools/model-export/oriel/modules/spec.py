@@ -25,7 +25,7 @@ Inputs: TypeAlias = "tuple[object, ...] | Mapping[str, object]"
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """How one module is exported. Only `build` and `inputs` are needed."""
+    """The settings by which one module is exported. Only `build` and `inputs` are needed."""
 
     build: Callable[[], nn.Module]
     """Makes the module, with untrained weights where a checkpoint follows."""
@@ -56,7 +56,8 @@ class ModuleSpec:
     checkpoint: str | None = None
     """A file, from the spec's folder; --checkpoint goes before it."""
     prefix: str = ""
-    """Of the module's tensors in the checkpoint, such as `generator_A.`; others are left out."""
+    """Prefix of the module's tensors in the checkpoint, such as `generator_A.`; others are left
+    out."""
     config: JsonObject | None = None
     """Goes into the metadata."""
 

@@ -35,12 +35,12 @@ class Node:
     type: str
     """module:qualified name of its class."""
     keys: tuple[str | int, ...] = ()
-    """Of a container, in the order in which it was first given; positions for sequences."""
+    """Keys of a container, in the order in which it was first given; positions for sequences."""
     children: tuple[Node, ...] = ()
     text: str = ""
-    """Of a constant: what is compared."""
+    """The part of a constant that is compared."""
     value: object = None
-    """Of a constant: the object itself, where it was flattened in this process or is a literal."""
+    """The constant: the object itself, where it was flattened in this process or is a literal."""
 
     def tensors(self) -> Iterator[Path]:
         """Yield the paths of the tensors, in the order of the flat signature."""

@@ -31,7 +31,7 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """How far a file's outputs are from a case's."""
+    """The distance of a file's outputs from a case's."""
 
     name: str
     sizes: list[list[int]]

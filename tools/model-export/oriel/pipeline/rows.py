@@ -19,7 +19,7 @@ class PipelineRow:
     format: str
     precision: str
     way: str | None = None
-    """How the file was written."""
+    """The way in which the file was written."""
     file: str | None = None
     """Path below the pipeline's folder; None where there is none."""
     bytes: int | None = None
@@ -27,10 +27,10 @@ class PipelineRow:
     """The output that is farthest from the module's; None where the file wasn't run."""
     verdict: Verdict = "failed"
     reason: str | None = None
-    """Of a failure, or of not having been verified."""
+    """Reason of a failure, or of not having been verified."""
     fixed_sizes: bool = False
     nodes: int | None = None
-    """Of an ONNX graph, as written."""
+    """Nodes of an ONNX graph, as written."""
     optimized_nodes: int | None = None
     """The same after ONNX Runtime's optimisation."""
     fused: Mapping[str, int] = field(default_factory=dict)

@@ -41,7 +41,7 @@ class PipelineOptions:
     formats: tuple[str, ...]
     output: Path
     precisions: tuple[str, ...] = ()
-    """Of the files of a model of transformers that have int8 forms, beside float32."""
+    """Precisions of the files of a model of transformers that have int8 forms, beside float32."""
     rounds: int = 3
     """Processes that time each file; 0 for no times."""
     again: bool = False

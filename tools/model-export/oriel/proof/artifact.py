@@ -58,9 +58,9 @@ class Artifact(ABC):
     precision: str | None = None
     """None where nothing says."""
     format: str | None = None
-    """Of a file."""
+    """Format of a file."""
     variant: str | None = None
-    """Of a bundle."""
+    """Variant of a bundle."""
     runtime: str
     """The program that runs it, as people call it."""
     provider: str | None = None

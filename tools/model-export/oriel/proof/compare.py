@@ -109,7 +109,7 @@ def seen_positions(case: ProofInputs) -> Seen | None:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What both gave in one case, and how it is compared."""
+    """Outputs of both in one case, and the way they are compared."""
 
     got: Tensors
     want: Tensors

@@ -44,7 +44,7 @@ _SEARCH = ("do_sample", "repetition_penalty", "temperature", "top_k", "top_p")
 
 @dataclass(frozen=True)
 class Layout:
-    """What was written."""
+    """The folder that was written."""
 
     folder: Path
     files: tuple[str, ...]

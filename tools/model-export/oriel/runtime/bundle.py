@@ -50,7 +50,7 @@ Texts = str | ArrayLike | Sequence[Sequence[int]]
 _SESSIONS = 2
 """Sessions kept open; each may hold a copy of the weights."""
 _OF_1 = (("attn_z", "scale"), ("resid_post", "add"))
-"""What graphs of contract 1.x can change: joint and closing."""
+"""Joints and closings: the changes that graphs of contract 1.x can make."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ class Bundle:
 
     @property
     def _kind(self) -> GraphKind:
-        """Of the graph that is run: open, or interactive in contract 1.x."""
+        """The kind of the graph that is run: open, or interactive in contract 1.x."""
         return "open" if "open" in self._variant else "interactive"
 
     def _check_possible(self, placed: Sequence[JointEdit]) -> None:

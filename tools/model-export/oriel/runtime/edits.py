@@ -200,7 +200,7 @@ class ProjectOut(Edit):
     """Take away the component along a direction."""
 
     direction: ArrayLike = field(kw_only=True)
-    """Of any length but 0: it is divided by its length."""
+    """A vector of any length but 0: it is divided by its length."""
     amount: float = field(default=1.0, kw_only=True)
     """1 removes the component, 2 mirrors it."""
     edit = "project-out"

@@ -37,7 +37,7 @@ DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(bool)": 
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """How ONNX Runtime uses the machine."""
+    """The use that ONNX Runtime makes of the machine."""
 
     prepack: bool = True
     """Copy weights into the kernels' own order: faster, and twice the memory."""

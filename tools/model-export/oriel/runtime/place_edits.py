@@ -58,13 +58,13 @@ def check_edits(edits: Iterable[Edit], shape: ModelShape) -> None:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an edit acts."""
+    """The place at which an edit acts."""
 
     spec: TensorSpec
     axes: tuple[int | str, ...]
     """The joint's dimensions by their names in the contract."""
     where: NDArray[np.bool_]
-    """Of the joint's rank; each dimension 1 or the joint's: true where the edit acts."""
+    """An array of the joint's rank; each dimension 1 or the joint's: true where the edit acts."""
 
 
 def _checked_spec(edit: Edit, shape: ModelShape) -> TensorSpec:

@@ -1,4 +1,4 @@
-"""What a run of a bundle gives: named arrays, and the cache that the next run can go on from."""
+"""The result of a run of a bundle: named arrays, and the cache that the next run can go on from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Run(Mapping[str, Array]):
     activations: Mapping[str, Array] = field(repr=False)
     text: FedText
     cache: Cache | None = field(default=None, repr=False)
-    """Where one was asked for."""
+    """None where no cache was asked for."""
 
     def __getitem__(self, name: str) -> Array:
         """Return an activation. Raises OptionError for one that the run didn't give."""

@@ -1,5 +1,5 @@
-"""Where the graphs of a variant find their weights: in the bundle's folder, or, where they travel
-encoded and readers expand them, in a temporary one."""
+"""The folders in which the graphs of a variant find their weights: in the bundle's folder, or,
+where they travel encoded and readers expand them, in a temporary one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which tensors of a checkpoint belong to which of its networks: found by the prefixes of their
-names."""
+"""Tells which tensors of a checkpoint belong to which of its networks: found by the prefixes of
+their names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Component:
     name: str
     """Stands in file names: letters, digits, '_', '-' and '.'."""
     prefix: str
-    """What its tensors' names begin with in the checkpoint, such as 'generator_A_to_B.'."""
+    """The prefix of its tensors' names in the checkpoint, such as 'generator_A_to_B.'."""
     tensors: dict[str, Tensor]
     """By their names in the network's own state dict."""
 
@@ -83,9 +83,9 @@ def find_components(tensors: Mapping[str, Tensor], chosen: Sequence[str] = ()) -
 
 
 _WRAPPERS = ("model", "module", "net", "network", "gan", "_orig_mod")
-"""What programs put around all of their networks."""
+"""Prefixes that programs put around all of their networks."""
 _INNER_WRAPPERS = ("_orig_mod.", "module.")
-"""What torch.compile and DataParallel put around one network."""
+"""Prefixes that torch.compile and DataParallel put around one network."""
 
 
 def _find_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:

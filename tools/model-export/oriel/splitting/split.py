@@ -90,7 +90,7 @@ def check_output_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is known before anything is written."""
+    """The facts that are known before anything is written."""
 
     generators: dict[str, Component]
     """By direction, such as A_to_B."""

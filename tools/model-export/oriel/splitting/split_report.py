@@ -50,7 +50,7 @@ class SplitReport:
     other_bytes: int
     foreign: tuple[ForeignObject, ...]
     normalization: str | None
-    """Where the statistics were found."""
+    """The place where the statistics were found."""
     statistics: Statistics | None
     needs_network: bool
 

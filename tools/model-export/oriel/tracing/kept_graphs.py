@@ -20,7 +20,7 @@ _PACKAGES = ("torch", "transformers", "onnx", "onnx_ir", "onnxscript")
 _DIGEST_BYTES = 32
 _MOST_KEPT = 100
 _MOST_BYTES = 64 * 2**20
-"""Of one file, which has no weights: GPT-2 small's is 1 MB."""
+"""Largest size of one file, which has no weights: GPT-2 small's is 1 MB."""
 
 
 def kept_graph(decides: Mapping[str, object], sources: Sequence[str]) -> Path | None:
