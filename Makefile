@@ -67,7 +67,7 @@ formats: formats-setup ## the bundled model and a small BERT in every format, pr
 	@$(VENV_PYTHON) benchmarks/formats.py --work test-results/formats --models demo,small-bert --rounds 1
 
 test-formats: setup-dev formats-setup ## every format by its own runtime; nightly on GitHub, the fast ones part of test
-	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py tests/python/test_coreml.py tests/python/test_tensorrt.py
+	@ORIEL_SLOW_FORMATS=1 $(VENV_PYTHON) -m pytest tests/python/test_more_formats.py tests/python/test_coreml.py tests/python/test_tensorrt.py tests/python/test_openvino_int8.py
 
 lint: setup-dev ## the linters and type checkers alone
 	@$(VENV_PYTHON) scripts/run_checks.py lint

@@ -31,8 +31,6 @@ CLAIMS = (
     Claim("ONNX Runtime runs GPT-2 on a CPU 2.8 times as fast as PyTorch", "gpt2", "onnx", 2.8),
     Claim("dynamic int8 runs BERT 1.51 times as fast", "bert", "onnx int8", 1.51),
     Claim("static int8 runs BERT 1.78 times as fast", "bert", "onnx int8_static", 1.78),
-    Claim("int8 in ONNX runs GPT-2 2.5 times as fast (a goal of ours)", "gpt2", "onnx int8", 2.5),
-    Claim("int8 in ONNX runs BERT 2.5 times as fast (a goal of ours)", "bert", "onnx int8", 2.5),
     Claim("TorchScript runs BERT 1.38 times as fast", "bert", "ts", 1.38),
     Claim("TorchScript runs GPT-2 1.60 times as fast", "gpt2", "ts", 1.60),
 )
