@@ -24,6 +24,7 @@ from oriel.analysis.patching import (
     patch_positions,
     rows_within,
 )
+from oriel.analysis.unembedding import unembedding
 from oriel.errors import OptionError
 
 TEXTS = Texts([5, 17, 3, 80, 41, 2], [1, 60, 3, 7, 12, 88])
@@ -327,6 +328,22 @@ def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel
     assert found.bias == pytest.approx(float(want["bias"]), abs=1e-5)
     assert found.logit[0, -1] == pytest.approx(metric(run(model, list(TEXTS.clean), [])), abs=1e-4)
     np.testing.assert_allclose(found.total(), found.logit, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("variant", "bound"), [("fp32", 0), ("fp16", 1e-3), ("int8", 0.01), ("int4", 0.01)]
+)
+def test_the_unembedding_is_the_models(
+    variant: str, bound: float, quantized_gpt2_bundle: Path, model: GPT2LMHeadModel
+) -> None:
+    """GPT-2's vocabulary has 8 bits in int4 too."""
+    with Bundle(quantized_gpt2_bundle, variant) as bundle:
+        for token in (0, 100):
+            want = model.lm_head.weight[token].numpy()
+            gap = np.abs(unembedding(bundle, token) - want).max()
+            assert gap <= bound * np.abs(want).max()
+        with pytest.raises(OptionError, match="no such token; got id 101"):
+            unembedding(bundle, 101)
 
 
 @pytest.mark.parametrize("variant", ["f16", "q8", "q4", "fp16", "int8", "int8_static", "int4"])
