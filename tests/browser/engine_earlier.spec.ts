@@ -30,18 +30,19 @@ for (const model of ['earlier-tiny-gpt2', 'earlier-tiny-llama']) {
     const delta = (name: string): Float32Array => Float32Array.from(reference(prompt, name).data);
     const changed: Interventions = [
       {
-        kind: 'residual-delta',
+        edit: 'add',
+        joint: 'resid_post',
         layer: 0,
-        position: null,
-        delta: delta('delta_every_token'),
+        vector: delta('delta_every_token'),
       },
       {
-        kind: 'residual-delta',
+        edit: 'add',
+        joint: 'resid_post',
         layer: 1,
         position: Math.floor(ids.length / 2),
-        delta: delta('delta_one_token'),
+        vector: delta('delta_one_token'),
       },
-      { kind: 'head-scale', layer: 1, head: 1, scale: 0.5 },
+      { edit: 'scale', joint: 'attn_z', layer: 1, head: 1, factor: 0.5 },
     ];
     for (const [name, interventions] of [
       ['logits_heads_off', switchingOff(headsOff)],

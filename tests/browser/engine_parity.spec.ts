@@ -105,18 +105,19 @@ test(
     opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
     const delta = (name: string): Float32Array => Float32Array.from(reference(prompt, name).data);
     const everywhere: Intervention = {
-      kind: 'residual-delta',
+      edit: 'add',
+      joint: 'resid_post',
       layer: 0,
-      position: null,
-      delta: delta('delta_every_token'),
+      vector: delta('delta_every_token'),
     };
     const atOne: Intervention = {
-      kind: 'residual-delta',
+      edit: 'add',
+      joint: 'resid_post',
       layer: 1,
       position: Math.floor(ids.length / 2),
-      delta: delta('delta_one_token'),
+      vector: delta('delta_one_token'),
     };
-    const half: Intervention = { kind: 'head-scale', layer: 1, head: 1, scale: 0.5 };
+    const half: Intervention = { edit: 'scale', joint: 'attn_z', layer: 1, head: 1, factor: 0.5 };
     const interventions = [everywhere, atOne, half];
     const expected = reference(prompt, 'logits_changed').data;
     const whole = await engine.run({ ids, reuseCache: true, interventions });
@@ -146,7 +147,7 @@ test(
     const some = [
       noInterventions,
       ...[0, 1, 2, 3].map((head) => switchingOff([[1, head]])),
-      [{ kind: 'head-scale', layer: 0, head: 0, scale: 2 }],
+      [{ edit: 'scale', joint: 'attn_z', layer: 0, head: 0, factor: 2 }],
     ] satisfies Interventions[];
     const whole = new Map<Interventions, Float32Array>();
     for (const interventions of some) {
@@ -183,9 +184,9 @@ test('neutral interventions give the numbers of none, bit for bit', async ({
   const model = opened(await engine.open({ url: 'models/demo/manifest.json', provider }));
   const { hidden } = model.manifest.model.shape;
   const neutral: Interventions = [
-    { kind: 'head-scale', layer: 0, head: 1, scale: 1 },
-    { kind: 'residual-delta', layer: 1, position: null, delta: new Float32Array(hidden) },
-    { kind: 'residual-delta', layer: 1, position: 3, delta: new Float32Array(hidden) },
+    { edit: 'scale', joint: 'attn_z', layer: 0, head: 1, factor: 1 },
+    { edit: 'add', joint: 'resid_post', layer: 1, vector: new Float32Array(hidden) },
+    { edit: 'add', joint: 'resid_post', layer: 1, position: 3, vector: new Float32Array(hidden) },
   ];
   const run = async (interventions: Interventions) =>
     engine.run({ ids: prompt.ids, reuseCache: false, interventions });
@@ -209,7 +210,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const untouched = reference(prompt, 'logits').data;
     const closings = new Set<string>();
     for (const { name, interventions, logits, residPost } of prompt.edits) {
-      for (const each of interventions) if (each.kind === 'closing') closings.add(each.closing);
+      for (const each of interventions) if ('closing' in each) closings.add(each.closing);
       const whole = await engine.run({ ids, reuseCache: false, keepCache: false, interventions });
       expect(largestError(whole.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
       const rows = whole.tensors.get(last)?.data ?? [];

@@ -4,6 +4,7 @@ import * as ort from 'onnxruntime-web';
 import { expect, test } from 'vitest';
 import contract from '../../contracts/activations.json' with { type: 'json' };
 import { noSlots } from '../../apps/web/src/inference/closing_slots';
+import type { AddEdit, ScaleEdit } from '../../apps/web/src/inference/edits';
 import { protocolOf } from '../../apps/web/src/inference/graph_protocols';
 import {
   headsOff,
@@ -12,11 +13,9 @@ import {
   noInterventions,
   switchingOff,
   toggledHead,
-  type HeadScale,
   type Interventions,
-  type ResidualDelta,
-  type Span,
 } from '../../apps/web/src/inference/interventions';
+import type { Span } from '../../apps/web/src/inference/joint_edit';
 import { applicable, jointEdits } from '../../apps/web/src/inference/joint_edits';
 
 // Layers and heads of two digits: a key that ran them together would take one for another.
@@ -32,7 +31,13 @@ const shape = {
   parallel_residual: false,
 };
 
-type Intervention = HeadScale | ResidualDelta;
+/** A scale of one head, or a vector for one token or all: what graphs of contract 1.x take. */
+type Intervention =
+  | (ScaleEdit & { readonly head: number; readonly factor: number })
+  | (AddEdit & { readonly position?: number; readonly vector: Float32Array });
+
+const tokens = shape.context_length;
+const keyOf = (some: Interventions): string => interventionKey(some, tokens);
 
 /** The inputs of a graph of contract 1.x, which has one for each kind in each layer. */
 function interventionFeeds(
@@ -54,35 +59,30 @@ function interventionFeeds(
 
 const layer = fc.nat(shape.layers - 1);
 const number = fc.float({ noNaN: true, min: -4, max: 4 });
-const delta = fc
+const vector = fc
   .array(number, { minLength: shape.hidden, maxLength: shape.hidden })
   .map((values) => Float32Array.from(values));
-const position = fc.option(fc.nat(shape.context_length - 1));
+const position = fc.nat(shape.context_length - 1);
+const scale = { edit: fc.constant('scale' as const), joint: fc.constant('attn_z' as const), layer };
+const add = { edit: fc.constant('add' as const), joint: fc.constant('resid_post' as const), layer };
+const head = fc.nat(shape.heads - 1);
 
 const entry: fc.Arbitrary<Intervention> = fc.oneof(
-  fc.record({
-    kind: fc.constant('head-scale' as const),
-    layer,
-    head: fc.nat(shape.heads - 1),
-    scale: number,
-  }),
-  fc.record({ kind: fc.constant('residual-delta' as const), layer, position, delta }),
+  fc.record({ ...scale, head, factor: number }),
+  fc.record({ ...add, position, vector }),
+  fc.record({ ...add, vector }),
 );
 const entries = fc.array(entry, { maxLength: 8 });
 
+const zeros = fc.constantFrom(
+  new Float32Array(shape.hidden),
+  new Float32Array(shape.hidden).fill(-0),
+);
 const neutralEntry: fc.Arbitrary<Intervention> = fc.oneof(
-  fc.record({
-    kind: fc.constant('head-scale' as const),
-    layer,
-    head: fc.nat(shape.heads - 1),
-    scale: fc.constant(1),
-  }),
-  fc.record({
-    kind: fc.constant('residual-delta' as const),
-    layer,
-    position,
-    delta: fc.constantFrom(new Float32Array(shape.hidden), new Float32Array(shape.hidden).fill(-0)),
-  }),
+  fc.record({ ...scale, head, factor: fc.constant(1) }),
+  fc.record({ ...add, position, vector: zeros }),
+  fc.record({ ...add, vector: zeros }),
+  fc.record({ ...add, vector, strength: fc.constant(0) }),
 );
 
 /** The same entries and neutral ones, in another order. */
@@ -104,11 +104,11 @@ function numbersOf(interventions: readonly Intervention[]): Map<string, number[]
     const rows = Array.from({ length: shape.context_length * shape.hidden }, () => 0);
     for (const each of interventions) {
       if (each.layer !== at) continue;
-      if (each.kind === 'head-scale') scale[each.head] = (scale[each.head] ?? 0) * each.scale;
+      if (each.edit === 'scale') scale[each.head] = (scale[each.head] ?? 0) * each.factor;
       else
         for (const [index] of rows.entries())
-          if (each.position === null || each.position === Math.floor(index / shape.hidden))
-            rows[index] = (rows[index] ?? 0) + (each.delta[index % shape.hidden] ?? 0);
+          if (each.position === undefined || each.position === Math.floor(index / shape.hidden))
+            rows[index] = (rows[index] ?? 0) + (each.vector[index % shape.hidden] ?? 0);
     }
     numbers.set(`layer_${at}_head_scale`, scale);
     numbers.set(`layer_${at}_resid_delta`, rows);
@@ -133,7 +133,7 @@ test('the order and neutral entries leave the key as it is', () => {
           .chain((neutral) => fc.tuple(fc.constant(some), shuffledWith(some, neutral))),
       ),
       ([some, shuffled]) => {
-        expect(interventionKey(shuffled)).toBe(interventionKey(some));
+        expect(keyOf(shuffled)).toBe(keyOf(some));
         expect(interventionFeeds(ort, shuffled, shape, whole)).toEqual(
           interventionFeeds(ort, some, shape, whole),
         );
@@ -143,23 +143,23 @@ test('the order and neutral entries leave the key as it is', () => {
 });
 
 const placeOf = (each: Intervention): string =>
-  JSON.stringify([each.kind, each.layer, each.kind === 'head-scale' ? each.head : each.position]);
+  JSON.stringify([each.edit, each.layer, each.edit === 'scale' ? each.head : each.position]);
 
 test('rounding does not depend on the order either', () => {
   const deltas = [1e16, 1, -1e16].map((value): Intervention => ({
-    kind: 'residual-delta',
+    edit: 'add',
+    joint: 'resid_post',
     layer: 0,
-    position: null,
-    delta: Float32Array.of(value, 0, 0),
+    vector: Float32Array.of(value, 0, 0),
   }));
   const [big, one, small] = deltas as [Intervention, Intervention, Intervention];
-  expect(interventionKey([big, small, one])).toBe(interventionKey([big, one, small]));
+  expect(keyOf([big, small, one])).toBe(keyOf([big, one, small]));
 });
 
 /** One change for each place that it names, none of them neutral. */
 const places = fc.uniqueArray(
   entry.filter((each) =>
-    each.kind === 'head-scale' ? each.scale !== 1 : each.delta.some((value) => value !== 0),
+    each.edit === 'scale' ? each.factor !== 1 : each.vector.some((value) => value !== 0),
   ),
   {
     selector: placeOf,
@@ -171,13 +171,13 @@ const places = fc.uniqueArray(
 const textOf = (interventions: readonly Intervention[]): string =>
   interventions
     .map((each) =>
-      each.kind === 'head-scale'
-        ? JSON.stringify([each.layer, each.head, each.scale + 0])
+      each.edit === 'scale'
+        ? JSON.stringify([each.layer, each.head, each.factor + 0])
         : JSON.stringify([
             'delta',
             each.layer,
             each.position,
-            Array.from(each.delta, (value) => value + 0),
+            Array.from(each.vector, (value) => value + 0),
           ]),
     )
     .sort()
@@ -186,9 +186,7 @@ const textOf = (interventions: readonly Intervention[]): string =>
 test('different interventions have different keys', () => {
   fc.assert(
     fc.property(places, places, (some, others) => {
-      expect(interventionKey(some) === interventionKey(others)).toBe(
-        textOf(some) === textOf(others),
-      );
+      expect(keyOf(some) === keyOf(others)).toBe(textOf(some) === textOf(others));
     }),
   );
   // One number is changed, or a place.
@@ -196,7 +194,7 @@ test('different interventions have different keys', () => {
     fc.property(places, entry, (some, more) => {
       fc.pre(!isNeutral([more]));
       fc.pre(!some.some((each) => placeOf(each) === placeOf(more)));
-      expect(interventionKey([...some, more])).not.toBe(interventionKey(some));
+      expect(keyOf([...some, more])).not.toBe(keyOf(some));
     }),
   );
   const near = [
@@ -207,15 +205,15 @@ test('different interventions have different keys', () => {
       [3, 4],
     ]),
     switchingOff([[1, 2]]),
-    [{ kind: 'head-scale', layer: 1, head: 2, scale: 2 ** -20 }],
-    [{ kind: 'residual-delta', layer: 1, position: 2, delta: Float32Array.of(0, 0, 1) }],
-    [{ kind: 'residual-delta', layer: 1, position: null, delta: Float32Array.of(0, 0, 1) }],
-    [{ kind: 'residual-delta', layer: 1, position: 2, delta: Float32Array.of(0, 1, 0) }],
-    [{ kind: 'residual-delta', layer: 2, position: 2, delta: Float32Array.of(0, 0, 1) }],
-    [{ kind: 'residual-delta', layer: 1, position: 0, delta: Float32Array.of(0, 0, 1) }],
+    [{ edit: 'scale', joint: 'attn_z', layer: 1, head: 2, factor: 2 ** -20 }],
+    [{ edit: 'add', joint: 'resid_post', layer: 1, position: 2, vector: Float32Array.of(0, 0, 1) }],
+    [{ edit: 'add', joint: 'resid_post', layer: 1, vector: Float32Array.of(0, 0, 1) }],
+    [{ edit: 'add', joint: 'resid_post', layer: 1, position: 2, vector: Float32Array.of(0, 1, 0) }],
+    [{ edit: 'add', joint: 'resid_post', layer: 2, position: 2, vector: Float32Array.of(0, 0, 1) }],
+    [{ edit: 'add', joint: 'resid_post', layer: 1, position: 0, vector: Float32Array.of(0, 0, 1) }],
     noInterventions,
   ] satisfies Interventions[];
-  expect(new Set(near.map(interventionKey)).size).toBe(near.length);
+  expect(new Set(near.map(keyOf)).size).toBe(near.length);
 });
 
 test('what is fed is what they say, place by place', () => {
@@ -249,8 +247,8 @@ test('a run that feeds the last tokens alone is fed their rows of the whole', ()
 test('the inputs are the contract’s, by name, shape and neutral value', () => {
   const some: Interventions = [
     ...switchingOff([[3, 1]]),
-    { kind: 'residual-delta', layer: 4, position: null, delta: Float32Array.of(1, 2, 3) },
-    { kind: 'residual-delta', layer: 5, position: 2, delta: Float32Array.of(1, 2, 3) },
+    { edit: 'add', joint: 'resid_post', layer: 4, vector: Float32Array.of(1, 2, 3) },
+    { edit: 'add', joint: 'resid_post', layer: 5, position: 2, vector: Float32Array.of(1, 2, 3) },
   ];
   const feeds = interventionFeeds(ort, some, shape, { start: 1, end: 5 });
   expect(Object.entries(feeds).map(([name, { dims }]) => [name, dims])).toEqual([
@@ -271,7 +269,7 @@ test('none is neutral and feeds nothing', () => {
   fc.assert(
     fc.property(fc.array(neutralEntry), (some) => {
       expect(isNeutral(some)).toBe(true);
-      expect(interventionKey(some)).toBe(interventionKey(noInterventions));
+      expect(keyOf(some)).toBe(keyOf(noInterventions));
       expect(interventionFeeds(ort, some, shape, whole)).toEqual({});
     }),
   );
@@ -289,17 +287,23 @@ const impossible: Interventions = [
     [-1, 0],
     [0, 0.5],
   ]),
-  { kind: 'head-scale', layer: 0, head: 0, scale: NaN },
+  { edit: 'scale', joint: 'attn_z', layer: 0, head: 0, factor: NaN },
   // Finite in JavaScript and infinite in the graph.
-  { kind: 'head-scale', layer: 0, head: 0, scale: 1e39 },
-  { kind: 'residual-delta', layer: shape.layers, position: null, delta: Float32Array.of(1, 1, 1) },
-  { kind: 'residual-delta', layer: 0, position: null, delta: Float32Array.of(1, 1) },
-  { kind: 'residual-delta', layer: 0, position: -1, delta: Float32Array.of(1, 1, 1) },
-  { kind: 'residual-delta', layer: 0, position: 16, delta: Float32Array.of(1, 1, 1) },
-  { kind: 'residual-delta', layer: 0, position: 0, delta: Float32Array.of(1, Infinity, 1) },
+  { edit: 'scale', joint: 'attn_z', layer: 0, head: 0, factor: 1e39 },
+  { edit: 'add', joint: 'resid_post', layer: shape.layers, vector: Float32Array.of(1, 1, 1) },
+  { edit: 'add', joint: 'resid_post', layer: 0, vector: Float32Array.of(1, 1) },
+  { edit: 'add', joint: 'resid_post', layer: 0, position: -17, vector: Float32Array.of(1, 1, 1) },
+  { edit: 'add', joint: 'resid_post', layer: 0, position: 16, vector: Float32Array.of(1, 1, 1) },
+  {
+    edit: 'add',
+    joint: 'resid_post',
+    layer: 0,
+    position: 0,
+    vector: Float32Array.of(1, Infinity, 1),
+  },
 ];
 
-test.each(impossible)('$kind that the model cannot apply is refused: %o', (each) => {
+test.each(impossible)('$edit that the model cannot apply is refused: %o', (each) => {
   expect(() => interventionFeeds(ort, [each], shape, whole)).toThrow(RangeError);
   const fine = switchingOff([[1, 1]]);
   expect(applicable([...fine, each], shape)).toEqual(fine);
@@ -307,10 +311,10 @@ test.each(impossible)('$kind that the model cannot apply is refused: %o', (each)
 
 test('a head is switched off and back, whatever else is changed', () => {
   const delta: Intervention = {
-    kind: 'residual-delta',
+    edit: 'add',
+    joint: 'resid_post',
     layer: 1,
-    position: null,
-    delta: Float32Array.of(1, 0, 0),
+    vector: Float32Array.of(1, 0, 0),
   };
   const off = toggledHead([delta, ...switchingOff([[0, 1]])], [1, 2]);
   expect(headsOff(off)).toEqual([
@@ -330,8 +334,71 @@ test('a head is switched off and back, whatever else is changed', () => {
     ),
   ).toEqual([[0, 1]]);
   // A head at half is not off; switched off and back it is whole.
-  const half: Interventions = [{ kind: 'head-scale', layer: 0, head: 1, scale: 0.5 }];
+  const half: Interventions = [{ edit: 'scale', joint: 'attn_z', layer: 0, head: 1, factor: 0.5 }];
   expect(headsOff(half)).toEqual([]);
   expect(headsOff(toggledHead(half, [0, 1]))).toEqual([[0, 1]]);
   expect(isNeutral(toggledHead(toggledHead(half, [0, 1]), [0, 1]))).toBe(true);
+});
+
+test('a head off at one token, or for another reason, is not a head that is off', () => {
+  const place = { edit: 'scale', joint: 'attn_z', layer: 1 } as const;
+  const others: Interventions = [
+    { ...place, head: 2, position: 3 },
+    { ...place, head: 2, neuron: 0 },
+    { ...place },
+    { ...place, joint: 'q', head: 2 },
+    { edit: 'knock-out', layer: 1, head: 2, key: 0 },
+  ];
+  expect(headsOff(others)).toEqual([]);
+  const several: Interventions = [...others, { ...place, head: [2, 4] }];
+  expect(headsOff(several)).toEqual([
+    [1, 2],
+    [1, 4],
+  ]);
+  const back = toggledHead(several, [1, 2]);
+  expect(headsOff(back)).toEqual([[1, 4]]);
+  expect(back.slice(0, others.length)).toEqual(others);
+});
+
+test('positions from the end make another key for each length, others do not', () => {
+  const place = { edit: 'scale', joint: 'mlp_act', layer: 1 } as const;
+  for (const position of [-1, [0, -2], { start: -3 }, { stop: -1 }]) {
+    const some: Interventions = [{ ...place, position }];
+    expect(interventionKey(some, 5)).not.toBe(interventionKey(some, 6));
+  }
+  for (const position of [1, [0, 2], { start: 3 }, { start: 0, stop: 4 }]) {
+    const some: Interventions = [{ ...place, position }];
+    expect(interventionKey(some, 5)).toBe(interventionKey(some, 6));
+  }
+  expect(interventionKey([{ ...place, position: -1 }], 5)).toBe(
+    interventionKey([{ ...place, position: 4 }], 5),
+  );
+});
+
+test('the key tells apart every field of an edit, and says the same of what is the same', () => {
+  const place = { edit: 'scale', joint: 'attn_probs', layer: 1 } as const;
+  const some: Interventions[] = [
+    [{ ...place }],
+    [{ ...place, head: 0 }],
+    [{ ...place, head: [0, 1] }],
+    [{ ...place, position: 0 }],
+    [{ ...place, key: 0 }],
+    [{ ...place, key: { start: 0, stop: 1 } }],
+    [{ ...place, factor: 0.5 }],
+    [{ ...place, layer: 2 }],
+    [{ ...place, joint: 'attn_scores' }],
+    [{ edit: 'replace', joint: 'attn_probs', layer: 1, value: 0 }],
+    [{ edit: 'knock-out', layer: 1 }],
+    [{ edit: 'cap', joint: 'q', layer: 1, direction: [1], limit: 0 }],
+    [{ edit: 'project-out', joint: 'q', layer: 1, direction: [1] }],
+    [{ edit: 'swap', joint: 'q', layer: 1, first: [1], second: [1] }],
+  ];
+  expect(new Set(some.map(keyOf)).size).toBe(some.length);
+  expect(keyOf([{ ...place, head: [1, 0, 1], factor: 0 }])).toBe(
+    keyOf([{ ...place, head: [0, 1] }]),
+  );
+  const add = { edit: 'add', joint: 'q', layer: 0 } as const;
+  expect(keyOf([{ ...add, vector: [1, 2], strength: 1 }])).toBe(
+    keyOf([{ ...add, vector: Float32Array.of(1, 2) }]),
+  );
 });

@@ -15,10 +15,10 @@ import {
   interventionKey,
   isNeutral,
   switchingOff,
-  type ClosingTensor,
   type Interventions,
   type JointClosing,
 } from '../../apps/web/src/inference/interventions';
+import type { ClosingTensor } from '../../apps/web/src/inference/joint_edit';
 import { applicable, closingsNeeded, jointEdits } from '../../apps/web/src/inference/joint_edits';
 
 const model = {
@@ -59,6 +59,7 @@ const closing = (
   tensors,
   ...more,
 });
+const keyOf = (some: Interventions): string => interventionKey(some, model.context_length);
 const addOne = closing('add', { add: tensor([1, 1, 1], 1) });
 
 function fedFor(some: Interventions, start: number, end: number): Record<string, ort.Tensor> {
@@ -261,8 +262,8 @@ describe('the key', () => {
   test('of closings at one joint depends on their order, at two joints it does not', () => {
     const scale = closing('scale', { scale: tensor([1, 1, 1], 2) });
     const elsewhere = { ...scale, layer: 2 };
-    expect(interventionKey([addOne, scale])).not.toBe(interventionKey([scale, addOne]));
-    expect(interventionKey([addOne, elsewhere])).toBe(interventionKey([elsewhere, addOne]));
+    expect(keyOf([addOne, scale])).not.toBe(keyOf([scale, addOne]));
+    expect(keyOf([addOne, elsewhere])).toBe(keyOf([elsewhere, addOne]));
   });
 
   test('tells apart what differs in one number, shape, place or token', () => {
@@ -277,10 +278,10 @@ describe('the key', () => {
       [closing('add', { add: tensor([1, 1, 4], 1, 1, 1, 1) })],
       [closing('scale', { scale: tensor([1, 1, 1], 3) })],
       [addOne, addOne],
-      [{ kind: 'residual-delta', layer: 1, position: null, delta: Float32Array.of(1, 1, 1, 1) }],
+      [{ edit: 'add', joint: 'resid_post', layer: 1, vector: Float32Array.of(1, 1, 1, 1) }],
       [],
     ];
-    expect(new Set(some.map(interventionKey)).size).toBe(some.length);
+    expect(new Set(some.map(keyOf)).size).toBe(some.length);
   });
 
   test('of a closing that changes nothing is that of none', () => {
@@ -290,7 +291,7 @@ describe('the key', () => {
       closing('scale', { scale: tensor([1, 1, 1], 1) }),
     ];
     expect(isNeutral(neutral)).toBe(true);
-    expect(interventionKey([...neutral, addOne])).toBe(interventionKey([addOne]));
+    expect(keyOf([...neutral, addOne])).toBe(keyOf([addOne]));
     expect(closingsNeeded(neutral)).toEqual([]);
   });
 });

@@ -79,7 +79,7 @@ class LetterClient implements ModelClient {
     this.runs.push(request);
     if (this.failNext !== null) return Promise.reject(this.takeFailure());
     const { ids } = request;
-    const key = interventionKey(request.interventions ?? noInterventions);
+    const key = interventionKey(request.interventions ?? noInterventions, ids.length);
     let start = 0;
     if (request.reuseCache && key === this.cachedKey)
       while (start < ids.length - 1 && ids[start] === this.cached[start]) start++;
@@ -323,7 +323,7 @@ describe('interventions', () => {
       ]),
     );
     const { length } = client.runs;
-    const neutral = { kind: 'head-scale', layer: 1, head: 1, scale: 1 } as const;
+    const neutral = { edit: 'scale', joint: 'attn_z', layer: 1, head: 1, factor: 1 } as const;
     await session.answers.setInterventions([
       neutral,
       ...switchingOff([

@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { checkDocument } from '../../apps/web/src/contract/validate_document';
+import { editsFromJson } from '../../apps/web/src/inference/edit_json';
+import { EditError } from '../../apps/web/src/inference/edits';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
 
 const examples = new URL('../../contracts/examples/', import.meta.url);
@@ -22,9 +24,20 @@ interface Change {
 
 const changes = read('invalid.json')['changes'] as readonly Change[];
 
-/** Return the verdict on a document of either schema. */
+/** Return the verdict on a document of one of the schemas. */
 function check(name: string, document: unknown): { readonly kind: string; detail?: string } {
+  if (name.startsWith('edits__')) return checkEdits(document);
   return name.startsWith('manifest__') ? checkManifest(document) : checkDocument(document);
+}
+
+function checkEdits(document: unknown): { readonly kind: string; detail?: string } {
+  try {
+    editsFromJson(document);
+    return { kind: 'document' };
+  } catch (error) {
+    expect(error).toBeInstanceOf(EditError);
+    return { kind: 'not-a-list-of-edits', detail: (error as EditError).message };
+  }
 }
 
 function valueOf({ value, repeat }: Change): unknown {

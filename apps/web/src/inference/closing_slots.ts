@@ -3,7 +3,7 @@
 import type { ClosedJoint } from '../bundle/onnx/closing_bytes';
 import { parseActivationName } from '../contract/activation_table';
 import type { ActivationKind, ClosingName, TensorSpec } from '../contract/generated';
-import type { JointEdit } from './joint_edits';
+import type { JointEdit } from './joint_edit';
 
 /** The closings at every joint of a kind, in order; kinds without edits have none. */
 export type ClosingSlots = ReadonlyMap<ActivationKind, readonly ClosingName[]>;

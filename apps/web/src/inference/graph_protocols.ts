@@ -15,8 +15,7 @@ import {
 import { closingEntry, closingInputName } from '../contract/closing_table';
 import type { ActivationsDocument, ModelShape, TensorSpec } from '../contract/generated';
 import { closedJoints, placedEdits, type ClosingSlots } from './closing_slots';
-import type { ClosingTensor } from './interventions';
-import type { JointEdit } from './joint_edits';
+import type { ClosingTensor, JointEdit } from './joint_edit';
 
 export type Feeds = Record<string, Ort.Tensor>;
 

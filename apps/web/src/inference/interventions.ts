@@ -2,32 +2,18 @@
 // graph is fed.
 import { closingTable } from '../contract/closing_table';
 import type { ActivationKind, ClosingName } from '../contract/generated';
+import {
+  changesNothing,
+  closingOf,
+  editText,
+  exactText,
+  placeOf,
+  type Edit,
+  type ScaleEdit,
+} from './edits';
+import type { ClosingTensor, Span } from './joint_edit';
 
 export type HeadRef = readonly [layer: number, head: number];
-
-/** Multiplies one head's attn_z; 0 switches the head off. */
-export interface HeadScale {
-  readonly kind: 'head-scale';
-  readonly layer: number;
-  readonly head: number;
-  readonly scale: number;
-}
-
-/** Adds a vector to a layer's resid_post. */
-export interface ResidualDelta {
-  readonly kind: 'residual-delta';
-  readonly layer: number;
-  /** The token that it is added at; null for every token. */
-  readonly position: number | null;
-  /** (hidden) */
-  readonly delta: Float32Array;
-}
-
-/** Row-major; Uint8Array for `bool`. */
-export interface ClosingTensor {
-  readonly dims: readonly number[];
-  readonly data: Float32Array | Uint8Array;
-}
 
 /** Puts a closing of the contract at a joint of one layer. Graphs of contract 1.x have no joints. */
 export interface JointClosing {
@@ -44,90 +30,85 @@ export interface JointClosing {
   readonly tensors: Readonly<Record<string, ClosingTensor>>;
 }
 
-export type Intervention = HeadScale | ResidualDelta | JointClosing;
+/** An edit as a researcher says it, or a closing with the tensors that it takes. */
+export type Intervention = Edit | JointClosing;
 
-/**
- * Scales and deltas of one place combine, whatever their order: scales multiply, and deltas add up. They come before the
- * closings of the same joint, which apply in their order.
- */
+/** Those of one joint apply in their order; scales in a row multiply, and additions add up, whatever theirs is. */
 export type Interventions = readonly Intervention[];
 
 export const noInterventions: Interventions = [];
 
-/** The numbers `start` … `end` - 1. */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
+/** The key of interventions that change nothing. */
+export const neutralKey = '';
+
+export function isEdit(entry: Intervention): entry is Edit {
+  return 'edit' in entry;
 }
 
-/** All scales or deltas of one place in one, its numbers as the graph gets them. */
-export interface CombinedChange {
-  readonly kind: 'head-scale' | 'residual-delta';
-  readonly layer: number;
-  /** Head or position in the layer; null for all positions. */
-  readonly index: number | null;
-  readonly values: Float32Array;
-}
-
-/** A change that is left when neutral ones are dropped. */
-export type Change = CombinedChange | JointClosing;
-
-interface CombinedKind<Entry extends Intervention> {
-  readonly neutral: number;
-  readonly combine: (one: number, other: number) => number;
-  readonly index: (entry: Entry) => number | null;
-  readonly values: (entry: Entry) => readonly number[] | Float32Array;
-}
-
-type CombinedKinds = {
-  readonly [Name in CombinedChange['kind']]: CombinedKind<Extract<Intervention, { kind: Name }>>;
-};
-
-export const combinedKinds: CombinedKinds = {
-  'head-scale': {
-    neutral: 1,
-    combine: (one, other) => one * other,
-    index: ({ head }) => head,
-    values: ({ scale }) => [scale],
-  },
-  'residual-delta': {
-    neutral: 0,
-    combine: (one, other) => one + other,
-    index: ({ position }) => position,
-    values: ({ delta }) => delta,
-  },
-};
-
-/** Return a key that is the same for interventions that change the computation alike, whatever their order. */
-export function interventionKey(interventions: Interventions): string {
+/**
+ * Return a key that is the same for interventions that change the computation of a text alike. It depends on how many
+ * tokens the text has only where positions are counted from its end.
+ */
+export function interventionKey(interventions: Interventions, tokens: number): string {
   const byPlace = new Map<string, string>();
-  for (const change of changesOf(interventions)) {
-    const place =
-      change.kind === 'closing'
-        ? `closing ${change.joint} ${change.layer}`
-        : `${change.kind} ${change.layer} ${change.index ?? 'all'}`;
-    // Closings of one joint apply one after another, so their order is a part of the key.
-    byPlace.set(place, `${byPlace.get(place) ?? place} ${textOf(change)}`);
+  for (const entry of orderedChanges(interventions, tokens)) {
+    const place = jointOf(entry);
+    const text = isEdit(entry) ? editText(entry, tokens) : closingText(entry);
+    // Those of one joint apply one after another, so their order is a part of the key.
+    byPlace.set(place, `${byPlace.get(place) ?? place} ${text.length} ${text}`);
   }
-  return [...byPlace.values()].sort().join(';');
+  return [...byPlace.values()].sort().join(';') || neutralKey;
 }
 
 /** Return whether they change nothing. */
 export function isNeutral(interventions: Interventions): boolean {
-  return changesOf(interventions).length === 0;
+  return interventions.every(changesNothingAt);
 }
 
-/** Return the interventions that switch these heads off. */
-export function switchingOff(heads: readonly HeadRef[]): Interventions {
-  return heads.map(([layer, head]) => ({ kind: 'head-scale', layer, head, scale: 0 }));
+/**
+ * Return what changes something, joint by joint. Scales in a row, and additions in a row, stand in an order of their own:
+ * they give the same, and rounding must not depend on who came first.
+ */
+export function orderedChanges(interventions: Interventions, tokens: number): Intervention[] {
+  const byJoint = new Map<string, Intervention[]>();
+  for (const entry of interventions) {
+    if (changesNothingAt(entry)) continue;
+    const joint = jointOf(entry);
+    byJoint.set(joint, [...(byJoint.get(joint) ?? []), entry]);
+  }
+  return [...byJoint.values()].flatMap((entries) => inOwnOrder(entries, tokens));
 }
 
-/** List the heads that are switched off, each once. */
+function inOwnOrder(entries: readonly Intervention[], tokens: number): Intervention[] {
+  const result: Intervention[] = [];
+  let row: Edit[] = [];
+  const close = (): void => {
+    const keyed = row.map((edit) => [editText(edit, tokens), edit] as const);
+    keyed.sort(([one], [other]) => (one < other ? -1 : Number(one > other)));
+    result.push(...keyed.map(([, edit]) => edit));
+    row = [];
+  };
+  for (const entry of entries) {
+    const commutes = isEdit(entry) && (entry.edit === 'scale' || entry.edit === 'add');
+    if (!commutes || (row[0] !== undefined && row[0].edit !== entry.edit)) close();
+    if (commutes) row.push(entry);
+    else result.push(entry);
+  }
+  close();
+  return result;
+}
+
+/** Return the edits that switch these heads off. */
+export function switchingOff(heads: readonly HeadRef[]): ScaleEdit[] {
+  return heads.map(([layer, head]) => ({ edit: 'scale', joint: 'attn_z', layer, head, factor: 0 }));
+}
+
+/** List the heads that are switched off at every token, each once. */
 export function headsOff(interventions: Interventions): HeadRef[] {
   const found = new Map<string, HeadRef>();
   for (const entry of interventions)
-    if (entry.kind === 'head-scale' && entry.scale === 0)
-      found.set(`${entry.layer}.${entry.head}`, [entry.layer, entry.head]);
+    if (isHeadScale(entry) && (entry.factor ?? 0) === 0)
+      for (const head of headsOf(entry)) found.set(`${entry.layer}.${head}`, [entry.layer, head]);
   return [...found.values()];
 }
 
@@ -135,53 +116,37 @@ export function headsOff(interventions: Interventions): HeadRef[] {
 export function toggledHead(interventions: Interventions, [layer, head]: HeadRef): Interventions {
   const isOff = headsOff(interventions).some(([l, h]) => l === layer && h === head);
   if (!isOff) return [...interventions, ...switchingOff([[layer, head]])];
-  return interventions.filter(
-    (entry) => entry.kind !== 'head-scale' || entry.layer !== layer || entry.head !== head,
-  );
+  return interventions.flatMap((entry) => {
+    if (!isHeadScale(entry) || entry.layer !== layer || !headsOf(entry).includes(head))
+      return [entry];
+    const others = headsOf(entry).filter((other) => other !== head);
+    return others.length === 0 ? [] : [{ ...entry, head: others }];
+  });
 }
 
-/** Combine the scales and deltas of each place, and drop what changes nothing; the closings come last, in their order. */
-export function changesOf(interventions: Interventions): Change[] {
-  const places = new Map<string, Combinable[]>();
-  const closings: JointClosing[] = [];
-  for (const entry of interventions) {
-    if (entry.kind === 'closing') {
-      if (!isNeutralClosing(entry)) closings.push(entry);
-      continue;
-    }
-    const place = `${entry.kind} ${entry.layer} ${kindOf(entry).index(entry) ?? 'all'}`;
-    places.set(place, [...(places.get(place) ?? []), entry]);
-  }
-  const combinedOnes = Array.from(places.values(), combined).filter(
-    ({ kind, values }) => !values.every((value) => value === combinedKinds[kind].neutral),
-  );
-  return [...combinedOnes, ...closings];
+/** Return whether an intervention scales whole heads, which it names, at every token. */
+function isHeadScale(entry: Intervention): entry is ScaleEdit {
+  if (!isEdit(entry) || entry.edit !== 'scale' || entry.joint !== 'attn_z') return false;
+  const { head, neuron, position, key, row } = entry;
+  return head !== undefined && [neuron, position, key, row].every((given) => given === undefined);
 }
 
-type Combinable = HeadScale | ResidualDelta;
-
-/** Return the row of an intervention's kind. The compiler does not see that both belong together. */
-function kindOf<Entry extends Combinable>({ kind }: Entry): CombinedKind<Entry> {
-  return combinedKinds[kind] as unknown as CombinedKind<Entry>;
+function headsOf({ head }: ScaleEdit): readonly number[] {
+  return head === undefined ? [] : typeof head === 'number' ? [head] : head;
 }
 
-/** Combine the interventions of one place, of which there is one at least. */
-function combined(entries: readonly Combinable[]): CombinedChange {
-  const [first] = entries;
-  if (first === undefined) throw new RangeError('no interventions to combine');
-  const { combine, index, values } = kindOf(first);
-  const all = entries.map((entry) => Array.from(values(entry)));
-  const columns = all[0]?.map((_, at) => all.map((row) => row[at] ?? 0)) ?? [];
-  return {
-    kind: first.kind,
-    layer: first.layer,
-    index: index(first),
-    // Sorted, since rounding depends on the order; adding 0 makes -0 the 0 that it equals.
-    values: Float32Array.from(
-      columns,
-      (column) => column.sort((a, b) => a - b).reduce(combine) + 0,
-    ),
-  };
+function jointOf(entry: Intervention): string {
+  const { joint, layer } = isEdit(entry) ? placeOf(entry) : entry;
+  return `${joint} ${layer}`;
+}
+
+function changesNothingAt(entry: Intervention): boolean {
+  return isEdit(entry) ? changesNothing(entry) : isNeutralClosing(entry);
+}
+
+/** Return the closing that an intervention becomes. */
+export function closingAt(entry: Intervention): ClosingName {
+  return isEdit(entry) ? closingOf[entry.edit] : entry.closing;
 }
 
 /** Return whether every input of a closing has its neutral value; one without inputs leaves its joint as it is. */
@@ -194,9 +159,7 @@ function isNeutralClosing({ closing, tensors }: JointClosing): boolean {
   );
 }
 
-function textOf(change: Change): string {
-  if (change.kind !== 'closing') return change.values.join();
-  const { closing, positions, tensors } = change;
+function closingText({ closing, positions, tensors }: JointClosing): string {
   const where = positions === null ? 'all' : `${positions.start}-${positions.end}`;
   const given = Object.keys(tensors)
     .sort()
@@ -204,14 +167,5 @@ function textOf(change: Change): string {
       const { dims = [], data = new Uint8Array() } = tensors[name] ?? {};
       return `${name} ${dims.join('x')} ${data.length} ${exactText(data)}`;
     });
-  return [closing, where, ...given].join(' ');
-}
-
-/** Return the numbers bit by bit as text, far shorter and faster than digits: an edit may hold a million of them. */
-function exactText({ buffer, byteOffset, byteLength }: Float32Array | Uint8Array): string {
-  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  let text = '';
-  for (let at = 0; at < bytes.length; at += 4096)
-    text += String.fromCharCode(...bytes.subarray(at, at + 4096));
-  return text;
+  return ['closing', closing, where, ...given].join(' ');
 }

@@ -1,146 +1,110 @@
-// Turns interventions into edits of joints for one run: which closing, at which joint, with which tensors. Which closings a
-// session has: closing_slots.ts; what a graph is fed: graph_protocols.ts.
+// Turns interventions into edits of joints for one run: which closing, at which joint, with which tensors. Those of one
+// edit: place_edits.ts; which closings a session has: closing_slots.ts; what a graph is fed: graph_protocols.ts.
 import {
   activationEntry,
   activationName,
   activationSpec,
   contractVersion,
   elementCount,
-  layerShape,
 } from '../contract/activation_table';
 import { closingTable, type ClosingInput } from '../contract/closing_table';
 import type { ActivationKind, ClosingName, Dimension, ModelShape } from '../contract/generated';
+import { checkEdit } from './check_edits';
+import { mergedClosings, placeOf } from './edits';
 import {
-  changesOf,
-  combinedKinds,
-  type Change,
-  type ClosingTensor,
-  type CombinedChange,
+  closingAt,
+  isEdit,
+  orderedChanges,
   type Intervention,
   type Interventions,
   type JointClosing,
-  type Span,
 } from './interventions';
-
-/** A closing of one joint; those of one joint apply in their order. */
-export interface JointEdit {
-  readonly joint: ActivationKind;
-  readonly layer: number;
-  readonly closing: ClosingName;
-  /** By the names of the closing's inputs, fitted to the tokens of a run. */
-  readonly tensors: Readonly<Record<string, ClosingTensor>>;
-}
+import type { ClosingTensor, FedSpan, JointEdit, Span } from './joint_edit';
+import { checkKeysLeft, knockedOut, mergedEdits, placeEdit } from './place_edits';
 
 type Tensors = JointEdit['tensors'];
-
-/** Scales and deltas as closings. */
-const combinedEdits = {
-  'head-scale': { joint: 'attn_z', closing: 'scale' },
-  'residual-delta': { joint: 'resid_post', closing: 'add' },
-} as const satisfies Record<CombinedChange['kind'], Pick<JointEdit, 'joint' | 'closing'>>;
+type Place = Pick<JointEdit, 'joint' | 'layer' | 'closing'>;
 
 /** Return the joints that interventions change, and their closings: the same for every run of them. */
-export function closingsNeeded(
-  interventions: Interventions,
-): Pick<JointEdit, 'joint' | 'layer' | 'closing'>[] {
-  return inPlaces(changesOf(interventions)).map(({ joint, layer, closing }) => ({
-    joint,
-    layer,
-    closing,
-  }));
+export function closingsNeeded(interventions: Interventions): Place[] {
+  return inClosings(interventions, 0).map(([first]) => placeAt(first));
 }
 
 /**
- * Return the edits of a run that feeds these positions. Throws a RangeError where a model of this shape cannot apply the
- * interventions, which the worker sends as an error of kind `run`.
+ * Return the edits of a run that feeds these positions. Throws a RangeError where a model of this shape, or this text,
+ * has no place for the interventions, which the worker sends as an error of kind `run`.
  */
 export function jointEdits(
   interventions: Interventions,
   shape: ModelShape,
-  fed: Span,
+  fed: FedSpan,
 ): JointEdit[] {
   checkInterventions(interventions, shape);
-  return inPlaces(changesOf(interventions)).map(({ joint, layer, closing, changes }) => ({
-    ...{ joint, layer, closing },
-    tensors: tensorsOf(changes, shape, fed),
-  }));
+  const knocked = new Map<number, ClosingTensor>();
+  const placed = (entry: Intervention): JointEdit => {
+    if (!isEdit(entry)) return { ...placeAt(entry), tensors: closingTensors(entry, shape, fed) };
+    const edit = placeEdit(entry, shape, fed);
+    if (entry.edit === 'knock-out') {
+      const keys = knockedOut(knocked.get(edit.layer), edit);
+      knocked.set(edit.layer, keys);
+      checkKeysLeft(keys, fed);
+    }
+    return edit;
+  };
+  return inClosings(interventions, fed.end).map((entries) =>
+    entries.map(placed).reduce(mergedEdits),
+  );
 }
 
 /** Throw a RangeError for the first intervention that a model of this shape cannot apply. */
 export function checkInterventions(interventions: Interventions, shape: ModelShape): void {
   for (const entry of interventions) {
-    const detail = problemOf(entry, shape);
-    if (detail !== null) throw new RangeError(detail);
+    if (isEdit(entry)) checkEdit(entry, shape);
+    else {
+      const detail = closingProblem(entry, shape);
+      if (detail !== null) throw new RangeError(detail);
+    }
   }
 }
 
 /** Keep the interventions that a model of this shape can apply. */
 export function applicable(interventions: Interventions, shape: ModelShape): Interventions {
-  return interventions.filter((entry) => problemOf(entry, shape) === null);
-}
-
-/** The changes that become one edit: a closing, or all scales or deltas of a layer. */
-interface Place extends Pick<JointEdit, 'joint' | 'layer' | 'closing'> {
-  readonly changes: JointClosing | readonly CombinedChange[];
-}
-
-function inPlaces(changes: readonly Change[]): Place[] {
-  const places = new Map<string, Place & { readonly changes: CombinedChange[] }>();
-  const closings: Place[] = [];
-  for (const change of changes) {
-    if (change.kind === 'closing') {
-      closings.push({ ...change, changes: change });
-      continue;
+  return interventions.filter((entry) => {
+    try {
+      checkInterventions([entry], shape);
+      return true;
+    } catch (error) {
+      if (error instanceof RangeError) return false;
+      throw error;
     }
-    const { kind, layer } = change;
-    const place = places.get(`${kind} ${layer}`) ?? { ...combinedEdits[kind], layer, changes: [] };
-    places.set(`${kind} ${layer}`, place);
-    place.changes.push(change);
+  });
+}
+
+/** Part interventions into those of one closing each: alike edits in a row at a joint are one. */
+function inClosings(
+  interventions: Interventions,
+  tokens: number,
+): [Intervention, ...Intervention[]][] {
+  const result: [Intervention, ...Intervention[]][] = [];
+  for (const entry of orderedChanges(interventions, tokens)) {
+    const last = result.at(-1);
+    if (last !== undefined && isOneWith(last[0], entry)) last.push(entry);
+    else result.push([entry]);
   }
-  return [...places.values(), ...closings];
+  return result;
 }
 
-function tensorsOf(changes: Place['changes'], shape: ModelShape, fed: Span): Tensors {
-  if ('closing' in changes) return closingTensors(changes, shape, fed);
-  const [first] = changes;
-  if (first === undefined) throw new RangeError('no changes to combine');
-  const { heads } = layerShape(shape, first.layer);
-  return first.kind === 'head-scale'
-    ? { scale: rowsOf(changes, { start: 0, end: heads }, 1, [1, heads, 1, 1]) }
-    : { add: deltaOf(changes, shape, fed) };
+/** Return whether two that follow each other are one closing. A closing with tensors of its own stays alone. */
+function isOneWith(one: Intervention, other: Intervention): boolean {
+  if (!isEdit(one) || !isEdit(other)) return false;
+  const [a, b] = [placeAt(one), placeAt(other)];
+  const isAlike = a.joint === b.joint && a.layer === b.layer && a.closing === b.closing;
+  return isAlike && mergedClosings.has(a.closing);
 }
 
-function deltaOf(
-  changes: readonly CombinedChange[],
-  { hidden }: ModelShape,
-  fed: Span,
-): ClosingTensor {
-  // One row serves all tokens where none has a change of its own.
-  const isSame = changes.every(({ index }) => index === null);
-  const rows = isSame ? { start: 0, end: 1 } : fed;
-  return rowsOf(changes, rows, hidden, [1, rows.end - rows.start, hidden]);
-}
-
-/** Make a tensor of one row for each head or position of a span; rows of earlier positions are in the cache. */
-function rowsOf(
-  changes: readonly CombinedChange[],
-  { start, end }: Span,
-  width: number,
-  dims: readonly number[],
-): ClosingTensor {
-  const kind = changes[0]?.kind ?? 'residual-delta';
-  const { combine, neutral } = combinedKinds[kind];
-  const data = new Float32Array((end - start) * width).fill(neutral);
-  for (const { index, values } of changes) {
-    for (let row = 0; row < end - start; row++) {
-      if (index !== null && index !== start + row) continue;
-      for (const [column, value] of values.entries()) {
-        const at = row * width + column;
-        data[at] = combine(data[at] ?? 0, value);
-      }
-    }
-  }
-  return { dims, data };
+function placeAt(entry: Intervention): Place {
+  const { joint, layer } = isEdit(entry) ? placeOf(entry) : entry;
+  return { joint, layer, closing: closingAt(entry) };
 }
 
 /** Fit a closing's tensors to the tokens that are fed, and to all tokens so far. */
@@ -190,32 +154,11 @@ function fitted(
   return { dims: dims.with(axis, count), data: result };
 }
 
-function problemOf(entry: Intervention, shape: ModelShape): string | null {
-  if (!isIndex(entry.layer, shape.layers)) return `no layer ${entry.layer}`;
-  switch (entry.kind) {
-    case 'head-scale':
-      if (!isFinite32([entry.scale])) return 'a head-scale that is not a finite float32';
-      return isIndex(entry.head, layerShape(shape, entry.layer).heads)
-        ? null
-        : `no head ${entry.head} in layer ${entry.layer}`;
-    case 'residual-delta': {
-      const { delta, position } = entry;
-      if (!isFinite32(delta)) return 'a residual-delta that is not a finite float32';
-      if (delta.length !== shape.hidden)
-        return `a delta of ${delta.length} numbers, not ${shape.hidden}`;
-      return position === null || isIndex(position, shape.context_length)
-        ? null
-        : `no token ${position}`;
-    }
-    case 'closing':
-      return closingProblem(entry, shape);
-  }
-}
-
 function closingProblem(
   { joint, layer, closing, positions, tensors }: JointClosing,
   shape: ModelShape,
 ): string | null {
+  if (!isIndex(layer, shape.layers)) return `no layer ${layer}`;
   const axes = axesOf(joint, layer, shape);
   if (axes === null) return `${joint} is no joint of this model`;
   const entry = closingTable.find((one) => one.closing === closing);

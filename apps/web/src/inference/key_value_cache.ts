@@ -2,7 +2,7 @@
 import type * as Ort from 'onnxruntime-web';
 import type { Tensor } from 'onnxruntime-web';
 import { BudgetedCache } from './budgeted_cache';
-import { interventionKey, noInterventions } from './interventions';
+import { neutralKey } from './interventions';
 
 /** A run's `present.*`, under the names of the inputs that take them next. */
 export type CacheTensors = ReadonlyMap<string, Tensor>;
@@ -53,7 +53,7 @@ export class KeyValueCache {
     this.#entries = new BudgetedCache({
       maxBytes,
       // Every run with interventions is compared with the one without.
-      pinned: interventionKey(noInterventions),
+      pinned: neutralKey,
       release: ({ tensors }) => {
         disposeAll(tensors.values());
       },

@@ -253,10 +253,11 @@ export class ModelRunner {
     const protocol = protocolOf(document);
     if (protocol.edits === 'joints') await this.#provideClosings(interventions);
     const { session, activations, inputs, neutral } = this.#openedSession();
-    const key = interventionKey(interventions);
+    const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
-    const edits = jointEdits(interventions, shape, { start, end: ids.length });
+    const fed = { start, end: ids.length, goesOn: keepCache };
+    const edits = jointEdits(interventions, shape, fed);
     const feeds = {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start }, inputs),

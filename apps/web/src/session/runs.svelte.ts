@@ -1,7 +1,7 @@
 // Runs texts through a model, one at a time, and caches their activations by interventions.
 import { mergeRun, type ActivationSet } from '../activations/activation_set';
 import { BudgetedCache } from '../inference/budgeted_cache';
-import { interventionKey, noInterventions, type Interventions } from '../inference/interventions';
+import { interventionKey, neutralKey, type Interventions } from '../inference/interventions';
 import type { ModelClient, RunResult } from '../inference/model_types';
 
 /** Maximum for the activations of earlier interventions, those of the last ones among them. */
@@ -27,7 +27,7 @@ export class Runs {
   /** `answerOnce` answers to the newest text. `keepsUntouched`: the run without interventions stays cached. */
   constructor(answerOnce: () => Promise<void>, keepsUntouched: boolean) {
     this.#answerOnce = answerOnce;
-    const pinned = keepsUntouched ? interventionKey(noInterventions) : null;
+    const pinned = keepsUntouched ? neutralKey : null;
     this.#cached = new BudgetedCache({ maxBytes: CACHED_BYTES, pinned });
   }
 
@@ -70,7 +70,7 @@ export class Runs {
     interventions: Interventions,
   ): Promise<FinishedRun> {
     const clearings = this.#clearings;
-    const key = interventionKey(interventions);
+    const key = interventionKey(interventions, ids.length);
     let result = await client.run({ ids, interventions, reuseCache: true });
     let activations = mergeRun(this.#cached.get(key), result);
     if (activations === null) {

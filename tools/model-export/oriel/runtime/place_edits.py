@@ -74,8 +74,10 @@ def _checked_spec(edit: Edit, shape: ModelShape) -> TensorSpec:
         raise OptionError("there is no such joint", got=str(edit.joint), expected=f"one of {known}")
     _check_index(edit.layer, shape.layers, "layer", "the model has", "layers")
     if not kind.present_in(shape, edit.layer):
-        raise OptionError(f"this model has no {edit.joint}", got=edit.name)
+        raise OptionError(f"this model has no joint {edit.joint}", got=edit.name)
     spec = kind.spec(shape, edit.layer)
+    _check_context(edit.position, "query" if isinstance(edit, KnockOut) else "position", shape)
+    _check_context(edit.key, "key", shape)
     named = {name for name in ("head", "neuron", "key") if getattr(edit, name) is not None}
     axes = kind.shape
     if "head" in named and not any(name in axes for name in _HEADS):
@@ -109,6 +111,22 @@ def _check_index(value: object, count: int, name: str, owner: str, what: str) ->
             expected=f"0 to {count - 1}: {owner} {count} {what}",
         )
     return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def _check_context(given: Positions, name: str, shape: ModelShape) -> None:
+    """Refuse a position that no text of this model has."""
+    if given is None or isinstance(given, slice):
+        return
+    limit = shape.context_length
+    listed: Sequence[object] = given if isinstance(given, Sequence) else [given]
+    for at in listed:
+        # Anything else is told with the text.
+        if isinstance(at, (int, np.integer)) and not -limit <= at < limit:
+            raise OptionError(
+                f"the model reads no such {name}",
+                got=f"{name} {at}",
+                expected=f"less than its {limit} tokens",
+            )
 
 
 def _where(edit: Edit, spec: TensorSpec, text: FedText) -> NDArray[np.bool_]:
