@@ -18,6 +18,11 @@ export interface EditSet {
   readonly residPost: Reference;
 }
 
+/** Edits in the wire form, and what PyTorch gives under them. */
+export interface SaidEdits extends Omit<EditSet, 'interventions'> {
+  readonly edits: readonly unknown[];
+}
+
 export interface Prompt {
   readonly name: string;
   /** null where the checkpoint has no tokenizer. */
@@ -26,6 +31,8 @@ export interface Prompt {
   readonly tensors: ReadonlyMap<string, Reference>;
   /** Only of the prompt `sentence`. */
   readonly edits: readonly EditSet[];
+  /** Likewise. */
+  readonly saidEdits: readonly SaidEdits[];
 }
 
 export interface Fixtures {
@@ -51,6 +58,7 @@ interface Written {
       }[];
       gives: WrittenTensor[];
     }[];
+    said_edits: { name: string; edits: unknown[]; gives: WrittenTensor[] }[];
   }[];
 }
 
@@ -76,13 +84,17 @@ export function readFixtures(model: string): Fixtures {
         return [name, { dims, data: new Kind(buffer, offset, count) }];
       }),
     );
-  const read = prompts.map(({ tensors, edits, ...prompt }) => ({
+  const given = (name: string, gives: readonly WrittenTensor[]) => {
+    const found = readAll(gives);
+    const [logits, residPost] = [found.get('logits'), found.get('resid_post')];
+    if (logits === undefined || residPost === undefined) throw new Error(`${name} gives nothing`);
+    return { name, logits, residPost };
+  };
+  const read = prompts.map(({ tensors, edits, said_edits, ...prompt }) => ({
     ...prompt,
     tensors: readAll(tensors),
+    saidEdits: said_edits.map((set) => ({ ...given(set.name, set.gives), edits: set.edits })),
     edits: edits.map(({ name, edits: closings, gives }): EditSet => {
-      const given = readAll(gives);
-      const [logits, residPost] = [given.get('logits'), given.get('resid_post')];
-      if (logits === undefined || residPost === undefined) throw new Error(`${name} gives nothing`);
       const interventions = closings.map(({ positions: tokens, tensors: inputs, ...closing }) => ({
         ...closing,
         kind: 'closing' as const,
@@ -95,7 +107,7 @@ export function readFixtures(model: string): Fixtures {
           ]),
         ),
       }));
-      return { name, interventions, logits, residPost };
+      return { ...given(name, gives), interventions };
     }),
   }));
   return {
