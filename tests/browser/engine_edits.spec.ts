@@ -53,11 +53,13 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
 test(
   'what has no place is told in a line, and the next run is as if it had not been asked for',
   { tag: '@any-device' },
-  async ({ engine, bundles, provider, tolerance }) => {
+  async ({ engine, page, bundles, provider, tolerance }) => {
     const prompt = readFixtures('tiny-gpt2').prompt('sentence');
     const { ids } = prompt;
     opened(await engine.open({ url: bundles.url('tiny-gpt2'), provider }));
     await engine.run({ ids: ids.slice(0, 8), reuseCache: true });
+    const graphBytes = () => page.evaluate(async () => (await client.savedGraph()).length);
+    const before = await graphBytes();
     const refused: [Edit, string][] = [
       [{ edit: 'scale', joint: 'attn_z', layer: 2 }, 'the model has no such layer; got layer 2'],
       [{ edit: 'scale', joint: 'attn_z', layer: 0, head: 5 }, 'no such head; got head 5'],
@@ -77,6 +79,7 @@ test(
       expect(outcome).toMatchObject({ error: { kind: 'run' } });
       expect(JSON.stringify(outcome)).toContain(message);
     }
+    expect(await graphBytes(), 'the session was left as it was').toBe(before);
     const { start, lastLogits } = await engine.run({ ids, reuseCache: true });
     expect(start).toBe(8);
     const expected = positions('logits', reference(prompt, 'logits'), ids.length - 1, ids.length);

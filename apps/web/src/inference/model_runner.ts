@@ -9,6 +9,7 @@ import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
 import { interventionKey, noInterventions, type Interventions } from './interventions';
+import type { FedSpan } from './joint_edit';
 import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
 import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
@@ -146,11 +147,14 @@ export class ModelRunner {
     }
   }
 
-  /** Give the session the closings that these interventions need, if it lacks some. */
-  async #provideClosings(interventions: Interventions): Promise<void> {
+  /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
+  async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
     const { names, inputs } = this.#openedSession();
     const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
-    if (slots !== inputs.slots) await this.#reopenSession(names, slots, 'keep');
+    if (slots === inputs.slots) return;
+    // What is refused must leave the session as it is.
+    jointEdits(interventions, this.#opened().manifest.model.shape, text);
+    await this.#reopenSession(names, slots, 'keep');
   }
 
   async #openSession(
@@ -251,13 +255,13 @@ export class ModelRunner {
     checkInterventions(interventions, shape);
     const { activations: document } = sessionGraph(variant);
     const protocol = protocolOf(document);
-    if (protocol.edits === 'joints') await this.#provideClosings(interventions);
+    const text = { start: 0, end: ids.length, goesOn: keepCache };
+    if (protocol.edits === 'joints') await this.#provideClosings(interventions, text);
     const { session, activations, inputs, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
-    const fed = { start, end: ids.length, goesOn: keepCache };
-    const edits = jointEdits(interventions, shape, fed);
+    const edits = jointEdits(interventions, shape, { ...text, start });
     const feeds = {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start }, inputs),
