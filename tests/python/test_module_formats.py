@@ -151,7 +151,7 @@ def test_the_opset_that_was_asked_for_is_the_one_in_the_file(asked: int, tmp_pat
 def test_weights_too_large_for_one_file_stand_in_one_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_file, "_MAX_ONE_FILE", 1000)
+    monkeypatch.setattr(onnx_file, "MAX_ONE_FILE", 1000)
     module = nn.Linear(300, 200)
     options = WriteOptions("{}", 17)
     request = ExportRequest(module, CallArguments((torch.rand(2, 300),)), ("onnx",), tmp_path)

@@ -157,12 +157,12 @@ def test_two_checkpoints_and_a_file_get_the_texts_of_bundles(
     convert = ["convert", str(tiny_gpt2_checkpoint), "--format", "onnx,pt2", "--output", str(out)]
     assert main(convert) == 0
     capsys.readouterr()
-    for file in ("model.onnx", "model.pt2"):
+    for file in ("onnx/model.onnx", "model.pt2"):
         code, record = prove(capsys, tiny_gpt2_checkpoint, out / file)
         assert (code, record["verdict"]) == (0, "same")
         assert [case["name"] for case in record["cases"]] == names
         assert {"logits", "present.3.key"} <= {name for _, name in outputs_of(record)}
-    code, record = prove(capsys, tiny_gpt2_bundle, out / "model.onnx")
+    code, record = prove(capsys, tiny_gpt2_bundle, out / "onnx" / "model.onnx")
     assert (code, record["verdict"]) == (0, "same")
     code, record = prove(capsys, other, out / "model.pt2")
     assert (code, record["first_apart"]["output"]) == (1, "logits")
@@ -380,8 +380,8 @@ def test_a_decoder_of_fixed_sizes_gets_texts_of_these(
     assert main(convert) == 0
     capsys.readouterr()
     sizes = {"batch_size": 2, "sequence_length": 3, "past_sequence_length": 5}
-    fixed = with_fixed_sizes(out / "model.onnx", tmp_path / "fixed.onnx", sizes)
-    for other in (tiny_gpt2_checkpoint, out / "model.onnx"):
+    fixed = with_fixed_sizes(out / "onnx" / "model.onnx", tmp_path / "fixed.onnx", sizes)
+    for other in (tiny_gpt2_checkpoint, out / "onnx" / "model.onnx"):
         code, record = prove(capsys, other, fixed)
         assert (code, record["verdict"]) == (0, "same")
         names = [case["name"] for case in record["cases"]]
@@ -585,7 +585,7 @@ def test_positions_that_a_bundle_would_not_use_are_refused(
     out = tmp_path / "out"
     convert = ["convert", str(tiny_gpt2_checkpoint), "--format", "onnx", "--output", str(out)]
     assert main(convert) == 0
-    ports = onnx.load(out / "model.onnx", load_external_data=False).graph.input
+    ports = onnx.load(out / "onnx" / "model.onnx", load_external_data=False).graph.input
     past = {
         port.name: torch.zeros(1, *(dim.dim_value for dim in port.type.tensor_type.shape.dim[1:]))
         for port in ports
@@ -598,7 +598,7 @@ def test_positions_that_a_bundle_would_not_use_are_refused(
         **past,
     }
     save_file(tensors, tmp_path / "inputs.safetensors")
-    places = [str(tiny_gpt2_bundle), str(out / "model.onnx")]
+    places = [str(tiny_gpt2_bundle), str(out / "onnx" / "model.onnx")]
     inputs = ["--inputs", str(tmp_path / "inputs.safetensors")]
     capsys.readouterr()
     assert main(["prove", *places, *inputs]) == 2

@@ -178,7 +178,7 @@ def test_every_file_of_an_export_has_its_size_and_digest(
 ) -> None:
     """Weights beside an ONNX file among them."""
     verify_here(monkeypatch)
-    monkeypatch.setattr(onnx_file, "_MAX_ONE_FILE", 10)
+    monkeypatch.setattr(onnx_file, "MAX_ONE_FILE", 10)
     module = nn.Sequential(nn.Linear(64, 64), nn.ReLU())
     report = oriel.export_module(module, (torch.rand(2, 64),), formats=("onnx",), out=tmp_path)
     (row,) = report.metadata["exports"]
