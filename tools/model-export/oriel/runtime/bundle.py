@@ -91,7 +91,7 @@ class Bundle:
         self.manifest = read_manifest(self.folder)
         self._variant = _chosen(self.manifest.variants, variant)
         self.variant = str(self._variant["name"])
-        self._settings = SessionSettings(keep_memory=True, spin=True, threads=threads)
+        self._settings = SessionSettings(keep_memory=True, threads=threads)
         self._sessions: list[_Session] = []
         """The one used last stands last."""
         self._slots: Slots = {}

@@ -43,8 +43,6 @@ class SessionSettings:
     """Copy weights into the kernels' own order: faster, and twice the memory."""
     keep_memory: bool = False
     """Keep blocks that a long sequence needed for the next one."""
-    spin: bool = False
-    """Let idle threads wait by spinning: faster, unless others need the processor."""
     threads: int = 0
     """0: as many as the processor has cores."""
 
@@ -53,8 +51,9 @@ class SessionSettings:
         options.log_severity_level = 3
         options.enable_cpu_mem_arena = self.keep_memory
         options.intra_op_num_threads = self.threads
-        if not self.spin:
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Idle threads that spin take the processor from PyTorch, or from another session: two in
+        # turns then took a third longer.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not self.prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
         return options
