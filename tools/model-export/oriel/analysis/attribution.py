@@ -13,6 +13,7 @@ from oriel.errors import OptionError
 from oriel.graph import attribution as nodes
 from oriel.runtime.bundle import Addition, Bundle, Texts
 from oriel.runtime.edits import Edit
+from oriel.runtime.fed_text import check_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,7 @@ def attribute(
     layer that isn't there, and for a model whose heads can't be told apart in the stream.
     """
     tokens = [answer] if other is None else [answer, other]
-    for token in tokens:
-        if not 0 <= token < bundle.shape.vocab:
-            raise OptionError(
-                "the model has no such token",
-                got=f"id {token}",
-                expected=f"ids from 0 to {bundle.shape.vocab - 1}",
-            )
+    check_tokens(tokens, bundle.shape.vocab)
     layers = range(bundle.shape.layers)
     if neurons_of is not None and neurons_of not in layers:
         raise OptionError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from oriel.arrays import Array
 from oriel.errors import OptionError
+from oriel.runtime.fed_text import check_tokens
 
 
 class Metric(Protocol):
@@ -36,13 +37,7 @@ class LogitDifference:
         _check_position(self.position)
 
     def __call__(self, logits: Array) -> Array:
-        for token in (self.answer, self.other):
-            if not 0 <= token < logits.shape[-1]:
-                raise OptionError(
-                    "the model has no such token",
-                    got=f"id {token}",
-                    expected=f"ids from 0 to {logits.shape[-1] - 1}",
-                )
+        check_tokens((self.answer, self.other), logits.shape[-1])
         found: Array = logits[:, self.answer] - logits[:, self.other]
         return found
 

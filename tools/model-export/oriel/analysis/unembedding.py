@@ -8,9 +8,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from oriel.arrays import Array
-from oriel.errors import OptionError
 from oriel.graph.weight_reads import NodeWriter, WeightReads
 from oriel.runtime.bundle import Addition, Bundle
+from oriel.runtime.fed_text import check_tokens
 
 _TOKEN, _COLUMN = "unembedding/token", "unembedding/column"
 
@@ -18,12 +18,7 @@ _TOKEN, _COLUMN = "unembedding/token", "unembedding/column"
 def unembedding(bundle: Bundle, token: int) -> Array:
     """Return the unembedding's column of a token, (hidden), float32, as the variant's weights have
     it. Raises OptionError for a token that isn't there."""
-    if not 0 <= token < bundle.shape.vocab:
-        raise OptionError(
-            "the model has no such token",
-            got=f"id {token}",
-            expected=f"ids from 0 to {bundle.shape.vocab - 1}",
-        )
+    check_tokens(token, bundle.shape.vocab)
     addition = Addition(_COLUMN, _nodes, (_COLUMN,), {_TOKEN: np.array([token], dtype=np.int64)})
     found: Array = bundle.run_with(addition, [[token]])[_COLUMN][0]
     return found

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import FileDescriptor, Variant
 from oriel.contract.variant_graphs import cached_graph, tapped_graph
-from oriel.errors import BundleError, GraphError, OrielError, reason_of
-from oriel.runtime.onnx_graph import Arrays, OnnxGraph, SessionSettings, with_taps
+from oriel.errors import BundleError, GraphError
+from oriel.runtime.onnx_graph import Arrays, OnnxGraph, SessionSettings, runtime_errors, with_taps
 from oriel.runtime.weight_folders import WeightFolders, taps_for
 
 Ids = npt.NDArray[np.int64]
@@ -95,20 +95,8 @@ class VariantRun:
                 )
         return found
 
-    @contextmanager
-    def _errors_in_one_line(self, done: str) -> Iterator[None]:
-        """Turn any exception into an error of one line: damaged files raise any class of four
-        libraries."""
-        try:
-            yield
-        except (OrielError, MemoryError):
-            raise
-        except Exception as error:
-            raise GraphError(
-                f"{self.name} can't be {done} by ONNX Runtime",
-                got=reason_of(error),
-                next_step="export the bundle again.",
-            ) from error
+    def _errors_in_one_line(self, done: str) -> AbstractContextManager[None]:
+        return runtime_errors(f"{self.name} can't be {done}", "export the bundle again.")
 
 
 def sent_bytes(variant: Variant, files: Sequence[FileDescriptor]) -> int:

@@ -18,7 +18,8 @@ from onnx import TensorProto, helper
 from oriel.contract.activation_names import ModelShape, kinds
 from oriel.errors import GraphError, OptionError
 from oriel.graph.closings import open_end
-from oriel.graph.weight_reads import NodeWriter, WeightReads, nodes_between
+from oriel.graph.graph_paths import nodes_between
+from oriel.graph.weight_reads import NodeWriter, WeightReads
 
 _PREFIX = "attribution/"
 TOKENS, SIGNS = f"{_PREFIX}tokens", f"{_PREFIX}signs"

@@ -22,6 +22,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.contract.documents import TapRecord
 from oriel.errors import GraphError
+from oriel.graph.graph_paths import nodes_between
 
 _START = f"{NUM_LOGITS}/start"
 """The tensor by which the decoder graph cuts off the rows whose logits aren't wanted."""
@@ -147,20 +148,12 @@ def _copy_between(
 ) -> tuple[list[onnx.NodeProto], str]:
     """Return copies of the nodes that lead from one tensor to another, reading `new_start` instead,
     and the name of the result; they compute all positions, whatever num_logits_to_keep is."""
-    needed = {end}
-    path: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output) and start not in node.output:
-            path.append(node)
-            needed |= set(node.input)
     depends = {start}
     whole: dict[str, str] = {}
     copies: list[onnx.NodeProto] = []
-    for node in reversed(path):
-        # Shapes and other tensors that don't depend on the residual stream exist already, under
-        # their names.
-        if not depends & set(node.input):
-            continue
+    # Shapes and other tensors that don't depend on the residual stream exist already, under
+    # their names.
+    for node in nodes_between(graph, start, end):
         depends |= set(node.output)
         if _START in node.input:
             whole[node.output[0]] = node.input[0]

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from oriel.errors import GraphError
+from oriel.graph.graph_paths import nodes_between
 
 _PRODUCTS = ("MatMul", "MatMulInteger", "MatMulNBits")
 _MIDDLE_OF_8 = 128
@@ -155,23 +156,6 @@ def _decoded(writer: NodeWriter, packed: str, bits: int) -> str:
         halves = [writer.put("Unsqueeze", [half, last]) for half in (low, high)]
         packed = writer.put("Concat", halves, axis=-1)
     return writer.floats(packed)
-
-
-def nodes_between(graph: onnx.GraphProto, start: str, end: str) -> list[onnx.NodeProto]:
-    """Return the nodes that lead from one tensor to another, in their order."""
-    needed = {end}
-    path: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):
-        if needed & set(node.output) and start not in node.output:
-            path.append(node)
-            needed |= set(node.input)
-    depends = {start}
-    found: list[onnx.NodeProto] = []
-    for node in reversed(path):
-        if depends & set(node.input):
-            depends |= set(node.output)
-            found.append(node)
-    return found
 
 
 def _attribute(node: onnx.NodeProto, name: str) -> int:

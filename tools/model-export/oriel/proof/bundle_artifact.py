@@ -13,16 +13,16 @@ from torch import Tensor
 from oriel.arrays import Array
 from oriel.contract.activation_names import cache_output_specs, input_specs, past_name
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import ProofArtifact, Variant
+from oriel.contract.documents import ProofArtifact
 from oriel.contract.manifest import MANIFEST, read_manifest
 from oriel.contract.variant_graphs import cached_graph, graphs_of
 from oriel.errors import GraphError, OptionError
 from oriel.graph.taps import Tap
-from oriel.precisions import FP32
 from oriel.proof.artifact import Artifact, Tensors, versions_of
 from oriel.proof.contract_ports import PAST, contract_port, inner_ports, is_text_input, lens_ports
 from oriel.proof.onnx_ports import onnx_ports
 from oriel.runtime.onnx_graph import OnnxGraph, with_taps
+from oriel.runtime.weight_folders import choose_variant
 from oriel.verification.opened_variant import opened_variant
 from oriel.verification.report import Findings
 
@@ -38,7 +38,7 @@ class BundleArtifact(Artifact):
         self.place = place
         self._folder, name = split_place(place)
         self._manifest = read_manifest(self._folder)
-        self._variant = _choose(self._manifest.variants, name, place)
+        self._variant = choose_variant(self._manifest.variants, name or None, place)
         shape = self._manifest.shape
         self._kind, self._graph = cached_graph(self._variant)
         if graph is not None and graph != self._kind:
@@ -125,14 +125,3 @@ def split_place(place: str) -> tuple[Path, str]:
         return Path(place), ""
     folder, colon, name = place.rpartition(":")
     return (Path(folder), name) if colon and folder else (Path(place), "")
-
-
-def _choose(variants: Sequence[Variant], name: str, place: str) -> Variant:
-    named: Mapping[str, Variant] = {variant["name"]: variant for variant in variants}
-    if not name:
-        return named.get(FP32.name, variants[0])
-    if name not in named:
-        raise OptionError(
-            "the bundle has no such variant", got=place, expected=f"one of {', '.join(named)}"
-        )
-    return named[name]

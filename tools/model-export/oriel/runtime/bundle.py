@@ -4,8 +4,8 @@ Needs ONNX Runtime and NumPy, and no PyTorch."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,19 +26,17 @@ from oriel.contract.activation_names import (
     present_name,
 )
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import Variant
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
-from oriel.errors import BundleError, GraphError, OptionError, OrielError, reason_of
-from oriel.precisions import FP32
+from oriel.errors import BundleError, OptionError
 from oriel.runtime.closing_slots import Slots, closings_in, slots_for
 from oriel.runtime.edits import Edit
-from oriel.runtime.fed_text import FedText, Ids, Mask, padded
+from oriel.runtime.fed_text import FedText, Ids, Mask, check_tokens, padded
 from oriel.runtime.joint_edit import JointEdit
-from oriel.runtime.onnx_graph import OnnxGraph, SessionSettings, with_taps
+from oriel.runtime.onnx_graph import OnnxGraph, SessionSettings, runtime_errors, with_taps
 from oriel.runtime.place_edits import place_edits
 from oriel.runtime.run import Cache, Run
-from oriel.runtime.weight_folders import WeightFolders, taps_for
+from oriel.runtime.weight_folders import WeightFolders, choose_variant, taps_for
 from oriel.tokenizers.open_tokenizer import encoding_errors, open_tokenizer
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class Bundle:
         """
         self.folder = Path(path)
         self.manifest = read_manifest(self.folder)
-        self._variant = _chosen(self.manifest.variants, variant)
+        self._variant = choose_variant(self.manifest.variants, variant)
         self.variant = str(self._variant["name"])
         self._settings = SessionSettings(keep_memory=True, threads=threads)
         self._sessions: list[_Session] = []
@@ -230,13 +228,7 @@ class Bundle:
     def _fed(self, text: Texts, cache: Cache | bool | None) -> FedText:
         goes_on = cache is not None and cache is not False
         ids, mask = _ids_of(self.encode(text) if isinstance(text, str) else text)
-        bad = ids[(ids < 0) | (ids >= self.shape.vocab)]
-        if len(bad):
-            raise OptionError(
-                "the model has no such token",
-                got=f"id {bad[0]}",
-                expected=f"ids from 0 to {self.shape.vocab - 1}",
-            )
+        check_tokens(ids, self.shape.vocab)
         if isinstance(cache, Cache):
             if len(cache.mask) != len(ids) or not mask.all():
                 raise OptionError(
@@ -325,31 +317,9 @@ class Bundle:
         before = cache.tokens if isinstance(cache, Cache) else fed.ids[:, :0]
         return Cache(past, fed.mask, np.concatenate([before, fed.ids], axis=1))
 
-    @contextmanager
-    def _one_line(self, done: str) -> Iterator[None]:
-        """Turn any exception into an error of one line: damaged files raise any class of several
-        libraries."""
-        try:
-            yield
-        except (OrielError, MemoryError):
-            raise
-        except Exception as error:
-            raise GraphError(
-                f"{self.folder} can't be {done} by ONNX Runtime",
-                got=reason_of(error),
-                next_step="run `oriel verify` on it, or export it again.",
-            ) from error
-
-
-def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
-    named = {str(variant["name"]): variant for variant in variants}
-    if name is None:
-        return named.get(FP32.name, variants[0])
-    if name not in named:
-        raise OptionError(
-            "the bundle has no such variant", got=name, expected=f"one of {', '.join(named)}"
-        )
-    return named[name]
+    def _one_line(self, done: str) -> AbstractContextManager[None]:
+        next_step = "run `oriel verify` on it, or export it again."
+        return runtime_errors(f"{self.folder} can't be {done}", next_step)
 
 
 def _is_batch(text: Texts) -> bool:

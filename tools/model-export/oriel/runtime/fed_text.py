@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from oriel.errors import OptionError
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.int64]
@@ -56,6 +58,16 @@ class FedText:
         """(batch, 1), or (1, 1) without padding: tokens of each text so far."""
         longest: NDArray[np.int64] = self.key_positions().max(axis=1, keepdims=True) + 1
         return longest
+
+
+def check_tokens(ids: ArrayLike, vocab: int) -> None:
+    """Raise OptionError for the first id that is no row of the vocabulary."""
+    listed = np.asarray(ids).reshape(-1)
+    bad = listed[(listed < 0) | (listed >= vocab)]
+    if len(bad):
+        raise OptionError(
+            "the model has no such token", got=f"id {bad[0]}", expected=f"ids from 0 to {vocab - 1}"
+        )
 
 
 def padded(texts: Sequence[Sequence[int]]) -> tuple[Ids, Mask]:

@@ -3,7 +3,8 @@ padding and edits unless told otherwise. What the results should be, verificatio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from oriel.contract.activation_names import (
     resid_delta_name,
 )
 from oriel.contract.data_files import GraphKind
+from oriel.errors import GraphError, OrielError, reason_of
 from oriel.graph.built_graph import set_outputs
 from oriel.graph.closings import close_joints
 from oriel.graph.taps import Tap, open_taps
@@ -168,6 +170,20 @@ class OnnxGraph:
         inputs = [*session.get_inputs(), *session.get_overridable_initializers()]
         outputs = session.get_outputs()
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
+
+
+@contextmanager
+def runtime_errors(what: str, next_step: str) -> Iterator[None]:
+    """Turn any exception inside into a GraphError of one line, "{what} by ONNX Runtime": damaged
+    files raise any class of several libraries."""
+    try:
+        yield
+    except (OrielError, MemoryError):
+        raise
+    except Exception as error:
+        raise GraphError(
+            f"{what} by ONNX Runtime", got=reason_of(error), next_step=next_step
+        ) from error
 
 
 def closings_of(edits: Iterable[JointEdit]) -> dict[str, list[str]]:

@@ -265,13 +265,13 @@ def _fitted(
     known = {_BATCH: text.batch, _SEQ: text.total, _TOTAL: text.total}
     pairs = zip(place.axes, place.spec.shape, strict=True)
     wanted = [known.get(str(axis), size) for axis, size in pairs]
-    misfit = _misfit(name, value, edit, " × ".join(map(str, wanted)) + ", or 1 in place of any")
+    expected = " × ".join(map(str, wanted)) + ", or 1 in place of any"
     is_moving = [axis in (_SEQ, _TOTAL) for axis in place.axes]
     if value.ndim != rank or any(
         have not in (1, want) and not moves
         for have, want, moves in zip(value.shape, wanted, is_moving, strict=True)
     ):
-        raise misfit
+        raise _misfit(name, value, edit, expected)
     where = place.where
     for axis, moves in enumerate(is_moving):
         have = value.shape[axis]
@@ -286,7 +286,7 @@ def _fitted(
         positions = np.arange(start, text.total)
         covered = _along((positions < have)[None], axis, rank)
         if (where & ~covered).any() and not text.goes_on:
-            raise misfit
+            raise _misfit(name, value, edit, expected)
         where = where & covered
         value = np.take(value, np.minimum(positions, have - 1), axis=axis)
     return value, where

@@ -1,17 +1,19 @@
-"""The folders in which the graphs of a variant find their weights: in the bundle's folder, or,
-where they travel encoded and readers expand them, in a temporary one."""
+"""Choosing a variant, and the folders in which its graphs find their weights: the bundle's
+own, or, where they travel encoded and readers expand them, a temporary one."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oriel.contract.documents import Variant
+from oriel.errors import OptionError
 from oriel.graph.taps import Tap
 from oriel.precision.weights.expand_weights import expand_weights
+from oriel.precisions import FP32
 
 
 @dataclass
@@ -41,6 +43,20 @@ class WeightFolders:
             expand_weights(self.bundle / weights, expansion, target)
             self.expanded[key] = folder
         return self.expanded[key]
+
+
+def choose_variant(
+    variants: Sequence[Variant], name: str | None, place: str | None = None
+) -> Variant:
+    """Return the variant of a name; without one fp32, or the first. Raises OptionError, which says
+    the place that the user gave, where there is none of the name."""
+    named = {str(variant["name"]): variant for variant in variants}
+    if name is None:
+        return named.get(FP32.name, variants[0])
+    if name not in named:
+        known = f"one of {', '.join(named)}"
+        raise OptionError("the bundle has no such variant", got=place or name, expected=known)
+    return named[name]
 
 
 def taps_for(variant: Variant, names: Collection[str]) -> list[Tap]:
