@@ -107,6 +107,7 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
         "input_ids",
         "attention_mask",
         "position_ids",
+        "cache_position",
         "num_logits_to_keep",
         "past_key_values.{L}.key",
         "past_key_values.{L}.value",

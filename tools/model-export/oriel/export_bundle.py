@@ -30,6 +30,7 @@ from oriel.contract.documents import ManifestDocument
 from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
+from oriel.graph.static_cache import check_length
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
@@ -131,7 +132,9 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     display.stage(f"read {found.name} ({found.kind})")
     model = load_model(found)
     outputs = chosen_outputs(options, model.shape)
-    requested = RequestedBundle(paths, model, outputs, options.opset)
+    if options.static_cache is not None:
+        check_length(options.static_cache, model.shape)
+    requested = RequestedBundle(paths, model, outputs, options.opset, options.static_cache)
     display.stage("open its tokenizer")
     # A damaged tokenizer is reported before anything is traced.
     _ = model.tokenizer
@@ -166,9 +169,16 @@ def _fill(
     tokenizer = write_tokenizer(own, folder) if isinstance(own, CheckpointTokenizer) else None
     for name, content in model.library_configs.items():
         (folder / name).write_bytes(content)
-    float32 = write_variant(folder, paths, FP32, graphs)
+    float32 = write_variant(folder, paths, FP32, graphs, requested.static_cache)
     inputs = VariantInputs(
-        folder, paths, graphs, model.shape, float32, plan.recipes, plan.text(model)
+        folder,
+        paths,
+        graphs,
+        model.shape,
+        float32,
+        plan.recipes,
+        plan.text(model),
+        requested.static_cache,
     )
     made = make_variants(inputs, plan.names, display)
     digests = {paths.weights(): weights.digest, **made.digests}

@@ -50,6 +50,8 @@ class ExportOptions(Quantizing):
     output: Path | None = None
     """The plain graph's path; None: apps/web/static/models/<name>/model.onnx."""
     opset: int = DEFAULT_OPSET
+    static_cache: int | None = None
+    """Slots of the cache of static graphs, in tokens; None for no such graphs."""
     precision: tuple[str, ...] = ("fp32",)
     verify: bool = False
     force: bool = False
@@ -82,6 +84,18 @@ def parse_opset(text: str) -> int:
         got=repr(text),
         expected=f"{OLDEST_OPSET} to {NEWEST_OPSET}",
         next_step="leave it out for the default; browsers lack newer ones, torch older ones.",
+    )
+
+
+def parse_static_cache(text: str) -> int:
+    """Parse the number of slots of a static cache; the model's context limits it further."""
+    if re.fullmatch(r"[1-9]\d{0,6}", text, re.ASCII):
+        return int(text)
+    raise OptionError(
+        "--static-cache can't be read",
+        got=repr(text),
+        expected="a number of tokens, such as 512",
+        next_step="leave it out for no static graph.",
     )
 
 

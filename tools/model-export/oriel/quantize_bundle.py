@@ -21,7 +21,7 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST_VERSION
-from oriel.contract.variant_graphs import graphs_of
+from oriel.contract.variant_graphs import graphs_of, static_cache_of
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.options import QuantizeOptions, check_quantizing
@@ -90,6 +90,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
                 options.calibration,
                 options.calibration_method,
             ),
+            static_cache_of(bundle.variant),
         )
         made = make_variants(inputs, names, display)
         data = _manifest(bundle, folder, inputs.float32, kept, made)

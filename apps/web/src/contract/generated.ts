@@ -328,6 +328,7 @@ export interface Variant {
   plain: GraphRecord;
   decoder?: GraphRecord;
   open?: GraphRecord;
+  static?: GraphRecord1;
   interactive?: GraphRecord;
   /**
    * @maxItems 32768
@@ -373,9 +374,9 @@ export interface GraphRecord {
 export interface ActivationsDocument {
   contract_version: Version;
   /**
-   * interactive: of contract 1.x alone
+   * static: from 2.1 on; interactive: of contract 1.x alone
    */
-  graph: 'plain' | 'decoder' | 'open' | 'interactive';
+  graph: 'plain' | 'decoder' | 'open' | 'static' | 'interactive';
   model: ModelShape;
   /**
    * @minItems 1
@@ -388,7 +389,11 @@ export interface ActivationsDocument {
    */
   outputs: TensorSpec[];
   /**
-   * tensors of an open graph that its nodes read and that none gives: a reader appends a closing for each
+   * slots of a static graph's cache, in tokens: past_sequence_length and total_sequence_length are this number there, and num_logits is 1
+   */
+  cache_length?: number;
+  /**
+   * tensors of an open or static graph that its nodes read and that none gives: a reader appends a closing for each
    *
    * @minItems 1
    * @maxItems 16384
@@ -405,6 +410,13 @@ export interface TensorSpec {
    * @maxItems 4
    */
   shape: Dimension[];
+}
+/**
+ * one ONNX graph, with the document that stands in its metadata
+ */
+export interface GraphRecord1 {
+  path: Path;
+  activations: ActivationsDocument;
 }
 /**
  * bytes that, appended to the decoder graph or the open graph of this variant, turn inner tensors into outputs

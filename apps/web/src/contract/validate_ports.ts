@@ -47,12 +47,14 @@ export function unsoundDocument({
   contract_version: version,
   graph,
   model,
+  cache_length: cacheLength = 0,
   inputs,
   outputs,
   joints,
 }: ActivationsDocument): string | null {
   const contradiction = unsoundShape(model, graph);
   if (contradiction !== null) return contradiction;
+  if (cacheLength > model.context_length) return 'its cache is longer than the context';
   const expected = new Map(inputSpecs(model, graph, version).map((spec) => [spec.name, spec]));
   const given = new Set(inputs.map(({ name }) => name));
   if (given.size !== inputs.length) return 'an input stands twice';

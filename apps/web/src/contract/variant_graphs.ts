@@ -8,12 +8,14 @@ export function graphsOf({
   plain,
   decoder,
   open,
+  static: staticGraph,
   interactive,
 }: Variant): (readonly [GraphKind, GraphRecord])[] {
   const all = [
     ['plain', plain],
     ['decoder', decoder],
     ['open', open],
+    ['static', staticGraph],
     ['interactive', interactive],
   ] as const;
   return all.flatMap(([kind, record]) => (record === undefined ? [] : [[kind, record] as const]));

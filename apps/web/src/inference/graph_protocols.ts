@@ -16,6 +16,7 @@ import { closingEntry, closingInputName } from '../contract/closing_table';
 import type { ActivationsDocument, ModelShape, TensorSpec } from '../contract/generated';
 import { closedJoints, placedEdits, type ClosingSlots } from './closing_slots';
 import type { ClosingTensor, JointEdit } from './joint_edit';
+import { reachingAllSlots, slotFeeds } from './static_cache';
 
 export type Feeds = Record<string, Ort.Tensor>;
 
@@ -36,6 +37,8 @@ export interface FedText {
 export interface GraphProtocol {
   /** Whether a run gives keys and values that the next one takes. */
   readonly hasCache: boolean;
+  /** Whether these are of a fixed length, of which a text fills a part. */
+  readonly cacheIsFixed: boolean;
   /** `joints`: by closings, for which a session has slots; `inputs`: by inputs that every session has. */
   readonly edits: 'joints' | 'inputs' | 'none';
   /** Make the inputs that are the same in every run: an empty cache, and edits that change nothing. */
@@ -49,6 +52,7 @@ export interface GraphProtocol {
 const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
   plain: {
     hasCache: false,
+    cacheIsFixed: false,
     edits: 'none',
     neutral: () => ({}),
     text: tokens,
@@ -56,6 +60,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
   },
   decoder: {
     hasCache: true,
+    cacheIsFixed: false,
     edits: 'none',
     neutral: emptyCache,
     text: decoderText,
@@ -63,13 +68,31 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
   },
   open: {
     hasCache: true,
+    cacheIsFixed: false,
     edits: 'joints',
     neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralSlots(ort, session) }),
     text: decoderText,
-    edited: slotFeeds,
+    edited: closingFeeds,
+  },
+  static: {
+    hasCache: true,
+    cacheIsFixed: true,
+    edits: 'joints',
+    neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralSlots(ort, session) }),
+    text: (ort, text, session) => ({
+      ...decoderText(ort, text, session),
+      ...slotFeeds(ort, { ...text, end: text.ids.length }, cacheLength(session)),
+    }),
+    edited: (ort, edits, session) =>
+      closingFeeds(
+        ort,
+        edits.map((edit) => reachingAllSlots(edit, cacheLength(session))),
+        session,
+      ),
   },
   interactive: {
     hasCache: true,
+    cacheIsFixed: false,
     edits: 'inputs',
     neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralInputs(ort, session) }),
     text: (ort, text) => ({ ...tokens(ort, text), logits_start: integers(ort, [-1], [1]) }),
@@ -84,6 +107,12 @@ export function protocolOf({ graph }: ActivationsDocument): GraphProtocol {
 /** List the outputs of a run that are inputs of the next one. */
 export function cacheNames(document: ActivationsDocument): ReturnType<typeof cachePairs> {
   return protocolOf(document).hasCache ? cachePairs(document.model.layers) : [];
+}
+
+function cacheLength({ document }: SessionInputs): number {
+  if (document.cache_length === undefined)
+    throw new RangeError(`a ${document.graph} graph has no cache of fixed length`);
+  return document.cache_length;
 }
 
 function tokens(ort: typeof Ort, { ids, start }: FedText): Feeds {
@@ -116,6 +145,7 @@ function emptyCache(ort: typeof Ort, { document }: SessionInputs): Feeds {
   return filledInputs(
     ort,
     document.inputs.filter(({ name }) => inputs.has(name)),
+    document.cache_length,
   );
 }
 
@@ -128,10 +158,10 @@ function neutralInputs(ort: typeof Ort, { document }: SessionInputs): Feeds {
   );
 }
 
-function filledInputs(ort: typeof Ort, inputs: readonly TensorSpec[]): Feeds {
+function filledInputs(ort: typeof Ort, inputs: readonly TensorSpec[], past = 0): Feeds {
   return Object.fromEntries(
     inputs.map(({ name, shape }) => {
-      const dims = resolveShape(shape, { batch: 1, seq: 1, past: 0 });
+      const dims = resolveShape(shape, { batch: 1, seq: 1, past });
       const data = new Float32Array(elementCount(dims)).fill(neutralValue(name) ?? 0);
       return [name, new ort.Tensor('float32', data, dims)] as const;
     }),
@@ -152,7 +182,11 @@ function neutralSlots(ort: typeof Ort, { document, slots }: SessionInputs): Feed
   return feeds;
 }
 
-function slotFeeds(ort: typeof Ort, edits: readonly JointEdit[], { slots }: SessionInputs): Feeds {
+function closingFeeds(
+  ort: typeof Ort,
+  edits: readonly JointEdit[],
+  { slots }: SessionInputs,
+): Feeds {
   return Object.fromEntries(
     placedEdits(slots, edits).flatMap(([{ joint, layer, tensors }, slot]) =>
       Object.entries(tensors).map(([name, tensor]) => [

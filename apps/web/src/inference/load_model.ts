@@ -31,6 +31,7 @@ import type {
 } from './model_types';
 import { chooseWithoutModel } from './provider';
 import { loadRuntime, type Runtime } from './runtime';
+import { withStaticCache } from './static_cache';
 
 export interface LoadedModel {
   readonly manifest: Manifest;
@@ -121,8 +122,13 @@ export async function loadModel(
       const survey = makeSurvey(request, graphName, manifest, device);
       const { choice, refused } = survey.offer;
       if (choice === null) throw new ModelError(refused ?? { kind: 'aborted' });
+      const variant = withStaticCache(
+        variantNamed(manifest, choice.variant),
+        request,
+        choice.provider,
+      );
       const opening = { ...choice, offer: survey.offer, device, tried: request.tried ?? [] };
-      return { ...bundle, choice, opening, variant: variantNamed(manifest, choice.variant) };
+      return { ...bundle, choice, opening, variant };
     });
     const runtimeArriving = startRuntime(request, early, choosing);
     const filesArriving = choosing.then(async ({ manifest, bare, latest, variant, opening }) => {

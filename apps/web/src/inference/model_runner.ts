@@ -29,6 +29,7 @@ import type {
   Tensor,
   TokenPiece,
 } from './model_types';
+import { textLimit, withoutEmptySlots } from './static_cache';
 import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
@@ -251,9 +252,9 @@ export class ModelRunner {
   }: RunRequest): Promise<RunResult> {
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
-    checkTokens(ids, shape.vocab, shape.context_length);
-    checkInterventions(interventions, shape);
     const { activations: document } = sessionGraph(variant);
+    checkTokens(ids, shape.vocab, textLimit(document));
+    checkInterventions(interventions, shape);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
     if (protocol.edits === 'joints') await this.#provideClosings(interventions, text);
@@ -266,7 +267,7 @@ export class ModelRunner {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start }, inputs),
       ...protocol.edited(runtime.ort, edits, inputs),
-      ...(hit && (await cacheFeeds(runtime.ort, hit))),
+      ...(hit && (await cacheFeeds(runtime.ort, hit, protocol.cacheIsFixed))),
     };
     const began = performance.now();
     let outputs: Ort.InferenceSession.ReturnType;
@@ -289,7 +290,10 @@ export class ModelRunner {
       ids,
       start,
       lastLogits: logits.slice(-shape.vocab),
-      tensors: activations.map((name) => plainTensor(name, output(name))),
+      tensors: activations.map((name) => {
+        const tensor = plainTensor(name, output(name));
+        return protocol.cacheIsFixed ? withoutEmptySlots(tensor, ids.length) : tensor;
+      }),
       timings: { runMs },
     };
   }
@@ -336,16 +340,20 @@ function providerOptions(
   };
 }
 
-/** Return cached keys and values, cut to the tokens that the new sequence shares with the old one. */
+/**
+ * Return cached keys and values, cut to the tokens that the new sequence shares with the old one; a fixed cache is fed
+ * whole, since the mask hides what lies behind them.
+ */
 async function cacheFeeds(
   ort: typeof Ort,
   { length, tensors }: CacheHit,
+  isFixed: boolean,
 ): Promise<Record<string, Ort.Tensor>> {
   const feeds: Record<string, Ort.Tensor> = {};
   for (const [name, tensor] of tensors) {
     const [batch = 1, heads = 0, past = 0, width = 0] = tensor.dims;
     feeds[name] =
-      past === length
+      past === length || isFixed
         ? tensor
         : new ort.Tensor(
             'float32',

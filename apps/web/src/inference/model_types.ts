@@ -21,6 +21,8 @@ export interface OpenRequest {
   /** Variant to open; by default the address's graph says, else the device (`Offer.choice`). Never replaced. */
   variant?: string;
   provider: Provider | 'auto';
+  /** On WebGPU, use a cache of fixed length where the bundle has one: texts may then be that long (`cache_length`). */
+  staticCache?: boolean;
   /** Contract names to open; those that the plain graph was exported with by default. */
   activations?: readonly string[];
   /** Attempts that failed before, so that they are not offered again. */

@@ -20,6 +20,7 @@ from oriel.contract.activation_names import contract_version
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.json_value import JsonObject
 from oriel.contract.manifest import Manifest, check_manifest
+from oriel.contract.variant_graphs import static_cache_of
 from oriel.errors import BundleError, OrielError
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
@@ -79,6 +80,7 @@ def _is_up_to_date(
         and decoder["path"] == paths.decoder()
         and [n for n in given if not n.startswith("present.")] == ["logits", *requested.outputs]
         and all(v["opset"] == requested.opset for v in manifest.variants)
+        and all(static_cache_of(v) == requested.static_cache for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
         and _holds(old, model.library_configs)

@@ -32,7 +32,7 @@ def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str
                 raise BundleError(
                     f"can't read {folder / path}", got=error.strerror, next_step=next_step
                 ) from error
-            if kind in ("open", "interactive"):
+            if kind in ("open", "static", "interactive"):
                 joints = record["activations"].get("joints", ())
                 graph += close_joints([TensorSpec.from_json(joint) for joint in joints], {})
                 graph = open_taps(graph, _taps(variant, path, next_step))

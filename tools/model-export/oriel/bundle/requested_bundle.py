@@ -18,3 +18,5 @@ class RequestedBundle:
     outputs: Sequence[str]
     """The contract names that the plain graph gives besides logits."""
     opset: int
+    static_cache: int | None = None
+    """Slots of the cache of static graphs, in tokens; None for no such graphs."""

@@ -47,6 +47,7 @@ from oriel.contract.manifest import (
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.static_cache import fix_cache
 from oriel.precisions import FP32, Precision
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ class BundlePaths:
 
     def open(self, variant: str = "fp32") -> str:
         return f"{self._stem(variant)}.open.onnx"
+
+    def static(self, variant: str = "fp32") -> str:
+        return f"{self._stem(variant)}.static.onnx"
 
     def weights(self, encoding: str = "f32") -> str:
         """Return a weights file's name, by encoding since graphs share it: model_f16.onnx.data."""
@@ -187,11 +191,18 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def write_variant(
-    folder: Path, paths: BundlePaths, precision: Precision, graphs: BuiltGraphs
+    folder: Path,
+    paths: BundlePaths,
+    precision: Precision,
+    graphs: BuiltGraphs,
+    static_cache: int | None,
 ) -> Variant:
-    """Write the graphs of a variant. Return its record for the manifest."""
+    """Write the graphs of a variant. Return its record for the manifest.
+
+    static_cache: slots of the cache of a static graph, in tokens; None to write no such graph.
+    """
     name = precision.name
-    return {
+    record: Variant = {
         "name": name,
         "precision": name,
         "kernels": precision.kernels,
@@ -204,6 +215,10 @@ def write_variant(
         "open": write_graph(graphs.open, folder / paths.open(name)),
         "taps": [tap.to_json() for tap in graphs.taps],
     }
+    if static_cache is not None:
+        static = fix_cache(graphs.open, static_cache)
+        record["static"] = write_graph(static, folder / paths.static(name))
+    return record
 
 
 def float32_record(record: Variant, graphs: BuiltGraphs) -> Variant:

@@ -21,6 +21,7 @@ from oriel.options import (
     ExportOptions,
     parse_layers,
     parse_opset,
+    parse_static_cache,
     parse_words,
 )
 from oriel.precisions import PRECISIONS
@@ -53,6 +54,12 @@ def _add_arguments(parser: Parser) -> None:
         help=f"ONNX opset, {OLDEST_OPSET} to {NEWEST_OPSET}; default: {DEFAULT_OPSET}",
     )
     parser.add_argument(
+        "--static-cache",
+        metavar="N",
+        help="also write the open graph with a cache of N tokens, whose shapes never change: for "
+        "GPUs in browsers; texts may then be that long",
+    )
+    parser.add_argument(
         "--precision",
         default="fp32",
         metavar="fp32,…",
@@ -82,6 +89,8 @@ def export_options(arguments: argparse.Namespace) -> ExportOptions:
     args["precision"] = parse_words(args["precision"], "--precision", tuple(PRECISIONS))
     read_paths(args)
     args["opset"] = parse_opset(args["opset"])
+    if args["static_cache"] is not None:
+        args["static_cache"] = parse_static_cache(args["static_cache"])
     if args["output"] is not None:
         if not args["output"]:
             raise OptionError("--output is empty", expected="a path such as out/model.onnx")

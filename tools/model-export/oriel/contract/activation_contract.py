@@ -163,6 +163,14 @@ def check_ports(document: ActivationsDocument, what: str) -> None:
             got=problem,
             next_step="export it again.",
         )
+    cache_length = int(document.get("cache_length", 0))
+    if cache_length > shape.context_length:
+        raise ContractError(
+            f"{what}: its cache is longer than the model's context",
+            got=f"{cache_length} tokens",
+            expected=f"at most {shape.context_length}",
+            next_step="export it again.",
+        )
     expected = {s.name: in_terms_of(version, s) for s in input_specs(shape, graph)}
     given = {t["name"]: TensorSpec.from_json(t) for t in document["inputs"]}
     if len(given) != len(document["inputs"]):

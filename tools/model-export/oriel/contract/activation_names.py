@@ -356,6 +356,13 @@ def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -
     return specs
 
 
+def fixed_cache(spec: TensorSpec, length: int) -> TensorSpec:
+    """Return a specification as a static graph with a cache of `length` slots declares it."""
+    fixed = {"past_sequence_length": length, "total_sequence_length": length, "num_logits": 1}
+    shape = (d if isinstance(d, int) else fixed.get(d, d) for d in spec.shape)
+    return TensorSpec(spec.name, spec.dtype, tuple(shape))
+
+
 def past_name(layer: int, part: Literal["key", "value"]) -> str:
     return f"past_key_values.{layer}.{part}"
 
@@ -364,6 +371,8 @@ def present_name(layer: int, part: Literal["key", "value"]) -> str:
     return f"present.{layer}.{part}"
 
 
+CACHE_POSITION = "cache_position"
+"""The input of a static graph that says to which slots of the cache the tokens are written."""
 NUM_LOGITS = "num_logits_to_keep"
 """The input that says of how many last tokens logits are computed; 0 for all."""
 LOGITS_START = "logits_start"

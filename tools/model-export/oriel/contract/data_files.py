@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-GraphKind = Literal["plain", "decoder", "open", "interactive"]
-"""`interactive` is of contract 1.x alone, `decoder` and `open` are of 2.x."""
+GraphKind = Literal["plain", "decoder", "open", "static", "interactive"]
+"""`interactive` is of contract 1.x alone; `decoder` and `open` are of 2.x, `static` from 2.1 on."""
 Dtype = Literal["float32", "int64"]
 ClosingDtype = Literal["float32", "bool"]
 

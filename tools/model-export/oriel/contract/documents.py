@@ -200,6 +200,8 @@ class Variant(TypedDict):
     plain: GraphRecord
     decoder: NotRequired[GraphRecord]
     open: NotRequired[GraphRecord]
+    static: NotRequired[GraphRecord]
+    """The open graph with a cache of fixed length; from 2.1 on, where it was asked for."""
     interactive: NotRequired[GraphRecord]
     taps: list[TapRecord]
     kernels: NotRequired[Literal["fp32", "fp16", "int8", "int8_static", "int4"]]
@@ -232,14 +234,17 @@ class ActivationsDocument(TypedDict):
     digest."""
 
     contract_version: str
-    graph: Literal["plain", "decoder", "open", "interactive"]
-    """interactive: of contract 1.x alone."""
+    graph: Literal["plain", "decoder", "open", "static", "interactive"]
+    """static: from 2.1 on; interactive: of contract 1.x alone."""
     model: ModelShapeRecord
     inputs: list[TensorSpecRecord]
     outputs: list[TensorSpecRecord]
+    cache_length: NotRequired[int]
+    """Slots of a static graph's cache, in tokens: past_sequence_length and total_sequence_length
+    are this number there, and num_logits is 1."""
     joints: NotRequired[list[TensorSpecRecord]]
-    """Tensors of an open graph that its nodes read and that none gives: a reader appends a closing
-    for each."""
+    """Tensors of an open or static graph that its nodes read and that none gives: a reader appends
+    a closing for each."""
 
 
 class TensorSpecRecord(TypedDict):

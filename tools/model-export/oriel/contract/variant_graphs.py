@@ -1,4 +1,5 @@
-"""The graphs of a variant: three from contract 2.0 on, two before."""
+"""The graphs of a variant: three from contract 2.0 on, and a static one where it was asked for; two
+before."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ def graphs_of(variant: Variant) -> dict[GraphKind, GraphRecord]:
         found["decoder"] = variant["decoder"]
     if "open" in variant:
         found["open"] = variant["open"]
+    if "static" in variant:
+        found["static"] = variant["static"]
     if "interactive" in variant:
         found["interactive"] = variant["interactive"]
     return found
@@ -22,6 +25,14 @@ def tapped_graph(variant: Variant) -> GraphRecord:
     """Return the graph that taps are made for, which has no activation among its outputs: the open
     graph; in contract 1.x the interactive one."""
     return variant["open"] if "open" in variant else variant["interactive"]
+
+
+def static_cache_of(variant: Variant) -> int | None:
+    """Return the slots of a variant's static cache, in tokens; None without a static graph."""
+    if "static" not in variant:
+        return None
+    # A schema counts 64.0 as an integer, too.
+    return int(variant["static"]["activations"]["cache_length"])
 
 
 def cached_graph(variant: Variant) -> tuple[GraphKind, GraphRecord]:

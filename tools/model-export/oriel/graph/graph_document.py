@@ -32,9 +32,10 @@ def make_document(
     outputs: Iterable[TensorSpec],
     joints: Iterable[TensorSpec] = (),
     version: str | None = None,
+    cache_length: int | None = None,
 ) -> ActivationsDocument:
     """Return a document of activations.schema.json. version: that of an older graph, whose terms
-    the outputs are in; None for the newest."""
+    the outputs are in; None for the newest. cache_length: of a static graph, in tokens."""
     written = version or contract_version()
     document: ActivationsDocument = {
         "contract_version": written,
@@ -43,7 +44,9 @@ def make_document(
         "inputs": [in_terms_of(written, s).to_json() for s in input_specs(shape, graph)],
         "outputs": [spec.to_json() for spec in outputs],
     }
-    if graph == "open":
+    if cache_length is not None:
+        document["cache_length"] = cache_length
+    if graph in ("open", "static"):
         document["joints"] = [spec.to_json() for spec in joints]
     return document
 

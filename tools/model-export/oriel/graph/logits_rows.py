@@ -17,6 +17,8 @@ from oriel.contract.activation_names import (
 from oriel.graph.finish_graph import describe
 
 _SEQ_AXIS = 1
+LAST_ROWS = f"{NUM_LOGITS}/start"
+"""The tensor that says from which row, counted from the end, logits are computed."""
 
 
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:
@@ -42,7 +44,7 @@ def slice_logits(model: ir.Model, shape: ModelShape) -> None:
     flat = ir.node("Reshape", [kept, constants["row"]])
     start = ir.node("Neg", [flat.outputs[0]])
     # taps.py leaves the cut out by this name.
-    start.outputs[0].name = f"{NUM_LOGITS}/start"
+    start.outputs[0].name = LAST_ROWS
     part = ir.node("Slice", [whole, start.outputs[0], constants["end"], constants["axis"]])
     part.outputs[0].dtype = ir.DataType.FLOAT
     for node in (flat, start, part):

@@ -19,6 +19,7 @@ from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.closings import open_end
 from oriel.graph.graph_document import make_document, write_document
 from oriel.graph.logits_rows import drop_default
+from oriel.graph.rotary_table import tabulate_angles
 from oriel.graph.taps import drop_lens_nodes
 
 _NARROW = "narrow"
@@ -40,6 +41,7 @@ def open_joints(decoder: BuiltGraph, shape: ModelShape) -> BuiltGraph:
     set_outputs(model, outputs)
     joints = joint_specs(shape)
     names = {joint.name for joint in joints}
+    tabulate_angles(model.graph, shape)
     _put_on_path(model.graph, [joint.name for joint in joints])
     for node in model.graph.node:
         for index, name in enumerate(node.output):

@@ -13,11 +13,7 @@ from oriel.contract.activation_names import (
     input_specs,
     past_name,
 )
-
-
-class UnexpectedGraph(AssertionError):
-    """An input of the decoder graph is used in a way that this file doesn't know: our
-    defect."""
+from oriel.graph.unexpected_graph import UnexpectedGraph
 
 
 def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:

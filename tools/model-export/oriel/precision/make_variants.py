@@ -42,6 +42,8 @@ class VariantInputs:
     """fp32's record in the manifest."""
     recipes: Mapping[Encoding, Recipe]
     text: TextCalibration
+    static_cache: int | None = None
+    """Slots of the cache of static graphs, in tokens; None for no such graphs."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _variant(
         if precision.kernels == "int4":
             wide = with_constant_scales(graphs.decoder, inputs.folder)
             graphs = replace(graphs, decoder=wide)
-        record = write_variant(inputs.folder, inputs.paths, precision, graphs)
+        record = write_variant(inputs.folder, inputs.paths, precision, graphs, inputs.static_cache)
         record["nodes"] = nodes
     record["recipe"] = encoded.recipe.data
     if seen is not None and (precision.calibrated or encoded.recipe.calibrated):

@@ -80,7 +80,7 @@ class OnnxGraph:
     ) -> None:
         """closings: of an open graph's joints, in order; every other joint stays as it is."""
         self.kind, self.shape, self.closings = kind, shape, closings
-        if kind == "open":
+        if kind in ("open", "static"):
             graph += close_joints(joint_specs(shape), closings)
         options = settings.options()
         # A graph given as bytes has no folder: this is the folder of its data files.
@@ -140,8 +140,12 @@ class OnnxGraph:
             positions = np.maximum(seen.cumsum(axis=1) - 1, 0)
             feeds["position_ids"] = positions[:, -ids.shape[1] :]
             feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
-            feeds |= slot_feeds(self.closings, edits, self.shape)
+            feeds |= self.edit_feeds(edits)
         return feeds
+
+    def edit_feeds(self, edits: JointEdits) -> Arrays:
+        """Return the inputs of the session's closings: these edits, and no others."""
+        return slot_feeds(self.closings, edits, self.shape)
 
     def _cache(self, batch: int) -> Arrays:
         shape = self.shape
