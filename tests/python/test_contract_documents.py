@@ -49,6 +49,9 @@ VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (
     "variant no interactive",
     "joints missing",
+    "static graph without cache length",
+    "static graph without joints",
+    "static graph of the major before",
     "a decoder of the major before",
     "an interactive graph of this major",
     "decoder missing",

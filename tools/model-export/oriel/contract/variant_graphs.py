@@ -29,10 +29,13 @@ def tapped_graph(variant: Variant) -> GraphRecord:
 
 def static_cache_of(variant: Variant) -> int | None:
     """Return the slots of a variant's static cache, in tokens; None without a static graph."""
-    if "static" not in variant:
-        return None
+    return cache_length_of(variant["static"]) if "static" in variant else None
+
+
+def cache_length_of(static: GraphRecord) -> int:
+    """Return the slots of a static graph's cache, in tokens."""
     # A schema counts 64.0 as an integer, too.
-    return int(variant["static"]["activations"]["cache_length"])
+    return int(static["activations"]["cache_length"])
 
 
 def cached_graph(variant: Variant) -> tuple[GraphKind, GraphRecord]:

@@ -20,6 +20,9 @@ from oriel.graph.unread_nodes import drop_unread
 
 POSITIONS = "position_ids"
 _TABLE = "rotary_table"
+TABLE_ROUNDING = 1e-5
+"""Largest relative difference that a table may make: a kernel computes the last few cosines of an
+array, which are others there, by other instructions, and so to another last bit."""
 _STEPS = ("Unsqueeze", "Cast", "Mul")
 """How angles are made of position_ids, (batch, seq): one product with the frequencies of all rotary
 dimensions; some models then repeat the row beside itself, which is a Concat more."""
@@ -34,6 +37,11 @@ class _Angles:
     """Name of a constant, (rotary dimensions, halved where the row is repeated)."""
     repeat: onnx.NodeProto | None
     """The Concat that puts the row beside itself."""
+
+
+def has_table(graph: onnx.GraphProto) -> bool:
+    """Return whether the graph's rotary angles are a table."""
+    return any(node.name == f"{_TABLE}/Range" for node in graph.node)
 
 
 def tabulate_angles(graph: onnx.GraphProto, shape: ModelShape) -> bool:

@@ -13,6 +13,7 @@ from oriel.verification.checks import GraphFile
 from oriel.verification.lens_checks import check_lens
 from oriel.verification.open_checks import check_open
 from oriel.verification.plain_checks import check_plain, check_selectable
+from oriel.verification.static_checks import check_static
 from oriel.verification.variant_comparison import VariantComparison
 
 
@@ -43,6 +44,11 @@ def check_numbers(
         with compared.findings.guarded("open_runs"):
             check_open(compared, opened, cached, taps)
             compared.findings.passed("open_runs", _sizes(compared))
+    static = graphs.get("static")
+    if static is not None:
+        with compared.findings.guarded("static_runs"):
+            check_static(compared, static, opened, taps)
+            compared.findings.passed("static_runs", _sizes(compared))
 
 
 def _sizes(compared: VariantComparison) -> str:
