@@ -43,6 +43,7 @@ DOCUMENTS = (
 """The schemas of contracts/, in the order in which their types are written."""
 OWN_CLASSES = {
     "ActivationFidelity": "ActivationFidelityRecord",
+    "Attribution": "AttributionRecord",
     "Calibration": "CalibrationRecord",
     "Edit": "EditRecord",
     "EncodedWeight": "EncodedWeightRecord",

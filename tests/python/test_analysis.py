@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -350,16 +352,34 @@ def test_the_unembedding_is_the_models(
 def test_the_shares_sum_to_the_logit_in_every_variant(
     variant: str, quantized_gpt2_bundle: Path, quantized_llama_bundle: Path
 ) -> None:
-    """Kernels that round what they multiply round the last product too: int4's by 8 bits."""
-    bound = 2e-2 if variant == "int4" else 1e-3
     for folder in (quantized_gpt2_bundle, quantized_llama_bundle):
         with Bundle(folder, variant) as bundle:
             for other in (None, 40):
                 edit = Scale("attn_z", layer=1, head=1)
                 found = attribute(bundle, [TEXTS.clean], 7, other, edits=[edit])
                 assert np.abs(found.heads[1][0, 1]).max() == 0
-                gap = np.abs(found.total() - found.logit).max()
-                assert gap <= bound * np.abs(found.logit).max()
+                largest = np.abs(found.logit).max()
+                assert np.abs(found.total() - found.logit).max() <= 1e-4 * largest
+                # Kernels that round what they multiply round the last product too.
+                logits = bundle.run([TEXTS.clean], edits=[edit]).logits
+                run = logits[..., 7] - (0 if other is None else logits[..., other])
+                rounding = 2e-2 if variant == "int4" else 1e-3
+                assert np.abs(run - found.logit).max() <= rounding * largest
+
+
+def test_a_bundle_without_taps_has_the_same_shares(gpt2: Bundle, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(gpt2.folder, older)
+    manifest = json.loads((older / "manifest.json").read_text())
+    manifest |= {"manifest_version": "2.0", "contract_version": "2.0"}
+    for variant in manifest["variants"]:
+        del variant["attribution"]
+    (older / "manifest.json").write_text(json.dumps(manifest))
+    with Bundle(older) as bundle:
+        found = attribute(bundle, [TEXTS.clean], 7, 40, neurons_of=1)
+    want = attribute(gpt2, [TEXTS.clean], 7, 40, neurons_of=1)
+    for name in ("embedding", "attention_rest", "mlps", "neurons", "logit"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(want, name))
 
 
 @pytest.mark.parametrize(

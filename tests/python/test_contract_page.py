@@ -106,6 +106,18 @@ def test_the_table_of_dimensions_is_the_datas() -> None:
     assert table_rows("dimension", 2) == [list(item) for item in TABLE["dimensions"].items()]
 
 
+def test_the_tables_of_attribution_are_the_datas() -> None:
+    data = TABLE["attribution"]
+    assert table_rows("input", 4) == [
+        [row["name"], ", ".join(row["shape"]), row["dtype"], row["meaning"]["en"]]
+        for row in data["inputs"]
+    ]
+    assert table_rows("output", 3) == [
+        [row["name"], ", ".join(row["shape"]), row["meaning"]["en"]] for row in data["outputs"]
+    ]
+    assert {row["dtype"] for row in data["outputs"]} == {"float32"}
+
+
 def test_version_mask_and_defaults_are_the_datas() -> None:
     assert PAGE.startswith(f"# The activations contract, version {contract_version()}\n")
     lowest = float(np.finfo(np.float32).min)

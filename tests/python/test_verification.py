@@ -593,6 +593,46 @@ def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
     assert failed_checks(report) == set()
 
 
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("model", "layer_0_resid_pre", "layer_1_resid_pre"),
+        ("model", "layer_3_resid_post", "layer_2_resid_post"),
+        ("layers", "layer_1_attn_z", "layer_0_attn_z"),
+        ("layers", "layer_1_mlp_output", "layer_1_attn_output"),
+        ("layers", "attribution/model/scale", "attribution/layer_1/scale"),
+        ("neurons", "layer_1_mlp_act", "layer_2_mlp_act"),
+    ],
+)
+def test_a_wrong_tap_of_attribution_is_caught(
+    bundle: Bundle, part: str, old: str, new: str
+) -> None:
+    """The tap reads the part of another place, or leaves the norm's divisor out."""
+    data = bundle.manifest()
+    stored = data["variants"][0]["attribution"]
+    addition = onnx.ModelProto()
+    taps = [stored["model"]] if part == "model" else stored[part]
+    at = min(1, len(taps) - 1)
+    addition.ParseFromString(base64.b64decode(taps[at]))
+    if new.startswith("attribution"):
+        one = onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1, 1, 1], [1.0])
+        addition.graph.node.append(onnx.helper.make_node("Constant", [], [new], value=one))
+    inputs = [(node, i) for node in addition.graph.node for i in range(len(node.input))]
+    found = [(node, i) for node, i in inputs if node.input[i] == old]
+    assert found
+    for node, i in found:
+        node.input[i] = new
+    changed = base64.b64encode(addition.SerializeToString()).decode()
+    if part == "model":
+        stored["model"] = changed
+    else:
+        stored[part][at] = changed
+    bundle.write_manifest(data)
+    report = bundle.verify()
+    assert "attribution" in failed_checks(report)
+    assert failed_checks(report) <= {"attribution", "attribution_sum"}
+
+
 def test_a_precision_without_bounds_fails(bundle: Bundle) -> None:
     data = bundle.manifest()
     data["variants"][0]["precision"] = "int3"

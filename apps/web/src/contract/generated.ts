@@ -66,6 +66,7 @@ export type Dimension =
       | 'delta_batch'
       | 'delta_seq'
     );
+export type TapBytes = string;
 
 /**
  * manifest.json: the contents of a bundle, their origin, and the way to open them.
@@ -334,6 +335,7 @@ export interface Variant {
    * @maxItems 32768
    */
   taps: Tap[];
+  attribution?: Attribution;
   /**
    * precision of the kernels; absent in manifests 1.0, where it is the precision
    */
@@ -431,6 +433,29 @@ export interface Tap {
    * base64 of a serialized ModelProto that holds only graph.output and, where needed, graph.node
    */
   bytes: string;
+}
+/**
+ * taps that, appended to the open graph, give each part's share of a logit; their inputs and outputs are those of the contract's table. From 2.1 on
+ */
+export interface Attribution {
+  /**
+   * tap of the inputs, and of what belongs to no layer
+   */
+  model: string;
+  /**
+   * tap of each layer, which needs that of the model
+   *
+   * @minItems 1
+   * @maxItems 1000
+   */
+  layers: TapBytes[];
+  /**
+   * tap of each layer's neurons, which needs that of the model
+   *
+   * @minItems 1
+   * @maxItems 1000
+   */
+  neurons: TapBytes[];
 }
 /**
  * the float file that the graphs read, and how the weights file is expanded into it while it arrives; bytes that no weight covers are 0

@@ -1,8 +1,16 @@
-// Checks that a tap's bytes hold only the outputs that it names and, for the logit lens, the nodes that compute them:
-// no weights in other files, no functions, no subgraphs, nothing else of a model. The same rules in Python:
-// oriel/contract/tap_bytes.py.
+// Checks that a tap's bytes hold only the outputs that it names and, for the logit lens and attribution, the nodes that
+// compute them, for attribution also the inputs of the contract's table: no weights in other files, no functions, no
+// subgraphs, nothing else of a model. The same rules in Python: oriel/contract/tap_bytes.py and taps.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
-import type { Manifest, Tap, TensorSpec } from './generated';
+import {
+  attributionInputs,
+  attributionOutputs,
+  attributionPrefix,
+  type AttributionPart,
+  type AttributionPort,
+} from './attribution_table';
+import { layerShape } from './activation_table';
+import type { Attribution, Manifest, ModelShape, Tap } from './generated';
 import { fields, packedVarints, WireError, type Field } from './wire_format';
 
 const rules = limits.tap;
@@ -35,19 +43,27 @@ const formsOfWire: Readonly<Record<Field['wire'], ReadonlySet<string> | null>> =
 class TapError extends Error {}
 
 /** Return what is wrong with the bytes of a manifest's taps, or null. */
-export function unsoundTapBytes({ variants }: Manifest): string | null {
-  for (const { name, taps } of variants) {
+export function unsoundTapBytes({ model, variants }: Manifest): string | null {
+  for (const { name, taps, attribution, open } of variants) {
     for (const tap of taps) {
-      const problem = unsoundBytes(tap);
+      const problem = problemOf(() => {
+        checkTap(tap);
+      });
       if (problem !== null) return `variant ${name}: tap ${tap.outputs[0]?.name ?? ''}: ${problem}`;
     }
+    if (attribution === undefined) continue;
+    const problem = problemOf(() => {
+      if (open === undefined) throw new TapError('it is of no open graph');
+      checkAttribution(attribution, model.shape);
+    });
+    if (problem !== null) return `variant ${name}: attribution: ${problem}`;
   }
   return null;
 }
 
-function unsoundBytes(tap: Tap): string | null {
+function problemOf(check: () => void): string | null {
   try {
-    check(tap);
+    check();
     return null;
   } catch (error) {
     if (error instanceof TapError || error instanceof WireError) return error.message;
@@ -55,7 +71,48 @@ function unsoundBytes(tap: Tap): string | null {
   }
 }
 
-function check({ bytes, outputs }: Tap): void {
+function checkTap({ bytes, outputs }: Tap): void {
+  const names = new Set(outputs.map(({ name }) => name));
+  const graph = onlyGraph(bytes);
+  checkPorts(graph, [], outputs);
+  checkNodes(
+    graph.get(1) ?? [],
+    (name) => (names.has(name) && givenName.test(name)) || innerName.test(name),
+  );
+}
+
+function checkAttribution({ model, layers, neurons }: Attribution, shape: ModelShape): void {
+  for (const [name, taps] of Object.entries({ layers, neurons })) {
+    if (taps.length !== shape.layers) {
+      throw new TapError(`it has ${name} of ${taps.length} of ${shape.layers} layers`);
+    }
+  }
+  for (let layer = 0; layer < shape.layers; layer++) {
+    if ((layerShape(shape, layer).experts ?? 0) > 0) throw new TapError('the model has experts');
+  }
+  checkAttributionTap(model, shape, 'model', null);
+  for (const [layer, tap] of layers.entries()) checkAttributionTap(tap, shape, 'layer', layer);
+  for (const [layer, tap] of neurons.entries()) checkAttributionTap(tap, shape, 'neurons', layer);
+}
+
+/** What a tap computes has its own prefix, so that no two taps give one tensor. */
+function checkAttributionTap(
+  tap: string,
+  shape: ModelShape,
+  part: AttributionPart,
+  layer: number | null,
+): void {
+  const outputs = attributionOutputs(shape, part, layer);
+  const prefix = attributionPrefix(part, layer);
+  const graph = onlyGraph(tap);
+  checkPorts(graph, part === 'model' ? attributionInputs : [], outputs);
+  const made = checkNodes(graph.get(1) ?? [], (name) => name.startsWith(prefix));
+  if (outputs.some(({ name }) => !made.has(name))) {
+    throw new TapError("its nodes don't give its outputs");
+  }
+}
+
+function onlyGraph(bytes: string): Fields {
   // The schema's pattern lets only base64 through.
   const payload = atob(bytes);
   if (btoa(payload) !== bytes) throw new TapError('its base64 has bits too many');
@@ -64,11 +121,20 @@ function check({ bytes, outputs }: Tap): void {
   if (graphs.length !== 1 || !isMessage(graph)) {
     throw new TapError(`it holds ${graphs.length} graphs`);
   }
-  const found = (graph.get(12) ?? []).map(port);
-  if (JSON.stringify(found) !== JSON.stringify(outputs.map(said))) {
-    throw new TapError("it doesn't hold the outputs that it names");
+  return graph;
+}
+
+function checkPorts(
+  graph: Fields,
+  inputs: readonly AttributionPort[],
+  outputs: readonly AttributionPort[],
+): void {
+  const isSame = (number: number, ports: readonly AttributionPort[]): boolean =>
+    JSON.stringify((graph.get(number) ?? []).map(port)) === JSON.stringify(ports.map(said));
+  if (!isSame(11, inputs)) {
+    throw new TapError("it doesn't hold the inputs that a tap of its kind has");
   }
-  checkNodes(graph.get(1) ?? [], new Set(outputs.map(({ name }) => name)));
+  if (!isSame(12, outputs)) throw new TapError("it doesn't hold the outputs that it names");
 }
 
 /** Return the bytes of a string that has one character for each byte, as `atob` returns it. */
@@ -78,7 +144,7 @@ function bytesOf(payload: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function said({ name, dtype, shape }: TensorSpec): unknown[] {
+function said({ name, dtype, shape }: AttributionPort): unknown[] {
   return [name, rules.elements[dtype], shape];
 }
 
@@ -99,7 +165,7 @@ function one(message: Value, number: number, what: string): Value {
   const values = isMessage(message) ? (message.get(number) ?? []) : [];
   const [value = null] = values;
   if (values.length !== 1) {
-    throw new TapError(`an output has ${values.length} fields for its ${what}`);
+    throw new TapError(`a port has ${values.length} fields for its ${what}`);
   }
   return value;
 }
@@ -108,7 +174,8 @@ function isMessage(value: Value | undefined): value is Fields {
   return value instanceof Map;
 }
 
-function checkNodes(nodes: readonly Value[], outputs: ReadonlySet<string>): void {
+/** Check each node; return the names of what they give, each of which `mayGive` allows. */
+function checkNodes(nodes: readonly Value[], mayGive: (name: string) => boolean): Set<string> {
   if (nodes.length > rules.nodes) throw new TapError(`it has over ${rules.nodes} nodes`);
   const made = new Set<string>();
   for (const node of nodes) {
@@ -122,13 +189,13 @@ function checkNodes(nodes: readonly Value[], outputs: ReadonlySet<string>): void
       throw new TapError("a node is of a domain that readers don't have");
     }
     for (const text of texts(node, 2)) {
-      const isGiven = outputs.has(text) && givenName.test(text);
-      if (made.has(text) || !(isGiven || innerName.test(text))) {
+      if (made.has(text) || !mayGive(text)) {
         throw new TapError("a node gives what is not the tap's");
       }
       made.add(text);
     }
   }
+  return made;
 }
 
 function texts(message: Fields, number: number): string[] {

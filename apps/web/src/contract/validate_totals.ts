@@ -58,16 +58,22 @@ function unsoundDigests(manifest: Manifest): string | null {
 }
 
 function unsoundCounts({ files, variants }: Manifest): string | null {
-  const taps = variants.flatMap((variant) => variant.taps);
+  const taps = variants.flatMap(tapBytes);
   const counts = {
     chunks: files.reduce((sum, { chunks }) => sum + (chunks?.length ?? 0), 0),
     taps: taps.length,
-    tap_characters: taps.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    tap_characters: taps.reduce((sum, bytes) => sum + bytes.length, 0),
   };
   for (const name of ['chunks', 'taps', 'tap_characters'] as const) {
     if (counts[name] > most[name]) return `it has over ${most[name]} ${name.replace('_', ' ')}`;
   }
   return null;
+}
+
+function tapBytes({ taps, attribution }: Variant): string[] {
+  const own = taps.map(({ bytes }) => bytes);
+  if (attribution === undefined) return own;
+  return [...own, attribution.model, ...attribution.layers, ...attribution.neurons];
 }
 
 function unsoundPaths({ files }: Manifest): string | null {

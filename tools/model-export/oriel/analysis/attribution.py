@@ -1,19 +1,23 @@
 """Direct logit attribution: how much each part of the model adds to a token's logit, computed by
-the graph from its own weights, in every variant (graph/attribution.py has the nodes)."""
+the graph from its own weights, in every variant: by the bundle's taps, or where it is of an older
+exporter by the same nodes (graph/attribution.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
 from oriel.arrays import Array
+from oriel.contract.attribution_names import SIGNS, TOKENS, attribution_name
 from oriel.errors import OptionError
-from oriel.graph import attribution as nodes
+from oriel.graph.attribution import AttributionTaps, attribution_taps
 from oriel.runtime.bundle import Addition, Bundle, Texts
 from oriel.runtime.edits import Edit
 from oriel.runtime.fed_text import check_tokens
+from oriel.runtime.run import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,8 @@ class Attribution:
     bias: float
     """The share of the final norm's bias, the same at every position."""
     logit: Array
-    """(batch, seq): the logit itself, or the difference."""
+    """(batch, seq): the logit, or the difference, as `final_norm` and the weights give it. Kernels
+    that round this last product too (int8, int4) give a run's `logits` otherwise."""
     neurons: Array | None = None
     """(batch, seq, neurons) of the layer that was asked for; parts of its MLP."""
 
@@ -65,23 +70,41 @@ def attribute(
             "the model has no such layer", got=f"layer {neurons_of}", expected=f"0 to {layers[-1]}"
         )
     signs = np.array([[1.0], [-1.0]], dtype=np.float32)[: len(tokens)]
-    names = [nodes.heads_output(layer) for layer in layers]
-    names += [nodes.EMBEDDING, nodes.ATTENTION_REST, nodes.MLPS, nodes.BIAS]
-    names += [nodes.NEURONS] if neurons_of is not None else []
+    outputs = {what: attribution_name(what) for what in ("embedding", "bias", "logits")}
+    by_layer = {
+        what: [attribution_name(what, layer) for layer in layers]
+        for what in ("heads", "attention_rest", "mlp")
+    }
+    names = [*outputs.values(), *(name for each in by_layer.values() for name in each)]
+    if neurons_of is not None:
+        outputs["neurons"] = attribution_name("neurons", neurons_of)
+        names.append(outputs["neurons"])
     addition = Addition(
         f"attribution {neurons_of}",
-        lambda graph: nodes.attribution_nodes(graph, bundle.shape, neurons_of),
+        lambda graph: _taps(bundle, graph).joined(neurons_of),
         tuple(names),
-        {nodes.TOKENS: np.array(tokens, dtype=np.int64), nodes.SIGNS: signs},
+        {TOKENS: np.array(tokens, dtype=np.int64), SIGNS: signs},
     )
     run = bundle.run_with(addition, text, edits)
-    logits = run.logits[..., tokens] @ signs
     return Attribution(
-        embedding=run[nodes.EMBEDDING][..., 0],
-        heads=tuple(run[nodes.heads_output(layer)][..., 0] for layer in layers),
-        attention_rest=run[nodes.ATTENTION_REST][..., 0],
-        mlps=run[nodes.MLPS][..., 0],
-        bias=float(run[nodes.BIAS][0]),
-        logit=logits[..., 0],
-        neurons=None if neurons_of is None else run[nodes.NEURONS][..., 0],
+        embedding=run[outputs["embedding"]][..., 0],
+        heads=tuple(run[name][..., 0] for name in by_layer["heads"]),
+        attention_rest=_stacked(run, by_layer["attention_rest"]),
+        mlps=_stacked(run, by_layer["mlp"]),
+        bias=float(run[outputs["bias"]][0]),
+        logit=run[outputs["logits"]][..., 0],
+        neurons=None if neurons_of is None else run[outputs["neurons"]][..., 0],
     )
+
+
+def _taps(bundle: Bundle, graph: onnx.GraphProto) -> AttributionTaps:
+    """Return the bundle's taps; of a bundle that has none, made for its graph."""
+    stored = bundle.record.get("attribution")
+    if stored is not None:
+        return AttributionTaps.from_json(stored)
+    return attribution_taps(graph, bundle.shape)
+
+
+def _stacked(run: Run, names: Sequence[str]) -> Array:
+    """Return (batch, layers, seq)."""
+    return np.stack([run[name][..., 0] for name in names], axis=1)

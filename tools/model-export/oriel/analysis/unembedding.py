@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
 
 from oriel.arrays import Array
-from oriel.graph.weight_reads import NodeWriter, WeightReads
+from oriel.contract.activation_names import ModelShape, TensorSpec
+from oriel.graph.node_writer import NodeWriter
+from oriel.graph.weight_reads import WeightReads
 from oriel.runtime.bundle import Addition, Bundle
 from oriel.runtime.fed_text import check_tokens
 
@@ -19,18 +20,15 @@ def unembedding(bundle: Bundle, token: int) -> Array:
     """Return the unembedding's column of a token, (hidden), float32, as the variant's weights have
     it. Raises OptionError for a token that isn't there."""
     check_tokens(token, bundle.shape.vocab)
-    addition = Addition(_COLUMN, _nodes, (_COLUMN,), {_TOKEN: np.array([token], dtype=np.int64)})
+    feeds = {_TOKEN: np.array([token], dtype=np.int64)}
+    addition = Addition(_COLUMN, lambda graph: _nodes(graph, bundle.shape), (_COLUMN,), feeds)
     found: Array = bundle.run_with(addition, [[token]])[_COLUMN][0]
     return found
 
 
-def _nodes(graph: onnx.GraphProto) -> bytes:
+def _nodes(graph: onnx.GraphProto, shape: ModelShape) -> bytes:
     writer = NodeWriter("unembedding/")
     column = WeightReads.of_path(graph, "final_norm", "logits").columns(writer, _TOKEN)
-    addition = onnx.ModelProto()
-    addition.graph.node.extend(writer.nodes)
-    addition.graph.node.append(helper.make_node("Identity", [column], [_COLUMN], _COLUMN))
-    addition.graph.input.append(helper.make_tensor_value_info(_TOKEN, TensorProto.INT64, [1]))
-    sizes: list[int | str] = [1, "hidden"]
-    addition.graph.output.append(helper.make_tensor_value_info(_COLUMN, TensorProto.FLOAT, sizes))
-    return bytes(addition.SerializeToString(deterministic=True))
+    writer.name(_COLUMN, column)
+    token = TensorSpec(_TOKEN, "int64", (1,))
+    return writer.appended([token], [TensorSpec(_COLUMN, "float32", (1, shape.hidden))])

@@ -17,6 +17,7 @@ from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
+from oriel.graph.attribution import AttributionTaps
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.select_outputs import open_graph
@@ -103,7 +104,11 @@ def read_bundle(path: Path) -> StoredBundle:
         )
     taps = tuple(Tap.from_json(tap) for tap in variant["taps"])
     paths = BundlePaths(folder / paths_of["decoder"])
-    built = BuiltGraphs(graphs["plain"], graphs["decoder"], graphs["open"], taps, layout)
+    stored = variant.get("attribution")
+    attribution = None if stored is None else AttributionTaps.from_json(stored)
+    built = BuiltGraphs(
+        graphs["plain"], graphs["decoder"], graphs["open"], taps, attribution, layout
+    )
     return StoredBundle(folder, paths, manifest, variant, built)
 
 

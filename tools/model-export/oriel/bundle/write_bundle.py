@@ -218,6 +218,8 @@ def write_variant(
     if static_cache is not None:
         static = fix_cache(graphs.open, static_cache)
         record["static"] = write_graph(static, folder / paths.static(name))
+    if graphs.attribution is not None:
+        record["attribution"] = graphs.attribution.to_json()
     return record
 
 

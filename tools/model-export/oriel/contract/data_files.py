@@ -102,6 +102,33 @@ class ClosingRow(TypedDict):
     meaning: Meaning
 
 
+AttributionPart = Literal["model", "layer", "neurons"]
+"""What a tap of attribution belongs to: the model, a layer, or a layer's neurons."""
+
+
+class AttributionPort(TypedDict):
+    """An input of the taps of attribution."""
+
+    name: str
+    shape: list[int | str]
+    dtype: Dtype
+    meaning: Meaning
+
+
+class AttributionOutput(AttributionPort):
+    """An output of one of these taps; those of one tap have one prefix."""
+
+    part: AttributionPart
+
+
+class AttributionTable(TypedDict):
+    """Inputs and outputs of the taps of attribution."""
+
+    dimensions: dict[str, str]
+    inputs: list[AttributionPort]
+    outputs: list[AttributionOutput]
+
+
 class EarlierVersion(TypedDict):
     """The newest version of the major before, which readers read too."""
 
@@ -130,6 +157,7 @@ class ContractTable(TypedDict):
     inputs: list[PortRow]
     cache_outputs: list[PortRow]
     closings: list[ClosingRow]
+    attribution: AttributionTable
     defaults: Defaults
     earlier: EarlierVersion
 

@@ -204,6 +204,7 @@ class Variant(TypedDict):
     """The open graph with a cache of fixed length; from 2.1 on, where it was asked for."""
     interactive: NotRequired[GraphRecord]
     taps: list[TapRecord]
+    attribution: NotRequired[AttributionRecord]
     kernels: NotRequired[Literal["fp32", "fp16", "int8", "int8_static", "int4"]]
     """Precision of the kernels; absent in manifests 1.0, where it is the precision."""
     encoding: NotRequired[Literal["f32", "f16", "q8", "q4"]]
@@ -283,6 +284,18 @@ class TapRecord(TypedDict):
     bytes: str
     """base64 of a serialized ModelProto that holds only graph.output and, where needed,
     graph.node."""
+
+
+class AttributionRecord(TypedDict):
+    """Taps that, appended to the open graph, give each part's share of a logit; their inputs and
+    outputs are those of the contract's table. From 2.1 on."""
+
+    model: str
+    """Tap of the inputs, and of what belongs to no layer."""
+    layers: list[str]
+    """Tap of each layer, which needs that of the model."""
+    neurons: list[str]
+    """Tap of each layer's neurons, which needs that of the model."""
 
 
 class Expansion(TypedDict):

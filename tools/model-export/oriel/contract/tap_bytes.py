@@ -1,14 +1,15 @@
-"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for the logit lens,
-the nodes that compute them; no weights in other files, no functions, no subgraphs, and nothing else
-of a model. The bytes are read field by field, since a parser silently keeps or drops the fields
-that it doesn't know. The same rules in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
+"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for the logit lens and
+attribution, the nodes that compute them, for attribution also the inputs of the contract's table;
+no weights in other files, no functions, no subgraphs, and nothing else of a model. The bytes are
+read field by field, since a parser silently keeps or drops the fields that it doesn't know. The
+same rules in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TypeAlias
 
@@ -34,31 +35,63 @@ def _messages() -> dict[str, dict[int, str]]:
 
 def check_tap_bytes(tap: TapRecord) -> None:
     """Check the bytes of a tap that is valid by its schema. Raises TapError."""
+    rules, outputs = limits()["tap"], tap["outputs"]
+    names = {output["name"] for output in outputs}
+
+    def gives(name: str) -> bool:
+        given = name in names and re.search(rules["given_name"], name) is not None
+        return given or re.match(rules["inner_name"], name) is not None
+
+    graph = _only_graph(tap["bytes"])
+    _check_ports(graph, (), outputs)
+    _check_nodes(_messages_at(graph, 1), gives)
+
+
+def check_attribution_bytes(
+    text: str, prefix: str, inputs: Sequence[TensorSpecRecord], outputs: Sequence[TensorSpecRecord]
+) -> None:
+    """Check the bytes of a tap of attribution, in base64 as its schema wants it: what it computes
+    has its own prefix, so that no two taps give one tensor. Raises TapError."""
+    graph = _only_graph(text)
+    _check_ports(graph, inputs, outputs)
+    made = _check_nodes(_messages_at(graph, 1), lambda name: name.startswith(prefix))
+    if not made.issuperset(output["name"] for output in outputs):
+        raise TapError("its nodes don't give its outputs")
+
+
+def _only_graph(text: str) -> Fields:
     try:
-        payload = base64.b64decode(tap["bytes"], validate=True)
+        payload = base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise TapError("it is no base64") from error
-    if base64.b64encode(payload).decode() != tap["bytes"]:
+    if base64.b64encode(payload).decode() != text:
         raise TapError("its base64 has bits too many")
     graphs = _messages_at(_read(payload, "Model"), 7)
     if len(graphs) != 1:
         raise TapError(f"it holds {len(graphs)} graphs")
-    (graph,) = graphs
-    if [_port(value) for value in _messages_at(graph, 12)] != [
-        _declared_port(o) for o in tap["outputs"]
-    ]:
-        raise TapError("it doesn't hold the outputs that it names")
-    _check_nodes(_messages_at(graph, 1), {output["name"] for output in tap["outputs"]})
+    return graphs[0]
+
+
+def _check_ports(
+    graph: Fields, inputs: Sequence[TensorSpecRecord], outputs: Sequence[TensorSpecRecord]
+) -> None:
+    for number, what, declared in ((11, "inputs", inputs), (12, "outputs", outputs)):
+        found = [_port(value) for value in _messages_at(graph, number)]
+        if found != [_declared_port(port) for port in declared]:
+            raise TapError(f"it doesn't hold the {what} that {_NAMED[what]}")
+
+
+_NAMED = {"inputs": "a tap of its kind has", "outputs": "it names"}
 
 
 _Port = tuple[Field, Field, list[Field]]
 """Name, number of the dtype, and sizes."""
 
 
-def _declared_port(output: TensorSpecRecord) -> _Port:
+def _declared_port(port: TensorSpecRecord) -> _Port:
     # The schema also accepts 12.0 as a size.
-    shape: list[Field] = [d if isinstance(d, str) else int(d) for d in output["shape"]]
-    return output["name"], limits()["tap"]["elements"][output["dtype"]], shape
+    shape: list[Field] = [d if isinstance(d, str) else int(d) for d in port["shape"]]
+    return port["name"], limits()["tap"]["elements"][port["dtype"]], shape
 
 
 def _port(value: Fields) -> _Port:
@@ -82,7 +115,7 @@ def _only_value(fields: Fields) -> Fields:
 def _single_value(fields: Fields, number: int, what: str) -> Field:
     values = fields.get(number, [])
     if len(values) != 1:
-        raise TapError(f"an output has {len(values)} fields for its {what}")
+        raise TapError(f"a port has {len(values)} fields for its {what}")
     return values[0]
 
 
@@ -92,7 +125,8 @@ def _message(fields: Fields, number: int, what: str) -> Fields:
     return found
 
 
-def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
+def _check_nodes(nodes: Sequence[Fields], may_give: Callable[[str], bool]) -> set[str]:
+    """Check each node; return the names of what they give, each of which `may_give` allows."""
     rules = limits()["tap"]
     if len(nodes) > rules["nodes"]:
         raise TapError(f"it has over {rules['nodes']} nodes")
@@ -104,10 +138,10 @@ def _check_nodes(nodes: Sequence[Fields], outputs: set[str]) -> None:
             raise TapError("a node is of a domain that readers don't have")
         for name in node.get(2, []):
             assert isinstance(name, str)
-            given = name in outputs and re.search(rules["given_name"], name) is not None
-            if name in made or not (given or re.match(rules["inner_name"], name)):
+            if name in made or not may_give(name):
                 raise TapError("a node gives what is not the tap's")
             made.add(name)
+    return made
 
 
 def _read(message: bytes, kind: str) -> Fields:

@@ -66,10 +66,10 @@ def _check_digests(manifest: ManifestDocument, what: str) -> None:
 
 
 def _check_counts(manifest: ManifestDocument, what: str) -> None:
-    taps = [tap for variant in manifest["variants"] for tap in variant["taps"]]
+    taps = [tap for variant in manifest["variants"] for tap in _tap_bytes(variant)]
     rules = limits()["manifest"]
     chunks = sum(len(file.get("chunks", ())) for file in manifest["files"])
-    characters = sum(len(tap["bytes"]) for tap in taps)
+    characters = sum(map(len, taps))
     for name, count, limit in (
         ("chunks", chunks, rules["chunks"]),
         ("taps", len(taps), rules["taps"]),
@@ -77,6 +77,13 @@ def _check_counts(manifest: ManifestDocument, what: str) -> None:
     ):
         if count > limit:
             raise _unsound(what, f"it has over {limit} {name}")
+
+
+def _tap_bytes(variant: Variant) -> Iterator[str]:
+    yield from (tap["bytes"] for tap in variant["taps"])
+    if "attribution" in variant:
+        attribution = variant["attribution"]
+        yield from (attribution["model"], *attribution["layers"], *attribution["neurons"])
 
 
 def _check_paths(manifest: ManifestDocument, what: str) -> None:

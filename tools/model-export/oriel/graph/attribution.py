@@ -1,5 +1,5 @@
-"""Direct logit attribution as nodes appended to an open graph: what each part of the model adds to
-the logit of a token, or to a difference of logits.
+"""Taps of direct logit attribution: bytes that, appended to an open graph, compute what each part
+of the model adds to the logit of a token, or to a difference of logits.
 
 The stream before the final norm is a sum of parts: the embedding, each head, each MLP. The norm
 divides by one number for each position, so each part's share of a logit is its product with the
@@ -9,31 +9,53 @@ Transformer Circuits"). What a part adds through the mean that LayerNorm takes a
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
 
 from oriel.contract.activation_names import ModelShape, kinds
+from oriel.contract.attribution_names import (
+    SIGNS,
+    TOKENS,
+    attribution_inputs,
+    attribution_name,
+    attribution_outputs,
+    prefix_of,
+)
+from oriel.contract.documents import AttributionRecord
 from oriel.errors import GraphError, OptionError
 from oriel.graph.closings import open_end
 from oriel.graph.graph_paths import nodes_between
-from oriel.graph.weight_reads import NodeWriter, WeightReads
-
-_PREFIX = "attribution/"
-TOKENS, SIGNS = f"{_PREFIX}tokens", f"{_PREFIX}signs"
-"""Inputs: (n), int64, token ids; (n, m), float32: how they make each of m directions."""
-EMBEDDING, ATTENTION_REST = f"{_PREFIX}embedding", f"{_PREFIX}attention_rest"
-MLPS, BIAS = f"{_PREFIX}mlps", f"{_PREFIX}bias"
-NEURONS = f"{_PREFIX}neurons"
-"""Outputs: (batch, seq, m); (batch, layers, seq, m); (batch, layers, seq, m); (m);
-(batch, seq, neurons, m)."""
+from oriel.graph.node_writer import NodeWriter
+from oriel.graph.weight_reads import WeightReads
 
 
-def heads_output(layer: int) -> str:
-    """Return the name of a layer's heads' shares: (batch, heads, seq, m)."""
-    return f"{_PREFIX}layer_{layer}_heads"
+@dataclass(frozen=True)
+class AttributionTaps:
+    """Bytes to append to an open graph: the model's, and behind them those of any layers."""
+
+    model: bytes
+    layers: tuple[bytes, ...]
+    neurons: tuple[bytes, ...]
+
+    def joined(self, neurons_of: int | None = None) -> bytes:
+        """Return the bytes that give every part's share, and the neurons' of one layer."""
+        more = () if neurons_of is None else (self.neurons[neurons_of],)
+        return b"".join([self.model, *self.layers, *more])
+
+    def to_json(self) -> AttributionRecord:
+        return {
+            "model": _text(self.model),
+            "layers": [_text(tap) for tap in self.layers],
+            "neurons": [_text(tap) for tap in self.neurons],
+        }
+
+    @staticmethod
+    def from_json(data: AttributionRecord) -> AttributionTaps:
+        layers, neurons = (tuple(map(_bytes, data[key])) for key in ("layers", "neurons"))
+        return AttributionTaps(_bytes(data["model"]), layers, neurons)
 
 
 @dataclass(frozen=True)
@@ -49,19 +71,40 @@ class _Norm:
     """It takes the mean away."""
 
 
-def attribution_nodes(
-    graph: onnx.GraphProto, shape: ModelShape, neurons_of: int | None = None
-) -> bytes:
-    """Return the bytes that, appended to an open graph, give every part's share.
+@dataclass(frozen=True)
+class _Along:
+    """What the tap of the model computes and those of layers read."""
 
-    neurons_of: the layer whose neurons' shares are given too. Raises OptionError for a model whose
-    parts go through another norm before they are added, GraphError for a graph of another form.
+    direction: str
+    """(hidden, directions): what a part is multiplied with."""
+    scale: str
+    """(batch, seq, 1): what its share is multiplied by then."""
+
+
+def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTaps:
+    """Return the taps for an open graph.
+
+    Raises OptionError for a model whose parts can't be told apart in the stream, GraphError for a
+    graph of another form.
     """
-    if shape.raw_outputs:
-        raise OptionError("attribution isn't possible where what heads give is normed once more")
-    writer = NodeWriter(_PREFIX)
-    last = kinds()["resid_post"].at(shape.layers - 1)
-    norm = _final_norm(graph, last, writer)
+    if shape.raw_outputs or any(shape.at(layer).experts for layer in range(shape.layers)):
+        raise OptionError(
+            "attribution isn't possible in this model",
+            got="parts that are normed once more, or experts",
+            expected="a stream that is the sum of what heads and MLPs give",
+        )
+    along, model = _model_tap(graph, shape)
+    layers = range(shape.layers)
+    return AttributionTaps(
+        model,
+        tuple(_layer_tap(graph, shape, along, layer) for layer in layers),
+        tuple(_neurons_tap(graph, shape, along, layer) for layer in layers),
+    )
+
+
+def _model_tap(graph: onnx.GraphProto, shape: ModelShape) -> tuple[_Along, bytes]:
+    writer = NodeWriter(prefix_of("model"))
+    norm = _final_norm(graph, kinds()["resid_post"].at(shape.layers - 1), writer)
     columns = WeightReads.of_path(graph, "final_norm", "logits").columns(writer, TOKENS)
     turned = writer.put("Transpose", [columns], perm=[1, 0])
     chosen = writer.put("MatMul", [turned, SIGNS])
@@ -70,73 +113,50 @@ def attribution_nodes(
     if norm.centred:
         mean = writer.put("ReduceMean", [direction, writer.numbers([0])], keepdims=1)
         direction = writer.put("Sub", [direction, mean])
-    outputs: dict[str, list[int | str]] = {}
-    m = "directions"
-
-    def share(of: str, along: str = direction) -> str:
-        return writer.put("Mul", [writer.put("MatMul", [of, along]), norm.scale])
-
-    rests, mlps = [], []
-    for layer in range(shape.layers):
-        sizes = shape.at(layer)
-        z, out = (kinds()[kind].at(layer) for kind in ("attn_z", "attn_output"))
-        own = WeightReads.of_path(graph, z, open_end(out)).times(writer, direction)
-        width = sizes.size("value_dim")
-        by_head = writer.put("Reshape", [own, writer.numbers([sizes.heads, width, -1])])
-        wide = writer.put("Unsqueeze", [norm.scale, writer.numbers([1])])
-        heads = writer.put("Mul", [writer.put("MatMul", [z, by_head]), wide])
-        _name(writer, heads_output(layer), heads)
-        outputs[heads_output(layer)] = ["batch_size", sizes.heads, "sequence_length", m]
-        total = writer.put("ReduceSum", [heads, writer.numbers([1])], keepdims=0)
-        rests.append(writer.put("Sub", [share(out), total]))
-        mlps.append(share(kinds()["mlp_output"].at(layer)))
-    for name, parts in ((ATTENTION_REST, rests), (MLPS, mlps)):
-        stacked = [writer.put("Unsqueeze", [part, writer.numbers([1])]) for part in parts]
-        _name(writer, name, writer.put("Concat", stacked, axis=1))
-        outputs[name] = ["batch_size", shape.layers, "sequence_length", m]
-    _name(writer, EMBEDDING, share(kinds()["resid_pre"].at(0)))
-    outputs[EMBEDDING] = ["batch_size", "sequence_length", m]
-    if norm.bias is None:
-        zeros = writer.put("Mul", [chosen, writer.numbers(0, np.float32)])
-        bias = writer.put("ReduceSum", [zeros, writer.numbers([0])], keepdims=0)
-    else:
-        column = writer.put("Unsqueeze", [writer.floats(norm.bias), writer.numbers([1])])
-        product = writer.put("Mul", [chosen, column])
-        bias = writer.put("ReduceSum", [product, writer.numbers([0])], keepdims=0)
-    _name(writer, BIAS, bias)
-    outputs[BIAS] = [m]
-    if neurons_of is not None:
-        act, out = (kinds()[kind].at(neurons_of) for kind in ("mlp_act", "mlp_output"))
-        own = WeightReads.of_path(graph, act, open_end(out)).times(writer, direction)
-        each = writer.put("Unsqueeze", [act, writer.numbers([3])])
-        scaled = writer.put("Mul", [writer.put("Mul", [each, own]), _last(writer, norm.scale)])
-        _name(writer, NEURONS, scaled)
-        outputs[NEURONS] = ["batch_size", "sequence_length", shape.at(neurons_of).intermediate, m]
-    return _addition(writer, outputs)
+    along = _Along(f"{writer.prefix}direction", norm.scale)
+    writer.name(along.direction, direction)
+    stream = writer.put("MatMul", [kinds()["resid_pre"].at(0), along.direction])
+    writer.name(attribution_name("embedding"), writer.put("Mul", [stream, norm.scale]))
+    # No bias: the same shape, of zeros.
+    bias = writer.numbers(0, np.float32) if norm.bias is None else writer.floats(norm.bias)
+    column = bias if norm.bias is None else writer.put("Unsqueeze", [bias, writer.numbers([1])])
+    product = writer.put("Mul", [chosen, column])
+    total = writer.put("ReduceSum", [product, writer.numbers([0])], keepdims=0)
+    writer.name(attribution_name("bias"), total)
+    logits = writer.put("MatMul", ["final_norm", chosen])
+    writer.name(attribution_name("logits"), logits)
+    return along, writer.appended(attribution_inputs(), attribution_outputs(shape, "model"))
 
 
-def _last(writer: NodeWriter, scale: str) -> str:
-    return writer.put("Unsqueeze", [scale, writer.numbers([3])])
+def _layer_tap(graph: onnx.GraphProto, shape: ModelShape, along: _Along, layer: int) -> bytes:
+    writer, sizes = NodeWriter(prefix_of("layer", layer)), shape.at(layer)
+    z, out, mlp = (kinds()[kind].at(layer) for kind in ("attn_z", "attn_output", "mlp_output"))
+
+    def share(of: str) -> str:
+        return writer.put("Mul", [writer.put("MatMul", [of, along.direction]), along.scale])
+
+    own = WeightReads.of_path(graph, z, open_end(out)).times(writer, along.direction)
+    by_head = [sizes.heads, sizes.size("value_dim"), -1]
+    own = writer.put("Reshape", [own, writer.numbers(by_head)])
+    wide = writer.put("Unsqueeze", [along.scale, writer.numbers([1])])
+    heads = writer.put("Mul", [writer.put("MatMul", [z, own]), wide])
+    total = writer.put("ReduceSum", [heads, writer.numbers([1])], keepdims=0)
+    writer.name(attribution_name("heads", layer), heads)
+    rest = writer.put("Sub", [share(out), total])
+    writer.name(attribution_name("attention_rest", layer), rest)
+    writer.name(attribution_name("mlp", layer), share(mlp))
+    return writer.appended((), attribution_outputs(shape, "layer", layer))
 
 
-def _name(writer: NodeWriter, name: str, tensor: str) -> None:
-    writer.nodes.append(helper.make_node("Identity", [tensor], [name], f"{name}/Identity"))
-
-
-def _addition(writer: NodeWriter, outputs: dict[str, list[int | str]]) -> bytes:
-    addition = onnx.ModelProto()
-    addition.graph.node.extend(writer.nodes)
-    addition.graph.input.extend(
-        [
-            helper.make_tensor_value_info(TOKENS, TensorProto.INT64, ["tokens"]),
-            helper.make_tensor_value_info(SIGNS, TensorProto.FLOAT, ["tokens", "directions"]),
-        ]
-    )
-    addition.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
-        for name, sizes in outputs.items()
-    )
-    return bytes(addition.SerializeToString(deterministic=True))
+def _neurons_tap(graph: onnx.GraphProto, shape: ModelShape, along: _Along, layer: int) -> bytes:
+    writer = NodeWriter(prefix_of("neurons", layer))
+    act, out = (kinds()[kind].at(layer) for kind in ("mlp_act", "mlp_output"))
+    own = WeightReads.of_path(graph, act, open_end(out)).times(writer, along.direction)
+    last = writer.numbers([3])
+    each = writer.put("Mul", [writer.put("Unsqueeze", [act, last]), own])
+    scaled = writer.put("Mul", [each, writer.put("Unsqueeze", [along.scale, last])])
+    writer.name(attribution_name("neurons", layer), scaled)
+    return writer.appended((), attribution_outputs(shape, "neurons", layer))
 
 
 def _final_norm(graph: onnx.GraphProto, stream: str, writer: NodeWriter) -> _Norm:
@@ -153,7 +173,9 @@ def _final_norm(graph: onnx.GraphProto, stream: str, writer: NodeWriter) -> _Nor
             "Sqrt", [writer.put("Add", [squares, writer.numbers(epsilon, np.float32)])]
         )
         bias = node.input[2] if len(node.input) > 2 and node.input[2] else None
-        return _Norm(writer.put("Reciprocal", [root]), node.input[1], bias, centred=True)
+        scale = f"{writer.prefix}scale"
+        writer.name(scale, writer.put("Reciprocal", [root]))
+        return _Norm(scale, node.input[1], bias, centred=True)
     roots = [node for node in path if node.op_type == "Reciprocal"]
     inside = {name for node in path for name in node.output}
     weights = [name for name in path[-1].input if name not in inside] if path else []
@@ -164,3 +186,11 @@ def _final_norm(graph: onnx.GraphProto, stream: str, writer: NodeWriter) -> _Nor
         got=", ".join(node.op_type for node in path) or "nothing",
         expected="LayerNormalization, or a root mean square",
     )
+
+
+def _text(tap: bytes) -> str:
+    return base64.b64encode(tap).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

@@ -18,7 +18,9 @@ from oriel.contract.activation_names import (
     cache_output_specs,
 )
 from oriel.contract.data_files import GraphKind
+from oriel.errors import OrielError
 from oriel.graph.attach_weights import WeightLayout, attach_weights
+from oriel.graph.attribution import AttributionTaps, attribution_taps
 from oriel.graph.built_graph import BuiltGraph, set_outputs
 from oriel.graph.finish_graph import finish
 from oriel.graph.graph_document import make_document, write_document
@@ -41,6 +43,8 @@ class BuiltGraphs:
     decoder: BuiltGraph
     open: BuiltGraph
     taps: tuple[Tap, ...]
+    attribution: AttributionTaps | None
+    """None where the parts of this model can't be told apart in the stream."""
     layout: WeightLayout
 
     @staticmethod
@@ -49,7 +53,16 @@ class BuiltGraphs:
     ) -> BuiltGraphs:
         """Return these two with the open graph and the taps, which follow from the decoder."""
         taps = tuple(make_taps(decoder.model.graph, shape))
-        return BuiltGraphs(plain, decoder, open_joints(decoder, shape), taps, layout)
+        opened = open_joints(decoder, shape)
+        return BuiltGraphs(plain, decoder, opened, taps, _attribution(opened, shape), layout)
+
+
+def _attribution(opened: BuiltGraph, shape: ModelShape) -> AttributionTaps | None:
+    try:
+        return attribution_taps(opened.model.graph, shape)
+    except OrielError:
+        # Every activation can be looked at all the same.
+        return None
 
 
 def build_graphs(

@@ -3,47 +3,17 @@ columns by number, or its product with vectors on the side of its outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from oriel.errors import GraphError
 from oriel.graph.graph_paths import nodes_between
+from oriel.graph.node_writer import NodeWriter
 
 _PRODUCTS = ("MatMul", "MatMulInteger", "MatMulNBits")
 _MIDDLE_OF_8 = 128
-
-
-class NodeWriter:
-    """Collects nodes under a prefix that no other name of the graph has."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-        self.nodes: list[onnx.NodeProto] = []
-
-    def put(
-        self,
-        operator: str,
-        inputs: Sequence[str],
-        **attributes: int | str | list[int] | onnx.TensorProto,
-    ) -> str:
-        """Add a node of one output; return the output's name."""
-        name = f"{self.prefix}{operator}_{len(self.nodes)}"
-        node = helper.make_node(operator, list(inputs), [name], name)
-        for key, value in attributes.items():
-            node.attribute.append(helper.make_attribute(key, value))
-        self.nodes.append(node)
-        return name
-
-    def numbers(self, value: object, dtype: type[np.generic] = np.int64) -> str:
-        """Return the name of a constant."""
-        return self.put("Constant", [], value=numpy_helper.from_array(np.array(value, dtype)))
-
-    def floats(self, name: str) -> str:
-        return self.put("Cast", [name], to=TensorProto.FLOAT)
 
 
 @dataclass(frozen=True)
@@ -89,8 +59,7 @@ class WeightReads:
     def times(self, writer: NodeWriter, vectors: str) -> str:
         """Return the name of (in, n), float32: the weight times vectors (out, n)."""
         if self.product.op_type == "MatMulNBits":
-            count = _attribute(self.product, "N")
-            rows = self._rows_of_blocks(writer, writer.numbers(np.arange(count)))
+            rows = self._rows_of_blocks(writer, None)
             return writer.put("MatMul", [writer.put("Transpose", [rows], perm=[1, 0]), vectors])
         values, is_turned, scales = self._stored()
         if is_turned:
@@ -117,21 +86,26 @@ class WeightReads:
             raise GraphError(f"the graph has no scales for {base}", expected=scales)
         return name, is_turned, scales
 
-    def _rows_of_blocks(self, writer: NodeWriter, ids: str) -> str:
-        """Return (ids, in): rows of a weight in blocks of 4 or 8 bits, whose rows are outputs."""
+    def _rows_of_blocks(self, writer: NodeWriter, ids: str | None) -> str:
+        """Return (ids, in): rows of a weight in blocks of 4 or 8 bits, whose rows are outputs.
+        ids: None for all."""
+
+        def chosen(rows: str) -> str:
+            return rows if ids is None else writer.put("Gather", [rows, ids], axis=0)
+
         bits, block, summed = (
             _attribute(self.product, name) for name in ("bits", "block_size", "K")
         )
         blocks = -(-summed // block)
         values, scales = self.product.input[1], self.product.input[2]
-        found = _decoded(writer, writer.put("Gather", [values, ids], axis=0), bits)
+        found = _decoded(writer, chosen(values), bits)
         found = writer.put("Reshape", [found, writer.numbers([-1, blocks, block])])
         if len(self.product.input) > 3 and self.product.input[3]:
             bytes_in_row = -(-blocks * bits // 8)
             packed = writer.put(
                 "Reshape", [self.product.input[3], writer.numbers([-1, bytes_in_row])]
             )
-            zeros = _decoded(writer, writer.put("Gather", [packed, ids], axis=0), bits)
+            zeros = _decoded(writer, chosen(packed), bits)
             zeros = writer.put("Reshape", [zeros, writer.numbers([0, -1])])
             bounds = [writer.numbers([number]) for number in (0, blocks, 1)]
             zeros = writer.put("Slice", [zeros, *bounds])
@@ -139,8 +113,7 @@ class WeightReads:
         else:
             middle = writer.numbers(2 ** (bits - 1), np.float32)
         by_row = writer.put("Reshape", [scales, writer.numbers([-1, blocks, 1])])
-        chosen = writer.put("Gather", [by_row, ids], axis=0)
-        wide = writer.put("Mul", [writer.put("Sub", [found, middle]), chosen])
+        wide = writer.put("Mul", [writer.put("Sub", [found, middle]), chosen(by_row)])
         flat = writer.put("Reshape", [wide, writer.numbers([-1, blocks * block])])
         bounds = [writer.numbers([number]) for number in (0, summed, 1)]
         return writer.put("Slice", [flat, *bounds])

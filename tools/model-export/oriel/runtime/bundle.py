@@ -26,6 +26,7 @@ from oriel.contract.activation_names import (
     present_name,
 )
 from oriel.contract.data_files import GraphKind
+from oriel.contract.documents import Variant
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import BundleError, OptionError
@@ -96,6 +97,11 @@ class Bundle:
         self._names: frozenset[str] = frozenset()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._weights: WeightFolders | None = None
+
+    @property
+    def record(self) -> Variant:
+        """The variant as the manifest describes it."""
+        return self._variant
 
     @property
     def shape(self) -> ModelShape:
@@ -178,12 +184,14 @@ class Bundle:
         return Run(given, fed, self._kept(found, fed, cache) if fed.goes_on else None)
 
     def run_with(self, addition: Addition, text: Texts, edits: Iterable[Edit] = ()) -> Run:
-        """Run the model with an addition: its outputs and logits. Raises as `run` does."""
+        """Run the model with an addition: its outputs, and the last token's logits. Raises as `run`
+        does."""
         fed = self._fed(text, None)
         placed = place_edits(edits, self.shape, fed)
         session = self._session((), placed, addition)
         with self._one_line("run"):
-            feeds = session.feeds(fed.ids, tuple(placed), mask=fed.mask) | dict(addition.feeds)
+            feeds = session.feeds(fed.ids, tuple(placed), rows=1, mask=fed.mask)
+            feeds |= dict(addition.feeds)
             return Run(session.call((*addition.outputs, "logits"), feeds), fed)
 
     def generate(

@@ -26,11 +26,14 @@ from oriel.contract.documents import Variant
 from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
 from oriel.contract.variant_graphs import cached_graph, graphs_of, tapped_graph
 from oriel.errors import CheckpointError, ContractError, GraphError
+from oriel.graph.attribution import AttributionTaps
 from oriel.graph.taps import Tap
 from oriel.models.find_checkpoint import DEMO, find_checkpoint, local_gpt2_folder
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.precisions import CUSTOM_RECIPE_ENCODINGS, FP32, QUANTIZED_KERNELS
 from oriel.verification import checks
+from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
+from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.error_bounds import bounds_for
 from oriel.verification.numeric_checks import check_numbers
@@ -170,6 +173,10 @@ def _verify_variant(
         check_reference(cases, bounds.of("reference"), findings)
         compared = VariantComparison(manifest, cases, bounds, findings, on_stage)
         check_numbers(compared, runnable, taps)
+        if "attribution" in variant and "open" in runnable:
+            with findings.guarded(ATTRIBUTION):
+                attribution = AttributionTaps.from_json(variant["attribution"])
+                check_attribution(compared, runnable["open"], attribution, taps)
         edited = runnable.get("open") or runnable.get("interactive")
         if edited is not None and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):
