@@ -98,6 +98,7 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'unknown-variant': { kind: 'unknown-variant', got: 'g1', known: ['fp32', 'fp16'] },
   'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
   'no-tokenizer': { kind: 'no-tokenizer' },
+  'no-attribution': { kind: 'no-attribution' },
   'bad-tokens': { kind: 'bad-tokens', detail: 'd1' },
   'too-long': { kind: 'too-long', tokens: 300, limit: 256 },
   'provider-unavailable': { kind: 'provider-unavailable', provider: 'webgpu', detail: 'd1' },

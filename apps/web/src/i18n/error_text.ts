@@ -144,6 +144,8 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       return { ...e.unknownActivation, details: [got(error.got)] };
     case 'no-tokenizer':
       return { ...e.noTokenizer, details: [] };
+    case 'no-attribution':
+      return { ...e.noAttribution, details: [] };
     case 'bad-tokens':
       return { ...e.badTokens, details: [detail(error.detail)] };
     case 'too-long':

@@ -1,5 +1,6 @@
 // The worker's entry point: takes calls, posts answers, and turns errors into data. model_runner.ts executes the calls.
 import '../host/trusted_scripts';
+import { attributionBuffers } from './attribution';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
 import type { RunResult } from './model_types';
@@ -45,8 +46,9 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
 function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferable[] {
   if (result instanceof Uint8Array) return [result.buffer];
   if (!isRunResult(result)) return [];
-  const { lastLogits, tensors } = result;
-  return [...new Set([lastLogits.buffer, ...tensors.map(({ data }) => data.buffer)])];
+  const { lastLogits, tensors, attribution } = result;
+  const shares = attribution === undefined ? [] : attributionBuffers(attribution);
+  return [...new Set([lastLogits.buffer, ...tensors.map(({ data }) => data.buffer), ...shares])];
 }
 
 function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is RunResult {

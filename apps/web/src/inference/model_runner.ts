@@ -3,12 +3,19 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
+import {
+  attributionFeeds,
+  attributionFor,
+  attributionShares,
+  checkAttribution,
+  type OpenAttribution,
+} from './attribution';
 import { loadFirstPass } from './load_first_pass';
 import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
-import { interventionKey, noInterventions, type Interventions } from './interventions';
+import { interventionKey, noInterventions } from './interventions';
 import type { FedSpan } from './joint_edit';
 import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
 import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
@@ -39,6 +46,8 @@ interface Session {
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly inputs: SessionInputs;
+  /** null where it has no taps of attribution. */
+  readonly attribution: OpenAttribution | null;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
 }
@@ -89,7 +98,8 @@ export class ModelRunner {
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#inTurn(() => {
       // The page needs the new activations of every token.
-      return this.#reopenSession(names, this.#session?.inputs.slots ?? noSlots, 'clear');
+      const { inputs, attribution = null } = this.#session ?? {};
+      return this.#reopenSession(names, inputs?.slots ?? noSlots, 'clear', attribution);
     });
   }
 
@@ -136,38 +146,50 @@ export class ModelRunner {
     names: readonly string[],
     slots: ClosingSlots,
     cache: 'keep' | 'clear',
+    attribution: OpenAttribution | null,
   ): Promise<OpenedModel> {
     const before = this.#session;
     try {
-      return await this.#openSession(names, slots, cache);
+      return await this.#openSession(names, slots, cache, attribution);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
       if (this.#session === null && before !== null)
-        await this.#openSession(before.names, before.inputs.slots).catch(() => undefined);
+        await this.#openSession(
+          before.names,
+          before.inputs.slots,
+          'clear',
+          before.attribution,
+        ).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
-  async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
-    const { names, inputs } = this.#openedSession();
+  /** Give the session what a run needs of closings and of taps of attribution, if it lacks some and the text has a place
+   * for the interventions. */
+  async #provide(
+    { interventions = noInterventions, attribution: asked }: RunRequest,
+    text: FedSpan,
+  ): Promise<void> {
+    const { names, inputs, attribution: before } = this.#openedSession();
     const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
-    if (slots === inputs.slots) return;
+    const attribution = asked === undefined ? before : attributionFor(before, asked);
+    if (slots === inputs.slots && attribution === before) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    await this.#reopenSession(names, slots, 'keep');
+    await this.#reopenSession(names, slots, 'keep', attribution);
   }
 
   async #openSession(
     names: readonly string[],
     slots: ClosingSlots,
     cache: 'keep' | 'clear' = 'clear',
+    attribution: OpenAttribution | null = null,
   ): Promise<OpenedModel> {
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
     const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(variant, fileOf(files, path), names, slots);
+    const tapped = openTaps(variant, fileOf(files, path), names, slots, attribution);
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
@@ -192,8 +214,12 @@ export class ModelRunner {
     }
     const sessionMs = performance.now() - start;
     const inputs = { document, slots, names: session.inputNames };
-    const neutral = protocolOf(document).neutral(runtime.ort, inputs);
-    this.#session = { session, names, activations: tapped.activations, inputs, neutral };
+    const neutral = {
+      ...protocolOf(document).neutral(runtime.ort, inputs),
+      ...attributionFeeds(runtime.ort, null, attribution),
+    };
+    const { activations } = tapped;
+    this.#session = { session, names, activations, inputs, attribution, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -244,21 +270,19 @@ export class ModelRunner {
     return failureError(kind, error, opening, { isDeviceLost: this.#gpu.isLost, kept });
   }
 
-  async #run({
-    ids,
-    reuseCache,
-    keepCache = true,
-    interventions = noInterventions,
-  }: RunRequest): Promise<RunResult> {
+  async #run(request: RunRequest): Promise<RunResult> {
+    const { ids, reuseCache, keepCache = true, interventions = noInterventions } = request;
+    const { attribution: asked = null } = request;
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
     const { activations: document } = sessionGraph(variant);
     checkTokens(ids, shape.vocab, textLimit(document));
     checkInterventions(interventions, shape);
+    if (asked !== null) checkAttribution(asked, variant, shape);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    if (protocol.edits === 'joints') await this.#provideClosings(interventions, text);
-    const { session, activations, inputs, neutral } = this.#openedSession();
+    if (protocol.edits === 'joints') await this.#provide(request, text);
+    const { session, activations, inputs, attribution, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
@@ -267,6 +291,7 @@ export class ModelRunner {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start }, inputs),
       ...protocol.edited(runtime.ort, edits, inputs),
+      ...(asked && attributionFeeds(runtime.ort, asked, attribution)),
       ...(hit && (await cacheFeeds(runtime.ort, hit, protocol.cacheIsFixed))),
     };
     const began = performance.now();
@@ -293,6 +318,9 @@ export class ModelRunner {
       tensors: activations.map((name) => {
         const tensor = plainTensor(name, output(name));
         return protocol.cacheIsFixed ? withoutEmptySlots(tensor, ids.length) : tensor;
+      }),
+      ...(asked && {
+        attribution: attributionShares((name) => output(name).data as Float32Array, shape, asked),
       }),
       timings: { runMs },
     };

@@ -1,11 +1,13 @@
 /** The data that the page and the model's worker exchange. No code: the worker is in `model.worker.ts`, its typed proxy
  * in `model_client.ts`. */
+import type { Attribution } from '../analysis/attribution';
 import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/sources/file_source';
 import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerProblem } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
+import type { AttributionRequest } from './attribution';
 import type { Interventions } from './interventions';
 
 export type { KeptModel };
@@ -232,6 +234,8 @@ export interface RunRequest {
   keepCache?: boolean;
   /** None by default. */
   interventions?: Interventions;
+  /** Share out a token's logit among the model's parts; nothing by default. */
+  attribution?: AttributionRequest;
 }
 
 export interface RunResult {
@@ -242,6 +246,8 @@ export interface RunResult {
   lastLogits: Float32Array;
   /** Every open activation except logits; attention maps are (1, heads, fed, total). */
   tensors: readonly Tensor[];
+  /** Of the tokens that were fed; there where it was asked for. */
+  attribution?: Attribution;
   timings: { runMs: number };
 }
 
@@ -288,6 +294,8 @@ export type ModelErrorData =
   | { kind: 'unknown-variant'; got: string; known: readonly string[] }
   | { kind: 'unknown-activation'; got: string }
   | { kind: 'no-tokenizer' }
+  /** The variant lists no taps of attribution: it is of an older exporter, or its parts can't be told apart. */
+  | { kind: 'no-attribution' }
   | { kind: 'bad-tokens'; detail: string }
   | { kind: 'too-long'; tokens: number; limit: number }
   /** The runtime did not start on the provider. */

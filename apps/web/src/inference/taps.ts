@@ -5,6 +5,7 @@ import { joined, savedDocument, wholeGraph } from '../bundle/onnx/whole_graph';
 import { defaultActivationNames, parseActivationName } from '../contract/activation_table';
 import type { Variant } from '../contract/generated';
 import { sessionGraph } from '../contract/variant_graphs';
+import { attributionTaps, type OpenAttribution } from './attribution';
 import { closedJoints, type ClosingSlots } from './closing_slots';
 import { ModelError } from './model_error';
 
@@ -37,12 +38,14 @@ export function checkTaps(variant: Variant, names: readonly string[]): void {
   if (unknown !== undefined) throw new ModelError({ kind: 'unknown-activation', got: unknown });
 }
 
-/** Append the taps of these activations to the graph, and closings of its joints. Throws as `checkTaps` does. */
+/** Append the taps of these activations and of attribution to the graph, and closings of its joints. Throws as
+ * `checkTaps` does. */
 export function openTaps(
   variant: Variant,
   graph: Uint8Array<ArrayBuffer>,
   names: readonly string[],
   slots: ClosingSlots,
+  attribution: OpenAttribution | null = null,
 ): TappedGraph {
   checkTaps(variant, names);
   const { activations: document } = sessionGraph(variant);
@@ -59,6 +62,7 @@ export function openTaps(
         ? []
         : [closingBytes(closedJoints(document.joints, slots))]),
       ...open.map(({ bytes }) => decodeBase64(bytes)),
+      ...attributionTaps(variant, attribution).map(decodeBase64),
     ],
     activations: [...given, ...open.flatMap((tap) => tap.outputs.map(({ name }) => name))],
   };

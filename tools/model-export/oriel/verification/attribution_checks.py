@@ -4,7 +4,7 @@ and neurons scaled, so that kernels which round don't hide a wrong share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -51,13 +51,23 @@ def check_attribution(
             want = dict(_shares(compared.cases.reference, got, tokens))
         where = "heads, neurons and MLPs scaled" if edits else "without an edit"
         for name, share in want.items():
-            found = difference(got[name], share)
-            # A bias of zeros has no share of its own to be relative to.
-            error = found.absolute if name == attribution_name("bias") else found.relative
+            error = _error(name, got[name], share, want)
             compared.findings.measure(CHECK, error, compared.bounds.of(CHECK), f"{name}, {where}")
         logits = got[attribution_name("logits")]
         gap = difference(_sum(got, shape.layers), logits)
         compared.findings.measure("attribution_sum", gap.relative, 1e-4, where)
+
+
+def _error(name: str, got: Array, want: Array, others: Mapping[str, Array]) -> float:
+    """Return the error relative to the largest share; of what is left of larger numbers, to theirs,
+    and of a bias, which may be 0 everywhere, to 1."""
+    found = difference(got, want)
+    if name == attribution_name("bias"):
+        return found.absolute / max(found.scale, 1)
+    if name.endswith("/attention_rest"):
+        heads = others[name.replace("attention_rest", "heads")].sum(axis=1)
+        return found.absolute / max(found.scale, float(np.abs(heads).max()))
+    return found.relative
 
 
 def _scaled(compared: VariantComparison, rng: np.random.Generator) -> JointEdits:

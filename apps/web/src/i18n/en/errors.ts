@@ -169,6 +169,10 @@ export const errors = {
     what: 'The model has no activation of this name.',
     next: 'Open the activations that it was exported with.',
   },
+  noAttribution: {
+    what: 'This bundle has no attribution.',
+    next: 'Export the model again with a newer Oriel.',
+  },
   noTokenizer: {
     what: 'This model came without a tokenizer, so it cannot read text.',
     next: 'Type token ids instead.',

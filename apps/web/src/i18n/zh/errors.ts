@@ -154,6 +154,7 @@ export const errors: Dictionary['errors'] = {
   },
   unknownVariant: { what: '模型没有这个名字的变体。', next: '请选择它已有的变体。' },
   unknownActivation: { what: '模型没有这个名字的激活。', next: '请打开它已导出的激活。' },
+  noAttribution: { what: '这个模型包没有归因数据。', next: '请用更新的 Oriel 重新导出模型。' },
   noTokenizer: { what: '这个模型没有附带分词器，读不了文本。', next: '请改为输入词元编号。' },
   badTokens: {
     what: '其中有模型不认识的词元。',
