@@ -21,7 +21,7 @@ from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, ContractError
 
 FORMAT: Literal["oriel-bundle"] = "oriel-bundle"
-MANIFEST_VERSION = "2.0"
+MANIFEST_VERSION = "2.1"
 _EARLIER_VERSION = "1.2"
 """The newest version of the major before."""
 VERIFICATION = "verification.json"
