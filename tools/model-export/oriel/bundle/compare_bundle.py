@@ -17,7 +17,7 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
-from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
+from oriel.contract.documents import FileDescriptor, ManifestDocument
 from oriel.contract.json_value import JsonObject
 from oriel.contract.manifest import Manifest, check_manifest
 from oriel.errors import BundleError, OrielError
@@ -84,7 +84,7 @@ def _is_up_to_date(
         and _holds(old, model.library_configs)
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, old["files"])
-        and _loads(paths.folder, manifest.variants)
+        and _loads(paths.folder, old)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
@@ -152,10 +152,10 @@ def _holds(old: ManifestDocument, files: Mapping[str, bytes]) -> bool:
     )
 
 
-def _loads(folder: Path, variants: Sequence[Variant]) -> bool:
+def _loads(folder: Path, manifest: ManifestDocument) -> bool:
     """Return whether ONNX Runtime loads the graphs: an earlier exporter's may be broken."""
     try:
-        check_bundle_loads(folder, variants, "export the bundle again.")
+        check_bundle_loads(folder, manifest, "export the bundle again.")
     except OrielError:
         return False
     return True
