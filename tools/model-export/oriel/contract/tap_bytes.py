@@ -1,7 +1,8 @@
 """Checks of a tap's bytes. They may hold the outputs that the tap names and, for a lens, the nodes
 that compute them; for a lens pack, tensors that lie in the pack's own file; no other weights, no
 functions, no subgraphs, and nothing else of a model. The bytes are read field by field, since a
-parser silently keeps or drops the fields that it doesn't know. The same rules in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
+parser silently keeps or drops the fields that it doesn't know. The same rules in TypeScript:
+apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
 

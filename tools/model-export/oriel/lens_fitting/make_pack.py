@@ -1,5 +1,5 @@
-"""Runs the steps of `oriel fit-lens` in order: reads the model and the texts, fits, rounds, measures
-and writes the pack."""
+"""Runs the steps of `oriel fit-lens` in order: reads the model and the texts, fits, rounds,
+measures and writes the pack."""
 
 from __future__ import annotations
 
@@ -108,14 +108,12 @@ def _fitted(
     """Return the maps, rounded to float16, and how they were found."""
     layers = reference.shape.layers
     if options.kind == "jacobian":
-        estimate = JacobianSettings()
+        estimate, count = JacobianSettings(), len(texts.fitting.ids)
         jacobians = fit_jacobian(
             reference,
             texts.fitting,
             estimate,
-            lambda done: display.stage(
-                f"differentiate, passage {done} of {len(texts.fitting.ids)}"
-            ),
+            lambda number: display.stage(f"differentiate passage {number} of {count}"),
         )
         return [LensMap(_narrow(each), None) for each in jacobians], estimate.described()
     settings = TunedSettings(steps=options.steps or TunedSettings.steps, seed=options.seed)
