@@ -131,6 +131,20 @@ function isMessage(value: Value | undefined): value is Fields {
   return value instanceof Map;
 }
 
+/** Return the tensors of a lens pack's tap that `unsoundBytes` found sound. */
+export function storedTensors({ bytes }: Tap): { name: string; dtype: number; offset: number }[] {
+  const [graph] = read(bytesOf(atob(bytes)), 'Model', messagesOfPacks).get(7) ?? [];
+  return (isMessage(graph) ? (graph.get(5) ?? []) : []).map((tensor) => {
+    const said = isMessage(tensor) ? (tensor.get(13) ?? []) : [];
+    const offset = said.find((entry) => textOf(one(entry, 1, 'key')) === 'offset') ?? null;
+    return {
+      name: textOf(one(tensor, 8, 'name')),
+      dtype: Number(textOf(one(tensor, 2, 'dtype'))),
+      offset: Number(textOf(one(offset, 2, 'value'))),
+    };
+  });
+}
+
 /** Check a tap's nodes. Return the names that they give. */
 function checkNodes(nodes: readonly Value[], outputs: ReadonlySet<string>): Set<string> {
   if (nodes.length > rules.nodes) throw new TapError(`it has over ${rules.nodes} nodes`);

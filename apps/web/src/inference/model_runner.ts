@@ -29,6 +29,8 @@ import type {
   Tensor,
   TokenPiece,
 } from './model_types';
+import { logitLens } from './lens_names';
+import { loadLens, throughLens, type LoadedLens } from './load_lens';
 import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
@@ -37,10 +39,14 @@ interface Session {
   readonly names: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
+  readonly lens: LoadedLens | null;
   readonly inputs: SessionInputs;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
 }
+
+/** The outputs, closings and lens of a session to make. */
+type WantedSession = Pick<Session, 'names' | 'lens'> & { readonly slots: ClosingSlots };
 
 export class ModelRunner {
   readonly #early = startEarly();
@@ -74,7 +80,7 @@ export class ModelRunner {
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
       const names = request.activations ?? defaultActivations(this.#model.variant);
-      const opened = await this.#openSession(names, noSlots);
+      const opened = await this.#openSession({ names, slots: noSlots, lens: null });
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
@@ -88,7 +94,16 @@ export class ModelRunner {
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#inTurn(() => {
       // The page needs the new activations of every token.
-      return this.#reopenSession(names, this.#session?.inputs.slots ?? noSlots, 'clear');
+      return this.#reopenSession({ ...this.#wanted(), names }, 'clear');
+    });
+  }
+
+  /** Rejects, and leaves the open session as it is, where the lens's file can't be used. */
+  setLens(name: string): Promise<OpenedModel> {
+    return this.#inTurn(async () => {
+      const { manifest } = this.#opened();
+      const lens = await loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
+      return this.#reopenSession({ ...this.#wanted(), lens }, 'clear');
     });
   }
 
@@ -114,9 +129,9 @@ export class ModelRunner {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#inTurn(() => {
       const { variant, files } = this.#opened();
-      const { names, inputs } = this.#openedSession();
+      const { names, inputs, lens } = this.#openedSession();
       const graph = fileOf(files, sessionGraph(variant).path);
-      return Promise.resolve(savedGraph(variant, graph, names, inputs.slots));
+      return Promise.resolve(savedGraph(throughLens(variant, lens), graph, names, inputs.slots));
     });
   }
 
@@ -131,42 +146,43 @@ export class ModelRunner {
   }
 
   /** Open a session in the place of the open one, which is made again where that fails. */
-  async #reopenSession(
-    names: readonly string[],
-    slots: ClosingSlots,
-    cache: 'keep' | 'clear',
-  ): Promise<OpenedModel> {
+  async #reopenSession(wanted: WantedSession, cache: 'keep' | 'clear'): Promise<OpenedModel> {
     const before = this.#session;
     try {
-      return await this.#openSession(names, slots, cache);
+      return await this.#openSession(wanted, cache);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
       if (this.#session === null && before !== null)
-        await this.#openSession(before.names, before.inputs.slots).catch(() => undefined);
+        await this.#openSession({ ...before, slots: before.inputs.slots }).catch(() => undefined);
       throw error;
     }
   }
 
+  /** Return what the open session was made for. */
+  #wanted(): WantedSession {
+    const { names = [], lens = null, inputs } = this.#session ?? {};
+    return { names, lens, slots: inputs?.slots ?? noSlots };
+  }
+
   /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
   async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
-    const { names, inputs } = this.#openedSession();
+    const { inputs } = this.#openedSession();
     const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
     if (slots === inputs.slots) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    await this.#reopenSession(names, slots, 'keep');
+    await this.#reopenSession({ ...this.#wanted(), slots }, 'keep');
   }
 
   async #openSession(
-    names: readonly string[],
-    slots: ClosingSlots,
+    { names, slots, lens }: WantedSession,
     cache: 'keep' | 'clear' = 'clear',
   ): Promise<OpenedModel> {
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
     const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(variant, fileOf(files, path), names, slots);
+    const tapped = openTaps(throughLens(variant, lens), fileOf(files, path), names, slots);
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
@@ -179,10 +195,13 @@ export class ModelRunner {
     try {
       session = await runtime.ort.InferenceSession.create(graph, {
         ...providerOptions(runtime.provider, graph, cacheNames(document)),
-        externalData: weightFiles(variant)
-          // A bare graph may hold its weights itself.
-          .filter((file) => file !== path)
-          .map((file) => ({ path: file, data: fileOf(files, file) })),
+        externalData: [
+          ...weightFiles(variant)
+            // A bare graph may hold its weights itself.
+            .filter((file) => file !== path)
+            .map((file) => ({ path: file, data: fileOf(files, file) })),
+          ...(lens === null ? [] : [{ path: lens.record.path, data: lens.bytes }]),
+        ],
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
@@ -192,7 +211,7 @@ export class ModelRunner {
     const sessionMs = performance.now() - start;
     const inputs = { document, slots, names: session.inputNames };
     const neutral = protocolOf(document).neutral(runtime.ort, inputs);
-    this.#session = { session, names, activations: tapped.activations, inputs, neutral };
+    this.#session = { session, names, activations: tapped.activations, lens, inputs, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -201,6 +220,7 @@ export class ModelRunner {
       device: model.opening.device,
       offer: model.opening.offer,
       activations: ['logits', ...tapped.activations],
+      lens: lens?.record.name ?? logitLens,
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,

@@ -169,6 +169,17 @@ export const errors = {
     what: 'The model has no activation of this name.',
     next: 'Open the activations that it was exported with.',
   },
+  unknownLens: {
+    what: 'The model has no lens of this name.',
+    next: 'Choose one that it has.',
+  },
+  unfitLens: {
+    what: {
+      'other-model': (name: string) => `The lens “${name}” belongs to another model.`,
+      damaged: (name: string) => `The file of the lens “${name}” can’t be used.`,
+    },
+    next: 'Nothing has changed. Fit it again with oriel fit-lens, and add it to the bundle.',
+  },
   noTokenizer: {
     what: 'This model came without a tokenizer, so it cannot read text.',
     next: 'Type token ids instead.',
