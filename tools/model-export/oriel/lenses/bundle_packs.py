@@ -65,13 +65,35 @@ def write_packs(
     for name, pack in added.items():
         (folder / pack.path).write_bytes(pack.data)
         described[pack.path] = describe_file(folder, pack.path)
-        records.append(pack_record(name, pack, folder, data["variants"], shape_of(data)))
+        records.append(pack_record(name, pack, folder, data["variants"]))
     data["files"] = sorted(described.values(), key=lambda each: each["path"])
     _set_packs(data, records)
 
 
+def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, Path]) -> None:
+    """Put packs that come with a model into its new bundle. files: {name: the pack's file}."""
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    packs = {name: read_pack(file, shape, weights) for name, file in files.items()}
+    write_packs(folder, data, data["files"], [], packs)
+
+
+def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
+    """Make the taps of a manifest's packs for the variants that it has now. The packs' files and
+    the graphs lie in the folder."""
+    records = data.get("lens_packs", [])
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    made = [
+        pack_record(
+            each["name"], read_pack(folder / each["path"], shape, weights), folder, data["variants"]
+        )
+        for each in records
+    ]
+    if made:
+        _set_packs(data, made)
+
+
 def pack_record(
-    name: str, pack: LensPack, folder: Path, variants: Iterable[Variant], shape: ModelShape
+    name: str, pack: LensPack, folder: Path, variants: Iterable[Variant]
 ) -> LensPackRecord:
     """Return a pack's record, with its taps for variants whose graphs lie in a folder."""
     made: dict[str, list[TapRecord]] = {}
@@ -81,6 +103,7 @@ def pack_record(
         if path not in made:
             # Variants whose weights are expanded share the graphs of fp32.
             graph = onnx.load(str(folder / path), load_external_data=False).graph
+            shape = ModelShape.from_json(variant["open"]["activations"]["model"])
             made[path] = [
                 lens_tap(graph, shape, layer, pack.stored_map(layer)).to_json()
                 for layer in mapped_layers(shape)
