@@ -1,4 +1,4 @@
-"""Checks that a bundle's lens packs read each layer as PyTorch does through the maps of their files."""
+"""Checks that a bundle's lens packs read each layer as PyTorch does through their maps."""
 
 from __future__ import annotations
 
@@ -67,14 +67,15 @@ def _check_pack(
 def _check_layer(
     compared: VariantComparison, session: OnnxGraph, case: Case, read: tuple[LensPack, str, int]
 ) -> None:
-    pack, name, layer = read
+    pack, lens, layer = read
     names = [kinds()[kind].at(layer) for kind in LENS_KINDS]
     # The lens reads every position, wherever logits start.
     got = session.run(compared.cases.ids[case], names, rows=1)
     resid = kinds()["resid_post"].at(layer)
     stream = pack.apply(layer, compared.cases.values(case, [resid])[resid])
-    found = lens_difference(*(got[n] for n in names), compared.cases.reference.lens(stream))
+    ids, probs = (got[name] for name in names)
+    found = lens_difference(ids, probs, compared.cases.reference.lens(stream))
     for kind, gap in zip(LENS_KINDS, found, strict=True):
         error, bound = compared.bounds.activation(kind, gap)
         where = f"{kind} of layer {layer}, {case}"
-        compared.findings.measure(f"lens_{name}_runs", error, bound, where)
+        compared.findings.measure(f"lens_{lens}_runs", error, bound, where)
