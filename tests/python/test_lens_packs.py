@@ -60,7 +60,7 @@ def own(bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def model(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
     found: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(tiny_gpt2_checkpoint)
-    return found.eval()
+    return found
 
 
 def distributions(model: GPT2LMHeadModel, kind: str) -> list[torch.Tensor]:
