@@ -11,6 +11,7 @@ const engineSpecs = [
   'engine_parity.spec.ts',
   'engine_edits.spec.ts',
   'engine_static.spec.ts',
+  'engine_lenses.spec.ts',
 ];
 const isThorough = process.env['ORIEL_THOROUGH'] === '1';
 const onEveryHost = isThorough ? engineSpecs : [hostSpecs];

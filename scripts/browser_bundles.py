@@ -108,6 +108,8 @@ def make_all() -> None:
         variants = ("--precision", EVERY_VARIANT, "--allow-lossy")
         static = ("--static-cache", STATIC_CACHES[name]) if name in STATIC_CACHES else ()
         export(oriel, name, "0,1", *static, *(variants if name == "tiny-gpt2" else ()))
+        if name != "long-gpt2":
+            add_lenses(oriel, name)
     for name in EARLIER_MODELS:
         checkpoint, output = EARLIER / "checkpoints" / name, MADE / "fixtures" / f"earlier-{name}"
         call(write_fixtures, "--checkpoint", checkpoint, "--output", output)
@@ -131,6 +133,14 @@ def export(oriel: Callable[[Sequence[str]], int], name: str, layers: str, *more:
     output = MADE / "bundles" / name / "model.onnx"
     checkpoint = MADE / "checkpoints" / name
     call(oriel, "export", "--model", checkpoint, "--layers", layers, "--output", output, *more)
+
+
+def add_lenses(oriel: Callable[[Sequence[str]], int], name: str) -> None:
+    """Put lens packs of seeded numbers into a bundle."""
+    bundle = MADE / "bundles" / name
+    write_packs = import_module("lens_maps").write_packs_for
+    for pack in write_packs(bundle, MADE / "checkpoints" / name / "lenses"):
+        call(oriel, "add-lens", bundle, pack)
 
 
 def call(program: Callable[[Sequence[str]], int | None], *words: object) -> None:

@@ -42,7 +42,8 @@ def main() -> int:
 
 
 def inputs_of_bundle() -> list[Path]:
-    """List exporter, contract, pinned packages, the trained model and passages to measure it on."""
+    """List exporter, contract, pinned packages, the trained model, its lenses and passages to
+    measure it on."""
     demo = EXPORTER / "oriel" / "models" / "demo"
     files = [p for kind in ("py", "json") for p in EXPORTER.glob(f"oriel/**/*.{kind}")]
     sources = [p for p in files if demo / "weights" not in p.parents]
@@ -51,6 +52,7 @@ def inputs_of_bundle() -> list[Path]:
             *sources,
             *(demo / "weights").iterdir(),
             *(demo / "passages").iterdir(),
+            *(demo / "lenses").iterdir(),
             *EXPORTER.glob("*.txt"),
             *(ROOT / "contracts").glob("*.json"),
             EXPORTER / "export.py",

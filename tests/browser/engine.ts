@@ -111,6 +111,17 @@ export class Engine {
     );
   }
 
+  setLens(name: string): Promise<Outcome<OpenedModel>> {
+    return this.#page.evaluate(
+      (name) =>
+        client.setLens(name).then(
+          (ok) => ({ ok }),
+          (error: unknown) => ({ error: (error as { data: ModelErrorData }).data }),
+        ),
+      name,
+    );
+  }
+
   async encode(text: string): Promise<TokenPiece[]> {
     const pieces = await this.#page.evaluate(
       async (text) =>

@@ -70,6 +70,7 @@ function opened(provider: 'wasm' | 'webgpu', memoryGiB: number | null): OpenedMo
     offer: { variants: [{ name: 'fp32', on: { wasm: fitness, webgpu: fitness } }] },
     device: { memoryGiB },
     activations: ['logits', mapOf(LAYERS - 1)],
+    lens: 'logit',
     hasTokenizer: false,
     tokenizerTrouble: null,
     // Only what is read here.
@@ -291,6 +292,9 @@ class SmallClient implements ModelClient {
     this.sessions.push(names);
     this.#open = names;
     return Promise.resolve({ ...this.#model, activations: ['logits', ...names] });
+  }
+  setLens(name: string): Promise<OpenedModel> {
+    return Promise.resolve({ ...this.#model, lens: name });
   }
   run(request: RunRequest): Promise<RunResult> {
     this.runs.push(request);

@@ -63,6 +63,14 @@ class LetterClient implements ModelClient {
     this.cached = [];
     return Promise.resolve({ ...model, activations: names });
   }
+  setLens(name: string): Promise<OpenedModel> {
+    if (name === 'forged')
+      return Promise.reject(
+        new ModelError({ kind: 'unfit-lens', name, reason: 'damaged', detail: 'NaN' }),
+      );
+    this.cached = [];
+    return Promise.resolve({ ...model, lens: name });
+  }
   encode(text: string): Promise<TokenPiece[]> {
     return this.pieces(Array.from(text, (letter) => letter.charCodeAt(0) - 97));
   }
@@ -124,6 +132,7 @@ const model = {
   offer: { variants: [] },
   device: { memoryGiB: 8 },
   activations: ['logits', 'final_norm'],
+  lens: 'logit',
   hasTokenizer: true,
   tokenizerTrouble: null,
   timings: { downloadMs: 0, sessionMs: 0, downloadedBytes: 0 },
@@ -258,6 +267,21 @@ describe('steps', () => {
     expect(session.answer?.tokens).toHaveLength(CONTEXT);
     expect(session.generation.end).toEqual({ reason: 'context-full' });
     expect(session.generation.running).toBe(false);
+  });
+
+  test('another lens computes every token anew, and a forged one changes nothing', async () => {
+    const { client, session } = await opened('abcdefg');
+    const before = client.runs.length;
+    await session.answers.setLens('tuned');
+    expect(session.model?.lens).toBe('tuned');
+    expect(client.runs).toHaveLength(before + 1);
+    const { answer } = session;
+    await session.answers.setLens('tuned');
+    await session.answers.setLens('forged');
+    expect(session.model?.lens).toBe('tuned');
+    expect(session.answer).toBe(answer);
+    expect(client.runs).toHaveLength(before + 1);
+    expect(session.notices.current).toMatchObject({ kind: 'error', error: { kind: 'unfit-lens' } });
   });
 
   test('a tap opened meanwhile does not end it', async () => {

@@ -97,6 +97,8 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'unknown-model': { kind: 'unknown-model', got: 'x', known: ['demo'] },
   'unknown-variant': { kind: 'unknown-variant', got: 'g1', known: ['fp32', 'fp16'] },
   'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
+  'unknown-lens': { kind: 'unknown-lens', got: 'g1', known: ['logit', 'k2'] },
+  'unfit-lens': { kind: 'unfit-lens', name: 'n1', reason: 'damaged', detail: 'd1' },
   'no-tokenizer': { kind: 'no-tokenizer' },
   'no-attribution': { kind: 'no-attribution' },
   'bad-tokens': { kind: 'bad-tokens', detail: 'd1' },
@@ -124,7 +126,7 @@ test.each(Object.values(errors))('$kind says what, with which values, and what n
     expect(text.what).toMatch(/[.。]$/);
     expect(text.next).toMatch(/[.。]$/);
     const shown = JSON.stringify(text);
-    const tags: unknown[] = [error.kind, 'webgpu', 'no-contract', 'scheme', 'runtime'];
+    const tags: unknown[] = [error.kind, 'webgpu', 'damaged', 'no-contract', 'scheme', 'runtime'];
     for (const value of Object.values(error).flat())
       if (typeof value === 'string' && !tags.includes(value)) expect(shown).toContain(value);
   }

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oriel.commands import (
+    add_lens,
     check_url,
     convert,
     export,
     fidelity,
+    fit_lens,
     inspect,
     pipeline,
     prove,
@@ -42,6 +44,8 @@ COMMANDS: dict[str, Command] = {
         pipeline,
         recommend,
         inspect,
+        fit_lens,
+        add_lens,
     )
 }
 

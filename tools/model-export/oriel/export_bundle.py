@@ -31,6 +31,8 @@ from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
+from oriel.lenses.bundle_packs import add_shipped_packs
+from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
@@ -186,6 +188,8 @@ def _fill(
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
     display.stage("write the manifest")
+    if model.source.kind == "bundled":
+        add_shipped_packs(folder, data, bundled_lenses())
     save_manifest(folder, data)
     return data
 

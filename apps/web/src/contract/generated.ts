@@ -90,6 +90,12 @@ export interface Manifest {
   tokenizer?: TokenizerFiles;
   first_pass?: FirstPassRecord;
   /**
+   * lenses with maps of their own, beside the logit lens that the taps of a variant give: see ACTIVATIONS_CONTRACT.md
+   *
+   * @maxItems 16
+   */
+  lens_packs?: LensPackRecord[];
+  /**
    * @minItems 1
    * @maxItems 64
    */
@@ -313,6 +319,126 @@ export interface FirstPassRecord {
   runtime: string;
 }
 /**
+ * a lens pack in the bundle, and the taps that apply it
+ */
+export interface LensPackRecord {
+  /**
+   * none of the others', and not that of the logit lens
+   */
+  name: string;
+  /**
+   * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
+   */
+  path: string;
+  description: LensDescription;
+  /**
+   * for each variant by its name, a tap for each layer that has a map
+   */
+  taps: {
+    /**
+     * @minItems 1
+     * @maxItems 4095
+     */
+    [k: string]: Tap[];
+  };
+}
+/**
+ * the contents of a lens pack, as its own file says them too
+ */
+export interface LensDescription {
+  /**
+   * tuned: the stream, plus its product with a matrix, plus a bias; jacobian: its product with a matrix
+   */
+  kind: 'tuned' | 'jacobian';
+  /**
+   * weights_digest of the model that it belongs to
+   */
+  weights: string;
+  fitted: LensFit;
+}
+/**
+ * the way in which the maps of a lens pack were found, and how well they do
+ */
+export interface LensFit {
+  text: MeasuredText;
+  held_out: MeasuredText1;
+  /**
+   * the optimizer with its settings, or the estimate
+   */
+  method: string;
+  seed: number;
+  /**
+   * for each layer that has a map, in order
+   *
+   * @minItems 1
+   * @maxItems 4095
+   */
+  kl: LensDivergence[];
+}
+/**
+ * the text that the maps were fitted to
+ */
+export interface MeasuredText {
+  name: string;
+  /**
+   * digest of the token ids: little-endian int64, passages one after another
+   */
+  digest: string;
+  passages: number;
+  tokens: number;
+}
+/**
+ * another text, which `kl` was measured on
+ */
+export interface MeasuredText1 {
+  name: string;
+  /**
+   * digest of the token ids: little-endian int64, passages one after another
+   */
+  digest: string;
+  passages: number;
+  tokens: number;
+}
+/**
+ * KL divergence of what a layer's lens reads from the model's own next-token distribution, in nats: mean over positions
+ */
+export interface LensDivergence {
+  layer: number;
+  /**
+   * of the logit lens
+   */
+  logit: number;
+  /**
+   * of this lens
+   */
+  lens: number;
+}
+/**
+ * bytes that, appended to the decoder graph or the open graph of this variant, turn inner tensors into outputs
+ */
+export interface Tap {
+  /**
+   * @minItems 1
+   * @maxItems 4
+   */
+  outputs: TensorSpec[];
+  /**
+   * base64 of a serialized ModelProto that holds only graph.output and, where needed, graph.node
+   */
+  bytes: string;
+}
+/**
+ * an input or output of a graph
+ */
+export interface TensorSpec {
+  name: TensorName;
+  dtype: 'float32' | 'int64';
+  /**
+   * @maxItems 4
+   */
+  shape: Dimension[];
+}
+/**
  * the model in one precision: its graphs and the files of their weights; manifests 1.x have an interactive graph in the place of decoder and open
  */
 export interface Variant {
@@ -403,36 +529,11 @@ export interface ActivationsDocument {
   joints?: TensorSpec[];
 }
 /**
- * an input or output of a graph
- */
-export interface TensorSpec {
-  name: TensorName;
-  dtype: 'float32' | 'int64';
-  /**
-   * @maxItems 4
-   */
-  shape: Dimension[];
-}
-/**
  * one ONNX graph, with the document that stands in its metadata
  */
 export interface GraphRecord1 {
   path: Path;
   activations: ActivationsDocument;
-}
-/**
- * bytes that, appended to the decoder graph or the open graph of this variant, turn inner tensors into outputs
- */
-export interface Tap {
-  /**
-   * @minItems 1
-   * @maxItems 4
-   */
-  outputs: TensorSpec[];
-  /**
-   * base64 of a serialized ModelProto that holds only graph.output and, where needed, graph.node
-   */
-  bytes: string;
 }
 /**
  * taps that, appended to the open graph, give each part's share of a logit; their inputs and outputs are those of the contract's table. From 2.1 on
@@ -542,13 +643,13 @@ export interface RecipeRecord {
  * the text that ranges or rounding were fitted to
  */
 export interface Calibration {
-  text: MeasuredText;
+  text: MeasuredText2;
   method?: 'minmax' | 'entropy' | 'percentile';
 }
 /**
  * a text that a variant was measured on or fitted to
  */
-export interface MeasuredText {
+export interface MeasuredText2 {
   name: string;
   /**
    * digest of the token ids: little-endian int64, passages one after another
@@ -565,7 +666,7 @@ export interface Fidelity {
    * pytorch: the checkpoint in PyTorch; trunk: the fp32 graph of this bundle in ONNX Runtime
    */
   reference: 'pytorch' | 'trunk';
-  text: MeasuredText;
+  text: MeasuredText2;
   /**
    * KL divergence of the variant's next-token distribution from the reference's, in nats: mean over positions
    */

@@ -5,6 +5,7 @@ import type { Manifest } from './generated';
 import { oneLine } from './one_line';
 import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
+import { unsoundLensPacks } from './validate_lens_packs';
 import { unsoundVariants } from './validate_ports';
 import { unsoundTapBytes } from './validate_tap_bytes';
 import { unsoundTotals } from './validate_totals';
@@ -42,7 +43,8 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundFirstPass(json) ??
     unsoundTokens(json) ??
     unsoundTotals(json) ??
-    unsoundTapBytes(json);
+    unsoundTapBytes(json) ??
+    unsoundLensPacks(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };
 }

@@ -1,6 +1,7 @@
-// Checks that a tap's bytes hold only the outputs that it names and, for the logit lens and attribution, the nodes that
-// compute them, for attribution also the inputs of the contract's table: no weights in other files, no functions, no
-// subgraphs, nothing else of a model. The same rules in Python: oriel/contract/tap_bytes.py and taps.py.
+// Checks that a tap's bytes hold only the outputs that it names and, for a lens and for attribution, the nodes that
+// compute them; for attribution also the inputs of the contract's table; for a lens pack, tensors that lie in the pack's
+// own file: no other weights, no functions, no subgraphs, nothing else of a model. The same rules in Python:
+// oriel/contract/tap_bytes.py and taps.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import {
   attributionInputs,
@@ -18,12 +19,32 @@ const rules = limits.tap;
 const givenName = new RegExp(rules.given_name, 'u');
 const innerName = new RegExp(rules.inner_name, 'u');
 const domains = new Set(rules.domains);
-const messages = new Map(
-  Object.entries(rules.messages).map(([name, fields]) => [
-    name,
-    new Map(Object.entries(fields).map(([number, form]) => [Number(number), form])),
-  ]),
-);
+type Messages = ReadonlyMap<string, ReadonlyMap<number, string>>;
+const packRules = limits.lens_tap;
+const itemBytes = new Map(Object.entries(packRules.item_bytes));
+const messagesOfTaps = messagesOf(rules.messages);
+const messagesOfPacks = messagesOf({
+  ...rules.messages,
+  ...packRules.messages,
+  Graph: packRules.graph,
+});
+
+function messagesOf(rows: Readonly<Record<string, Readonly<Record<string, string>>>>): Messages {
+  return new Map(
+    Object.entries(rows).map(([name, fields]) => [
+      name,
+      new Map(Object.entries(fields).map(([number, form]) => [Number(number), form])),
+    ]),
+  );
+}
+
+/** The file that the tensors of a lens pack's taps lie in. */
+export interface PackFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Width of the model's residual stream, and so of the maps. */
+  readonly hidden: number;
+}
 
 /** Shared by all names: a manifest has thousands. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -47,7 +68,7 @@ export function unsoundTapBytes({ model, variants }: Manifest): string | null {
   for (const { name, taps, attribution, open } of variants) {
     for (const tap of taps) {
       const problem = problemOf(() => {
-        checkTap(tap);
+        checkTap(tap, null);
       });
       if (problem !== null) return `variant ${name}: tap ${tap.outputs[0]?.name ?? ''}: ${problem}`;
     }
@@ -61,6 +82,13 @@ export function unsoundTapBytes({ model, variants }: Manifest): string | null {
   return null;
 }
 
+/** Return what is wrong with the bytes of one tap, of a lens pack's where `pack` is given, or null. */
+export function unsoundBytes(tap: Tap, pack: PackFile | null = null): string | null {
+  return problemOf(() => {
+    checkTap(tap, pack);
+  });
+}
+
 function problemOf(check: () => void): string | null {
   try {
     check();
@@ -71,14 +99,15 @@ function problemOf(check: () => void): string | null {
   }
 }
 
-function checkTap({ bytes, outputs }: Tap): void {
+function checkTap({ bytes, outputs }: Tap, pack: PackFile | null): void {
   const names = new Set(outputs.map(({ name }) => name));
-  const graph = onlyGraph(bytes);
+  const graph = onlyGraph(bytes, pack === null ? messagesOfTaps : messagesOfPacks);
   checkPorts(graph, [], outputs);
-  checkNodes(
+  const made = checkNodes(
     graph.get(1) ?? [],
     (name) => (names.has(name) && givenName.test(name)) || innerName.test(name),
   );
+  if (pack !== null) checkStored(graph.get(5) ?? [], pack, made);
 }
 
 function checkAttribution({ model, layers, neurons }: Attribution, shape: ModelShape): void {
@@ -104,7 +133,7 @@ function checkAttributionTap(
 ): void {
   const outputs = attributionOutputs(shape, part, layer);
   const prefix = attributionPrefix(part, layer);
-  const graph = onlyGraph(tap);
+  const graph = onlyGraph(tap, messagesOfTaps);
   checkPorts(graph, part === 'model' ? attributionInputs : [], outputs);
   const made = checkNodes(graph.get(1) ?? [], (name) => name.startsWith(prefix));
   if (outputs.some(({ name }) => !made.has(name))) {
@@ -112,11 +141,11 @@ function checkAttributionTap(
   }
 }
 
-function onlyGraph(bytes: string): Fields {
+function onlyGraph(bytes: string, messages: typeof messagesOfTaps): Fields {
   // The schema's pattern lets only base64 through.
   const payload = atob(bytes);
   if (btoa(payload) !== bytes) throw new TapError('its base64 has bits too many');
-  const graphs = read(bytesOf(payload), 'Model').get(7) ?? [];
+  const graphs = read(bytesOf(payload), 'Model', messages).get(7) ?? [];
   const [graph] = graphs;
   if (graphs.length !== 1 || !isMessage(graph)) {
     throw new TapError(`it holds ${graphs.length} graphs`);
@@ -165,13 +194,27 @@ function one(message: Value, number: number, what: string): Value {
   const values = isMessage(message) ? (message.get(number) ?? []) : [];
   const [value = null] = values;
   if (values.length !== 1) {
-    throw new TapError(`a port has ${values.length} fields for its ${what}`);
+    throw new TapError(`there are ${values.length} fields for a ${what}`);
   }
   return value;
 }
 
 function isMessage(value: Value | undefined): value is Fields {
   return value instanceof Map;
+}
+
+/** Return the tensors of a lens pack's tap that `unsoundBytes` found sound. */
+export function storedTensors({ bytes }: Tap): { name: string; dtype: number; offset: number }[] {
+  const [graph] = read(bytesOf(atob(bytes)), 'Model', messagesOfPacks).get(7) ?? [];
+  return (isMessage(graph) ? (graph.get(5) ?? []) : []).map((tensor) => {
+    const said = isMessage(tensor) ? (tensor.get(13) ?? []) : [];
+    const offset = said.find((entry) => textOf(one(entry, 1, 'key')) === 'offset') ?? null;
+    return {
+      name: textOf(one(tensor, 8, 'name')),
+      dtype: Number(textOf(one(tensor, 2, 'dtype'))),
+      offset: Number(textOf(one(offset, 2, 'value'))),
+    };
+  });
 }
 
 /** Check each node; return the names of what they give, each of which `mayGive` allows. */
@@ -198,11 +241,54 @@ function checkNodes(nodes: readonly Value[], mayGive: (name: string) => boolean)
   return made;
 }
 
+/** Check that each tensor is a matrix or a bias of the stream's width, and lies in the pack's file whole. */
+function checkStored(tensors: readonly Value[], pack: PackFile, made: Set<string>): void {
+  for (const tensor of tensors) {
+    const name = textOf(one(tensor, 8, 'name'));
+    if (made.has(name) || !innerName.test(name)) {
+      throw new TapError("a tensor has the name of what is not the tap's");
+    }
+    made.add(name);
+    const sizes = isMessage(tensor) ? (tensor.get(1) ?? []) : [];
+    if (![1, 2].includes(sizes.length) || sizes.some((size) => size !== pack.hidden)) {
+      throw new TapError('a tensor is not as wide as the stream');
+    }
+    const item = itemBytes.get(textOf(one(tensor, 2, 'dtype')));
+    if (item === undefined || one(tensor, 14, 'place') !== 1) {
+      throw new TapError("a tensor is not of floats in the pack's file");
+    }
+    const said = isMessage(tensor) ? (tensor.get(13) ?? []) : [];
+    const place = new Map(
+      said.map((entry) => [textOf(one(entry, 1, 'key')), textOf(one(entry, 2, 'value'))]),
+    );
+    if (said.length !== 3 || [...place.keys()].sort().join() !== 'length,location,offset') {
+      throw new TapError("a tensor's place is not a location, an offset and a length");
+    }
+    if (place.get('location') !== pack.path) {
+      throw new TapError("a tensor lies in another file than the pack's");
+    }
+    const [offset, length] = [whole(place.get('offset')), whole(place.get('length'))];
+    if (length !== pack.hidden ** sizes.length * item || offset + length > pack.bytes) {
+      throw new TapError("a tensor does not fit into the pack's file");
+    }
+  }
+}
+
+/** Return a name or a number as a text; limits.json says that these fields hold nothing else. */
+function textOf(value: Value): string {
+  return isMessage(value) || value === null ? '' : String(value);
+}
+
+function whole(text = ''): number {
+  if (!/^(?:0|[1-9][0-9]{0,14})$/.test(text)) throw new TapError("a tensor's place is no number");
+  return Number(text);
+}
+
 function texts(message: Fields, number: number): string[] {
   return (message.get(number) ?? []).filter((value) => typeof value === 'string');
 }
 
-function read(message: Uint8Array<ArrayBuffer>, kind: string): Fields {
+function read(message: Uint8Array<ArrayBuffer>, kind: string, messages: Messages): Fields {
   const known = messages.get(kind);
   const found = new Map<number, Value[]>();
   for (const field of fields(message)) {
@@ -211,7 +297,7 @@ function read(message: Uint8Array<ArrayBuffer>, kind: string): Fields {
       throw new TapError(`it has field ${field.number} of ${kind}, which no tap may have`);
     }
     if (!(formsOfWire[field.wire]?.has(form) ?? true)) throw wrongType(field.number, kind);
-    const value = field.bytes === null ? field.value : valueOf(field.bytes, form);
+    const value = field.bytes === null ? field.value : valueOf(field.bytes, form, messages);
     const values = found.get(field.number);
     if (values === undefined) found.set(field.number, [value]);
     else values.push(value);
@@ -223,8 +309,8 @@ function wrongType(number: number, kind: string): TapError {
   return new TapError(`field ${number} of ${kind} is of another type`);
 }
 
-function valueOf(part: Uint8Array<ArrayBuffer>, form: string): Value {
-  if (messages.has(form)) return read(part, form);
+function valueOf(part: Uint8Array<ArrayBuffer>, form: string, messages: Messages): Value {
+  if (messages.has(form)) return read(part, form, messages);
   switch (form) {
     case 'text':
       try {

@@ -57,8 +57,11 @@ function unsoundDigests(manifest: Manifest): string | null {
   return null;
 }
 
-function unsoundCounts({ files, variants }: Manifest): string | null {
-  const taps = variants.flatMap(tapBytes);
+function unsoundCounts({ files, variants, lens_packs: packs = [] }: Manifest): string | null {
+  const taps = [
+    ...variants.flatMap(tapBytes),
+    ...packs.flatMap((pack) => Object.values(pack.taps).flat()).map(({ bytes }) => bytes),
+  ];
   const counts = {
     chunks: files.reduce((sum, { chunks }) => sum + (chunks?.length ?? 0), 0),
     taps: taps.length,

@@ -142,6 +142,15 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       };
     case 'unknown-activation':
       return { ...e.unknownActivation, details: [got(error.got)] };
+    case 'unknown-lens':
+      return {
+        ...e.unknownLens,
+        details: [got(error.got), { label: e.known, value: error.known.join(words.comma) }],
+      };
+    case 'unfit-lens': {
+      const { what, next } = e.unfitLens;
+      return { what: what[error.reason](error.name), details: [detail(error.detail)], next };
+    }
     case 'no-tokenizer':
       return { ...e.noTokenizer, details: [] };
     case 'no-attribution':

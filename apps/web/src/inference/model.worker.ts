@@ -27,6 +27,8 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return null;
     case 'setActivations':
       return runner.setActivations(message.argument);
+    case 'setLens':
+      return runner.setLens(message.argument);
     case 'cachedModels':
       return runner.cachedModels();
     case 'forget':

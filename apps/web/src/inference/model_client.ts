@@ -155,6 +155,10 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('setActivations', [...names]);
   }
 
+  setLens(name: string): Promise<OpenedModel> {
+    return this.#call('setLens', name);
+  }
+
   cachedModels(): Promise<CachedModels> {
     return this.#call('cachedModels', null);
   }

@@ -37,6 +37,8 @@ import type {
   TokenPiece,
 } from './model_types';
 import { textLimit, withoutEmptySlots } from './static_cache';
+import { logitLens } from './lens_names';
+import { loadLens, throughLens, type LoadedLens } from './load_lens';
 import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
@@ -45,12 +47,18 @@ interface Session {
   readonly names: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
+  readonly lens: LoadedLens | null;
   readonly inputs: SessionInputs;
   /** null where it has no taps of attribution. */
   readonly attribution: OpenAttribution | null;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
 }
+
+/** The outputs, closings, lens and taps of attribution of a session to make. */
+type WantedSession = Pick<Session, 'names' | 'lens' | 'attribution'> & {
+  readonly slots: ClosingSlots;
+};
 
 export class ModelRunner {
   readonly #early = startEarly();
@@ -84,7 +92,12 @@ export class ModelRunner {
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
       const names = request.activations ?? defaultActivations(this.#model.variant);
-      const opened = await this.#openSession(names, noSlots);
+      const opened = await this.#openSession({
+        names,
+        slots: noSlots,
+        lens: null,
+        attribution: null,
+      });
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
@@ -98,8 +111,16 @@ export class ModelRunner {
   setActivations(names: readonly string[]): Promise<OpenedModel> {
     return this.#inTurn(() => {
       // The page needs the new activations of every token.
-      const { inputs, attribution = null } = this.#session ?? {};
-      return this.#reopenSession(names, inputs?.slots ?? noSlots, 'clear', attribution);
+      return this.#reopenSession({ ...this.#wanted(), names }, 'clear');
+    });
+  }
+
+  /** Rejects, and leaves the open session as it is, where the lens's file can't be used. */
+  setLens(name: string): Promise<OpenedModel> {
+    return this.#inTurn(async () => {
+      const { manifest } = this.#opened();
+      const lens = await loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
+      return this.#reopenSession({ ...this.#wanted(), lens }, 'clear');
     });
   }
 
@@ -125,9 +146,9 @@ export class ModelRunner {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#inTurn(() => {
       const { variant, files } = this.#opened();
-      const { names, inputs } = this.#openedSession();
+      const { names, inputs, lens } = this.#openedSession();
       const graph = fileOf(files, sessionGraph(variant).path);
-      return Promise.resolve(savedGraph(variant, graph, names, inputs.slots));
+      return Promise.resolve(savedGraph(throughLens(variant, lens), graph, names, inputs.slots));
     });
   }
 
@@ -142,26 +163,22 @@ export class ModelRunner {
   }
 
   /** Open a session in the place of the open one, which is made again where that fails. */
-  async #reopenSession(
-    names: readonly string[],
-    slots: ClosingSlots,
-    cache: 'keep' | 'clear',
-    attribution: OpenAttribution | null,
-  ): Promise<OpenedModel> {
+  async #reopenSession(wanted: WantedSession, cache: 'keep' | 'clear'): Promise<OpenedModel> {
     const before = this.#session;
     try {
-      return await this.#openSession(names, slots, cache, attribution);
+      return await this.#openSession(wanted, cache);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
       if (this.#session === null && before !== null)
-        await this.#openSession(
-          before.names,
-          before.inputs.slots,
-          'clear',
-          before.attribution,
-        ).catch(() => undefined);
+        await this.#openSession({ ...before, slots: before.inputs.slots }).catch(() => undefined);
       throw error;
     }
+  }
+
+  /** Return what the open session was made for. */
+  #wanted(): WantedSession {
+    const { names = [], lens = null, attribution = null, inputs } = this.#session ?? {};
+    return { names, lens, attribution, slots: inputs?.slots ?? noSlots };
   }
 
   /** Give the session what a run needs of closings and of taps of attribution, if it lacks some and the text has a place
@@ -170,26 +187,31 @@ export class ModelRunner {
     { interventions = noInterventions, attribution: asked }: RunRequest,
     text: FedSpan,
   ): Promise<void> {
-    const { names, inputs, attribution: before } = this.#openedSession();
+    const { inputs, attribution: before } = this.#openedSession();
     const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
     const attribution = asked === undefined ? before : attributionFor(before, asked);
     if (slots === inputs.slots && attribution === before) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    await this.#reopenSession(names, slots, 'keep', attribution);
+    await this.#reopenSession({ ...this.#wanted(), slots, attribution }, 'keep');
   }
 
   async #openSession(
-    names: readonly string[],
-    slots: ClosingSlots,
+    wanted: WantedSession,
     cache: 'keep' | 'clear' = 'clear',
-    attribution: OpenAttribution | null = null,
   ): Promise<OpenedModel> {
+    const { names, slots, lens, attribution } = wanted;
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
     const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(variant, fileOf(files, path), names, slots, attribution);
+    const tapped = openTaps(
+      throughLens(variant, lens),
+      fileOf(files, path),
+      names,
+      slots,
+      attribution,
+    );
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
@@ -202,10 +224,13 @@ export class ModelRunner {
     try {
       session = await runtime.ort.InferenceSession.create(graph, {
         ...providerOptions(runtime.provider, graph, cacheNames(document)),
-        externalData: weightFiles(variant)
-          // A bare graph may hold its weights itself.
-          .filter((file) => file !== path)
-          .map((file) => ({ path: file, data: fileOf(files, file) })),
+        externalData: [
+          ...weightFiles(variant)
+            // A bare graph may hold its weights itself.
+            .filter((file) => file !== path)
+            .map((file) => ({ path: file, data: fileOf(files, file) })),
+          ...(lens === null ? [] : [{ path: lens.record.path, data: lens.bytes }]),
+        ],
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
@@ -219,7 +244,7 @@ export class ModelRunner {
       ...attributionFeeds(runtime.ort, null, attribution),
     };
     const { activations } = tapped;
-    this.#session = { session, names, activations, inputs, attribution, neutral };
+    this.#session = { session, names, activations, lens, inputs, attribution, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -228,6 +253,7 @@ export class ModelRunner {
       device: model.opening.device,
       offer: model.opening.offer,
       activations: ['logits', ...tapped.activations],
+      lens: lens?.record.name ?? logitLens,
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,

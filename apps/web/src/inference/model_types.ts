@@ -9,6 +9,7 @@ import type { TokenizerProblem } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
 import type { AttributionRequest } from './attribution';
 import type { Interventions } from './interventions';
+import type { UnfitLens } from './read_lens_pack';
 
 export type { KeptModel };
 
@@ -191,6 +192,8 @@ export interface OpenedModel {
   offer: Offer;
   /** Contract names that every run gives, `logits` among them. */
   activations: readonly string[];
+  /** Name of the lens that lens_ids and lens_probs are read through. */
+  lens: string;
   hasTokenizer: boolean;
   /** Why there is none although the bundle has one: text would become other tokens here than in transformers. */
   tokenizerTrouble: TokenizerProblem | null;
@@ -293,6 +296,9 @@ export type ModelErrorData =
   | { kind: 'unknown-model'; got: string; known: readonly string[] }
   | { kind: 'unknown-variant'; got: string; known: readonly string[] }
   | { kind: 'unknown-activation'; got: string }
+  | { kind: 'unknown-lens'; got: string; known: readonly string[] }
+  /** A lens pack whose file is not what the manifest says, or of another model. */
+  | { kind: 'unfit-lens'; name: string; reason: UnfitLens; detail: string }
   | { kind: 'no-tokenizer' }
   /** The variant lists no taps of attribution: it is of an older exporter, or its parts can't be told apart. */
   | { kind: 'no-attribution' }
@@ -356,6 +362,8 @@ export interface ModelClient {
   reach(request: OpenRequest): Promise<void>;
   /** Open other activations with the weights already in memory; the key/value cache is cleared. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
+  /** Read the layers through another lens, whose file is fetched first; the key/value cache is cleared. */
+  setLens(name: string): Promise<OpenedModel>;
   encode(text: string): Promise<TokenPiece[]>;
   /** Return the models that the browser keeps, the last opened first. */
   cachedModels(): Promise<CachedModels>;

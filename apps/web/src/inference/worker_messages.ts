@@ -19,6 +19,7 @@ export interface WorkerMethods {
   open: (request: OpenRequest) => OpenedModel;
   reach: (request: OpenRequest) => null;
   setActivations: (names: readonly string[]) => OpenedModel;
+  setLens: (name: string) => OpenedModel;
   cachedModels: (nothing: null) => CachedModels;
   forget: (url: string | null) => CachedModels;
   encode: (text: string) => TokenPiece[];

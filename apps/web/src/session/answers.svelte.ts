@@ -94,14 +94,33 @@ export class Answers {
     await this.#reopenActivations();
   }
 
+  /** Read the layers through another lens, whose file comes first, then run the text again. */
+  async setLens(name: string): Promise<void> {
+    await this.#reopen(async () => {
+      const { opening } = this.#parts;
+      const isCurrent = opening.currentCheck();
+      if (opening.client === null || opening.model?.lens === name) return false;
+      const changed = await opening.client.setLens(name);
+      if (!isCurrent()) return false;
+      opening.model = changed;
+      this.#forgetRuns();
+      return true;
+    });
+  }
+
   async #reopenActivations(): Promise<void> {
+    await this.#reopen(() => this.#openChosen(this.#reading(this.interventions), true));
+  }
+
+  /** Let `change` make another session, then run the text again; an error is reported. */
+  async #reopen(change: () => Promise<boolean>): Promise<void> {
     const { opening, notices } = this.#parts;
     const isCurrent = opening.currentCheck();
     const began = performance.now();
     const changed = await this.#runs.enqueue(async () => {
       if (!isCurrent()) return false;
       try {
-        if (!(await this.#openChosen(this.#reading(this.interventions), true))) return false;
+        if (!(await change())) return false;
         this.tapMs = performance.now() - began;
         return true;
       } catch (thrown) {

@@ -38,6 +38,7 @@ export interface Actions {
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
+  setLens(name: string): void;
   append(id: number): void;
   /** Tell the page that a view has come into sight, for which the page may then open activations. */
   seen(view: string): void;

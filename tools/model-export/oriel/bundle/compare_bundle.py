@@ -17,11 +17,13 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
-from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
+from oriel.contract.documents import FileDescriptor, ManifestDocument
 from oriel.contract.json_value import JsonObject
+from oriel.contract.lens_packs import pack_path
 from oriel.contract.manifest import Manifest, check_manifest
 from oriel.contract.variant_graphs import static_cache_of
 from oriel.errors import BundleError, OrielError
+from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer
@@ -86,7 +88,8 @@ def _is_up_to_date(
         and _holds(old, model.library_configs)
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, old["files"])
-        and _loads(paths.folder, manifest.variants)
+        and _loads(paths.folder, old)
+        and (model.source.kind != "bundled" or _has_lenses(old))
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
@@ -154,13 +157,19 @@ def _holds(old: ManifestDocument, files: Mapping[str, bytes]) -> bool:
     )
 
 
-def _loads(folder: Path, variants: Sequence[Variant]) -> bool:
+def _loads(folder: Path, manifest: ManifestDocument) -> bool:
     """Return whether ONNX Runtime loads the graphs: an earlier exporter's may be broken."""
     try:
-        check_bundle_loads(folder, variants, "export the bundle again.")
+        check_bundle_loads(folder, manifest, "export the bundle again.")
     except OrielError:
         return False
     return True
+
+
+def _has_lenses(old: ManifestDocument) -> bool:
+    """Return whether a bundle of the bundled model has the lens packs that come with it."""
+    there = {file["path"] for file in old["files"]}
+    return all(pack_path(file_digest(file)) in there for file in bundled_lenses().values())
 
 
 def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oriel.contract.activation_names import TensorSpec
-from oriel.contract.documents import Variant
+from oriel.contract.documents import ManifestDocument, TapRecord
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError, reason_of
 from oriel.graph.closings import close_joints
@@ -15,11 +15,12 @@ from oriel.graph.load_graph import check_loads
 from oriel.graph.taps import Tap, open_taps
 
 
-def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str) -> None:
+def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str) -> None:
     """Load each graph that the manifest's variants name, those that taps are made for with every
-    tap and its joints closed; GraphError for the first that ONNX Runtime refuses."""
+    tap and its joints closed, and once more with the taps of each lens pack; GraphError for the
+    first that ONNX Runtime refuses."""
     seen: set[str] = set()
-    for variant in variants:
+    for variant in manifest["variants"]:
         for kind, record in graphs_of(variant).items():
             path = record["path"]
             if path in seen:
@@ -35,13 +36,16 @@ def check_bundle_loads(folder: Path, variants: Sequence[Variant], next_step: str
             if kind in ("open", "static", "interactive"):
                 joints = record["activations"].get("joints", ())
                 graph += close_joints([TensorSpec.from_json(joint) for joint in joints], {})
-                graph = open_taps(graph, _taps(variant, path, next_step))
+                for pack in manifest.get("lens_packs", ()):
+                    lens = _taps(pack["taps"].get(variant["name"], []), path, next_step)
+                    check_loads(open_taps(graph, lens), path, folder, next_step)
+                graph = open_taps(graph, _taps(variant["taps"], path, next_step))
             check_loads(graph, path, folder, next_step)
 
 
-def _taps(variant: Variant, path: str, next_step: str) -> list[Tap]:
+def _taps(taps: Sequence[TapRecord], path: str, next_step: str) -> list[Tap]:
     try:
-        return [Tap.from_json(tap) for tap in variant["taps"]]
+        return [Tap.from_json(tap) for tap in taps]
     except (ValueError, KeyError, TypeError) as error:
         raise GraphError(
             f"the taps of {path} can't be read", got=reason_of(error), next_step=next_step

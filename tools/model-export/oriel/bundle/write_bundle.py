@@ -59,6 +59,7 @@ MEDIA_TYPES = {
     ".onnx": "application/x-onnx",
     ".data": "application/octet-stream",
     ".json": "application/json",
+    ".safetensors": "application/octet-stream",
 }
 _REPORT_DEFECT = "nothing was written; choose other --activations, and report this as a defect."
 _FILE_MANAGER_FILES = (".DS_Store", "Thumbs.db")
@@ -320,7 +321,7 @@ def save_manifest(folder: Path, data: ManifestDocument) -> None:
         check_manifest(data)
     except OrielError as error:
         raise AssertionError(f"our own manifest breaks its contract: {error}") from error
-    check_bundle_loads(folder, data["variants"], _REPORT_DEFECT)
+    check_bundle_loads(folder, data, _REPORT_DEFECT)
     (folder / MANIFEST).write_text(manifest_text(data), encoding="utf-8")
 
 

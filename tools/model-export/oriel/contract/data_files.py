@@ -205,6 +205,16 @@ class TapLimits(TypedDict):
     """{message: {number of a field: its type}}."""
 
 
+class LensTapLimits(TypedDict):
+    """What a lens pack's tap may hold beside what any tap may."""
+
+    graph: dict[str, str]
+    """The fields of Graph, in place of those of any tap."""
+    messages: dict[str, dict[str, str]]
+    item_bytes: dict[str, int]
+    """{ONNX's number of a dtype: bytes of a value}, of the numbers in the pack's file."""
+
+
 class Limits(TypedDict):
     """limits.json."""
 
@@ -213,3 +223,4 @@ class Limits(TypedDict):
     manifest: ManifestLimits
     first_pass: FirstPassLimits
     tap: TapLimits
+    lens_tap: LensTapLimits

@@ -26,6 +26,9 @@ class ManifestDocument(TypedDict):
     first_pass: NotRequired[FirstPassRecord]
     """The activations of one variant for an example, computed in advance: readers show them while
     the weights download. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
+    lens_packs: NotRequired[list[LensPackRecord]]
+    """Lenses with maps of their own, beside the logit lens that the taps of a variant give: see
+    ACTIVATIONS_CONTRACT.md."""
     variants: list[Variant]
     exporter: ExporterRecord
     """The program that wrote the bundle."""
@@ -187,6 +190,102 @@ class FirstPassRecord(TypedDict):
     """The program that ran it, with its version."""
 
 
+class LensPackRecord(TypedDict):
+    """A lens pack in the bundle, and the taps that apply it."""
+
+    name: str
+    """None of the others', and not that of the logit lens."""
+    path: str
+    """The pack, a safetensors file, named by its digest."""
+    description: LensDescription
+    taps: dict[str, list[TapRecord]]
+    """For each variant by its name, a tap for each layer that has a map."""
+
+
+class LensDescription(TypedDict):
+    """The contents of a lens pack, as its own file says them too."""
+
+    kind: Literal["tuned", "jacobian"]
+    """tuned: the stream, plus its product with a matrix, plus a bias; jacobian: its product with a
+    matrix."""
+    weights: str
+    """weights_digest of the model that it belongs to."""
+    fitted: LensFit
+
+
+class LensFit(TypedDict):
+    """The way in which the maps of a lens pack were found, and how well they do."""
+
+    text: MeasuredText
+    """The text that the maps were fitted to."""
+    held_out: MeasuredText
+    """Another text, which `kl` was measured on."""
+    method: str
+    """The optimizer with its settings, or the estimate."""
+    seed: int
+    kl: list[LensDivergence]
+    """For each layer that has a map, in order."""
+
+
+class MeasuredText(TypedDict):
+    """A text that a variant was measured on or fitted to."""
+
+    name: str
+    digest: str
+    """Digest of the token ids: little-endian int64, passages one after another."""
+    passages: int
+    tokens: int
+
+
+class LensDivergence(TypedDict):
+    """KL divergence of what a layer's lens reads from the model's own next-token distribution, in
+    nats: mean over positions."""
+
+    layer: int
+    logit: float
+    """Of the logit lens."""
+    lens: float
+    """Of this lens."""
+
+
+class TapRecord(TypedDict):
+    """Bytes that, appended to the decoder graph or the open graph of this variant, turn inner
+    tensors into outputs."""
+
+    outputs: list[TensorSpecRecord]
+    bytes: str
+    """base64 of a serialized ModelProto that holds only graph.output and, where needed,
+    graph.node."""
+
+
+class TensorSpecRecord(TypedDict):
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["float32", "int64"]
+    shape: list[Dimension]
+
+
+Dimension = (
+    int
+    | Literal[
+        "batch_size",
+        "sequence_length",
+        "past_sequence_length",
+        "total_sequence_length",
+        "num_logits",
+        "batch",
+        "seq",
+        "past",
+        "total",
+        "delta_batch",
+        "delta_seq",
+    ]
+)
+"""A fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract
+1.x."""
+
+
 class Variant(TypedDict):
     """The model in one precision: its graphs and the files of their weights; manifests 1.x have an
     interactive graph in the place of decoder and open."""
@@ -246,44 +345,6 @@ class ActivationsDocument(TypedDict):
     joints: NotRequired[list[TensorSpecRecord]]
     """Tensors of an open or static graph that its nodes read and that none gives: a reader appends
     a closing for each."""
-
-
-class TensorSpecRecord(TypedDict):
-    """An input or output of a graph."""
-
-    name: str
-    dtype: Literal["float32", "int64"]
-    shape: list[Dimension]
-
-
-Dimension = (
-    int
-    | Literal[
-        "batch_size",
-        "sequence_length",
-        "past_sequence_length",
-        "total_sequence_length",
-        "num_logits",
-        "batch",
-        "seq",
-        "past",
-        "total",
-        "delta_batch",
-        "delta_seq",
-    ]
-)
-"""A fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract
-1.x."""
-
-
-class TapRecord(TypedDict):
-    """Bytes that, appended to the decoder graph or the open graph of this variant, turn inner
-    tensors into outputs."""
-
-    outputs: list[TensorSpecRecord]
-    bytes: str
-    """base64 of a serialized ModelProto that holds only graph.output and, where needed,
-    graph.node."""
 
 
 class AttributionRecord(TypedDict):
@@ -352,16 +413,6 @@ class CalibrationRecord(TypedDict):
 
     text: MeasuredText
     method: NotRequired[Literal["minmax", "entropy", "percentile"]]
-
-
-class MeasuredText(TypedDict):
-    """A text that a variant was measured on or fitted to."""
-
-    name: str
-    digest: str
-    """Digest of the token ids: little-endian int64, passages one after another."""
-    passages: int
-    tokens: int
 
 
 class FidelityRecord(TypedDict):

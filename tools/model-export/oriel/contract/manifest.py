@@ -12,6 +12,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.expansion import check_expansion
+from oriel.contract.lens_packs import check_lens_packs
 from oriel.contract.limits import limits
 from oriel.contract.strict_json import read_json
 from oriel.contract.taps import check_taps
@@ -119,6 +120,7 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
     if "first_pass" in data:
         _check_listed(data["first_pass"]["path"], sizes)
         manifest.variant(data["first_pass"]["variant"])
+    check_lens_packs(data, what)
     return manifest
 
 

@@ -1,16 +1,19 @@
-"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for the logit lens and
-attribution, the nodes that compute them, for attribution also the inputs of the contract's table;
-no weights in other files, no functions, no subgraphs, and nothing else of a model. The bytes are
-read field by field, since a parser silently keeps or drops the fields that it doesn't know. The
-same rules in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
+"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for a lens and for
+attribution, the nodes that compute them; for attribution also the inputs of the contract's table;
+for a lens pack, tensors that lie in the pack's own file; no other weights, no functions, no
+subgraphs, and nothing else of a model. The bytes are read field by field, since a parser silently
+keeps or drops the fields that it doesn't know. The same rules in TypeScript:
+apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import TypeAlias
 
 from oriel.contract.documents import TapRecord, TensorSpecRecord
@@ -27,14 +30,31 @@ class TapError(ValueError):
     """A tap can't be appended to a graph; the message says why."""
 
 
+@dataclass(frozen=True)
+class PackFile:
+    """The file that the tensors of a lens pack's taps lie in."""
+
+    path: str
+    bytes: int
+    hidden: int
+    """Width of the model's residual stream, and so of the maps."""
+
+
+_Messages: TypeAlias = Mapping[str, Mapping[int, str]]
+
+
 @cache
-def _messages() -> dict[str, dict[int, str]]:
+def _messages(of_pack: bool) -> _Messages:
     rows = limits()["tap"]["messages"]
+    if of_pack:
+        extra = limits()["lens_tap"]
+        rows = rows | extra["messages"] | {"Graph": extra["graph"]}
     return {name: {int(k): v for k, v in fields.items()} for name, fields in rows.items()}
 
 
-def check_tap_bytes(tap: TapRecord) -> None:
-    """Check the bytes of a tap that is valid by its schema. Raises TapError."""
+def check_tap_bytes(tap: TapRecord, pack: PackFile | None = None) -> None:
+    """Check the bytes of a tap that is valid by its schema; of a lens pack's where `pack` is given.
+    Raises TapError."""
     rules, outputs = limits()["tap"], tap["outputs"]
     names = {output["name"] for output in outputs}
 
@@ -42,9 +62,11 @@ def check_tap_bytes(tap: TapRecord) -> None:
         given = name in names and re.search(rules["given_name"], name) is not None
         return given or re.match(rules["inner_name"], name) is not None
 
-    graph = _only_graph(tap["bytes"])
+    graph = _only_graph(tap["bytes"], _messages(pack is not None))
     _check_ports(graph, (), outputs)
-    _check_nodes(_messages_at(graph, 1), gives)
+    made = _check_nodes(_messages_at(graph, 1), gives)
+    if pack is not None:
+        _check_stored(_messages_at(graph, 5), pack, made)
 
 
 def check_attribution_bytes(
@@ -52,21 +74,21 @@ def check_attribution_bytes(
 ) -> None:
     """Check the bytes of a tap of attribution, in base64 as its schema wants it: what it computes
     has its own prefix, so that no two taps give one tensor. Raises TapError."""
-    graph = _only_graph(text)
+    graph = _only_graph(text, _messages(of_pack=False))
     _check_ports(graph, inputs, outputs)
     made = _check_nodes(_messages_at(graph, 1), lambda name: name.startswith(prefix))
     if not made.issuperset(output["name"] for output in outputs):
         raise TapError("its nodes don't give its outputs")
 
 
-def _only_graph(text: str) -> Fields:
+def _only_graph(text: str, known: _Messages) -> Fields:
     try:
         payload = base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise TapError("it is no base64") from error
     if base64.b64encode(payload).decode() != text:
         raise TapError("its base64 has bits too many")
-    graphs = _messages_at(_read(payload, "Model"), 7)
+    graphs = _messages_at(_read(payload, "Model", known), 7)
     if len(graphs) != 1:
         raise TapError(f"it holds {len(graphs)} graphs")
     return graphs[0]
@@ -115,7 +137,7 @@ def _only_value(fields: Fields) -> Fields:
 def _single_value(fields: Fields, number: int, what: str) -> Field:
     values = fields.get(number, [])
     if len(values) != 1:
-        raise TapError(f"a port has {len(values)} fields for its {what}")
+        raise TapError(f"there are {len(values)} fields for a {what}")
     return values[0]
 
 
@@ -144,8 +166,43 @@ def _check_nodes(nodes: Sequence[Fields], may_give: Callable[[str], bool]) -> se
     return made
 
 
-def _read(message: bytes, kind: str) -> Fields:
-    known = _messages()[kind]
+def _check_stored(tensors: Sequence[Fields], pack: PackFile, made: set[str]) -> None:
+    """Check that each tensor is a matrix or a bias of the stream's width, and lies in the pack's
+    file whole."""
+    item_bytes, inner = limits()["lens_tap"]["item_bytes"], limits()["tap"]["inner_name"]
+    for tensor in tensors:
+        name = _single_value(tensor, 8, "name")
+        if name in made or re.match(inner, str(name)) is None:
+            raise TapError("a tensor has the name of what is not the tap's")
+        made.add(str(name))
+        sizes = tensor.get(1, [])
+        if sizes not in ([pack.hidden], [pack.hidden, pack.hidden]):
+            raise TapError("a tensor is not as wide as the stream")
+        item = item_bytes.get(str(_single_value(tensor, 2, "dtype")))
+        if item is None or _single_value(tensor, 14, "place") != 1:
+            raise TapError("a tensor is not of floats in the pack's file")
+        said = [
+            (_single_value(entry, 1, "key"), _single_value(entry, 2, "value"))
+            for entry in _messages_at(tensor, 13)
+        ]
+        if sorted(str(key) for key, _ in said) != ["length", "location", "offset"]:
+            raise TapError("a tensor's place is not a location, an offset and a length")
+        place = {str(key): str(value) for key, value in said}
+        if place["location"] != pack.path:
+            raise TapError("a tensor lies in another file than the pack's")
+        offset, length = (_whole(place[key]) for key in ("offset", "length"))
+        if length != prod([pack.hidden] * len(sizes)) * item or offset + length > pack.bytes:
+            raise TapError("a tensor does not fit into the pack's file")
+
+
+def _whole(text: str) -> int:
+    if re.fullmatch("0|[1-9][0-9]{0,14}", text, re.ASCII) is None:
+        raise TapError("a tensor's place is no number")
+    return int(text)
+
+
+def _read(message: bytes, kind: str, messages: _Messages) -> Fields:
+    known = messages[kind]
     found: Fields = {}
     at = 0
     value: Field
@@ -167,15 +224,15 @@ def _read(message: bytes, kind: str) -> Fields:
                 raise TapError(f"field {number} of {kind} is of another type")
             if at + length > len(message):
                 raise TapError("it ends inside a field")
-            value = _value(message[at : at + length], form) if wire == 2 else None
+            value = _value(message[at : at + length], form, messages) if wire == 2 else None
             at += length
         found.setdefault(number, []).append(value)
     return found
 
 
-def _value(part: bytes, form: str) -> Field:
-    if form in _messages():
-        return _read(part, form)
+def _value(part: bytes, form: str, messages: _Messages) -> Field:
+    if form in messages:
+        return _read(part, form, messages)
     if form == "text":
         try:
             return part.decode("utf-8")

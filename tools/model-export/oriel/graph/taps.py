@@ -1,6 +1,6 @@
 """Taps: bytes that, appended to a graph, make an inner tensor an output. Protocol Buffers merge
-concatenated messages, so a ModelProto that holds only graph.output (and, for the logit lens, a few
-nodes) is an addition to the model it follows."""
+concatenated messages, so a ModelProto that holds only graph.output (and, for a lens, a few nodes)
+is an addition to the model it follows."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from oriel.contract.activation_names import (
 from oriel.contract.documents import TapRecord
 from oriel.errors import GraphError
 from oriel.graph.graph_paths import nodes_between
+from oriel.graph.stored_maps import StoredMap, map_nodes
 
 _START = f"{NUM_LOGITS}/start"
 """The tensor by which the decoder graph cuts off the rows whose logits aren't wanted."""
@@ -67,7 +68,7 @@ def make_taps(graph: onnx.GraphProto, shape: ModelShape) -> list[Tap]:
             continue
         if kind.kind == LENS_KINDS[0]:
             assert layer is not None
-            taps.append(_lens_tap(graph, shape, layer))
+            taps.append(lens_tap(graph, shape, layer))
             continue
         if spec.name not in inside:
             raise GraphError("the graph lacks a tensor of the contract", expected=spec.name)
@@ -90,7 +91,7 @@ def add_lens_nodes(graph: onnx.GraphProto, shape: ModelShape, names: Iterable[st
         for layer in range(shape.layers)
         if wanted & {kinds()[kind].at(layer) for kind in LENS_KINDS}
     ]
-    additions = [_lens_tap(graph, shape, layer).payload for layer in layers]
+    additions = [lens_tap(graph, shape, layer).payload for layer in layers]
     for payload in additions:
         graph.node.extend(onnx.ModelProto.FromString(payload).graph.node)
 
@@ -102,17 +103,24 @@ def drop_lens_nodes(model: onnx.ModelProto) -> None:
     model.graph.node.extend(kept)
 
 
-def _serialize(outputs: Iterable[TensorSpec], nodes: Iterable[onnx.NodeProto] = ()) -> bytes:
+def _serialize(
+    outputs: Iterable[TensorSpec],
+    nodes: Iterable[onnx.NodeProto] = (),
+    tensors: Iterable[TensorProto] = (),
+) -> bytes:
     # No ir_version, no opset: only what is to be added may be set.
     addition = onnx.ModelProto()
     addition.graph.output.extend(value_info(spec) for spec in outputs)
     addition.graph.node.extend(nodes)
+    addition.graph.initializer.extend(tensors)
     return bytes(addition.SerializeToString(deterministic=True))
 
 
-def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
+def lens_tap(
+    graph: onnx.GraphProto, shape: ModelShape, layer: int, stored: StoredMap | None = None
+) -> Tap:
     """Return the tap of the logit lens (nostalgebraist, 2020): final norm and unembedding on a
-    layer's resid_post.
+    layer's resid_post; with a map of a lens pack, on what it makes of resid_post.
 
     Its nodes are copies of those between the last resid_post and logits; softmax and TopK follow.
     """
@@ -121,11 +129,15 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
     prefix = f"layer_{layer}_lens/"
     last, own = resid_post.at(shape.layers - 1), resid_post.at(layer)
     sliced = any(_START in node.input for node in graph.node)
-    if layer == shape.layers - 1 and not sliced:
-        nodes: list[onnx.NodeProto] = []
+    nodes: list[onnx.NodeProto] = []
+    tensors: list[TensorProto] = []
+    if stored is not None:
+        nodes, tensors, own = map_nodes(stored, own, prefix)
+    if layer == shape.layers - 1 and not sliced and stored is None:
         logits = "logits"
     else:
-        nodes, logits = _copy_between(graph, last, "logits", own, prefix)
+        copies, logits = _copy_between(graph, last, "logits", own, prefix)
+        nodes += copies
     count = helper.make_tensor(f"{prefix}k", TensorProto.INT64, [1], [shape.lens_k])
     nodes += [
         helper.make_node("Softmax", [logits], [f"{prefix}softmax"], f"{prefix}Softmax", axis=-1),
@@ -140,7 +152,7 @@ def _lens_tap(graph: onnx.GraphProto, shape: ModelShape, layer: int) -> Tap:
             sorted=1,
         ),
     ]
-    return Tap((ids, probs), _serialize(outputs=[ids, probs], nodes=nodes))
+    return Tap((ids, probs), _serialize([ids, probs], nodes, tensors))
 
 
 def _copy_between(

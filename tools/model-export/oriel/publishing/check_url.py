@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from oriel.bundle.loadable import check_bundle_loads
-from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
+from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument
 from oriel.contract.manifest import MANIFEST, MAX_BYTES, parse_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
@@ -136,7 +136,7 @@ class _Check:
             for file in files:
                 self._file(file, pool, Path(kept) if file["path"] in graphs else None)
             if self.report.passed:
-                self._load(Path(kept), manifest["variants"])
+                self._load(Path(kept), manifest)
         chunked = [file for file in files if "chunks" in file]
         largest = max(files, key=lambda file: int(file["bytes"]))
         self._check_range((largest.get("chunks") or [largest])[0])
@@ -180,11 +180,11 @@ class _Check:
             )
         return manifest
 
-    def _load(self, folder: Path, variants: Sequence[Variant]) -> None:
+    def _load(self, folder: Path, manifest: ManifestDocument) -> None:
         """Make a session of each graph, as a page will; zeros replace the weights."""
         self.display.stage("load the graphs")
         try:
-            check_bundle_loads(folder, variants, "")
+            check_bundle_loads(folder, manifest, "")
         except OrielError as error:
             self.find(
                 "error",

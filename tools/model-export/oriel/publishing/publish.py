@@ -152,7 +152,7 @@ def _check_source(bundle: Path, data: ManifestDocument, place: Place) -> None:
                 expected=f"{file['bytes']} bytes",
                 next_step="export the bundle again.",
             )
-    check_bundle_loads(bundle, data["variants"], "export the bundle again; nothing was sent.")
+    check_bundle_loads(bundle, data, "export the bundle again; nothing was sent.")
 
 
 def _existing_manifests(place: Place, version: str | None) -> list[ManifestDocument]:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import (
+    LENS_KINDS,
     ModelShape,
     activation_spec,
     all_activations,
@@ -26,10 +27,12 @@ from oriel.contract.activation_names import (
     present_name,
 )
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import Variant
+from oriel.contract.documents import LensPackRecord, Variant
+from oriel.contract.lens_packs import LOGIT
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import BundleError, OptionError
+from oriel.lenses.pack_file import check_pack
 from oriel.runtime.closing_slots import Slots, closings_in, slots_for
 from oriel.runtime.edits import Edit
 from oriel.runtime.fed_text import FedText, Ids, Mask, check_tokens, padded
@@ -37,7 +40,7 @@ from oriel.runtime.joint_edit import JointEdit
 from oriel.runtime.onnx_graph import OnnxGraph, SessionSettings, runtime_errors, with_taps
 from oriel.runtime.place_edits import place_edits
 from oriel.runtime.run import Cache, Run
-from oriel.runtime.weight_folders import WeightFolders, choose_variant, taps_for
+from oriel.runtime.weight_folders import WeightFolders, choose_lens, choose_variant, taps_for
 from oriel.tokenizers.open_tokenizer import encoding_errors, open_tokenizer
 
 if TYPE_CHECKING:
@@ -72,6 +75,8 @@ class _Session:
     names: frozenset[str]
     slots: Slots
     addition: str
+    lens: str
+    """Name of the lens pack; empty for the logit lens."""
     graph: OnnxGraph
 
 
@@ -95,6 +100,7 @@ class Bundle:
         """The one used last stands last."""
         self._slots: Slots = {}
         self._names: frozenset[str] = frozenset()
+        self._read_lenses: set[str] = set()
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._weights: WeightFolders | None = None
 
@@ -107,6 +113,11 @@ class Bundle:
     def shape(self) -> ModelShape:
         """The model's sizes."""
         return self.manifest.shape
+
+    @property
+    def lenses(self) -> tuple[str, ...]:
+        """Names of the bundle's lenses, the logit lens first."""
+        return (LOGIT, *(pack["name"] for pack in self.manifest.data.get("lens_packs", ())))
 
     def __enter__(self) -> Bundle:
         return self
@@ -157,20 +168,26 @@ class Bundle:
         cache: Cache | bool | None = None,
         *,
         logits: int | None = None,
+        lens: str | None = None,
     ) -> Run:
         """Run the model on a text, or on several of a batch.
 
         activations: names of the contract, kinds (every layer's) or "all". edits: changes, those of
         one joint in this order. cache: True to get one, a run's own to go on behind its tokens.
-        logits: how many last tokens' logits; None for all, 0 for none.
+        logits: how many last tokens' logits; None for all, 0 for none. lens: the one that lens_ids
+        and lens_probs are read through, of all layers unless `activations` names some; the logit
+        lens by default, or one of `lenses`.
 
         Raises OptionError for what the model or the text has no place for, GraphError where ONNX
         Runtime refuses.
         """
         fed = self._fed(text, cache)
         names = self.names(activations)
+        pack = self._lens(lens)
+        if lens is not None and not any(name.endswith(LENS_KINDS) for name in names):
+            names += [kinds()[k].at(at) for at in range(self.shape.layers) for k in LENS_KINDS]
         placed = place_edits(edits, self.shape, fed)
-        session = self._session(names, placed)
+        session = self._session(names, placed, lens=pack)
         wanted = [name for name in names if name != "logits"]
         wanted += ["logits"] if logits is None or logits > 0 else []
         if fed.goes_on:
@@ -258,13 +275,17 @@ class Bundle:
         names: Iterable[str],
         placed: Sequence[JointEdit],
         addition: Addition | None = None,
+        lens: LensPackRecord | None = None,
     ) -> OnnxGraph:
         """Return a session with these activations and closings: an open one that has them, or a new
         one that has those asked for before too, so that taking turns makes no more."""
         self._check_possible(placed)
         wanted, added = frozenset(names), "" if addition is None else addition.name
+        # Without a name of the lens's outputs any lens will do.
+        reads = any(name.endswith(LENS_KINDS) for name in wanted)
+        through = "" if lens is None else lens["name"]
         for at, open_one in enumerate(self._sessions):
-            if added != open_one.addition:
+            if added != open_one.addition or (reads and through != open_one.lens):
                 continue
             if wanted <= open_one.names and slots_for(open_one.slots, placed) == open_one.slots:
                 self._sessions.append(self._sessions.pop(at))
@@ -272,22 +293,31 @@ class Bundle:
         self._names |= wanted
         self._slots = slots_for(self._slots, placed)
         del self._sessions[: len(self._sessions) - _SESSIONS + 1]
-        graph = self._open(addition)
-        self._sessions.append(_Session(self._names, self._slots, added, graph))
+        graph = self._open(addition, lens)
+        self._sessions.append(_Session(self._names, self._slots, added, through, graph))
         return self._sessions[-1].graph
 
-    def _open(self, addition: Addition | None) -> OnnxGraph:
+    def _lens(self, name: str | None) -> LensPackRecord | None:
+        """Return a lens pack by its name, its file checked when it is first asked for."""
+        record = choose_lens(self.manifest.data, name)
+        if record is not None and record["name"] not in self._read_lenses:
+            check_pack(self.folder, self.manifest.data, record)
+            self._read_lenses.add(record["name"])
+        return record
+
+    def _open(self, addition: Addition | None, lens: LensPackRecord | None) -> OnnxGraph:
         record, kind = tapped_graph(self._variant), self._kind
         if self._weights is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="oriel-bundle-")
             self._weights = WeightFolders(self.folder, Path(self._scratch.name))
-        taps = taps_for(self._variant, self._names)
+        taps = taps_for(self._variant, self._names, lens)
+        beside = [] if lens is None else [lens["path"]]
         with self._one_line("opened"):
             graph = (self.folder / record["path"]).read_bytes()
             if addition is not None:
                 graph += addition.build(onnx.load_model_from_string(graph).graph)
             return OnnxGraph(
-                self._weights.of(self._variant),
+                self._weights.of(self._variant, beside),
                 with_taps(graph, taps),
                 kind,
                 self.shape,

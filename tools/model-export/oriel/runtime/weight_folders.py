@@ -9,7 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oriel.contract.documents import Variant
+from oriel.bundle.reuse_files import reuse_files
+from oriel.contract.documents import LensPackRecord, ManifestDocument, Variant
+from oriel.contract.lens_packs import LOGIT
 from oriel.errors import OptionError
 from oriel.graph.taps import Tap
 from oriel.precision.weights.expand_weights import expand_weights
@@ -25,8 +27,15 @@ class WeightFolders:
     """A temporary folder; the caller removes it."""
     expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
 
-    def of(self, variant: Variant) -> Path:
-        """Return the bundle's own folder, or one with the variant's weights expanded."""
+    def of(self, variant: Variant, beside: Collection[str] = ()) -> Path:
+        """Return the bundle's own folder, or one with the variant's weights expanded. beside: other
+        files of the bundle that the graph reads."""
+        folder = self._of(variant)
+        if folder != self.bundle:
+            reuse_files(self.bundle, folder, [n for n in beside if not (folder / n).exists()])
+        return folder
+
+    def _of(self, variant: Variant) -> Path:
         expansion = variant.get("expansion")
         if expansion is None:
             return self.bundle
@@ -59,8 +68,30 @@ def choose_variant(
     return named[name]
 
 
-def taps_for(variant: Variant, names: Collection[str]) -> list[Tap]:
-    """Return the variant's taps that give any of these names."""
+def choose_lens(manifest: ManifestDocument, name: str | None) -> LensPackRecord | None:
+    """Return the lens pack of a name; None for the logit lens, which is the default. Raises
+    OptionError where there is none of the name."""
+    packs = {pack["name"]: pack for pack in manifest.get("lens_packs", ())}
+    if name is None or name == LOGIT:
+        return None
+    if name not in packs:
+        raise OptionError(
+            "the bundle has no such lens",
+            got=str(name)[:80],
+            expected=f"one of {', '.join([LOGIT, *packs])}",
+            next_step="fit one: oriel fit-lens --bundle.",
+        )
+    return packs[name]
+
+
+def taps_for(
+    variant: Variant, names: Collection[str], lens: LensPackRecord | None = None
+) -> list[Tap]:
+    """Return the taps that give any of these names: the lens pack's, where one is given and has
+    some, else the variant's own."""
     wanted = set(names)
-    taps = [Tap.from_json(tap) for tap in variant["taps"]]
+    mapped = [] if lens is None else [Tap.from_json(t) for t in lens["taps"][variant["name"]]]
+    given = {spec.name for tap in mapped for spec in tap.outputs}
+    own = [Tap.from_json(tap) for tap in variant["taps"]]
+    taps = [*(tap for tap in own if not given & {spec.name for spec in tap.outputs}), *mapped]
     return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]

@@ -36,6 +36,7 @@ from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
 from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.error_bounds import bounds_for
+from oriel.verification.lens_pack_checks import check_lens_packs, check_pack_files
 from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
 from oriel.verification.product_checks import CHECK, check_every_product
@@ -84,6 +85,7 @@ def verify(
     said = manifest.data["model"]["weights_digest"]
     problems = [] if digest == said else [f"checkpoint {digest[:17]}…, manifest {said[:17]}…"]
     findings.differences("weights_digest", problems, f"{digest[:17]}…")
+    check_pack_files(manifest, folder, findings)
     on_stage("compare the tokenizers")
     check_tokenizer(manifest, folder, loaded, findings)
     variants: list[VariantReport] = []
@@ -177,6 +179,8 @@ def _verify_variant(
             with findings.guarded(ATTRIBUTION):
                 attribution = AttributionTaps.from_json(variant["attribution"])
                 check_attribution(compared, runnable["open"], attribution, taps)
+        if "open" in runnable:
+            check_lens_packs(compared, runnable["open"], variant, folder)
         edited = runnable.get("open") or runnable.get("interactive")
         if edited is not None and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):

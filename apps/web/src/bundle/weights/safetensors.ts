@@ -6,9 +6,25 @@ export interface NamedTensor {
   readonly data: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
-/** The dtypes of the format that the contract's files use. */
+/** The dtypes of the format that become arrays. */
 const arrays = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array } as const;
-type Dtype = keyof typeof arrays;
+/** Bytes of a number, by the dtypes of the format that the contract's files use. */
+const itemBytes = { F32: 4, I64: 8, U8: 1, F16: 2 } as const;
+type Dtype = keyof typeof itemBytes;
+
+export interface TensorPlace {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Bytes from the beginning of the file. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface SafetensorsHeader {
+  /** The object under `__metadata__`, unchecked. */
+  readonly metadata: unknown;
+  readonly places: ReadonlyMap<string, TensorPlace>;
+}
 
 const maxHeaderBytes = 1 << 20;
 const maxTensors = 65_536;
@@ -16,27 +32,35 @@ const maxDimensions = 8;
 
 /** Return the tensors by name, each a copy. Throws a RangeError that says what is wrong with the file. */
 export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, NamedTensor> {
+  const tensors = new Map<string, NamedTensor>();
+  for (const [name, { dtype, shape, from, to }] of readHeader(file).places) {
+    if (dtype === 'F16') throw unknownForm(name);
+    tensors.set(name, { shape, data: new arrays[dtype](file.slice(from, to).buffer) });
+  }
+  return tensors;
+}
+
+/** Return where each tensor stands. Throws a RangeError that says what is wrong with the file. */
+export function readHeader(file: Uint8Array<ArrayBuffer>): SafetensorsHeader {
   if (file.length < 8) throw new RangeError('too short for a header');
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
   if (length > Math.min(maxHeaderBytes, file.length - 8)) {
     throw new RangeError(`a header of ${length} bytes`);
   }
   const begin = 8 + Number(length);
-  const entries = Object.entries(parseHeader(file.subarray(8, begin))).filter(
-    ([name]) => name !== '__metadata__',
-  );
+  const header = Object.entries(parseHeader(file.subarray(8, begin)));
+  const entries = header.filter(([name]) => name !== '__metadata__');
   if (entries.length > maxTensors) throw new RangeError(`${entries.length} tensors`);
-  const tensors = new Map<string, NamedTensor>();
+  const places = new Map<string, TensorPlace>();
   const spans: [number, number][] = [];
   for (const [name, entry] of entries) {
     const { dtype, shape, from, to } = placeOf(name, entry);
-    const Kind = arrays[dtype];
     const count = shape.reduce((product, size) => product * size, 1);
-    if (to - from !== count * Kind.BYTES_PER_ELEMENT || begin + to > file.length) {
+    if (to - from !== count * itemBytes[dtype] || begin + to > file.length) {
       throw new RangeError(`${name} lies from ${from} to ${to}`);
     }
     spans.push([from, to]);
-    tensors.set(name, { shape, data: new Kind(file.slice(begin + from, begin + to).buffer) });
+    places.set(name, { dtype, shape, from: begin + from, to: begin + to });
   }
   // Every byte must belong to exactly one tensor, without gaps or overlaps.
   let end = 0;
@@ -45,7 +69,7 @@ export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, Name
     end = to;
   }
   if (begin + end !== file.length) throw new RangeError(`${file.length - begin - end} bytes more`);
-  return tensors;
+  return { metadata: header.find(([name]) => name === '__metadata__')?.[1], places };
 }
 
 function parseHeader(bytes: Uint8Array<ArrayBuffer>): object {
@@ -64,20 +88,18 @@ function parseHeader(bytes: Uint8Array<ArrayBuffer>): object {
   return value;
 }
 
-interface Place {
-  readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  readonly from: number;
-  readonly to: number;
+function unknownForm(name: string): RangeError {
+  return new RangeError(`${name} is described in no known way`);
 }
 
-function placeOf(name: string, entry: unknown): Place {
+/** Return an entry's place, from the first number of the file's on. */
+function placeOf(name: string, entry: unknown): TensorPlace {
   const { dtype, shape, data_offsets } = (entry ?? {}) as Record<string, unknown>;
   const offsets: unknown[] = Array.isArray(data_offsets) ? data_offsets : [];
   const [from, to] = offsets;
   if (
     typeof dtype !== 'string' ||
-    !Object.hasOwn(arrays, dtype) ||
+    !Object.hasOwn(itemBytes, dtype) ||
     !Array.isArray(shape) ||
     shape.length > maxDimensions ||
     !shape.every(isSize) ||
@@ -85,7 +107,7 @@ function placeOf(name: string, entry: unknown): Place {
     !isSize(to) ||
     offsets.length !== 2
   ) {
-    throw new RangeError(`${name} is described in no known way`);
+    throw unknownForm(name);
   }
   return { dtype: dtype as Dtype, shape, from, to };
 }

@@ -173,6 +173,17 @@ export const errors = {
     what: 'This bundle has no attribution.',
     next: 'Export the model again with a newer Oriel.',
   },
+  unknownLens: {
+    what: 'The model has no lens of this name.',
+    next: 'Choose one that it has.',
+  },
+  unfitLens: {
+    what: {
+      'other-model': (name: string) => `The lens “${name}” belongs to another model.`,
+      damaged: (name: string) => `The file of the lens “${name}” can’t be used.`,
+    },
+    next: 'Nothing has changed. Fit it again with oriel fit-lens, and add it to the bundle.',
+  },
   noTokenizer: {
     what: 'This model came without a tokenizer, so it cannot read text.',
     next: 'Type token ids instead.',

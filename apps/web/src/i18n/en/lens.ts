@@ -4,6 +4,15 @@ export const lens = {
   title: 'Logit lens',
   caption:
     'What the model would say next if it stopped after each layer. Each column is a position in the text, each row a layer; the bottom row is the real prediction. The stronger the colour, the surer.',
+  through: 'Read through',
+  lenses: {
+    logit: 'the final norm alone (logit lens)',
+    tuned: 'a tuned lens',
+    jacobian: 'average Jacobians',
+  },
+  named: (kind: string, name: string) => `${kind}, ${name}`,
+  nearer: (logit: string, lens: string) =>
+    `On other text it is ${lens} nats from what the model says in the end, averaged over layers; the logit lens is ${logit}.`,
   closed: 'The lens was not exported, but it is in the model.',
   partly: (open: number, all: number) => `Open on ${open} of ${all} layers.`,
   open: (layers: number) => `Open it on all ${layers} layers`,

@@ -153,6 +153,14 @@ export const errors: Dictionary['errors'] = {
     next: '没有用别的模型代替：文本和所选内容都属于那个模型。请从上方列表中选择，或询问分享链接的人。',
   },
   unknownVariant: { what: '模型没有这个名字的变体。', next: '请选择它已有的变体。' },
+  unknownLens: { what: '模型没有这个名字的透镜。', next: '请选择它已有的透镜。' },
+  unfitLens: {
+    what: {
+      'other-model': (name) => `透镜“${name}”属于另一个模型。`,
+      damaged: (name) => `透镜“${name}”的文件无法使用。`,
+    },
+    next: '一切保持原样。请用 oriel fit-lens 重新拟合，再加入模型包。',
+  },
   unknownActivation: { what: '模型没有这个名字的激活。', next: '请打开它已导出的激活。' },
   noAttribution: { what: '这个模型包没有归因数据。', next: '请用更新的 Oriel 重新导出模型。' },
   noTokenizer: { what: '这个模型没有附带分词器，读不了文本。', next: '请改为输入词元编号。' },

@@ -5,6 +5,15 @@ export const lens: Dictionary['lens'] = {
   title: 'Logit lens：逐层预测',
   caption:
     '如果模型在某一层就停下，它会接上什么。每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
+  through: '读取方式',
+  lenses: {
+    logit: '只经过最后的归一化（logit lens）',
+    tuned: '调谐透镜（tuned lens）',
+    jacobian: '平均雅可比矩阵',
+  },
+  named: (kind, name) => `${kind}，${name}`,
+  nearer: (logit, lens) =>
+    `在其他文本上，它与模型最终预测的 KL 散度为 ${lens} 奈特（各层平均），logit lens 为 ${logit}。`,
   closed: '逐层预测没有导出，但就在模型里。',
   partly: (open, all) => `已在 ${all} 层中的 ${open} 层打开。`,
   open: (layers) => `在全部 ${layers} 层打开`,

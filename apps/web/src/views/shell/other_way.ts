@@ -34,6 +34,8 @@ const refusedChoice: Kinds = new Set([
   'no-variant-fits',
   'unknown-variant',
   'unknown-activation',
+  'unknown-lens',
+  'unfit-lens',
   'sandboxed',
 ]);
 

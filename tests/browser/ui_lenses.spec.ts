@@ -1,0 +1,90 @@
+// The lens view through the bundled model's tuned lens: it is offered in both languages, its file comes when it is
+// chosen, and the numbers are PyTorch's.
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect as plainExpect, type Page } from '@playwright/test';
+import { readFixtures, reference } from './fixtures';
+import { test } from './shared_context';
+
+const expect = plainExpect.configure({ timeout: 60_000 });
+const sentence = readFixtures('demo').prompt('sentence');
+const layers = 12;
+
+async function openLens(page: Page, hash: string): Promise<void> {
+  await page.goto(`/#${hash}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await page.getByTestId('lens').scrollIntoViewIfNeeded();
+  const open = page.getByTestId('open-lens');
+  await open.click();
+  await expect(page.locator('[data-testid=lens] .row')).toHaveCount(layers + 1);
+}
+
+/** Return the probability of each layer's likeliest token at each position, as the view saves it. */
+async function saved(page: Page): Promise<{ name: string; rows: Record<string, string>[] }> {
+  const button = page.getByTestId('lens').getByRole('button', { name: 'CSV' });
+  const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
+  const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
+  const printed = execFileSync(
+    python,
+    ['tests/browser/read_table.py', 'table', await download.path()],
+    { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8', maxBuffer: 2 ** 26 },
+  );
+  const [head = [], ...rows] = JSON.parse(printed) as string[][];
+  return {
+    name: download.suggestedFilename(),
+    rows: rows.map((row) => Object.fromEntries(head.map((title, at) => [title, row[at] ?? '']))),
+  };
+}
+
+/** Expect the saved rows to hold what PyTorch reads through a lens. */
+function expectRead(rows: readonly Record<string, string>[], lens: string): void {
+  const [ids, probs] = ['ids', 'probs'].map((part) =>
+    Array.from({ length: layers }, (_, layer) =>
+      reference(sentence, `layer_${layer}_${lens}_${part}`),
+    ),
+  );
+  const best = rows.filter((row) => row['rank'] === '1');
+  expect(best).toHaveLength(layers * sentence.ids.length);
+  for (const row of best) {
+    const [layer, position] = [Number(row['layer']), Number(row['position'])];
+    const at = position * 10;
+    const [first = 0, second = 0] = probs?.[layer]?.data.slice(at, at + 2) ?? [];
+    expect(Math.abs(Number(row['probability']) - first)).toBeLessThan(1e-4);
+    if (first - second > 1e-4) expect(Number(row['guess_id'])).toBe(ids?.[layer]?.data[at]);
+  }
+}
+
+test('the tuned lens is fetched when it is chosen, and reads what PyTorch reads', async ({
+  page,
+}) => {
+  const fetched: string[] = [];
+  page.context().on('request', (request) => {
+    if (request.url().includes('/lens_')) fetched.push(request.url());
+  });
+  await openLens(page, `lang=en&p=${encodeURIComponent(sentence.text ?? '')}`);
+  expectRead((await saved(page)).rows, 'lens');
+  expect(fetched).toEqual([]);
+  const choice = page.getByTestId('lens-choice');
+  await expect(choice).toHaveValue('logit');
+  await expect(page.getByTestId('lens-divergence')).toHaveCount(0);
+  await choice.selectOption('tuned');
+  await expect(page.getByTestId('lens-divergence')).toContainText('nats');
+  await expect(choice).toHaveValue('tuned');
+  const { name, rows } = await saved(page);
+  expect(name).toBe('tuned_lens.csv');
+  expectRead(rows, 'tuned');
+  expect(fetched).toHaveLength(1);
+  await choice.selectOption('logit');
+  await expect(page.getByTestId('lens-divergence')).toHaveCount(0);
+  expectRead((await saved(page)).rows, 'lens');
+  await choice.selectOption('tuned');
+  await expect(page.getByTestId('lens-divergence')).toBeVisible();
+});
+
+test('the choice speaks Chinese, too', async ({ page }) => {
+  await openLens(page, 'lang=zh');
+  const choice = page.getByTestId('lens-choice');
+  await expect(choice.locator('option')).toHaveText([/logit lens/, /调谐透镜/]);
+  await choice.selectOption('tuned');
+  await expect(page.getByTestId('lens-divergence')).toContainText('奈特');
+});

@@ -1,0 +1,93 @@
+"""A lens pack's map of one layer, as tensors that lie in the pack's file and nodes that apply it to
+the residual stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto, helper
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor's place in a lens pack's file."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """float32 or float16."""
+    offset: int
+    """Bytes from the beginning of the file."""
+
+    @property
+    def bytes(self) -> int:
+        size = _ITEM_BYTES[self.dtype]
+        for extent in self.shape:
+            size *= extent
+        return size
+
+    @property
+    def element(self) -> int:
+        """ONNX's number of the dtype."""
+        return _ELEMENTS[self.dtype]
+
+
+@dataclass(frozen=True)
+class StoredMap:
+    """A layer's map: stream @ weight + bias, to which `residual` adds the stream itself."""
+
+    location: str
+    """The file, relative to the graph."""
+    weight: StoredTensor
+    """(hidden, hidden)"""
+    bias: StoredTensor | None
+    """(hidden)"""
+    residual: bool
+
+
+_ITEM_BYTES = {"float32": 4, "float16": 2}
+_ELEMENTS: dict[str, int] = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
+
+
+def map_nodes(
+    stored: StoredMap, stream: str, prefix: str
+) -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
+    """Return the nodes that apply a map to a stream, the tensors that they read, and the name of
+    the result. Float16 numbers are widened, since the stream is float32 in every variant."""
+    nodes: list[onnx.NodeProto] = []
+    tensors: list[TensorProto] = []
+
+    def read(part: str, tensor: StoredTensor) -> str:
+        name = f"{prefix}{part}"
+        tensors.append(_external(name, tensor, stored.location))
+        if tensor.dtype == "float32":
+            return name
+        nodes.append(add("Cast", [name], f"{part}_wide"))
+        nodes[-1].attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+        return f"{prefix}{part}_wide"
+
+    def add(operator: str, inputs: list[str], output: str) -> onnx.NodeProto:
+        name = f"{prefix}{output}/{operator}"
+        return helper.make_node(operator, inputs, [f"{prefix}{output}"], name)
+
+    nodes.append(add("MatMul", [stream, read("weight", stored.weight)], "product"))
+    result = f"{prefix}product"
+    if stored.bias is not None:
+        nodes.append(add("Add", [result, read("bias", stored.bias)], "moved"))
+        result = f"{prefix}moved"
+    if stored.residual:
+        nodes.append(add("Add", [stream, result], "mapped"))
+        result = f"{prefix}mapped"
+    return nodes, tensors, result
+
+
+def _external(name: str, stored: StoredTensor, location: str) -> TensorProto:
+    tensor = TensorProto(name=name, data_type=stored.element, data_location=TensorProto.EXTERNAL)
+    tensor.dims.extend(stored.shape)
+    for key, value in (
+        ("location", location),
+        ("offset", str(stored.offset)),
+        ("length", str(stored.bytes)),
+    ):
+        tensor.external_data.add(key=key, value=value)
+    return tensor

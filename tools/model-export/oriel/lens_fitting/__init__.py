@@ -1,0 +1,1 @@
+"""`oriel fit-lens`: fits the maps of a lens pack with PyTorch."""

@@ -1,0 +1,83 @@
+"""The Jacobian lens (Gurnee et al., 2026): for each layer one matrix, the mean derivative of the
+last layer's stream, at a position and those behind it, with respect to the layer's own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from oriel.bundle.passages import Ids, Passages
+from oriel.errors import OptionError
+from oriel.verification.run_reference import Reference
+
+Output = Tensor | tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class JacobianSettings:
+    """Limits of the estimate."""
+
+    rows: int = 64
+    """Numbers of the final stream that are differentiated in one backward pass."""
+
+    def described(self) -> str:
+        return (
+            "mean of d final stream / d stream over pairs of a position and itself or a later one, "
+            "without each passage's first, by backward passes"
+        )
+
+
+def fit_jacobian(
+    reference: Reference,
+    passages: Passages,
+    settings: JacobianSettings,
+    on_passage: Callable[[int], None] = lambda _: None,
+) -> list[Tensor]:
+    """Return for each layer but the last the transposed mean Jacobian (hidden, hidden), so that
+    stream @ matrix is the Jacobian times the stream. on_passage gets the number of the passage
+    that is next, from 1 on."""
+    hidden, count = reference.shape.hidden, reference.shape.layers - 1
+    total = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(count)]
+    used = 0
+    for number, ids in enumerate(passages.ids, 1):
+        if len(ids) < 2:
+            continue
+        on_passage(number)
+        used += 1
+        # Positions and their pairs, without the first, where trained models park large values.
+        pairs = (len(ids) - 1) * len(ids) // 2
+        for first in range(0, hidden, settings.rows):
+            rows = torch.arange(first, min(first + settings.rows, hidden))
+            for layer, grads in enumerate(_products(reference, ids, rows)):
+                total[layer][:, rows] += grads[:, 1:].double().sum(1).T / pairs
+    if used == 0:
+        raise OptionError("no passage has two tokens", next_step="give longer lines with --text.")
+    return [(each / used).float() for each in total]
+
+
+def _products(reference: Reference, ids: Ids, rows: Tensor) -> tuple[Tensor, ...]:
+    """Return for each layer but the last the derivatives (rows, tokens, hidden) of some numbers of
+    the final stream, summed over all positions but the first."""
+    streams: list[Tensor] = []
+
+    def record(_module: nn.Module, _inputs: object, out: Output) -> Output:
+        stream = out[0] if isinstance(out, tuple) else out
+        if not streams:
+            # The first layer's stream is where derivatives begin: parameters have none.
+            stream = stream.detach().requires_grad_()
+        streams.append(stream)
+        return (stream, *out[1:]) if isinstance(out, tuple) else stream
+
+    with ExitStack() as stack:
+        for block in reference.blocks:
+            stack.callback(block.register_forward_hook(record).remove)
+        with torch.enable_grad():
+            reference.model(torch.from_numpy(ids).expand(len(rows), -1), use_cache=False)
+    final = streams[-1]
+    seeds = torch.zeros_like(final)
+    seeds[torch.arange(len(rows)), 1:, rows] = 1
+    return torch.autograd.grad(final, streams[:-1], seeds)

@@ -1,0 +1,145 @@
+"""Runs the steps of `oriel fit-lens` in order: reads the model and the texts, fits, rounds,
+measures and writes the pack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from oriel.arrays import Array
+from oriel.bundle.atomic_folder import write_files_whole
+from oriel.bundle.write_weights import checkpoint_digest
+from oriel.contract.documents import LensDescription, LensDivergence
+from oriel.contract.lens_packs import mapped_layers
+from oriel.errors import OptionError
+from oriel.lens_fitting.fit_jacobian import JacobianSettings, fit_jacobian
+from oriel.lens_fitting.fit_tuned import TunedSettings, fit_tuned
+from oriel.lens_fitting.streams import Streams, mean_divergence, readout_of, streams_of
+from oriel.lens_fitting.texts import LensTexts, TextSizes, choose_texts
+from oriel.lenses.pack import LensMap, pack_bytes, parse_pack
+from oriel.models.find_checkpoint import find_checkpoint
+from oriel.models.load_model import load_model
+from oriel.progress import StageDisplay
+from oriel.verification.run_reference import Reference
+
+LensKind = Literal["tuned", "jacobian"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Flags of `oriel fit-lens`; the names match."""
+
+    model: str | None = None
+    revision: str | None = None
+    kind: LensKind = "tuned"
+    text: Path | None = None
+    output: Path
+    tokens: int | None = None
+    """Most tokens to fit to; None: as many as suit the kind."""
+    steps: int | None = None
+    seed: int = 0
+
+
+_TOKENS = {"tuned": 16384, "jacobian": 1024}
+
+
+def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
+    """Fit a lens and write its pack. Raises OrielError for whatever the user can fix."""
+    display.stage("read the model")
+    model = load_model(find_checkpoint(options.model, options.revision, display))
+    if model.shape.layers < 2:
+        raise OptionError(
+            "a lens reads the layers before the last one, and this model has one layer",
+            got=model.name,
+            expected="two layers or more",
+        )
+    texts = choose_texts(model, options.text, TextSizes(options.tokens or _TOKENS[options.kind]))
+    reference = Reference(model)
+    maps, method = _fitted(options, reference, texts, display)
+    display.stage("measure it on held-out text")
+    description: LensDescription = {
+        "kind": options.kind,
+        "weights": checkpoint_digest(model.checkpoint),
+        "fitted": {
+            "text": texts.fitting.to_json(),
+            "held_out": texts.held_out.to_json(),
+            "method": method,
+            "seed": options.seed,
+            "kl": measured(reference, streams_of(reference, texts.held_out), options.kind, maps),
+        },
+    }
+    data = pack_bytes(description, dict(zip(mapped_layers(model.shape), maps, strict=True)))
+    # What no reader takes isn't written.
+    parse_pack(data, options.output, model.shape, description["weights"])
+    write_files_whole({options.output: data})
+    return description
+
+
+def measured(
+    reference: Reference, streams: Streams, kind: LensKind, maps: Sequence[LensMap]
+) -> list[LensDivergence]:
+    """Return each layer's mean divergence from the model, by the logit lens and through its map."""
+    readout = readout_of(reference)
+    rows: list[LensDivergence] = []
+    for layer, (stream, each) in enumerate(zip(streams.layers, maps, strict=True)):
+        mapped = stream @ _wide(each.weight)
+        if each.bias is not None:
+            mapped = mapped + _wide(each.bias)
+        if kind == "tuned":
+            mapped = stream + mapped
+        logit = mean_divergence(readout, stream, streams.final)
+        rows.append(
+            {
+                "layer": layer,
+                "logit": float(f"{logit:.6g}"),
+                "lens": float(f"{mean_divergence(readout, mapped, streams.final):.6g}"),
+            }
+        )
+    return rows
+
+
+def _fitted(
+    options: FitOptions, reference: Reference, texts: LensTexts, display: StageDisplay
+) -> tuple[list[LensMap], str]:
+    """Return the maps, rounded to float16, and how they were found."""
+    layers = reference.shape.layers
+    if options.kind == "jacobian":
+        estimate, count = JacobianSettings(), len(texts.fitting.ids)
+        jacobians = fit_jacobian(
+            reference,
+            texts.fitting,
+            estimate,
+            lambda number: display.stage(f"differentiate passage {number} of {count}"),
+        )
+        return [LensMap(_narrow(each), None) for each in jacobians], estimate.described()
+    settings = TunedSettings(steps=options.steps or TunedSettings.steps, seed=options.seed)
+    display.stage(f"run the model on {texts.fitting.tokens} tokens")
+    streams = streams_of(reference, texts.fitting)
+    affine = fit_tuned(
+        streams,
+        readout_of(reference),
+        settings,
+        lambda layer: display.stage(f"fit layer {layer} of {layers - 1}"),
+    )
+    maps = [LensMap(_narrow(weight), _narrow(bias)) for weight, bias in affine]
+    return maps, settings.described()
+
+
+def _narrow(values: torch.Tensor) -> Array:
+    narrow = values.to(torch.float16)
+    if not bool(torch.isfinite(narrow).all()):
+        raise OptionError(
+            "the fit found numbers beyond float16",
+            got=f"{float(values.abs().max()):.3g}",
+            next_step="give more text, or fewer --steps.",
+        )
+    found: Array = narrow.numpy()
+    return found
+
+
+def _wide(values: Array) -> torch.Tensor:
+    return torch.from_numpy(values.astype("float32"))

@@ -1,0 +1,1 @@
+"""Lens packs: maps of the residual stream, fitted, stored, and put into bundles."""

@@ -1,0 +1,148 @@
+"""Puts lens packs into a bundle, all or nothing, and makes their taps for its variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import cast
+
+import onnx
+
+from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.reuse_files import reuse_files
+from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
+from oriel.contract.activation_names import ModelShape
+from oriel.contract.documents import (
+    FileDescriptor,
+    LensPackRecord,
+    ManifestDocument,
+    TapRecord,
+    Variant,
+)
+from oriel.contract.lens_packs import LOGIT, mapped_layers
+from oriel.contract.manifest import MANIFEST_VERSION, read_manifest
+from oriel.errors import BundleError, OptionError
+from oriel.graph.taps import lens_tap
+from oriel.lenses.pack import LensPack, read_pack
+
+
+def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
+    """Put a lens pack into a bundle, in the place of one of the same name. Return its name, by
+    default its kind. Raises OrielError, and changes nothing then."""
+    folder = bundle if bundle.is_dir() else bundle.parent
+    manifest = read_manifest(folder)
+    check_replaceable(folder)
+    _check_major(manifest.data, folder)
+    pack = read_pack(file, manifest.shape, manifest.data["model"]["weights_digest"])
+    name = _checked_name(name or pack.description["kind"])
+    data = deepcopy(manifest.data)
+    kept = [each for each in data.get("lens_packs", ()) if each["name"] != name]
+    dropped = {each["path"] for each in data.get("lens_packs", ())}
+    dropped -= {each["path"] for each in kept}
+    files = [each for each in data["files"] if each["path"] not in {*dropped, pack.path}]
+    with replaced_folder(folder, lambda: check_replaceable(folder), movable=False) as place:
+        reuse_files(folder, place, [each["path"] for each in files])
+        write_packs(place, data, files, kept, {name: pack})
+        save_manifest(place, data)
+    return name
+
+
+def write_packs(
+    folder: Path,
+    data: ManifestDocument,
+    files: Sequence[FileDescriptor],
+    kept: Sequence[LensPackRecord],
+    added: Mapping[str, LensPack],
+) -> None:
+    """Write packs into a folder that holds the bundle's other files, and name them in its manifest.
+
+    files, kept: the manifest's other files and packs. data: the manifest, which is changed.
+    """
+    described = {each["path"]: each for each in files}
+    records = list(kept)
+    for name, pack in added.items():
+        (folder / pack.path).write_bytes(pack.data)
+        described[pack.path] = describe_file(folder, pack.path)
+        records.append(pack_record(name, pack, folder, data["variants"]))
+    data["files"] = sorted(described.values(), key=lambda each: each["path"])
+    _set_packs(data, records)
+
+
+def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, Path]) -> None:
+    """Put packs that come with a model into its new bundle. files: {name: the pack's file}."""
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    packs = {name: read_pack(file, shape, weights) for name, file in files.items()}
+    write_packs(folder, data, data["files"], [], packs)
+
+
+def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
+    """Make the taps of a manifest's packs for the variants that it has now. The packs' files and
+    the graphs lie in the folder."""
+    records = data.get("lens_packs", [])
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    made = [
+        pack_record(
+            each["name"], read_pack(folder / each["path"], shape, weights), folder, data["variants"]
+        )
+        for each in records
+    ]
+    if made:
+        _set_packs(data, made)
+
+
+def pack_record(
+    name: str, pack: LensPack, folder: Path, variants: Iterable[Variant]
+) -> LensPackRecord:
+    """Return a pack's record, with its taps for variants whose graphs lie in a folder."""
+    made: dict[str, list[TapRecord]] = {}
+    taps: dict[str, list[TapRecord]] = {}
+    for variant in variants:
+        path = variant["open"]["path"]
+        if path not in made:
+            # Variants whose weights are expanded share the graphs of fp32.
+            graph = onnx.load(str(folder / path), load_external_data=False).graph
+            shape = ModelShape.from_json(variant["open"]["activations"]["model"])
+            made[path] = [
+                lens_tap(graph, shape, layer, pack.stored_map(layer)).to_json()
+                for layer in mapped_layers(shape)
+            ]
+        taps[variant["name"]] = made[path]
+    return {"name": name, "path": pack.path, "description": pack.description, "taps": taps}
+
+
+def shape_of(data: ManifestDocument) -> ModelShape:
+    return ModelShape.from_json(data["model"]["shape"])
+
+
+def _set_packs(data: ManifestDocument, records: Sequence[LensPackRecord]) -> None:
+    """Set the manifest's packs, which stand before its variants."""
+    variants, exporter = data["variants"], data["exporter"]
+    rest = cast(dict[str, object], data)
+    for key in ("lens_packs", "variants", "exporter"):
+        rest.pop(key, None)
+    if records:
+        data["lens_packs"] = list(records)
+    data["variants"], data["exporter"] = variants, exporter
+    data["manifest_version"] = MANIFEST_VERSION
+
+
+def _check_major(data: ManifestDocument, folder: Path) -> None:
+    if any("open" not in variant for variant in data["variants"]):
+        raise BundleError(
+            f"the bundle in {folder} keeps an earlier contract",
+            got=f"version {data['contract_version']}",
+            expected=f"{MANIFEST_VERSION.partition('.')[0]}.x",
+            next_step="export the model again.",
+        )
+
+
+def _checked_name(name: str) -> str:
+    if name == LOGIT or re.fullmatch("[a-z][a-z0-9_-]{0,31}", name) is None:
+        raise OptionError(
+            "--name can't be a lens's",
+            got=repr(name),
+            expected=f"lower-case letters, digits, '_' and '-', not {LOGIT!r}",
+        )
+    return name
