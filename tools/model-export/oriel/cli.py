@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oriel.commands import (
+    check_device,
     check_url,
     convert,
     export,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Command] = {
         fidelity,
         publish,
         check_url,
+        check_device,
         convert,
         split,
         prove,

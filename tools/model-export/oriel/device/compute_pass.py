@@ -20,13 +20,10 @@ from oriel.contract.activation_names import (
     ModelShape,
     contracts_folder,
     kind_of,
-    kinds,
 )
-from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import ManifestDocument, ReferencePassRecord, Variant
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import BundleError, OrielError
-from oriel.precisions import FP32
 from oriel.reference_pass.pass_file import (
     ReferencePass,
     pass_sizes,
@@ -35,10 +32,8 @@ from oriel.reference_pass.pass_file import (
     tokens_that_fit,
     write_pass,
 )
-from oriel.runtime.onnx_graph import OnnxGraph, runtime_errors, with_taps
-from oriel.runtime.weight_folders import WeightFolders, taps_for
+from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.compare import causal
-from oriel.verification.error_bounds import Bounds, bounds_for
 
 Computed = Callable[[Array, Variant], Mapping[str, Array]]
 """Activations of ids (1, seq) by contract name, as `reference_pass_of` takes them."""
@@ -63,30 +58,16 @@ def with_native_passes(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="oriel-pass-")))
         weights = WeightFolders(folder, scratch)
-        shape = ModelShape.from_json(data["model"]["shape"])
 
         def run(ids: Array, variant: Variant) -> Mapping[str, Array]:
-            return native_run(folder, weights, variant, shape, ids)
+            graph = (folder / tapped_graph(variant)["path"]).read_bytes()
+            return every_activation(variant, graph, weights.of(variant), ids)
 
         variants = [v for v in data["variants"] if v["name"] in names]
         files = {v["name"]: paths.reference_run(v["name"]) for v in variants}
         return with_passes(
             folder, data, files, run, Origin("runtime", f"ONNX Runtime {onnxruntime.__version__}")
         )
-
-
-def native_run(
-    folder: Path, weights: WeightFolders, variant: Variant, shape: ModelShape, ids: Array
-) -> Mapping[str, Array]:
-    """Return every activation of ids (1, seq), as the open graph gives them in ONNX Runtime; logits
-    of the last position."""
-    names = [spec.name for spec in pass_specs(shape)]
-    record = tapped_graph(variant)
-    kind: GraphKind = "open" if "open" in variant else "interactive"
-    with runtime_errors(f"{variant['name']} can't be run", "export the bundle again."):
-        graph = with_taps((folder / record["path"]).read_bytes(), taps_for(variant, names))
-        session = OnnxGraph(weights.of(variant), graph, kind, shape)
-        return session.run(ids, names, rows=1)
 
 
 def with_passes(
@@ -107,7 +88,10 @@ def with_passes(
     written: set[str] = set()
     variants: list[Variant] = []
     for variant in data["variants"]:
-        path, bounds = files.get(variant["name"]), device_bounds(variant)
+        path, bounds = (
+            files.get(variant["name"]),
+            device_bounds(variant["precision"], variant.get("kernels")),
+        )
         if path is None or bounds is None:
             variants.append(variant)
             continue
@@ -140,13 +124,6 @@ def with_passes(
     kept = [file for file in data["files"] if file["path"] not in described]
     listed = sorted([*kept, *described.values()], key=lambda file: file["path"])
     return {**data, "files": listed, "variants": variants}
-
-
-def device_bounds(variant: Variant) -> Bounds | None:
-    """Return the bounds of a variant beside a reference that holds its own weights."""
-    # The fp32 graphs over rounded weights are as exact as over any others.
-    own = FP32.name if variant.get("kernels") == FP32.kernels else variant["precision"]
-    return bounds_for(own)
 
 
 def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape) -> ReferencePass:
@@ -183,19 +160,3 @@ def pass_ids(folder: Path, data: ManifestDocument, count: int) -> Array:
         # Nor does a model without a tokenizer: its ids are as far apart as they go.
         ids = [position * shape["vocab"] // max(count, 1) for position in range(count)]
     return np.array([ids[:count]], dtype=np.int64)
-
-
-def lens_of(probabilities: Sequence[Array], count: int) -> tuple[Array, Array]:
-    """Return the `count` likeliest tokens (1, seq, count), int64, and their probabilities, from the
-    distributions (1, some positions, vocab) of the logit lens."""
-    full = np.concatenate(probabilities, axis=1)
-    ids = np.argsort(-full, axis=-1, kind="stable")[..., :count]
-    return ids.astype(np.int64), np.take_along_axis(full, ids, axis=-1)
-
-
-def lens_names(layer: int) -> tuple[str, str, str]:
-    """Return the names of a layer's lens_ids, lens_probs and resid_post."""
-    ids, probs, stream = (
-        kinds()[kind].at(layer) for kind in ("lens_ids", "lens_probs", "resid_post")
-    )
-    return ids, probs, stream

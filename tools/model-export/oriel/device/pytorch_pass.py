@@ -13,14 +13,13 @@ import torch
 
 from oriel.arrays import Array
 from oriel.bundle.write_bundle import BundlePaths
-from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import ManifestDocument, Variant
-from oriel.device.compute_pass import Origin, lens_names, lens_of, with_passes
+from oriel.device.compute_pass import Origin, with_passes
 from oriel.models.load_model import LoadedModel
 from oriel.runtime.weight_folders import WeightFolders
-from oriel.verification.cases import inner_activations
 from oriel.verification.run_reference import Reference
 from oriel.verification.stored_weights import StoredWeight, from_expansion, from_graph
+from oriel.verification.torch_activations import torch_activations
 from oriel.verification.weight_checks import oriented_like
 
 
@@ -40,7 +39,7 @@ def with_pytorch_passes(
             if encoding != held:
                 hold_weights(reference, stored_weights(folder, weights, variant))
                 held = encoding
-            return reference_run(reference, ids)
+            return torch_activations(reference, ids)
 
         files = {
             variant["name"]: paths.reference_pass(variant.get("encoding", "f32"))
@@ -48,17 +47,6 @@ def with_pytorch_passes(
         }
         origin = Origin("pytorch", f"PyTorch {torch.__version__.partition('+')[0]}")
         return with_passes(folder, data, files, run, origin)
-
-
-def reference_run(reference: Reference, ids: Array) -> Mapping[str, Array]:
-    """Return every activation of ids (1, seq), the logit lens of all layers among them."""
-    shape: ModelShape = reference.shape
-    found = reference.run(ids, [spec.name for spec in inner_activations(shape)])
-    for layer in range(shape.layers):
-        ids_name, probs_name, stream = lens_names(layer)
-        parts = [probs for _, probs in reference.lens(found[stream])]
-        found[ids_name], found[probs_name] = lens_of(parts, shape.lens_k)
-    return found
 
 
 def stored_weights(

@@ -97,6 +97,12 @@ def weight_bounds(bits: int) -> dict[str, float]:
     return found
 
 
+def device_bounds(precision: str, kernels: str | None) -> Bounds | None:
+    """Return the bounds of a variant beside a reference that computes with its own weights: the
+    fp32 graphs over rounded weights are as exact as over any others."""
+    return bounds_for("fp32" if kernels == "fp32" else precision)
+
+
 def bounds_for(precision: str) -> Bounds | None:
     """Return a precision's bounds; None where there are none: it can't be verified then."""
     data = None if precision == "weights" else _table().get(precision)
