@@ -32,8 +32,10 @@ from oriel.reference_pass.pass_file import (
     tokens_that_fit,
     write_pass,
 )
+from oriel.runtime.every_activation import every_activation
 from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.compare import causal
+from oriel.verification.error_bounds import device_bounds
 
 Computed = Callable[[Array, Variant], Mapping[str, Array]]
 """Activations of ids (1, seq) by contract name, as `reference_pass_of` takes them."""
