@@ -326,6 +326,9 @@ class SmallClient implements ModelClient {
   pieces(): Promise<never> {
     return Promise.reject(new ModelError({ kind: 'no-tokenizer' }));
   }
+  prove(): Promise<null> {
+    return Promise.resolve(null);
+  }
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());
   }

@@ -104,6 +104,9 @@ class LetterClient implements ModelClient {
       timings: { runMs: 1 },
     });
   }
+  prove(): Promise<null> {
+    return Promise.resolve(null);
+  }
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());
   }

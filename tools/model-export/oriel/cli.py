@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from oriel.commands import (
     add_lens,
+    check_device,
     check_url,
     convert,
     export,
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Command] = {
         fidelity,
         publish,
         check_url,
+        check_device,
         convert,
         split,
         prove,

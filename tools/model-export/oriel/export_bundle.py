@@ -158,6 +158,9 @@ def _fill(
     folder: Path, requested: RequestedBundle, plan: _Plan, display: StageDisplay
 ) -> ManifestDocument:
     """Write everything into the folder, the manifest last."""
+    # Imported here so that a run that only checks flags needn't load transformers' models.
+    from oriel.device.pytorch_pass import with_pytorch_passes
+
     paths, model = requested.paths, requested.model
     # A graph reads matrices as (in, out).
     layout = place_weights(model.spec.parameters, transposed=model.spec.linear)
@@ -187,6 +190,8 @@ def _fill(
     data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
+    display.stage("compute what other devices must give")
+    data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")
     if model.source.kind == "bundled":
         add_shipped_packs(folder, data, bundled_lenses())

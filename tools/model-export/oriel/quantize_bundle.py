@@ -22,6 +22,7 @@ from oriel.bundle.write_bundle import (
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST_VERSION
 from oriel.contract.variant_graphs import graphs_of, static_cache_of
+from oriel.device.compute_pass import with_native_passes
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.lenses.bundle_packs import make_taps_anew
@@ -96,6 +97,9 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
         made = make_variants(inputs, names, display)
         data = _manifest(bundle, folder, inputs.float32, kept, made)
         data = gate(folder, data, names, options.allow_lossy, measuring)
+        measuring("compute what other devices must give")
+        without = [v["name"] for v in data["variants"] if "reference_pass" not in v]
+        data = with_native_passes(folder, bundle.paths, data, without)
         display.stage("write the manifest")
         save_manifest(folder, data)
     return Quantized(bundle.folder / bundle.paths.plain(), data, names)
@@ -137,7 +141,9 @@ def _files_of(bundle: StoredBundle, kept: Sequence[Variant]) -> list[str]:
 
 
 def _paths(variant: Variant) -> tuple[str, ...]:
-    return (*variant["weights"], *(record["path"] for record in graphs_of(variant).values()))
+    graphs = (record["path"] for record in graphs_of(variant).values())
+    passed = variant.get("reference_pass")
+    return (*variant["weights"], *graphs, *([] if passed is None else [passed["path"]]))
 
 
 def _manifest(

@@ -484,6 +484,7 @@ export interface Variant {
   recipe?: RecipeRecord;
   calibration?: Calibration;
   fidelity?: Fidelity;
+  reference_pass?: ReferencePassRecord;
   /**
    * true where the variant misses its bounds and was written all the same, by --allow-lossy
    */
@@ -710,6 +711,30 @@ export interface ActivationFidelity {
 export interface FidelityBounds {
   kl_mean: number;
   top1: number;
+}
+/**
+ * the activations of a short text as they must come out, each with its bound: readers run the text on their own device and compare. A safetensors file: see ACTIVATIONS_CONTRACT.md
+ */
+export interface ReferencePassRecord {
+  path: Path;
+  /**
+   * pytorch: transformers' own model with the weights that this variant's encoding stands for; runtime: this variant in ONNX Runtime on the exporter's machine
+   */
+  reference: 'pytorch' | 'runtime';
+  /**
+   * the program that computed it, with its version
+   */
+  runtime: string;
+  /**
+   * largest: the largest difference over the largest value of the reference; norm: the norm of the difference over the reference's
+   */
+  measure: 'largest' | 'norm';
+  /**
+   * the largest error of each kind of activation on any device
+   */
+  bounds: {
+    [k: string]: number;
+  };
 }
 /**
  * the program that wrote the bundle

@@ -68,6 +68,7 @@ function unlistedFile({ files, tokenizer, first_pass, variants }: Manifest): str
     ...(first_pass ? [first_pass.path] : []),
     ...variants.flatMap((variant) => [
       ...variant.weights,
+      ...(variant.reference_pass ? [variant.reference_pass.path] : []),
       ...graphsOf(variant).map(([, { path }]) => path),
     ]),
   ];

@@ -69,6 +69,12 @@ export function information(value: number): string {
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }
 
+/** Write the size of an error, one digit where it is small: 3 × 10⁻⁷, 0.027. */
+export function errorSize(value: number): string {
+  if (value === 0) return '0';
+  return value < 0.001 ? scientific(value, 1) : decimal(value, 2);
+}
+
 /** Write a ratio near 1 with the digits that distinguish it from 1, at most two of them: 1.02, 1.0031, 1.00001. */
 export function ratio(value: number): string {
   const off = Math.abs(value - 1);

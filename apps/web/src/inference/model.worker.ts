@@ -39,6 +39,8 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return runner.pieces(message.argument);
     case 'savedGraph':
       return runner.savedGraph();
+    case 'prove':
+      return runner.prove();
     case 'run':
       return runner.run(message.argument);
   }

@@ -4,6 +4,7 @@ import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
 import type {
+  DeviceProof,
   FirstPass,
   ModelClient,
   ModelErrorData,
@@ -177,6 +178,10 @@ export class WorkerModelClient implements ModelClient {
 
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#call('savedGraph', null);
+  }
+
+  prove(): Promise<DeviceProof | null> {
+    return this.#call('prove', null);
   }
 
   run(request: RunRequest): Promise<RunResult> {

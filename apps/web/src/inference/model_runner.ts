@@ -11,6 +11,8 @@ import {
   type OpenAttribution,
 } from './attribution';
 import { loadFirstPass } from './load_first_pass';
+import { loadReferencePass } from './load_reference_pass';
+import { comparePass } from './compare_pass';
 import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
@@ -23,7 +25,9 @@ import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
+import type { ReferencePass } from './read_reference_pass';
 import type {
+  DeviceProof,
   FirstPass,
   OpenedModel,
   OpenRequest,
@@ -154,6 +158,32 @@ export class ModelRunner {
 
   run(request: RunRequest): Promise<RunResult> {
     return this.#inTurn(() => this.#run(request));
+  }
+
+  /** Replay the variant's reference pass on this device; null where the bundle has none. */
+  async prove(): Promise<DeviceProof | null> {
+    const model = this.#opened();
+    const pass = await loadReferencePass(this.#request, model, this.#baseUrl, this.#early);
+    const record = model.variant.reference_pass;
+    if (pass === null || record === undefined) return null;
+    const { reference, runtime } = record;
+    const run = await this.#inTurn(() => this.#replay(pass));
+    const got = new Map(run.tensors.map((tensor) => [tensor.name, tensor]));
+    const logits = { name: 'logits', dims: [1, 1, run.lastLogits.length], data: run.lastLogits };
+    const comparison = comparePass(got.set('logits', logits), pass.values, record);
+    return { ...comparison, reference, runtime };
+  }
+
+  /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
+  async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
+    const { names, inputs } = this.#openedSession();
+    const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
+    try {
+      await this.#openSession(every, noSlots, 'keep');
+      return await this.#run({ ids, reuseCache: false, keepCache: false });
+    } finally {
+      await this.#openSession(names, inputs.slots, 'keep');
+    }
   }
 
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {

@@ -6,8 +6,9 @@ import type { LocalModel } from '../bundle/sources/file_source';
 import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerProblem } from '../tokenizer/check_cases';
-import type { Fidelity, Manifest, Variant } from '../contract/generated';
+import type { Fidelity, Manifest, ReferencePassRecord, Variant } from '../contract/generated';
 import type { AttributionRequest } from './attribution';
+import type { PassComparison } from './compare_pass';
 import type { Interventions } from './interventions';
 import type { UnfitLens } from './read_lens_pack';
 
@@ -347,6 +348,13 @@ export interface FirstPass {
   result: RunResult;
 }
 
+/** What came of the publisher's short text on this device. */
+export interface DeviceProof extends PassComparison {
+  /** What gave the numbers that the device's were compared with, and by which release. */
+  readonly reference: ReferencePassRecord['reference'];
+  readonly runtime: string;
+}
+
 export interface ModelClient {
   /** Fetch the example that the publisher computed, and the manifest, no more; null where there is no example. */
   firstPass(request: OpenRequest): Promise<FirstPass | null>;
@@ -373,6 +381,9 @@ export interface ModelClient {
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
   /** Return the open session's graph as one ONNX file, with all that was appended to it; its weights lie beside it. */
   savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
+  /** Run the publisher's short text on this device, and compare every activation with the stored ones; null where the
+   * bundle has none for the open variant. Other calls wait meanwhile; the cache stays. */
+  prove(): Promise<DeviceProof | null>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
   close(): void;

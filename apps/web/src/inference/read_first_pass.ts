@@ -1,13 +1,13 @@
 // Reads a publisher's precomputed example and checks it against the contract: only tensors that a run of that variant
 // could have given are accepted. Fetching is load_first_pass.ts; the file's format, contracts/ACTIVATIONS_CONTRACT.md.
 import { BundleError } from '../bundle/bundle_error';
-import { readSafetensors, type NamedTensor } from '../bundle/weights/safetensors';
-import { resolveShape } from '../contract/activation_table';
-import type { Manifest, TensorSpec, Variant } from '../contract/generated';
+import { readSafetensors } from '../bundle/weights/safetensors';
+import type { Manifest, Variant } from '../contract/generated';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TokenPiece } from '../tokenizer/text_tokenizer';
+import { CheckedTensors } from './checked_tensors';
 import { messageOf } from './model_error';
-import type { FirstPass, Tensor } from './model_types';
+import type { FirstPass } from './model_types';
 
 /** Read the example. Throws a BundleError of kind `integrity` where the file is not as the manifest says. */
 export function readFirstPass(file: Uint8Array<ArrayBuffer>, manifest: Manifest): FirstPass | null {
@@ -15,7 +15,7 @@ export function readFirstPass(file: Uint8Array<ArrayBuffer>, manifest: Manifest)
   const variant = manifest.variants.find(({ name }) => name === record?.variant);
   if (record === undefined || variant === undefined) return null;
   try {
-    const tensors = new Tensors(readSafetensors(file));
+    const tensors = new CheckedTensors(readSafetensors(file));
     const first = { ...read(tensors, manifest, variant), manifest, variant };
     tensors.expectNoMore();
     return { ...first, prompt: record.prompt, runtime: record.runtime };
@@ -28,7 +28,7 @@ export function readFirstPass(file: Uint8Array<ArrayBuffer>, manifest: Manifest)
 }
 
 function read(
-  tensors: Tensors,
+  tensors: CheckedTensors,
   manifest: Manifest,
   variant: Variant,
 ): Pick<FirstPass, 'result' | 'pieces'> {
@@ -53,7 +53,7 @@ function read(
   return { result, pieces };
 }
 
-function piecesOf(tensors: Tensors, vocab: number): TokenPiece[] {
+function piecesOf(tensors: CheckedTensors, vocab: number): TokenPiece[] {
   const ids = tensors.tokens('piece_ids', [null], vocab);
   const bytes = tensors.bytes('piece_bytes');
   const ends = tensors.tokens('piece_ends', [ids.length], bytes.length + 1);
@@ -65,59 +65,4 @@ function piecesOf(tensors: Tensors, vocab: number): TokenPiece[] {
     begin = end;
     return piece;
   });
-}
-
-/** Tensors that are taken out one by one, each checked for its type and shape. */
-class Tensors {
-  readonly #left: Map<string, NamedTensor>;
-
-  constructor(tensors: Map<string, NamedTensor>) {
-    this.#left = tensors;
-  }
-
-  /** Take an int64 tensor of values from 0 to `below` - 1. */
-  tokens(name: string, shape: readonly (number | null)[], below: number): Int32Array {
-    const { data } = this.#take(name, shape);
-    if (!(data instanceof BigInt64Array)) throw new RangeError(`${name} is not I64`);
-    if (data.some((value) => value < 0n || value >= BigInt(below))) {
-      throw new RangeError(`${name} holds what is not in 0 … ${below - 1}`);
-    }
-    return Int32Array.from(data, Number);
-  }
-
-  floats(name: string, shape: readonly (number | null)[]): Float32Array {
-    const { data } = this.#take(name, shape);
-    if (!(data instanceof Float32Array)) throw new RangeError(`${name} is not F32`);
-    if (!data.every(Number.isFinite)) throw new RangeError(`${name} holds NaN or infinity`);
-    return data;
-  }
-
-  bytes(name: string): Uint8Array<ArrayBuffer> {
-    const { data } = this.#take(name, [null]);
-    if (!(data instanceof Uint8Array)) throw new RangeError(`${name} is not U8`);
-    return data;
-  }
-
-  activation({ name, dtype, shape }: TensorSpec, seq: number, vocab: number): Tensor {
-    const dims = resolveShape(shape, { batch: 1, seq, past: 0 });
-    const data = dtype === 'int64' ? this.tokens(name, dims, vocab) : this.floats(name, dims);
-    return { name, dims, data };
-  }
-
-  expectNoMore(): void {
-    const [name] = this.#left.keys();
-    if (name !== undefined) throw new RangeError(`${name}, which no run gives`);
-  }
-
-  /** Take a tensor of this shape; null stands for any size. */
-  #take(name: string, shape: readonly (number | null)[]): NamedTensor {
-    const tensor = this.#left.get(name);
-    if (tensor === undefined) throw new RangeError(`no ${name}`);
-    this.#left.delete(name);
-    const fits =
-      tensor.shape.length === shape.length &&
-      shape.every((size, axis) => size === null || size === tensor.shape[axis]);
-    if (!fits) throw new RangeError(`${name} of ${JSON.stringify(tensor.shape)}`);
-    return tensor;
-  }
 }

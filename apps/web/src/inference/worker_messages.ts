@@ -1,5 +1,6 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
 import type {
+  DeviceProof,
   FirstPass,
   ModelErrorData,
   OpenedModel,
@@ -25,6 +26,7 @@ export interface WorkerMethods {
   encode: (text: string) => TokenPiece[];
   pieces: (ids: readonly number[]) => TokenPiece[];
   savedGraph: (nothing: null) => Uint8Array<ArrayBuffer>;
+  prove: (nothing: null) => DeviceProof | null;
   run: (request: RunRequest) => RunResult;
 }
 

@@ -7,6 +7,7 @@ import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
 import { Answers } from './answers.svelte';
+import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
 import { Notices } from './notices.svelte';
@@ -22,6 +23,7 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly published = new PublishedExample();
+  readonly proofs = new DeviceProofs(() => this.answers.busy || this.generation.running);
   readonly notices = new Notices((error) => {
     this.generation.stop();
     this.opening.noteFailure(error);
@@ -45,6 +47,7 @@ export class ModelSession {
       onEnd: () => {
         this.generation.stop();
         this.answers.clear();
+        this.proofs.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -142,6 +145,10 @@ export class ModelSession {
     answers.interventions = canIntervene(variant)
       ? applicable(answers.interventions, manifest.model.shape)
       : noInterventions;
+    const { client } = this.opening;
+    const isCurrent = this.opening.currentCheck();
     await prompt.read();
+    // Last, so that it delays no number of the reader's.
+    if (client !== null) void this.proofs.prove(client, model, isCurrent);
   }
 }

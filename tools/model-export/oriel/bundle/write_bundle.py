@@ -99,6 +99,14 @@ class BundlePaths:
         """Return a weights file's name, by encoding since graphs share it: model_f16.onnx.data."""
         return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.onnx.data"
 
+    def reference_pass(self, encoding: str = "f32") -> str:
+        """Return the name of an encoding's reference pass: model_q8.reference.safetensors."""
+        return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.reference.safetensors"
+
+    def reference_run(self, variant: str) -> str:
+        """Return the name of a variant's own run, where no PyTorch was there to compare with."""
+        return f"{self._stem(variant)}.run.safetensors"
+
     def _stem(self, variant: str) -> str:
         return self.stem if variant == "fp32" else f"{self.stem}_{variant}"
 

@@ -184,8 +184,8 @@ class ManifestLimits(TypedDict):
     tap_characters: int
 
 
-class FirstPassLimits(TypedDict):
-    """Limits of the example that a publisher computes in advance."""
+class PassLimits(TypedDict):
+    """Limits of a file of activations that were computed in advance."""
 
     bytes: int
 
@@ -221,6 +221,7 @@ class Limits(TypedDict):
     about: str
     json: JsonLimits
     manifest: ManifestLimits
-    first_pass: FirstPassLimits
+    first_pass: PassLimits
+    reference_pass: PassLimits
     tap: TapLimits
     lens_tap: LensTapLimits

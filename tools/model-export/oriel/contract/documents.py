@@ -317,6 +317,7 @@ class Variant(TypedDict):
     recipe: NotRequired[RecipeRecord]
     calibration: NotRequired[CalibrationRecord]
     fidelity: NotRequired[FidelityRecord]
+    reference_pass: NotRequired[ReferencePassRecord]
     lossy: NotRequired[bool]
     """True where the variant misses its bounds and was written all the same, by --allow-lossy."""
 
@@ -454,6 +455,23 @@ class FidelityBoundsRecord(TypedDict):
 
     kl_mean: float
     top1: float
+
+
+class ReferencePassRecord(TypedDict):
+    """The activations of a short text as they must come out, each with its bound: readers run the
+    text on their own device and compare. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
+
+    path: str
+    reference: Literal["pytorch", "runtime"]
+    """pytorch: transformers' own model with the weights that this variant's encoding stands for;
+    runtime: this variant in ONNX Runtime on the exporter's machine."""
+    runtime: str
+    """The program that computed it, with its version."""
+    measure: Literal["largest", "norm"]
+    """largest: the largest difference over the largest value of the reference; norm: the norm of
+    the difference over the reference's."""
+    bounds: dict[str, float]
+    """The largest error of each kind of activation on any device."""
 
 
 class ExporterRecord(TypedDict):

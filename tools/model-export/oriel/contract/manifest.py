@@ -109,6 +109,8 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
             check_ports(document, name)
             if ModelShape.from_json(document["model"]) != manifest.shape:
                 raise ContractError(f"{what} gives a graph other sizes than its model")
+        if "reference_pass" in variant:
+            _check_listed(variant["reference_pass"]["path"], sizes)
         check_taps(variant, f"{what}: {variant['name']}")
         check_expansion(variant, sizes, f"{what}: {variant['name']}")
     if "tokenizer" in data:

@@ -184,8 +184,11 @@ def _variant(
 
 
 def _expanded(inputs: VariantInputs, precision: Precision, encoded: EncodedFile) -> Variant:
+    shared = inputs.float32.copy()
+    # It is of other weights.
+    shared.pop("reference_pass", None)
     return {
-        **inputs.float32,
+        **shared,
         "name": precision.name,
         "precision": precision.name,
         "kernels": precision.kernels,

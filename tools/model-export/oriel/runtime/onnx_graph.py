@@ -47,6 +47,8 @@ class SessionSettings:
     """Keep blocks that a long sequence needed for the next one."""
     threads: int = 0
     """0: as many as the processor has cores."""
+    devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
+    """Of a plugin provider; none for the processor."""
 
     def options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -56,6 +58,8 @@ class SessionSettings:
         # Idle threads that spin take the processor from PyTorch, or from another session: two in
         # turns then took a third longer.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self.devices:
+            options.add_provider_for_devices(list(self.devices), {})
         if not self.prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
         return options
@@ -88,7 +92,7 @@ class OnnxGraph:
             "session.model_external_initializers_file_folder_path", str(folder)
         )
         self.session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
+            graph, options, providers=None if settings.devices else ["CPUExecutionProvider"]
         )
         self.outputs = [port.name for port in self.session.get_outputs()]
 

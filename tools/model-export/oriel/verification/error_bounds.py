@@ -12,6 +12,8 @@ from typing import Literal
 from oriel.verification.compare import Difference
 
 Measure = Literal["absolute", "relative", "norm"]
+_ROUNDING = 1e-3
+"""Relative bounds below this cover the rounding of float32 alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class Bounds:
     def relative(self, kind: str) -> float:
         return self.by_kind.get(kind, self.of("relative"))
 
+    def on_any_device(self, kind: str) -> float:
+        """Return the bound of a kind of activation on a processor that is none of ours. Where it
+        covers float32's rounding, it is ten times as wide: other processors add in another order
+        and have an exp and a tanh of their own. A wrong mask, weight or kernel is ten times
+        beyond that still."""
+        bound = self.relative(kind)
+        return bound if self.by_norm or bound >= _ROUNDING else float(f"{10 * bound:.6g}")
+
     def of(self, check: str) -> float:
         """Return the bound of a named check."""
         return self.of_checks[check]
@@ -85,6 +95,12 @@ def weight_bounds(bits: int) -> dict[str, float]:
     found = _table()["weights"][str(bits)]
     assert isinstance(found, dict)
     return found
+
+
+def device_bounds(precision: str, kernels: str | None) -> Bounds | None:
+    """Return the bounds of a variant beside a reference that computes with its own weights: the
+    fp32 graphs over rounded weights are as exact as over any others."""
+    return bounds_for("fp32" if kernels == "fp32" else precision)
 
 
 def bounds_for(precision: str) -> Bounds | None:

@@ -48,6 +48,7 @@ from oriel.verification.report import (
     VariantReport,
 )
 from oriel.verification.run_reference import Reference
+from oriel.verification.stored_pass_checks import check_stored_pass
 from oriel.verification.stored_weights import from_expansion, from_graph
 from oriel.verification.tokenizer_checks import check_tokenizer
 from oriel.verification.variant_comparison import VariantComparison
@@ -186,6 +187,8 @@ def _verify_variant(
             with findings.guarded(CHECK):
                 float32 = tapped_graph(manifest.variant(FP32.name))["path"]
                 check_every_product(compared, edited, folder / float32, held)
+        on_stage(f"replay the reference pass of {name}")
+        check_stored_pass(variant, folder, opened.folder, cases.reference, findings)
         plain = next((graph for graph in read if graph is not None and graph.kind == "plain"), None)
         rows = compared.results(plain.outputs if plain else [], cached_graph(variant)[0])
     return VariantReport(

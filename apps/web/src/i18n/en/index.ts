@@ -17,6 +17,7 @@ import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
 import { prompt } from './prompt';
+import { proof } from './proof';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -42,5 +43,6 @@ export const en = {
   views,
   compare,
   kept,
+  proof,
   facts,
 };

@@ -1,0 +1,132 @@
+// Compares a run with a reference pass: how far each activation is, which is worst, and where the run first departs.
+// Python does the same: oriel/reference_pass/compare_pass.py. Pure functions.
+import { parseActivationName } from '../contract/activation_table';
+import type { ReferencePassRecord } from '../contract/generated';
+import type { Tensor } from './model_types';
+
+/** How far an activation is from the reference. */
+export interface Distance {
+  readonly name: string;
+  /** Infinity where the shape is another, a number is not finite, or a token is named twice. */
+  readonly error: number;
+  readonly bound: number;
+}
+
+export interface PassComparison {
+  /** The largest error: of those beyond their bounds where any is, else of all. */
+  readonly worst: Distance;
+  /** The first in computation order that is beyond its bound; null where all are within. */
+  readonly first: Distance | null;
+  /** Number of activations compared. */
+  readonly compared: number;
+}
+
+type Measure = ReferencePassRecord['measure'];
+
+/**
+ * Compare every activation of the reference with the run's. `want` is in computation order and not empty; `got` has the
+ * logits of the last position alone.
+ */
+export function comparePass(
+  got: ReadonlyMap<string, Tensor>,
+  want: readonly Tensor[],
+  { measure, bounds }: Pick<ReferencePassRecord, 'measure' | 'bounds'>,
+): PassComparison {
+  const byName = new Map(want.map((tensor) => [tensor.name, tensor]));
+  const distances = want.map((reference): Distance => {
+    const { name } = reference;
+    const kind = parseActivationName(name)?.kind ?? name;
+    const bound = bounds[kind] ?? 0;
+    const mine = got.get(name);
+    if (mine === undefined || !sameShape(mine, reference)) return { name, error: Infinity, bound };
+    if (kind === 'lens_ids') {
+      const probs = byName.get(name.replace(/ids$/u, 'probs'));
+      return { name, error: idsError(mine, reference, probs, measure), bound };
+    }
+    if (!(reference.data instanceof Float32Array)) {
+      return { name, error: sameNumbers(mine, reference) ? 0 : Infinity, bound };
+    }
+    return { name, error: floatsError(mine, reference, kind === 'attn_scores', measure), bound };
+  });
+  // Not `>`: whatever is no number departs.
+  const departing = distances.filter(({ error, bound }) => !(error <= bound));
+  const candidates = departing.length > 0 ? departing : distances;
+  const worst = candidates.reduce((most, next) => (next.error > most.error ? next : most));
+  return { worst, first: departing[0] ?? null, compared: distances.length };
+}
+
+function sameShape(mine: Tensor, reference: Tensor): boolean {
+  return (
+    mine.dims.length === reference.dims.length &&
+    mine.dims.every((size, axis) => size === reference.dims[axis]) &&
+    mine.data instanceof Float32Array === reference.data instanceof Float32Array
+  );
+}
+
+function sameNumbers(mine: Tensor, reference: Tensor): boolean {
+  return reference.data.every((value, index) => value === mine.data[index]);
+}
+
+/** Return the error of floats; with `causal`, only what a token may look at counts, of (…, seq, seq). */
+function floatsError(mine: Tensor, reference: Tensor, causal: boolean, measure: Measure): number {
+  const [rows = 1, columns = 1] = reference.dims.slice(-2);
+  const sum = new ErrorSum(measure);
+  for (const [index, want] of reference.data.entries()) {
+    if (causal && index % columns > Math.floor(index / columns) % rows) continue;
+    const got = mine.data[index] ?? NaN;
+    if (!Number.isFinite(got)) return Infinity;
+    sum.add(got - want, want);
+  }
+  return sum.relative;
+}
+
+/**
+ * Return how much less likely, by the reference, the tokens named are than those that belong there: two may change places
+ * only where they are equally likely. A token that the reference does not list counts as its last one.
+ */
+function idsError(
+  mine: Tensor,
+  reference: Tensor,
+  probs: Tensor | undefined,
+  measure: Measure,
+): number {
+  const count = reference.dims.at(-1) ?? 1;
+  const sum = new ErrorSum(measure);
+  let largest = 0;
+  for (let start = 0; start < reference.data.length; start += count) {
+    const named = Array.from(mine.data.slice(start, start + count));
+    if (new Set(named).size < named.length) return Infinity;
+    const listed = Array.from(reference.data.slice(start, start + count));
+    for (const [rank, id] of named.entries()) {
+      const found = listed.indexOf(id);
+      const want = probs?.data[start + rank] ?? 0;
+      const given = probs?.data[start + (found < 0 ? count - 1 : found)] ?? 0;
+      sum.add(given - want, want);
+      const gap = Math.abs(given - want);
+      if (gap > 0) largest = Math.max(largest, gap / want);
+    }
+  }
+  return measure === 'norm' ? sum.relative : largest;
+}
+
+/** The sizes of a difference and of its reference, added up value by value. */
+class ErrorSum {
+  readonly #byNorm: boolean;
+  #error = 0;
+  #size = 0;
+
+  constructor(measure: Measure) {
+    this.#byNorm = measure === 'norm';
+  }
+
+  add(gap: number, want: number): void {
+    this.#error = this.#byNorm ? this.#error + gap ** 2 : Math.max(this.#error, Math.abs(gap));
+    this.#size = this.#byNorm ? this.#size + want ** 2 : Math.max(this.#size, Math.abs(want));
+  }
+
+  get relative(): number {
+    if (this.#error === 0) return 0;
+    const ratio = this.#error / this.#size;
+    return this.#byNorm ? Math.sqrt(ratio) : ratio;
+  }
+}

@@ -1,0 +1,36 @@
+// Fetches the reference pass of a variant, once the model is open. Its checks: read_reference_pass.ts.
+import limits from '../../../../contracts/limits.json' with { type: 'json' };
+import { BundleError } from '../bundle/bundle_error';
+import { downloadFiles, fileOf } from '../bundle/download/download';
+import { retryPolicy } from '../bundle/download/retry_policy';
+import { noStore } from '../bundle/storage/chunk_store';
+import type { Manifest, Variant } from '../contract/generated';
+import { findBundle } from './find_bundle';
+import { digestsOf, type EarlyStart } from './load_model';
+import type { OpenRequest } from './model_types';
+import { readReferencePass, type ReferencePass } from './read_reference_pass';
+
+/** Fetch the pass; null where the bundle has none of this variant. Rejects with a BundleError. */
+export async function loadReferencePass(
+  request: OpenRequest,
+  { manifest, variant }: { readonly manifest: Manifest; readonly variant: Variant },
+  baseUrl: string,
+  early: EarlyStart,
+): Promise<ReferencePass | null> {
+  const record = variant.reference_pass;
+  const descriptor = manifest.files.find(({ path }) => path === record?.path);
+  if (record === undefined || descriptor === undefined) return null;
+  const { path, bytes } = descriptor;
+  const limit = limits.reference_pass.bytes;
+  if (bytes > limit) throw new BundleError({ kind: 'too-large', path, bytes, limit });
+  const { source, found } = findBundle(request, baseUrl, early);
+  const { latest } = await found;
+  // Models from a dropped folder are not cached.
+  const modelCache = latest === null ? null : await early.modelCache;
+  if (latest !== null)
+    modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
+  const { signal } = new AbortController();
+  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
+  const { files } = await downloadFiles(source, [descriptor], new Map(), context, () => undefined);
+  return readReferencePass(fileOf(files, path), record, manifest.model.shape);
+}

@@ -1,0 +1,57 @@
+// Whether this device gives the model's numbers: asks the open model for it once the page has nothing else to do.
+import { toModelErrorData } from '../inference/model_error';
+import type {
+  DeviceProof,
+  ModelClient,
+  ModelErrorData,
+  OpenedModel,
+} from '../inference/model_types';
+
+export type ProofState =
+  /** The comparison waits for the page's own work, or is under way. */
+  | { readonly kind: 'waiting' }
+  /** The publisher stored nothing to compare with. */
+  | { readonly kind: 'none' }
+  /** What was stored did not come or can't be read, or the comparison broke down. */
+  | { readonly kind: 'failed'; readonly error: ModelErrorData }
+  | { readonly kind: 'compared'; readonly proof: DeviceProof };
+
+/** The page must have been quiet for so long. */
+const QUIET_MS = 400;
+
+export class DeviceProofs {
+  state = $state.raw<ProofState>({ kind: 'waiting' });
+  readonly #isBusy: () => boolean;
+  readonly #quietMs: number;
+
+  constructor(isBusy: () => boolean, quietMs = QUIET_MS) {
+    this.#isBusy = isBusy;
+    this.#quietMs = quietMs;
+  }
+
+  clear(): void {
+    this.state = { kind: 'waiting' };
+  }
+
+  /** Compare as soon as the page is quiet; the newest opening alone is reported. */
+  async prove(client: ModelClient, model: OpenedModel, isCurrent: () => boolean): Promise<void> {
+    if (model.variant.reference_pass === undefined) {
+      this.state = { kind: 'none' };
+      return;
+    }
+    do await pause(this.#quietMs);
+    while (isCurrent() && this.#isBusy());
+    if (!isCurrent()) return;
+    try {
+      const proof = await client.prove();
+      if (isCurrent()) this.state = proof === null ? { kind: 'none' } : { kind: 'compared', proof };
+    } catch (thrown) {
+      const error = toModelErrorData(thrown, 'run');
+      if (isCurrent()) this.state = { kind: 'failed', error };
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

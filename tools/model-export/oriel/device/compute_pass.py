@@ -1,0 +1,164 @@
+"""Computes a bundle's reference passes: by PyTorch with the weights that each encoding stands for
+where the checkpoint is at hand, else each variant's own run in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, cast
+
+import numpy as np
+
+from oriel.arrays import Array
+from oriel.bundle.token_bytes import TokenBytes
+from oriel.bundle.write_bundle import BundlePaths, describe_file
+from oriel.contract.activation_names import (
+    ModelShape,
+    contracts_folder,
+    kind_of,
+)
+from oriel.contract.documents import ManifestDocument, ReferencePassRecord, Variant
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.errors import BundleError, OrielError
+from oriel.reference_pass.pass_file import (
+    ReferencePass,
+    pass_sizes,
+    pass_specs,
+    read_pass,
+    tokens_that_fit,
+    write_pass,
+)
+from oriel.runtime.every_activation import every_activation
+from oriel.runtime.weight_folders import WeightFolders
+from oriel.verification.compare import causal
+from oriel.verification.error_bounds import device_bounds
+
+Computed = Callable[[Array, Variant], Mapping[str, Array]]
+"""Activations of ids (1, seq) by contract name, as `reference_pass_of` takes them."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What computed a pass, as the manifest says it."""
+
+    reference: Literal["pytorch", "runtime"]
+    runtime: str
+    """The library, with its version."""
+
+
+def with_native_passes(
+    folder: Path, paths: BundlePaths, data: ManifestDocument, names: Sequence[str]
+) -> ManifestDocument:
+    """Return the manifest with a reference pass of each named variant, which ONNX Runtime computed
+    here from the files in `folder`."""
+    import onnxruntime
+
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="oriel-pass-")))
+        weights = WeightFolders(folder, scratch)
+
+        def run(ids: Array, variant: Variant) -> Mapping[str, Array]:
+            graph = (folder / tapped_graph(variant)["path"]).read_bytes()
+            return every_activation(variant, graph, weights.of(variant), ids)
+
+        variants = [v for v in data["variants"] if v["name"] in names]
+        files = {v["name"]: paths.reference_run(v["name"]) for v in variants}
+        return with_passes(
+            folder, data, files, run, Origin("runtime", f"ONNX Runtime {onnxruntime.__version__}")
+        )
+
+
+def with_passes(
+    folder: Path,
+    data: ManifestDocument,
+    files: Mapping[str, str],
+    run: Computed,
+    origin: Origin,
+) -> ManifestDocument:
+    """Write the passes and return a manifest that names them.
+
+    files: {variant: its file}; variants that share one share the pass.
+    """
+    shape = ModelShape.from_json(data["model"]["shape"])
+    ids = pass_ids(folder, data, tokens_that_fit(shape))
+    if ids.size == 0:
+        return data
+    written: set[str] = set()
+    variants: list[Variant] = []
+    for variant in data["variants"]:
+        path, bounds = (
+            files.get(variant["name"]),
+            device_bounds(variant["precision"], variant.get("kernels")),
+        )
+        if path is None or bounds is None:
+            variants.append(variant)
+            continue
+        record: ReferencePassRecord = {
+            "path": path,
+            "reference": origin.reference,
+            "runtime": origin.runtime,
+            "measure": "norm" if bounds.by_norm else "largest",
+            "bounds": {
+                kind: bounds.on_any_device(kind)
+                for kind in dict.fromkeys(kind_of(spec.name) for spec in pass_specs(shape))
+            },
+        }
+        if path not in written:
+            raw = write_pass(
+                reference_pass_of(ids, run(ids, variant), shape),
+                {
+                    "variant": variant["name"],
+                    "reference": origin.reference,
+                    "runtime": origin.runtime,
+                    "weights": data["model"]["weights_digest"],
+                },
+            )
+            # As every reader will: what can't be read must not be written.
+            read_pass(raw, record, shape)
+            (folder / path).write_bytes(raw)
+            written.add(path)
+        variants.append(cast(Variant, {**variant, "reference_pass": record}))
+    described = {path: describe_file(folder, path) for path in written}
+    kept = [file for file in data["files"] if file["path"] not in described]
+    listed = sorted([*kept, *described.values()], key=lambda file: file["path"])
+    return {**data, "files": listed, "variants": variants}
+
+
+def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape) -> ReferencePass:
+    """Return a pass of the contract's shapes from a run's activations: scores may be unmasked, and
+    logits of all positions."""
+    values: dict[str, Array] = {}
+    for spec in pass_specs(shape):
+        value = found[spec.name]
+        if spec.name == "logits":
+            value = value[:, -1:]
+        if kind_of(spec.name) == "attn_scores":
+            seen = causal(*value.shape[-2:])
+            value = np.where(seen, value, np.finfo(np.float32).min)
+        if value.shape != pass_sizes(spec, ids.shape[1]):
+            raise BundleError(f"{spec.name} came out as {list(value.shape)}")
+        values[spec.name] = value.astype(spec.dtype, copy=False)
+    return ReferencePass(ids, values)
+
+
+def pass_ids(folder: Path, data: ManifestDocument, count: int) -> Array:
+    """Return the ids of the pass (1, seq): of the page's first text, else spread over the
+    vocabulary."""
+    shape = data["model"]["shape"]
+    ids: list[int] = []
+    if "tokenizer" in data:
+        text = json.loads((contracts_folder() / "first_prompt.json").read_text(encoding="utf-8"))
+        try:
+            tokens = TokenBytes(folder / data["tokenizer"]["tokenizer"])
+            ids = [*data["tokenizer"].get("first_tokens", []), *tokens.encode(text["text"])]
+        except OrielError:
+            # Some know no English.
+            ids = []
+    if not ids or max(ids) >= shape["vocab"]:
+        # Nor does a model without a tokenizer: its ids are as far apart as they go.
+        ids = [position * shape["vocab"] // max(count, 1) for position in range(count)]
+    return np.array([ids[:count]], dtype=np.int64)

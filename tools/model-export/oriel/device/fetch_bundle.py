@@ -1,0 +1,118 @@
+"""Brings the files that a device check needs into a folder, from an address or from a folder, each
+checked against its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.parse
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from oriel.contract.documents import Chunk, FileDescriptor, Variant
+from oriel.contract.limits import limits
+from oriel.contract.manifest import MANIFEST, MAX_BYTES, Manifest, parse_manifest, read_manifest
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.errors import BundleError
+from oriel.progress import StageDisplay
+from oriel.publishing.check_url import DEFAULT_ORIGIN, manifest_url
+from oriel.publishing.fetch_url import FetchError, fetch
+
+_Part = Chunk | FileDescriptor
+Read = Callable[[str, int], bytes]
+"""Bytes at a path beside the manifest, and at most one more than so many."""
+
+
+def is_address(place: str) -> bool:
+    """Return whether a place is an address of the web, and no folder."""
+    return place.startswith(("http://", "https://"))
+
+
+def open_manifest(place: str) -> tuple[Manifest, Read]:
+    """Return the manifest at an address or in a folder, and how its files are read.
+
+    Raises BundleError where there is none, ContractError for one that breaks its schema.
+    """
+    if is_address(place):
+        url = manifest_url(place)
+        return parse_manifest(_fetched(url, MAX_BYTES), url), lambda path, size: _fetched(
+            _beside(url, path), size
+        )
+    folder = Path(place)
+    folder = folder if folder.is_dir() or not folder.name else folder.parent
+    return read_manifest(folder), lambda path, size: _read_file(folder / path, size)
+
+
+def bring_variant(
+    manifest: Manifest, variant: Variant, read: Read, target: Path, display: StageDisplay
+) -> None:
+    """Write the open graph, the weights and the reference pass of a variant below `target`, those
+    that aren't there yet. Raises BundleError for a file that isn't what the manifest says."""
+    paths = [tapped_graph(variant)["path"], *variant["weights"]]
+    if "reference_pass" in variant:
+        paths.append(variant["reference_pass"]["path"])
+    files = [manifest.file(path) for path in paths if not (target / path).exists()]
+    display.expect_bytes(sum(int(file["bytes"]) for file in files), "fetched and checked")
+    passed = {variant["reference_pass"]["path"]} if "reference_pass" in variant else set()
+    for file in files:
+        _bring(file, read, target / file["path"], display, passed)
+
+
+def _bring(
+    file: FileDescriptor, read: Read, to: Path, display: StageDisplay, passes: Collection[str]
+) -> None:
+    limit = limits()["reference_pass"]["bytes"]
+    if file["path"] in passes and file["bytes"] > limit:
+        raise BundleError(
+            f"{file['path']} is too large for a reference pass",
+            got=f"{file['bytes']} bytes",
+            expected=f"at most {limit}",
+            next_step="export the bundle again.",
+        )
+    whole = hashlib.sha256()
+    parts: list[_Part] = list(file.get("chunks", [])) or [file]
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with to.open("wb") as handle:
+        for part in parts:
+            raw = read(part["path"], int(part["bytes"]))
+            whole.update(raw)
+            handle.write(raw)
+            display.add_bytes(len(raw))
+    found = f"sha256:{whole.hexdigest()}"
+    if found != file["digest"]:
+        raise BundleError(
+            f"{file['path']} holds other bytes than the manifest says",
+            got=found,
+            expected=file["digest"],
+            next_step="publish or export it again; check-url says more of a host.",
+        )
+
+
+def _beside(url: str, path: str) -> str:
+    """Return the address of a file beside the manifest, with the manifest's query."""
+    there = urllib.parse.urlsplit(urllib.parse.urljoin(url, path))
+    return urllib.parse.urlunsplit(there._replace(query=urllib.parse.urlsplit(url).query))
+
+
+def _fetched(url: str, size: int) -> bytes:
+    try:
+        answer = fetch(url, DEFAULT_ORIGIN, size)
+    except FetchError as error:
+        raise BundleError(f"{url} can't be fetched", got=str(error)) from error
+    if answer.status != 200:
+        raise BundleError(
+            f"{url} can't be fetched",
+            got=f"status {answer.status}",
+            expected="200",
+            next_step=f"name a folder's address, or its {MANIFEST}.",
+        )
+    return answer.body
+
+
+def _read_file(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(size + 1)
+    except OSError as error:
+        raise BundleError(
+            f"{path} can't be read", got=error.strerror or str(error), next_step="export it again."
+        ) from error

@@ -1,0 +1,116 @@
+"""Compares a run with a reference pass: how far each activation is, which is worst, and where the
+run first departs. The page does the same: apps/web/src/inference/compare_pass.ts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from oriel.arrays import Array
+from oriel.contract.activation_names import kind_of
+from oriel.contract.documents import ReferencePassRecord
+from oriel.reference_pass.pass_file import ReferencePass
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far an activation is from the reference."""
+
+    name: str
+    error: float
+    """Infinite where the shape is another, a number isn't finite, or a token is named twice."""
+    bound: float
+
+    @property
+    def departs(self) -> bool:
+        return not self.error <= self.bound
+
+    def to_json(self) -> dict[str, object]:
+        error = self.error if math.isfinite(self.error) else None
+        return {"name": self.name, "error": error, "bound": self.bound}
+
+
+@dataclass(frozen=True)
+class PassComparison:
+    """What came of a run beside the reference."""
+
+    worst: Distance
+    """The largest error: of those beyond their bounds where any is, else of all."""
+    first: Distance | None
+    """The first in computation order that is beyond its bound; None where all are within."""
+    compared: int
+
+    @property
+    def passed(self) -> bool:
+        return self.first is None
+
+
+def compare_pass(
+    got: Mapping[str, Array], want: ReferencePass, record: ReferencePassRecord
+) -> PassComparison:
+    """Compare every activation of the reference with the run's, in computation order.
+
+    got: the run's, by contract name; logits of the last position at least.
+    """
+    by_norm = record["measure"] == "norm"
+    found: list[Distance] = []
+    for name, value in want.values.items():
+        kind = kind_of(name)
+        mine = got.get(name)
+        if mine is not None and name == "logits":
+            mine = mine[:, -1:]
+        if mine is None or mine.shape != value.shape:
+            error = math.inf
+        elif kind == "lens_ids":
+            probs = want.values[name.removesuffix("ids") + "probs"]
+            error = _ids_error(mine, value, probs, by_norm)
+        elif value.dtype.kind == "i":
+            error = 0.0 if np.array_equal(mine, value) else math.inf
+        else:
+            error = _error(mine, value, kind == "attn_scores", by_norm)
+        found.append(Distance(name, error, record["bounds"][kind]))
+    departing = [each for each in found if each.departs]
+    worst = max(departing or found, key=lambda each: each.error)
+    return PassComparison(worst, next(iter(departing), None), len(found))
+
+
+def _error(mine: Array, value: Array, causal: bool, by_norm: bool) -> float:
+    """Return the error of floats, (…, seq, seq) where only what a token may look at counts."""
+    a, b = mine.astype(np.float64), value.astype(np.float64)
+    if causal:
+        seen = np.tri(*value.shape[-2:]) > 0
+        a, b = a[..., seen], b[..., seen]
+    if not np.isfinite(a).all():
+        return math.inf
+    return _ratio(a - b, b, by_norm)
+
+
+def _ids_error(mine: Array, ids: Array, probs: Array, by_norm: bool) -> float:
+    """Return how much less likely, by the reference, the tokens named are than those that belong
+    there: two may change places only where they are equally likely. A token that the reference
+    doesn't list counts as its last one."""
+    ordered = np.sort(mine, axis=-1)
+    if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
+        return math.inf
+    match = mine[..., :, None] == ids[..., None, :]
+    listed = np.where(match.any(axis=-1), match.argmax(axis=-1), ids.shape[-1] - 1)
+    wide = probs.astype(np.float64)
+    named = np.take_along_axis(wide, listed, axis=-1)
+    if by_norm:
+        return _ratio(named - wide, wide, by_norm)
+    gap = np.abs(named - wide)
+    return float(np.divide(gap, wide, out=np.zeros_like(gap), where=gap > 0).max())
+
+
+def _ratio(gap: Array, want: Array, by_norm: bool) -> float:
+    """Return the error over the size of the reference; both are float64."""
+    if by_norm:
+        error, size = float(np.sqrt((gap**2).sum())), float(np.sqrt((want**2).sum()))
+    else:
+        error, size = float(np.abs(gap).max()), float(np.abs(want).max())
+    if error == 0:
+        return 0.0
+    return error / size if size > 0 else math.inf

@@ -1,0 +1,87 @@
+"""Checks a variant's reference pass: that it is PyTorch's, that the variant keeps its bounds, and
+that these are no wider than they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from oriel.contract.documents import ReferencePassRecord, Variant
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.errors import ContractError
+from oriel.precisions import FP32
+from oriel.reference_pass.compare_pass import PassComparison, compare_pass
+from oriel.reference_pass.pass_file import read_pass
+from oriel.runtime.every_activation import every_activation
+from oriel.verification.error_bounds import Bounds, bounds_for, device_bounds
+from oriel.verification.report import Findings
+from oriel.verification.run_reference import Reference
+from oriel.verification.torch_activations import torch_activations
+
+CHECK = "reference_pass"
+
+
+def check_stored_pass(
+    variant: Variant, bundle: Path, weights: Path, reference: Reference, findings: Findings
+) -> None:
+    """Check the pass of a variant, if it has one.
+
+    weights: the folder of the graphs' data files. reference: PyTorch as the variant is verified
+    with it, holding the weights of encodings of few bits, and else the checkpoint's.
+    """
+    record = variant.get("reference_pass")
+    if record is None:
+        return
+    with findings.guarded(CHECK):
+        stored = read_pass((bundle / record["path"]).read_bytes(), record, reference.shape)
+        problems = _wide_bounds(variant, record)
+        exact = _with_bounds(record, _bounds_of_torch(variant, record))
+        torch = torch_activations(reference, stored.ids)
+        problems += _departure("PyTorch", compare_pass(torch, stored, exact))
+        graph = (bundle / tapped_graph(variant)["path"]).read_bytes()
+        native = every_activation(variant, graph, weights, stored.ids)
+        compared = compare_pass(native, stored, record)
+        problems += _departure("ONNX Runtime", compared)
+        nearest = f"{compared.worst.error:.2g} ({compared.worst.name})"
+        findings.differences(CHECK, problems, f"{compared.compared} activations, to {nearest}")
+
+
+def _wide_bounds(variant: Variant, record: ReferencePassRecord) -> list[str]:
+    """Return what lets a device be farther off than it may."""
+    bounds = device_bounds(variant["precision"], variant.get("kernels"))
+    if bounds is None:
+        return [f"no bounds are set for {variant['precision']}"]
+    ours = "norm" if bounds.by_norm else "largest"
+    if record["measure"] != ours:
+        return [f"its measure is {record['measure']}, not {ours}"]
+    return [
+        f"{kind} may be off by {bound:.2g}, not {bounds.on_any_device(kind):.2g}"
+        for kind, bound in record["bounds"].items()
+        if bound > bounds.on_any_device(kind)
+    ]
+
+
+def _bounds_of_torch(variant: Variant, record: ReferencePassRecord) -> Bounds:
+    """Return the bounds between the stored numbers and PyTorch as verification runs it: it computes
+    with the same weights, but for those of float16, which it knows as the checkpoint has them."""
+    computed_alike = record["reference"] == "pytorch" and variant.get("encoding") != "f16"
+    found = bounds_for(FP32.name if computed_alike else variant["precision"])
+    if found is None:
+        raise ContractError(f"no bounds are set for {variant['precision']}")
+    return found
+
+
+def _with_bounds(record: ReferencePassRecord, bounds: Bounds) -> ReferencePassRecord:
+    changed = {
+        **record,
+        "measure": "norm" if bounds.by_norm else "largest",
+        "bounds": {kind: bounds.relative(kind) for kind in record["bounds"]},
+    }
+    return cast(ReferencePassRecord, changed)
+
+
+def _departure(what: str, found: PassComparison) -> list[str]:
+    first = found.first
+    if first is None:
+        return []
+    return [f"{what} departs at {first.name}: {first.error:.2g}, bound {first.bound:.2g}"]
