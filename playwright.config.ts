@@ -6,7 +6,13 @@ import { built, firstPort, isolated, plainHost } from './tests/browser/servers';
 
 /** Every kind of host has to start the engine; what it computes then does not depend on the host. */
 const hostSpecs = 'engine_hosts.spec.ts';
-const engineSpecs = [hostSpecs, 'engine_parity.spec.ts', 'engine_edits.spec.ts'];
+const engineSpecs = [
+  hostSpecs,
+  'engine_parity.spec.ts',
+  'engine_edits.spec.ts',
+  'engine_batches.spec.ts',
+  'engine_sweeps.spec.ts',
+];
 const isThorough = process.env['ORIEL_THOROUGH'] === '1';
 const onEveryHost = isThorough ? engineSpecs : [hostSpecs];
 const variantSpecs = [

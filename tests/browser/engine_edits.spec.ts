@@ -1,15 +1,11 @@
 // Edits in the wire form, run by the page's engine: the numbers are PyTorch's, whole and from the cache, and what has no
 // place is refused in a line. Their tensors: tests/web/edit_table.test.ts.
-import { editsFromJson } from '../../apps/web/src/inference/edit_json';
 import type { Edit } from '../../apps/web/src/inference/edits';
 import { expect, opened, test } from './engine';
+import { editsOf } from './engine_edits';
 import { largestError, positions, readFixtures, reference } from './fixtures';
 
 const kinds = ['add', 'cap', 'knock-out', 'project-out', 'replace', 'scale', 'swap'];
-
-function fromWire(edits: readonly unknown[]): Edit[] {
-  return editsFromJson({ edits_version: '1.0', edits });
-}
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
   test(`${model}: every kind of edit, whole and from the cache`, async ({
@@ -26,7 +22,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const untouched = reference(prompt, 'logits').data;
     const seen = new Set<string>();
     for (const { name, edits, logits, residPost } of prompt.saidEdits) {
-      const interventions = fromWire(edits);
+      const interventions = editsOf(edits);
       for (const { edit } of interventions) seen.add(edit);
       const whole = await engine.run({ ids, reuseCache: false, keepCache: false, interventions });
       expect(largestError(whole.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);

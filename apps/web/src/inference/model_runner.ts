@@ -3,20 +3,25 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
+import type { Sweep, SweepRequest } from '../analysis/patching';
+import { rowsOf } from './batch_rows';
 import { loadFirstPass } from './load_first_pass';
 import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
 import { interventionKey, noInterventions, type Interventions } from './interventions';
-import type { FedSpan } from './joint_edit';
+import type { FedSpan, JointEdit } from './joint_edit';
 import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
-import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
+import { sweep, type BatchValues, type EngineBatch, type SweepProgress } from './patching_sweep';
 import type {
+  BatchRequest,
+  BatchResult,
   FirstPass,
   OpenedModel,
   OpenRequest,
@@ -33,13 +38,21 @@ import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
-  /** Names of the activations that it was made for. */
+  /** Names of the activations that the page asked for. */
   readonly names: readonly string[];
+  /** Names of those that sweeps put in, beside them: runs don't give them. */
+  readonly more: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly inputs: SessionInputs;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
+}
+
+/** What a sweep needs of a session. */
+interface Needs {
+  readonly activations?: readonly string[];
+  readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
 }
 
 export class ModelRunner {
@@ -124,6 +137,30 @@ export class ModelRunner {
     return this.#inTurn(() => this.#run(request));
   }
 
+  /** Run several texts at once. */
+  runBatch(request: BatchRequest): Promise<BatchResult> {
+    return this.#inTurn(() => this.#runBatch(request));
+  }
+
+  /** Make a sweep, each of its batches in turn with other calls. */
+  async sweep(
+    request: SweepRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<Sweep> {
+    await this.#inTurn(() => {
+      const document = sessionGraph(this.#opened().variant).activations;
+      if (protocolOf(document).edits === 'joints') return Promise.resolve();
+      throw new RangeError(
+        `this variant has no joints to patch; got a ${document.graph} graph; expected an open one: export the model again`,
+      );
+    });
+    const { shape } = this.#opened().manifest.model;
+    const run = (batch: EngineBatch): Promise<BatchValues> =>
+      this.#inTurn(async () => (await this.#batch(batch)).values);
+    return sweep(request, shape, run, onProgress, signal);
+  }
+
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
     const turn = this.#lastJob.then(job, job);
     this.#lastJob = turn.catch(() => undefined);
@@ -135,39 +172,50 @@ export class ModelRunner {
     names: readonly string[],
     slots: ClosingSlots,
     cache: 'keep' | 'clear',
+    more: readonly string[] = [],
   ): Promise<OpenedModel> {
     const before = this.#session;
     try {
-      return await this.#openSession(names, slots, cache);
+      return await this.#openSession(names, slots, cache, more);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
       if (this.#session === null && before !== null)
-        await this.#openSession(before.names, before.inputs.slots).catch(() => undefined);
+        await this.#openSession(before.names, before.inputs.slots, 'clear', before.more).catch(
+          () => undefined,
+        );
       throw error;
     }
   }
 
-  /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
-  async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
-    const { names, inputs } = this.#openedSession();
-    const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
-    if (slots === inputs.slots) return;
+  /**
+   * Give the session the closings that these interventions need, if it lacks some and the text has a place for them, and
+   * the activations and closings that a sweep needs.
+   */
+  async #provide(interventions: Interventions, text: FedSpan, needs: Needs = {}): Promise<void> {
+    const { names, more, inputs } = this.#openedSession();
+    const { activations = [], closings = [] } = needs;
+    const slots = slotsFor(inputs.slots, [...closings, ...closingsNeeded(interventions)]);
+    const given = new Set([...names, ...more]);
+    const lacking = activations.filter((name) => !given.has(name));
+    if (slots === inputs.slots && lacking.length === 0) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    await this.#reopenSession(names, slots, 'keep');
+    await this.#reopenSession(names, slots, 'keep', [...more, ...lacking]);
   }
 
   async #openSession(
     names: readonly string[],
     slots: ClosingSlots,
     cache: 'keep' | 'clear' = 'clear',
+    more: readonly string[] = [],
   ): Promise<OpenedModel> {
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
     const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(variant, fileOf(files, path), names, slots);
-    const graph = concatenated(tapped.parts);
+    const file = fileOf(files, path);
+    const { activations } = openTaps(variant, file, names, slots);
+    const graph = concatenated(openTaps(variant, file, [...names, ...more], slots).parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
@@ -192,7 +240,7 @@ export class ModelRunner {
     const sessionMs = performance.now() - start;
     const inputs = { document, slots, names: session.inputNames };
     const neutral = protocolOf(document).neutral(runtime.ort, inputs);
-    this.#session = { session, names, activations: tapped.activations, inputs, neutral };
+    this.#session = { session, names, more, activations, inputs, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -200,7 +248,7 @@ export class ModelRunner {
       facts: model.facts,
       device: model.opening.device,
       offer: model.opening.offer,
-      activations: ['logits', ...tapped.activations],
+      activations: ['logits', ...activations],
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,
@@ -256,7 +304,7 @@ export class ModelRunner {
     const { activations: document } = sessionGraph(variant);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    if (protocol.edits === 'joints') await this.#provideClosings(interventions, text);
+    if (protocol.edits === 'joints') await this.#provide(interventions, text);
     const { session, activations, inputs, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
@@ -269,21 +317,12 @@ export class ModelRunner {
       ...(hit && (await cacheFeeds(runtime.ort, hit))),
     };
     const began = performance.now();
-    let outputs: Ort.InferenceSession.ReturnType;
-    try {
-      outputs = await this.#gpu.guard(() => session.run(feeds));
-    } catch (cause) {
-      throw await this.#failure('run', cause);
-    }
+    const present = protocol.hasCache && keepCache ? cacheNames(document) : [];
+    const wanted = ['logits', ...activations, ...present.map((pair) => pair.output)];
+    const output = await this.#outputs(session, feeds, wanted);
     const runMs = performance.now() - began;
-    const output = (name: string): Ort.Tensor => {
-      const tensor = outputs[name];
-      if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
-      return tensor;
-    };
-    const pairs = cacheNames(document).map((pair) => [pair.input, output(pair.output)] as const);
-    if (!protocol.hasCache || !keepCache) disposeAll(pairs.map(([, tensor]) => tensor));
-    else this.#cache.store([...ids], key, new Map(pairs));
+    const pairs = present.map((pair) => [pair.input, output(pair.output)] as const);
+    if (present.length > 0) this.#cache.store([...ids], key, new Map(pairs));
     const logits = output('logits').data as Float32Array;
     return {
       ids,
@@ -291,6 +330,86 @@ export class ModelRunner {
       lastLogits: logits.slice(-shape.vocab),
       tensors: activations.map((name) => plainTensor(name, output(name))),
       timings: { runMs },
+    };
+  }
+
+  async #runBatch({
+    texts,
+    interventions = noInterventions,
+    logits = 1,
+  }: BatchRequest): Promise<BatchResult> {
+    const shortest = Math.min(...texts.map(({ length }) => length));
+    if (texts.length > 0 && (!Number.isInteger(logits) || logits < 1 || logits > shortest))
+      throw new RangeError(
+        `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
+      );
+    const { activations } = this.#openedSession();
+    const batch = { texts, edits: interventions, logits, activations };
+    const { values, runMs } = await this.#batch(batch);
+    const lengths = texts.map(({ length }) => length);
+    const parted = activations.map((name) => rowsOf(valueOf(values, name), lengths));
+    const { dims, data } = valueOf(values, 'logits');
+    const [, given = 0, vocab = 0] = dims;
+    return {
+      texts: texts.map((ids, row) => {
+        const own = data.slice(((row + 1) * given - logits) * vocab, (row + 1) * given * vocab);
+        return {
+          ids,
+          logits: { name: 'logits', dims: [logits, vocab], data: own },
+          tensors: parted.flatMap((rows) => rows[row] ?? []),
+        };
+      }),
+      timings: { runMs },
+    };
+  }
+
+  /** Run texts together, with an empty cache, and return what they gave together. */
+  async #batch(batch: EngineBatch): Promise<{ values: BatchValues; runMs: number }> {
+    const { texts, edits, logits, activations } = batch;
+    const { manifest, runtime, variant } = this.#opened();
+    const { shape } = manifest.model;
+    if (texts.length === 0) throw new ModelError({ kind: 'bad-tokens', detail: 'no texts' });
+    for (const ids of texts) checkTokens(ids, shape.vocab, shape.context_length);
+    const { activations: document } = sessionGraph(variant);
+    const protocol = protocolOf(document);
+    if (protocol.batch === null)
+      throw new RangeError(
+        `a ${document.graph} graph takes one text at a time; got ${texts.length}; expected an open or decoder graph: export the model again`,
+      );
+    const lengths = texts.map(({ length }) => length);
+    const text = { start: 0, end: Math.max(...lengths), lengths };
+    const placed = jointEdits(edits, shape, text);
+    if (protocol.edits === 'joints') await this.#provide(edits, text, batch);
+    const { session, inputs, neutral } = this.#openedSession();
+    const feeds = {
+      ...neutral,
+      ...protocol.batch(runtime.ort, { texts, logits: Math.max(1, logits) }, inputs),
+      ...protocol.edited(runtime.ort, placed, inputs),
+    };
+    const began = performance.now();
+    const wanted = [...(logits > 0 ? ['logits'] : []), ...activations];
+    const output = await this.#outputs(session, feeds, wanted);
+    const runMs = performance.now() - began;
+    const values = new Map(wanted.map((name) => [name, plainTensor(name, output(name))] as const));
+    return { values, runMs };
+  }
+
+  /** Run the session, and return its wanted outputs by name. */
+  async #outputs(
+    session: Ort.InferenceSession,
+    feeds: Feeds,
+    wanted: readonly string[],
+  ): Promise<(name: string) => Ort.Tensor> {
+    let outputs: Ort.InferenceSession.ReturnType;
+    try {
+      outputs = await this.#gpu.guard(() => session.run(feeds, [...new Set(wanted)]));
+    } catch (cause) {
+      throw await this.#failure('run', cause);
+    }
+    return (name) => {
+      const tensor = outputs[name];
+      if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
+      return tensor;
     };
   }
 
@@ -374,6 +493,12 @@ function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
   // Token ids fit 32 bits, and views need no bigint.
   if (data instanceof BigInt64Array) return { name, dims, data: Int32Array.from(data, Number) };
   throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
+}
+
+function valueOf(values: BatchValues, name: string): Tensor {
+  const found = values.get(name);
+  if (found === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
+  return found;
 }
 
 function noModel(): ModelError {

@@ -6,6 +6,7 @@ import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerProblem } from '../tokenizer/check_cases';
 import type { Fidelity, Manifest, Variant } from '../contract/generated';
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import type { Interventions } from './interventions';
 
 export type { KeptModel };
@@ -243,6 +244,30 @@ export interface RunResult {
   timings: { runMs: number };
 }
 
+/** Texts that run together, and leave the key/value cache as it is. */
+export interface BatchRequest {
+  /** Token ids of each text; shorter ones get padding before them, which changes nothing. */
+  texts: readonly (readonly number[])[];
+  /** None by default. An edit's `row` names a text; without it, it acts on all. */
+  interventions?: Interventions;
+  /** How many last tokens' logits each text gives; 1 by default, at most the shortest text's tokens. */
+  logits?: number;
+}
+
+export interface BatchedText {
+  ids: readonly number[];
+  /** (tokens asked for, vocab). */
+  logits: Tensor;
+  /** As those of RunResult, of all of the text's tokens. */
+  tensors: readonly Tensor[];
+}
+
+export interface BatchResult {
+  /** In the order of the request. */
+  texts: readonly BatchedText[];
+  timings: { runMs: number };
+}
+
 /** Why an opened variant broke down. */
 export type FailureCause = 'no-f16' | 'device-lost' | 'out-of-memory' | 'other';
 
@@ -357,5 +382,13 @@ export interface ModelClient {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
+  /** Run several texts at once. */
+  runBatch(request: BatchRequest): Promise<BatchResult>;
+  /** Make a patching sweep. The signal ends it between two batches, with kind `aborted`; the model stays open. */
+  sweep(
+    request: SweepRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<Sweep>;
   close(): void;
 }

@@ -1,5 +1,8 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import type {
+  BatchRequest,
+  BatchResult,
   FirstPass,
   ModelErrorData,
   OpenedModel,
@@ -25,6 +28,10 @@ export interface WorkerMethods {
   pieces: (ids: readonly number[]) => TokenPiece[];
   savedGraph: (nothing: null) => Uint8Array<ArrayBuffer>;
   run: (request: RunRequest) => RunResult;
+  runBatch: (request: BatchRequest) => BatchResult;
+  sweep: (request: SweepRequest) => Sweep;
+  /** End a call of `sweep`, by its number. */
+  endSweep: (call: number) => null;
 }
 
 export type WorkerMethod = keyof WorkerMethods;
@@ -40,6 +47,13 @@ export type WorkerCall = {
 
 export type WorkerAnswer =
   | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
+  /** Runs of a sweep that are done, of how many. */
+  | {
+      readonly call: number;
+      readonly kind: 'swept';
+      readonly done: number;
+      readonly of: number;
+    }
   | { readonly call: number; readonly kind: 'error'; readonly error: ModelErrorData }
   | {
       readonly call: number;
