@@ -17,6 +17,7 @@ const isThorough = process.env['ORIEL_THOROUGH'] === '1';
 const onEveryHost = isThorough ? engineSpecs : [hostSpecs];
 const variantSpecs = [
   'engine_variants.spec.ts',
+  'engine_edited_variants.spec.ts',
   'engine_failures.spec.ts',
   'engine_earlier.spec.ts',
 ];

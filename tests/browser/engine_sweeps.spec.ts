@@ -1,6 +1,8 @@
 // Patching sweeps of the page's engine, beside one run for each place by hooks in PyTorch (tests/fixtures/patched_runs.py).
 import { restored, type SweepRequest } from '../../apps/web/src/analysis/patching';
 import type { Metric } from '../../apps/web/src/analysis/metrics';
+import type { Edit } from '../../apps/web/src/inference/edits';
+import type { BatchRequest } from '../../apps/web/src/inference/model_types';
 import { expect, opened, test } from './engine';
 import { largestError, positions, readFixtures, readSweeps, reference } from './fixtures';
 
@@ -82,4 +84,81 @@ test('a sweep goes in batches within its bound, tells how far it is, and ends wh
   const right = positions('logits', logits, prompt.ids.length - 1, prompt.ids.length);
   expect(largestError(lastLogits, right.data)).toBeLessThanOrEqual(tolerance);
   expect((await engine.sweep(request)).told.at(-1)).toEqual([21, 21]);
+});
+
+test('what can not be swept or run together is told in a line, and nothing is changed', async ({
+  engine,
+  page,
+  bundles,
+  provider,
+  tolerance,
+}) => {
+  const prompt = readFixtures('tiny-llama').prompt('sentence');
+  const { ids } = prompt;
+  opened(await engine.open({ url: bundles.url('tiny-llama'), provider, activations: [] }));
+  await engine.run({ ids: ids.slice(0, 8), reuseCache: true });
+  const graphBytes = () => page.evaluate(async () => (await client.savedGraph()).length);
+  const before = await graphBytes();
+  const fine: SweepRequest = {
+    clean: ids.slice(0, 5),
+    corrupted: ids.slice(5, 10),
+    metric: { metric: 'logit-difference', answer: 1, other: 2 },
+    places: { over: 'positions' },
+  };
+  const receiver = { layer: 2, head: 2, reads: 'v' } as const;
+  const sweeps: [Partial<SweepRequest>, string][] = [
+    [{ mostBytes: 1000 }, 'would not fit in memory; got 14524 bytes'],
+    [{ clean: ids.slice(0, 4) }, 'got 4 and 5 tokens'],
+    [{ metric: { ...fine.metric, position: -6 } }, 'got -6; expected -1'],
+    [{ places: { over: 'positions', joint: 'mlp_pre' } }, 'got mlp_pre; expected a joint'],
+    [{ places: { over: 'paths', receiver } }, 'no such head to receive v; got head 2'],
+    [{ corrupted: [...ids.slice(0, 4), 61] }, '61 is not in 0'],
+  ];
+  for (const [change, message] of sweeps) {
+    const outcome = await engine.trySweep({ ...fine, ...change });
+    expect(outcome, message).toHaveProperty('error');
+    expect(JSON.stringify(outcome)).toContain(message);
+    expect(outcome.told).toEqual([]);
+  }
+  const texts = [ids.slice(0, 4), ids.slice(0, 6)];
+  const off: Edit = { edit: 'scale', joint: 'attn_z', layer: 0 };
+  const batches: [Partial<BatchRequest>, string][] = [
+    [{ interventions: [{ ...off, row: 2 }] }, 'the batch has no such row; got row 2'],
+    [{ interventions: [{ ...off, position: 4 }] }, 'no such position; got position 4'],
+    [{ interventions: [{ edit: 'knock-out', layer: 1, query: 0, row: 1 }] }, 'query 0 of row 1'],
+    [{ interventions: [{ ...off, factor: NaN }] }, 'no finite number; got NaN'],
+    [{ texts: [] }, 'no texts'],
+    [{ texts: [[1, 2], []] }, 'no tokens'],
+    [{ texts: [[1], Array<number>(65).fill(1)] }, '"tokens":65,"limit":64'],
+    [{ logits: 5 }, 'got 5; expected 1 to 4'],
+  ];
+  for (const [change, message] of batches) {
+    const outcome = await engine.tryBatch({ texts, ...change });
+    expect(outcome, message).toHaveProperty('error');
+    expect(JSON.stringify(outcome)).toContain(message);
+  }
+  expect(await graphBytes(), 'the session was left as it was').toBe(before);
+  const { start, lastLogits } = await engine.run({ ids, reuseCache: true });
+  expect(start).toBe(8);
+  const logits = reference(prompt, 'logits');
+  const right = positions('logits', logits, ids.length - 1, ids.length);
+  expect(largestError(lastLogits, right.data)).toBeLessThanOrEqual(tolerance);
+});
+
+test('a graph without joints says that it has none, and one of contract 1.x that it takes one text', async ({
+  engine,
+  bundles,
+  provider,
+}) => {
+  const { clean, corrupted } = readSweeps('tiny-gpt2').texts;
+  const request: SweepRequest = {
+    clean,
+    corrupted,
+    metric: { metric: 'logit-difference', answer: 1, other: 2 },
+    places: { over: 'heads' },
+  };
+  opened(await engine.open({ url: bundles.url('earlier-tiny-gpt2'), provider }));
+  expect(JSON.stringify(await engine.trySweep(request))).toContain('got its interactive graph');
+  const batch = await engine.tryBatch({ texts: [clean, corrupted] });
+  expect(JSON.stringify(batch)).toContain('takes one text at a time; got 2');
 });

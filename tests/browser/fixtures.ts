@@ -15,6 +15,8 @@ export interface EditSet {
   readonly name: string;
   readonly interventions: Interventions;
   readonly logits: Reference;
+  /** Of the first layer. */
+  readonly firstResidPost: Reference;
   /** Of the last layer. */
   readonly residPost: Reference;
 }
@@ -124,8 +126,10 @@ export function readFixtures(model: string): Fixtures {
   const given = (name: string, gives: readonly WrittenTensor[]) => {
     const found = readAll(gives);
     const [logits, residPost] = [found.get('logits'), found.get('resid_post')];
-    if (logits === undefined || residPost === undefined) throw new Error(`${name} gives nothing`);
-    return { name, logits, residPost };
+    const firstResidPost = found.get('first_resid_post');
+    if (logits === undefined || residPost === undefined || firstResidPost === undefined)
+      throw new Error(`${name} gives nothing`);
+    return { name, logits, firstResidPost, residPost };
   };
   const read = prompts.map(({ tensors, edits, said_edits, batches, ...prompt }) => ({
     ...prompt,

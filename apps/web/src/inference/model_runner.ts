@@ -152,7 +152,7 @@ export class ModelRunner {
       const document = sessionGraph(this.#opened().variant).activations;
       if (protocolOf(document).edits === 'joints') return Promise.resolve();
       throw new RangeError(
-        `this variant has no joints to patch; got a ${document.graph} graph; expected an open one: export the model again`,
+        `this variant has no joints to patch; got its ${document.graph} graph; expected an open one: export the model again`,
       );
     });
     const { shape } = this.#opened().manifest.model;
@@ -374,7 +374,7 @@ export class ModelRunner {
     const protocol = protocolOf(document);
     if (protocol.batch === null)
       throw new RangeError(
-        `a ${document.graph} graph takes one text at a time; got ${texts.length}; expected an open or decoder graph: export the model again`,
+        `the ${document.graph} graph takes one text at a time; got ${texts.length}; expected an open or decoder graph: export the model again`,
       );
     const lengths = texts.map(({ length }) => length);
     const text = { start: 0, end: Math.max(...lengths), lengths };
