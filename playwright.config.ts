@@ -12,11 +12,14 @@ const engineSpecs = [
   'engine_edits.spec.ts',
   'engine_static.spec.ts',
   'engine_lenses.spec.ts',
+  'engine_batches.spec.ts',
+  'engine_sweeps.spec.ts',
 ];
 const isThorough = process.env['ORIEL_THOROUGH'] === '1';
 const onEveryHost = isThorough ? engineSpecs : [hostSpecs];
 const variantSpecs = [
   'engine_variants.spec.ts',
+  'engine_edited_variants.spec.ts',
   'engine_failures.spec.ts',
   'engine_earlier.spec.ts',
 ];

@@ -6,10 +6,12 @@ import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-/** Folder for the models and libraries of precision.py and loading.py, and for the built page. */
+/** Folder for the models and libraries of those three, and for the built page. */
 const folder = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
 if (folder === '')
-  throw new Error('ORIEL_BENCHMARK_FILES is not set: run precision.py or loading.py');
+  throw new Error(
+    'ORIEL_BENCHMARK_FILES is not set: run precision.py, loading.py or page_interventions.py',
+  );
 
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -55,6 +57,8 @@ export default defineConfig({
     target: 'es2023',
     outDir: join(folder, 'page'),
     emptyOutDir: true,
-    rolldownOptions: { input: ['index.html', 'loading.html'].map((page) => join(here, page)) },
+    rolldownOptions: {
+      input: ['index.html', 'loading.html', 'interventions.html'].map((page) => join(here, page)),
+    },
   },
 });

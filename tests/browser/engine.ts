@@ -1,7 +1,10 @@
 // A page that holds nothing but the engine, driven from a test as the viewer drives it.
 import type { Page } from '@playwright/test';
 import type { createModelClient as makeClient } from '../../apps/web/src/inference/model_client';
+import type { Sweep, SweepRequest } from '../../apps/web/src/analysis/patching';
 import type {
+  BatchRequest,
+  BatchResult,
   ModelClient,
   ModelErrorData,
   OpenedModel,
@@ -129,6 +132,52 @@ export class Engine {
       text,
     );
     return pieces.map(({ id, bytes }) => ({ id, bytes: Uint8Array.from(bytes) }));
+  }
+
+  async runBatch(request: BatchRequest): Promise<BatchResult> {
+    const outcome = await this.tryBatch(request);
+    if ('error' in outcome) throw new Error(JSON.stringify(outcome.error));
+    return outcome.ok;
+  }
+
+  tryBatch(request: BatchRequest): Promise<Outcome<BatchResult>> {
+    return this.#page.evaluate(
+      (request) =>
+        client.runBatch(request).then(
+          (ok) => ({ ok }),
+          (error: unknown) => ({ error: (error as { data: ModelErrorData }).data }),
+        ),
+      request,
+    );
+  }
+
+  async sweep(request: SweepRequest): Promise<Sweep & { told: [number, number][] }> {
+    const outcome = await this.trySweep(request);
+    if ('error' in outcome) throw new Error(JSON.stringify(outcome.error));
+    return { ...outcome.ok, told: outcome.told };
+  }
+
+  /** Make a sweep; `endAt` aborts it as soon as so many of its runs are done. */
+  trySweep(
+    request: SweepRequest,
+    endAt?: number,
+  ): Promise<Outcome<Sweep> & { told: [number, number][] }> {
+    return this.#page.evaluate(
+      async ([request, endAt]) => {
+        const told: [number, number][] = [];
+        const ending = new AbortController();
+        const onProgress = (done: number, of: number): void => {
+          told.push([done, of]);
+          if (endAt !== null && done >= endAt) ending.abort();
+        };
+        try {
+          return { ok: await client.sweep(request, onProgress, ending.signal), told };
+        } catch (error) {
+          return { error: (error as { data: ModelErrorData }).data, told };
+        }
+      },
+      [request, endAt ?? null] as const,
+    );
   }
 
   async run(request: RunRequest): Promise<Answer> {

@@ -1,15 +1,9 @@
 // Edits in the wire form, run by the page's engine: the numbers are PyTorch's, whole and from the cache, and what has no
 // place is refused in a line. Their tensors: tests/web/edit_table.test.ts.
-import { editsFromJson } from '../../apps/web/src/inference/edit_json';
 import type { Edit } from '../../apps/web/src/inference/edits';
 import { expect, opened, test } from './engine';
+import { editKinds, editsOf, expectEdited, expectUnedited } from './engine_edits';
 import { largestError, positions, readFixtures, reference } from './fixtures';
-
-const kinds = ['add', 'cap', 'knock-out', 'project-out', 'replace', 'scale', 'swap'];
-
-function fromWire(edits: readonly unknown[]): Edit[] {
-  return editsFromJson({ edits_version: '1.0', edits });
-}
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
   test(`${model}: every kind of edit, whole and from the cache`, async ({
@@ -19,34 +13,18 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     tolerance,
   }) => {
     const prompt = readFixtures(model).prompt('sentence');
-    const { ids } = prompt;
     const { manifest } = opened(await engine.open({ url: bundles.url(model), provider }));
     const last = `layer_${manifest.model.shape.layers - 1}_resid_post`;
     opened(await engine.setActivations([last]));
-    const untouched = reference(prompt, 'logits').data;
+    const edited = { engine, prompt, last, tolerance };
     const seen = new Set<string>();
-    for (const { name, edits, logits, residPost } of prompt.saidEdits) {
-      const interventions = fromWire(edits);
+    for (const { edits, ...set } of prompt.saidEdits) {
+      const interventions = editsOf(edits);
       for (const { edit } of interventions) seen.add(edit);
-      const whole = await engine.run({ ids, reuseCache: false, keepCache: false, interventions });
-      expect(largestError(whole.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
-      const rows = whole.tensors.get(last)?.data ?? [];
-      expect(largestError(rows, residPost.data), name).toBeLessThanOrEqual(tolerance);
-      const difference = largestError(logits.data, untouched.slice(-logits.data.length));
-      expect(difference, `${name} must matter`).toBeGreaterThan(0.01);
-      // Up to the middle of the edited tokens, and on from there.
-      const places = interventions.map((edit) => ('position' in edit ? edit.position : undefined));
-      const countsFromTheEnd = JSON.stringify(places).includes('-');
-      await engine.run({ ids: ids.slice(0, 6), reuseCache: true, interventions });
-      const rest = await engine.run({ ids, reuseCache: true, interventions });
-      // What was the last of six tokens is not the last any more: its keys are of no use.
-      expect(rest.start, name).toBe(countsFromTheEnd ? 0 : 6);
-      expect(largestError(rest.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
+      await expectEdited(edited, interventions, set);
     }
-    expect([...seen].sort()).toEqual(kinds);
-    const none = await engine.run({ ids, reuseCache: false });
-    const expected = untouched.slice(-none.lastLogits.length);
-    expect(largestError(none.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+    expect([...seen].sort()).toEqual(editKinds);
+    await expectUnedited(edited);
   });
 }
 

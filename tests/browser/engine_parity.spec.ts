@@ -9,6 +9,7 @@ import {
   type Interventions,
 } from '../../apps/web/src/inference/interventions';
 import { expect, opened, test, type Answer, type Engine } from './engine';
+import { expectEdited, expectUnedited } from './engine_edits';
 import { expectParity } from './expect_parity';
 import { largestError, positions, readFixtures, reference, type Prompt } from './fixtures';
 
@@ -203,33 +204,18 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     tolerance,
   }) => {
     const prompt = readFixtures(model).prompt('sentence');
-    const { ids } = prompt;
     const { manifest } = opened(await engine.open({ url: bundles.url(model), provider }));
     const last = `layer_${manifest.model.shape.layers - 1}_resid_post`;
     opened(await engine.setActivations([last]));
-    const untouched = reference(prompt, 'logits').data;
+    const edited = { engine, prompt, last, tolerance };
     const closings = new Set<string>();
-    for (const { name, interventions, logits, residPost } of prompt.edits) {
+    for (const { interventions, ...set } of prompt.edits) {
       for (const each of interventions) if ('closing' in each) closings.add(each.closing);
-      const whole = await engine.run({ ids, reuseCache: false, keepCache: false, interventions });
-      expect(largestError(whole.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
-      const rows = whole.tensors.get(last)?.data ?? [];
-      expect(largestError(rows, residPost.data), name).toBeLessThanOrEqual(tolerance);
-      const size = logits.data.length;
-      const difference = largestError(logits.data, untouched.slice(-size));
-      expect(difference, `${name} must matter`).toBeGreaterThan(0.01);
-      // Up to the middle of the edited tokens, and on from there.
-      await engine.run({ ids: ids.slice(0, 6), reuseCache: true, interventions });
-      const rest = await engine.run({ ids, reuseCache: true, interventions });
-      expect(rest.start).toBe(6);
-      expect(largestError(rest.lastLogits, logits.data), name).toBeLessThanOrEqual(tolerance);
+      await expectEdited(edited, interventions, set);
     }
     const all = closingTable.map(({ closing }) => closing).filter((name) => name !== 'identity');
     expect(closings).toEqual(new Set(all));
-    // The session has room for all of them by now, and still gives the model's own numbers.
-    const none = await engine.run({ ids, reuseCache: false });
-    const expected = untouched.slice(-none.lastLogits.length);
-    expect(largestError(none.lastLogits, expected)).toBeLessThanOrEqual(tolerance);
+    await expectUnedited(edited);
   });
 }
 

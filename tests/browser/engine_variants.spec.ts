@@ -1,66 +1,20 @@
 // Every variant opens on each provider where it can, and is as far from PyTorch as its manifest says, no farther.
 import { sessionGraph } from '../../apps/web/src/contract/variant_graphs';
-import type { Fidelity, Manifest, Variant } from '../../apps/web/src/contract/generated';
+import type { Manifest, Variant } from '../../apps/web/src/contract/generated';
 import type { Provider } from '../../apps/web/src/inference/model_types';
-import { parseActivationName } from '../../apps/web/src/contract/activation_table';
 import { expect, opened, test, type Answer, type Engine } from './engine';
 import { positions, readFixtures, reference, type Prompt } from './fixtures';
-
-const all = ['fp32', 'f16', 'q8', 'q4', 'fp16', 'int8', 'int8_static', 'int4'];
-
-/** The trained model, or one that a GPU in software can compute. */
-const models: Record<Provider, { bundle: string; fixtures: string }> = {
-  wasm: { bundle: 'demo', fixtures: 'demo' },
-  webgpu: { bundle: 'tiny-gpt2', fixtures: 'tiny-gpt2' },
-};
-
-/** What WebGPU without `shader-f16` refuses. */
-const refusedOnGpu: Record<string, string> = {
-  fp16: 'needs-f16',
-  int8: 'no-kernels',
-  int8_static: 'no-kernels',
-};
-
-/** Of PyTorch's distribution, to that of some logits: nats. */
-function divergence(right: ArrayLike<number>, got: ArrayLike<number>): number {
-  const logSums = [right, got].map((logits) => {
-    const values = Array.from(logits);
-    const largest = values.reduce((a, b) => Math.max(a, b), -Infinity);
-    return largest + Math.log(values.reduce((sum, x) => sum + Math.exp(x - largest), 0));
-  });
-  const [rightSum = NaN, gotSum = NaN] = logSums;
-  return Array.from(right).reduce((sum, logit, id) => {
-    const log = logit - rightSum;
-    return sum + Math.exp(log) * (log - ((got[id] ?? NaN) - gotSum));
-  }, 0);
-}
-
-/** Norm of the difference over norm of the reference, as the manifest measures it. */
-function relativeError(got: ArrayLike<number>, right: ArrayLike<number>): number {
-  let [difference, size] = [0, 0];
-  for (let i = 0; i < right.length; i++) {
-    difference += ((got[i] ?? NaN) - (right[i] ?? NaN)) ** 2;
-    size += (right[i] ?? NaN) ** 2;
-  }
-  return Math.sqrt(difference / size);
-}
-
-/** The manifest's error for an activation: none where nothing was measured, as of fp32, which is to be exact. */
-function statedError(fidelity: Fidelity | undefined, name: string): number {
-  if (fidelity === undefined) return 0;
-  const parsed = parseActivationName(name);
-  const found = fidelity.activations.find(
-    ({ kind, layer }) => kind === parsed?.kind && layer === parsed.layer,
-  );
-  if (found === undefined) throw new Error(`the manifest states no error of ${name}`);
-  return found.relative_error;
-}
-
-/** The provider's own arithmetic differs from the exporter's by so much. */
-const providerError: Record<Provider, number> = { wasm: 3e-5, webgpu: 1e-3 };
-
-/** A dozen tokens are not the thousands that were measured: their error may be larger by so much. */
-const spread = 3;
+import {
+  all,
+  boundOf,
+  divergence,
+  models,
+  providerError,
+  refusedOnGpu,
+  relativeError,
+  spread,
+  statedError,
+} from './variant_bounds';
 
 function expectStatedErrors(
   { tensors }: Answer,
@@ -76,12 +30,6 @@ function expectStatedErrors(
     compared++;
   }
   expect(compared).toBeGreaterThan(3);
-}
-
-/** Of the mean KL: the precision's own, or what was measured of a variant that misses it. */
-function boundOf({ fidelity, lossy }: Variant): number {
-  if (fidelity === undefined) return 1e-6;
-  return lossy === true ? spread * fidelity.kl_mean : fidelity.bounds.kl_mean;
 }
 
 /** Mean KL over the positions of a prompt, fed through the cache. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ActivationKind, ClosingName } from '../../apps/web/src/contract/generated';
+import type { PatchedPlaces } from '../../apps/web/src/analysis/patching';
 import type { Interventions } from '../../apps/web/src/inference/interventions';
 
 export interface Reference {
@@ -14,6 +15,8 @@ export interface EditSet {
   readonly name: string;
   readonly interventions: Interventions;
   readonly logits: Reference;
+  /** Of the first layer. */
+  readonly firstResidPost: Reference;
   /** Of the last layer. */
   readonly residPost: Reference;
 }
@@ -21,6 +24,35 @@ export interface EditSet {
 /** Edits in the wire form, and what PyTorch gives under them. */
 export interface SaidEdits extends Omit<EditSet, 'interventions'> {
   readonly edits: readonly unknown[];
+}
+
+/** Texts of one batch with edits in the wire form, and what PyTorch gives for each alone. */
+export interface Batch {
+  readonly name: string;
+  readonly edits: readonly unknown[];
+  readonly texts: readonly {
+    readonly ids: readonly number[];
+    /** (tokens, vocab). */
+    readonly logits: Reference;
+    /** Of the last layer. */
+    readonly residPost: Reference;
+  }[];
+}
+
+/** Patching sweeps: of each place, the logit difference of the last token and the divergence at `position`. */
+export interface Sweeps {
+  readonly texts: {
+    readonly clean: readonly number[];
+    readonly corrupted: readonly number[];
+    /** The clean text's logits at `position`. */
+    readonly reference: readonly number[];
+  };
+  readonly metric: { readonly answer: number; readonly other: number; readonly position: number };
+  readonly unpatched: Readonly<Record<'clean' | 'corrupted', readonly [number, number]>>;
+  readonly sweeps: readonly {
+    readonly places: PatchedPlaces;
+    readonly cells: readonly (readonly [number, number])[];
+  }[];
 }
 
 export interface Prompt {
@@ -33,6 +65,8 @@ export interface Prompt {
   readonly edits: readonly EditSet[];
   /** Likewise. */
   readonly saidEdits: readonly SaidEdits[];
+  /** Likewise. */
+  readonly batches: readonly Batch[];
 }
 
 export interface Fixtures {
@@ -59,6 +93,11 @@ interface Written {
       gives: WrittenTensor[];
     }[];
     said_edits: { name: string; edits: unknown[]; gives: WrittenTensor[] }[];
+    batches: {
+      name: string;
+      edits: unknown[];
+      texts: { ids: number[]; gives: WrittenTensor[] }[];
+    }[];
   }[];
 }
 
@@ -87,13 +126,19 @@ export function readFixtures(model: string): Fixtures {
   const given = (name: string, gives: readonly WrittenTensor[]) => {
     const found = readAll(gives);
     const [logits, residPost] = [found.get('logits'), found.get('resid_post')];
-    if (logits === undefined || residPost === undefined) throw new Error(`${name} gives nothing`);
-    return { name, logits, residPost };
+    const firstResidPost = found.get('first_resid_post');
+    if (logits === undefined || residPost === undefined || firstResidPost === undefined)
+      throw new Error(`${name} gives nothing`);
+    return { name, logits, firstResidPost, residPost };
   };
-  const read = prompts.map(({ tensors, edits, said_edits, ...prompt }) => ({
+  const read = prompts.map(({ tensors, edits, said_edits, batches, ...prompt }) => ({
     ...prompt,
     tensors: readAll(tensors),
     saidEdits: said_edits.map((set) => ({ ...given(set.name, set.gives), edits: set.edits })),
+    batches: batches.map(({ texts, ...batch }) => ({
+      ...batch,
+      texts: texts.map(({ ids, gives }) => ({ ids, ...given(batch.name, gives) })),
+    })),
     edits: edits.map(({ name, edits: closings, gives }): EditSet => {
       const interventions = closings.map(({ positions: tokens, tensors: inputs, ...closing }) => ({
         ...closing,
@@ -118,6 +163,10 @@ export function readFixtures(model: string): Fixtures {
       return found;
     },
   };
+}
+
+export function readSweeps(model: string): Sweeps {
+  return JSON.parse(readFileSync(`${folder}${model}/sweeps.json`, 'utf8')) as Sweeps;
 }
 
 export function reference(prompt: Prompt, name: string): Reference {

@@ -332,6 +332,12 @@ class SmallClient implements ModelClient {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());
   }
+  runBatch(): Promise<never> {
+    return Promise.reject(new Error('no view runs several texts'));
+  }
+  sweep(): Promise<never> {
+    return Promise.reject(new Error('no view sweeps'));
+  }
   close(): void {
     this.#open = [];
   }

@@ -110,6 +110,12 @@ class LetterClient implements ModelClient {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());
   }
+  runBatch(): Promise<never> {
+    return Promise.reject(new Error('no view runs several texts'));
+  }
+  sweep(): Promise<never> {
+    return Promise.reject(new Error('no view sweeps'));
+  }
   close(): void {
     this.cached = [];
   }

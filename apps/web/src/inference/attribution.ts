@@ -80,6 +80,19 @@ export function attributionFeeds(
   };
 }
 
+/** List the outputs of a run that `attributionShares` reads. */
+export function attributionNames(
+  { layers }: ModelShape,
+  { neuronsOf }: AttributionRequest,
+): string[] {
+  const names: string[] = [];
+  for (const what of ['embedding', 'bias', 'logits'] as const)
+    names.push(attributionName(what, null));
+  for (const what of ['heads', 'attention_rest', 'mlp'] as const)
+    for (let layer = 0; layer < layers; layer++) names.push(attributionName(what, layer));
+  return neuronsOf === undefined ? names : [...names, attributionName('neurons', neuronsOf)];
+}
+
 /** Return a run's outputs as shares of its one direction. `output` gives a float32 output by its name. */
 export function attributionShares(
   output: (name: string) => Float32Array,

@@ -16,6 +16,12 @@ export function zipped(
   return { dims, data };
 }
 
+/** Return a mask that is true where both are. */
+export function both(one: ClosingTensor, other: ClosingTensor): ClosingTensor {
+  const { dims, data } = zipped(one, other, (a, b) => Number(a !== 0 && b !== 0));
+  return { dims, data: Uint8Array.from(data) };
+}
+
 /** Return a mask that is true where either is. */
 export function either(one: ClosingTensor, other: ClosingTensor): ClosingTensor {
   const { dims, data } = zipped(one, other, (a, b) => Number(a !== 0 || b !== 0));

@@ -34,8 +34,8 @@ export function isHeadAxis(name: string | undefined): boolean {
   return name !== undefined && headAxes.has(name);
 }
 
-/** Check an edit, and return the dimensions of its joint. */
-export function checkEdit(edit: Edit, shape: ModelShape): JointAxes {
+/** Check an edit of a batch of so many texts, and return the dimensions of its joint. */
+export function checkEdit(edit: Edit, shape: ModelShape, texts = 1): JointAxes {
   const axes = axesOf(edit, shape);
   const { joint, layer, head, neuron, key, row, position } = placeOf(edit);
   const hasKeys = axes.names.includes('total_sequence_length');
@@ -62,11 +62,11 @@ export function checkEdit(edit: Edit, shape: ModelShape): JointAxes {
       got: edit.edit,
       expected: 'a joint of fixed width',
     });
-  if (row !== undefined) checkPlaces('row', row, 1, 'the batch');
+  if (row !== undefined) checkPlaces('row', row, texts, 'the batch');
   checkContext(edit.edit === 'knock-out' ? 'query' : 'position', position, shape);
   checkContext('key', key, shape);
   for (const [field, numbers] of Object.entries(numbersOf(edit)))
-    checkWidth(edit, field, numbers, axes);
+    checkWidth(edit, field, numbers, { ...axes, texts });
   return axes;
 }
 
@@ -118,7 +118,7 @@ function checkWidth(
   edit: Edit,
   field: string,
   { dims }: EditNumbers,
-  { names, sizes }: JointAxes,
+  { names, sizes, texts }: JointAxes & { readonly texts: number },
 ): void {
   const width = sizes.at(-1);
   const rank = sizes.length;
@@ -130,7 +130,7 @@ function checkWidth(
       (dims.length === rank &&
         dims.every((size, axis) => {
           const own = sizes[axis];
-          if (names[axis] === 'batch_size') return size === 1;
+          if (names[axis] === 'batch_size') return size === 1 || size === texts;
           return typeof own !== 'number' || size === 1 || size === own;
         }));
   if (fits) return;

@@ -34,6 +34,13 @@ export interface FedText {
   readonly start: number;
 }
 
+/** Several texts of a run, none of them cached. */
+export interface FedBatch {
+  readonly texts: readonly (readonly number[])[];
+  /** The last tokens whose logits are asked for. */
+  readonly logits: number;
+}
+
 export interface GraphProtocol {
   /** Whether a run gives keys and values that the next one takes. */
   readonly hasCache: boolean;
@@ -45,6 +52,8 @@ export interface GraphProtocol {
   readonly neutral: (ort: typeof Ort, session: SessionInputs) => Feeds;
   /** Make the inputs of one text. Only the last token's logits are asked for, where the graph can leave out others. */
   readonly text: (ort: typeof Ort, text: FedText, session: SessionInputs) => Feeds;
+  /** Make the inputs of several texts, their empty caches too, padding before the shorter ones. null: it takes one. */
+  readonly batch: ((ort: typeof Ort, batch: FedBatch, session: SessionInputs) => Feeds) | null;
   /** Make the inputs of edits. Throws a RangeError for one that the session cannot apply. */
   readonly edited: (ort: typeof Ort, edits: readonly JointEdit[], session: SessionInputs) => Feeds;
 }
@@ -56,6 +65,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
     edits: 'none',
     neutral: () => ({}),
     text: tokens,
+    batch: null,
     edited: noEdits,
   },
   decoder: {
@@ -64,6 +74,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
     edits: 'none',
     neutral: emptyCache,
     text: decoderText,
+    batch: decoderBatch,
     edited: noEdits,
   },
   open: {
@@ -72,6 +83,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
     edits: 'joints',
     neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralSlots(ort, session) }),
     text: decoderText,
+    batch: decoderBatch,
     edited: closingFeeds,
   },
   static: {
@@ -83,6 +95,8 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
       ...decoderText(ort, text, session),
       ...slotFeeds(ort, { ...text, end: text.ids.length }, cacheLength(session)),
     }),
+    // Its slots are those of one text.
+    batch: null,
     edited: (ort, edits, session) =>
       closingFeeds(
         ort,
@@ -96,6 +110,8 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
     edits: 'inputs',
     neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralInputs(ort, session) }),
     text: (ort, text) => ({ ...tokens(ort, text), logits_start: integers(ort, [-1], [1]) }),
+    // It has no mask that padding would need, and its edits are the same for all texts.
+    batch: null,
     edited: (ort, edits, { document }) => editInputs(ort, edits, document.model),
   },
 };
@@ -136,16 +152,37 @@ function decoderText(ort: typeof Ort, text: FedText, { names }: SessionInputs): 
   };
 }
 
+function decoderBatch(ort: typeof Ort, batch: FedBatch, session: SessionInputs): Feeds {
+  const { texts, logits } = batch;
+  const end = Math.max(...texts.map(({ length }) => length));
+  const padded = (of: (token: number, at: number) => number): Ort.Tensor => {
+    const rows = texts.flatMap((ids) => [
+      ...Array<number>(end - ids.length).fill(0),
+      ...ids.map(of),
+    ]);
+    return integers(ort, rows, [texts.length, end]);
+  };
+  return {
+    ...emptyCache(ort, session, texts.length),
+    input_ids: padded((token) => token),
+    attention_mask: padded(() => 1),
+    position_ids: padded((_, at) => at),
+    ...(session.names.includes('num_logits_to_keep') && {
+      num_logits_to_keep: integers(ort, [logits], []),
+    }),
+  };
+}
+
 function integers(ort: typeof Ort, values: readonly number[], dims: readonly number[]): Ort.Tensor {
   return new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
 }
 
-function emptyCache(ort: typeof Ort, { document }: SessionInputs): Feeds {
+function emptyCache(ort: typeof Ort, { document }: SessionInputs, batch = 1): Feeds {
   const inputs = new Set(cacheNames(document).map(({ input }) => input));
   return filledInputs(
     ort,
     document.inputs.filter(({ name }) => inputs.has(name)),
-    document.cache_length,
+    { batch, past: document.cache_length ?? 0 },
   );
 }
 
@@ -158,10 +195,14 @@ function neutralInputs(ort: typeof Ort, { document }: SessionInputs): Feeds {
   );
 }
 
-function filledInputs(ort: typeof Ort, inputs: readonly TensorSpec[], past = 0): Feeds {
+function filledInputs(
+  ort: typeof Ort,
+  inputs: readonly TensorSpec[],
+  { batch = 1, past = 0 }: { readonly batch?: number; readonly past?: number } = {},
+): Feeds {
   return Object.fromEntries(
     inputs.map(({ name, shape }) => {
-      const dims = resolveShape(shape, { batch: 1, seq: 1, past });
+      const dims = resolveShape(shape, { batch, seq: 1, past });
       const data = new Float32Array(elementCount(dims)).fill(neutralValue(name) ?? 0);
       return [name, new ort.Tensor('float32', data, dims)] as const;
     }),

@@ -26,4 +26,16 @@ export interface Span {
 export interface FedSpan extends Span {
   /** More tokens may come: an edit may name a position behind the last. */
   readonly goesOn?: boolean;
+  /** Tokens of each text of a batch, the longest one's `end` of them; one text where it isn't there. */
+  readonly lengths?: readonly number[];
+}
+
+/** Return how many tokens each text of a run has so far. */
+export function lengthsOf({ end, lengths }: FedSpan): readonly number[] {
+  return lengths ?? [end];
+}
+
+/** Return whether all texts of a run have as many tokens, so that there is no padding. */
+export function isEven(fed: FedSpan): boolean {
+  return lengthsOf(fed).every((length) => length === fed.end);
 }

@@ -19,7 +19,14 @@ import {
   type Interventions,
   type JointClosing,
 } from './interventions';
-import type { ClosingTensor, FedSpan, JointEdit, Span } from './joint_edit';
+import {
+  isEven,
+  lengthsOf,
+  type ClosingTensor,
+  type FedSpan,
+  type JointEdit,
+  type Span,
+} from './joint_edit';
 import { checkKeysLeft, knockedOut, mergedEdits, placeEdit } from './place_edits';
 
 type Tensors = JointEdit['tensors'];
@@ -39,10 +46,14 @@ export function jointEdits(
   shape: ModelShape,
   fed: FedSpan,
 ): JointEdit[] {
-  checkInterventions(interventions, shape);
+  checkInterventions(interventions, shape, lengthsOf(fed).length);
   const knocked = new Map<number, ClosingTensor>();
   const placed = (entry: Intervention): JointEdit => {
-    if (!isEdit(entry)) return { ...placeAt(entry), tensors: closingTensors(entry, shape, fed) };
+    if (!isEdit(entry)) {
+      if (entry.positions !== null && !isEven(fed))
+        throw new RangeError('a closing with positions takes texts of one length');
+      return { ...placeAt(entry), tensors: closingTensors(entry, shape, fed) };
+    }
     const edit = placeEdit(entry, shape, fed);
     if (entry.edit === 'knock-out') {
       const keys = knockedOut(knocked.get(edit.layer), edit);
@@ -56,10 +67,14 @@ export function jointEdits(
   );
 }
 
-/** Throw a RangeError for the first intervention that a model of this shape cannot apply. */
-export function checkInterventions(interventions: Interventions, shape: ModelShape): void {
+/** Throw a RangeError for the first intervention that a model of this shape cannot apply to so many texts at once. */
+export function checkInterventions(
+  interventions: Interventions,
+  shape: ModelShape,
+  texts = 1,
+): void {
   for (const entry of interventions) {
-    if (isEdit(entry)) checkEdit(entry, shape);
+    if (isEdit(entry)) checkEdit(entry, shape, texts);
     else {
       const detail = closingProblem(entry, shape);
       if (detail !== null) throw new RangeError(detail);

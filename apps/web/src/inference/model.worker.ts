@@ -3,10 +3,15 @@ import '../host/trusted_scripts';
 import { attributionBuffers } from './attribution';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
-import type { RunResult } from './model_types';
+import type { BatchResult, RunResult } from './model_types';
 import type { WorkerAnswer, WorkerCall, WorkerMethods, WorkerMethod } from './worker_messages';
 
 const runner = new ModelRunner(self.location.href);
+/** Those of sweeps under way, by the number of their call. */
+const sweeps = new Map<number, AbortController>();
+
+/** Methods whose errors are of a run. */
+const runs: ReadonlySet<WorkerMethod> = new Set(['run', 'runBatch', 'sweep']);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
   self.postMessage(answer, { transfer });
@@ -43,12 +48,31 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return runner.prove();
     case 'run':
       return runner.run(message.argument);
+    case 'runBatch':
+      return runner.runBatch(message.argument);
+    case 'sweep': {
+      const ending = new AbortController();
+      sweeps.set(message.call, ending);
+      const onProgress = (done: number, of: number): void => {
+        send({ call: message.call, kind: 'swept', done, of });
+      };
+      return runner.sweep(message.argument, onProgress, ending.signal).finally(() => {
+        sweeps.delete(message.call);
+      });
+    }
+    case 'endSweep':
+      sweeps.get(message.argument)?.abort();
+      return null;
   }
 }
 
 /** Return the buffers to transfer: activations are megabytes, too large to copy. */
 function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferable[] {
   if (result instanceof Uint8Array) return [result.buffer];
+  if (isBatchResult(result)) {
+    const tensors = result.texts.flatMap((text) => [text.logits, ...text.tensors]);
+    return [...new Set(tensors.map(({ data }) => data.buffer))];
+  }
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors, attribution } = result;
   const shares = attribution === undefined ? [] : attributionBuffers(attribution);
@@ -59,13 +83,17 @@ function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is
   return result !== null && 'lastLogits' in result;
 }
 
+function isBatchResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is BatchResult {
+  return result !== null && 'texts' in result;
+}
+
 self.addEventListener('message', ({ data }: MessageEvent<WorkerCall>) => {
   perform(data).then(
     (result) => {
       send({ call: data.call, kind: 'result', result }, buffersOf(result));
     },
     (error: unknown) => {
-      const fallback = data.method === 'run' ? 'run' : 'session';
+      const fallback = runs.has(data.method) ? 'run' : 'session';
       send({ call: data.call, kind: 'error', error: toModelErrorData(error, fallback) });
     },
   );

@@ -3,8 +3,11 @@ import { startLimits } from '../bundle/download/retry_policy';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
 import { messageOf, ModelError } from './model_error';
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import type {
   DeviceProof,
+  BatchRequest,
+  BatchResult,
   FirstPass,
   ModelClient,
   ModelErrorData,
@@ -23,6 +26,7 @@ interface PendingCall {
   readonly resolve: (result: ReturnType<WorkerMethods[WorkerMethod]>) => void;
   readonly reject: (error: ModelError) => void;
   readonly onProgress: ((progress: Progress) => void) | null;
+  readonly onSwept: ((done: number, of: number) => void) | null;
 }
 
 interface WaitingRun {
@@ -192,6 +196,30 @@ export class WorkerModelClient implements ModelClient {
     });
   }
 
+  runBatch(request: BatchRequest): Promise<BatchResult> {
+    return this.#call('runBatch', request);
+  }
+
+  async sweep(
+    request: SweepRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<Sweep> {
+    if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
+    const sweep = this.#call('sweep', request, null, onProgress);
+    const call = this.#calls;
+    const end = (): void => {
+      // It rejects with the sweep's own answer; a worker that was ended meanwhile has nothing to end.
+      this.#call('endSweep', call).catch(() => undefined);
+    };
+    signal?.addEventListener('abort', end, { once: true });
+    try {
+      return await sweep;
+    } finally {
+      signal?.removeEventListener('abort', end);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#worker.terminate();
@@ -217,6 +245,7 @@ export class WorkerModelClient implements ModelClient {
     method: Method,
     argument: Parameters<WorkerMethods[Method]>[0],
     onProgress: ((progress: Progress) => void) | null = null,
+    onSwept: ((done: number, of: number) => void) | null = null,
   ): Promise<ReturnType<WorkerMethods[Method]>> {
     if (this.#closed) return Promise.reject(new ModelError({ kind: 'aborted' }));
     const call = ++this.#calls;
@@ -226,6 +255,7 @@ export class WorkerModelClient implements ModelClient {
         resolve: resolve as PendingCall['resolve'],
         reject,
         onProgress,
+        onSwept,
       });
       this.#worker.postMessage({ call, method, argument });
     });
@@ -252,6 +282,9 @@ export class WorkerModelClient implements ModelClient {
     switch (answer.kind) {
       case 'progress':
         pending.onProgress?.(answer.progress);
+        return;
+      case 'swept':
+        pending.onSwept?.(answer.done, answer.of);
         return;
       case 'error':
         this.#pending.delete(answer.call);

@@ -3,13 +3,16 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf, weightFiles } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import {
   attributionFeeds,
   attributionFor,
+  attributionNames,
   attributionShares,
   checkAttribution,
   type OpenAttribution,
 } from './attribution';
+import { rowsOf } from './batch_rows';
 import { loadFirstPass } from './load_first_pass';
 import { loadReferencePass } from './load_reference_pass';
 import { comparePass } from './compare_pass';
@@ -17,16 +20,19 @@ import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
-import { interventionKey, noInterventions } from './interventions';
-import type { FedSpan } from './joint_edit';
+import { interventionKey, noInterventions, type Interventions } from './interventions';
+import type { FedSpan, JointEdit } from './joint_edit';
 import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
-import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
+import { sweep, type BatchValues, type EngineBatch, type SweepProgress } from './patching_sweep';
 import type { ReferencePass } from './read_reference_pass';
 import type {
+  BatchRequest,
+  BatchResult,
   DeviceProof,
   FirstPass,
   OpenedModel,
@@ -47,8 +53,10 @@ import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
-  /** Names of the activations that it was made for. */
+  /** Names of the activations that the page asked for. */
   readonly names: readonly string[];
+  /** Names of those that sweeps put in, beside them: runs don't give them. */
+  readonly more: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly lens: LoadedLens | null;
@@ -60,9 +68,17 @@ interface Session {
 }
 
 /** The outputs, closings, lens and taps of attribution of a session to make. */
-type WantedSession = Pick<Session, 'names' | 'lens' | 'attribution'> & {
+type WantedSession = Pick<Session, 'names' | 'more' | 'lens' | 'attribution'> & {
   readonly slots: ClosingSlots;
 };
+
+/** What a run, or a sweep, needs of a session. */
+interface Needs {
+  readonly interventions: Interventions;
+  readonly attribution?: RunRequest['attribution'];
+  readonly activations?: readonly string[];
+  readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
+}
 
 export class ModelRunner {
   readonly #early = startEarly();
@@ -176,14 +192,41 @@ export class ModelRunner {
 
   /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
-    const { names, inputs } = this.#openedSession();
+    const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
     try {
-      await this.#openSession(every, noSlots, 'keep');
+      await this.#openSession(
+        { ...before, names: every, more: [], slots: noSlots, lens: null },
+        'keep',
+      );
       return await this.#run({ ids, reuseCache: false, keepCache: false });
     } finally {
-      await this.#openSession(names, inputs.slots, 'keep');
+      await this.#openSession(before, 'keep');
     }
+  }
+
+  /** Run several texts at once. */
+  runBatch(request: BatchRequest): Promise<BatchResult> {
+    return this.#inTurn(() => this.#runBatch(request));
+  }
+
+  /** Make a sweep, each of its batches in turn with other calls. */
+  async sweep(
+    request: SweepRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<Sweep> {
+    await this.#inTurn(() => {
+      const document = sessionGraph(this.#opened().variant).activations;
+      if (protocolOf(document).edits === 'joints') return Promise.resolve();
+      throw new RangeError(
+        `this variant has no joints to patch; got its ${document.graph} graph; expected an open one: export the model again`,
+      );
+    });
+    const { shape } = this.#opened().manifest.model;
+    const run = (batch: EngineBatch): Promise<BatchValues> =>
+      this.#inTurn(async () => (await this.#batch(batch)).values);
+    return sweep(request, shape, run, onProgress, signal);
   }
 
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
@@ -207,41 +250,42 @@ export class ModelRunner {
 
   /** Return what the open session was made for. */
   #wanted(): WantedSession {
-    const { names = [], lens = null, attribution = null, inputs } = this.#session ?? {};
-    return { names, lens, attribution, slots: inputs?.slots ?? noSlots };
+    const { names = [], more = [], lens = null, attribution = null, inputs } = this.#session ?? {};
+    return { names, more, lens, attribution, slots: inputs?.slots ?? noSlots };
   }
 
-  /** Give the session what a run needs of closings and of taps of attribution, if it lacks some and the text has a place
-   * for the interventions. */
-  async #provide(
-    { interventions = noInterventions, attribution: asked }: RunRequest,
-    text: FedSpan,
-  ): Promise<void> {
-    const { inputs, attribution: before } = this.#openedSession();
-    const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
+  /**
+   * Give the session what it lacks of the closings, activations and taps of attribution that a run or a sweep needs, if
+   * the text has a place for the interventions.
+   */
+  async #provide(needs: Needs, text: FedSpan): Promise<void> {
+    const { interventions, attribution: asked, activations = [], closings = [] } = needs;
+    const { names, more, inputs, attribution: before } = this.#openedSession();
+    const slots = slotsFor(inputs.slots, [...closings, ...closingsNeeded(interventions)]);
     const attribution = asked === undefined ? before : attributionFor(before, asked);
-    if (slots === inputs.slots && attribution === before) return;
+    const given = new Set([...names, ...more]);
+    const lacking = activations.filter((name) => !given.has(name));
+    if (slots === inputs.slots && attribution === before && lacking.length === 0) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    await this.#reopenSession({ ...this.#wanted(), slots, attribution }, 'keep');
+    const wanted = { ...this.#wanted(), slots, attribution, more: [...more, ...lacking] };
+    await this.#reopenSession(wanted, 'keep');
   }
 
   async #openSession(
     wanted: WantedSession,
     cache: 'keep' | 'clear' = 'clear',
+    more: readonly string[] = [],
   ): Promise<OpenedModel> {
-    const { names, slots, lens, attribution } = wanted;
+    const { names, more, slots, lens, attribution } = wanted;
     const model = this.#opened();
     const { manifest, variant, runtime, files } = model;
     const { path, activations: document } = sessionGraph(variant);
     // Taps first: an unknown name must leave the open session as it is.
-    const tapped = openTaps(
-      throughLens(variant, lens),
-      fileOf(files, path),
-      names,
-      slots,
-      attribution,
-    );
+    const file = fileOf(files, path);
+    const { activations } = openTaps(throughLens(variant, lens), file, names, slots);
+    const every = [...names, ...more];
+    const tapped = openTaps(throughLens(variant, lens), file, every, slots, attribution);
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
@@ -273,8 +317,7 @@ export class ModelRunner {
       ...protocolOf(document).neutral(runtime.ort, inputs),
       ...attributionFeeds(runtime.ort, null, attribution),
     };
-    const { activations } = tapped;
-    this.#session = { session, names, activations, lens, inputs, attribution, neutral };
+    this.#session = { session, names, more, activations, lens, inputs, attribution, neutral };
     return {
       manifest,
       isBare: model.isBare,
@@ -282,7 +325,7 @@ export class ModelRunner {
       facts: model.facts,
       device: model.opening.device,
       offer: model.opening.offer,
-      activations: ['logits', ...tapped.activations],
+      activations: ['logits', ...activations],
       lens: lens?.record.name ?? logitLens,
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
@@ -337,7 +380,8 @@ export class ModelRunner {
     if (asked !== null) checkAttribution(asked, variant, shape);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    if (protocol.edits === 'joints') await this.#provide(request, text);
+    if (protocol.edits === 'joints')
+      await this.#provide({ interventions, attribution: asked ?? undefined }, text);
     const { session, activations, inputs, attribution, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
@@ -351,21 +395,17 @@ export class ModelRunner {
       ...(hit && (await cacheFeeds(runtime.ort, hit, protocol.cacheIsFixed))),
     };
     const began = performance.now();
-    let outputs: Ort.InferenceSession.ReturnType;
-    try {
-      outputs = await this.#gpu.guard(() => session.run(feeds));
-    } catch (cause) {
-      throw await this.#failure('run', cause);
-    }
+    const present = protocol.hasCache && keepCache ? cacheNames(document) : [];
+    const wanted = [
+      'logits',
+      ...activations,
+      ...present.map((pair) => pair.output),
+      ...(asked === null ? [] : attributionNames(shape, asked)),
+    ];
+    const output = await this.#outputs(session, feeds, wanted);
     const runMs = performance.now() - began;
-    const output = (name: string): Ort.Tensor => {
-      const tensor = outputs[name];
-      if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
-      return tensor;
-    };
-    const pairs = cacheNames(document).map((pair) => [pair.input, output(pair.output)] as const);
-    if (!protocol.hasCache || !keepCache) disposeAll(pairs.map(([, tensor]) => tensor));
-    else this.#cache.store([...ids], key, new Map(pairs));
+    const pairs = present.map((pair) => [pair.input, output(pair.output)] as const);
+    if (present.length > 0) this.#cache.store([...ids], key, new Map(pairs));
     const logits = output('logits').data as Float32Array;
     return {
       ids,
@@ -379,6 +419,86 @@ export class ModelRunner {
         attribution: attributionShares((name) => output(name).data as Float32Array, shape, asked),
       }),
       timings: { runMs },
+    };
+  }
+
+  async #runBatch({
+    texts,
+    interventions = noInterventions,
+    logits = 1,
+  }: BatchRequest): Promise<BatchResult> {
+    const shortest = Math.min(...texts.map(({ length }) => length));
+    if (texts.length > 0 && (!Number.isInteger(logits) || logits < 1 || logits > shortest))
+      throw new RangeError(
+        `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
+      );
+    const { activations } = this.#openedSession();
+    const batch = { texts, edits: interventions, logits, activations };
+    const { values, runMs } = await this.#batch(batch);
+    const lengths = texts.map(({ length }) => length);
+    const parted = activations.map((name) => rowsOf(valueOf(values, name), lengths));
+    const { dims, data } = valueOf(values, 'logits');
+    const [, given = 0, vocab = 0] = dims;
+    return {
+      texts: texts.map((ids, row) => {
+        const own = data.slice(((row + 1) * given - logits) * vocab, (row + 1) * given * vocab);
+        return {
+          ids,
+          logits: { name: 'logits', dims: [logits, vocab], data: own },
+          tensors: parted.flatMap((rows) => rows[row] ?? []),
+        };
+      }),
+      timings: { runMs },
+    };
+  }
+
+  /** Run texts together, with an empty cache, and return what they gave together. */
+  async #batch(batch: EngineBatch): Promise<{ values: BatchValues; runMs: number }> {
+    const { texts, edits, logits, activations } = batch;
+    const { manifest, runtime, variant } = this.#opened();
+    const { shape } = manifest.model;
+    if (texts.length === 0) throw new ModelError({ kind: 'bad-tokens', detail: 'no texts' });
+    for (const ids of texts) checkTokens(ids, shape.vocab, shape.context_length);
+    const { activations: document } = sessionGraph(variant);
+    const protocol = protocolOf(document);
+    if (protocol.batch === null)
+      throw new RangeError(
+        `the ${document.graph} graph takes one text at a time; got ${texts.length}; expected an open or decoder graph: export the model again`,
+      );
+    const lengths = texts.map(({ length }) => length);
+    const text = { start: 0, end: Math.max(...lengths), lengths };
+    const placed = jointEdits(edits, shape, text);
+    if (protocol.edits === 'joints') await this.#provide({ interventions: edits, ...batch }, text);
+    const { session, inputs, neutral } = this.#openedSession();
+    const feeds = {
+      ...neutral,
+      ...protocol.batch(runtime.ort, { texts, logits: Math.max(1, logits) }, inputs),
+      ...protocol.edited(runtime.ort, placed, inputs),
+    };
+    const began = performance.now();
+    const wanted = [...(logits > 0 ? ['logits'] : []), ...activations];
+    const output = await this.#outputs(session, feeds, wanted);
+    const runMs = performance.now() - began;
+    const values = new Map(wanted.map((name) => [name, plainTensor(name, output(name))] as const));
+    return { values, runMs };
+  }
+
+  /** Run the session, and return its wanted outputs by name. */
+  async #outputs(
+    session: Ort.InferenceSession,
+    feeds: Feeds,
+    wanted: readonly string[],
+  ): Promise<(name: string) => Ort.Tensor> {
+    let outputs: Ort.InferenceSession.ReturnType;
+    try {
+      outputs = await this.#gpu.guard(() => session.run(feeds, [...new Set(wanted)]));
+    } catch (cause) {
+      throw await this.#failure('run', cause);
+    }
+    return (name) => {
+      const tensor = outputs[name];
+      if (tensor === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
+      return tensor;
     };
   }
 
@@ -466,6 +586,12 @@ function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
   // Token ids fit 32 bits, and views need no bigint.
   if (data instanceof BigInt64Array) return { name, dims, data: Int32Array.from(data, Number) };
   throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
+}
+
+function valueOf(values: BatchValues, name: string): Tensor {
+  const found = values.get(name);
+  if (found === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
+  return found;
 }
 
 function noModel(): ModelError {

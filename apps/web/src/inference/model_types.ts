@@ -6,6 +6,7 @@ import type { LocalModel } from '../bundle/sources/file_source';
 import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
 import type { TokenizerProblem } from '../tokenizer/check_cases';
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import type { Fidelity, Manifest, ReferencePassRecord, Variant } from '../contract/generated';
 import type { AttributionRequest } from './attribution';
 import type { PassComparison } from './compare_pass';
@@ -255,6 +256,30 @@ export interface RunResult {
   timings: { runMs: number };
 }
 
+/** Texts that run together, and leave the key/value cache as it is. */
+export interface BatchRequest {
+  /** Token ids of each text; shorter ones get padding before them, which changes nothing. */
+  texts: readonly (readonly number[])[];
+  /** None by default. An edit's `row` names a text; without it, it acts on all. */
+  interventions?: Interventions;
+  /** How many last tokens' logits each text gives; 1 by default, at most the shortest text's tokens. */
+  logits?: number;
+}
+
+export interface BatchedText {
+  ids: readonly number[];
+  /** (tokens asked for, vocab). */
+  logits: Tensor;
+  /** As those of RunResult, of all of the text's tokens. */
+  tensors: readonly Tensor[];
+}
+
+export interface BatchResult {
+  /** In the order of the request. */
+  texts: readonly BatchedText[];
+  timings: { runMs: number };
+}
+
 /** Why an opened variant broke down. */
 export type FailureCause = 'no-f16' | 'device-lost' | 'out-of-memory' | 'other';
 
@@ -386,5 +411,13 @@ export interface ModelClient {
   prove(): Promise<DeviceProof | null>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
+  /** Run several texts at once. */
+  runBatch(request: BatchRequest): Promise<BatchResult>;
+  /** Make a patching sweep. The signal ends it between two batches, with kind `aborted`; the model stays open. */
+  sweep(
+    request: SweepRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<Sweep>;
   close(): void;
 }

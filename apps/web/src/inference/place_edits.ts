@@ -2,7 +2,7 @@
 // EditError for an edit that this model or this text has no place for.
 import { elementCount } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
-import { either, indices, zipped } from './broadcast';
+import { both, either, indices, zipped } from './broadcast';
 import { checkEdit, isHeadAxis, listed, misfit, type JointAxes } from './check_edits';
 import {
   closingOf,
@@ -14,17 +14,17 @@ import {
   type Places,
   type Positions,
 } from './edits';
-import type { ClosingTensor, FedSpan, JointEdit } from './joint_edit';
+import { isEven, lengthsOf, type ClosingTensor, type FedSpan, type JointEdit } from './joint_edit';
 
-/** For each axis of a joint, which of its elements are edited; null for all. */
-type Where = readonly (readonly boolean[] | null)[];
+/** A row of booleans for each text of a batch, or one for all of them. */
+type Rows = readonly (readonly boolean[])[];
 
 /** A limit that no component reaches. */
 const far = Math.fround(3e38);
 
 /** Return the closing of an edit in a run that feeds these tokens. */
 export function placeEdit(edit: Edit, shape: ModelShape, fed: FedSpan): JointEdit {
-  const axes = checkEdit(edit, shape);
+  const axes = checkEdit(edit, shape, lengthsOf(fed).length);
   const where = whereOf(edit, axes, fed);
   const { joint, layer } = placeOf(edit);
   return {
@@ -38,16 +38,20 @@ export function placeEdit(edit: Edit, shape: ModelShape, fed: FedSpan): JointEdi
 /** Return one closing that does what two alike ones in a row do. */
 export function mergedEdits(one: JointEdit, other: JointEdit): JointEdit {
   const [first, second] = [one.tensors, other.tensors];
-  const both = (name: string, change: (a: number, b: number) => number): ClosingTensor =>
+  const merged = (name: string, change: (a: number, b: number) => number): ClosingTensor =>
     zipped(tensorAt(first, name), tensorAt(second, name), change);
   if (one.closing === 'scale')
-    return { ...one, tensors: { scale: both('scale', (a, b) => a * b) } };
-  if (one.closing === 'add') return { ...one, tensors: { add: both('add', (a, b) => a + b) } };
+    return { ...one, tensors: { scale: merged('scale', (a, b) => a * b) } };
+  if (one.closing === 'add') return { ...one, tensors: { add: merged('add', (a, b) => a + b) } };
+  const [before, after] = [tensorAt(first, 'value'), tensorAt(second, 'value')];
   const mask = tensorAt(second, 'mask');
-  const kept = zipped(tensorAt(first, 'value'), mask, (value, isOver) => (isOver ? 0 : value));
-  const over = zipped(tensorAt(second, 'value'), mask, (value, isOver) => (isOver ? value : 0));
-  const value = zipped(kept, over, (a, b) => a + b);
-  return { ...one, tensors: { value, mask: either(tensorAt(first, 'mask'), mask) } };
+  const eitherMask = either(tensorAt(first, 'mask'), mask);
+  // A sweep puts the same values in at each place: they stay one tensor, whatever the number of places.
+  if (before.data === after.data && before.dims.every((size, axis) => size === after.dims[axis]))
+    return { ...one, tensors: { value: after, mask: eitherMask } };
+  const kept = zipped(before, mask, (value, isOver) => (isOver ? 0 : value));
+  const over = zipped(after, mask, (value, isOver) => (isOver ? value : 0));
+  return { ...one, tensors: { value: zipped(kept, over, (a, b) => a + b), mask: eitherMask } };
 }
 
 /** The keys that knock-outs of one layer take away, a mask of the scores' rank. */
@@ -57,21 +61,26 @@ export function knockedOut(before: ClosingTensor | undefined, placed: JointEdit)
 }
 
 /** Refuse to take every key from a query: its softmax would share out over tokens to come. */
-export function checkKeysLeft({ dims, data }: ClosingTensor, { start, end }: FedSpan): void {
+export function checkKeysLeft({ dims, data }: ClosingTensor, fed: FedSpan): void {
+  const { start, end } = fed;
   const [heads = 1] = dims.slice(1);
-  const wanted = [1, heads, end - start, end];
-  const at = indices(dims, wanted);
-  for (let head = 0; head < heads; head++)
-    for (let query = start; query < end; query++) {
-      const row = (head * (end - start) + query - start) * end;
-      let isBlind = true;
-      for (let key = 0; key <= query && isBlind; key++) isBlind = data[at[row + key] ?? 0] === 1;
-      if (isBlind)
-        throw new EditError('query', 'knock-out leaves a query no key to look at', {
-          got: `query ${query}`,
-          expected: 'one key at least that it still sees',
-        });
-    }
+  const lengths = lengthsOf(fed);
+  const at = indices(dims, [lengths.length, heads, end - start, end]);
+  for (const [text, length] of lengths.entries()) {
+    const padding = end - length;
+    for (let head = 0; head < heads; head++)
+      for (let query = Math.max(start, padding); query < end; query++) {
+        const row = ((text * heads + head) * (end - start) + query - start) * end;
+        let isBlind = true;
+        for (let key = padding; key <= query && isBlind; key++)
+          isBlind = data[at[row + key] ?? 0] === 1;
+        if (isBlind)
+          throw new EditError('query', 'knock-out leaves a query no key to look at', {
+            got: `query ${query - padding}${lengths.length > 1 ? ` of row ${text}` : ''}`,
+            expected: 'one key at least that it still sees',
+          });
+      }
+  }
 }
 
 function tensorAt(tensors: JointEdit['tensors'], name: string): ClosingTensor {
@@ -80,32 +89,65 @@ function tensorAt(tensors: JointEdit['tensors'], name: string): ClosingTensor {
   return tensor;
 }
 
-function whereOf(edit: Edit, { names, sizes }: JointAxes, fed: FedSpan): Where {
+/** Return where an edit acts: a mask of the joint's rank, each dimension 1 or the joint's. */
+function whereOf(edit: Edit, { names, sizes }: JointAxes, fed: FedSpan): ClosingTensor {
   const { head, neuron, position, key, row } = placeOf(edit);
-  return names.map((name, axis) => {
+  const rank = names.length;
+  let where: ClosingTensor = along([[true]], 0, rank);
+  for (const [axis, name] of names.entries()) {
     const size = Number(sizes[axis]);
-    if (name === 'batch_size') return row === undefined ? null : chosen(row, 1);
-    if (isHeadAxis(name)) return head === undefined ? null : chosen(head, size);
-    if (name === 'sequence_length')
-      return position === undefined
-        ? null
-        : atPositions(edit.edit === 'knock-out' ? 'query' : 'position', position, fed, fed.start);
-    if (name === 'total_sequence_length')
-      return key === undefined ? null : atPositions('key', key, fed, 0);
-    return axis === names.length - 1 && neuron !== undefined ? chosen(neuron, size) : null;
+    let rows: Rows | null = null;
+    if (name === 'batch_size')
+      rows = row === undefined ? null : chosen(row, lengthsOf(fed).length)[0].map((is) => [is]);
+    else if (isHeadAxis(name)) rows = head === undefined ? null : chosen(head, size);
+    else if (name === 'sequence_length') {
+      const field = edit.edit === 'knock-out' ? 'query' : 'position';
+      rows = position === undefined ? null : atPositions(field, position, fed, fed.start);
+    } else if (name === 'total_sequence_length')
+      rows = key === undefined ? null : atPositions('key', key, fed, 0);
+    else if (axis === rank - 1) rows = neuron === undefined ? null : chosen(neuron, size);
+    if (rows !== null) where = both(where, along(rows, axis, rank));
+  }
+  return where;
+}
+
+/** Return rows as a mask of this rank: along the batch, and along an axis, which may be the batch itself. */
+function along(rows: Rows, axis: number, rank: number): ClosingTensor {
+  const dims = Array<number>(rank).fill(1);
+  dims[axis] = rows[0]?.length ?? 0;
+  dims[0] = rows.length;
+  return { dims, data: Uint8Array.from(rows.flat(), Number) };
+}
+
+function chosen(given: Places, count: number): [boolean[]] {
+  const places = new Set(listed(given));
+  return [Array.from({ length: count }, (_, at) => places.has(at))];
+}
+
+/**
+ * Return which of the tokens from `first` to the last that is fed are given: a row for each text, counted from its own
+ * first token, or one where all have the same length.
+ */
+function atPositions(field: string, given: Positions, fed: FedSpan, first: number): Rows {
+  const lengths = lengthsOf(fed);
+  const own = isEven(fed) ? lengths.slice(0, 1) : lengths;
+  return own.map((length) => {
+    const isGiven = positionsIn(field, given, { ...fed, end: length });
+    const padding = fed.end - length;
+    return Array.from({ length: fed.end - first }, (_, index) => {
+      const at = first + index - padding;
+      return at >= 0 && isGiven(at);
+    });
   });
 }
 
-function chosen(given: Places, count: number): boolean[] {
-  const places = new Set(listed(given));
-  return Array.from({ length: count }, (_, at) => places.has(at));
-}
-
-/** Return which of the positions from `first` to the last that is fed are given. */
-function atPositions(field: string, given: Positions, fed: FedSpan, first: number): boolean[] {
-  const { end } = fed;
+/** Return a test of positions of a text that has `end` tokens. */
+function positionsIn(
+  field: string,
+  given: Positions,
+  { end, goesOn }: FedSpan,
+): (at: number) => boolean {
   const counted = (at: number): number => (at < 0 ? end + at : at);
-  const known = Array.from({ length: end - first }, (_, index) => first + index);
   if (typeof given === 'object' && !('length' in given)) {
     const start = counted(given.start ?? 0);
     const stop = given.stop === undefined ? Infinity : counted(given.stop);
@@ -113,42 +155,29 @@ function atPositions(field: string, given: Positions, fed: FedSpan, first: numbe
       throw new EditError(field, `the ${field} stretch is empty`, {
         got: `${given.start ?? 0} to ${given.stop ?? ''}`,
       });
-    return known.map((at) => at >= start && at < stop);
+    return (at) => at >= start && at < stop;
   }
   const places = new Set<number>();
   for (const each of listed(given)) {
     const at = counted(each);
-    if (at < 0 || (at >= end && fed.goesOn !== true))
+    if (at < 0 || (at >= end && goesOn !== true))
       throw new EditError(field, `the text has no such ${field}`, {
         got: `${field} ${each}`,
         expected: `0 to ${end - 1}, or from -1 back: it has ${end} tokens`,
       });
     places.add(at);
   }
-  return known.map((at) => places.has(at));
-}
-
-function maskOf(where: Where): ClosingTensor {
-  const dims = where.map((axis) => axis?.length ?? 1);
-  const data = new Uint8Array(elementCount(dims)).fill(1);
-  for (const [axis, some] of where.entries()) {
-    if (some === null) continue;
-    const inner = elementCount(dims.slice(axis + 1));
-    for (let at = 0; at < data.length; at++)
-      if (some[Math.floor(at / inner) % some.length] !== true) data[at] = 0;
-  }
-  return { dims, data };
+  return (at) => places.has(at);
 }
 
 function tensorsOf(
   edit: Edit,
   axes: JointAxes,
-  where: Where,
+  mask: ClosingTensor,
   fed: FedSpan,
 ): Readonly<Record<string, ClosingTensor>> {
   const numbers = numbersOf(edit);
   const rank = axes.names.length;
-  const mask = maskOf(where);
   const all = Object.entries(numbers).map(([name, given]) => [name, raised(given, rank)] as const);
   const one = (name: string): number => numbers[name]?.data[0] ?? 0;
   const inPlace = (value: number, neutral: number): ClosingTensor => ({
@@ -159,12 +188,12 @@ function tensorsOf(
     case 'scale':
       return { scale: inPlace(one('factor'), 1) };
     case 'add': {
-      const fit = fitted(edit, 'vector', axes, where, fed);
+      const fit = fitted(edit, 'vector', axes, mask, fed);
       return { add: zipped(fit.value, fit.mask, (value, isIn) => (isIn ? value : 0)) };
     }
     case 'replace':
     case 'knock-out':
-      return { ...fitted(edit, 'value', axes, where, fed) };
+      return { ...fitted(edit, 'value', axes, mask, fed) };
     case 'cap':
       return { ...Object.fromEntries(all), limit: inPlace(one('limit'), far) };
     case 'project-out':
@@ -187,26 +216,31 @@ function fitted(
   edit: Edit,
   field: string,
   { names, sizes }: JointAxes,
-  where: Where,
+  where: ClosingTensor,
   fed: FedSpan,
 ): { readonly value: ClosingTensor; readonly mask: ClosingTensor } {
   const given = numbersOf(edit)[field] ?? { dims: [], data: new Float32Array() };
-  let value = raised(given, names.length);
-  const covered = [...where];
+  let [value, mask] = [raised(given, names.length), where];
   for (const [axis, name] of names.entries()) {
     const have = value.dims[axis] ?? 1;
     if (typeof sizes[axis] === 'number' || name === 'batch_size' || have === 1) continue;
+    if (!isEven(fed))
+      throw new EditError(field, `${field} of ${edit.edit} has values for each token`, {
+        got: 'texts of unequal lengths',
+        expected: 'texts of one length, or one text',
+      });
     const first = name === 'sequence_length' ? fed.start : 0;
     const wanted = Array.from({ length: fed.end - first }, (_, index) => first + index);
-    const edited = covered[axis] ?? wanted.map(() => true);
-    const lacks = wanted.some((at, index) => edited[index] === true && at >= have);
-    const isSomewhere = covered.every((some) => some?.includes(true) ?? true);
-    if (lacks && isSomewhere && fed.goesOn !== true)
+    const covered = along([wanted.map((at) => at < have)], axis, names.length);
+    const lacks = zipped(mask, covered, (isIn, isThere) => Number(isIn !== 0 && isThere === 0));
+    if (fed.goesOn !== true && lacks.data.includes(1))
       throw misfit(edit, field, given.dims, `values of ${fed.end} tokens, or one for all`);
-    covered[axis] = wanted.map((at, index) => edited[index] === true && at < have);
-    value = taken(value, axis, wanted);
+    if (wanted.at(-1) !== have - 1 || first > 0) {
+      mask = both(mask, covered);
+      value = taken(value, axis, wanted);
+    }
   }
-  return { value, mask: maskOf(covered) };
+  return { value, mask };
 }
 
 /** Return the tensor with these indices along an axis, the last one in place of those behind it. */

@@ -1,6 +1,9 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
+import type { Sweep, SweepRequest } from '../analysis/patching';
 import type {
   DeviceProof,
+  BatchRequest,
+  BatchResult,
   FirstPass,
   ModelErrorData,
   OpenedModel,
@@ -28,6 +31,10 @@ export interface WorkerMethods {
   savedGraph: (nothing: null) => Uint8Array<ArrayBuffer>;
   prove: (nothing: null) => DeviceProof | null;
   run: (request: RunRequest) => RunResult;
+  runBatch: (request: BatchRequest) => BatchResult;
+  sweep: (request: SweepRequest) => Sweep;
+  /** End a call of `sweep`, by its number. */
+  endSweep: (call: number) => null;
 }
 
 export type WorkerMethod = keyof WorkerMethods;
@@ -43,6 +50,13 @@ export type WorkerCall = {
 
 export type WorkerAnswer =
   | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
+  /** Runs of a sweep that are done, of how many. */
+  | {
+      readonly call: number;
+      readonly kind: 'swept';
+      readonly done: number;
+      readonly of: number;
+    }
   | { readonly call: number; readonly kind: 'error'; readonly error: ModelErrorData }
   | {
       readonly call: number;
