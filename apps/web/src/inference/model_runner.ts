@@ -1,6 +1,6 @@
 // Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
-import { fileOf, weightFiles } from '../bundle/download/download';
+import { fileOf } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { loadFirstPass } from './load_first_pass';
@@ -14,7 +14,14 @@ import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
 import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
-import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
+import {
+  loadModel,
+  phase,
+  startEarly,
+  surveyModel,
+  withoutMemory,
+  type LoadedModel,
+} from './load_model';
 import { ModelError } from './model_error';
 import type {
   FirstPass,
@@ -170,6 +177,11 @@ export class ModelRunner {
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
+    // Before anything is released: where they can't be had, the open session stays.
+    const as = runtime.readsRanges ? 'ranges' : 'array';
+    const weights = await model.weights.open(as).catch((error: unknown) => {
+      throw withoutMemory(error, model.opening);
+    });
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
     const previous = this.#session;
     this.#session = null;
@@ -179,17 +191,18 @@ export class ModelRunner {
     try {
       session = await runtime.ort.InferenceSession.create(graph, {
         ...providerOptions(runtime.provider, graph, cacheNames(document)),
-        externalData: weightFiles(variant)
-          // A bare graph may hold its weights itself.
-          .filter((file) => file !== path)
-          .map((file) => ({ path: file, data: fileOf(files, file) })),
+        externalData: weights.map(({ path, data }) => ({ path, data })),
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
-      throw await this.#failure('session', cause);
+      const failed = weights.map((file) => file.error()).find((error) => error !== null);
+      throw await this.#failure('session', failed ?? cause);
+    } finally {
+      for (const file of weights) file.close();
     }
     const sessionMs = performance.now() - start;
+    const expandMs = weights.reduce((sum, file) => sum + file.expandMs(), 0);
     const inputs = { document, slots, names: session.inputNames };
     const neutral = protocolOf(document).neutral(runtime.ort, inputs);
     this.#session = { session, names, activations: tapped.activations, inputs, neutral };
@@ -204,7 +217,7 @@ export class ModelRunner {
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,
-      timings: { ...model.timings, sessionMs, firstRunMs: null },
+      timings: { ...model.timings, expandMs, sessionMs, firstRunMs: null },
     };
   }
 

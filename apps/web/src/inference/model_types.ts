@@ -192,7 +192,7 @@ export interface OpenedModel {
   tokenizerTrouble: TokenizerProblem | null;
   timings: {
     downloadMs: number;
-    /** The part of `downloadMs` spent on expanding the weights; 0 where they need no expansion. */
+    /** The part of `sessionMs` spent on expanding the weights; 0 where they need no expansion. */
     expandMs: number;
     sessionMs: number;
     /** One token through the new session; null where none was run (wasm). */

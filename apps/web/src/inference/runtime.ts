@@ -18,6 +18,8 @@ export interface Runtime {
   readonly provider: Provider;
   readonly threads: number;
   readonly version: string;
+  /** True where the runtime reads weights by range, out of a Blob. */
+  readonly readsRanges: boolean;
 }
 
 /** y = x + x, as a serialized ModelProto of opset 17: about the smallest graph that proves a provider works. */
@@ -30,19 +32,27 @@ interface Build {
   readonly wasm: string;
 }
 
+/**
+ * With JSPI the engine itself waits, for the GPU and for bytes: weights are read by range and never held in an array, and
+ * the build for WebGPU is 10 MB smaller.
+ */
+const hasJspi = 'Suspending' in WebAssembly;
+
 /** Return the build for a provider. Only this one is fetched, as builds are 14 to 27 MB. */
 function buildFor(provider: Provider): Build {
   const absolute = (path: string): string => new URL(path, self.location.href).href;
-  if (provider === 'wasm') {
-    const load = (): Promise<typeof Ort> => import('onnxruntime-web/wasm');
-    return { load, mjs: absolute(wasmModule), wasm: absolute(wasmWasm) };
+  if (hasJspi) {
+    return {
+      load: () => import('onnxruntime-web/jspi'),
+      mjs: absolute(jspiModule),
+      wasm: absolute(jspiWasm),
+    };
   }
-  // With JSPI the engine itself waits for the GPU, and the build is 10 MB smaller.
-  return 'Suspending' in WebAssembly
+  return provider === 'wasm'
     ? {
-        load: () => import('onnxruntime-web/jspi'),
-        mjs: absolute(jspiModule),
-        wasm: absolute(jspiWasm),
+        load: () => import('onnxruntime-web/wasm'),
+        mjs: absolute(wasmModule),
+        wasm: absolute(wasmWasm),
       }
     : {
         load: () => import('onnxruntime-web/webgpu'),
@@ -78,7 +88,8 @@ async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Ru
     ort.env.wasm.wasmPaths = { mjs, wasm };
     await probe(ort, provider);
     void keepRuntime();
-    return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };
+    const version = ort.env.versions.web ?? 'unknown';
+    return { ort, provider, threads, version, readsRanges: hasJspi };
   } catch (cause) {
     const detail = messageOf(cause);
     throw new ModelError({ kind: 'provider-unavailable', provider, detail }, { cause });
