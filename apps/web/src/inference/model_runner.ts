@@ -4,7 +4,7 @@ import { fileOf } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { loadFirstPass } from './load_first_pass';
-import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
+import { firstSlots, noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
@@ -57,6 +57,8 @@ export class ModelRunner {
   #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
   #session: Session | null = null;
+  /** The closings that runs have needed so far: a saved graph has no others. */
+  #editedSlots: ClosingSlots = noSlots;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
@@ -80,8 +82,11 @@ export class ModelRunner {
       this.#request = request;
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
-      const names = request.activations ?? defaultActivations(this.#model.variant);
-      const opened = await this.#openSession(names, noSlots);
+      const { variant } = this.#model;
+      const names = request.activations ?? defaultActivations(variant);
+      this.#editedSlots = noSlots;
+      const slots = firstSlots(sessionGraph(variant).activations.joints);
+      const opened = await this.#openSession(names, slots);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
@@ -121,9 +126,9 @@ export class ModelRunner {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#inTurn(() => {
       const { variant, files } = this.#opened();
-      const { names, inputs } = this.#openedSession();
+      const { names } = this.#openedSession();
       const graph = fileOf(files, sessionGraph(variant).path);
-      return Promise.resolve(savedGraph(variant, graph, names, inputs.slots));
+      return Promise.resolve(savedGraph(variant, graph, names, this.#editedSlots));
     });
   }
 
@@ -157,10 +162,14 @@ export class ModelRunner {
   /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
   async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
     const { names, inputs } = this.#openedSession();
-    const slots = slotsFor(inputs.slots, closingsNeeded(interventions));
-    if (slots === inputs.slots) return;
+    const needed = closingsNeeded(interventions);
+    const slots = slotsFor(inputs.slots, needed);
+    const edited = slotsFor(this.#editedSlots, needed);
+    if (slots === inputs.slots && edited === this.#editedSlots) return;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
+    this.#editedSlots = edited;
+    if (slots === inputs.slots) return;
     await this.#reopenSession(names, slots, 'keep');
   }
 
