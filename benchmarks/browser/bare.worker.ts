@@ -2,7 +2,6 @@
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import { readWhole } from '../../apps/web/src/bundle/weights/byte_ranges';
 import { ExpandedRanges } from '../../apps/web/src/bundle/weights/expanded_ranges';
 import type { Expansion } from '../../apps/web/src/contract/generated';
 import { milliseconds } from './clock';
@@ -67,7 +66,9 @@ function expanded(expansion: Expansion, encoded: Uint8Array): Uint8Array<ArrayBu
       into.set(encoded.subarray(at, at + into.length));
     },
   });
-  return readWhole(expansion.path, ranges);
+  const data = new Uint8Array(expansion.bytes);
+  ranges.read(data, 0);
+  return data;
 }
 
 async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {

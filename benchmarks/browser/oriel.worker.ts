@@ -2,7 +2,6 @@
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import { readWhole } from '../../apps/web/src/bundle/weights/byte_ranges';
 import { ExpandedRanges } from '../../apps/web/src/bundle/weights/expanded_ranges';
 import { cachePairs } from '../../apps/web/src/contract/activation_table';
 import { answerJobs, milliseconds, timed } from './clock';
@@ -89,7 +88,8 @@ function readWeights(
       into.set(encoded.subarray(at, at + into.length));
     },
   });
-  const data = readWhole(expansion.path, ranges);
+  const data = new Uint8Array(expansion.bytes);
+  ranges.read(data, 0);
   return { expand: milliseconds(began), externalData: [{ path: expansion.path, data }] };
 }
 

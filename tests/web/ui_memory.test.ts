@@ -17,6 +17,7 @@ import type {
   ModelClient,
   OpenedModel,
   OpenRequest,
+  PreparedSession,
   RunRequest,
   RunResult,
 } from '../../apps/web/src/inference/model_types';
@@ -71,6 +72,7 @@ function opened(provider: 'wasm' | 'webgpu', memoryGiB: number | null): OpenedMo
     device: { memoryGiB },
     activations: ['logits', mapOf(LAYERS - 1)],
     hasTokenizer: false,
+    timings: { sessionMs: 0 },
     tokenizerTrouble: null,
     // Only what is read here.
   } as unknown as OpenedModel;
@@ -321,6 +323,9 @@ class SmallClient implements ModelClient {
   }
   pieces(): Promise<never> {
     return Promise.reject(new ModelError({ kind: 'no-tokenizer' }));
+  }
+  prepare(): Promise<PreparedSession> {
+    return Promise.reject(new ModelError({ kind: 'session', detail: 'nothing is prepared here' }));
   }
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());

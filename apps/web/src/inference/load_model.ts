@@ -227,7 +227,7 @@ async function startRuntime(
 
 /** Return a failure for want of memory where the browser could not allocate an array within its size limit; any other
  * error as it is. */
-export function withoutMemory(error: unknown, opening: Opening): unknown {
+function withoutMemory(error: unknown, opening: Opening): unknown {
   const isOurs = error instanceof BundleError || error instanceof ModelError;
   if (!isOurs || error.data.kind !== 'too-large') return error;
   const { path, bytes, limit } = error.data;

@@ -14,14 +14,7 @@ import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
 import { disposeAll, KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
-import {
-  loadModel,
-  phase,
-  startEarly,
-  surveyModel,
-  withoutMemory,
-  type LoadedModel,
-} from './load_model';
+import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
 import type {
   FirstPass,
@@ -85,7 +78,8 @@ export class ModelRunner {
       const { variant } = this.#model;
       const names = request.activations ?? defaultActivations(variant);
       this.#editedSlots = noSlots;
-      const slots = firstSlots(sessionGraph(variant).activations.joints);
+      const first = firstSlots(sessionGraph(variant).activations.joints);
+      const slots = slotsFor(first, closingsNeeded(request.interventions ?? noInterventions));
       const opened = await this.#openSession(names, slots);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
@@ -159,18 +153,21 @@ export class ModelRunner {
     }
   }
 
-  /** Give the session the closings that these interventions need, if it lacks some and the text has a place for them. */
-  async #provideClosings(interventions: Interventions, text: FedSpan): Promise<void> {
+  /**
+   * Give the session the closings that these interventions need, if it lacks some and the text has a place for them.
+   * Return the milliseconds that the new session took; null where the open one has them.
+   */
+  async #provideClosings(interventions: Interventions, text: FedSpan): Promise<number | null> {
     const { names, inputs } = this.#openedSession();
     const needed = closingsNeeded(interventions);
     const slots = slotsFor(inputs.slots, needed);
     const edited = slotsFor(this.#editedSlots, needed);
-    if (slots === inputs.slots && edited === this.#editedSlots) return;
+    if (slots === inputs.slots && edited === this.#editedSlots) return null;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
     this.#editedSlots = edited;
-    if (slots === inputs.slots) return;
-    await this.#reopenSession(names, slots, 'keep');
+    if (slots === inputs.slots) return null;
+    return (await this.#reopenSession(names, slots, 'keep')).timings.sessionMs;
   }
 
   async #openSession(
@@ -187,10 +184,7 @@ export class ModelRunner {
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
     // Before anything is released: where they can't be had, the open session stays.
-    const as = runtime.readsRanges ? 'ranges' : 'array';
-    const weights = await model.weights.open(as).catch((error: unknown) => {
-      throw withoutMemory(error, model.opening);
-    });
+    const weights = await model.weights.open();
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
     const previous = this.#session;
     this.#session = null;
@@ -278,7 +272,8 @@ export class ModelRunner {
     const { activations: document } = sessionGraph(variant);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    if (protocol.edits === 'joints') await this.#provideClosings(interventions, text);
+    const sessionMs =
+      protocol.edits === 'joints' ? await this.#provideClosings(interventions, text) : null;
     const { session, activations, inputs, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
@@ -312,7 +307,7 @@ export class ModelRunner {
       start,
       lastLogits: logits.slice(-shape.vocab),
       tensors: activations.map((name) => plainTensor(name, output(name))),
-      timings: { runMs },
+      timings: { runMs, ...(sessionMs !== null && { sessionMs }) },
     };
   }
 

@@ -25,6 +25,8 @@ export interface OpenRequest {
   activations?: readonly string[];
   /** Attempts that failed before, so that they are not offered again. */
   tried?: readonly Attempt[];
+  /** What the next runs will change: the session is made with the closings for it. */
+  interventions?: Interventions;
 }
 
 export interface Progress {
@@ -240,7 +242,8 @@ export interface RunResult {
   lastLogits: Float32Array;
   /** Every open activation except logits; attention maps are (1, heads, fed, total). */
   tensors: readonly Tensor[];
-  timings: { runMs: number };
+  /** `sessionMs`: duration of the session that was made for the run's interventions; absent where the open one served. */
+  timings: { runMs: number; sessionMs?: number };
 }
 
 /** Why an opened variant broke down. */
@@ -331,6 +334,19 @@ export interface FirstPass {
   result: RunResult;
 }
 
+export interface PrepareRequest {
+  readonly activations: readonly string[];
+  readonly interventions: Interventions;
+}
+
+/** A session beside the open one. */
+export interface PreparedSession {
+  readonly model: OpenedModel;
+  /** Take the place of the open session, once it has answered what it was asked. Rejects with kind `aborted` where that
+   * one was closed meanwhile. */
+  use(): Promise<void>;
+}
+
 export interface ModelClient {
   /** Fetch the example that the publisher computed, and the manifest, no more; null where there is no example. */
   firstPass(request: OpenRequest): Promise<FirstPass | null>;
@@ -346,6 +362,11 @@ export interface ModelClient {
   reach(request: OpenRequest): Promise<void>;
   /** Open other activations with the weights already in memory; the key/value cache is cleared. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
+  /**
+   * Make a session for other activations beside the open one, which answers meanwhile. Rejects with kind `aborted` at the
+   * signal, and otherwise as `open` does; the open session stays. Ask `hasRoomBeside` first.
+   */
+  prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSession>;
   encode(text: string): Promise<TokenPiece[]>;
   /** Return the models that the browser keeps, the last opened first. */
   cachedModels(): Promise<CachedModels>;

@@ -24,21 +24,21 @@ export class ModelWeights {
    * Open all files for a session; close them when it is made. Where the visitor or another tab has removed a piece
    * since, it is fetched again. Rejects as downloads do.
    */
-  async open(as: 'ranges' | 'array'): Promise<readonly OpenWeights[]> {
-    const opened = await this.#tryOpen(as);
+  async open(): Promise<readonly OpenWeights[]> {
+    const opened = await this.#tryOpen();
     if (opened !== null) return opened;
     this.#files = await this.#fetchAgain();
-    const again = await this.#tryOpen(as);
+    const again = await this.#tryOpen();
     if (again !== null) return again;
     const path = this.#files[0]?.path ?? '';
     throw new BundleError({ kind: 'integrity', path, expected: 'a stored file', got: 'none' });
   }
 
-  async #tryOpen(as: 'ranges' | 'array'): Promise<readonly OpenWeights[] | null> {
+  async #tryOpen(): Promise<readonly OpenWeights[] | null> {
     const store = this.#modelCache?.chunks ?? noStore;
     const opened: OpenWeights[] = [];
     for (const file of this.#files) {
-      const weights = await openWeights(file, store, as);
+      const weights = await openWeights(file, store);
       if (weights === null) {
         for (const open of opened) open.close();
         return null;

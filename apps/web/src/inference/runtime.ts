@@ -18,8 +18,6 @@ export interface Runtime {
   readonly provider: Provider;
   readonly threads: number;
   readonly version: string;
-  /** True where the runtime reads weights by range, out of a Blob. */
-  readonly readsRanges: boolean;
 }
 
 /** y = x + x, as a serialized ModelProto of opset 17: about the smallest graph that proves a provider works. */
@@ -32,27 +30,19 @@ interface Build {
   readonly wasm: string;
 }
 
-/**
- * With JSPI the engine itself waits, for the GPU and for bytes: weights are read by range and never held in an array, and
- * the build for WebGPU is 10 MB smaller.
- */
-const hasJspi = 'Suspending' in WebAssembly;
-
 /** Return the build for a provider. Only this one is fetched, as builds are 14 to 27 MB. */
 function buildFor(provider: Provider): Build {
   const absolute = (path: string): string => new URL(path, self.location.href).href;
-  if (hasJspi) {
-    return {
-      load: () => import('onnxruntime-web/jspi'),
-      mjs: absolute(jspiModule),
-      wasm: absolute(jspiWasm),
-    };
+  if (provider === 'wasm') {
+    const load = (): Promise<typeof Ort> => import('onnxruntime-web/wasm');
+    return { load, mjs: absolute(wasmModule), wasm: absolute(wasmWasm) };
   }
-  return provider === 'wasm'
+  // With JSPI the engine itself waits for the GPU, and the build is 10 MB smaller.
+  return 'Suspending' in WebAssembly
     ? {
-        load: () => import('onnxruntime-web/wasm'),
-        mjs: absolute(wasmModule),
-        wasm: absolute(wasmWasm),
+        load: () => import('onnxruntime-web/jspi'),
+        mjs: absolute(jspiModule),
+        wasm: absolute(jspiWasm),
       }
     : {
         load: () => import('onnxruntime-web/webgpu'),
@@ -88,8 +78,7 @@ async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Ru
     ort.env.wasm.wasmPaths = { mjs, wasm };
     await probe(ort, provider);
     void keepRuntime();
-    const version = ort.env.versions.web ?? 'unknown';
-    return { ort, provider, threads, version, readsRanges: hasJspi };
+    return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };
   } catch (cause) {
     const detail = messageOf(cause);
     throw new ModelError({ kind: 'provider-unavailable', provider, detail }, { cause });

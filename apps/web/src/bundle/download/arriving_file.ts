@@ -2,6 +2,7 @@
 // pieces on their way are in memory, unless the store can't keep them.
 import type { FileDescriptor } from '../../contract/generated';
 import type { ProvenPiece } from '../weights/piece_ranges';
+import { emptied } from '../weights/byte_ranges';
 import { allocate } from './file_memory';
 import type { Piece } from './transfer';
 
@@ -84,5 +85,10 @@ export class PieceBuffers {
 
   give({ buffer }: Bytes): void {
     this.#free.push(buffer);
+  }
+
+  /** Free the memory now: the runtime is about to need as much. */
+  release(): void {
+    for (const buffer of this.#free.splice(0)) emptied(buffer);
   }
 }

@@ -112,6 +112,8 @@ export async function downloadFiles(
     stop.abort();
     signalAborted(signal);
     throw error;
+  } finally {
+    buffers.release();
   }
   const arrived = await Promise.all(arrivals.values());
   return {

@@ -1,6 +1,5 @@
-// Files whose bytes are read by range, and the same as what the runtime is given: a Blob where it reads ranges, an array
-// elsewhere. piece_ranges.ts reads pieces; expanded_ranges.ts expands weights as they are read.
-import { allocate } from '../download/file_memory';
+// Files whose bytes are read by range, and the same as what the runtime takes for an array. piece_ranges.ts reads pieces;
+// expanded_ranges.ts expands weights as they are read.
 
 export interface ByteRanges {
   /** Number of bytes of the whole file. */
@@ -9,83 +8,53 @@ export interface ByteRanges {
   read(into: Uint8Array<ArrayBuffer>, at: number): void;
 }
 
-/** Read the whole file. Throws a BundleError where there is no memory for it. */
-export function readWhole(path: string, ranges: ByteRanges): Uint8Array<ArrayBuffer> {
-  const whole = allocate(path, ranges.bytes);
-  ranges.read(whole, 0);
-  return whole;
-}
-
 /**
- * A Blob whose bytes come from `ranges` whenever a part of it is read. The runtime asks a Blob for one tensor after the
- * other, so that a file is never in memory whole. A File of the browser's would do, but takes twice as long: it is read
- * through another process, where synchronous access reads straight into the array.
+ * An array without memory of its own: a part of it is read when it is asked for. The runtime asks for one tensor after the
+ * other with `subarray`, and copies each into its own memory before the next, so that a file is never in memory whole.
+ * A JSPI build would take a File as well, but the others don't, and a File is read through another process, which takes
+ * twice as long. A runtime that reads its array otherwise finds it empty, and makes no session.
  */
-export class RangeBlob extends Blob {
+export class RangeArray extends Uint8Array<ArrayBuffer> {
   readonly #ranges: ByteRanges;
-  readonly #from: number;
-  readonly #to: number;
   readonly #onError: (error: unknown) => void;
+  /** The part that was asked for last. */
+  #part = new ArrayBuffer(0);
 
   /** `onError` is called with what `ranges` throws: the runtime's own error has lost it. */
-  constructor(
-    ranges: ByteRanges,
-    onError: (error: unknown) => void,
-    from = 0,
-    to: number = ranges.bytes,
-  ) {
-    super([]);
+  constructor(ranges: ByteRanges, onError: (error: unknown) => void) {
+    super(new ArrayBuffer(0));
     this.#ranges = ranges;
     this.#onError = onError;
-    this.#from = from;
-    this.#to = to;
+    Object.defineProperty(this, 'byteLength', { value: ranges.bytes });
   }
 
-  override get size(): number {
-    return this.#to - this.#from;
+  /** Return the part, which is right until the next one is asked for. */
+  override subarray(begin = 0, end: number = this.#ranges.bytes): Uint8Array<ArrayBuffer> {
+    const bytes = end - begin;
+    try {
+      if (this.#part.byteLength < bytes) {
+        this.release();
+        this.#part = new ArrayBuffer(bytes);
+      }
+      const part = new Uint8Array(this.#part, 0, bytes);
+      this.#ranges.read(part, begin);
+      return part;
+    } catch (error) {
+      this.#onError(error);
+      throw error;
+    }
   }
 
-  override slice(start = 0, end = this.size): Blob {
-    const inside = (at: number): number =>
-      Math.min(Math.max(at < 0 ? at + this.size : at, 0), this.size);
-    const from = this.#from + inside(start);
-    return new RangeBlob(
-      this.#ranges,
-      this.#onError,
-      from,
-      Math.max(from, this.#from + inside(end)),
-    );
+  /** Give the memory of the last part back, which a garbage collection might do much later. */
+  release(): void {
+    this.#part = emptied(this.#part);
   }
+}
 
-  override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    let at = this.#from;
-    return new ReadableStream({
-      type: 'bytes',
-      autoAllocateChunkSize: 2 ** 20,
-      pull: (controller) => {
-        const request = controller.byobRequest;
-        const view = request?.view as Uint8Array<ArrayBuffer> | null | undefined;
-        if (!request || !view)
-          throw new TypeError('the stream gives bytes into given memory alone');
-        const count = Math.min(view.byteLength, this.#to - at);
-        if (count === 0) {
-          controller.close();
-          request.respond(0);
-          return;
-        }
-        try {
-          this.#ranges.read(new Uint8Array(view.buffer, view.byteOffset, count), at);
-        } catch (error) {
-          this.#onError(error);
-          throw error;
-        }
-        at += count;
-        request.respond(count);
-      },
-    });
-  }
+/** ArrayBuffer.prototype.transfer, which browsers have since 2023 and TypeScript's libraries of that year lack. */
+type Transferable = ArrayBuffer & { transfer?(bytes: number): ArrayBuffer };
 
-  override async arrayBuffer(): Promise<ArrayBuffer> {
-    return new Response(this.stream()).arrayBuffer();
-  }
+/** Free a buffer's memory at once, where the browser can; return an empty one. */
+export function emptied(buffer: ArrayBuffer): ArrayBuffer {
+  return (buffer as Transferable).transfer?.(0) ?? new ArrayBuffer(0);
 }

@@ -9,7 +9,7 @@ import { planWeight, rowsAround, type Extent, type WeightPlan } from './weight_p
 /** Rows are expanded together up to about this many numbers: fewer would read the store more often. */
 const windowNumbers = 2 ** 20;
 
-/** Part of one weight, expanded. */
+/** Part of one weight, expanded because only some of it was asked for. */
 interface Window {
   /** Offset of its first byte in the expanded file. */
   readonly from: number;
@@ -45,43 +45,49 @@ export class ExpandedRanges implements ByteRanges {
   read(into: Uint8Array<ArrayBuffer>, at: number): void {
     const began = performance.now();
     const end = at + into.length;
-    while (at < end) {
-      const start = into.length - (end - at);
-      const { from, bytes } = this.#windowAt(at);
-      const isInside = at >= from && at < from + bytes.length;
-      // In a gap, the window found is the next one.
-      const stop = Math.min(end, isInside ? from + bytes.length : from > at ? from : end);
-      if (isInside) into.set(bytes.subarray(at - from, stop - from), start);
-      else into.fill(0, start, start + stop - at);
-      at = stop;
+    let place = at;
+    while (place < end) {
+      const left = into.subarray(place - at);
+      const plan = this.#plans.find((plan) => place < plan.at + plan.count * this.#itemBytes);
+      // Between weights, and behind the last one.
+      const gap = plan === undefined ? left.length : Math.min(left.length, plan.at - place);
+      if (plan === undefined || gap > 0) left.fill(0, 0, gap);
+      place += gap > 0 || plan === undefined ? gap : this.#readWeight(plan, left, place);
     }
     this.expandMs += performance.now() - began;
   }
 
-  /** Return the window that holds a byte; in a gap an empty one at the next weight's start. */
-  #windowAt(at: number): Window {
-    const { from, bytes } = this.#window;
-    if (at >= from && at < from + bytes.length) return this.#window;
-    const plan = this.#plans.find(({ at: start, count }) => at < start + count * this.#itemBytes);
-    if (plan === undefined) return nothing;
-    if (at < plan.at) return { from: plan.at, bytes: nothing.bytes };
+  /** Fill `into` from a byte inside the weight on, as far as a few rows go; return the number of bytes. */
+  #readWeight(plan: WeightPlan, into: Uint8Array<ArrayBuffer>, at: number): number {
     const number = Math.floor((at - plan.at) / this.#itemBytes);
     const { plan: rows, first } = rowsAround(plan, number, this.#together);
-    // The one before is given up first.
-    this.#window = nothing;
-    this.#window = { from: plan.at + first * this.#itemBytes, bytes: this.#expanded(rows) };
-    return this.#window;
+    const from = plan.at + first * this.#itemBytes;
+    const bytes = rows.count * this.#itemBytes;
+    const isWhole = at === from && bytes <= into.length && into.byteOffset % 4 === 0;
+    if (isWhole && this.#itemBytes === 4) {
+      this.#expand(rows, new Float32Array(into.buffer, into.byteOffset, rows.count));
+      return bytes;
+    }
+    if (this.#window.from !== from || this.#window.bytes.length !== bytes)
+      this.#window = { from, bytes: this.#expanded(rows) };
+    const part = this.#window.bytes.subarray(at - from, at - from + into.length);
+    into.set(part);
+    return part.length;
   }
 
   #expanded(plan: WeightPlan): Uint8Array<ArrayBuffer> {
-    const { own, encoded } = this.#parts(plan);
     const numbers = new Float32Array(plan.count);
-    const { from, to } = own.values;
-    valuesExpander(own, encoded, numbers).expand(encoded, from, 0, to - from);
+    this.#expand(plan, numbers);
     if (this.#itemBytes === 4) return new Uint8Array(numbers.buffer);
     const halves = new Uint16Array(plan.count);
     roundToFloat16(numbers, halves);
     return new Uint8Array(halves.buffer);
+  }
+
+  #expand(plan: WeightPlan, numbers: Float32Array): void {
+    const { own, encoded } = this.#parts(plan);
+    const { from, to } = own.values;
+    valuesExpander(own, encoded, numbers).expand(encoded, from, 0, to - from);
   }
 
   /** Read a plan's parts, one behind the other, and return it with their places there. */
