@@ -1,14 +1,14 @@
 // Measures the expansion of weights in Chromium, on one core, by layout: `npm run bench:browser`. No result fails it.
 import { test } from '@playwright/test';
-import type * as Expanding from '../apps/web/src/bundle/weights/expand_weights';
+import type * as Expanding from '../apps/web/src/bundle/weights/expanded_ranges';
 import type { EncodedWeight, Expansion } from '../apps/web/src/contract/generated';
 
 /** A matrix of GPT-2 small's MLP, and a number of them whose file is larger than any processor cache. */
 const [rows, columns, count] = [768, 3072, 12];
 const block = 32;
 
-/** Chunks as large as those that HTTP delivers. */
-const chunkBytes = 64 * 1024;
+/** Bytes that the runtime asks for at a time. */
+const rangeBytes = 2 ** 20;
 
 type Layout = Omit<EncodedWeight, 'name' | 'shape' | 'at' | 'values' | 'scales'>;
 
@@ -43,9 +43,9 @@ for (const [name, layout] of Object.entries(layouts)) {
   test(name, async ({ page }) => {
     await page.goto('engine_test.html');
     const speeds = await page.evaluate(
-      async ([{ expansion, encodedBytes }, chunkBytes]) => {
-        const path = '/src/bundle/expand_weights.ts';
-        const { WeightExpander } = (await import(path)) as typeof Expanding;
+      async ([{ expansion, encodedBytes }, rangeBytes]) => {
+        const path = '/src/bundle/weights/expanded_ranges.ts';
+        const { ExpandedRanges } = (await import(path)) as typeof Expanding;
         // Bytes of ordinary numbers: as float16 and float32, none is subnormal.
         const encoded = new Uint8Array(encodedBytes).fill(0x3a);
         const speeds: number[] = [];
@@ -53,15 +53,21 @@ for (const [name, layout] of Object.entries(layouts)) {
           // New each time, as for a new model: the system allocates its pages on first use.
           const expanded = new Uint8Array(expansion.bytes);
           const began = performance.now();
-          const expander = new WeightExpander(expansion, encoded, expanded);
-          for (let end = 0; end < encodedBytes; end += chunkBytes) {
-            expander.advance(Math.min(end + chunkBytes, encodedBytes));
+          const ranges = new ExpandedRanges(expansion, {
+            bytes: encodedBytes,
+            read: (into, at) => {
+              into.set(encoded.subarray(at, at + into.length));
+            },
+          });
+          // As the runtime reads a tensor.
+          for (let at = 0; at < expansion.bytes; at += rangeBytes) {
+            ranges.read(expanded.subarray(at, at + rangeBytes), at);
           }
           speeds.push(expansion.bytes / 1000 / (performance.now() - began));
         }
         return speeds;
       },
-      [layOut(layout), chunkBytes] as const,
+      [layOut(layout), rangeBytes] as const,
     );
     const sorted = speeds.toSorted((a, b) => a - b);
     const [slowest, fastest] = [sorted[0] ?? NaN, sorted.at(-1) ?? NaN];

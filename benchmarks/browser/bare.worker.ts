@@ -1,7 +1,9 @@
-// The least work to load a model: fetch each file whole, make the session. Nothing is checked, cached or resumed.
+// The least work to load a model: fetch each file whole, expand it where its variant is to be, make the session. Nothing is checked, cached or resumed.
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+import { ExpandedRanges } from '../../apps/web/src/bundle/weights/expanded_ranges';
+import type { Expansion } from '../../apps/web/src/contract/generated';
 import { milliseconds } from './clock';
 
 export interface BareJob {
@@ -9,11 +11,13 @@ export interface BareJob {
   readonly weights: string;
   /** Name of the weights file in the graph. */
   readonly location: string;
+  readonly expansion: Expansion | null;
   readonly threads: number;
 }
 
 export interface BareTimes {
   readonly fetch: number;
+  /** Expanding included. */
   readonly session: number;
 }
 
@@ -32,7 +36,7 @@ self.onmessage = ({ data }: MessageEvent<BareJob>) => {
   );
 };
 
-async function load({ graph, weights, location, threads }: BareJob): Promise<BareTimes> {
+async function load({ graph, weights, location, expansion, threads }: BareJob): Promise<BareTimes> {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = {
     mjs: new URL(wasmModule, self.location.href).href,
@@ -42,8 +46,9 @@ async function load({ graph, weights, location, threads }: BareJob): Promise<Bar
   await (await ort.InferenceSession.create(probe)).release();
   await new Promise((resolve) => setTimeout(resolve, 2500));
   const began = performance.now();
-  const [model, data] = await Promise.all([bytesOf(graph), bytesOf(weights)]);
+  const [model, fetchedBytes] = await Promise.all([bytesOf(graph), bytesOf(weights)]);
   const fetched = milliseconds(began);
+  const data = expansion === null ? fetchedBytes : expanded(expansion, fetchedBytes);
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ['wasm'],
     externalData: [{ path: location, data }],
@@ -52,6 +57,18 @@ async function load({ graph, weights, location, threads }: BareJob): Promise<Bar
   const times = { fetch: fetched, session: milliseconds(began) - fetched };
   if (session.outputNames.length === 0) throw new Error('the session has no outputs');
   return times;
+}
+
+function expanded(expansion: Expansion, encoded: Uint8Array): Uint8Array<ArrayBuffer> {
+  const ranges = new ExpandedRanges(expansion, {
+    bytes: encoded.length,
+    read: (into, at) => {
+      into.set(encoded.subarray(at, at + into.length));
+    },
+  });
+  const data = new Uint8Array(expansion.bytes);
+  ranges.read(data, 0);
+  return data;
 }
 
 async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,8 +1,23 @@
 // Runs loading.spec.ts alone; benchmarks/loading.py starts it.
+import { join } from 'node:path';
 import { defineConfig } from '@playwright/test';
 import tests from '../../playwright.config';
+import { loadingPort } from './loading_servers';
 
-const port = Number(process.env['ORIEL_TEST_PORT'] ?? 5340);
+const files = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
+/** A copy of the repository at an earlier revision; empty where only this one is measured. */
+const before = process.env['ORIEL_BENCHMARK_BEFORE'] ?? '';
+
+const serve = (port: number, cwd: string, env: Record<string, string>) => ({
+  command:
+    'npx vite build --config vite.config.ts --logLevel warn && ' +
+    `npx vite preview --config vite.config.ts --port ${port} --strictPort`,
+  cwd,
+  env,
+  url: `http://localhost:${port}/`,
+  reuseExistingServer: false,
+  timeout: 120_000,
+});
 
 export default defineConfig({
   testDir: '.',
@@ -11,14 +26,15 @@ export default defineConfig({
   workers: 1,
   timeout: 0,
   reporter: [['line']],
-  use: { ...tests.use, baseURL: `http://localhost:${port}/`, trace: 'off' },
-  webServer: {
-    command:
-      'npx vite build --config vite.config.ts --logLevel warn && ' +
-      `npx vite preview --config vite.config.ts --port ${port} --strictPort`,
-    cwd: import.meta.dirname,
-    url: `http://localhost:${port}/`,
-    reuseExistingServer: false,
-    timeout: 120_000,
-  },
+  use: { ...tests.use, baseURL: `http://localhost:${loadingPort}/`, trace: 'off' },
+  webServer: [
+    serve(loadingPort, import.meta.dirname, {}),
+    ...(before === ''
+      ? []
+      : [
+          serve(loadingPort + 1, join(before, 'benchmarks', 'browser'), {
+            ORIEL_BENCHMARK_FILES: join(files, 'before'),
+          }),
+        ]),
+  ],
 });

@@ -1,4 +1,5 @@
-// Loads one model in rounds, each way in turn: with the least work, by Oriel the first time, by Oriel again.
+// Loads one model in rounds, each way in turn: with the least work, by Oriel the first time and again, and by an earlier
+// page too where one is served.
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,8 @@ import { join } from 'node:path';
 import { chromium, expect, test, type Page } from '@playwright/test';
 import type { BareJob, BareTimes } from './bare.worker';
 import type { OwnTimes } from './loading';
-import { peakOfPage } from './memory';
+import { beforeUrl } from './loading_servers';
+import { memoryOfPage } from './memory';
 
 interface Plan {
   readonly rounds: number;
@@ -14,17 +16,21 @@ interface Plan {
   readonly url: string;
   readonly variant: string;
   readonly bare: BareJob;
+  /** True where an earlier page is to be measured as well. */
+  readonly before: boolean;
   readonly answers: string;
 }
 
-/** Times in milliseconds, memory in bytes. */
-interface Round {
-  readonly bare: BareTimes & { peak: number };
-  readonly cold: OwnTimes & { peak: number };
-  readonly warm: OwnTimes & { peak: number };
-  /** A page of this process that has loaded nothing. */
-  readonly idle: number;
+/** Bytes of the page's process: the highest, and when all was done. */
+interface Memory {
+  readonly peak: number;
+  readonly after: number;
 }
+
+/** Times in milliseconds. */
+type Round = { bare: BareTimes & Memory; idle: number } & Partial<
+  Record<`${'now' | 'before'}-${'cold' | 'warm'}`, OwnTimes & Memory>
+>;
 
 test('every way, in rounds', async ({ baseURL, launchOptions }) => {
   const planFile = process.env['ORIEL_BENCHMARK_PLAN'];
@@ -33,48 +39,74 @@ test('every way, in rounds', async ({ baseURL, launchOptions }) => {
   const rounds: Round[] = [];
   /** Run one visit in a browser of its own, so that only the profile is kept afterwards. */
   const visit = async <Result>(
+    base: string | undefined,
     profile: string,
     load: (page: Page) => Promise<Result>,
-  ): Promise<Result & { peak: number }> => {
+  ): Promise<Result & Memory> => {
     // This visit must not wait while data of an earlier one is written to disk.
     execFileSync('sync');
     const context = await chromium.launchPersistentContext(profile, launchOptions);
     try {
       const page = await context.newPage();
-      await page.goto(new URL('loading.html', baseURL).href);
+      await page.goto(new URL('loading.html', base).href);
       await page.waitForFunction(() => 'loadOurs' in globalThis);
       const result = await load(page);
-      return { ...result, peak: peakOfPage(profile) };
+      return { ...result, ...memoryOfPage(profile) };
     } finally {
       await context.close();
     }
   };
-  const ours = async (page: Page): Promise<OwnTimes> => {
-    const times = await page.evaluate(([url, variant]) => globalThis.loadOurs(url, variant), [
-      new URL(plan.url, baseURL).href,
-      plan.variant,
-    ] as const);
-    // Check that a working model was loaded, not just bytes.
-    expect(await page.evaluate(() => globalThis.firstToken?.())).not.toBeNaN();
-    return times;
+  const inNewProfile = async <Result>(
+    name: string,
+    work: (profile: string) => Promise<Result>,
+  ): Promise<Result> => {
+    const profile = await mkdtemp(join(tmpdir(), `oriel-loading-${name}-`));
+    try {
+      return await work(profile);
+    } finally {
+      await rm(profile, { recursive: true, force: true });
+    }
   };
-  for (let round = 0; round < plan.rounds; round++) {
-    const folders = await Promise.all(
-      ['bare', 'ours', 'idle'].map((name) => mkdtemp(join(tmpdir(), `oriel-loading-${name}-`))),
+  const visits = async (name: 'now' | 'before', round: Round): Promise<void> => {
+    const base = name === 'now' ? baseURL : beforeUrl;
+    const ours = async (page: Page): Promise<OwnTimes> => {
+      const times = await page.evaluate(([url, variant]) => globalThis.loadOurs(url, variant), [
+        new URL(plan.url, base).href,
+        plan.variant,
+      ] as const);
+      // Check that a working model was loaded, not just bytes.
+      expect(await page.evaluate(() => globalThis.firstToken?.())).not.toBeNaN();
+      return times;
+    };
+    await inNewProfile(name, async (profile) => {
+      const cold = await visit(base, profile, ours);
+      const warm = await visit(base, profile, ours);
+      expect(cold.keptBytes).toBe(0);
+      expect(warm.downloadedBytes).toBe(0);
+      round[`${name}-cold`] = cold;
+      round[`${name}-warm`] = warm;
+    });
+  };
+  const pages = plan.before ? (['now', 'before'] as const) : (['now'] as const);
+  for (let number = 0; number < plan.rounds; number++) {
+    const idle = await inNewProfile('idle', (profile) =>
+      visit(baseURL, profile, () => Promise.resolve({})),
     );
-    const [bareProfile = '', profile = '', idleProfile = ''] = folders;
     const runBare = (): Promise<Round['bare']> =>
-      visit(bareProfile, (page) => page.evaluate((job) => globalThis.loadBare(job), plan.bare));
-    const early = round % 2 === 0 ? await runBare() : null;
-    const cold = await visit(profile, ours);
-    const warm = await visit(profile, ours);
-    const { peak: idle } = await visit(idleProfile, () => Promise.resolve({}));
-    const bare = early ?? (await runBare());
-    expect(warm.downloadedBytes).toBe(0);
-    expect(cold.keptBytes).toBe(0);
-    rounds.push({ bare, cold, warm, idle });
+      inNewProfile('bare', (profile) =>
+        visit(baseURL, profile, (page) =>
+          page.evaluate((job) => globalThis.loadBare(job), plan.bare),
+        ),
+      );
+    const early = number % 2 === 0 ? await runBare() : null;
+    const round: Round = {
+      bare: early ?? { fetch: 0, session: 0, peak: 0, after: 0 },
+      idle: idle.peak,
+    };
+    for (const page of number % 2 === 0 ? pages : pages.toReversed()) await visits(page, round);
+    if (early === null) round.bare = await runBare();
+    rounds.push(round);
     await writeFile(plan.answers, JSON.stringify({ rounds }));
-    await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-    console.log(`round ${round + 1} of ${plan.rounds}: ${JSON.stringify(rounds.at(-1))}`);
+    console.log(`round ${number + 1} of ${plan.rounds}: ${JSON.stringify(round)}`);
   }
 });

@@ -1,8 +1,8 @@
 // Memory of Chromium's processes as Linux counts it. Needs /proc.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Highest resident set so far of the largest page process that belongs to this profile, in bytes. */
-export function peakOfPage(profile: string): number {
+/** Resident set of the largest page process that belongs to this profile, in bytes: the highest so far, and now. */
+export function memoryOfPage(profile: string): { peak: number; after: number } {
   const pages = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
@@ -10,14 +10,16 @@ export function peakOfPage(profile: string): number {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
         if (!command.includes('--type=renderer') || !isOf(pid, profile)) return [];
         const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-        return [Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024];
+        const bytes = (key: string): number =>
+          Number(new RegExp(`${key}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024;
+        return [{ peak: bytes('VmHWM'), after: bytes('VmRSS') }];
       } catch {
         // It has ended meanwhile.
         return [];
       }
     });
   if (pages.length === 0) throw new Error('no page process was found: is this Linux?');
-  return Math.max(...pages);
+  return pages.reduce((largest, page) => (page.peak > largest.peak ? page : largest));
 }
 
 /** Page processes do not name the profile; the browser process that they descend from does. */

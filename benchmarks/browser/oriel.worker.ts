@@ -2,13 +2,10 @@
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import { WeightExpander } from '../../apps/web/src/bundle/weights/expand_weights';
+import { ExpandedRanges } from '../../apps/web/src/bundle/weights/expanded_ranges';
 import { cachePairs } from '../../apps/web/src/contract/activation_table';
 import { answerJobs, milliseconds, timed } from './clock';
 import { tokenIds, type Answer, type VariantJob } from './jobs';
-
-/** As much of a download as arrives at once, about. */
-const chunkBytes = 1 << 20;
 
 answerJobs(measure);
 
@@ -85,15 +82,15 @@ function readWeights(
   }
   const [encoded = new Uint8Array()] = files;
   const began = performance.now();
-  const expander = new WeightExpander(expansion, encoded, new Uint8Array(expansion.bytes));
-  for (let received = 0; received < encoded.length;) {
-    received = Math.min(received + chunkBytes, encoded.length);
-    expander.advance(received);
-  }
-  return {
-    expand: milliseconds(began),
-    externalData: [{ path: expansion.path, data: expander.expanded }],
-  };
+  const ranges = new ExpandedRanges(expansion, {
+    bytes: encoded.length,
+    read: (into, at) => {
+      into.set(encoded.subarray(at, at + into.length));
+    },
+  });
+  const data = new Uint8Array(expansion.bytes);
+  ranges.read(data, 0);
+  return { expand: milliseconds(began), externalData: [{ path: expansion.path, data }] };
 }
 
 /** Make an empty cache. */

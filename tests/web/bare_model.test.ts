@@ -210,11 +210,12 @@ test('as much of the weights is read as the graph asks for, and less is told', a
   if (data === undefined) throw new Error('no data');
   const long = new Uint8Array(data.bytes + 10).fill(7);
   const progress: number[] = [];
-  const { files } = await readBareFiles(source({ [data.path]: long }), bare, context, (state) => {
+  const { weights } = await readBareFiles(source({ [data.path]: long }), bare, context, (state) => {
     progress.push(state.receivedBytes, state.totalBytes);
   });
-  expect(files.get(data.path)?.every((byte) => byte === 7)).toBe(true);
-  expect(files.get(data.path)?.length).toBe(data.bytes);
+  const [piece] = weights.get(data.path) ?? [];
+  expect(piece?.held?.every((byte) => byte === 7)).toBe(true);
+  expect(piece?.held?.length).toBe(data.bytes);
   expect(progress.at(-1)).toBe(data.bytes + graph(plain).length);
   expect(progress.at(-2)).toBe(progress.at(-1));
   const short = long.subarray(0, data.bytes - 1);

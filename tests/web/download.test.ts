@@ -5,13 +5,23 @@ import { afterEach, expect, test, vi } from 'vitest';
 import type { BundleErrorData } from '../../apps/web/src/bundle/bundle_error';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
 import type { ByteSource } from '../../apps/web/src/bundle/sources/byte_source';
-import { noStore, type ChunkStore } from '../../apps/web/src/bundle/storage/chunk_store';
+import {
+  noStore,
+  type ChunkStore,
+  type StoredPiece,
+} from '../../apps/web/src/bundle/storage/chunk_store';
+import { pieceInMemory } from '../../apps/web/src/bundle/storage/piece_in_memory';
+import { openWeights } from '../../apps/web/src/bundle/weights/weights_file';
 import { sha256Digest } from '../../apps/web/src/bundle/download/digest';
-import { downloadFiles, type Download } from '../../apps/web/src/bundle/download/download';
+import {
+  downloadFiles,
+  weightsOf,
+  type Download,
+} from '../../apps/web/src/bundle/download/download';
 import type { DownloadState } from '../../apps/web/src/bundle/download/download_progress';
 import { maxFileBytes } from '../../apps/web/src/bundle/download/file_memory';
 import { retryPolicy } from '../../apps/web/src/bundle/download/retry_policy';
-import type { Expansion, FileDescriptor } from '../../apps/web/src/contract/generated';
+import type { Expansion, FileDescriptor, Variant } from '../../apps/web/src/contract/generated';
 import { examples } from './thorough';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -104,6 +114,11 @@ class MemoryStore implements ChunkStore {
     return (await sha256Digest(into)) === wanted;
   }
 
+  open(wanted: string, bytes: number): Promise<StoredPiece | null> {
+    const found = this.held.get(wanted);
+    return Promise.resolve(found?.length === bytes ? pieceInMemory(found) : null);
+  }
+
   write(given: string, bytes: Bytes): ReturnType<ChunkStore['write']> {
     if (bytes.length > this.room) return Promise.resolve('no-room');
     this.room -= bytes.length;
@@ -114,7 +129,7 @@ class MemoryStore implements ChunkStore {
 
 interface Setting {
   readonly store?: ChunkStore;
-  readonly expansions?: ReadonlyMap<string, Expansion>;
+  readonly weights?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onProgress?: (state: DownloadState) => void;
 }
@@ -131,10 +146,10 @@ const quick = {
 function download(
   source: ByteSource,
   files: readonly FileDescriptor[],
-  { store = noStore, expansions = new Map(), signal, onProgress }: Setting = {},
+  { store = noStore, weights = [], signal, onProgress }: Setting = {},
 ): Promise<Download> {
   const context = { store, retryPolicy: quick, signal: signal ?? new AbortController().signal };
-  return downloadFiles(source, files, expansions, context, onProgress ?? (() => undefined));
+  return downloadFiles(source, files, new Set(weights), context, onProgress ?? (() => undefined));
 }
 
 async function failure(promise: Promise<unknown>): Promise<BundleErrorData> {
@@ -378,28 +393,88 @@ test('bytes that two files share are fetched once', async () => {
   expect(asked).toHaveLength(1);
 });
 
-test('weights that are expanded lie where the graphs look, whatever came before', async () => {
+test('weights stay in the store, in memory as far as it has no room, and are read from both', async () => {
+  const chunks = [text.slice(0, 8), text.slice(8, 14), text.slice(14)].map((part, index) => {
+    const { path, bytes, digest } = describe(`chunks/${index}`, part);
+    return { path, bytes, digest };
+  });
+  const file = { ...describe('w', text), chunks };
+  const answers = {
+    'chunks/0': [{ bytes: text.slice(0, 8) }],
+    'chunks/1': [{ bytes: text.slice(8, 14) }],
+    'chunks/2': [{ bytes: text.slice(14) }],
+  };
+  for (const [room, held] of [
+    [Infinity, 0],
+    // Of 8, 6 and 6 bytes, one.
+    [9, 2],
+    [0, 3],
+  ] as const) {
+    const store = new MemoryStore();
+    store.room = room;
+    const { source, asked } = scripted(answers);
+    const { files, weights, isKept } = await download(source, [file], { store, weights: ['w'] });
+    expect(asked).toHaveLength(3);
+    expect([...files.keys()]).toEqual([]);
+    const pieces = weights.get('w') ?? [];
+    expect(pieces.filter((piece) => piece.held !== null)).toHaveLength(held);
+    expect(isKept).toBe(room === Infinity);
+    const weightsFile = { path: 'w', pieces, expansion: null };
+    const open = await openWeights(weightsFile, store);
+    expect(open?.data.byteLength).toBe(text.length);
+    expect(open?.data.subarray(0, text.length)).toEqual(text);
+    expect(open?.data.subarray(5, 16)).toEqual(text.slice(5, 16));
+    expect(() => open?.data.subarray(5, 21)).toThrow(RangeError);
+    expect(open?.error()).toBeInstanceOf(RangeError);
+    store.held.clear();
+    const isLost = (await openWeights(weightsFile, store)) === null;
+    expect(isLost).toBe(room > 0);
+  }
+});
+
+test('memory of pieces that are stored is used again, and no piece sees another one', async () => {
+  const store = new MemoryStore();
+  const parts = Array.from({ length: 30 }, (_, index) =>
+    new Uint8Array(9 + (index % 3)).fill(index),
+  );
+  const whole = new Uint8Array(Buffer.concat(parts));
+  const chunks = parts.map((part, index) => {
+    const { path, bytes, digest } = describe(`chunks/${index}`, part);
+    return { path, bytes, digest };
+  });
+  const { source } = scripted(
+    Object.fromEntries(parts.map((bytes, index) => [`chunks/${index}`, [{ bytes }]])),
+  );
+  const given = vi.spyOn(store, 'write');
+  const { weights } = await download(source, [{ ...describe('w', whole), chunks }], {
+    store,
+    weights: ['w'],
+  });
+  const open = await openWeights(
+    { path: 'w', pieces: weights.get('w') ?? [], expansion: null },
+    store,
+  );
+  expect(open?.data.subarray(0, whole.length)).toEqual(whole);
+  expect(new Set(given.mock.calls.map(([, { buffer }]) => buffer)).size).toBeLessThanOrEqual(12);
+});
+
+test('weights that are expanded lie where the graphs look', async () => {
   const encoded = new Uint8Array([0x00, 0x3c, 0x00, 0xc0]);
   const expansion: Expansion = {
     ...{ path: 'expanded', bytes: 8, digest: '', dtype: 'float32' },
     weights: [{ name: 'w', shape: [2], at: 0, layout: 'float16', values: 0 }],
   };
-  const expansions = new Map([['encoded', expansion]]);
-  const flipped = encoded.map((byte, index) => (index === 1 ? byte ^ 1 : byte));
-  // The wrong numbers were expanded already when the digest told.
-  const { source } = scripted({ encoded: [{ bytes: flipped }, { bytes: encoded }] });
-  const { files, expandMs } = await download(source, [describe('encoded', encoded)], {
-    expansions,
+  const variant = { weights: ['encoded'], expansion } as unknown as Variant;
+  const { source } = scripted({ encoded: [{ bytes: encoded }] });
+  const { weights } = await download(source, [describe('encoded', encoded)], {
+    weights: ['encoded'],
   });
-  expect([...files.keys()]).toEqual(['expanded']);
-  expect([...new Float32Array(files.get('expanded')?.buffer ?? new ArrayBuffer())]).toEqual([
+  const [file] = weightsOf(variant, weights);
+  const open = file && (await openWeights(file, noStore));
+  expect(open?.path).toBe('expanded');
+  expect([...new Float32Array(open?.data.subarray(0, 8).buffer ?? new ArrayBuffer(0))]).toEqual([
     1, -2,
   ]);
-  expect(expandMs).toBeGreaterThanOrEqual(0);
-  const wrong = scripted({ encoded: [{ bytes: flipped }] });
-  expect(
-    await failure(download(wrong.source, [describe('encoded', encoded)], { expansions })),
-  ).toMatchObject({ kind: 'integrity', path: 'encoded' });
 });
 
 test('without SubtleCrypto, digests are the same', async () => {

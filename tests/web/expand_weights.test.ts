@@ -1,9 +1,9 @@
-// Expanding gives what the layouts' definitions say, number by number, wherever the arriving bytes are cut.
+// Expanding gives what the layouts' definitions say, number by number, wherever the expanded file is cut.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { WeightExpander } from '../../apps/web/src/bundle/weights/expand_weights';
+import { ExpandedRanges } from '../../apps/web/src/bundle/weights/expanded_ranges';
 import type { EncodedWeight, Expansion } from '../../apps/web/src/contract/generated';
 import { examples } from './thorough';
 
@@ -156,17 +156,23 @@ function layOut(layouts: readonly Layout[], dtype: Expansion['dtype'], seed: num
   return { expansion, encoded };
 }
 
-/** Feeds the file so far as it has come; bytes that have not come are not those of the file. */
+/** Reads the expanded file in ranges that end at the cuts, a few numbers together. */
 function expand({ expansion, encoded }: Case, cuts: readonly number[]): Uint8Array {
-  const arriving = new Uint8Array(encoded.length).fill(0xa5);
-  const expander = new WeightExpander(expansion, arriving, new Uint8Array(expansion.bytes));
-  let received = 0;
-  for (const cut of [...cuts.toSorted((a, b) => a - b), encoded.length]) {
-    arriving.set(encoded.subarray(received, cut), received);
-    received = cut;
-    expander.advance(received);
+  const whole = {
+    bytes: encoded.length,
+    read: (into: Uint8Array, at: number): void => {
+      if (at + into.length > encoded.length) throw new RangeError('beyond the file');
+      into.set(encoded.subarray(at, at + into.length));
+    },
+  };
+  const ranges = new ExpandedRanges(expansion, whole, 100);
+  const expanded = new Uint8Array(ranges.bytes).fill(0xa5);
+  let at = 0;
+  for (const cut of [...cuts.toSorted((a, b) => a - b), expansion.bytes]) {
+    ranges.read(expanded.subarray(at, cut), at);
+    at = cut;
   }
-  return expander.expanded;
+  return expanded;
 }
 
 const side = fc.integer({ min: 1, max: 150 });
@@ -199,7 +205,7 @@ test.each(['float32', 'float16'] as const)(
         fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 12 }),
         (layouts, seed, cuts) => {
           const made = layOut(layouts, dtype, seed);
-          const places = cuts.map((share) => Math.floor(share * made.encoded.length));
+          const places = cuts.map((share) => Math.floor(share * made.expansion.bytes));
           const [got, right] = [expand(made, places), decodeAll(made)];
           // One look at all bytes is a hundred times as fast as a comparison of arrays.
           expect(Buffer.compare(got, right)).toBe(0);
@@ -223,7 +229,7 @@ test.each([
   // Wider than a tile, with a last block and a last tile that are not whole.
   const weight = { layout, bits, axis, ...block, ...signed, shape: [37, 131], zeroPoints: true };
   const made = layOut([weight, { ...weight, zeroPoints: false }], 'float32', 5);
-  const everywhere = Array.from(made.encoded, (_, index) => index);
+  const everywhere = Array.from({ length: made.expansion.bytes }, (_, index) => index);
   expect(Buffer.compare(expand(made, everywhere), decodeAll(made))).toBe(0);
 });
 
@@ -249,7 +255,7 @@ const fixtures = JSON.parse(
 test.each(fixtures.cases)('Python expands $name to the same bits', (written) => {
   const encoded = Uint8Array.from(Buffer.from(written.encoded, 'base64'));
   const right = Buffer.from(written.expanded, 'base64');
-  const everywhere = Array.from(encoded, (_, index) => index);
+  const everywhere = Array.from(right, (_, index) => index);
   for (const cuts of [[], everywhere]) {
     const got = expand({ expansion: written.expansion, encoded }, cuts);
     expect(Buffer.compare(got, right)).toBe(0);

@@ -17,6 +17,7 @@ import type {
   ModelClient,
   OpenedModel,
   OpenRequest,
+  PreparedSession,
   RunRequest,
   RunResult,
 } from '../../apps/web/src/inference/model_types';
@@ -72,6 +73,7 @@ function opened(provider: 'wasm' | 'webgpu', memoryGiB: number | null): OpenedMo
     activations: ['logits', mapOf(LAYERS - 1)],
     lens: 'logit',
     hasTokenizer: false,
+    timings: { sessionMs: 0 },
     tokenizerTrouble: null,
     // Only what is read here.
   } as unknown as OpenedModel;
@@ -328,6 +330,10 @@ class SmallClient implements ModelClient {
   }
   prove(): Promise<null> {
     return Promise.resolve(null);
+  }
+
+  prepare(): Promise<PreparedSession> {
+    return Promise.reject(new ModelError({ kind: 'session', detail: 'nothing is prepared here' }));
   }
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());

@@ -15,6 +15,8 @@ import type {
   ModelErrorData,
   OpenedModel,
   OpenRequest,
+  PreparedSession,
+  PrepareRequest,
   RunRequest,
   RunResult,
   Survey,
@@ -26,6 +28,10 @@ const CONTEXT = 12;
 
 /** One token per letter; the logits point at the letter after the last, lower where heads are off. */
 class LetterClient implements ModelClient {
+  readonly prepared: (readonly string[])[] = [];
+  readonly used: (readonly string[])[] = [];
+  finishPreparing = (): void => undefined;
+  opens = model;
   readonly runs: RunRequest[] = [];
   readonly surveys: OpenRequest[] = [];
   readonly requests: OpenRequest[] = [];
@@ -53,7 +59,7 @@ class LetterClient implements ModelClient {
     this.requests.push(request);
     await this.weights;
     if (this.failNext !== null) throw this.takeFailure();
-    return model;
+    return this.opens;
   }
   reach(request: OpenRequest): Promise<void> {
     this.reached.push(request);
@@ -106,6 +112,24 @@ class LetterClient implements ModelClient {
   }
   prove(): Promise<null> {
     return Promise.resolve(null);
+  }
+
+  async prepare({ activations }: PrepareRequest, signal: AbortSignal): Promise<PreparedSession> {
+    this.prepared.push(activations);
+    await new Promise<void>((resolve, reject) => {
+      this.finishPreparing = resolve;
+      signal.addEventListener('abort', () => {
+        reject(new ModelError({ kind: 'aborted' }));
+      });
+    });
+    return {
+      model: { ...this.opens, activations },
+      use: () => {
+        this.used.push(activations);
+        this.cached = [];
+        return Promise.resolve();
+      },
+    };
   }
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return Promise.resolve(new Uint8Array());
@@ -178,6 +202,96 @@ function rows(session: ModelSession): number[] {
 }
 
 const GREEDY = { temperature: 0, topK: 0, topP: 1 };
+
+describe('a session beside the open one', () => {
+  /** A model that is in the browser's store, and far smaller than the device's memory. */
+  const kept = {
+    ...model,
+    isKept: true,
+    offer: {
+      variants: [{ name: 'fp32', on: { wasm: { memory: 1000 }, webgpu: { memory: 1000 } } }],
+    },
+  } as unknown as OpenedModel;
+
+  async function openedKept(): Promise<{ client: LetterClient; session: ModelSession }> {
+    const client = new LetterClient();
+    client.opens = kept;
+    const session = new ModelSession(() => client);
+    session.prompt.beginWith({ text: 'ab' }, false);
+    await session.opening.open({ url: 'x', provider: 'auto' });
+    return { client, session };
+  }
+
+  const more = ['final_norm', 'embedding_sum'];
+
+  test('is prepared while the open one answers, and takes its place', async () => {
+    const { client, session } = await openedKept();
+    const changing = session.answers.setActivations(more);
+    expect(session.answers.preparing).toMatchObject({ isBeside: true, lastMs: 0 });
+    await session.prompt.replace('xyz');
+    expect(session.answer?.tokens).toHaveLength(3);
+    expect(session.model?.activations).toEqual(['logits', 'final_norm']);
+    const before = client.runs.length;
+    client.finishPreparing();
+    await changing;
+    expect(client.prepared).toEqual([more]);
+    expect(client.used).toEqual([more]);
+    expect(session.answers.preparing).toBeNull();
+    expect(session.model?.activations).toEqual(more);
+    // The text is run again from its first token: the other session has no cache.
+    expect(client.runs.slice(before).map(({ ids }) => ids.length)).toEqual([3]);
+    expect(rows(session)).toEqual([23, 24, 25]);
+  });
+
+  test('is given up where the reader does not want it any more', async () => {
+    const { client, session } = await openedKept();
+    const changing = session.answers.setActivations(more);
+    session.answers.keepOpen();
+    await changing;
+    expect(session.answers.preparing).toBeNull();
+    expect(client.used).toEqual([]);
+    expect(session.notices.current).toBeNull();
+    // Another text brings no session for what was given up.
+    await session.prompt.replace('abc');
+    expect(session.model?.activations).toEqual(['logits', 'final_norm']);
+    expect(session.chosen.wanted).toEqual([]);
+    expect(client.prepared).toHaveLength(1);
+  });
+
+  test('gives way to the next choice', async () => {
+    const { client, session } = await openedKept();
+    const first = session.answers.setActivations(more);
+    const second = session.answers.setActivations([...more, 'layer_0_q']);
+    await first;
+    client.finishPreparing();
+    await second;
+    expect(client.used).toEqual([[...more, 'layer_0_q']]);
+  });
+
+  test('where it fails, the change is made in place', async () => {
+    const { client, session } = await openedKept();
+    client.prepare = () => Promise.reject(new ModelError({ kind: 'session', detail: 'no room' }));
+    await session.answers.setActivations(more);
+    expect(session.model?.activations).toEqual(more);
+    expect(session.answers.preparing).toBeNull();
+  });
+
+  test.each([
+    ['the device has no room for two', { device: { memoryGiB: 1e-6 } }],
+    ['the model is not in the store', { isKept: false }],
+    ['the model runs on a GPU', { facts: { provider: 'webgpu' } }],
+    ['no manifest proves its files', { isBare: true }],
+  ])('is not made where %s', async (_, differs) => {
+    const client = new LetterClient();
+    client.opens = { ...kept, ...differs } as OpenedModel;
+    const session = new ModelSession(() => client);
+    session.prompt.beginWith({ text: 'ab' }, false);
+    await session.opening.open({ url: 'x', provider: 'auto' });
+    await session.answers.setActivations(more);
+    expect(client.prepared).toEqual([]);
+    expect(session.model?.activations).toEqual(more);
+  });
+});
 
 describe('text', () => {
   test('opening answers for the prompt that stands there', async () => {

@@ -64,6 +64,13 @@ export class ChosenActivations {
     return areSame(open, this.#open) ? null : open;
   }
 
+  /** Want what is open, and no more; return it. */
+  keepOpen(): readonly string[] {
+    this.leftOut = null;
+    this.wanted = this.#open;
+    return this.#open;
+  }
+
   opened(names: readonly string[]): void {
     this.#open = names;
   }

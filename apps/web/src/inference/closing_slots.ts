@@ -1,5 +1,5 @@
 // Decides which closings a session of an open graph has. Each joint kind has its slots in every layer, so that the next
-// edit of the kind needs no other session; without edits there are none. Their nodes: bundle/onnx/closing_bytes.ts.
+// edit of the kind needs no other session; at first only heads have one. Their nodes: bundle/onnx/closing_bytes.ts.
 import type { ClosedJoint } from '../bundle/onnx/closing_bytes';
 import { parseActivationName } from '../contract/activation_table';
 import type { ActivationKind, ClosingName, TensorSpec } from '../contract/generated';
@@ -9,6 +9,14 @@ import type { JointEdit } from './joint_edit';
 export type ClosingSlots = ReadonlyMap<ActivationKind, readonly ClosingName[]>;
 
 export const noSlots: ClosingSlots = new Map();
+
+/** Return the slots of a model's first session: scales of heads, which readers switch most often and which cost nothing
+ * that can be measured while they change nothing. */
+export function firstSlots(joints: readonly TensorSpec[] | undefined): ClosingSlots {
+  const hasHeads =
+    joints?.some(({ name }) => parseActivationName(name)?.kind === 'attn_z') ?? false;
+  return hasHeads ? new Map([['attn_z', ['scale']]]) : noSlots;
+}
 
 /** Beyond this many closings at each joint of a kind, slots that a run does not need are given up. */
 const maxSlots = 8;

@@ -58,6 +58,6 @@ async function load(
       return stream;
     },
   };
-  const { files } = await downloadFiles(telling, [descriptor], new Map(), context, () => undefined);
+  const { files } = await downloadFiles(telling, [descriptor], new Set(), context, () => undefined);
   return readFirstPass(fileOf(files, descriptor.path), manifest);
 }

@@ -1,14 +1,14 @@
 // Loads a model's verified files and a running runtime, each fetched as early as possible. Sessions: model_runner.ts.
 import { BundleError } from '../bundle/bundle_error';
 import { readBareFiles } from '../bundle/onnx/bare_model';
-import { noStore } from '../bundle/storage/chunk_store';
 import {
-  downloadFiles,
-  expansionsOf,
   fileOf,
   filesToOpen,
+  weightsOf,
   type BundleFiles,
+  type Download,
 } from '../bundle/download/download';
+import { sessionGraph } from '../contract/variant_graphs';
 import { ModelCache } from '../bundle/storage/model_cache';
 import { retryPolicy } from '../bundle/download/retry_policy';
 import type { FileDescriptor, Manifest, Variant } from '../contract/generated';
@@ -16,6 +16,7 @@ import { checkCases, type TokenizerProblem } from '../tokenizer/check_cases';
 import { TextTokenizer } from '../tokenizer/text_tokenizer';
 import { makeOffer } from './choose_variant';
 import { askDevice, isForOneThread } from './device';
+import { downloadApart } from './download_apart';
 import { reportDownload } from './download_reports';
 import { failureError, type Opening } from './failure';
 import { findBundle, type ArrivingBundles } from './find_bundle';
@@ -29,6 +30,7 @@ import type {
   RuntimeFacts,
   Survey,
 } from './model_types';
+import { ModelWeights } from './model_weights';
 import { chooseWithoutModel } from './provider';
 import { loadRuntime, type Runtime } from './runtime';
 import { withStaticCache } from './static_cache';
@@ -37,7 +39,9 @@ export interface LoadedModel {
   readonly manifest: Manifest;
   readonly isBare: boolean;
   readonly variant: Variant;
+  /** All but the weights. */
   readonly files: BundleFiles;
+  readonly weights: ModelWeights;
   readonly runtime: Runtime;
   readonly facts: RuntimeFacts;
   /** Needed to find the next attempt where this one breaks down. */
@@ -47,10 +51,7 @@ export interface LoadedModel {
   /** Why there is no tokenizer although the bundle has one. */
   readonly tokenizerTrouble: TokenizerProblem | null;
   readonly arrival: Pick<OpenedModel, 'isKept' | 'keptSince'>;
-  readonly timings: Pick<
-    OpenedModel['timings'],
-    'downloadMs' | 'expandMs' | 'downloadedBytes' | 'keptBytes'
-  >;
+  readonly timings: Pick<OpenedModel['timings'], 'downloadMs' | 'downloadedBytes' | 'keptBytes'>;
 }
 
 /** Return the progress of a phase that has no bytes to report. */
@@ -140,19 +141,31 @@ export async function loadModel(
         const { url, text } = latest;
         modelCache?.remember(url, text, manifest, digestsOf(descriptors));
       }
-      const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal: stop.signal };
-      const report = reportDownload(onProgress);
-      await early.examples.get(request.url);
-      const download = await (
+      const graph = sessionGraph(variant).path;
+      const order = {
+        ...{ source, descriptors, modelCache },
+        // A bare graph may hold its weights itself.
+        weights: new Set(variant.weights.filter((path) => path !== graph)),
+      };
+      const fetchAll = (onProgress: (progress: Progress) => void): Promise<Download> =>
         bare === null
-          ? downloadFiles(source, descriptors, expansionsOf(variant), context, report)
-          : readBareFiles(source, bare, context, report)
-      ).catch((error: unknown) => {
+          ? downloadApart(order, stop.signal, onProgress)
+          : readBareFiles(
+              source,
+              bare,
+              { retryPolicy, signal: stop.signal },
+              reportDownload(onProgress),
+            );
+      await early.examples.get(request.url);
+      const download = await fetchAll(onProgress).catch((error: unknown) => {
         throw withoutMemory(error, opening);
       });
       // Needed where no file was written: a write would have waited for the record.
       await modelCache?.recorded();
-      const { files, expandMs, keptBytes, isKept } = download;
+      const { files, keptBytes, isKept } = download;
+      const weights = new ModelWeights(weightsOf(variant, download.weights), modelCache, async () =>
+        weightsOf(variant, (await fetchAll(() => undefined)).weights),
+      );
       const downloadMs = performance.now() - began;
       // The last phase to wait for before the session is made.
       const wait = (): void => {
@@ -161,8 +174,8 @@ export async function loadModel(
       wait();
       early.onRuntimeLife.add(wait);
       const bytes = descriptors.reduce((sum, { bytes }) => sum + bytes, 0);
-      const timings = { downloadMs, expandMs, keptBytes, downloadedBytes: bytes - keptBytes };
-      return { files, timings, arrival: { isKept, keptSince: latest?.keptSince ?? null } };
+      const timings = { downloadMs, keptBytes, downloadedBytes: bytes - keptBytes };
+      return { files, weights, timings, arrival: { isKept, keptSince: latest?.keptSince ?? null } };
     });
     const [chosen, arrived, runtime] = await Promise.all([
       choosing,
@@ -221,7 +234,8 @@ async function startRuntime(
 /** Return a failure for want of memory where the browser could not allocate an array within its size limit; any other
  * error as it is. */
 function withoutMemory(error: unknown, opening: Opening): unknown {
-  if (!(error instanceof BundleError) || error.data.kind !== 'too-large') return error;
+  const isOurs = error instanceof BundleError || error instanceof ModelError;
+  if (!isOurs || error.data.kind !== 'too-large') return error;
   const { path, bytes, limit } = error.data;
   if (bytes > limit) return error;
   const cause = new Error(`out of memory: ${path} takes ${bytes} bytes`, { cause: error });

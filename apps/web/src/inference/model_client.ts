@@ -13,6 +13,8 @@ import type {
   ModelErrorData,
   OpenedModel,
   OpenRequest,
+  PreparedSession,
+  PrepareRequest,
   Progress,
   RunRequest,
   RunResult,
@@ -20,6 +22,7 @@ import type {
   Survey,
   TokenPiece,
 } from './model_types';
+import { areOneModel } from './session_beside';
 import type { WorkerAnswer, WorkerMethod, WorkerMethods } from './worker_messages';
 
 interface PendingCall {
@@ -68,6 +71,12 @@ export class WorkerModelClient implements ModelClient {
   readonly #threads: Threads;
   readonly #pending = new Map<number, PendingCall>();
   #worker: WorkerPort;
+  /** What is open, and how it was asked for. */
+  #opened: { readonly request: OpenRequest; readonly model: OpenedModel } | null = null;
+  /** Sessions that are made beside the open one. */
+  readonly #beside = new Set<WorkerModelClient>();
+  /** Called with each answer that ends a call. */
+  #onAnswered: (() => void) | null = null;
   /** A worker opens one model: leaving it frees the runtime's memory, which nothing else does. */
   #workerIsFresh = true;
   #closed = false;
@@ -142,10 +151,12 @@ export class WorkerModelClient implements ModelClient {
       end({ kind: 'hung', part, ms: startLimits[part] });
     });
     try {
-      return await this.#call('open', absolute(request), (progress) => {
+      const model = await this.#call('open', absolute(request), (progress) => {
         silence.hear(progress.phase);
         onProgress(progress);
       });
+      this.#opened = { request, model };
+      return model;
     } finally {
       silence.end();
       signal?.removeEventListener('abort', abort);
@@ -156,12 +167,63 @@ export class WorkerModelClient implements ModelClient {
     await this.#call('reach', absolute(request));
   }
 
-  setActivations(names: readonly string[]): Promise<OpenedModel> {
-    return this.#call('setActivations', [...names]);
+  async setActivations(names: readonly string[]): Promise<OpenedModel> {
+    const request = this.#opened?.request;
+    const model = await this.#call('setActivations', [...names]);
+    if (request !== undefined) this.#opened = { request, model };
+    return model;
   }
 
-  setLens(name: string): Promise<OpenedModel> {
-    return this.#call('setLens', name);
+  async prepare(
+    { activations, interventions }: PrepareRequest,
+    signal: AbortSignal,
+  ): Promise<PreparedSession> {
+    const opened = this.#opened;
+    if (opened === null || signal.aborted) throw new ModelError({ kind: 'aborted' });
+    const { variant, facts } = opened.model;
+    const beside = new WorkerModelClient(this.#startWorker, this.#threads);
+    this.#beside.add(beside);
+    const discard = (): void => {
+      this.#beside.delete(beside);
+      beside.close();
+    };
+    signal.addEventListener('abort', discard, { once: true });
+    const asOpened = { ...opened.request, variant: variant.name, provider: facts.provider };
+    try {
+      const request = { ...asOpened, activations, interventions };
+      let model = await beside.open(request, () => undefined);
+      if (model.lens !== opened.model.lens) model = await beside.setLens(opened.model.lens);
+      if (!areOneModel(model, opened.model)) {
+        const detail = 'the model has changed at its address since it was opened';
+        throw new ModelError({ kind: 'session', detail });
+      }
+      return { model, use: () => this.#take(beside, { request: opened.request, model }) };
+    } catch (error) {
+      discard();
+      throw error;
+    }
+  }
+
+  /** Take over a session that was made beside the open one, once that one has nothing left to answer. */
+  async #take(
+    beside: WorkerModelClient,
+    opened: { readonly request: OpenRequest; readonly model: OpenedModel },
+  ): Promise<void> {
+    while (this.#beside.has(beside) && this.#pending.size > 0)
+      await new Promise<void>((resolve) => (this.#onAnswered = resolve));
+    if (!this.#beside.delete(beside)) throw new ModelError({ kind: 'aborted' });
+    this.#worker.terminate();
+    this.#worker = this.#listen(beside.#worker);
+    this.#opened = opened;
+    this.#running = false;
+    this.#startWaiting();
+  }
+
+  async setLens(name: string): Promise<OpenedModel> {
+    const request = this.#opened?.request;
+    const model = await this.#call('setLens', name);
+    if (request !== undefined) this.#opened = { request, model };
+    return model;
   }
 
   cachedModels(): Promise<CachedModels> {
@@ -224,6 +286,13 @@ export class WorkerModelClient implements ModelClient {
     this.#closed = true;
     this.#worker.terminate();
     this.#rejectAll({ kind: 'aborted' });
+    this.#discardBeside();
+  }
+
+  #discardBeside(): void {
+    for (const beside of this.#beside) beside.close();
+    this.#beside.clear();
+    this.#onAnswered?.();
   }
 
   #startWaiting(): void {
@@ -262,7 +331,10 @@ export class WorkerModelClient implements ModelClient {
   }
 
   #attach(): WorkerPort {
-    const worker = this.#startWorker(!this.#threads.several && wasmThreads() > 1);
+    return this.#listen(this.#startWorker(!this.#threads.several && wasmThreads() > 1));
+  }
+
+  #listen(worker: WorkerPort): WorkerPort {
     worker.addEventListener('message', ({ data }: MessageEvent<WorkerAnswer>) => {
       if (worker === this.#worker) this.#receive(data);
     });
@@ -289,11 +361,12 @@ export class WorkerModelClient implements ModelClient {
       case 'error':
         this.#pending.delete(answer.call);
         pending.reject(new ModelError(answer.error));
-        return;
+        break;
       case 'result':
         this.#pending.delete(answer.call);
         pending.resolve(answer.result);
     }
+    this.#onAnswered?.();
   }
 
   /** Reject all calls after the worker as a whole broke down: it will answer none of them. */
@@ -306,6 +379,8 @@ export class WorkerModelClient implements ModelClient {
     this.#worker.terminate();
     this.#rejectAll(reason);
     this.#running = false;
+    this.#opened = null;
+    this.#discardBeside();
     this.#workerIsFresh = true;
     this.#worker = this.#attach();
   }

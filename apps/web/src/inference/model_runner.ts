@@ -1,6 +1,6 @@
 // Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
-import { fileOf, weightFiles } from '../bundle/download/download';
+import { fileOf } from '../bundle/download/download';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import type { Sweep, SweepRequest } from '../analysis/patching';
@@ -14,9 +14,9 @@ import {
 } from './attribution';
 import { rowsOf } from './batch_rows';
 import { loadFirstPass } from './load_first_pass';
-import { loadReferencePass } from './load_reference_pass';
+import { firstSlots, noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { comparePass } from './compare_pass';
-import { noSlots, slotsFor, type ClosingSlots } from './closing_slots';
+import { loadReferencePass } from './load_reference_pass';
 import { failureError, GpuWatch } from './failure';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
@@ -88,6 +88,8 @@ export class ModelRunner {
   #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
   #session: Session | null = null;
+  /** The closings that runs have needed so far: a saved graph has no others. */
+  #editedSlots: ClosingSlots = noSlots;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
@@ -111,13 +113,13 @@ export class ModelRunner {
       this.#request = request;
       this.#model = await loadModel(request, this.#baseUrl, this.#early, onProgress);
       onProgress(phase('session'));
-      const names = request.activations ?? defaultActivations(this.#model.variant);
-      const opened = await this.#openSession({
-        names,
-        slots: noSlots,
-        lens: null,
-        attribution: null,
-      });
+      const { variant } = this.#model;
+      const names = request.activations ?? defaultActivations(variant);
+      this.#editedSlots = noSlots;
+      const first = firstSlots(sessionGraph(variant).activations.joints);
+      const slots = slotsFor(first, closingsNeeded(request.interventions ?? noInterventions));
+      const wanted = { names, more: [], slots, lens: null, attribution: null };
+      const opened = await this.#openSession(wanted);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
     });
@@ -166,9 +168,10 @@ export class ModelRunner {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#inTurn(() => {
       const { variant, files } = this.#opened();
-      const { names, inputs, lens } = this.#openedSession();
+      const { names, lens } = this.#openedSession();
       const graph = fileOf(files, sessionGraph(variant).path);
-      return Promise.resolve(savedGraph(throughLens(variant, lens), graph, names, inputs.slots));
+      const seen = throughLens(variant, lens);
+      return Promise.resolve(savedGraph(seen, graph, names, this.#editedSlots));
     });
   }
 
@@ -256,20 +259,21 @@ export class ModelRunner {
 
   /**
    * Give the session what it lacks of the closings, activations and taps of attribution that a run or a sweep needs, if
-   * the text has a place for the interventions.
+   * the text has a place for the interventions. Return the milliseconds that the new session took; null where the open
+   * one has them.
    */
-  async #provide(needs: Needs, text: FedSpan): Promise<void> {
+  async #provide(needs: Needs, text: FedSpan): Promise<number | null> {
     const { interventions, attribution: asked, activations = [], closings = [] } = needs;
     const { names, more, inputs, attribution: before } = this.#openedSession();
     const slots = slotsFor(inputs.slots, [...closings, ...closingsNeeded(interventions)]);
     const attribution = asked === undefined ? before : attributionFor(before, asked);
     const given = new Set([...names, ...more]);
     const lacking = activations.filter((name) => !given.has(name));
-    if (slots === inputs.slots && attribution === before && lacking.length === 0) return;
+    if (slots === inputs.slots && attribution === before && lacking.length === 0) return null;
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
     const wanted = { ...this.#wanted(), slots, attribution, more: [...more, ...lacking] };
-    await this.#reopenSession(wanted, 'keep');
+    return (await this.#reopenSession(wanted, 'keep')).timings.sessionMs;
   }
 
   async #openSession(
@@ -289,6 +293,8 @@ export class ModelRunner {
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
+    // Before anything is released: where they can't be had, the open session stays.
+    const weights = await model.weights.open();
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
     const previous = this.#session;
     this.#session = null;
@@ -299,19 +305,20 @@ export class ModelRunner {
       session = await runtime.ort.InferenceSession.create(graph, {
         ...providerOptions(runtime.provider, graph, cacheNames(document)),
         externalData: [
-          ...weightFiles(variant)
-            // A bare graph may hold its weights itself.
-            .filter((file) => file !== path)
-            .map((file) => ({ path: file, data: fileOf(files, file) })),
+          ...weights.map(({ path, data }) => ({ path, data })),
           ...(lens === null ? [] : [{ path: lens.record.path, data: lens.bytes }]),
         ],
         graphOptimizationLevel: 'all',
       });
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
-      throw await this.#failure('session', cause);
+      const failed = weights.map((file) => file.error()).find((error) => error !== null);
+      throw await this.#failure('session', failed ?? cause);
+    } finally {
+      for (const file of weights) file.close();
     }
     const sessionMs = performance.now() - start;
+    const expandMs = weights.reduce((sum, file) => sum + file.expandMs(), 0);
     const inputs = { document, slots, names: session.inputNames };
     const neutral = {
       ...protocolOf(document).neutral(runtime.ort, inputs),
@@ -330,7 +337,7 @@ export class ModelRunner {
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,
-      timings: { ...model.timings, sessionMs, firstRunMs: null },
+      timings: { ...model.timings, expandMs, sessionMs, firstRunMs: null },
     };
   }
 
@@ -380,13 +387,16 @@ export class ModelRunner {
     if (asked !== null) checkAttribution(asked, variant, shape);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    if (protocol.edits === 'joints')
-      await this.#provide({ interventions, attribution: asked ?? undefined }, text);
+    const sessionMs =
+      protocol.edits === 'joints'
+        ? await this.#provide({ interventions, attribution: asked ?? undefined }, text)
+        : null;
     const { session, activations, inputs, attribution, neutral } = this.#openedSession();
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
     const edits = jointEdits(interventions, shape, { ...text, start });
+    this.#editedSlots = slotsFor(this.#editedSlots, closingsNeeded(interventions));
     const feeds = {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start }, inputs),
@@ -418,7 +428,7 @@ export class ModelRunner {
       ...(asked && {
         attribution: attributionShares((name) => output(name).data as Float32Array, shape, asked),
       }),
-      timings: { runMs },
+      timings: { runMs, ...(sessionMs !== null && { sessionMs }) },
     };
   }
 

@@ -32,6 +32,8 @@ export interface OpenRequest {
   activations?: readonly string[];
   /** Attempts that failed before, so that they are not offered again. */
   tried?: readonly Attempt[];
+  /** What the next runs will change: the session is made with the closings for it. */
+  interventions?: Interventions;
 }
 
 export interface Progress {
@@ -201,7 +203,7 @@ export interface OpenedModel {
   tokenizerTrouble: TokenizerProblem | null;
   timings: {
     downloadMs: number;
-    /** The part of `downloadMs` spent on expanding the weights; 0 where they need no expansion. */
+    /** The part of `sessionMs` spent on expanding the weights; 0 where they need no expansion. */
     expandMs: number;
     sessionMs: number;
     /** One token through the new session; null where none was run (wasm). */
@@ -253,7 +255,8 @@ export interface RunResult {
   tensors: readonly Tensor[];
   /** Of the tokens that were fed; there where it was asked for. */
   attribution?: Attribution;
-  timings: { runMs: number };
+  /** `sessionMs`: duration of the session that was made for the run's interventions; absent where the open one served. */
+  timings: { runMs: number; sessionMs?: number };
 }
 
 /** Texts that run together, and leave the key/value cache as it is. */
@@ -380,6 +383,19 @@ export interface DeviceProof extends PassComparison {
   readonly runtime: string;
 }
 
+export interface PrepareRequest {
+  readonly activations: readonly string[];
+  readonly interventions: Interventions;
+}
+
+/** A session beside the open one. */
+export interface PreparedSession {
+  readonly model: OpenedModel;
+  /** Take the place of the open session, once it has answered what it was asked. Rejects with kind `aborted` where that
+   * one was closed meanwhile. */
+  use(): Promise<void>;
+}
+
 export interface ModelClient {
   /** Fetch the example that the publisher computed, and the manifest, no more; null where there is no example. */
   firstPass(request: OpenRequest): Promise<FirstPass | null>;
@@ -397,6 +413,11 @@ export interface ModelClient {
   setActivations(names: readonly string[]): Promise<OpenedModel>;
   /** Read the layers through another lens, whose file is fetched first; the key/value cache is cleared. */
   setLens(name: string): Promise<OpenedModel>;
+  /**
+   * Make a session for other activations beside the open one, which answers meanwhile. Rejects with kind `aborted` at the
+   * signal, and otherwise as `open` does; the open session stays. Ask `hasRoomBeside` first.
+   */
+  prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSession>;
   encode(text: string): Promise<TokenPiece[]>;
   /** Return the models that the browser keeps, the last opened first. */
   cachedModels(): Promise<CachedModels>;

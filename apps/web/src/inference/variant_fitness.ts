@@ -76,7 +76,7 @@ function fitness(
 ): Fitness {
   const read = readBytes(manifest, variant);
   const inRuntime = Math.ceil(read * (runtimeShare[provider][kernelsOf(variant)] ?? otherShare));
-  // The page keeps the weights too: opening other activations makes a new session from them.
+  // The page keeps the weights too where the browser has no room for them, and may make a session beside where it has.
   const memory = read + inRuntime;
   const refusal =
     (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(inRuntime)) ??

@@ -3,7 +3,8 @@ import type { ActivationSet } from '../activations/activation_set';
 import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
 import { largest } from '../analysis/probabilities';
 import { isNeutral, noInterventions, type Interventions } from '../inference/interventions';
-import { toModelErrorData } from '../inference/model_error';
+import { ModelError, toModelErrorData } from '../inference/model_error';
+import { hasRoomBeside } from '../inference/session_beside';
 import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
 import type { Answer } from './answer';
 import type { Notices } from './notices.svelte';
@@ -20,6 +21,15 @@ export interface RunTimes {
   step: { total: number; ms: number } | null;
   /** From the page's opening to the first answer. */
   firstAnswerMs: number | null;
+}
+
+/** A session that is being made. */
+export interface Preparing {
+  /** True where the open session answers meanwhile. */
+  readonly isBeside: boolean;
+  /** Duration of the last such session in milliseconds. */
+  readonly lastMs: number;
+  cancel(): void;
 }
 
 /** The ids to run. */
@@ -47,6 +57,8 @@ export class Answers {
   times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
   /** Duration of the last change of taps in milliseconds, from the click to the rebuilt session. */
   tapMs = $state<number | null>(null);
+  /** The session for other activations that is being made; null where none is. */
+  preparing = $state.raw<Preparing | null>(null);
   readonly #parts: AnswerParts;
   readonly #runs = new Runs(() => this.#answerOnce(), true);
   #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
@@ -72,6 +84,7 @@ export class Answers {
 
   /** Forget everything that the model gave. */
   clear(): void {
+    this.preparing?.cancel();
     this.answer = null;
     this.#forgetRuns();
   }
@@ -96,6 +109,8 @@ export class Answers {
 
   /** Read the layers through another lens, whose file comes first, then run the text again. */
   async setLens(name: string): Promise<void> {
+    // A session that is being made beside the open one would come back with the lens of before.
+    this.preparing?.cancel();
     await this.#reopen(async () => {
       const { opening } = this.#parts;
       const isCurrent = opening.currentCheck();
@@ -109,7 +124,21 @@ export class Answers {
   }
 
   async #reopenActivations(): Promise<void> {
-    await this.#reopen(() => this.#openChosen(this.#reading(this.interventions), true));
+    const { opening } = this.#parts;
+    const isCurrent = opening.currentCheck();
+    const began = performance.now();
+    this.preparing?.cancel();
+    const isReady = await this.#prepareBeside(isCurrent).catch((thrown: unknown) => {
+      // Anything but a want of room ends the same way in its place, and is told there.
+      return toModelErrorData(thrown, 'session').kind === 'aborted' ? 'cancelled' : 'no';
+    });
+    if (isReady === 'cancelled') return;
+    if (isReady === 'no') {
+      await this.#reopen(() => this.#openChosen(this.#reading(this.interventions), true));
+      return;
+    }
+    this.tapMs = performance.now() - began;
+    await this.request();
   }
 
   /** Let `change` make another session, then run the text again; an error is reported. */
@@ -120,15 +149,59 @@ export class Answers {
     const changed = await this.#runs.enqueue(async () => {
       if (!isCurrent()) return false;
       try {
-        if (!(await change())) return false;
-        this.tapMs = performance.now() - began;
-        return true;
+        return await change();
       } catch (thrown) {
         if (isCurrent()) notices.report(thrown);
         return false;
       }
     });
-    if (changed) await this.request();
+    if (!changed) return;
+    this.tapMs = performance.now() - began;
+    await this.request();
+  }
+
+  /**
+   * Make the session for the chosen activations beside the open one, and let it take that one's place. 'no' where there
+   * is no room for two or the open ones stay. Rejects with kind `aborted` where the reader has cancelled it, or chosen
+   * others meanwhile.
+   */
+  async #prepareBeside(isCurrent: () => boolean): Promise<'yes' | 'no'> {
+    const { opening, chosen, text } = this.#parts;
+    const { client, model } = opening;
+    if (client === null || model === null) return 'no';
+    const names = chosen.next(model, this.#reading(this.interventions), true);
+    if (names === null || !hasRoomBeside(model, names, text().ids.length)) return 'no';
+    const { interventions } = this;
+    const stop = new AbortController();
+    const preparing: Preparing = {
+      isBeside: true,
+      lastMs: model.timings.sessionMs,
+      cancel: () => {
+        stop.abort();
+      },
+    };
+    this.preparing = preparing;
+    try {
+      const session = await client.prepare({ activations: names, interventions }, stop.signal);
+      // In turn: rows of both sessions must not be joined.
+      return await this.#runs.enqueue(async () => {
+        if (!isCurrent() || stop.signal.aborted) throw new ModelError({ kind: 'aborted' });
+        await session.use();
+        this.#takeOver(session.model, names);
+        return 'yes' as const;
+      });
+    } finally {
+      if (this.preparing === preparing) this.preparing = null;
+    }
+  }
+
+  /** Cancel the session that is being made: the open one stays, with its activations. */
+  keepOpen(): void {
+    const { chosen, opening } = this.#parts;
+    if (this.preparing === null) return;
+    this.preparing.cancel();
+    const open = chosen.keepOpen();
+    opening.noteActivations(open);
   }
 
   /** Make a session for the activations to open now; false where the open ones stay. */
@@ -139,12 +212,22 @@ export class Answers {
     if (client === null || model === null) return false;
     const names = chosen.next(model, reading, isAsked);
     if (names === null) return false;
-    const changed = await client.setActivations(names);
-    if (!isCurrent()) return false;
-    opening.model = changed;
-    chosen.opened(names);
+    const lastMs = model.timings.sessionMs;
+    this.preparing = { isBeside: false, lastMs, cancel: () => undefined };
+    try {
+      const changed = await client.setActivations(names);
+      if (!isCurrent()) return false;
+      this.#takeOver(changed, names);
+      return true;
+    } finally {
+      this.preparing = null;
+    }
+  }
+
+  #takeOver(model: OpenedModel, names: readonly string[]): void {
+    this.#parts.opening.model = model;
+    this.#parts.chosen.opened(names);
     this.#forgetRuns();
-    return true;
   }
 
   #reading(interventions: Interventions): Reading {
@@ -163,7 +246,8 @@ export class Answers {
     }
     const reading = this.#reading(interventions);
     try {
-      await this.#openChosen(reading, false);
+      // While others are prepared, the open session answers with what it has.
+      if (this.preparing === null) await this.#openChosen(reading, false);
       const { model } = opening;
       if (client !== opening.client || model === null) return;
       await chosen.follow(model, reading, () => this.#run(client, model, ids, interventions));

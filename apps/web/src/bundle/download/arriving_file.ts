@@ -1,76 +1,94 @@
-// One file during its download: its memory, its pieces' places in it, and its weights, expanded as far as they arrived.
-import type { Expansion, FileDescriptor } from '../../contract/generated';
-import { WeightExpander } from '../weights/expand_weights';
+// One file during its download: the memory of its pieces. A graph is one array that its pieces fill. Of weights only the
+// pieces on their way are in memory, unless the store can't keep them.
+import type { FileDescriptor } from '../../contract/generated';
+import type { ProvenPiece } from '../weights/piece_ranges';
+import { emptied } from '../weights/byte_ranges';
 import { allocate } from './file_memory';
 import type { Piece } from './transfer';
 
-export interface PlacedPiece extends Piece {
-  /** The piece's own part of the file's memory. */
-  readonly into: Uint8Array<ArrayBuffer>;
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A piece that is to be fetched. */
+export interface ArrivingPiece extends Piece {
+  /** Return the memory that the bytes go to. Throws a BundleError where there is none. */
+  memory(): Bytes;
+  /** Take note that the memory has the right bytes, and whether the store keeps them too. */
+  prove(bytes: Bytes, isStored: boolean): void;
 }
 
-/**
- * A file while it arrives. Digests are of the downloaded bytes, which determine the expanded ones.
- * The downloaded bytes of an expanded file are freed with this object.
- */
 export class ArrivingFile {
-  /** The chunks of a file that was published in chunks; else the file is its only piece. */
-  readonly pieces: readonly PlacedPiece[];
-  /** Path by which graphs refer to the file. */
   readonly path: string;
-  /** The bytes that graphs read, complete once every piece is verified. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Milliseconds spent on expanding, while bytes were still arriving. */
-  expandMs = 0;
-  readonly #arrived: Uint8Array<ArrayBuffer>;
-  readonly #expansion: Expansion | undefined;
-  readonly #proven = new Set<Piece>();
-  /** Number of verified pieces from the file's start without a gap, and of their bytes. */
-  #inOrder = 0;
-  #provenBytes = 0;
-  #expander: WeightExpander | null = null;
-  #expanded = 0;
+  readonly pieces: readonly ArrivingPiece[];
+  readonly #whole: Bytes;
 
   /** Throw a BundleError where there is no memory for the file. */
-  constructor(file: FileDescriptor, expansion: Expansion | undefined) {
-    this.#expansion = expansion;
-    this.#arrived = allocate(file.path, file.bytes);
-    this.path = expansion?.path ?? file.path;
-    this.bytes = expansion ? allocate(expansion.path, expansion.bytes) : this.#arrived;
+  constructor(file: FileDescriptor) {
+    this.path = file.path;
+    const whole = allocate(file.path, file.bytes);
+    this.#whole = whole;
     let at = 0;
-    this.pieces = (file.chunks ?? [file]).map(({ path, bytes, digest }) => {
-      const into = this.#arrived.subarray(at, (at += bytes));
-      return { path, bytes, digest, into };
+    this.pieces = piecesOf(file).map(({ path, bytes, digest }) => {
+      const into = whole.subarray(at, (at += bytes));
+      return { path, bytes, digest, memory: () => into, prove: () => undefined };
     });
   }
 
-  /** Take note that so many bytes of a piece have arrived, not verified yet; fewer than before after a restart. */
-  receive(bytes: number): void {
-    // Chunks are small enough to be expanded only once they are verified.
-    if (this.pieces.length === 1) this.#expandUpTo(bytes);
+  /** The bytes, complete once every piece is proven. */
+  get bytes(): Bytes {
+    return this.#whole;
+  }
+}
+
+/** A weights file: its proven pieces, each in the store or in memory of its own. */
+export class ArrivingWeights {
+  readonly path: string;
+  readonly pieces: readonly ArrivingPiece[];
+  readonly #proven: (ProvenPiece | null)[];
+
+  constructor(file: FileDescriptor, buffers: PieceBuffers) {
+    this.path = file.path;
+    const proven: (ProvenPiece | null)[] = [];
+    this.#proven = proven;
+    this.pieces = piecesOf(file).map(({ path, bytes, digest }, index) => {
+      proven.push(null);
+      return {
+        ...{ path, bytes, digest },
+        memory: () => buffers.take(path, bytes),
+        prove: (from, isStored) => {
+          proven[index] = { digest, bytes, held: isStored ? null : from };
+          if (isStored) buffers.give(from);
+        },
+      };
+    });
   }
 
-  prove(piece: Piece): void {
-    this.#proven.add(piece);
-    for (;;) {
-      const next = this.pieces[this.#inOrder];
-      if (next === undefined || !this.#proven.has(next)) break;
-      this.#inOrder++;
-      this.#provenBytes += next.bytes;
-    }
-    this.#expandUpTo(this.#provenBytes);
+  /** Its pieces, in order, once all are proven. */
+  get proven(): readonly ProvenPiece[] {
+    return this.#proven.filter((piece) => piece !== null);
+  }
+}
+
+function piecesOf(file: FileDescriptor): readonly Piece[] {
+  return file.chunks ?? [file];
+}
+
+/** Memory for pieces on their way, used again: most pieces have one size. */
+export class PieceBuffers {
+  readonly #free: ArrayBuffer[] = [];
+
+  /** Throw a BundleError where there is no memory. */
+  take(path: string, bytes: number): Bytes {
+    const fits = this.#free.findIndex(({ byteLength }) => byteLength >= bytes);
+    const [buffer] = fits < 0 ? [] : this.#free.splice(fits, 1);
+    return buffer === undefined ? allocate(path, bytes) : new Uint8Array(buffer, 0, bytes);
   }
 
-  #expandUpTo(here: number): void {
-    if (this.#expansion === undefined) return;
-    const began = performance.now();
-    if (here < this.#expanded) {
-      this.#expander = null;
-      this.bytes.fill(0);
-    }
-    this.#expander ??= new WeightExpander(this.#expansion, this.#arrived, this.bytes);
-    this.#expander.advance(here);
-    this.#expanded = here;
-    this.expandMs += performance.now() - began;
+  give({ buffer }: Bytes): void {
+    this.#free.push(buffer);
+  }
+
+  /** Free the memory now: the runtime is about to need as much. */
+  release(): void {
+    for (const buffer of this.#free.splice(0)) emptied(buffer);
   }
 }

@@ -1,24 +1,26 @@
 // Downloads all files that opening a variant needs, in pieces and several at once: stored pieces from the browser's
 // store, the others over the network, where each is verified. transfer.ts downloads one piece.
 // It is our own code because no library resumes a download by ranges and verifies each piece by a digest of its own.
-import type { Expansion, FileDescriptor, Manifest, Variant } from '../../contract/generated';
+import type { FileDescriptor, Manifest, Variant } from '../../contract/generated';
 import { sessionGraph } from '../../contract/variant_graphs';
-import { ArrivingFile } from './arriving_file';
+import { ArrivingFile, ArrivingWeights, PieceBuffers, type ArrivingPiece } from './arriving_file';
 import { BundleError } from '../bundle_error';
 import type { ByteSource } from '../sources/byte_source';
 import type { ChunkStore } from '../storage/chunk_store';
+import type { ProvenPiece } from '../weights/piece_ranges';
+import type { WeightsFile } from '../weights/weights_file';
 import { DownloadProgress, type DownloadState } from './download_progress';
 import { fetchAlone } from './fetch_alone';
 import type { RetryPolicy } from './retry_policy';
-import { signalAborted, transfer, type Piece, type TransferEvents } from './transfer';
+import { signalAborted, transfer, type TransferEvents } from './transfer';
 
-/** Files by path. Expanded weights have the path that the graphs refer to, not that of the downloaded file. */
+/** Files by path: all but the weights. */
 export type BundleFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
 export interface Download {
   readonly files: BundleFiles;
-  /** Milliseconds spent on expanding weights. */
-  readonly expandMs: number;
+  /** The pieces of each weights file, by the path of the file that was downloaded. */
+  readonly weights: ReadonlyMap<string, readonly ProvenPiece[]>;
   /** Number of bytes that came from the browser's store. */
   readonly keptBytes: number;
   /** True if all bytes are in the browser's store for the next visit. */
@@ -51,48 +53,56 @@ export function weightFiles({ weights, expansion }: Variant): string[] {
   return expansion === undefined ? weights : [expansion.path];
 }
 
-/** Return the variant's expansion, by the path of the encoded file that is downloaded. */
-export function expansionsOf({ weights, expansion }: Variant): ReadonlyMap<string, Expansion> {
-  return new Map(expansion === undefined ? [] : weights.map((path) => [path, expansion]));
+/** Return the variant's weights as its graphs read them, of the pieces that were downloaded. */
+export function weightsOf(
+  { weights, expansion }: Variant,
+  arrived: Download['weights'],
+): WeightsFile[] {
+  return weights.flatMap((path) => {
+    const pieces = arrived.get(path);
+    if (pieces === undefined) return [];
+    return [{ path: expansion?.path ?? path, pieces, expansion: expansion ?? null }];
+  });
 }
 
 /**
- * Download the files, and expand those that have an expansion while they arrive. Rejects with the first BundleError and
- * cancels the other downloads; pieces that arrived stay in the store.
+ * Download the files. Those of `weights` stay in the store, as far as it has room. Rejects with the first BundleError
+ * and cancels the other downloads; pieces that arrived stay in the store.
  */
 export async function downloadFiles(
   source: ByteSource,
   descriptors: readonly FileDescriptor[],
-  expansions: ReadonlyMap<string, Expansion>,
+  weights: ReadonlySet<string>,
   { store, retryPolicy, signal }: DownloadContext,
   onProgress: (state: DownloadState) => void,
 ): Promise<Download> {
   // Small files first, so that the graph and the tokenizer arrive early.
   const inOrder = [...descriptors].sort((a, b) => a.bytes - b.bytes);
-  const files = inOrder.map((file) => new ArrivingFile(file, expansions.get(file.path)));
-  const queue = files.flatMap((file) => file.pieces.map((piece) => ({ file, piece })));
+  const buffers = new PieceBuffers();
+  const whole = inOrder.filter(({ path }) => !weights.has(path));
+  const files = whole.map((file) => new ArrivingFile(file));
+  const inPieces = inOrder
+    .filter(({ path }) => weights.has(path))
+    .map((file) => new ArrivingWeights(file, buffers));
+  const queue = [...files, ...inPieces].flatMap(({ pieces }) => pieces);
   const progress = new DownloadProgress(
-    queue.reduce((sum, { piece }) => sum + piece.bytes, 0),
+    queue.reduce((sum, { bytes }) => sum + bytes, 0),
     onProgress,
   );
   const stop = new AbortController();
   const context = { store, retryPolicy, signal: AbortSignal.any([signal, stop.signal]) };
   const arrivals = new Map<string, Promise<Arrived>>();
   const fetchNext = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { file, piece } = next;
-      const events = progress.follow((bytes) => {
-        file.receive(bytes);
-      });
-      const twin = arrivals.get(piece.digest);
-      const arriving =
-        twin?.then(({ bytes, origin, isKept }) => {
-          piece.into.set(bytes);
-          return { bytes: piece.into, origin, isKept };
-        }) ?? fetchPiece(source, piece, context, events);
-      if (twin === undefined) arrivals.set(piece.digest, arriving);
-      events.onArrived(piece.bytes, (await arriving).origin);
-      file.prove(piece);
+    for (let piece = queue.shift(); piece !== undefined; piece = queue.shift()) {
+      const events = progress.follow();
+      const before = arrivals.get(piece.digest);
+      const arriving = before
+        ? fetchTwin(source, piece, await before, context, events)
+        : fetchPiece(source, piece, context, events);
+      if (before === undefined) arrivals.set(piece.digest, arriving);
+      const { bytes, origin, isKept } = await arriving;
+      events.onArrived(piece.bytes, origin);
+      piece.prove(bytes, isKept);
     }
   };
   try {
@@ -102,11 +112,13 @@ export async function downloadFiles(
     stop.abort();
     signalAborted(signal);
     throw error;
+  } finally {
+    buffers.release();
   }
   const arrived = await Promise.all(arrivals.values());
   return {
     files: new Map(files.map((file) => [file.path, file.bytes])),
-    expandMs: files.reduce((sum, file) => sum + file.expandMs, 0),
+    weights: new Map(inPieces.map((file) => [file.path, file.proven])),
     keptBytes: progress.keptBytes,
     isKept: arrived.every(({ isKept }) => isKept),
   };
@@ -120,13 +132,14 @@ interface Arrived {
 
 async function fetchPiece(
   source: ByteSource,
-  piece: Piece & { readonly into: Uint8Array<ArrayBuffer> },
+  piece: ArrivingPiece,
   { store, retryPolicy, signal }: DownloadContext,
   events: TransferEvents,
 ): Promise<Arrived> {
-  const { digest, into } = piece;
-  const fromStore: Arrived = { bytes: into, origin: 'store', isKept: true };
+  const { digest } = piece;
   signalAborted(signal);
+  const into = piece.memory();
+  const fromStore: Arrived = { bytes: into, origin: 'store', isKept: true };
   if (await store.read(digest, into)) return fromStore;
   // Pieces in our own store need not be in the HTTP cache as well.
   const cache = store.keeps ? 'no-store' : 'default';
@@ -156,7 +169,21 @@ async function fetchPiece(
     : fetching(() => undefined);
 }
 
-/** Return a file named by `filesToOpen` or `weightFiles`; the check of the manifest ensures that it is listed. */
+/** Take a piece that another file has as well: from the store, or else from that file's memory. */
+async function fetchTwin(
+  source: ByteSource,
+  piece: ArrivingPiece,
+  twin: Arrived,
+  context: DownloadContext,
+  events: TransferEvents,
+): Promise<Arrived> {
+  if (twin.isKept) return fetchPiece(source, piece, context, events);
+  const into = piece.memory();
+  into.set(twin.bytes);
+  return { ...twin, bytes: into };
+}
+
+/** Return a file named by `filesToOpen`; the check of the manifest ensures that it is listed. */
 export function fileOf(files: BundleFiles, path: string): Uint8Array<ArrayBuffer> {
   const bytes = files.get(path);
   if (bytes === undefined) {

@@ -28,8 +28,8 @@ export class DownloadProgress {
     this.#onProgress = onProgress;
   }
 
-  /** Count one more piece; `onReceived` is called with the number of its bytes in memory. */
-  follow(onReceived: (bytes: number) => void): PieceEvents {
+  /** Count one more piece. */
+  follow(): PieceEvents {
     let counted = 0;
     const count = (bytes: number): void => {
       this.#receivedBytes += bytes - counted;
@@ -38,7 +38,6 @@ export class DownloadProgress {
     const events: PieceEvents = {
       onReceived: (bytes) => {
         count(bytes);
-        onReceived(bytes);
         this.tell();
       },
       onWaiting: (waiting) => {

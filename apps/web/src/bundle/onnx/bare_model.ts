@@ -87,7 +87,7 @@ export async function readBareModel(
   };
 }
 
-/** Read the weights outside the graph, and return them with the files read before. Rejects with a BundleError. */
+/** Read the weights outside the graph, and return them beside the files read before. Rejects with a BundleError. */
 export async function readBareFiles(
   source: ByteSource,
   { files, data }: BareModel,
@@ -111,7 +111,10 @@ export async function readBareFiles(
       return [path, file] as const;
     }),
   );
-  return { files: new Map([...files, ...read]), expandMs: 0, keptBytes: 0, isKept: false };
+  const weights = read.map(([path, held]) => {
+    return [path, [{ digest: '', bytes: held.length, held }]] as const;
+  });
+  return { files, weights: new Map(weights), keptBytes: 0, isKept: false };
 }
 
 /** Return both files or none: a model without them takes token ids instead of text. */

@@ -12,14 +12,14 @@ export interface LocalModel {
 }
 
 export class FileByteSource implements ByteSource {
-  readonly #files: ReadonlyMap<string, File>;
+  readonly files: ReadonlyMap<string, File>;
 
   constructor(files: ReadonlyMap<string, File>) {
-    this.#files = files;
+    this.files = files;
   }
 
   has(path: string): boolean {
-    return this.#files.has(path);
+    return this.files.has(path);
   }
 
   locate(path: string): string {
@@ -28,7 +28,7 @@ export class FileByteSource implements ByteSource {
 
   open(path: string, signal: AbortSignal, { from = 0 }: ReadOptions = {}): Promise<ByteStream> {
     if (signal.aborted) return Promise.reject(new BundleError({ kind: 'aborted' }));
-    const file = this.#files.get(path);
+    const file = this.files.get(path);
     return file === undefined
       ? Promise.reject(new BundleError({ kind: 'files-missing', names: [path], count: 1 }))
       : Promise.resolve({ chunks: streamOf(file.slice(from), path), isHtml: false, start: from });

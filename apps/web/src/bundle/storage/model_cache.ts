@@ -87,6 +87,11 @@ export class ModelCache {
     }
   }
 
+  /** The folder of the pieces; another one after the visitor has cleared the storage. */
+  get folder(): FileSystemDirectoryHandle {
+    return this.#folders.pieces;
+  }
+
   /** Return the manifest that was opened last at this address. Never rejects. */
   async manifestOf(url: string): Promise<KeptManifest | null> {
     const records = await inTime(this.#read(), startLimits.storage, new Map<string, CacheRecord>());

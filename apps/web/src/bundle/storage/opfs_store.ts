@@ -2,8 +2,9 @@
 // a checksum. Only workers have its synchronous access, which is as fast as memory. model_cache.ts decides which models
 // are removed first. It is our own code because libraries for this file system, and the Cache API, hand out whole files:
 // none reads a piece straight into a model's memory and tells a torn write from a whole one.
-import type { ChunkStore, WriteResult } from './chunk_store';
+import type { ChunkStore, StoredPiece, WriteResult } from './chunk_store';
 import { inTime, retryPolicy, startLimits } from '../download/retry_policy';
+import { pieceInMemory } from './piece_in_memory';
 import { checksumBytes, storageChecksum } from './storage_checksum';
 
 /** FileSystemSyncAccessHandle, which only workers have and the types of pages lack. */
@@ -66,6 +67,22 @@ export class OpfsStore implements ChunkStore {
     // Retry even where nothing more can be removed: another piece's write may just have made enough room.
     await inTime(this.#records.makeRoom(bytes.length), startLimits.storage, undefined);
     return this.#tryWrite(digest, bytes);
+  }
+
+  async open(digest: string, bytes: number): Promise<StoredPiece | null> {
+    const file = await this.#find(digest);
+    if (file === null) return null;
+    let handle: SyncFile;
+    try {
+      handle = await this.#open(file, 'read-only');
+    } catch {
+      // Another tab has locked the file, as in browsers that know one kind of access: a copy can still be read.
+      const copy = new Uint8Array(bytes);
+      return (await this.read(digest, copy)) ? pieceInMemory(copy) : null;
+    }
+    if (handle.getSize() === bytes + checksumBytes) return new OpenPiece(handle, bytes);
+    handle.close();
+    return null;
   }
 
   async remove(digest: string): Promise<boolean> {
@@ -163,6 +180,26 @@ export class OpfsStore implements ChunkStore {
     } finally {
       handle?.close();
     }
+  }
+}
+
+class OpenPiece implements StoredPiece {
+  readonly #handle: SyncFile;
+  readonly #bytes: number;
+
+  constructor(handle: SyncFile, bytes: number) {
+    this.#handle = handle;
+    this.#bytes = bytes;
+  }
+
+  read(into: Uint8Array, at: number): void {
+    const isInside = at + into.length <= this.#bytes;
+    if (!isInside || this.#handle.read(into, { at }) !== into.length)
+      throw new RangeError(`the stored piece has no ${into.length} bytes at ${at}`);
+  }
+
+  close(): void {
+    this.#handle.close();
   }
 }
 

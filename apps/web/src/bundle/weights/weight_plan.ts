@@ -78,3 +78,36 @@ export function planWeight(weight: EncodedWeight): WeightPlan {
     ? { ...matrix, layout, signed }
     : { ...matrix, layout, bits, block, blocks: Math.ceil(depth / block) };
 }
+
+/** Some rows of a weight as a plan of their own, and the number of the weight that is their first. */
+export interface RowsPlan {
+  readonly plan: WeightPlan;
+  readonly first: number;
+}
+
+/**
+ * Return the rows around a number, with about `numbers` numbers; the whole weight where its encoding goes by columns. A
+ * weight that is only copied or widened has rows of one number.
+ */
+export function rowsAround(plan: WeightPlan, number: number, numbers: number): RowsPlan {
+  if ('channels' in plan && plan.axis === 0) return { plan, first: 0 };
+  const width = 'channels' in plan ? plan.columns : 1;
+  const rows = plan.count / width;
+  const together = Math.max(1, Math.floor(numbers / width));
+  const first = Math.floor(Math.floor(number / width) / together) * together;
+  const count = Math.min(rows - first, together);
+  const inRows = ({ from, to }: Extent): Extent => {
+    const rowBytes = (to - from) / rows;
+    return { from: from + first * rowBytes, to: from + (first + count) * rowBytes };
+  };
+  const placed = { values: inRows(plan.values), count: count * width };
+  const own =
+    'channels' in plan
+      ? {
+          ...{ ...plan, ...placed, rows: count, channels: count },
+          scales: inRows(plan.scales),
+          zeroPoints: plan.zeroPoints && inRows(plan.zeroPoints),
+        }
+      : { ...plan, ...placed };
+  return { plan: own, first: first * width };
+}

@@ -15,6 +15,9 @@ export const panel = {
     `${name}: ${{ exported: 'exported, open', tapped: 'opened by tap', closed: 'closed, click to open', absent: 'not in this model’s file' }[state]}`,
   wholeColumn: 'Click to open it on every layer, again to close what was opened',
   opened: (time: string) => `The last change took ${time}.`,
+  preparing: (time: string, isBeside: boolean) =>
+    `The model is being prepared with these activations; it took ${time} the last time. ${isBeside ? 'Until then it answers as before.' : 'It answers again after that.'}`,
+  keepOpen: 'Leave it as it is',
   lengths: (kind: string, token: string) =>
     `Length of ${kind} by layer, one column per token. Numbers: ${token}`,
   close: 'Close it',

@@ -15,6 +15,9 @@ export const panel: Dictionary['panel'] = {
     `${name}：${{ exported: '已导出，已打开', tapped: '临时打开', closed: '未打开，点击打开', absent: '模型文件里没有' }[state]}`,
   wholeColumn: '点击可在所有层打开，再点则关闭临时打开的部分',
   opened: (time) => `上一次更改用了 ${time}。`,
+  preparing: (time, isBeside) =>
+    `正在按这些激活重新准备模型，上一次用了 ${time}。${isBeside ? '准备好之前，模型照常回答。' : '准备好之后，模型继续回答。'}`,
+  keepOpen: '保持原样',
   lengths: (kind, token) => `各层 ${kind} 的向量长度，每列一个词元。数值对应：${token}`,
   close: '关闭',
   waiting: '正在打开…',

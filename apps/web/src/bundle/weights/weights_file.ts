@@ -1,0 +1,50 @@
+// One weights file of an open model: its pieces in the store, opened for as long as a session is made of them.
+import type { Expansion } from '../../contract/generated';
+import type { ChunkStore } from '../storage/chunk_store';
+import { RangeArray } from './byte_ranges';
+import { ExpandedRanges } from './expanded_ranges';
+import { PieceRanges, type ProvenPiece } from './piece_ranges';
+
+/** A weights file as its bytes arrived: in pieces, or in an array where no manifest describes it. */
+export interface WeightsFile {
+  /** Path by which graphs refer to the file. */
+  readonly path: string;
+  readonly pieces: readonly ProvenPiece[];
+  /** null: graphs read the bytes that were downloaded. */
+  readonly expansion: Expansion | null;
+}
+
+/** What the runtime reads for a session. */
+export interface OpenWeights {
+  readonly path: string;
+  readonly data: RangeArray;
+  /** What reading failed with; null where nothing did. */
+  error(): unknown;
+  /** Milliseconds spent on expanding so far. */
+  expandMs(): number;
+  close(): void;
+}
+
+/** Open a file; null where the store lacks a piece. */
+export async function openWeights(
+  { path, pieces, expansion }: WeightsFile,
+  store: ChunkStore,
+): Promise<OpenWeights | null> {
+  const ranges = await PieceRanges.open(pieces, store);
+  if (ranges === null) return null;
+  const expanded = expansion && new ExpandedRanges(expansion, ranges);
+  let failure: unknown = null;
+  const data = new RangeArray(expanded ?? ranges, (error) => {
+    failure ??= error;
+  });
+  return {
+    path,
+    data,
+    error: () => failure,
+    expandMs: () => expanded?.expandMs ?? 0,
+    close: () => {
+      ranges.close();
+      data.release();
+    },
+  };
+}

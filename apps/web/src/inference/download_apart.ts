@@ -1,0 +1,128 @@
+// Downloads a model's files in a worker of their own, which is ended with the download: what fetching and hashing took
+// of memory goes with it, and the runtime starts meanwhile. download.worker.ts does the work.
+import { downloadFiles, type Download } from '../bundle/download/download';
+import { inTime, retryPolicy, startLimits } from '../bundle/download/retry_policy';
+import { signalAborted } from '../bundle/download/transfer';
+import type { ByteSource } from '../bundle/sources/byte_source';
+import { HttpByteSource } from '../bundle/sources/byte_source';
+import { FileByteSource } from '../bundle/sources/file_source';
+import { noStore } from '../bundle/storage/chunk_store';
+import type { ModelCache } from '../bundle/storage/model_cache';
+import type { FileDescriptor } from '../contract/generated';
+import type { DownloadNews, DownloadOrder, SourceData } from './download_messages';
+import { reportDownload } from './download_reports';
+import { ModelError } from './model_error';
+import type { Progress } from './model_types';
+
+/** What to download, and where from. */
+export interface FilesOrder {
+  readonly source: ByteSource;
+  readonly descriptors: readonly FileDescriptor[];
+  /** Paths of the files that stay in the store as far as it has room. */
+  readonly weights: ReadonlySet<string>;
+  /** null where nothing is stored. */
+  readonly modelCache: ModelCache | null;
+}
+
+/** Download the files. Rejects with a BundleError or a ModelError of the same data. */
+export async function downloadApart(
+  order: FilesOrder,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<Download> {
+  signalAborted(signal);
+  const source = sourceData(order.source);
+  const worker = source === null ? null : await startWorker();
+  if (source === null || worker === null) return downloadHere(order, signal, onProgress);
+  try {
+    return await directed(worker, source, order, signal, onProgress);
+  } finally {
+    worker.terminate();
+  }
+}
+
+function sourceData(source: ByteSource): SourceData | null {
+  if (source instanceof HttpByteSource) return { manifestUrl: source.manifestUrl.href };
+  return source instanceof FileByteSource ? { files: source.files } : null;
+}
+
+/** Start the worker; null where the browser or a policy allows none, or its script doesn't come. */
+async function startWorker(): Promise<Worker | null> {
+  let worker: Worker;
+  try {
+    worker = new Worker(new URL('./download.worker.ts', import.meta.url), {
+      type: 'module',
+      name: 'oriel-download',
+    });
+  } catch {
+    return null;
+  }
+  const ready = new Promise<boolean>((resolve) => {
+    worker.addEventListener('message', () => {
+      resolve(true);
+    });
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      resolve(false);
+    });
+  });
+  if (await inTime(ready, startLimits.worker, false)) return worker;
+  worker.terminate();
+  return null;
+}
+
+function directed(
+  worker: Worker,
+  source: SourceData,
+  { descriptors, weights, modelCache }: FilesOrder,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<Download> {
+  const order = (order: DownloadOrder): void => {
+    worker.postMessage(order);
+  };
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      reject(new ModelError({ kind: 'aborted' }));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    worker.addEventListener('message', ({ data }: MessageEvent<DownloadNews>) => {
+      switch (data.kind) {
+        case 'ready':
+          return;
+        case 'progress':
+          onProgress(data.progress);
+          return;
+        case 'make-room':
+          void modelCache?.makeRoom(data.bytes).then(() => {
+            order({ kind: 'room-made' });
+          });
+          return;
+        case 'done':
+          signal.removeEventListener('abort', abort);
+          resolve(data.download);
+          return;
+        case 'error':
+          reject(new ModelError(data.error));
+      }
+    });
+    worker.addEventListener('error', (event) => {
+      event.preventDefault();
+      const detail = event.message || 'the worker of the download broke down';
+      reject(new ModelError({ kind: 'session', detail }));
+    });
+    order({ kind: 'start', source, descriptors, weights, folder: modelCache?.folder ?? null });
+    void modelCache?.recorded().then(() => {
+      order({ kind: 'recorded', folder: modelCache.folder });
+    });
+  });
+}
+
+function downloadHere(
+  { source, descriptors, weights, modelCache }: FilesOrder,
+  signal: AbortSignal,
+  onProgress: (progress: Progress) => void,
+): Promise<Download> {
+  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
+  return downloadFiles(source, descriptors, weights, context, reportDownload(onProgress));
+}
