@@ -6,11 +6,11 @@ import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 import { manifestValidator } from '../../apps/web/plugins/manifest_validator.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-/** Folder for the models and libraries of those three, and for the built page. */
+/** Folder for the models and libraries of those benchmarks, and for the built page. */
 const folder = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
 if (folder === '')
   throw new Error(
-    'ORIEL_BENCHMARK_FILES is not set: run precision.py, loading.py or page_interventions.py',
+    'ORIEL_BENCHMARK_FILES is not set: run precision.py, loading.py, page_interventions.py or webgpu.py',
   );
 
 const isolation = {
@@ -58,7 +58,9 @@ export default defineConfig({
     outDir: join(folder, 'page'),
     emptyOutDir: true,
     rolldownOptions: {
-      input: ['index.html', 'loading.html', 'interventions.html'].map((page) => join(here, page)),
+      input: ['index', 'loading', 'interventions', 'webgpu'].map((page) =>
+        join(here, `${page}.html`),
+      ),
     },
   },
 });
