@@ -1,13 +1,13 @@
 """Everything on WebGPU, on a machine with a GPU, beside wasm in the same run: one command.
 
-python benchmarks/webgpu.py                        GPT-2 small: fp32, fp16 and int4, on the machine's GPU
-python benchmarks/webgpu.py --tiny --software      a tiny model on an adapter in software: a trial run
+python benchmarks/webgpu.py                     GPT-2 small: fp32, fp16 and int4, on a GPU
+python benchmarks/webgpu.py --tiny --software   a tiny model on an adapter in software: a trial run
 
 For each variant: the decoder graph, the neutral open graph, one edit, all activations; a cache that
-grows, one of fixed length, and that one with a recorded step that the GPU replays. Of each, the time
-of the session and of the first run, a prompt of 128 tokens, tokens a second, and the bytes of GPU
-buffers at their peak. Prints the table, and writes all times as JSON (--json). Models are kept in a
-folder outside the repository (--folder). It needs a Chromium.
+grows, one of fixed length, and that one with a recorded step that the GPU replays. Of each, the
+time of the session and of the first run, a prompt of 128 tokens, tokens a second, and the bytes of
+GPU buffers at their peak. Prints the table, and writes all times as JSON (--json). Models are kept
+in a folder outside the repository (--folder). It needs a Chromium.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ class Plan:
 def main() -> int:
     """Return 0; 1 where there is no WebGPU to measure, with the reason in one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--variants", default="fp32,fp16,int4", help=f"some of {', '.join(VARIANTS)}"
-    )
+    known = f"some of {', '.join(VARIANTS)}"
+    parser.add_argument("--variants", default="fp32,fp16,int4", help=known)
     parser.add_argument("--static-cache", type=int, default=512, help="slots of the fixed cache")
     parser.add_argument("--tokens", type=int, default=64, help="steps of one token")
     parser.add_argument("--rounds", type=int, default=5, help="prompts")
@@ -64,7 +63,7 @@ def main() -> int:
     parser.add_argument(
         "--software",
         action="store_true",
-        help="an adapter in software: its times say nothing of a GPU",
+        help="an adapter in software",
     )
     parser.add_argument("--tiny", action="store_true", help="a tiny model: its times say nothing")
     folder = Path.home() / ".cache" / "oriel-benchmark" / "webgpu"
@@ -74,7 +73,7 @@ def main() -> int:
     variants = args.variants.split(",")
     unknown = sorted(set(variants) - set(VARIANTS))
     if unknown:
-        parser.error(f"--variants has {unknown[0]!r}; expected some of {', '.join(VARIANTS)}")
+        parser.error(f"--variants has {unknown[0]!r}; expected {known}")
     models = Models(args.folder, args.tiny)
     prompt = 16 if args.tiny else PROMPT
     length = min(args.static_cache, 128) if args.tiny else args.static_cache
@@ -183,9 +182,8 @@ def show(answers: dict[str, Any], models: Models, plan: Plan) -> None:
     kind = "an adapter in SOFTWARE, which says nothing of a GPU" if adapter["software"] else "a GPU"
     print(f"\n{adapter['name']}: {kind}; Chromium {answers['version']}")
     model = "a tiny model" if models.tiny else "GPT-2 small"
-    print(
-        f"{model}; prompt of {plan.prompt} tokens, {plan.rounds} times; {plan.steps} steps; medians"
-    )
+    sizes = f"prompt of {plan.prompt} tokens, {plan.rounds} times; {plan.steps} steps"
+    print(f"{model}; {sizes}; medians")
     rows = [COLUMNS, *(row_of(answered) for answered in answers["answered"])]
     widths = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
     for row in rows:

@@ -105,8 +105,8 @@ def test_a_text_longer_than_the_cache_is_refused_and_nothing_changes(static_gpt2
         one.run(ids[:, :-1], ["logits"])
     with pytest.raises(GraphError, match=f"got {LENGTH + 1} tokens; expected at most {LENGTH}"):
         graph.run(np.array([[1, 2]]), ["logits"])
-    last = [one.run(ids[:, -1:], ["logits"])["logits"] for one in (graph, other)]
-    assert np.array_equal(*last)
+    refused, alone = (one.run(ids[:, -1:], ["logits"])["logits"] for one in (graph, other))
+    assert np.array_equal(refused, alone)
 
 
 @pytest.mark.parametrize(
