@@ -198,8 +198,8 @@ def row_of(answered: dict[str, Any]) -> tuple[str, ...]:
     job, times = answered["job"], answered.get("times")
     what = (job["variant"], job["provider"], job["way"])
     if times is None:
-        return (*what, f"not measured: {answered['error']}", "", "", "", "")
-    gpu = f"{times['gpuPeak'] / 1e6:.0f}" if job["provider"] == "webgpu" else "-"
+        return (*what, "-", "-", "-", "-", f"not measured: {answered['error']}")
+    gpu = f"{times['gpuPeak'] / 1e6:.1f}" if job["provider"] == "webgpu" else "-"
     return (
         *what,
         f"{times['session'] / 1000:.2f}",

@@ -36,7 +36,7 @@ export default defineConfig({
   },
   webServer: {
     command:
-      'npx vite build --config vite.config.ts --logLevel warn && ' +
+      'npx vite build --config vite.config.ts --logLevel error && ' +
       `npx vite preview --config vite.config.ts --port ${port} --strictPort`,
     cwd: import.meta.dirname,
     url: `http://localhost:${port}/`,

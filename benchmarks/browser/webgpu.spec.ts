@@ -1,6 +1,6 @@
 // Measures every job of webgpu.py, each in a page of its own, so that none finds another's shaders or buffers.
 import { readFile, writeFile } from 'node:fs/promises';
-import { test } from '@playwright/test';
+import { test, type Page } from '@playwright/test';
 import type { AdapterFacts, WebgpuJob, WebgpuTimes } from './webgpu_jobs';
 
 interface Answered {
@@ -17,9 +17,7 @@ test('every job', async ({ browser, baseURL }) => {
     jobs: readonly WebgpuJob[];
     answers: string;
   };
-  const inPage = async <Result>(
-    work: (page: typeof firstPage) => Promise<Result>,
-  ): Promise<Result> => {
+  const inPage = async <Result>(work: (page: Page) => Promise<Result>): Promise<Result> => {
     const page = await browser.newPage({ ...(baseURL !== undefined && { baseURL }) });
     try {
       await page.goto('webgpu.html');
@@ -29,8 +27,6 @@ test('every job', async ({ browser, baseURL }) => {
       await page.close();
     }
   };
-  const firstPage = await browser.newPage();
-  await firstPage.close();
   const adapter: AdapterFacts | string = await inPage((page) => page.evaluate(() => findAdapter()));
   const answered: Answered[] = [];
   if (typeof adapter !== 'string')
