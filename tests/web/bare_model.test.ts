@@ -27,6 +27,7 @@ const fixtures = JSON.parse(
 const plain = 'model.plain.onnx';
 const decoder = 'model.onnx';
 const open = 'model.open.onnx';
+const fixed = 'model.static.onnx';
 const interactive = 'model.interactive.onnx';
 /** The parts of a bundle of contract 1.x. */
 const earlier = new URL('../fixtures/bundles_1/tiny-gpt2/', import.meta.url);
@@ -144,6 +145,14 @@ function replaced(name: string, text: string, by: string): Uint8Array<ArrayBuffe
   whole.write(by, at);
   return new Uint8Array(whole);
 }
+
+test('a static graph alone stands in the place of an open one, with the same taps', async () => {
+  const [variant] = (await read(fixed)).manifest.variants;
+  expect(variant?.open?.path).toBe(fixed);
+  expect(variant?.open?.activations).toMatchObject({ graph: 'static', cache_length: 160 });
+  const [ofOpen] = (await read(open)).manifest.variants;
+  expect(variant?.taps).toEqual(ofOpen?.taps);
+});
 
 describe('graphs that are refused', () => {
   test.each([

@@ -215,7 +215,8 @@ function variantOf(
     // The graph is the weights file where the weights are inside it.
     weights: data.length > 0 ? [...data] : [path],
     plain: isPlain ? record : { path, activations: { ...document, outputs } },
-    ...(!isPlain && { [document.graph]: record }),
+    // A static graph alone stands where the page puts one: in the place of the open graph.
+    ...(!isPlain && { [document.graph === 'static' ? 'open' : document.graph]: record }),
     taps: isPlain ? [] : tapsOf(model, document),
   };
 }
