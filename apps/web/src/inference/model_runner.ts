@@ -531,7 +531,8 @@ export class ModelRunner {
 
 /**
  * WGSL guarantees little accuracy of sine and cosine: rotary angles came out wrong by 4e-4, growing with
- * the position. They are a few numbers for each token, so the CPU computes them.
+ * the position. They are a few numbers for each token, so the CPU computes them. Where they are a table, which the
+ * runtime folds as it loads the graph, none is left by then.
  */
 const operatorsForCpu = new Set(['Sin', 'Cos']);
 
