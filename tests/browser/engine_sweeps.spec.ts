@@ -150,7 +150,10 @@ test('a graph without joints says that it has none, and one of contract 1.x that
   bundles,
   provider,
 }) => {
-  const { clean, corrupted } = readSweeps('tiny-gpt2').texts;
+  const [clean, corrupted] = [
+    [1, 2, 3],
+    [4, 5, 6],
+  ] as const;
   const request: SweepRequest = {
     clean,
     corrupted,
