@@ -64,11 +64,11 @@ for (const name of all) {
           reference(prompt, stream).data,
         ];
         const change = minus(right, theirs);
-        // Rounding is the variant's own: an edit that changes less than it can't be told from it.
-        if (relativeError(right, theirs) < 2 * relativeError(ours, theirs)) continue;
         const error = relativeError(minus(got, ours), change);
-        expect(error, `what ${what} changes at ${stream}`).toBeLessThanOrEqual(ofChange);
-        told++;
+        if (error <= ofChange) told++;
+        // A change that is smaller than the variant's own rounding may be lost in it, in one of both streams.
+        if (relativeError(right, theirs) >= 2 * relativeError(ours, theirs))
+          expect(error, `what ${what} changes at ${stream}`).toBeLessThanOrEqual(ofChange);
       }
       // Few tokens look at few keys: their probabilities tell it instead.
       const knockOuts = interventions.filter(isKnockOut);

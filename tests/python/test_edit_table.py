@@ -107,8 +107,8 @@ def test_the_table_is_what_its_generator_writes(monkeypatch: pytest.MonkeyPatch)
         assert {**ours, "joints": None} == {**theirs, "joints": None}
         for one, other in zip(ours["joints"], theirs["joints"], strict=True):
             # The last digit is the processor's.
-            edited = (np.array(each["edited"], dtype=np.float64) for each in (one, other))
-            np.testing.assert_allclose(*edited, rtol=1e-5, atol=2e-6)
+            mine, stored = (np.array(each["edited"], dtype=np.float64) for each in (one, other))
+            np.testing.assert_allclose(mine, stored, rtol=1e-5, atol=2e-6)
             assert {**one, "edited": None} == {**other, "edited": None}
 
 

@@ -438,7 +438,12 @@ export class ModelRunner {
     logits = 1,
   }: BatchRequest): Promise<BatchResult> {
     const shortest = Math.min(...texts.map(({ length }) => length));
-    if (texts.length > 0 && (!Number.isInteger(logits) || logits < 1 || logits > shortest))
+    // An empty text is refused below, with its own words.
+    if (
+      texts.length > 0 &&
+      shortest > 0 &&
+      (!Number.isInteger(logits) || logits < 1 || logits > shortest)
+    )
       throw new RangeError(
         `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
       );
