@@ -178,8 +178,7 @@ def _fill(
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
     display.stage("write the manifest")
-    if model.source.kind == "bundled":
-        add_shipped_packs(folder, data, bundled_lenses())
+    add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     save_manifest(folder, data)
     return data
 
