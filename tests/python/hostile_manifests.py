@@ -12,7 +12,7 @@ from typing import Any
 
 from contract_examples import EXAMPLES, read_json
 
-BASES = ("least", "chunked", "encoded", "whole", "bundled_parallel", "newer_minor")
+BASES = ("least", "chunked", "encoded", "whole", "bundled_parallel", "newer_minor", "lens")
 
 HUGE = 2**53 - 1
 NASTY: tuple[Any, ...] = (

@@ -67,7 +67,7 @@ def test_average_jacobians_are_those_of_torch_func(
             # (position, hidden, position, hidden): of later positions with respect to earlier ones.
             pairs = [whole[t, :, s] for s in range(1, 5) for t in range(s, 5)]
             wanted[layer] += torch.stack(pairs).mean(0) / len(passages.ids)
-    found = fit_jacobian(tiny, passages, JacobianSettings(rows=7))
+    found = fit_jacobian(tiny, passages, JacobianSettings(elements=7 * 5 * 4 * 24))
     assert len(found) == 3
     for ours, theirs in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, theirs.T, rtol=1e-4, atol=1e-5)
@@ -151,7 +151,7 @@ def test_the_bundled_models_lens_beats_the_logit_lens_at_every_layer() -> None:
     np.testing.assert_allclose([row["logit"] for row in rows], logit, rtol=1e-3)
     np.testing.assert_allclose([row["lens"] for row in rows], tuned, rtol=1e-3)
     assert all(row["lens"] < row["logit"] for row in rows)
-    assert said["weights"] == checkpoint_digest(load_model(find_checkpoint(None)).checkpoint)
+    assert said["weights"] == checkpoint_digest(load_model(find_checkpoint("demo")).checkpoint)
 
 
 def test_the_command_writes_a_pack_and_puts_it_into_a_bundle(

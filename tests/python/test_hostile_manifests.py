@@ -30,6 +30,10 @@ TEXTS = read_json(EXAMPLES / "texts.json")
 NEVER_STOPPED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
+KINDS = ("plain", "interactive", "decoder", "open")
+"""Of a variant's graphs; the last that it has is the one that taps are made for."""
+
+
 def text_of(entry: dict[str, Any]) -> bytes:
     parts = [p if isinstance(p, str) else p[0] * p[1] for p in entry["parts"]]
     return "".join(parts).encode()
@@ -104,10 +108,11 @@ def assert_sound(manifest: ManifestDocument) -> None:
     assert len(listed) == len(files)
     assert len({variant["name"] for variant in variants}) == len(variants)
     for variant in variants:
-        used = [variant["plain"]["path"], variant["interactive"]["path"], *variant["weights"]]
+        graphs = [variant[kind] for kind in KINDS if kind in variant]
+        used = [*(graph["path"] for graph in graphs), *variant["weights"]]
         assert set(used) <= set(listed) and len(set(used)) == len(used)
         names = [o["name"] for tap in variant["taps"] for o in tap["outputs"]]
-        given_already = [o["name"] for o in variant["interactive"]["activations"]["outputs"]]
+        given_already = [o["name"] for o in graphs[-1]["activations"]["outputs"]]
         assert len({*names, *given_already}) == len(names) + len(given_already)
         if "expansion" in variant:
             assert variant["expansion"]["path"] not in used

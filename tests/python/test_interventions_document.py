@@ -41,6 +41,18 @@ def test_its_python_runs_and_says_what_is_so(names: dict[str, object]) -> None:
     assert names["scores"]["induction"].max() > 0.5  # type: ignore[index]
 
 
+def test_its_lens_table_is_the_bundled_packs(names: dict[str, object]) -> None:
+    bundle = names["bundle"]
+    assert isinstance(bundle, oriel.Bundle)
+    assert bundle.lenses == ("logit", "tuned")
+    kl = bundle.manifest.data["lens_packs"][0]["description"]["fitted"]["kl"]
+    found = re.search(r"<!-- lens -->(.*?)<!-- end of lens -->", TEXT, re.DOTALL)
+    assert found is not None
+    rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+) \|$", found[1], re.MULTILINE)
+    wanted = [(str(r["layer"]), f"{r['logit']:.2f}", f"{r['lens']:.3f}") for r in kl]
+    assert rows == wanted
+
+
 def test_its_table_has_every_edit_and_its_list_every_joint() -> None:
     rows = re.findall(r"^\| `(\w+)\(", TEXT, re.MULTILINE)
     edits = {name for name in oriel.__all__ if hasattr(getattr(oriel, name), "closing")}

@@ -8,7 +8,10 @@ import hashlib
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -389,3 +392,31 @@ def test_reading_through_a_lens_needs_no_torch(small: Path, tmp_path: Path) -> N
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "(1, 3, 10)"
+
+
+def test_publishing_carries_the_packs_file_and_check_url_reads_it(
+    small: Path, packs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = small.parent / "site"
+    assert main(["publish", str(small), "--to", str(site / "model"), "--version", "1"]) == 0
+    manifest = read_manifest(site / "model")
+    (record,) = manifest.data["lens_packs"]
+    chunks = manifest.file(record["path"])["chunks"]
+    whole = b"".join((site / "model" / chunk["path"]).read_bytes() for chunk in chunks)
+    assert whole == packs["tuned"].read_bytes()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/model/"
+        capsys.readouterr()
+        main(["check-url", address, "--json"])
+        damaged = site / "model" / chunks[-1]["path"]
+        sound = json.loads(capsys.readouterr().out)
+        data = bytearray(damaged.read_bytes())
+        data[-1] ^= 1
+        damaged.write_bytes(bytes(data))
+        main(["check-url", address, "--json"])
+        server.shutdown()
+    broken = json.loads(capsys.readouterr().out)
+    said = [{finding["what"] for finding in each["findings"]} for each in (sound, broken)]
+    assert len(said[1] - said[0]) == 1, said

@@ -193,8 +193,7 @@ def _fill(
     display.stage("compute what other devices must give")
     data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")
-    if model.source.kind == "bundled":
-        add_shipped_packs(folder, data, bundled_lenses())
+    add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     save_manifest(folder, data)
     return data
 

@@ -38,7 +38,8 @@ export interface Actions {
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
-  setLens(name: string): void;
+  /** Settles when the lens is open, or an error is told. */
+  setLens(name: string): Promise<void>;
   append(id: number): void;
   /** Tell the page that a view has come into sight, for which the page may then open activations. */
   seen(view: string): void;

@@ -89,7 +89,7 @@ def _is_up_to_date(
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, old["files"])
         and _loads(paths.folder, old)
-        and (model.source.kind != "bundled" or _has_lenses(old))
+        and _has_lenses(old, model)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
@@ -166,10 +166,11 @@ def _loads(folder: Path, manifest: ManifestDocument) -> bool:
     return True
 
 
-def _has_lenses(old: ManifestDocument) -> bool:
-    """Return whether a bundle of the bundled model has the lens packs that come with it."""
+def _has_lenses(old: ManifestDocument, model: LoadedModel) -> bool:
+    """Return whether a bundle has the lens packs that come with its model."""
     there = {file["path"] for file in old["files"]}
-    return all(pack_path(file_digest(file)) in there for file in bundled_lenses().values())
+    shipped = bundled_lenses(model.source.folder).values()
+    return all(pack_path(file_digest(file)) in there for file in shipped)
 
 
 def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:

@@ -17,7 +17,9 @@ _LARGEST_SEED = 2**31 - 1
 
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--model", metavar="NAME", help="a Hub id or a checkpoint's folder; default: the bundled"
+        "--model",
+        default="demo",
+        help="a Hub id, a folder, or demo for the bundled one, the default",
     )
     parser.add_argument("--revision", metavar="COMMIT", help="of the Hub's model")
     parser.add_argument(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from oriel.contract.activation_names import LENS_KINDS, ModelShape, kinds
+from oriel.contract.activation_names import LENS_KINDS, ModelShape, TensorSpec, kinds
 from oriel.contract.documents import (
     FileDescriptor,
     LensPackRecord,
@@ -90,10 +90,9 @@ def _read_by(variant: Variant) -> Iterator[str]:
 
 def _check_taps(taps: list[TapRecord], shape: ModelShape, held: PackFile, where: str) -> None:
     wanted = [
-        [kinds()[kind].spec(shape, layer).to_json() for kind in LENS_KINDS]
-        for layer in mapped_layers(shape)
+        [kinds()[kind].spec(shape, layer) for kind in LENS_KINDS] for layer in mapped_layers(shape)
     ]
-    if [tap["outputs"] for tap in taps] != wanted:
+    if [[TensorSpec.from_json(output) for output in tap["outputs"]] for tap in taps] != wanted:
         raise _unsound(f"{where}: its taps don't give the lens of each layer but the last")
     for tap in taps:
         try:

@@ -21,8 +21,12 @@ Output = Tensor | tuple[Tensor, ...]
 class JacobianSettings:
     """Limits of the estimate."""
 
-    rows: int = 64
-    """Numbers of the final stream that are differentiated in one backward pass."""
+    elements: int = 1 << 24
+    """Most numbers of all layers' streams in one pass, which memory grows with."""
+
+    def rows(self, tokens: int, layers: int, hidden: int) -> int:
+        """Return how many numbers of the final stream are differentiated in one pass."""
+        return max(1, min(hidden, self.elements // (tokens * layers * hidden)))
 
     def described(self) -> str:
         return (
@@ -50,8 +54,9 @@ def fit_jacobian(
         used += 1
         # Positions and their pairs, without the first, where trained models park large values.
         pairs = (len(ids) - 1) * len(ids) // 2
-        for first in range(0, hidden, settings.rows):
-            rows = torch.arange(first, min(first + settings.rows, hidden))
+        step = settings.rows(len(ids), reference.shape.layers, hidden)
+        for first in range(0, hidden, step):
+            rows = torch.arange(first, min(first + step, hidden))
             for layer, grads in enumerate(_products(reference, ids, rows)):
                 total[layer][:, rows] += grads[:, 1:].double().sum(1).T / pairs
     if used == 0:

@@ -33,7 +33,7 @@ LensKind = Literal["tuned", "jacobian"]
 class FitOptions:
     """Flags of `oriel fit-lens`; the names match."""
 
-    model: str | None = None
+    model: str
     revision: str | None = None
     kind: LensKind = "tuned"
     text: Path | None = None
@@ -45,6 +45,8 @@ class FitOptions:
 
 
 _TOKENS = {"tuned": 16384, "jacobian": 1024}
+_STREAMS = 1 << 28
+"""Most numbers of all layers' streams that are held, unless more tokens are asked for: 1 GiB."""
 
 
 def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
@@ -57,7 +59,12 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
             got=model.name,
             expected="two layers or more",
         )
-    texts = choose_texts(model, options.text, TextSizes(options.tokens or _TOKENS[options.kind]))
+    held = _STREAMS // (model.shape.layers * model.shape.hidden)
+    texts = choose_texts(
+        model,
+        options.text,
+        TextSizes(options.tokens or min(held, _TOKENS[options.kind]), min(held, 4096)),
+    )
     reference = Reference(model)
     maps, method = _fitted(options, reference, texts, display)
     display.stage("measure it on held-out text")

@@ -74,6 +74,8 @@ def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, 
     """Put packs that come with a model into its new bundle. files: {name: the pack's file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
     packs = {name: read_pack(file, shape, weights) for name, file in files.items()}
+    if not packs:
+        return
     write_packs(folder, data, data["files"], [], packs)
 
 

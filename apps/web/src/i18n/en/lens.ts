@@ -11,6 +11,7 @@ export const lens = {
     jacobian: 'average Jacobians',
   },
   named: (kind: string, name: string) => `${kind}, ${name}`,
+  fetching: 'Opening it…',
   nearer: (logit: string, lens: string) =>
     `On other text it is ${lens} nats from what the model says in the end, averaged over layers; the logit lens is ${logit}.`,
   closed: 'The lens was not exported, but it is in the model.',

@@ -7,6 +7,9 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent / "lenses"
 
 
-def bundled_lenses() -> dict[str, Path]:
-    """Return {name: the pack's file}."""
+def bundled_lenses(checkpoint: Path = _FOLDER.parent / "weights") -> dict[str, Path]:
+    """Return {name: the pack's file} for the bundled model's folder; none for another checkpoint's,
+    whose weights no pack here belongs to."""
+    if checkpoint.resolve() != (_FOLDER.parent / "weights").resolve():
+        return {}
     return {file.stem: file for file in sorted(_FOLDER.glob("*.safetensors"))}
