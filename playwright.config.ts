@@ -14,6 +14,7 @@ const engineSpecs = [
   'engine_lenses.spec.ts',
   'engine_batches.spec.ts',
   'engine_sweeps.spec.ts',
+  'engine_attribution.spec.ts',
 ];
 const isThorough = process.env['ORIEL_THOROUGH'] === '1';
 const onEveryHost = isThorough ? engineSpecs : [hostSpecs];

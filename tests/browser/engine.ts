@@ -2,6 +2,7 @@
 import type { Page } from '@playwright/test';
 import type { createModelClient as makeClient } from '../../apps/web/src/inference/model_client';
 import type { Sweep, SweepRequest } from '../../apps/web/src/analysis/patching';
+import type { Attribution } from '../../apps/web/src/analysis/attribution';
 import type {
   BatchRequest,
   BatchResult,
@@ -34,6 +35,7 @@ export interface Answer {
     { dims: readonly number[]; data: Float32Array | Int32Array }
   >;
   readonly runMs: number;
+  readonly attribution: Attribution | null;
 }
 
 export type Outcome<Value> = { ok: Value } | { error: ModelErrorData };
@@ -199,12 +201,21 @@ export class Engine {
         return (reader.result as string).split(',')[1] ?? '';
       };
       try {
-        const { start, lastLogits, tensors, timings } = await client.run(request);
+        const { start, lastLogits, tensors, timings, attribution } = await client.run(request);
         return {
           ok: {
             start,
             runMs: timings.runMs,
             lastLogits: await encode(lastLogits),
+            attribution: attribution && {
+              bias: attribution.bias,
+              embedding: await encode(attribution.embedding),
+              logit: await encode(attribution.logit),
+              heads: await Promise.all(attribution.heads.map(encode)),
+              attentionRest: await Promise.all(attribution.attentionRest.map(encode)),
+              mlps: await Promise.all(attribution.mlps.map(encode)),
+              neurons: attribution.neurons && (await encode(attribution.neurons)),
+            },
             tensors: await Promise.all(
               tensors.map(async ({ name, dims, data }) => ({
                 name,
@@ -222,8 +233,21 @@ export class Engine {
     if (outcome.ok === undefined) return { error: outcome.error };
     const bytes = (text: string): ArrayBuffer =>
       Uint8Array.from(Buffer.from(text, 'base64')).buffer;
+    const floats = (text: string): Float32Array => new Float32Array(bytes(text));
+    const { attribution } = outcome.ok;
     return {
       ok: {
+        attribution: attribution
+          ? {
+              bias: attribution.bias,
+              embedding: floats(attribution.embedding),
+              logit: floats(attribution.logit),
+              heads: attribution.heads.map(floats),
+              attentionRest: attribution.attentionRest.map(floats),
+              mlps: attribution.mlps.map(floats),
+              neurons: attribution.neurons === null ? null : floats(attribution.neurons),
+            }
+          : null,
         start: outcome.ok.start,
         runMs: outcome.ok.runMs,
         lastLogits: new Float32Array(bytes(outcome.ok.lastLogits)),

@@ -1,0 +1,116 @@
+// Attribution by the page's engine: the shares are PyTorch's, with an edit the head's is gone, and they sum to the logit,
+// in every variant that the provider runs.
+import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
+import { expect, opened, test } from './engine';
+import { largestError, readFixtures, reference } from './fixtures';
+
+/** On WebGPU without `shader-f16`. */
+const onAnyProvider = ['fp32', 'f16', 'q8', 'q4', 'int4'];
+const onWasm = [...onAnyProvider, 'fp16', 'int8', 'int8_static'];
+
+function largest(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
+
+for (const model of ['tiny-gpt2', 'tiny-llama']) {
+  test(`${model}: every part's share is PyTorch's`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const fixtures = readFixtures(model);
+    const prompt = fixtures.prompt('sentence');
+    const [answer, other] = fixtures.attributed;
+    const right = (part: string) => reference(prompt, `attribution_${part}`).data;
+    const request = { url: bundles.url(model), provider, variant: 'fp32' } as const;
+    const { manifest } = opened(await engine.open(request));
+    const { ids } = prompt;
+    const run = await engine.run({
+      ids,
+      reuseCache: false,
+      attribution: { answer, other, neuronsOf: 1 },
+    });
+    const { attribution } = run;
+    if (attribution === null) throw new Error('no attribution');
+    const within = (got: ArrayLike<number>, part: string) => {
+      expect(largestError(got as Float32Array, right(part)), part).toBeLessThanOrEqual(tolerance);
+    };
+    within(attribution.embedding, 'embedding');
+    within(Float32Array.of(attribution.bias), 'bias');
+    within(attribution.logit, 'logit');
+    for (let layer = 0; layer < manifest.model.shape.layers; layer++) {
+      within(attribution.heads[layer] ?? [], `heads_${layer}`);
+      within(attribution.attentionRest[layer] ?? [], `rest_${layer}`);
+      within(attribution.mlps[layer] ?? [], `mlp_${layer}`);
+    }
+    within(attribution.neurons ?? [], 'neurons_1');
+    within(Float32Array.from(totalAttribution(attribution)), 'logit');
+    // The session keeps the taps; a run that doesn't ask is as ever, and the shares of a cached text are the new tokens'.
+    const plain = await engine.run({ ids: ids.slice(0, 6), reuseCache: true });
+    expect(plain.attribution).toBeNull();
+    const rest = await engine.run({
+      ids,
+      reuseCache: true,
+      attribution: { answer, other },
+      interventions: [],
+    });
+    const { start } = rest;
+    expect(rest.attribution?.logit.length).toBe(ids.length - start);
+    expect(
+      largestError(rest.attribution?.logit ?? new Float32Array(), right('logit').slice(start)),
+    ).toBeLessThanOrEqual(tolerance);
+    const off = await engine.run({
+      ids,
+      reuseCache: false,
+      keepCache: false,
+      attribution: { answer, other },
+      interventions: [{ edit: 'scale', joint: 'attn_z', layer: 1, head: 0 }],
+    });
+    if (off.attribution === null) throw new Error('no attribution');
+    expect(largest(headAttribution(off.attribution, 1, 0))).toBe(0);
+    expect(largest(headAttribution(attribution, 1, 0))).toBeGreaterThan(0.01);
+  });
+}
+
+test('the shares sum to the logit in every variant', async ({ engine, bundles, provider }) => {
+  const fixtures = readFixtures('tiny-gpt2');
+  const { ids } = fixtures.prompt('sentence');
+  const [answer, other] = fixtures.attributed;
+  for (const variant of provider === 'wasm' ? onWasm : onAnyProvider) {
+    const url = bundles.url('tiny-gpt2');
+    opened(await engine.open({ url, provider, variant, activations: [] }));
+    const run = await engine.run({ ids, reuseCache: false, attribution: { answer, other } });
+    if (run.attribution === null) throw new Error(`${variant} has no attribution`);
+    const { logit } = run.attribution;
+    const bound = 1e-3 * largest(logit);
+    expect(
+      largestError(Float32Array.from(totalAttribution(run.attribution)), logit),
+      variant,
+    ).toBeLessThanOrEqual(bound);
+    const ownLogit = (run.lastLogits[answer] ?? NaN) - (run.lastLogits[other] ?? NaN);
+    // Kernels that round the last product: the run's own logit is theirs.
+    const rounding = variant.startsWith('int') ? 0.05 * largest(logit) : bound;
+    expect(Math.abs((logit.at(-1) ?? NaN) - ownLogit), variant).toBeLessThanOrEqual(rounding);
+  }
+});
+
+test(
+  'what has no attribution, or no such token or layer, is told in a line',
+  { tag: '@any-device' },
+  async ({ engine, bundles, provider }) => {
+    const { ids } = readFixtures('tiny-gpt2').prompt('sentence');
+    opened(await engine.open({ url: bundles.url('tiny-gpt2'), provider }));
+    const ask = (attribution: { answer: number; neuronsOf?: number }) =>
+      engine.tryRun({ ids, reuseCache: true, attribution });
+    expect(await ask({ answer: 4096 })).toMatchObject({
+      error: { kind: 'bad-tokens', detail: '4096 is not in 0 … 4095' },
+    });
+    expect(await ask({ answer: 1, neuronsOf: 2 })).toMatchObject({
+      error: { kind: 'run', detail: 'the model has no such layer; got layer 2; expected 0 to 1' },
+    });
+    opened(await engine.open({ url: bundles.url('earlier-tiny-gpt2'), provider }));
+    expect(await ask({ answer: 1 })).toMatchObject({ error: { kind: 'no-attribution' } });
+    expect(await engine.run({ ids, reuseCache: true })).toMatchObject({ attribution: null });
+  },
+);
