@@ -29,7 +29,8 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 def in_torch() -> Iterator[tuple[Any, Any]]:
     sys.path.insert(0, str(FIXTURES))
     try:
-        yield tuple(map(importlib.import_module, ("make_browser_fixtures", "shares_in_torch")))
+        record = importlib.import_module("make_browser_fixtures")
+        yield record, importlib.import_module("shares_in_torch")
     finally:
         sys.path.remove(str(FIXTURES))
 
@@ -45,7 +46,8 @@ def split(block: Any, kind: str, flat: Tensor, width: int, biased: bool) -> Tens
         found = flat @ matrix.weight.T
         if biased and matrix.bias is not None:
             found = found + matrix.bias
-    return found.unflatten(-1, (-1, width)).transpose(1, 2)
+    by_head: Tensor = found.unflatten(-1, (-1, width)).transpose(1, 2)
+    return by_head
 
 
 def score_in_torch(
@@ -53,9 +55,7 @@ def score_in_torch(
 ) -> tuple[list[Part], Tensor, float]:
     """Return the parts, (parts, parts) of a score, and the score, by definition."""
     record, shares = in_torch
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        checkpoint, attn_implementation="eager"
-    ).eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
     a = find_architecture(model.config.model_type)
     found = record.record(model, a, IDS)
     blocks = list(model.get_submodule(a.blocks).children())

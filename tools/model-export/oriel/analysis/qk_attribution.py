@@ -95,11 +95,19 @@ def attribute_score(
     parts, values = _stream_parts(bundle, run, text, score.layer)
     fed = _Fed(bundle, text, score, rows_within(bundle.shape, len(text), most_bytes))
     queries, keys = _linear_parts(fed, values, run[read[3]])
-    matrix = _scale(run, score, bundle) * np.einsum(
-        "ad,bd->ab", queries[:, score.query], keys[:, score.key]
-    )
+    scale = _scale(run, score, bundle)
+    matrix = score_products(queries[:, score.query], keys[:, score.key], scale)
     found = float(run[read[2]][0, score.head, score.query, score.key])
-    return ScoreParts((*parts, Part("bias")), matrix.astype(np.float32), found)
+    return ScoreParts((*parts, Part("bias")), matrix, found)
+
+
+def score_products(queries: Array, keys: Array, scale: float) -> Array:
+    """Return (parts, parts), float32: the products of the parts of a query and of a key, each
+    (parts, width)."""
+    found: Array = (scale * (queries.astype(np.float64) @ keys.T.astype(np.float64))).astype(
+        np.float32
+    )
+    return found
 
 
 def _check(bundle: Bundle, ids: Sequence[int], score: Score) -> None:

@@ -1,0 +1,17 @@
+// Numbers of a tensor with its sizes, as analyses take and give them.
+
+/** Row-major. */
+export interface Values {
+  readonly dims: readonly number[];
+  readonly data: ArrayLike<number>;
+}
+
+export interface Numbers extends Values {
+  readonly data: Float64Array;
+}
+
+/** Return the rows along the last dimension, each with the sizes of the others gone. */
+export function rowsOf({ dims, data }: Values): { readonly count: number; readonly width: number } {
+  const width = dims.at(-1) ?? 1;
+  return { count: width > 0 ? data.length / width : 0, width };
+}

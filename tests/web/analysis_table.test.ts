@@ -1,0 +1,172 @@
+// The table of analyses that Python and the page share: what PyTorch makes of the same tensors.
+// tests/python/test_analysis_table.py reads the same file.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
+import {
+  repeatedTokens,
+  scoresOf,
+  valueWeighted,
+  duplicateToken,
+  entropy,
+} from '../../apps/web/src/analysis/head_scores';
+import { divergence, logitDifference, logSoftmax } from '../../apps/web/src/analysis/metrics';
+import {
+  byKey,
+  byQuery,
+  scoreParts,
+  scoreProducts,
+} from '../../apps/web/src/analysis/qk_attribution';
+import { cosines, norms } from '../../apps/web/src/analysis/residual';
+
+interface Written {
+  readonly dims: number[];
+  /** null: NaN. */
+  readonly values: (number | null)[];
+}
+
+const table = JSON.parse(
+  readFileSync(new URL('../fixtures/analysis/cases.json', import.meta.url), 'utf8'),
+) as {
+  head_scores: {
+    name: string;
+    ids: number[][];
+    probs: Written;
+    scores: Record<keyof ReturnType<typeof scoresOf>, Written>;
+  }[];
+  value_weighted: { probs: Written; values: Written; weighted: Written }[];
+  streams: { stream: Written; other: Written; norms: Written; cosines: Written }[];
+  metrics: {
+    reference: Written;
+    logits: Written;
+    answer: number;
+    other: number;
+    log_softmax: Written;
+    logit_difference: Written;
+    divergence: Written;
+  }[];
+  attribution: {
+    embedding: Written;
+    heads: Written;
+    attention_rest: Written;
+    mlps: Written;
+    bias: number;
+    total: Written;
+  }[];
+  score_parts: {
+    queries: Written;
+    keys: Written;
+    scale: number;
+    values: Written;
+    by_query: Written;
+    by_key: Written;
+  }[];
+};
+
+function given({ dims, values }: Written): { dims: number[]; data: Float32Array } {
+  return { dims, data: Float32Array.from(values, (value) => value ?? NaN) };
+}
+
+function close(got: ArrayLike<number>, { values }: Written): void {
+  expect(got.length).toBe(values.length);
+  for (const [at, value] of values.entries()) {
+    const found = got[at] ?? NaN;
+    if (value === null) expect(found).toBeNaN();
+    else expect(Math.abs(found - value)).toBeLessThanOrEqual(1e-6 + 1e-5 * Math.abs(value));
+  }
+}
+
+/** Cut a tensor along its first dimension. */
+function slices(tensor: Written): Float32Array[] {
+  const { dims, data } = given(tensor);
+  const count = dims[0] ?? 0;
+  const size = data.length / count;
+  return Array.from({ length: count }, (_, at) => data.subarray(at * size, (at + 1) * size));
+}
+
+test.each(table.head_scores)('head scores: $name', ({ ids, probs, scores }) => {
+  const found = scoresOf(given(probs), ids);
+  expect(Object.keys(found).sort()).toEqual(Object.keys(scores).sort());
+  for (const [name, score] of Object.entries(found))
+    close(score, scores[name as keyof typeof scores]);
+});
+
+test.each(table.value_weighted)('value-weighted attention', ({ probs, values, weighted }) => {
+  close(valueWeighted(given(probs), given(values)).data, weighted);
+});
+
+test.each(table.streams)('norms and cosines of streams', (row) => {
+  close(norms(given(row.stream)).data, row.norms);
+  expect(norms(given(row.stream)).dims).toEqual(row.norms.dims);
+  close(cosines(given(row.stream), given(row.other)).data, row.cosines);
+});
+
+test.each(table.metrics)('metrics', (row) => {
+  const rows = slices(row.logits);
+  close(
+    rows.flatMap((logits) => [...logSoftmax(logits)]),
+    row.log_softmax,
+  );
+  close(
+    rows.map((logits) => logitDifference(logits, row.answer, row.other)),
+    row.logit_difference,
+  );
+  const reference = given(row.reference).data;
+  close(
+    rows.map((logits) => divergence(reference, logits)),
+    row.divergence,
+  );
+});
+
+test.each(table.attribution)('the sum of shares', (row) => {
+  const shares = {
+    embedding: given(row.embedding).data,
+    heads: slices(row.heads),
+    attentionRest: slices(row.attention_rest),
+    mlps: slices(row.mlps),
+    bias: row.bias,
+    logit: given(row.total).data,
+    neurons: null,
+  };
+  close(totalAttribution(shares), row.total);
+  const { data } = given(row.heads);
+  expect(headAttribution(shares, 1, 2)).toEqual(data.subarray(5 * 8, 6 * 8));
+});
+
+test.each(table.score_parts)('the parts of a score', (row) => {
+  const values = scoreProducts(given(row.queries), given(row.keys), row.scale);
+  close(values.data, row.values);
+  close(byQuery(values), row.by_query);
+  close(byKey(values), row.by_key);
+});
+
+test('the parts of the stream stand in the order of the layers', () => {
+  expect(scoreParts([2]).map(({ kind, layer, head }) => [kind, layer, head])).toEqual([
+    ['embedding', undefined, undefined],
+    ['head', 0, 0],
+    ['head', 0, 1],
+    ['attention_rest', 0, undefined],
+    ['mlp', 0, undefined],
+    ['bias', undefined, undefined],
+  ]);
+});
+
+test('repeated tokens come twice in a row', () => {
+  const numbers = [0, 0.999, 0.5];
+  const ids = repeatedTokens(3, { vocab: 10, context: 6 }, () => numbers.shift() ?? NaN);
+  expect(ids).toEqual([0, 9, 5, 0, 9, 5]);
+  expect(() => repeatedTokens(4, { vocab: 10, context: 7 }, () => 0)).toThrow(
+    'so many tokens twice; got length 4; expected 2 to 3',
+  );
+});
+
+test('what is of another size is refused in a line', () => {
+  const square = { dims: [1, 1, 2, 2], data: [1, 0, 0.5, 0.5] };
+  expect(() => entropy({ dims: [1, 2, 2], data: [] })).toThrow('got 1 × 2 × 2; expected batch');
+  expect(() => duplicateToken(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');
+  expect(() => logitDifference([1, 2], 0, 2)).toThrow('got id 2; expected 0 to 1');
+  expect(() => divergence([1, 2], [1])).toThrow('got 1; expected 2');
+  expect(() => cosines({ dims: [2], data: [1, 2] }, { dims: [1], data: [1] })).toThrow(
+    'got 1; expected 2',
+  );
+});
