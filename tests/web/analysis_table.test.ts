@@ -10,7 +10,7 @@ import {
   duplicateToken,
   entropy,
 } from '../../apps/web/src/analysis/head_scores';
-import { divergence, logitDifference, logSoftmax } from '../../apps/web/src/analysis/metrics';
+import { logSoftmax, measured } from '../../apps/web/src/analysis/metrics';
 import {
   byKey,
   byQuery,
@@ -108,12 +108,14 @@ test.each(table.metrics)('metrics', (row) => {
     row.log_softmax,
   );
   close(
-    rows.map((logits) => logitDifference(logits, row.answer, row.other)),
+    rows.map((logits) =>
+      measured({ metric: 'logit-difference', answer: row.answer, other: row.other }, logits),
+    ),
     row.logit_difference,
   );
   const reference = given(row.reference).data;
   close(
-    rows.map((logits) => divergence(reference, logits)),
+    rows.map((logits) => measured({ metric: 'divergence', reference }, logits)),
     row.divergence,
   );
 });
@@ -164,8 +166,6 @@ test('what is of another size is refused in a line', () => {
   const square = { dims: [1, 1, 2, 2], data: [1, 0, 0.5, 0.5] };
   expect(() => entropy({ dims: [1, 2, 2], data: [] })).toThrow('got 1 × 2 × 2; expected batch');
   expect(() => duplicateToken(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');
-  expect(() => logitDifference([1, 2], 0, 2)).toThrow('got id 2; expected 0 to 1');
-  expect(() => divergence([1, 2], [1])).toThrow('got 1; expected 2');
   expect(() => cosines({ dims: [2], data: [1, 2] }, { dims: [1], data: [1] })).toThrow(
     'got 1; expected 2',
   );
