@@ -1,6 +1,8 @@
-// Attribution by the page's engine: the shares are PyTorch's, with an edit the head's is gone, and they sum to the logit,
-// in every variant that the provider runs.
+// Attribution by the page's engine: the shares of a logit are PyTorch's, with an edit the head's is gone, and they sum to
+// the logit in every variant that the provider runs; and the parts of a score are PyTorch's.
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
+import { attributeScore, scoreActivations } from '../../apps/web/src/inference/attribute_score';
+import type { Edit } from '../../apps/web/src/inference/edits';
 import { expect, opened, test } from './engine';
 import { largestError, readFixtures, reference } from './fixtures';
 
@@ -70,6 +72,40 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     if (off.attribution === null) throw new Error('no attribution');
     expect(largest(headAttribution(off.attribution, 1, 0))).toBe(0);
     expect(largest(headAttribution(attribution, 1, 0))).toBeGreaterThan(0.01);
+  });
+}
+
+for (const model of ['tiny-gpt2', 'tiny-llama']) {
+  test(`${model}: the parts that make a head look are PyTorch's`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const fixtures = readFixtures(model);
+    const prompt = fixtures.prompt('sentence');
+    const [layer, head, query, key] = fixtures.scored;
+    const right = reference(prompt, 'attribution_score');
+    const activations = scoreActivations(layer);
+    const request = { url: bundles.url(model), provider, variant: 'fp32', activations } as const;
+    const { manifest } = opened(await engine.open(request));
+    const run = async (ids: readonly number[], interventions: readonly Edit[]) => {
+      const alone = { reuseCache: false, keepCache: false };
+      return (await engine.run({ ids, ...alone, interventions })).tensors;
+    };
+    const score = { layer, head, query, key };
+    const found = await attributeScore(run, manifest.model.shape, prompt.ids, score);
+    expect(found.values.dims).toEqual(right.dims);
+    expect(found.parts.length).toBe(right.dims[0]);
+    const bound = tolerance * Math.max(1, largest(right.data));
+    expect(largestError(Float32Array.from(found.values.data), right.data)).toBeLessThanOrEqual(
+      bound,
+    );
+    const sum = found.values.data.reduce((total, value) => total + value, 0);
+    expect(Math.abs(sum - found.score)).toBeLessThanOrEqual(1e-3 * largest(right.data));
+    await expect(attributeScore(run, manifest.model.shape, [1, 2], score)).rejects.toThrow(
+      `got query ${query} and key ${key} of 2 tokens`,
+    );
   });
 }
 

@@ -73,12 +73,15 @@ export interface Fixtures {
   readonly headsOff: readonly (readonly [number, number])[];
   /** The tokens whose difference of logits is shared out among the parts, as `attribution_…` of the prompt `sentence`. */
   readonly attributed: readonly [number, number];
+  /** Layer, head, query and key of the score whose parts are `attribution_score` of that prompt. */
+  readonly scored: readonly [number, number, number, number];
   prompt(name: string): Prompt;
 }
 
 interface Written {
   heads_off: [number, number][];
   attributed: [number, number];
+  scored: [number, number, number, number];
   prompts: {
     name: string;
     text: string | null;
@@ -114,7 +117,7 @@ interface WrittenTensor {
 const folder = fileURLToPath(new URL('../../test-results/browser/fixtures/', import.meta.url));
 
 export function readFixtures(model: string): Fixtures {
-  const { heads_off, attributed, prompts } = JSON.parse(
+  const { heads_off, attributed, scored, prompts } = JSON.parse(
     readFileSync(`${folder}${model}/fixtures.json`, 'utf8'),
   ) as Written;
   const { buffer } = new Uint8Array(readFileSync(`${folder}${model}/fixtures.bin`));
@@ -161,6 +164,7 @@ export function readFixtures(model: string): Fixtures {
   return {
     headsOff: heads_off,
     attributed,
+    scored,
     prompt(name) {
       const found = read.find((prompt) => prompt.name === name);
       if (found === undefined) throw new Error(`${model} has no prompt ${name}`);

@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from oriel import Bundle
 from oriel.analysis.qk_attribution import Part, Score, attribute_score
@@ -35,21 +34,6 @@ def in_torch() -> Iterator[tuple[Any, Any]]:
         sys.path.remove(str(FIXTURES))
 
 
-def split(block: Any, kind: str, flat: Tensor, width: int, biased: bool) -> Tensor:
-    """Return queries or keys, (1, heads, seq, width), without rotation."""
-    if hasattr(block, "attn"):
-        matrix, size = block.attn.c_attn, flat.shape[-1]
-        part = slice(0, size) if kind == "q" else slice(size, 2 * size)
-        found = flat @ matrix.weight[:, part] + (matrix.bias[part] if biased else 0)
-    else:
-        matrix = getattr(block.self_attn, f"{kind}_proj")
-        found = flat @ matrix.weight.T
-        if biased and matrix.bias is not None:
-            found = found + matrix.bias
-    by_head: Tensor = found.unflatten(-1, (-1, width)).transpose(1, 2)
-    return by_head
-
-
 def score_in_torch(
     in_torch: tuple[Any, Any], checkpoint: Path, score: Score
 ) -> tuple[list[Part], Tensor, float]:
@@ -58,37 +42,10 @@ def score_in_torch(
     model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
     a = find_architecture(model.config.model_type)
     found = record.record(model, a, IDS)
-    blocks = list(model.get_submodule(a.blocks).children())
-    parts, values = [Part("embedding")], [found["layer_0_resid_pre"]]
-    for at in range(score.layer):
-        heads, rest = shares.head_outputs(blocks[at], a, found[f"layer_{at}_attn_z"])
-        parts += [Part("head", at, head) for head in range(heads.shape[1])]
-        values += list(heads.unbind(dim=1))
-        parts += [Part("attention_rest", at), Part("mlp", at)]
-        values += [rest, found[f"layer_{at}_mlp_output"]]
-    block, stream = blocks[score.layer], found[f"layer_{score.layer}_resid_pre"]
-    norm = block.ln_1 if hasattr(block, "ln_1") else block.input_layernorm
-    width = found["layer_0_q"].shape[-1]
-    sides = []
-    for kind in "qk":
-        of_parts = [
-            split(block, kind, shares.normed(norm, value, stream), width, False) for value in values
-        ]
-        bias = getattr(norm, "bias", None)
-        bias = torch.zeros_like(stream) if bias is None else bias.expand(stream.shape)
-        of_parts.append(split(block, kind, bias, width, True))
-        side = torch.cat(of_parts)
-        if hasattr(model.model if hasattr(model, "model") else model, "rotary_emb"):
-            cos, sin = model.model.rotary_emb(stream, torch.arange(len(IDS))[None])
-            side, _ = apply_rotary_pos_emb(side, side, cos, sin)
-        sides.append(side)
-    queries, keys = sides
-    group = queries.shape[1] // keys.shape[1]
-    query = queries[:, score.head, score.query]
-    key = keys[:, score.head // group, score.key]
-    want = query @ key.T / width**0.5
+    where = (score.layer, score.head, score.query, score.key)
+    parts, want = shares.score_parts(model, a, found, where)
     given = found[f"layer_{score.layer}_attn_scores"][0, score.head, score.query, score.key]
-    return [*parts, Part("bias")], want, float(given)
+    return [Part(*part) for part in parts], want, float(given)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,283 @@
+// QK attribution by runs with edits: which earlier parts of the model make a head look from one token to another. The
+// layer's stream is replaced by each part alone, and what the layer makes of it is the part's query and key. The same in
+// Python: oriel/analysis/qk_attribution.py; the formula: docs/interventions.md.
+import { scoreParts, scoreProducts, type Part } from '../analysis/qk_attribution';
+import type { Numbers } from '../analysis/values';
+import { activationName, layerShape } from '../contract/activation_table';
+import type { ActivationKind, ModelShape } from '../contract/generated';
+import type { Edit } from './edits';
+import type { Tensor } from './model_types';
+
+/** The score before the softmax of a head from a query to a key: tokens counted from the text's first. */
+export interface Score {
+  readonly layer: number;
+  readonly head: number;
+  readonly query: number;
+  readonly key: number;
+}
+
+export interface ScoreParts {
+  /** The bias is the last. */
+  readonly parts: readonly Part[];
+  /** (parts at the query, parts at the key). */
+  readonly values: Numbers;
+  /** What they sum to, but for rounding. */
+  readonly score: number;
+}
+
+/** Run a text with edits; return the open activations by name. Those of `scoreActivations` have to be open. */
+export type RunText = (
+  ids: readonly number[],
+  edits: readonly Edit[],
+) => Promise<ReadonlyMap<string, Pick<Tensor, 'data'>>>;
+
+/** Root mean square of what is fed in a part's place: the norm's epsilon is nothing beside it. */
+const fedLength = 1000;
+
+/** List the activations that the runs have to give. */
+export function scoreActivations(layer: number): string[] {
+  const before = Array.from({ length: layer }, (_, at) =>
+    (['attn_z', 'attn_output', 'mlp_output'] as const).map((kind) => activationName(kind, at)),
+  );
+  const own = (['resid_pre', 'q', 'k', 'attn_scores'] as const).map((kind) =>
+    activationName(kind, layer),
+  );
+  return [...new Set([activationName('resid_pre', 0), ...before.flat(), ...own])];
+}
+
+/** Return the parts of a score in one text. Throws a RangeError for a head or token that isn't there. */
+export async function attributeScore(
+  run: RunText,
+  shape: ModelShape,
+  ids: readonly number[],
+  score: Score,
+): Promise<ScoreParts> {
+  checkScore(shape, ids.length, score);
+  // Tokens behind the query change nothing.
+  const layer = new ScoredLayer(run, shape, ids.slice(0, score.query + 1), score);
+  const whole = await layer.run([]);
+  const values = await streamParts(layer, whole);
+  const { queries, keys } = await linearParts(
+    layer,
+    values,
+    arrayOf(whole, 'resid_pre', score.layer),
+  );
+  const scores = arrayOf(whole, 'attn_scores', score.layer);
+  const heads = Array.from({ length: score.layer }, (_, before) => layerShape(shape, before).heads);
+  return {
+    parts: scoreParts(heads),
+    values: scoreProducts(queries, keys, layer.scale(whole)),
+    score: scores[(score.head * layer.tokens + score.query) * layer.tokens + score.key] ?? NaN,
+  };
+}
+
+function checkScore(shape: ModelShape, tokens: number, { layer, head, query, key }: Score): void {
+  if (!isBelow(layer, shape.layers))
+    throw new RangeError(
+      `the model has no such layer; got layer ${layer}; expected 0 to ${shape.layers - 1}`,
+    );
+  const { heads } = layerShape(shape, layer);
+  if (!isBelow(head, heads))
+    throw new RangeError(`no such head; got head ${head}; expected 0 to ${heads - 1}`);
+  if (!isBelow(query, tokens) || !isBelow(key, query + 1))
+    throw new RangeError(
+      `the query doesn't see the key; got query ${query} and key ${key} of ${tokens} tokens; ` +
+        "expected a key that is the query's token or before it",
+    );
+}
+
+function isBelow(number: number, end: number): boolean {
+  return Number.isInteger(number) && number >= 0 && number < end;
+}
+
+type Given = ReadonlyMap<string, Pick<Tensor, 'data'>>;
+
+function arrayOf(given: Given, kind: ActivationKind, layer: number): Float32Array {
+  const data = given.get(activationName(kind, layer))?.data;
+  if (data instanceof Float32Array) return data;
+  throw new RangeError(`the run doesn't give ${activationName(kind, layer)}`);
+}
+
+/** What a head makes of the stream at its query and at its key. */
+interface Sides {
+  readonly query: Float32Array;
+  readonly key: Float32Array;
+}
+
+/** The text and the layer whose score is taken apart. */
+class ScoredLayer {
+  readonly shape: ModelShape;
+  readonly score: Score;
+  readonly tokens: number;
+  readonly hidden: number;
+  readonly width: number;
+  readonly #keyHead: number;
+  readonly #run: RunText;
+  readonly #ids: readonly number[];
+
+  constructor(run: RunText, shape: ModelShape, ids: readonly number[], score: Score) {
+    const { heads, kv_heads: keyHeads, head_dim: width } = layerShape(shape, score.layer);
+    this.shape = shape;
+    this.score = score;
+    this.#run = run;
+    this.#ids = ids;
+    this.tokens = ids.length;
+    this.hidden = shape.hidden;
+    this.width = width;
+    this.#keyHead = Math.floor(score.head / (heads / keyHeads));
+  }
+
+  run(edits: readonly Edit[]): Promise<Given> {
+    return this.#run(this.#ids, edits);
+  }
+
+  /** Return what the head makes of a stream, (tokens, hidden). */
+  async sides(stream: Float32Array): Promise<Sides> {
+    const { layer, query, key } = this.score;
+    const value = { shape: [1, this.tokens, this.hidden], values: stream };
+    const given = await this.run([{ edit: 'replace', joint: 'resid_pre', layer, value }]);
+    return {
+      query: this.#row(arrayOf(given, 'q', layer), this.score.head, query),
+      key: this.#row(arrayOf(given, 'k', layer), this.#keyHead, key),
+    };
+  }
+
+  /** Return what the head multiplies its products by, from all pairs of tokens. */
+  scale(given: Given): number {
+    const { layer, head } = this.score;
+    const [q, k] = [arrayOf(given, 'q', layer), arrayOf(given, 'k', layer)];
+    const scores = arrayOf(given, 'attn_scores', layer);
+    let [both, square] = [0, 0];
+    for (let query = 0; query < this.tokens; query++)
+      for (let key = 0; key <= query; key++) {
+        const product = dot(this.#row(q, head, query), this.#row(k, this.#keyHead, key));
+        both += product * (scores[(head * this.tokens + query) * this.tokens + key] ?? 0);
+        square += product * product;
+      }
+    return both / square;
+  }
+
+  #row(data: Float32Array, head: number, token: number): Float32Array {
+    const at = (head * this.tokens + token) * this.width;
+    return data.subarray(at, at + this.width);
+  }
+}
+
+/** Return the values of the parts of the stream that enters the layer, each (tokens, hidden), in the order of scoreParts. */
+async function streamParts(layer: ScoredLayer, whole: Given): Promise<Float32Array[]> {
+  const before = Array.from({ length: layer.score.layer }, (_, at) => at);
+  const embedding = arrayOf(whole, 'resid_pre', 0);
+  if (before.length === 0) return [embedding];
+  /** Every layer with one head of its own alone: each gives what that head adds, and what is beside. */
+  const alone = async (head: number): Promise<Given> =>
+    layer.run(
+      before.map((at): Edit => {
+        const { heads, value_dim, head_dim } = layerShape(layer.shape, at);
+        const width = value_dim ?? head_dim;
+        const values = new Float32Array(heads * layer.tokens * width);
+        const size = layer.tokens * width;
+        if (head < heads)
+          values.set(
+            arrayOf(whole, 'attn_z', at).subarray(head * size, (head + 1) * size),
+            head * size,
+          );
+        const value = { shape: [1, heads, layer.tokens, width], values };
+        return { edit: 'replace', joint: 'attn_z', layer: at, value };
+      }),
+    );
+  const most = Math.max(...before.map((at) => layerShape(layer.shape, at).heads));
+  const none = await alone(most);
+  const each: Given[] = [];
+  for (let head = 0; head < most; head++) each.push(await alone(head));
+  const ofLayers = before.flatMap((at) => {
+    const rest = arrayOf(none, 'attn_output', at);
+    const heads = each
+      .slice(0, layerShape(layer.shape, at).heads)
+      .map((given) => arrayOf(given, 'attn_output', at).map((value, i) => value - (rest[i] ?? 0)));
+    return [...heads, rest, arrayOf(whole, 'mlp_output', at)];
+  });
+  return [embedding, ...ofLayers];
+}
+
+/** Return the query and key of each part and, last, of the biases: (parts + 1, width). */
+async function linearParts(
+  layer: ScoredLayer,
+  values: readonly Float32Array[],
+  stream: Float32Array,
+): Promise<{ queries: Numbers; keys: Numbers }> {
+  const nothing = await layer.sides(new Float32Array(stream.length));
+  const even = await layer.sides(new Float32Array(stream.length).fill(fedLength));
+  const real = await layer.sides(stream);
+  // A norm that takes the mean away makes nothing of one number everywhere.
+  const isCentred = (['query', 'key'] as const).every(
+    (side) =>
+      length(less(even[side], nothing[side])) <= 1e-3 * length(less(real[side], nothing[side])),
+  );
+  const measured = (value: Float32Array): Measured => evenSized(value, layer.hidden, isCentred);
+  const free = await layer.sides(measured(stream).fed);
+  const found: Record<keyof Sides, number[]> = { query: [], key: [] };
+  // Query and key are at one position or two, each with a divisor of its own.
+  const places = { query: layer.score.query, key: layer.score.key } as const;
+  const factors = (['query', 'key'] as const).map((side) => {
+    const [moved, own] = [less(free[side], nothing[side]), less(real[side], nothing[side])];
+    // The divisor of the whole stream has the norm's epsilon in it.
+    const share = dot(moved, moved) > 0 ? dot(own, moved) / dot(moved, moved) : 0;
+    const size = measured(stream).lengths[places[side]] ?? 0;
+    return { side, factor: size > 0 ? share / size : 0 };
+  });
+  for (const value of values) {
+    const { fed, lengths } = measured(value);
+    const given = await layer.sides(fed);
+    for (const { side, factor } of factors) {
+      const size = (lengths[places[side]] ?? 0) * factor;
+      for (const number of less(given[side], nothing[side])) found[side].push(number * size);
+    }
+  }
+  found.query.push(...nothing.query);
+  found.key.push(...nothing.key);
+  const dims = [values.length + 1, layer.width];
+  return {
+    queries: { dims, data: Float64Array.from(found.query) },
+    keys: { dims, data: Float64Array.from(found.key) },
+  };
+}
+
+interface Measured {
+  /** The same vectors at one length; 0 where they have none. */
+  readonly fed: Float32Array;
+  /** The root mean square of each. */
+  readonly lengths: Float64Array;
+}
+
+/** Return vectors, (tokens, hidden), at the length that is fed, without their mean where the norm takes it away. */
+function evenSized(value: Float32Array, hidden: number, isCentred: boolean): Measured {
+  const fed = new Float32Array(value.length);
+  const lengths = new Float64Array(value.length / hidden);
+  for (let token = 0; token < lengths.length; token++) {
+    const vector = Float64Array.from(value.subarray(token * hidden, (token + 1) * hidden));
+    const mean = isCentred ? vector.reduce((sum, number) => sum + number, 0) / hidden : 0;
+    const moved = vector.map((number) => number - mean);
+    const size = length(moved) / Math.sqrt(hidden);
+    lengths[token] = size;
+    if (size > 0)
+      fed.set(
+        moved.map((number) => (number / size) * fedLength),
+        token * hidden,
+      );
+  }
+  return { fed, lengths };
+}
+
+function less(one: Float32Array, other: Float32Array): Float64Array {
+  return Float64Array.from(one, (number, at) => number - (other[at] ?? 0));
+}
+
+function dot(one: ArrayLike<number>, other: ArrayLike<number>): number {
+  let sum = 0;
+  for (let at = 0; at < one.length; at++) sum += (one[at] ?? 0) * (other[at] ?? 0);
+  return sum;
+}
+
+function length(vector: ArrayLike<number>): number {
+  return Math.sqrt(dot(vector, vector));
+}
