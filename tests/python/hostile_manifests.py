@@ -12,7 +12,16 @@ from typing import Any
 
 from contract_examples import EXAMPLES, read_json
 
-BASES = ("least", "chunked", "encoded", "whole", "bundled_parallel", "newer_minor", "lens")
+BASES = (
+    "least",
+    "chunked",
+    "encoded",
+    "whole",
+    "bundled_parallel",
+    "newer_minor",
+    "lens",
+    "attribution",
+)
 
 HUGE = 2**53 - 1
 NASTY: tuple[Any, ...] = (
@@ -82,16 +91,19 @@ def _nudge(chance: random.Random, at: Any, key: Any, document: Any) -> None:
 
 def _alter_tap(chance: random.Random, at: Any, key: Any, document: Any) -> None:
     """A field of a model more, or some bytes of a tap altered."""
-    taps = [tap for variant in document.get("variants", ()) for tap in variant.get("taps", ())]
+    variants = document.get("variants", ())
+    taps = [(tap, "bytes") for variant in variants for tap in variant.get("taps", ())]
+    for stored in [v["attribution"] for v in variants if "attribution" in v]:
+        taps += [(stored, "model"), (stored["layers"], 0), (stored["neurons"], 0)] * 4
     if taps:
-        tap = chance.choice(taps)
-        payload = bytearray(base64.b64decode(tap["bytes"]))
+        tap, place = chance.choice(taps)
+        payload = bytearray(base64.b64decode(tap[place]))
         if chance.random() < 0.5:
             inner = bytes([8 * chance.randrange(1, 15) + 2, 3]) + b"abc"
             payload += bytes([8 * chance.randrange(1, 26) % 256 + 2, len(inner)]) + inner
         else:
             payload[chance.randrange(len(payload))] = chance.randrange(256)
-        tap["bytes"] = base64.b64encode(payload).decode()
+        tap[place] = base64.b64encode(payload).decode()
 
 
 _CHANGES: tuple[Callable[[random.Random, Any, Any, Any], None], ...] = (

@@ -23,6 +23,7 @@ from oriel.contract.documents import ManifestDocument
 from oriel.contract.limits import limits
 from oriel.contract.manifest import parse_manifest
 from oriel.contract.strict_json import read_json as read_strictly
+from oriel.contract.variant_graphs import graphs_of, tapped_graph
 from oriel.errors import ContractError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,11 +109,12 @@ def assert_sound(manifest: ManifestDocument) -> None:
     assert len(listed) == len(files)
     assert len({variant["name"] for variant in variants}) == len(variants)
     for variant in variants:
-        graphs = [variant[kind] for kind in KINDS if kind in variant]
-        used = [*(graph["path"] for graph in graphs), *variant["weights"]]
+        tapped = tapped_graph(variant)
+        graphs = [record["path"] for record in graphs_of(variant).values()]
+        used = [*graphs, *variant["weights"]]
         assert set(used) <= set(listed) and len(set(used)) == len(used)
         names = [o["name"] for tap in variant["taps"] for o in tap["outputs"]]
-        given_already = [o["name"] for o in graphs[-1]["activations"]["outputs"]]
+        given_already = [o["name"] for o in tapped["activations"]["outputs"]]
         assert len({*names, *given_already}) == len(names) + len(given_already)
         if "expansion" in variant:
             assert variant["expansion"]["path"] not in used
