@@ -92,6 +92,7 @@ def _nudge(chance: random.Random, at: Any, key: Any, document: Any) -> None:
 def _alter_tap(chance: random.Random, at: Any, key: Any, document: Any) -> None:
     """A field of a model more, or some bytes of a tap altered."""
     variants = document.get("variants", ())
+    taps: list[tuple[Any, str | int]]
     taps = [(tap, "bytes") for variant in variants for tap in variant.get("taps", ())]
     for stored in [v["attribution"] for v in variants if "attribution" in v]:
         taps += [(stored, "model"), (stored["layers"], 0), (stored["neurons"], 0)] * 4

@@ -31,7 +31,6 @@ TEXTS = read_json(EXAMPLES / "texts.json")
 NEVER_STOPPED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-KINDS = ("plain", "interactive", "decoder", "open")
 """Of a variant's graphs; the last that it has is the one that taps are made for."""
 
 

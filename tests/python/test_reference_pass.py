@@ -104,7 +104,7 @@ def test_the_pass_is_what_transformers_computes(
     model = GPT2LMHeadModel.from_pretrained(tiny_gpt2_checkpoint, attn_implementation="eager")
     ids = torch.from_numpy(found["input_ids"])
     with torch.no_grad():
-        out = model.eval()(ids, output_hidden_states=True, output_attentions=True)
+        out = model(ids, output_hidden_states=True, output_attentions=True)
     assert ids.shape == (1, 8)
     for layer in range(4):
         names = (f"layer_{layer}_resid_pre", f"layer_{layer}_attn_probs")
