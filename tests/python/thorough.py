@@ -1,9 +1,15 @@
-"""The number of examples that property tests draw: a tenth of them, or all under
-`make test-thorough`."""
+"""The work that `make test` leaves to `make test-thorough`: nine tenths of the examples that property
+tests draw, and further models of a kind that others stand for."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
 
 THOROUGH = os.environ.get("ORIEL_THOROUGH") == "1"
 
@@ -11,3 +17,9 @@ THOROUGH = os.environ.get("ORIEL_THOROUGH") == "1"
 def examples(every: int) -> int:
     """Return how many of so many examples to draw; rare cases need a few at least."""
     return every if THOROUGH else max(10, every // 10)
+
+
+def further(*values: object) -> ParameterSet:
+    """Return a case of a parametrized test that runs in the thorough run alone."""
+    left = pytest.mark.skipif(not THOROUGH, reason="make test-thorough runs it")
+    return pytest.param(*values, marks=left)
