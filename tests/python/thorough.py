@@ -1,5 +1,5 @@
-"""The work that `make test` leaves to `make test-thorough`: nine tenths of the examples that property
-tests draw, and further models of a kind that others stand for."""
+"""The work that `make test` leaves to `make test-thorough`: nine tenths of the examples that
+property tests draw, and further models of a kind that others stand for."""
 
 from __future__ import annotations
 
