@@ -38,7 +38,7 @@ export async function loadLens(
     modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
   const { signal } = new AbortController();
   const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
-  const { files } = await downloadFiles(source, [descriptor], new Map(), context, () => undefined);
+  const { files } = await downloadFiles(source, [descriptor], new Set(), context, () => undefined);
   const bytes = fileOf(files, record.path);
   const trouble = lensTrouble(bytes, record, manifest);
   if (trouble !== null) throw new ModelError({ kind: 'unfit-lens', name, ...trouble });

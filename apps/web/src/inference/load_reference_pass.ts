@@ -31,6 +31,6 @@ export async function loadReferencePass(
     modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
   const { signal } = new AbortController();
   const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
-  const { files } = await downloadFiles(source, [descriptor], new Map(), context, () => undefined);
+  const { files } = await downloadFiles(source, [descriptor], new Set(), context, () => undefined);
   return readReferencePass(fileOf(files, path), record, manifest.model.shape);
 }

@@ -279,7 +279,6 @@ export class ModelRunner {
   async #openSession(
     wanted: WantedSession,
     cache: 'keep' | 'clear' = 'clear',
-    more: readonly string[] = [],
   ): Promise<OpenedModel> {
     const { names, more, slots, lens, attribution } = wanted;
     const model = this.#opened();
