@@ -318,7 +318,7 @@ test.describe('with room for one model', () => {
     const devtools = await context.newCDPSession(page);
     const { origin } = new URL(page.url());
     // Room for either, with the records, and not for both.
-    await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2_300_000 });
+    await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 2_900_000 });
     const other = await startWeatherServer();
     await engine.start();
     const model = await open(engine, other, 'f16');

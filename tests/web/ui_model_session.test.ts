@@ -365,6 +365,12 @@ describe('ids that were kept', () => {
 });
 
 describe('steps', () => {
+  test('that are asked for together follow each other', async () => {
+    const { session } = await opened('ab');
+    await Promise.all([session.generation.step(GREEDY), session.generation.step(GREEDY)]);
+    expect(session.prompt.text).toBe('abcd');
+  });
+
   test('feed one token each and join on', async () => {
     const { client, session } = await opened('ab');
     await session.generation.step(GREEDY);

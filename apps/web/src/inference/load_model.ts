@@ -143,13 +143,16 @@ export async function loadModel(
       }
       const graph = sessionGraph(variant).path;
       const order = {
-        ...{ source, descriptors, modelCache },
+        ...{ source, descriptors },
         // A bare graph may hold its weights itself.
         weights: new Set(variant.weights.filter((path) => path !== graph)),
       };
-      const fetchAll = (onProgress: (progress: Progress) => void): Promise<Download> =>
+      const fetchAll = (
+        onProgress: (progress: Progress) => void,
+        cache = modelCache,
+      ): Promise<Download> =>
         bare === null
-          ? downloadApart(order, stop.signal, onProgress)
+          ? downloadApart({ ...order, modelCache: cache }, stop.signal, onProgress)
           : readBareFiles(
               source,
               bare,
@@ -163,8 +166,13 @@ export async function loadModel(
       // Needed where no file was written: a write would have waited for the record.
       await modelCache?.recorded();
       const { files, keptBytes, isKept } = download;
-      const weights = new ModelWeights(weightsOf(variant, download.weights), modelCache, async () =>
-        weightsOf(variant, (await fetchAll(() => undefined)).weights),
+      const weights = new ModelWeights(
+        weightsOf(variant, download.weights),
+        modelCache,
+        async (isStored) => {
+          const again = await fetchAll(() => undefined, isStored ? modelCache : null);
+          return weightsOf(variant, again.weights);
+        },
       );
       const downloadMs = performance.now() - began;
       // The last phase to wait for before the session is made.

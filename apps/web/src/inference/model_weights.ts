@@ -7,13 +7,13 @@ import { openWeights, type OpenWeights, type WeightsFile } from '../bundle/weigh
 export class ModelWeights {
   #files: readonly WeightsFile[];
   readonly #modelCache: ModelCache | null;
-  readonly #fetchAgain: () => Promise<readonly WeightsFile[]>;
+  readonly #fetchAgain: (isStored: boolean) => Promise<readonly WeightsFile[]>;
 
-  /** `fetchAgain` gets what the store lacks, proves it and returns the files. */
+  /** `fetchAgain` gets what the store lacks, proves it and returns the files; where it isn't stored, all, in memory. */
   constructor(
     files: readonly WeightsFile[],
     modelCache: ModelCache | null,
-    fetchAgain: () => Promise<readonly WeightsFile[]>,
+    fetchAgain: (isStored: boolean) => Promise<readonly WeightsFile[]>,
   ) {
     this.#files = files;
     this.#modelCache = modelCache;
@@ -22,14 +22,17 @@ export class ModelWeights {
 
   /**
    * Open all files for a session; close them when it is made. Where the visitor or another tab has removed a piece
-   * since, it is fetched again. Rejects as downloads do.
+   * since, it is fetched again; where the store doesn't give what was written there, all is kept in memory. Rejects as
+   * downloads do.
    */
   async open(): Promise<readonly OpenWeights[]> {
     const opened = await this.#tryOpen();
     if (opened !== null) return opened;
-    this.#files = await this.#fetchAgain();
-    const again = await this.#tryOpen();
-    if (again !== null) return again;
+    for (const isStored of [true, false]) {
+      this.#files = await this.#fetchAgain(isStored);
+      const again = await this.#tryOpen();
+      if (again !== null) return again;
+    }
     const path = this.#files[0]?.path ?? '';
     throw new BundleError({ kind: 'integrity', path, expected: 'a stored file', got: 'none' });
   }

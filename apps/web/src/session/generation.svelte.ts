@@ -28,13 +28,27 @@ export class Generation {
   running = $state(false);
   end = $state.raw<GenerationEnd | null>(null);
   readonly #parts: GenerationParts;
+  /** The last step that was asked for, until it is done: the next one draws from what it has led to. */
+  #lastStep: Promise<void> | null = null;
 
   constructor(parts: GenerationParts) {
     this.#parts = parts;
   }
 
-  /** Draw one token by the settings and feed it through the cache. */
-  async step(settings: SamplingSettings): Promise<void> {
+  /** Draw one token by the settings and feed it through the cache, behind the steps that were asked for before. */
+  step(settings: SamplingSettings): Promise<void> {
+    const before = this.#lastStep;
+    const step = before === null ? this.#step(settings) : before.then(() => this.#step(settings));
+    const done = step
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#lastStep === done) this.#lastStep = null;
+      });
+    this.#lastStep = done;
+    return step;
+  }
+
+  async #step(settings: SamplingSettings): Promise<void> {
     const { answers, prompt, random } = this.#parts;
     const { answer } = answers;
     if (answer === null || prompt.isContextFull) return;

@@ -141,13 +141,7 @@ export class ModelCache {
           ...{ pieces: { ...before, ...pieces }, manifest: text, checkedBy: thisBuild },
         };
         const file = await this.#folders.records.getFileHandle(name, { create: true });
-        const handle = await openSync(file, 'readwrite');
-        try {
-          handle.truncate(0);
-          handle.write(encode(JSON.stringify(record)), { at: 0 });
-        } finally {
-          handle.close();
-        }
+        await replaceContent(file, encode(JSON.stringify(record)));
       });
     } catch {
       // Without a record the pieces are still found by their digests, but are the first to be removed for room.
@@ -271,6 +265,29 @@ export class ModelCache {
       if (hasBegun || !signal.aborted) throw error;
       return await navigator.locks.request(lockName, { steal: true }, turn);
     }
+  }
+}
+
+/**
+ * Write a file whole or not at all, where the browser can: a page that is left meanwhile would leave an empty record, and
+ * the model would count as never opened.
+ */
+async function replaceContent(
+  file: FileSystemFileHandle,
+  content: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  if ('createWritable' in FileSystemFileHandle.prototype) {
+    const writable = await file.createWritable();
+    await writable.write(content);
+    await writable.close();
+    return;
+  }
+  const handle = await openSync(file, 'readwrite');
+  try {
+    handle.truncate(0);
+    handle.write(content, { at: 0 });
+  } finally {
+    handle.close();
   }
 }
 
