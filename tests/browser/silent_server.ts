@@ -10,7 +10,7 @@ export type Limits = Readonly<Record<string, number>>;
 /** The first limit of each of that file's two lists, and all after it, as they stand in scripts of the build. */
 const limitLists = /\b(?:attempts|list):[\d.e]+,(?:\w+:[\d.e]+,?){2,}/g;
 /** The first script of the page, and that of its workers. */
-const firstScripts = /\/assets\/(?:index|model\.worker-[^/]*)\.js$/;
+const firstScripts = /\/assets\/(?:index|(?:model|download)\.worker-[^/]*)\.js$/;
 
 export interface SilentServer {
   readonly url: string;

@@ -150,7 +150,9 @@ export class ModelCache {
 
   /** List the stored models, last opened first; null where the browser does not answer in time. */
   kept(): Promise<KeptModel[] | null> {
-    return inTime(this.#kept(), startLimits.modelCache, null);
+    // A list that takes too long loses the lock to whoever waits for it, and rejects.
+    const listed = this.#kept().catch(() => null);
+    return inTime(listed, startLimits.modelCache, null);
   }
 
   async #kept(): Promise<KeptModel[]> {
