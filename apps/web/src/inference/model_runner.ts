@@ -90,6 +90,8 @@ export class ModelRunner {
   #session: Session | null = null;
   /** The closings that runs have needed so far: a saved graph has no others. */
   #editedSlots: ClosingSlots = noSlots;
+  /** The session that a proof could not make again. The next call makes it: the one that is open gives other numbers. */
+  #owed: WantedSession | null = null;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
@@ -195,6 +197,7 @@ export class ModelRunner {
 
   /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
+    const open = this.#openedSession();
     const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
     try {
@@ -204,7 +207,10 @@ export class ModelRunner {
       );
       return await this.#run({ ids, reuseCache: false, keepCache: false });
     } finally {
-      await this.#openSession(before, 'keep');
+      if (this.#session !== open) {
+        this.#owed = before;
+        await this.#openSession(before, 'keep');
+      }
     }
   }
 
@@ -233,7 +239,10 @@ export class ModelRunner {
   }
 
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
-    const turn = this.#lastJob.then(job, job);
+    const turn = this.#lastJob.then(async () => {
+      if (this.#owed !== null) await this.#openSession(this.#owed);
+      return job();
+    });
     this.#lastJob = turn.catch(() => undefined);
     return turn;
   }
@@ -294,13 +303,14 @@ export class ModelRunner {
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
     // Before anything is released: where they can't be had, the open session stays.
     const weights = await model.weights.open();
-    // Before the new one is made, so that the weights are never in the runtime's memory twice.
-    const previous = this.#session;
-    this.#session = null;
-    await previous?.session.release();
-    const start = performance.now();
     let session: Ort.InferenceSession;
+    let start: number;
     try {
+      // Before the new one is made, so that the weights are never in the runtime's memory twice.
+      const previous = this.#session;
+      this.#session = null;
+      await previous?.session.release();
+      start = performance.now();
       session = await runtime.ort.InferenceSession.create(graph, {
         ...providerOptions(runtime.provider, graph, cacheNames(document)),
         externalData: [
@@ -323,6 +333,7 @@ export class ModelRunner {
       ...protocolOf(document).neutral(runtime.ort, inputs),
       ...attributionFeeds(runtime.ort, null, attribution),
     };
+    this.#owed = null;
     this.#session = { session, names, more, activations, lens, inputs, attribution, neutral };
     return {
       manifest,
