@@ -9,6 +9,8 @@ const world = vi.hoisted(() => ({
   weightsOpen: 0,
   made: 0,
   releasing: null as Error | null,
+  /** Errors of the next sessions to make, in turn. */
+  makings: [] as Error[],
 }));
 
 vi.mock('../../apps/web/src/inference/load_reference_pass', () => ({
@@ -52,6 +54,8 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
       ),
     );
   const create = (): Promise<object> => {
+    const error = world.makings.shift();
+    if (error !== undefined) return Promise.reject(error);
     world.made++;
     const release = (): Promise<void> =>
       world.releasing === null ? Promise.resolve() : Promise.reject(world.releasing);
@@ -92,7 +96,7 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
 });
 
 beforeEach(() => {
-  Object.assign(world, { openings: [], weightsOpen: 0, made: 0, releasing: null });
+  Object.assign(world, { openings: [], weightsOpen: 0, made: 0, releasing: null, makings: [] });
 });
 
 async function opened(): Promise<ModelRunner> {
@@ -139,4 +143,14 @@ test('weights are closed where the session from before can not be released', asy
     data: { kind: 'session' },
   });
   expect(world.weightsOpen).toBe(0);
+});
+
+test('a session that could not be made again is made by the next call', async () => {
+  const runner = await opened();
+  const broken = new Error('the disk is gone');
+  world.makings = [broken, broken];
+  await expect(runner.setActivations(['final_norm'])).rejects.toMatchObject({
+    data: { kind: 'session' },
+  });
+  expect(await namesOfRun(runner)).toEqual([]);
 });

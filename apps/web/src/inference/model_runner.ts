@@ -68,7 +68,8 @@ export class ModelRunner {
   #session: Session | null = null;
   /** The closings that runs have needed so far: a saved graph has no others. */
   #editedSlots: ClosingSlots = noSlots;
-  /** The session that a proof could not make again. The next call makes it: the one that is open gives other numbers. */
+  /** The session that could not be made again after a proof, or after a change that failed. The next call makes it: none
+   * is open, or one that gives other numbers. */
   #owed: WantedSession | null = null;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
@@ -232,8 +233,10 @@ export class ModelRunner {
       return await this.#openSession(wanted, cache);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
-      if (this.#session === null && before !== null)
-        await this.#openSession({ ...before, slots: before.inputs.slots }).catch(() => undefined);
+      if (this.#session === null && before !== null) {
+        this.#owed = { ...before, slots: before.inputs.slots };
+        await this.#openSession(this.#owed).catch(() => undefined);
+      }
       throw error;
     }
   }
