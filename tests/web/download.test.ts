@@ -11,6 +11,7 @@ import {
   type StoredPiece,
 } from '../../apps/web/src/bundle/storage/chunk_store';
 import { pieceInMemory } from '../../apps/web/src/bundle/storage/piece_in_memory';
+import { PieceRanges } from '../../apps/web/src/bundle/weights/piece_ranges';
 import { openWeights } from '../../apps/web/src/bundle/weights/weights_file';
 import { sha256Digest } from '../../apps/web/src/bundle/download/digest';
 import {
@@ -525,4 +526,22 @@ test('a chunk that comes as a page is named', async () => {
     url: 'memory:b',
     status: 200,
   });
+});
+
+test('pieces are closed where another one of the file can not be opened', async () => {
+  let isClosed = false;
+  const piece = {
+    read: () => undefined,
+    close: () => {
+      isClosed = true;
+    },
+  };
+  const store: ChunkStore = {
+    ...noStore,
+    open: (digest) =>
+      digest === 'good' ? Promise.resolve(piece) : Promise.reject(new Error('no')),
+  };
+  const proven = ['good', 'bad'].map((digest) => ({ digest, bytes: 1, held: null }));
+  await expect(PieceRanges.open(proven, store)).rejects.toThrow('no');
+  expect(isClosed).toBe(true);
 });

@@ -66,6 +66,20 @@ describe('a plan', () => {
   });
 });
 
+test('what a sweep keeps of both texts must fit, however small a batch is', () => {
+  const long = Array.from({ length: 1000 }, () => 1);
+  const deep: ModelShape = { ...shape, layers: 64, context_length: 1000 };
+  const { metric } = request;
+  const places = { over: 'heads', joint: 'attn_probs' } as const;
+  // 2 texts, 64 layers, 2 heads, 1000 by 1000 tokens, 4 bytes.
+  expect(() => planSweep({ clean: long, corrupted: long, metric, places }, deep)).toThrow(
+    "the sweep would not fit in memory; got 1024000000 bytes of both texts' activations",
+  );
+  const mostBytes = 1024000000;
+  const plan = planSweep({ clean: long, corrupted: long, metric, places, mostBytes }, deep);
+  expect(plan.dims).toEqual([64, 2]);
+});
+
 const receiver = { layer: 1, head: 0, reads: 'q' } as const;
 const refused: [string, Partial<SweepRequest>, string][] = [
   ['texts of two lengths', { clean: [1, 2] }, 'got 2 and 3 tokens'],

@@ -276,6 +276,39 @@ describe('a session beside the open one', () => {
     expect(session.answers.preparing).toBeNull();
   });
 
+  test('does not bring back the lens of before where another one came meanwhile', async () => {
+    const { client, session } = await openedKept();
+    const lens = withResolvers<OpenedModel>();
+    client.setLens = () => lens.promise;
+    const reading = session.answers.setLens('tuned');
+    const changing = session.answers.setActivations(more);
+    client.finishPreparing();
+    client.setActivations = (activations) =>
+      Promise.resolve({ ...kept, activations, lens: 'tuned' });
+    lens.resolve({ ...kept, lens: 'tuned' });
+    await Promise.all([reading, changing]);
+    expect(client.used).toEqual([]);
+    expect(session.model).toMatchObject({ lens: 'tuned', activations: more });
+  });
+
+  test('can be given up although another was being made in place when it began', async () => {
+    const { client, session } = await openedKept();
+    const inPlace = withResolvers<OpenedModel>();
+    client.setActivations = () => inPlace.promise;
+    client.opens = { ...kept, isKept: false };
+    session.opening.model = client.opens;
+    const first = session.answers.setActivations(more);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    session.opening.model = kept;
+    const second = session.answers.setActivations([...more, 'layer_0_q']);
+    inPlace.resolve({ ...kept, activations: more });
+    await first;
+    expect(session.answers.preparing).toMatchObject({ isBeside: true });
+    session.answers.keepOpen();
+    await second;
+    expect(client.used).toEqual([]);
+  });
+
   test.each([
     ['the device has no room for two', { device: { memoryGiB: 1e-6 } }],
     ['the model is not in the store', { isKept: false }],

@@ -4,7 +4,15 @@
 //
 // Vig et al., 2020, "Investigating Gender Bias in Language Models Using Causal Mediation Analysis"; Wang et al., 2022,
 // "Interpretability in the Wild".
-import { activationTable, layerShape } from '../contract/activation_table';
+import {
+  activationName,
+  activationSpec,
+  activationTable,
+  contractVersion,
+  elementCount,
+  layerShape,
+  resolveShape,
+} from '../contract/activation_table';
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import { checkMetric, type Metric } from './metrics';
 
@@ -31,7 +39,7 @@ export interface SweepRequest {
   readonly corrupted: readonly number[];
   readonly metric: Metric;
   readonly places: PatchedPlaces;
-  /** Bound of a batch's activations; 256 MiB by default. */
+  /** Bound of a batch's activations, and of those that are kept to put them in; 256 MiB by default. */
   readonly mostBytes?: number;
 }
 
@@ -91,11 +99,9 @@ export function planSweep(request: SweepRequest, shape: ModelShape): SweepPlan {
     const [layer, column] = [Math.floor(index / columns), index % columns];
     return places.over === 'positions' ? { layer, position: column } : { layer, head: column };
   });
-  return {
-    dims: [layers, columns],
-    cells,
-    rows: Math.min(mostRows, rowsWithin(shape, corrupted.length, mostBytes)),
-  };
+  const rows = Math.min(mostRows, rowsWithin(shape, corrupted.length, mostBytes));
+  checkKept(keptBytes(places, shape, corrupted.length), mostBytes);
+  return { dims: [layers, columns], cells, rows };
 }
 
 function sizesOf(places: PatchedPlaces, shape: ModelShape, tokens: number): [number, number] {
@@ -138,6 +144,31 @@ function checkReceiver({ layer, head, reads }: Receiver, shape: ModelShape): voi
 export function jointOf(places: PatchedPlaces): ActivationKind {
   if (places.over === 'paths') return 'attn_z';
   return places.joint ?? (places.over === 'positions' ? 'resid_pre' : 'attn_z');
+}
+
+/** Return the bytes of both texts' activations that a sweep puts in, which it keeps from the first run to the last. */
+function keptBytes(places: PatchedPlaces, shape: ModelShape, tokens: number): number {
+  const [end, kinds]: [number, readonly ActivationKind[]] =
+    places.over === 'paths'
+      ? [places.receiver.layer, ['attn_z', 'mlp_output']]
+      : [shape.layers, [jointOf(places)]];
+  const run = { batch: 2, seq: tokens, past: 0 };
+  let numbers = 0;
+  for (let layer = 0; layer < end; layer++)
+    for (const kind of kinds) {
+      const spec = activationSpec(activationName(kind, layer), shape, contractVersion);
+      if (spec !== null) numbers += elementCount(resolveShape(spec.shape, run));
+    }
+  return 4 * numbers;
+}
+
+function checkKept(bytes: number, mostBytes: number): void {
+  if (bytes > mostBytes)
+    throw new SweepError(
+      'the sweep would not fit in memory',
+      `${bytes} bytes of both texts' activations of every layer`,
+      `at most ${mostBytes}: give a larger bound, or a shorter text`,
+    );
 }
 
 /**

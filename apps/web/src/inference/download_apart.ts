@@ -33,11 +33,31 @@ export async function downloadApart(
   signalAborted(signal);
   const source = sourceData(order.source);
   const worker = source === null ? null : await startWorker();
-  if (source === null || worker === null) return downloadHere(order, signal, onProgress);
   try {
-    return await directed(worker, source, order, signal, onProgress);
+    // It may have aborted while the worker started.
+    signalAborted(signal);
+    if (source !== null && worker !== null && takesOrder(worker, source, order))
+      return await directed(worker, order.modelCache, signal, onProgress);
   } finally {
-    worker.terminate();
+    worker?.terminate();
+  }
+  return downloadHere(order, signal, onProgress);
+}
+
+/** Send the order; false where the browser can't send a folder of its private file system, which some can't. */
+function takesOrder(
+  worker: Worker,
+  source: SourceData,
+  { descriptors, weights, modelCache }: FilesOrder,
+): boolean {
+  const folder = modelCache?.folder ?? null;
+  const order: DownloadOrder = { kind: 'start', source, descriptors, weights, folder };
+  try {
+    worker.postMessage(order);
+    return true;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'DataCloneError') return false;
+    throw error;
   }
 }
 
@@ -73,8 +93,7 @@ async function startWorker(): Promise<Worker | null> {
 
 function directed(
   worker: Worker,
-  source: SourceData,
-  { descriptors, weights, modelCache }: FilesOrder,
+  modelCache: ModelCache | null,
   signal: AbortSignal,
   onProgress: (progress: Progress) => void,
 ): Promise<Download> {
@@ -106,12 +125,15 @@ function directed(
           reject(new ModelError(data.error));
       }
     });
+    worker.addEventListener('messageerror', () => {
+      const detail = "an answer of the download's worker could not be read";
+      reject(new ModelError({ kind: 'session', detail }));
+    });
     worker.addEventListener('error', (event) => {
       event.preventDefault();
       const detail = event.message || 'the worker of the download broke down';
       reject(new ModelError({ kind: 'session', detail }));
     });
-    order({ kind: 'start', source, descriptors, weights, folder: modelCache?.folder ?? null });
     void modelCache?.recorded().then(() => {
       order({ kind: 'recorded', folder: modelCache.folder });
     });

@@ -1,4 +1,5 @@
-// A cache of the keys and values of earlier runs, looked up by their tokens. model_runner.ts feeds them.
+// A cache of the keys and values of earlier runs, looked up by their tokens, and the inputs of a run
+// that continues one.
 import type * as Ort from 'onnxruntime-web';
 import type { Tensor } from 'onnxruntime-web';
 import { BudgetedCache } from './budgeted_cache';
@@ -95,4 +96,28 @@ export class KeyValueCache {
 /** Free the memory of tensors, which on a GPU nothing else does. */
 export function disposeAll(tensors: Iterable<Tensor>): void {
   for (const tensor of tensors) tensor.dispose();
+}
+
+/**
+ * Return cached keys and values, cut to the tokens that the new sequence shares with the old one; a fixed cache is fed
+ * whole, since the mask hides what lies behind them.
+ */
+export async function cacheFeeds(
+  ort: typeof Ort,
+  { length, tensors }: CacheHit,
+  isFixed: boolean,
+): Promise<Record<string, Ort.Tensor>> {
+  const feeds: Record<string, Ort.Tensor> = {};
+  for (const [name, tensor] of tensors) {
+    const [batch = 1, heads = 0, past = 0, width = 0] = tensor.dims;
+    feeds[name] =
+      past === length || isFixed
+        ? tensor
+        : new ort.Tensor(
+            'float32',
+            truncatePositions((await tensor.getData()) as Float32Array, tensor.dims, length),
+            [batch, heads, length, width],
+          );
+  }
+  return feeds;
 }

@@ -75,8 +75,8 @@ export class WorkerModelClient implements ModelClient {
   #opened: { readonly request: OpenRequest; readonly model: OpenedModel } | null = null;
   /** Sessions that are made beside the open one. */
   readonly #beside = new Set<WorkerModelClient>();
-  /** Called with each answer that ends a call. */
-  #onAnswered: (() => void) | null = null;
+  /** Called once, with the next change of what is to be answered, or of the sessions beside the open one. */
+  readonly #onChange: (() => void)[] = [];
   /** A worker opens one model: leaving it frees the runtime's memory, which nothing else does. */
   #workerIsFresh = true;
   #closed = false;
@@ -184,8 +184,10 @@ export class WorkerModelClient implements ModelClient {
     const beside = new WorkerModelClient(this.#startWorker, this.#threads);
     this.#beside.add(beside);
     const discard = (): void => {
-      this.#beside.delete(beside);
+      // One that has taken the open one's place has left the set.
+      if (!this.#beside.delete(beside)) return;
       beside.close();
+      this.#noteChange();
     };
     signal.addEventListener('abort', discard, { once: true });
     const asOpened = { ...opened.request, variant: variant.name, provider: facts.provider };
@@ -210,7 +212,7 @@ export class WorkerModelClient implements ModelClient {
     opened: { readonly request: OpenRequest; readonly model: OpenedModel },
   ): Promise<void> {
     while (this.#beside.has(beside) && this.#pending.size > 0)
-      await new Promise<void>((resolve) => (this.#onAnswered = resolve));
+      await new Promise<void>((resolve) => this.#onChange.push(resolve));
     if (!this.#beside.delete(beside)) throw new ModelError({ kind: 'aborted' });
     this.#worker.terminate();
     this.#worker = this.#listen(beside.#worker);
@@ -292,7 +294,11 @@ export class WorkerModelClient implements ModelClient {
   #discardBeside(): void {
     for (const beside of this.#beside) beside.close();
     this.#beside.clear();
-    this.#onAnswered?.();
+    this.#noteChange();
+  }
+
+  #noteChange(): void {
+    for (const resolve of this.#onChange.splice(0)) resolve();
   }
 
   #startWaiting(): void {
@@ -366,7 +372,7 @@ export class WorkerModelClient implements ModelClient {
         this.#pending.delete(answer.call);
         pending.resolve(answer.result);
     }
-    this.#onAnswered?.();
+    this.#noteChange();
   }
 
   /** Reject all calls after the worker as a whole broke down: it will answer none of them. */
@@ -392,6 +398,7 @@ export class WorkerModelClient implements ModelClient {
     this.#waiting = null;
     for (const { reject } of pending) reject(new ModelError(error));
     waiting?.reject(new ModelError(error));
+    this.#noteChange();
   }
 }
 

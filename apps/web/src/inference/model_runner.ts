@@ -10,20 +10,19 @@ import {
   attributionNames,
   attributionShares,
   checkAttribution,
-  type OpenAttribution,
 } from './attribution';
-import { rowsOf } from './batch_rows';
+import { batchOf, textsOf } from './batch_run';
+import { checkTokens } from './check_tokens';
 import { loadFirstPass } from './load_first_pass';
 import { firstSlots, noSlots, slotsFor, type ClosingSlots } from './closing_slots';
 import { comparePass } from './compare_pass';
 import { loadReferencePass } from './load_reference_pass';
 import { failureError, GpuWatch } from './failure';
-import { nodesOf } from './graph_nodes';
-import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
+import { cacheNames, protocolOf, type Feeds } from './graph_protocols';
 import { interventionKey, noInterventions, type Interventions } from './interventions';
 import type { FedSpan, JointEdit } from './joint_edit';
 import { checkInterventions, closingsNeeded, jointEdits } from './joint_edits';
-import { KeyValueCache, truncatePositions, type CacheHit } from './key_value_cache';
+import { cacheFeeds, KeyValueCache } from './key_value_cache';
 import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
@@ -38,39 +37,18 @@ import type {
   OpenedModel,
   OpenRequest,
   Progress,
-  Provider,
   RunRequest,
   RunResult,
   CachedModels,
   Survey,
-  Tensor,
   TokenPiece,
 } from './model_types';
 import { textLimit, withoutEmptySlots } from './static_cache';
 import { logitLens } from './lens_names';
-import { loadLens, throughLens, type LoadedLens } from './load_lens';
-import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
-
-interface Session {
-  readonly session: Ort.InferenceSession;
-  /** Names of the activations that the page asked for. */
-  readonly names: readonly string[];
-  /** Names of those that sweeps put in, beside them: runs don't give them. */
-  readonly more: readonly string[];
-  /** Outputs that are neither logits nor cache. */
-  readonly activations: readonly string[];
-  readonly lens: LoadedLens | null;
-  readonly inputs: SessionInputs;
-  /** null where it has no taps of attribution. */
-  readonly attribution: OpenAttribution | null;
-  /** What every run is fed: an empty cache, and edits that change nothing. */
-  readonly neutral: Readonly<Feeds>;
-}
-
-/** The outputs, closings, lens and taps of attribution of a session to make. */
-type WantedSession = Pick<Session, 'names' | 'more' | 'lens' | 'attribution'> & {
-  readonly slots: ClosingSlots;
-};
+import { loadLens, throughLens } from './load_lens';
+import { plainTensor } from './run_outputs';
+import { makeSession, wantedGraph, type Session, type WantedSession } from './session_maker';
+import { defaultActivations, savedGraph } from './taps';
 
 /** What a run, or a sweep, needs of a session. */
 interface Needs {
@@ -90,6 +68,9 @@ export class ModelRunner {
   #session: Session | null = null;
   /** The closings that runs have needed so far: a saved graph has no others. */
   #editedSlots: ClosingSlots = noSlots;
+  /** The session that could not be made again after a proof, or after a change that failed. The next call makes it: none
+   * is open, or one that gives other numbers. */
+  #owed: WantedSession | null = null;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
 
@@ -195,6 +176,7 @@ export class ModelRunner {
 
   /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
+    const open = this.#openedSession();
     const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
     try {
@@ -204,7 +186,10 @@ export class ModelRunner {
       );
       return await this.#run({ ids, reuseCache: false, keepCache: false });
     } finally {
-      await this.#openSession(before, 'keep');
+      if (this.#session !== open) {
+        this.#owed = before;
+        await this.#openSession(before, 'keep');
+      }
     }
   }
 
@@ -233,7 +218,10 @@ export class ModelRunner {
   }
 
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
-    const turn = this.#lastJob.then(job, job);
+    const turn = this.#lastJob.then(async () => {
+      if (this.#owed !== null) await this.#openSession(this.#owed);
+      return job();
+    });
     this.#lastJob = turn.catch(() => undefined);
     return turn;
   }
@@ -245,8 +233,10 @@ export class ModelRunner {
       return await this.#openSession(wanted, cache);
     } catch (error) {
       // The previous session had to be released first; it is made again, so that the page can go on with it.
-      if (this.#session === null && before !== null)
-        await this.#openSession({ ...before, slots: before.inputs.slots }).catch(() => undefined);
+      if (this.#session === null && before !== null) {
+        this.#owed = { ...before, slots: before.inputs.slots };
+        await this.#openSession(this.#owed).catch(() => undefined);
+      }
       throw error;
     }
   }
@@ -280,50 +270,33 @@ export class ModelRunner {
     wanted: WantedSession,
     cache: 'keep' | 'clear' = 'clear',
   ): Promise<OpenedModel> {
-    const { names, more, slots, lens, attribution } = wanted;
     const model = this.#opened();
-    const { manifest, variant, runtime, files } = model;
-    const { path, activations: document } = sessionGraph(variant);
+    const { manifest, variant, runtime } = model;
     // Taps first: an unknown name must leave the open session as it is.
-    const file = fileOf(files, path);
-    const { activations } = openTaps(throughLens(variant, lens), file, names, slots);
-    const every = [...names, ...more];
-    const tapped = openTaps(throughLens(variant, lens), file, every, slots, attribution);
-    const graph = concatenated(tapped.parts);
+    const graph = wantedGraph(model, wanted);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
     // Before anything is released: where they can't be had, the open session stays.
     const weights = await model.weights.open();
-    // Before the new one is made, so that the weights are never in the runtime's memory twice.
-    const previous = this.#session;
-    this.#session = null;
-    await previous?.session.release();
-    const start = performance.now();
-    let session: Ort.InferenceSession;
+    let made: Session;
+    let start: number;
     try {
-      session = await runtime.ort.InferenceSession.create(graph, {
-        ...providerOptions(runtime.provider, graph, cacheNames(document)),
-        externalData: [
-          ...weights.map(({ path, data }) => ({ path, data })),
-          ...(lens === null ? [] : [{ path: lens.record.path, data: lens.bytes }]),
-        ],
-        graphOptimizationLevel: 'all',
-      });
+      // Before the new one is made, so that the weights are never in the runtime's memory twice.
+      const previous = this.#session;
+      this.#session = null;
+      await previous?.session.release();
+      start = performance.now();
+      made = await makeSession(model, wanted, graph, weights);
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
-      const failed = weights.map((file) => file.error()).find((error) => error !== null);
-      throw await this.#failure('session', failed ?? cause);
+      throw await this.#failure('session', cause);
     } finally {
       for (const file of weights) file.close();
     }
     const sessionMs = performance.now() - start;
     const expandMs = weights.reduce((sum, file) => sum + file.expandMs(), 0);
-    const inputs = { document, slots, names: session.inputNames };
-    const neutral = {
-      ...protocolOf(document).neutral(runtime.ort, inputs),
-      ...attributionFeeds(runtime.ort, null, attribution),
-    };
-    this.#session = { session, names, more, activations, lens, inputs, attribution, neutral };
+    this.#owed = null;
+    this.#session = made;
     return {
       manifest,
       isBare: model.isBare,
@@ -331,8 +304,8 @@ export class ModelRunner {
       facts: model.facts,
       device: model.opening.device,
       offer: model.opening.offer,
-      activations: ['logits', ...activations],
-      lens: lens?.record.name ?? logitLens,
+      activations: ['logits', ...graph.activations],
+      lens: wanted.lens?.record.name ?? logitLens,
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
       ...model.arrival,
@@ -431,39 +404,10 @@ export class ModelRunner {
     };
   }
 
-  async #runBatch({
-    texts,
-    interventions = noInterventions,
-    logits = 1,
-  }: BatchRequest): Promise<BatchResult> {
-    const shortest = Math.min(...texts.map(({ length }) => length));
-    // An empty text is refused below, with its own words.
-    if (
-      texts.length > 0 &&
-      shortest > 0 &&
-      (!Number.isInteger(logits) || logits < 1 || logits > shortest)
-    )
-      throw new RangeError(
-        `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
-      );
-    const { activations } = this.#openedSession();
-    const batch = { texts, edits: interventions, logits, activations };
+  async #runBatch(request: BatchRequest): Promise<BatchResult> {
+    const batch = batchOf(request, this.#openedSession().activations);
     const { values, runMs } = await this.#batch(batch);
-    const lengths = texts.map(({ length }) => length);
-    const parted = activations.map((name) => rowsOf(valueOf(values, name), lengths));
-    const { dims, data } = valueOf(values, 'logits');
-    const [, given = 0, vocab = 0] = dims;
-    return {
-      texts: texts.map((ids, row) => {
-        const own = data.slice(((row + 1) * given - logits) * vocab, (row + 1) * given * vocab);
-        return {
-          ids,
-          logits: { name: 'logits', dims: [logits, vocab], data: own },
-          tensors: parted.flatMap((rows) => rows[row] ?? []),
-        };
-      }),
-      timings: { runMs },
-    };
+    return { texts: textsOf(batch, values), timings: { runMs } };
   }
 
   /** Run texts together, with an empty cache, and return what they gave together. */
@@ -531,82 +475,6 @@ export class ModelRunner {
     if (tokenizer === null) throw new ModelError({ kind: 'no-tokenizer' });
     return tokenizer;
   }
-}
-
-/**
- * WGSL guarantees little accuracy of sine and cosine: rotary angles came out wrong by 4e-4, growing with
- * the position. They are a few numbers for each token, so the CPU computes them. Where they are a table, which the
- * runtime folds as it loads the graph, none is left by then.
- */
-const operatorsForCpu = new Set(['Sin', 'Cos']);
-
-function providerOptions(
-  provider: Provider,
-  graph: Uint8Array<ArrayBuffer>,
-  cache: readonly { readonly output: string }[],
-): Pick<Ort.InferenceSession.SessionOptions, 'executionProviders' | 'preferredOutputLocation'> {
-  if (provider === 'wasm') return { executionProviders: ['wasm'] };
-  const forceCpuNodeNames = nodesOf(graph, operatorsForCpu);
-  return {
-    executionProviders: [
-      // The runtime refuses a list of no names.
-      { name: 'webgpu', ...(forceCpuNodeNames.length > 0 && { forceCpuNodeNames }) },
-    ],
-    // The cache stays where the next run reads it; activations come to the page.
-    preferredOutputLocation: Object.fromEntries(
-      cache.map(({ output }) => [output, 'gpu-buffer'] as const),
-    ),
-  };
-}
-
-/**
- * Return cached keys and values, cut to the tokens that the new sequence shares with the old one; a fixed cache is fed
- * whole, since the mask hides what lies behind them.
- */
-async function cacheFeeds(
-  ort: typeof Ort,
-  { length, tensors }: CacheHit,
-  isFixed: boolean,
-): Promise<Record<string, Ort.Tensor>> {
-  const feeds: Record<string, Ort.Tensor> = {};
-  for (const [name, tensor] of tensors) {
-    const [batch = 1, heads = 0, past = 0, width = 0] = tensor.dims;
-    feeds[name] =
-      past === length || isFixed
-        ? tensor
-        : new ort.Tensor(
-            'float32',
-            truncatePositions((await tensor.getData()) as Float32Array, tensor.dims, length),
-            [batch, heads, length, width],
-          );
-  }
-  return feeds;
-}
-
-function checkTokens(ids: readonly number[], vocab: number, contextLength: number): void {
-  if (ids.length === 0) throw new ModelError({ kind: 'bad-tokens', detail: 'no tokens' });
-  if (ids.length > contextLength) {
-    throw new ModelError({ kind: 'too-long', tokens: ids.length, limit: contextLength });
-  }
-  // By index, since the invalid id itself may be undefined.
-  const bad = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocab);
-  if (bad >= 0) {
-    const detail = `${String(ids[bad])} is not in 0 … ${vocab - 1}`;
-    throw new ModelError({ kind: 'bad-tokens', detail });
-  }
-}
-
-function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
-  if (data instanceof Float32Array) return { name, dims, data };
-  // Token ids fit 32 bits, and views need no bigint.
-  if (data instanceof BigInt64Array) return { name, dims, data: Int32Array.from(data, Number) };
-  throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
-}
-
-function valueOf(values: BatchValues, name: string): Tensor {
-  const found = values.get(name);
-  if (found === undefined) throw new ModelError({ kind: 'run', detail: `no output ${name}` });
-  return found;
 }
 
 function noModel(): ModelError {

@@ -40,14 +40,17 @@ export class ModelWeights {
   async #tryOpen(): Promise<readonly OpenWeights[] | null> {
     const store = this.#modelCache?.chunks ?? noStore;
     const opened: OpenWeights[] = [];
-    for (const file of this.#files) {
-      const weights = await openWeights(file, store);
-      if (weights === null) {
-        for (const open of opened) open.close();
-        return null;
+    let isWhole = false;
+    try {
+      for (const file of this.#files) {
+        const weights = await openWeights(file, store);
+        if (weights === null) return null;
+        opened.push(weights);
       }
-      opened.push(weights);
+      isWhole = true;
+      return opened;
+    } finally {
+      if (!isWhole) for (const open of opened) open.close();
     }
-    return opened;
   }
 }

@@ -112,7 +112,7 @@ function heapRefusal(bytes: number): Refusal | null {
   return bytes > heapBytes ? { code: 'over-heap', bytes, limit: heapBytes } : null;
 }
 
-/** Check the size of arrays: every file is read into one array, and expanded into one. */
+/** Check the size of files. Weights are read in pieces, but no session of a larger file has been tried. */
 function sizeRefusal({ files }: Manifest, { weights, expansion }: Variant): Refusal | null {
   const sizes = files.filter(({ path }) => weights.includes(path)).map(({ bytes }) => bytes);
   const bytes = Math.max(...sizes, expansion?.bytes ?? 0);

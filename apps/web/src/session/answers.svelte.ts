@@ -186,6 +186,11 @@ export class Answers {
       // In turn: rows of both sessions must not be joined.
       return await this.#runs.enqueue(async () => {
         if (!isCurrent() || stop.signal.aborted) throw new ModelError({ kind: 'aborted' });
+        if (session.model.lens !== opening.model?.lens) {
+          // The lens changed meanwhile: this session would take it back.
+          stop.abort();
+          return 'no' as const;
+        }
         await session.use();
         this.#takeOver(session.model, names);
         return 'yes' as const;
@@ -213,14 +218,16 @@ export class Answers {
     const names = chosen.next(model, reading, isAsked);
     if (names === null) return false;
     const lastMs = model.timings.sessionMs;
-    this.preparing = { isBeside: false, lastMs, cancel: () => undefined };
+    const preparing: Preparing = { isBeside: false, lastMs, cancel: () => undefined };
+    this.preparing = preparing;
     try {
       const changed = await client.setActivations(names);
       if (!isCurrent()) return false;
       this.#takeOver(changed, names);
       return true;
     } finally {
-      this.preparing = null;
+      // Another may be made beside the open one by now.
+      if (this.preparing === preparing) this.preparing = null;
     }
   }
 

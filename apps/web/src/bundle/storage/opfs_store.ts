@@ -80,9 +80,13 @@ export class OpfsStore implements ChunkStore {
       const copy = new Uint8Array(bytes);
       return (await this.read(digest, copy)) ? pieceInMemory(copy) : null;
     }
-    if (handle.getSize() === bytes + checksumBytes) return new OpenPiece(handle, bytes);
-    handle.close();
-    return null;
+    let isWhole = false;
+    try {
+      isWhole = handle.getSize() === bytes + checksumBytes;
+    } finally {
+      if (!isWhole) handle.close();
+    }
+    return isWhole ? new OpenPiece(handle, bytes) : null;
   }
 
   async remove(digest: string): Promise<boolean> {

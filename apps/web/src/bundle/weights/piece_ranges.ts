@@ -32,11 +32,21 @@ export class PieceRanges implements ByteRanges {
     pieces: readonly ProvenPiece[],
     store: ChunkStore,
   ): Promise<PieceRanges | null> {
-    const opened = await Promise.all(
-      pieces.map(async ({ digest, bytes, held }) =>
-        held === null ? await store.open(digest, bytes) : pieceInMemory(held),
-      ),
+    const opening = pieces.map(async ({ digest, bytes, held }) =>
+      held === null ? await store.open(digest, bytes) : pieceInMemory(held),
     );
+    let opened: (StoredPiece | null)[];
+    try {
+      opened = await Promise.all(opening);
+    } catch (error) {
+      // Pieces that stay open are locked for every tab.
+      for (const each of opening)
+        each.then(
+          (piece) => piece?.close(),
+          () => undefined,
+        );
+      throw error;
+    }
     const placed: PlacedPiece[] = [];
     let at = 0;
     for (const [index, piece] of opened.entries()) {

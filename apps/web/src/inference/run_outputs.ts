@@ -1,0 +1,12 @@
+// What a run gives, in the page's own types.
+import type * as Ort from 'onnxruntime-web';
+import { ModelError } from './model_error';
+import type { Tensor } from './model_types';
+
+/** Return an output of a run. Throws a ModelError for numbers of a type that no activation has. */
+export function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
+  if (data instanceof Float32Array) return { name, dims, data };
+  // Token ids fit 32 bits, and views need no bigint.
+  if (data instanceof BigInt64Array) return { name, dims, data: Int32Array.from(data, Number) };
+  throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
+}

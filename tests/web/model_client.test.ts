@@ -1,0 +1,138 @@
+// The page's side of its workers, with workers that the tests answer for: sessions beside the open one, and who is told.
+import { beforeEach, expect, test, vi } from 'vitest';
+import type {
+  ModelClient,
+  OpenedModel,
+  PreparedSession,
+} from '../../apps/web/src/inference/model_types';
+import type { WorkerPort } from '../../apps/web/src/inference/model_client';
+import { ModelError } from '../../apps/web/src/inference/model_error';
+import type { WorkerAnswer, WorkerCall } from '../../apps/web/src/inference/worker_messages';
+
+/** A worker that keeps what it is asked until the test answers. */
+class AskedWorker extends EventTarget implements WorkerPort {
+  readonly calls: WorkerCall[] = [];
+  isEnded = false;
+
+  postMessage(call: WorkerCall): void {
+    this.calls.push(call);
+  }
+
+  terminate(): void {
+    this.isEnded = true;
+  }
+
+  /** Answer the newest call of a method. */
+  answer(method: WorkerCall['method'], result: unknown): void {
+    const { call } = this.calls.findLast((each) => each.method === method) ?? { call: -1 };
+    const data = { call, kind: 'result', result } as WorkerAnswer;
+    this.dispatchEvent(new MessageEvent('message', { data }));
+  }
+
+  breakDown(): void {
+    this.dispatchEvent(new Event('error', { cancelable: true }));
+  }
+}
+
+const model = {
+  manifest: { files: [] },
+  variant: { name: 'fp32' },
+  facts: { provider: 'wasm' },
+  lens: 'logit',
+  // Only what the client reads.
+} as unknown as OpenedModel;
+
+const pieces = [{ id: 1, bytes: Uint8Array.of(97) }];
+
+let workers: AskedWorker[] = [];
+
+beforeEach(() => {
+  workers = [];
+  // The client reads them as its file is loaded.
+  vi.stubGlobal('self', globalThis);
+  vi.stubGlobal('document', { baseURI: 'http://localhost/' });
+});
+
+function worker(index: number): AskedWorker {
+  const found = workers[index];
+  if (found === undefined) throw new Error(`no worker ${index}`);
+  return found;
+}
+
+/** Let promises settle. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+async function openedClient(): Promise<ModelClient> {
+  const { WorkerModelClient } = await import('../../apps/web/src/inference/model_client');
+  const start = (): AskedWorker => {
+    const worker = new AskedWorker();
+    workers.push(worker);
+    return worker;
+  };
+  const client = new WorkerModelClient(start, { several: false });
+  const opening = client.open({ url: 'm.json', provider: 'wasm' }, () => undefined);
+  worker(0).answer('open', model);
+  await opening;
+  return client;
+}
+
+async function prepared(client: ModelClient, signal: AbortSignal): Promise<PreparedSession> {
+  const preparing = client.prepare({ activations: ['final_norm'], interventions: [] }, signal);
+  workers.at(-1)?.answer('open', model);
+  return preparing;
+}
+
+test('a session in use outlives the signal that would have cancelled its making', async () => {
+  const client = await openedClient();
+  const stop = new AbortController();
+  await (await prepared(client, stop.signal)).use();
+  expect(worker(0).isEnded).toBe(true);
+  stop.abort();
+  expect(worker(1).isEnded).toBe(false);
+  const asked = client.encode('a');
+  worker(1).answer('encode', pieces);
+  expect(await asked).toEqual(pieces);
+});
+
+test('it takes the place of a worker that broke down before it had answered', async () => {
+  const client = await openedClient();
+  const session = await prepared(client, new AbortController().signal);
+  const asked = client.encode('a').catch((error: unknown) => error);
+  const using = session.use();
+  await turn();
+  expect(worker(0).isEnded, 'an answer is awaited').toBe(false);
+  worker(0).breakDown();
+  expect(await asked).toBeInstanceOf(ModelError);
+  await using;
+  const again = client.encode('a');
+  worker(1).answer('encode', pieces);
+  expect(await again).toEqual(pieces);
+});
+
+test('of two that wait for an answer, none waits forever', async () => {
+  const client = await openedClient();
+  const first = await prepared(client, new AbortController().signal);
+  const second = await prepared(client, new AbortController().signal);
+  const asked = client.encode('a');
+  const using = [first.use(), second.use()];
+  await turn();
+  worker(0).answer('encode', pieces);
+  await Promise.all([asked, ...using]);
+  expect(workers.map(({ isEnded }) => isEnded)).toEqual([true, true, false]);
+});
+
+test('one that is cancelled while it waits says so at once', async () => {
+  const client = await openedClient();
+  const stop = new AbortController();
+  const session = await prepared(client, stop.signal);
+  const asked = client.encode('a');
+  const using = session.use().catch((error: unknown) => error);
+  await turn();
+  stop.abort();
+  expect(await using).toMatchObject({ data: { kind: 'aborted' } });
+  expect(workers.map(({ isEnded }) => isEnded)).toEqual([false, true]);
+  worker(0).answer('encode', pieces);
+  expect(await asked).toEqual(pieces);
+});
