@@ -247,6 +247,21 @@ def test_a_wrong_weight_is_told_with_its_layer(
     assert found["verdict"] == "wrong"
 
 
+def test_an_export_puts_pytorch_in_the_place_of_a_variants_own_run(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    export = ["export", "--model", str(tiny_gpt2_checkpoint), "--output", str(out)]
+    assert main(export) == 0
+    assert main(["quantize", str(out), "--precision", "f16"]) == 0
+    own = [v["reference_pass"]["reference"] for v in read_manifest(out).variants]
+    assert own == ["pytorch", "runtime"]
+    for _ in range(2):
+        assert main([*export, "--precision", "f16"]) == 0
+        references = [v["reference_pass"]["reference"] for v in read_manifest(out).variants]
+        assert references == ["pytorch", "pytorch"]
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     handler = functools.partial(QuietHandler, directory=str(folder))
