@@ -237,6 +237,24 @@ def test_new_variants_get_the_packs_taps(small: Path) -> None:
         assert "layer_0_lens_probs" in opened.run(IDS, lens="tuned")
 
 
+def test_exporting_again_keeps_the_packs_of_the_same_weights(
+    small: Path, tiny_gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    words = ["export", "--output", str(small), "--allow-lossy"]
+    packs = {file.name: file.read_bytes() for file in small.glob("lens_*.safetensors")}
+    assert main([*words, "--model", str(tiny_gpt2_checkpoint), "--precision", "f16"]) == 0
+    assert {file.name: file.read_bytes() for file in small.glob("lens_*.safetensors")} == packs
+    kept = read_manifest(small).data["lens_packs"]
+    assert [pack["name"] for pack in kept] == ["tuned"] and set(kept[0]["taps"]) == {"fp32", "f16"}
+    # Other weights have another lens.
+    other = shutil.copytree(tiny_gpt2_checkpoint, tmp_path / "other")
+    tensors = load_file(other / "model.safetensors")
+    tensors["transformer.ln_f.bias"] += 1
+    save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    assert main([*words, "--model", str(other)]) == 0
+    assert "lens_packs" not in read_manifest(small).data and not list(small.glob("lens_*"))
+
+
 def test_a_pack_of_the_same_name_takes_the_place_of_the_other(
     small: Path, packs: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@ broken in several ways."""
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import shutil
@@ -99,6 +100,28 @@ def refused(capsys: pytest.CaptureFixture[str], command: Callable[[], int]) -> s
     line = checked_line(err.strip().splitlines()[-1])
     assert line.startswith("error: ONNX Runtime can't load ")
     return line
+
+
+@pytest.mark.parametrize("part", ["layers", "neurons"])
+def test_a_tap_of_attribution_that_loads_nowhere_is_not_published(
+    bundle: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    taps = manifest["variants"][0]["attribution"][part]
+    tap = onnx.ModelProto.FromString(base64.b64decode(taps[-1]))
+    tap.graph.node[0].op_type = "Sofftmax"
+    taps[-1] = base64.b64encode(tap.SerializeToString()).decode()
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    place = bundle.parent / "site"
+    line = refused(capsys, lambda: main(["publish", str(bundle), "--to", str(place)]))
+    assert "can't load model.open.onnx" in line and "Sofftmax" in line
+    assert not place.exists()
+
+
+def test_a_manifest_is_written_without_indentation(bundle: Path) -> None:
+    text = (bundle / "manifest.json").read_text("utf-8")
+    assert text.count("\n") == 1 and text.endswith("}\n")
+    assert len(text) < 0.8 * len(json.dumps(json.loads(text), indent=1))
 
 
 @pytest.mark.parametrize("kinds", ["lens_ids", "resid_post,lens_ids,lens_probs"])

@@ -4,6 +4,7 @@ reader finds meanwhile."""
 from __future__ import annotations
 
 import gzip
+import hashlib
 import itertools
 import json
 import os
@@ -182,6 +183,34 @@ def test_without_a_version_the_content_names_it(bundle: Path, place: FolderPlace
     assert (place.folder / f"manifest-{first.version}.json").is_file()
     again = send(bundle, place, None)
     assert (again.version, again.sent) == (first.version, [])
+
+
+def test_a_version_that_was_published_indented_is_the_same(
+    bundle: Path, place: FolderPlace
+) -> None:
+    """As earlier releases wrote manifests."""
+    for version in (None, "1.0.0"):
+        first = send(bundle, place, version)
+        names = (f"manifest-{first.version}.json", "manifest.json")
+        files = [place.folder / name for name in names]
+        for file in files:
+            text = json.dumps(json.loads(file.read_bytes()), indent=1, ensure_ascii=False)
+            file.write_text(f"{text}\n", "utf-8")
+        before = [file.read_bytes() for file in files]
+        again = send(bundle, place, version)
+        assert (again.version, again.sent) == (first.version, [])
+        # And where a chunk has to be sent again.
+        next((place.folder / "chunks").iterdir()).unlink()
+        assert all(name.startswith("chunks/") for name in send(bundle, place, version).sent)
+        assert [file.read_bytes() for file in files] == before
+
+
+def test_a_version_is_named_by_its_content_as_ever(bundle: Path, place: FolderPlace) -> None:
+    found = send(bundle, place, None)
+    manifest = json.loads((place.folder / "manifest.json").read_bytes())
+    assert manifest.pop("version") == found.version
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    assert found.version == hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def test_a_second_version_sends_what_differs_and_the_first_stays(

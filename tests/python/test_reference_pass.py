@@ -10,6 +10,7 @@ import math
 import shutil
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,13 +32,19 @@ from oriel.contract.activation_names import ModelShape, all_activations
 from oriel.contract.documents import ReferencePassRecord
 from oriel.contract.manifest import read_manifest
 from oriel.device import webgpu_provider
+from oriel.device.weights_on_demand import reference_reading
 from oriel.errors import BundleError, OptionError
+from oriel.models.find_checkpoint import find_checkpoint
+from oriel.models.load_model import load_model
 from oriel.progress import Silent
 from oriel.publishing.publish import publish
 from oriel.publishing.to_folder import FolderPlace
 from oriel.reference_pass import pass_file
 from oriel.reference_pass.compare_pass import compare_pass
 from oriel.reference_pass.pass_file import ReferencePass, read_pass, tokens_that_fit
+from oriel.verification import run_reference
+from oriel.verification.run_reference import Reference
+from oriel.verification.torch_activations import torch_activations
 from oriel.verification.verify import verify
 
 CASES = Path(__file__).parents[1] / "fixtures" / "reference_pass" / "cases.json"
@@ -117,6 +124,53 @@ def test_the_pass_is_what_transformers_computes(
     assert {*found} == {"input_ids", *(spec.name for spec in all_activations(shape))}
 
 
+@pytest.mark.parametrize("checkpoint", ["tiny_gpt2_checkpoint", "tiny_llama_checkpoint"])
+def test_weights_are_in_memory_one_module_at_a_time(
+    checkpoint: str, request: pytest.FixtureRequest
+) -> None:
+    loaded = load_model(find_checkpoint(str(request.getfixturevalue(checkpoint))))
+    held: dict[int, str] = {}
+    seen: set[str] = set()
+    together: set[frozenset[str]] = set()
+
+    def read(name: str) -> torch.Tensor:
+        found = loaded.checkpoint.read(name).clone()
+        held[id(found)] = name
+        weakref.finalize(found, held.pop, id(found))
+        seen.add(name)
+        together.add(frozenset(held.values()))
+        return found
+
+    ids = np.array([[3, 1, 4, 1, 5]])
+    found = torch_activations(reference_reading(loaded, read), ids)
+    want = torch_activations(Reference(loaded), ids)
+    assert found.keys() == want.keys() and all((found[k] == want[k]).all() for k in want)
+    assert seen == {*loaded.checkpoint.tensors} and not held
+    # A weight and its bias are a module's; no other two are there at once.
+    assert all(len({name.rpartition(".")[0] for name in names}) == 1 for names in together)
+
+
+def test_a_reference_that_lacks_a_weight_computes_nothing(tiny_gpt2_checkpoint: Path) -> None:
+    """What reads a module's weight from outside of it must not compute with a placeholder."""
+    loaded = load_model(find_checkpoint(str(tiny_gpt2_checkpoint)))
+    reference = reference_reading(loaded, loaded.checkpoint.read)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        (reference.model.get_parameter("transformer.wte.weight") @ torch.ones(24)).numpy()
+
+
+def test_an_export_reads_weights_for_its_passes_as_they_are_needed(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads_all(*_: object) -> None:
+        raise AssertionError("the whole model is loaded")
+
+    monkeypatch.setattr(run_reference, "_folder_or_weights", loads_all)
+    out = tmp_path / "bundle"
+    flags = ["--precision", "q8", "--allow-lossy"]
+    assert main(["export", "--model", str(tiny_gpt2_checkpoint), "--output", str(out), *flags]) == 0
+    assert {v["reference_pass"]["reference"] for v in read_manifest(out).variants} == {"pytorch"}
+
+
 def test_each_encoding_has_a_pass_of_its_own_weights(
     tiny_gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -191,6 +245,21 @@ def test_a_wrong_weight_is_told_with_its_layer(
     assert found["first"]["name"] == "layer_2_mlp_output"
     assert (found["first"]["error"] is None) == math.isnan(value)
     assert found["verdict"] == "wrong"
+
+
+def test_an_export_puts_pytorch_in_the_place_of_a_variants_own_run(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    export = ["export", "--model", str(tiny_gpt2_checkpoint), "--output", str(out)]
+    assert main(export) == 0
+    assert main(["quantize", str(out), "--precision", "f16"]) == 0
+    own = [v["reference_pass"]["reference"] for v in read_manifest(out).variants]
+    assert own == ["pytorch", "runtime"]
+    for _ in range(2):
+        assert main([*export, "--precision", "f16"]) == 0
+        references = [v["reference_pass"]["reference"] for v in read_manifest(out).variants]
+        assert references == ["pytorch", "pytorch"]
 
 
 @contextmanager

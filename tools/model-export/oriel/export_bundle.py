@@ -31,7 +31,7 @@ from oriel.fidelity.gate import gate
 from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
-from oriel.lenses.bundle_packs import add_shipped_packs
+from oriel.lenses.bundle_packs import add_shipped_packs, keep_packs
 from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import LoadedModel, load_model
@@ -194,6 +194,8 @@ def _fill(
     data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")
     add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
+    # Fitting them took long, and they may be nowhere else.
+    keep_packs(folder, data, paths.folder)
     save_manifest(folder, data)
     return data
 

@@ -17,7 +17,7 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
-from oriel.contract.documents import FileDescriptor, ManifestDocument
+from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.json_value import JsonObject
 from oriel.contract.lens_packs import pack_path
 from oriel.contract.manifest import Manifest, check_manifest
@@ -82,6 +82,7 @@ def _is_up_to_date(
         and decoder["path"] == paths.decoder()
         and [n for n in given if not n.startswith("present.")] == ["logits", *requested.outputs]
         and all(v["opset"] == requested.opset for v in manifest.variants)
+        and not any(_is_own_run(v) for v in manifest.variants)
         and all(static_cache_of(v) == requested.static_cache for v in manifest.variants)
         and old["model"].get("config_digest") == file_digest(model.source.folder / "config.json")
         and _same_tokenizer(old, model)
@@ -164,6 +165,12 @@ def _loads(folder: Path, manifest: ManifestDocument) -> bool:
     except OrielError:
         return False
     return True
+
+
+def _is_own_run(variant: Variant) -> bool:
+    """Return whether a variant's reference pass is its own run, made without the checkpoint: the
+    export has PyTorch's in its place."""
+    return "reference_pass" in variant and variant["reference_pass"]["reference"] == "runtime"
 
 
 def _has_lenses(old: ManifestDocument, model: LoadedModel) -> bool:

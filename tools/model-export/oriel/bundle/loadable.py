@@ -10,6 +10,7 @@ from oriel.contract.activation_names import TensorSpec
 from oriel.contract.documents import ManifestDocument, TapRecord
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError, reason_of
+from oriel.graph.attribution import AttributionTaps
 from oriel.graph.closings import close_joints
 from oriel.graph.load_graph import check_loads
 from oriel.graph.taps import Tap, open_taps
@@ -17,8 +18,8 @@ from oriel.graph.taps import Tap, open_taps
 
 def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str) -> None:
     """Load each graph that the manifest's variants name, those that taps are made for with every
-    tap and its joints closed, and once more with the taps of each lens pack; GraphError for the
-    first that ONNX Runtime refuses."""
+    tap and its joints closed, the open one with those of attribution too, and once more with the
+    taps of each lens pack; GraphError for the first that ONNX Runtime refuses."""
     seen: set[str] = set()
     for variant in manifest["variants"]:
         for kind, record in graphs_of(variant).items():
@@ -40,6 +41,8 @@ def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str)
                     lens = _taps(pack["taps"].get(variant["name"], []), path, next_step)
                     check_loads(open_taps(graph, lens), path, folder, next_step)
                 graph = open_taps(graph, _taps(variant["taps"], path, next_step))
+            if kind == "open" and "attribution" in variant:
+                graph += AttributionTaps.from_json(variant["attribution"]).all()
             check_loads(graph, path, folder, next_step)
 
 

@@ -3,22 +3,27 @@ bundle stands for. Needs torch and the checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 import torch
+from torch import Tensor
 
 from oriel.arrays import Array
 from oriel.bundle.write_bundle import BundlePaths
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.device.compute_pass import Origin, with_passes
+from oriel.device.weights_on_demand import reference_reading
 from oriel.models.load_model import LoadedModel
 from oriel.runtime.weight_folders import WeightFolders
-from oriel.verification.run_reference import Reference
-from oriel.verification.stored_weights import StoredWeight, from_expansion, from_graph
+from oriel.verification.stored_weights import (
+    StoredWeight,
+    weights_of_expansion,
+    weights_of_graph,
+)
 from oriel.verification.torch_activations import torch_activations
 from oriel.verification.weight_checks import oriented_like
 
@@ -28,17 +33,27 @@ def with_pytorch_passes(
 ) -> ManifestDocument:
     """Return the manifest with a reference pass for each encoding, from the bundle's files in
     `folder` and the checkpoint that they were made from."""
-    reference = Reference(loaded)
-    held = "f32"
+    # Those of the variant whose pass is computed; of float32 none, since they are the checkpoint's.
+    stored: dict[str, Callable[[], StoredWeight]] = {}
+
+    def read(name: str) -> Tensor:
+        wanted = loaded.checkpoint.read(name).to(torch.float32)
+        if name not in stored:
+            return wanted
+        values = stored[name]().values
+        turned = oriented_like(values, wanted.numpy())
+        if turned is None:
+            raise ValueError(f"{name} is {values.shape}, in PyTorch {tuple(wanted.shape)}")
+        return torch.from_numpy(np.array(turned, dtype=np.float32, order="C"))
+
+    reference = reference_reading(loaded, read)
     with TemporaryDirectory(prefix="oriel-pass-") as name:
         weights = WeightFolders(folder, Path(name))
 
         def run(ids: Array, variant: Variant) -> Mapping[str, Array]:
-            nonlocal held
-            encoding = variant.get("encoding", "f32")
-            if encoding != held:
-                hold_weights(reference, stored_weights(folder, weights, variant))
-                held = encoding
+            stored.clear()
+            if variant.get("encoding", "f32") != "f32":
+                stored.update(stored_weights(folder, weights, variant))
             return torch_activations(reference, ids)
 
         files = {
@@ -51,21 +66,10 @@ def with_pytorch_passes(
 
 def stored_weights(
     folder: Path, weights: WeightFolders, variant: Variant
-) -> Iterable[StoredWeight]:
-    """Yield what a variant's files hold in place of each weight of the checkpoint."""
+) -> dict[str, Callable[[], StoredWeight]]:
+    """Return {weight of the checkpoint: what reads what a variant's files hold in its place}."""
     place = weights.of(variant)
     if "expansion" in variant:
-        return from_expansion(variant["expansion"], place / variant["expansion"]["path"])
+        return weights_of_expansion(variant["expansion"], place / variant["expansion"]["path"])
     graph = onnx.load(folder / variant["plain"]["path"], load_external_data=False)
-    return from_graph(graph, place)
-
-
-def hold_weights(reference: Reference, weights: Iterable[StoredWeight]) -> None:
-    """Let PyTorch compute with these weights from now on, one at a time to spare memory."""
-    parameters = dict(reference.model.named_parameters())
-    for weight in weights:
-        mine = parameters[weight.name].detach().numpy()
-        turned = oriented_like(weight.values, mine)
-        if turned is None:
-            raise ValueError(f"{weight.name} is {weight.values.shape}, in PyTorch {mine.shape}")
-        reference.hold({weight.name: np.ascontiguousarray(turned, dtype=np.float32)})
+    return weights_of_graph(graph, place)

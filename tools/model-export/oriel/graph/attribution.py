@@ -45,6 +45,10 @@ class AttributionTaps:
         more = () if neurons_of is None else (self.neurons[neurons_of],)
         return b"".join([self.model, *self.layers, *more])
 
+    def all(self) -> bytes:
+        """Return the bytes that give every part's share, and every layer's neurons'."""
+        return b"".join([self.model, *self.layers, *self.neurons])
+
     def to_json(self) -> AttributionRecord:
         return {
             "model": _text(self.model),

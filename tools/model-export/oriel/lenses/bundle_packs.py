@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import cast
@@ -23,9 +24,10 @@ from oriel.contract.documents import (
 )
 from oriel.contract.lens_packs import LOGIT, mapped_layers
 from oriel.contract.manifest import MANIFEST_VERSION, read_manifest
-from oriel.errors import BundleError, OptionError
+from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.taps import lens_tap
 from oriel.lenses.pack import LensPack, read_pack
+from oriel.lenses.pack_file import check_pack
 
 
 def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
@@ -77,6 +79,21 @@ def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, 
     if not packs:
         return
     write_packs(folder, data, data["files"], [], packs)
+
+
+def keep_packs(folder: Path, data: ManifestDocument, before: Path) -> None:
+    """Put the packs of the bundle in `before` into the one in `folder`, which is to take its place,
+    where it is of the same weights and has none of the name. What isn't sound is left out."""
+    weights, there = data["model"]["weights_digest"], data.get("lens_packs", [])
+    names = {each["name"] for each in there}
+    packs: dict[str, LensPack] = {}
+    with suppress(OrielError):
+        old = read_manifest(before)
+        for each in old.data.get("lens_packs", ()):
+            if each["name"] not in names and each["description"]["weights"] == weights:
+                packs[each["name"]] = check_pack(before, old.data, each)
+    if packs:
+        write_packs(folder, data, data["files"], there, packs)
 
 
 def make_taps_anew(folder: Path, data: ManifestDocument) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from oriel.contract.manifest import (
     raised_version,
     read_manifest,
 )
+from oriel.contract.strict_json import read_json
 from oriel.errors import ContractError, OrielError, PublishError
 from oriel.progress import StageDisplay
 from oriel.publishing.cut_file import DEFAULT_CHUNK_BYTES, cut_lengths, tensor_borders
@@ -326,7 +328,9 @@ def _plan(
         "files": files,
     }
     if version is None:
-        version = hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]
+        # In one form for ever, whatever the file's: the same content keeps its name.
+        content = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        version = hashlib.sha256(content.encode()).hexdigest()[:12]
     named: dict[str, object] = {}
     for key, value in manifest.items():
         named[key] = value
@@ -338,8 +342,20 @@ def _plan(
 
 
 def _manifests_are_current(place: Place, planned: Published) -> bool:
-    text = manifest_text(planned.manifest).encode()
-    return all(place.read(name) == text for name in (manifest_name(planned.version), MANIFEST))
+    names = (manifest_name(planned.version), MANIFEST)
+    return all(_says(place, name, planned.manifest) for name in names)
+
+
+def _says(place: Place, name: str, manifest: ManifestDocument) -> bool:
+    """Return whether a manifest that is there says the same, however it is formatted: versions that
+    earlier releases published are indented."""
+    there = place.read(name)
+    if there is None:
+        return False
+    try:
+        return read_json(there, name) == manifest
+    except ContractError:
+        return False
 
 
 def _write_manifests(
@@ -349,13 +365,13 @@ def _write_manifests(
     kept = manifest_object(manifest_name(planned.version), text)
     if place.create(kept):
         on_sent(kept)
-    elif place.read(kept.name) != kept.data:
+    elif not _says(place, kept.name, planned.manifest):
         raise PublishError(
             f"{place.address} has a version {planned.version} already, with other content",
             expected="a version that never changes",
             next_step="publish under another --version; nothing that visitors see was changed.",
         )
     newest = manifest_object(MANIFEST, text)
-    if place.read(MANIFEST) != newest.data:
+    if not _says(place, MANIFEST, planned.manifest):
         place.put(newest)
         on_sent(newest)

@@ -62,14 +62,17 @@ class Beside:
 class Reference:
     """A checkpoint in float32 with transformers' own eager attention."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    def __init__(self, loaded: LoadedModel, weights: Mapping[str, Tensor] | None = None) -> None:
+        """weights: by the names of the model's parameters; None for the checkpoint's."""
         self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
         config = plain_config(loaded.source.folder)
         # Configs may ask for tuples; the code below reads outputs by name.
         config.return_dict = True
-        folder, weights = _folder_or_weights(loaded)
+        folder = None
+        if weights is None:
+            folder, weights = _folder_or_weights(loaded)
         model, loading = model_class.from_pretrained(
             folder,
             config=config,

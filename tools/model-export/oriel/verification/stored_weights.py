@@ -3,8 +3,9 @@ graph that reads them, or from the expanded file. It shares no code with what wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from oriel.arrays import Array
-from oriel.contract.documents import Expansion
+from oriel.contract.documents import EncodedWeightRecord, Expansion
 
 PARTS = ("/values", "/rows", "/scales", "/zero_points")
 """Names of the initializers that together are an encoded weight, after its own."""
 _REPRESENTATION_OPERATORS = ("Transpose", "Cast", "DequantizeLinear")
+
+_DECODING_OPERATORS = (*("BitwiseAnd", "BitShift", "Unsqueeze", "Concat", "Cast", "Sub", "Mul"),)
+"""Operators that make numbers of gathered bytes, before a Reshape makes rows of them."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +51,37 @@ def weight_name(initializer: str) -> str:
 
 def from_graph(model: onnx.ModelProto, folder: Path) -> Iterator[StoredWeight]:
     """Yield every weight that the graph reads from data files in the folder."""
+    return (read() for read in weights_of_graph(model, folder).values())
+
+
+def weights_of_graph(model: onnx.ModelProto, folder: Path) -> dict[str, Callable[[], StoredWeight]]:
+    """Return {name: what reads and decodes it} of every weight that the graph reads from data files
+    in the folder."""
     tensors = {
         t.name.removesuffix(_WIDENED): t
         for t in model.graph.initializer
         # The decoder graph's scales may lie in the graph itself.
         if t.data_location == TensorProto.EXTERNAL or t.name.endswith(f"/scales{_WIDENED}")
     }
-    for name in dict.fromkeys(weight_name(name) for name in tensors):
-        whole = tensors.get(name) or tensors.get(f"{name}/values") or tensors.get(f"{name}/rows")
-        if whole is None:
-            raise ValueError(f"{name} has scales and no values")
-        if whole.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
-            bits = 32 if whole.data_type == TensorProto.FLOAT else 16
-            yield StoredWeight(name, read_initializer(whole, folder), bits)
-            continue
-        parts = {part: tensors.get(name + part) for part in PARTS}
-        arrays = {k: read_initializer(t, folder) for k, t in parts.items() if t is not None}
-        reader = _first_user(model.graph, whole.name)
-        yield _decoded(name, arrays, reader, _bits_of(model.graph, reader))
+    names = dict.fromkeys(weight_name(name) for name in tensors)
+    return {name: partial(_from_graph, name, tensors, model.graph, folder) for name in names}
+
+
+def _from_graph(
+    name: str, tensors: Mapping[str, TensorProto], graph: onnx.GraphProto, folder: Path
+) -> StoredWeight:
+    whole = tensors.get(name) or tensors.get(f"{name}/values") or tensors.get(f"{name}/rows")
+    if whole is None:
+        raise ValueError(f"{name} has scales and no values")
+    if whole.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
+        bits = 32 if whole.data_type == TensorProto.FLOAT else 16
+        return StoredWeight(name, read_initializer(whole, folder), bits)
+    parts = {part: tensors.get(name + part) for part in PARTS}
+    arrays = {k: read_initializer(t, folder) for k, t in parts.items() if t is not None}
+    reader = _first_user(graph, whole.name)
+    found = _decoded(name, arrays, reader, _bits_of(graph, reader))
+    width = _row_width(graph, reader)
+    return found if width is None else replace(found, values=found.values[:, :width])
 
 
 def _first_user(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
@@ -87,6 +104,25 @@ def _bits_of(graph: onnx.GraphProto, reader: onnx.NodeProto) -> int:
         node.op_type == "BitwiseAnd" and reader.output[0] in node.input for node in graph.node
     )
     return int(said[0]) if said else 4 if halves else 8
+
+
+def _row_width(graph: onnx.GraphProto, reader: onnx.NodeProto) -> int | None:
+    """Return how many numbers of the gathered rows are a table's, where they are cut behind their
+    decoding, since their last block is filled up; None where all are."""
+    if reader.op_type != "Gather":
+        return None
+    numbers = {t.name: t for t in graph.initializer}
+    decoded, rows = set(reader.output), set[str]()
+    # Nodes stand in the order in which they run.
+    for node in graph.node:
+        first = next(iter(node.input), "")
+        if first in rows and node.op_type == "Slice" and node.input[2] in numbers:
+            return int(numpy_helper.to_array(numbers[node.input[2]]).item())
+        if first in decoded and node.op_type == "Reshape":
+            rows |= set(node.output)
+        elif first in decoded and node.op_type in _DECODING_OPERATORS:
+            decoded |= set(node.output)
+    return None
 
 
 def _decoded(
@@ -136,14 +172,24 @@ def read_initializer(tensor: TensorProto, folder: Path) -> Array:
 
 def from_expansion(expansion: Expansion, expanded: Path) -> Iterator[StoredWeight]:
     """Yield every weight of an expanded file."""
-    for entry in expansion["weights"]:
-        shape = tuple(entry["shape"])
-        values: Array = np.memmap(expanded, "<f4", mode="r", offset=entry["at"], shape=shape)
-        bits = {"float32": 32, "float16": 16}.get(entry["layout"]) or int(entry["bits"])
-        groups = None
-        if bits < 16:
-            rows = values if entry["axis"] == 1 else values.T
-            block = entry.get("block") or rows.shape[1]
-            missing = -rows.shape[1] % block
-            groups = np.pad(rows, ((0, 0), (0, missing))).reshape(-1, block)
-        yield StoredWeight(entry["name"], values, bits, groups)
+    return (read() for read in weights_of_expansion(expansion, expanded).values())
+
+
+def weights_of_expansion(
+    expansion: Expansion, expanded: Path
+) -> dict[str, Callable[[], StoredWeight]]:
+    """Return {name: what reads it} of every weight of an expanded file."""
+    return {entry["name"]: partial(_expanded, entry, expanded) for entry in expansion["weights"]}
+
+
+def _expanded(entry: EncodedWeightRecord, expanded: Path) -> StoredWeight:
+    shape = tuple(entry["shape"])
+    values: Array = np.memmap(expanded, "<f4", mode="r", offset=entry["at"], shape=shape)
+    bits = {"float32": 32, "float16": 16}.get(entry["layout"]) or int(entry["bits"])
+    groups = None
+    if bits < 16:
+        rows = values if entry["axis"] == 1 else values.T
+        block = entry.get("block") or rows.shape[1]
+        missing = -rows.shape[1] % block
+        groups = np.pad(rows, ((0, 0), (0, missing))).reshape(-1, block)
+    return StoredWeight(entry["name"], values, bits, groups)

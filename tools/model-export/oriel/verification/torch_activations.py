@@ -3,8 +3,6 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from oriel.arrays import Array
@@ -18,18 +16,22 @@ def torch_activations(reference: Reference, ids: Array) -> Arrays:
     all positions."""
     shape = reference.shape
     found = reference.run(ids, [spec.name for spec in inner_activations(shape)])
+    ids_kind, probs_kind = (kinds()[kind] for kind in LENS_KINDS)
+    # All layers at once, since what reads them is a model's largest matrix, and each time anew.
+    streams = [found[kinds()["resid_post"].at(layer)] for layer in range(shape.layers)]
+    parts = [
+        _likeliest(probs, shape.lens_k)
+        for _, probs in reference.lens(np.concatenate(streams, axis=1))
+    ]
+    ids_of, probs_of = (np.concatenate(rows, axis=1) for rows in zip(*parts, strict=True))
     for layer in range(shape.layers):
-        ids_name, probs_name, stream = (
-            kinds()[kind].at(layer) for kind in (*LENS_KINDS, "resid_post")
-        )
-        parts = [probs for _, probs in reference.lens(found[stream])]
-        found[ids_name], found[probs_name] = _likeliest(parts, shape.lens_k)
+        own = slice(layer * ids.shape[1], (layer + 1) * ids.shape[1])
+        found[ids_kind.at(layer)], found[probs_kind.at(layer)] = ids_of[:, own], probs_of[:, own]
     return found
 
 
-def _likeliest(distributions: Sequence[Array], count: int) -> tuple[Array, Array]:
-    """Return the likeliest tokens (1, seq, count), int64, and their probabilities, from parts of
-    (1, some positions, vocab)."""
-    full = np.concatenate(distributions, axis=1)
+def _likeliest(full: Array, count: int) -> tuple[Array, Array]:
+    """Return the likeliest tokens of (1, positions, vocab) and their probabilities: (1, positions,
+    count), int64 and float32."""
     ids = np.argsort(-full, axis=-1, kind="stable")[..., :count]
     return ids.astype(np.int64), np.take_along_axis(full, ids, axis=-1)
