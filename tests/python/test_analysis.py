@@ -360,7 +360,7 @@ def test_the_shares_sum_to_the_logit_in_every_variant(
                 assert np.abs(found.heads[1][0, 1]).max() == 0
                 largest = np.abs(found.logit).max()
                 assert np.abs(found.total() - found.logit).max() <= 1e-4 * largest
-                # Kernels that round what they multiply round the last product too.
+                # The kernels of these variants round the last product, too.
                 logits = bundle.run([TEXTS.clean], edits=[edit]).logits
                 run = logits[..., 7] - (0 if other is None else logits[..., other])
                 rounding = 2e-2 if variant == "int4" else 1e-3

@@ -31,9 +31,6 @@ TEXTS = read_json(EXAMPLES / "texts.json")
 NEVER_STOPPED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-"""Of a variant's graphs; the last that it has is the one that taps are made for."""
-
-
 def text_of(entry: dict[str, Any]) -> bytes:
     parts = [p if isinstance(p, str) else p[0] * p[1] for p in entry["parts"]]
     return "".join(parts).encode()

@@ -607,7 +607,7 @@ def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
 def test_a_wrong_tap_of_attribution_is_caught(
     bundle: Bundle, part: str, old: str, new: str
 ) -> None:
-    """The tap reads the part of another place, or leaves the norm's divisor out."""
+    """Change a tap so that it reads another part or omits the norm's divisor."""
     data = bundle.manifest()
     stored = data["variants"][0]["attribution"]
     addition = onnx.ModelProto()

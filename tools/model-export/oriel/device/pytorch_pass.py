@@ -1,5 +1,5 @@
-"""Reference passes by PyTorch: transformers' own model with the weights that each encoding of a
-bundle stands for. Needs torch and the checkpoint."""
+"""Computes reference passes with PyTorch: transformers' own model, with the weights that each
+encoding of a bundle stands for. Needs torch and the checkpoint."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from oriel.verification.weight_checks import oriented_like
 def with_pytorch_passes(
     folder: Path, paths: BundlePaths, data: ManifestDocument, loaded: LoadedModel
 ) -> ManifestDocument:
-    """Return the manifest with a reference pass for each encoding, from the bundle's files in
-    `folder` and the checkpoint that they were made from."""
+    """Compute a reference pass for each encoding, from the bundle's files in `folder` and the
+    checkpoint that they were made from. Return the manifest with their records."""
     reference = Reference(loaded)
     held = "f32"
     with TemporaryDirectory(prefix="oriel-pass-") as name:
@@ -52,7 +52,7 @@ def with_pytorch_passes(
 def stored_weights(
     folder: Path, weights: WeightFolders, variant: Variant
 ) -> Iterable[StoredWeight]:
-    """Yield what a variant's files hold in place of each weight of the checkpoint."""
+    """Yield each weight of the checkpoint as a variant's files encode it."""
     place = weights.of(variant)
     if "expansion" in variant:
         return from_expansion(variant["expansion"], place / variant["expansion"]["path"])
@@ -61,7 +61,7 @@ def stored_weights(
 
 
 def hold_weights(reference: Reference, weights: Iterable[StoredWeight]) -> None:
-    """Let PyTorch compute with these weights from now on, one at a time to spare memory."""
+    """Replace the model's weights by these, one at a time to save memory."""
     parameters = dict(reference.model.named_parameters())
     for weight in weights:
         mine = parameters[weight.name].detach().numpy()

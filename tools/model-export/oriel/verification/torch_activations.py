@@ -1,5 +1,5 @@
-"""Every activation of a few tokens in PyTorch, the logit lens among them, as a reference pass has
-them."""
+"""Computes every activation of a few tokens in PyTorch, including the logit lens, as a reference
+pass stores them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from oriel.verification.run_reference import Arrays, Reference
 
 
 def torch_activations(reference: Reference, ids: Array) -> Arrays:
-    """Return every activation of ids (1, seq) by contract name; scores are unmasked, and logits of
-    all positions."""
+    """Return every activation of ids (1, seq) by contract name. Scores are unmasked, and logits
+    have all positions."""
     shape = reference.shape
     found = reference.run(ids, [spec.name for spec in inner_activations(shape)])
     for layer in range(shape.layers):
@@ -28,8 +28,8 @@ def torch_activations(reference: Reference, ids: Array) -> Arrays:
 
 
 def _likeliest(distributions: Sequence[Array], count: int) -> tuple[Array, Array]:
-    """Return the likeliest tokens (1, seq, count), int64, and their probabilities, from parts of
-    (1, some positions, vocab)."""
+    """Return the most likely tokens (1, seq, count), int64, and their probabilities, float32, from
+    chunks of logits (1, positions, vocab)."""
     full = np.concatenate(distributions, axis=1)
     ids = np.argsort(-full, axis=-1, kind="stable")[..., :count]
     return ids.astype(np.int64), np.take_along_axis(full, ids, axis=-1)
