@@ -10,8 +10,10 @@ export type ClosingSlots = ReadonlyMap<ActivationKind, readonly ClosingName[]>;
 
 export const noSlots: ClosingSlots = new Map();
 
-/** Return the slots of a model's first session: scales of heads, which readers switch most often and which cost nothing
- * that can be measured while they change nothing. */
+/**
+ * Return the slots of a model's first session: scales of heads. Visitors use these most, and an unused scale costs no
+ * measurable time.
+ */
 export function firstSlots(joints: readonly TensorSpec[] | undefined): ClosingSlots {
   const hasHeads =
     joints?.some(({ name }) => parseActivationName(name)?.kind === 'attn_z') ?? false;

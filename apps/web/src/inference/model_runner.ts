@@ -53,26 +53,26 @@ import { concatenated, defaultActivations, openTaps, savedGraph } from './taps';
 
 interface Session {
   readonly session: Ort.InferenceSession;
-  /** Names of the activations that the page asked for. */
+  /** Names of the activations that the page requested. */
   readonly names: readonly string[];
-  /** Names of those that sweeps put in, beside them: runs don't give them. */
+  /** Names of further activations that sweeps insert; runs don't return them. */
   readonly more: readonly string[];
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly lens: LoadedLens | null;
   readonly inputs: SessionInputs;
-  /** null where it has no taps of attribution. */
+  /** Attribution taps of the session; null if it has none. */
   readonly attribution: OpenAttribution | null;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
 }
 
-/** The outputs, closings, lens and taps of attribution of a session to make. */
+/** The outputs, closings, lens and attribution taps of a session to create. */
 type WantedSession = Pick<Session, 'names' | 'more' | 'lens' | 'attribution'> & {
   readonly slots: ClosingSlots;
 };
 
-/** What a run, or a sweep, needs of a session. */
+/** The closings, activations and taps that a run or a sweep needs in a session. */
 interface Needs {
   readonly interventions: Interventions;
   readonly attribution?: RunRequest['attribution'];
@@ -88,7 +88,7 @@ export class ModelRunner {
   #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
   #session: Session | null = null;
-  /** The closings that runs have needed so far: a saved graph has no others. */
+  /** The closings that runs have needed so far; a saved graph has only these. */
   #editedSlots: ClosingSlots = noSlots;
   /** A session computes one thing at a time. */
   #lastJob: Promise<unknown> = Promise.resolve();
@@ -137,7 +137,7 @@ export class ModelRunner {
     });
   }
 
-  /** Rejects, and leaves the open session as it is, where the lens's file can't be used. */
+  /** Switch to another lens. Rejects, and keeps the open session, if the lens's file can't be used. */
   setLens(name: string): Promise<OpenedModel> {
     return this.#inTurn(async () => {
       const { manifest } = this.#opened();
@@ -179,7 +179,7 @@ export class ModelRunner {
     return this.#inTurn(() => this.#run(request));
   }
 
-  /** Replay the variant's reference pass on this device; null where the bundle has none. */
+  /** Replay the variant's reference pass on this device; null if the bundle has none. */
   async prove(): Promise<DeviceProof | null> {
     const model = this.#opened();
     const pass = await loadReferencePass(this.#request, model, this.#baseUrl, this.#early);
@@ -193,7 +193,9 @@ export class ModelRunner {
     return { ...comparison, reference, runtime };
   }
 
-  /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
+  /**
+   * Run a pass's tokens in a session that gives every activation, then create the open session again with its cache.
+   */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
     const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
@@ -213,7 +215,7 @@ export class ModelRunner {
     return this.#inTurn(() => this.#runBatch(request));
   }
 
-  /** Make a sweep, each of its batches in turn with other calls. */
+  /** Run a sweep; other calls are served between its batches. */
   async sweep(
     request: SweepRequest,
     onProgress: SweepProgress,
@@ -251,16 +253,16 @@ export class ModelRunner {
     }
   }
 
-  /** Return what the open session was made for. */
+  /** Return the request that the open session was created for. */
   #wanted(): WantedSession {
     const { names = [], more = [], lens = null, attribution = null, inputs } = this.#session ?? {};
     return { names, more, lens, attribution, slots: inputs?.slots ?? noSlots };
   }
 
   /**
-   * Give the session what it lacks of the closings, activations and taps of attribution that a run or a sweep needs, if
-   * the text has a place for the interventions. Return the milliseconds that the new session took; null where the open
-   * one has them.
+   * Add the closings, activations and attribution taps that a run or a sweep needs to the session, after checking that
+   * the interventions fit the text. Return the milliseconds that creating the new session took; null if the open one
+   * has everything.
    */
   async #provide(needs: Needs, text: FedSpan): Promise<number | null> {
     const { interventions, attribution: asked, activations = [], closings = [] } = needs;
@@ -292,7 +294,7 @@ export class ModelRunner {
     const graph = concatenated(tapped.parts);
     if (cache === 'clear') this.#cache.clear();
     else if (runtime.provider === 'webgpu') await this.#keepCacheOfGpu(runtime.ort);
-    // Before anything is released: where they can't be had, the open session stays.
+    // Open the weights before anything is released: if that fails, the open session stays.
     const weights = await model.weights.open();
     // Before the new one is made, so that the weights are never in the runtime's memory twice.
     const previous = this.#session;
@@ -437,7 +439,7 @@ export class ModelRunner {
     logits = 1,
   }: BatchRequest): Promise<BatchResult> {
     const shortest = Math.min(...texts.map(({ length }) => length));
-    // An empty text is refused below, with its own words.
+    // An empty text is refused below, with its own message.
     if (
       texts.length > 0 &&
       shortest > 0 &&
@@ -466,7 +468,7 @@ export class ModelRunner {
     };
   }
 
-  /** Run texts together, with an empty cache, and return what they gave together. */
+  /** Run texts together with an empty cache. Return the outputs of the whole batch. */
   async #batch(batch: EngineBatch): Promise<{ values: BatchValues; runMs: number }> {
     const { texts, edits, logits, activations } = batch;
     const { manifest, runtime, variant } = this.#opened();
@@ -497,7 +499,7 @@ export class ModelRunner {
     return { values, runMs };
   }
 
-  /** Run the session, and return its wanted outputs by name. */
+  /** Run the session, and return the requested outputs by name. */
   async #outputs(
     session: Ort.InferenceSession,
     feeds: Feeds,
@@ -561,7 +563,7 @@ function providerOptions(
 
 /**
  * Return cached keys and values, cut to the tokens that the new sequence shares with the old one; a fixed cache is fed
- * whole, since the mask hides what lies behind them.
+ * whole, since the mask hides the slots after them.
  */
 async function cacheFeeds(
   ort: typeof Ort,

@@ -1,4 +1,5 @@
-// The weights of the open model, between sessions: in the browser's store, and read again from there for each session.
+// The weights of the open model. Between sessions they lie in the browser's store, and each new session reads them
+// again.
 import { BundleError } from '../bundle/bundle_error';
 import { noStore } from '../bundle/storage/chunk_store';
 import type { ModelCache } from '../bundle/storage/model_cache';
@@ -9,7 +10,7 @@ export class ModelWeights {
   readonly #modelCache: ModelCache | null;
   readonly #fetchAgain: () => Promise<readonly WeightsFile[]>;
 
-  /** `fetchAgain` gets what the store lacks, proves it and returns the files. */
+  /** `fetchAgain` downloads and verifies missing pieces and returns the files. */
   constructor(
     files: readonly WeightsFile[],
     modelCache: ModelCache | null,
@@ -21,8 +22,8 @@ export class ModelWeights {
   }
 
   /**
-   * Open all files for a session; close them when it is made. Where the visitor or another tab has removed a piece
-   * since, it is fetched again. Rejects as downloads do.
+   * Open all files to create a session; close them afterwards. Pieces that the visitor or another tab has removed are
+   * downloaded again. Rejects as downloads do.
    */
   async open(): Promise<readonly OpenWeights[]> {
     const opened = await this.#tryOpen();

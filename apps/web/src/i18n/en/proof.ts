@@ -1,4 +1,4 @@
-// English: whether this device gives the model's numbers.
+// English texts of the comparison of this device with the publisher's numbers.
 
 export const proof = {
   title: 'On this device',

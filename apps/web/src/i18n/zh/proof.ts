@@ -1,4 +1,4 @@
-// Chinese: whether this device gives the model's numbers.
+// Chinese texts of the comparison of this device with the publisher's numbers.
 import type { Dictionary } from '../shape';
 
 export const proof: Dictionary['proof'] = {
