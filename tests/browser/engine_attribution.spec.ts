@@ -134,7 +134,7 @@ test('the shares sum to the logit in every variant', async ({ engine, bundles, p
 });
 
 test(
-  'what has no attribution, or no such token or layer, is told in a line',
+  'a variant without attribution, and unknown tokens and layers, are refused in one line',
   { tag: '@any-device' },
   async ({ engine, bundles, provider }) => {
     const { ids } = readFixtures('tiny-gpt2').prompt('sentence');

@@ -81,7 +81,7 @@ test('a right device is reported with its error, and nothing moves', async ({ pa
   const facts = page.getByTestId('facts');
   const before = await facts.boundingBox();
   await expect(line(page)).toContainText(
-    /WebAssembly: as PyTorch to \d\s×\s10⁻[⁵⁶⁷]; worst layer_\d+_\w+/u,
+    /WebAssembly: matches PyTorch to \d\s×\s10⁻[⁵⁶⁷]; worst layer_\d+_\w+/u,
   );
   await expect(line(page)).toHaveAttribute('role', 'status');
   await expect(line(page)).toContainText('183 activations of a short text compared with PyTorch 2');
@@ -107,7 +107,7 @@ test('WebGPU is compared with the same numbers', async ({ page }) => {
   for (const variant of ['q8', 'int4']) {
     await open(page, 'webgpu', variant);
     expect(await hasGpu(page)).toBe(true);
-    await expect(line(page)).toContainText(/WebGPU: as PyTorch to .*; worst layer_\d+_\w+/u);
+    await expect(line(page)).toContainText(/WebGPU: matches PyTorch to .*; worst layer_\d+_\w+/u);
     await expect(page.getByTestId('proof-wrong')).toHaveCount(0);
     await page.goto('about:blank');
   }
@@ -122,10 +122,10 @@ test('a wrong weight is reported with its layer, and wasm is offered if it may h
   await open(page, onGpu ? 'webgpu' : 'wasm');
   const note = page.getByTestId('proof-wrong');
   await expect(note).toBeVisible();
-  await expect(note.getByRole('alert')).toContainText('computes something else than the model');
+  await expect(note.getByRole('alert')).toContainText('computes wrong numbers for this model');
   await expect(note).toContainText('From layer 3 on:');
   await expect(page.getByTestId('proof-first')).toHaveText('layer_3_mlp_output');
-  await expect(line(page)).toContainText('not the model’s numbers; first at layer_3_mlp_output');
+  await expect(line(page)).toContainText('wrong numbers, first at layer_3_mlp_output');
   // The warning stays on every view, above content that doesn't move.
   await page.evaluate(() => {
     scrollTo(0, 0);
@@ -141,14 +141,14 @@ test('a wrong weight is reported with its layer, and wasm is offered if it may h
   await offer.click();
   await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
   await expect(note).toHaveCount(0);
-  await expect(line(page)).toContainText('WebAssembly: as PyTorch to');
+  await expect(line(page)).toContainText('WebAssembly: matches PyTorch to');
 });
 
 test('the first activation with NaN is reported', async ({ page }) => {
   await serve(page, brokenWeights('scales'));
   await open(page, 'wasm');
   const note = page.getByTestId('proof-wrong');
-  await expect(note).toContainText('layer_3_mlp_output holds what is not a number.');
+  await expect(note).toContainText('layer_3_mlp_output contains NaN or infinity.');
 });
 
 test('without a stored pass nothing is claimed, and a damaged pass is reported', async ({
@@ -172,13 +172,13 @@ test('without a stored pass nothing is claimed, and a damaged pass is reported',
   changed = signed(path, file);
   await page.goto('about:blank');
   await open(page, 'wasm');
-  await expect(line(page)).toContainText('not proven: the comparison did not succeed');
+  await expect(line(page)).toContainText('not proven: the comparison failed');
   await expect(line(page)).toContainText('holds NaN or infinity');
   const large = structuredClone(manifest);
   for (const each of large.files) if (each.path === path) each.bytes = 40_000_000;
   changed = new Map([['manifest.json', Buffer.from(JSON.stringify(large))]]);
   await page.goto('about:blank');
   await open(page, 'wasm');
-  await expect(line(page)).toContainText('not proven: the comparison did not succeed');
+  await expect(line(page)).toContainText('not proven: the comparison failed');
   await expect(page.getByTestId('proof-wrong')).toHaveCount(0);
 });

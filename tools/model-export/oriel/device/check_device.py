@@ -50,10 +50,12 @@ class VariantOnDevice:
             return f"{self.variant}: {told.get(self.verdict, f'not run: {self.reason}')}"
         worst, first = self.comparison.worst, self.comparison.first
         if first is None:
-            return f"{self.variant}: as {self.reference} to {worst.error:.2g}; worst {worst.name}"
+            return (
+                f"{self.variant}: matches {self.reference} to {worst.error:.2g}; worst {worst.name}"
+            )
         return (
             f"{self.variant}: WRONG, first at {first.name}, off by {first.error:.2g} where "
-            f"{first.bound:.2g} is allowed; worst {worst.name}, {worst.error:.2g}"
+            f"at most {first.bound:.2g} is allowed; worst {worst.name}, {worst.error:.2g}"
         )
 
     def to_json(self) -> dict[str, object]:
