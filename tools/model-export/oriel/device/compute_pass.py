@@ -141,7 +141,12 @@ def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape)
             seen = causal(*value.shape[-2:])
             value = np.where(seen, value, np.finfo(np.float32).min)
         if value.shape != pass_sizes(spec, ids.shape[1]):
-            raise BundleError(f"{spec.name} came out as {list(value.shape)}")
+            raise BundleError(
+                f"the run's {spec.name} has another shape than the contract says",
+                got=str(list(value.shape)),
+                expected=str(list(pass_sizes(spec, ids.shape[1]))),
+                next_step="export the bundle again.",
+            )
         values[spec.name] = value.astype(spec.dtype, copy=False)
     return ReferencePass(ids, values)
 

@@ -99,7 +99,11 @@ def _fetched(url: str, size: int) -> bytes:
     try:
         answer = fetch(url, DEFAULT_ORIGIN, size)
     except FetchError as error:
-        raise BundleError(f"{url} can't be fetched", got=str(error)) from error
+        raise BundleError(
+            f"{url} can't be fetched",
+            got=str(error),
+            next_step="check the address and the network, then try again.",
+        ) from error
     if answer.status != 200:
         raise BundleError(
             f"{url} can't be fetched",
