@@ -537,8 +537,8 @@ export class ModelRunner {
 
 /**
  * WGSL guarantees little accuracy of sine and cosine: rotary angles came out wrong by 4e-4, growing with
- * the position. They are a few numbers for each token, so the CPU computes them. Where they are a table, which the
- * runtime folds as it loads the graph, none is left by then.
+ * the position. They are a few numbers for each token, so the CPU computes them. A graph with a table of angles has none
+ * of these operators left, since the runtime folds them to constants when it loads the graph.
  */
 const operatorsForCpu = new Set(['Sin', 'Cos']);
 
