@@ -24,7 +24,7 @@ EVERY_VARIANT = "fp32,f16,q8,q4,fp16,int8,int8_static,int4"
 STATIC_CACHES = {"tiny-gpt2": 160, "tiny-llama": 64}
 """Cache lengths of their static graphs: part of the context, and all of it."""
 TINY_MODELS = ("tiny-gpt2", "tiny-llama", "long-gpt2")
-# Of contract 1.0, as they were exported once: no exporter writes them any more.
+# Bundles of contract 1.0, kept as they were exported; no exporter writes them any more.
 EARLIER = FIXTURES / "bundles_1"
 EARLIER_MODELS = ("tiny-gpt2", "tiny-llama")
 FOLDERS = (

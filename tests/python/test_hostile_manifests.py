@@ -79,7 +79,7 @@ def test_a_hostile_manifest_is_sound_or_refused_in_a_line(seed: int) -> None:
 
 
 def assert_sound(manifest: ManifestDocument) -> None:
-    """What whoever opens the bundle leans on, said once more and plainly."""
+    """Check the properties that readers of a bundle rely on, independently of the parser."""
     files = manifest["files"]
     lists = [file.get("chunks") or [file] for file in files]
     parts = [part for parts in lists for part in parts]

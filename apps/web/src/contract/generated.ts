@@ -357,7 +357,7 @@ export interface LensDescription {
   fitted: LensFit;
 }
 /**
- * how the maps of a lens pack were fitted, and their measured divergence
+ * method of fitting the maps of a lens pack, and their measured divergence
  */
 export interface LensFit {
   text: MeasuredText;

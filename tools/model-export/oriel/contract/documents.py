@@ -213,7 +213,7 @@ class LensDescription(TypedDict):
 
 
 class LensFit(TypedDict):
-    """How the maps of a lens pack were fitted, and their measured divergence."""
+    """Method of fitting the maps of a lens pack, and their measured divergence."""
 
     text: MeasuredText
     """The text that the maps were fitted to."""
