@@ -7,7 +7,7 @@ import type { EncodedWeight, Expansion } from '../apps/web/src/contract/generate
 const [rows, columns, count] = [768, 3072, 12];
 const block = 32;
 
-/** Bytes that the runtime asks for at a time. */
+/** Bytes that the runtime requests at a time. */
 const rangeBytes = 2 ** 20;
 
 type Layout = Omit<EncodedWeight, 'name' | 'shape' | 'at' | 'values' | 'scales'>;
@@ -59,7 +59,7 @@ for (const [name, layout] of Object.entries(layouts)) {
               into.set(encoded.subarray(at, at + into.length));
             },
           });
-          // As the runtime reads a tensor.
+          // Read as the runtime reads a tensor.
           for (let at = 0; at < expansion.bytes; at += rangeBytes) {
             ranges.read(expanded.subarray(at, at + rangeBytes), at);
           }

@@ -65,7 +65,8 @@ def main() -> None:
 
 
 def make(models: Models, *, with_plain: bool) -> None:
-    """Once: the models with variants; and in float32 alone, and so with one tensor changed."""
+    """Make the models unless they exist: bundles with variants and, if `with_plain`, one in float32
+    only and a copy of it with one tensor changed."""
     models.folder.mkdir(parents=True, exist_ok=True)
     models.make_checkpoint()
     for model, bundle in ((str(models.checkpoint), models.bundle), ("demo", models.trained_bundle)):
@@ -89,7 +90,7 @@ def make(models: Models, *, with_plain: bool) -> None:
 
 
 def checkout(revision: str, folder: Path) -> Path:
-    """Return a copy of the repository at a revision, with this one's packages."""
+    """Return a copy of the repository at a revision, with this checkout's packages."""
     git = ("git", "-C", str(ROOT))
     commit = subprocess.run(
         [*git, "rev-parse", "--verify", f"{revision}^{{commit}}"],
@@ -160,7 +161,7 @@ def loading(
     }
     if before is not None:
         environment["ORIEL_BENCHMARK_BEFORE"] = str(before)
-        # Its page is built into a folder of its own; the models are the same.
+        # The earlier page is built into a folder of its own; the models are the same.
         (folder / "before").mkdir(exist_ok=True)
         link = folder / "before" / published.name
         if not link.is_symlink():
@@ -174,7 +175,8 @@ def loading(
 
 
 def figures(rounds: Sequence[dict[str, Any]], downloaded: int, read: int) -> list[tuple[str, str]]:
-    """Return times, and memory above an idle page over the weights that the runtime reads."""
+    """Return times, and the page's memory above an idle page divided by the weights that the
+    runtime reads."""
     bare = [round["bare"]["fetch"] + round["bare"]["session"] for round in rounds]
     session = [round["bare"]["session"] for round in rounds]
 

@@ -1,8 +1,8 @@
-"""Times edits and analyses in the page's engine, in Chromium on WebAssembly, beside plain runs:
-GPT-2 small with seeded random weights, and the bundled model for the patching sweep. What they take
-natively: interventions.py, which exports the same bundles.
+"""Times edits and analyses in the page's engine, in Chromium on WebAssembly, next to plain runs:
+GPT-2 small with seeded random weights, and the bundled model for the patching sweep.
+interventions.py measures the same natively and exports the same bundles.
 
-`--write` puts the table into docs/interventions.md. Needs a Chromium and an isolated machine.
+`--write` puts the table into docs/interventions.md. Needs Chromium and an otherwise idle machine.
 
 python benchmarks/page_interventions.py --work FOLDER [--rounds 15] [--tokens 128] [--write]
 """
@@ -75,11 +75,11 @@ def main() -> None:
 
 
 def decoder_alone(bundle: Path, folder: Path) -> str:
-    """Write the decoder graph without a manifest, so that the page opens it itself; returns its
-    name.
+    """Write the decoder graph without a manifest, so that the page opens it as a bare graph. Return
+    its name.
 
-    It computes the logits of one token, as the open graph does: the runtime of browsers lets
-    nobody replace the number that a graph has by default.
+    It computes the logits of one token, as the open graph does: the browser runtime can't override
+    the default of a graph input.
     """
     folder.mkdir(parents=True, exist_ok=True)
     variant = read_manifest(bundle).variant("fp32")
@@ -96,7 +96,7 @@ def decoder_alone(bundle: Path, folder: Path) -> str:
 
 
 def measured(work: Path, plan: dict[str, object]) -> dict[str, list[float]]:
-    """Return the milliseconds of each case, by its name."""
+    """Return {case: its times in milliseconds}."""
     answers, plan_file = work / "page_times.json", work / "page_plan.json"
     answers.unlink(missing_ok=True)
     plan_file.write_text(json.dumps({**plan, "answers": str(answers)}), encoding="utf-8")
@@ -112,7 +112,7 @@ def measured(work: Path, plan: dict[str, object]) -> dict[str, list[float]]:
 
 
 def row(name: str, times: list[float], all_times: dict[str, list[float]]) -> str:
-    """Return a line of the table, beside what its goal compares it with."""
+    """Return a row of the table, with the case that its goal compares it with."""
     other, goal = COMPARED.get(name, ("", ""))
     ratio = f"{ratios(times, all_times[other])} of {other}" if other else ""
     goal = SWEEP_GOAL if name.startswith("patching sweep") else goal

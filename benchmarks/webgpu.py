@@ -41,7 +41,7 @@ COLUMNS = ("variant", "on", "way", "session s", "first ms", "prompt ms", "tokens
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured of which bundle."""
+    """A bundle and the ways to measure it."""
 
     bundle: Path
     variants: Sequence[str]
@@ -52,7 +52,7 @@ class Plan:
 
 
 def main() -> int:
-    """Return 0; 1 where there is no WebGPU to measure, with the reason in one line."""
+    """Run the benchmark. Return 0, or 1 if WebGPU is unavailable, with the reason in one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = f"some of {', '.join(VARIANTS)}"
     parser.add_argument("--variants", default="fp32,fp16,int4", help=known)
@@ -94,18 +94,18 @@ def main() -> int:
 
 
 def make(models: Models, variants: Sequence[str], length: int) -> None:
-    """Export the model with static graphs, each time, as the exporter may have changed."""
+    """Export the model with static graphs, on every run since the exporter may have changed."""
     models.folder.mkdir(parents=True, exist_ok=True)
     models.make_checkpoint()
     output = str(models.bundle / "model.onnx")
-    # Graphs that an earlier run closed are nothing of a bundle's.
+    # Remove graphs that an earlier run wrote here; they don't belong to the bundle.
     shutil.rmtree(models.bundle, ignore_errors=True)
     words = ("--model", str(models.checkpoint), "--output", output, "--static-cache", str(length))
     run_once([*ORIEL, "export", *words, "--precision", ",".join(variants), LOSSY])
 
 
 def jobs_of(plan: Plan) -> list[dict[str, Any]]:
-    """Return a job for each variant and way on WebGPU, and on wasm for those that a page runs."""
+    """Return a job for each variant and way on WebGPU, and on wasm for variants that run there."""
     manifest = manifest_of(plan.bundle)
     shape = ModelShape.from_json(manifest["model"]["shape"])
     found = {v["name"]: v for v in manifest["variants"]}
@@ -122,7 +122,7 @@ def job_of(
     expansion = variant.get("expansion")
     static = variant["static"]["activations"]["cache_length"] if way in WAYS[4:] else None
     place = f"/files/{plan.bundle.name}"
-    # A variant that is expanded reads fp32's file once it is there.
+    # An expanded variant reads fp32's data file, once it exists.
     files = [expansion["path"]] if expansion else variant["weights"]
     graph, edit = prepared(plan.bundle, variant, shape, way)
     sizes = {
@@ -144,7 +144,8 @@ def job_of(
 def prepared(
     bundle: Path, variant: dict[str, Any], shape: ModelShape, way: str
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Write the graph of a way, joints closed and taps opened; return its name, and its edit."""
+    """Write the graph of a way, with joints closed and taps appended. Return its name, and its
+    edit."""
     if way == "decoder":
         return str(variant["decoder"]["path"]), []
     kind = "static" if way in WAYS[4:] else "open"
@@ -211,7 +212,7 @@ def row_of(answered: dict[str, Any]) -> tuple[str, ...]:
 
 
 def disagreements(answered: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line for each variant whose ways, but for the edit, end at other logits."""
+    """Return a line for each variant whose ways, except the edit, give different logits."""
     lines = []
     for name in dict.fromkeys(a["job"]["variant"] for a in answered):
         ends = {

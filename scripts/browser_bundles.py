@@ -22,9 +22,9 @@ EVERY_VARIANT = "fp32,f16,q8,q4,fp16,int8,int8_static,int4"
 
 # Small enough for a GPU in software.
 STATIC_CACHES = {"tiny-gpt2": 160, "tiny-llama": 64}
-"""Slots of their static caches: a part of the context, and all of it."""
+"""Cache lengths of their static graphs: part of the context, and all of it."""
 TINY_MODELS = ("tiny-gpt2", "tiny-llama", "long-gpt2")
-# Of contract 1.0, as they were exported once: no exporter writes them any more.
+# Bundles of contract 1.0, kept as they were exported; no exporter writes them any more.
 EARLIER = FIXTURES / "bundles_1"
 EARLIER_MODELS = ("tiny-gpt2", "tiny-llama")
 FOLDERS = (
@@ -136,7 +136,7 @@ def export(oriel: Callable[[Sequence[str]], int], name: str, layers: str, *more:
 
 
 def add_lenses(oriel: Callable[[Sequence[str]], int], name: str) -> None:
-    """Put lens packs of seeded numbers into a bundle."""
+    """Add lens packs of seeded random numbers to a bundle."""
     bundle = MADE / "bundles" / name
     write_packs = import_module("lens_maps").write_packs_for
     for pack in write_packs(bundle, MADE / "checkpoints" / name / "lenses"):

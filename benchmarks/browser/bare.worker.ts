@@ -1,4 +1,5 @@
-// The least work to load a model: fetch each file whole, expand it where its variant is to be, make the session. Nothing is checked, cached or resumed.
+// Loads a model with the least possible work, as a baseline: downloads each file whole, expands it if the variant needs
+// it, and creates the session. Nothing is verified, cached or resumed.
 import * as ort from 'onnxruntime-web/wasm';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmBinary from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
@@ -17,7 +18,7 @@ export interface BareJob {
 
 export interface BareTimes {
   readonly fetch: number;
-  /** Expanding included. */
+  /** Milliseconds, including expansion. */
   readonly session: number;
 }
 

@@ -1,16 +1,16 @@
-// Bytes of GPU buffers that a page holds, as it asks for them: browsers tell nobody what a GPU holds.
+// Counts the bytes of the GPU buffers that a page creates, since browsers don't report GPU memory.
 
 export interface GpuMemory {
   now: number;
   peak: number;
 }
 
-/** Count from now on. Call before any device is asked for. */
+/** Start counting. Must be called before any device is requested. */
 export function countGpuMemory(): GpuMemory {
   const memory: GpuMemory = { now: 0, peak: 0 };
   if (typeof GPUDevice === 'undefined') return memory;
   const sizes = new WeakMap<GPUBuffer, number>();
-  /* eslint-disable @typescript-eslint/unbound-method -- called on the object that they were called on */
+  /* eslint-disable @typescript-eslint/unbound-method -- each method is called on its own object */
   const create = GPUDevice.prototype.createBuffer;
   const destroy = GPUBuffer.prototype.destroy;
   /* eslint-enable @typescript-eslint/unbound-method */

@@ -1,4 +1,4 @@
-// Edits and analyses in the page's engine, each timed as the page waits for it, in turns with runs of other graphs.
+// Times edits and analyses in the page's engine as the page waits for them, alternating with runs of other graphs.
 import { createModelClient } from '../../apps/web/src/inference/model_client';
 import type { ModelClient, RunRequest } from '../../apps/web/src/inference/model_types';
 
@@ -11,7 +11,7 @@ export interface Plan {
   readonly demo: string;
 }
 
-/** Milliseconds of each case, a number for each round. */
+/** Milliseconds of each case, one number for each round. */
 export type Times = Record<string, number[]>;
 
 declare global {
@@ -44,7 +44,7 @@ globalThis.measureInterventions = async ({ rounds, tokens, open, decoder, demo }
   const attributed = { ...plain, attribution: { answer: 7 } };
   const times: Times = {};
   const cases: [string, ModelClient, RunRequest][] = [];
-  // A session of its own for each, so that none has another's closings or taps.
+  // Each has its own session, so that none has the closings or taps of another.
   for (const [name, url, request] of [
     ['decoder graph', decoder, plain],
     ['open graph, no edit', open, plain],
@@ -54,13 +54,13 @@ globalThis.measureInterventions = async ({ rounds, tokens, open, decoder, demo }
     const client = await opened(url, url === open ? 'fp32' : undefined);
     const result = await client.run(request);
     await client.run(request);
-    // A bundle without its taps has nothing to time.
+    // A bundle without taps has nothing to time.
     if (request === attributed && !('attribution' in result)) client.close();
     else cases.push([name, client, request]);
   }
   for (let round = 0; round < rounds; round++)
     for (const [name, client, request] of cases) {
-      // The one before leaves its own weights in the processor's cache.
+      // The previous model's weights are still in the processor's cache.
       await client.run(request);
       (times[name] ??= []).push(await timed(() => client.run(request)));
     }

@@ -5,7 +5,7 @@ import tests from '../../playwright.config';
 import { loadingPort } from './loading_servers';
 
 const files = process.env['ORIEL_BENCHMARK_FILES'] ?? '';
-/** A copy of the repository at an earlier revision; empty where only this one is measured. */
+/** A copy of the repository at an earlier revision; empty if only this one is measured. */
 const before = process.env['ORIEL_BENCHMARK_BEFORE'] ?? '';
 
 const serve = (port: number, cwd: string, env: Record<string, string>) => ({

@@ -1,5 +1,5 @@
-// Loads one model in rounds, each way in turn: with the least work, by Oriel the first time and again, and by an earlier
-// page too where one is served.
+// Loads one model in rounds, each way in turn: with the least possible work, by Oriel for the first time and again, and
+// by an earlier revision's page if one is served.
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,12 +16,12 @@ interface Plan {
   readonly url: string;
   readonly variant: string;
   readonly bare: BareJob;
-  /** True where an earlier page is to be measured as well. */
+  /** True if an earlier page is measured as well. */
   readonly before: boolean;
   readonly answers: string;
 }
 
-/** Bytes of the page's process: the highest, and when all was done. */
+/** Memory of the page's process in bytes: the peak, and at the end. */
 interface Memory {
   readonly peak: number;
   readonly after: number;

@@ -1,7 +1,7 @@
 // Memory of Chromium's processes as Linux counts it. Needs /proc.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Resident set of the largest page process that belongs to this profile, in bytes: the highest so far, and now. */
+/** Resident set of the largest page process of this browser profile, in bytes: the peak so far, and now. */
 export function memoryOfPage(profile: string): { peak: number; after: number } {
   const pages = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

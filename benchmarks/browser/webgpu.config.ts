@@ -2,7 +2,7 @@
 import { defineConfig } from '@playwright/test';
 import tests from '../../playwright.config';
 
-/** Software: on the processor, for machines without a GPU and for trying this out. */
+/** Use a software adapter, for machines without a GPU and for trial runs. */
 const gpu =
   process.env['ORIEL_BENCHMARK_ADAPTER'] === 'software'
     ? [

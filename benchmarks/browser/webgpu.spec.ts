@@ -1,4 +1,4 @@
-// Measures every job of webgpu.py, each in a page of its own, so that none finds another's shaders or buffers.
+// Measures every job of webgpu.py, each in a new page, so that none reuses another's shaders or buffers.
 import { readFile, writeFile } from 'node:fs/promises';
 import { test, type Page } from '@playwright/test';
 import type { AdapterFacts, WebgpuJob, WebgpuTimes } from './webgpu_jobs';
@@ -6,7 +6,7 @@ import type { AdapterFacts, WebgpuJob, WebgpuTimes } from './webgpu_jobs';
 interface Answered {
   readonly job: WebgpuJob;
   readonly times?: WebgpuTimes;
-  /** Why there are none. */
+  /** Reason why there are no measurements. */
   readonly error?: string;
 }
 

@@ -1,5 +1,5 @@
-// Measures one session: its making, its first run, a prompt, and steps of one token. The runtime alone, as the page's
-// engine calls it, and with the cache in place where the GPU replays a recorded step.
+// Measures one session: creating it, its first run, a prompt, and steps of one token. It calls the runtime alone, as
+// the page's engine does, or with the cache in place when the GPU replays a recorded step.
 import type * as Ort from 'onnxruntime-web';
 import jspiModule from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
 import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
@@ -18,7 +18,7 @@ const memory = countGpuMemory();
 type Tensors = Record<string, Ort.Tensor>;
 
 globalThis.findAdapter = async () => {
-  // A page that isn't secure, or a browser without it, has no such property.
+  // The property is missing on insecure pages and in browsers without WebGPU.
   const { gpu } = navigator as { gpu?: GPU };
   if (gpu === undefined) return 'this browser has no WebGPU';
   const adapter = await gpu.requestAdapter();
@@ -38,7 +38,7 @@ globalThis.measureJob = async (job) => {
   const first = await reader.timedRun([0]);
   const prefill: number[] = [];
   const text = Array.from({ length: job.prompt }, (_, index) => (index * 7 + 3) % job.vocab);
-  // The first one compiles the shaders of its sizes.
+  // The first run compiles the shaders for its sizes.
   for (let round = 0; round <= job.rounds; round++) {
     reader.restart();
     const taken = await reader.timedRun(text);
@@ -47,7 +47,7 @@ globalThis.measureJob = async (job) => {
   const replay = job.way === 'captured' ? await Replay.after(ort, job, reader) : null;
   const step: number[] = [];
   const next = (index: number): number => (index * 5 + 1) % job.vocab;
-  // The first step records, or compiles the shaders of its sizes.
+  // The first step compiles the shaders for its sizes, or records the step.
   for (let index = 0; index <= job.steps; index++) {
     const taken = await (replay?.timedStep(next(index)) ?? reader.timedRun([next(index)]));
     if (index > 0) step.push(taken);
@@ -74,7 +74,7 @@ async function openSession(
 ): Promise<Ort.InferenceSession> {
   const present = Object.keys(cache).map((name) => name.replace('past_key_values', 'present'));
   return ort.InferenceSession.create(await bytesOf(graph), {
-    // The runtime reads `enableGraphCapture` only beside an object.
+    // The runtime ignores `enableGraphCapture` unless the provider is an object.
     executionProviders: [{ name: provider }],
     externalData: await Promise.all(
       weights.map(async ({ path, url }) => ({ path, data: await bytesOf(url) })),
@@ -87,13 +87,13 @@ async function openSession(
     }),
     ...(isCaptured && {
       enableGraphCapture: true,
-      // With these, shapes are constants, and no node is left to the CPU.
+      // These make all shapes constant, so no node runs on the CPU.
       freeDimensionOverrides: { batch_size: 1, sequence_length: 1 },
     }),
   });
 }
 
-/** Feeds a text piece by piece, each with the cache that the one before gave. */
+/** Feeds a text piece by piece, each with the previous piece's cache. */
 class Reader {
   logits = new Float32Array();
   #end = 0;
@@ -170,9 +170,9 @@ class Reader {
 }
 
 /**
- * Replays one recorded step: all buffers stay where they were, and only their numbers change. The cache is written in
- * place, since the buffers that the prompt's run gave are fed and asked for at once. Such buffers alone stay known to the
- * runtime from run to run.
+ * Replays one recorded step: all buffers stay in place, and only their contents change. The cache is written in place,
+ * since the buffers that the prompt's run returned are used as inputs and outputs at once. The runtime keeps only such
+ * buffers from run to run.
  */
 class Replay {
   logits = new Float32Array();

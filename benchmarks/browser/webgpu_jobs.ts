@@ -1,18 +1,18 @@
-// What webgpu.py asks for, one session a visit, and what the page answers.
+// The jobs of webgpu.py, one session for each visit of the page, and the results that the page returns.
 
 export interface WebgpuJob {
   readonly variant: string;
   /** `captured`: the static graph, whose steps the GPU records once and replays. */
   readonly way: 'decoder' | 'open' | 'edit' | 'activations' | 'static' | 'captured';
   readonly provider: 'webgpu' | 'wasm';
-  /** Joints closed and taps opened. */
+  /** The graph with joints closed and taps appended. */
   readonly graph: string;
   readonly weights: readonly { readonly path: string; readonly url: string }[];
-  /** Sizes of a cached tensor, (heads, width), for each input of the cache. */
+  /** Shape of a cached tensor, (heads, width), for each input of the cache. */
   readonly cache: Readonly<Record<string, readonly [number, number]>>;
-  /** Slots of a static graph's cache; null where it grows. */
+  /** Slots of a static graph's cache; null for a growing cache. */
   readonly cacheLength: number | null;
-  /** Inputs of an edit, each one number everywhere. */
+  /** Inputs of an edit, each filled with one number. */
   readonly edit: readonly {
     readonly name: string;
     readonly dims: readonly number[];
@@ -28,13 +28,13 @@ export interface WebgpuJob {
 /** Times in milliseconds, memory in bytes. */
 export interface WebgpuTimes {
   readonly session: number;
-  /** The first run, of one token: shaders are compiled in it. */
+  /** The first run, of one token, including the compilation of shaders. */
   readonly first: number;
   readonly prefill: readonly number[];
-  /** One for each token. */
+  /** One time for each token. */
   readonly step: readonly number[];
   readonly gpuPeak: number;
-  /** The last step's largest logit, which every way must give alike. */
+  /** The last step's largest logit, which all ways must agree on. */
   readonly largest: number;
 }
 

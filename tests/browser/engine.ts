@@ -159,7 +159,7 @@ export class Engine {
     return { ...outcome.ok, told: outcome.told };
   }
 
-  /** Make a sweep; `endAt` aborts it as soon as so many of its runs are done. */
+  /** Run a sweep; abort it once `endAt` of its runs are done. */
   trySweep(
     request: SweepRequest,
     endAt?: number,

@@ -1,12 +1,13 @@
-// Attribution by the page's engine: the shares of a logit are PyTorch's, with an edit the head's is gone, and they sum to
-// the logit in every variant that the provider runs; and the parts of a score are PyTorch's.
+// Attribution by the page's engine: the shares of a logit equal PyTorch's, a head that an edit switches off has no
+// share, and the shares sum to the logit in every variant that the provider runs. The parts of a score equal PyTorch's
+// too.
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
 import { attributeScore, scoreActivations } from '../../apps/web/src/inference/attribute_score';
 import type { Edit } from '../../apps/web/src/inference/edits';
 import { expect, opened, test } from './engine';
 import { largestError, readFixtures, reference } from './fixtures';
 
-/** On WebGPU without `shader-f16`. */
+/** Variants that run on WebGPU without `shader-f16`. */
 const onAnyProvider = ['fp32', 'f16', 'q8', 'q4', 'int4'];
 const onWasm = [...onAnyProvider, 'fp16', 'int8', 'int8_static'];
 
@@ -15,7 +16,7 @@ function largest(values: ArrayLike<number>): number {
 }
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
-  test(`${model}: every part's share is PyTorch's`, async ({
+  test(`${model}: every part's share equals PyTorch's`, async ({
     engine,
     bundles,
     provider,
@@ -48,7 +49,8 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     }
     within(attribution.neurons ?? [], 'neurons_1');
     within(Float32Array.from(totalAttribution(attribution)), 'logit');
-    // The session keeps the taps; a run that doesn't ask is as ever, and the shares of a cached text are the new tokens'.
+    // The session keeps the taps: runs without attribution are unchanged, and a cached text gets the new tokens'
+    // shares.
     const plain = await engine.run({ ids: ids.slice(0, 6), reuseCache: true });
     expect(plain.attribution).toBeNull();
     const rest = await engine.run({
@@ -76,7 +78,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
 }
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
-  test(`${model}: the parts that make a head look are PyTorch's`, async ({
+  test(`${model}: the parts of an attention score equal PyTorch's`, async ({
     engine,
     bundles,
     provider,
@@ -125,14 +127,14 @@ test('the shares sum to the logit in every variant', async ({ engine, bundles, p
       variant,
     ).toBeLessThanOrEqual(bound);
     const ownLogit = (run.lastLogits[answer] ?? NaN) - (run.lastLogits[other] ?? NaN);
-    // Kernels that round the last product: the run's own logit is theirs.
+    // Kernels that round the last product: compare with the run's own logit.
     const rounding = variant.startsWith('int') ? 0.05 * largest(logit) : bound;
     expect(Math.abs((logit.at(-1) ?? NaN) - ownLogit), variant).toBeLessThanOrEqual(rounding);
   }
 });
 
 test(
-  'what has no attribution, or no such token or layer, is told in a line',
+  'a variant without attribution, and unknown tokens and layers, are refused in one line',
   { tag: '@any-device' },
   async ({ engine, bundles, provider }) => {
     const { ids } = readFixtures('tiny-gpt2').prompt('sentence');

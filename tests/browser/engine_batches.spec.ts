@@ -1,10 +1,11 @@
-// Several texts at once, of one length and of several, with edits of their own: each gives what PyTorch gives for it alone.
+// Batches of texts with equal and different lengths and edits of their own: each text gives what PyTorch gives for it
+// alone.
 import { expect, opened, test } from './engine';
 import { editsOf } from './engine_edits';
 import { largestError, positions, readFixtures } from './fixtures';
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
-  test(`${model}: texts of a batch are as each alone, with the edits of its row`, async ({
+  test(`${model}: each text of a batch gives the same as alone with its row's edits`, async ({
     engine,
     bundles,
     provider,

@@ -1,5 +1,5 @@
-// Every kind of edit in every variant, on each provider where it opens: as far from PyTorch's edited float32 model as the
-// manifest says of the variant, no farther, and what an edit changes is what it changes in PyTorch.
+// Every kind of edit in every variant, on each provider that runs it: the error relative to PyTorch's edited float32
+// model is within the variant's error in the manifest, and the edit's effect equals its effect in PyTorch.
 import type { Edit, KnockOutEdit } from '../../apps/web/src/inference/edits';
 import { expect, opened, test } from './engine';
 import { editKinds, editsOf } from './engine_edits';
@@ -14,10 +14,13 @@ import {
   statedError,
 } from './variant_bounds';
 
-/** Values that an edit makes larger than any of the calibration text's are cut off where their range is fixed. */
+/**
+ * Wider limit for variants with fixed ranges, which clip values that an edit makes larger than any in the calibration
+ * text.
+ */
 const ownSpread: Record<string, number> = { int8_static: 5 * spread };
 
-/** What an edit changes may differ by this part of it, where it is more than the variant's own error. */
+/** Allowed relative error of an edit's effect, if larger than the variant's own error. */
 const ofChange = 0.6;
 
 function minus(a: ArrayLike<number>, b: ArrayLike<number>): number[] {
@@ -29,7 +32,11 @@ function isKnockOut(edit: Edit): edit is KnockOutEdit {
 }
 
 for (const name of all) {
-  test(`${name}: every kind of edit`, async ({ engine, bundles, provider }) => {
+  test(`${name}: every kind of edit has the effect that it has in PyTorch`, async ({
+    engine,
+    bundles,
+    provider,
+  }) => {
     const { bundle, fixtures } = models[provider];
     const request = { url: bundles.url(bundle), provider, variant: name, activations: [] };
     const outcome = await engine.open(request);
@@ -66,11 +73,11 @@ for (const name of all) {
         const change = minus(right, theirs);
         const error = relativeError(minus(got, ours), change);
         if (error <= ofChange) told++;
-        // A change that is smaller than the variant's own rounding may be lost in it, in one of both streams.
+        // An effect smaller than the variant's rounding may disappear in it, in one of the two streams.
         if (relativeError(right, theirs) >= 2 * relativeError(ours, theirs))
           expect(error, `what ${what} changes at ${stream}`).toBeLessThanOrEqual(ofChange);
       }
-      // Few tokens look at few keys: their probabilities tell it instead.
+      // With few keys, compare the attention probabilities instead.
       const knockOuts = interventions.filter(isKnockOut);
       expect(told + knockOuts.length, `${what} can be told from none`).toBeGreaterThan(0);
       const { dims = [], data = [] } = tensors.get(maps) ?? {};

@@ -1,12 +1,12 @@
-// Layers read through lens packs: the numbers are PyTorch's, the file comes only when it is chosen, and a damaged one
-// changes nothing. What a pack's file may hold: tests/web/read_lens_pack.test.ts.
+// Reads layers through lens packs: the numbers equal PyTorch's, a pack is downloaded only when it is selected, and a
+// damaged one changes nothing. tests/web/read_lens_pack.test.ts covers the file's contents.
 import { expect, opened, test } from './engine';
 import { expectParity } from './expect_parity';
 import { readFixtures, reference, type Prompt } from './fixtures';
 
 const kinds = ['tuned', 'jacobian'] as const;
 
-/** Return the prompt with what PyTorch reads through this lens as its lens. */
+/** Return the prompt with PyTorch's predictions through this lens as its expected lens. */
 function readThrough(prompt: Prompt, kind: string): Prompt {
   const tensors = new Map(prompt.tensors);
   for (const name of prompt.tensors.keys()) {
@@ -23,7 +23,7 @@ function lensNames(layers: number): string[] {
 }
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
-  test(`${model}: each lens, whole and from the cache, and the logit lens again`, async ({
+  test(`${model}: each lens equals PyTorch, whole and from the cache, and so does the logit lens again`, async ({
     engine,
     bundles,
     provider,
@@ -56,7 +56,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
   });
 }
 
-test('an edit acts on what the lens reads, and other activations open beside it', async ({
+test('a lens reads edited streams, and other activations open with it', async ({
   engine,
   bundles,
   provider,
@@ -83,7 +83,7 @@ test('an edit acts on what the lens reads, and other activations open beside it'
   expect([...(after ?? [])]).not.toEqual([...(before ?? [])]);
 });
 
-test('a damaged pack and an unknown lens are refused in a line, and nothing changes', async ({
+test('a damaged pack and an unknown lens are refused in one line and change nothing', async ({
   engine,
   bundles,
   provider,
@@ -96,7 +96,7 @@ test('a damaged pack and an unknown lens are refused in a line, and nothing chan
   const url = bundles.url('tiny-gpt2', pack, 'corrupted');
   const names = lensNames(2);
   opened(await engine.open({ url, provider, activations: names }));
-  // Kept files would come from the browser's store, whole.
+  // Cached files would be read undamaged from the browser's store.
   expect(await engine.setLens('jacobian')).toMatchObject({
     error: { kind: 'integrity', path: pack },
   });

@@ -1,4 +1,5 @@
-// Other activations and edits of the open model: which need another session, and what answers until it is there.
+// Other activations and edits of the open model: which changes need another session, and what answers until it is
+// ready.
 import type { Page } from '@playwright/test';
 import { switchingOff, type Interventions } from '../../apps/web/src/inference/interventions';
 import type { ModelErrorData } from '../../apps/web/src/inference/model_types';
@@ -10,7 +11,7 @@ import { startWeatherServer } from './weather_server';
 const url = 'models/demo/manifest.json';
 const prompt = readFixtures('demo').prompt('sentence');
 
-/** Milliseconds of the session that a run needed; null where the open one served. */
+/** Milliseconds that creating a run's session took; null if the open session served. */
 function sessionMs(page: Page, interventions: Interventions): Promise<number | null> {
   return page.evaluate(
     async ([ids, interventions]) => {
@@ -26,7 +27,7 @@ async function open(engine: Engine): Promise<readonly string[]> {
   return activations;
 }
 
-test('switching and scaling heads makes no other session; another kind of edit does, once', async ({
+test('scaling heads needs no new session; another kind of edit needs one, once', async ({
   engine,
   page,
 }) => {
@@ -41,7 +42,7 @@ test('switching and scaling heads makes no other session; another kind of edit d
   expect(await sessionMs(page, ofNeurons as Interventions)).toBeNull();
 });
 
-/** Prepares a session in the page, and says how the promise stands. */
+/** Starts preparing a session in the page, and reports the state of the promise. */
 async function prepare(page: Page, activations: readonly string[]): Promise<void> {
   await page.evaluate((activations) => {
     const stop = new AbortController();
@@ -72,7 +73,7 @@ declare global {
   var preparing: Preparing;
 }
 
-test('a tap opens beside the open session, which answers until it is ready', async ({
+test('a session with a new tap is created while the open session answers', async ({
   engine,
   page,
 }) => {
@@ -86,7 +87,7 @@ test('a tap opens beside the open session, which answers until it is ready', asy
   expect([...meanwhile.tensors.keys()]).toEqual(before.filter((name) => name !== 'logits'));
   await page.waitForFunction(() => preparing.is !== 'under way');
   expect(await page.evaluate(() => preparing)).toMatchObject({ is: 'ready', error: null });
-  // Not before it is used, and not in the middle of an answer.
+  // The session isn't replaced before `use`, nor during an answer.
   const last = engine.run({ ids: prompt.ids, reuseCache: false });
   await page.evaluate(() => preparing.use?.());
   expect([...(await last).tensors.keys()]).toEqual([...meanwhile.tensors.keys()]);
@@ -98,7 +99,10 @@ test('a tap opens beside the open session, which answers until it is ready', asy
   opened(await engine.setActivations(['final_norm']));
 });
 
-test('a session that is cancelled on the way leaves nothing behind', async ({ engine, page }) => {
+test('a session that is cancelled while it is created leaves nothing behind', async ({
+  engine,
+  page,
+}) => {
   await open(engine);
   const workers = page.workers().length;
   await prepare(page, ['layer_1_mlp_act']);
@@ -116,7 +120,7 @@ test('a session that is cancelled on the way leaves nothing behind', async ({ en
   );
 });
 
-/** Removes all pieces of models, as the browser or another tab does for want of room. */
+/** Removes all stored pieces of models, as the browser or another tab does when storage runs out. */
 function clearStore(page: Page): Promise<void> {
   return page.evaluate(async () => {
     const root = await navigator.storage.getDirectory();
@@ -124,7 +128,7 @@ function clearStore(page: Page): Promise<void> {
   });
 }
 
-test('weights that are gone from the store are fetched again for the next session', async ({
+test('weights that were removed from the store are downloaded again for the next session', async ({
   engine,
   page,
 }) => {
@@ -136,7 +140,7 @@ test('weights that are gone from the store are fetched again for the next sessio
   expectParity(answer, prompt, prompt.ids.length, 1e-4);
 });
 
-test('weights that can not be had again leave the open session as it is', async ({
+test('the open session stays if removed weights cannot be downloaded again', async ({
   engine,
   page,
 }) => {

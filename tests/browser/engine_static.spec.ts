@@ -1,12 +1,12 @@
-// A cache of fixed length on WebGPU: every number is PyTorch's, whole, step by step, cut back and edited, and a text that
-// is longer than the cache is refused in a line. On WebAssembly the page keeps the cache that grows.
+// A cache of fixed length on WebGPU: every number equals PyTorch's, for whole texts, step by step, cut back and edited,
+// and a text longer than the cache is refused in one line. On WebAssembly the page uses the growing cache.
 import { modelActivationNames } from '../../apps/web/src/contract/activation_table';
 import { editsFromJson } from '../../apps/web/src/inference/edit_json';
 import { expect, opened, test } from './engine';
 import { expectParity } from './expect_parity';
 import { largestError, readFixtures, reference } from './fixtures';
 
-/** As scripts/browser_bundles.py exports these models. */
+/** Cache lengths with which scripts/browser_bundles.py exports these models. */
 const cacheLength = 160;
 const models = [
   ['tiny-gpt2', cacheLength],
@@ -14,7 +14,7 @@ const models = [
 ] as const;
 
 for (const [model, length] of models) {
-  test(`${model}: a static cache gives every activation, step by step and cut back`, async ({
+  test(`${model}: a static cache gives every activation of PyTorch, step by step and cut back`, async ({
     engine,
     bundles,
     provider,
@@ -33,7 +33,7 @@ for (const [model, length] of models) {
       [21, 20],
       [22, 21],
       [ids.length, 22],
-      // Tokens behind the end are still in the cache's slots.
+      // The slots still hold tokens after the end of the text.
       [10, 9],
       [15, 10],
     ] as const) {
@@ -43,7 +43,7 @@ for (const [model, length] of models) {
     }
   });
 
-  test(`${model}: edits reach a static cache, those of attention too`, async ({
+  test(`${model}: edits work with a static cache, including those of attention`, async ({
     engine,
     bundles,
     provider,
@@ -69,12 +69,12 @@ for (const [model, length] of models) {
   });
 }
 
-test('a text that is longer than a static cache is refused in a line, and nothing changes', async ({
+test('a text longer than a static cache is refused in one line and changes nothing', async ({
   engine,
   bundles,
   provider,
 }) => {
-  test.skip(provider !== 'webgpu', 'the page keeps the cache that grows');
+  test.skip(provider !== 'webgpu', 'the page uses the growing cache');
   const { ids } = readFixtures('tiny-gpt2').prompt('long');
   const text = [...ids, ...ids];
   opened(

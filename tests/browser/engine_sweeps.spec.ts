@@ -1,4 +1,5 @@
-// Patching sweeps of the page's engine, beside one run for each place by hooks in PyTorch (tests/fixtures/patched_runs.py).
+// Patching sweeps of the page's engine, compared with one PyTorch run for each place, made with hooks
+// (tests/fixtures/patched_runs.py).
 import { restored, type SweepRequest } from '../../apps/web/src/analysis/patching';
 import type { Metric } from '../../apps/web/src/analysis/metrics';
 import type { Edit } from '../../apps/web/src/inference/edits';
@@ -6,7 +7,7 @@ import type { BatchRequest } from '../../apps/web/src/inference/model_types';
 import { expect, opened, test } from './engine';
 import { largestError, positions, readFixtures, readSweeps, reference } from './fixtures';
 
-/** Of what is decided before a device computes. */
+/** Tag of tests that don't depend on the provider. */
 const anyDevice = '@any-device';
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
@@ -16,7 +17,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     provider,
     tolerance,
   }) => {
-    // Ten sweeps by two metrics.
+    // Ten sweeps with two metrics.
     test.slow();
     const { texts, metric, unpatched, sweeps } = readSweeps(model);
     const { answer, other, position } = metric;
@@ -39,7 +40,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
         expect(moved.length, `${what} must matter`).toBeGreaterThan(want.length / 4);
       }
     }
-    // Runs after sweeps give no more than was asked for.
+    // Runs after sweeps return only the requested activations.
     const prompt = readFixtures(model).prompt('sentence');
     const run = await engine.run({ ids: prompt.ids, reuseCache: true });
     expect([...run.tensors.keys()]).toEqual([]);
@@ -59,7 +60,7 @@ test(
       corrupted: texts.corrupted,
       metric: { metric: 'logit-difference', answer: metric.answer, other: metric.other },
       places: { over: 'positions' },
-      // Room for four texts of seven tokens: batches end inside a layer.
+      // The limit allows four texts of seven tokens, so batches end inside a layer.
       mostBytes: 4 * (4 * 7 * (3 * 6 * 7 + 3 * 80 + 8 * 48) + 4 * 61) + 100,
     };
     opened(await engine.open({ url: bundles.url('tiny-llama'), provider }));
@@ -69,7 +70,7 @@ test(
     const want = (sweeps[0]?.cells ?? []).map(([difference]) => difference);
     const values = Float32Array.from(Object.values(whole.values));
     expect(largestError(values, want)).toBeLessThanOrEqual(tolerance);
-    // The first layer's stream at all positions is all of the text; here at one.
+    // Patching the first layer's stream at all positions replaces the whole text; this sweep patches one position.
     const shares = restored({ ...whole, values });
     expect(shares[0]).toBeCloseTo(
       ((want[0] ?? NaN) - whole.corrupted) / (whole.clean - whole.corrupted),
@@ -77,7 +78,7 @@ test(
     );
     const ended = await engine.trySweep(request, 8);
     expect(ended).toMatchObject({ error: { kind: 'aborted' } });
-    // It may be heard a batch late, never at the end.
+    // The abort may take effect one batch late, but not only at the end.
     expect(ended.told.length).toBeLessThan(6);
     const prompt = readFixtures('tiny-llama').prompt('sentence');
     const { lastLogits } = await engine.run({ ids: prompt.ids, reuseCache: true });

@@ -15,7 +15,7 @@ export interface EditSet {
   readonly name: string;
   readonly interventions: Interventions;
   readonly logits: Reference;
-  /** Of the first layer. */
+  /** resid_post of the first layer. */
   readonly firstResidPost: Reference;
   /** Of the last layer. */
   readonly residPost: Reference;
@@ -26,7 +26,7 @@ export interface SaidEdits extends Omit<EditSet, 'interventions'> {
   readonly edits: readonly unknown[];
 }
 
-/** Texts of one batch with edits in the wire form, and what PyTorch gives for each alone. */
+/** Texts of one batch with edits in the wire format, and PyTorch's results for each text alone. */
 export interface Batch {
   readonly name: string;
   readonly edits: readonly unknown[];
@@ -34,12 +34,12 @@ export interface Batch {
     readonly ids: readonly number[];
     /** (tokens, vocab). */
     readonly logits: Reference;
-    /** Of the last layer. */
+    /** resid_post of the last layer. */
     readonly residPost: Reference;
   }[];
 }
 
-/** Patching sweeps: of each place, the logit difference of the last token and the divergence at `position`. */
+/** Patching sweeps: for each place, the logit difference of the last token and the divergence at `position`. */
 export interface Sweeps {
   readonly texts: {
     readonly clean: readonly number[];
@@ -65,13 +65,13 @@ export interface Prompt {
   readonly edits: readonly EditSet[];
   /** Likewise. */
   readonly saidEdits: readonly SaidEdits[];
-  /** Likewise. */
+  /** Only of the prompt `sentence`. */
   readonly batches: readonly Batch[];
 }
 
 export interface Fixtures {
   readonly headsOff: readonly (readonly [number, number])[];
-  /** The tokens whose difference of logits is shared out among the parts, as `attribution_…` of the prompt `sentence`. */
+  /** The tokens whose logit difference is attributed; the shares are `attribution_…` of the prompt `sentence`. */
   readonly attributed: readonly [number, number];
   /** Layer, head, query and key of the score whose parts are `attribution_score` of that prompt. */
   readonly scored: readonly [number, number, number, number];

@@ -1,5 +1,5 @@
-// The lens view through the bundled model's tuned lens: it is offered in both languages, its file comes when it is
-// chosen, and the numbers are PyTorch's.
+// The lens view with the bundled model's tuned lens: it is offered in both languages, its file is downloaded when it is
+// selected, and the numbers equal PyTorch's.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Page } from '@playwright/test';
@@ -19,7 +19,7 @@ async function openLens(page: Page, hash: string): Promise<void> {
   await expect(page.locator('[data-testid=lens] .row')).toHaveCount(layers + 1);
 }
 
-/** Return the probability of each layer's likeliest token at each position, as the view saves it. */
+/** Return the probability of each layer's most likely token at each position, as the view saves it. */
 async function saved(page: Page): Promise<{ name: string; rows: Record<string, string>[] }> {
   const button = page.getByTestId('lens').getByRole('button', { name: 'CSV' });
   const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
@@ -36,7 +36,7 @@ async function saved(page: Page): Promise<{ name: string; rows: Record<string, s
   };
 }
 
-/** Expect the saved rows to hold what PyTorch reads through a lens. */
+/** Expect the saved rows to equal PyTorch's predictions through a lens. */
 function expectRead(rows: readonly Record<string, string>[], lens: string): void {
   const [ids, probs] = ['ids', 'probs'].map((part) =>
     Array.from({ length: layers }, (_, layer) =>
@@ -54,7 +54,7 @@ function expectRead(rows: readonly Record<string, string>[], lens: string): void
   }
 }
 
-test('the tuned lens is fetched when it is chosen, and reads what PyTorch reads', async ({
+test("the tuned lens is downloaded when it is selected, and its numbers equal PyTorch's", async ({
   page,
 }) => {
   const fetched: string[] = [];
@@ -81,7 +81,7 @@ test('the tuned lens is fetched when it is chosen, and reads what PyTorch reads'
   await expect(page.getByTestId('lens-divergence')).toBeVisible();
 });
 
-test('the choice speaks Chinese, too', async ({ page }) => {
+test('the choice of lenses is in Chinese on the Chinese page', async ({ page }) => {
   await openLens(page, 'lang=zh');
   const choice = page.getByTestId('lens-choice');
   await expect(choice.locator('option')).toHaveText([/logit lens/, /调谐透镜/]);

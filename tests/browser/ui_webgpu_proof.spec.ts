@@ -1,4 +1,5 @@
-// The page's line about the reader's own device: true where the device is right, and unmissable where it is not.
+// The page's comparison with the publisher's numbers: a line confirms a right device, and a warning on every view
+// reports a wrong one.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -18,10 +19,10 @@ function variantOf(of: Manifest, name: string): Variant {
   return found;
 }
 
-/** What a host gives in the place of the demo's own files. */
+/** Files that the server sends in place of the demo's own. */
 type Changed = ReadonlyMap<string, Buffer>;
 
-/** Serve the demo with these files changed, for as long as `isBroken` says so. */
+/** Serve the demo with these files changed while `isBroken` returns true. */
 async function serve(page: Page, changed: Changed, isBroken = () => true): Promise<void> {
   await page.route('**/models/demo/**', async (route) => {
     const path = new URL(route.request().url()).pathname.split('/models/demo/')[1] ?? '';
@@ -31,7 +32,7 @@ async function serve(page: Page, changed: Changed, isBroken = () => true): Promi
   });
 }
 
-/** Return the files of a demo with `path` changed, its digest in the manifest made right. */
+/** Return the files of a demo with `path` changed and its digest in the manifest updated. */
 function signed(path: string, file: Buffer, of: Manifest = manifest): Changed {
   const digest = `sha256:${createHash('sha256').update(file).digest('hex')}`;
   const files = of.files.map((each) =>
@@ -43,7 +44,7 @@ function signed(path: string, file: Buffer, of: Manifest = manifest): Changed {
   ]);
 }
 
-/** Return q8's weights with one matrix of layer 3 changed: its values, or all its scales made NaN. */
+/** Return q8's weights with one matrix of layer 3 changed: its values, or all its scales set to NaN. */
 function brokenWeights(what: 'values' | 'scales'): Changed {
   const { weights, expansion } = variantOf(manifest, 'q8');
   const [path = ''] = weights;
@@ -53,7 +54,7 @@ function brokenWeights(what: 'values' | 'scales'): Changed {
   const file = readFileSync(`${folder}${path}`);
   if (what === 'values') file.fill(0x41, weight.values, weight.values + rows * columns);
   else {
-    // Each output channel has a float16 of its own.
+    // Each output channel has its own float16 scale.
     const channels = weight.axis === 1 ? rows : columns;
     for (let at = 0; at < channels; at++) file.writeUInt16LE(0x7e00, weight.scales + 2 * at);
   }
@@ -75,42 +76,44 @@ async function hasGpu(page: Page): Promise<boolean> {
   });
 }
 
-test('a right device says how near it is, and moves nothing', async ({ page }) => {
+test('a right device is reported with its error, and nothing moves', async ({ page }) => {
   await open(page, 'wasm');
   const facts = page.getByTestId('facts');
   const before = await facts.boundingBox();
   await expect(line(page)).toContainText(
-    /WebAssembly: as PyTorch to \d\s×\s10⁻[⁵⁶⁷]; worst layer_\d+_\w+/u,
+    /WebAssembly: matches PyTorch to \d\s×\s10⁻[⁵⁶⁷]; worst layer_\d+_\w+/u,
   );
   await expect(line(page)).toHaveAttribute('role', 'status');
   await expect(line(page)).toContainText('183 activations of a short text compared with PyTorch 2');
   await expect(page.getByTestId('proof-wrong')).toHaveCount(0);
   const after = await facts.boundingBox();
   expect(after?.height).toBe(before?.height);
-  // The session that the reader had goes on.
+  // The reader's session continues.
   const first = page.getByTestId('candidate').first();
   const probability = (await first.getAttribute('data-probability')) ?? '';
   await page.locator('textarea').first().fill('The cat sat on');
   await expect(first).not.toHaveAttribute('data-probability', probability);
 });
 
-test('the line is Chinese where the page is, and is of each variant', async ({ page }) => {
+test('the line is in Chinese on the Chinese page, and updates with the variant', async ({
+  page,
+}) => {
   await open(page, 'wasm', 'int8_static', 'zh');
   await expect(line(page)).toContainText(/WebAssembly：与 PyTorch 相差不超过 0\.\d+；最大处为/u);
 });
 
-test('WebGPU is held to the same numbers', async ({ page }) => {
+test('WebGPU is compared with the same numbers', async ({ page }) => {
   test.skip(test.info().project.name !== 'webgpu', 'no adapter');
   for (const variant of ['q8', 'int4']) {
     await open(page, 'webgpu', variant);
     expect(await hasGpu(page)).toBe(true);
-    await expect(line(page)).toContainText(/WebGPU: as PyTorch to .*; worst layer_\d+_\w+/u);
+    await expect(line(page)).toContainText(/WebGPU: matches PyTorch to .*; worst layer_\d+_\w+/u);
     await expect(page.getByTestId('proof-wrong')).toHaveCount(0);
     await page.goto('about:blank');
   }
 });
 
-test('a wrong weight is told with its layer, and wasm is offered where it may help', async ({
+test('a wrong weight is reported with its layer, and wasm is offered if it may help', async ({
   page,
 }) => {
   const onGpu = test.info().project.name === 'webgpu';
@@ -119,11 +122,11 @@ test('a wrong weight is told with its layer, and wasm is offered where it may he
   await open(page, onGpu ? 'webgpu' : 'wasm');
   const note = page.getByTestId('proof-wrong');
   await expect(note).toBeVisible();
-  await expect(note.getByRole('alert')).toContainText('computes something else than the model');
+  await expect(note.getByRole('alert')).toContainText('computes wrong numbers for this model');
   await expect(note).toContainText('From layer 3 on:');
   await expect(page.getByTestId('proof-first')).toHaveText('layer_3_mlp_output');
-  await expect(line(page)).toContainText('not the model’s numbers; first at layer_3_mlp_output');
-  // It stays wherever the reader goes, and over nothing that moves.
+  await expect(line(page)).toContainText('wrong numbers, first at layer_3_mlp_output');
+  // The warning stays on every view, above content that doesn't move.
   await page.evaluate(() => {
     scrollTo(0, 0);
   });
@@ -133,22 +136,24 @@ test('a wrong weight is told with its layer, and wasm is offered where it may he
     await expect(offer).toHaveCount(0);
     return;
   }
-  // As a kernel that is wrong on the GPU alone.
+  // Behave like a kernel that is wrong only on the GPU.
   broken = false;
   await offer.click();
   await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
   await expect(note).toHaveCount(0);
-  await expect(line(page)).toContainText('WebAssembly: as PyTorch to');
+  await expect(line(page)).toContainText('WebAssembly: matches PyTorch to');
 });
 
-test('NaN is told where it begins', async ({ page }) => {
+test('the first activation with NaN is reported', async ({ page }) => {
   await serve(page, brokenWeights('scales'));
   await open(page, 'wasm');
   const note = page.getByTestId('proof-wrong');
-  await expect(note).toContainText('layer_3_mlp_output holds what is not a number.');
+  await expect(note).toContainText('layer_3_mlp_output contains NaN or infinity.');
 });
 
-test('without a stored pass nothing is claimed, and a damaged one is told', async ({ page }) => {
+test('without a stored pass nothing is claimed, and a damaged pass is reported', async ({
+  page,
+}) => {
   const bare = structuredClone(manifest);
   for (const variant of bare.variants) delete variant.reference_pass;
   let changed: Changed = new Map([['manifest.json', Buffer.from(JSON.stringify(bare))]]);
@@ -167,13 +172,13 @@ test('without a stored pass nothing is claimed, and a damaged one is told', asyn
   changed = signed(path, file);
   await page.goto('about:blank');
   await open(page, 'wasm');
-  await expect(line(page)).toContainText('not proven: the comparison did not succeed');
+  await expect(line(page)).toContainText('not proven: the comparison failed');
   await expect(line(page)).toContainText('holds NaN or infinity');
   const large = structuredClone(manifest);
   for (const each of large.files) if (each.path === path) each.bytes = 40_000_000;
   changed = new Map([['manifest.json', Buffer.from(JSON.stringify(large))]]);
   await page.goto('about:blank');
   await open(page, 'wasm');
-  await expect(line(page)).toContainText('not proven: the comparison did not succeed');
+  await expect(line(page)).toContainText('not proven: the comparison failed');
   await expect(page.getByTestId('proof-wrong')).toHaveCount(0);
 });

@@ -1,4 +1,4 @@
-// How far a variant may be from PyTorch, as its manifest says, on the device's own arithmetic; and how far it is.
+// Limits of a variant's error relative to PyTorch, from its manifest and the provider's own arithmetic; and the errors.
 import type { Fidelity, Variant } from '../../apps/web/src/contract/generated';
 import { parseActivationName } from '../../apps/web/src/contract/activation_table';
 import type { Provider } from '../../apps/web/src/inference/model_types';
@@ -6,20 +6,20 @@ import type { Provider } from '../../apps/web/src/inference/model_types';
 /** Every variant, in the manifest's order. */
 export const all = ['fp32', 'f16', 'q8', 'q4', 'fp16', 'int8', 'int8_static', 'int4'];
 
-/** The trained model, or one that a GPU in software can compute. */
+/** The model to test on each provider: the trained one, or one small enough for a software GPU. */
 export const models: Record<Provider, { bundle: string; fixtures: string }> = {
   wasm: { bundle: 'demo', fixtures: 'demo' },
   webgpu: { bundle: 'tiny-gpt2', fixtures: 'tiny-gpt2' },
 };
 
-/** What WebGPU without `shader-f16` refuses. */
+/** Variants that WebGPU without `shader-f16` refuses, with the reason. */
 export const refusedOnGpu: Record<string, string> = {
   fp16: 'needs-f16',
   int8: 'no-kernels',
   int8_static: 'no-kernels',
 };
 
-/** Of PyTorch's distribution, to that of some logits: nats. */
+/** KL divergence of some logits' distribution from PyTorch's, in nats. */
 export function divergence(right: ArrayLike<number>, got: ArrayLike<number>): number {
   const logSums = [right, got].map((logits) => {
     const values = Array.from(logits);
@@ -33,7 +33,7 @@ export function divergence(right: ArrayLike<number>, got: ArrayLike<number>): nu
   }, 0);
 }
 
-/** Norm of the difference over norm of the reference, as the manifest measures it. */
+/** Norm of the difference over the norm of the reference, as the manifest measures it. */
 export function relativeError(got: ArrayLike<number>, right: ArrayLike<number>): number {
   let [difference, size] = [0, 0];
   for (let i = 0; i < right.length; i++) {
@@ -43,7 +43,7 @@ export function relativeError(got: ArrayLike<number>, right: ArrayLike<number>):
   return Math.sqrt(difference / size);
 }
 
-/** The manifest's error for an activation: none where nothing was measured, as of fp32, which is to be exact. */
+/** Return the manifest's error of an activation; 0 if it wasn't measured, as for fp32, which must be exact. */
 export function statedError(fidelity: Fidelity | undefined, name: string): number {
   if (fidelity === undefined) return 0;
   const parsed = parseActivationName(name);
@@ -54,13 +54,13 @@ export function statedError(fidelity: Fidelity | undefined, name: string): numbe
   return found.relative_error;
 }
 
-/** The provider's own arithmetic differs from the exporter's by so much. */
+/** Error from the provider's arithmetic, which differs from the exporter's. */
 export const providerError: Record<Provider, number> = { wasm: 3e-5, webgpu: 1e-3 };
 
-/** A dozen tokens are not the thousands that were measured: their error may be larger by so much. */
+/** Factor for measuring a dozen tokens instead of thousands. */
 export const spread = 3;
 
-/** Of the mean KL: the precision's own, or what was measured of a variant that misses it. */
+/** Return the limit of the mean KL: the precision's, or the variant's measured value if it exceeds that. */
 export function boundOf({ fidelity, lossy }: Variant): number {
   if (fidelity === undefined) return 1e-6;
   return lossy === true ? spread * fidelity.kl_mean : fidelity.bounds.kl_mean;

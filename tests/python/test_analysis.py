@@ -206,8 +206,8 @@ def test_the_divergence_is_pytorchs(gpt2: Bundle) -> None:
 
 
 def test_head_scores_by_hand() -> None:
-    """Of four tokens, 7 8 7 8, one head looks at the token before, one at the first, one evenly at
-    what it sees, and one at the token behind the earlier place of the same."""
+    """Four tokens, 7 8 7 8. One head attends to the previous token, one to the first, one evenly to
+    all visible tokens, and one to the token after an earlier occurrence of the same token."""
     before = np.eye(4, k=-1)
     before[0, 0] = 1
     first = np.zeros((4, 4))
@@ -360,7 +360,7 @@ def test_the_shares_sum_to_the_logit_in_every_variant(
                 assert np.abs(found.heads[1][0, 1]).max() == 0
                 largest = np.abs(found.logit).max()
                 assert np.abs(found.total() - found.logit).max() <= 1e-4 * largest
-                # Kernels that round what they multiply round the last product too.
+                # The kernels of these variants round the last product, too.
                 logits = bundle.run([TEXTS.clean], edits=[edit]).logits
                 run = logits[..., 7] - (0 if other is None else logits[..., other])
                 rounding = 2e-2 if variant == "int4" else 1e-3

@@ -1,5 +1,5 @@
-"""The table of analyses that Python and the page share (tests/fixtures/analysis): what PyTorch
-makes of the same tensors. tests/web/analysis_table.test.ts reads the same file."""
+"""Compares oriel.analysis with the table that PyTorch computed (tests/fixtures/analysis).
+tests/web/analysis_table.test.ts reads the same file for the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def close(got: Any, want: dict[str, Any]) -> None:
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Return whether two tables are the same, but for the processor's last digits."""
+    """Return whether two tables are equal up to the rounding of different processors."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, list):

@@ -109,7 +109,7 @@ def test_help_is_on_stdout(argv: list[str], capsys: pytest.CaptureFixture[str]) 
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """Of every command, so that it answers at once."""
+    """The help of every command must appear at once."""
     program = """
 import sys
 from oriel.cli import COMMANDS, main
@@ -193,7 +193,8 @@ class TestUpToDate:
 
     @pytest.fixture
     def started(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Whether the export itself was begun; it ends at once."""
+        """Replace the export by an interruption; return a list that records whether it was
+        started."""
         begun: list[str] = []
 
         def stop(*_: Any, **__: Any) -> Any:

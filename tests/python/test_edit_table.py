@@ -94,7 +94,7 @@ def check(case: dict[str, Any], text: FedText, placed: list[JointEdit]) -> None:
         for edit in placed:
             if (edit.kind, edit.layer) == (joint["joint"], joint["layer"]):
                 value = closed(value, edit.closing, dict(edit.tensors))
-        # What stands in the padding is null.
+        # Values in the padding are null.
         own = ~np.isnan(want)
         np.testing.assert_allclose(value[own], want[own], rtol=1e-5, atol=1e-5)
 

@@ -1,5 +1,5 @@
-"""`oriel fit-lens`: a tuned lens is nearer to the model than the logit lens, on other text; average
-Jacobians are those that torch.func computes; both are the same every time."""
+"""Tests `oriel fit-lens`: a tuned lens predicts the model better than the logit lens on held-out
+text, mean Jacobians equal those of torch.func, and both kinds are reproducible."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_average_jacobians_are_those_of_torch_func(
                 streams.append(stream)
         for layer in range(3):
             whole = torch.func.jacrev(lambda x, at=layer: behind(at, x))(streams[layer])
-            # (position, hidden, position, hidden): of later positions with respect to earlier ones.
+            # (position, hidden, position, hidden): derivatives of later positions with respect to
+            # earlier ones.
             pairs = [whole[t, :, s] for s in range(1, 5) for t in range(s, 5)]
             wanted[layer] += torch.stack(pairs).mean(0) / len(passages.ids)
     found = fit_jacobian(tiny, passages, JacobianSettings(elements=7 * 5 * 4 * 24))
@@ -74,7 +75,7 @@ def test_average_jacobians_are_those_of_torch_func(
 
 
 def behind_one(block: torch.nn.Module, stream: Tensor) -> Tensor:
-    # Eager attention looks at later positions unless it is told not to.
+    # Eager attention isn't causal unless the mask says so.
     later = torch.full((1, 1, len(stream), len(stream)), torch.finfo(torch.float32).min).triu(1)
     out = block(stream[None], attention_mask=later)
     after: Tensor = out[0] if isinstance(out, tuple) else out
@@ -101,7 +102,7 @@ def test_a_tuned_lens_is_nearer_than_the_logit_lens_and_the_same_every_time(
 
 
 def test_a_fit_that_only_harms_leaves_the_logit_lens(tiny: Reference) -> None:
-    """Steps far too large: the identity that it began with is the best on the way."""
+    """The steps are far too large, so the initial identity stays the best map."""
     streams, readout = streams_of(tiny, some_passages(10, 20, 5)), readout_of(tiny)
     for weight, bias in fit_tuned(streams, readout, TunedSettings(steps=8, tokens=16, rate=1e4)):
         assert not weight.any()
@@ -109,8 +110,8 @@ def test_a_fit_that_only_harms_leaves_the_logit_lens(tiny: Reference) -> None:
 
 
 def mean_divergences(texts: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Return each layer's mean divergence from the bundled model, by the logit lens and by its
-    tuned lens: (layers - 1) each."""
+    """Return each layer's mean KL divergence from the bundled model, by the logit lens and by its
+    tuned lens: (layers - 1) each, in nats."""
     maps = load_file(bundled_lenses()["tuned"])
     model = GPT2LMHeadModel.from_pretrained(DEMO)
     norm, head = model.transformer.ln_f, model.lm_head
@@ -130,8 +131,8 @@ def mean_divergences(texts: list[list[int]]) -> tuple[Tensor, Tensor]:
 
 
 def test_the_bundled_models_lens_beats_the_logit_lens_at_every_layer() -> None:
-    """By plain PyTorch, on passages that it wasn't fitted to, with and without the token that stood
-    before each in training; and its file says the same."""
+    """Measure with plain PyTorch, on passages that it wasn't fitted to, with and without the first
+    token that preceded each passage in training. The pack's file must record the same numbers."""
     assert not set(training_passages()) & set(held_out_passages())
     tokenizer = Tokenizer.from_file(str(DEMO / "tokenizer.json"))
     texts = [tokenizer.encode(t, add_special_tokens=False).ids for t in held_out_passages()]
@@ -157,7 +158,7 @@ def test_the_bundled_models_lens_beats_the_logit_lens_at_every_layer() -> None:
 def test_the_command_writes_a_pack_and_puts_it_into_a_bundle(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With few steps, on a text of the user's; twice the same file."""
+    """Fit with few steps on a user's text; a second run must write the same file."""
     text = tmp_path / "text.txt"
     text.write_text("\n".join(training_passages()[:60]), "utf-8")
     bundle = tmp_path / "demo"

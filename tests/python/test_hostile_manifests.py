@@ -31,9 +31,6 @@ TEXTS = read_json(EXAMPLES / "texts.json")
 NEVER_STOPPED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-"""Of a variant's graphs; the last that it has is the one that taps are made for."""
-
-
 def text_of(entry: dict[str, Any]) -> bytes:
     parts = [p if isinstance(p, str) else p[0] * p[1] for p in entry["parts"]]
     return "".join(parts).encode()
@@ -82,7 +79,7 @@ def test_a_hostile_manifest_is_sound_or_refused_in_a_line(seed: int) -> None:
 
 
 def assert_sound(manifest: ManifestDocument) -> None:
-    """What whoever opens the bundle leans on, said once more and plainly."""
+    """Check the properties that readers of a bundle rely on, independently of the parser."""
     files = manifest["files"]
     lists = [file.get("chunks") or [file] for file in files]
     parts = [part for parts in lists for part in parts]

@@ -22,7 +22,7 @@ NAMED = 'oriel.Bundle("apps/web/static/models/demo")'
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, object]:
-    """What the document's Python, run from top to bottom, leaves."""
+    """Run the document's Python code from top to bottom, and return its variables."""
     subprocess.run([sys.executable, demo_bundle.__file__], check=True)
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
     assert NAMED in code

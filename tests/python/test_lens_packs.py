@@ -1,5 +1,5 @@
-"""Lens packs: bundles read through them as PyTorch does, in every variant; forged, foreign and
-damaged ones are refused in one line and change nothing."""
+"""Tests lens packs: every variant of a bundle reads through them as PyTorch does, and forged,
+mismatched and damaged packs are refused in one line and change nothing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def bundle(
 
 @pytest.fixture
 def own(bundle: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """Return a copy of the bundle to modify."""
     return Path(shutil.copytree(bundle, tmp_path / "own"))
 
 
@@ -67,7 +67,7 @@ def model(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
 
 
 def distributions(model: GPT2LMHeadModel, kind: str) -> list[torch.Tensor]:
-    """What PyTorch reads in each layer: (batch, seq, vocab)."""
+    """Return PyTorch's prediction from each layer: (batch, seq, vocab)."""
     streams: list[torch.Tensor] = []
     hooks = [
         block.register_forward_hook(
@@ -104,8 +104,8 @@ VARIANTS = {"f16": 0.01, "q8": 0.05, "fp16": 0.01, "int8": 0.3, "int8_static": 0
 def test_every_variant_reads_through_its_own_stream(
     bundle: Path, packs: dict[str, Path], variant: str
 ) -> None:
-    """The map's result, from the variant's own stream, is read like a stream of the variant's: a
-    graph whose last stream is replaced by it gives its logits."""
+    """Replace the last stream by the map's result, computed from the variant's own stream: the
+    graph's logits must equal the lens's."""
     maps = lens_maps.lens_maps("tuned", 4, 24)
     with Bundle(bundle, variant) as opened:
         run = opened.run(IDS, ["resid_post", "lens_probs"], lens="tuned")
@@ -116,7 +116,7 @@ def test_every_variant_reads_through_its_own_stream(
 
             patched = opened.run(IDS, edits=[Replace("resid_post", layer=3, value=read)])
             right = torch.from_numpy(patched.logits).softmax(-1).topk(10).values.numpy()
-            # int8's ranges are those of the whole tensor, the same in both.
+            # int8 ranges cover the whole tensor, so they are equal in both runs.
             np.testing.assert_allclose(run.of("lens_probs", layer), right, rtol=0, atol=2e-3)
 
 
@@ -160,7 +160,7 @@ def test_verification_covers_packs_and_catches_changed_ones(
 
 
 def change_taps(folder: Path, change: Callable[[onnx.GraphProto, int], None]) -> None:
-    """Change the graphs of the tuned lens' taps of every variant."""
+    """Modify the graphs of the tuned lens's taps in every variant."""
     file = folder / "manifest.json"
     data = json.loads(file.read_text("utf-8"))
     for taps in data["lens_packs"][0]["taps"].values():
@@ -180,7 +180,7 @@ def failed(folder: Path, checkpoint: Path) -> set[str]:
 
 @pytest.fixture
 def small(tiny_gpt2_bundle: Path, packs: dict[str, Path], tmp_path: Path) -> Path:
-    """A bundle of one variant with the tuned lens, to change."""
+    """Return a bundle of one variant with the tuned lens, to modify."""
     folder = Path(shutil.copytree(tiny_gpt2_bundle, tmp_path / "small"))
     add_pack(folder, packs["tuned"])
     return folder
@@ -273,7 +273,7 @@ def snapshot(folder: Path) -> Snapshot:
 def forged(
     pack: Path, folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]
 ) -> Path:
-    """A pack's copy whose tensors and description are changed."""
+    """Write a copy of a pack with modified tensors and description."""
     from safetensors import safe_open
 
     tensors = load_file(pack)

@@ -1,5 +1,5 @@
-"""QK attribution beside PyTorch: each pair of parts through the norm, the matrices of queries and
-keys, and the rotation, by the model's own modules."""
+"""Compares QK attribution with PyTorch: each pair of parts goes through the norm, the query and key
+matrices and the rotation of the model's own modules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def in_torch() -> Iterator[tuple[Any, Any]]:
 def score_in_torch(
     in_torch: tuple[Any, Any], checkpoint: Path, score: Score
 ) -> tuple[list[Part], Tensor, float]:
-    """Return the parts, (parts, parts) of a score, and the score, by definition."""
+    """Return the parts of a score, (parts, parts), and the score, computed by definition."""
     record, shares = in_torch
     model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
     a = find_architecture(model.config.model_type)

@@ -1,5 +1,5 @@
-"""Reference passes: PyTorch's numbers, compared as a hand would, and refused where a stranger made
-them up."""
+"""Tests reference passes: they hold PyTorch's numbers, their errors match values computed by hand,
+and forged passes are refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WRONG = "transformer.h.2.mlp.c_proj.weight"
 
 
 def numbers(values: Any) -> Any:
-    """Floats of a list whose NaN and Infinity are texts, or of one of them."""
+    """Parse floats, given as one number or a list, in which NaN and Infinity are strings."""
     return [float(value) for value in values] if isinstance(values, list) else float(values)
 
 
@@ -88,11 +88,11 @@ def test_the_first_to_depart_is_told_and_the_worst() -> None:
     found = compare_pass(got, ReferencePass(np.ones((1, 1)), want), record)
     assert found.first is not None
     assert (found.first.name, found.worst.name, found.compared) == ("layer_0_k", "layer_1_q", 4)
-    # A larger error within a wider bound is no departure, and the line gives the largest of all.
+    # An error within a wider bound is no failure, even if it is larger.
     wide = record_of("largest", {"q": 9.0, "k": 0.6, "logits": 0.1})
     found = compare_pass(got, ReferencePass(np.ones((1, 1)), want), wide)
     assert (found.first, found.worst.name) == (None, "layer_1_q")
-    # An activation that the run lacks departs.
+    # An activation that is missing from the run counts as a failure.
     found = compare_pass(
         {**got, "logits": np.ones((1, 1, 3))}, ReferencePass(np.ones((1, 1)), want), wide
     )
@@ -174,7 +174,8 @@ def test_an_export_reads_weights_for_its_passes_as_they_are_needed(
 def test_each_encoding_has_a_pass_of_its_own_weights(
     tiny_gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
-    """Exported with its checkpoint at hand: by PyTorch, which expands the weights another way."""
+    """The bundle was exported with its checkpoint, so PyTorch expands the weights by another
+    method."""
     out = tmp_path / "bundle"
     flags = ["--precision", "f16,q8,int8", "--allow-lossy"]
     command = ["export", "--model", str(tiny_gpt2_checkpoint), "--output", str(out), *flags]
@@ -184,7 +185,7 @@ def test_each_encoding_has_a_pass_of_its_own_weights(
     assert records["q8"]["path"] == records["int8"]["path"] != records["fp32"]["path"]
     assert (records["q8"]["measure"], records["int8"]["measure"]) == ("largest", "norm")
     exact, rounded = stored(out), stored(out, records["q8"]["path"])
-    # The embedding rounded by rows of 8 bits is not the checkpoint's, and not far from it.
+    # The embedding, rounded to 8 bits by rows, differs slightly from the checkpoint's.
     gap = np.abs(rounded["embedding_sum"] - exact["embedding_sum"]).max()
     assert 1e-5 < gap < 0.02
     assert main(["check-device", str(out)]) == 0
@@ -206,7 +207,7 @@ def test_what_is_quantized_without_the_checkpoint_has_its_own_run(
 
 
 def sign(bundle: Path, path: str) -> None:
-    """Give the manifest the digest of a changed file."""
+    """Update the manifest's digest of a changed file."""
     manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
     raw = (bundle / path).read_bytes()
     (file,) = (file for file in manifest["files"] if file["path"] == path)
@@ -220,7 +221,7 @@ def bundle(tiny_gpt2_bundle: Path, tmp_path: Path) -> Path:
 
 
 def break_weight(bundle: Path, value: float) -> None:
-    """Change one weight matrix of layer 2, and make every digest right again."""
+    """Change one weight matrix of layer 2, and update all digests."""
     graph = onnx.load(bundle / "model.onnx", load_external_data=False).graph
     (tensor,) = (tensor for tensor in graph.initializer if tensor.name == WRONG)
     place = ExternalDataInfo(tensor)
@@ -375,7 +376,7 @@ def test_a_large_model_has_fewer_tokens_and_the_largest_none() -> None:
         gated_mlp=True,
     )
     fitting = tokens_that_fit(shape)
-    # A token of such a layer has over 5 × 4096 + 4 × 14336 numbers of 4 bytes.
+    # One token of such a layer has over 5 × 4096 + 4 × 14336 float32 numbers.
     assert 1 <= fitting < 8
     assert fitting * 32 * (5 * 4096 + 4 * 14336) * 4 < pass_file.MAX_BYTES
     assert tokens_that_fit(replace(shape, layers=512)) == 0
@@ -394,7 +395,7 @@ def test_verification_holds_the_pass_to_pytorch(bundle: Path, tiny_gpt2_checkpoi
     tensors["layer_1_mlp_act"] *= np.float32(1.0002)
     (bundle / PASS).write_bytes(save(tensors))
     sign(bundle, PASS)
-    # So small a lie is within what a device may be off by, and not within PyTorch's bounds.
+    # A forgery this small is within a device's bounds but not within those of PyTorch.
     assert main(["check-device", str(bundle)]) == 0
     said = failed_check(bundle, tiny_gpt2_checkpoint)
     assert said.startswith("failed: PyTorch departs at layer_1_mlp_act: 0.0002")

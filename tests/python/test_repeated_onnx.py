@@ -131,7 +131,7 @@ DECODERS: dict[str, Callable[[int], PreTrainedModel]] = {
 HEADS = {"gpt2": (3, 16), "llama": (2, 12), "mistral": (2, 12), "qwen3": (2, 10)}
 DYNAMO = "dynamo"
 USUAL = ("masked", "answers", "electra", "gpt2", "llama")
-"""Models that stand for the others in `make test`."""
+"""Models that represent the others in `make test`."""
 
 
 def exported(model: PreTrainedModel, folder: Path) -> ModuleExportReport:

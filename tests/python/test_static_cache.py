@@ -1,5 +1,6 @@
-"""The static graph: as PyTorch while texts grow in a cache of fixed length, refused beyond it; and
-its verification fails for a graph that was changed. Rotary angles: a table that a runtime folds."""
+"""Tests the static graph: texts that grow in its fixed cache give what PyTorch gives, longer texts
+are refused, and verification fails for a modified graph. Also tests that a runtime folds the table
+of rotary angles."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ from oriel.runtime.static_graph import StaticGraph
 from oriel.verification.verify import verify
 
 LENGTH = 16
-"""Slots of the tests' caches; the models' contexts are twice as long."""
+"""Cache lengths in the tests; the models' contexts are twice as long."""
 STATIC = "model.static.onnx"
 
 
@@ -69,7 +70,7 @@ def test_a_padded_batch_generates_what_pytorch_generates(
     texts = torch.tensor([[0, 0, 7, 8, 9], [3, 1, 4, 1, 5]])
     mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
     graph = opened(folder)
-    # What an earlier text left in the slots must not count.
+    # Values that an earlier text left in the slots must have no effect.
     graph.run(np.full((2, LENGTH), 11), ["logits"])
     graph.restart()
     fed, fed_mask = texts, mask
@@ -171,7 +172,7 @@ def test_verification_passes_over_every_call(
 
 
 def node(graph: onnx.GraphProto, operator: str) -> onnx.NodeProto:
-    """Return the node of this operator that the static cache added."""
+    """Return the node with this operator that the static cache added."""
     found: onnx.NodeProto = next(
         n for n in graph.node if n.op_type == operator and n.name.startswith("static_cache/")
     )
@@ -192,7 +193,7 @@ def sees_padding(graph: onnx.GraphProto) -> None:
 
 
 def forgets_what_was_before(graph: onnx.GraphProto) -> None:
-    """Write into zeros in the place of the past."""
+    """Write into zeros instead of the past."""
     scatter = next(n for n in graph.node if n.op_type == "ScatterElements")
     zeros = f"{scatter.input[0]}/zeros"
     at = list(graph.node).index(scatter)
@@ -201,7 +202,7 @@ def forgets_what_was_before(graph: onnx.GraphProto) -> None:
 
 
 def writes_a_slot_behind(graph: onnx.GraphProto) -> None:
-    """Write every token over the one before it."""
+    """Write every token to the slot of the previous one."""
     scatter = next(n for n in graph.node if n.op_type == "ScatterElements")
     graph.initializer.append(numpy_helper.from_array(np.array(1, np.int32), "one"))
     at = list(graph.node).index(scatter)
@@ -210,7 +211,7 @@ def writes_a_slot_behind(graph: onnx.GraphProto) -> None:
 
 
 def stretches_an_angle(graph: onnx.GraphProto) -> None:
-    """Take the cosines of somewhat larger angles than the sines."""
+    """Compute the cosines, but not the sines, of slightly larger angles."""
     table = next(n for n in graph.node if n.op_type == "Cos")
     graph.initializer.append(numpy_helper.from_array(np.array(1.01, np.float32), "stretch"))
     at = list(graph.node).index(table)
@@ -258,7 +259,7 @@ def test_a_runtime_folds_the_angles_of_all_positions(
 ) -> None:
     graph = onnx.load(static_llama / name, load_external_data=False).graph
     assert {n.op_type for n in graph.node} >= {"Cos", "Sin"}
-    # Joints are closed as the runtime's optimizer sees them in a session.
+    # Joints are closed, as the optimizer sees them in a session.
     shape = read_manifest(static_llama).shape
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -283,7 +284,8 @@ def test_a_runtime_folds_the_angles_of_all_positions(
 
 
 def angles_graph(*, of_the_length: bool) -> onnx.GraphProto:
-    """Cosines of position_ids times frequencies, which the text's length may divide."""
+    """Return a graph of the cosines of position_ids times frequencies, optionally divided by the
+    length of the text."""
     port = helper.make_tensor_value_info
     nodes = [
         helper.make_node("Unsqueeze", ["position_ids", "axis"], ["column"]),

@@ -207,7 +207,7 @@ def test_one_tampered_weight_is_named(bundle: Bundle) -> None:
     assert {"file_digests", "plain_weights", "decoder_weights"} <= failed_checks(report)
     broken = failed_rows(report, "decoder")
     assert {"layer_2_mlp_pre", "layer_2_mlp_act", "layer_2_resid_post", "logits"} <= broken
-    # What stands before it is as it was.
+    # Activations before the broken weight are unaffected.
     assert not any(name.startswith(("layer_0_", "layer_1_", "embedding")) for name in broken)
     assert "layer_2_resid_mid" not in broken
     assert report.conclusion().startswith("FAILED: file_digests")
@@ -263,7 +263,7 @@ def test_a_truncated_data_file_is_named_without_a_traceback(
     assert re.search(r"transformer\.\S+ lies past the end of model\.onnx\.data", out)
     last = out.rstrip().splitlines()[-1]
     assert last.startswith("FAILED: file_digests, fp32: plain_weights, fp32: plain_runs")
-    # What was never computed isn't said to be wrong.
+    # Checks that were never run aren't reported as failed.
     assert "logits" not in last
 
 
@@ -607,7 +607,7 @@ def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
 def test_a_wrong_tap_of_attribution_is_caught(
     bundle: Bundle, part: str, old: str, new: str
 ) -> None:
-    """The tap reads the part of another place, or leaves the norm's divisor out."""
+    """Change a tap so that it reads another part or omits the norm's divisor."""
     data = bundle.manifest()
     stored = data["variants"][0]["attribution"]
     addition = onnx.ModelProto()

@@ -1,5 +1,5 @@
-"""The work that `make test` leaves to `make test-thorough`: nine tenths of the examples that
-property tests draw, and further models of a kind that others stand for."""
+"""Selects the tests that `make test` leaves to `make test-thorough`: nine tenths of the property
+tests' examples, and models similar to ones that are tested anyway."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def examples(every: int) -> int:
 
 
 def further(*values: object) -> ParameterSet:
-    """Return a case of a parametrized test that runs in the thorough run alone."""
+    """Return a case of a parametrized test that runs only in the thorough run."""
     left = pytest.mark.skipif(not THOROUGH, reason="make test-thorough runs it")
     return pytest.param(*values, marks=left)

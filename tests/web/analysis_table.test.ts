@@ -1,5 +1,5 @@
-// The table of analyses that Python and the page share: what PyTorch makes of the same tensors.
-// tests/python/test_analysis_table.py reads the same file.
+// Compares the page's analyses with the table that PyTorch computed. tests/python/test_analysis_table.py reads the same
+// file.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
@@ -21,7 +21,7 @@ import { cosines, norms } from '../../apps/web/src/analysis/residual';
 
 interface Written {
   readonly dims: number[];
-  /** null: NaN. */
+  /** NaN is stored as null. */
   readonly values: (number | null)[];
 }
 
@@ -76,7 +76,7 @@ function close(got: ArrayLike<number>, { values }: Written): void {
   }
 }
 
-/** Cut a tensor along its first dimension. */
+/** Split a tensor along its first dimension. */
 function slices(tensor: Written): Float32Array[] {
   const { dims, data } = given(tensor);
   const count = dims[0] ?? 0;
@@ -91,17 +91,20 @@ test.each(table.head_scores)('head scores: $name', ({ ids, probs, scores }) => {
     close(score, scores[name as keyof typeof scores]);
 });
 
-test.each(table.value_weighted)('value-weighted attention', ({ probs, values, weighted }) => {
-  close(valueWeighted(given(probs), given(values)).data, weighted);
-});
+test.each(table.value_weighted)(
+  'value-weighted attention equals the table',
+  ({ probs, values, weighted }) => {
+    close(valueWeighted(given(probs), given(values)).data, weighted);
+  },
+);
 
-test.each(table.streams)('norms and cosines of streams', (row) => {
+test.each(table.streams)('norms and cosines of streams equal the table', (row) => {
   close(norms(given(row.stream)).data, row.norms);
   expect(norms(given(row.stream)).dims).toEqual(row.norms.dims);
   close(cosines(given(row.stream), given(row.other)).data, row.cosines);
 });
 
-test.each(table.metrics)('metrics', (row) => {
+test.each(table.metrics)('metrics equal the table', (row) => {
   const rows = slices(row.logits);
   close(
     rows.flatMap((logits) => [...logSoftmax(logits)]),
@@ -120,7 +123,7 @@ test.each(table.metrics)('metrics', (row) => {
   );
 });
 
-test.each(table.attribution)('the sum of shares', (row) => {
+test.each(table.attribution)('the sum of shares equals the table', (row) => {
   const shares = {
     embedding: given(row.embedding).data,
     heads: slices(row.heads),
@@ -135,14 +138,14 @@ test.each(table.attribution)('the sum of shares', (row) => {
   expect(headAttribution(shares, 1, 2)).toEqual(data.subarray(5 * 8, 6 * 8));
 });
 
-test.each(table.score_parts)('the parts of a score', (row) => {
+test.each(table.score_parts)('the parts of a score equal the table', (row) => {
   const values = scoreProducts(given(row.queries), given(row.keys), row.scale);
   close(values.data, row.values);
   close(byQuery(values), row.by_query);
   close(byKey(values), row.by_key);
 });
 
-test('the parts of the stream stand in the order of the layers', () => {
+test('the parts of the stream are in the order of the layers', () => {
   expect(scoreParts([2]).map(({ kind, layer, head }) => [kind, layer, head])).toEqual([
     ['embedding', undefined, undefined],
     ['head', 0, 0],
@@ -153,7 +156,7 @@ test('the parts of the stream stand in the order of the layers', () => {
   ]);
 });
 
-test('repeated tokens come twice in a row', () => {
+test('repeatedTokens returns a sequence followed by itself', () => {
   const numbers = [0, 0.999, 0.5];
   const ids = repeatedTokens(3, { vocab: 10, context: 6 }, () => numbers.shift() ?? NaN);
   expect(ids).toEqual([0, 9, 5, 0, 9, 5]);
@@ -162,7 +165,7 @@ test('repeated tokens come twice in a row', () => {
   );
 });
 
-test('what is of another size is refused in a line', () => {
+test('arrays of mismatched sizes are refused in one line', () => {
   const square = { dims: [1, 1, 2, 2], data: [1, 0, 0.5, 0.5] };
   expect(() => entropy({ dims: [1, 2, 2], data: [] })).toThrow('got 1 × 2 × 2; expected batch');
   expect(() => duplicateToken(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');

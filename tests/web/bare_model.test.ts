@@ -146,7 +146,7 @@ function replaced(name: string, text: string, by: string): Uint8Array<ArrayBuffe
   return new Uint8Array(whole);
 }
 
-test('a static graph alone stands in the place of an open one, with the same taps', async () => {
+test('a static graph alone is opened as the open graph, with the same taps', async () => {
   const [variant] = (await read(fixed)).manifest.variants;
   expect(variant?.open?.path).toBe(fixed);
   expect(variant?.open?.activations).toMatchObject({ graph: 'static', cache_length: 160 });

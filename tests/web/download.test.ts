@@ -394,7 +394,7 @@ test('bytes that two files share are fetched once', async () => {
   expect(asked).toHaveLength(1);
 });
 
-test('weights stay in the store, in memory as far as it has no room, and are read from both', async () => {
+test('weights are kept in the store, or in memory if the store is full, and read from both', async () => {
   const chunks = [text.slice(0, 8), text.slice(8, 14), text.slice(14)].map((part, index) => {
     const { path, bytes, digest } = describe(`chunks/${index}`, part);
     return { path, bytes, digest };
@@ -407,7 +407,7 @@ test('weights stay in the store, in memory as far as it has no room, and are rea
   };
   for (const [room, held] of [
     [Infinity, 0],
-    // Of 8, 6 and 6 bytes, one.
+    // The pieces have 8, 6 and 6 bytes; the store has room for one.
     [9, 2],
     [0, 3],
   ] as const) {
@@ -433,7 +433,7 @@ test('weights stay in the store, in memory as far as it has no room, and are rea
   }
 });
 
-test('memory of pieces that are stored is used again, and no piece sees another one', async () => {
+test('buffers of stored pieces are reused, and no piece gets the bytes of another', async () => {
   const store = new MemoryStore();
   const parts = Array.from({ length: 30 }, (_, index) =>
     new Uint8Array(9 + (index % 3)).fill(index),
@@ -459,7 +459,7 @@ test('memory of pieces that are stored is used again, and no piece sees another 
   expect(new Set(given.mock.calls.map(([, { buffer }]) => buffer)).size).toBeLessThanOrEqual(12);
 });
 
-test('weights that are expanded lie where the graphs look', async () => {
+test('expanded weights have the path that the graphs refer to', async () => {
   const encoded = new Uint8Array([0x00, 0x3c, 0x00, 0xc0]);
   const expansion: Expansion = {
     ...{ path: 'expanded', bytes: 8, digest: '', dtype: 'float32' },

@@ -14,7 +14,7 @@ interface Text {
   readonly tokens: number;
   readonly past: number;
   readonly goes_on: boolean;
-  /** Tokens of each text of a batch. */
+  /** Token ids of each text of a batch. */
   readonly lengths?: readonly number[];
 }
 
@@ -23,7 +23,7 @@ interface Joint {
   readonly layer: number;
   readonly dims: readonly number[];
   readonly input: readonly number[];
-  /** null in the padding. */
+  /** null for values in the padding. */
   readonly edited: readonly (number | null)[];
 }
 
@@ -128,7 +128,7 @@ function cut(
       return index >= range.start && index < range.end;
     }),
   );
-  // What stands in the padding is nobody's.
+  // Values in the padding are undefined.
   const numbers = kept.map((value) => value ?? NaN);
   return { dims: ranges.map((range) => range.end - range.start), values: numbers };
 }

@@ -1,4 +1,4 @@
-// Expanding gives what the layouts' definitions say, number by number, wherever the expanded file is cut.
+// Expansion gives the values that each layout defines, wherever the expanded file is split into ranges.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -156,7 +156,7 @@ function layOut(layouts: readonly Layout[], dtype: Expansion['dtype'], seed: num
   return { expansion, encoded };
 }
 
-/** Reads the expanded file in ranges that end at the cuts, a few numbers together. */
+/** Reads the expanded file in ranges that end at the given offsets, expanding a few values at a time. */
 function expand({ expansion, encoded }: Case, cuts: readonly number[]): Uint8Array {
   const whole = {
     bytes: encoded.length,

@@ -1,5 +1,5 @@
-// Plans of patching sweeps, their metrics, and what is refused before anything runs. The numbers, beside PyTorch's:
-// tests/browser/engine_sweeps.spec.ts.
+// Plans of patching sweeps, their metrics, and the errors before anything runs. tests/browser/engine_sweeps.spec.ts
+// compares the numbers with PyTorch.
 import { describe, expect, test } from 'vitest';
 import { measured, MetricError, type Metric } from '../../apps/web/src/analysis/metrics';
 import {
@@ -35,7 +35,7 @@ const request: SweepRequest = {
 };
 
 describe('a plan', () => {
-  test('goes over layers and positions, row by row', () => {
+  test('iterates over layers and positions in row-major order', () => {
     const { dims, cells } = planSweep(request, shape);
     expect(dims).toEqual([3, 3]);
     expect(cells.slice(0, 4)).toEqual([
@@ -46,15 +46,15 @@ describe('a plan', () => {
     ]);
   });
 
-  test('of paths goes over the heads before the receiver', () => {
+  test('of paths iterates over the heads before the receiver', () => {
     const receiver = { layer: 2, head: 0, reads: 'k' } as const;
     const { dims, cells } = planSweep({ ...request, places: { over: 'paths', receiver } }, shape);
     expect(dims).toEqual([2, 2]);
     expect(cells.at(-1)).toEqual({ layer: 1, head: 1 });
   });
 
-  test('makes batches within a bound of bytes', () => {
-    // Three tokens: scores three times, 2 heads by 3 keys; the MLP three times, the stream eight times; and the logits.
+  test('limits batches to the memory limit', () => {
+    // Three tokens: three tensors of scores, 2 heads × 3 keys; three of the MLP, eight of the stream; and the logits.
     const each = 4 * 3 * (18 + 18 + 32) + 4 * 5;
     expect(rowsWithin(shape, 3, each * 4 + 1)).toBe(4);
     const plan = planSweep({ ...request, mostBytes: each * 4 }, shape);
@@ -112,7 +112,7 @@ const refused: [string, Partial<SweepRequest>, string][] = [
   ],
 ];
 
-test.each(refused)('%s is refused in a line, before anything runs', async (_, change, message) => {
+test.each(refused)('%s is refused in one line before anything runs', async (_, change, message) => {
   let ran = 0;
   const run = (): Promise<never> => {
     ran++;
@@ -126,12 +126,12 @@ test.each(refused)('%s is refused in a line, before anything runs', async (_, ch
   expect(ran).toBe(0);
 });
 
-describe('metrics by hand', () => {
+describe('metrics computed by hand', () => {
   test('a logit difference', () => {
     expect(measured(difference, Float32Array.of(0, 3, 1.5, 0, 0))).toBe(1.5);
   });
 
-  test('a divergence of one half and one half from three quarters and one quarter', () => {
+  test('the divergence of (1/2, 1/2) and (3/4, 1/4)', () => {
     const metric: Metric = {
       metric: 'divergence',
       reference: Float32Array.of(Math.log(3) + 700, 700),
@@ -141,7 +141,7 @@ describe('metrics by hand', () => {
     expect(measured(metric, metric.reference)).toBeCloseTo(0, 9);
   });
 
-  test('restored is the part of the difference', () => {
+  test('restored returns the fraction of the difference', () => {
     const swept = { dims: [1, 3], clean: 3, corrupted: 1 } as const;
     expect([...restored({ ...swept, values: Float32Array.of(1, 2, 3) })]).toEqual([0, 0.5, 1]);
     expect(() => restored({ ...swept, clean: 1, values: new Float32Array(3) })).toThrow(
@@ -154,7 +154,7 @@ function aborting(): AbortController {
   return new AbortController();
 }
 
-/** Answers batches with zeros, and keeps what it was asked. */
+/** Returns zeros for every batch, and records the requests. */
 function recorder(): {
   asked: EngineBatch[];
   run: (batch: EngineBatch) => Promise<Map<string, Tensor>>;
@@ -175,7 +175,7 @@ function recorder(): {
   return { asked, run };
 }
 
-test('values that a sweep puts in are one tensor of a layer, whatever the number of places', async () => {
+test('inserted values are one shared tensor for each layer, whatever the number of places', async () => {
   const { asked, run } = recorder();
   await sweep(request, shape, run, () => undefined, aborting().signal);
   expect(asked).toHaveLength(2);
@@ -188,12 +188,12 @@ test('values that a sweep puts in are one tensor of a layer, whatever the number
     expect(tensors['value']?.dims).toEqual([1, 3, 4]);
     expect(tensors['mask']?.dims).toEqual([9, 3, 1]);
     const patched = Array.from(tensors['mask']?.data ?? [], (is, at) => (is === 1 ? at : -1));
-    // Row 3 × layer + p has its own place, position p.
+    // Row 3 × layer + p patches position p.
     expect(patched.filter((at) => at >= 0)).toEqual([0, 1, 2].map((p) => (3 * layer + p) * 3 + p));
   }
 });
 
-test('closings of all runs of a path sweep are asked for with the first', async () => {
+test('the first run of a path sweep requests the closings of all its runs', async () => {
   const { asked, run } = recorder();
   await sweep(
     { ...request, places: { over: 'paths', receiver } },
@@ -208,7 +208,7 @@ test('closings of all runs of a path sweep are asked for with the first', async 
   expect(new Set(edited)).toEqual(new Set(joints));
 });
 
-test('an ended sweep makes no further run', async () => {
+test('an aborted sweep makes no further run', async () => {
   const { asked, run } = recorder();
   const ending = aborting();
   const told: number[] = [];

@@ -1,4 +1,5 @@
-// A lens pack's file against its manifest: of another model, of other maps, not finite, cut short, read elsewhere.
+// Checks of a lens pack's file against its manifest: another model, other maps, values that aren't finite, a truncated
+// file, taps that refer to other locations.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { LensPackRecord, Manifest } from '../../apps/web/src/contract/generated';
@@ -6,7 +7,7 @@ import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
 import { lensTrouble } from '../../apps/web/src/inference/read_lens_pack';
 
 const example = new URL('../../contracts/examples/valid/manifest__lens.json', import.meta.url);
-/** Where the example's tap reads the bias; the matrix follows. */
+/** Byte offset of the bias in the example's tap; the matrix follows. */
 const begin = 584;
 
 function read(): { manifest: Manifest; record: LensPackRecord } {
@@ -49,7 +50,7 @@ function pack({ manifest }: { manifest: Manifest }, changes: Made = {}): Uint8Ar
   return file;
 }
 
-test('a pack as the manifest says it is taken', () => {
+test('a pack that matches the manifest is accepted', () => {
   const { manifest, record } = read();
   expect(lensTrouble(pack({ manifest }), record, manifest)).toBeNull();
 });
@@ -72,7 +73,7 @@ test.each(cases)('a pack %s is refused', (_, made, reason, said) => {
   expect(trouble?.detail).toContain(said);
 });
 
-test('a pack cut short is refused', () => {
+test('a truncated pack is refused', () => {
   const { manifest, record } = read();
   const whole = pack({ manifest });
   for (const length of [0, 7, 100, whole.length - 1]) {
@@ -80,7 +81,7 @@ test('a pack cut short is refused', () => {
   }
 });
 
-test('a tap that reads the bias of another place is refused', () => {
+test('a tap that refers to another place for the bias is refused', () => {
   const { manifest, record } = read();
   const [tap] = record.taps['fp32'] ?? [];
   if (tap === undefined) throw new Error('no tap');

@@ -1,4 +1,4 @@
-// Reference passes: errors as a hand works them out, the first departure in computation order, and files of strangers.
+// Reference passes: errors computed by hand, the first failure in computation order, and untrusted files.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { BundleError } from '../../apps/web/src/bundle/bundle_error';
@@ -43,7 +43,7 @@ test.each(cases)('$what', ({ name, measure, dims, gotDims, want, got, probs, err
   expect(found.worst.error).toBeCloseTo(Number(error), 12);
 });
 
-describe('which activation is told', () => {
+describe('which activation is reported', () => {
   const names = ['layer_0_q', 'layer_0_k', 'layer_1_q', 'logits'];
   const want = names.map((name) => tensor(name, [1, 1, 2], [1, 1]));
   const factors = [1, 1.5, 3, 1];
@@ -56,20 +56,20 @@ describe('which activation is told', () => {
   const told = (limits: Record<string, number>, run = got) =>
     comparePass(run, want, { measure: 'largest', bounds: limits });
 
-  test('the first in computation order, and the worst of those that depart', () => {
+  test('the first in computation order, and the worst of those beyond their bounds', () => {
     const found = told({ q: 0.1, k: 0.1, logits: 0.1 });
     expect(found.first?.name).toBe('layer_0_k');
     expect(found.worst.name).toBe('layer_1_q');
     expect(found.compared).toBe(4);
   });
 
-  test('the largest error where all are within their bounds', () => {
+  test('the largest error if all are within their bounds', () => {
     const found = told({ q: 9, k: 0.6, logits: 0.1 });
     expect(found.first).toBeNull();
     expect(found.worst).toEqual({ name: 'layer_1_q', error: 2, bound: 9 });
   });
 
-  test('one that the run lacks', () => {
+  test('an activation that the run lacks', () => {
     const less = new Map(got);
     less.delete('logits');
     const { first } = told({ q: 9, k: 0.6, logits: 0.1 }, less);
@@ -89,7 +89,7 @@ interface Written {
   bytes: Uint8Array;
 }
 
-/** A whole pass of two tokens: 1 layer, 2 heads, 32 tokens in its vocabulary. */
+/** A complete pass of two tokens, for 1 layer, 2 heads and a vocabulary of 32 tokens. */
 function tensors(): Map<string, Written> {
   const size = (dimension: number | string): number =>
     typeof dimension === 'number' ? dimension : dimension === 'batch_size' ? 1 : 2;
@@ -203,7 +203,7 @@ describe('the file', () => {
     expect(refusal(file(parts))).toBe(said);
   });
 
-  test('without a bound of a kind, and a damaged one, are refused', () => {
+  test('is refused without the bound of a kind, or if it is damaged', () => {
     const few = Object.fromEntries(Object.entries(record.bounds).filter(([kind]) => kind !== 'v'));
     expect(refusal(file(tensors()), { ...record, bounds: few })).toBe('no bound of v');
     expect(refusal(file(tensors()).slice(0, -1))).toMatch(/ lies from /u);

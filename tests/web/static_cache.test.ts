@@ -1,4 +1,4 @@
-// A cache of fixed length: when it is chosen, which slots a call writes and sees, and what lies behind the text's end.
+// A cache of fixed length: when it is selected, which slots a call writes and reads, and how results and edits fit it.
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
 import type { Manifest, Variant } from '../../apps/web/src/contract/generated';
@@ -15,8 +15,8 @@ import manifest from '../../contracts/examples/valid/manifest__static.json' with
 const [variant] = (manifest as unknown as Manifest).variants as [Variant];
 const asked = { url: '', provider: 'auto', staticCache: true } as const;
 
-describe('the choice', () => {
-  it('takes the static graph on WebGPU, where it is asked for and there', () => {
+describe('selection of the graph', () => {
+  it('takes the static graph on WebGPU if it is requested and exists', () => {
     const chosen = withStaticCache(variant, asked, 'webgpu');
     expect(chosen.open?.path).toBe('model.static.onnx');
     expect(withStaticCache(variant, asked, 'wasm')).toBe(variant);
@@ -26,7 +26,7 @@ describe('the choice', () => {
     expect(withStaticCache(without, asked, 'webgpu')).toBe(without);
   });
 
-  it('limits a text by the shorter of cache and context', () => {
+  it('limits a text to the shorter of cache and context', () => {
     const limits = [variant.static, variant.open].map(
       (record) => record && textLimit(record.activations),
     );
@@ -35,7 +35,7 @@ describe('the choice', () => {
 });
 
 describe('the slots of a call', () => {
-  it('are those behind the text so far, and the mask has all up to its end', () => {
+  it('follow the text so far, and the mask covers all up to its end', () => {
     const { attention_mask: mask, cache_position: written } = slotFeeds(
       ort,
       { start: 2, end: 5 },
@@ -53,7 +53,7 @@ describe('edits of attention', () => {
     ...{ joint, layer: 0, closing: 'replace', tensors },
   });
 
-  it('reach to the last slot with what changes nothing', () => {
+  it('are extended to the last slot with neutral values', () => {
     const value = { dims: [1, 1, 2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) };
     const mask = { dims: [1, 1, 2, 3], data: Uint8Array.of(1, 0, 0, 0, 1, 0) };
     const { tensors } = reachingAllSlots(edit('attn_scores', { value, mask }), 5);
@@ -62,7 +62,7 @@ describe('edits of attention', () => {
     expect(tensors['mask']?.data).toEqual(Uint8Array.of(1, 0, 0, 0, 0, 0, 1, 0, 0, 0));
   });
 
-  it('stay as they are where they broadcast, or at other joints', () => {
+  it('are unchanged if they broadcast or are at other joints', () => {
     const scale = { dims: [1, 2, 1, 1], data: Float32Array.of(0, 1) };
     const narrow = { ...edit('attn_probs', { scale }), closing: 'scale' } as const;
     expect(reachingAllSlots(narrow, 5)).toEqual(narrow);
@@ -70,7 +70,7 @@ describe('edits of attention', () => {
     expect(reachingAllSlots(other, 5)).toBe(other);
   });
 
-  it('of one factor for each token scale the empty slots by 1', () => {
+  it('with one factor for each token scale the empty slots by 1', () => {
     const scale = { dims: [1, 1, 1, 2], data: Float32Array.of(0, 0.5) };
     const each = { ...edit('attn_probs', { scale }), closing: 'scale' } as const;
     const { tensors } = reachingAllSlots(each, 4);
@@ -87,7 +87,7 @@ describe('activations', () => {
     expect([...got.data]).toEqual([1, 2, 3, 4]);
   });
 
-  it('of other kinds stay', () => {
+  it('of other kinds are unchanged', () => {
     const tensor = { name: 'layer_0_attn_z', dims: [1, 1, 2, 3], data };
     expect(withoutEmptySlots(tensor, 2)).toBe(tensor);
   });

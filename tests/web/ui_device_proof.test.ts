@@ -1,4 +1,4 @@
-// When the page asks whether the device gives the model's numbers, and what it keeps of the answer.
+// When the page compares the device with the publisher's numbers, and how long it keeps the result.
 import { expect, test } from 'vitest';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
@@ -19,7 +19,7 @@ function client(answer: () => Promise<DeviceProof | null>): ModelClient {
   return { prove: answer } as unknown as ModelClient;
 }
 
-test('it waits until the page is quiet, and then keeps the answer', async () => {
+test('the comparison waits until the page is idle, and its result is kept', async () => {
   let busy = 3;
   let askedAt = -1;
   const proofs = new DeviceProofs(() => --busy > 0, 1);
@@ -37,7 +37,7 @@ test('it waits until the page is quiet, and then keeps the answer', async () => 
   expect(proofs.state).toEqual({ kind: 'compared', proof });
 });
 
-test('a model that was left meanwhile is not asked, and its answer is dropped', async () => {
+test('a model that was closed meanwhile is not compared, and a late result is dropped', async () => {
   let asked = 0;
   const asking = client(() => Promise.resolve(((asked += 1), proof)));
   const proofs = new DeviceProofs(() => false, 1);
@@ -52,14 +52,14 @@ test('a model that was left meanwhile is not asked, and its answer is dropped', 
   expect(proofs.state).toEqual({ kind: 'waiting' });
 });
 
-test('a bundle without a stored pass is not asked', async () => {
+test('a bundle without a stored pass is not compared', async () => {
   const proofs = new DeviceProofs(() => false, 1);
   const silent = client(() => Promise.reject(new Error('asked')));
   await proofs.prove(silent, { variant: {} } as unknown as OpenedModel, () => true);
   expect(proofs.state).toEqual({ kind: 'none' });
 });
 
-test('what keeps it from an answer is kept, until another model is opened', async () => {
+test('an error is kept until another model is opened', async () => {
   const proofs = new DeviceProofs(() => false, 1);
   const error = { kind: 'run', detail: 'out of memory' } as const;
   await proofs.prove(

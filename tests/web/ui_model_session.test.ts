@@ -224,7 +224,7 @@ describe('a session beside the open one', () => {
 
   const more = ['final_norm', 'embedding_sum'];
 
-  test('is prepared while the open one answers, and takes its place', async () => {
+  test('is created while the open one answers, and replaces it', async () => {
     const { client, session } = await openedKept();
     const changing = session.answers.setActivations(more);
     expect(session.answers.preparing).toMatchObject({ isBeside: true, lastMs: 0 });
@@ -238,12 +238,12 @@ describe('a session beside the open one', () => {
     expect(client.used).toEqual([more]);
     expect(session.answers.preparing).toBeNull();
     expect(session.model?.activations).toEqual(more);
-    // The text is run again from its first token: the other session has no cache.
+    // The text is run again from its first token, since the new session has no cache.
     expect(client.runs.slice(before).map(({ ids }) => ids.length)).toEqual([3]);
     expect(rows(session)).toEqual([23, 24, 25]);
   });
 
-  test('is given up where the reader does not want it any more', async () => {
+  test('is cancelled when the reader cancels it', async () => {
     const { client, session } = await openedKept();
     const changing = session.answers.setActivations(more);
     session.answers.keepOpen();
@@ -251,14 +251,14 @@ describe('a session beside the open one', () => {
     expect(session.answers.preparing).toBeNull();
     expect(client.used).toEqual([]);
     expect(session.notices.current).toBeNull();
-    // Another text brings no session for what was given up.
+    // A later text doesn't create the cancelled session.
     await session.prompt.replace('abc');
     expect(session.model?.activations).toEqual(['logits', 'final_norm']);
     expect(session.chosen.wanted).toEqual([]);
     expect(client.prepared).toHaveLength(1);
   });
 
-  test('gives way to the next choice', async () => {
+  test('is cancelled by the next selection', async () => {
     const { client, session } = await openedKept();
     const first = session.answers.setActivations(more);
     const second = session.answers.setActivations([...more, 'layer_0_q']);
@@ -268,7 +268,7 @@ describe('a session beside the open one', () => {
     expect(client.used).toEqual([[...more, 'layer_0_q']]);
   });
 
-  test('where it fails, the change is made in place', async () => {
+  test('is replaced by a change in place if it fails', async () => {
     const { client, session } = await openedKept();
     client.prepare = () => Promise.reject(new ModelError({ kind: 'session', detail: 'no room' }));
     await session.answers.setActivations(more);
@@ -431,7 +431,7 @@ describe('steps', () => {
     expect(session.generation.running).toBe(false);
   });
 
-  test('another lens computes every token anew, and a forged one changes nothing', async () => {
+  test('another lens recomputes every token, and a forged one changes nothing', async () => {
     const { client, session } = await opened('abcdefg');
     const before = client.runs.length;
     await session.answers.setLens('tuned');

@@ -158,7 +158,7 @@ def _fill(
     folder: Path, requested: RequestedBundle, plan: _Plan, display: StageDisplay
 ) -> ManifestDocument:
     """Write everything into the folder, the manifest last."""
-    # Imported here so that a run that only checks flags needn't load transformers' models.
+    # Imported here because a run that only checks flags doesn't need transformers' models.
     from oriel.device.pytorch_pass import with_pytorch_passes
 
     paths, model = requested.paths, requested.model

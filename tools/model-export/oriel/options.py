@@ -51,7 +51,7 @@ class ExportOptions(Quantizing):
     """The plain graph's path; None: apps/web/static/models/<name>/model.onnx."""
     opset: int = DEFAULT_OPSET
     static_cache: int | None = None
-    """Slots of the cache of static graphs, in tokens; None for no such graphs."""
+    """Slots of the static graphs' cache, in tokens; None to write no static graphs."""
     precision: tuple[str, ...] = ("fp32",)
     verify: bool = False
     force: bool = False
@@ -88,7 +88,7 @@ def parse_opset(text: str) -> int:
 
 
 def parse_static_cache(text: str) -> int:
-    """Parse the number of slots of a static cache; the model's context limits it further."""
+    """Parse the number of slots of a static cache. The model's context length limits it further."""
     if re.fullmatch(r"[1-9]\d{0,6}", text, re.ASCII):
         return int(text)
     raise OptionError(

@@ -64,7 +64,7 @@ export class ChosenActivations {
     return areSame(open, this.#open) ? null : open;
   }
 
-  /** Want what is open, and no more; return it. */
+  /** Reset the choice to the open activations, and return them. */
   keepOpen(): readonly string[] {
     this.leftOut = null;
     this.wanted = this.#open;

@@ -1,25 +1,31 @@
-// Direct logit attribution: the shares that the parts of a model have in a token's logit, or in how far it is above
-// another's, and their sum. The same in Python: oriel/analysis/attribution.py; the graph computes the shares.
+// Direct logit attribution: how much each part of a model adds to a token's logit, or to the difference from another
+// token's logit, and the sum of the parts. The same in Python: oriel/analysis/attribution.py. The graph computes the
+// shares.
 
-/** Shares at each token of one text; all arrays are float32, and `tokens` long where nothing else is said. */
+/** The shares at each token of one text. All arrays are float32, of shape (tokens) unless another is given. */
 export interface Attribution {
   readonly embedding: Float32Array;
-  /** For each layer (heads, tokens). */
+  /** (heads, tokens) for each layer. */
   readonly heads: readonly Float32Array[];
-  /** For each layer: what attention adds beside its heads, as a bias does. */
+  /** For each layer: the attention output that comes from no head, such as its bias. */
   readonly attentionRest: readonly Float32Array[];
-  /** For each layer. */
+  /** The MLP of each layer. */
   readonly mlps: readonly Float32Array[];
-  /** Share of the final norm's bias, the same at every token. */
+  /** The final norm's bias, which has the same share at every token. */
   readonly bias: number;
-  /** The logit, or the difference, as `final_norm` and the weights give it. Kernels that round this last product too
-   * (int8, int4) give a run's logits otherwise. */
+  /**
+   * The logit, or the difference, computed from `final_norm` and the weights in float32. A run's logits differ from it
+   * where kernels round this last product (int8, int4).
+   */
   readonly logit: Float32Array;
-  /** (tokens, neurons) of the layer that was asked for, parts of its MLP; null where none was. */
+  /** (tokens, neurons) of the requested layer, whose sum is part of its MLP's share; null if none was requested. */
   readonly neurons: Float32Array | null;
 }
 
-/** Return the sum of all parts at each token: the logit, but for rounding, and for what edits add to the stream itself. */
+/**
+ * Sum all parts at each token, (tokens). The sum equals the logit up to rounding, minus what edits add to the stream
+ * itself.
+ */
 export function totalAttribution(shares: Attribution): Float64Array {
   const { embedding, heads, attentionRest, mlps, bias } = shares;
   const total = Float64Array.from(embedding, (share) => share + bias);

@@ -1,11 +1,11 @@
-// Scores that say where the heads of a layer look, from 0 to 1 (entropy: in nats). The same in Python:
+// Scores of the attention patterns of a layer's heads, from 0 to 1 (entropy: in nats). The same in Python:
 // oriel/analysis/head_scores.py.
 import type { Numbers, Values } from './values';
 
 export type ScoreName =
   'entropy' | 'previous_token' | 'first_token' | 'duplicate_token' | 'induction';
 
-/** Return the keys that count for a query. */
+/** Returns the keys whose attention a score adds up for one query. */
 type Keys = (ids: readonly number[], query: number) => readonly number[];
 
 /** Return the mean entropy of each head's rows, in nats. `probs`: (batch, heads, seq, seq). */
@@ -21,29 +21,33 @@ export function entropy(probs: Values): Float64Array {
   return found.map((sum) => sum / (texts * seq));
 }
 
-/** Return each head's mean attention to the token before, from the second token on. */
+/** Return each head's mean attention to the previous token, over all tokens but the first. */
 export function previousToken(probs: Values): Float64Array {
   return meanOver(probs, null, (_, query) => (query > 0 ? [query - 1] : []));
 }
 
-/** Return each head's mean attention to the first token, from the second token on. */
+/** Return each head's mean attention to the first token, over all other tokens. */
 export function firstToken(probs: Values): Float64Array {
   return meanOver(probs, null, (_, query) => (query > 0 ? [0] : []));
 }
 
-/** Return each head's mean attention to earlier places of the same token, over the tokens that have one; NaN where no
- * token comes twice. `ids`: a list for each text. */
+/**
+ * Return each head's mean attention to earlier occurrences of the same token, over the tokens that have one; NaN if no
+ * token repeats. `ids`: token ids of each text.
+ */
 export function duplicateToken(probs: Values, ids: readonly (readonly number[])[]): Float64Array {
   return meanOver(probs, ids, samePlaces);
 }
 
-/** Return each head's mean attention to the tokens that stood behind earlier places of the same token, over the tokens
- * that have one (Olsson et al., 2022, "In-context Learning and Induction Heads"); NaN where there is none. */
+/**
+ * Return each head's mean attention to the tokens that followed earlier occurrences of the same token, over the tokens
+ * that have one (Olsson et al., 2022, "In-context Learning and Induction Heads"); NaN if there is none.
+ */
 export function induction(probs: Values, ids: readonly (readonly number[])[]): Float64Array {
   return meanOver(probs, ids, (text, query) => samePlaces(text, query).map((key) => key + 1));
 }
 
-/** Return every score of a layer's heads on one batch of texts. */
+/** Return every score of a layer's heads for one batch of texts. */
 export function scoresOf(
   probs: Values,
   ids: readonly (readonly number[])[],
@@ -57,8 +61,10 @@ export function scoresOf(
   };
 }
 
-/** Return random tokens that come twice in a row, where induction can't be told by what the model knows of language.
- * `random` gives numbers from 0 up to 1. Throws a RangeError for a length that the model can't read twice. */
+/**
+ * Return random tokens followed by the same tokens again, on which induction heads can be told from knowledge of
+ * language. `random` returns numbers in [0, 1). Throws a RangeError if the model can't read the length twice.
+ */
 export function repeatedTokens(
   length: number,
   { vocab, context }: { readonly vocab: number; readonly context: number },
@@ -74,9 +80,9 @@ export function repeatedTokens(
 }
 
 /**
- * Return attention times the length of what it fetches: probs (batch, heads, seq, total) by the norms of values (batch,
- * kv_heads, total, width), scaled so that each row sums to 1 (Kobayashi et al., 2020, "Attention is Not Only a Weight",
- * without the output matrix).
+ * Return attention weighted by the norms of the values: probs (batch, heads, seq, total) times the norms of values
+ * (batch, kv_heads, total, width), scaled so that each row sums to 1 (Kobayashi et al., 2020, "Attention is Not Only a
+ * Weight", without the output matrix).
  */
 export function valueWeighted(probs: Values, values: Values): Numbers {
   const [texts = 0, heads = 0, seq = 0, total = 0] = probs.dims;
@@ -116,7 +122,9 @@ function samePlaces(ids: readonly number[], query: number): number[] {
   return places;
 }
 
-/** Return each head's mean attention to the keys of a query, over the queries of all texts that have some. */
+/**
+ * Return each head's mean attention from queries to their selected keys, over the queries of all texts that have any.
+ */
 function meanOver(
   probs: Values,
   ids: readonly (readonly number[])[] | null,
@@ -139,7 +147,7 @@ function meanOver(
         for (const key of keys) found[head] = (found[head] ?? 0) + (probs.data[at + key] ?? 0);
       }
     }
-  // Of no query: 0 / 0.
+  // 0 / 0 gives NaN if no query has such keys.
   return found.map((sum) => sum / count);
 }
 

@@ -1,32 +1,32 @@
-// Metrics of a run, for sweeps: one number for each text, from its logits at one position. Python has the same in
-// oriel/analysis/metrics.py. Plain data, so that the worker gets them as they are.
+// Metrics of a run, for sweeps: one number for each text, computed from its logits at one position. The same in Python:
+// oriel/analysis/metrics.py. Metrics are plain data, so that they can be posted to the worker.
 
-/** The logit of one token less that of another. */
+/** The logit of one token minus the logit of another. */
 export interface LogitDifference {
   readonly metric: 'logit-difference';
   readonly answer: number;
   readonly other: number;
-  /** The token whose logits are read, from the end: -1, the default, for the last. */
+  /** Position whose logits are read, counted from the end; default -1, the last token. */
   readonly position?: number;
 }
 
-/** The Kullback-Leibler divergence of a text's next token from a reference's, in nats. */
+/** The Kullback-Leibler divergence of a text's next-token distribution from a reference's, in nats. */
 export interface Divergence {
   readonly metric: 'divergence';
-  /** (vocab): logits that the others are compared with. */
+  /** (vocab): logits of the reference. */
   readonly reference: Float32Array;
-  /** As of LogitDifference. */
+  /** Position as in LogitDifference. */
   readonly position?: number;
 }
 
 export type Metric = LogitDifference | Divergence;
 
-/** A metric that a model or a text has no place for. */
+/** Error of a metric that the model or the text can't have. */
 export class MetricError extends RangeError {
   override readonly name = 'MetricError';
 }
 
-/** Throw a MetricError for one that a text of so many tokens, of a model with this vocabulary, doesn't have. */
+/** Throw a MetricError if a text of `tokens` tokens, in a model with this vocabulary, can't have the metric. */
 export function checkMetric(metric: Metric, vocab: number, tokens: number): void {
   const { position = -1 } = metric;
   if (!Number.isInteger(position) || position >= 0 || position < -tokens)
@@ -63,7 +63,7 @@ export function measured(metric: Metric, logits: Float32Array): number {
   return right.reduce((sum, log, id) => sum + Math.exp(log) * (log - (got[id] ?? NaN)), 0);
 }
 
-/** Compute the logarithm of the softmax, in float64. */
+/** Compute the logarithm of the softmax in float64. */
 export function logSoftmax(logits: Float32Array): Float64Array {
   const highest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
   const total = logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0);

@@ -1,6 +1,6 @@
-// Activation patching: one text's activations, put into the run of another, place by place; and path patching, from one
-// head to what another head reads. Says which runs a sweep makes, and reads what they gave; the runs themselves:
-// inference/patching_sweep.ts. Python has the same in oriel/analysis/patching.py.
+// Activation patching: inserts one text's activations into the run of another, one place at a time; and path patching,
+// along the path from one head to the input of another. This module plans the runs of a sweep and evaluates their
+// results; inference/patching_sweep.ts makes the runs. The same in Python: oriel/analysis/patching.py.
 //
 // Vig et al., 2020, "Investigating Gender Bias in Language Models Using Causal Mediation Analysis"; Wang et al., 2022,
 // "Interpretability in the Wild".
@@ -16,7 +16,7 @@ import {
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import { checkMetric, type Metric } from './metrics';
 
-/** The reader at a path's end: a head's queries, keys or values. Heads of k and v are key heads. */
+/** The receiver at the end of a path: a head's queries, keys or values. For k and v, `head` is a key head. */
 export interface Receiver {
   readonly layer: number;
   readonly head: number;
@@ -25,32 +25,32 @@ export interface Receiver {
 
 /** The places that a sweep patches, one in each run. */
 export type PatchedPlaces =
-  /** One joint of one layer at one position: resid_pre by default, or any other without pairs of tokens. */
+  /** One joint of one layer at one position; default resid_pre. Any joint without pairs of tokens is allowed. */
   | { readonly over: 'positions'; readonly joint?: ActivationKind }
-  /** One head at all positions: attn_z for what a head gives, the default; q or attn_probs for a part of it. */
+  /** One head at all positions: attn_z, the default, for the head's output; q or attn_probs for a part of it. */
   | { readonly over: 'heads'; readonly joint?: ActivationKind }
-  /** One head's effect on what the receiver reads, by the residual stream alone. */
+  /** One head's effect on what the receiver reads, through the residual stream alone. */
   | { readonly over: 'paths'; readonly receiver: Receiver };
 
 export interface SweepRequest {
-  /** Token ids of the text whose activations are put in. */
+  /** Token ids of the text whose activations are inserted. */
   readonly clean: readonly number[];
-  /** The text that they are put into, of the same length. */
+  /** Token ids of the text that they are inserted into, of the same length. */
   readonly corrupted: readonly number[];
   readonly metric: Metric;
   readonly places: PatchedPlaces;
-  /** Bound of a batch's activations, and of those that are kept to put them in; 256 MiB by default. */
+  /** Memory limit of a batch's activations, and of those that are kept to put them in; default 256 MiB. */
   readonly mostBytes?: number;
 }
 
-/** A metric for each patched place. */
+/** The metric of each patched run. */
 export interface Sweep {
-  /** Row-major: layers by positions, or layers by heads; of paths, the layers before the receiver's. */
+  /** Row-major: layers by positions, or layers by heads; for paths, only the layers before the receiver. */
   readonly dims: readonly [number, number];
   readonly values: Float32Array;
-  /** The metric of the text whose activations are put in. */
+  /** Metric of the clean text, unpatched. */
   readonly clean: number;
-  /** The metric of the text that they are put into, unpatched. */
+  /** Metric of the corrupted text, unpatched. */
   readonly corrupted: number;
 }
 
@@ -66,11 +66,11 @@ export interface SweepPlan {
   readonly dims: readonly [number, number];
   /** Row-major. */
   readonly cells: readonly Cell[];
-  /** The runs that go together. */
+  /** The runs in batches. */
   readonly rows: number;
 }
 
-/** A sweep that a model or a text has no place for, or that would not fit in memory. */
+/** Error of a sweep that doesn't fit the model, the texts or the memory limit. */
 export class SweepError extends RangeError {
   override readonly name = 'SweepError';
 
@@ -81,10 +81,12 @@ export class SweepError extends RangeError {
 
 export const defaultMostBytes = 256 * 2 ** 20;
 
-/** More runs together are no faster, and progress and a cancelled sweep's end come later. */
+/**
+ * Maximum number of runs in a batch. Larger batches are no faster, and they delay progress reports and cancellation.
+ */
 const mostRows = 32;
 
-/** Return the runs of a sweep. Throws a SweepError or a MetricError for one that can't be made. */
+/** Plan the runs of a sweep. Throws a SweepError or a MetricError if it can't be made. */
 export function planSweep(request: SweepRequest, shape: ModelShape): SweepPlan {
   const { clean, corrupted, metric, places, mostBytes = defaultMostBytes } = request;
   if (clean.length !== corrupted.length || clean.length === 0)
@@ -140,7 +142,7 @@ function checkReceiver({ layer, head, reads }: Receiver, shape: ModelShape): voi
     );
 }
 
-/** Return the joint whose values a sweep puts in; of paths, what senders give. */
+/** Return the joint whose values a sweep inserts; for paths, the joint of the senders' output. */
 export function jointOf(places: PatchedPlaces): ActivationKind {
   if (places.over === 'paths') return 'attn_z';
   return places.joint ?? (places.over === 'positions' ? 'resid_pre' : 'attn_z');
@@ -172,8 +174,9 @@ function checkKept(bytes: number, mostBytes: number): void {
 }
 
 /**
- * Return how many texts of so many tokens run together within a bound of bytes: of the largest tensors that live at once,
- * scores and probabilities of a layer, its MLP and the stream. Throws a SweepError where one text goes beyond it.
+ * Return how many texts of this many tokens can run together within a limit in bytes. It counts the largest tensors
+ * that exist at the same time: scores and probabilities of a layer, its MLP and the stream. Throws a SweepError if one
+ * text exceeds the limit.
  */
 export function rowsWithin(shape: ModelShape, tokens: number, mostBytes: number): number {
   const layers = Array.from({ length: shape.layers }, (_, layer) => layerShape(shape, layer));
@@ -189,7 +192,7 @@ export function rowsWithin(shape: ModelShape, tokens: number, mostBytes: number)
   return Math.floor(mostBytes / each);
 }
 
-/** Part a plan's runs into those that go together. */
+/** Divide a plan's runs into batches. */
 export function batchesOf({ cells, rows }: SweepPlan): Cell[][] {
   return Array.from({ length: Math.ceil(cells.length / rows) }, (_, at) =>
     cells.slice(at * rows, (at + 1) * rows),
@@ -197,8 +200,8 @@ export function batchesOf({ cells, rows }: SweepPlan): Cell[][] {
 }
 
 /**
- * Return how much of the difference each place brings back: 0 for none, 1 for all. Throws a SweepError where both texts
- * have one metric.
+ * Return which fraction of the difference between the two texts' metrics each place restores: 0 for none, 1 for all.
+ * Throws a SweepError if both texts have the same metric.
  */
 export function restored({ values, clean, corrupted }: Sweep): Float32Array {
   if (clean === corrupted)

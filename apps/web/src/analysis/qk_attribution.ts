@@ -1,15 +1,18 @@
-// QK attribution: which earlier parts of the model make a head look from one token to another, from the parts of its
-// query and key. What they are: docs/interventions.md. The same in Python: oriel/analysis/qk_attribution.py.
+// QK attribution: which earlier parts of the model make a head attend from one token to another, from the parts of its
+// query and key. docs/interventions.md defines the parts. The same in Python: oriel/analysis/qk_attribution.py.
 import { rowsOf, type Numbers, type Values } from './values';
 
-/** A part of the stream: `attention_rest` is what attention adds beside its heads; `bias` are the norm's and the matrices'. */
+/**
+ * A part of the stream: `attention_rest` is the attention output that comes from no head; `bias` stands for the biases
+ * of the norm and of the query and key matrices.
+ */
 export interface Part {
   readonly kind: 'embedding' | 'head' | 'attention_rest' | 'mlp' | 'bias';
   readonly layer?: number;
   readonly head?: number;
 }
 
-/** List the parts of the stream that enters a layer, in the order of their values; the bias is the last. */
+/** List the parts of the stream that enters a layer, in the order of their values, with the bias last. */
 export function scoreParts(headsOfLayers: readonly number[]): Part[] {
   const ofLayers = headsOfLayers.flatMap((heads, layer): Part[] => [
     ...Array.from({ length: heads }, (_, head) => ({ kind: 'head', layer, head }) as const),
@@ -19,7 +22,10 @@ export function scoreParts(headsOfLayers: readonly number[]): Part[] {
   return [{ kind: 'embedding' }, ...ofLayers, { kind: 'bias' }];
 }
 
-/** Return (parts, parts): the products of the parts of a query and of a key, each (parts, width). They sum to the score. */
+/**
+ * Multiply the parts of a query with those of a key, each (parts, width). Return (parts, parts), which sum to the
+ * score.
+ */
 export function scoreProducts(queries: Values, keys: Values, scale: number): Numbers {
   const { count: rows, width } = rowsOf(queries);
   const { count: columns } = rowsOf(keys);
@@ -34,12 +40,12 @@ export function scoreProducts(queries: Values, keys: Values, scale: number): Num
   return { dims: [rows, columns], data };
 }
 
-/** Return the share of each part at the query, with every part at the key. */
+/** Return the share of each part at the query, summed over all parts at the key. */
 export function byQuery({ dims: [rows = 0, columns = 0], data }: Values): Float64Array {
   return sums(rows, (row) => Array.from({ length: columns }, (_, at) => data[row * columns + at]));
 }
 
-/** Return the share of each part at the key, with every part at the query. */
+/** Return the share of each part at the key, summed over all parts at the query. */
 export function byKey({ dims: [rows = 0, columns = 0], data }: Values): Float64Array {
   return sums(columns, (column) =>
     Array.from({ length: rows }, (_, at) => data[at * columns + column]),

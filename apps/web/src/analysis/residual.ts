@@ -1,12 +1,12 @@
-// Lengths and directions of the residual stream from layer to layer. The same in Python: oriel/analysis/residual.py.
+// Norms and cosines of the residual stream from layer to layer. The same in Python: oriel/analysis/residual.py.
 import { rowsOf, type Numbers, type Values } from './values';
 
-/** Return the Euclidean length of each position's vector, with the sizes of `stream` but the last. */
+/** Return the Euclidean norm of each position's vector, with the shape of `stream` without its last dimension. */
 export function norms(stream: Values): Numbers {
   return { dims: stream.dims.slice(0, -1), data: products(stream, stream).map(Math.sqrt) };
 }
 
-/** Return the cosine between two streams, position by position; 0 where one has no length. */
+/** Return the cosine between two streams at each position, or 0 if either vector is zero. */
 export function cosines(stream: Values, other: Values): Numbers {
   if (stream.dims.join() !== other.dims.join())
     throw new RangeError(

@@ -1,4 +1,4 @@
-// Numbers of a tensor with its sizes, as analyses take and give them.
+// Tensors as analyses take and return them: numbers with their dimensions.
 
 /** Row-major. */
 export interface Values {
@@ -10,7 +10,7 @@ export interface Numbers extends Values {
   readonly data: Float64Array;
 }
 
-/** Return the rows along the last dimension, each with the sizes of the others gone. */
+/** Return the rows along the last dimension, in row-major order. */
 export function rowsOf({ dims, data }: Values): { readonly count: number; readonly width: number } {
   const width = dims.at(-1) ?? 1;
   return { count: width > 0 ? data.length / width : 0, width };

@@ -1,13 +1,13 @@
-// Names and shapes of what the taps of attribution take and give, from the contract's table. The same in Python:
+// Names and shapes of the inputs and outputs of attribution taps, from the contract's table. The same in Python:
 // oriel/contract/attribution_names.py.
 import contract from '../../../../contracts/activations.json' with { type: 'json' };
 import { layerShape } from './activation_table';
 import type { ModelShape } from './generated';
 
-/** What a tap belongs to: the model, a layer, or a layer's neurons. */
+/** Scope of a tap: the whole model, a layer, or the neurons of a layer. */
 export type AttributionPart = 'model' | 'layer' | 'neurons';
 
-/** An input or output; its dynamic dimensions go by name. */
+/** An input or output; dynamic dimensions have names. */
 export interface AttributionPort {
   readonly name: string;
   readonly dtype: 'float32' | 'int64';
@@ -26,10 +26,10 @@ export const tokensInput = 'attribution/tokens';
 /** The factor of each token's logit in each direction, (tokens, directions), float32. */
 export const signsInput = 'attribution/signs';
 
-/** The inputs, which the tap of the model declares. */
+/** Inputs that the model's tap declares. */
 export const attributionInputs = table.inputs;
 
-/** List the outputs of one tap; `layer` is null for the model's. */
+/** List the outputs of one tap. `layer`: the tap's layer, null for the model's tap. */
 export function attributionOutputs(
   shape: ModelShape,
   part: AttributionPart,
@@ -47,14 +47,14 @@ export function attributionOutputs(
     }));
 }
 
-/** Return the name of an output by the end of its pattern, as in `heads` of a layer. */
+/** Return the name of the output whose pattern ends in `what`: 'heads' of layer 3 is attribution/layer_3/heads. */
 export function attributionName(what: string, layer: number | null): string {
   const output = table.outputs.find(({ name }) => name.endsWith(`/${what}`));
   if (output === undefined) throw new RangeError(`attribution gives no ${what}`);
   return filled(output.name, layer);
 }
 
-/** Return what the names of all tensors begin with that a tap computes. */
+/** Return the prefix of the names of all tensors that a tap computes. */
 export function attributionPrefix(part: AttributionPart, layer: number | null): string {
   const name = table.outputs.find((output) => output.part === part)?.name ?? '';
   return filled(name.slice(0, name.lastIndexOf('/') + 1), layer);

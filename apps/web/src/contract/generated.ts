@@ -90,7 +90,7 @@ export interface Manifest {
   tokenizer?: TokenizerFiles;
   first_pass?: FirstPassRecord;
   /**
-   * lenses with maps of their own, beside the logit lens that the taps of a variant give: see ACTIVATIONS_CONTRACT.md
+   * lens packs: lenses with a map for each layer, in addition to the logit lens of each variant's taps; see ACTIVATIONS_CONTRACT.md
    *
    * @maxItems 16
    */
@@ -323,7 +323,7 @@ export interface FirstPassRecord {
  */
 export interface LensPackRecord {
   /**
-   * none of the others', and not that of the logit lens
+   * unique among the packs, and not the name of the logit lens
    */
   name: string;
   /**
@@ -332,7 +332,7 @@ export interface LensPackRecord {
   path: string;
   description: LensDescription;
   /**
-   * for each variant by its name, a tap for each layer that has a map
+   * for each variant, by its name, one tap for each layer that the pack maps, in order
    */
   taps: {
     /**
@@ -343,11 +343,11 @@ export interface LensPackRecord {
   };
 }
 /**
- * the contents of a lens pack, as its own file says them too
+ * description of a lens pack, identical to the description in its file
  */
 export interface LensDescription {
   /**
-   * tuned: the stream, plus its product with a matrix, plus a bias; jacobian: its product with a matrix
+   * tuned: stream + stream @ weight + bias; jacobian: stream @ weight
    */
   kind: 'tuned' | 'jacobian';
   /**
@@ -357,18 +357,18 @@ export interface LensDescription {
   fitted: LensFit;
 }
 /**
- * the way in which the maps of a lens pack were found, and how well they do
+ * method of fitting the maps of a lens pack, and their measured divergence
  */
 export interface LensFit {
   text: MeasuredText;
   held_out: MeasuredText1;
   /**
-   * the optimizer with its settings, or the estimate
+   * the optimizer and its settings, or the method of estimation
    */
   method: string;
   seed: number;
   /**
-   * for each layer that has a map, in order
+   * one row for each layer that the pack maps, in order
    *
    * @minItems 1
    * @maxItems 4095
@@ -388,7 +388,7 @@ export interface MeasuredText {
   tokens: number;
 }
 /**
- * another text, which `kl` was measured on
+ * the text that `kl` was measured on, which the maps were not fitted to
  */
 export interface MeasuredText1 {
   name: string;
@@ -400,16 +400,16 @@ export interface MeasuredText1 {
   tokens: number;
 }
 /**
- * KL divergence of what a layer's lens reads from the model's own next-token distribution, in nats: mean over positions
+ * mean KL divergence over positions, in nats, of a layer's predictions through a lens from the model's own next-token distribution
  */
 export interface LensDivergence {
   layer: number;
   /**
-   * of the logit lens
+   * divergence of the logit lens
    */
   logit: number;
   /**
-   * of this lens
+   * divergence of this lens
    */
   lens: number;
 }
@@ -503,7 +503,7 @@ export interface GraphRecord {
 export interface ActivationsDocument {
   contract_version: Version;
   /**
-   * static: from 2.1 on; interactive: of contract 1.x alone
+   * static exists since contract 2.1; interactive in contract 1.x only
    */
   graph: 'plain' | 'decoder' | 'open' | 'static' | 'interactive';
   model: ModelShape;
@@ -518,11 +518,11 @@ export interface ActivationsDocument {
    */
   outputs: TensorSpec[];
   /**
-   * slots of a static graph's cache, in tokens: past_sequence_length and total_sequence_length are this number there, and num_logits is 1
+   * slots of a static graph's cache, in tokens; past_sequence_length and total_sequence_length equal this number, and num_logits is 1
    */
   cache_length?: number;
   /**
-   * tensors of an open or static graph that its nodes read and that none gives: a reader appends a closing for each
+   * tensors that nodes of an open or static graph read but no node computes; a reader appends a closing for each
    *
    * @minItems 1
    * @maxItems 16384
@@ -537,22 +537,22 @@ export interface GraphRecord1 {
   activations: ActivationsDocument;
 }
 /**
- * taps that, appended to the open graph, give each part's share of a logit; their inputs and outputs are those of the contract's table. From 2.1 on
+ * taps that, appended to the open graph, compute each part's share of a logit; their inputs and outputs are those of the contract's table. Since contract 2.1
  */
 export interface Attribution {
   /**
-   * tap of the inputs, and of what belongs to no layer
+   * tap that declares the inputs and computes the shares that belong to no layer
    */
   model: string;
   /**
-   * tap of each layer, which needs that of the model
+   * one tap for each layer, appended after the model's tap
    *
    * @minItems 1
    * @maxItems 1000
    */
   layers: TapBytes[];
   /**
-   * tap of each layer's neurons, which needs that of the model
+   * one tap for each layer's neurons, appended after the model's tap
    *
    * @minItems 1
    * @maxItems 1000
@@ -713,7 +713,7 @@ export interface FidelityBounds {
   top1: number;
 }
 /**
- * the activations of a short text as they must come out, each with its bound: readers run the text on their own device and compare. A safetensors file: see ACTIVATIONS_CONTRACT.md
+ * the expected activations of a short text, in a safetensors file, and the bound of their error; readers run the text on their own device and compare. See ACTIVATIONS_CONTRACT.md
  */
 export interface ReferencePassRecord {
   path: Path;
@@ -730,7 +730,7 @@ export interface ReferencePassRecord {
    */
   measure: 'largest' | 'norm';
   /**
-   * the largest error of each kind of activation on any device
+   * the largest allowed error of each kind of activation, on any device
    */
   bounds: {
     [k: string]: number;

@@ -1,17 +1,17 @@
-// Checks of a manifest's lens packs that a JSON schema cannot express: each belongs to the model, its file is described
-// and named by its digest, and every variant has a tap for each of its layers. The same rules in Python:
+// Checks of a manifest's lens packs that a JSON schema cannot express: each belongs to the model, its file is listed
+// and named by its digest, and every variant has a tap for each layer that the pack maps. The same rules in Python:
 // oriel/contract/lens_packs.py.
 import { activationSpec, contractVersion } from './activation_table';
 import type { LensPackRecord, Manifest, ModelShape, Tap, Variant } from './generated';
 import { unsoundBytes, type PackFile } from './validate_tap_bytes';
 import { graphsOf } from './variant_graphs';
 
-/** Return the name of a pack's file in a bundle. digest: sha256:… */
+/** Return the name of a pack's file in a bundle. `digest`: "sha256:" and 64 hexadecimal digits. */
 function packPath(digest: string): string {
   return `lens_${digest.replace('sha256:', '')}.safetensors`;
 }
 
-/** Return the layers that a pack has maps for: all but the last, whose lens is the model. */
+/** Return the layers that a pack maps: all but the last, whose stream the model itself reads. */
 export function mappedLayers({ layers }: ModelShape): number[] {
   return Array.from({ length: layers - 1 }, (_, layer) => layer);
 }
@@ -29,7 +29,7 @@ export function unsoundLensPacks(manifest: Manifest): string | null {
   return null;
 }
 
-/** List the paths of what a variant's graphs read, and of the graphs. */
+/** List the paths of a variant's graphs and of the weights that they read. */
 function pathsOf(variant: Variant): string[] {
   const { weights, expansion } = variant;
   const graphs = graphsOf(variant).map(([, { path }]) => path);

@@ -1,7 +1,7 @@
-// Checks that a tap's bytes hold only the outputs that it names and, for a lens and for attribution, the nodes that
-// compute them; for attribution also the inputs of the contract's table; for a lens pack, tensors that lie in the pack's
-// own file: no other weights, no functions, no subgraphs, nothing else of a model. The same rules in Python:
-// oriel/contract/tap_bytes.py and taps.py.
+// Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens and for attribution, the nodes that
+// compute them. An attribution tap may also declare the inputs of the contract's table, and a lens pack's tap may refer
+// to tensors in the pack's own file. Anything else is refused: other weights, functions, subgraphs, metadata. The same
+// rules in Python: oriel/contract/tap_bytes.py and taps.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import {
   attributionInputs,
@@ -38,7 +38,7 @@ function messagesOf(rows: Readonly<Record<string, Readonly<Record<string, string
   );
 }
 
-/** The file that the tensors of a lens pack's taps lie in. */
+/** The file that holds the tensors of a lens pack's taps. */
 export interface PackFile {
   readonly path: string;
   readonly bytes: number;
@@ -82,7 +82,7 @@ export function unsoundTapBytes({ model, variants }: Manifest): string | null {
   return null;
 }
 
-/** Return what is wrong with the bytes of one tap, of a lens pack's where `pack` is given, or null. */
+/** Return what is wrong with the bytes of one tap, or null. `pack`: the pack's file, for a tap of a lens pack. */
 export function unsoundBytes(tap: Tap, pack: PackFile | null = null): string | null {
   return problemOf(() => {
     checkTap(tap, pack);
@@ -124,7 +124,7 @@ function checkAttribution({ model, layers, neurons }: Attribution, shape: ModelS
   for (const [layer, tap] of neurons.entries()) checkAttributionTap(tap, shape, 'neurons', layer);
 }
 
-/** What a tap computes has its own prefix, so that no two taps give one tensor. */
+/** All tensors that a tap computes have the tap's own prefix, so that no two taps define the same tensor. */
 function checkAttributionTap(
   tap: string,
   shape: ModelShape,
@@ -203,7 +203,7 @@ function isMessage(value: Value | undefined): value is Fields {
   return value instanceof Map;
 }
 
-/** Return the tensors of a lens pack's tap that `unsoundBytes` found sound. */
+/** Return the tensors of a lens pack's tap that `unsoundBytes` has accepted. */
 export function storedTensors({ bytes }: Tap): { name: string; dtype: number; offset: number }[] {
   const [graph] = read(bytesOf(atob(bytes)), 'Model', messagesOfPacks).get(7) ?? [];
   return (isMessage(graph) ? (graph.get(5) ?? []) : []).map((tensor) => {
@@ -217,7 +217,7 @@ export function storedTensors({ bytes }: Tap): { name: string; dtype: number; of
   });
 }
 
-/** Check each node; return the names of what they give, each of which `mayGive` allows. */
+/** Check each node, whose outputs must satisfy `mayGive`. Return the names of all outputs. */
 function checkNodes(nodes: readonly Value[], mayGive: (name: string) => boolean): Set<string> {
   if (nodes.length > rules.nodes) throw new TapError(`it has over ${rules.nodes} nodes`);
   const made = new Set<string>();
@@ -241,7 +241,7 @@ function checkNodes(nodes: readonly Value[], mayGive: (name: string) => boolean)
   return made;
 }
 
-/** Check that each tensor is a matrix or a bias of the stream's width, and lies in the pack's file whole. */
+/** Check that each tensor is a matrix or a bias of the stream's width and lies entirely inside the pack's file. */
 function checkStored(tensors: readonly Value[], pack: PackFile, made: Set<string>): void {
   for (const tensor of tensors) {
     const name = textOf(one(tensor, 8, 'name'));
@@ -274,7 +274,7 @@ function checkStored(tensors: readonly Value[], pack: PackFile, made: Set<string
   }
 }
 
-/** Return a name or a number as a text; limits.json says that these fields hold nothing else. */
+/** Return a name or a number as a string; limits.json allows nothing else in these fields. */
 function textOf(value: Value): string {
   return isMessage(value) || value === null ? '' : String(value);
 }

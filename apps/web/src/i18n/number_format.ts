@@ -69,7 +69,7 @@ export function information(value: number): string {
   return value >= 1e-6 ? decimal(value, 2) : scientific(value, 2);
 }
 
-/** Write the size of an error, one digit where it is small: 3 × 10⁻⁷, 0.027. */
+/** Format the size of an error: one digit below 0.001, as in 3 × 10⁻⁷, otherwise as in 0.027. */
 export function errorSize(value: number): string {
   if (value === 0) return '0';
   return value < 0.001 ? scientific(value, 1) : decimal(value, 2);

@@ -1,6 +1,6 @@
-// QK attribution by runs with edits: which earlier parts of the model make a head look from one token to another. The
-// layer's stream is replaced by each part alone, and what the layer makes of it is the part's query and key. The same in
-// Python: oriel/analysis/qk_attribution.py; the formula: docs/interventions.md.
+// QK attribution by runs with edits: which earlier parts of the model make a head attend from one token to another. The
+// stream that enters the layer is replaced by one part at a time, and the queries and keys that the layer computes from
+// it are the part's. The same in Python: oriel/analysis/qk_attribution.py. The formula is in docs/interventions.md.
 import { scoreParts, scoreProducts, type Part } from '../analysis/qk_attribution';
 import type { Numbers } from '../analysis/values';
 import { activationName, layerShape } from '../contract/activation_table';
@@ -8,7 +8,7 @@ import type { ActivationKind, ModelShape } from '../contract/generated';
 import type { Edit } from './edits';
 import type { Tensor } from './model_types';
 
-/** The score before the softmax of a head from a query to a key: tokens counted from the text's first. */
+/** The score of one head before the softmax, from a query to a key, both token indices counted from 0. */
 export interface Score {
   readonly layer: number;
   readonly head: number;
@@ -17,24 +17,26 @@ export interface Score {
 }
 
 export interface ScoreParts {
-  /** The bias is the last. */
+  /** The parts in the order of the rows and columns of `values`; the bias is last. */
   readonly parts: readonly Part[];
   /** (parts at the query, parts at the key). */
   readonly values: Numbers;
-  /** What they sum to, but for rounding. */
+  /** The score, which `values` sum to up to rounding. */
   readonly score: number;
 }
 
-/** Run a text with edits; return the open activations by name. Those of `scoreActivations` have to be open. */
+/**
+ * Runs a text with edits and returns the open activations by name. The activations of `scoreActivations` must be open.
+ */
 export type RunText = (
   ids: readonly number[],
   edits: readonly Edit[],
 ) => Promise<ReadonlyMap<string, Pick<Tensor, 'data'>>>;
 
-/** Root mean square of what is fed in a part's place: the norm's epsilon is nothing beside it. */
+/** Root mean square of a part as it is fed to the layer: so large that the norm's epsilon doesn't matter. */
 const fedLength = 1000;
 
-/** List the activations that the runs have to give. */
+/** List the activations that the runs must give. */
 export function scoreActivations(layer: number): string[] {
   const before = Array.from({ length: layer }, (_, at) =>
     (['attn_z', 'attn_output', 'mlp_output'] as const).map((kind) => activationName(kind, at)),
@@ -45,7 +47,7 @@ export function scoreActivations(layer: number): string[] {
   return [...new Set([activationName('resid_pre', 0), ...before.flat(), ...own])];
 }
 
-/** Return the parts of a score in one text. Throws a RangeError for a head or token that isn't there. */
+/** Split one score of a text into the products of parts. Throws a RangeError for a head or token that doesn't exist. */
 export async function attributeScore(
   run: RunText,
   shape: ModelShape,
@@ -53,7 +55,7 @@ export async function attributeScore(
   score: Score,
 ): Promise<ScoreParts> {
   checkScore(shape, ids.length, score);
-  // Tokens behind the query change nothing.
+  // Tokens after the query have no influence on the score.
   const layer = new ScoredLayer(run, shape, ids.slice(0, score.query + 1), score);
   const whole = await layer.run([]);
   const values = await streamParts(layer, whole);
@@ -98,13 +100,13 @@ function arrayOf(given: Given, kind: ActivationKind, layer: number): Float32Arra
   throw new RangeError(`the run doesn't give ${activationName(kind, layer)}`);
 }
 
-/** What a head makes of the stream at its query and at its key. */
+/** A head's query vector at the query token and key vector at the key token. */
 interface Sides {
   readonly query: Float32Array;
   readonly key: Float32Array;
 }
 
-/** The text and the layer whose score is taken apart. */
+/** The text, and the layer whose score is split. */
 class ScoredLayer {
   readonly shape: ModelShape;
   readonly score: Score;
@@ -131,7 +133,7 @@ class ScoredLayer {
     return this.#run(this.#ids, edits);
   }
 
-  /** Return what the head makes of a stream, (tokens, hidden). */
+  /** Run the layer on a stream, (tokens, hidden), and return the head's query and key. */
   async sides(stream: Float32Array): Promise<Sides> {
     const { layer, query, key } = this.score;
     const value = { shape: [1, this.tokens, this.hidden], values: stream };
@@ -142,7 +144,7 @@ class ScoredLayer {
     };
   }
 
-  /** Return what the head multiplies its products by, from all pairs of tokens. */
+  /** Return the factor by which the head scales q · k, fitted to all pairs of tokens. */
   scale(given: Given): number {
     const { layer, head } = this.score;
     const [q, k] = [arrayOf(given, 'q', layer), arrayOf(given, 'k', layer)];
@@ -163,12 +165,12 @@ class ScoredLayer {
   }
 }
 
-/** Return the values of the parts of the stream that enters the layer, each (tokens, hidden), in the order of scoreParts. */
+/** Return the parts of the stream that enters the layer, each (tokens, hidden), in the order of scoreParts. */
 async function streamParts(layer: ScoredLayer, whole: Given): Promise<Float32Array[]> {
   const before = Array.from({ length: layer.score.layer }, (_, at) => at);
   const embedding = arrayOf(whole, 'resid_pre', 0);
   if (before.length === 0) return [embedding];
-  /** Every layer with one head of its own alone: each gives what that head adds, and what is beside. */
+  /** In each run, every layer keeps one head alone: it gives what that head adds, and the rest. */
   const alone = async (head: number): Promise<Given> =>
     layer.run(
       before.map((at): Edit => {
@@ -208,7 +210,7 @@ async function linearParts(
   const nothing = await layer.sides(new Float32Array(stream.length));
   const even = await layer.sides(new Float32Array(stream.length).fill(fedLength));
   const real = await layer.sides(stream);
-  // A norm that takes the mean away makes nothing of one number everywhere.
+  // LayerNorm subtracts the mean, so it maps a constant vector to zero; RMSNorm doesn't.
   const isCentred = (['query', 'key'] as const).every(
     (side) =>
       length(less(even[side], nothing[side])) <= 1e-3 * length(less(real[side], nothing[side])),
@@ -216,11 +218,11 @@ async function linearParts(
   const measured = (value: Float32Array): Measured => evenSized(value, layer.hidden, isCentred);
   const free = await layer.sides(measured(stream).fed);
   const found: Record<keyof Sides, number[]> = { query: [], key: [] };
-  // Query and key are at one position or two, each with a divisor of its own.
+  // Query and key are at one position or two, and each position has its own divisor.
   const places = { query: layer.score.query, key: layer.score.key } as const;
   const factors = (['query', 'key'] as const).map((side) => {
     const [moved, own] = [less(free[side], nothing[side]), less(real[side], nothing[side])];
-    // The divisor of the whole stream has the norm's epsilon in it.
+    // The whole stream's divisor includes the norm's epsilon.
     const share = dot(moved, moved) > 0 ? dot(own, moved) / dot(moved, moved) : 0;
     const size = measured(stream).lengths[places[side]] ?? 0;
     return { side, factor: size > 0 ? share / size : 0 };
@@ -243,13 +245,13 @@ async function linearParts(
 }
 
 interface Measured {
-  /** The same vectors at one length; 0 where they have none. */
+  /** The same vectors scaled to one length; zero vectors stay zero. */
   readonly fed: Float32Array;
-  /** The root mean square of each. */
+  /** The root mean square of each vector. */
   readonly lengths: Float64Array;
 }
 
-/** Return vectors, (tokens, hidden), at the length that is fed, without their mean where the norm takes it away. */
+/** Scale vectors, (tokens, hidden), to the length that is fed, and subtract their mean if the norm does. */
 function evenSized(value: Float32Array, hidden: number, isCentred: boolean): Measured {
   const fed = new Float32Array(value.length);
   const lengths = new Float64Array(value.length / hidden);

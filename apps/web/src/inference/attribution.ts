@@ -1,5 +1,5 @@
-// Attribution of a logit to the parts of a model: the taps that a session takes for it, the inputs of a run, and its
-// outputs as shares. What they mean: analysis/attribution.ts; the taps: contracts/ACTIVATIONS_CONTRACT.md.
+// Attribution of a logit to the parts of a model: selects the taps that a session needs, makes the inputs of a run, and
+// reads its outputs as shares. analysis/attribution.ts defines the shares; contracts/ACTIVATIONS_CONTRACT.md the taps.
 import type * as Ort from 'onnxruntime-web';
 import type { Attribution as Shares } from '../analysis/attribution';
 import { attributionName, signsInput, tokensInput } from '../contract/attribution_table';
@@ -7,21 +7,21 @@ import type { ModelShape, Variant } from '../contract/generated';
 import type { Feeds } from './graph_protocols';
 import { ModelError } from './model_error';
 
-/** The logit whose parts are wanted. */
+/** The logit to attribute to the model's parts. */
 export interface AttributionRequest {
   readonly answer: number;
-  /** A token whose logit is taken away: the parts of the difference; none by default. */
+  /** A token whose logit is subtracted, to attribute the difference; none by default. */
   readonly other?: number;
-  /** The layer whose neurons' shares are wanted too; none by default. */
+  /** The layer whose neurons' shares are requested as well; none by default. */
   readonly neuronsOf?: number;
 }
 
-/** The taps of a session: the layer whose neurons it gives, or null. */
+/** The attribution taps of a session: the layer whose neurons it gives, or null. */
 export interface OpenAttribution {
   readonly neuronsOf: number | null;
 }
 
-/** Throw where the variant has no taps for it, or the model no such token or layer. */
+/** Throw if the variant has no attribution taps, or the model has no such token or layer. */
 export function checkAttribution(
   { answer, other, neuronsOf }: AttributionRequest,
   variant: Variant,
@@ -43,7 +43,7 @@ function isBelow(number: number, end: number): boolean {
   return Number.isInteger(number) && number >= 0 && number < end;
 }
 
-/** Return the taps that a session needs for a request; the same object where the open ones have them. */
+/** Return the taps that a session needs for a request; the same object if the open ones suffice. */
 export function attributionFor(
   open: OpenAttribution | null,
   { neuronsOf = null }: { readonly neuronsOf?: number | null },
@@ -53,7 +53,7 @@ export function attributionFor(
     : { neuronsOf };
 }
 
-/** List the taps, in base64, in the order in which they are appended; none for null. */
+/** List the taps, in base64, in the order in which they are appended; an empty list for null. */
 export function attributionTaps(
   { attribution }: Variant,
   open: OpenAttribution | null,
@@ -64,7 +64,7 @@ export function attributionTaps(
   return [model, ...layers, ...(asked === undefined ? [] : [asked])];
 }
 
-/** Make the inputs of a run. A session with these taps needs them also where nothing is asked for. */
+/** Make the inputs of a run. A session with these taps needs them even if no attribution is requested. */
 export function attributionFeeds(
   ort: typeof Ort,
   request: AttributionRequest | null,

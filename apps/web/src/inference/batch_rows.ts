@@ -1,8 +1,8 @@
-// Parts what a batch gave into its texts: each has its own numbers, without the padding before it.
+// Splits the results of a batch into its texts, without the padding before each.
 import { activationEntry, parseActivationName } from '../contract/activation_table';
 import type { Tensor } from './model_types';
 
-/** Return an activation of each text. `lengths`: tokens of each, the longest having no padding. */
+/** Return an activation of each text. `lengths`: tokens of each text; the longest has no padding. */
 export function rowsOf({ name, dims, data }: Tensor, lengths: readonly number[]): Tensor[] {
   const kind = parseActivationName(name)?.kind;
   const axes = kind === undefined ? [] : activationEntry(kind).shape;

@@ -16,7 +16,7 @@ export function zipped(
   return { dims, data };
 }
 
-/** Return a mask that is true where both are. */
+/** Return the elementwise AND of two masks. */
 export function both(one: ClosingTensor, other: ClosingTensor): ClosingTensor {
   const { dims, data } = zipped(one, other, (a, b) => Number(a !== 0 && b !== 0));
   return { dims, data: Uint8Array.from(data) };

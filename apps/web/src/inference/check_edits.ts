@@ -34,7 +34,7 @@ export function isHeadAxis(name: string | undefined): boolean {
   return name !== undefined && headAxes.has(name);
 }
 
-/** Check an edit of a batch of so many texts, and return the dimensions of its joint. */
+/** Check an edit of a batch with this many texts, and return the dimensions of its joint. */
 export function checkEdit(edit: Edit, shape: ModelShape, texts = 1): JointAxes {
   const axes = axesOf(edit, shape);
   const { joint, layer, head, neuron, key, row, position } = placeOf(edit);

@@ -1,10 +1,10 @@
-// Takes tensors out of a file that a stranger wrote, each checked against what the contract says of it.
+// Reads tensors from an untrusted file, checking each against the contract's dtype and shape.
 import type { NamedTensor } from '../bundle/weights/safetensors';
 import { resolveShape } from '../contract/activation_table';
 import type { TensorSpec } from '../contract/generated';
 import type { Tensor } from './model_types';
 
-/** Tensors that are taken out one by one, each checked for its type and shape. */
+/** The tensors of a file, taken one by one and checked for dtype and shape. */
 export class CheckedTensors {
   readonly #left: Map<string, NamedTensor>;
 
@@ -46,7 +46,7 @@ export class CheckedTensors {
     if (name !== undefined) throw new RangeError(`${name}, which no run gives`);
   }
 
-  /** Take a tensor of this shape; null stands for any size. */
+  /** Take a tensor of this shape; null allows any size. */
   #take(name: string, shape: readonly (number | null)[]): NamedTensor {
     const tensor = this.#left.get(name);
     if (tensor === undefined) throw new RangeError(`no ${name}`);

@@ -1,5 +1,6 @@
-// Decides which closings a session of an open graph has. Each joint kind has its slots in every layer, so that the next
-// edit of the kind needs no other session; at first only heads have one. Their nodes: bundle/onnx/closing_bytes.ts.
+// Decides which closings a session of an open graph has. A kind of joint gets slots in every layer at once, so that
+// further edits of the kind need no new session; at first only heads have slots. bundle/onnx/closing_bytes.ts writes the
+// nodes.
 import type { ClosedJoint } from '../bundle/onnx/closing_bytes';
 import { parseActivationName } from '../contract/activation_table';
 import type { ActivationKind, ClosingName, TensorSpec } from '../contract/generated';
@@ -10,8 +11,10 @@ export type ClosingSlots = ReadonlyMap<ActivationKind, readonly ClosingName[]>;
 
 export const noSlots: ClosingSlots = new Map();
 
-/** Return the slots of a model's first session: scales of heads, which readers switch most often and which cost nothing
- * that can be measured while they change nothing. */
+/**
+ * Return the slots of a model's first session: scales of heads. Visitors use these most, and an unused scale costs no
+ * measurable time.
+ */
 export function firstSlots(joints: readonly TensorSpec[] | undefined): ClosingSlots {
   const hasHeads =
     joints?.some(({ name }) => parseActivationName(name)?.kind === 'attn_z') ?? false;

@@ -1,21 +1,21 @@
-// Compares a run with a reference pass: how far each activation is, which is worst, and where the run first departs.
-// Python does the same: oriel/reference_pass/compare_pass.py. Pure functions.
+// Compares a run with a reference pass: computes the error of each activation, and finds the largest and the first that
+// exceeds its bound. The same in Python: oriel/reference_pass/compare_pass.py. Pure functions.
 import { parseActivationName } from '../contract/activation_table';
 import type { ReferencePassRecord } from '../contract/generated';
 import type { Tensor } from './model_types';
 
-/** How far an activation is from the reference. */
+/** Error of one activation relative to the reference, and its bound. */
 export interface Distance {
   readonly name: string;
-  /** Infinity where the shape is another, a number is not finite, or a token is named twice. */
+  /** Infinity if the shape differs, a number is not finite, or a token is named twice. */
   readonly error: number;
   readonly bound: number;
 }
 
 export interface PassComparison {
-  /** The largest error: of those beyond their bounds where any is, else of all. */
+  /** The activation with the largest error; if any exceed their bounds, the largest of those. */
   readonly worst: Distance;
-  /** The first in computation order that is beyond its bound; null where all are within. */
+  /** The first activation in computation order that exceeds its bound; null if none does. */
   readonly first: Distance | null;
   /** Number of activations compared. */
   readonly compared: number;
@@ -25,7 +25,7 @@ type Measure = ReferencePassRecord['measure'];
 
 /**
  * Compare every activation of the reference with the run's. `want` is in computation order and not empty; `got` has the
- * logits of the last position alone.
+ * logits of the last position only.
  */
 export function comparePass(
   got: ReadonlyMap<string, Tensor>,
@@ -48,7 +48,7 @@ export function comparePass(
     }
     return { name, error: floatsError(mine, reference, kind === 'attn_scores', measure), bound };
   });
-  // Not `>`: whatever is no number departs.
+  // Negated, so that NaN exceeds every bound.
   const departing = distances.filter(({ error, bound }) => !(error <= bound));
   const candidates = departing.length > 0 ? departing : distances;
   const worst = candidates.reduce((most, next) => (next.error > most.error ? next : most));
@@ -67,7 +67,7 @@ function sameNumbers(mine: Tensor, reference: Tensor): boolean {
   return reference.data.every((value, index) => value === mine.data[index]);
 }
 
-/** Return the error of floats; with `causal`, only what a token may look at counts, of (…, seq, seq). */
+/** Return the relative error of floats. With `causal`, (…, seq, seq), only the keys up to the query count. */
 function floatsError(mine: Tensor, reference: Tensor, causal: boolean, measure: Measure): number {
   const [rows = 1, columns = 1] = reference.dims.slice(-2);
   const sum = new ErrorSum(measure);
@@ -81,8 +81,9 @@ function floatsError(mine: Tensor, reference: Tensor, causal: boolean, measure: 
 }
 
 /**
- * Return how much less likely, by the reference, the tokens named are than those that belong there: two may change places
- * only where they are equally likely. A token that the reference does not list counts as its last one.
+ * Return by how much the named tokens are less likely, in the reference, than the tokens at the same ranks there. So
+ * two tokens may swap ranks only if they are equally likely. A token that the reference does not list counts as the
+ * last one that it lists.
  */
 function idsError(
   mine: Tensor,
@@ -109,7 +110,7 @@ function idsError(
   return measure === 'norm' ? sum.relative : largest;
 }
 
-/** The sizes of a difference and of its reference, added up value by value. */
+/** The sizes of a difference and of its reference, accumulated value by value. */
 class ErrorSum {
   readonly #byNorm: boolean;
   #error = 0;

@@ -1,5 +1,5 @@
-// The entry point of the worker that fetches, proves and stores one model's files. It is ended with the download, so
-// that the memory that this took is free before a session is made.
+// The entry point of the worker that downloads, verifies and stores one model's files. The worker is terminated after
+// the download, so that its memory is free before a session is created.
 import '../host/trusted_scripts';
 import { downloadFiles, type Download } from '../bundle/download/download';
 import { retryPolicy } from '../bundle/download/retry_policy';
@@ -11,7 +11,7 @@ import type { DownloadNews, DownloadOrder, SourceData } from './download_message
 import { reportDownload } from './download_reports';
 import { toModelErrorData } from './model_error';
 
-/** The records, which the model's worker keeps. */
+/** The records of stored models, which the model's worker keeps. */
 class DistantRecords implements RecordKeeper {
   #folder: FileSystemDirectoryHandle;
   #isRecorded = (): void => undefined;
@@ -40,7 +40,7 @@ class DistantRecords implements RecordKeeper {
     this.#isRecorded();
   }
 
-  /** Room is made in the order in which it was asked for. */
+  /** Requests for room are served in order. */
   noteRoom(): void {
     this.#waiting.shift()?.();
   }
@@ -74,7 +74,7 @@ async function download(order: DownloadOrder & { kind: 'start' }): Promise<void>
   send({ kind: 'done', download: done }, buffersOf(done));
 }
 
-/** Return the buffers to transfer: what isn't stored may be as large as the model. */
+/** Return the buffers to transfer: files that aren't stored may be as large as the model. */
 function buffersOf({ files, weights }: Download): Transferable[] {
   const held = [...weights.values()].flat().flatMap(({ held }) => held ?? []);
   return [...new Set([...files.values(), ...held].map(({ buffer }) => buffer))];

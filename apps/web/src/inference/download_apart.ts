@@ -1,5 +1,5 @@
-// Downloads a model's files in a worker of their own, which is ended with the download: what fetching and hashing took
-// of memory goes with it, and the runtime starts meanwhile. download.worker.ts does the work.
+// Downloads a model's files in a separate worker, which is terminated after the download to free the memory that
+// fetching and hashing used; the runtime starts in the meantime. download.worker.ts does the work.
 import { downloadFiles, type Download } from '../bundle/download/download';
 import { inTime, retryPolicy, startLimits } from '../bundle/download/retry_policy';
 import { signalAborted } from '../bundle/download/transfer';
@@ -14,17 +14,17 @@ import { reportDownload } from './download_reports';
 import { ModelError } from './model_error';
 import type { Progress } from './model_types';
 
-/** What to download, and where from. */
+/** The files to download, and their source. */
 export interface FilesOrder {
   readonly source: ByteSource;
   readonly descriptors: readonly FileDescriptor[];
   /** Paths of the files that stay in the store as far as it has room. */
   readonly weights: ReadonlySet<string>;
-  /** null where nothing is stored. */
+  /** The store of models; null if nothing is stored. */
   readonly modelCache: ModelCache | null;
 }
 
-/** Download the files. Rejects with a BundleError or a ModelError of the same data. */
+/** Download the files. Rejects with a BundleError, or with a ModelError of the same data. */
 export async function downloadApart(
   order: FilesOrder,
   signal: AbortSignal,
@@ -66,7 +66,7 @@ function sourceData(source: ByteSource): SourceData | null {
   return source instanceof FileByteSource ? { files: source.files } : null;
 }
 
-/** Start the worker; null where the browser or a policy allows none, or its script doesn't come. */
+/** Start the worker; null if the browser or a policy forbids it, or its script can't be loaded. */
 async function startWorker(): Promise<Worker | null> {
   let worker: Worker;
   try {

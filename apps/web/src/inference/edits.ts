@@ -19,7 +19,7 @@ interface SomePlaces {
   readonly layer: number;
   /** Heads of q, attn_scores, attn_probs and attn_z; key heads of k and v. */
   readonly head?: Places;
-  /** Texts of the batch. */
+  /** Number of texts of the batch. */
   readonly row?: Places;
 }
 
@@ -241,7 +241,7 @@ function listOf(given: Numbers): NumberList {
 
 function floats(edit: Edit, field: string, given: Numbers): EditNumbers {
   const values = listOf(given);
-  // A sweep's edits share their values: as they are, they are sent to the graph once.
+  // A sweep's edits share one array of values; keeping it lets the graph receive it once.
   const data = values instanceof Float32Array ? values : Float32Array.from(values);
   const bad = data.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0)

@@ -37,14 +37,14 @@ export interface FedText {
 /** Several texts of a run, none of them cached. */
 export interface FedBatch {
   readonly texts: readonly (readonly number[])[];
-  /** The last tokens whose logits are asked for. */
+  /** Number of last tokens whose logits are requested. */
   readonly logits: number;
 }
 
 export interface GraphProtocol {
   /** Whether a run gives keys and values that the next one takes. */
   readonly hasCache: boolean;
-  /** Whether these are of a fixed length, of which a text fills a part. */
+  /** True if the cache has a fixed length, of which a text fills a part. */
   readonly cacheIsFixed: boolean;
   /** `joints`: by closings, for which a session has slots; `inputs`: by inputs that every session has. */
   readonly edits: 'joints' | 'inputs' | 'none';
@@ -52,7 +52,10 @@ export interface GraphProtocol {
   readonly neutral: (ort: typeof Ort, session: SessionInputs) => Feeds;
   /** Make the inputs of one text. Only the last token's logits are asked for, where the graph can leave out others. */
   readonly text: (ort: typeof Ort, text: FedText, session: SessionInputs) => Feeds;
-  /** Make the inputs of several texts, their empty caches too, padding before the shorter ones. null: it takes one. */
+  /**
+   * Make the inputs of several texts with empty caches and padding before the shorter ones; null if the graph takes
+   * only one text.
+   */
   readonly batch: ((ort: typeof Ort, batch: FedBatch, session: SessionInputs) => Feeds) | null;
   /** Make the inputs of edits. Throws a RangeError for one that the session cannot apply. */
   readonly edited: (ort: typeof Ort, edits: readonly JointEdit[], session: SessionInputs) => Feeds;
@@ -95,7 +98,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
       ...decoderText(ort, text, session),
       ...slotFeeds(ort, { ...text, end: text.ids.length }, cacheLength(session)),
     }),
-    // Its slots are those of one text.
+    // Its slots of the cache belong to one text.
     batch: null,
     edited: (ort, edits, session) =>
       closingFeeds(
@@ -110,7 +113,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
     edits: 'inputs',
     neutral: (ort, session) => ({ ...emptyCache(ort, session), ...neutralInputs(ort, session) }),
     text: (ort, text) => ({ ...tokens(ort, text), logits_start: integers(ort, [-1], [1]) }),
-    // It has no mask that padding would need, and its edits are the same for all texts.
+    // It has no mask for padding, and its edits apply to all texts alike.
     batch: null,
     edited: (ort, edits, { document }) => editInputs(ort, edits, document.model),
   },

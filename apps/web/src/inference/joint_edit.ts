@@ -26,7 +26,7 @@ export interface Span {
 export interface FedSpan extends Span {
   /** More tokens may come: an edit may name a position behind the last. */
   readonly goesOn?: boolean;
-  /** Tokens of each text of a batch, the longest one's `end` of them; one text where it isn't there. */
+  /** Number of tokens of each text of a batch, where the longest has `end`; absent for one text. */
   readonly lengths?: readonly number[];
 }
 
@@ -35,7 +35,7 @@ export function lengthsOf({ end, lengths }: FedSpan): readonly number[] {
   return lengths ?? [end];
 }
 
-/** Return whether all texts of a run have as many tokens, so that there is no padding. */
+/** Return whether all texts of a run have the same number of tokens, so that there is no padding. */
 export function isEven(fed: FedSpan): boolean {
   return lengthsOf(fed).every((length) => length === fed.end);
 }

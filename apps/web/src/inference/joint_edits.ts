@@ -67,7 +67,7 @@ export function jointEdits(
   );
 }
 
-/** Throw a RangeError for the first intervention that a model of this shape cannot apply to so many texts at once. */
+/** Throw a RangeError for the first intervention that can't be applied to this many texts in a model of this shape. */
 export function checkInterventions(
   interventions: Interventions,
   shape: ModelShape,

@@ -1,7 +1,7 @@
-// Names of a model's lenses. load_lens.ts fetches those that have a file.
+// Names of a model's lenses. load_lens.ts loads the lenses that have a file.
 import type { Manifest } from '../contract/generated';
 
-/** Name of the logit lens, which every variant's own taps give. */
+/** Name of the logit lens, which every variant's own taps compute. */
 export const logitLens = 'logit';
 
 /** Return the names of a model's lenses, the logit lens first. */

@@ -1,4 +1,4 @@
-// Fetches a lens pack when the reader chooses it, checks it, and puts its taps in the place of the logit lens'.
+// Downloads a lens pack when the reader selects it, checks it, and replaces the logit lens's taps by the pack's.
 import { downloadFiles, fileOf } from '../bundle/download/download';
 import { retryPolicy } from '../bundle/download/retry_policy';
 import { noStore } from '../bundle/storage/chunk_store';
@@ -10,7 +10,7 @@ import { ModelError } from './model_error';
 import type { OpenRequest } from './model_types';
 import { lensTrouble } from './read_lens_pack';
 
-/** A pack whose file was fetched and checked. */
+/** A pack whose file was downloaded and checked. */
 export interface LoadedLens {
   readonly record: LensPackRecord;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -45,7 +45,7 @@ export async function loadLens(
   return { record, bytes };
 }
 
-/** Return the variant with the pack's taps in the place of those that give the same. */
+/** Return the variant with the pack's taps in place of its own taps for the same outputs. */
 export function throughLens(variant: Variant, lens: LoadedLens | null): Variant {
   const taps = lens?.record.taps[variant.name];
   if (taps === undefined) return variant;

@@ -39,7 +39,7 @@ export interface LoadedModel {
   readonly manifest: Manifest;
   readonly isBare: boolean;
   readonly variant: Variant;
-  /** All but the weights. */
+  /** All files but the weights. */
   readonly files: BundleFiles;
   readonly weights: ModelWeights;
   readonly runtime: Runtime;
@@ -144,7 +144,7 @@ export async function loadModel(
       const graph = sessionGraph(variant).path;
       const order = {
         ...{ source, descriptors },
-        // A bare graph may hold its weights itself.
+        // A bare graph may contain its weights.
         weights: new Set(variant.weights.filter((path) => path !== graph)),
       };
       const fetchAll = (

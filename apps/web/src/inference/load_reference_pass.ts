@@ -1,4 +1,4 @@
-// Fetches the reference pass of a variant, once the model is open. Its checks: read_reference_pass.ts.
+// Downloads the reference pass of a variant once the model is open. read_reference_pass.ts checks it.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { BundleError } from '../bundle/bundle_error';
 import { downloadFiles, fileOf } from '../bundle/download/download';
@@ -10,7 +10,7 @@ import { digestsOf, type EarlyStart } from './load_model';
 import type { OpenRequest } from './model_types';
 import { readReferencePass, type ReferencePass } from './read_reference_pass';
 
-/** Fetch the pass; null where the bundle has none of this variant. Rejects with a BundleError. */
+/** Download the pass; null if the bundle has none for this variant. Rejects with a BundleError. */
 export async function loadReferencePass(
   request: OpenRequest,
   { manifest, variant }: { readonly manifest: Manifest; readonly variant: Variant },

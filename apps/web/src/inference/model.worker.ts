@@ -7,10 +7,10 @@ import type { BatchResult, RunResult } from './model_types';
 import type { WorkerAnswer, WorkerCall, WorkerMethods, WorkerMethod } from './worker_messages';
 
 const runner = new ModelRunner(self.location.href);
-/** Those of sweeps under way, by the number of their call. */
+/** Abort controllers of sweeps in progress, by the number of their call. */
 const sweeps = new Map<number, AbortController>();
 
-/** Methods whose errors are of a run. */
+/** Methods whose errors are reported as errors of a run. */
 const runs: ReadonlySet<WorkerMethod> = new Set(['run', 'runBatch', 'sweep']);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {

@@ -71,9 +71,9 @@ export class WorkerModelClient implements ModelClient {
   readonly #threads: Threads;
   readonly #pending = new Map<number, PendingCall>();
   #worker: WorkerPort;
-  /** What is open, and how it was asked for. */
+  /** The open model, and the request that opened it. */
   #opened: { readonly request: OpenRequest; readonly model: OpenedModel } | null = null;
-  /** Sessions that are made beside the open one. */
+  /** Sessions that are being created beside the open one. */
   readonly #beside = new Set<WorkerModelClient>();
   /** Called once, with the next change of what is to be answered, or of the sessions beside the open one. */
   readonly #onChange: (() => void)[] = [];
@@ -206,7 +206,7 @@ export class WorkerModelClient implements ModelClient {
     }
   }
 
-  /** Take over a session that was made beside the open one, once that one has nothing left to answer. */
+  /** Switch to a session that was created beside the open one, once the open one has answered all its calls. */
   async #take(
     beside: WorkerModelClient,
     opened: { readonly request: OpenRequest; readonly model: OpenedModel },
@@ -273,7 +273,7 @@ export class WorkerModelClient implements ModelClient {
     const sweep = this.#call('sweep', request, null, onProgress);
     const call = this.#calls;
     const end = (): void => {
-      // It rejects with the sweep's own answer; a worker that was ended meanwhile has nothing to end.
+      // The sweep's own call rejects with the abort; if the worker was terminated meanwhile, there is nothing to abort.
       this.#call('endSweep', call).catch(() => undefined);
     };
     signal?.addEventListener('abort', end, { once: true });

@@ -26,13 +26,16 @@ export interface OpenRequest {
   /** Variant to open; by default the address's graph says, else the device (`Offer.choice`). Never replaced. */
   variant?: string;
   provider: Provider | 'auto';
-  /** On WebGPU, use a cache of fixed length where the bundle has one: texts may then be that long (`cache_length`). */
+  /**
+   * On WebGPU, use a cache of fixed length if the bundle has one. Texts are then limited to that length
+   * (`cache_length`).
+   */
   staticCache?: boolean;
   /** Contract names to open; those that the plain graph was exported with by default. */
   activations?: readonly string[];
   /** Attempts that failed before, so that they are not offered again. */
   tried?: readonly Attempt[];
-  /** What the next runs will change: the session is made with the closings for it. */
+  /** Edits that the next runs will make; the session is created with the closings for them. */
   interventions?: Interventions;
 }
 
@@ -203,7 +206,7 @@ export interface OpenedModel {
   tokenizerTrouble: TokenizerProblem | null;
   timings: {
     downloadMs: number;
-    /** The part of `sessionMs` spent on expanding the weights; 0 where they need no expansion. */
+    /** The part of `sessionMs` spent on expanding the weights; 0 if they need no expansion. */
     expandMs: number;
     sessionMs: number;
     /** One token through the new session; null where none was run (wasm). */
@@ -241,7 +244,7 @@ export interface RunRequest {
   keepCache?: boolean;
   /** None by default. */
   interventions?: Interventions;
-  /** Share out a token's logit among the model's parts; nothing by default. */
+  /** Attribute a token's logit to the model's parts; none by default. */
   attribution?: AttributionRequest;
 }
 
@@ -253,32 +256,32 @@ export interface RunResult {
   lastLogits: Float32Array;
   /** Every open activation except logits; attention maps are (1, heads, fed, total). */
   tensors: readonly Tensor[];
-  /** Of the tokens that were fed; there where it was asked for. */
+  /** Attribution for the tokens that were fed; absent unless it was requested. */
   attribution?: Attribution;
-  /** `sessionMs`: duration of the session that was made for the run's interventions; absent where the open one served. */
+  /** `sessionMs`: time to create a session for the run's interventions; absent if the open session served. */
   timings: { runMs: number; sessionMs?: number };
 }
 
-/** Texts that run together, and leave the key/value cache as it is. */
+/** Texts that run together, without using or changing the key/value cache. */
 export interface BatchRequest {
-  /** Token ids of each text; shorter ones get padding before them, which changes nothing. */
+  /** Token ids of each text. Shorter texts get padding before them, which doesn't affect their results. */
   texts: readonly (readonly number[])[];
-  /** None by default. An edit's `row` names a text; without it, it acts on all. */
+  /** None by default. An edit's `row` selects a text; without it, the edit applies to all. */
   interventions?: Interventions;
-  /** How many last tokens' logits each text gives; 1 by default, at most the shortest text's tokens. */
+  /** Number of last tokens whose logits are returned; default 1, at most the tokens of the shortest text. */
   logits?: number;
 }
 
 export interface BatchedText {
   ids: readonly number[];
-  /** (tokens asked for, vocab). */
+  /** (requested tokens, vocab). */
   logits: Tensor;
-  /** As those of RunResult, of all of the text's tokens. */
+  /** Activations as in RunResult, for all tokens of the text. */
   tensors: readonly Tensor[];
 }
 
 export interface BatchResult {
-  /** In the order of the request. */
+  /** Results in the order of the request. */
   texts: readonly BatchedText[];
   timings: { runMs: number };
 }
@@ -326,10 +329,10 @@ export type ModelErrorData =
   | { kind: 'unknown-variant'; got: string; known: readonly string[] }
   | { kind: 'unknown-activation'; got: string }
   | { kind: 'unknown-lens'; got: string; known: readonly string[] }
-  /** A lens pack whose file is not what the manifest says, or of another model. */
+  /** A lens pack whose file differs from the manifest's description or belongs to another model. */
   | { kind: 'unfit-lens'; name: string; reason: UnfitLens; detail: string }
   | { kind: 'no-tokenizer' }
-  /** The variant lists no taps of attribution: it is of an older exporter, or its parts can't be told apart. */
+  /** The variant has no attribution taps: an older exporter wrote it, or its stream is not the sum of its parts. */
   | { kind: 'no-attribution' }
   | { kind: 'bad-tokens'; detail: string }
   | { kind: 'too-long'; tokens: number; limit: number }
@@ -376,9 +379,9 @@ export interface FirstPass {
   result: RunResult;
 }
 
-/** What came of the publisher's short text on this device. */
+/** Result of comparing the publisher's reference pass with this device. */
 export interface DeviceProof extends PassComparison {
-  /** What gave the numbers that the device's were compared with, and by which release. */
+  /** Source of the reference numbers; `runtime` is the library and its version. */
   readonly reference: ReferencePassRecord['reference'];
   readonly runtime: string;
 }
@@ -388,11 +391,13 @@ export interface PrepareRequest {
   readonly interventions: Interventions;
 }
 
-/** A session beside the open one. */
+/** A session that was created beside the open one. */
 export interface PreparedSession {
   readonly model: OpenedModel;
-  /** Take the place of the open session, once it has answered what it was asked. Rejects with kind `aborted` where that
-   * one was closed meanwhile. */
+  /**
+   * Replace the open session, once that one has answered all its calls. Rejects with kind `aborted` if the open session
+   * was closed meanwhile.
+   */
   use(): Promise<void>;
 }
 
@@ -411,11 +416,11 @@ export interface ModelClient {
   reach(request: OpenRequest): Promise<void>;
   /** Open other activations with the weights already in memory; the key/value cache is cleared. */
   setActivations(names: readonly string[]): Promise<OpenedModel>;
-  /** Read the layers through another lens, whose file is fetched first; the key/value cache is cleared. */
+  /** Read the layers through another lens, whose file is downloaded first; clears the key/value cache. */
   setLens(name: string): Promise<OpenedModel>;
   /**
-   * Make a session for other activations beside the open one, which answers meanwhile. Rejects with kind `aborted` at the
-   * signal, and otherwise as `open` does; the open session stays. Ask `hasRoomBeside` first.
+   * Create a session for other activations beside the open one, which keeps answering. Rejects with kind `aborted` if
+   * the signal aborts, otherwise as `open` does; the open session stays. Call `hasRoomBeside` first.
    */
   prepare(request: PrepareRequest, signal: AbortSignal): Promise<PreparedSession>;
   encode(text: string): Promise<TokenPiece[]>;
@@ -427,14 +432,16 @@ export interface ModelClient {
   pieces(ids: readonly number[]): Promise<TokenPiece[]>;
   /** Return the open session's graph as one ONNX file, with all that was appended to it; its weights lie beside it. */
   savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
-  /** Run the publisher's short text on this device, and compare every activation with the stored ones; null where the
-   * bundle has none for the open variant. Other calls wait meanwhile; the cache stays. */
+  /**
+   * Run the publisher's reference text on this device, and compare every activation with the stored ones; null if the
+   * bundle has none for the open variant. Other calls wait meanwhile; the cache is kept.
+   */
   prove(): Promise<DeviceProof | null>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */
   run(request: RunRequest): Promise<RunResult>;
   /** Run several texts at once. */
   runBatch(request: BatchRequest): Promise<BatchResult>;
-  /** Make a patching sweep. The signal ends it between two batches, with kind `aborted`; the model stays open. */
+  /** Run a patching sweep. The signal aborts it between two batches, with kind `aborted`; the model stays open. */
   sweep(
     request: SweepRequest,
     onProgress?: (done: number, of: number) => void,

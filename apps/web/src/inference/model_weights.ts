@@ -1,4 +1,5 @@
-// The weights of the open model, between sessions: in the browser's store, and read again from there for each session.
+// The weights of the open model. Between sessions they lie in the browser's store, and each new session reads them
+// again.
 import { BundleError } from '../bundle/bundle_error';
 import { noStore } from '../bundle/storage/chunk_store';
 import type { ModelCache } from '../bundle/storage/model_cache';
@@ -9,7 +10,10 @@ export class ModelWeights {
   readonly #modelCache: ModelCache | null;
   readonly #fetchAgain: (isStored: boolean) => Promise<readonly WeightsFile[]>;
 
-  /** `fetchAgain` gets what the store lacks, proves it and returns the files; where it isn't stored, all, in memory. */
+  /**
+   * `fetchAgain` downloads and verifies missing pieces and returns the files; with `isStored` false it keeps all pieces
+   * in memory.
+   */
   constructor(
     files: readonly WeightsFile[],
     modelCache: ModelCache | null,
@@ -21,9 +25,8 @@ export class ModelWeights {
   }
 
   /**
-   * Open all files for a session; close them when it is made. Where the visitor or another tab has removed a piece
-   * since, it is fetched again; where the store doesn't give what was written there, all is kept in memory. Rejects as
-   * downloads do.
+   * Open all files to create a session; close them afterwards. Pieces that the visitor or another tab has removed are
+   * downloaded again; where the store doesn't return what was written, all are kept in memory. Rejects as downloads do.
    */
   async open(): Promise<readonly OpenWeights[]> {
     const opened = await this.#tryOpen();

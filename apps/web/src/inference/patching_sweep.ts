@@ -1,5 +1,5 @@
-// Makes the runs of a patching sweep, in batches: the joints that it patches are closed before the first, and the values
-// that it puts in stay in the worker. Which runs, and what they mean: analysis/patching.ts.
+// Runs a patching sweep in batches. All joints that it patches are closed before the first batch, and the values that
+// it inserts stay in the worker. analysis/patching.ts plans the runs and evaluates the results.
 import { measured } from '../analysis/metrics';
 import {
   batchesOf,
@@ -23,23 +23,23 @@ import { ModelError } from './model_error';
 export interface EngineBatch {
   readonly texts: readonly (readonly number[])[];
   readonly edits: Interventions;
-  /** The last tokens whose logits are given; 0 for none. */
+  /** Number of last tokens whose logits are returned; 0 for none. */
   readonly logits: number;
-  /** Names of the activations that are given. */
+  /** Names of the activations to return. */
   readonly activations: readonly string[];
   /** Closings that later runs need, so that one session serves all. */
   readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
 }
 
-/** All numbers of one batch: (batch, …) each, `logits` among them. */
+/** The outputs of one batch by name, including `logits`: (batch, …) each. */
 export type BatchValues = ReadonlyMap<string, Tensor>;
 
 export type RunsBatches = (batch: EngineBatch) => Promise<BatchValues>;
 
-/** Called with the runs done and their number. */
+/** Called with the number of finished runs and the total. */
 export type SweepProgress = (done: number, of: number) => void;
 
-/** Both texts unpatched, the clean one first, with all activations that a sweep puts in. */
+/** The unpatched run of both texts, the clean one first, with all activations that a sweep inserts. */
 class Unpatched {
   readonly #values: BatchValues;
   readonly #shared = new Map<string, Numbers>();
@@ -69,8 +69,8 @@ class Unpatched {
 }
 
 /**
- * Make a sweep. Throws a SweepError or a MetricError for one that can't be made, and a ModelError of kind `aborted` where
- * the signal says so, between two batches.
+ * Run a sweep. Throws a SweepError or a MetricError if it can't be made, and a ModelError of kind `aborted` if the
+ * signal aborts between two batches.
  */
 export async function sweep(
   request: SweepRequest,
@@ -119,7 +119,7 @@ export async function sweep(
   return { dims: plan.dims, values, clean: cleanMetric, corrupted: corruptedMetric };
 }
 
-/** Put the clean text's values in at one place of one row. */
+/** Return an edit that inserts the clean text's values at one place of one row. */
 function patch(joint: ActivationKind, cell: Cell, row: number, unpatched: Unpatched): Edit {
   return {
     edit: 'replace',
@@ -136,8 +136,8 @@ interface SenderBatch {
 }
 
 /**
- * Return edits that put in what the receiver reads where one head's clean output reaches it by the stream alone: every
- * head and MLP before it keeps the value that it has in the corrupted text.
+ * Return edits that insert what the receiver reads if one head's clean output reaches it through the stream alone:
+ * every head and MLP before the receiver keeps its value of the corrupted text.
  */
 async function receivedEdits(
   { cells, texts }: SenderBatch,
@@ -181,7 +181,7 @@ function valuesOf(
   return { dims: found.dims, data: found.data };
 }
 
-/** Let the worker hear what the page says, and throw where it says to stop. */
+/** Let the worker handle pending messages from the page, and throw if the signal has aborted. */
 async function heard(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   if (signal.aborted) throw new ModelError({ kind: 'aborted' });

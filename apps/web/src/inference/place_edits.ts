@@ -16,7 +16,7 @@ import {
 } from './edits';
 import { isEven, lengthsOf, type ClosingTensor, type FedSpan, type JointEdit } from './joint_edit';
 
-/** A row of booleans for each text of a batch, or one for all of them. */
+/** A row of booleans for each text of a batch, or one row for all texts. */
 type Rows = readonly (readonly boolean[])[];
 
 /** A limit that no component reaches. */
@@ -46,7 +46,7 @@ export function mergedEdits(one: JointEdit, other: JointEdit): JointEdit {
   const [before, after] = [tensorAt(first, 'value'), tensorAt(second, 'value')];
   const mask = tensorAt(second, 'mask');
   const eitherMask = either(tensorAt(first, 'mask'), mask);
-  // A sweep puts the same values in at each place: they stay one tensor, whatever the number of places.
+  // A sweep inserts the same values at each place: they stay one tensor, whatever the number of places.
   if (before.data === after.data && before.dims.every((size, axis) => size === after.dims[axis]))
     return { ...one, tensors: { value: after, mask: eitherMask } };
   const kept = zipped(before, mask, (value, isOver) => (isOver ? 0 : value));
@@ -89,7 +89,7 @@ function tensorAt(tensors: JointEdit['tensors'], name: string): ClosingTensor {
   return tensor;
 }
 
-/** Return where an edit acts: a mask of the joint's rank, each dimension 1 or the joint's. */
+/** Return a mask of the places that an edit changes: of the joint's rank, each dimension 1 or the joint's. */
 function whereOf(edit: Edit, { names, sizes }: JointAxes, fed: FedSpan): ClosingTensor {
   const { head, neuron, position, key, row } = placeOf(edit);
   const rank = names.length;
@@ -111,7 +111,7 @@ function whereOf(edit: Edit, { names, sizes }: JointAxes, fed: FedSpan): Closing
   return where;
 }
 
-/** Return rows as a mask of this rank: along the batch, and along an axis, which may be the batch itself. */
+/** Shape rows as a mask of this rank, along the batch and one other axis, which may be the batch itself. */
 function along(rows: Rows, axis: number, rank: number): ClosingTensor {
   const dims = Array<number>(rank).fill(1);
   dims[axis] = rows[0]?.length ?? 0;
@@ -125,8 +125,8 @@ function chosen(given: Places, count: number): [boolean[]] {
 }
 
 /**
- * Return which of the tokens from `first` to the last that is fed are given: a row for each text, counted from its own
- * first token, or one where all have the same length.
+ * Return which of the tokens from `first` to the last one fed are selected: a row for each text, counted from its own
+ * first token, or one row if all texts have the same length.
  */
 function atPositions(field: string, given: Positions, fed: FedSpan, first: number): Rows {
   const lengths = lengthsOf(fed);
@@ -141,7 +141,7 @@ function atPositions(field: string, given: Positions, fed: FedSpan, first: numbe
   });
 }
 
-/** Return a test of positions of a text that has `end` tokens. */
+/** Return a predicate of positions in a text of `end` tokens. */
 function positionsIn(
   field: string,
   given: Positions,

@@ -1,15 +1,16 @@
-// Checks a lens pack's file against its manifest: the model, the maps, and the places that its taps read. The file came
-// with its digest proven, and may still be anyone's. The same rules in Python: oriel/lenses/pack.py and pack_file.py.
+// Checks a lens pack's file against its manifest: the model, the maps, and the locations that its taps refer to. The
+// digest is already verified, but the contents are untrusted. The same rules in Python: oriel/lenses/pack.py and
+// pack_file.py.
 import { readHeader, type SafetensorsHeader } from '../bundle/weights/safetensors';
 import type { LensPackRecord, Manifest } from '../contract/generated';
 import { parseStrictJson } from '../contract/strict_json';
 import { storedTensors } from '../contract/validate_tap_bytes';
 import { mappedLayers } from '../contract/validate_lens_packs';
 
-/** Key of the file's metadata under which the description stands, as JSON. */
+/** Metadata key of the description, which is JSON. */
 const documentKey = 'oriel.lens_pack';
 
-/** Reasons for which a pack cannot be used. */
+/** Reasons why a pack cannot be used. */
 export type UnfitLens = 'other-model' | 'damaged';
 
 export interface LensTrouble {
@@ -56,7 +57,7 @@ export function lensTrouble(
   return tapTrouble(record, header, parts);
 }
 
-/** Return an error where a tap reads another place of the file than its layer's map, or null. */
+/** Return an error if a tap refers to a location other than its layer's map, or null. */
 function tapTrouble(
   record: LensPackRecord,
   { places }: SafetensorsHeader,
@@ -87,7 +88,7 @@ function descriptionIn(metadata: unknown): { kind: unknown; weights: unknown } |
   return { kind, weights };
 }
 
-/** Return whether all little-endian numbers are finite: their exponents aren't all ones. */
+/** Return whether all little-endian numbers are finite, which is so if no exponent is all ones. */
 function isFinite(bytes: Uint8Array<ArrayBuffer>, dtype: 'F32' | 'F16'): boolean {
   const [step, high] = dtype === 'F32' ? [4, 0x7f80] : [2, 0x7c00];
   for (let at = step - 2; at < bytes.length; at += step) {

@@ -1,5 +1,5 @@
-// Reads a variant's reference pass and checks it against the contract. Fetching is load_reference_pass.ts; the file's
-// format, contracts/ACTIVATIONS_CONTRACT.md.
+// Reads a variant's reference pass and checks it against the contract. load_reference_pass.ts downloads it;
+// contracts/ACTIVATIONS_CONTRACT.md specifies the format.
 import { BundleError } from '../bundle/bundle_error';
 import { readSafetensors } from '../bundle/weights/safetensors';
 import {
@@ -16,11 +16,11 @@ import type { Tensor } from './model_types';
 
 export interface ReferencePass {
   readonly ids: readonly number[];
-  /** Every activation of the contract in computation order; logits of the last position alone. */
+  /** Every activation of the contract in computation order, with logits of the last position only. */
   readonly values: readonly Tensor[];
 }
 
-/** Read the pass. Throws a BundleError of kind `integrity` where the file is not as the contract says. */
+/** Read the pass. Throws a BundleError of kind `integrity` if the file violates the contract. */
 export function readReferencePass(
   file: Uint8Array<ArrayBuffer>,
   { path, bounds }: ReferencePassRecord,
@@ -35,7 +35,7 @@ export function readReferencePass(
     const values = passSpecs(shape).map((spec) => {
       const kind = parseActivationName(spec.name)?.kind ?? spec.name;
       if (bounds[kind] === undefined) throw new RangeError(`no bound of ${kind}`);
-      // As if of one token, so that the logits are of one position.
+      // Shapes are computed for one token, so that the logits have one position.
       const length = spec.name === 'logits' ? 1 : ids.length;
       return tensors.activation(spec, length, shape.vocab);
     });

@@ -1,12 +1,12 @@
-// Decides whether another session of a model can be made beside the open one. model_client.ts makes it.
+// Decides whether a second session of a model can be created beside the open one. model_client.ts creates it.
 import type { OpenedModel } from './model_types';
 import { bytesOfActivations } from './activation_memory';
 import { memoryLimit, readBytes } from './variant_fitness';
 
 /**
- * Return whether this device has room for a second session with these activations, and its weights can be read again.
- * On WebGPU nobody tells how much memory is left, so there is none; nor where the weights are not in the browser's store.
- * `tokens` is the length of the text that is answered meanwhile.
+ * Return whether this device has memory for a second session with these activations, and its weights can be read again.
+ * False on WebGPU, where free memory is unknown, and for weights that are not in the browser's store. `tokens` is the
+ * length of the text that is being answered.
  */
 export function hasRoomBeside(
   model: OpenedModel,
@@ -17,14 +17,14 @@ export function hasRoomBeside(
   if (facts.provider !== 'wasm' || !isKept || isBare) return false;
   const offered = offer.variants.find(({ name }) => name === variant.name);
   if (offered === undefined) return false;
-  // The page's own copy is counted in the offer; of a kept model there is none.
+  // The offer counts the page's own copy of the weights; a stored model has none.
   const inRuntime = offered.on.wasm.memory - readBytes(manifest, variant);
   const open = bytesOfActivations(variant, model.activations, tokens);
   const more = bytesOfActivations(variant, activations, tokens);
   return 2 * inRuntime + 2 * open + more <= memoryLimit(device);
 }
 
-/** Return whether both were made of the same files, so that one may take the other's place. */
+/** Return whether both were created from the same files, so that one may replace the other. */
 export function areOneModel(a: OpenedModel, b: OpenedModel): boolean {
   const filesOf = ({ manifest }: OpenedModel): string =>
     JSON.stringify(manifest.files.map(({ path, digest }) => [path, digest]));

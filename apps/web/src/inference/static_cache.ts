@@ -1,5 +1,5 @@
-// A cache of fixed length on the page: when it is chosen, how a text is fed to it, and how what it gives is read. Its
-// graph is the open graph with shapes that never change; a text of any length below is masked behind its end.
+// A cache of fixed length on the page: selects it, feeds a text to it, and reads its results. Its graph is the open
+// graph with fixed shapes; the mask hides the slots after the end of the text.
 import type * as Ort from 'onnxruntime-web';
 import { closingEntry } from '../contract/closing_table';
 import type { ActivationsDocument, Variant } from '../contract/generated';
@@ -7,12 +7,12 @@ import { parseActivationName } from '../contract/activation_table';
 import type { ClosingTensor, JointEdit } from './joint_edit';
 import type { OpenRequest, Provider, Tensor } from './model_types';
 
-/** Activations whose last dimension counts the tokens that are attended to. */
+/** Activations whose last dimension is the tokens that are attended to. */
 const ofAllTokens = new Set(['attn_scores', 'attn_probs']);
 
 /**
- * Return the variant with its static graph in the place of the open one, where that is asked for, the bundle has it and
- * the provider gains by it: on WebAssembly, whole buffers would be copied in each step for nothing.
+ * Return the variant with its static graph as the open graph, if that is requested, the bundle has one and the provider
+ * benefits: on WebAssembly each step would copy whole buffers for nothing.
  */
 export function withStaticCache(
   variant: Variant,
@@ -24,12 +24,12 @@ export function withStaticCache(
   return { ...variant, open: record };
 }
 
-/** Return the most tokens that a text may have. */
+/** Return the maximum number of tokens of a text. */
 export function textLimit({ model, cache_length: length }: ActivationsDocument): number {
   return Math.min(model.context_length, length ?? model.context_length);
 }
 
-/** Make the inputs that say which slots a call writes, and which ones hold the text. */
+/** Make the inputs that say which slots a call writes, and which slots hold the text. */
 export function slotFeeds(
   ort: typeof Ort,
   { start, end }: { readonly start: number; readonly end: number },
@@ -43,7 +43,7 @@ export function slotFeeds(
   };
 }
 
-/** Return an edit whose tensors reach to the end of the cache, behind which they change nothing. */
+/** Extend an edit's tensors to the end of the cache with values that change nothing. */
 export function reachingAllSlots(edit: JointEdit, length: number): JointEdit {
   if (!ofAllTokens.has(edit.joint)) return edit;
   const tensors = Object.fromEntries(
@@ -55,7 +55,7 @@ export function reachingAllSlots(edit: JointEdit, length: number): JointEdit {
   return { ...edit, tensors };
 }
 
-/** Return a tensor whose last dimension is `length`, filled up; one of 1 stays, as it broadcasts. */
+/** Return a tensor padded to `length` along its last dimension; a dimension of 1 stays, since it broadcasts. */
 function widened({ dims, data }: ClosingTensor, length: number, filling: number): ClosingTensor {
   const width = dims.at(-1) ?? 1;
   if (width === 1 || width === length) return { dims, data };
@@ -68,7 +68,7 @@ function widened({ dims, data }: ClosingTensor, length: number, filling: number)
   return { dims: [...dims.slice(0, -1), length], data: wide };
 }
 
-/** Return an activation without the columns of slots that hold no token of the text, of `end` tokens. */
+/** Return an activation without the columns of slots after the text's `end` tokens. */
 export function withoutEmptySlots(tensor: Tensor, end: number): Tensor {
   const { name, dims, data } = tensor;
   const width = dims.at(-1) ?? 0;

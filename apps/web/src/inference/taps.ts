@@ -38,8 +38,10 @@ export function checkTaps(variant: Variant, names: readonly string[]): void {
   if (unknown !== undefined) throw new ModelError({ kind: 'unknown-activation', got: unknown });
 }
 
-/** Append the taps of these activations and of attribution to the graph, and closings of its joints. Throws as
- * `checkTaps` does. */
+/**
+ * Append the taps of these activations and of attribution to the graph, and close its joints. Throws as `checkTaps`
+ * does.
+ */
 export function openTaps(
   variant: Variant,
   graph: Uint8Array<ArrayBuffer>,

@@ -76,7 +76,8 @@ function fitness(
 ): Fitness {
   const read = readBytes(manifest, variant);
   const inRuntime = Math.ceil(read * (runtimeShare[provider][kernelsOf(variant)] ?? otherShare));
-  // The page keeps the weights too where the browser has no room for them, and may make a session beside where it has.
+  // The page keeps the weights in memory if the browser's store has no room for them; otherwise it may create a second
+  // session. Either needs this memory.
   const memory = read + inRuntime;
   const refusal =
     (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(inRuntime)) ??

@@ -33,7 +33,7 @@ export interface WorkerMethods {
   run: (request: RunRequest) => RunResult;
   runBatch: (request: BatchRequest) => BatchResult;
   sweep: (request: SweepRequest) => Sweep;
-  /** End a call of `sweep`, by its number. */
+  /** Abort the call of `sweep` with this number. */
   endSweep: (call: number) => null;
 }
 
@@ -50,7 +50,7 @@ export type WorkerCall = {
 
 export type WorkerAnswer =
   | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
-  /** Runs of a sweep that are done, of how many. */
+  /** Progress of a sweep: finished runs and their total. */
   | {
       readonly call: number;
       readonly kind: 'swept';

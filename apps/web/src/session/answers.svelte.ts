@@ -23,11 +23,11 @@ export interface RunTimes {
   firstAnswerMs: number | null;
 }
 
-/** A session that is being made. */
+/** A session that is being created. */
 export interface Preparing {
-  /** True where the open session answers meanwhile. */
+  /** True if the open session keeps answering meanwhile. */
   readonly isBeside: boolean;
-  /** Duration of the last such session in milliseconds. */
+  /** Time that the last such session took, in milliseconds. */
   readonly lastMs: number;
   cancel(): void;
 }
@@ -57,7 +57,7 @@ export class Answers {
   times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
   /** Duration of the last change of taps in milliseconds, from the click to the rebuilt session. */
   tapMs = $state<number | null>(null);
-  /** The session for other activations that is being made; null where none is. */
+  /** The session for other activations that is being created; null if there is none. */
   preparing = $state.raw<Preparing | null>(null);
   readonly #parts: AnswerParts;
   readonly #runs = new Runs(() => this.#answerOnce(), true);
@@ -107,9 +107,9 @@ export class Answers {
     await this.#reopenActivations();
   }
 
-  /** Read the layers through another lens, whose file comes first, then run the text again. */
+  /** Read the layers through another lens, whose file is downloaded first, then run the text again. */
   async setLens(name: string): Promise<void> {
-    // A session that is being made beside the open one would come back with the lens of before.
+    // A session that is being created beside the open one would have the previous lens.
     this.preparing?.cancel();
     await this.#reopen(async () => {
       const { opening } = this.#parts;
@@ -129,7 +129,7 @@ export class Answers {
     const began = performance.now();
     this.preparing?.cancel();
     const isReady = await this.#prepareBeside(isCurrent).catch((thrown: unknown) => {
-      // Anything but a want of room ends the same way in its place, and is told there.
+      // Any error but a lack of memory would occur again in place, and is reported there.
       return toModelErrorData(thrown, 'session').kind === 'aborted' ? 'cancelled' : 'no';
     });
     if (isReady === 'cancelled') return;
@@ -141,7 +141,7 @@ export class Answers {
     await this.request();
   }
 
-  /** Let `change` make another session, then run the text again; an error is reported. */
+  /** Let `change` create another session, then run the text again; an error is reported. */
   async #reopen(change: () => Promise<boolean>): Promise<void> {
     const { opening, notices } = this.#parts;
     const isCurrent = opening.currentCheck();
@@ -161,9 +161,9 @@ export class Answers {
   }
 
   /**
-   * Make the session for the chosen activations beside the open one, and let it take that one's place. 'no' where there
-   * is no room for two or the open ones stay. Rejects with kind `aborted` where the reader has cancelled it, or chosen
-   * others meanwhile.
+   * Create a session for the selected activations beside the open one, and replace the open one by it. Resolves to 'no'
+   * if there is no memory for two or the selection hasn't changed. Rejects with kind `aborted` if the reader cancels or
+   * selects others meanwhile.
    */
   async #prepareBeside(isCurrent: () => boolean): Promise<'yes' | 'no'> {
     const { opening, chosen, text } = this.#parts;
@@ -183,7 +183,7 @@ export class Answers {
     this.preparing = preparing;
     try {
       const session = await client.prepare({ activations: names, interventions }, stop.signal);
-      // In turn: rows of both sessions must not be joined.
+      // Wait for the running answer, so that rows of both sessions aren't mixed.
       return await this.#runs.enqueue(async () => {
         if (!isCurrent() || stop.signal.aborted) throw new ModelError({ kind: 'aborted' });
         if (session.model.lens !== opening.model?.lens) {
@@ -200,7 +200,7 @@ export class Answers {
     }
   }
 
-  /** Cancel the session that is being made: the open one stays, with its activations. */
+  /** Cancel the session that is being created: the open one stays, with its activations. */
   keepOpen(): void {
     const { chosen, opening } = this.#parts;
     if (this.preparing === null) return;
@@ -253,7 +253,7 @@ export class Answers {
     }
     const reading = this.#reading(interventions);
     try {
-      // While others are prepared, the open session answers with what it has.
+      // While other activations are being prepared, the open session answers with those that it has.
       if (this.preparing === null) await this.#openChosen(reading, false);
       const { model } = opening;
       if (client !== opening.client || model === null) return;

@@ -1,4 +1,4 @@
-// Whether this device gives the model's numbers: asks the open model for it once the page has nothing else to do.
+// Compares this device with the publisher's numbers: requests it from the open model once the page is otherwise idle.
 import { toModelErrorData } from '../inference/model_error';
 import type {
   DeviceProof,
@@ -8,15 +8,15 @@ import type {
 } from '../inference/model_types';
 
 export type ProofState =
-  /** The comparison waits for the page's own work, or is under way. */
+  /** The comparison waits for the page's own work, or is in progress. */
   | { readonly kind: 'waiting' }
   /** The publisher stored nothing to compare with. */
   | { readonly kind: 'none' }
-  /** What was stored did not come or can't be read, or the comparison broke down. */
+  /** The stored file couldn't be downloaded or read, or the comparison failed. */
   | { readonly kind: 'failed'; readonly error: ModelErrorData }
   | { readonly kind: 'compared'; readonly proof: DeviceProof };
 
-/** The page must have been quiet for so long. */
+/** Time that the page must have been idle before. */
 const QUIET_MS = 400;
 
 export class DeviceProofs {
@@ -33,7 +33,7 @@ export class DeviceProofs {
     this.state = { kind: 'waiting' };
   }
 
-  /** Compare as soon as the page is quiet; the newest opening alone is reported. */
+  /** Compare as soon as the page is idle; only the result for the model opened last is reported. */
   async prove(client: ModelClient, model: OpenedModel, isCurrent: () => boolean): Promise<void> {
     if (model.variant.reference_pass === undefined) {
       this.state = { kind: 'none' };

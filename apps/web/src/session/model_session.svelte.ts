@@ -148,7 +148,7 @@ export class ModelSession {
     const { client } = this.opening;
     const isCurrent = this.opening.currentCheck();
     await prompt.read();
-    // Last, so that it delays no number of the reader's.
+    // Last, so that it delays none of the reader's own results.
     if (client !== null) void this.proofs.prove(client, model, isCurrent);
   }
 }

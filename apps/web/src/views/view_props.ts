@@ -38,7 +38,7 @@ export interface Actions {
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
   setActivations(names: readonly string[]): void;
-  /** Settles when the lens is open, or an error is told. */
+  /** Resolves when the lens is open or an error has been reported. */
   setLens(name: string): Promise<void>;
   append(id: number): void;
   /** Tell the page that a view has come into sight, for which the page may then open activations. */

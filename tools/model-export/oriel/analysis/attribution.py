@@ -1,6 +1,7 @@
-"""Direct logit attribution: how much each part of the model adds to a token's logit, computed by
-the graph from its own weights, in every variant: by the bundle's taps, or where it is of an older
-exporter by the same nodes (graph/attribution.py)."""
+"""Direct logit attribution: computes how much each part of the model adds to a token's logit, in
+every variant. The graph computes the shares from its own weights, through the taps that the bundle
+lists; for a bundle of an older exporter, which lists none, Python builds the same taps
+(graph/attribution.py)."""
 
 from __future__ import annotations
 
@@ -35,8 +36,9 @@ class Attribution:
     bias: float
     """The share of the final norm's bias, the same at every position."""
     logit: Array
-    """(batch, seq): the logit, or the difference, as `final_norm` and the weights give it. Kernels
-    that round this last product too (int8, int4) give a run's `logits` otherwise."""
+    """(batch, seq), float32: the logit, or the difference of two logits, computed from `final_norm`
+    and the weights in float32. A run's `logits` differ from it where kernels round this last
+    product (int8, int4)."""
     neurons: Array | None = None
     """(batch, seq, neurons) of the layer that was asked for; parts of its MLP."""
 
@@ -98,7 +100,7 @@ def attribute(
 
 
 def _taps(bundle: Bundle, graph: onnx.GraphProto) -> AttributionTaps:
-    """Return the bundle's taps; of a bundle that has none, made for its graph."""
+    """Return the bundle's taps, or build them for its graph if the bundle lists none."""
     stored = bundle.record.get("attribution")
     if stored is not None:
         return AttributionTaps.from_json(stored)
@@ -106,5 +108,5 @@ def _taps(bundle: Bundle, graph: onnx.GraphProto) -> AttributionTaps:
 
 
 def _stacked(run: Run, names: Sequence[str]) -> Array:
-    """Return (batch, layers, seq)."""
+    """Return the shares as (batch, layers, seq), float32."""
     return np.stack([run[name][..., 0] for name in names], axis=1)

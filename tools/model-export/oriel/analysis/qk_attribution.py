@@ -1,14 +1,16 @@
-"""QK attribution: which earlier parts of the model make a head look from one token to another.
+"""QK attribution: computes which earlier parts of the model make a head attend from one token to
+another.
 
-A score before the softmax is scale · q_i · k_j. Queries and keys are linear in what the norm before
-attention gives, and that norm divides by one number for each position, so that the score is a
-bilinear form in the parts of the stream: one number for each pair of a part at the query and a part
-at the key, which sum to the score (Elhage et al., 2021, "A Mathematical Framework for Transformer
-Circuits": the QK circuit; with the norm's divisor held as in direct logit attribution).
+A score before the softmax is scale · q_i · k_j. Queries and keys are linear in the output of the
+norm before attention, and that norm divides by one number for each position. So the score is a
+bilinear form in the parts of the residual stream: it is the sum of one number for each pair of a
+part at the query and a part at the key (Elhage et al., 2021, "A Mathematical Framework for
+Transformer Circuits": the QK circuit; with the norm's divisor held fixed as in direct logit
+attribution).
 
-Nothing but runs with edits is needed: the layer's stream is replaced by each part alone, and what
-the layer makes of it is the part's query and key. So positions, biases and grouped heads are the
-model's own.
+Only runs with edits are needed: the stream that enters the layer is replaced by one part at a time,
+and the queries and keys that the layer computes from it are the part's. So positions, biases and
+grouped heads are handled as the model handles them.
 """
 
 from __future__ import annotations
@@ -27,45 +29,48 @@ from oriel.runtime.edits import Edit, Replace
 from oriel.runtime.run import Run
 
 _LENGTH = 1000.0
-"""Root mean square of what is fed in a part's place: the norm's epsilon is nothing beside it."""
+"""Root mean square of a part as it is fed to the layer: so large that the norm's epsilon doesn't
+matter."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the stream."""
+    """A part of the residual stream."""
 
     kind: str
-    """embedding, head, attention_rest (what attention adds beside its heads), mlp, or bias: the
-    norm's bias and those of the matrices that make queries and keys."""
+    """embedding, head, attention_rest (the attention output that comes from no head, such as its
+    bias), mlp, or bias (of the norm and of the matrices that make queries and keys)."""
     layer: int | None = None
     head: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreParts:
-    """The parts of one score before the softmax."""
+    """One score before the softmax, split into pairs of parts."""
 
     parts: tuple[Part, ...]
-    """The bias is the last."""
+    """The parts in the order of the rows and columns of `values`; the bias is last."""
     values: Array
     """(parts at the query, parts at the key), float32."""
     score: float
-    """What they sum to, but for rounding."""
+    """The score, which `values` sum to up to rounding."""
 
     def by_query(self) -> Array:
-        """Return (parts): the share of each part at the query, with every part at the key."""
+        """Return (parts), float32: the share of each part at the query, summed over all parts at
+        the key."""
         found: Array = self.values.sum(axis=1)
         return found
 
     def by_key(self) -> Array:
-        """Return (parts): the share of each part at the key, with every part at the query."""
+        """Return (parts), float32: the share of each part at the key, summed over all parts at the
+        query."""
         found: Array = self.values.sum(axis=0)
         return found
 
 
 @dataclass(frozen=True)
 class Score:
-    """The score of a head from a query to a key: tokens counted from the text's first."""
+    """The score of one head from a query to a key, both token indices counted from 0."""
 
     layer: int
     head: int
@@ -76,14 +81,15 @@ class Score:
 def attribute_score(
     bundle: Bundle, ids: Sequence[int], score: Score, *, most_bytes: int = GIB
 ) -> ScoreParts:
-    """Return the parts of a score in one text.
+    """Split one score of a text into the products of parts.
 
-    most_bytes: bound of a batch's activations. Raises OptionError for a head or token that isn't
-    there, or a key that the query doesn't see, and where one run goes beyond the bound. Kernels
-    that round what they multiply (int8, int4) make the sum another than the score by as much.
+    most_bytes: memory limit of a batch's activations. In variants whose kernels round their inputs
+    (int8, int4), the sum of the parts differs from the score by that rounding. Raises OptionError
+    if the model has no such layer or head, if the text has no such token, if the key lies after the
+    query, or if one run needs more than most_bytes.
     """
     _check(bundle, ids, score)
-    # Tokens behind the query change nothing.
+    # Tokens after the query have no influence on the score.
     text = list(ids[: score.query + 1])
     layers = range(score.layer)
     read = [kinds()[kind].at(score.layer) for kind in ("q", "k", "attn_scores", "resid_pre")]
@@ -102,8 +108,8 @@ def attribute_score(
 
 
 def score_products(queries: Array, keys: Array, scale: float) -> Array:
-    """Return (parts, parts), float32: the products of the parts of a query and of a key, each
-    (parts, width)."""
+    """Multiply the parts of a query with those of a key, each (parts, width). Return (parts,
+    parts), float32."""
     found: Array = (scale * (queries.astype(np.float64) @ keys.T.astype(np.float64))).astype(
         np.float32
     )
@@ -137,7 +143,7 @@ def _stream_parts(
     most = max((bundle.shape.at(at).heads for at in range(layer)), default=0)
     edits: list[Edit] = []
     for at in range(layer):
-        # A text for each head alone, and one without any: each layer gives what that head adds.
+        # One text for each head alone, and one without heads: each layer gives what that head adds.
         z = run.of("attn_z", at)
         alone = np.zeros((most + 1, *z.shape[1:]), dtype=np.float32)
         for head in range(z.shape[1]):
@@ -158,7 +164,7 @@ def _stream_parts(
 
 @dataclass(frozen=True)
 class _Fed:
-    """Runs of the text with the stream of the score's layer replaced."""
+    """Runs the text with the stream that enters the score's layer replaced."""
 
     bundle: Bundle
     text: list[int]
@@ -182,12 +188,12 @@ class _Fed:
 
 
 def _linear_parts(fed: _Fed, values: Array, stream: Array) -> tuple[Array, Array]:
-    """Return what queries and keys get of each part and, last, of biases: (parts + 1, seq, width),
-    float64."""
+    """Return the contribution of each part and, last, of the biases to queries and to keys: two
+    arrays (parts + 1, seq, width), float64."""
     whole = stream.astype(np.float64)
     nothing, even = np.zeros_like(whole), np.full_like(whole, _LENGTH)
     probe = fed.heads_of(np.concatenate([whole, nothing, even]).astype(np.float32))
-    # A norm that takes the mean away makes nothing of one number everywhere.
+    # LayerNorm subtracts the mean, so it maps a constant vector to zero; RMSNorm doesn't.
     centred = all(_length(p[2] - p[1]) <= 1e-3 * _length(p[0] - p[1]) for p in probe)
     both = np.concatenate([whole, values.astype(np.float64)])
     if centred:
@@ -196,7 +202,7 @@ def _linear_parts(fed: _Fed, values: Array, stream: Array) -> tuple[Array, Array
     even_sized = _divided(both * _LENGTH, lengths)
     got = fed.heads_of(even_sized.astype(np.float32))
     moved = [g - p[1] for g, p in zip(got, probe, strict=True)]
-    # The divisor of the whole stream has the norm's epsilon in it.
+    # The whole stream's divisor includes the norm's epsilon.
     real = np.concatenate([p[0] - p[1] for p in probe], axis=-1)
     free = np.concatenate([m[0] for m in moved], axis=-1)
     size = (free * free).sum(axis=-1, keepdims=True)
@@ -207,7 +213,7 @@ def _linear_parts(fed: _Fed, values: Array, stream: Array) -> tuple[Array, Array
 
 
 def _divided(values: Array, by: Array) -> Array:
-    """Return values / by; 0 where that is 0."""
+    """Return values / by, and 0 where `by` is 0."""
     found: Array = np.divide(values, by, out=np.zeros_like(values), where=by > 0)
     return found
 
@@ -217,7 +223,7 @@ def _length(values: Array) -> float:
 
 
 def _scale(run: Run, score: Score, bundle: Bundle) -> float:
-    """Return what the head multiplies its products by, from all pairs of tokens."""
+    """Return the factor by which the head scales q · k, fitted to all pairs of tokens."""
     shape = bundle.shape.at(score.layer)
     key_head = score.head // (shape.heads // shape.kv_heads)
     q, k = run.of("q", score.layer)[0, score.head], run.of("k", score.layer)[0, key_head]

@@ -174,7 +174,7 @@ def _is_own_run(variant: Variant) -> bool:
 
 
 def _has_lenses(old: ManifestDocument, model: LoadedModel) -> bool:
-    """Return whether a bundle has the lens packs that come with its model."""
+    """Return whether a bundle has the lens packs that ship with its model."""
     there = {file["path"] for file in old["files"]}
     shipped = bundled_lenses(model.source.folder).values()
     return all(pack_path(file_digest(file)) in there for file in shipped)

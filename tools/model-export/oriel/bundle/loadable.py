@@ -17,9 +17,9 @@ from oriel.graph.taps import Tap, open_taps
 
 
 def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str) -> None:
-    """Load each graph that the manifest's variants name, those that taps are made for with every
-    tap and its joints closed, the open one with those of attribution too, and once more with the
-    taps of each lens pack; GraphError for the first that ONNX Runtime refuses."""
+    """Load each graph that the manifest names. A graph that takes taps is loaded with all its taps
+    appended and its joints closed, and again with the taps of each lens pack. Raises GraphError for
+    the first graph that ONNX Runtime refuses."""
     seen: set[str] = set()
     for variant in manifest["variants"]:
         for kind, record in graphs_of(variant).items():

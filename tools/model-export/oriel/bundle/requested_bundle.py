@@ -19,4 +19,4 @@ class RequestedBundle:
     """The contract names that the plain graph gives besides logits."""
     opset: int
     static_cache: int | None = None
-    """Slots of the cache of static graphs, in tokens; None for no such graphs."""
+    """Slots of the static graphs' cache, in tokens; None to write no static graphs."""

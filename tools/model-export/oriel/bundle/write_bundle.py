@@ -100,11 +100,13 @@ class BundlePaths:
         return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.onnx.data"
 
     def reference_pass(self, encoding: str = "f32") -> str:
-        """Return the name of an encoding's reference pass: model_q8.reference.safetensors."""
+        """Return the file name of an encoding's reference pass, such as
+        model_q8.reference.safetensors."""
         return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.reference.safetensors"
 
     def reference_run(self, variant: str) -> str:
-        """Return the name of a variant's own run, where no PyTorch was there to compare with."""
+        """Return the file name of a variant's own run, which serves as its reference where the
+        checkpoint isn't available."""
         return f"{self._stem(variant)}.run.safetensors"
 
     def _stem(self, variant: str) -> str:
@@ -208,7 +210,7 @@ def write_variant(
 ) -> Variant:
     """Write the graphs of a variant. Return its record for the manifest.
 
-    static_cache: slots of the cache of a static graph, in tokens; None to write no such graph.
+    static_cache: slots of the static graph's cache, in tokens; None to write no static graph.
     """
     name = precision.name
     record: Variant = {

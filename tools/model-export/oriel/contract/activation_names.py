@@ -357,7 +357,8 @@ def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -
 
 
 def fixed_cache(spec: TensorSpec, length: int) -> TensorSpec:
-    """Return a specification as a static graph with a cache of `length` slots declares it."""
+    """Return a tensor's specification with the fixed sizes that a static graph declares for a cache
+    of `length` slots."""
     fixed = {"past_sequence_length": length, "total_sequence_length": length, "num_logits": 1}
     shape = (d if isinstance(d, int) else fixed.get(d, d) for d in spec.shape)
     return TensorSpec(spec.name, spec.dtype, tuple(shape))
@@ -372,7 +373,7 @@ def present_name(layer: int, part: Literal["key", "value"]) -> str:
 
 
 CACHE_POSITION = "cache_position"
-"""The input of a static graph that says to which slots of the cache the tokens are written."""
+"""Name of the static graph's input that gives the cache slot of each token."""
 NUM_LOGITS = "num_logits_to_keep"
 """The input that says of how many last tokens logits are computed; 0 for all."""
 LOGITS_START = "logits_start"

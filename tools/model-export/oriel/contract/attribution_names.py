@@ -1,4 +1,4 @@
-"""Names and shapes of what the taps of attribution take and give, from the contract's table. The
+"""Names and shapes of the inputs and outputs of attribution taps, from the contract's table. The
 same on the page: apps/web/src/contract/attribution_table.ts."""
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from oriel.contract.activation_names import ModelShape, TensorSpec, contract_tab
 from oriel.contract.data_files import AttributionPart
 
 TOKENS, SIGNS = "attribution/tokens", "attribution/signs"
-"""Inputs: (tokens), int64, ids; (tokens, directions), float32: the factor of each token's logit in
-each direction."""
+"""Names of the inputs. TOKENS: (tokens), int64, token ids. SIGNS: (tokens, directions), float32,
+the factor of each token's logit in each direction."""
 
 
 @cache
 def attribution_inputs() -> tuple[TensorSpec, ...]:
-    """Return the inputs, which the tap of the model declares."""
+    """Return the specifications of the inputs, which the model's tap declares."""
     rows = contract_table()["attribution"]["inputs"]
     return tuple(TensorSpec(row["name"], row["dtype"], tuple(row["shape"])) for row in rows)
 
@@ -23,7 +23,8 @@ def attribution_inputs() -> tuple[TensorSpec, ...]:
 def attribution_outputs(
     shape: ModelShape, part: AttributionPart, layer: int | None = None
 ) -> list[TensorSpec]:
-    """Return the outputs of one tap. layer: that of a layer's tap, None for the model's."""
+    """Return the specifications of one tap's outputs. layer: the tap's layer; None for the model's
+    tap."""
     table, sizes = contract_table(), shape.at(layer)
     dynamic = {*table["dynamic_dimensions"], *table["attribution"]["dimensions"]}
     return [
@@ -38,13 +39,14 @@ def attribution_outputs(
 
 
 def attribution_name(what: str, layer: int | None = None) -> str:
-    """Return the name of an output by the end of its pattern, as in `heads` of a layer."""
+    """Return the name of the output whose pattern ends in `what`: "heads" of layer 3 is
+    attribution/layer_3/heads."""
     rows = contract_table()["attribution"]["outputs"]
     return next(_filled(r["name"], layer) for r in rows if r["name"].endswith(f"/{what}"))
 
 
 def prefix_of(part: AttributionPart, layer: int | None = None) -> str:
-    """Return what the names of all tensors begin with that a tap computes."""
+    """Return the prefix of the names of all tensors that a tap computes."""
     rows = contract_table()["attribution"]["outputs"]
     name = next(_filled(row["name"], layer) for row in rows if row["part"] == part)
     return name[: name.rindex("/") + 1]

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 GraphKind = Literal["plain", "decoder", "open", "static", "interactive"]
-"""`interactive` is of contract 1.x alone; `decoder` and `open` are of 2.x, `static` from 2.1 on."""
+"""Kinds of graphs: `interactive` exists in contract 1.x only; `decoder` and `open` since 2.0,
+`static` since 2.1."""
 Dtype = Literal["float32", "int64"]
 ClosingDtype = Literal["float32", "bool"]
 
@@ -103,11 +104,11 @@ class ClosingRow(TypedDict):
 
 
 AttributionPart = Literal["model", "layer", "neurons"]
-"""What a tap of attribution belongs to: the model, a layer, or a layer's neurons."""
+"""Scope of an attribution tap: the whole model, a layer, or the neurons of a layer."""
 
 
 class AttributionPort(TypedDict):
-    """An input of the taps of attribution."""
+    """An input of attribution taps."""
 
     name: str
     shape: list[int | str]
@@ -116,13 +117,13 @@ class AttributionPort(TypedDict):
 
 
 class AttributionOutput(AttributionPort):
-    """An output of one of these taps; those of one tap have one prefix."""
+    """An output of an attribution tap; all outputs of one tap share a prefix."""
 
     part: AttributionPart
 
 
 class AttributionTable(TypedDict):
-    """Inputs and outputs of the taps of attribution."""
+    """Inputs and outputs of attribution taps."""
 
     dimensions: dict[str, str]
     inputs: list[AttributionPort]
@@ -185,7 +186,7 @@ class ManifestLimits(TypedDict):
 
 
 class PassLimits(TypedDict):
-    """Limits of a file of activations that were computed in advance."""
+    """Size limits of a file of stored activations."""
 
     bytes: int
 
@@ -206,13 +207,13 @@ class TapLimits(TypedDict):
 
 
 class LensTapLimits(TypedDict):
-    """What a lens pack's tap may hold beside what any tap may."""
+    """Fields that the tap of a lens pack may have in addition to those of any tap."""
 
     graph: dict[str, str]
-    """The fields of Graph, in place of those of any tap."""
+    """Fields of Graph, which replace those that other taps may have."""
     messages: dict[str, dict[str, str]]
     item_bytes: dict[str, int]
-    """{ONNX's number of a dtype: bytes of a value}, of the numbers in the pack's file."""
+    """{number of a dtype in ONNX: bytes of a value}, for the tensors of the pack's file."""
 
 
 class Limits(TypedDict):

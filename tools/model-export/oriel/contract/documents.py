@@ -27,8 +27,8 @@ class ManifestDocument(TypedDict):
     """The activations of one variant for an example, computed in advance: readers show them while
     the weights download. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
     lens_packs: NotRequired[list[LensPackRecord]]
-    """Lenses with maps of their own, beside the logit lens that the taps of a variant give: see
-    ACTIVATIONS_CONTRACT.md."""
+    """Lens packs: lenses with a map for each layer, in addition to the logit lens of each variant's
+    taps; see ACTIVATIONS_CONTRACT.md."""
     variants: list[Variant]
     exporter: ExporterRecord
     """The program that wrote the bundle."""
@@ -194,37 +194,36 @@ class LensPackRecord(TypedDict):
     """A lens pack in the bundle, and the taps that apply it."""
 
     name: str
-    """None of the others', and not that of the logit lens."""
+    """Unique among the packs, and not the name of the logit lens."""
     path: str
-    """The pack, a safetensors file, named by its digest."""
+    """The pack's safetensors file, named by its digest."""
     description: LensDescription
     taps: dict[str, list[TapRecord]]
-    """For each variant by its name, a tap for each layer that has a map."""
+    """For each variant, by its name, one tap for each layer that the pack maps, in order."""
 
 
 class LensDescription(TypedDict):
-    """The contents of a lens pack, as its own file says them too."""
+    """Description of a lens pack, identical to the description in its file."""
 
     kind: Literal["tuned", "jacobian"]
-    """tuned: the stream, plus its product with a matrix, plus a bias; jacobian: its product with a
-    matrix."""
+    """tuned: stream + stream @ weight + bias; jacobian: stream @ weight."""
     weights: str
     """weights_digest of the model that it belongs to."""
     fitted: LensFit
 
 
 class LensFit(TypedDict):
-    """The way in which the maps of a lens pack were found, and how well they do."""
+    """Method of fitting the maps of a lens pack, and their measured divergence."""
 
     text: MeasuredText
     """The text that the maps were fitted to."""
     held_out: MeasuredText
-    """Another text, which `kl` was measured on."""
+    """The text that `kl` was measured on, which the maps were not fitted to."""
     method: str
-    """The optimizer with its settings, or the estimate."""
+    """The optimizer and its settings, or the method of estimation."""
     seed: int
     kl: list[LensDivergence]
-    """For each layer that has a map, in order."""
+    """One row for each layer that the pack maps, in order."""
 
 
 class MeasuredText(TypedDict):
@@ -238,14 +237,14 @@ class MeasuredText(TypedDict):
 
 
 class LensDivergence(TypedDict):
-    """KL divergence of what a layer's lens reads from the model's own next-token distribution, in
-    nats: mean over positions."""
+    """Mean KL divergence over positions, in nats, of a layer's predictions through a lens from the
+    model's own next-token distribution."""
 
     layer: int
     logit: float
-    """Of the logit lens."""
+    """Divergence of the logit lens."""
     lens: float
-    """Of this lens."""
+    """Divergence of this lens."""
 
 
 class TapRecord(TypedDict):
@@ -300,7 +299,7 @@ class Variant(TypedDict):
     decoder: NotRequired[GraphRecord]
     open: NotRequired[GraphRecord]
     static: NotRequired[GraphRecord]
-    """The open graph with a cache of fixed length; from 2.1 on, where it was asked for."""
+    """The open graph with a cache of fixed length; optional, since contract 2.1."""
     interactive: NotRequired[GraphRecord]
     taps: list[TapRecord]
     attribution: NotRequired[AttributionRecord]
@@ -336,28 +335,28 @@ class ActivationsDocument(TypedDict):
 
     contract_version: str
     graph: Literal["plain", "decoder", "open", "static", "interactive"]
-    """static: from 2.1 on; interactive: of contract 1.x alone."""
+    """Static exists since contract 2.1; interactive in contract 1.x only."""
     model: ModelShapeRecord
     inputs: list[TensorSpecRecord]
     outputs: list[TensorSpecRecord]
     cache_length: NotRequired[int]
-    """Slots of a static graph's cache, in tokens: past_sequence_length and total_sequence_length
-    are this number there, and num_logits is 1."""
+    """Slots of a static graph's cache, in tokens; past_sequence_length and total_sequence_length
+    equal this number, and num_logits is 1."""
     joints: NotRequired[list[TensorSpecRecord]]
-    """Tensors of an open or static graph that its nodes read and that none gives: a reader appends
-    a closing for each."""
+    """Tensors that nodes of an open or static graph read but no node computes; a reader appends a
+    closing for each."""
 
 
 class AttributionRecord(TypedDict):
-    """Taps that, appended to the open graph, give each part's share of a logit; their inputs and
-    outputs are those of the contract's table. From 2.1 on."""
+    """Taps that, appended to the open graph, compute each part's share of a logit; their inputs and
+    outputs are those of the contract's table. Since contract 2.1."""
 
     model: str
-    """Tap of the inputs, and of what belongs to no layer."""
+    """Tap that declares the inputs and computes the shares that belong to no layer."""
     layers: list[str]
-    """Tap of each layer, which needs that of the model."""
+    """One tap for each layer, appended after the model's tap."""
     neurons: list[str]
-    """Tap of each layer's neurons, which needs that of the model."""
+    """One tap for each layer's neurons, appended after the model's tap."""
 
 
 class Expansion(TypedDict):
@@ -458,8 +457,8 @@ class FidelityBoundsRecord(TypedDict):
 
 
 class ReferencePassRecord(TypedDict):
-    """The activations of a short text as they must come out, each with its bound: readers run the
-    text on their own device and compare. A safetensors file: see ACTIVATIONS_CONTRACT.md."""
+    """The expected activations of a short text, in a safetensors file, and the bound of their
+    error; readers run the text on their own device and compare. See ACTIVATIONS_CONTRACT.md."""
 
     path: str
     reference: Literal["pytorch", "runtime"]
@@ -471,7 +470,7 @@ class ReferencePassRecord(TypedDict):
     """largest: the largest difference over the largest value of the reference; norm: the norm of
     the difference over the reference's."""
     bounds: dict[str, float]
-    """The largest error of each kind of activation on any device."""
+    """The largest allowed error of each kind of activation, on any device."""
 
 
 class ExporterRecord(TypedDict):

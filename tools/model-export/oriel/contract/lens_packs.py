@@ -1,6 +1,6 @@
 """Checks of a manifest's lens packs that no schema can express: each belongs to the model, its file
-is described and named by its digest, and every variant has a tap for each of its layers. The same
-rules in TypeScript: apps/web/src/contract/validate_lens_packs.ts."""
+is listed and named by its digest, and every variant has a tap for each layer that the pack maps.
+The same rules in TypeScript: apps/web/src/contract/validate_lens_packs.ts."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
 
 LOGIT = "logit"
-"""Name of the logit lens, which every variant's own taps give."""
+"""Name of the logit lens, which every variant's own taps compute."""
 
 
 def pack_path(digest: str) -> str:
-    """Return the name of a pack's file in a bundle. digest: sha256:…"""
+    """Return the name of a pack's file in a bundle. digest: "sha256:" and 64 hexadecimal digits."""
     return f"lens_{digest.removeprefix('sha256:')}.safetensors"
 
 
 def mapped_layers(shape: ModelShape) -> range:
-    """Return the layers that a pack has maps for: all but the last, whose lens is the model."""
+    """Return the layers that a pack maps: all but the last, whose stream the model itself reads."""
     return range(shape.layers - 1)
 
 
 def check_lens_packs(manifest: ManifestDocument, what: str) -> None:
-    """Check the lens packs of a manifest that is valid by its schema. Raises ContractError."""
+    """Check the lens packs of a manifest that is already valid by its schema. Raises
+    ContractError."""
     shape = ModelShape.from_json(manifest["model"]["shape"])
     files = {file["path"]: file for file in manifest["files"]}
     variants = {variant["name"] for variant in manifest["variants"]}
@@ -81,7 +82,7 @@ def _file(pack: LensPackRecord, files: Mapping[str, FileDescriptor], where: str)
 
 
 def _read_by(variant: Variant) -> Iterator[str]:
-    """Yield the paths of what a variant's graphs read, and of the graphs."""
+    """Yield the paths of a variant's graphs and of the weights that they read."""
     yield from variant["weights"]
     yield from (record["path"] for record in graphs_of(variant).values())
     if "expansion" in variant:

@@ -1,8 +1,8 @@
-"""Checks of a tap's bytes. They may hold the outputs that the tap names and, for a lens and for
-attribution, the nodes that compute them; for attribution also the inputs of the contract's table;
-for a lens pack, tensors that lie in the pack's own file; no other weights, no functions, no
-subgraphs, and nothing else of a model. The bytes are read field by field, since a parser silently
-keeps or drops the fields that it doesn't know. The same rules in TypeScript:
+"""Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens and for
+attribution, the nodes that compute them. An attribution tap may also declare the inputs of the
+contract's table, and a lens pack's tap may refer to tensors in the pack's own file. Anything else
+is refused: other weights, functions, subgraphs, metadata. The bytes are read field by field, since
+a protobuf parser silently keeps or drops fields that it doesn't know. The same rules in TypeScript:
 apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TapError(ValueError):
 
 @dataclass(frozen=True)
 class PackFile:
-    """The file that the tensors of a lens pack's taps lie in."""
+    """The file that holds the tensors of a lens pack's taps."""
 
     path: str
     bytes: int
@@ -53,8 +53,8 @@ def _messages(of_pack: bool) -> _Messages:
 
 
 def check_tap_bytes(tap: TapRecord, pack: PackFile | None = None) -> None:
-    """Check the bytes of a tap that is valid by its schema; of a lens pack's where `pack` is given.
-    Raises TapError."""
+    """Check the bytes of a tap that is valid by its schema. pack: the pack's file, for a tap of a
+    lens pack. Raises TapError."""
     rules, outputs = limits()["tap"], tap["outputs"]
     names = {output["name"] for output in outputs}
 
@@ -72,8 +72,8 @@ def check_tap_bytes(tap: TapRecord, pack: PackFile | None = None) -> None:
 def check_attribution_bytes(
     text: str, prefix: str, inputs: Sequence[TensorSpecRecord], outputs: Sequence[TensorSpecRecord]
 ) -> None:
-    """Check the bytes of a tap of attribution, in base64 as its schema wants it: what it computes
-    has its own prefix, so that no two taps give one tensor. Raises TapError."""
+    """Check the bytes of an attribution tap, in valid base64. All tensors that it computes must
+    have the tap's own prefix, so that no two taps define the same tensor. Raises TapError."""
     graph = _only_graph(text, _messages(of_pack=False))
     _check_ports(graph, inputs, outputs)
     made = _check_nodes(_messages_at(graph, 1), lambda name: name.startswith(prefix))
@@ -148,7 +148,7 @@ def _message(fields: Fields, number: int, what: str) -> Fields:
 
 
 def _check_nodes(nodes: Sequence[Fields], may_give: Callable[[str], bool]) -> set[str]:
-    """Check each node; return the names of what they give, each of which `may_give` allows."""
+    """Check each node, whose outputs must satisfy `may_give`. Return the names of all outputs."""
     rules = limits()["tap"]
     if len(nodes) > rules["nodes"]:
         raise TapError(f"it has over {rules['nodes']} nodes")
@@ -167,8 +167,8 @@ def _check_nodes(nodes: Sequence[Fields], may_give: Callable[[str], bool]) -> se
 
 
 def _check_stored(tensors: Sequence[Fields], pack: PackFile, made: set[str]) -> None:
-    """Check that each tensor is a matrix or a bias of the stream's width, and lies in the pack's
-    file whole."""
+    """Check that each tensor is a matrix or a bias of the stream's width and lies entirely inside
+    the pack's file."""
     item_bytes, inner = limits()["lens_tap"]["item_bytes"], limits()["tap"]["inner_name"]
     for tensor in tensors:
         name = _single_value(tensor, 8, "name")

@@ -1,6 +1,6 @@
-"""Checks of a variant's taps that no schema can express: each gives an activation of the model,
-none is given twice, those of attribution have the inputs and outputs of the contract's table, and a
-tap's bytes hold only what they may. The same rules in TypeScript:
+"""Checks of a variant's taps that no schema can express: each gives an activation of the model, no
+activation has two taps, attribution taps have the inputs and outputs of the contract's table, and a
+tap's bytes hold only what is allowed. The same rules in TypeScript:
 apps/web/src/contract/validate_ports.ts and validate_tap_bytes.ts."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The graphs of a variant: three from contract 2.0 on, and a static one where it was asked for; two
-before."""
+"""The graphs of a variant: plain, decoder and open since contract 2.0, and optionally static since
+2.1; two graphs before."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def tapped_graph(variant: Variant) -> GraphRecord:
 
 
 def static_cache_of(variant: Variant) -> int | None:
-    """Return the slots of a variant's static cache, in tokens; None without a static graph."""
+    """Return the slots of a variant's static cache, in tokens; None if it has no static graph."""
     return cache_length_of(variant["static"]) if "static" in variant else None
 
 
 def cache_length_of(static: GraphRecord) -> int:
     """Return the slots of a static graph's cache, in tokens."""
-    # A schema counts 64.0 as an integer, too.
+    # JSON Schema accepts 64.0 as an integer.
     return int(static["activations"]["cache_length"])
 
 

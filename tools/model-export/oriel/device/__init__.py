@@ -1,1 +1,2 @@
-"""Reference passes of a bundle: computed when it is written, and replayed on a device."""
+"""Reference passes of a bundle: computes them when a bundle is written, and replays them on a
+device."""

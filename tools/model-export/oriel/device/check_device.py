@@ -33,27 +33,29 @@ Verdict = Literal["right", "wrong", "not run", "no pass"]
 
 @dataclass(frozen=True)
 class VariantOnDevice:
-    """What came of one variant."""
+    """Result of comparing one variant with its reference pass."""
 
     variant: str
     verdict: Verdict
     reference: str | None = None
-    """What computed the numbers that it was compared with."""
+    """Source of the reference numbers, as the manifest names it."""
     comparison: PassComparison | None = None
     reason: str | None = None
-    """Why it was not run."""
+    """Reason why the variant could not be run; None if it was."""
 
     def line(self) -> str:
-        """Return the finding in one line."""
+        """Return the result in one line."""
         if self.comparison is None:
             told = {"no pass": "not proven: the bundle stores no reference pass of it"}
             return f"{self.variant}: {told.get(self.verdict, f'not run: {self.reason}')}"
         worst, first = self.comparison.worst, self.comparison.first
         if first is None:
-            return f"{self.variant}: as {self.reference} to {worst.error:.2g}; worst {worst.name}"
+            return (
+                f"{self.variant}: matches {self.reference} to {worst.error:.2g}; worst {worst.name}"
+            )
         return (
             f"{self.variant}: WRONG, first at {first.name}, off by {first.error:.2g} where "
-            f"{first.bound:.2g} is allowed; worst {worst.name}, {worst.error:.2g}"
+            f"at most {first.bound:.2g} is allowed; worst {worst.name}, {worst.error:.2g}"
         )
 
     def to_json(self) -> dict[str, object]:
@@ -71,7 +73,7 @@ class VariantOnDevice:
 
 @dataclass(frozen=True)
 class DeviceReport:
-    """What came of all variants on one provider."""
+    """Results of all variants on one execution provider."""
 
     place: str
     provider: Provider
@@ -80,8 +82,8 @@ class DeviceReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every variant is right; on WebGPU some have no kernels, which the page says
-        too, so there one at least must be."""
+        """Return whether every variant is right. On WebGPU, variants whose kernels are missing
+        ("not run") are allowed if at least one other is right."""
         verdicts = {found.verdict for found in self.variants}
         return verdicts <= ({"right"} if self.provider == "cpu" else {"right", "not run"}) and (
             "right" in verdicts
@@ -101,11 +103,13 @@ class DeviceReport:
 def check_device(
     place: str, variant: str | None, provider: Provider, display: StageDisplay
 ) -> DeviceReport:
-    """Replay the reference passes of a bundle. place: its folder, or a published one's, or an
-    address. variant: None for all.
+    """Replay the reference passes of a bundle and compare every activation.
 
-    Raises BundleError where there is no bundle, a file isn't what the manifest says, or no variant
-    has a pass; OptionError for a variant that isn't there, or a provider that isn't.
+    place: the bundle's folder, a published folder, or an http(s) address. variant: name of one
+    variant; None for all.
+
+    Raises BundleError if there is no bundle, a file doesn't match the manifest, or no variant has a
+    reference pass; OptionError if the variant doesn't exist or the provider is unavailable.
     """
     settings = _settings(provider)
     display.stage(f"read {place}")
@@ -137,8 +141,7 @@ def check_device(
 def replay(
     variant: Variant, folder: Path, weights: WeightFolders, settings: SessionSettings = SPARING
 ) -> VariantOnDevice:
-    """Run a variant's reference pass and compare. Raises BundleError for a pass that can't be
-    read."""
+    """Run a variant's reference pass and compare. Raises BundleError if the pass can't be read."""
     name, record = variant["name"], variant.get("reference_pass")
     if record is None:
         return VariantOnDevice(name, "no pass")

@@ -1,5 +1,5 @@
-"""Computes a bundle's reference passes: by PyTorch with the weights that each encoding stands for
-where the checkpoint is at hand, else each variant's own run in ONNX Runtime."""
+"""Computes a bundle's reference passes: with PyTorch and the weights that each encoding stands for
+if the checkpoint is available, otherwise with each variant's own run in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -38,23 +38,24 @@ from oriel.verification.compare import causal
 from oriel.verification.error_bounds import device_bounds
 
 Computed = Callable[[Array, Variant], Mapping[str, Array]]
-"""Activations of ids (1, seq) by contract name, as `reference_pass_of` takes them."""
+"""Computes the activations of ids (1, seq) for a variant, by contract name, in the form that
+`reference_pass_of` takes."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What computed a pass, as the manifest says it."""
+    """Source of a reference pass, as the manifest records it."""
 
     reference: Literal["pytorch", "runtime"]
     runtime: str
-    """The library, with its version."""
+    """Name and version of the library that computed it."""
 
 
 def with_native_passes(
     folder: Path, paths: BundlePaths, data: ManifestDocument, names: Sequence[str]
 ) -> ManifestDocument:
-    """Return the manifest with a reference pass of each named variant, which ONNX Runtime computed
-    here from the files in `folder`."""
+    """Compute a reference pass of each named variant with ONNX Runtime, from the files in `folder`.
+    Return the manifest with their records."""
     import onnxruntime
 
     with ExitStack() as stack:
@@ -79,9 +80,9 @@ def with_passes(
     run: Computed,
     origin: Origin,
 ) -> ManifestDocument:
-    """Write the passes and return a manifest that names them.
+    """Write the passes. Return a manifest that names them.
 
-    files: {variant: its file}; variants that share one share the pass.
+    files: {variant: file name}; variants with the same file share one pass.
     """
     shape = ModelShape.from_json(data["model"]["shape"])
     ids = pass_ids(folder, data, tokens_that_fit(shape))
@@ -117,7 +118,7 @@ def with_passes(
                     "weights": data["model"]["weights_digest"],
                 },
             )
-            # As every reader will: what can't be read must not be written.
+            # Read each file back as a reader does, so that no unreadable file is published.
             read_pass(raw, record, shape)
             (folder / path).write_bytes(raw)
             written.add(path)
@@ -129,8 +130,8 @@ def with_passes(
 
 
 def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape) -> ReferencePass:
-    """Return a pass of the contract's shapes from a run's activations: scores may be unmasked, and
-    logits of all positions."""
+    """Convert a run's activations to the shapes of a reference pass. Scores may be unmasked, and
+    logits may have all positions."""
     values: dict[str, Array] = {}
     for spec in pass_specs(shape):
         value = found[spec.name]
@@ -140,14 +141,19 @@ def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape)
             seen = causal(*value.shape[-2:])
             value = np.where(seen, value, np.finfo(np.float32).min)
         if value.shape != pass_sizes(spec, ids.shape[1]):
-            raise BundleError(f"{spec.name} came out as {list(value.shape)}")
+            raise BundleError(
+                f"the run's {spec.name} has another shape than the contract says",
+                got=str(list(value.shape)),
+                expected=str(list(pass_sizes(spec, ids.shape[1]))),
+                next_step="export the bundle again.",
+            )
         values[spec.name] = value.astype(spec.dtype, copy=False)
     return ReferencePass(ids, values)
 
 
 def pass_ids(folder: Path, data: ManifestDocument, count: int) -> Array:
-    """Return the ids of the pass (1, seq): of the page's first text, else spread over the
-    vocabulary."""
+    """Return the token ids of the pass, (1, seq), int64: from the page's first example text, or
+    spread evenly over the vocabulary if that can't be tokenized."""
     shape = data["model"]["shape"]
     ids: list[int] = []
     if "tokenizer" in data:
@@ -156,9 +162,9 @@ def pass_ids(folder: Path, data: ManifestDocument, count: int) -> Array:
             tokens = TokenBytes(folder / data["tokenizer"]["tokenizer"])
             ids = [*data["tokenizer"].get("first_tokens", []), *tokens.encode(text["text"])]
         except OrielError:
-            # Some know no English.
+            # Some tokenizers can't encode English.
             ids = []
     if not ids or max(ids) >= shape["vocab"]:
-        # Nor does a model without a tokenizer: its ids are as far apart as they go.
+        # Likewise for a model without a tokenizer: the ids are spread over the whole vocabulary.
         ids = [position * shape["vocab"] // max(count, 1) for position in range(count)]
     return np.array([ids[:count]], dtype=np.int64)

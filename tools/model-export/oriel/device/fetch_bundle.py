@@ -1,5 +1,5 @@
-"""Brings the files that a device check needs into a folder, from an address or from a folder, each
-checked against its digest."""
+"""Copies the files that a device check needs into a folder, from a web address or a local folder,
+and checks each against its digest."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from oriel.publishing.fetch_url import FetchError, fetch
 
 _Part = Chunk | FileDescriptor
 Read = Callable[[str, int], bytes]
-"""Bytes at a path beside the manifest, and at most one more than so many."""
+"""Reads a file beside the manifest, given its path and size in bytes; returns at most one byte more
+than the size."""
 
 
 def is_address(place: str) -> bool:
-    """Return whether a place is an address of the web, and no folder."""
+    """Return whether a place is an http(s) address rather than a folder."""
     return place.startswith(("http://", "https://"))
 
 
 def open_manifest(place: str) -> tuple[Manifest, Read]:
-    """Return the manifest at an address or in a folder, and how its files are read.
+    """Return the manifest at an address or in a folder, and a function that reads its files.
 
-    Raises BundleError where there is none, ContractError for one that breaks its schema.
+    Raises BundleError if there is no manifest, ContractError if it is invalid.
     """
     if is_address(place):
         url = manifest_url(place)
@@ -45,8 +46,8 @@ def open_manifest(place: str) -> tuple[Manifest, Read]:
 def bring_variant(
     manifest: Manifest, variant: Variant, read: Read, target: Path, display: StageDisplay
 ) -> None:
-    """Write the open graph, the weights and the reference pass of a variant below `target`, those
-    that aren't there yet. Raises BundleError for a file that isn't what the manifest says."""
+    """Copy a variant's open graph, weights and reference pass to `target`, except files that are
+    already there. Raises BundleError if a file doesn't match the manifest."""
     paths = [tapped_graph(variant)["path"], *variant["weights"]]
     if "reference_pass" in variant:
         paths.append(variant["reference_pass"]["path"])
@@ -88,7 +89,8 @@ def _bring(
 
 
 def _beside(url: str, path: str) -> str:
-    """Return the address of a file beside the manifest, with the manifest's query."""
+    """Return the address of a file beside the manifest, with the query of the manifest's
+    address."""
     there = urllib.parse.urlsplit(urllib.parse.urljoin(url, path))
     return urllib.parse.urlunsplit(there._replace(query=urllib.parse.urlsplit(url).query))
 
@@ -97,7 +99,11 @@ def _fetched(url: str, size: int) -> bytes:
     try:
         answer = fetch(url, DEFAULT_ORIGIN, size)
     except FetchError as error:
-        raise BundleError(f"{url} can't be fetched", got=str(error)) from error
+        raise BundleError(
+            f"{url} can't be fetched",
+            got=str(error),
+            next_step="check the address and the network, then try again.",
+        ) from error
     if answer.status != 200:
         raise BundleError(
             f"{url} can't be fetched",

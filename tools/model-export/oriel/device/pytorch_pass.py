@@ -1,5 +1,5 @@
-"""Reference passes by PyTorch: transformers' own model with the weights that each encoding of a
-bundle stands for. Needs torch and the checkpoint."""
+"""Computes reference passes with PyTorch: transformers' own model, with the weights that each
+encoding of a bundle stands for. Needs torch and the checkpoint."""
 
 from __future__ import annotations
 

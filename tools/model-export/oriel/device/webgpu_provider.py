@@ -1,5 +1,5 @@
-"""WebGPU without a browser: the plugin of ONNX Runtime that the package onnxruntime-ep-webgpu
-brings."""
+"""Runs WebGPU without a browser, through ONNX Runtime's plugin in the package
+onnxruntime-ep-webgpu."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _REGISTERED = "oriel-webgpu"
 
 @cache
 def webgpu_device() -> onnxruntime.OrtEpDevice:
-    """Return the device that sessions on WebGPU are made for.
+    """Return the WebGPU device to create sessions for.
 
-    Raises OptionError where the package is missing or doesn't load, or no graphics adapter answers.
+    Raises OptionError if the package is missing or doesn't load, or if no graphics adapter is
+    found.
     """
     try:
         plugin = import_module("onnxruntime_ep_webgpu")
@@ -31,7 +32,7 @@ def webgpu_device() -> onnxruntime.OrtEpDevice:
         ) from error
     try:
         onnxruntime.register_execution_provider_library(_REGISTERED, plugin.get_library_path())
-    except Exception as error:  # ONNX Runtime's own errors have no common class that is public
+    except Exception as error:  # ONNX Runtime's errors have no public base class
         raise OptionError(
             f"the plugin of {PACKAGE} doesn't load",
             got=reason_of(error),
@@ -50,5 +51,5 @@ def webgpu_device() -> onnxruntime.OrtEpDevice:
 
 
 def webgpu_version() -> str:
-    """Return the plugin's release."""
+    """Return the plugin's version."""
     return version(PACKAGE)

@@ -1,10 +1,11 @@
-"""Taps of direct logit attribution: bytes that, appended to an open graph, compute what each part
-of the model adds to the logit of a token, or to a difference of logits.
+"""Taps of direct logit attribution: bytes that, appended to an open graph, compute how much each
+part of the model adds to the logit of a token, or to a difference of logits.
 
 The stream before the final norm is a sum of parts: the embedding, each head, each MLP. The norm
-divides by one number for each position, so each part's share of a logit is its product with the
-unembedding's column, through the norm's weights (Elhage et al., 2021, "A Mathematical Framework for
-Transformer Circuits"). What a part adds through the mean that LayerNorm takes away counts too.
+divides by one number for each position, so a part's share of a logit is its product with the
+unembedding's column, scaled by the norm's weights and divisor (Elhage et al., 2021, "A Mathematical
+Framework for Transformer Circuits"). The mean that LayerNorm subtracts is split among the parts as
+well.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ from oriel.graph.weight_reads import WeightReads
 
 @dataclass(frozen=True)
 class AttributionTaps:
-    """Bytes to append to an open graph: the model's, and behind them those of any layers."""
+    """Bytes to append to an open graph: the model's tap first, then those of any layers."""
 
     model: bytes
     layers: tuple[bytes, ...]
     neurons: tuple[bytes, ...]
 
     def joined(self, neurons_of: int | None = None) -> bytes:
-        """Return the bytes that give every part's share, and the neurons' of one layer."""
+        """Return the bytes for the shares of all parts, and of one layer's neurons if a layer is
+        given."""
         more = () if neurons_of is None else (self.neurons[neurons_of],)
         return b"".join([self.model, *self.layers, *more])
 
@@ -77,19 +79,19 @@ class _Norm:
 
 @dataclass(frozen=True)
 class _Along:
-    """What the tap of the model computes and those of layers read."""
+    """Tensors that the model's tap computes and the taps of layers read."""
 
     direction: str
-    """(hidden, directions): what a part is multiplied with."""
+    """(hidden, directions): the vectors that each part is multiplied with."""
     scale: str
-    """(batch, seq, 1): what its share is multiplied by then."""
+    """(batch, seq, 1): the factor of each position, applied to that product."""
 
 
 def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTaps:
-    """Return the taps for an open graph.
+    """Return the attribution taps for an open graph.
 
-    Raises OptionError for a model whose parts can't be told apart in the stream, GraphError for a
-    graph of another form.
+    Raises OptionError for a model whose stream is not the sum of its parts, GraphError if the graph
+    has an unknown form.
     """
     if shape.raw_outputs or any(shape.at(layer).experts for layer in range(shape.layers)):
         raise OptionError(
@@ -121,7 +123,7 @@ def _model_tap(graph: onnx.GraphProto, shape: ModelShape) -> tuple[_Along, bytes
     writer.name(along.direction, direction)
     stream = writer.put("MatMul", [kinds()["resid_pre"].at(0), along.direction])
     writer.name(attribution_name("embedding"), writer.put("Mul", [stream, norm.scale]))
-    # No bias: the same shape, of zeros.
+    # A norm without bias: use zeros of the same shape.
     bias = writer.numbers(0, np.float32) if norm.bias is None else writer.floats(norm.bias)
     column = bias if norm.bias is None else writer.put("Unsqueeze", [bias, writer.numbers([1])])
     product = writer.put("Mul", [chosen, column])

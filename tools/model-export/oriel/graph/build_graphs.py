@@ -44,7 +44,7 @@ class BuiltGraphs:
     open: BuiltGraph
     taps: tuple[Tap, ...]
     attribution: AttributionTaps | None
-    """None where the parts of this model can't be told apart in the stream."""
+    """Attribution taps; None for a model whose stream is not the sum of its parts."""
     layout: WeightLayout
 
     @staticmethod
@@ -61,7 +61,7 @@ def _attribution(opened: BuiltGraph, shape: ModelShape) -> AttributionTaps | Non
     try:
         return attribution_taps(opened.model.graph, shape)
     except OrielError:
-        # Every activation can be looked at all the same.
+        # The model can still be exported, without attribution.
         return None
 
 

@@ -34,8 +34,11 @@ def make_document(
     version: str | None = None,
     cache_length: int | None = None,
 ) -> ActivationsDocument:
-    """Return a document of activations.schema.json. version: that of an older graph, whose terms
-    the outputs are in; None for the newest. cache_length: of a static graph, in tokens."""
+    """Return a document that is valid by activations.schema.json.
+
+    version: contract version whose terms the outputs use; None for the newest. cache_length: slots
+    of a static graph's cache, in tokens.
+    """
     written = version or contract_version()
     document: ActivationsDocument = {
         "contract_version": written,

@@ -18,7 +18,7 @@ from oriel.graph.finish_graph import describe
 
 _SEQ_AXIS = 1
 LAST_ROWS = f"{NUM_LOGITS}/start"
-"""The tensor that says from which row, counted from the end, logits are computed."""
+"""Name of the tensor that gives the first row of logits to compute, counted from the end."""
 
 
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:

@@ -1,5 +1,5 @@
-"""Collects nodes to append to a finished graph, and writes them as the bytes of a ModelProto, which
-merges with the one that it is put behind."""
+"""Collects nodes to append to a finished graph, and serializes them as a ModelProto that merges
+with the graph when its bytes are appended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oriel.graph.taps import value_info
 
 
 class NodeWriter:
-    """Collects nodes under a prefix that no other name of the graph has."""
+    """Collects nodes whose output names start with a prefix that the graph doesn't use."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -27,8 +27,8 @@ class NodeWriter:
         inputs: Sequence[str],
         **attributes: int | str | list[int] | onnx.TensorProto,
     ) -> str:
-        """Add a node of one output; return the output's name."""
-        # Short, and no name for the node: a manifest lists such nodes for every layer.
+        """Add a node with one output; return the output's name."""
+        # Names are short, and the node has none: a manifest lists such nodes for every layer.
         name = f"{self.prefix}{len(self.nodes)}"
         node = helper.make_node(operator, list(inputs), [name])
         for key, value in attributes.items():
@@ -37,7 +37,7 @@ class NodeWriter:
         return name
 
     def name(self, name: str, tensor: str) -> None:
-        """Give a tensor that a node of this writer computes another name in place of its own."""
+        """Rename a tensor that a node of this writer computes."""
         for node in self.nodes:
             for names in (node.input, node.output):
                 for at, old in enumerate(names):
@@ -45,7 +45,7 @@ class NodeWriter:
                         names[at] = name
 
     def numbers(self, value: object, dtype: type[np.generic] = np.int64) -> str:
-        """Return the name of a constant; alike ones are one."""
+        """Return the name of a constant. Equal constants are added once."""
         tensor = numpy_helper.from_array(np.array(value, dtype))
         key = tensor.SerializeToString(deterministic=True)
         if key not in self._numbers:
@@ -53,12 +53,12 @@ class NodeWriter:
         return self._numbers[key]
 
     def floats(self, name: str) -> str:
-        """Return the name of a tensor as float32."""
+        """Add a cast of a tensor to float32; return the name of the result."""
         return self.put("Cast", [name], to=TensorProto.FLOAT)
 
     def appended(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> bytes:
-        """Return the bytes that add the nodes, these inputs and these outputs to a graph."""
-        # No ir_version, no opset: only what is to be added may be set.
+        """Return the bytes that add the nodes and these inputs and outputs to a graph."""
+        # ir_version and opset stay unset, since set fields would replace the graph's.
         addition = onnx.ModelProto()
         addition.graph.node.extend(self.nodes)
         addition.graph.input.extend(value_info(spec) for spec in inputs)

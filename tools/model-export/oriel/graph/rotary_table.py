@@ -1,10 +1,10 @@
-"""Rotary angles as a table: cosine and sine of every position, computed once as a session is made,
-in the place of some for each token of each run.
+"""Replaces computed rotary angles by a table: cosine and sine of every position, computed once when
+a session is created instead of for each token of each run.
 
-No number is stored. What the angles are made of reads the positions 0 … context_length - 1 instead
-of position_ids, so that all of it is constant, and a runtime folds it as it loads the graph; a
-Gather by position_ids is left. Stored, the table of a model of 131,072 positions and 64 rotary
-dimensions would be 34 MB in a graph of 0.1 MB.
+No numbers are stored. The nodes that compute the angles read the constant positions 0 …
+context_length - 1 instead of position_ids, so a runtime folds them to a constant when it loads the
+graph, and one Gather by position_ids remains. Stored as numbers, the table of a model with 131,072
+positions and 64 rotary dimensions would add 34 MB to a graph of 0.1 MB.
 """
 
 from __future__ import annotations
@@ -21,34 +21,37 @@ from oriel.graph.unread_nodes import drop_unread
 POSITIONS = "position_ids"
 _TABLE = "rotary_table"
 TABLE_ROUNDING = 1e-5
-"""Largest relative difference that a table may make: a kernel computes the last few cosines of an
-array, which are others there, by other instructions, and so to another last bit."""
+"""Largest relative difference between the table and computed angles. Kernels process the last
+elements of an array with other instructions, and a different array length changes which elements
+these are."""
 _STEPS = ("Unsqueeze", "Cast", "Mul")
-"""How angles are made of position_ids, (batch, seq): one product with the frequencies of all rotary
-dimensions; some models then repeat the row beside itself, which is a Concat more."""
+"""Operators between position_ids, (batch, seq), and the angles. Mul is the product with the
+frequencies of all rotary dimensions; some models then repeat the row with a Concat."""
 
 
 @dataclass(frozen=True)
 class _Angles:
-    """A Cos or Sin of angles that depend on position_ids alone."""
+    """A Cos or Sin whose input depends on position_ids alone."""
 
     function: onnx.NodeProto
     frequencies: str
-    """Name of a constant, (rotary dimensions, halved where the row is repeated)."""
+    """Name of a constant, (rotary dimensions), or half as many if the row is repeated."""
     repeat: onnx.NodeProto | None
-    """The Concat that puts the row beside itself."""
+    """Concat that repeats the row; None if the model has none."""
 
 
 def has_table(graph: onnx.GraphProto) -> bool:
-    """Return whether the graph's rotary angles are a table."""
+    """Return whether the graph reads its rotary angles from a table."""
     return any(node.name == f"{_TABLE}/Range" for node in graph.node)
 
 
 def tabulate_angles(graph: onnx.GraphProto, shape: ModelShape) -> bool:
-    """Replace rotary angles of position_ids by rows of a table; return False where there are none.
+    """Replace rotary angles computed from position_ids by rows of a table. Return False if no
+    angles were replaced.
 
-    Left as they are: angles that depend on anything but a position, as those do that are scaled by
-    the length of the text (the export refuses such a model), and angles made in other steps.
+    Two kinds of angles stay as they are: those that depend on anything but the position, such as
+    angles scaled by the length of the text (the export refuses such models), and those computed by
+    unknown operators.
     """
     producers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name for tensor in graph.initializer}
@@ -73,7 +76,7 @@ def tabulate_angles(graph: onnx.GraphProto, shape: ModelShape) -> bool:
 def _angles(
     function: onnx.NodeProto, producers: Mapping[str, onnx.NodeProto], constants: set[str]
 ) -> _Angles | None:
-    """Follow a Cos or Sin back to position_ids; None where other steps lead there."""
+    """Trace a Cos or Sin back to position_ids. Return None if unknown operators lie between."""
     repeat = None
     node = producers.get(function.input[0])
     if node is not None and node.op_type == "Concat" and len(set(node.input)) == 1:
@@ -95,7 +98,7 @@ def _angles(
 
 
 def _positions(graph: onnx.GraphProto, count: int) -> list[onnx.NodeProto]:
-    """Return nodes that give the positions, (count, 1), float32, which is exact up to 2^24."""
+    """Return nodes that compute all positions, (count, 1), float32, which is exact up to 2^24."""
     numbers = {"first": 0.0, "end": float(count), "step": 1.0}
     for name, number in numbers.items():
         tensor = helper.make_tensor(f"{_TABLE}/{name}", TensorProto.FLOAT, [], [number])
@@ -111,7 +114,8 @@ def _positions(graph: onnx.GraphProto, count: int) -> list[onnx.NodeProto]:
 
 
 def _table_nodes(angles: _Angles, computed: set[str]) -> list[onnx.NodeProto]:
-    """Return nodes that give what the Cos or Sin gave, (batch, seq, rotary dimensions)."""
+    """Return nodes whose output replaces that of the Cos or Sin, (batch, seq, rotary
+    dimensions)."""
     nodes = []
     products = f"{_TABLE}/{angles.frequencies}"
     if products not in computed:

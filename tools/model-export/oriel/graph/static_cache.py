@@ -1,6 +1,6 @@
-"""The static graph from the open graph: keys and values in buffers of a fixed length, into which
-the tokens of a call are written at their slots. No shape then depends on how far a text has come,
-so a GPU may record a step once and replay it, and write the cache in place."""
+"""Builds the static graph from the open graph: keys and values lie in buffers of a fixed length,
+and each call writes its tokens at their slots. No shape depends on the length of the text, so a GPU
+can record a step once and replay it, and write the cache in place."""
 
 from __future__ import annotations
 
@@ -32,39 +32,39 @@ from oriel.graph.unread_nodes import drop_unread
 _MADE = "static_cache"
 _SLOTS, _FED, _SEEN = f"{_MADE}/slots", f"{_MADE}/fed", f"{_MADE}/seen"
 _BETWEEN = ("Cast", "Reshape", "Squeeze", "Unsqueeze")
-"""Operators that may stand between the mask, or the past's length, and where it counts."""
+"""Operators that may lie between the mask or the past's length and the nodes that use it."""
 
 
 @dataclass
 class _Rewrite:
-    """A graph that is being rewritten, and the nodes of it that are made anew."""
+    """A graph that is being rewritten, with its new nodes."""
 
     graph: onnx.GraphProto
     shape: ModelShape
     length: int
     readers: dict[str, list[onnx.NodeProto]]
     before: list[onnx.NodeProto] = field(default_factory=list)
-    """Nodes that read the graph's inputs alone."""
+    """New nodes that depend only on the graph's inputs."""
     replaced: dict[str, list[onnx.NodeProto]] = field(default_factory=dict)
-    """{tensor: nodes in the place of the one that gave it}."""
+    """{tensor: nodes that replace the node which computed it}."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """{tensor: the one that its readers read instead}."""
+    """{tensor: name of the tensor that replaces it}."""
 
     def integers(self, name: str, values: list[int], element: int = TensorProto.INT64) -> str:
-        """Add a constant of one dimension, or of none for a single number; return its name."""
+        """Add a one-dimensional constant unless it exists; return its name."""
         full = f"{_MADE}/{name}"
         if all(tensor.name != full for tensor in self.graph.initializer):
             self.graph.initializer.append(helper.make_tensor(full, element, [len(values)], values))
         return full
 
     def number(self, name: str, value: int, element: int = TensorProto.INT64) -> str:
-        """Add a constant without dimensions; return its name."""
+        """Add a scalar constant; return its name."""
         full = f"{_MADE}/{name}"
         self.graph.initializer.append(helper.make_tensor(full, element, [], [value]))
         return full
 
     def make(self, operator: str, inputs: list[str], output: str, to: int | None = None) -> str:
-        """Add a node that reads the graph's inputs, or what such nodes give; return its output."""
+        """Add a node that depends only on the graph's inputs; return the name of its output."""
         name = f"{_MADE}/{operator}_{len(self.before)}"
         node = helper.make_node(operator, inputs, [output], name)
         if to is not None:
@@ -74,7 +74,7 @@ class _Rewrite:
 
 
 def check_length(length: int, shape: ModelShape) -> None:
-    """Raise OptionError for a length beyond the model's positions."""
+    """Raise OptionError if the length is not between 1 and the model's context length."""
     if not 1 <= length <= shape.context_length:
         raise OptionError(
             "--static-cache can't be used",
@@ -85,10 +85,10 @@ def check_length(length: int, shape: ModelShape) -> None:
 
 
 def fix_cache(open_graph: BuiltGraph, length: int) -> BuiltGraph:
-    """Return the open graph with a cache of that many slots, in tokens.
+    """Return the open graph with a cache of `length` slots, in tokens.
 
-    Its weights, joints and taps are those of the open graph. Raises OptionError for a length that
-    the model doesn't have.
+    It keeps the open graph's weights, joints and taps. Raises OptionError if the length exceeds the
+    model's context, GraphError if the graph has an unknown form.
     """
     model = onnx.ModelProto()
     model.CopyFrom(open_graph.model)
@@ -119,8 +119,8 @@ def fix_cache(open_graph: BuiltGraph, length: int) -> BuiltGraph:
 
 
 def _make_slots(rewrite: _Rewrite) -> None:
-    """Give the slots that are written, (1, 1, seq, 1), and those that each row of attention may see
-    once it is compared with them, (batch, 1, 1, length): int32, which every GPU computes with."""
+    """Compute the slots that the call writes, (1, 1, seq, 1), and which slots each row of attention
+    may read, (batch, 1, 1, length), both int32, which every GPU supports."""
     narrow = rewrite.make("Cast", [CACHE_POSITION], f"{_MADE}/narrow", to=TensorProto.INT32)
     axes = rewrite.integers("query_axes", [0, 1, 3])
     rewrite.make("Unsqueeze", [narrow, axes], _FED)
@@ -134,13 +134,13 @@ def _make_slots(rewrite: _Rewrite) -> None:
     inner = rewrite.integers("mask_axes", [1, 2])
     wide = rewrite.make("Unsqueeze", [mask, inner], f"{_MADE}/wide_mask")
     hidden = rewrite.make("Equal", [wide, ends[0]], f"{_MADE}/hidden")
-    # A slot of padding, or one that is empty, gets a number that no token of the text has reached.
+    # Slots of padding and empty slots get a number larger than any position.
     seen = rewrite.make("Where", [hidden, ends[1], slots], f"{_MADE}/numbered")
     rewrite.make("LessOrEqual", [seen, _FED], _SEEN)
 
 
 def _write_at_slots(rewrite: _Rewrite) -> None:
-    """Scatter what is fed into the past, where the open graph puts it behind."""
+    """Replace each Concat of a past with new keys or values by a Scatter into the past."""
     shapes: dict[tuple[int | str, ...], str] = {}
     for spec in cache_output_specs(rewrite.shape):
         _, layer, part = spec.name.split(".")
@@ -165,7 +165,7 @@ def _write_at_slots(rewrite: _Rewrite) -> None:
 
 
 def _joined(rewrite: _Rewrite, past: str) -> onnx.NodeProto:
-    """Return the Concat of a past with what is fed, which may follow a Cast to float16."""
+    """Return the Concat of a past with the new keys or values, possibly after a Cast to float16."""
     name = past
     while True:
         nodes = [n for n in rewrite.readers.get(name, []) if n.op_type != "Shape"]
@@ -178,8 +178,8 @@ def _joined(rewrite: _Rewrite, past: str) -> onnx.NodeProto:
 
 
 def _fix_lengths(rewrite: _Rewrite) -> None:
-    """Let whoever asked a past for its batch ask the tokens, and whoever added its length to that
-    of the tokens take the cache's: nothing else may count by either."""
+    """Replace the shapes that the graph reads from a past: the batch size comes from input_ids, and
+    the total length is the cache's. Raises UnexpectedGraph if a shape is used in another way."""
     total = rewrite.number("length", rewrite.length)
     for source in _pasts(rewrite.shape):
         for node in rewrite.readers.get(source, []):
@@ -204,7 +204,7 @@ def _pasts(shape: ModelShape) -> Iterator[str]:
 
 
 def _sums(rewrite: _Rewrite, length: str) -> list[str]:
-    """Return the tensors that are the past's length plus that of the tokens."""
+    """Return the tensors that hold the past's length plus the number of new tokens."""
     producers = {name: node for node in rewrite.graph.node for name in node.output}
     found = []
     for node in _readers_behind(rewrite, length):
@@ -225,7 +225,8 @@ def _source(producers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto |
 
 
 def _replace_mask(rewrite: _Rewrite) -> None:
-    """Let attention read the slots that a row may see, where it read causal mask and padding."""
+    """Replace the combination of causal mask and padding by the mask of the slots that a row may
+    read."""
     joined = [
         node for node in _readers_behind(rewrite, "attention_mask") if node.op_type not in _BETWEEN
     ]
@@ -235,7 +236,7 @@ def _replace_mask(rewrite: _Rewrite) -> None:
 
 
 def _readers_behind(rewrite: _Rewrite, name: str) -> list[onnx.NodeProto]:
-    """Return the readers of a tensor, and those of it reshaped or cast."""
+    """Return the nodes that read a tensor, directly or after a reshape or cast."""
     found = []
     for node in rewrite.readers.get(name, []):
         found.append(node)
@@ -250,7 +251,7 @@ def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
 
 
 def _apply(rewrite: _Rewrite) -> None:
-    """Put the new nodes in place, and drop what nothing reads any more."""
+    """Insert the new nodes, and remove nodes whose outputs nothing reads any more."""
     graph = rewrite.graph
     nodes = list(graph.node)
     del graph.node[:]
@@ -267,7 +268,7 @@ def _apply(rewrite: _Rewrite) -> None:
 
 
 def _fix_ports(graph: onnx.GraphProto, shape: ModelShape, length: int) -> None:
-    """Give the graph the inputs of the contract's row for it, in their order."""
+    """Declare the inputs that the contract lists for a static graph, in its order."""
     given = {value.name: value for value in graph.input}
     ours = {spec.name: spec for spec in input_specs(shape, "static")}
     others = [v for name, v in given.items() if name not in ours and name != NUM_LOGITS]

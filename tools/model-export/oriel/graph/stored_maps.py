@@ -1,4 +1,4 @@
-"""A lens pack's map of one layer, as tensors that lie in the pack's file and nodes that apply it to
+"""A lens pack's map of one layer: tensors that lie in the pack's file, and nodes that apply them to
 the residual stream."""
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from onnx import TensorProto, helper
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor's place in a lens pack's file."""
+    """Location of a tensor in a lens pack's file."""
 
     shape: tuple[int, ...]
     dtype: str
     """float32 or float16."""
     offset: int
-    """Bytes from the beginning of the file."""
+    """Byte offset from the start of the file."""
 
     @property
     def bytes(self) -> int:
@@ -28,16 +28,16 @@ class StoredTensor:
 
     @property
     def element(self) -> int:
-        """ONNX's number of the dtype."""
+        """The dtype's number in ONNX."""
         return _ELEMENTS[self.dtype]
 
 
 @dataclass(frozen=True)
 class StoredMap:
-    """A layer's map: stream @ weight + bias, to which `residual` adds the stream itself."""
+    """A layer's map: stream @ weight + bias, plus the stream if `residual` is true."""
 
     location: str
-    """The file, relative to the graph."""
+    """Path of the file, relative to the graph."""
     weight: StoredTensor
     """(hidden, hidden)"""
     bias: StoredTensor | None
@@ -53,7 +53,7 @@ def map_nodes(
     stored: StoredMap, stream: str, prefix: str
 ) -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
     """Return the nodes that apply a map to a stream, the tensors that they read, and the name of
-    the result. Float16 numbers are widened, since the stream is float32 in every variant."""
+    the result. Float16 tensors are cast to float32, the stream's type in every variant."""
     nodes: list[onnx.NodeProto] = []
     tensors: list[TensorProto] = []
 

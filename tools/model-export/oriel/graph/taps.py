@@ -1,6 +1,6 @@
-"""Taps: bytes that, appended to a graph, make an inner tensor an output. Protocol Buffers merge
-concatenated messages, so a ModelProto that holds only graph.output (and, for a lens, a few nodes)
-is an addition to the model it follows."""
+"""Taps: bytes that, appended to a graph, turn an inner tensor into an output. Protocol Buffers
+merge concatenated messages, so a ModelProto that holds only graph.output (and, for a lens, a few
+nodes) extends the model that it is appended to."""
 
 from __future__ import annotations
 
@@ -119,10 +119,11 @@ def _serialize(
 def lens_tap(
     graph: onnx.GraphProto, shape: ModelShape, layer: int, stored: StoredMap | None = None
 ) -> Tap:
-    """Return the tap of the logit lens (nostalgebraist, 2020): final norm and unembedding on a
-    layer's resid_post; with a map of a lens pack, on what it makes of resid_post.
+    """Return the tap of the logit lens (nostalgebraist, 2020): final norm and unembedding applied
+    to a layer's resid_post, or to the output of a lens pack's map of resid_post.
 
-    Its nodes are copies of those between the last resid_post and logits; softmax and TopK follow.
+    Its nodes are copies of those between the last resid_post and logits, followed by softmax and
+    TopK.
     """
     ids, probs = (kinds()[kind].spec(shape, layer) for kind in LENS_KINDS)
     resid_post = kinds()["resid_post"]

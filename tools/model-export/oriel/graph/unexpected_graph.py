@@ -1,7 +1,8 @@
-"""The error of a rewrite that meets a graph in a form that it doesn't know."""
+"""The error of a graph rewrite that finds an unknown form of graph."""
 
 from __future__ import annotations
 
 
 class UnexpectedGraph(AssertionError):
-    """An input of the decoder graph is used in a way that a rewrite doesn't know: our defect."""
+    """The decoder graph uses an input in a way that the rewrite can't handle: a defect of the
+    exporter."""

@@ -1,4 +1,4 @@
-"""Removal of nodes that nothing reads any more after a rewrite, and of what only they read."""
+"""Removes nodes that nothing reads after a rewrite, and the nodes that only they read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from oriel.graph.closings import open_end
 
 
 def drop_unread(graph: onnx.GraphProto, tensors: Iterable[str]) -> None:
-    """Remove the nodes that give these tensors where nothing reads them, then likewise the nodes
-    that those read. A tensor that the contract names stays: taps read it."""
+    """Remove the nodes that compute these tensors if nothing reads them, then do the same for their
+    inputs. Tensors that the contract names stay, since taps read them."""
     producers = {name: node for node in graph.node for name in node.output}
     reads = Counter(name for node in graph.node for name in node.input)
     reads.update(value.name for value in graph.output)

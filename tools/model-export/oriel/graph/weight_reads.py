@@ -87,8 +87,8 @@ class WeightReads:
         return name, is_turned, scales
 
     def _rows_of_blocks(self, writer: NodeWriter, ids: str | None) -> str:
-        """Return (ids, in): rows of a weight in blocks of 4 or 8 bits, whose rows are outputs.
-        ids: None for all."""
+        """Return (ids, in), float32: rows of a weight stored in blocks of 4 or 8 bits, one row for
+        each output. ids: row numbers; None for all rows."""
 
         def chosen(rows: str) -> str:
             return rows if ids is None else writer.put("Gather", [rows, ids], axis=0)

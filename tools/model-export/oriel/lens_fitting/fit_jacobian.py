@@ -1,5 +1,6 @@
-"""The Jacobian lens (Gurnee et al., 2026): for each layer one matrix, the mean derivative of the
-last layer's stream, at a position and those behind it, with respect to the layer's own stream."""
+"""Fits the Jacobian lens (Gurnee et al., 2026): for each layer one matrix, the mean derivative of
+the last layer's stream, at a position and all later ones, with respect to the layer's own
+stream."""
 
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ Output = Tensor | tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class JacobianSettings:
-    """Limits of the estimate."""
+    """Settings of the estimate."""
 
     elements: int = 1 << 24
-    """Most numbers of all layers' streams in one pass, which memory grows with."""
+    """Maximum number of stream elements of all layers in one backward pass; memory grows with
+    it."""
 
     def rows(self, tokens: int, layers: int, hidden: int) -> int:
-        """Return how many numbers of the final stream are differentiated in one pass."""
+        """Return how many elements of the final stream are differentiated in one pass."""
         return max(1, min(hidden, self.elements // (tokens * layers * hidden)))
 
     def described(self) -> str:
@@ -41,9 +43,12 @@ def fit_jacobian(
     settings: JacobianSettings,
     on_passage: Callable[[int], None] = lambda _: None,
 ) -> list[Tensor]:
-    """Return for each layer but the last the transposed mean Jacobian (hidden, hidden), so that
-    stream @ matrix is the Jacobian times the stream. on_passage gets the number of the passage
-    that is next, from 1 on."""
+    """Return the transposed mean Jacobian, (hidden, hidden), float32, of each layer but the last,
+    so that stream @ matrix applies the Jacobian to the stream.
+
+    on_passage: called with the number of each passage, from 1, before it is processed. Raises
+    OptionError if no passage has two tokens.
+    """
     hidden, count = reference.shape.hidden, reference.shape.layers - 1
     total = [torch.zeros(hidden, hidden, dtype=torch.float64) for _ in range(count)]
     used = 0
@@ -52,7 +57,8 @@ def fit_jacobian(
             continue
         on_passage(number)
         used += 1
-        # Positions and their pairs, without the first, where trained models park large values.
+        # Pairs of positions without the first position, whose values are very large in trained
+        # models.
         pairs = (len(ids) - 1) * len(ids) // 2
         step = settings.rows(len(ids), reference.shape.layers, hidden)
         for first in range(0, hidden, step):
@@ -65,14 +71,14 @@ def fit_jacobian(
 
 
 def _products(reference: Reference, ids: Ids, rows: Tensor) -> tuple[Tensor, ...]:
-    """Return for each layer but the last the derivatives (rows, tokens, hidden) of some numbers of
-    the final stream, summed over all positions but the first."""
+    """Return, for each layer but the last, the derivatives (rows, tokens, hidden) of the given
+    elements of the final stream, summed over all positions but the first."""
     streams: list[Tensor] = []
 
     def record(_module: nn.Module, _inputs: object, out: Output) -> Output:
         stream = out[0] if isinstance(out, tuple) else out
         if not streams:
-            # The first layer's stream is where derivatives begin: parameters have none.
+            # Differentiate from the first layer's stream on, since parameters have no gradients.
             stream = stream.detach().requires_grad_()
         streams.append(stream)
         return (stream, *out[1:]) if isinstance(out, tuple) else stream

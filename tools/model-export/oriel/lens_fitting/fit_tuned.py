@@ -1,6 +1,6 @@
-"""The tuned lens (Belrose et al., 2023, "Eliciting Latent Predictions from Transformers with the
-Tuned Lens"): for each layer an affine map, such that the final norm and the unembedding read in the
-mapped stream what the model says in the end."""
+"""Fits the tuned lens (Belrose et al., 2023, "Eliciting Latent Predictions from Transformers with
+the Tuned Lens"): for each layer an affine map, after which the final norm and the unembedding
+predict what the model predicts from its last layer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from oriel.lens_fitting.streams import Readout, Streams, divergence, mean_divergence
 
 _CHECKED = 8
-"""One in so many tokens is left out of the steps, to choose among the maps on the way."""
+"""One in this many tokens is kept out of training, to choose among the maps."""
 _CHOICES = 5
-"""Number of times at which a map is measured, the identity among them."""
+"""Number of times that a map is measured on these tokens, including the identity."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TunedSettings:
 
     steps: int = 400
     tokens: int = 256
-    """Tokens of a step."""
+    """Tokens in each step's batch."""
     rate: float = 2e-3
     seed: int = 0
 
@@ -46,10 +46,11 @@ def fit_tuned(
     settings: TunedSettings,
     on_layer: Callable[[int], None] = lambda _: None,
 ) -> list[Affine]:
-    """Fit the map of each layer but the last. on_layer gets the layer that is fitted next.
+    """Fit the map of each layer but the last. on_layer: called with each layer before it is fitted.
 
-    A map begins as the identity, which is the logit lens, and the best of those on the way is kept,
-    measured on tokens that no step saw: it isn't worse than the logit lens on these.
+    A map starts as the identity, which is the logit lens. The result is the map with the smallest
+    divergence on tokens that were kept out of training, so it is never worse than the logit lens on
+    these.
     """
     checked = len(streams.final) // _CHECKED
     held, used = streams.part(0, checked), streams.part(checked, len(streams.final))
@@ -66,7 +67,7 @@ def fit_tuned(
 
 
 Pair = tuple[Tensor, Tensor]
-"""A layer's stream and the final one: (tokens, hidden) each."""
+"""A layer's stream and the final stream, (tokens, hidden) each."""
 
 
 def _fit_layer(
@@ -74,8 +75,8 @@ def _fit_layer(
 ) -> Affine:
     stream, final = used
     hidden = stream.shape[-1]
-    # The map is fitted in units of the stream's size, so that one learning rate suits all layers;
-    # the first position's stream, which trained models let grow huge, doesn't set it.
+    # The map is fitted to a stream scaled to unit size, so that one learning rate suits all layers.
+    # The scale is a median, so the first position's very large values don't set it.
     size = stream.square().mean(-1).sqrt().median().clamp_min(1e-6)
     weight = torch.zeros(hidden, hidden, requires_grad=True)
     bias = torch.zeros(hidden, requires_grad=True)

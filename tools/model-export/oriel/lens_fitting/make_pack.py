@@ -1,5 +1,5 @@
-"""Runs the steps of `oriel fit-lens` in order: reads the model and the texts, fits, rounds,
-measures and writes the pack."""
+"""Runs `oriel fit-lens`: reads the model and the texts, fits the maps, rounds them to float16,
+measures them and writes the pack."""
 
 from __future__ import annotations
 
@@ -39,18 +39,20 @@ class FitOptions:
     text: Path | None = None
     output: Path
     tokens: int | None = None
-    """Most tokens to fit to; None: as many as suit the kind."""
+    """Maximum number of tokens to fit to; None for the default of the kind."""
     steps: int | None = None
     seed: int = 0
 
 
 _TOKENS = {"tuned": 16384, "jacobian": 1024}
 _STREAMS = 1 << 28
-"""Most numbers of all layers' streams that are held, unless more tokens are asked for: 1 GiB."""
+"""Maximum number of stream elements of all layers to keep in memory by default: 1 GiB of
+float32."""
 
 
 def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
-    """Fit a lens and write its pack. Raises OrielError for whatever the user can fix."""
+    """Fit a lens and write its pack. Return the pack's description. Raises OrielError for errors
+    that the user can fix."""
     display.stage("read the model")
     model = load_model(find_checkpoint(options.model, options.revision, display))
     if model.shape.layers < 2:
@@ -80,7 +82,7 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
         },
     }
     data = pack_bytes(description, dict(zip(mapped_layers(model.shape), maps, strict=True)))
-    # What no reader takes isn't written.
+    # Check the pack as readers do before it is written.
     parse_pack(data, options.output, model.shape, description["weights"])
     write_files_whole({options.output: data})
     return description
@@ -89,7 +91,7 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
 def measured(
     reference: Reference, streams: Streams, kind: LensKind, maps: Sequence[LensMap]
 ) -> list[LensDivergence]:
-    """Return each layer's mean divergence from the model, by the logit lens and through its map."""
+    """Return each layer's mean KL divergence from the model, for the logit lens and for its map."""
     readout = readout_of(reference)
     rows: list[LensDivergence] = []
     for layer, (stream, each) in enumerate(zip(streams.layers, maps, strict=True)):
@@ -112,7 +114,7 @@ def measured(
 def _fitted(
     options: FitOptions, reference: Reference, texts: LensTexts, display: StageDisplay
 ) -> tuple[list[LensMap], str]:
-    """Return the maps, rounded to float16, and how they were found."""
+    """Return the maps in float16, and a description of the method."""
     layers = reference.shape.layers
     if options.kind == "jacobian":
         estimate, count = JacobianSettings(), len(texts.fitting.ids)

@@ -1,4 +1,4 @@
-"""Chooses the text that a lens is fitted to, and the other one that it is measured on."""
+"""Chooses the text that a lens is fitted to, and a different text to measure it on."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from oriel.tokenizers.passage_start import start_of_passages
 MIN_TOKENS = 64
 MAX_PASSAGE_TOKENS = 128
 _HELD_OUT = 10
-"""Of a user's file, every tenth passage is held out."""
+"""Every tenth passage of a user's file is held out for measuring."""
 
 
 @dataclass(frozen=True)
 class LensTexts:
-    """The text to fit to, and another one to measure on."""
+    """The text to fit to, and the held-out text to measure on."""
 
     fitting: Passages
     held_out: Passages
@@ -39,15 +39,15 @@ class LensTexts:
 
 @dataclass(frozen=True)
 class TextSizes:
-    """The most tokens of each text."""
+    """Maximum number of tokens of each text."""
 
     fitting: int = 16384
     held_out: int = 4096
 
 
 def choose_texts(model: LoadedModel, file: Path | None, sizes: TextSizes) -> LensTexts:
-    """Choose passages of a file, one a line, or of the bundled corpus. Raises OptionError for a
-    text that the model can't read."""
+    """Choose passages from a file with one passage on each line, or from the bundled corpus. Raises
+    OptionError if the model has no tokenizer or the text is too short."""
     tokenizer, cut = _reader(model, sizes)
     if file is None:
         fitting, held_out = training_passages(), held_out_passages()

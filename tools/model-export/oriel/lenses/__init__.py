@@ -1,1 +1,1 @@
-"""Lens packs: maps of the residual stream, fitted, stored, and put into bundles."""
+"""Lens packs: reads, checks and stores maps of the residual stream, and adds them to bundles."""

@@ -1,4 +1,4 @@
-"""Puts lens packs into a bundle, all or nothing, and makes their taps for its variants."""
+"""Adds lens packs to a bundle, completely or not at all, and makes their taps for its variants."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from oriel.lenses.pack_file import check_pack
 
 
 def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
-    """Put a lens pack into a bundle, in the place of one of the same name. Return its name, by
-    default its kind. Raises OrielError, and changes nothing then."""
+    """Add a lens pack to a bundle, replacing one of the same name. Return its name, by default its
+    kind. Raises OrielError and leaves the bundle unchanged if the pack can't be used."""
     folder = bundle if bundle.is_dir() else bundle.parent
     manifest = read_manifest(folder)
     check_replaceable(folder)
@@ -58,9 +58,9 @@ def write_packs(
     kept: Sequence[LensPackRecord],
     added: Mapping[str, LensPack],
 ) -> None:
-    """Write packs into a folder that holds the bundle's other files, and name them in its manifest.
+    """Write packs into a folder that holds the bundle's other files, and add them to the manifest.
 
-    files, kept: the manifest's other files and packs. data: the manifest, which is changed.
+    files, kept: the manifest's other files and packs. data: the manifest, which is modified.
     """
     described = {each["path"]: each for each in files}
     records = list(kept)
@@ -73,7 +73,7 @@ def write_packs(
 
 
 def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, Path]) -> None:
-    """Put packs that come with a model into its new bundle. files: {name: the pack's file}."""
+    """Add the packs that ship with a model to its new bundle. files: {name: the pack's file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
     packs = {name: read_pack(file, shape, weights) for name, file in files.items()}
     if not packs:
@@ -97,8 +97,8 @@ def keep_packs(folder: Path, data: ManifestDocument, before: Path) -> None:
 
 
 def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
-    """Make the taps of a manifest's packs for the variants that it has now. The packs' files and
-    the graphs lie in the folder."""
+    """Make the taps of a manifest's packs for all of its current variants. The folder holds the
+    packs' files and the graphs."""
     records = data.get("lens_packs", [])
     weights, shape = data["model"]["weights_digest"], shape_of(data)
     made = [
@@ -114,13 +114,13 @@ def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
 def pack_record(
     name: str, pack: LensPack, folder: Path, variants: Iterable[Variant]
 ) -> LensPackRecord:
-    """Return a pack's record, with its taps for variants whose graphs lie in a folder."""
+    """Return a pack's record, with taps for the variants whose graphs lie in a folder."""
     made: dict[str, list[TapRecord]] = {}
     taps: dict[str, list[TapRecord]] = {}
     for variant in variants:
         path = variant["open"]["path"]
         if path not in made:
-            # Variants whose weights are expanded share the graphs of fp32.
+            # Variants with expanded weights use the graphs of fp32.
             graph = onnx.load(str(folder / path), load_external_data=False).graph
             shape = ModelShape.from_json(variant["open"]["activations"]["model"])
             made[path] = [
@@ -136,7 +136,7 @@ def shape_of(data: ManifestDocument) -> ModelShape:
 
 
 def _set_packs(data: ManifestDocument, records: Sequence[LensPackRecord]) -> None:
-    """Set the manifest's packs, which stand before its variants."""
+    """Set the manifest's packs, keeping them before its variants."""
     variants, exporter = data["variants"], data["exporter"]
     rest = cast(dict[str, object], data)
     for key in ("lens_packs", "variants", "exporter"):

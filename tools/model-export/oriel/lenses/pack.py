@@ -1,6 +1,6 @@
-"""A lens pack's file: affine maps of the residual stream, one for each layer but the last, with a
-description of the model that they belong to and of how they were fitted. A safetensors file, which
-contracts/ACTIVATIONS_CONTRACT.md describes; it may come from anyone."""
+"""The file of a lens pack: affine maps of the residual stream, one for each layer but the last, and
+a description of their model and of how they were fitted. It is a safetensors file, which
+contracts/ACTIVATIONS_CONTRACT.md specifies; its contents are untrusted."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from oriel.errors import BundleError, ContractError
 from oriel.graph.stored_maps import StoredMap, StoredTensor
 
 DOCUMENT = "oriel.lens_pack"
-"""Key of the file's metadata under which the description stands, as JSON."""
+"""Metadata key of the description, which is JSON."""
 MAX_HEADER = 1 << 20
 _DTYPES = {"F32": ("float32", "<f4"), "F16": ("float16", "<f2")}
 
 
 @dataclass(frozen=True)
 class LensMap:
-    """A layer's map: what it makes of a stream (…, hidden) is stream @ weight + bias, to which a
-    tuned lens adds the stream."""
+    """A layer's map: it replaces a stream (…, hidden) by stream @ weight + bias, to which a tuned
+    lens adds the stream."""
 
     weight: Array
-    """(hidden, hidden): a row for each number of the stream."""
+    """(hidden, hidden), float16 or float32; the stream is multiplied from the left."""
     bias: Array | None
-    """(hidden); None for kinds that have none."""
+    """(hidden); None for kinds without a bias."""
 
 
 @dataclass(frozen=True)
 class LensPack:
-    """A pack whose file was read and checked."""
+    """A pack that was read and checked."""
 
     data: bytes = field(repr=False)
-    """The file."""
+    """Path of the file."""
     digest: str
-    """sha256:… of the file."""
+    """Digest of the file: "sha256:" and 64 hexadecimal digits."""
     description: LensDescription
     maps: Mapping[int, LensMap] = field(repr=False)
     places: Mapping[str, StoredTensor] = field(repr=False)
-    """{layer_{L}.weight or .bias: its place in the file}"""
+    """{layer_{L}.weight or .bias: its location in the file}."""
 
     @property
     def path(self) -> str:
-        """The file's name in a bundle."""
+        """Return the file's name in a bundle."""
         return pack_path(self.digest)
 
     def stored_map(self, layer: int) -> StoredMap:
-        """Return a layer's map as a graph reads it from the file."""
+        """Return a layer's map in the form that graphs use, with locations in the file."""
         weight, bias = _names(layer, has_bias=self.has_bias)
         stored_bias = self.places[bias] if bias else None
         return StoredMap(self.path, self.places[weight], stored_bias, self.residual)
@@ -71,12 +71,12 @@ class LensPack:
 
     @property
     def residual(self) -> bool:
-        """True where the map's result is added to the stream."""
+        """Return whether the stream is added to the map's result."""
         return self.description["kind"] == "tuned"
 
     def apply(self, layer: int, stream: Array) -> Array:
-        """Return what the lens reads in the place of a layer's stream (…, hidden), in float32. The
-        last layer's is the stream itself."""
+        """Apply a layer's map to its stream (…, hidden). Return float32; the last layer's stream is
+        returned unchanged."""
         found = self.maps.get(layer)
         if found is None:
             return stream
@@ -101,9 +101,9 @@ def pack_bytes(description: LensDescription, maps: Mapping[int, LensMap]) -> byt
 
 
 def read_pack(file: Path, shape: ModelShape, weights: str) -> LensPack:
-    """Read a pack for a model of these sizes and this weights_digest.
+    """Read a pack for a model of this shape with this weights_digest.
 
-    Raises BundleError where the file can't be read, is none or is of another model.
+    Raises BundleError if the file can't be read, is not a lens pack, or belongs to another model.
     """
     try:
         data = file.read_bytes()
@@ -115,7 +115,7 @@ def read_pack(file: Path, shape: ModelShape, weights: str) -> LensPack:
 
 
 def parse_pack(data: bytes, file: Path, shape: ModelShape, weights: str) -> LensPack:
-    """Check the bytes of a pack, as `read_pack` does. file: its name for errors."""
+    """Check the bytes of a pack, as `read_pack` does. file: path to name in errors."""
     header, begin = _header(data, file)
     description = _description(header.pop("__metadata__", None), file)
     if description["weights"] != weights:
@@ -148,7 +148,7 @@ def _names(layer: int, *, has_bias: bool) -> tuple[str, str | None]:
 
 
 def _wanted(description: LensDescription, shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Return {name: shape} of the tensors that a pack of this kind has."""
+    """Return {name: shape} of the tensors that a pack of this kind must have."""
     wanted: dict[str, tuple[int, ...]] = {}
     for layer in mapped_layers(shape):
         weight, bias = _names(layer, has_bias=description["kind"] == "tuned")
@@ -175,7 +175,7 @@ def _shown(shape: tuple[int, ...] | None) -> str:
 
 
 def _header(data: bytes, file: Path) -> tuple[JsonObject, int]:
-    """Return the header's object, and the position of the first value."""
+    """Return the header's JSON object, and the byte offset of the first value."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER, len(data) - 8):
         raise _damaged(file, f"{len(data)} bytes, cut short or something else")
@@ -203,7 +203,7 @@ def _description(metadata: JsonValue, file: Path) -> LensDescription:
 
 
 def _places(header: JsonObject, begin: int, size: int, file: Path) -> dict[str, StoredTensor]:
-    """Return the tensors' places. They cover the file without gaps and overlaps."""
+    """Return the tensors' locations, which must cover the file without gaps or overlaps."""
     places: dict[str, StoredTensor] = {}
     for name, entry in header.items():
         said = entry if isinstance(entry, dict) else {}

@@ -1,4 +1,4 @@
-"""Reads the lens packs of a bundle, and holds each to the bundle's manifest."""
+"""Reads the lens packs of a bundle and checks them against the bundle's manifest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from oriel.lenses.pack import LensPack, read_pack
 
 
 def check_pack(folder: Path, manifest: ManifestDocument, record: LensPackRecord) -> LensPack:
-    """Read a pack of a bundle. Raises BundleError where its file isn't the one that the manifest
-    describes, or where a tap reads another place of it than the layer's map has."""
+    """Read a pack of a bundle. Raises BundleError if its file differs from the manifest's
+    description, or if a tap refers to a place of the file other than its layer's map."""
     shape = ModelShape.from_json(manifest["model"]["shape"])
     pack = read_pack(folder / record["path"], shape, manifest["model"]["weights_digest"])
     described = next(file for file in manifest["files"] if file["path"] == record["path"])
@@ -31,7 +31,7 @@ def check_pack(folder: Path, manifest: ManifestDocument, record: LensPackRecord)
 
 
 def _places(tap: Tap) -> dict[str, tuple[tuple[int, ...], int, int]]:
-    """Return {name: (shape, ONNX's dtype, offset)} of a tap's tensors."""
+    """Return {name: (shape, number of the dtype in ONNX, byte offset)} of a tap's tensors."""
     graph = onnx.ModelProto.FromString(tap.payload).graph
     return {
         tensor.name: (

@@ -43,7 +43,7 @@ class VariantInputs:
     recipes: Mapping[Encoding, Recipe]
     text: TextCalibration
     static_cache: int | None = None
-    """Slots of the cache of static graphs, in tokens; None for no such graphs."""
+    """Slots of the static graphs' cache, in tokens; None to write no static graphs."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _variant(
 
 def _expanded(inputs: VariantInputs, precision: Precision, encoded: EncodedFile) -> Variant:
     shared = inputs.float32.copy()
-    # It is of other weights.
+    # The reference pass belongs to the original weights.
     shared.pop("reference_pass", None)
     return {
         **shared,

@@ -90,7 +90,7 @@ class BundleArtifact(Artifact):
 
     def record(self) -> ProofArtifact:
         record = super().record()
-        # Verification steps through a static graph; a proof's calls don't.
+        # Verification runs the static graph call by call; a proof's calls are single passes.
         assert self._kind != "static"
         record["graph"] = self._kind
         return record

@@ -1,5 +1,6 @@
-"""Compares a run with a reference pass: how far each activation is, which is worst, and where the
-run first departs. The page does the same: apps/web/src/inference/compare_pass.ts."""
+"""Compares a run with a reference pass: computes the error of each activation, and finds the
+largest and the first that exceeds its bound. The same on the page:
+apps/web/src/inference/compare_pass.ts."""
 
 from __future__ import annotations
 
@@ -17,11 +18,11 @@ from oriel.reference_pass.pass_file import ReferencePass
 
 @dataclass(frozen=True)
 class Distance:
-    """How far an activation is from the reference."""
+    """Error of one activation relative to the reference, and its bound."""
 
     name: str
     error: float
-    """Infinite where the shape is another, a number isn't finite, or a token is named twice."""
+    """Infinite if the shape differs, a number isn't finite, or a token is named twice."""
     bound: float
 
     @property
@@ -35,12 +36,12 @@ class Distance:
 
 @dataclass(frozen=True)
 class PassComparison:
-    """What came of a run beside the reference."""
+    """Result of comparing a run with a reference pass."""
 
     worst: Distance
-    """The largest error: of those beyond their bounds where any is, else of all."""
+    """The activation with the largest error; if any exceed their bounds, the largest of those."""
     first: Distance | None
-    """The first in computation order that is beyond its bound; None where all are within."""
+    """The first activation in computation order that exceeds its bound; None if none does."""
     compared: int
 
     @property
@@ -53,7 +54,7 @@ def compare_pass(
 ) -> PassComparison:
     """Compare every activation of the reference with the run's, in computation order.
 
-    got: the run's, by contract name; logits of the last position at least.
+    got: the run's activations by contract name, with logits of at least the last position.
     """
     by_norm = record["measure"] == "norm"
     found: list[Distance] = []
@@ -78,7 +79,8 @@ def compare_pass(
 
 
 def _error(mine: Array, value: Array, causal: bool, by_norm: bool) -> float:
-    """Return the error of floats, (…, seq, seq) where only what a token may look at counts."""
+    """Return the relative error of floats. For attention scores, (…, seq, seq), only the keys up to
+    the query count."""
     a, b = mine.astype(np.float64), value.astype(np.float64)
     if causal:
         seen = np.tri(*value.shape[-2:]) > 0
@@ -89,9 +91,9 @@ def _error(mine: Array, value: Array, causal: bool, by_norm: bool) -> float:
 
 
 def _ids_error(mine: Array, ids: Array, probs: Array, by_norm: bool) -> float:
-    """Return how much less likely, by the reference, the tokens named are than those that belong
-    there: two may change places only where they are equally likely. A token that the reference
-    doesn't list counts as its last one."""
+    """Return by how much the named tokens are less likely, in the reference, than the tokens at the
+    same ranks there. So two tokens may swap ranks only if they are equally likely. A token that the
+    reference doesn't list counts as the last one that it lists."""
     ordered = np.sort(mine, axis=-1)
     if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
         return math.inf
@@ -106,7 +108,8 @@ def _ids_error(mine: Array, ids: Array, probs: Array, by_norm: bool) -> float:
 
 
 def _ratio(gap: Array, want: Array, by_norm: bool) -> float:
-    """Return the error over the size of the reference; both are float64."""
+    """Return the norm of the difference over the reference's norm if `by_norm`, otherwise the
+    largest absolute difference over the largest absolute value. `gap` and `want` are float64."""
     if by_norm:
         error, size = float(np.sqrt((gap**2).sum())), float(np.sqrt((want**2).sum()))
     else:

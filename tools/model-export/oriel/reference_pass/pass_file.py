@@ -1,5 +1,5 @@
-"""The file of a reference pass: named tensors, written and read against the contract. The file is
-untrusted. How one is computed is in device/."""
+"""The file of a reference pass: writes named tensors, and reads them against the contract. The file
+is untrusted. device/compute_pass.py computes the tensors."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from oriel.contract.limits import limits
 from oriel.errors import BundleError, OrielError
 
 DOCUMENT = "oriel.reference_pass"
-"""Key of the file's metadata, which describes the numbers if the file is found alone."""
+"""Metadata key of a description, for readers who find the file alone."""
 MAX_BYTES = limits()["reference_pass"]["bytes"]
 MOST_TOKENS = 8
 _DTYPES = {"int64": np.int64, "float32": np.float32}
 _HEADER_BYTES = 256
-"""Most bytes of the header for one tensor, and of the metadata."""
+"""Maximum bytes of the header for one tensor, and for the metadata."""
 
 
 @dataclass(frozen=True)
 class ReferencePass:
-    """A text's activations as they must come out."""
+    """The activations that a text must give."""
 
     ids: Array
-    """(1, seq), int64."""
+    """Token ids, (1, seq), int64."""
     values: Mapping[str, Array]
     """Every activation of the contract in computation order, batch 1; logits of the last position
-    alone. Masked scores are the lowest float32."""
+    only. Masked scores are the lowest float32."""
 
 
 def pass_specs(shape: ModelShape) -> list[TensorSpec]:
-    """Return the activations of a pass in the order in which a model computes them."""
+    """Return the names of a pass's activations in the order in which a model computes them."""
     specs = all_activations(shape)
     return [s for s in specs if s.name != "logits"] + [s for s in specs if s.name == "logits"]
 
@@ -50,8 +50,8 @@ def pass_sizes(spec: TensorSpec, seq: int) -> tuple[int, ...]:
 
 
 def tokens_that_fit(shape: ModelShape) -> int:
-    """Return how many tokens a pass of this model has: as many as the file may hold, 8 at most; 0
-    where not even one fits."""
+    """Return the number of tokens of a pass of this model: 8, or as many as fit into the file; 0 if
+    not even one fits."""
     specs = pass_specs(shape)
 
     def size(seq: int) -> int:
@@ -66,14 +66,14 @@ def tokens_that_fit(shape: ModelShape) -> int:
 
 
 def write_pass(found: ReferencePass, said: Mapping[str, str]) -> bytes:
-    """Return the file. said: what its metadata says of its origin."""
+    """Return the file's bytes. said: description for the metadata."""
     arrays = {"input_ids": found.ids, **found.values}
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     return save(whole, {DOCUMENT: json.dumps(dict(said))})
 
 
 def read_pass(raw: bytes, record: ReferencePassRecord, shape: ModelShape) -> ReferencePass:
-    """Read and check a file. Raises BundleError where it isn't what the contract says."""
+    """Read and check a file. Raises BundleError if it doesn't match the contract."""
     path = record["path"]
     if len(raw) > MAX_BYTES:
         raise _wrong(path, f"{len(raw)} bytes", f"at most {MAX_BYTES}")
@@ -100,7 +100,8 @@ def read_pass(raw: bytes, record: ReferencePassRecord, shape: ModelShape) -> Ref
 
 
 def _checked(path: str, spec: TensorSpec, found: Array | None, seq: int) -> Array:
-    """Return a tensor of the file once its dtype, shape and values are those of the contract."""
+    """Return a tensor of the file after checking its dtype, shape and values against the
+    contract."""
     sizes = pass_sizes(spec, seq)
     wanted = f"{spec.dtype} {list(sizes)}"
     if found is None:

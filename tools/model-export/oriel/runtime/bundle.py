@@ -106,7 +106,7 @@ class Bundle:
 
     @property
     def record(self) -> Variant:
-        """The variant as the manifest describes it."""
+        """The variant's record in the manifest."""
         return self._variant
 
     @property
@@ -170,16 +170,17 @@ class Bundle:
         logits: int | None = None,
         lens: str | None = None,
     ) -> Run:
-        """Run the model on a text, or on several of a batch.
+        """Run the model on a text, or on a batch of several.
 
-        activations: names of the contract, kinds (every layer's) or "all". edits: changes, those of
-        one joint in this order. cache: True to get one, a run's own to go on behind its tokens.
-        logits: how many last tokens' logits; None for all, 0 for none. lens: the one that lens_ids
-        and lens_probs are read through, of all layers unless `activations` names some; the logit
-        lens by default, or one of `lenses`.
+        activations: contract names, kinds (of every layer) or "all". edits: edits to apply; those
+        of one joint apply in this order. cache: True to return a cache, or a run's cache to
+        continue after its tokens. logits: number of last tokens whose logits are returned; None for
+        all, 0 for none. lens: the lens that lens_ids and lens_probs are read through, "logit"
+        (default) or another of `lenses`; its outputs of all layers are returned unless
+        `activations` names some.
 
-        Raises OptionError for what the model or the text has no place for, GraphError where ONNX
-        Runtime refuses.
+        Raises OptionError for arguments that don't fit the model or the text, GraphError if ONNX
+        Runtime fails.
         """
         fed = self._fed(text, cache)
         names = self.names(activations)
@@ -201,8 +202,8 @@ class Bundle:
         return Run(given, fed, self._kept(found, fed, cache) if fed.goes_on else None)
 
     def run_with(self, addition: Addition, text: Texts, edits: Iterable[Edit] = ()) -> Run:
-        """Run the model with an addition: its outputs, and the last token's logits. Raises as `run`
-        does."""
+        """Run the model with bytes appended to its graph. Return the outputs, and the last token's
+        logits. Raises as `run` does."""
         fed = self._fed(text, None)
         placed = place_edits(edits, self.shape, fed)
         session = self._session((), placed, addition)
@@ -281,7 +282,7 @@ class Bundle:
         one that has those asked for before too, so that taking turns makes no more."""
         self._check_possible(placed)
         wanted, added = frozenset(names), "" if addition is None else addition.name
-        # Without a name of the lens's outputs any lens will do.
+        # If no output of a lens is requested, any lens will do.
         reads = any(name.endswith(LENS_KINDS) for name in wanted)
         through = "" if lens is None else lens["name"]
         for at, open_one in enumerate(self._sessions):
@@ -298,7 +299,7 @@ class Bundle:
         return self._sessions[-1].graph
 
     def _lens(self, name: str | None) -> LensPackRecord | None:
-        """Return a lens pack by its name, its file checked when it is first asked for."""
+        """Return a lens pack by its name. Its file is checked when it is first used."""
         record = choose_lens(self.manifest.data, name)
         if record is not None and record["name"] not in self._read_lenses:
             check_pack(self.folder, self.manifest.data, record)

@@ -1,4 +1,4 @@
-"""Every activation of a variant for a few tokens, as a reference pass has them."""
+"""Computes every activation of a variant for a few tokens, as a reference pass stores them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def every_activation(
     ids: Array,
     settings: SessionSettings = SPARING,
 ) -> Arrays:
-    """Return every activation of ids (1, seq) by contract name, logits of the last position, from
-    the graph that taps are made for. weights: the folder of its data files.
+    """Run ids (1, seq) through the graph that takes taps. Return every activation by contract name,
+    with logits of the last position. weights: the folder of the graph's data files.
 
-    Raises GraphError where ONNX Runtime can't run it so.
+    Raises GraphError if ONNX Runtime fails.
     """
     shape = ModelShape.from_json(tapped_graph(variant)["activations"]["model"])
     names = [spec.name for spec in pass_specs(shape)]

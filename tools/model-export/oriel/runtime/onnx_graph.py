@@ -48,7 +48,7 @@ class SessionSettings:
     threads: int = 0
     """0: as many as the processor has cores."""
     devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
-    """Of a plugin provider; none for the processor."""
+    """Devices of a plugin's execution provider; empty for the CPU."""
 
     def options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -148,7 +148,8 @@ class OnnxGraph:
         return feeds
 
     def edit_feeds(self, edits: JointEdits) -> Arrays:
-        """Return the inputs of the session's closings: these edits, and no others."""
+        """Return the inputs of the session's closings for these edits; all other joints stay
+        unchanged."""
         return slot_feeds(self.closings, edits, self.shape)
 
     def _cache(self, batch: int) -> Arrays:

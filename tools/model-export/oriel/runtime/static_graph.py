@@ -1,4 +1,4 @@
-"""A static graph in ONNX Runtime, and the cache of a text that it goes through call by call."""
+"""Runs a static graph in ONNX Runtime, with the cache that a text fills call by call."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from oriel.runtime.onnx_graph import Arrays, OnnxGraph, closings_of
 
 
 class StaticGraph:
-    """A session, and the texts of a batch that it reads piece by piece into a fixed cache."""
+    """A session with a fixed cache, which a batch of texts fills piece by piece."""
 
     def __init__(
         self, folder: Path, graph: bytes, shape: ModelShape, length: int, edits: JointEdits = ()
     ) -> None:
-        """graph: with its taps opened. length: slots of its cache. edits: for every call."""
+        """graph: with its taps appended. length: slots of its cache. edits: applied in every
+        call."""
         self.length, self.shape, self.edits = length, shape, edits
         self.session = OnnxGraph(folder, graph, "static", shape, closings=closings_of(edits))
         self.outputs = self.session.outputs
@@ -34,14 +35,15 @@ class StaticGraph:
         self._filled = 0
 
     def restart(self) -> None:
-        """Begin other texts. What the cache holds stays there, and is masked."""
+        """Start new texts. The cache keeps its contents, which are masked."""
         self._mask, self._filled = np.zeros((0, self.length), dtype=np.int64), 0
 
     def run(self, ids: Array, wanted: Collection[str], mask: Array | None = None) -> Arrays:
-        """Return the wanted outputs for the texts' next tokens, ids (batch, seq).
+        """Run the texts' next tokens, ids (batch, seq). Return the requested outputs.
 
-        mask: (batch, seq), 0 for padding. Attention scores and probabilities have a column for each
-        slot. Raises GraphError for more tokens than the cache has slots for; it is then unchanged.
+        mask: (batch, seq), 0 for padding. Attention scores and probabilities have one column for
+        each slot. Raises GraphError if the tokens exceed the cache's slots; the cache is then
+        unchanged.
         """
         batch, seq = ids.shape
         end = self._filled + seq
@@ -72,7 +74,7 @@ class StaticGraph:
         return {name: got[name] for name in wanted if name in got}
 
     def _past(self, batch: int) -> Arrays:
-        """Return the cache; an empty one before the first call, or for another batch."""
+        """Return the cache: zeros before the first call or after the batch size changed."""
         if next((len(value) for value in self._cache.values()), 0) == batch:
             return self._cache
         specs = [fixed_cache(spec, self.length) for spec in cache_output_specs(self.shape)]

@@ -28,8 +28,8 @@ class WeightFolders:
     expanded: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     def of(self, variant: Variant, beside: Collection[str] = ()) -> Path:
-        """Return the bundle's own folder, or one with the variant's weights expanded. beside: other
-        files of the bundle that the graph reads."""
+        """Return the bundle's own folder, or a folder with the variant's weights expanded. beside:
+        other files of the bundle that the graph reads."""
         folder = self._of(variant)
         if folder != self.bundle:
             reuse_files(self.bundle, folder, [n for n in beside if not (folder / n).exists()])
@@ -69,8 +69,8 @@ def choose_variant(
 
 
 def choose_lens(manifest: ManifestDocument, name: str | None) -> LensPackRecord | None:
-    """Return the lens pack of a name; None for the logit lens, which is the default. Raises
-    OptionError where there is none of the name."""
+    """Return the lens pack of this name; None for the logit lens, the default. Raises OptionError
+    if the bundle has no such lens."""
     packs = {pack["name"]: pack for pack in manifest.get("lens_packs", ())}
     if name is None or name == LOGIT:
         return None
@@ -87,8 +87,8 @@ def choose_lens(manifest: ManifestDocument, name: str | None) -> LensPackRecord 
 def taps_for(
     variant: Variant, names: Collection[str], lens: LensPackRecord | None = None
 ) -> list[Tap]:
-    """Return the taps that give any of these names: the lens pack's, where one is given and has
-    some, else the variant's own."""
+    """Return the taps that give these names: the lens pack's taps if a pack is given and has them,
+    otherwise the variant's own."""
     wanted = set(names)
     mapped = [] if lens is None else [Tap.from_json(t) for t in lens["taps"][variant["name"]]]
     given = {spec.name for tap in mapped for spec in tap.outputs}

@@ -1,6 +1,7 @@
-"""Checks the taps of attribution: each part's share is what PyTorch's own modules make of the part,
-and the shares sum to the logit. The parts are the graph's own, without an edit and with heads, MLPs
-and neurons scaled, so that kernels which round don't hide a wrong share."""
+"""Checks the attribution taps: each part's share must equal what PyTorch's modules compute from the
+part, and the shares must sum to the logit. The parts are the graph's own activations. They are
+checked without an edit and with heads, MLPs and neurons scaled, so that rounding kernels don't hide
+a wrong share."""
 
 from __future__ import annotations
 
@@ -25,14 +26,15 @@ from oriel.verification.variant_comparison import VariantComparison
 
 CHECK = "attribution"
 _SIGNS = np.array([[1, -1], [0, 1]], dtype=np.float32)
-"""Of two tokens: the logit of one, and the other's above it."""
+"""(tokens, directions) for two tokens: the first direction is the first token's logit, the second
+is the second token's logit minus the first's."""
 _SCALED = ("attn_z", "mlp_act", "mlp_output")
 
 
 def check_attribution(
     compared: VariantComparison, graph: GraphFile, attribution: AttributionTaps, taps: list[Tap]
 ) -> None:
-    """Check every share of two directions, at a small size."""
+    """Check the shares of every part in two directions, on a small case."""
     compared.on_stage("attribute logits to parts")
     rng = np.random.default_rng(SEED)
     shape, layers = compared.shape, range(compared.shape.layers)
@@ -59,8 +61,9 @@ def check_attribution(
 
 
 def _error(name: str, got: Array, want: Array, others: Mapping[str, Array]) -> float:
-    """Return the error relative to the largest share; of what is left of larger numbers, to theirs,
-    and of a bias, which may be 0 everywhere, to 1."""
+    """Return the error relative to the largest share. attention_rest is a difference of larger
+    numbers, so its error is relative to the heads' shares; a bias may be 0 everywhere, so its error
+    is relative to at least 1."""
     found = difference(got, want)
     if name == attribution_name("bias"):
         return found.absolute / max(found.scale, 1)
@@ -71,7 +74,7 @@ def _error(name: str, got: Array, want: Array, others: Mapping[str, Array]) -> f
 
 
 def _scaled(compared: VariantComparison, rng: np.random.Generator) -> JointEdits:
-    """Return a scale of each head, neuron and MLP, different ones in each layer."""
+    """Return random scales of each head, neuron and MLP in every layer."""
     edits = []
     for layer in range(compared.shape.layers):
         for kind in _SCALED:
@@ -92,7 +95,7 @@ def _sum(got: Arrays, layers: int) -> Array:
 
 
 def _shares(reference: Reference, got: Arrays, tokens: Array) -> Iterator[tuple[str, Array]]:
-    """Yield (name, share) of every part, by the modules of the model."""
+    """Yield (output name, share) of every part, computed by the model's modules."""
     a, model = reference.architecture, reference.model
     values = {name: torch.from_numpy(value) for name, value in got.items()}
     unembedding: Tensor = model.get_submodule(a.unembedding).weight
@@ -127,7 +130,7 @@ def _shares(reference: Reference, got: Arrays, tokens: Array) -> Iterator[tuple[
         matrix = block.get_submodule(a.mlp_output_matrix)
         count = of["mlp_act"].shape[-1]
         writes = matrix(torch.eye(count)) - matrix(torch.zeros(1, count))
-        # The share of what each neuron writes, for each position's divisor.
+        # Each neuron's output vector, with each position's divisor.
         each = _normed(norm, writes[None, None], last[..., None, :]) @ directions
         yield attribution_name("neurons", layer), (of["mlp_act"][..., None] * each).numpy()
 
@@ -137,8 +140,8 @@ def _side_by_side(z: Tensor) -> Tensor:
 
 
 def _normed(norm: nn.Module, part: Tensor, stream: Tensor) -> Tensor:
-    """Return a part of the stream behind the norm without its bias, divided as the whole stream
-    is."""
+    """Return a part of the stream after the norm, without its bias and with the divisor of the
+    whole stream."""
     weight: Tensor = norm.weight  # type: ignore[assignment]
     if isinstance(norm, nn.LayerNorm):
         divisor = (stream.var(dim=-1, unbiased=False, keepdim=True) + norm.eps).sqrt()

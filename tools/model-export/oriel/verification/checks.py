@@ -134,7 +134,7 @@ def _check_operators(graph: GraphFile) -> None:
     model.CopyFrom(graph.model)
     joints = graph.record["activations"].get("joints", [])
     model.graph.input.extend(value_info(TensorSpec.from_json(joint)) for joint in joints)
-    # Where weights lie is a check of its own: they are inputs here.
+    # Weights become inputs here; another check covers their locations.
     stored = [t for t in model.graph.initializer if t.data_location == TensorProto.EXTERNAL]
     kept = [t for t in model.graph.initializer if t.data_location != TensorProto.EXTERNAL]
     model.graph.input.extend(

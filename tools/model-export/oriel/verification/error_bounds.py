@@ -13,7 +13,7 @@ from oriel.verification.compare import Difference
 
 Measure = Literal["absolute", "relative", "norm"]
 _ROUNDING = 1e-3
-"""Relative bounds below this cover the rounding of float32 alone."""
+"""Relative bounds below this value cover only float32 rounding."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Bounds:
         return self.by_kind.get(kind, self.of("relative"))
 
     def on_any_device(self, kind: str) -> float:
-        """Return the bound of a kind of activation on a processor that is none of ours. Where it
-        covers float32's rounding, it is ten times as wide: other processors add in another order
-        and have an exp and a tanh of their own. A wrong mask, weight or kernel is ten times
-        beyond that still."""
+        """Return the bound of a kind of activation on a device other than the exporter's. A bound
+        that covers only float32 rounding is widened tenfold, since other processors add in another
+        order and have their own exp and tanh. A wrong mask, weight or kernel still exceeds it at
+        least tenfold."""
         bound = self.relative(kind)
         return bound if self.by_norm or bound >= _ROUNDING else float(f"{10 * bound:.6g}")
 
@@ -98,7 +98,7 @@ def weight_bounds(bits: int) -> dict[str, float]:
 
 
 def device_bounds(precision: str, kernels: str | None) -> Bounds | None:
-    """Return the bounds of a variant beside a reference that computes with its own weights: the
+    """Return the bounds of a variant relative to a reference that uses the variant's own weights.
     fp32 graphs over rounded weights are as exact as over any others."""
     return bounds_for("fp32" if kernels == "fp32" else precision)
 

@@ -1,4 +1,5 @@
-"""Checks that a bundle's lens packs read each layer as PyTorch does through their maps."""
+"""Checks that a bundle's lens packs give the predictions that PyTorch computes through the same
+maps."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ from oriel.verification.variant_comparison import VariantComparison
 
 
 def check_pack_files(manifest: Manifest, folder: Path, findings: Findings) -> None:
-    """Check that each pack's file is the one that the manifest describes, and that its taps read
-    the places of its maps."""
+    """Check that each pack's file matches the manifest, and that its taps refer to the right
+    tensors in it."""
     for record in manifest.data.get("lens_packs", ()):
         check = f"lens_{record['name']}"
         with findings.guarded(check):
@@ -32,8 +33,8 @@ def check_pack_files(manifest: Manifest, folder: Path, findings: Findings) -> No
 def check_lens_packs(
     compared: VariantComparison, graph: GraphFile, variant: Variant, bundle: Path
 ) -> None:
-    """Check every layer that a pack has a map for, in the smallest case. bundle: the folder of the
-    packs' files, which the graph's may be another one than."""
+    """Check every layer that a pack maps, on the smallest case. bundle: the folder of the packs'
+    files, which may differ from the graph's folder."""
     manifest = compared.manifest
     for record in manifest.data.get("lens_packs", ()):
         name = f"lens_{record['name']}_runs"
@@ -69,7 +70,7 @@ def _check_layer(
 ) -> None:
     pack, lens, layer = read
     names = [kinds()[kind].at(layer) for kind in LENS_KINDS]
-    # The lens reads every position, wherever logits start.
+    # The lens gives all positions, wherever the logits start.
     got = session.run(compared.cases.ids[case], names, rows=1)
     resid = kinds()["resid_post"].at(layer)
     stream = pack.apply(layer, compared.cases.values(case, [resid])[resid])

@@ -1,5 +1,5 @@
-"""Checks that run the static graph: texts that grow token by token in its cache, beside padding and
-to its last slot, give what PyTorch gives, and what the open graph gives with a cache that grows."""
+"""Checks the static graph: texts that grow in its cache call by call, with padding and up to its
+last slot, must give what PyTorch gives, and what the open graph gives with a growing cache."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from oriel.verification.reference_cases import SEED
 from oriel.verification.variant_comparison import VariantComparison
 
 _OF_ALL_TOKENS = ("attn_scores", "attn_probs")
-"""Kinds whose last dimension counts the tokens attended to, and in a static graph its slots."""
+"""Kinds whose last dimension is the keys; in a static graph it has one column for each slot."""
 
 
 def check_static(
     compared: VariantComparison, graph: GraphFile, opened: GraphFile | None, taps: Sequence[Tap]
 ) -> None:
-    """Check ports, every activation call by call, padding, a full cache, and edits."""
+    """Check inputs and outputs, every activation call by call, padding, a full cache, and edits."""
     compared.on_stage("run the static graph")
     inner = [tap for tap in taps if not tap.outputs[0].name.endswith(LENS_KINDS)]
     length = cache_length_of(graph.record)
@@ -56,7 +56,7 @@ def check_static(
 
 
 def _fitting(compared: VariantComparison, length: int) -> Case:
-    """Return the small case, or as much of it as the cache has slots for."""
+    """Return the small case, shortened to the slots of the cache."""
     small = compared.cases.small
     if small.seq <= length:
         return small
@@ -65,7 +65,7 @@ def _fitting(compared: VariantComparison, length: int) -> Case:
 
 
 def _ends(count: int) -> list[int]:
-    """Return the ends of calls: several tokens, one, one, and what is left."""
+    """Return the end positions of calls: several tokens, one, one, and the rest."""
     first = max(1, count // 3)
     return sorted({min(end, count) for end in (first, first + 1, first + 2, count)})
 
@@ -73,7 +73,8 @@ def _ends(count: int) -> list[int]:
 def _run(
     session: StaticGraph, ids: Array, names: Sequence[str], mask: Array | None = None
 ) -> list[tuple[int, int, Arrays]]:
-    """Run texts from their beginning, over what the cache still holds; (start, end, outputs)."""
+    """Run texts from their first token over whatever the cache still holds. Yield (start, end,
+    outputs) of each call."""
     session.restart()
     found, start = [], 0
     for end in _ends(ids.shape[1]):
@@ -84,12 +85,12 @@ def _run(
 
 
 def _axis(name: str) -> int:
-    """Return the index of the dimension that counts the fed tokens."""
+    """Return the index of the dimension that counts the new tokens."""
     return 2 if kind_of(name) in ("q", "k", "v", "attn_z", *_OF_ALL_TOKENS) else 1
 
 
 def _rows(name: str, whole: Array, start: int, end: int) -> Array:
-    """Return the part of a run of all tokens that the call for these must give."""
+    """Return the slice of a whole run's activation that the call for these tokens must give."""
     if name == "logits":
         start = end - 1
     index = [slice(None)] * whole.ndim
@@ -106,7 +107,7 @@ def _without_empty_slots(name: str, value: Array, end: int) -> Array:
 def _check_padded(
     compared: VariantComparison, session: StaticGraph, case: Case, whole: Mapping[str, Array]
 ) -> None:
-    """Check that a text behind padding gives what PyTorch gives for it alone."""
+    """Check that a text after padding gives what PyTorch gives for the text alone."""
     if case.seq < 3 or case.batch < 2:
         compared.findings.not_applicable("static_padded", "the cache has two slots at most")
         return
@@ -121,7 +122,7 @@ def _check_padded(
             continue
         found, want = {}, {}
         for name, value in got.items():
-            # The text's own rows and columns, which padding has moved.
+            # Compare the text's own rows and columns; padding has shifted them.
             index = [slice(1), *[slice(None)] * (value.ndim - 1)]
             if name != "logits":
                 index[_axis(name)] = slice(first - start, end - start)
@@ -140,7 +141,7 @@ def _check_full(
     graph: GraphFile,
     opened: GraphFile | None,
 ) -> None:
-    """Check the last slot's token, and that one more is refused."""
+    """Check the logits of the last slot's token, and that one more token is refused."""
     text = compared.cases.ids[compared.longest][:1]
     ids = np.take(text, np.arange(length), axis=1, mode="wrap")
     session.restart()
@@ -178,7 +179,8 @@ def _check_beside_open(
     taps: Sequence[Tap],
     case: Case,
 ) -> None:
-    """Check the same calls of both graphs, without edits and with one at every joint."""
+    """Compare the same calls of the static and the open graph, without edits and with every joint
+    edited."""
     names = [spec.name for spec in compared.inner]
     ids = compared.cases.ids[case]
     bound = compared.bounds.of("static_vs_open")
@@ -209,7 +211,7 @@ def _check_beside_open(
 
 
 def _scales(compared: VariantComparison) -> JointEdits:
-    """Return a scale at every joint of every layer, which changes what all others are given."""
+    """Return an edit at every joint of every layer that scales it by a random factor."""
     rng = np.random.default_rng(SEED)
     edits = []
     for spec in joint_specs(compared.shape):

@@ -1,5 +1,5 @@
-"""Checks a variant's reference pass: that it is PyTorch's, that the variant keeps its bounds, and
-that these are no wider than they should be."""
+"""Checks a variant's reference pass: its numbers must be PyTorch's, the variant must stay within
+its bounds, and the bounds must not be too wide."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ CHECK = "reference_pass"
 def check_stored_pass(
     variant: Variant, bundle: Path, weights: Path, reference: Reference, findings: Findings
 ) -> None:
-    """Check the pass of a variant, if it has one.
+    """Check the reference pass of a variant, if it has one.
 
-    weights: the folder of the graphs' data files. reference: PyTorch as the variant is verified
-    with it, holding the weights of encodings of few bits, and else the checkpoint's.
+    weights: the folder of the graphs' data files. reference: PyTorch's model, with the encoding's
+    weights for encodings of few bits and otherwise the checkpoint's.
     """
     record = variant.get("reference_pass")
     if record is None:
@@ -47,7 +47,7 @@ def check_stored_pass(
 
 
 def _wide_bounds(variant: Variant, record: ReferencePassRecord) -> list[str]:
-    """Return what lets a device be farther off than it may."""
+    """Return one line for a wrong measure, or for each bound that is wider than allowed."""
     bounds = device_bounds(variant["precision"], variant.get("kernels"))
     if bounds is None:
         return [f"no bounds are set for {variant['precision']}"]
@@ -62,8 +62,8 @@ def _wide_bounds(variant: Variant, record: ReferencePassRecord) -> list[str]:
 
 
 def _bounds_of_torch(variant: Variant, record: ReferencePassRecord) -> Bounds:
-    """Return the bounds between the stored numbers and PyTorch as verification runs it: it computes
-    with the same weights, but for those of float16, which it knows as the checkpoint has them."""
+    """Return the bounds between the stored numbers and PyTorch as verification runs it. Both use
+    the same weights, except for float16, for which verification uses the checkpoint's."""
     computed_alike = record["reference"] == "pytorch" and variant.get("encoding") != "f16"
     found = bounds_for(FP32.name if computed_alike else variant["precision"])
     if found is None:

@@ -1,5 +1,5 @@
-"""Every activation of a few tokens in PyTorch, the logit lens among them, as a reference pass has
-them."""
+"""Computes every activation of a few tokens in PyTorch, including the logit lens, as a reference
+pass stores them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from oriel.verification.run_reference import Arrays, Reference
 
 
 def torch_activations(reference: Reference, ids: Array) -> Arrays:
-    """Return every activation of ids (1, seq) by contract name; scores are unmasked, and logits of
-    all positions."""
+    """Return every activation of ids (1, seq) by contract name. Scores are unmasked, and logits
+    have all positions."""
     shape = reference.shape
     found = reference.run(ids, [spec.name for spec in inner_activations(shape)])
     ids_kind, probs_kind = (kinds()[kind] for kind in LENS_KINDS)

@@ -1,5 +1,5 @@
-// One file during its download: the memory of its pieces. A graph is one array that its pieces fill. Of weights only the
-// pieces on their way are in memory, unless the store can't keep them.
+// The memory of one file's pieces while it is downloaded. A graph is one array that its pieces fill. For weights, only
+// pieces that are being downloaded are in memory, and those that the store has no room for.
 import type { FileDescriptor } from '../../contract/generated';
 import type { ProvenPiece } from '../weights/piece_ranges';
 import { emptied } from '../weights/byte_ranges';
@@ -8,11 +8,11 @@ import type { Piece } from './transfer';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A piece that is to be fetched. */
+/** A piece to download. */
 export interface ArrivingPiece extends Piece {
-  /** Return the memory that the bytes go to. Throws a BundleError where there is none. */
+  /** Return the memory to download into. Throws a BundleError if none can be allocated. */
   memory(): Bytes;
-  /** Take note that the memory has the right bytes, and whether the store keeps them too. */
+  /** Record that the memory holds the right bytes, and whether the store has them too. */
   prove(bytes: Bytes, isStored: boolean): void;
 }
 
@@ -33,13 +33,13 @@ export class ArrivingFile {
     });
   }
 
-  /** The bytes, complete once every piece is proven. */
+  /** The file's bytes, complete once every piece is proven. */
   get bytes(): Bytes {
     return this.#whole;
   }
 }
 
-/** A weights file: its proven pieces, each in the store or in memory of its own. */
+/** A weights file: its proven pieces, each in the store or in its own memory. */
 export class ArrivingWeights {
   readonly path: string;
   readonly pieces: readonly ArrivingPiece[];
@@ -62,7 +62,7 @@ export class ArrivingWeights {
     });
   }
 
-  /** Its pieces, in order, once all are proven. */
+  /** Return the pieces in order, once all are proven. */
   get proven(): readonly ProvenPiece[] {
     return this.#proven.filter((piece) => piece !== null);
   }
@@ -72,11 +72,11 @@ function piecesOf(file: FileDescriptor): readonly Piece[] {
   return file.chunks ?? [file];
 }
 
-/** Memory for pieces on their way, used again: most pieces have one size. */
+/** A pool of buffers for pieces that are being downloaded. Most pieces have the same size, so buffers are reused. */
 export class PieceBuffers {
   readonly #free: ArrayBuffer[] = [];
 
-  /** Throw a BundleError where there is no memory. */
+  /** Return a buffer. Throws a BundleError if none can be allocated. */
   take(path: string, bytes: number): Bytes {
     const fits = this.#free.findIndex(({ byteLength }) => byteLength >= bytes);
     const [buffer] = fits < 0 ? [] : this.#free.splice(fits, 1);
@@ -87,7 +87,7 @@ export class PieceBuffers {
     this.#free.push(buffer);
   }
 
-  /** Free the memory now: the runtime is about to need as much. */
+  /** Free all buffers at once, before the runtime allocates its own memory. */
   release(): void {
     for (const buffer of this.#free.splice(0)) emptied(buffer);
   }

@@ -14,12 +14,12 @@ import { fetchAlone } from './fetch_alone';
 import type { RetryPolicy } from './retry_policy';
 import { signalAborted, transfer, type TransferEvents } from './transfer';
 
-/** Files by path: all but the weights. */
+/** All files but the weights, by path. */
 export type BundleFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
 export interface Download {
   readonly files: BundleFiles;
-  /** The pieces of each weights file, by the path of the file that was downloaded. */
+  /** The pieces of each weights file, by the path of the downloaded file. */
   readonly weights: ReadonlyMap<string, readonly ProvenPiece[]>;
   /** Number of bytes that came from the browser's store. */
   readonly keptBytes: number;
@@ -53,7 +53,7 @@ export function weightFiles({ weights, expansion }: Variant): string[] {
   return expansion === undefined ? weights : [expansion.path];
 }
 
-/** Return the variant's weights as its graphs read them, of the pieces that were downloaded. */
+/** Return the variant's weights in the form that its graphs read, from the downloaded pieces. */
 export function weightsOf(
   { weights, expansion }: Variant,
   arrived: Download['weights'],
@@ -169,7 +169,7 @@ async function fetchPiece(
     : fetching(() => undefined);
 }
 
-/** Take a piece that another file has as well: from the store, or else from that file's memory. */
+/** Reuse a piece that another file contains too: from the store, or from that file's memory. */
 async function fetchTwin(
   source: ByteSource,
   piece: ArrivingPiece,
@@ -183,7 +183,7 @@ async function fetchTwin(
   return { ...twin, bytes: into };
 }
 
-/** Return a file named by `filesToOpen`; the check of the manifest ensures that it is listed. */
+/** Return a file that `filesToOpen` named; validation of the manifest ensures that it is listed. */
 export function fileOf(files: BundleFiles, path: string): Uint8Array<ArrayBuffer> {
   const bytes = files.get(path);
   if (bytes === undefined) {

@@ -28,7 +28,7 @@ export class DownloadProgress {
     this.#onProgress = onProgress;
   }
 
-  /** Count one more piece. */
+  /** Count one finished piece. */
   follow(): PieceEvents {
     let counted = 0;
     const count = (bytes: number): void => {

@@ -87,7 +87,7 @@ export async function readBareModel(
   };
 }
 
-/** Read the weights outside the graph, and return them beside the files read before. Rejects with a BundleError. */
+/** Read the graph's external weights, and return them with the files read before. Rejects with a BundleError. */
 export async function readBareFiles(
   source: ByteSource,
   { files, data }: BareModel,
@@ -215,7 +215,7 @@ function variantOf(
     // The graph is the weights file where the weights are inside it.
     weights: data.length > 0 ? [...data] : [path],
     plain: isPlain ? record : { path, activations: { ...document, outputs } },
-    // A static graph alone stands where the page puts one: in the place of the open graph.
+    // If there is only a static graph, it is used as the open graph, as the page does with a bundle.
     ...(!isPlain && { [document.graph === 'static' ? 'open' : document.graph]: record }),
     taps: isPlain ? [] : tapsOf(model, document),
   };

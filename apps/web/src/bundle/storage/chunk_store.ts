@@ -7,16 +7,18 @@ export interface ChunkStore {
   readonly keeps: boolean;
   /** Fill `into` with the piece of this digest; false where it is missing, incomplete or damaged. */
   read(digest: string, into: Uint8Array<ArrayBuffer>): Promise<boolean>;
-  /** Open the piece of this digest and size; null where it is missing or has another size. Its bytes were compared when
-   * they were read or written, so they are not compared again. */
+  /**
+   * Open the piece with this digest and size; null if it is missing or has another size. Its bytes were verified when
+   * they were read or written, so they are not verified again.
+   */
   open(digest: string, bytes: number): Promise<StoredPiece | null>;
   /** Store a piece. Never rejects: a piece that cannot be stored is fetched again the next time. */
   write(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<WriteResult>;
 }
 
-/** A piece that stays in the store, and is read by range while it is open. */
+/** A stored piece that can be read by range while it is open. */
 export interface StoredPiece {
-  /** Fill `into` from byte `at` on. Throws where that many bytes can't be read. */
+  /** Fill `into` with the bytes from offset `at`. Throws if there are fewer bytes. */
   read(into: Uint8Array, at: number): void;
   close(): void;
 }

@@ -87,7 +87,7 @@ export class ModelCache {
     }
   }
 
-  /** The folder of the pieces; another one after the visitor has cleared the storage. */
+  /** The folder of the pieces. It is a new folder after the visitor has cleared the storage. */
   get folder(): FileSystemDirectoryHandle {
     return this.#folders.pieces;
   }

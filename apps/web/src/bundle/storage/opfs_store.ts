@@ -76,7 +76,7 @@ export class OpfsStore implements ChunkStore {
     try {
       handle = await this.#open(file, 'read-only');
     } catch {
-      // Another tab has locked the file, as in browsers that know one kind of access: a copy can still be read.
+      // Some browsers have only exclusive access, so another tab may have locked the file: read a copy instead.
       const copy = new Uint8Array(bytes);
       return (await this.read(digest, copy)) ? pieceInMemory(copy) : null;
     }

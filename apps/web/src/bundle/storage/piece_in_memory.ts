@@ -1,4 +1,4 @@
-// A piece of a file that is read by range as a stored one is, but lies in memory: the browser had no room for it.
+// A piece of a file in memory, read by range like a stored one: for pieces that the browser's store has no room for.
 import type { StoredPiece } from './chunk_store';
 
 export function pieceInMemory(bytes: Uint8Array): StoredPiece {

@@ -1,26 +1,27 @@
-// Files whose bytes are read by range, and the same as what the runtime takes for an array. piece_ranges.ts reads pieces;
-// expanded_ranges.ts expands weights as they are read.
+// Files that are read by range, and a substitute array that lets the runtime read them. piece_ranges.ts reads pieces;
+// expanded_ranges.ts expands weights while they are read.
 
 export interface ByteRanges {
-  /** Number of bytes of the whole file. */
+  /** Size of the whole file in bytes. */
   readonly bytes: number;
-  /** Fill `into` from byte `at` on. Throws where that can't be read. */
+  /** Fill `into` with the bytes from offset `at`. Throws if they can't be read. */
   read(into: Uint8Array<ArrayBuffer>, at: number): void;
 }
 
 /**
- * An array without memory of its own: a part of it is read when it is asked for. The runtime asks for one tensor after the
- * other with `subarray`, and copies each into its own memory before the next, so that a file is never in memory whole.
- * A JSPI build would take a File as well, but the others don't, and a File is read through another process, which takes
- * twice as long. A runtime that reads its array otherwise finds it empty, and makes no session.
+ * A Uint8Array that holds no bytes and reads each part on request. The runtime calls `subarray` for one tensor after
+ * the other, and copies each into its own memory before the next, so the whole file is never in JavaScript's memory. A
+ * JSPI build of the runtime also accepts a File, but other builds don't, and reading a File through another process
+ * takes twice as long. A runtime that accessed the array in any other way would find it empty and fail to create the
+ * session.
  */
 export class RangeArray extends Uint8Array<ArrayBuffer> {
   readonly #ranges: ByteRanges;
   readonly #onError: (error: unknown) => void;
-  /** The part that was asked for last. */
+  /** The part that was requested last. */
   #part = new ArrayBuffer(0);
 
-  /** `onError` is called with what `ranges` throws: the runtime's own error has lost it. */
+  /** `onError` is called with errors that `ranges` throws, since the runtime's own error doesn't contain them. */
   constructor(ranges: ByteRanges, onError: (error: unknown) => void) {
     super(new ArrayBuffer(0));
     this.#ranges = ranges;
@@ -28,7 +29,7 @@ export class RangeArray extends Uint8Array<ArrayBuffer> {
     Object.defineProperty(this, 'byteLength', { value: ranges.bytes });
   }
 
-  /** Return the part, which is right until the next one is asked for. */
+  /** Return a part, which is valid until the next one is requested. */
   override subarray(begin = 0, end: number = this.#ranges.bytes): Uint8Array<ArrayBuffer> {
     const bytes = end - begin;
     try {
@@ -45,16 +46,16 @@ export class RangeArray extends Uint8Array<ArrayBuffer> {
     }
   }
 
-  /** Give the memory of the last part back, which a garbage collection might do much later. */
+  /** Free the last part's memory now instead of at the next garbage collection. */
   release(): void {
     this.#part = emptied(this.#part);
   }
 }
 
-/** ArrayBuffer.prototype.transfer, which browsers have since 2023 and TypeScript's libraries of that year lack. */
+/** ArrayBuffer.prototype.transfer: in browsers since 2023, but not yet in the TypeScript library that we target. */
 type Transferable = ArrayBuffer & { transfer?(bytes: number): ArrayBuffer };
 
-/** Free a buffer's memory at once, where the browser can; return an empty one. */
+/** Free a buffer's memory at once if the browser supports it; return an empty buffer. */
 export function emptied(buffer: ArrayBuffer): ArrayBuffer {
   return (buffer as Transferable).transfer?.(0) ?? new ArrayBuffer(0);
 }

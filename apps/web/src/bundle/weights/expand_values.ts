@@ -1,5 +1,4 @@
-// The inner loops of expanding: bytes of values to float32, for each layout. expanded_ranges.ts chooses the bytes.
-// Loops are plain on purpose: engines turn them into a few instructions for each number.
+// The inner loops of weight expansion: encoded bytes to float32, for each layout. expanded_ranges.ts selects the bytes.
 import { float16Table } from './float16';
 import type { BlocksPlan, ChannelsPlan, Extent, WeightPlan } from './weight_plan';
 

@@ -1,15 +1,15 @@
-// Expands encoded weights while they are read by range: only the rows that are asked for are ever in memory, and of the
-// file that was downloaded only their part. expand_values.ts has the arithmetic.
+// Expands encoded weights while they are read by range. Only the requested rows are in memory, and of the downloaded
+// file only the bytes that encode them. expand_values.ts has the arithmetic.
 import type { Expansion } from '../../contract/generated';
 import type { ByteRanges } from './byte_ranges';
 import { valuesExpander } from './expand_values';
 import { roundToFloat16 } from './float16';
 import { planWeight, rowsAround, type Extent, type WeightPlan } from './weight_plan';
 
-/** Rows are expanded together up to about this many numbers: fewer would read the store more often. */
+/** Approximate number of values to expand at a time: smaller blocks would read the store more often. */
 const windowNumbers = 2 ** 20;
 
-/** Part of one weight, expanded because only some of it was asked for. */
+/** An expanded block of one weight, kept because only part of it was requested. */
 interface Window {
   /** Offset of its first byte in the expanded file. */
   readonly from: number;
@@ -19,13 +19,13 @@ interface Window {
 const nothing: Window = { from: 0, bytes: new Uint8Array(0) };
 
 /**
- * The expanded file. Results are exact: a float16 scale times a difference of bytes fits a float32, so
- * any reader that multiplies once gets the same bits. The check of the manifest ensures that every part
- * lies inside the files. Bytes between weights are 0.
+ * The expanded file. Expansion is exact: a float16 scale times a difference of bytes fits into a float32, so every
+ * reader that multiplies once gets the same bits. Validation of the manifest ensures that all parts lie inside the
+ * files. Bytes between weights are 0.
  */
 export class ExpandedRanges implements ByteRanges {
   readonly bytes: number;
-  /** Milliseconds spent on expanding, reading included. */
+  /** Milliseconds spent on expanding, including reading. */
   expandMs = 0;
   readonly #encoded: ByteRanges;
   readonly #itemBytes: 2 | 4;
@@ -33,7 +33,7 @@ export class ExpandedRanges implements ByteRanges {
   readonly #together: number;
   #window = nothing;
 
-  /** `together`: about how many numbers are expanded at a time. */
+  /** `together`: approximate number of values to expand at a time. */
   constructor(expansion: Expansion, encoded: ByteRanges, together = windowNumbers) {
     this.#together = together;
     this.bytes = expansion.bytes;
@@ -49,7 +49,7 @@ export class ExpandedRanges implements ByteRanges {
     while (place < end) {
       const left = into.subarray(place - at);
       const plan = this.#plans.find((plan) => place < plan.at + plan.count * this.#itemBytes);
-      // Between weights, and behind the last one.
+      // The gap between weights, or the end of the file.
       const gap = plan === undefined ? left.length : Math.min(left.length, plan.at - place);
       if (plan === undefined || gap > 0) left.fill(0, 0, gap);
       place += gap > 0 || plan === undefined ? gap : this.#readWeight(plan, left, place);
@@ -57,7 +57,7 @@ export class ExpandedRanges implements ByteRanges {
     this.expandMs += performance.now() - began;
   }
 
-  /** Fill `into` from a byte inside the weight on, as far as a few rows go; return the number of bytes. */
+  /** Fill `into` from a byte offset inside the weight, for a block of rows; return the number of bytes written. */
   #readWeight(plan: WeightPlan, into: Uint8Array<ArrayBuffer>, at: number): number {
     const number = Math.floor((at - plan.at) / this.#itemBytes);
     const { plan: rows, first } = rowsAround(plan, number, this.#together);
@@ -90,7 +90,7 @@ export class ExpandedRanges implements ByteRanges {
     valuesExpander(own, encoded, numbers).expand(encoded, from, 0, to - from);
   }
 
-  /** Read a plan's parts, one behind the other, and return it with their places there. */
+  /** Read a plan's parts into one buffer, one after the other, and return it with their offsets. */
   #parts(plan: WeightPlan): { own: WeightPlan; encoded: Uint8Array } {
     let size = 0;
     const reads: (readonly [Extent, number])[] = [];
@@ -99,7 +99,7 @@ export class ExpandedRanges implements ByteRanges {
       reads.push([extent, from]);
       size = from + extent.to - extent.from;
       const placed = { from, to: size };
-      // float16 is read two bytes at a time.
+      // float16 values must start at an even offset.
       size += size % 2;
       return placed;
     };

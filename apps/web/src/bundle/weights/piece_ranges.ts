@@ -1,13 +1,13 @@
-// Reads a file's bytes by range out of its pieces, wherever each of them lies.
+// Reads a file by range from its pieces, which lie in the store or in memory.
 import type { ChunkStore, StoredPiece } from '../storage/chunk_store';
 import { pieceInMemory } from '../storage/piece_in_memory';
 import type { ByteRanges } from './byte_ranges';
 
-/** A piece of a file whose bytes were right: they are in the store, or in memory where that has no room. */
+/** A verified piece of a file: in the store, or in memory if the store has no room. */
 export interface ProvenPiece {
   readonly digest: string;
   readonly bytes: number;
-  /** null: in the store. */
+  /** Bytes in memory; null if the piece is in the store. */
   readonly held: Uint8Array<ArrayBuffer> | null;
 }
 
@@ -17,7 +17,7 @@ interface PlacedPiece {
   readonly piece: StoredPiece;
 }
 
-/** The pieces of one file, open until `close`, so that no other tab removes them meanwhile. */
+/** The pieces of one file, kept open until `close` so that no other tab can remove them. */
 export class PieceRanges implements ByteRanges {
   readonly bytes: number;
   readonly #pieces: readonly PlacedPiece[];
@@ -27,7 +27,7 @@ export class PieceRanges implements ByteRanges {
     this.bytes = pieces.at(-1)?.to ?? 0;
   }
 
-  /** Open all pieces; null where the store lacks one of them. */
+  /** Open all pieces; null if the store lacks one of them. */
   static async open(
     pieces: readonly ProvenPiece[],
     store: ChunkStore,
@@ -74,7 +74,7 @@ export class PieceRanges implements ByteRanges {
     for (const { piece } of this.#pieces) piece.close();
   }
 
-  /** Return the piece that holds a byte, and those after it. */
+  /** Yield the piece that holds a byte offset, and all later ones. */
   *#piecesFrom(at: number): Iterable<PlacedPiece> {
     let [low, high] = [0, this.#pieces.length];
     while (high - low > 1) {

@@ -6,22 +6,22 @@ export interface NamedTensor {
   readonly data: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
-/** The dtypes of the format that become arrays. */
+/** dtypes that are converted to arrays. */
 const arrays = { F32: Float32Array, I64: BigInt64Array, U8: Uint8Array } as const;
-/** Bytes of a number, by the dtypes of the format that the contract's files use. */
+/** Bytes per number of each dtype that the contract's files use. */
 const itemBytes = { F32: 4, I64: 8, U8: 1, F16: 2 } as const;
 type Dtype = keyof typeof itemBytes;
 
 export interface TensorPlace {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Bytes from the beginning of the file. */
+  /** Byte offset from the start of the file. */
   readonly from: number;
   readonly to: number;
 }
 
 export interface SafetensorsHeader {
-  /** The object under `__metadata__`, unchecked. */
+  /** The object under `__metadata__`, not validated. */
   readonly metadata: unknown;
   readonly places: ReadonlyMap<string, TensorPlace>;
 }
@@ -40,7 +40,7 @@ export function readSafetensors(file: Uint8Array<ArrayBuffer>): Map<string, Name
   return tensors;
 }
 
-/** Return where each tensor stands. Throws a RangeError that says what is wrong with the file. */
+/** Parse the header and return each tensor's location. Throws a RangeError that describes the defect. */
 export function readHeader(file: Uint8Array<ArrayBuffer>): SafetensorsHeader {
   if (file.length < 8) throw new RangeError('too short for a header');
   const length = new DataView(file.buffer, file.byteOffset).getBigUint64(0, true);
@@ -92,7 +92,7 @@ function unknownForm(name: string): RangeError {
   return new RangeError(`${name} is described in no known way`);
 }
 
-/** Return an entry's place, from the first number of the file's on. */
+/** Return the location of an entry, relative to the first value of the file. */
 function placeOf(name: string, entry: unknown): TensorPlace {
   const { dtype, shape, data_offsets } = (entry ?? {}) as Record<string, unknown>;
   const offsets: unknown[] = Array.isArray(data_offsets) ? data_offsets : [];

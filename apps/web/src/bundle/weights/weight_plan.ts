@@ -79,15 +79,15 @@ export function planWeight(weight: EncodedWeight): WeightPlan {
     : { ...matrix, layout, bits, block, blocks: Math.ceil(depth / block) };
 }
 
-/** Some rows of a weight as a plan of their own, and the number of the weight that is their first. */
+/** A plan for some rows of a weight, and the index of their first value in the weight. */
 export interface RowsPlan {
   readonly plan: WeightPlan;
   readonly first: number;
 }
 
 /**
- * Return the rows around a number, with about `numbers` numbers; the whole weight where its encoding goes by columns. A
- * weight that is only copied or widened has rows of one number.
+ * Return a plan for the rows around a value, with about `numbers` values; for the whole weight if it is encoded by
+ * columns. A weight that is only copied or widened counts as rows of one value.
  */
 export function rowsAround(plan: WeightPlan, number: number, numbers: number): RowsPlan {
   if ('channels' in plan && plan.axis === 0) return { plan, first: 0 };

@@ -1,31 +1,31 @@
-// One weights file of an open model: its pieces in the store, opened for as long as a session is made of them.
+// One weights file of an open model, whose stored pieces are kept open while a session is created from them.
 import type { Expansion } from '../../contract/generated';
 import type { ChunkStore } from '../storage/chunk_store';
 import { RangeArray } from './byte_ranges';
 import { ExpandedRanges } from './expanded_ranges';
 import { PieceRanges, type ProvenPiece } from './piece_ranges';
 
-/** A weights file as its bytes arrived: in pieces, or in an array where no manifest describes it. */
+/** A weights file as it was downloaded: in pieces, or as one array if no manifest describes it. */
 export interface WeightsFile {
   /** Path by which graphs refer to the file. */
   readonly path: string;
   readonly pieces: readonly ProvenPiece[];
-  /** null: graphs read the bytes that were downloaded. */
+  /** Expansion of the file; null if graphs read the downloaded bytes. */
   readonly expansion: Expansion | null;
 }
 
-/** What the runtime reads for a session. */
+/** The array that the runtime reads for a session. */
 export interface OpenWeights {
   readonly path: string;
   readonly data: RangeArray;
-  /** What reading failed with; null where nothing did. */
+  /** Error of the first failed read; null if all succeeded. */
   error(): unknown;
   /** Milliseconds spent on expanding so far. */
   expandMs(): number;
   close(): void;
 }
 
-/** Open a file; null where the store lacks a piece. */
+/** Open a file; null if the store lacks a piece. */
 export async function openWeights(
   { path, pieces, expansion }: WeightsFile,
   store: ChunkStore,

@@ -10,7 +10,7 @@ export const bare = {
     'This is the decoder graph, which other programs open too: its heads cannot be switched off. Open its manifest.json, or its .open.onnx, for that. The logit lens comes with the manifest.json alone.',
   open: 'The logit lens comes with the manifest.json alone.',
   static:
-    'This is the static graph, for WebGPU, whose cache has one length: a longer text needs the .open.onnx. The logit lens comes with the manifest.json alone.',
+    'This is the static graph for WebGPU, with a cache of fixed length. For longer texts, open the .open.onnx file; for the logit lens, open the manifest.json.',
   interactive: 'The logit lens comes with the manifest.json alone.',
   source: 'not known',
   claimed: (source: string) => `${source}, as the file says`,

@@ -170,19 +170,19 @@ export const errors = {
     next: 'Open the activations that it was exported with.',
   },
   noAttribution: {
-    what: 'This bundle has no attribution.',
-    next: 'Export the model again with a newer Oriel.',
+    what: 'This variant has no attribution.',
+    next: 'Export the model again with a newer Oriel. Models with experts, or that norm the output of attention or MLP once more, cannot have it.',
   },
   unknownLens: {
     what: 'The model has no lens of this name.',
-    next: 'Choose one that it has.',
+    next: 'Choose one of the lenses listed here.',
   },
   unfitLens: {
     what: {
       'other-model': (name: string) => `The lens “${name}” belongs to another model.`,
       damaged: (name: string) => `The file of the lens “${name}” can’t be used.`,
     },
-    next: 'Nothing has changed. Fit it again with oriel fit-lens, and add it to the bundle.',
+    next: 'The lens that was in use stays. Fit this one again with oriel fit-lens, then add it with oriel add-lens.',
   },
   noTokenizer: {
     what: 'This model came without a tokenizer, so it cannot read text.',

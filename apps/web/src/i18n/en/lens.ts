@@ -11,9 +11,9 @@ export const lens = {
     jacobian: 'average Jacobians',
   },
   named: (kind: string, name: string) => `${kind}, ${name}`,
-  fetching: 'Opening it…',
+  fetching: 'Opening the lens…',
   nearer: (logit: string, lens: string) =>
-    `On other text it is ${lens} nats from what the model says in the end, averaged over layers; the logit lens is ${logit}.`,
+    `On other text, its KL divergence from the model’s own prediction is ${lens} nats, averaged over layers; that of the logit lens is ${logit}.`,
   closed: 'The lens was not exported, but it is in the model.',
   partly: (open: number, all: number) => `Open on ${open} of ${all} layers.`,
   open: (layers: number) => `Open it on all ${layers} layers`,

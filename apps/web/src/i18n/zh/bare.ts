@@ -11,7 +11,7 @@ export const bare: Dictionary['bare'] = {
     '这是解码器计算图，其他程序也能打开，但不能关闭注意力头。要关闭注意力头，请打开它的 manifest.json 或 .open.onnx 文件。Logit lens 只有通过 manifest.json 才能打开。',
   open: 'Logit lens 只有通过 manifest.json 才能打开。',
   static:
-    '这是供 WebGPU 使用的静态计算图，缓存长度固定；更长的文本请打开 .open.onnx 文件。Logit lens 只有通过 manifest.json 才能打开。',
+    '这是供 WebGPU 使用的静态计算图，缓存长度固定；更长的文本请打开 .open.onnx 文件，查看 logit lens 请打开 manifest.json。',
   interactive: 'Logit lens 只有通过 manifest.json 才能打开。',
   source: '未知',
   claimed: (source) => `${source}（文件自称）`,

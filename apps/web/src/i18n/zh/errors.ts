@@ -153,16 +153,19 @@ export const errors: Dictionary['errors'] = {
     next: '没有用别的模型代替：文本和所选内容都属于那个模型。请从上方列表中选择，或询问分享链接的人。',
   },
   unknownVariant: { what: '模型没有这个名字的变体。', next: '请选择它已有的变体。' },
-  unknownLens: { what: '模型没有这个名字的透镜。', next: '请选择它已有的透镜。' },
+  unknownLens: { what: '模型没有这个名字的透镜。', next: '请从下列透镜中选择。' },
   unfitLens: {
     what: {
       'other-model': (name) => `透镜“${name}”属于另一个模型。`,
       damaged: (name) => `透镜“${name}”的文件无法使用。`,
     },
-    next: '一切保持原样。请用 oriel fit-lens 重新拟合，再加入模型包。',
+    next: '仍在使用原来的透镜。请用 oriel fit-lens 重新拟合，再用 oriel add-lens 加入模型包。',
   },
   unknownActivation: { what: '模型没有这个名字的激活。', next: '请打开它已导出的激活。' },
-  noAttribution: { what: '这个模型包没有归因数据。', next: '请用更新的 Oriel 重新导出模型。' },
+  noAttribution: {
+    what: '这个变体没有归因数据。',
+    next: '请用更新的 Oriel 重新导出模型。含专家层的模型，以及对注意力或 MLP 的输出再次归一化的模型，不支持归因。',
+  },
   noTokenizer: { what: '这个模型没有附带分词器，读不了文本。', next: '请改为输入词元编号。' },
   badTokens: {
     what: '其中有模型不认识的词元。',

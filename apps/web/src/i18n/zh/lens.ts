@@ -12,7 +12,7 @@ export const lens: Dictionary['lens'] = {
     jacobian: '平均雅可比矩阵',
   },
   named: (kind, name) => `${kind}，${name}`,
-  fetching: '正在打开…',
+  fetching: '正在打开透镜…',
   nearer: (logit, lens) =>
     `在其他文本上，它与模型最终预测的 KL 散度为 ${lens} 奈特（各层平均），logit lens 为 ${logit}。`,
   closed: '逐层预测没有导出，但就在模型里。',

@@ -1,4 +1,4 @@
-"""Lens packs of the bundled model: `oriel fit-lens --output` wrote them, by its defaults."""
+"""Lens packs of the bundled model, written by `oriel fit-lens --output` with default settings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _FOLDER = Path(__file__).parent / "lenses"
 
 
 def bundled_lenses(checkpoint: Path = _FOLDER.parent / "weights") -> dict[str, Path]:
-    """Return {name: the pack's file} for the bundled model's folder; none for another checkpoint's,
-    whose weights no pack here belongs to."""
+    """Return {name: the pack's file} for the bundled model's folder, and {} for any other
+    checkpoint, whose weights these packs don't fit."""
     if checkpoint.resolve() != (_FOLDER.parent / "weights").resolve():
         return {}
     return {file.stem: file for file in sorted(_FOLDER.glob("*.safetensors"))}
