@@ -215,7 +215,7 @@ class TestUpToDate:
         assert export(tiny_gpt2_checkpoint, bundle, "--layers", "0,2") == 0
         out, err = capsys.readouterr()
         assert started == []
-        assert "model.onnx is up to date: 6 files" in out
+        assert "model.onnx is up to date: 7 files" in out
         assert all(line.startswith("[") for line in err.splitlines())
         assert {f: (f.stat().st_mtime_ns, f.stat().st_ino) for f in bundle.iterdir()} == before
 
