@@ -41,7 +41,7 @@ def score_in_torch(
     record, shares = in_torch
     model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
     a = find_architecture(model.config.model_type)
-    found = record.record(model, a, IDS)
+    found = record.record(model, a, IDS, checkpoint)
     where = (score.layer, score.head, score.query, score.key)
     parts, want = shares.score_parts(model, a, found, where)
     given = found[f"layer_{score.layer}_attn_scores"][0, score.head, score.query, score.key]

@@ -590,7 +590,8 @@ def test_a_lens_on_the_wrong_layer_is_named(bundle: Bundle) -> None:
     bundle.write_manifest(data)
     report = bundle.verify()
     assert failed_rows(report, "decoder") == {"layer_1_lens_ids", "layer_1_lens_probs"}
-    assert failed_checks(report) == set()
+    # The stored pass is PyTorch's, from which the lens departs too.
+    assert failed_checks(report) == {"reference_pass"}
 
 
 @pytest.mark.parametrize(

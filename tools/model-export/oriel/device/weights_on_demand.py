@@ -19,8 +19,10 @@ def reference_reading(loaded: LoadedModel, read: Read) -> Reference:
     """Return transformers' own model of the checkpoint, which computes with what `read` gives. It
     is called once for each run of a module that has the weight."""
     # Of one number each, whatever their shape: transformers makes the rest of the model from them.
+    # No number twice: it ties a head to the embedding where both hold the same.
     nothing = {
-        name: torch.zeros(()).expand(shape) for name, shape in loaded.spec.parameters.items()
+        name: torch.tensor(float(number)).expand(shape)
+        for number, (name, shape) in enumerate(loaded.spec.parameters.items())
     }
     reference = Reference(loaded, nothing)
     # A tied weight stands once, by the name that the checkpoint has it under.
