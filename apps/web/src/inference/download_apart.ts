@@ -86,7 +86,7 @@ async function startWorker(): Promise<Worker | null> {
       resolve(false);
     });
   });
-  if (await inTime(ready, startLimits.worker, false)) return worker;
+  if (await inTime(ready, startLimits.downloadWorker, false)) return worker;
   worker.terminate();
   return null;
 }

@@ -36,6 +36,8 @@ export const startLimits = {
   quietRuntime: 10_000,
   /** The first message of the model's worker. */
   worker: 45_000,
+  /** The first message of the download's worker. Without it the model's worker downloads itself. */
+  downloadWorker: 5000,
   /** The runtime's start, once its files have arrived. */
   runtime: 45_000,
 } as const;
