@@ -112,8 +112,7 @@ const typeAnother = (page: Page) => (): Promise<void> =>
     .first()
     .fill(after.text ?? '');
 
-// Left out: where the device's proof meets the loss first, the next run is told of otherwise.
-test.fixme('a GPU that is lost between two runs', async ({ page, openHeldFrom }) => {
+test('a GPU that is lost between two runs', async ({ page, openHeldFrom }) => {
   const fetched = weightsFetched(page);
   await openHeldFrom(Infinity, 'fp32');
   await expectOpen(page, 'fp32 on WebGPU');

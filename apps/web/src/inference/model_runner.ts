@@ -177,6 +177,8 @@ export class ModelRunner {
   /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
     const open = this.#openedSession();
+    // On a lost device no session can be made: the open one stays, and tells the next run of the loss.
+    if (this.#gpu.isLost) throw await this.#failure('run', new Error("the GPU's device was lost"));
     const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
     try {
