@@ -2,11 +2,9 @@
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { BundleError } from '../bundle/bundle_error';
 import type { ByteSource } from '../bundle/sources/byte_source';
-import { noStore } from '../bundle/storage/chunk_store';
-import { downloadFiles, fileOf } from '../bundle/download/download';
-import { retryPolicy } from '../bundle/download/retry_policy';
+import { downloadFile } from './download_file';
 import { findBundle } from './find_bundle';
-import { digestsOf, type EarlyStart } from './load_model';
+import type { EarlyStart } from './load_model';
 import type { FirstPass, OpenRequest } from './model_types';
 import { readFirstPass } from './read_first_pass';
 
@@ -44,12 +42,6 @@ async function load(
   const limit = limits.first_pass.bytes;
   if (bytes > limit)
     throw new BundleError({ kind: 'too-large', path: descriptor.path, bytes, limit });
-  // Models from a dropped folder are not cached.
-  const modelCache = latest === null ? null : await early.modelCache;
-  if (latest !== null)
-    modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
-  const { signal } = new AbortController();
-  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
   const telling: ByteSource = {
     locate: (path) => source.locate(path),
     open: (...options) => {
@@ -58,6 +50,8 @@ async function load(
       return stream;
     },
   };
-  const { files } = await downloadFiles(telling, [descriptor], new Set(), context, () => undefined);
-  return readFirstPass(fileOf(files, descriptor.path), manifest);
+  return readFirstPass(
+    await downloadFile({ source: telling, latest }, manifest, descriptor, early),
+    manifest,
+  );
 }

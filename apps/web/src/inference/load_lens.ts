@@ -1,11 +1,9 @@
 // Downloads a lens pack when the reader selects it, checks it, and replaces the logit lens's taps by the pack's.
-import { downloadFiles, fileOf } from '../bundle/download/download';
-import { retryPolicy } from '../bundle/download/retry_policy';
-import { noStore } from '../bundle/storage/chunk_store';
 import type { LensPackRecord, Manifest, Variant } from '../contract/generated';
+import { downloadFile } from './download_file';
 import { findBundle } from './find_bundle';
 import { lensNames, logitLens } from './lens_names';
-import { digestsOf, type EarlyStart } from './load_model';
+import type { EarlyStart } from './load_model';
 import { ModelError } from './model_error';
 import type { OpenRequest } from './model_types';
 import { lensTrouble } from './read_lens_pack';
@@ -32,14 +30,7 @@ export async function loadLens(
   }
   const { source, found } = findBundle(request, baseUrl, early);
   const { latest } = await found;
-  // Models from a dropped folder are not cached.
-  const modelCache = latest === null ? null : await early.modelCache;
-  if (latest !== null)
-    modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
-  const { signal } = new AbortController();
-  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
-  const { files } = await downloadFiles(source, [descriptor], new Set(), context, () => undefined);
-  const bytes = fileOf(files, record.path);
+  const bytes = await downloadFile({ source, latest }, manifest, descriptor, early);
   const trouble = lensTrouble(bytes, record, manifest);
   if (trouble !== null) throw new ModelError({ kind: 'unfit-lens', name, ...trouble });
   return { record, bytes };

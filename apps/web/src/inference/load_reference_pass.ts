@@ -1,12 +1,10 @@
 // Downloads the reference pass of a variant once the model is open. read_reference_pass.ts checks it.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import { BundleError } from '../bundle/bundle_error';
-import { downloadFiles, fileOf } from '../bundle/download/download';
-import { retryPolicy } from '../bundle/download/retry_policy';
-import { noStore } from '../bundle/storage/chunk_store';
 import type { Manifest, Variant } from '../contract/generated';
+import { downloadFile } from './download_file';
 import { findBundle } from './find_bundle';
-import { digestsOf, type EarlyStart } from './load_model';
+import type { EarlyStart } from './load_model';
 import type { OpenRequest } from './model_types';
 import { readReferencePass, type ReferencePass } from './read_reference_pass';
 
@@ -25,12 +23,6 @@ export async function loadReferencePass(
   if (bytes > limit) throw new BundleError({ kind: 'too-large', path, bytes, limit });
   const { source, found } = findBundle(request, baseUrl, early);
   const { latest } = await found;
-  // Models from a dropped folder are not cached.
-  const modelCache = latest === null ? null : await early.modelCache;
-  if (latest !== null)
-    modelCache?.remember(latest.url, latest.text, manifest, digestsOf([descriptor]));
-  const { signal } = new AbortController();
-  const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
-  const { files } = await downloadFiles(source, [descriptor], new Set(), context, () => undefined);
-  return readReferencePass(fileOf(files, path), record, manifest.model.shape);
+  const content = await downloadFile({ source, latest }, manifest, descriptor, early);
+  return readReferencePass(content, record, manifest.model.shape);
 }
