@@ -99,9 +99,9 @@ beforeEach(() => {
   Object.assign(world, { openings: [], weightsOpen: 0, made: 0, releasing: null, makings: [] });
 });
 
-async function opened(): Promise<ModelRunner> {
+async function opened(activations: readonly string[] = []): Promise<ModelRunner> {
   const runner = new ModelRunner('http://localhost/');
-  await runner.open({ url: 'm', provider: 'wasm', activations: [] }, () => undefined);
+  await runner.open({ url: 'm', provider: 'wasm', activations }, () => undefined);
   return runner;
 }
 
@@ -115,6 +115,12 @@ test('after a proof the session from before is open again', async () => {
   expect(await runner.prove()).toMatchObject({ compared: 2 });
   expect(await namesOfRun(runner)).toEqual([]);
   expect(world).toMatchObject({ made: 3, weightsOpen: 0 });
+});
+
+test('a proof in a session that gives every activation needs no other', async () => {
+  const runner = await opened(['final_norm']);
+  expect(await runner.prove()).toMatchObject({ compared: 2 });
+  expect(world).toMatchObject({ made: 1, weightsOpen: 0 });
 });
 
 test("no run is answered by a proof's session, where the one from before could not be made", async () => {

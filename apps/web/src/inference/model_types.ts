@@ -434,7 +434,8 @@ export interface ModelClient {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Run the publisher's reference text on this device, and compare every activation with the stored ones; null if the
-   * bundle has none for the open variant. Other calls wait meanwhile; the cache is kept.
+   * bundle has none for the open variant. In a session of its own beside the open one where memory allows; where it
+   * doesn't, other calls wait meanwhile. The cache is kept. Rejects with kind `aborted` if `prepare` needs the memory.
    */
   prove(): Promise<DeviceProof | null>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */

@@ -1,5 +1,6 @@
 // Decides whether a second session of a model can be created beside the open one. model_client.ts creates it.
 import type { OpenedModel } from './model_types';
+import { modelActivationNames } from '../contract/activation_table';
 import { bytesOfActivations } from './activation_memory';
 import { memoryLimit, readBytes } from './variant_fitness';
 
@@ -22,6 +23,11 @@ export function hasRoomBeside(
   const open = bytesOfActivations(variant, model.activations, tokens);
   const more = bytesOfActivations(variant, activations, tokens);
   return 2 * inRuntime + 2 * open + more <= memoryLimit(device);
+}
+
+/** List the activations that a session for the publisher's reference pass gives: all but the logits. */
+export function proofActivations({ manifest }: OpenedModel): string[] {
+  return modelActivationNames(manifest.model.shape).filter((name) => name !== 'logits');
 }
 
 /** Return whether both were created from the same files, so that one may replace the other. */

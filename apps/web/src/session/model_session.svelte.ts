@@ -23,7 +23,9 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly published = new PublishedExample();
-  readonly proofs = new DeviceProofs(() => this.answers.busy || this.generation.running);
+  readonly proofs = new DeviceProofs(
+    () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
+  );
   readonly notices = new Notices((error) => {
     this.generation.stop();
     this.opening.noteFailure(error);
