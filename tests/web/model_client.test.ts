@@ -169,7 +169,7 @@ test('a run that is asked for during a proof does not wait for it', async () => 
   expect((await running).ids).toEqual([1]);
   // Every activation of the model, so that the proof needs no other session.
   expect(worker(1).calls[0]?.argument).toMatchObject({ variant: 'fp32', provider: 'wasm' });
-  const { activations } = worker(1).calls[0]?.argument as { activations: string[] };
+  const { activations } = worker(1).calls[0]?.argument as unknown as { activations: string[] };
   expect(activations).toContain('layer_0_attn_probs');
   expect(activations).not.toContain('logits');
   worker(1).answer('open', provable(8));
