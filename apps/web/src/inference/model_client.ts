@@ -2,6 +2,7 @@
 import { startLimits } from '../bundle/download/retry_policy';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
+import { logitLens } from './lens_names';
 import { messageOf, ModelError } from './model_error';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import type {
@@ -191,7 +192,7 @@ export class WorkerModelClient implements ModelClient {
     if (opened === null || signal.aborted) throw new ModelError({ kind: 'aborted' });
     // There is memory for two sessions, and the reader waits for this one.
     this.#endProof?.();
-    const wanted = { activations, interventions };
+    const wanted = { activations, interventions, lens: opened.model.lens };
     const { beside, discard, ...made } = await this.#openBeside(opened, wanted, signal);
     let { model } = made;
     try {
@@ -206,7 +207,7 @@ export class WorkerModelClient implements ModelClient {
   /** Open the same model once more, in a worker that the signal ends unless it has taken the open one's place. */
   async #openBeside(
     { request, model: open }: Opened,
-    wanted: Pick<OpenRequest, 'activations' | 'interventions'>,
+    wanted: Pick<OpenRequest, 'activations' | 'interventions' | 'lens'>,
     signal: AbortSignal,
   ): Promise<{ beside: WorkerModelClient; model: OpenedModel; discard: () => void }> {
     const beside = new WorkerModelClient(this.#startWorker, this.#threads);
@@ -280,7 +281,9 @@ export class WorkerModelClient implements ModelClient {
       };
       try {
         const activations = proofActivations(opened.model);
-        const { beside } = await this.#openBeside(opened, { activations }, stop.signal);
+        // The publisher's numbers are of the logit lens.
+        const wanted = { activations, lens: logitLens };
+        const { beside } = await this.#openBeside(opened, wanted, stop.signal);
         return await beside.#call('prove', null);
       } catch (error) {
         // Any other error, such as a lack of memory after all, is found or avoided in the open session's worker.

@@ -45,7 +45,7 @@ import type {
 } from './model_types';
 import { textLimit, withoutEmptySlots } from './static_cache';
 import { logitLens } from './lens_names';
-import { loadLens, throughLens } from './load_lens';
+import { loadLens, throughLens, type LoadedLens } from './load_lens';
 import { plainTensor } from './run_outputs';
 import { makeSession, wantedGraph, type Session, type WantedSession } from './session_maker';
 import { hasRoomForAnalysis } from './session_beside';
@@ -57,8 +57,8 @@ interface Needs {
   readonly attribution?: RunRequest['attribution'];
   readonly activations?: readonly string[];
   readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
-  /** True for a sweep: what it needs is of no use to the reader's runs. Attribution always is of none. */
-  readonly isSweep?: boolean;
+  /** True if the reader's own runs have no use for what it needs, as for a sweep. Attribution is always so. */
+  readonly isAnalysis?: boolean;
 }
 
 /** The session for a run. */
@@ -113,7 +113,8 @@ export class ModelRunner {
       this.#editedSlots = noSlots;
       const first = firstSlots(sessionGraph(variant).activations.joints);
       const slots = slotsFor(first, closingsNeeded(request.interventions ?? noInterventions));
-      const wanted = { names, more: [], slots, lens: null, attribution: null };
+      const lens = await this.#lens(request.lens ?? logitLens).catch(() => null);
+      const wanted = { names, more: [], slots, lens, attribution: null };
       const opened = await this.#openSession(wanted);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
@@ -135,10 +136,14 @@ export class ModelRunner {
   /** Rejects, and leaves the open session as it is, where the lens's file can't be used. */
   setLens(name: string): Promise<OpenedModel> {
     return this.#inTurn(async () => {
-      const { manifest } = this.#opened();
-      const lens = await loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
+      const lens = await this.#lens(name);
       return this.#reopenSession({ ...this.#wanted(), lens }, 'clear');
     });
+  }
+
+  #lens(name: string): Promise<LoadedLens | null> {
+    const { manifest } = this.#opened();
+    return loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
   }
 
   async cachedModels(): Promise<CachedModels> {
@@ -274,7 +279,7 @@ export class ModelRunner {
    */
   async #provide(needs: Needs, text: FedSpan): Promise<Provided> {
     const { interventions, attribution: asked, activations = [], closings = [] } = needs;
-    const isAnalysis = needs.isSweep === true || asked !== undefined;
+    const isAnalysis = needs.isAnalysis === true || asked !== undefined;
     const own = this.#openedSession();
     const open = isAnalysis ? (this.#analysis ?? own) : own;
     const { names, more, inputs, lens, attribution: before } = open;
@@ -463,14 +468,14 @@ export class ModelRunner {
 
   async #runBatch(request: BatchRequest): Promise<BatchResult> {
     const batch = batchOf(request, this.#openedSession().activations);
-    const { values, runMs } = await this.#batch(batch);
+    const { values, runMs } = await this.#batch(batch, request.activations !== undefined);
     return { texts: textsOf(batch, values), timings: { runMs } };
   }
 
   /** Run texts together, with an empty cache, and return what they gave together. */
   async #batch(
     batch: EngineBatch,
-    isSweep = false,
+    isAnalysis: boolean,
   ): Promise<{ values: BatchValues; runMs: number }> {
     const { texts, edits, logits, activations } = batch;
     const { manifest, runtime, variant } = this.#opened();
@@ -488,7 +493,7 @@ export class ModelRunner {
     const placed = jointEdits(edits, shape, text);
     const { session, inputs, neutral } =
       protocol.edits === 'joints'
-        ? (await this.#provide({ interventions: edits, ...batch, isSweep }, text)).session
+        ? (await this.#provide({ interventions: edits, ...batch, isAnalysis }, text)).session
         : this.#openedSession();
     const feeds = {
       ...neutral,

@@ -39,6 +39,8 @@ export interface HashState {
   readonly comparedPart: LinkedPart | null;
   /** Activation shown in the strip view. */
   readonly shown: string | null;
+  /** Lens that the layers are read through, where the reader chose a lens pack. */
+  readonly lens: string | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -64,13 +66,13 @@ export const MAX_PROMPT = 20_000;
 export const MAX_IDS = 4096;
 /** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
-/** As the manifest's schema has it. */
-const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
+/** As the manifest's schema has it, for variants and lens packs. */
+const MANIFEST_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
-const variantField = (key: string): Field<string | null> => ({
+const nameField = (key: string): Field<string | null> => ({
   key,
   byDefault: null,
-  parse: (text) => (VARIANT_NAME.test(text) ? text : null),
+  parse: (text) => (MANIFEST_NAME.test(text) ? text : null),
   format: (name) => name,
 });
 
@@ -101,8 +103,8 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (MODEL_NAME.test(text) ? text : null),
     format: (name) => name,
   },
-  variant: variantField('v'),
-  compared: variantField('vs'),
+  variant: nameField('v'),
+  compared: nameField('vs'),
   prompt: {
     key: 'p',
     byDefault: null,
@@ -156,6 +158,7 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (parseActivationName(text) === null ? null : text),
     format: (name) => name,
   },
+  lens: nameField('lens'),
   open: {
     key: 'open',
     byDefault: null,

@@ -9,21 +9,24 @@ export interface Opened {
   readonly shape: ModelShape;
   /** Names of the model's variants. */
   readonly variants: readonly string[];
+  /** Names of its lenses. */
+  readonly lenses: readonly string[];
   readonly tokens: number;
 }
 
-export function misfits(state: HashState, { shape, variants, tokens }: Opened): Ignored[] {
+export function misfits(state: HashState, { shape, variants, lenses, tokens }: Opened): Ignored[] {
   const found: Ignored[] = [];
   const add = (name: FieldName, text: string): void => {
     found.push({ name, key: FIELDS[name].key, text });
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
-  const { compared, token, head, headsOff, shown } = state;
+  const { compared, token, head, headsOff, shown, lens } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (token !== null && token >= tokens) add('token', String(token));
   if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
   const lacking = headsOff.filter((off) => !isHead(off));
   if (lacking.length > 0) add('headsOff', FIELDS.headsOff.format(lacking));
   if (shown !== null && activationSpec(shown, shape, contractVersion) === null) add('shown', shown);
+  if (lens !== null && !lenses.includes(lens)) add('lens', lens);
   return found;
 }
