@@ -94,7 +94,7 @@ test('a link opens its lens, and one of another bundle says that it was ignored'
   await page.goto('about:blank');
   await page.goto('/#lang=en&lens=prism');
   await expect(page.getByTestId('candidate').first()).toBeVisible();
-  await expect(page.getByTestId('link-note')).toContainText('prism (lens)');
+  await expect(page.getByTestId('link-note')).toContainText('lens (lens=prism)');
   await page.getByTestId('lens').scrollIntoViewIfNeeded();
   await expect(page.locator('#lens-title')).toHaveText('Logit lens');
   await expect(page).not.toHaveURL(/lens=/);
