@@ -32,7 +32,12 @@ class Model {
 
 test('runs requested at once are rows of batches within the bound, each with its own edits', async () => {
   const model = new Model();
-  const run = runsTogether({ ...model, shape, names: ['layer_0_q'], mostBytes: 2 * 288 });
+  const run = runsTogether({
+    runBatch: model.runBatch,
+    shape,
+    names: ['layer_0_q'],
+    mostBytes: 2 * 288,
+  });
   const found = await Promise.all([run([1], []), run([2], [off(0), off(1)]), run([3], [off(1)])]);
   expect(found.map((given) => given.get('layer_0_q')?.data[0])).toEqual([1, 2, 3]);
   expect(model.asked.map(({ texts }) => texts)).toEqual([[[1], [2]], [[3]]]);
@@ -50,10 +55,10 @@ test('runs requested at once are rows of batches within the bound, each with its
 
 test('a text that exceeds the bound, and a batch that fails, reject their runs alone', async () => {
   const model = new Model();
-  const small = runsTogether({ ...model, shape, names: [], mostBytes: 287 });
+  const small = runsTogether({ runBatch: model.runBatch, shape, names: [], mostBytes: 287 });
   await expect(small([1], [])).rejects.toBeInstanceOf(SweepError);
   expect(model.asked).toEqual([]);
-  const run = runsTogether({ ...model, shape, names: [] });
+  const run = runsTogether({ runBatch: model.runBatch, shape, names: [] });
   model.failing = true;
   const failed = await Promise.allSettled([run([1], []), run([2], [])]);
   expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
