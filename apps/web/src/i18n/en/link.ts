@@ -27,5 +27,7 @@ export const link = {
     language: 'language',
     provider: 'where it runs',
     root: 'colours',
+    folded: 'folded views',
+    alone: 'view shown alone',
   },
 };
