@@ -53,7 +53,7 @@ test('a link to a view that is not there shows all and says so', async ({ page }
   await opened(page);
   await expect(page.getByTestId('large-map')).toBeVisible();
   const note = page.getByTestId('link-note');
-  await expect(note).toContainText('nowhere (view shown alone)');
-  await expect(note).toContainText('elsewhere (folded views)');
+  await expect(note).toContainText('view shown alone (only=nowhere)');
+  await expect(note).toContainText('folded views (fold=elsewhere)');
   await expect(page.getByTestId('fold-lens')).toHaveAttribute('aria-expanded', 'false');
 });
