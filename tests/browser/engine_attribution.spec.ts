@@ -4,6 +4,8 @@
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
 import { attributeScore, scoreActivations } from '../../apps/web/src/inference/attribute_score';
 import type { Edit } from '../../apps/web/src/inference/edits';
+import type { BatchRequest } from '../../apps/web/src/inference/model_types';
+import { runsTogether } from '../../apps/web/src/inference/runs_together';
 import { expect, opened, test } from './engine';
 import { largestError, readFixtures, reference } from './fixtures';
 
@@ -108,6 +110,41 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     await expect(attributeScore(run, manifest.model.shape, [1, 2], score)).rejects.toThrow(
       `got query ${query} and key ${key} of 2 tokens`,
     );
+  });
+}
+
+for (const model of ['tiny-gpt2', 'tiny-llama']) {
+  test(`${model}: the parts of a score are the same from few batches`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const { ids } = readFixtures(model).prompt('sentence');
+    const [layer, head, query, key] = readFixtures(model).scored;
+    const right = reference(readFixtures(model).prompt('sentence'), 'attribution_score');
+    const request = {
+      url: bundles.url(model),
+      provider,
+      variant: 'fp32',
+      activations: [],
+    } as const;
+    const { shape } = opened(await engine.open(request)).manifest.model;
+    let batches = 0;
+    const runBatch = (request: BatchRequest) => {
+      batches++;
+      return engine.runBatch(request);
+    };
+    const run = runsTogether({ runBatch, shape, names: scoreActivations(layer) });
+    const found = await attributeScore(run, shape, ids, { layer, head, query, key }, true);
+    const bound = tolerance * Math.max(1, largest(right.data));
+    expect(largestError(Float32Array.from(found.values.data), right.data)).toBeLessThanOrEqual(
+      bound,
+    );
+    // The text, its heads alone, three streams and the whole one that measure the norm, and all parts.
+    expect(batches).toBe(5);
+    // The page's own runs give what is open, as before.
+    expect((await engine.run({ ids, reuseCache: true })).tensors.size).toBe(0);
   });
 }
 

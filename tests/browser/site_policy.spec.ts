@@ -19,8 +19,8 @@ function watch(): void {
 }
 
 function modelWorker(page: Page): Worker {
-  // The newest: one that was prepared beside another takes its place.
-  const worker = page.workers().findLast((each) => each.url().includes('model.worker'));
+  // The oldest: beside it there may be one for a proof, which ends with that.
+  const worker = page.workers().find((each) => each.url().includes('model.worker'));
   if (worker === undefined) throw new Error('the page has no model worker');
   return worker;
 }

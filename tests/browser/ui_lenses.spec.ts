@@ -70,15 +70,34 @@ test("the tuned lens is downloaded when it is selected, and its numbers equal Py
   await choice.selectOption('tuned');
   await expect(page.getByTestId('lens-divergence')).toContainText('nats');
   await expect(choice).toHaveValue('tuned');
+  await expect(page.locator('#lens-title')).toHaveText('Tuned lens');
+  await expect(page).toHaveURL(/lens=tuned/);
   const { name, rows } = await saved(page);
   expect(name).toBe('tuned_lens.csv');
   expectRead(rows, 'tuned');
   expect(fetched).toHaveLength(1);
   await choice.selectOption('logit');
   await expect(page.getByTestId('lens-divergence')).toHaveCount(0);
+  await expect(page.locator('#lens-title')).toHaveText('Logit lens');
+  await expect(page).not.toHaveURL(/lens=/);
   expectRead((await saved(page)).rows, 'lens');
   await choice.selectOption('tuned');
   await expect(page.getByTestId('lens-divergence')).toBeVisible();
+});
+
+test('a link opens its lens, and one of another bundle says that it was ignored', async ({
+  page,
+}) => {
+  await openLens(page, `lang=zh&lens=tuned&p=${encodeURIComponent(sentence.text ?? '')}`);
+  await expect(page.getByTestId('lens-choice')).toHaveValue('tuned');
+  await expect(page.locator('#lens-title')).toHaveText('Tuned lens：逐层预测');
+  await page.goto('about:blank');
+  await page.goto('/#lang=en&lens=prism');
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(page.getByTestId('link-note')).toContainText('lens (lens=prism)');
+  await page.getByTestId('lens').scrollIntoViewIfNeeded();
+  await expect(page.locator('#lens-title')).toHaveText('Logit lens');
+  await expect(page).not.toHaveURL(/lens=/);
 });
 
 test('the choice of lenses is in Chinese on the Chinese page', async ({ page }) => {
@@ -87,4 +106,5 @@ test('the choice of lenses is in Chinese on the Chinese page', async ({ page }) 
   await expect(choice.locator('option')).toHaveText([/logit lens/, /调谐透镜/]);
   await choice.selectOption('tuned');
   await expect(page.getByTestId('lens-divergence')).toContainText('奈特');
+  await expect(page.locator('#lens-title')).toHaveText('Tuned lens：逐层预测');
 });

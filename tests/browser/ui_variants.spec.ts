@@ -164,6 +164,8 @@ test('two variants side by side: their predictions, how far apart, and one head 
   const text = encodeURIComponent(sentence.text ?? '');
   await visit(page, `&p=${text}`);
   await answered(page);
+  // A proof may have a worker of its own.
+  await expect(page.getByTestId('proof-in-brief')).toContainText('matches PyTorch to');
   const alone = page.workers().length;
   const compare = page.getByTestId('compare');
   await page.getByTestId('to-compare').click();

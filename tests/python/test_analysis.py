@@ -405,6 +405,34 @@ def test_a_mistake_is_told_in_one_line(
         call(gpt2)
 
 
+@pytest.mark.parametrize(
+    ("patch", "kept"),
+    [
+        # Four layers of 2 texts × 6 tokens × 24 numbers of 4 bytes.
+        (lambda b, most: patch_positions(b, TEXTS, METRIC, most_bytes=most), 4 * 2 * 6 * 24 * 4),
+        (lambda b, most: patch_heads(b, TEXTS, METRIC, most_bytes=most), 4 * 2 * 6 * 24 * 4),
+        # Three layers of heads and MLPs.
+        (
+            lambda b, most: patch_paths(b, TEXTS, METRIC, Receiver(3, 0), most_bytes=most),
+            3 * 2 * 2 * 6 * 24 * 4,
+        ),
+    ],
+)
+def test_a_sweep_whose_kept_values_do_not_fit_is_refused_before_any_run(
+    gpt2: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    patch: Callable[[Bundle, int], Any],
+    kept: int,
+) -> None:
+    monkeypatch.setattr(Bundle, "run", lambda *_, **__: pytest.fail("a run was made"))
+    monkeypatch.setattr("oriel.analysis.patching.rows_within", lambda *_: 1)
+    message = f"the sweep would not fit in memory; got {kept:,} bytes of both texts' activations"
+    with pytest.raises(OptionError, match=message):
+        patch(gpt2, kept - 1)
+    with pytest.raises(pytest.fail.Exception, match="a run was made"):
+        patch(gpt2, kept)
+
+
 def test_what_progress_raises_ends_the_sweep(gpt2: Bundle) -> None:
     def stop(done: int, of: int) -> None:
         raise KeyboardInterrupt

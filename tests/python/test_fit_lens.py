@@ -202,6 +202,26 @@ def test_what_cannot_be_fitted_is_refused_in_a_line(
     assert not out.exists()
 
 
+def test_a_bundle_that_cannot_take_the_lens_is_refused_before_the_fit(
+    tmp_path: Path,
+    tiny_gpt2_bundle: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "oriel.lens_fitting.make_pack.choose_texts", lambda *_: pytest.fail("text was read")
+    )
+    out = tmp_path / "tuned.safetensors"
+    for bundle, said in (
+        (tmp_path / "nowhere", "no bundle in"),
+        (tiny_gpt2_bundle, "is of another model than"),
+    ):
+        assert main(["fit-lens", "--bundle", str(bundle), "--output", str(out)]) != 0
+        (line,) = capsys.readouterr().err.splitlines()[-1:]
+        assert line.startswith("error") and said in line
+    assert not out.exists()
+
+
 def test_too_little_text_and_no_tokenizer_are_refused(
     tmp_path: Path, tiny_llama_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,10 @@ const world = vi.hoisted(() => ({
   releasing: null as Error | null,
   /** Errors of the next sessions to make, in turn. */
   makings: [] as Error[],
+  /** The number of the session of each run, from 1, in the order in which they were made. */
+  runs: [] as number[],
+  released: [] as number[],
+  memoryGiB: 8,
 }));
 
 vi.mock('../../apps/web/src/inference/load_reference_pass', () => ({
@@ -26,11 +30,15 @@ vi.mock('../../apps/web/src/inference/load_reference_pass', () => ({
 
 vi.mock('../../apps/web/src/inference/load_model', () => {
   const shape = { layers: 1, heads: 1, vocab: 4, hidden: 1, context_length: 8 };
-  const document = { graph: 'plain', model: shape, inputs: [], outputs: [{ name: 'logits' }] };
+  const logits = { name: 'logits', shape: [4] };
+  const document = { graph: 'plain', model: shape, inputs: [], outputs: [logits] };
+  const joints = [{ name: 'layer_0_attn_z', dtype: 'float32', shape: [1] }];
   const variant = {
     name: 'fp32',
     plain: { path: 'g.onnx', activations: document },
-    taps: [{ outputs: [{ name: 'final_norm' }], bytes: '' }],
+    open: { path: 'g.onnx', activations: { ...document, graph: 'open', joints } },
+    attribution: { model: '', layers: [''], neurons: [''] },
+    taps: [{ outputs: [{ name: 'final_norm', shape: [1] }], bytes: '' }],
     weights: [],
     reference_pass: { reference: 'pytorch', runtime: 'x', measure: 'max', bounds: {} },
   };
@@ -41,24 +49,28 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
       [this.data, this.dims] = [data, dims];
     }
   }
-  const run = (_: unknown, wanted: readonly string[]): Promise<object> =>
-    Promise.resolve(
-      Object.fromEntries(
-        wanted.map((name) => [
-          name,
-          {
-            dims: [1, 2, name === 'logits' ? 4 : 1],
-            data: new Float32Array(name === 'logits' ? 8 : 2),
-          },
-        ]),
-      ),
+  const outputs = (wanted: readonly string[]): object =>
+    Object.fromEntries(
+      wanted.map((name) => [
+        name,
+        {
+          dims: [1, 2, name === 'logits' ? 4 : 1],
+          data: new Float32Array(name === 'logits' ? 8 : 2),
+        },
+      ]),
     );
   const create = (): Promise<object> => {
     const error = world.makings.shift();
     if (error !== undefined) return Promise.reject(error);
-    world.made++;
-    const release = (): Promise<void> =>
-      world.releasing === null ? Promise.resolve() : Promise.reject(world.releasing);
+    const made = ++world.made;
+    const run = (_: unknown, wanted: readonly string[]): Promise<object> => {
+      world.runs.push(made);
+      return Promise.resolve(outputs(wanted));
+    };
+    const release = (): Promise<void> => {
+      world.released.push(made);
+      return world.releasing === null ? Promise.resolve() : Promise.reject(world.releasing);
+    };
     return Promise.resolve({ inputNames: [], run, release });
   };
   const open = (): Promise<object[]> => {
@@ -72,6 +84,7 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
       { path: 'w', data: new Uint8Array(), error: () => null, expandMs: () => 0, close },
     ]);
   };
+  const fitness = { memory: 2 ** 30, refusal: null };
   const model = {
     manifest: { model: { shape }, files: [], variants: [variant] },
     variant,
@@ -79,15 +92,20 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
     weights: { open },
     runtime: { provider: 'wasm', ort: { Tensor, InferenceSession: { create } } },
     opening: {
-      ...{ variant: 'fp32', provider: 'wasm', tried: [], device: {} },
-      offer: { variants: [], choice: null, refused: null },
+      ...{ variant: 'fp32', provider: 'wasm', tried: [] },
+      offer: {
+        variants: [{ name: 'fp32', on: { wasm: fitness, webgpu: fitness } }],
+        ...{ choice: null, refused: null },
+      },
     },
-    tokenizer: null,
-    arrival: {},
+    ...{ facts: { provider: 'wasm' }, isBare: false, tokenizer: null, arrival: { isKept: true } },
     timings: {},
   };
   return {
-    loadModel: () => Promise.resolve(model),
+    loadModel: () => {
+      const { memoryGiB } = world;
+      return Promise.resolve({ ...model, opening: { ...model.opening, device: { memoryGiB } } });
+    },
     startEarly: () => ({ modelCache: Promise.resolve(null) }),
     phase: () => ({}),
     digestsOf: () => ({}),
@@ -97,11 +115,12 @@ vi.mock('../../apps/web/src/inference/load_model', () => {
 
 beforeEach(() => {
   Object.assign(world, { openings: [], weightsOpen: 0, made: 0, releasing: null, makings: [] });
+  Object.assign(world, { runs: [], released: [], memoryGiB: 8 });
 });
 
-async function opened(): Promise<ModelRunner> {
+async function opened(activations: readonly string[] = []): Promise<ModelRunner> {
   const runner = new ModelRunner('http://localhost/');
-  await runner.open({ url: 'm', provider: 'wasm', activations: [] }, () => undefined);
+  await runner.open({ url: 'm', provider: 'wasm', activations }, () => undefined);
   return runner;
 }
 
@@ -115,6 +134,12 @@ test('after a proof the session from before is open again', async () => {
   expect(await runner.prove()).toMatchObject({ compared: 2 });
   expect(await namesOfRun(runner)).toEqual([]);
   expect(world).toMatchObject({ made: 3, weightsOpen: 0 });
+});
+
+test('a proof in a session that gives every activation needs no other', async () => {
+  const runner = await opened(['final_norm']);
+  expect(await runner.prove()).toMatchObject({ compared: 2 });
+  expect(world).toMatchObject({ made: 1, weightsOpen: 0 });
 });
 
 test("no run is answered by a proof's session, where the one from before could not be made", async () => {
@@ -153,4 +178,36 @@ test('a session that could not be made again is made by the next call', async ()
     data: { kind: 'session' },
   });
   expect(await namesOfRun(runner)).toEqual([]);
+});
+
+const text = { ids: [1, 2], reuseCache: false, keepCache: false };
+const attribution = { answer: 1 };
+
+test("the reader's runs compute nothing of an attribution, which has a session beside", async () => {
+  const runner = await opened();
+  const first = await runner.run({ ...text, attribution });
+  expect(first.timings.sessionMs).toBeGreaterThanOrEqual(0);
+  await runner.run(text);
+  expect((await runner.run({ ...text, attribution })).timings.sessionMs).toBeUndefined();
+  await runner.run(text);
+  expect(world).toMatchObject({ runs: [2, 1, 2, 1], released: [], weightsOpen: 0 });
+  // Another session of the page leaves none of both.
+  await runner.setActivations(['final_norm']);
+  expect(world.released).toEqual([1, 2]);
+  expect(await namesOfRun(runner)).toEqual(['final_norm']);
+});
+
+test('the session of an attribution replaces the open one where there is no memory for both', async () => {
+  world.memoryGiB = 2;
+  const runner = await opened();
+  await runner.run({ ...text, attribution });
+  await runner.run(text);
+  expect(world).toMatchObject({ made: 2, runs: [2, 2], released: [1], weightsOpen: 0 });
+});
+
+test('one that can not be made beside after all is made in place', async () => {
+  const runner = await opened();
+  world.makings = [new Error('out of memory')];
+  await runner.run({ ...text, attribution });
+  expect(world).toMatchObject({ made: 2, runs: [2], released: [1], weightsOpen: 0 });
 });

@@ -52,6 +52,22 @@ test('a model that was closed meanwhile is not compared, and a late result is dr
   expect(proofs.state).toEqual({ kind: 'waiting' });
 });
 
+test("a comparison that the reader's own session ended begins again once that is there", async () => {
+  let preparing = false;
+  const answers: (() => Promise<DeviceProof>)[] = [
+    () => {
+      preparing = true;
+      setTimeout(() => (preparing = false), 5);
+      return Promise.reject(new ModelError({ kind: 'aborted' }));
+    },
+    () => (preparing ? Promise.reject(new Error('not yet')) : Promise.resolve(proof)),
+  ];
+  const proofs = new DeviceProofs(() => preparing, 1);
+  const next = client(() => answers.shift()?.() ?? Promise.reject(new Error('no more')));
+  await proofs.prove(next, model, () => true);
+  expect(proofs.state).toEqual({ kind: 'compared', proof });
+});
+
 test('a bundle without a stored pass is not compared', async () => {
   const proofs = new DeviceProofs(() => false, 1);
   const silent = client(() => Promise.reject(new Error('asked')));

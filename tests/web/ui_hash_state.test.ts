@@ -56,6 +56,7 @@ const state: fc.Arbitrary<HashState> = fc
     part: nullable(part),
     comparedPart: nullable(part),
     shown: nullable(fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm')),
+    lens: nullable(fc.constantFrom('tuned', 'jacobian_2')),
     open: nullable(open),
     language: nullable(fc.constantFrom(...LANGUAGES)),
     provider: nullable(fc.constantFrom('webgpu', 'wasm')),
@@ -179,11 +180,17 @@ const shape = {
 };
 
 test('what a link says of another model or text is found', () => {
-  const opened = { shape, variants: ['fp32', 'q8'], tokens: 3, views: ['lens', 'facts'] };
+  const opened = {
+    ...{ shape, variants: ['fp32', 'q8'], lenses: ['logit', 'tuned'], tokens: 3 },
+    views: ['lens', 'facts'],
+  };
   const of = (hash: string): string[] =>
     misfits(parseHash(hash), opened).map(({ key, text }) => `${key}=${text}`);
   expect(of('#vs=q8&t=2&h=1.3&off=0.0_1.3&a=layer_1_mlp_act')).toEqual([]);
   expect(of('#vs=q4')).toEqual(['vs=q4']);
+  expect(of('#lens=tuned')).toEqual([]);
+  expect(of('#lens=logit')).toEqual([]);
+  expect(of('#lens=prism')).toEqual(['lens=prism']);
   expect(of('#t=3')).toEqual(['t=3']);
   expect(of('#h=2.0')).toEqual(['h=2.0']);
   expect(of('#h=0.4')).toEqual(['h=0.4']);

@@ -153,7 +153,7 @@ class LetterClient implements ModelClient {
 const shape = { layers: 2, heads: 2, vocab: VOCAB, context_length: CONTEXT };
 
 const model = {
-  manifest: { model: { shape }, files: [] },
+  manifest: { model: { shape }, files: [], lens_packs: [{ name: 'tuned' }, { name: 'forged' }] },
   variant: {
     name: 'fp32',
     plain: { activations: { outputs: [] } },
@@ -756,6 +756,28 @@ describe('errors', () => {
     await session.opening.retry();
     expect(session.opening.stage.kind).toBe('ready');
     expect(rows(session)).toEqual([0, 1]);
+  });
+
+  test('a model that is opened again keeps the chosen lens, or says why it can not', async () => {
+    const { client, session } = await opened('ab');
+    await session.answers.setLens('tuned');
+    expect(session.opening.lens).toBe('tuned');
+    client.opens = { ...model, lens: 'tuned' };
+    await session.opening.retry({ variant: 'q8' });
+    expect(client.requests.at(-1)).toMatchObject({ lens: 'tuned', variant: 'q8' });
+    expect(session.model?.lens).toBe('tuned');
+    // The worker opens the logit lens where the other one's file fails.
+    client.opens = model;
+    await session.opening.retry({ lens: 'forged' });
+    expect(session.model?.lens).toBe('logit');
+    expect(session.notices.current).toMatchObject({ kind: 'error', error: { kind: 'unfit-lens' } });
+    await session.answers.setLens('tuned');
+    await session.answers.setLens('logit');
+    expect(session.opening.lens).toBeNull();
+    // Another model's lens, as a link may name it.
+    session.notices.current = null;
+    await session.opening.open({ url: 'y', provider: 'auto', lens: 'prism' });
+    expect(session.notices.current).toBeNull();
   });
 
   test('a worker that may not be made is told, as in a frame that forbids it', async () => {

@@ -47,16 +47,22 @@ export function scoreActivations(layer: number): string[] {
   return [...new Set([activationName('resid_pre', 0), ...before.flat(), ...own])];
 }
 
-/** Split one score of a text into the products of parts. Throws a RangeError for a head or token that doesn't exist. */
+/**
+ * Split one score of a text into the products of parts. With `isTogether`, runs that don't depend on each other are
+ * requested at once, as runs_together.ts takes them; else each after the one before it. Throws a RangeError for a head
+ * or token that doesn't exist.
+ */
 export async function attributeScore(
   run: RunText,
   shape: ModelShape,
   ids: readonly number[],
   score: Score,
+  isTogether = false,
 ): Promise<ScoreParts> {
   checkScore(shape, ids.length, score);
   // Tokens after the query have no influence on the score.
   const layer = new ScoredLayer(run, shape, ids.slice(0, score.query + 1), score);
+  layer.isTogether = isTogether;
   const whole = await layer.run([]);
   const values = await streamParts(layer, whole);
   const { queries, keys } = await linearParts(
@@ -113,6 +119,7 @@ class ScoredLayer {
   readonly tokens: number;
   readonly hidden: number;
   readonly width: number;
+  isTogether = false;
   readonly #keyHead: number;
   readonly #run: RunText;
   readonly #ids: readonly number[];
@@ -131,6 +138,17 @@ class ScoredLayer {
 
   run(edits: readonly Edit[]): Promise<Given> {
     return this.#run(this.#ids, edits);
+  }
+
+  /** Await jobs that don't depend on each other: all at once, or each after the one before it. */
+  async all<Item, Result>(
+    items: readonly Item[],
+    job: (item: Item) => Promise<Result>,
+  ): Promise<Result[]> {
+    if (this.isTogether) return Promise.all(items.map(job));
+    const found: Result[] = [];
+    for (const item of items) found.push(await job(item));
+    return found;
   }
 
   /** Run the layer on a stream, (tokens, hidden), and return the head's query and key. */
@@ -188,9 +206,9 @@ async function streamParts(layer: ScoredLayer, whole: Given): Promise<Float32Arr
       }),
     );
   const most = Math.max(...before.map((at) => layerShape(layer.shape, at).heads));
-  const none = await alone(most);
-  const each: Given[] = [];
-  for (let head = 0; head < most; head++) each.push(await alone(head));
+  const heads = Array.from({ length: most }, (_, head) => head);
+  const each = await layer.all([...heads, most], alone);
+  const none = each.pop() ?? whole;
   const ofLayers = before.flatMap((at) => {
     const rest = arrayOf(none, 'attn_output', at);
     const heads = each
@@ -207,9 +225,10 @@ async function linearParts(
   values: readonly Float32Array[],
   stream: Float32Array,
 ): Promise<{ queries: Numbers; keys: Numbers }> {
-  const nothing = await layer.sides(new Float32Array(stream.length));
-  const even = await layer.sides(new Float32Array(stream.length).fill(fedLength));
-  const real = await layer.sides(stream);
+  const empty = new Float32Array(stream.length);
+  const constant = new Float32Array(stream.length).fill(fedLength);
+  const givenFirst = await layer.all([empty, constant, stream], (each) => layer.sides(each));
+  const [nothing, even, real] = givenFirst as [Sides, Sides, Sides];
   // LayerNorm subtracts the mean, so it maps a constant vector to zero; RMSNorm doesn't.
   const isCentred = (['query', 'key'] as const).every(
     (side) =>
@@ -227,14 +246,15 @@ async function linearParts(
     const size = measured(stream).lengths[places[side]] ?? 0;
     return { side, factor: size > 0 ? share / size : 0 };
   });
-  for (const value of values) {
+  const givenParts = await layer.all(values, async (value) => {
     const { fed, lengths } = measured(value);
-    const given = await layer.sides(fed);
+    return { lengths, given: await layer.sides(fed) };
+  });
+  for (const { lengths, given } of givenParts)
     for (const { side, factor } of factors) {
       const size = (lengths[places[side]] ?? 0) * factor;
       for (const number of less(given[side], nothing[side])) found[side].push(number * size);
     }
-  }
   found.query.push(...nothing.query);
   found.key.push(...nothing.key);
   const dims = [values.length + 1, layer.width];

@@ -7,8 +7,8 @@ import type { BatchValues, EngineBatch } from './patching_sweep';
 
 /** Return the engine's batch. Throws a RangeError for more logits than a text has tokens. */
 export function batchOf(
-  { texts, interventions = [], logits = 1 }: BatchRequest,
-  activations: readonly string[],
+  { texts, interventions = [], logits = 1, activations }: BatchRequest,
+  open: readonly string[],
 ): EngineBatch {
   const shortest = Math.min(...texts.map(({ length }) => length));
   // An empty text is refused where it is run, with its own words.
@@ -20,7 +20,7 @@ export function batchOf(
     throw new RangeError(
       `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
     );
-  return { texts, edits: interventions, logits, activations };
+  return { texts, edits: interventions, logits, activations: activations ?? open };
 }
 
 /** Return what each text of a batch gave. */

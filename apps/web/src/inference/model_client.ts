@@ -2,6 +2,7 @@
 import { startLimits } from '../bundle/download/retry_policy';
 import '../host/trusted_scripts';
 import { oneThreadWorker, wasmThreads } from './device';
+import { logitLens } from './lens_names';
 import { messageOf, ModelError } from './model_error';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import type {
@@ -22,7 +23,7 @@ import type {
   Survey,
   TokenPiece,
 } from './model_types';
-import { areOneModel } from './session_beside';
+import { areOneModel, hasRoomBeside, proofActivations } from './session_beside';
 import type { WorkerAnswer, WorkerMethod, WorkerMethods } from './worker_messages';
 
 interface PendingCall {
@@ -30,6 +31,11 @@ interface PendingCall {
   readonly reject: (error: ModelError) => void;
   readonly onProgress: ((progress: Progress) => void) | null;
   readonly onSwept: ((done: number, of: number) => void) | null;
+}
+
+interface Opened {
+  readonly request: OpenRequest;
+  readonly model: OpenedModel;
 }
 
 interface WaitingRun {
@@ -72,9 +78,13 @@ export class WorkerModelClient implements ModelClient {
   readonly #pending = new Map<number, PendingCall>();
   #worker: WorkerPort;
   /** The open model, and the request that opened it. */
-  #opened: { readonly request: OpenRequest; readonly model: OpenedModel } | null = null;
+  #opened: Opened | null = null;
   /** Sessions that are being created beside the open one. */
   readonly #beside = new Set<WorkerModelClient>();
+  /** Ends the worker of a proof beside the open session; null if there is none. */
+  #endProof: (() => void) | null = null;
+  /** Length of the text that was run last. */
+  #tokens = 0;
   /** Called once, with the next change of what is to be answered, or of the sessions beside the open one. */
   readonly #onChange: (() => void)[] = [];
   /** A worker opens one model: leaving it frees the runtime's memory, which nothing else does. */
@@ -180,7 +190,26 @@ export class WorkerModelClient implements ModelClient {
   ): Promise<PreparedSession> {
     const opened = this.#opened;
     if (opened === null || signal.aborted) throw new ModelError({ kind: 'aborted' });
-    const { variant, facts } = opened.model;
+    // There is memory for two sessions, and the reader waits for this one.
+    this.#endProof?.();
+    const wanted = { activations, interventions, lens: opened.model.lens };
+    const { beside, discard, ...made } = await this.#openBeside(opened, wanted, signal);
+    let { model } = made;
+    try {
+      if (model.lens !== opened.model.lens) model = await beside.setLens(opened.model.lens);
+      return { model, use: () => this.#take(beside, { request: opened.request, model }) };
+    } catch (error) {
+      discard();
+      throw error;
+    }
+  }
+
+  /** Open the same model once more, in a worker that the signal ends unless it has taken the open one's place. */
+  async #openBeside(
+    { request, model: open }: Opened,
+    wanted: Pick<OpenRequest, 'activations' | 'interventions' | 'lens'>,
+    signal: AbortSignal,
+  ): Promise<{ beside: WorkerModelClient; model: OpenedModel; discard: () => void }> {
     const beside = new WorkerModelClient(this.#startWorker, this.#threads);
     this.#beside.add(beside);
     const discard = (): void => {
@@ -190,16 +219,14 @@ export class WorkerModelClient implements ModelClient {
       this.#noteChange();
     };
     signal.addEventListener('abort', discard, { once: true });
-    const asOpened = { ...opened.request, variant: variant.name, provider: facts.provider };
+    const asOpened = { ...request, variant: open.variant.name, provider: open.facts.provider };
     try {
-      const request = { ...asOpened, activations, interventions };
-      let model = await beside.open(request, () => undefined);
-      if (model.lens !== opened.model.lens) model = await beside.setLens(opened.model.lens);
-      if (!areOneModel(model, opened.model)) {
+      const model = await beside.open({ ...asOpened, ...wanted }, () => undefined);
+      if (!areOneModel(model, open)) {
         const detail = 'the model has changed at its address since it was opened';
         throw new ModelError({ kind: 'session', detail });
       }
-      return { model, use: () => this.#take(beside, { request: opened.request, model }) };
+      return { beside, model, discard };
     } catch (error) {
       discard();
       throw error;
@@ -207,10 +234,7 @@ export class WorkerModelClient implements ModelClient {
   }
 
   /** Switch to a session that was created beside the open one, once the open one has answered all its calls. */
-  async #take(
-    beside: WorkerModelClient,
-    opened: { readonly request: OpenRequest; readonly model: OpenedModel },
-  ): Promise<void> {
+  async #take(beside: WorkerModelClient, opened: Opened): Promise<void> {
     while (this.#beside.has(beside) && this.#pending.size > 0)
       await new Promise<void>((resolve) => this.#onChange.push(resolve));
     if (!this.#beside.delete(beside)) throw new ModelError({ kind: 'aborted' });
@@ -248,11 +272,38 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('savedGraph', null);
   }
 
-  prove(): Promise<DeviceProof | null> {
+  async prove(): Promise<DeviceProof | null> {
+    const opened = this.#opened;
+    if (opened !== null && this.#hasRoomForProof(opened.model)) {
+      const stop = new AbortController();
+      this.#endProof = () => {
+        stop.abort();
+      };
+      try {
+        const activations = proofActivations(opened.model);
+        // The publisher's numbers are of the logit lens.
+        const wanted = { activations, lens: logitLens };
+        const { beside } = await this.#openBeside(opened, wanted, stop.signal);
+        return await beside.#call('prove', null);
+      } catch (error) {
+        // Any other error, such as a lack of memory after all, is found or avoided in the open session's worker.
+        if (error instanceof ModelError && error.data.kind === 'aborted') throw error;
+      } finally {
+        this.#endProof();
+        this.#endProof = null;
+      }
+    }
     return this.#call('prove', null);
   }
 
+  /** Return whether a proof can have a session beside the open one. */
+  #hasRoomForProof(model: OpenedModel): boolean {
+    if (model.variant.reference_pass === undefined || this.#beside.size > 0) return false;
+    return hasRoomBeside(model, proofActivations(model), this.#tokens);
+  }
+
   run(request: RunRequest): Promise<RunResult> {
+    this.#tokens = request.ids.length;
     this.#waiting?.reject(new ModelError({ kind: 'aborted' }));
     return new Promise((resolve, reject) => {
       this.#waiting = { request, resolve, reject };

@@ -45,9 +45,10 @@ import type {
 } from './model_types';
 import { textLimit, withoutEmptySlots } from './static_cache';
 import { logitLens } from './lens_names';
-import { loadLens, throughLens } from './load_lens';
+import { loadLens, throughLens, type LoadedLens } from './load_lens';
 import { plainTensor } from './run_outputs';
 import { makeSession, wantedGraph, type Session, type WantedSession } from './session_maker';
+import { hasRoomForAnalysis } from './session_beside';
 import { defaultActivations, savedGraph } from './taps';
 
 /** What a run, or a sweep, needs of a session. */
@@ -56,6 +57,15 @@ interface Needs {
   readonly attribution?: RunRequest['attribution'];
   readonly activations?: readonly string[];
   readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
+  /** True if the reader's own runs have no use for what it needs, as for a sweep. Attribution is always so. */
+  readonly isAnalysis?: boolean;
+}
+
+/** The session for a run. */
+interface Provided {
+  readonly session: Session;
+  /** Milliseconds that it took to make; null if it was there. */
+  readonly sessionMs: number | null;
 }
 
 export class ModelRunner {
@@ -66,6 +76,10 @@ export class ModelRunner {
   #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
   #session: Session | null = null;
+  /** A session like the open one, with what sweeps and attribution need as well; null if there is none. */
+  #analysis: Session | null = null;
+  /** The open session, as the page knows it. */
+  #described: OpenedModel | null = null;
   /** The closings that runs have needed so far: a saved graph has no others. */
   #editedSlots: ClosingSlots = noSlots;
   /** The session that could not be made again after a proof, or after a change that failed. The next call makes it: none
@@ -99,7 +113,8 @@ export class ModelRunner {
       this.#editedSlots = noSlots;
       const first = firstSlots(sessionGraph(variant).activations.joints);
       const slots = slotsFor(first, closingsNeeded(request.interventions ?? noInterventions));
-      const wanted = { names, more: [], slots, lens: null, attribution: null };
+      const lens = await this.#lens(request.lens ?? logitLens).catch(() => null);
+      const wanted = { names, more: [], slots, lens, attribution: null };
       const opened = await this.#openSession(wanted);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
@@ -121,10 +136,14 @@ export class ModelRunner {
   /** Rejects, and leaves the open session as it is, where the lens's file can't be used. */
   setLens(name: string): Promise<OpenedModel> {
     return this.#inTurn(async () => {
-      const { manifest } = this.#opened();
-      const lens = await loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
+      const lens = await this.#lens(name);
       return this.#reopenSession({ ...this.#wanted(), lens }, 'clear');
     });
+  }
+
+  #lens(name: string): Promise<LoadedLens | null> {
+    const { manifest } = this.#opened();
+    return loadLens(name, manifest, this.#request, this.#baseUrl, this.#early);
   }
 
   async cachedModels(): Promise<CachedModels> {
@@ -174,19 +193,23 @@ export class ModelRunner {
     return { ...comparison, reference, runtime };
   }
 
-  /** Run a pass's tokens in a session that gives every activation. The open one is made again behind it, with its cache. */
+  /**
+   * Run a pass's tokens in a session that gives every activation. Where the open one doesn't, it is made again behind
+   * it, with its cache.
+   */
   async #replay({ ids, values }: ReferencePass): Promise<RunResult> {
     const open = this.#openedSession();
     // On a lost device no session can be made: the open one stays, and tells the next run of the loss.
     if (this.#gpu.isLost) throw await this.#failure('run', new Error("the GPU's device was lost"));
     const before = this.#wanted();
     const every = values.map(({ name }) => name).filter((name) => name !== 'logits');
+    const given = new Set(open.activations);
+    const request = { ids, reuseCache: false, keepCache: false };
+    if (open.lens === null && every.every((name) => given.has(name))) return this.#run(request);
     try {
-      await this.#openSession(
-        { ...before, names: every, more: [], slots: noSlots, lens: null },
-        'keep',
-      );
-      return await this.#run({ ids, reuseCache: false, keepCache: false });
+      const wanted = { ...before, names: every, more: [], slots: noSlots, lens: null };
+      await this.#openSession(wanted, 'keep');
+      return await this.#run(request);
     } finally {
       if (this.#session !== open) {
         this.#owed = before;
@@ -215,7 +238,7 @@ export class ModelRunner {
     });
     const { shape } = this.#opened().manifest.model;
     const run = (batch: EngineBatch): Promise<BatchValues> =>
-      this.#inTurn(async () => (await this.#batch(batch)).values);
+      this.#inTurn(async () => (await this.#batch(batch, true)).values);
     return sweep(request, shape, run, onProgress, signal);
   }
 
@@ -250,22 +273,57 @@ export class ModelRunner {
   }
 
   /**
-   * Give the session what it lacks of the closings, activations and taps of attribution that a run or a sweep needs, if
-   * the text has a place for the interventions. Return the milliseconds that the new session took; null where the open
-   * one has them.
+   * Return the session for a run, with the closings, activations and taps of attribution that it needs, if the text has
+   * a place for the interventions. One that lacks them is replaced; for an analysis, it gets another one beside it
+   * where memory allows, so that the reader's runs compute nothing of it.
    */
-  async #provide(needs: Needs, text: FedSpan): Promise<number | null> {
+  async #provide(needs: Needs, text: FedSpan): Promise<Provided> {
     const { interventions, attribution: asked, activations = [], closings = [] } = needs;
-    const { names, more, inputs, attribution: before } = this.#openedSession();
+    const isAnalysis = needs.isAnalysis === true || asked !== undefined;
+    const own = this.#openedSession();
+    const open = isAnalysis ? (this.#analysis ?? own) : own;
+    const { names, more, inputs, lens, attribution: before } = open;
     const slots = slotsFor(inputs.slots, [...closings, ...closingsNeeded(interventions)]);
     const attribution = asked === undefined ? before : attributionFor(before, asked);
     const given = new Set([...names, ...more]);
     const lacking = activations.filter((name) => !given.has(name));
-    if (slots === inputs.slots && attribution === before && lacking.length === 0) return null;
+    if (slots === inputs.slots && attribution === before && lacking.length === 0)
+      return { session: open, sessionMs: null };
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    const wanted = { ...this.#wanted(), slots, attribution, more: [...more, ...lacking] };
-    return (await this.#reopenSession(wanted, 'keep')).timings.sessionMs;
+    const wanted = { names, lens, slots, attribution, more: [...more, ...lacking] };
+    const beside = isAnalysis ? await this.#openAnalysis(wanted, text.end) : null;
+    if (beside !== null) return beside;
+    const { timings } = await this.#reopenSession(wanted, 'keep');
+    return { session: this.#openedSession(), sessionMs: timings.sessionMs };
+  }
+
+  /** Make a session for analyses beside the open one; null if memory doesn't allow it. */
+  async #openAnalysis(wanted: WantedSession, tokens: number): Promise<Provided | null> {
+    await this.#releaseAnalysis();
+    const names = [...wanted.names, ...wanted.more];
+    if (this.#described === null || !hasRoomForAnalysis(this.#described, names, tokens))
+      return null;
+    const model = this.#opened();
+    const graph = wantedGraph(model, wanted);
+    const weights = await model.weights.open();
+    const start = performance.now();
+    try {
+      const session = await makeSession(model, wanted, graph, weights);
+      this.#analysis = session;
+      return { session, sessionMs: performance.now() - start };
+    } catch {
+      // An error other than a lack of memory occurs again in the open session's place, and is reported there.
+      return null;
+    } finally {
+      for (const file of weights) file.close();
+    }
+  }
+
+  async #releaseAnalysis(): Promise<void> {
+    const analysis = this.#analysis;
+    this.#analysis = null;
+    await analysis?.session.release();
   }
 
   async #openSession(
@@ -287,6 +345,7 @@ export class ModelRunner {
       const previous = this.#session;
       this.#session = null;
       await previous?.session.release();
+      await this.#releaseAnalysis();
       start = performance.now();
       made = await makeSession(model, wanted, graph, weights);
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
@@ -299,7 +358,7 @@ export class ModelRunner {
     const expandMs = weights.reduce((sum, file) => sum + file.expandMs(), 0);
     this.#owed = null;
     this.#session = made;
-    return {
+    this.#described = {
       manifest,
       isBare: model.isBare,
       variant,
@@ -313,6 +372,7 @@ export class ModelRunner {
       ...model.arrival,
       timings: { ...model.timings, expandMs, sessionMs, firstRunMs: null },
     };
+    return this.#described;
   }
 
   /** Read the cache back from the GPU; one that can't be read is computed again. */
@@ -361,11 +421,11 @@ export class ModelRunner {
     if (asked !== null) checkAttribution(asked, variant, shape);
     const protocol = protocolOf(document);
     const text = { start: 0, end: ids.length, goesOn: keepCache };
-    const sessionMs =
+    const { session: provided, sessionMs } =
       protocol.edits === 'joints'
         ? await this.#provide({ interventions, attribution: asked ?? undefined }, text)
-        : null;
-    const { session, activations, inputs, attribution, neutral } = this.#openedSession();
+        : { session: this.#openedSession(), sessionMs: null };
+    const { session, activations, inputs, attribution, neutral } = provided;
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
@@ -408,12 +468,15 @@ export class ModelRunner {
 
   async #runBatch(request: BatchRequest): Promise<BatchResult> {
     const batch = batchOf(request, this.#openedSession().activations);
-    const { values, runMs } = await this.#batch(batch);
+    const { values, runMs } = await this.#batch(batch, request.activations !== undefined);
     return { texts: textsOf(batch, values), timings: { runMs } };
   }
 
   /** Run texts together, with an empty cache, and return what they gave together. */
-  async #batch(batch: EngineBatch): Promise<{ values: BatchValues; runMs: number }> {
+  async #batch(
+    batch: EngineBatch,
+    isAnalysis: boolean,
+  ): Promise<{ values: BatchValues; runMs: number }> {
     const { texts, edits, logits, activations } = batch;
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
@@ -428,8 +491,10 @@ export class ModelRunner {
     const lengths = texts.map(({ length }) => length);
     const text = { start: 0, end: Math.max(...lengths), lengths };
     const placed = jointEdits(edits, shape, text);
-    if (protocol.edits === 'joints') await this.#provide({ interventions: edits, ...batch }, text);
-    const { session, inputs, neutral } = this.#openedSession();
+    const { session, inputs, neutral } =
+      protocol.edits === 'joints'
+        ? (await this.#provide({ interventions: edits, ...batch, isAnalysis }, text)).session
+        : this.#openedSession();
     const feeds = {
       ...neutral,
       ...protocol.batch(runtime.ort, { texts, logits: Math.max(1, logits) }, inputs),

@@ -33,6 +33,8 @@ export interface OpenRequest {
   staticCache?: boolean;
   /** Contract names to open; those that the plain graph was exported with by default. */
   activations?: readonly string[];
+  /** Lens that the layers are read through; the logit lens by default, and where this one can't be opened. */
+  lens?: string;
   /** Attempts that failed before, so that they are not offered again. */
   tried?: readonly Attempt[];
   /** Edits that the next runs will make; the session is created with the closings for them. */
@@ -268,6 +270,8 @@ export interface BatchRequest {
   texts: readonly (readonly number[])[];
   /** None by default. An edit's `row` selects a text; without it, the edit applies to all. */
   interventions?: Interventions;
+  /** Names of the activations to return instead of the open ones. Others than these are opened for such runs alone. */
+  activations?: readonly string[];
   /** Number of last tokens whose logits are returned; default 1, at most the tokens of the shortest text. */
   logits?: number;
 }
@@ -434,7 +438,8 @@ export interface ModelClient {
   savedGraph(): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Run the publisher's reference text on this device, and compare every activation with the stored ones; null if the
-   * bundle has none for the open variant. Other calls wait meanwhile; the cache is kept.
+   * bundle has none for the open variant. In a session of its own beside the open one where memory allows; where it
+   * doesn't, other calls wait meanwhile. The cache is kept. Rejects with kind `aborted` if `prepare` needs the memory.
    */
   prove(): Promise<DeviceProof | null>;
   /** Run the model. A newer run supersedes an older one that waits; the older rejects with kind `aborted`. */

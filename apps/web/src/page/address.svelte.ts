@@ -1,5 +1,6 @@
 // The page's address: writes the state after #, remembers what it wrote, and keeps what a followed link says that the
 // page ignored. Which model a link opens: model_choice.svelte.ts; the table of fields: url/fields.ts.
+import { lensNames } from '../inference/lens_names';
 import type { OpenedModel } from '../inference/model_types';
 import type { PromptEntry } from '../session/prompt_state.svelte';
 import {
@@ -83,7 +84,8 @@ export class Address {
     if (this.#unchecked === null) return [];
     const variants = opened.offer.variants.map(({ name }) => name);
     const { shape } = opened.manifest.model;
-    const absent = misfits(this.#unchecked, { shape, variants, tokens, views });
+    const lenses = lensNames(opened.manifest);
+    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens, views });
     this.#unchecked = null;
     if (this.ignored !== null) this.ignored = { ...this.ignored, absent };
     return absent.map(({ name }) => name);

@@ -45,6 +45,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
         VIEWS.map(({ id }) => id),
       );
       if (absent.includes('compared') && compared.variant === null) compared.linked = null;
+      if (absent.includes('lens')) session.opening.noteLens(null);
       const changes: Partial<Selection> = {};
       for (const name of ['token', 'head', 'shown'] as const)
         if (absent.includes(name)) changes[name] = null;
@@ -115,6 +116,7 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     compared: compared.variant ?? compared.linked,
     ...{ token, head, part, comparedPart, shown },
     headsOff: headsOff(session.answers.interventions),
+    lens: session.opening.lens,
     // All requested activations, also where this device has no memory for them: another one may.
     open: activations.areOwn ? session.chosen.wanted : null,
   };

@@ -229,6 +229,7 @@ export class ModelChoice {
       provider: state.provider ?? 'auto',
       ...(state.variant === null ? {} : { variant: state.variant }),
       ...(state.open === null ? {} : { activations: state.open }),
+      ...(state.lens === null ? {} : { lens: state.lens }),
     };
   }
 

@@ -118,6 +118,7 @@ export class Answers {
       const changed = await opening.client.setLens(name);
       if (!isCurrent()) return false;
       opening.model = changed;
+      opening.noteLens(name);
       this.#forgetRuns();
       return true;
     });

@@ -39,15 +39,20 @@ export class DeviceProofs {
       this.state = { kind: 'none' };
       return;
     }
-    do await pause(this.#quietMs);
-    while (isCurrent() && this.#isBusy());
-    if (!isCurrent()) return;
+    while (isCurrent() && this.state.kind === 'waiting') {
+      await pause(this.#quietMs);
+      if (isCurrent() && !this.#isBusy()) await this.#proveOnce(client, isCurrent);
+    }
+  }
+
+  async #proveOnce(client: ModelClient, isCurrent: () => boolean): Promise<void> {
     try {
       const proof = await client.prove();
       if (isCurrent()) this.state = proof === null ? { kind: 'none' } : { kind: 'compared', proof };
     } catch (thrown) {
       const error = toModelErrorData(thrown, 'run');
-      if (isCurrent()) this.state = { kind: 'failed', error };
+      // The reader's own session needed the memory: compare once it is there.
+      if (isCurrent() && error.kind !== 'aborted') this.state = { kind: 'failed', error };
     }
   }
 }

@@ -2,6 +2,7 @@
 import { canIntervene } from '../activations/activation_offer';
 import { ChosenActivations } from '../activations/chosen_activations.svelte';
 import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
+import { lensNames } from '../inference/lens_names';
 import { isNeutral, noInterventions } from '../inference/interventions';
 import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
@@ -23,7 +24,9 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly published = new PublishedExample();
-  readonly proofs = new DeviceProofs(() => this.answers.busy || this.generation.running);
+  readonly proofs = new DeviceProofs(
+    () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
+  );
   readonly notices = new Notices((error) => {
     this.generation.stop();
     this.opening.noteFailure(error);
@@ -148,6 +151,10 @@ export class ModelSession {
     const { client } = this.opening;
     const isCurrent = this.opening.currentCheck();
     await prompt.read();
+    const { lens } = this.opening;
+    // It could not be opened with the model: try again, which tells why.
+    if (lens !== null && lens !== model.lens && lensNames(manifest).includes(lens) && isCurrent())
+      await answers.setLens(lens);
     // Last, so that it delays none of the reader's own results.
     if (client !== null) void this.proofs.prove(client, model, isCurrent);
   }

@@ -1,4 +1,5 @@
 // Opens a model, surveys its variants, and replaces it by another one where that one is within reach.
+import { logitLens } from '../inference/lens_names';
 import { toModelErrorData } from '../inference/model_error';
 import type {
   Attempt,
@@ -76,6 +77,12 @@ export class Opening {
   /** The variant asked for; null where the device chooses. */
   get variant(): string | null {
     return this.#request?.variant ?? null;
+  }
+
+  /** The lens asked for; null for the logit lens. */
+  get lens(): string | null {
+    const { lens = logitLens } = this.#request ?? {};
+    return lens === logitLens ? null : lens;
   }
 
   /** True where a model was requested, so that it can be requested again. */
@@ -268,6 +275,11 @@ export class Opening {
     this.#request = this.#changed({ activations });
   }
 
+  /** Note the lens that was chosen, for the next opening of the same; null for the logit lens. */
+  noteLens(lens: string | null): void {
+    this.#request = this.#changed({ lens: lens ?? logitLens });
+  }
+
   #changed(changes: Retry): OpenRequest | null {
     if (this.#request === null) return null;
     const own = { variant: null, activations: null };
@@ -329,5 +341,6 @@ function fieldsOf(request: OpenRequest | null): string {
     request?.provider,
     request?.variant ?? null,
     request?.activations ?? null,
+    request?.lens ?? logitLens,
   ]);
 }

@@ -39,6 +39,8 @@ export interface HashState {
   readonly comparedPart: LinkedPart | null;
   /** Activation shown in the strip view. */
   readonly shown: string | null;
+  /** Lens that the layers are read through, where the reader chose a lens pack. */
+  readonly lens: string | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -70,13 +72,13 @@ export const MAX_IDS = 4096;
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
 /** As in the list of views, which this table does not know: misfits.ts compares them. */
 const VIEW_ID = /^[a-z]{1,32}$/;
-/** As the manifest's schema has it. */
-const VARIANT_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
+/** As the manifest's schema has it, for variants and lens packs. */
+const MANIFEST_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
-const variantField = (key: string): Field<string | null> => ({
+const nameField = (key: string): Field<string | null> => ({
   key,
   byDefault: null,
-  parse: (text) => (VARIANT_NAME.test(text) ? text : null),
+  parse: (text) => (MANIFEST_NAME.test(text) ? text : null),
   format: (name) => name,
 });
 
@@ -107,8 +109,8 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (MODEL_NAME.test(text) ? text : null),
     format: (name) => name,
   },
-  variant: variantField('v'),
-  compared: variantField('vs'),
+  variant: nameField('v'),
+  compared: nameField('vs'),
   prompt: {
     key: 'p',
     byDefault: null,
@@ -162,6 +164,7 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (parseActivationName(text) === null ? null : text),
     format: (name) => name,
   },
+  lens: nameField('lens'),
   open: {
     key: 'open',
     byDefault: null,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -76,10 +77,12 @@ def patch_positions(
     """Return the metric with one joint of one layer patched at one position: (layers, positions).
 
     joint: resid_pre, attn_output, mlp_output or any other without pairs of tokens. most_bytes:
-    bound of a batch's activations. Raises OptionError where one run goes beyond it.
+    bound of a batch's activations, and of those that are kept to put them in. Raises OptionError
+    where one run, or what is kept, goes beyond it.
     """
     if "total_sequence_length" in kinds()[joint].shape:
         raise OptionError(f"{joint} is of pairs of tokens", expected="a joint of single tokens")
+    _check_memory(bundle.shape, [joint], bundle.shape.layers, len(texts.clean), most_bytes)
     layers, positions = range(bundle.shape.layers), range(len(texts.clean))
     clean = bundle.run([list(texts.clean)], activations=[joint])
     edits = [
@@ -101,8 +104,10 @@ def patch_heads(
 ) -> Sweep:
     """Return the metric with one head patched at all positions: (layers, heads).
 
-    joint: attn_z for what a head gives, q or attn_probs for a part of it.
+    joint: attn_z for what a head gives, q or attn_probs for a part of it. most_bytes, and errors:
+    as of `patch_positions`.
     """
+    _check_memory(bundle.shape, [joint], bundle.shape.layers, len(texts.clean), most_bytes)
     clean = bundle.run([list(texts.clean)], activations=[joint])
     heads = bundle.shape.heads
     edits = [
@@ -129,13 +134,15 @@ def patch_paths(
     metric: Metric,
     receiver: Receiver,
     *,
+    most_bytes: int = GIB,
     progress: Progress | None = None,
 ) -> Sweep:
     """Return the metric with one head's effect on what the receiver reads: (layers before, heads).
 
     For each sender, the corrupted text is run with the sender's attn_z of the clean text and every
     other head and MLP as it was without: only the direct path through the stream is left. What the
-    receiver then reads is put into a run of the corrupted text.
+    receiver then reads is put into a run of the corrupted text. most_bytes, and errors: as of
+    `patch_positions`.
     """
     if receiver.reads not in ("q", "k", "v"):
         raise OptionError("a head reads q, k or v", got=receiver.reads)
@@ -146,8 +153,9 @@ def patch_paths(
             expected=f"1 to {bundle.shape.layers - 1}",
         )
     read = kinds()[receiver.reads].at(receiver.layer)
-    clean = bundle.run([list(texts.clean)], activations=["attn_z"])
     frozen = ["attn_z", "mlp_output"]
+    _check_memory(bundle.shape, frozen, receiver.layer, len(texts.clean), most_bytes)
+    clean = bundle.run([list(texts.clean)], activations=["attn_z"])
     corrupted = bundle.run([list(texts.corrupted)], activations=[*frozen, read])
     layers, heads = range(receiver.layer), range(bundle.shape.heads)
     found = np.empty((len(layers), len(heads)), dtype=np.float32)
@@ -223,6 +231,24 @@ def rows_within(shape: ModelShape, tokens: int, most_bytes: int) -> int:
             next_step="give a larger most_bytes, or a shorter text.",
         )
     return max(1, most_bytes // each)
+
+
+def _check_memory(
+    shape: ModelShape, joints: Sequence[str], layers: int, tokens: int, most_bytes: int
+) -> None:
+    """Raise OptionError if a run of one text, or both texts' values of these joints up to a layer,
+    take more bytes than the bound. The page has the same rule: apps/web/src/analysis/patching.ts.
+    """
+    rows_within(shape, tokens, most_bytes)
+    specs = [kinds()[joint].spec(shape, layer) for layer in range(layers) for joint in joints]
+    kept = sum(4 * prod(spec.sizes(batch=2, seq=tokens)) for spec in specs)
+    if kept > most_bytes:
+        raise OptionError(
+            "the sweep would not fit in memory",
+            got=f"{kept:,} bytes of both texts' activations of every layer",
+            expected=f"at most {most_bytes:,}",
+            next_step="give a larger most_bytes, or a shorter text.",
+        )
 
 
 def _sweep(bundle: Bundle, texts: Texts, metric: Metric, clean: Run, values: Array) -> Sweep:

@@ -61,7 +61,6 @@ def _seed(text: str) -> int:
 
 def _call(arguments: argparse.Namespace) -> int:
     from oriel.lens_fitting.make_pack import FitOptions, make_pack
-    from oriel.lenses.bundle_packs import add_pack
     from oriel.progress import choose_display
 
     output = arguments.output or Path(f"{arguments.kind}.safetensors")
@@ -71,14 +70,13 @@ def _call(arguments: argparse.Namespace) -> int:
         kind=arguments.kind,
         text=arguments.text,
         output=output,
+        bundle=arguments.bundle,
         tokens=arguments.tokens,
         steps=arguments.steps,
         seed=arguments.seed,
     )
     with choose_display(arguments.json) as display:
         found = make_pack(options, display)
-    if arguments.bundle is not None:
-        add_pack(arguments.bundle, output)
     if arguments.json:
         print(json.dumps({"output": str(output), **found}))
     else:

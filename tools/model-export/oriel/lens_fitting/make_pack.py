@@ -20,6 +20,7 @@ from oriel.lens_fitting.fit_jacobian import JacobianSettings, fit_jacobian
 from oriel.lens_fitting.fit_tuned import TunedSettings, fit_tuned
 from oriel.lens_fitting.streams import Streams, mean_divergence, readout_of, streams_of
 from oriel.lens_fitting.texts import LensTexts, TextSizes, choose_texts
+from oriel.lenses.bundle_packs import add_pack, check_weights, read_open_bundle
 from oriel.lenses.pack import LensMap, pack_bytes, parse_pack
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_model
@@ -38,6 +39,8 @@ class FitOptions:
     kind: LensKind = "tuned"
     text: Path | None = None
     output: Path
+    bundle: Path | None = None
+    """The bundle to put the pack into as well."""
     tokens: int | None = None
     """Maximum number of tokens to fit to; None for the default of the kind."""
     steps: int | None = None
@@ -51,10 +54,15 @@ float32."""
 
 
 def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
-    """Fit a lens and write its pack. Return the pack's description. Raises OrielError for errors
-    that the user can fix."""
+    """Fit a lens, write its pack, and put it into the bundle. Return the pack's description. Raises
+    OrielError for errors that the user can fix; those of the bundle are found before the fit."""
+    if options.bundle is not None:
+        read_open_bundle(options.bundle)
     display.stage("read the model")
     model = load_model(find_checkpoint(options.model, options.revision, display))
+    weights = checkpoint_digest(model.checkpoint)
+    if options.bundle is not None:
+        check_weights(options.bundle, model.name, weights)
     if model.shape.layers < 2:
         raise OptionError(
             "a lens reads the layers before the last one, and this model has one layer",
@@ -72,7 +80,7 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
     display.stage("measure it on held-out text")
     description: LensDescription = {
         "kind": options.kind,
-        "weights": checkpoint_digest(model.checkpoint),
+        "weights": weights,
         "fitted": {
             "text": texts.fitting.to_json(),
             "held_out": texts.held_out.to_json(),
@@ -85,6 +93,8 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
     # Check the pack as readers do before it is written.
     parse_pack(data, options.output, model.shape, description["weights"])
     write_files_whole({options.output: data})
+    if options.bundle is not None:
+        add_pack(options.bundle, options.output)
     return description
 
 

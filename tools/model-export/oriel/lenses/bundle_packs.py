@@ -23,7 +23,7 @@ from oriel.contract.documents import (
     Variant,
 )
 from oriel.contract.lens_packs import LOGIT, mapped_layers
-from oriel.contract.manifest import MANIFEST_VERSION, read_manifest
+from oriel.contract.manifest import MANIFEST_VERSION, Manifest, read_manifest
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.taps import lens_tap
 from oriel.lenses.pack import LensPack, read_pack
@@ -33,10 +33,8 @@ from oriel.lenses.pack_file import check_pack
 def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
     """Add a lens pack to a bundle, replacing one of the same name. Return its name, by default its
     kind. Raises OrielError and leaves the bundle unchanged if the pack can't be used."""
-    folder = bundle if bundle.is_dir() else bundle.parent
-    manifest = read_manifest(folder)
-    check_replaceable(folder)
-    _check_major(manifest.data, folder)
+    folder = _folder_of(bundle)
+    manifest = read_open_bundle(bundle)
     pack = read_pack(file, manifest.shape, manifest.data["model"]["weights_digest"])
     name = _checked_name(name or pack.description["kind"])
     data = deepcopy(manifest.data)
@@ -49,6 +47,32 @@ def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
         write_packs(place, data, files, kept, {name: pack})
         save_manifest(place, data)
     return name
+
+
+def read_open_bundle(bundle: Path) -> Manifest:
+    """Read the manifest of a bundle that can take packs. Raises OrielError if it can't."""
+    folder = _folder_of(bundle)
+    manifest = read_manifest(folder)
+    check_replaceable(folder)
+    _check_major(manifest.data, folder)
+    return manifest
+
+
+def check_weights(bundle: Path, model: str, weights: str) -> None:
+    """Raise BundleError if a bundle is of other weights than the model's, which have this digest
+    and which a lens is to be fitted to."""
+    found = read_open_bundle(bundle).data["model"]["weights_digest"]
+    if found != weights:
+        raise BundleError(
+            f"--bundle {bundle} is of another model than {model}",
+            got=f"weights {found[:23]}…",
+            expected=f"{weights[:23]}…",
+            next_step="give --model as the bundle was exported from, or another --bundle.",
+        )
+
+
+def _folder_of(bundle: Path) -> Path:
+    return bundle if bundle.is_dir() else bundle.parent
 
 
 def write_packs(

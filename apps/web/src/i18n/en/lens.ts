@@ -2,8 +2,16 @@
 
 export const lens = {
   title: 'Logit lens',
+  titles: { logit: 'Logit lens', tuned: 'Tuned lens', jacobian: 'Jacobian lens' },
+  captions: {
+    logit: 'What the model would say next if it stopped after each layer.',
+    tuned:
+      'What each layer lets one predict, read through a linear map that was fitted to the model’s own predictions.',
+    jacobian:
+      'What each layer would make the model say, read through the average derivative of the last layer by this one.',
+  },
   caption:
-    'What the model would say next if it stopped after each layer. Each column is a position in the text, each row a layer; the bottom row is the real prediction. The stronger the colour, the surer.',
+    'Each column is a position in the text, each row a layer; the bottom row is the real prediction. The stronger the colour, the surer.',
   through: 'Read through',
   lenses: {
     logit: 'the final norm alone (logit lens)',

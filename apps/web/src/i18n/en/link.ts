@@ -22,6 +22,7 @@ export const link = {
     part: 'part of the map',
     comparedPart: 'part of the map of differences',
     shown: 'activation shown',
+    lens: 'lens',
     open: 'open activations',
     sampling: 'sampling',
     language: 'language',

@@ -3,8 +3,18 @@ import type { Dictionary } from '../shape';
 
 export const lens: Dictionary['lens'] = {
   title: 'Logit lens：逐层预测',
+  titles: {
+    logit: 'Logit lens：逐层预测',
+    tuned: 'Tuned lens：逐层预测',
+    jacobian: 'Jacobian lens：逐层预测',
+  },
+  captions: {
+    logit: '如果模型在某一层就停下，它会接上什么。',
+    tuned: '从每一层能预测出什么。读取时经过一个线性映射，它是按模型自己的预测拟合的。',
+    jacobian: '每一层会让模型接上什么。读取时经过最后一层对该层的平均导数。',
+  },
   caption:
-    '如果模型在某一层就停下，它会接上什么。每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
+    '每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
   through: '读取方式',
   lenses: {
     logit: '只经过最后的归一化（logit lens）',

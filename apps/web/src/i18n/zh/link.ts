@@ -23,6 +23,7 @@ export const link: Dictionary['link'] = {
     part: '注意力图的局部',
     comparedPart: '差异图的局部',
     shown: '显示的激活',
+    lens: '透镜',
     open: '打开的激活',
     sampling: '采样设置',
     language: '语言',
