@@ -54,7 +54,7 @@ import { defaultActivations, savedGraph } from './taps';
 interface Needs {
   readonly interventions: Interventions;
   readonly attribution?: RunRequest['attribution'];
-  readonly activations?: readonly string[];
+  readonly activations?: readonly string[] | undefined;
   readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
 }
 
@@ -352,7 +352,7 @@ export class ModelRunner {
 
   async #run(request: RunRequest): Promise<RunResult> {
     const { ids, reuseCache, keepCache = true, interventions = noInterventions } = request;
-    const { attribution: asked = null } = request;
+    const { attribution: asked = null, activations: returned, upcoming = [] } = request;
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
     const { activations: document } = sessionGraph(variant);
@@ -363,9 +363,18 @@ export class ModelRunner {
     const text = { start: 0, end: ids.length, goesOn: keepCache };
     const sessionMs =
       protocol.edits === 'joints'
-        ? await this.#provide({ interventions, attribution: asked ?? undefined }, text)
+        ? await this.#provide(
+            {
+              interventions,
+              attribution: asked ?? undefined,
+              activations: returned,
+              closings: closingsNeeded(upcoming),
+            },
+            text,
+          )
         : null;
-    const { session, activations, inputs, attribution, neutral } = this.#openedSession();
+    const { session, inputs, attribution, neutral, ...open } = this.#openedSession();
+    const activations = returned ?? open.activations;
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;
