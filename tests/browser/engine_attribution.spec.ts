@@ -10,7 +10,6 @@ import {
   upcomingSourceEdits,
 } from '../../apps/web/src/inference/attribute_sources';
 import type { Edit } from '../../apps/web/src/inference/edits';
-import type { Given } from '../../apps/web/src/inference/attribute_sources';
 import { expect, opened, test } from './engine';
 import { largestError, readFixtures, reference } from './fixtures';
 
@@ -107,10 +106,10 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const upcoming = upcomingSourceEdits(shape);
     const first = await engine.run({ ...alone, activations: names, upcoming });
     expect([...first.tensors.keys()].sort()).toEqual([...names].sort());
-    const interventions = sourceEdits(shape, ids.length, first.tensors as Given);
+    const interventions = sourceEdits(shape, ids.length, first.tensors);
     const { attribution } = await engine.run({ ...alone, activations: [], interventions });
     if (attribution === null) throw new Error('no attribution');
-    const found = sourceShares(shape, attribution, first.tensors as Given);
+    const found = sourceShares(shape, attribution, first.tensors);
     for (const [layer, shares] of found.entries()) {
       const right = reference(prompt, `attribution_sources_${layer}`).data;
       expect(largestError(shares, right), `layer ${layer}`).toBeLessThanOrEqual(tolerance);

@@ -11,6 +11,11 @@ import type { Tensor } from './model_types';
 /** The activations of the run whose shares are split, by name. */
 export type Given = ReadonlyMap<string, Pick<Tensor, 'data'>>;
 
+/** Return a run's activations by name. */
+export function byName(tensors: readonly Tensor[]): ReadonlyMap<string, Tensor> {
+  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
+}
+
 /** List the activations that the run must give. */
 export function sourceActivations({ layers }: ModelShape): string[] {
   const ofLayers = (kind: ActivationKind): string[] =>
@@ -55,17 +60,23 @@ export function upcomingSourceEdits({ layers }: ModelShape): Edit[] {
  * at the last token. `values`: the shares of the second run.
  */
 export function sourceShares(shape: ModelShape, values: Attribution, given: Given): Float32Array[] {
-  const tokens = values.embedding.length;
+  const looks = lastLooks(shape, values.embedding.length, given);
   return values.heads.map((shares, layer) => {
+    return looks[layer]?.map((weight, at) => weight * (shares[at] ?? 0)) ?? new Float32Array();
+  });
+}
+
+/** Return each head's attention from the last token, (heads, tokens) for each layer. */
+export function lastLooks(shape: ModelShape, tokens: number, given: Given): Float32Array[] {
+  return Array.from({ length: shape.layers }, (_, layer) => {
     const { heads } = layerShape(shape, layer);
     const probs = arrayOf(given, 'attn_probs', layer);
-    const found = new Float32Array(heads * tokens);
-    for (let head = 0; head < heads; head++)
-      for (let key = 0; key < tokens; key++) {
-        const weight = probs[((head + 1) * tokens - 1) * tokens + key] ?? 0;
-        found[head * tokens + key] = weight * (shares[head * tokens + key] ?? 0);
-      }
-    return found;
+    const looks = new Float32Array(heads * tokens);
+    for (let head = 0; head < heads; head++) {
+      const end = (head + 1) * tokens * tokens;
+      looks.set(probs.subarray(end - tokens, end), head * tokens);
+    }
+    return looks;
   });
 }
 

@@ -63,6 +63,17 @@ export const VIEWS: readonly View[] = [
     component: () => import('./lens/LensView.svelte'),
   },
   {
+    id: 'attribution',
+    title: (words) => words.attribution.title,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: '10rem',
+    component: () => import('./attribution/AttributionView.svelte'),
+  },
+  {
     id: 'activations',
     title: (words) => words.panel.title,
     kinds: [],
