@@ -86,6 +86,8 @@ export class Attributions {
   choice = $state.raw<AttributionChoice>(likeliest);
   /** The newest attribution; it stays while the next one is computed. */
   found = $state.raw<AttributedLogit | null>(null);
+  /** A token that the reader asks about: what the selected head gives it. Null for none. */
+  askedKey = $state<number | null>(null);
   /** Says what made a head look at a token. */
   readonly score: ScoreReading;
   readonly #parts: AttributionParts;
@@ -125,6 +127,7 @@ export class Attributions {
     this.#round = null;
     this.score.close();
     this.found = null;
+    this.askedKey = null;
     this.stage = { kind: 'closed' };
   }
 
@@ -152,6 +155,7 @@ export class Attributions {
     const asked = askedText(followed, this.choice);
     if (asked === this.#asked) return;
     this.#asked = asked;
+    if (this.askedKey !== null && this.askedKey > followed.position) this.askedKey = null;
     this.#round?.abort();
     this.score.close();
     const round = new AbortController();

@@ -36,8 +36,9 @@ export const attribution = {
   notId: (text: string, most: number) =>
     `Got “${text}”; expected the id of a token, from 0 to ${most}.`,
   logit: (answer: string, other: string | null) =>
-    other === null ? `Logit of ${answer}` : `Logit of ${answer} minus logit of ${other}`,
-  run: 'from the run',
+    other === null
+      ? `Logit of ${answer}, from the run`
+      : `Logit of ${answer} minus logit of ${other}, from the run`,
   sum: 'sum of all parts',
   difference: 'difference',
   mapTitle: 'By part',
@@ -68,7 +69,7 @@ export const attribution = {
     of === 'attention' ? `Layer ${layer}, all heads and bias` : `Layer ${layer}, all parts`,
   textTitle: 'By position: where heads took it from',
   textCaption:
-    'Each token’s colour is what heads took from it: attention times what the token’s value says of A (or of A − B). Embedding, MLPs and biases act at the last token itself.',
+    'Each token’s colour is what heads took from it: attention times what the token’s value says of A (or of A − B). Embedding, MLPs and biases act at the last token itself. Click a token to ask the selected head about it.',
   row: 'Heads',
   rows: {
     all: 'all heads',
@@ -110,8 +111,8 @@ export const attribution = {
     `Layer ${layer}, head ${head} from  ${query}  to  ${key}`,
   scoreFormula:
     'QK attribution: score = scale × query · key before the softmax, which splits into a product for each pair of earlier parts.',
-  score: 'score from the run',
-  scoreUnit: 'before the softmax',
+  scoreSum: (score: string, sum: string, difference: string) =>
+    `Score before the softmax, from the run: ${score}; sum of all pairs: ${sum}; difference: ${difference}.`,
   atQuery: 'Parts at the token that looks',
   atKey: 'Parts at the token looked at',
   pairs: 'Strongest pairs',

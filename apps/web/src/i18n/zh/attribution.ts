@@ -33,8 +33,9 @@ export const attribution: Dictionary['attribution'] = {
       : `得到 ${tokens.length} 个词元：${tokens.map((token) => `“${token}”`).join(' ')}；需要恰好一个词元：请缩短文字，或在前面加一个空格。`,
   notId: (text, most) => `得到“${text}”；需要 0 到 ${most} 之间的词元编号。`,
   logit: (answer, other) =>
-    other === null ? `${answer} 的 logit` : `${answer} 与 ${other} 的 logit 之差`,
-  run: '运行得到',
+    other === null
+      ? `运行得到的 ${answer} 的 logit`
+      : `运行得到的 ${answer} 与 ${other} 的 logit 之差`,
   sum: '各部分之和',
   difference: '两者之差',
   mapTitle: '按部分',
@@ -65,7 +66,7 @@ export const attribution: Dictionary['attribution'] = {
     of === 'attention' ? `第 ${layer} 层所有头与偏置` : `第 ${layer} 层所有部分`,
   textTitle: '按位置：注意力头从哪里取来',
   textCaption:
-    '词元的颜色表示各个头从它那里取来了多少：注意力权重乘以该词元的值对 A（或 A − B）的作用。嵌入、MLP 和偏置只作用在最后一个词元上。',
+    '词元的颜色表示各个头从它那里取来了多少：注意力权重乘以该词元的值对 A（或 A − B）的作用。嵌入、MLP 和偏置只作用在最后一个词元上。点一个词元，可以看选中的头从它那里得到什么。',
   row: '注意力头',
   rows: {
     all: '所有头',
@@ -106,8 +107,8 @@ export const attribution: Dictionary['attribution'] = {
   scoreTitle: (layer, head, query, key) => `第 ${layer} 层，头 ${head}：从  ${query}  看向  ${key}`,
   scoreFormula:
     'QK 归因：softmax 之前的分数 = 缩放系数 × 查询 · 键，可以拆成前面各部分两两相乘之和。',
-  score: '运行得到的分数',
-  scoreUnit: 'softmax 之前',
+  scoreSum: (score, sum, difference) =>
+    `运行得到的分数（softmax 之前）：${score}；所有组合之和：${sum}；两者之差：${difference}。`,
   atQuery: '看出去的词元上的部分',
   atKey: '被看的词元上的部分',
   pairs: '贡献最大的组合',
