@@ -68,6 +68,18 @@ export const VIEWS: readonly View[] = [
     component: () => import('./lens/LensView.svelte'),
   },
   {
+    id: 'attribution',
+    title: (words) => words.attribution.title,
+    question: (words) => words.views.questions.attribution,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: '10rem',
+    component: () => import('./attribution/AttributionView.svelte'),
+  },
+  {
     id: 'activations',
     title: (words) => words.panel.title,
     question: (words) => words.views.questions.activations,

@@ -8,6 +8,7 @@ export const views = {
     next: 'What does the model expect?',
     attention: 'Where does each token look?',
     lens: 'What would each layer say?',
+    attribution: 'Which part caused this token?',
     activations: 'What numbers flow inside?',
     compare: 'What does compression change?',
     facts: 'What runs here, and is it right?',

@@ -10,6 +10,7 @@ export const views: Dictionary['views'] = {
     next: '模型接下来预期什么？',
     attention: '每个词元在看哪里？',
     lens: '每一层会怎样预测？',
+    attribution: '是哪一部分促成了这个词元？',
     activations: '内部流过哪些数值？',
     compare: '压缩改变了什么？',
     facts: '这里运行的是什么，结果对吗？',
