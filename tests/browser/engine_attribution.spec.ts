@@ -2,7 +2,13 @@
 // share, and the shares sum to the logit in every variant that the provider runs. The parts of a score equal PyTorch's
 // too.
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
-import { attributeScore, scoreActivations } from '../../apps/web/src/inference/attribute_score';
+import { attributeScore, scoreRuns } from '../../apps/web/src/inference/attribute_score';
+import {
+  sourceActivations,
+  sourceEdits,
+  sourceShares,
+  upcomingSourceEdits,
+} from '../../apps/web/src/inference/attribute_sources';
 import type { Edit } from '../../apps/web/src/inference/edits';
 import type { BatchRequest } from '../../apps/web/src/inference/model_types';
 import { runsTogether } from '../../apps/web/src/inference/runs_together';
@@ -80,6 +86,43 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
 }
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
+  test(`${model}: what each head takes from each token equals PyTorch's`, async ({
+    engine,
+    bundles,
+    provider,
+    tolerance,
+  }) => {
+    const fixtures = readFixtures(model);
+    const prompt = fixtures.prompt('sentence');
+    const { ids } = prompt;
+    const [answer, other] = fixtures.attributed;
+    const request = {
+      url: bundles.url(model),
+      provider,
+      variant: 'fp32',
+      activations: [],
+    } as const;
+    const { shape } = opened(await engine.open(request)).manifest.model;
+    const alone = { ids, reuseCache: false, keepCache: false, attribution: { answer, other } };
+    const names = sourceActivations(shape);
+    const upcoming = upcomingSourceEdits(shape);
+    const first = await engine.run({ ...alone, activations: names, upcoming });
+    expect([...first.tensors.keys()].sort()).toEqual([...names].sort());
+    const interventions = sourceEdits(shape, ids.length, first.tensors);
+    const { attribution } = await engine.run({ ...alone, activations: [], interventions });
+    if (attribution === null) throw new Error('no attribution');
+    const found = sourceShares(shape, attribution, first.tensors);
+    for (const [layer, shares] of found.entries()) {
+      const right = reference(prompt, `attribution_sources_${layer}`).data;
+      expect(largestError(shares, right), `layer ${layer}`).toBeLessThanOrEqual(tolerance);
+      expect(largest(shares)).toBeGreaterThan(0.01);
+    }
+    // The page's own runs give what is open, as before.
+    expect((await engine.run({ ids, reuseCache: true })).tensors.size).toBe(0);
+  });
+}
+
+for (const model of ['tiny-gpt2', 'tiny-llama']) {
   test(`${model}: the parts of an attention score equal PyTorch's`, async ({
     engine,
     bundles,
@@ -90,17 +133,28 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const prompt = fixtures.prompt('sentence');
     const [layer, head, query, key] = fixtures.scored;
     const right = reference(prompt, 'attribution_score');
-    const activations = scoreActivations(layer);
-    const request = { url: bundles.url(model), provider, variant: 'fp32', activations } as const;
+    const request = {
+      url: bundles.url(model),
+      provider,
+      variant: 'fp32',
+      activations: [],
+    } as const;
     const { manifest } = opened(await engine.open(request));
-    const run = async (ids: readonly number[], interventions: readonly Edit[]) => {
+    let runs = 0;
+    const run = async (
+      ids: readonly number[],
+      interventions: readonly Edit[],
+      activations: readonly string[],
+    ) => {
+      runs++;
       const alone = { reuseCache: false, keepCache: false };
-      return (await engine.run({ ids, ...alone, interventions })).tensors;
+      return (await engine.run({ ids, ...alone, interventions, activations })).tensors;
     };
     const score = { layer, head, query, key };
     const found = await attributeScore(run, manifest.model.shape, prompt.ids, score);
     expect(found.values.dims).toEqual(right.dims);
     expect(found.parts.length).toBe(right.dims[0]);
+    expect(runs).toBe(scoreRuns(manifest.model.shape, layer));
     const bound = tolerance * Math.max(1, largest(right.data));
     expect(largestError(Float32Array.from(found.values.data), right.data)).toBeLessThanOrEqual(
       bound,

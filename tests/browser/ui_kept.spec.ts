@@ -1,5 +1,6 @@
 // What the visitor sees of the storage: what is kept with its true bytes, and that removing and keeping do what they say.
 import { expect as plainExpect, type Page } from '@playwright/test';
+import type { Manifest } from '../../apps/web/src/contract/generated';
 import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksum';
 import { test } from './shared_context';
 
@@ -53,6 +54,35 @@ test('what is kept is listed, reused, removed and fetched again', async ({ page 
   await opened(page);
   await expect(fetched).toContainText(/^[\d.]+.MB fetched/);
   await expect(fetched).not.toContainText('kept from before');
+});
+
+test('a piece whose file another page is still closing is kept, too', async ({ page, context }) => {
+  const other = await context.newPage();
+  await other.goto('/models/demo/manifest.json');
+  // As a page does that is reloaded in the middle of a download: its lock on the file ends after the page.
+  const writing = await other.evaluateHandle(async () => {
+    const { files } = JSON.parse(document.body.innerText) as Pick<Manifest, 'files'>;
+    const weights = files.find(({ path }) => path === 'model.onnx.data');
+    const digest = (weights?.chunks?.[0]?.digest ?? weights?.digest ?? '').replace('sha256:', '');
+    let folder = await navigator.storage.getDirectory();
+    for (const name of ['oriel', 'pieces'])
+      folder = await folder.getDirectoryHandle(name, { create: true });
+    const file = await folder.getFileHandle(digest, { create: true });
+    return file.createWritable();
+  });
+  const arrived = context.waitForEvent('requestfinished', {
+    predicate: (request) => request.url().endsWith('model.onnx.data'),
+  });
+  await page.goto('/#lang=en&on=wasm');
+  await arrived;
+  // Time for the page to try it; too little would only make this test weaker.
+  await page.waitForTimeout(500);
+  await writing.evaluate((writing) => writing.abort());
+  await opened(page);
+  await expect(page.getByTestId('not-kept')).toHaveCount(0);
+  await page.reload();
+  await opened(page);
+  await expect(page.getByTestId('download-fact')).toContainText(/^0.B fetched/);
 });
 
 test('keeping for good is asked for on a click alone, and the answer is told', async ({ page }) => {

@@ -61,6 +61,8 @@ const state: fc.Arbitrary<HashState> = fc
     language: nullable(fc.constantFrom(...LANGUAGES)),
     provider: nullable(fc.constantFrom('webgpu', 'wasm')),
     root: nullable(fc.boolean()),
+    folded: fc.uniqueArray(fc.constantFrom('attention', 'lens', 'facts')),
+    alone: nullable(fc.constantFrom('attention', 'lens', 'facts')),
     sampling: fc.record({
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),
@@ -153,6 +155,7 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
   ['p=a&ids=5.6&typed=9', { prompt: 'a', ids: [5, 6], typed: 2 }, ['typed=9']],
   ['first=yes&s=1_1&s=', {}, ['first=yes', 's=1_1', 's=']],
   ['s=1__1', {}, ['s=1__1']],
+  ['fold=lens.L0.lens&only=..', { folded: ['lens'] }, ['fold=L0', 'only=..']],
   ['s=1_1_1_1', {}, ['s=1_1_1_1']],
   ['utm=news&p=a', { prompt: 'a' }, ['utm=news']],
   ['__proto__=1&constructor=2&p=a', { prompt: 'a' }, ['__proto__=1', 'constructor=2']],
@@ -177,7 +180,10 @@ const shape = {
 };
 
 test('what a link says of another model or text is found', () => {
-  const opened = { shape, variants: ['fp32', 'q8'], lenses: ['logit', 'tuned'], tokens: 3 };
+  const opened = {
+    ...{ shape, variants: ['fp32', 'q8'], lenses: ['logit', 'tuned'], tokens: 3 },
+    views: ['lens', 'facts'],
+  };
   const of = (hash: string): string[] =>
     misfits(parseHash(hash), opened).map(({ key, text }) => `${key}=${text}`);
   expect(of('#vs=q8&t=2&h=1.3&off=0.0_1.3&a=layer_1_mlp_act')).toEqual([]);
@@ -190,6 +196,8 @@ test('what a link says of another model or text is found', () => {
   expect(of('#h=0.4')).toEqual(['h=0.4']);
   expect(of('#off=0.0_2.0_1.9')).toEqual(['off=2.0_1.9']);
   expect(of('#a=layer_2_mlp_act')).toEqual(['a=layer_2_mlp_act']);
+  expect(of('#fold=facts.lens&only=lens')).toEqual([]);
+  expect(of('#fold=facts.nowhere&only=none')).toEqual(['fold=nowhere', 'only=none']);
 });
 
 test('open activations are written by kind and ranges of layers', () => {

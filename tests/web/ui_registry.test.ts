@@ -59,12 +59,12 @@ const shown = (of: OpenedModel, isOpen: boolean): string[] =>
   viewsFor('main', of, isOpen ? of : null).map(({ id }) => id);
 
 test('an answer has the views that its model can fill', () => {
-  const whole = ['attention', 'lens', 'activations', 'compare', 'facts'];
+  const whole = ['attention', 'lens', 'attribution', 'activations', 'compare', 'facts'];
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
   expect(shown(model(lens, 2), false)).toEqual(['attention', 'lens', 'activations']);
   // A bare graph has no nodes for the lens, and a model of one variant has nothing to compare.
-  expect(shown(model([], 1), true)).toEqual(['attention', 'activations', 'facts']);
+  expect(shown(model([], 1), true)).toEqual(['attention', 'attribution', 'activations', 'facts']);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);
 });
 

@@ -63,6 +63,16 @@ export function signed(value: number): string {
   return value < 0 ? MINUS + text : text;
 }
 
+/** Write a share of a sum with its sign: +1.234, −0.0071. */
+export function share(value: number): string {
+  return value > 0 ? `+${signed(value)}` : signed(value);
+}
+
+/** Write a number with seven significant digits, as many as float32 has. */
+export function exact(value: number): string {
+  return value.toPrecision(7).replace('-', MINUS);
+}
+
 /** Write bits of entropy, or nats of divergence: 3.72, 0.096, 0.00051; 0 only where it is 0. */
 export function information(value: number): string {
   if (value === 0 || value >= 1) return value.toFixed(value === 0 ? 0 : 2);

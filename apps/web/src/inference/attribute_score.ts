@@ -26,11 +26,12 @@ export interface ScoreParts {
 }
 
 /**
- * Runs a text with edits and returns the open activations by name. The activations of `scoreActivations` must be open.
+ * Runs a text with edits and returns at least the named activations, which are some of `scoreActivations`, by name.
  */
 export type RunText = (
   ids: readonly number[],
   edits: readonly Edit[],
+  names: readonly string[],
 ) => Promise<ReadonlyMap<string, Pick<Tensor, 'data'>>>;
 
 /** Root mean square of a part as it is fed to the layer: so large that the norm's epsilon doesn't matter. */
@@ -38,13 +39,35 @@ const fedLength = 1000;
 
 /** List the activations that the runs must give. */
 export function scoreActivations(layer: number): string[] {
-  const before = Array.from({ length: layer }, (_, at) =>
-    (['attn_z', 'attn_output', 'mlp_output'] as const).map((kind) => activationName(kind, at)),
-  );
-  const own = (['resid_pre', 'q', 'k', 'attn_scores'] as const).map((kind) =>
-    activationName(kind, layer),
-  );
-  return [...new Set([activationName('resid_pre', 0), ...before.flat(), ...own])];
+  const before = namesBefore(layer, ['attn_z', 'attn_output', 'mlp_output']);
+  const own = namesOf(layer, ['resid_pre', 'q', 'k', 'attn_scores']);
+  return [...new Set([activationName('resid_pre', 0), ...before, ...own])];
+}
+
+function namesBefore(layer: number, kinds: readonly ActivationKind[]): string[] {
+  return Array.from({ length: layer }, (_, at) => namesOf(at, kinds)).flat();
+}
+
+function namesOf(layer: number, kinds: readonly ActivationKind[]): string[] {
+  return kinds.map((kind) => activationName(kind, layer));
+}
+
+/** Return the number of runs that a score of this layer takes. */
+export function scoreRuns(shape: ModelShape, layer: number): number {
+  const heads = headsBefore(shape, layer);
+  const alone = heads.length === 0 ? 0 : Math.max(...heads) + 1;
+  // The text itself; four runs that measure the norm; one for each part but the bias.
+  return 1 + alone + 4 + scoreParts(heads).length - 1;
+}
+
+function headsBefore(shape: ModelShape, layer: number): number[] {
+  return Array.from({ length: layer }, (_, before) => layerShape(shape, before).heads);
+}
+
+/** Return edits of the same kinds of joints, so that a session can be made for them before the first run. */
+export function upcomingScoreEdits(layer: number): Edit[] {
+  const edit = { edit: 'replace', value: 0, layer } as const;
+  return (['attn_z', 'resid_pre'] as const).map((joint) => ({ ...edit, joint }));
 }
 
 /**
@@ -63,7 +86,7 @@ export async function attributeScore(
   // Tokens after the query have no influence on the score.
   const layer = new ScoredLayer(run, shape, ids.slice(0, score.query + 1), score);
   layer.isTogether = isTogether;
-  const whole = await layer.run([]);
+  const whole = await layer.run([], scoreActivations(score.layer));
   const values = await streamParts(layer, whole);
   const { queries, keys } = await linearParts(
     layer,
@@ -71,9 +94,8 @@ export async function attributeScore(
     arrayOf(whole, 'resid_pre', score.layer),
   );
   const scores = arrayOf(whole, 'attn_scores', score.layer);
-  const heads = Array.from({ length: score.layer }, (_, before) => layerShape(shape, before).heads);
   return {
-    parts: scoreParts(heads),
+    parts: scoreParts(headsBefore(shape, score.layer)),
     values: scoreProducts(queries, keys, layer.scale(whole)),
     score: scores[(score.head * layer.tokens + score.query) * layer.tokens + score.key] ?? NaN,
   };
@@ -136,8 +158,8 @@ class ScoredLayer {
     this.#keyHead = Math.floor(score.head / (heads / keyHeads));
   }
 
-  run(edits: readonly Edit[]): Promise<Given> {
-    return this.#run(this.#ids, edits);
+  run(edits: readonly Edit[], names: readonly string[]): Promise<Given> {
+    return this.#run(this.#ids, edits, names);
   }
 
   /** Await jobs that don't depend on each other: all at once, or each after the one before it. */
@@ -155,7 +177,8 @@ class ScoredLayer {
   async sides(stream: Float32Array): Promise<Sides> {
     const { layer, query, key } = this.score;
     const value = { shape: [1, this.tokens, this.hidden], values: stream };
-    const given = await this.run([{ edit: 'replace', joint: 'resid_pre', layer, value }]);
+    const edit: Edit = { edit: 'replace', joint: 'resid_pre', layer, value };
+    const given = await this.run([edit], namesOf(layer, ['q', 'k']));
     return {
       query: this.#row(arrayOf(given, 'q', layer), this.score.head, query),
       key: this.#row(arrayOf(given, 'k', layer), this.#keyHead, key),
@@ -204,6 +227,7 @@ async function streamParts(layer: ScoredLayer, whole: Given): Promise<Float32Arr
         const value = { shape: [1, heads, layer.tokens, width], values };
         return { edit: 'replace', joint: 'attn_z', layer: at, value };
       }),
+      namesBefore(layer.score.layer, ['attn_output']),
     );
   const most = Math.max(...before.map((at) => layerShape(layer.shape, at).heads));
   const heads = Array.from({ length: most }, (_, head) => head);

@@ -55,7 +55,7 @@ import { defaultActivations, savedGraph } from './taps';
 interface Needs {
   readonly interventions: Interventions;
   readonly attribution?: RunRequest['attribution'];
-  readonly activations?: readonly string[];
+  readonly activations?: readonly string[] | undefined;
   readonly closings?: readonly Pick<JointEdit, 'joint' | 'layer' | 'closing'>[];
   /** True if the reader's own runs have no use for what it needs, as for a sweep. Attribution is always so. */
   readonly isAnalysis?: boolean;
@@ -412,7 +412,7 @@ export class ModelRunner {
 
   async #run(request: RunRequest): Promise<RunResult> {
     const { ids, reuseCache, keepCache = true, interventions = noInterventions } = request;
-    const { attribution: asked = null } = request;
+    const { attribution: asked = null, activations: returned, upcoming = [] } = request;
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
     const { activations: document } = sessionGraph(variant);
@@ -423,9 +423,19 @@ export class ModelRunner {
     const text = { start: 0, end: ids.length, goesOn: keepCache };
     const { session: provided, sessionMs } =
       protocol.edits === 'joints'
-        ? await this.#provide({ interventions, attribution: asked ?? undefined }, text)
+        ? await this.#provide(
+            {
+              interventions,
+              attribution: asked ?? undefined,
+              activations: returned,
+              closings: closingsNeeded(upcoming),
+              isAnalysis: returned !== undefined,
+            },
+            text,
+          )
         : { session: this.#openedSession(), sessionMs: null };
-    const { session, activations, inputs, attribution, neutral } = provided;
+    const { session, inputs, attribution, neutral, ...open } = provided;
+    const activations = returned ?? open.activations;
     const key = interventionKey(interventions, ids.length);
     const hit = reuseCache ? this.#cache.find(ids, key) : null;
     const start = hit?.length ?? 0;

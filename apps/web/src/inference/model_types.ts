@@ -248,6 +248,10 @@ export interface RunRequest {
   interventions?: Interventions;
   /** Attribute a token's logit to the model's parts; none by default. */
   attribution?: AttributionRequest;
+  /** Names of the activations to return instead of the open ones. Others than these are opened for such runs alone. */
+  activations?: readonly string[];
+  /** Edits that later runs will make: the session gets the closings for them at once. */
+  upcoming?: Interventions;
 }
 
 export interface RunResult {

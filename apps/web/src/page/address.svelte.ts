@@ -80,12 +80,12 @@ export class Address {
   }
 
   /** Tell which fields of the link are of another model or text than those that it opened, and return their names. */
-  check(opened: OpenedModel, tokens: number): readonly Ignored['name'][] {
+  check(opened: OpenedModel, tokens: number, views: readonly string[]): readonly Ignored['name'][] {
     if (this.#unchecked === null) return [];
     const variants = opened.offer.variants.map(({ name }) => name);
     const { shape } = opened.manifest.model;
     const lenses = lensNames(opened.manifest);
-    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens });
+    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens, views });
     this.#unchecked = null;
     if (this.ignored !== null) this.ignored = { ...this.ignored, absent };
     return absent.map(({ name }) => name);

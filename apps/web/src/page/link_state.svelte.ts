@@ -7,6 +7,7 @@ import { headsOff } from '../inference/interventions';
 import type { OpenedModel } from '../inference/model_types';
 import { fitsLink, NOTHING_LINKED, type HashState } from '../url/hash_state';
 import { FIRST_PROMPT } from '../views/prompt/example_prompts';
+import { VIEWS } from '../views/registry';
 import type { Selection } from '../views/viewing.svelte';
 import type { ModelChoice } from './model_choice.svelte';
 import type { PageParts } from './page_parts';
@@ -38,13 +39,20 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
     if (!address.isUnchecked || opened === null || answer === null) return;
     const tokens = answer.tokens.length;
     untrack(() => {
-      const absent = address.check(opened, tokens);
+      const absent = address.check(
+        opened,
+        tokens,
+        VIEWS.map(({ id }) => id),
+      );
       if (absent.includes('compared') && compared.variant === null) compared.linked = null;
       if (absent.includes('lens')) session.opening.noteLens(null);
       const changes: Partial<Selection> = {};
       for (const name of ['token', 'head', 'shown'] as const)
         if (absent.includes(name)) changes[name] = null;
       viewing.select(changes);
+      if (absent.includes('alone')) viewing.alone = null;
+      if (absent.includes('folded'))
+        viewing.folded = viewing.folded.filter((id) => VIEWS.some((view) => view.id === id));
     });
   });
 
@@ -92,6 +100,8 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     ...textInLink(session.prompt.entry),
     sampling: viewing.sampling,
     root: viewing.root,
+    folded: viewing.folded,
+    alone: viewing.alone,
     provider: session.opening.provider === 'auto' ? null : session.opening.provider,
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,

@@ -242,6 +242,8 @@ export class ModelChoice {
     ({ url: this.url, missing: this.missing } = target);
     viewing.sampling = state.sampling;
     viewing.root = state.root;
+    viewing.folded = state.folded;
+    viewing.alone = state.alone;
     const { token, head, part, comparedPart, shown } = state;
     viewing.selection = { ...NOTHING_SELECTED, token, head, part, comparedPart, shown };
     const { ids, typed, withoutFirst } = state;

@@ -77,6 +77,11 @@ export class Answers {
     return this.#runs.request();
   }
 
+  /** Do work on the open session behind what was asked of it before. It must leave the open activations as they are. */
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#runs.enqueue(work);
+  }
+
   async setInterventions(interventions: Interventions): Promise<void> {
     this.interventions = interventions;
     await this.request();

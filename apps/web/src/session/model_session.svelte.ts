@@ -8,6 +8,7 @@ import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
 import { Answers } from './answers.svelte';
+import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
@@ -23,6 +24,7 @@ export class ModelSession {
   readonly prompt: Prompt;
   readonly answers: Answers;
   readonly generation: Generation;
+  readonly attributions: Attributions;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
     () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
@@ -51,6 +53,7 @@ export class ModelSession {
         this.generation.stop();
         this.answers.clear();
         this.proofs.clear();
+        this.attributions.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -88,6 +91,11 @@ export class ModelSession {
     this.answers = answers;
     this.prompt = prompt;
     this.generation = new Generation({ prompt, answers, notices, random });
+    this.attributions = new Attributions({
+      opening,
+      pieces,
+      inTurn: (work) => answers.inTurn(work),
+    });
   }
 
   get model(): OpenedModel | null {

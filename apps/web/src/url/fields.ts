@@ -48,6 +48,10 @@ export interface HashState {
   readonly provider: 'webgpu' | 'wasm' | null;
   /** True where colours follow the square root. */
   readonly root: boolean | null;
+  /** Ids of the views that are folded. */
+  readonly folded: readonly string[];
+  /** Id of the view that is shown alone. */
+  readonly alone: string | null;
 }
 
 export type FieldName = keyof HashState;
@@ -66,6 +70,8 @@ export const MAX_PROMPT = 20_000;
 export const MAX_IDS = 4096;
 /** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
+/** As in the list of views, which this table does not know: misfits.ts compares them. */
+const VIEW_ID = /^[a-z]{1,32}$/;
 /** As the manifest's schema has it, for variants and lens packs. */
 const MANIFEST_NAME = /^[a-z][a-z0-9_-]{0,31}$/;
 
@@ -188,6 +194,24 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     byDefault: null,
     parse: (text) => (text === 'root' ? true : text === 'linear' ? false : null),
     format: (root) => (root ? 'root' : 'linear'),
+  },
+  folded: {
+    key: 'fold',
+    byDefault: [],
+    parse: (text, ignore) => {
+      const parts = text.split('.');
+      const ids = parts.filter((part) => VIEW_ID.test(part));
+      if (ids.length === 0) return null;
+      parts.filter((part) => !VIEW_ID.test(part)).forEach(ignore);
+      return [...new Set(ids)];
+    },
+    format: (ids) => ids.join('.'),
+  },
+  alone: {
+    key: 'only',
+    byDefault: null,
+    parse: (text) => (VIEW_ID.test(text) ? text : null),
+    format: (id) => id,
   },
 };
 

@@ -12,21 +12,29 @@ export interface Opened {
   /** Names of its lenses. */
   readonly lenses: readonly string[];
   readonly tokens: number;
+  /** Ids of the page's views. */
+  readonly views: readonly string[];
 }
 
-export function misfits(state: HashState, { shape, variants, lenses, tokens }: Opened): Ignored[] {
+export function misfits(
+  state: HashState,
+  { shape, variants, lenses, tokens, views }: Opened,
+): Ignored[] {
   const found: Ignored[] = [];
   const add = (name: FieldName, text: string): void => {
     found.push({ name, key: FIELDS[name].key, text });
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
-  const { compared, token, head, headsOff, shown, lens } = state;
+  const { compared, token, head, headsOff, shown, lens, folded, alone } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (token !== null && token >= tokens) add('token', String(token));
   if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
   const lacking = headsOff.filter((off) => !isHead(off));
   if (lacking.length > 0) add('headsOff', FIELDS.headsOff.format(lacking));
   if (shown !== null && activationSpec(shown, shape, contractVersion) === null) add('shown', shown);
+  const unknown = folded.filter((id) => !views.includes(id));
+  if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));
+  if (alone !== null && !views.includes(alone)) add('alone', alone);
   if (lens !== null && !lenses.includes(lens)) add('lens', lens);
   return found;
 }

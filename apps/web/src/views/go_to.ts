@@ -3,7 +3,11 @@
 /** Bring a clicked link's target into view and move the focus there. */
 export function goTo(event: MouseEvent & { currentTarget: HTMLAnchorElement }): void {
   event.preventDefault();
-  const target = document.querySelector<HTMLElement>(event.currentTarget.hash);
+  bringToView(document.querySelector<HTMLElement>(event.currentTarget.hash));
+}
+
+/** Bring a part of the page into view and move the focus there; null does nothing. */
+export function bringToView(target: HTMLElement | null): void {
   if (target === null) return;
   target.tabIndex = -1;
   target.scrollIntoView();

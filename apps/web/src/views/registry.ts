@@ -10,6 +10,8 @@ export interface View {
   /** Also the element's id on the page, which links within the page lead to. */
   readonly id: string;
   readonly title: (words: Dictionary) => string;
+  /** The question that it answers, which stands above it. */
+  readonly question: (words: Dictionary) => string;
   /** Kinds of activation that it draws. */
   readonly kinds: readonly ActivationKind[];
   /** True where a model that can give none of these kinds lacks the view; else the view says so itself. */
@@ -32,6 +34,7 @@ export const VIEWS: readonly View[] = [
   {
     id: 'next',
     title: (words) => words.next.title,
+    question: (words) => words.views.questions.next,
     kinds: ['logits'],
     needsKinds: false,
     cost: null,
@@ -43,6 +46,7 @@ export const VIEWS: readonly View[] = [
   {
     id: 'attention',
     title: (words) => words.attention.title,
+    question: (words) => words.views.questions.attention,
     kinds: ['attn_probs', 'attn_scores'],
     needsKinds: false,
     cost: null,
@@ -54,6 +58,7 @@ export const VIEWS: readonly View[] = [
   {
     id: 'lens',
     title: (words) => words.lens.title,
+    question: (words) => words.views.questions.lens,
     kinds: ['lens_ids', 'lens_probs'],
     needsKinds: true,
     cost: ({ layers, hidden, vocab }) => layers * hidden * vocab,
@@ -63,8 +68,21 @@ export const VIEWS: readonly View[] = [
     component: () => import('./lens/LensView.svelte'),
   },
   {
+    id: 'attribution',
+    title: (words) => words.attribution.title,
+    question: (words) => words.views.questions.attribution,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: '10rem',
+    component: () => import('./attribution/AttributionView.svelte'),
+  },
+  {
     id: 'activations',
     title: (words) => words.panel.title,
+    question: (words) => words.views.questions.activations,
     kinds: [],
     needsKinds: false,
     cost: null,
@@ -76,6 +94,7 @@ export const VIEWS: readonly View[] = [
   {
     id: 'compare',
     title: (words) => words.compare.title,
+    question: (words) => words.views.questions.compare,
     kinds: ['logits', 'attn_probs'],
     needsKinds: false,
     cost: null,
@@ -87,6 +106,7 @@ export const VIEWS: readonly View[] = [
   {
     id: 'facts',
     title: (words) => words.facts.title,
+    question: (words) => words.views.questions.facts,
     kinds: [],
     needsKinds: false,
     cost: null,

@@ -55,9 +55,19 @@ export class Viewing {
   /** Null lets the page decide by the length of the text. */
   root = $state<boolean | null>(null);
   sampling = $state.raw<SamplingSettings>(DEFAULT_SAMPLING);
+  /** Ids of the views of which only the title is shown, in the order in which they were folded. */
+  folded = $state.raw<readonly string[]>([]);
+  /** Id of the view that is shown alone; null shows all. */
+  alone = $state<string | null>(null);
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };
+  }
+
+  /** Fold a view, or unfold it. */
+  toggleFold(id: string): void {
+    const others = this.folded.filter((folded) => folded !== id);
+    this.folded = others.length < this.folded.length ? others : [...others, id];
   }
 
   preview(changes: Partial<Hover>): void {

@@ -35,6 +35,12 @@ export function viewsFor(
   );
 }
 
+/** Return the view that is shown alone, or all where none is, or where this model lacks it. */
+export function shownViews(views: readonly View[], alone: string | null): readonly View[] {
+  const only = views.filter(({ id }) => id === alone);
+  return only.length > 0 ? only : views;
+}
+
 /** List the activations that the view opens when it is first seen: none where they cost much or none can be opened. */
 export function openedWhenSeen(view: View, { manifest, variant }: OpenedModel): string[] {
   const { shape } = manifest.model;

@@ -28,6 +28,9 @@ export function openSync(file: FileSystemFileHandle, mode: SyncMode): Promise<Sy
   return (file as unknown as SyncFileHandle).createSyncAccessHandle({ mode });
 }
 
+/** Wait before a file that is locked is opened again; browsers tell nobody when a lock ends. */
+const lockedRetryMs = 50;
+
 /** Functions that the store needs from the owner of the models' records. */
 export interface RecordKeeper {
   /** Return the folder of the pieces; it changes after the visitor has cleared the storage. */
@@ -134,6 +137,22 @@ export class OpfsStore implements ChunkStore {
     );
   }
 
+  /**
+   * Open a file for writing. A page that was reloaded or closed while it wrote holds its file a moment longer than its
+   * lock on the digest: wait for that, up to a timeout.
+   */
+  async #openUnlocked(file: FileSystemFileHandle): Promise<SyncFile> {
+    const until = performance.now() + startLimits.storage;
+    for (;;) {
+      try {
+        return await this.#open(file, 'readwrite');
+      } catch (error) {
+        if (!isLocked(error) || performance.now() > until) throw error;
+        await new Promise((resolve) => setTimeout(resolve, lockedRetryMs));
+      }
+    }
+  }
+
   /** Fill `into` and return the checksum stored with the bytes; null where the file is not complete. */
   async #readInto(file: FileSystemFileHandle, into: Uint8Array): Promise<Uint8Array | null> {
     const size = into.length + checksumBytes;
@@ -168,7 +187,7 @@ export class OpfsStore implements ChunkStore {
     try {
       const folder = this.#records.folder();
       const file = await this.#ask(() => folder.getFileHandle(fileName(digest), { create: true }));
-      handle = await this.#open(file, 'readwrite');
+      handle = await this.#openUnlocked(file);
       handle.truncate(0);
       const written = handle.write(bytes, { at: 0 }) + handle.write(checksum, { at: bytes.length });
       if (written === bytes.length + checksumBytes) return 'kept';
@@ -209,6 +228,10 @@ class OpenPiece implements StoredPiece {
 
 function areSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'NoModificationAllowedError';
 }
 
 function isQuota(error: unknown): boolean {

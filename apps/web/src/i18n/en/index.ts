@@ -1,5 +1,6 @@
 // The page's English, a file for each section. Its shape is the type that every other language must fill: see shape.ts.
 import { attention } from './attention';
+import { attribution } from './attribution';
 import { bare } from './bare';
 import { compare } from './compare';
 import { effect } from './effect';
@@ -34,6 +35,7 @@ export const en = {
   next,
   generate,
   attention,
+  attribution,
   effect,
   lens,
   panel,

@@ -28,5 +28,7 @@ export const link = {
     language: 'language',
     provider: 'where it runs',
     root: 'colours',
+    folded: 'folded views',
+    alone: 'view shown alone',
   },
 };

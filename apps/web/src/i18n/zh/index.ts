@@ -1,5 +1,6 @@
 // The page's Chinese, a file for each section. Its shape is given by English: see shape.ts.
 import { attention } from './attention';
+import { attribution } from './attribution';
 import { bare } from './bare';
 import { compare } from './compare';
 import { effect } from './effect';
@@ -35,6 +36,7 @@ export const zh: Dictionary = {
   next,
   generate,
   attention,
+  attribution,
   effect,
   lens,
   panel,

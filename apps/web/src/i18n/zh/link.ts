@@ -29,5 +29,7 @@ export const link: Dictionary['link'] = {
     language: '语言',
     provider: '运行位置',
     root: '颜色',
+    folded: '收起的视图',
+    alone: '单独显示的视图',
   },
 };

@@ -5,4 +5,19 @@ export const views: Dictionary['views'] = {
   notLoaded: (title) =>
     `此处缺少“${title}”：页面的这一部分没有加载成功。请检查网络后重试；如果页面刚刚更新过，请重新加载。`,
   reload: '重新加载页面',
+  list: '视图',
+  questions: {
+    next: '模型接下来预期什么？',
+    attention: '每个词元在看哪里？',
+    lens: '每一层会怎样预测？',
+    attribution: '是哪一部分促成了这个词元？',
+    activations: '内部流过哪些数值？',
+    compare: '压缩改变了什么？',
+    facts: '这里运行的是什么，结果对吗？',
+  },
+  fold: (title) => `收起“${title}”`,
+  unfold: (title) => `展开“${title}”`,
+  alone: (title) => `只显示“${title}”`,
+  onlyOne: '只看此项',
+  all: '全部视图',
 };

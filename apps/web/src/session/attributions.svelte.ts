@@ -1,0 +1,277 @@
+// The attribution of a logit at one token to the parts of the open model: what the reader asks, the runs that it takes,
+// and the newest answer. inference/ computes the shares; analysis/attribution_parts.ts sums them.
+import type { Attribution } from '../analysis/attribution';
+import { largest } from '../analysis/probabilities';
+import {
+  byName,
+  lastLooks,
+  sourceActivations,
+  sourceEdits,
+  sourceShares,
+  upcomingSourceEdits,
+} from '../inference/attribute_sources';
+import { interventionKey, type Interventions } from '../inference/interventions';
+import { ModelError, toModelErrorData } from '../inference/model_error';
+import type {
+  ModelClient,
+  ModelErrorData,
+  OpenedModel,
+  RunRequest,
+  RunResult,
+  TokenPiece,
+} from '../inference/model_types';
+import { prefixEdits } from '../inference/prefix_edits';
+import type { Answer } from './answer';
+import type { Opening } from './opening.svelte';
+import { ScoreReading } from './score_reading.svelte';
+import type { TokenPieces } from './token_pieces';
+import type { Token } from './token';
+
+/** The tokens whose logit, or difference of logits, is attributed. */
+export interface AttributionChoice {
+  /** Null for the likeliest next token. */
+  readonly answer: number | null;
+  /** Subtracted; `second` for the second likeliest next token. */
+  readonly other: number | 'second' | 'none';
+  /** The layer whose neurons are listed; null for none. */
+  readonly neuronsOf: number | null;
+}
+
+const likeliest: AttributionChoice = { answer: null, other: 'none', neuronsOf: null };
+
+/** The attribution at the last of these tokens. */
+export interface AttributedLogit {
+  /** The text up to the token whose prediction is attributed. */
+  readonly tokens: readonly Token[];
+  readonly interventions: Interventions;
+  readonly answer: number;
+  readonly other: number | null;
+  /** The logit, or the difference, that the run itself gave. */
+  readonly logit: number;
+  readonly shares: Attribution;
+  /** The layer of `shares.neurons`, or null. */
+  readonly neuronsOf: number | null;
+  /** What each head takes from each token, (heads, tokens) for each layer; its sum is the head's share. */
+  readonly sources: readonly Float32Array[];
+  /** The attention of each head from the last token, (heads, tokens) for each layer. */
+  readonly looks: readonly Float32Array[];
+  /** The likeliest next tokens. */
+  readonly candidates: readonly number[];
+  readonly pieces: ReadonlyMap<number, TokenPiece>;
+}
+
+export type AttributionStage =
+  | { readonly kind: 'closed' }
+  /** `done` of `of` runs are finished. */
+  | { readonly kind: 'working'; readonly done: number; readonly of: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly error: ModelErrorData };
+
+export interface AttributionParts {
+  readonly opening: Opening;
+  readonly pieces: TokenPieces;
+  /** Do work on the open session, behind what was asked of it before. */
+  readonly inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
+}
+
+const CANDIDATES = 12;
+
+interface Followed {
+  readonly answer: Answer;
+  readonly position: number;
+}
+
+export class Attributions {
+  stage = $state.raw<AttributionStage>({ kind: 'closed' });
+  choice = $state.raw<AttributionChoice>(likeliest);
+  /** The newest attribution; it stays while the next one is computed. */
+  found = $state.raw<AttributedLogit | null>(null);
+  /** A token that the reader asks about: what the selected head gives it. Null for none. */
+  askedKey = $state<number | null>(null);
+  /** Says what made a head look at a token. */
+  readonly score: ScoreReading;
+  readonly #parts: AttributionParts;
+  #followed: Followed | null = null;
+  #round: AbortController | null = null;
+  /** What the newest round was asked, in one text. */
+  #asked = '';
+
+  constructor(parts: AttributionParts) {
+    this.#parts = parts;
+    this.score = new ScoreReading((request, signal) => this.#run(request, signal));
+  }
+
+  get isOpen(): boolean {
+    return this.stage.kind !== 'closed';
+  }
+
+  /** Attribute the prediction at a token, now if the view is open, else once it is. */
+  follow(answer: Answer, position: number): void {
+    this.#followed = { answer, position };
+    if (this.isOpen) this.#begin();
+  }
+
+  open(): void {
+    this.#asked = '';
+    this.#begin();
+  }
+
+  choose(changes: Partial<AttributionChoice>): void {
+    this.choice = { ...this.choice, ...changes };
+    if (this.isOpen) this.#begin();
+  }
+
+  /** Leave out the rest of the runs, and keep nothing. */
+  close(): void {
+    this.#round?.abort();
+    this.#round = null;
+    this.score.close();
+    this.found = null;
+    this.askedKey = null;
+    this.stage = { kind: 'closed' };
+  }
+
+  /** Forget all, as for another model. */
+  clear(): void {
+    this.close();
+    this.#followed = null;
+    this.choice = likeliest;
+  }
+
+  /** Return the tokens of a text as the model's tokenizer cuts it. Rejects with a ModelError. */
+  async tokensOf(text: string): Promise<readonly TokenPiece[]> {
+    const { client } = this.#parts.opening;
+    if (client === null) throw new ModelError({ kind: 'aborted' });
+    const found = await client.encode(text);
+    this.#parts.pieces.add(found);
+    return found;
+  }
+
+  #begin(): void {
+    const { opening } = this.#parts;
+    const { client, model } = opening;
+    const followed = this.#followed;
+    if (followed === null || client === null || model === null) return;
+    const asked = askedText(followed, this.choice);
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    if (this.askedKey !== null && this.askedKey > followed.position) this.askedKey = null;
+    this.#round?.abort();
+    this.score.close();
+    const round = new AbortController();
+    this.#round = round;
+    this.stage = { kind: 'working', done: 0, of: 2 };
+    const isCurrent = (): boolean => this.#round === round && !round.signal.aborted;
+    this.#attribute(followed, { client, model, signal: round.signal }).then(
+      (found) => {
+        if (!isCurrent()) return;
+        this.found = found;
+        this.stage = { kind: 'ready' };
+      },
+      (thrown: unknown) => {
+        if (!isCurrent()) return;
+        const error = toModelErrorData(thrown, 'run');
+        if (error.kind === 'aborted') this.close();
+        else {
+          this.found = null;
+          this.stage = { kind: 'failed', error };
+        }
+      },
+    );
+  }
+
+  async #attribute(
+    { answer, position }: Followed,
+    { client, model, signal }: Round,
+  ): Promise<AttributedLogit> {
+    const { shape } = model.manifest.model;
+    const text = answer.activations.ids;
+    const ids = text.slice(0, position + 1);
+    const interventions = prefixEdits(answer.interventions, text.length, ids.length);
+    const run = (request: Partial<RunRequest>): Promise<RunResult> =>
+      this.#run({ ids, reuseCache: false, keepCache: false, interventions, ...request }, signal);
+    const { choice } = this;
+    let done = 0;
+    let of = 2;
+    const told = (): void => {
+      this.stage = { kind: 'working', done: ++done, of };
+    };
+    let { lastLogits } = answer.activations;
+    const needsLikeliest = choice.answer === null || choice.other === 'second';
+    if (ids.length < text.length && needsLikeliest) {
+      of = 3;
+      // Only to learn what is likeliest there: no other token may be attributed first.
+      ({ lastLogits } = await run({ activations: [] }));
+      told();
+    }
+    const [first = 0, second = 0] = largest(lastLogits, 2);
+    const attributed = choice.answer ?? first;
+    const rival = attributed === second ? first : second;
+    const other = choice.other === 'second' ? rival : choice.other === 'none' ? null : choice.other;
+    const attribution = { answer: attributed, ...(other !== null && { other }) };
+    const whole = await run({
+      attribution: {
+        ...attribution,
+        ...(choice.neuronsOf !== null && { neuronsOf: choice.neuronsOf }),
+      },
+      activations: sourceActivations(shape),
+      upcoming: upcomingSourceEdits(shape),
+    });
+    told();
+    const given = byName(whole.tensors);
+    const values = await run({
+      attribution,
+      activations: [],
+      interventions: [...interventions, ...sourceEdits(shape, ids.length, given)],
+    });
+    told();
+    const shares = sharesOf(whole);
+    const candidates = largest(whole.lastLogits, CANDIDATES);
+    const { pieces } = this.#parts;
+    if (model.hasTokenizer)
+      await pieces.learn(client, [...candidates, attributed, ...(other === null ? [] : [other])]);
+    const logitOf = (id: number | null): number => (id === null ? 0 : (whole.lastLogits[id] ?? 0));
+    return {
+      tokens: answer.tokens.slice(0, ids.length),
+      interventions,
+      answer: attributed,
+      other,
+      logit: logitOf(attributed) - logitOf(other),
+      shares,
+      neuronsOf: choice.neuronsOf,
+      sources: sourceShares(shape, sharesOf(values), given),
+      looks: lastLooks(shape, ids.length, given),
+      candidates,
+      pieces: pieces.known,
+    };
+  }
+
+  /** Run the open model, in turn with the page's own runs. */
+  #run(request: RunRequest, signal: AbortSignal): Promise<RunResult> {
+    const { opening, inTurn } = this.#parts;
+    const { client } = opening;
+    return inTurn(async () => {
+      if (signal.aborted || client === null || client !== opening.client)
+        throw new ModelError({ kind: 'aborted' });
+      return client.run(request);
+    });
+  }
+}
+
+interface Round {
+  readonly client: ModelClient;
+  readonly model: OpenedModel;
+  readonly signal: AbortSignal;
+}
+
+function sharesOf({ attribution }: RunResult): Attribution {
+  if (attribution === undefined) throw new ModelError({ kind: 'no-attribution' });
+  return attribution;
+}
+
+/** Return text that is the same for the same attribution. */
+function askedText({ answer, position }: Followed, choice: AttributionChoice): string {
+  const { ids } = answer.activations;
+  const edits = interventionKey(answer.interventions, ids.length);
+  return JSON.stringify([ids.slice(0, position + 1), edits, choice]);
+}
