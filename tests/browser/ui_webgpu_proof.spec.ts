@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Page } from '@playwright/test';
 import type { Manifest, Variant } from '../../apps/web/src/contract/generated';
+import { isolated } from './servers';
 import { test } from './shared_context';
+import { startSilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 45_000 });
 
@@ -142,6 +144,43 @@ test('a wrong weight is reported with its layer, and wasm is offered if it may h
   await expect(page.getByTestId('provider-fact')).toContainText('WebAssembly');
   await expect(note).toHaveCount(0);
   await expect(line(page)).toContainText('WebAssembly: matches PyTorch to');
+});
+
+/**
+ * Runs in the page's workers. The graph that the runtime reads has another epsilon in the norm before layer 3's MLP: the
+ * files keep their digests, and one kernel of one layer computes wrong numbers.
+ */
+const wrongKernel = `
+  const arrays = Object.getPrototypeOf(Uint8Array.prototype);
+  const { set } = arrays;
+  const find = (bytes, text, from, end) => {
+    const wanted = new TextEncoder().encode(text);
+    for (let at = from; at < end - wanted.length; at++)
+      if (wanted.every((byte, index) => bytes[at + index] === byte)) return at;
+    return -1;
+  };
+  arrays.set = function (source, offset) {
+    // Into the runtime's memory, and too small for weights.
+    const isGraph = source instanceof Uint8Array && source.length < 2e6 && this.length > 2 ** 23;
+    const node = isGraph ? find(source, 'layer_norm_3/3', 0, source.length) : -1;
+    if (node < 0) return set.call(this, source, offset);
+    const changed = source.slice();
+    // After the name of the attribute, its value: the field's tag, then four bytes.
+    const value = find(changed, 'epsilon', node, node + 200) + 'epsilon'.length + 1;
+    new DataView(changed.buffer).setFloat32(value, 1, true);
+    return set.call(this, changed, offset);
+  };
+`;
+
+test('a kernel that computes wrong numbers from right files is reported with its layer', async ({
+  page,
+}) => {
+  const server = await startSilentServer(isolated, () => false, {}, wrongKernel);
+  const on = test.info().project.name === 'webgpu' ? 'webgpu' : 'wasm';
+  await page.goto(`${server.url}#lang=en&on=${on}&v=q8`);
+  await expect(page.getByTestId('proof-first')).toHaveText('layer_3_mlp_pre');
+  await expect(page.getByTestId('proof-wrong')).toContainText('From layer 3 on:');
+  await server.close();
 });
 
 test('the first activation with NaN is reported', async ({ page }) => {

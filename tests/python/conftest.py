@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # OpenMP's threads spin while they wait for one another, which takes most of the processor where
@@ -18,6 +19,7 @@ from thorough import examples
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
+from oriel import Bundle
 from oriel.export_bundle import export
 from oriel.options import ExportOptions, QuantizeOptions
 from oriel.progress import Silent
@@ -90,6 +92,22 @@ def tiny_gpt2_bundle(tiny_gpt2_checkpoint: Path, tmp_path_factory: pytest.TempPa
     output = tmp_path_factory.mktemp("bundles") / "tiny-gpt2" / "model.onnx"
     options = ExportOptions(model=str(tiny_gpt2_checkpoint), layers=(0, 2), output=output)
     return export(options, Silent()).folder
+
+
+@pytest.fixture(scope="module")
+def gpt2(tiny_gpt2_bundle: Path) -> Iterator[Bundle]:
+    """Its bundle, opened."""
+    with Bundle(tiny_gpt2_bundle) as bundle:
+        yield bundle
+
+
+@pytest.fixture(scope="module")
+def torch_gpt2(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
+    """The same model in PyTorch."""
+    model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(
+        tiny_gpt2_checkpoint, attn_implementation="eager"
+    ).requires_grad_(False)
+    return model
 
 
 @pytest.fixture(scope="session")

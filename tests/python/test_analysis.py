@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,6 @@ from oriel.errors import OptionError
 TEXTS = Texts([5, 17, 3, 80, 41, 2], [1, 60, 3, 7, 12, 88])
 METRIC = LogitDifference(answer=9, other=40)
 Hook = tuple[nn.Module, Callable[..., Any], bool]
-
-
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_bundle: Path) -> Iterator[Bundle]:
-    with Bundle(tiny_gpt2_bundle) as bundle:
-        yield bundle
-
-
-@pytest.fixture(scope="module")
-def model(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
-    found: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(
-        tiny_gpt2_checkpoint, attn_implementation="eager"
-    ).requires_grad_(False)
-    return found
 
 
 def run(model: GPT2LMHeadModel, ids: list[int], hooks: list[Hook]) -> Tensor:
@@ -95,10 +81,10 @@ def head(value: Tensor, index: int, other: Tensor) -> Tensor:
 
 
 def test_patched_positions_are_those_of_pytorch_one_by_one(
-    gpt2: Bundle, model: GPT2LMHeadModel
+    gpt2: Bundle, torch_gpt2: GPT2LMHeadModel
 ) -> None:
-    blocks: list[Any] = list(model.transformer.h)
-    clean = recorded(model, list(TEXTS.clean), [(block, True) for block in blocks])
+    blocks: list[Any] = list(torch_gpt2.transformer.h)
+    clean = recorded(torch_gpt2, list(TEXTS.clean), [(block, True) for block in blocks])
     want = np.zeros((4, 6))
     for layer in range(4):
         for position in range(6):
@@ -108,7 +94,7 @@ def test_patched_positions_are_those_of_pytorch_one_by_one(
                 x[:, position] = clean[layer][:, position]
                 return x
 
-            logits = run(model, list(TEXTS.corrupted), [(blocks[layer], patch, True)])
+            logits = run(torch_gpt2, list(TEXTS.corrupted), [(blocks[layer], patch, True)])
             want[layer, position] = metric(logits)
     told: list[tuple[int, int]] = []
     # Seven rows at a time: batches end inside a layer.
@@ -123,16 +109,20 @@ def test_patched_positions_are_those_of_pytorch_one_by_one(
     np.testing.assert_allclose(found.values, want, atol=1e-4)
     assert told[-1] == (24, 24)
     assert len(told) > 1
-    assert found.clean == pytest.approx(metric(run(model, list(TEXTS.clean), [])), abs=1e-4)
-    assert found.corrupted == pytest.approx(metric(run(model, list(TEXTS.corrupted), [])), abs=1e-4)
+    assert found.clean == pytest.approx(metric(run(torch_gpt2, list(TEXTS.clean), [])), abs=1e-4)
+    assert found.corrupted == pytest.approx(
+        metric(run(torch_gpt2, list(TEXTS.corrupted), [])), abs=1e-4
+    )
     # All of the first layer's stream is all of the text.
     assert found.restored().shape == (4, 6)
 
 
-def test_patched_heads_and_mlps_are_those_of_pytorch(gpt2: Bundle, model: GPT2LMHeadModel) -> None:
-    blocks: list[Any] = list(model.transformer.h)
-    clean = recorded(model, list(TEXTS.clean), [(block.attn.c_proj, True) for block in blocks])
-    mlps = recorded(model, list(TEXTS.clean), [(block.mlp, False) for block in blocks])
+def test_patched_heads_and_mlps_are_those_of_pytorch(
+    gpt2: Bundle, torch_gpt2: GPT2LMHeadModel
+) -> None:
+    blocks: list[Any] = list(torch_gpt2.transformer.h)
+    clean = recorded(torch_gpt2, list(TEXTS.clean), [(block.attn.c_proj, True) for block in blocks])
+    mlps = recorded(torch_gpt2, list(TEXTS.clean), [(block.mlp, False) for block in blocks])
     want = np.zeros((4, 3))
     for layer in range(4):
         for index in range(3):
@@ -141,7 +131,7 @@ def test_patched_heads_and_mlps_are_those_of_pytorch(gpt2: Bundle, model: GPT2LM
                 return head(x, index, clean[layer])
 
             hook = (blocks[layer].attn.c_proj, patch, True)
-            want[layer, index] = metric(run(model, list(TEXTS.corrupted), [hook]))
+            want[layer, index] = metric(run(torch_gpt2, list(TEXTS.corrupted), [hook]))
     np.testing.assert_allclose(patch_heads(gpt2, TEXTS, METRIC).values, want, atol=1e-4)
 
     def last(x: Tensor) -> Tensor:
@@ -151,20 +141,22 @@ def test_patched_heads_and_mlps_are_those_of_pytorch(gpt2: Bundle, model: GPT2LM
 
     found = patch_positions(gpt2, TEXTS, METRIC, joint="mlp_output").values[2, 5]
     mlp_hook: Hook = (blocks[2].mlp, last, False)
-    assert found == pytest.approx(metric(run(model, list(TEXTS.corrupted), [mlp_hook])), abs=1e-4)
+    assert found == pytest.approx(
+        metric(run(torch_gpt2, list(TEXTS.corrupted), [mlp_hook])), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("reads", ["q", "k", "v"])
 def test_a_patched_path_is_that_of_pytorch(
-    reads: str, gpt2: Bundle, model: GPT2LMHeadModel
+    reads: str, gpt2: Bundle, torch_gpt2: GPT2LMHeadModel
 ) -> None:
-    blocks: list[Any] = list(model.transformer.h)
+    blocks: list[Any] = list(torch_gpt2.transformer.h)
     end, into, sender = 2, 1, (0, 2)
     ids = list(TEXTS.corrupted)
     mixes = [(block.attn.c_proj, True) for block in blocks]
-    clean = recorded(model, list(TEXTS.clean), mixes)
-    old = recorded(model, ids, mixes)
-    mlps = recorded(model, ids, [(block.mlp, False) for block in blocks])
+    clean = recorded(torch_gpt2, list(TEXTS.clean), mixes)
+    old = recorded(torch_gpt2, ids, mixes)
+    mlps = recorded(torch_gpt2, ids, [(block.mlp, False) for block in blocks])
     hooks: list[Hook] = []
     for layer in range(end):
         frozen = head(old[layer], sender[1], clean[layer]) if layer == sender[0] else old[layer]
@@ -178,7 +170,7 @@ def test_a_patched_path_is_that_of_pytorch(
         return x
 
     hooks.append((blocks[end].attn.c_attn, keep, False))
-    run(model, ids, hooks)
+    run(torch_gpt2, ids, hooks)
     start = 24 * "qkv".index(reads) + 8 * into
 
     def receive(x: Tensor) -> Tensor:
@@ -186,7 +178,7 @@ def test_a_patched_path_is_that_of_pytorch(
         x[..., start : start + 8] = sent[0][..., start : start + 8]
         return x
 
-    want = metric(run(model, ids, [(blocks[end].attn.c_attn, receive, False)]))
+    want = metric(run(torch_gpt2, ids, [(blocks[end].attn.c_attn, receive, False)]))
     found = patch_paths(gpt2, TEXTS, METRIC, Receiver(end, into, reads))
     assert found.values.shape == (2, 3)
     assert found.values[sender] == pytest.approx(want, abs=1e-4)
@@ -245,12 +237,12 @@ def test_value_weighted_attention_by_hand() -> None:
 
 
 def test_scores_on_repeats_are_those_of_the_runs_probabilities(
-    gpt2: Bundle, model: GPT2LMHeadModel
+    gpt2: Bundle, torch_gpt2: GPT2LMHeadModel
 ) -> None:
     scores = head_scores.scores_on_repeats(gpt2, length=5, texts=2, seed=1)
     once = np.random.default_rng(1).integers(0, 101, (2, 5))
     ids = np.concatenate([once, once], axis=1)
-    attentions = model(torch.from_numpy(ids), output_attentions=True).attentions
+    attentions = torch_gpt2(torch.from_numpy(ids), output_attentions=True).attentions
     pairs = [(text, query, query - 5 + 1) for text in range(2) for query in range(5, 10)]
     assert all(len(set(row)) == 5 for row in once.tolist())
     for layer in range(4):
@@ -261,11 +253,11 @@ def test_scores_on_repeats_are_those_of_the_runs_probabilities(
         head_scores.scores_on_repeats(gpt2, length=17)
 
 
-def test_the_stream_grows_as_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel) -> None:
+def test_the_stream_grows_as_pytorchs(gpt2: Bundle, torch_gpt2: GPT2LMHeadModel) -> None:
     found = gpt2.run([TEXTS.clean], activations=["layer_0_resid_pre", "resid_post"])
     stream = residual.streams(found, 4)
     want = torch.stack(
-        recorded(model, list(TEXTS.clean), [(b, False) for b in model.transformer.h])
+        recorded(torch_gpt2, list(TEXTS.clean), [(b, False) for b in torch_gpt2.transformer.h])
     )
     np.testing.assert_allclose(residual.norms(stream)[1:], want.norm(dim=-1), rtol=1e-4)
     cosines = nn.functional.cosine_similarity(want[:-1], want[1:], dim=-1)
@@ -318,8 +310,8 @@ def torch_shares(model: GPT2LMHeadModel, ids: list[int]) -> dict[str, Tensor]:
     }
 
 
-def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel) -> None:
-    want = torch_shares(model, list(TEXTS.clean))
+def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, torch_gpt2: GPT2LMHeadModel) -> None:
+    want = torch_shares(torch_gpt2, list(TEXTS.clean))
     found = attribute(
         gpt2, [TEXTS.clean, TEXTS.corrupted], METRIC.answer, METRIC.other, neurons_of=2
     )
@@ -328,7 +320,9 @@ def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel
     heads = np.stack(found.heads)[:, 0]
     np.testing.assert_allclose(heads, want["heads"], atol=1e-4)
     assert found.bias == pytest.approx(float(want["bias"]), abs=1e-5)
-    assert found.logit[0, -1] == pytest.approx(metric(run(model, list(TEXTS.clean), [])), abs=1e-4)
+    assert found.logit[0, -1] == pytest.approx(
+        metric(run(torch_gpt2, list(TEXTS.clean), [])), abs=1e-4
+    )
     np.testing.assert_allclose(found.total(), found.logit, atol=1e-4)
 
 
@@ -336,12 +330,12 @@ def test_the_shares_of_a_logit_are_pytorchs(gpt2: Bundle, model: GPT2LMHeadModel
     ("variant", "bound"), [("fp32", 0), ("fp16", 1e-3), ("int8", 0.01), ("int4", 0.01)]
 )
 def test_the_unembedding_is_the_models(
-    variant: str, bound: float, quantized_gpt2_bundle: Path, model: GPT2LMHeadModel
+    variant: str, bound: float, quantized_gpt2_bundle: Path, torch_gpt2: GPT2LMHeadModel
 ) -> None:
     """GPT-2's vocabulary has 8 bits in int4 too."""
     with Bundle(quantized_gpt2_bundle, variant) as bundle:
         for token in (0, 100):
-            want = model.lm_head.weight[token].numpy()
+            want = torch_gpt2.lm_head.weight[token].numpy()
             gap = np.abs(unembedding(bundle, token) - want).max()
             assert gap <= bound * np.abs(want).max()
         with pytest.raises(OptionError, match="no such token; got id 101"):

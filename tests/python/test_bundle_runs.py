@@ -26,20 +26,6 @@ OTHER = np.random.default_rng(4).normal(size=24).astype(np.float32)
 Change = Callable[[Tensor], Tensor]
 
 
-@pytest.fixture(scope="module")
-def gpt2(tiny_gpt2_bundle: Path) -> Iterator[Bundle]:
-    with Bundle(tiny_gpt2_bundle) as bundle:
-        yield bundle
-
-
-@pytest.fixture(scope="module")
-def torch_gpt2(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
-    model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(
-        tiny_gpt2_checkpoint, attn_implementation="eager"
-    ).requires_grad_(False)
-    return model
-
-
 def close(got: np.ndarray[Any, Any], want: Tensor | np.ndarray[Any, Any]) -> None:
     np.testing.assert_allclose(got, np.asarray(want), rtol=0, atol=1e-4)
 

@@ -13,7 +13,7 @@ import pytest
 import wrong_kernel
 
 from oriel.cli import main
-from oriel.device import check_device
+from oriel.runtime.every_activation import every_activation
 
 ABSENT = ("isn't installed", "doesn't load", "no graphics adapter")
 """Parts of the lines that tell that WebGPU can't be had on this machine."""
@@ -28,8 +28,7 @@ def test_a_wrong_product_is_told_with_its_layer(
 ) -> None:
     words = ["check-device", str(quantized_gpt2_bundle), "--variant", variant, "--json"]
     assert main(words) == 0
-    run = wrong_kernel.breaking(check_device.every_activation)
-    monkeypatch.setattr(check_device, "every_activation", run)
+    monkeypatch.setattr(wrong_kernel.PLACE, wrong_kernel.breaking(every_activation))
     capsys.readouterr()
     assert main(words) == 1
     (found,) = json.loads(capsys.readouterr().out)["variants"]
