@@ -194,7 +194,8 @@ export class Attributions {
     let done = 0;
     let of = 2;
     const told = (): void => {
-      this.stage = { kind: 'working', done: ++done, of };
+      // A run that was under way ends behind its round's cancellation.
+      if (!signal.aborted) this.stage = { kind: 'working', done: ++done, of };
     };
     let { lastLogits } = answer.activations;
     const needsLikeliest = choice.answer === null || choice.other === 'second';
