@@ -16,6 +16,7 @@ import { loading } from './loading';
 import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
+import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
 import { strip } from './strip';
@@ -31,6 +32,7 @@ export const zh: Dictionary = {
   loading,
   example,
   errors,
+  program,
   prompt,
   next,
   generate,
