@@ -71,7 +71,7 @@ test("the tuned lens is downloaded when it is selected, and its numbers equal Py
   await expect(page.getByTestId('lens-divergence')).toContainText('nats');
   await expect(choice).toHaveValue('tuned');
   const { name, rows } = await saved(page);
-  expect(name).toBe('tuned_lens.csv');
+  expect(name).toMatch(/^demo_\w+_[0-9a-f]{8}_tuned_lens\.csv$/);
   expectRead(rows, 'tuned');
   expect(fetched).toHaveLength(1);
   await choice.selectOption('logit');
