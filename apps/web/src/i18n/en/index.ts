@@ -16,6 +16,7 @@ import { loading } from './loading';
 import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
+import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
@@ -31,6 +32,7 @@ export const en = {
   loading,
   example,
   errors,
+  picture,
   program,
   prompt,
   next,
