@@ -73,7 +73,7 @@ test("the tuned lens is downloaded when it is selected, and its numbers equal Py
   await expect(page.locator('#lens-title')).toHaveText('Tuned lens');
   await expect(page).toHaveURL(/lens=tuned/);
   const { name, rows } = await saved(page);
-  expect(name).toBe('tuned_lens.csv');
+  expect(name).toMatch(/^demo_\w+_[0-9a-f]{8}_tuned_lens\.csv$/);
   expectRead(rows, 'tuned');
   expect(fetched).toHaveLength(1);
   await choice.selectOption('logit');

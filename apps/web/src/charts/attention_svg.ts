@@ -2,6 +2,7 @@
 import type { AttentionLayout } from './attention_layout';
 import { colourOf, inkOn, type Theme, type ValueScale } from './colour_ramps';
 import { drawnCells, type RowReader } from './drawn_cells';
+import { escaped, frameHead, headHeight, INKS, n } from './svg_frame';
 
 export interface MapPicture {
   layout: AttentionLayout;
@@ -19,26 +20,15 @@ export interface MapPicture {
   theme: Theme;
 }
 
-/** Height of a line of the caption. */
-const CAPTION_LINE = 16;
-
 export function attentionSvg(picture: MapPicture): string {
   const { layout, scale, theme, masked, cellText, perCell, caption } = picture;
   const { left, side, window } = layout;
-  const top = layout.top + 24 + CAPTION_LINE * caption.length;
-  const ink = theme === 'light' ? '#16181d' : '#e9eaed';
-  const paper = theme === 'light' ? '#fcfcfa' : '#14161a';
-  const line = theme === 'light' ? '#e2e2de' : '#2b2f36';
+  const top = layout.top + headHeight(caption);
+  const { ink, line } = INKS[theme];
   const width = left + side + 12;
   const height = top + side + 12;
   const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${n(width)}" height="${n(height)}" viewBox="0 0 ${n(width)} ${n(height)}" font-family="IBM Plex Mono, monospace" font-size="11">`,
-    `<rect width="100%" height="100%" fill="${paper}"/>`,
-    `<text x="8" y="18" fill="${ink}" font-size="13" font-family="IBM Plex Sans, sans-serif">${escaped(picture.title)}</text>`,
-    ...caption.map(
-      (line, index) =>
-        `<text x="8" y="${18 + CAPTION_LINE * (index + 1)}" fill="${ink}" font-family="IBM Plex Sans, sans-serif">${escaped(line)}</text>`,
-    ),
+    ...frameHead({ width, height, title: picture.title, caption, theme }),
     `<rect x="${n(left)}" y="${n(top)}" width="${n(side)}" height="${n(side)}" fill="none" stroke="${line}"/>`,
     '<g shape-rendering="crispEdges">',
   ];
@@ -95,21 +85,4 @@ export function cellScore(value: number): string {
 export function cellPoints(difference: number, limit: number): string {
   const text = Math.abs(difference * 100).toFixed(limit < 0.1 ? 1 : 0);
   return Number(text) === 0 ? '' : (difference > 0 ? '+' : '−') + text.replace(/^0/, '');
-}
-
-export function escaped(text: string): string {
-  return (
-    text
-      .replaceAll('&', '&amp;')
-      .replaceAll('<', '&lt;')
-      .replaceAll('>', '&gt;')
-      .replaceAll('"', '&quot;')
-      // Characters that XML forbids even when escaped.
-      // eslint-disable-next-line no-control-regex
-      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '�')
-  );
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 100) / 100);
 }

@@ -17,6 +17,8 @@ import { loading } from './loading';
 import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
+import { picture } from './picture';
+import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
 import { strip } from './strip';
@@ -31,6 +33,8 @@ export const en = {
   loading,
   example,
   errors,
+  picture,
+  program,
   prompt,
   next,
   generate,

@@ -13,6 +13,8 @@ interface ShownMap extends Omit<MapPicture, 'layout' | 'perCell' | 'caption'> {
   zoomed: MapWindow | null;
   /** Name of the file, without its extension and without the part that is shown. */
   name: string;
+  /** Lines of the caption about model, text and edits. */
+  facts: readonly string[];
   words: Dictionary;
 }
 
@@ -28,7 +30,7 @@ const WIDEST = 1400;
 /** Smallest side of a cell: smaller ones can't be told apart and make files of many megabytes. */
 const SMALLEST_CELL = 2;
 
-export function savedMap({ tokens, zoomed, name, words, ...map }: ShownMap): SavedMap {
+export function savedMap({ tokens, zoomed, name, facts, words, ...map }: ShownMap): SavedMap {
   const window = shownWindow(zoomed, tokens.length);
   const whole = window.span >= tokens.length;
   return {
@@ -46,7 +48,7 @@ export function savedMap({ tokens, zoomed, name, words, ...map }: ShownMap): Sav
         whole && perCell === 1
           ? []
           : windowText(words, window, tokens.length, perCell, map.scale.kind === 'signed');
-      return attentionSvg({ ...map, layout, perCell, caption });
+      return attentionSvg({ ...map, layout, perCell, caption: [...facts, ...caption] });
     },
   };
 }

@@ -1,0 +1,109 @@
+// The hooks that read or change what flows at a place of a model, a row for each kind of activation.
+import type { ActivationKind, ModelShape } from '../contract/generated';
+import type { ModulePaths } from './module_paths';
+import type { HelperName } from './python_helpers';
+import { pythonString } from './python_text';
+
+export interface Place {
+  readonly joint: ActivationKind;
+  /** 0 for activations of the whole model. */
+  readonly layer: number;
+}
+
+interface Hook {
+  readonly helper: HelperName;
+  /** Arguments of the helper; null where it acts for all layers alike. */
+  readonly call: ((at: HookedAt) => readonly string[]) | null;
+}
+
+interface HookedAt {
+  readonly paths: ModulePaths;
+  readonly shape: ModelShape;
+  readonly layer: number;
+}
+
+const ATTENTION: Hook = { helper: 'attention', call: null };
+
+function inBlock(
+  helper: HelperName,
+  joint: ActivationKind,
+  path: (paths: ModulePaths) => string,
+): Hook {
+  return {
+    helper,
+    call: ({ paths, layer }) => [
+      pythonString([paths.blocks, layer, path(paths)].filter((part) => part !== '').join('.')),
+      pythonString(joint),
+      String(layer),
+    ],
+  };
+}
+
+/** By kind; a kind that is missing has no script. In the order in which several at one module must be registered. */
+const HOOKS: Partial<Record<ActivationKind, Hook>> = {
+  resid_pre: inBlock('on_input', 'resid_pre', () => ''),
+  q: ATTENTION,
+  k: ATTENTION,
+  v: ATTENTION,
+  attn_scores: ATTENTION,
+  attn_probs: ATTENTION,
+  attn_z: {
+    helper: 'on_heads',
+    call: ({ paths, shape, layer }) => [
+      pythonString(`${paths.blocks}.${layer}.${paths.attentionOutputMatrix}`),
+      pythonString('attn_z'),
+      String(layer),
+      `heads=${shape.heads}`,
+    ],
+  },
+  attn_output: inBlock('on_output', 'attn_output', ({ attention }) => attention),
+  resid_mid: {
+    helper: 'on_middle',
+    call: ({ paths, layer }) => [
+      pythonString(`${paths.blocks}.${layer}`),
+      pythonString(`${paths.blocks}.${layer}.${paths.attention}`),
+      String(layer),
+    ],
+  },
+  mlp_pre: inBlock('on_input', 'mlp_pre', ({ mlpNonlinearity }) => mlpNonlinearity),
+  mlp_gate: inBlock('on_output', 'mlp_gate', ({ mlpNonlinearity }) => mlpNonlinearity),
+  mlp_linear: inBlock('on_output', 'mlp_linear', ({ mlpLinear, mlp }) => mlpLinear ?? mlp),
+  mlp_act: inBlock('on_input', 'mlp_act', ({ mlpOutputMatrix }) => mlpOutputMatrix),
+  mlp_output: inBlock('on_output', 'mlp_output', ({ mlp }) => mlp),
+  resid_post: inBlock('on_output', 'resid_post', () => ''),
+  final_norm: {
+    helper: 'on_output',
+    call: ({ paths }) => [pythonString(paths.finalNorm), pythonString('final_norm'), '0'],
+  },
+};
+
+/** Return whether a script can read and change activations of this kind. */
+export function isHooked(kind: ActivationKind): boolean {
+  return HOOKS[kind] !== undefined;
+}
+
+/** Return whether the places need attention of the script's own. */
+export function needsAttention(places: readonly Place[]): boolean {
+  return places.some(({ joint }) => HOOKS[joint] === ATTENTION);
+}
+
+/** Return the helpers and the lines that register hooks at these places, each once. */
+export function hooksAt(
+  places: readonly Place[],
+  paths: ModulePaths,
+  shape: ModelShape,
+): { helpers: HelperName[]; lines: string[] } {
+  const helpers: HelperName[] = [];
+  const lines = new Set<string>();
+  const kinds = Object.keys(HOOKS) as ActivationKind[];
+  // resid_mid is changed behind attn_output, whatever the order of the edits.
+  const ordered = kinds.flatMap((kind) => places.filter(({ joint }) => joint === kind));
+  for (const { joint, layer } of ordered) {
+    const hook = HOOKS[joint];
+    if (hook === undefined) continue;
+    helpers.push(hook.helper);
+    if (hook.call !== null)
+      lines.add(`${hook.helper}(${hook.call({ paths, shape, layer }).join(', ')})`);
+  }
+  return { helpers, lines: [...lines] };
+}

@@ -1,0 +1,210 @@
+// Functions that a script may need, as Python source: each is written only where the script calls it.
+
+export type HelperName =
+  | 'at'
+  | 'tensor_of'
+  | 'on_input'
+  | 'on_output'
+  | 'on_heads'
+  | 'on_middle'
+  | 'attention'
+  | 'chosen'
+  | 'spread'
+  | 'unit'
+  | 'along'
+  | 'mirrored'
+  | 'scale'
+  | 'add'
+  | 'replace'
+  | 'knock_out'
+  | 'project_out'
+  | 'cap'
+  | 'swap';
+
+interface Helper {
+  readonly source: string;
+  /** The helpers that it calls. */
+  readonly calls?: readonly HelperName[];
+}
+
+const AT = `changes = {}  # (joint, layer) -> functions that change what flows there, in their order
+seen = {}  # (joint, layer) -> what flowed there, after the changes
+
+
+def change(joint, layer, function):
+    changes.setdefault((joint, layer), []).append(function)
+
+
+def at(joint, layer, value):
+    for function in changes.get((joint, layer), []):
+        value = function(value)
+    seen[joint, layer] = value
+    return value`;
+
+const TENSOR_OF = `def tensor_of(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+def output_with(value, output):
+    return (value, *output[1:]) if isinstance(output, tuple) else value`;
+
+const ON_INPUT = `def on_input(module, joint, layer):
+    def hook(_module, args):
+        return (at(joint, layer, args[0]), *args[1:])
+
+    model.get_submodule(module).register_forward_pre_hook(hook)`;
+
+const ON_OUTPUT = `def on_output(module, joint, layer):
+    def hook(_module, _args, output):
+        return output_with(at(joint, layer, tensor_of(output)), output)
+
+    model.get_submodule(module).register_forward_hook(hook)`;
+
+const ON_HEADS = `def on_heads(module, joint, layer, heads):
+    """Take the module's input, heads side by side, as (1, heads, tokens, width)."""
+
+    def hook(_module, args):
+        value = at(joint, layer, args[0].unflatten(-1, (heads, -1)).transpose(1, 2))
+        return (value.transpose(1, 2).flatten(2), *args[1:])
+
+    model.get_submodule(module).register_forward_pre_hook(hook)`;
+
+const ON_MIDDLE = `def on_middle(block, attention, layer):
+    """Take the stream between attention and MLP, which no module returns: its change is added to
+    the output of attention."""
+    entering = {}
+
+    def before(_module, args):
+        entering["stream"] = args[0]
+
+    def after(_module, _args, output):
+        middle = entering["stream"] + tensor_of(output)
+        change = at("resid_mid", layer, middle) - middle
+        return output_with(tensor_of(output) + change, output)
+
+    model.get_submodule(block).register_forward_pre_hook(before)
+    model.get_submodule(attention).register_forward_hook(after)`;
+
+const ATTENTION = `def attention(module, query, key, value, _mask=None, scaling=None, **_):
+    """Attend as the model does to one text, and show every step: (1, heads, tokens, width)."""
+    layer = module.layer_idx
+    query, key, value = (
+        at(joint, layer, states) for joint, states in (("q", query), ("k", key), ("v", value))
+    )
+    group = query.shape[1] // key.shape[1]
+    key, value = (states.repeat_interleave(group, dim=1) for states in (key, value))
+    scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    scores = scores.masked_fill(later, torch.finfo(torch.float32).min)
+    weights = at("attn_probs", layer, at("attn_scores", layer, scores).softmax(-1))
+    return (weights @ value).transpose(1, 2), weights
+
+
+AttentionInterface.register("shown", attention)`;
+
+const CHOSEN = `def chosen(value, heads=None, tokens=None, columns=None):
+    """Return True at the places of a value (1, tokens, columns) or (1, heads, tokens, columns)."""
+    mask = torch.ones(value.shape, dtype=torch.bool)
+    for axis, places in ((-3, heads), (-2, tokens), (-1, columns)):
+        if places is not None:
+            one = torch.zeros(value.shape[axis], dtype=torch.bool)
+            one[places] = True
+            mask &= one.reshape([-1] + [1] * (-1 - axis))
+    return mask`;
+
+const SPREAD = `def spread(numbers, value):
+    """Put numbers over a value. Numbers of further tokens are left out; where there are none, the
+    value stays."""
+    numbers = numbers.reshape([1] * (value.dim() - numbers.dim()) + list(numbers.shape))
+    sizes = [size if have == 1 else min(have, size) for have, size in zip(numbers.shape, value.shape)]
+    there = tuple(slice(size) for size in sizes)
+    result = value.clone()
+    result[there] = numbers[there].expand(sizes)
+    return result`;
+
+const SCALE = `def scale(factor, **places):
+    return lambda value: torch.where(chosen(value, **places), value * factor, value)`;
+
+const ADD = `def add(vector, **places):
+    def function(value):
+        return torch.where(chosen(value, **places), value + spread(vector, torch.zeros_like(value)), value)
+
+    return function`;
+
+const REPLACE = `def replace(numbers, **places):
+    return lambda value: torch.where(chosen(value, **places), spread(numbers, value), value)`;
+
+const KNOCK_OUT = `def knock_out(**places):
+    """Let queries (tokens) see nothing of keys (columns)."""
+    lowest = torch.finfo(torch.float32).min
+    return lambda value: value.masked_fill(chosen(value, **places), lowest)`;
+
+const UNIT = `def unit(direction):
+    return direction / direction.norm()`;
+
+const PROJECT_OUT = `def project_out(direction, amount, **places):
+    def function(value):
+        component = (value @ unit(direction)).unsqueeze(-1)
+        return torch.where(chosen(value, **places), value - amount * component * unit(direction), value)
+
+    return function`;
+
+const CAP = `def cap(direction, limit, **places):
+    def function(value):
+        over = ((value @ unit(direction)).unsqueeze(-1) - limit).clamp(min=0)
+        return torch.where(chosen(value, **places), value - over * unit(direction), value)
+
+    return function`;
+
+const SWAP = `def swap(first, second, amount, **places):
+    """Mirror along the difference of the two unit vectors."""
+    normal = unit(unit(first) - unit(second))
+
+    def function(value):
+        component = (value @ normal).unsqueeze(-1)
+        return torch.where(chosen(value, **places), value - 2 * amount * component * normal, value)
+
+    return function`;
+
+const ALONG = `def along(value, direction):
+    return (value * direction).sum(-1, keepdim=True)`;
+
+const MIRRORED = `def mirrored(value, first, second, amount):
+    normal = torch.nn.functional.normalize(first - second, dim=-1)
+    return value - 2 * amount * along(value, normal) * normal`;
+
+/** In the order in which a script has them. */
+const HELPERS: Readonly<Record<HelperName, Helper>> = {
+  at: { source: AT },
+  tensor_of: { source: TENSOR_OF },
+  on_input: { source: ON_INPUT, calls: ['at'] },
+  on_output: { source: ON_OUTPUT, calls: ['at', 'tensor_of'] },
+  on_heads: { source: ON_HEADS, calls: ['at'] },
+  on_middle: { source: ON_MIDDLE, calls: ['at', 'tensor_of'] },
+  attention: { source: ATTENTION, calls: ['at'] },
+  chosen: { source: CHOSEN },
+  spread: { source: SPREAD },
+  unit: { source: UNIT },
+  along: { source: ALONG },
+  mirrored: { source: MIRRORED, calls: ['along'] },
+  scale: { source: SCALE, calls: ['chosen'] },
+  add: { source: ADD, calls: ['chosen', 'spread'] },
+  replace: { source: REPLACE, calls: ['chosen', 'spread'] },
+  knock_out: { source: KNOCK_OUT, calls: ['chosen'] },
+  project_out: { source: PROJECT_OUT, calls: ['chosen', 'unit'] },
+  cap: { source: CAP, calls: ['chosen', 'unit'] },
+  swap: { source: SWAP, calls: ['chosen', 'unit'] },
+};
+
+/** Return these helpers and those that they call, as source. */
+export function helperSource(names: Iterable<HelperName>): string[] {
+  const needed = new Set<HelperName>();
+  const need = (name: HelperName): void => {
+    needed.add(name);
+    for (const called of HELPERS[name].calls ?? []) need(called);
+  };
+  for (const name of names) need(name);
+  return (Object.keys(HELPERS) as HelperName[])
+    .filter((name) => needed.has(name))
+    .map((name) => HELPERS[name].source);
+}

@@ -1,0 +1,33 @@
+// The part of a script that computes one kind of numbers from a run of the model.
+import type { ModelRecord } from '../contract/generated';
+import type { Place } from './hooks';
+import type { ModulePaths } from './module_paths';
+
+/** Where numbers come from: the model, the text, and names of its tokens. */
+export interface RunOrigin {
+  readonly model: ModelRecord;
+  readonly paths: ModulePaths;
+  readonly ids: readonly number[];
+  /** Return a token's text by its id, on one line. */
+  readonly labelOf: (id: number) => string;
+  /** True where the script has attention of its own, which an edit needs. */
+  readonly ownAttention: boolean;
+}
+
+export interface Recipe {
+  /** A sentence: what the numbers are. */
+  readonly title: string;
+  /** Sentences about what they leave out; none for most. */
+  readonly notes: readonly string[];
+  /** What the run has to record. */
+  readonly sees: readonly Place[];
+  /** True where the run has to return attention weights. */
+  readonly attentions: boolean;
+  /** A file besides the checkpoint, which the script takes as an argument; null where there is none. */
+  readonly file: { readonly variable: string; readonly name: string; readonly what: string } | null;
+  /** Names of the numbers. */
+  readonly names: readonly string[];
+  readonly shown: readonly number[];
+  /** Lines of Python, under `torch.no_grad()`, that set `computed`, a flat tensor, from `output` and `seen`. */
+  readonly compute: readonly string[];
+}

@@ -1,0 +1,27 @@
+// The numbers that scripts compute again, a row for each thing that the page shows.
+import { activationRecipe } from './things/activation';
+import { attentionRecipe } from './things/attention';
+import { attributionRecipe } from './things/attribution';
+import { lensRecipe } from './things/lens';
+import { nextRecipe } from './things/next';
+import type { Recipe, RunOrigin } from './recipe';
+import type { ShownNumbers } from './shown_numbers';
+
+const RECIPES: {
+  readonly [T in ShownNumbers['thing']]: (
+    shown: Extract<ShownNumbers, { thing: T }>,
+    origin: RunOrigin,
+  ) => Recipe;
+} = {
+  next: nextRecipe,
+  attention: attentionRecipe,
+  lens: lensRecipe,
+  activation: activationRecipe,
+  attribution: attributionRecipe,
+};
+
+export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {
+  // The row of a thing takes exactly its numbers, which TypeScript can't follow through the index.
+  const make = RECIPES[shown.thing] as (shown: ShownNumbers, origin: RunOrigin) => Recipe;
+  return make(shown, origin);
+}
