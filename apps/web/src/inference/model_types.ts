@@ -270,6 +270,8 @@ export interface BatchRequest {
   interventions?: Interventions;
   /** Number of last tokens whose logits are returned; default 1, at most the tokens of the shortest text. */
   logits?: number;
+  /** Names of the activations to return, opened for this if they are closed; by default those that are open. */
+  activations?: readonly string[];
 }
 
 export interface BatchedText {

@@ -2,8 +2,6 @@
 import { canIntervene } from '../activations/activation_offer';
 import { ChosenActivations } from '../activations/chosen_activations.svelte';
 import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
-import { isNeutral, noInterventions } from '../inference/interventions';
-import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
 import { Answers } from './answers.svelte';
@@ -65,7 +63,11 @@ export class ModelSession {
       chosen,
       pieces,
       notices,
-      text: () => this.prompt,
+      text: () => ({
+        ids: this.prompt.ids,
+        typedTokens: this.prompt.typedTokens,
+        withoutFirst: this.prompt.entry.withoutFirst,
+      }),
       isGenerating: () => this.generation.running,
     });
     const prompt = new Prompt({
@@ -106,7 +108,9 @@ export class ModelSession {
       (stage.kind === 'opening' || stage.kind === 'ready');
     const isAsPublished =
       entry.text === example?.prompt && entry.ids === null && !entry.withoutFirst;
-    return isWaiting && isNeutral(this.answers.interventions) && isAsPublished ? example : null;
+    return isWaiting && !this.answers.edits.entries.some(({ isOn }) => isOn) && isAsPublished
+      ? example
+      : null;
   }
 
   get shown(): Shown | null {
@@ -142,9 +146,8 @@ export class ModelSession {
     this.chosen.begin(model);
     prompt.takeExample(manifest.first_pass?.prompt);
     if (model.tokenizerTrouble !== null) prompt.takeIds(this.published.current);
-    answers.interventions = canIntervene(variant)
-      ? applicable(answers.interventions, manifest.model.shape)
-      : noInterventions;
+    if (canIntervene(variant)) answers.edits.keepFitting(manifest.model.shape);
+    else answers.edits.entries = [];
     const { client } = this.opening;
     const isCurrent = this.opening.currentCheck();
     await prompt.read();

@@ -2,6 +2,7 @@
 import type { SamplingSettings } from '../analysis/sampling';
 import type { Dictionary } from '../i18n/dictionary';
 import type { HeadRef } from '../inference/interventions';
+import type { ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel, OpenRequest, TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Answer } from '../session/answer';
 import type { ComparedModel } from '../session/compared_model.svelte';
@@ -37,6 +38,8 @@ export interface Actions {
   preview(changes: Partial<Hover>): void;
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
+  /** Replace the list of edits, then run the text. */
+  setEdits(entries: readonly ListedEdit[]): void;
   setActivations(names: readonly string[]): void;
   /** Resolves when the lens is open or an error has been reported. */
   setLens(name: string): Promise<void>;

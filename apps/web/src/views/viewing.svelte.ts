@@ -55,6 +55,8 @@ export class Viewing {
   /** Null lets the page decide by the length of the text. */
   root = $state<boolean | null>(null);
   sampling = $state.raw<SamplingSettings>(DEFAULT_SAMPLING);
+  /** True where the views show the model without the reader's edits. */
+  baseline = $state(false);
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };

@@ -8,6 +8,7 @@ import { example } from './example';
 import { facts } from './facts';
 import { files } from './files';
 import { generate } from './generate';
+import { interventions } from './interventions';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
@@ -36,6 +37,7 @@ export const zh: Dictionary = {
   generate,
   attention,
   effect,
+  interventions,
   lens,
   panel,
   leftOut,
