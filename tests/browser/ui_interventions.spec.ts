@@ -8,7 +8,7 @@ import { test } from './shared_context';
 const expect = plainExpect.configure({ timeout: 60_000 });
 
 const sentence = readFixtures('demo').prompt('sentence');
-const { cases } = readPageEdits();
+const { cases, sweep } = readPageEdits();
 const baseline = softmax(
   reference(sentence, 'logits').data.slice(-(reference(sentence, 'logits').dims.at(-1) ?? 0)),
 );
@@ -230,7 +230,7 @@ test('edits act on generated text, too', async ({ page }) => {
   await expect(page.getByTestId('token-count')).toHaveText(/^15 /);
   await expect(page.getByTestId('off-badge')).toContainText('1 edit is on');
   const once = await page.getByTestId('candidate').first().getAttribute('data-probability');
-  await expect(page).toHaveURL(/e=/);
+  await expect(page).toHaveURL(/book\+to\+/);
   const again = page.url();
   // A fresh run of the longer text gives what the cached step gave.
   await page.goto('about:blank');
@@ -242,4 +242,78 @@ test('edits act on generated text, too', async ({ page }) => {
       return Math.abs(Number(fresh) - Number(once));
     })
     .toBeLessThan(1e-4);
+});
+
+/** Fill in the form of a sweep and run it to its end. */
+async function swept(page: Page, over: 'stream' | 'mlp' | 'heads', text: string): Promise<Locator> {
+  const form = page.getByTestId('sweep');
+  await form.locator('textarea').fill(text);
+  await form.locator('select').first().selectOption(over);
+  await form.getByTestId('run-sweep').click();
+  const map = page.getByTestId('sweep-map');
+  await expect(form.getByTestId('run-sweep')).toBeVisible();
+  await expect(map).toBeVisible();
+  return map;
+}
+
+async function valuesOf(map: Locator): Promise<number[]> {
+  return ((await map.getAttribute('data-values')) ?? '').split(' ').map(Number);
+}
+
+for (const [over, columns] of [
+  ['stream', 14],
+  ['mlp', 14],
+  ['heads', 4],
+] as const)
+  test(`a sweep over ${over} is PyTorch’s, cell by cell`, async ({ page }) => {
+    await page.goto(linkOf([]));
+    await answered(page);
+    await view(page);
+    const map = await swept(page, over, sweep.text);
+    await expect(map).toHaveAttribute('data-rows', '12');
+    await expect(map).toHaveAttribute('data-columns', String(columns));
+    const values = await valuesOf(map);
+    const expected = sweep[over];
+    expect(values).toHaveLength(expected.length);
+    const largest = Math.max(...expected.map(Math.abs));
+    for (const [at, value] of values.entries())
+      expect(Math.abs(value - (expected[at] ?? NaN))).toBeLessThan(1e-4 * largest);
+    expect(Math.max(...expected) - Math.min(...expected), 'the patches matter').toBeGreaterThan(5);
+  });
+
+test('a cell of a sweep becomes an edit, by the keyboard, and does what the sweep says', async ({
+  page,
+}) => {
+  await page.goto(linkOf([]));
+  await answered(page);
+  await view(page);
+  const map = await swept(page, 'stream', sweep.text);
+  await map.focus();
+  await page.keyboard.press('PageUp');
+  await page.keyboard.press('Home');
+  for (let press = 0; press < 3; press++) await page.keyboard.press('ArrowDown');
+  for (let press = 0; press < 9; press++) await page.keyboard.press('ArrowRight');
+  await expect(page.getByTestId('sweep-reading')).toContainText('Layer 3, at');
+  await page.keyboard.press('Enter');
+  await expect(page.getByTestId('edit-words')).toHaveText(
+    `The residual stream before layer 3 as in “${sweep.text}”, at position 9`,
+  );
+  await expectEdited(page, caseOf('patched from the other text').logits);
+});
+
+test('a sweep of texts of other lengths or of no token is refused in a line', async ({ page }) => {
+  await page.goto(linkOf([]));
+  await answered(page);
+  await view(page);
+  const form = page.getByTestId('sweep');
+  await form.getByTestId('run-sweep').click();
+  await expect(form.getByTestId('sweep-problem')).toHaveText('Write a second text.');
+  await form.locator('textarea').fill('Too short');
+  await form.getByTestId('run-sweep').click();
+  await expect(form.getByTestId('sweep-problem')).toContainText('this one 14');
+  await form.locator('textarea').fill(sweep.text);
+  await form.getByLabel('Token', { exact: true }).fill('two words');
+  await form.getByTestId('run-sweep').click();
+  await expect(form.getByTestId('sweep-problem')).toContainText('is not one token');
+  await expect(page.getByTestId('sweep-map')).toHaveCount(0);
 });

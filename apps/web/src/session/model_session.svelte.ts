@@ -4,7 +4,7 @@ import { ChosenActivations } from '../activations/chosen_activations.svelte';
 import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
-import { Answers } from './answers.svelte';
+import { Answers, type FedText } from './answers.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
@@ -12,6 +12,7 @@ import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
 import type { Example } from './published_example';
+import { PatchSweeps } from './patch_sweeps.svelte';
 import { firstTokensOf } from './read_prompt';
 import { TokenPieces } from './token_pieces';
 
@@ -20,6 +21,7 @@ export class ModelSession {
   readonly prompt: Prompt;
   readonly answers: Answers;
   readonly generation: Generation;
+  readonly sweeps: PatchSweeps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(() => this.answers.busy || this.generation.running);
   readonly notices = new Notices((error) => {
@@ -45,6 +47,7 @@ export class ModelSession {
       onEnd: () => {
         this.generation.stop();
         this.answers.clear();
+        this.sweeps.clear();
         this.proofs.clear();
       },
       onStart: (client, request, isCurrent) => {
@@ -58,16 +61,17 @@ export class ModelSession {
       },
       onOpened: (model) => this.#begin(model),
     });
+    const text = (): FedText => ({
+      ids: this.prompt.ids,
+      typedTokens: this.prompt.typedTokens,
+      withoutFirst: this.prompt.entry.withoutFirst,
+    });
     const answers = new Answers({
       opening,
       chosen,
       pieces,
       notices,
-      text: () => ({
-        ids: this.prompt.ids,
-        typedTokens: this.prompt.typedTokens,
-        withoutFirst: this.prompt.entry.withoutFirst,
-      }),
+      text,
       isGenerating: () => this.generation.running,
     });
     const prompt = new Prompt({
@@ -83,6 +87,7 @@ export class ModelSession {
       run: () => answers.request(),
     });
     this.chosen = chosen;
+    this.sweeps = new PatchSweeps(opening, text);
     this.opening = opening;
     this.answers = answers;
     this.prompt = prompt;

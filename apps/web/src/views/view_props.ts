@@ -6,6 +6,7 @@ import type { ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel, OpenRequest, TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Answer } from '../session/answer';
 import type { ComparedModel } from '../session/compared_model.svelte';
+import type { AskedSweep } from '../session/patch_sweeps.svelte';
 import type { ModelSession } from '../session/model_session.svelte';
 import type { Hover, Scale, Selection } from './viewing.svelte';
 
@@ -40,6 +41,8 @@ export interface Actions {
   toggleHead(head: HeadRef): void;
   /** Replace the list of edits, then run the text. */
   setEdits(entries: readonly ListedEdit[]): void;
+  /** Run a patching sweep; null cancels the one that runs. */
+  sweep(asked: AskedSweep | null): void;
   setActivations(names: readonly string[]): void;
   /** Resolves when the lens is open or an error has been reported. */
   setLens(name: string): Promise<void>;

@@ -152,7 +152,7 @@ export const interventions = {
     other: 'minus token',
     answerHint:
       'A token id or a word. Empty: the likeliest of the second text, minus the likeliest of this one.',
-    memory: 'At most',
+    memory: 'Memory at most',
     run: 'Run the sweep',
     cancel: 'Cancel',
     progress: (done: number, of: number) => `${done} of ${of} runs`,
@@ -162,6 +162,7 @@ export const interventions = {
     noText: 'Write a second text.',
     notToken: (got: string) => `${quoted(got)} is not one token of the model.`,
     sameTokens: 'Both texts find the same token likeliest: name the two tokens to measure.',
+    unfit: (detail: string) => `This sweep can’t be run: ${detail}`,
     cancelled: 'Cancelled. Nothing was kept.',
     stale: 'This map is of an earlier text.',
     summary: (clean: string, corrupted: string, metric: string) =>

@@ -2,6 +2,8 @@
 import type { Dictionary } from '../shape';
 
 const quoted = (text: string): string => `“${text}”`;
+/** A space stands between a letter or digit and what follows in Chinese. */
+const spaced = (text: string): string => (/\w$/.test(text) ? `${text} ` : text);
 
 export const interventions: Dictionary['interventions'] = {
   title: '干预',
@@ -27,16 +29,16 @@ export const interventions: Dictionary['interventions'] = {
   from: (first) => `从位置 ${first} 起`,
   until: (last) => `到位置 ${last} 为止`,
   off: (place, where) => `关闭${place}，${where}`,
-  scaled: (place, factor, where) => `${place}乘以 ${factor}，${where}`,
+  scaled: (place, factor, where) => `${spaced(place)}乘以 ${factor}，${where}`,
   blind: (query, key, layer, heads) =>
-    `第 ${layer} 层${heads === null ? '' : `头 ${heads}`}：${query}看不到${key}`,
+    `第 ${layer} 层${heads === null ? '' : `头 ${heads}`}：${spaced(query)}看不到${key}`,
   queries: (positions) => (positions === null ? '所有位置' : `位置 ${positions}`),
   steered: (place, strength, direction, where) =>
-    `引导${place}：加上 ${strength} × ${direction}，${where}`,
+    `引导${place}：加上 ${strength} ×${direction}，${where}`,
   difference: (towards, away) => `（${quoted(towards)} − ${quoted(away)}）`,
-  pasted: (numbers) => `粘贴的 ${numbers} 维向量`,
-  averaged: (place, text, where) => `${place}换成它在${quoted(text)}上的均值，${where}`,
-  patched: (place, text, where) => `${place}换成${quoted(text)}中的值，${where}`,
+  pasted: (numbers) => ` 粘贴的 ${numbers} 维向量`,
+  averaged: (place, text, where) => `${spaced(place)}换成它在${quoted(text)}上的均值，${where}`,
+  patched: (place, text, where) => `${spaced(place)}换成${quoted(text)}中的值，${where}`,
   other: (edit, place, where) => `${place}：${edit}，${where}`,
   switchLabel: (edit) => `启用：${edit}`,
   edit: '修改',
@@ -140,7 +142,7 @@ export const interventions: Dictionary['interventions'] = {
     answer: '词元',
     other: '减去词元',
     answerHint: '写词元编号或一个词。留空：第二段文本最可能的词元，减去本文最可能的词元。',
-    memory: '至多',
+    memory: '内存至多',
     run: '开始扫描',
     cancel: '取消',
     progress: (done, of) => `已完成 ${done} / ${of} 次`,
@@ -150,6 +152,7 @@ export const interventions: Dictionary['interventions'] = {
     noText: '请写第二段文本。',
     notToken: (got) => `${quoted(got)}不是模型的一个词元。`,
     sameTokens: '两段文本最可能的词元相同：请写明要度量的两个词元。',
+    unfit: (detail) => `无法运行这次扫描：${detail}`,
     cancelled: '已取消，没有保留结果。',
     stale: '这张图属于先前的文本。',
     summary: (clean, corrupted, metric) =>
