@@ -94,7 +94,8 @@ def make_all() -> None:
     write_fixtures = import_module("make_browser_fixtures").main
     write_bare_models = import_module("make_bare_fixtures").main
     demo = demo_bundle.MANIFEST.parent
-    call(write_fixtures, "--checkpoint", DEMO_WEIGHTS, "--output", MADE / "fixtures" / "demo")
+    fixtures = ("--output", MADE / "fixtures" / "demo")
+    call(write_fixtures, "--checkpoint", DEMO_WEIGHTS, *fixtures, "--page-edits")
     publish = ("--version", "1.0.0", "--to")
     call(oriel, "publish", demo, *publish, MADE / "published" / "demo")
     for name in TINY_MODELS:

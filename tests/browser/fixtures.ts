@@ -177,6 +177,27 @@ export function readSweeps(model: string): Sweeps {
   return JSON.parse(readFileSync(`${folder}${model}/sweeps.json`, 'utf8')) as Sweeps;
 }
 
+/** Edits as links have them with PyTorch's logits, and sweeps with its logit differences, of the bundled model. */
+export interface PageEdits {
+  readonly cases: readonly {
+    readonly name: string;
+    readonly edits: readonly unknown[];
+    /** (vocab), the last token's. */
+    readonly logits: readonly number[];
+  }[];
+  readonly sweep: {
+    readonly text: string;
+    readonly answer: number;
+    readonly other: number;
+    readonly clean: number;
+    readonly corrupted: number;
+  } & Readonly<Record<'stream' | 'mlp' | 'heads', readonly number[]>>;
+}
+
+export function readPageEdits(): PageEdits {
+  return JSON.parse(readFileSync(`${folder}demo/page_edits.json`, 'utf8')) as PageEdits;
+}
+
 export function reference(prompt: Prompt, name: string): Reference {
   const found = prompt.tensors.get(name);
   if (found === undefined) throw new Error(`PyTorch gave no ${name} for ${prompt.name}`);

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LANGUAGES } from '../../apps/web/src/i18n/languages';
+import type { ListedEdit } from '../../apps/web/src/inference/listed_edits';
 import { FIELDS } from '../../apps/web/src/url/fields';
 import {
   formatHash,
@@ -33,7 +34,55 @@ const open = fc
     ...(hasNorm ? ['final_norm'] : []),
   ]);
 
+const said = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 });
+
 const nullable = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(values);
+
+const edit: fc.Arbitrary<ListedEdit> = fc
+  .tuple(
+    fc.oneof(
+      fc.record({
+        edit: fc.record({
+          edit: fc.constant('scale' as const),
+          joint: fc.constantFrom('attn_z', 'mlp_act' as const),
+          layer: fc.nat(40),
+          factor: fc.double({ min: -9, max: 9, noNaN: true }).map((value) => value + 0),
+        }),
+        from: fc.constant(null),
+      }),
+      fc.record({
+        edit: fc.record({
+          edit: fc.constant('knock-out' as const),
+          layer: fc.nat(40),
+          query: fc.nat(99),
+          key: fc.nat(99),
+        }),
+        from: fc.constant(null),
+      }),
+      fc.record({
+        edit: fc.record({
+          edit: fc.constant('add' as const),
+          joint: fc.constant('resid_post' as const),
+          layer: fc.nat(40),
+          vector: fc.constant(0),
+          strength: fc.integer({ min: -9, max: 9 }).map((value) => value + 0),
+        }),
+        from: fc.record({ difference: fc.tuple(said, said) }),
+      }),
+      fc.record({
+        edit: fc.record({
+          edit: fc.constant('replace' as const),
+          joint: fc.constantFrom('mlp_output', 'attn_z' as const),
+          layer: fc.nat(40),
+          position: fc.nat(99),
+          value: fc.constant(0),
+        }),
+        from: fc.oneof(fc.record({ text: said }), fc.record({ mean: said })),
+      }),
+    ),
+    fc.boolean(),
+  )
+  .map(([entry, isOn]) => ({ ...entry, isOn }));
 
 /** Every field with every kind of value, its default among them. A field without a row here is a type error. */
 const state: fc.Arbitrary<HashState> = fc
@@ -53,6 +102,7 @@ const state: fc.Arbitrary<HashState> = fc
     token: nullable(fc.integer({ min: 0, max: 9999 })),
     head: nullable(head),
     headsOff: fc.array(head, { maxLength: 5 }),
+    edits: fc.array(edit, { maxLength: 4 }),
     part: nullable(part),
     comparedPart: nullable(part),
     shown: nullable(fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm')),

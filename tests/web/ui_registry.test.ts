@@ -44,7 +44,9 @@ const shape: ModelShape = {
 /** A model with these activations: only what the rows read of it. */
 function model(tappable: string[], variants: number, sizes: Partial<ModelShape> = {}): OpenedModel {
   const variant = {
-    plain: { activations: { outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }] } },
+    plain: {
+      activations: { graph: 'open', outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }] },
+    },
     taps: tappable.map((name) => ({ outputs: [{ name }] })),
   } as unknown as Variant;
   return {
@@ -59,12 +61,15 @@ const shown = (of: OpenedModel, isOpen: boolean): string[] =>
   viewsFor('main', of, isOpen ? of : null).map(({ id }) => id);
 
 test('an answer has the views that its model can fill', () => {
-  const whole = ['attention', 'lens', 'attribution', 'activations', 'compare', 'facts'];
+  const whole = [
+    ...['attention', 'lens', 'attribution', 'interventions', 'activations', 'compare', 'facts'],
+  ];
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
   expect(shown(model(lens, 2), false)).toEqual(['attention', 'lens', 'activations']);
   // A bare graph has no nodes for the lens, and a model of one variant has nothing to compare.
-  expect(shown(model([], 1), true)).toEqual(['attention', 'attribution', 'activations', 'facts']);
+  const least = ['attention', 'attribution', 'interventions', 'activations', 'facts'];
+  expect(shown(model([], 1), true)).toEqual(least);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);
 });
 

@@ -24,6 +24,11 @@ export function canIntervene(variant: Variant): boolean {
   return protocolOf(sessionGraph(variant).activations).edits !== 'none';
 }
 
+/** Return whether every edit has a place in the model: graphs of contract 1.x only switch heads. */
+export function takesEdits(variant: Variant): boolean {
+  return protocolOf(sessionGraph(variant).activations).edits === 'joints';
+}
+
 export function availabilityOf(
   name: string,
   offer: ActivationOffer,

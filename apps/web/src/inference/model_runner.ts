@@ -477,7 +477,7 @@ export class ModelRunner {
   }
 
   async #runBatch(request: BatchRequest): Promise<BatchResult> {
-    const batch = batchOf(request, this.#openedSession().activations);
+    const batch = batchOf(request, request.activations ?? this.#openedSession().activations);
     const { values, runMs } = await this.#batch(batch, request.activations !== undefined);
     return { texts: textsOf(batch, values), timings: { runMs } };
   }

@@ -3,7 +3,7 @@ import { untrack } from 'svelte';
 import type { Answer } from '../session/answer';
 import type { PromptEntry } from '../session/prompt_state.svelte';
 import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
-import { headsOff } from '../inference/interventions';
+import { headOff, type ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel } from '../inference/model_types';
 import { fitsLink, NOTHING_LINKED, type HashState } from '../url/hash_state';
 import { FIRST_PROMPT } from '../views/prompt/example_prompts';
@@ -115,10 +115,19 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
     ...{ token, head, part, comparedPart, shown },
-    headsOff: headsOff(session.answers.interventions),
+    ...linkedEdits(session.answers.edits.entries),
     lens: session.opening.lens,
     // All requested activations, also where this device has no memory for them: another one may.
     open: activations.areOwn ? session.chosen.wanted : null,
+  };
+}
+
+/** Heads that are off have a field of their own, which older pages read too. */
+function linkedEdits(entries: readonly ListedEdit[]): Pick<HashState, 'headsOff' | 'edits'> {
+  const off = entries.map((entry) => (entry.isOn ? headOff(entry) : null));
+  return {
+    headsOff: off.filter((head) => head !== null),
+    edits: entries.filter((_, at) => off[at] === null),
   };
 }
 

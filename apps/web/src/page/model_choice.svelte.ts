@@ -6,6 +6,7 @@ import { configuredModelUrl, ownModelUrl } from '../bundle/address/model_catalog
 import { withoutModelParameter } from '../bundle/address/model_parameter';
 import { findLocalModel, type PlacedFile } from '../bundle/sources/local_files';
 import { noInterventions, switchingOff } from '../inference/interventions';
+import { listed } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest } from '../inference/model_types';
 import { formatHash, type HashState } from '../url/hash_state';
@@ -249,7 +250,10 @@ export class ModelChoice {
     const { ids, typed, withoutFirst } = state;
     const entry: PromptEntry = { text: state.prompt ?? FIRST_PROMPT, ids, typed, withoutFirst };
     session.prompt.beginWith(entry, state.prompt !== null);
-    session.answers.interventions = switchingOff(state.headsOff);
+    session.answers.edits.entries = [
+      ...switchingOff(state.headsOff).map((edit) => listed(edit)),
+      ...state.edits,
+    ];
     activations.take(state.open);
     address.take(link);
     this.started = true;

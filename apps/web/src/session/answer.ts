@@ -11,6 +11,8 @@ export interface Answer {
   interventions: Interventions;
   /** Last logits of the same text without interventions; null where there are none, or while generating. */
   untouchedLogits: Float32Array | null;
+  /** The same text's activations without interventions; null as above. */
+  untouched: ActivationSet | null;
   /** The bytes of every token that a view may name. */
   pieces: ReadonlyMap<number, TokenPiece>;
 }
@@ -21,4 +23,17 @@ export interface Shown {
   answer: Answer;
   /** True where the open model itself answered and can be asked; false for an answer that the publisher precomputed. */
   live: boolean;
+}
+
+/** Return what the model answers without the interventions; the same answer where there is none. */
+export function baselineOf(answer: Answer): Answer {
+  const { untouched } = answer;
+  if (untouched === null) return answer;
+  return {
+    ...answer,
+    activations: untouched,
+    interventions: [],
+    untouchedLogits: null,
+    untouched: null,
+  };
 }

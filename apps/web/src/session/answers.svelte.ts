@@ -3,14 +3,17 @@ import type { ActivationSet } from '../activations/activation_set';
 import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
 import { largest } from '../analysis/probabilities';
 import { isNeutral, noInterventions, type Interventions } from '../inference/interventions';
+import type { ListedEdit } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import { hasRoomBeside } from '../inference/session_beside';
 import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
 import type { Answer } from './answer';
+import { EditList } from './edit_list.svelte';
 import type { Notices } from './notices.svelte';
 import type { Opening } from './opening.svelte';
 import { Runs } from './runs.svelte';
 import { sameIds } from './stored_ids';
+import { numbersFromTexts } from './text_numbers';
 import { tokensOf } from './token';
 import type { TokenPieces } from './token_pieces';
 
@@ -37,6 +40,8 @@ export interface FedText {
   readonly ids: readonly number[];
   /** Number of them that were not generated or picked. */
   readonly typedTokens: number;
+  /** Without the tokens that the tokenizer puts before every text. */
+  readonly withoutFirst: boolean;
 }
 
 export interface AnswerParts {
@@ -53,15 +58,17 @@ const NAMED_CANDIDATES = 60;
 
 export class Answers {
   answer = $state.raw<Answer | null>(null);
-  interventions = $state.raw<Interventions>(noInterventions);
   times = $state.raw<RunTimes>({ prompt: null, step: null, firstAnswerMs: null });
   /** Duration of the last change of taps in milliseconds, from the click to the rebuilt session. */
   tapMs = $state<number | null>(null);
   /** The session for other activations that is being created; null if there is none. */
   preparing = $state.raw<Preparing | null>(null);
+  readonly edits = new EditList();
   readonly #parts: AnswerParts;
   readonly #runs = new Runs(() => this.#answerOnce(), true);
-  #untouched: { ids: readonly number[]; logits: Float32Array } | null = null;
+  #untouched: ActivationSet | null = null;
+  /** As the texts of edits were read when their numbers were computed. */
+  #withoutFirst = false;
 
   constructor(parts: AnswerParts) {
     this.#parts = parts;
@@ -70,6 +77,21 @@ export class Answers {
   /** True while a run or a change of taps is under way. */
   get busy(): boolean {
     return this.#runs.busy;
+  }
+
+  /** The edits that are on and have their numbers; setting them replaces the whole list. */
+  get interventions(): Interventions {
+    return this.edits.active;
+  }
+
+  set interventions(interventions: Interventions) {
+    this.edits.replace(interventions);
+  }
+
+  /** Change the list of edits, then run the text. */
+  async setEdits(entries: readonly ListedEdit[]): Promise<void> {
+    this.edits.entries = entries;
+    await this.request();
   }
 
   /** Request an answer to the current text and interventions. */
@@ -251,12 +273,14 @@ export class Answers {
     const { opening, chosen, notices, text } = this.#parts;
     const { client } = opening;
     const { ids } = text();
-    const { interventions } = this;
     if (client === null) return;
     if (ids.length === 0) {
       this.answer = null;
       return;
     }
+    await this.#computeNumbers(client);
+    if (client !== opening.client) return;
+    const { interventions } = this;
     const reading = this.#reading(interventions);
     try {
       // While other activations are being prepared, the open session answers with those that it has.
@@ -272,6 +296,27 @@ export class Answers {
       if (error.kind === 'run' && error.failure !== undefined && this.answer === null)
         opening.fail(error);
       else notices.report(thrown);
+    }
+  }
+
+  /** Compute the numbers of edits that come from texts; one that has none stays out of the run, and says why. */
+  async #computeNumbers(client: ModelClient): Promise<void> {
+    const { opening, text } = this.#parts;
+    const { model } = opening;
+    if (model === null) return;
+    const { withoutFirst } = text();
+    if (withoutFirst !== this.#withoutFirst) this.edits.forgetNumbers();
+    this.#withoutFirst = withoutFirst;
+    const reader = { client, model, withoutFirst };
+    for (const entry of this.edits.lacking) {
+      if (entry.from === null) continue;
+      try {
+        this.edits.take(entry, { numbers: await numbersFromTexts(reader, entry, entry.from) });
+      } catch (thrown) {
+        const error = toModelErrorData(thrown, 'run');
+        if (client !== opening.client || error.kind === 'aborted') return;
+        this.edits.take(entry, { error });
+      }
     }
   }
 
@@ -297,16 +342,18 @@ export class Answers {
   ): Promise<void> {
     const { opening, pieces, notices, text } = this.#parts;
     const activations = await this.#runOnce(client, ids, interventions);
-    const untouchedLogits = await this.#untouchedLogits(client, activations, interventions);
+    const untouched = await this.#untouchedRun(client, activations, interventions);
+    const ofBoth = untouched === null ? [activations] : [activations, untouched];
     if (model.hasTokenizer)
       // First tokens and stored ids come from no text.
-      await pieces.learn(client, [...ids, ...named(activations, untouchedLogits)]);
+      await pieces.learn(client, [...ids, ...ofBoth.flatMap((each) => [...named(each)])]);
     if (client !== opening.client || model !== opening.model) return;
     this.answer = {
       tokens: tokensOf(ids, pieces.known, text().typedTokens, this.answer?.tokens ?? []),
       activations,
       interventions,
-      untouchedLogits,
+      untouchedLogits: untouched?.lastLogits ?? null,
+      untouched,
       pieces: pieces.known,
     };
     if (notices.current?.kind === 'error') notices.current = null;
@@ -314,22 +361,21 @@ export class Answers {
       this.times = { ...this.times, firstAnswerMs: performance.now() };
   }
 
-  /** Return the last logits of the same text without interventions; null where there are none, or while generating. */
-  async #untouchedLogits(
+  /** Return the same text's run without interventions; null where there are none, or while generating. */
+  async #untouchedRun(
     client: ModelClient,
-    { ids, lastLogits }: ActivationSet,
+    activations: ActivationSet,
     interventions: Interventions,
-  ): Promise<Float32Array | null> {
+  ): Promise<ActivationSet | null> {
+    const { ids } = activations;
     if (isNeutral(interventions)) {
-      this.#untouched = { ids, logits: lastLogits };
+      this.#untouched = activations;
       return null;
     }
     if (this.#parts.isGenerating()) return null;
-    if (!sameIds(this.#untouched?.ids, ids)) {
-      const untouched = await this.#runOnce(client, ids, noInterventions);
-      this.#untouched = { ids, logits: untouched.lastLogits };
-    }
-    return this.#untouched?.logits ?? null;
+    if (!sameIds(this.#untouched?.ids, ids))
+      this.#untouched = await this.#runOnce(client, ids, noInterventions);
+    return this.#untouched;
   }
 
   async #runOnce(
@@ -357,9 +403,8 @@ export class Answers {
 }
 
 /** List the tokens that a view will name: the best candidates and all tokens of the logit lens. */
-function* named(activations: ActivationSet, untouched: Float32Array | null): Generator<number> {
+function* named(activations: ActivationSet): Generator<number> {
   yield* largest(activations.lastLogits, NAMED_CANDIDATES);
-  if (untouched !== null) yield* largest(untouched, NAMED_CANDIDATES);
   for (const name of activations.names) {
     if (!name.endsWith('_lens_ids')) continue;
     const series = activations.get(name);

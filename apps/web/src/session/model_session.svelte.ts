@@ -3,11 +3,9 @@ import { canIntervene } from '../activations/activation_offer';
 import { ChosenActivations } from '../activations/chosen_activations.svelte';
 import { storedMemoryRecords, type MemoryRecords } from '../activations/memory_records';
 import { lensNames } from '../inference/lens_names';
-import { isNeutral, noInterventions } from '../inference/interventions';
-import { applicable } from '../inference/joint_edits';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
-import { Answers } from './answers.svelte';
+import { Answers, type FedText } from './answers.svelte';
 import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
@@ -16,6 +14,7 @@ import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
 import type { Example } from './published_example';
+import { PatchSweeps } from './patch_sweeps.svelte';
 import { firstTokensOf } from './read_prompt';
 import { TokenPieces } from './token_pieces';
 
@@ -25,6 +24,7 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly attributions: Attributions;
+  readonly sweeps: PatchSweeps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
     () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
@@ -52,6 +52,7 @@ export class ModelSession {
       onEnd: () => {
         this.generation.stop();
         this.answers.clear();
+        this.sweeps.clear();
         this.proofs.clear();
         this.attributions.clear();
       },
@@ -66,12 +67,17 @@ export class ModelSession {
       },
       onOpened: (model) => this.#begin(model),
     });
+    const text = (): FedText => ({
+      ids: this.prompt.ids,
+      typedTokens: this.prompt.typedTokens,
+      withoutFirst: this.prompt.entry.withoutFirst,
+    });
     const answers = new Answers({
       opening,
       chosen,
       pieces,
       notices,
-      text: () => this.prompt,
+      text,
       isGenerating: () => this.generation.running,
     });
     const prompt = new Prompt({
@@ -87,6 +93,7 @@ export class ModelSession {
       run: () => answers.request(),
     });
     this.chosen = chosen;
+    this.sweeps = new PatchSweeps(opening, text);
     this.opening = opening;
     this.answers = answers;
     this.prompt = prompt;
@@ -117,7 +124,9 @@ export class ModelSession {
       (stage.kind === 'opening' || stage.kind === 'ready');
     const isAsPublished =
       entry.text === example?.prompt && entry.ids === null && !entry.withoutFirst;
-    return isWaiting && isNeutral(this.answers.interventions) && isAsPublished ? example : null;
+    return isWaiting && !this.answers.edits.entries.some(({ isOn }) => isOn) && isAsPublished
+      ? example
+      : null;
   }
 
   get shown(): Shown | null {
@@ -153,9 +162,8 @@ export class ModelSession {
     this.chosen.begin(model);
     prompt.takeExample(manifest.first_pass?.prompt);
     if (model.tokenizerTrouble !== null) prompt.takeIds(this.published.current);
-    answers.interventions = canIntervene(variant)
-      ? applicable(answers.interventions, manifest.model.shape)
-      : noInterventions;
+    if (canIntervene(variant)) answers.edits.keepFitting(manifest.model.shape);
+    else answers.edits.entries = [];
     const { client } = this.opening;
     const isCurrent = this.opening.currentCheck();
     await prompt.read();

@@ -27,6 +27,7 @@ export function exampleOf(pass: FirstPass): Example | null {
       activations,
       interventions: noInterventions,
       untouchedLogits: null,
+      untouched: null,
       pieces,
     },
     prompt,

@@ -3,6 +3,7 @@
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
+import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
 
 /** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
@@ -33,6 +34,8 @@ export interface HashState {
   /** Locked head. */
   readonly head: LinkedHead | null;
   readonly headsOff: readonly LinkedHead[];
+  /** Edits other than a head that is off, with those that are switched off. */
+  readonly edits: readonly ListedEdit[];
   /** Part of the large map that is looked at closely. */
   readonly part: LinkedPart | null;
   /** The same of the map of differences between two variants. */
@@ -155,6 +158,12 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
       return heads.filter((head) => head !== null);
     },
     format: (heads) => heads.map((head) => head.join('.')).join('_'),
+  },
+  edits: {
+    key: 'e',
+    byDefault: [],
+    parse: parseListed,
+    format: formatListed,
   },
   part: partField('z'),
   comparedPart: partField('zvs'),

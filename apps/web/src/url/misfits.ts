@@ -1,6 +1,7 @@
 // Finds what a link says in the right form, but of another model or text than those that it opened.
 import { activationSpec, contractVersion } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
+import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
 import type { Ignored } from './hash_state';
 
@@ -31,6 +32,8 @@ export function misfits(
   if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
   const lacking = headsOff.filter((off) => !isHead(off));
   if (lacking.length > 0) add('headsOff', FIELDS.headsOff.format(lacking));
+  const unfit = state.edits.filter((edit) => !fits(edit, shape));
+  if (unfit.length > 0) add('edits', FIELDS.edits.format(unfit));
   if (shown !== null && activationSpec(shown, shape, contractVersion) === null) add('shown', shown);
   const unknown = folded.filter((id) => !views.includes(id));
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));

@@ -1,6 +1,7 @@
 // The views of a model's answer, in the page's order. A view is a folder with a component that takes the props of
 // view_props.ts, and one row here.
 import type { Component } from 'svelte';
+import { takesEdits } from '../activations/activation_offer';
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import type { Dictionary } from '../i18n/dictionary';
 import type { OpenedModel } from '../inference/model_types';
@@ -78,6 +79,18 @@ export const VIEWS: readonly View[] = [
     place: 'main',
     reserve: '10rem',
     component: () => import('./attribution/AttributionView.svelte'),
+  },
+  {
+    id: 'interventions',
+    title: (words) => words.interventions.title,
+    question: (words) => words.views.questions.interventions,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: ({ variant }) => takesEdits(variant),
+    place: 'main',
+    reserve: '40rem',
+    component: () => import('./interventions/InterventionsView.svelte'),
   },
   {
     id: 'activations',

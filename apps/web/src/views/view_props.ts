@@ -2,9 +2,11 @@
 import type { SamplingSettings } from '../analysis/sampling';
 import type { Dictionary } from '../i18n/dictionary';
 import type { HeadRef } from '../inference/interventions';
+import type { ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel, OpenRequest, TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Answer } from '../session/answer';
 import type { ComparedModel } from '../session/compared_model.svelte';
+import type { AskedSweep } from '../session/patch_sweeps.svelte';
 import type { ModelSession } from '../session/model_session.svelte';
 import type { Hover, Scale, Selection } from './viewing.svelte';
 
@@ -37,6 +39,10 @@ export interface Actions {
   preview(changes: Partial<Hover>): void;
   setRoot(root: boolean): void;
   toggleHead(head: HeadRef): void;
+  /** Replace the list of edits, then run the text. */
+  setEdits(entries: readonly ListedEdit[]): void;
+  /** Run a patching sweep; null cancels the one that runs. */
+  sweep(asked: AskedSweep | null): void;
   setActivations(names: readonly string[]): void;
   /** Resolves when the lens is open or an error has been reported. */
   setLens(name: string): Promise<void>;

@@ -9,6 +9,7 @@ import { example } from './example';
 import { facts } from './facts';
 import { files } from './files';
 import { generate } from './generate';
+import { interventions } from './interventions';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
@@ -41,6 +42,7 @@ export const en = {
   attention,
   attribution,
   effect,
+  interventions,
   lens,
   panel,
   leftOut,

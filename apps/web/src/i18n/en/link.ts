@@ -19,6 +19,7 @@ export const link = {
     token: 'token',
     head: 'head',
     headsOff: 'heads switched off',
+    edits: 'edits',
     part: 'part of the map',
     comparedPart: 'part of the map of differences',
     shown: 'activation shown',

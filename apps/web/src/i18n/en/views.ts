@@ -9,6 +9,7 @@ export const views = {
     attention: 'Where does each token look?',
     lens: 'What would each layer say?',
     attribution: 'Which part caused this token?',
+    interventions: 'What if a part were changed?',
     activations: 'What numbers flow inside?',
     compare: 'What does compression change?',
     facts: 'What runs here, and is it right?',

@@ -9,6 +9,7 @@ import { example } from './example';
 import { facts } from './facts';
 import { files } from './files';
 import { generate } from './generate';
+import { interventions } from './interventions';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
@@ -42,6 +43,7 @@ export const zh: Dictionary = {
   attention,
   attribution,
   effect,
+  interventions,
   lens,
   panel,
   leftOut,

@@ -20,6 +20,7 @@ export const link: Dictionary['link'] = {
     token: '词元',
     head: '注意力头',
     headsOff: '关闭的头',
+    edits: '编辑',
     part: '注意力图的局部',
     comparedPart: '差异图的局部',
     shown: '显示的激活',

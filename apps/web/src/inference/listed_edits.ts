@@ -1,0 +1,167 @@
+// The page's list of edits: each with a switch, and with the texts that its numbers come from, if they come from texts.
+// session/text_numbers.ts computes the numbers. Reads and writes the list as links carry it: JSON of edits in the wire form,
+// with `from` in the place of numbers and `off` for those that are switched off.
+import { oneLine } from '../contract/one_line';
+import type { ModelShape } from '../contract/generated';
+import { checkEdit } from './check_edits';
+import { editFromJson } from './edit_json';
+import { EditError, type Edit, type Numbers } from './edits';
+import { isEdit, type HeadRef, type Intervention } from './interventions';
+import { applicable } from './joint_edits';
+
+/** What a run of the reader's texts gives at the edit's joint. */
+export type TextNumbers =
+  /** The first text's value at its last token, minus the second's. */
+  | { readonly difference: readonly [towards: string, away: string] }
+  /** The text's values, token by token. */
+  | { readonly text: string }
+  /** The mean of the text's values over its tokens. */
+  | { readonly mean: string };
+
+export interface ListedEdit {
+  /** Its numbers are 0 where they come from texts. */
+  readonly edit: Intervention;
+  readonly from: TextNumbers | null;
+  readonly isOn: boolean;
+}
+
+/** Joints whose values a text gives. */
+const replaced: ReadonlySet<string> = new Set([
+  ...['resid_pre', 'attn_z', 'attn_output', 'mlp_act', 'mlp_output', 'resid_post'],
+]);
+/** Characters of one text of a link's edit. */
+const MAX_TEXT = 5000;
+const MAX_EDITS = 64;
+
+export function listed(edit: Intervention, from: TextNumbers | null = null): ListedEdit {
+  return { edit, from, isOn: true };
+}
+
+/** Return the edit with the numbers that its texts gave. */
+export function withNumbers(edit: Intervention, numbers: Numbers): Intervention {
+  if (!isEdit(edit)) return edit;
+  if (edit.edit === 'add') return { ...edit, vector: numbers };
+  return edit.edit === 'replace' ? { ...edit, value: numbers } : edit;
+}
+
+/** Return the one head that an edit switches off at every token; null for any other edit. */
+export function headOff({ edit, from }: ListedEdit): HeadRef | null {
+  if (from !== null || !isEdit(edit) || edit.edit !== 'scale' || edit.joint !== 'attn_z')
+    return null;
+  const { layer, head, factor = 0, neuron, position, key, row } = edit;
+  const isEverywhere = [neuron, position, key, row].every((given) => given === undefined);
+  const one = typeof head === 'number' ? head : head?.length === 1 ? head[0] : undefined;
+  return isEverywhere && factor === 0 && one !== undefined ? [layer, one] : null;
+}
+
+/** Return whether a model of this shape has a place for the edit. */
+export function fits({ edit }: ListedEdit, shape: ModelShape): boolean {
+  return applicable([edit], shape).length > 0;
+}
+
+/** Return whether a link can carry the edit: it has no numbers but those of a text, and few others. */
+export function fitsLink({ edit, from }: ListedEdit): boolean {
+  if (!isEdit(edit)) return false;
+  if (from !== null) return textsOf(from).every((text) => text.length <= MAX_TEXT);
+  return edit.edit === 'scale' || edit.edit === 'knock-out';
+}
+
+export function textsOf(from: TextNumbers): readonly string[] {
+  if ('difference' in from) return from.difference;
+  return ['mean' in from ? from.mean : from.text];
+}
+
+/** Return a list for a link; edits that no link can carry are left out. */
+export function formatListed(list: readonly ListedEdit[]): string {
+  return JSON.stringify(
+    list.filter(fitsLink).map(({ edit, from, isOn }) => {
+      const said = { ...edit, ...(from !== null && { from }), ...(!isOn && { off: true }) };
+      return from === null ? said : { ...said, vector: undefined, value: undefined };
+    }),
+  );
+}
+
+/** Read a link's list; null for text that is no list. What is no edit is passed to `ignore`. */
+export function parseListed(text: string, ignore: (part: string) => void): ListedEdit[] | null {
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(list) || list.length > MAX_EDITS) return null;
+  const read: ListedEdit[] = [];
+  for (const entry of list as unknown[]) {
+    const found = listedFrom(entry);
+    if (found === null) ignore(oneLine(JSON.stringify(entry)));
+    else read.push(found);
+  }
+  return read;
+}
+
+function listedFrom(entry: unknown): ListedEdit | null {
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return null;
+  const { from, off, ...record } = entry as Record<string, unknown>;
+  if (off !== undefined && typeof off !== 'boolean') return null;
+  const texts = from === undefined ? null : textNumbersFrom(from);
+  if (from !== undefined && texts === null) return null;
+  const field = record['edit'] === 'add' ? 'vector' : 'value';
+  if (texts !== null && !isFitFor(texts, record)) return null;
+  const full = texts === null ? record : { ...record, [field]: 0 };
+  try {
+    const edit: Edit = editFromJson(full);
+    // Numbers at all places of a batch make no sense for the page's one text.
+    if (edit.row !== undefined) return null;
+    return { edit, from: texts, isOn: off !== true };
+  } catch (error) {
+    if (error instanceof EditError) return null;
+    throw error;
+  }
+}
+
+/** Return whether an edit takes numbers of texts in this way, and brings none of its own. */
+function isFitFor(
+  from: TextNumbers,
+  { edit, joint, vector, value }: Record<string, unknown>,
+): boolean {
+  if (vector !== undefined || value !== undefined || typeof joint !== 'string') return false;
+  if ('difference' in from) return edit === 'add' && joint === 'resid_post';
+  return edit === 'replace' && replaced.has(joint);
+}
+
+function textNumbersFrom(given: unknown): TextNumbers | null {
+  if (typeof given !== 'object' || given === null) return null;
+  const [[name, value] = [], ...more] = Object.entries(given) as [string, unknown][];
+  const isText = (text: unknown): text is string =>
+    typeof text === 'string' && text !== '' && text.length <= MAX_TEXT;
+  if (more.length > 0) return null;
+  if (name === 'difference' && Array.isArray(value)) {
+    const [towards, away, ...others] = value as unknown[];
+    if (others.length > 0 || !isText(towards) || !isText(away)) return null;
+    return { difference: [towards, away] };
+  }
+  if (!isText(value)) return null;
+  if (name === 'mean') return { mean: value };
+  return name === 'text' ? { text: value } : null;
+}
+
+/** Switch a head off, or back to what it was trained to do, by the entry that there is or a new one. */
+export function withHeadToggled(
+  list: readonly ListedEdit[],
+  [layer, head]: HeadRef,
+): readonly ListedEdit[] {
+  const isOfHead = (entry: ListedEdit): boolean => {
+    const off = headOff(entry);
+    return off !== null && off[0] === layer && off[1] === head;
+  };
+  if (list.some((entry) => entry.isOn && isOfHead(entry)))
+    return list.filter((entry) => !isOfHead(entry));
+  if (list.some(isOfHead))
+    return list.map((entry) => (isOfHead(entry) ? { ...entry, isOn: true } : entry));
+  return [...list, listed({ edit: 'scale', joint: 'attn_z', layer, head, factor: 0 })];
+}
+
+/** Check an edit of the list against a model. Throws an EditError with the field at fault. */
+export function checkListed({ edit }: ListedEdit, shape: ModelShape): void {
+  if (isEdit(edit)) checkEdit(edit, shape);
+}
