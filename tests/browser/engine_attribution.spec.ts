@@ -2,7 +2,11 @@
 // share, and the shares sum to the logit in every variant that the provider runs. The parts of a score equal PyTorch's
 // too.
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
-import { attributeScore, scoreRuns } from '../../apps/web/src/inference/attribute_score';
+import {
+  attributeScore,
+  scoreActivations,
+  scoreRuns,
+} from '../../apps/web/src/inference/attribute_score';
 import {
   sourceActivations,
   sourceEdits,

@@ -19,8 +19,8 @@ function watch(): void {
 }
 
 function modelWorker(page: Page): Worker {
-  // The oldest: beside it there may be one for a proof, which ends with that.
-  const worker = page.workers().find((each) => each.url().includes('model.worker'));
+  // The newest: one that was prepared beside another takes its place.
+  const worker = page.workers().findLast((each) => each.url().includes('model.worker'));
   if (worker === undefined) throw new Error('the page has no model worker');
   return worker;
 }
@@ -31,6 +31,8 @@ async function opened(page: Page, url: string): Promise<void> {
   await page.goto(`${url}#lang=en&on=wasm`);
   await answered(page);
   await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+  // The proof may have a worker of its own, which ends with it.
+  await expect(page.getByTestId('proof-in-brief')).toContainText('matches PyTorch to');
 }
 
 test('a whole visit breaks nothing of the policy', async ({ page, host }) => {

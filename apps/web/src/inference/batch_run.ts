@@ -1,13 +1,14 @@
 // A batch that the page asked for: what the engine runs for it, and each text's part of what that gives. The run itself:
 // model_runner.ts.
 import { rowsOf } from './batch_rows';
+import { closingsNeeded } from './joint_edits';
 import type { BatchedText, BatchRequest, Tensor } from './model_types';
 import { ModelError } from './model_error';
 import type { BatchValues, EngineBatch } from './patching_sweep';
 
 /** Return the engine's batch. Throws a RangeError for more logits than a text has tokens. */
 export function batchOf(
-  { texts, interventions = [], logits = 1, activations }: BatchRequest,
+  { texts, interventions = [], logits = 1, activations, upcoming = [] }: BatchRequest,
   open: readonly string[],
 ): EngineBatch {
   const shortest = Math.min(...texts.map(({ length }) => length));
@@ -20,7 +21,13 @@ export function batchOf(
     throw new RangeError(
       `a batch gives logits of the last tokens; got ${logits}; expected 1 to ${shortest}, the shortest text's tokens`,
     );
-  return { texts, edits: interventions, logits, activations: activations ?? open };
+  return {
+    texts,
+    edits: interventions,
+    logits,
+    activations: activations ?? open,
+    closings: closingsNeeded(upcoming),
+  };
 }
 
 /** Return what each text of a batch gave. */

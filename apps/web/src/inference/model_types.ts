@@ -276,6 +276,8 @@ export interface BatchRequest {
   interventions?: Interventions;
   /** Names of the activations to return instead of the open ones. Others than these are opened for such runs alone. */
   activations?: readonly string[];
+  /** Edits that later batches will make: the session gets the closings for them at once. */
+  upcoming?: Interventions;
   /** Number of last tokens whose logits are returned; default 1, at most the tokens of the shortest text. */
   logits?: number;
 }

@@ -98,7 +98,9 @@ export class Attributions {
 
   constructor(parts: AttributionParts) {
     this.#parts = parts;
-    this.score = new ScoreReading((request, signal) => this.#run(request, signal));
+    this.score = new ScoreReading((request, signal) =>
+      this.#inTurn((client) => client.runBatch(request), signal),
+    );
   }
 
   get isOpen(): boolean {
@@ -189,7 +191,11 @@ export class Attributions {
     const ids = text.slice(0, position + 1);
     const interventions = prefixEdits(answer.interventions, text.length, ids.length);
     const run = (request: Partial<RunRequest>): Promise<RunResult> =>
-      this.#run({ ids, reuseCache: false, keepCache: false, interventions, ...request }, signal);
+      this.#inTurn(
+        (client) =>
+          client.run({ ids, reuseCache: false, keepCache: false, interventions, ...request }),
+        signal,
+      );
     const { choice } = this;
     let done = 0;
     let of = 2;
@@ -248,13 +254,16 @@ export class Attributions {
   }
 
   /** Run the open model, in turn with the page's own runs. */
-  #run(request: RunRequest, signal: AbortSignal): Promise<RunResult> {
+  #inTurn<Result>(
+    run: (client: ModelClient) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
     const { opening, inTurn } = this.#parts;
     const { client } = opening;
     return inTurn(async () => {
       if (signal.aborted || client === null || client !== opening.client)
         throw new ModelError({ kind: 'aborted' });
-      return client.run(request);
+      return run(client);
     });
   }
 }

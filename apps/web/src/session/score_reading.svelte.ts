@@ -7,10 +7,10 @@ import {
   type Score,
   type ScoreParts,
 } from '../inference/attribute_score';
-import { byName } from '../inference/attribute_sources';
 import type { Interventions } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelErrorData, RunRequest, RunResult } from '../inference/model_types';
+import type { BatchRequest, BatchResult, ModelErrorData } from '../inference/model_types';
+import { runsTogether } from '../inference/runs_together';
 import type { ModelShape } from '../contract/generated';
 
 export type ScoreStage =
@@ -19,8 +19,8 @@ export type ScoreStage =
   | { readonly kind: 'ready'; readonly asked: Score; readonly parts: ScoreParts }
   | { readonly kind: 'failed'; readonly asked: Score; readonly error: ModelErrorData };
 
-/** Runs the open model once; rejects with kind `aborted` once the signal aborts. */
-export type RunModel = (request: RunRequest, signal: AbortSignal) => Promise<RunResult>;
+/** Runs texts together on the open model; rejects with kind `aborted` once the signal aborts. */
+export type RunTexts = (request: BatchRequest, signal: AbortSignal) => Promise<BatchResult>;
 
 /** The text whose score is split. */
 export interface ScoredText {
@@ -31,11 +31,11 @@ export interface ScoredText {
 
 export class ScoreReading {
   stage = $state.raw<ScoreStage>({ kind: 'closed' });
-  readonly #runModel: RunModel;
+  readonly #runTexts: RunTexts;
   #round: AbortController | null = null;
 
-  constructor(runModel: RunModel) {
-    this.#runModel = runModel;
+  constructor(runTexts: RunTexts) {
+    this.#runTexts = runTexts;
   }
 
   close(): void {
@@ -55,24 +55,23 @@ export class ScoreReading {
       if (this.#round === round) this.stage = stage;
     };
     show({ kind: 'working', asked, done, of });
-    const run: Parameters<typeof attributeScore>[0] = async (text, edits, names) => {
-      const { tensors } = await this.#runModel(
+    const runBatch = async (request: BatchRequest): Promise<BatchResult> => {
+      const result = await this.#runTexts(
         {
-          ids: text,
-          reuseCache: false,
-          keepCache: false,
-          interventions: [...interventions, ...edits],
-          activations: names,
+          ...request,
+          interventions: [...interventions, ...(request.interventions ?? [])],
           // The first run gives all activations that later ones read: one session serves all.
           upcoming: upcomingScoreEdits(asked.layer),
         },
         round.signal,
       );
-      show({ kind: 'working', asked, done: ++done, of });
-      return byName(tensors);
+      done += request.texts.length;
+      show({ kind: 'working', asked, done, of });
+      return result;
     };
+    const run = runsTogether({ runBatch, shape, names: [] });
     try {
-      const parts = await attributeScore(run, shape, ids, asked);
+      const parts = await attributeScore(run, shape, ids, asked, true);
       show({ kind: 'ready', asked, parts });
     } catch (thrown) {
       const error = toModelErrorData(thrown, 'run');
