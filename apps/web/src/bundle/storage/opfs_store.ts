@@ -7,6 +7,10 @@ import { inTime, retryPolicy, startLimits } from '../download/retry_policy';
 import { pieceInMemory } from './piece_in_memory';
 import { checksumBytes, storageChecksum } from './storage_checksum';
 
+/** Buffers up to this size are read into directly, larger ones through a buffer of `steppedBytes`. */
+const directBytes = 16 * 2 ** 20;
+const steppedBytes = 2 ** 20;
+
 /** FileSystemSyncAccessHandle, which only workers have and the types of pages lack. */
 interface SyncFile {
   getSize(): number;
@@ -217,8 +221,26 @@ class OpenPiece implements StoredPiece {
 
   read(into: Uint8Array, at: number): void {
     const isInside = at + into.length <= this.#bytes;
-    if (!isInside || this.#handle.read(into, { at }) !== into.length)
+    if (!isInside || this.#readStepwise(into, at) !== into.length)
       throw new RangeError(`the stored piece has no ${into.length} bytes at ${at}`);
+  }
+
+  /**
+   * Fill `into` as far as the file goes; return the number of bytes. Chromium keeps the memory of a buffer that it read
+   * a file into until a garbage collection, even if the buffer is freed earlier. The largest weight of GPT-2 small is
+   * almost a third of all its bytes.
+   */
+  #readStepwise(into: Uint8Array, at: number): number {
+    if (into.buffer.byteLength <= directBytes) return this.#handle.read(into, { at });
+    const step = new Uint8Array(Math.min(steppedBytes, into.length));
+    for (let done = 0; done < into.length;) {
+      const part = step.subarray(0, into.length - done);
+      const read = this.#handle.read(part, { at: at + done });
+      into.set(part.subarray(0, read), done);
+      done += read;
+      if (read < part.length) return done;
+    }
+    return into.length;
   }
 
   close(): void {

@@ -8,6 +8,9 @@ export interface ByteRanges {
   read(into: Uint8Array<ArrayBuffer>, at: number): void;
 }
 
+/** Memory up to this size is used for one part after the other; more is freed before the next part is read. */
+const reusedBytes = 16 * 2 ** 20;
+
 /**
  * A Uint8Array that holds no bytes and reads each part on request. The runtime calls `subarray` for one tensor after
  * the other, and copies each into its own memory before the next, so the whole file is never in JavaScript's memory. A
@@ -33,7 +36,7 @@ export class RangeArray extends Uint8Array<ArrayBuffer> {
   override subarray(begin = 0, end: number = this.#ranges.bytes): Uint8Array<ArrayBuffer> {
     const bytes = end - begin;
     try {
-      if (this.#part.byteLength < bytes) {
+      if (this.#part.byteLength < bytes || this.#part.byteLength > reusedBytes) {
         this.release();
         this.#part = new ArrayBuffer(bytes);
       }
