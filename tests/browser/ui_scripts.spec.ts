@@ -128,10 +128,13 @@ test('the numbers of each view of the bundled model, with a head switched off', 
   await copyScript(page, activations, [demo]);
   await saveNotebook(page, activations, /_layer_5_mlp_output\.ipynb$/);
 
-  const [before = [], edited = [], , weights = [], , guesses = [], , values = []] = rowsOf(
-    jobs,
-    folder,
-  );
+  const attribution = page.getByTestId('attribution');
+  await attribution.scrollIntoViewIfNeeded();
+  await attribution.getByTestId('open-attribution').click();
+  await copyScript(page, attribution, [demo]);
+
+  const rows = rowsOf(jobs, folder);
+  const [before = [], edited = [], , weights = [], , guesses = [], , values = []] = rows;
   expect(before).toHaveLength(10);
   expect(before[0]?.shown).toBeCloseTo(probability, 6);
   expect(edited[0]?.here).not.toBeCloseTo(probability, 5);
@@ -140,6 +143,8 @@ test('the numbers of each view of the bundled model, with a head switched off', 
   expect(guesses).toHaveLength(10);
   // Eight values and the vector's length.
   expect(values).toHaveLength(9);
+  // Embedding, bias, and of each layer four heads, the rest of attention, and the MLP.
+  expect(rows[9]).toHaveLength(2 + 12 * 6);
 });
 
 test('a Llama, whose text is token ids', async ({ page }) => {
