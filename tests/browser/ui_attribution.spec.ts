@@ -189,7 +189,7 @@ for (const { name, fixtures, typed, within } of cases) {
     const [layer, head, query, key] = readFixtures(fixtures).scored;
     await page.locator('.chip').nth(query).click();
     await expect(page.getByTestId('attribution-position')).toHaveAttribute(
-      'data-position',
+      'data-at',
       String(query),
     );
     await settled(page);

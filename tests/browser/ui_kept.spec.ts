@@ -20,17 +20,19 @@ test('what is kept is listed, reused, removed and fetched again', async ({ page 
   await expect(model).toContainText('demo');
   await expect(fetched).not.toContainText('kept from before');
   await expect(page.getByTestId('not-kept')).toHaveCount(0);
-  // The folder says how much is really there, checksums aside.
-  const kept = await page.evaluate(async (checksumBytes) => {
-    const root = await navigator.storage.getDirectory();
-    const pieces = await (await root.getDirectoryHandle('oriel')).getDirectoryHandle('pieces');
-    let bytes = 0;
-    for await (const handle of pieces.values())
-      bytes += (await (handle as FileSystemFileHandle).getFile()).size - checksumBytes;
-    return bytes;
-  }, checksumBytes);
-  expect(kept).toBeGreaterThan(1e6);
-  await expect(model).toHaveAttribute('data-bytes', String(kept));
+  // The folder says how much is really there, checksums aside. What the device is compared with comes a moment later.
+  await expect(async () => {
+    const kept = await page.evaluate(async (checksumBytes) => {
+      const root = await navigator.storage.getDirectory();
+      const pieces = await (await root.getDirectoryHandle('oriel')).getDirectoryHandle('pieces');
+      let bytes = 0;
+      for await (const handle of pieces.values())
+        bytes += (await (handle as FileSystemFileHandle).getFile()).size - checksumBytes;
+      return bytes;
+    }, checksumBytes);
+    expect(kept).toBeGreaterThan(1e6);
+    expect(await model.getAttribute('data-bytes')).toBe(String(kept));
+  }).toPass({ timeout: 30_000 });
   await expect(page.getByTestId('kept-quota')).toContainText(/[\d.]+.MB of about [\d.]+.[GM]B/);
   await expect(page.getByRole('option', { name: /demo.*kept here/ })).toHaveCount(1);
 

@@ -141,7 +141,7 @@ test('a model whose name is in another script is chosen, linked and opened again
   await expect(candidate).toBeVisible();
   const picker = page.getByRole('combobox', { name: 'Model' });
   await picker.selectOption(bundles.url('tiny-llama'));
-  await page.getByRole('textbox').fill('5 9 33');
+  await page.getByRole('textbox', { name: 'Token ids' }).fill('5 9 33');
   await expect(page.locator('[data-position]')).toHaveCount(3);
   await expect
     .poll(() => new URLSearchParams(new URL(page.url()).hash.slice(1)).get('model'))

@@ -16,7 +16,7 @@ export const views = {
   },
   fold: (title: string) => `Fold “${title}”`,
   unfold: (title: string) => `Unfold “${title}”`,
-  alone: (title: string) => `Show only “${title}”`,
+  alone: (title: string) => `Only this: ${title}`,
   onlyOne: 'Only this',
   all: 'All views',
 };

@@ -18,7 +18,7 @@ export const views: Dictionary['views'] = {
   },
   fold: (title) => `收起“${title}”`,
   unfold: (title) => `展开“${title}”`,
-  alone: (title) => `只显示“${title}”`,
+  alone: (title) => `只看此项：${title}`,
   onlyOne: '只看此项',
   all: '全部视图',
 };
