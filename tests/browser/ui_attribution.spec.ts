@@ -53,9 +53,18 @@ async function visit(page: Page, model: string, hash = 'lang=en'): Promise<Promp
   return prompt;
 }
 
-/** Wait until the newest question has its answer. */
-async function settled(page: Page): Promise<void> {
-  await expect(page.locator('[data-testid=attribution] .found:not(.stale)')).toBeVisible();
+interface Question {
+  readonly answer?: number;
+  readonly other?: number;
+  /** The token whose prediction is attributed. */
+  readonly at?: number;
+}
+
+/** Wait until the newest question has its answer, and that it is this one: the page may not have begun with it yet. */
+async function settled(page: Page, question: Question = {}): Promise<void> {
+  const asked = Object.entries(question).map(([what, value]) => `[data-${what}="${value}"]`);
+  const sum = `[data-testid=attribution-sum]${asked.join('')}`;
+  await expect(page.locator(`[data-testid=attribution] .found:not(.stale) ${sum}`)).toBeVisible();
 }
 
 async function open(page: Page): Promise<void> {
@@ -136,10 +145,10 @@ for (const { name, fixtures, typed, within } of cases) {
     const tokens = prompt.ids.length;
     await open(page);
     await type(page, 'answer', typed[0]);
-    await settled(page);
+    await settled(page, { answer: 7 });
     await type(page, 'other', typed[1]);
     await expect(page.getByTestId('attributed-other')).toHaveValue('40');
-    await settled(page);
+    await settled(page, { answer: 7, other: 40 });
     await expectParts(page, prompt, tokens - 1, within);
 
     // What heads take from each token: all of a layer, and one.
@@ -192,7 +201,7 @@ for (const { name, fixtures, typed, within } of cases) {
       'data-at',
       String(query),
     );
-    await settled(page);
+    await settled(page, { at: query });
     await expectParts(page, prompt, query, within);
     expect([layer, head]).toEqual([1, 1]);
     await text.nth(key).click();
@@ -353,8 +362,7 @@ test('it follows the text while it is open, and a closed one computes nothing', 
   await settled(page);
   const box = page.getByRole('textbox').first();
   await box.fill(`${prompt.text ?? ''} Ben`);
-  await expect(view(page).locator('[data-source]')).not.toHaveCount(prompt.ids.length);
-  await settled(page);
+  await settled(page, { at: prompt.ids.length });
   await view(page).getByRole('button', { name: 'Close the attribution' }).click();
   await box.fill(prompt.text ?? '');
   await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${prompt.ids.length} `));
