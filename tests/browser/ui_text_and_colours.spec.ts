@@ -37,9 +37,11 @@ test('colours that the system forces leave data, choices and focus to be told ap
   for (const fill of fills) expect(inkOf(fill)).not.toBe(ground);
   // The rest of the page grows while it is read.
   const different = (of: Locator) => async () => new Set(await backgrounds(of)).size;
-  // As unlike as their probabilities are.
+  // As unlike as their probabilities are. The lens is opened once it is seen.
+  await page.getByTestId('lens').scrollIntoViewIfNeeded();
   const cells = page.getByTestId('lens').getByRole('gridcell');
   await expect.poll(different(cells)).toBeGreaterThan(10);
+  await page.getByTestId('activations').scrollIntoViewIfNeeded();
   // Exported, open by tap, closed: three marks.
   const marks = page.locator('[data-testid^=tap-] > span');
   await expect.poll(different(marks)).toBeGreaterThanOrEqual(2);
