@@ -28,7 +28,8 @@ export class OpenedActivations {
 
   choose(names: readonly string[]): void {
     this.areOwn = true;
-    void this.#session.answers.setActivations(names.filter((name) => name !== 'logits'));
+    const chosen = names.filter((name) => name !== 'logits');
+    void this.#session.answers.setActivations([...chosen, ...this.#arriving(chosen)]);
   }
 
   chooseExported(): void {
@@ -47,6 +48,17 @@ export class OpenedActivations {
     this.#offered = [...this.#offered, id];
     const open = model.activations.filter((name) => name !== 'logits');
     const more = wanted.filter((name) => !open.includes(name));
-    void this.#session.answers.setActivations([...open, ...more]);
+    const next = [...open, ...more];
+    void this.#session.answers.setActivations([...next, ...this.#arriving(next)]);
+  }
+
+  /** List what was requested a moment ago and isn't open yet, but for these: a view that knows only what is open drops it. */
+  #arriving(besides: readonly string[]): string[] {
+    const { model, chosen } = this.#session;
+    const settled = new Set([...besides, ...(model?.activations ?? [])]);
+    const leftOut = chosen.leftOut?.names;
+    return (chosen.wanted ?? []).filter(
+      (name) => !settled.has(name) && !(leftOut?.has(name) ?? false),
+    );
   }
 }
