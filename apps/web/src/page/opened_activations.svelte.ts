@@ -55,10 +55,10 @@ export class OpenedActivations {
   /** List what was requested a moment ago and isn't open yet, but for these: a view that knows only what is open drops it. */
   #arriving(besides: readonly string[]): string[] {
     const { model, chosen } = this.#session;
-    const settled = new Set([...besides, ...(model?.activations ?? [])]);
+    const settled = [...besides, ...(model?.activations ?? [])];
     const leftOut = chosen.leftOut?.names;
     return (chosen.wanted ?? []).filter(
-      (name) => !settled.has(name) && !(leftOut?.has(name) ?? false),
+      (name) => !settled.includes(name) && !(leftOut?.has(name) ?? false),
     );
   }
 }
