@@ -143,9 +143,11 @@ test('a model whose name is in another script is chosen, linked and opened again
   await picker.selectOption(bundles.url('tiny-llama'));
   await page.getByRole('textbox', { name: 'Token ids' }).fill('5 9 33');
   await expect(page.locator('[data-position]')).toHaveCount(3);
-  await expect
-    .poll(() => new URLSearchParams(new URL(page.url()).hash.slice(1)).get('model'))
-    .toBe(name);
+  const linked = (): (string | null)[] => {
+    const state = new URLSearchParams(new URL(page.url()).hash.slice(1));
+    return [state.get('model'), state.get('p')];
+  };
+  await expect.poll(linked).toEqual([name, '5 9 33']);
   await page.reload();
   await expect(candidate).toBeVisible();
   await expect(picker.locator('option:checked')).toHaveText(new RegExp(`^${name}`));

@@ -67,9 +67,12 @@ function keep(program: string, words: readonly string[]): void {
 /** Copy the script of a view with the keyboard. */
 async function copyScript(page: Page, view: Locator, words: readonly string[]): Promise<void> {
   const copy = view.getByTestId('copy-python');
-  await copy.focus();
-  await page.keyboard.press('Enter');
-  await expect(copy).toHaveText('copied');
+  // A new answer has a new script, which was not copied yet.
+  await expect(async () => {
+    await copy.focus();
+    await page.keyboard.press('Enter');
+    await expect(copy).toHaveText('copied', { timeout: 3000 });
+  }).toPass();
   keep(await page.evaluate(() => navigator.clipboard.readText()), words);
 }
 
