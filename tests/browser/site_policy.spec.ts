@@ -18,9 +18,13 @@ function watch(): void {
   });
 }
 
+function isModelWorker(worker: Worker): boolean {
+  return worker.url().includes('model.worker');
+}
+
 function modelWorker(page: Page): Worker {
   // The newest: one that was prepared beside another takes its place.
-  const worker = page.workers().findLast((each) => each.url().includes('model.worker'));
+  const worker = page.workers().findLast(isModelWorker);
   if (worker === undefined) throw new Error('the page has no model worker');
   return worker;
 }
@@ -33,6 +37,8 @@ async function opened(page: Page, url: string): Promise<void> {
   await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
   // The proof may have a worker of its own, which ends with it.
   await expect(page.getByTestId('proof-in-brief')).toContainText('matches PyTorch to');
+  const workers = (): Worker[] => page.workers().filter(isModelWorker);
+  await expect.poll(() => workers().length).toBe(1);
 }
 
 test('a whole visit breaks nothing of the policy', async ({ page, host }) => {
