@@ -16,7 +16,6 @@ import type { HelperName } from './python_helpers';
 import { pythonIntegers, pythonNumber, pythonString, pythonTensor } from './python_text';
 
 export interface EditsInPython {
-  readonly places: readonly Place[];
   readonly helpers: readonly HelperName[];
   readonly lines: readonly string[];
 }
@@ -43,33 +42,39 @@ const CLOSINGS: Readonly<Record<JointClosing['closing'], readonly [HelperName[],
   swap: [['mirrored'], 'mirrored(value, first, second, amount)'],
 };
 
+/** List where these interventions change one text. */
+export function editedPlaces(interventions: Interventions): Place[] {
+  return interventions.filter(isOfOneText).map((entry) => {
+    const { joint, layer } = isEdit(entry) ? placeOf(entry) : entry;
+    return { joint, layer };
+  });
+}
+
 /** Return the lines that make these interventions for one text of so many tokens. */
 export function editsInPython(
   interventions: Interventions,
   shape: ModelShape,
   tokens: number,
 ): EditsInPython {
-  const places: Place[] = [];
   const helpers: HelperName[] = [];
   const lines: string[] = [];
-  for (const entry of interventions) {
+  for (const entry of interventions.filter(isOfOneText)) {
     if (isEdit(entry)) {
-      if (!isOfFirstText(entry.row)) continue;
       const { joint, layer } = placeOf(entry);
       const [name] = EDITS[entry.edit];
-      places.push({ joint, layer });
       helpers.push('at', name);
       lines.push(`change(${pythonString(joint)}, ${layer}, ${editCall(entry, tokens)})`);
     } else {
-      places.push({ joint: entry.joint, layer: entry.layer });
       helpers.push('at', ...CLOSINGS[entry.closing][0]);
       lines.push(...closingLines(entry, shape, tokens, lines.length));
     }
   }
-  return { places, helpers, lines };
+  return { helpers, lines };
 }
 
-function isOfFirstText(row: Places | undefined): boolean {
+/** Return whether an intervention changes the first text of a batch. */
+function isOfOneText(entry: Interventions[number]): boolean {
+  const row = isEdit(entry) ? entry.row : undefined;
   return row === undefined || (typeof row === 'number' ? row === 0 : row.includes(0));
 }
 

@@ -2,9 +2,9 @@
 // python_script.ts and notebook.ts write it to files.
 import type { Interventions } from '../inference/interventions';
 import { editWords } from './edit_words';
-import { editsInPython } from './edits_in_python';
+import { editedPlaces, editsInPython } from './edits_in_python';
 import { hooksAt, isHooked, needsAttention, type Place } from './hooks';
-import { modulePathsOf } from './module_paths';
+import { modulePathsOf, type ModulePaths } from './module_paths';
 import { helperSource } from './python_helpers';
 import { commentText, pythonList, pythonNumber, pythonString } from './python_text';
 import type { Recipe, RunOrigin } from './recipe';
@@ -49,22 +49,42 @@ export interface ProgramFile {
   readonly what: string;
 }
 
-/** Return the program; null where this architecture or kind of activation has none. */
-export function programFor(shown: ShownNumbers, run: ShownRun): Program | null {
+/** What a program computes, and where it reads and changes the model. */
+interface Plan {
+  readonly paths: ModulePaths;
+  readonly recipe: Recipe;
+  readonly places: readonly Place[];
+}
+
+/** Return the plan; null where this architecture or kind of activation has no program. */
+function planFor(shown: ShownNumbers, run: ShownRun): Plan | null {
   const paths = modulePathsOf(run.model.architecture);
   if (paths === null) return null;
-  const { shape } = run.model;
-  const edits = editsInPython(run.interventions, shape, run.ids.length);
+  const edited = editedPlaces(run.interventions);
   const origin: RunOrigin = {
     model: run.model,
     paths,
     ids: run.ids,
     labelOf: run.labelOf,
-    ownAttention: needsAttention(edits.places),
+    ownAttention: needsAttention(edited),
   };
   const recipe = recipeFor(shown, origin);
-  const places: Place[] = [...edits.places, ...recipe.sees];
-  if (!places.every(({ joint }) => isHooked(joint))) return null;
+  const places = [...edited, ...recipe.sees];
+  return places.every(({ joint }) => isHooked(joint)) ? { paths, recipe, places } : null;
+}
+
+/** Return whether there is a program, without writing it: a view asks anew with every hover. */
+export function hasProgram(shown: ShownNumbers, run: ShownRun): boolean {
+  return planFor(shown, run) !== null;
+}
+
+/** Return the program; null where this architecture or kind of activation has none. */
+export function programFor(shown: ShownNumbers, run: ShownRun): Program | null {
+  const plan = planFor(shown, run);
+  if (plan === null) return null;
+  const { paths, recipe, places } = plan;
+  const { shape } = run.model;
+  const edits = editsInPython(run.interventions, shape, run.ids.length);
   const hooks = hooksAt(places, paths, shape);
   const ownAttention = needsAttention(places);
   const helpers = helperSource([...hooks.helpers, ...edits.helpers]);
