@@ -223,13 +223,7 @@ def rows_within(shape: ModelShape, tokens: int, most_bytes: int) -> int:
     pairs = 3 * max(shape.at(layer).heads for layer in range(shape.layers)) * tokens
     widest = max(shape.at(layer).intermediate for layer in range(shape.layers))
     each = 4 * tokens * (pairs + 3 * widest + 8 * shape.hidden) + 4 * shape.vocab
-    if each > most_bytes:
-        raise OptionError(
-            "the sweep would not fit in memory",
-            got=f"{each:,} bytes for a text of {tokens} tokens",
-            expected=f"at most {most_bytes:,}",
-            next_step="give a larger most_bytes, or a shorter text.",
-        )
+    _check_fit(each, f"for a text of {tokens} tokens", most_bytes)
     return max(1, most_bytes // each)
 
 
@@ -242,10 +236,15 @@ def _check_memory(
     rows_within(shape, tokens, most_bytes)
     specs = [kinds()[joint].spec(shape, layer) for layer in range(layers) for joint in joints]
     kept = sum(4 * prod(spec.sizes(batch=2, seq=tokens)) for spec in specs)
-    if kept > most_bytes:
+    _check_fit(kept, "of both texts' activations of every layer", most_bytes)
+
+
+def _check_fit(needed: int, what: str, most_bytes: int) -> None:
+    """Raise OptionError if so many bytes are more than the bound; `what` says what they hold."""
+    if needed > most_bytes:
         raise OptionError(
             "the sweep would not fit in memory",
-            got=f"{kept:,} bytes of both texts' activations of every layer",
+            got=f"{needed:,} bytes {what}",
             expected=f"at most {most_bytes:,}",
             next_step="give a larger most_bytes, or a shorter text.",
         )
