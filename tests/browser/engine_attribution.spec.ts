@@ -13,10 +13,11 @@ import {
   sourceShares,
   upcomingSourceEdits,
 } from '../../apps/web/src/inference/attribute_sources';
+import type { ModelShape } from '../../apps/web/src/contract/generated';
 import type { Edit } from '../../apps/web/src/inference/edits';
 import type { BatchRequest } from '../../apps/web/src/inference/model_types';
 import { runsTogether } from '../../apps/web/src/inference/runs_together';
-import { expect, opened, test } from './engine';
+import { expect, opened, test, type Engine, type EngineOptions } from './engine';
 import { largestError, readFixtures, reference } from './fixtures';
 
 /** Variants that run on WebGPU without `shader-f16`. */
@@ -25,6 +26,16 @@ const onWasm = [...onAnyProvider, 'fp16', 'int8', 'int8_static'];
 
 function largest(values: ArrayLike<number>): number {
   return Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
+
+/** Open a bundle in fp32 with no activation of its own, and return the model's shape. */
+async function openBare(
+  engine: Engine,
+  url: string,
+  provider: EngineOptions['provider'],
+): Promise<ModelShape> {
+  const model = opened(await engine.open({ url, provider, variant: 'fp32', activations: [] }));
+  return model.manifest.model.shape;
 }
 
 for (const model of ['tiny-gpt2', 'tiny-llama']) {
@@ -100,13 +111,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const prompt = fixtures.prompt('sentence');
     const { ids } = prompt;
     const [answer, other] = fixtures.attributed;
-    const request = {
-      url: bundles.url(model),
-      provider,
-      variant: 'fp32',
-      activations: [],
-    } as const;
-    const { shape } = opened(await engine.open(request)).manifest.model;
+    const shape = await openBare(engine, bundles.url(model), provider);
     const alone = { ids, reuseCache: false, keepCache: false, attribution: { answer, other } };
     const names = sourceActivations(shape);
     const upcoming = upcomingSourceEdits(shape);
@@ -137,13 +142,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const prompt = fixtures.prompt('sentence');
     const [layer, head, query, key] = fixtures.scored;
     const right = reference(prompt, 'attribution_score');
-    const request = {
-      url: bundles.url(model),
-      provider,
-      variant: 'fp32',
-      activations: [],
-    } as const;
-    const { manifest } = opened(await engine.open(request));
+    const shape = await openBare(engine, bundles.url(model), provider);
     let runs = 0;
     const run = async (
       ids: readonly number[],
@@ -155,17 +154,17 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
       return (await engine.run({ ids, ...alone, interventions, activations })).tensors;
     };
     const score = { layer, head, query, key };
-    const found = await attributeScore(run, manifest.model.shape, prompt.ids, score);
+    const found = await attributeScore(run, shape, prompt.ids, score);
     expect(found.values.dims).toEqual(right.dims);
     expect(found.parts.length).toBe(right.dims[0]);
-    expect(runs).toBe(scoreRuns(manifest.model.shape, layer));
+    expect(runs).toBe(scoreRuns(shape, layer));
     const bound = tolerance * Math.max(1, largest(right.data));
     expect(largestError(Float32Array.from(found.values.data), right.data)).toBeLessThanOrEqual(
       bound,
     );
     const sum = found.values.data.reduce((total, value) => total + value, 0);
     expect(Math.abs(sum - found.score)).toBeLessThanOrEqual(1e-3 * largest(right.data));
-    await expect(attributeScore(run, manifest.model.shape, [1, 2], score)).rejects.toThrow(
+    await expect(attributeScore(run, shape, [1, 2], score)).rejects.toThrow(
       `got query ${query} and key ${key} of 2 tokens`,
     );
   });
@@ -181,13 +180,7 @@ for (const model of ['tiny-gpt2', 'tiny-llama']) {
     const { ids } = readFixtures(model).prompt('sentence');
     const [layer, head, query, key] = readFixtures(model).scored;
     const right = reference(readFixtures(model).prompt('sentence'), 'attribution_score');
-    const request = {
-      url: bundles.url(model),
-      provider,
-      variant: 'fp32',
-      activations: [],
-    } as const;
-    const { shape } = opened(await engine.open(request)).manifest.model;
+    const shape = await openBare(engine, bundles.url(model), provider);
     let batches = 0;
     const runBatch = (request: BatchRequest) => {
       batches++;

@@ -6,7 +6,7 @@ import type { Numbers } from '../analysis/values';
 import { activationName, layerShape } from '../contract/activation_table';
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import type { Edit } from './edits';
-import type { Tensor } from './model_types';
+import { arrayOf, type Given } from './run_outputs';
 
 /** The score of one head before the softmax, from a query to a key, both token indices counted from 0. */
 export interface Score {
@@ -32,7 +32,7 @@ export type RunText = (
   ids: readonly number[],
   edits: readonly Edit[],
   names: readonly string[],
-) => Promise<ReadonlyMap<string, Pick<Tensor, 'data'>>>;
+) => Promise<Given>;
 
 /** Root mean square of a part as it is fed to the layer: so large that the norm's epsilon doesn't matter. */
 const fedLength = 1000;
@@ -118,14 +118,6 @@ function checkScore(shape: ModelShape, tokens: number, { layer, head, query, key
 
 function isBelow(number: number, end: number): boolean {
   return Number.isInteger(number) && number >= 0 && number < end;
-}
-
-type Given = ReadonlyMap<string, Pick<Tensor, 'data'>>;
-
-function arrayOf(given: Given, kind: ActivationKind, layer: number): Float32Array {
-  const data = given.get(activationName(kind, layer))?.data;
-  if (data instanceof Float32Array) return data;
-  throw new RangeError(`the run doesn't give ${activationName(kind, layer)}`);
 }
 
 /** A head's query vector at the query token and key vector at the key token. */

@@ -7,9 +7,7 @@ import { activationName, layerShape } from '../contract/activation_table';
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import type { Edit } from './edits';
 import type { Tensor } from './model_types';
-
-/** The activations of the run whose shares are split, by name. */
-export type Given = ReadonlyMap<string, Pick<Tensor, 'data'>>;
+import { arrayOf, type Given } from './run_outputs';
 
 /** Return a run's activations by name. */
 export function byName(tensors: readonly Tensor[]): ReadonlyMap<string, Tensor> {
@@ -78,10 +76,4 @@ export function lastLooks(shape: ModelShape, tokens: number, given: Given): Floa
     }
     return looks;
   });
-}
-
-function arrayOf(given: Given, kind: ActivationKind, layer: number): Float32Array {
-  const data = given.get(activationName(kind, layer))?.data;
-  if (data instanceof Float32Array) return data;
-  throw new RangeError(`the run doesn't give ${activationName(kind, layer)}`);
 }
