@@ -37,25 +37,35 @@ CLAIMS = (
 
 
 def write_document(rows: Mapping[str, Sequence[PipelineRow]]) -> None:
-    """Put each model's table, and that of the claims, in its place."""
+    """Put each model's table, and that of the claims, in its place.
+
+    A claim of a model that was not measured this time keeps its row.
+    """
+    text = DOCUMENT.read_text(encoding="utf-8")
     tables = {name: table_text(found) for name, found in rows.items()}
-    tables["claims"] = claims_text(rows)
+    tables["claims"] = claims_text(rows, text.splitlines())
 
     def filled(match: re.Match[str]) -> str:
         found = tables.get(match[2])
         return match[0] if found is None else f"{match[1]}\n{found}\n{match[3]}"
 
-    text = DOCUMENT.read_text(encoding="utf-8")
     DOCUMENT.write_text(_MARKED.sub(filled, text), encoding="utf-8")
 
 
-def claims_text(rows: Mapping[str, Sequence[PipelineRow]]) -> str:
-    """Return the table of claims, each beside what was measured at two lengths."""
+def claims_text(rows: Mapping[str, Sequence[PipelineRow]], earlier: Sequence[str]) -> str:
+    """Return the table of claims, each beside what was measured at two lengths.
+
+    `earlier` holds the lines of the document, which has the row of a model that has no rows now.
+    """
     lines = [
         f"| claim | measured, {_SHORT} | measured, {_LONG} | |",
         "| --- | --: | --: | --- |",
     ]
     for claim in CLAIMS:
+        kept = [line for line in earlier if line.startswith(f"| {claim.text} |")]
+        if claim.model not in rows and kept:
+            lines += kept
+            continue
         found = rows.get(claim.model, ())
         ratios = [ratio_to_eager(found, claim.row, case) for case in (_SHORT, _LONG)]
         cells = ["–" if ratio is None else f"{ratio:.2f} ×" for ratio in ratios]
