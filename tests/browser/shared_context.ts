@@ -4,7 +4,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test as base, type BrowserContext, type Request } from '@playwright/test';
+import {
+  test as base,
+  type BrowserContext,
+  type Page,
+  type Request,
+  type Route,
+} from '@playwright/test';
 
 const viewport = { width: 1280, height: 720 };
 
@@ -73,9 +79,42 @@ async function empty(context: BrowserContext, origins: Iterable<string>): Promis
   for (const page of context.pages()) if (page !== last) await page.close();
   const devtools = await context.newCDPSession(last);
   for (const origin of origins) {
+    await endOfWorkers(last, origin);
     await devtools.send('Storage.clearDataForOrigin', { origin, storageTypes });
   }
   await context.clearCookies();
   await context.clearPermissions();
   await devtools.detach();
+}
+
+/** Longest wait for workers of closed pages, in milliseconds. */
+const slowestEnd = 30_000;
+
+/**
+ * Wait until no worker of a closed page holds a file of this origin: the browser ends workers a moment after their page, on
+ * a busy machine seconds later, and the next test's page could not store what they hold.
+ */
+async function endOfWorkers(page: Page, origin: string): Promise<void> {
+  if (!origin.startsWith('http')) return;
+  const nothing = (route: Route): Promise<void> =>
+    route.fulfill({ contentType: 'text/html', body: '' });
+  await page.route(`${origin}/**`, nothing);
+  await page.goto(`${origin}/`);
+  await page.evaluate(async (slowestEnd) => {
+    // Where the browser gives no such storage, none holds a file of it.
+    const storage = navigator.storage as StorageManager | undefined;
+    const root = await storage?.getDirectory().catch(() => undefined);
+    for (const until = performance.now() + slowestEnd; root && performance.now() < until;) {
+      try {
+        // It is refused as long as one of its files is open.
+        await root.removeEntry('oriel', { recursive: true });
+        return;
+      } catch (error) {
+        if (error instanceof DOMException && error.name === 'NotFoundError') return;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }, slowestEnd);
+  await page.unroute(`${origin}/**`, nothing);
+  await page.goto('about:blank');
 }

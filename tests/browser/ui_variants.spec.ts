@@ -97,46 +97,41 @@ test('a download that drags on can be left for another variant', async ({ page }
   await expect(page.getByTestId('variant-bar')).toContainText('q8 on WebAssembly');
 });
 
-test.describe('in a storage of its own', () => {
-  // A page of the test before may hold a piece's file while the browser ends it.
-  test.use({ ownContext: true });
+test('without a network, what is open stays, and what is kept opens', async ({ page }) => {
+  const weights = /\.(onnx|data|bin)$/;
+  await visit(page, '');
+  await answered(page);
+  const bar = page.getByTestId('variant-bar');
+  const declined = page.getByTestId('declined');
+  const first = page.getByTestId('candidate').first();
+  const probability = (await first.getAttribute('data-probability')) ?? '';
+  await page.route(weights, (route) => route.abort('internetdisconnected'));
+  const choose = async (name: string): Promise<void> => {
+    await page.getByTestId('variants-toggle').click();
+    await page.getByTestId(`variant-${name}`).getByRole('button').click();
+  };
+  await choose('q4');
+  await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', 'network');
+  await expect(declined).toContainText('fp32 stays open');
+  await expect(bar).toContainText('fp32 on WebAssembly');
+  await expect(first).toHaveAttribute('data-probability', probability);
+  await expect(page).not.toHaveURL(/v=q4/);
+  const count = page.getByTestId('token-count');
+  const before = parseInt((await count.textContent()) ?? '', 10);
+  await page.getByTestId('step').click();
+  await expect(count).toHaveText(new RegExp(`^${before + 1} `));
+  await declined.getByRole('button').click();
+  await expect(declined).toHaveCount(0);
 
-  test('without a network, what is open stays, and what is kept opens', async ({ page }) => {
-    const weights = /\.(onnx|data|bin)$/;
-    await visit(page, '');
-    await answered(page);
-    const bar = page.getByTestId('variant-bar');
-    const declined = page.getByTestId('declined');
-    const first = page.getByTestId('candidate').first();
-    const probability = (await first.getAttribute('data-probability')) ?? '';
-    await page.route(weights, (route) => route.abort('internetdisconnected'));
-    const choose = async (name: string): Promise<void> => {
-      await page.getByTestId('variants-toggle').click();
-      await page.getByTestId(`variant-${name}`).getByRole('button').click();
-    };
-    await choose('q4');
-    await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', 'network');
-    await expect(declined).toContainText('fp32 stays open');
-    await expect(bar).toContainText('fp32 on WebAssembly');
-    await expect(first).toHaveAttribute('data-probability', probability);
-    await expect(page).not.toHaveURL(/v=q4/);
-    const count = page.getByTestId('token-count');
-    const before = parseInt((await count.textContent()) ?? '', 10);
-    await page.getByTestId('step').click();
-    await expect(count).toHaveText(new RegExp(`^${before + 1} `));
-    await declined.getByRole('button').click();
-    await expect(declined).toHaveCount(0);
-
-    await page.unroute(weights);
-    await choose('q4');
-    await expect(bar).toContainText('q4 on WebAssembly');
-    await answered(page);
-    await page.route(weights, (route) => route.abort('internetdisconnected'));
-    await choose('fp32');
-    await expect(bar).toContainText('fp32 on WebAssembly');
-    await answered(page);
-    await expect(declined).toHaveCount(0);
-  });
+  await page.unroute(weights);
+  await choose('q4');
+  await expect(bar).toContainText('q4 on WebAssembly');
+  await answered(page);
+  await page.route(weights, (route) => route.abort('internetdisconnected'));
+  await choose('fp32');
+  await expect(bar).toContainText('fp32 on WebAssembly');
+  await answered(page);
+  await expect(declined).toHaveCount(0);
 });
 
 test('a variant that will not work here says why, and the next that will is a button', async ({
