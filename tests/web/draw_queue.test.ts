@@ -1,6 +1,6 @@
 // Drawing spread over animation frames: one that fails takes nobody else's turn.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { drawQueued, queueDrawing } from '../../apps/web/src/charts/draw_queue';
+import { drawQueued, queueDrawing, queueInTurn } from '../../apps/web/src/charts/draw_queue';
 
 const frames: (() => void)[] = [];
 
@@ -49,4 +49,29 @@ test('what a failing drawing keeps from being drawn at once is drawn in the next
   expect(drawQueued).toThrow('too large');
   nextFrame();
   expect(behind).toHaveBeenCalledOnce();
+});
+
+test('out of sight, a drawing waits for a pause, and the newest one is drawn', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const [older, newer, owner] = [vi.fn(), vi.fn(), {}];
+  const takeBack = queueInTurn(owner, false, older);
+  nextFrame();
+  vi.advanceTimersByTime(400);
+  takeBack();
+  queueInTurn(owner, false, newer);
+  vi.advanceTimersByTime(400);
+  nextFrame();
+  expect(newer).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(100);
+  nextFrame();
+  expect(newer).toHaveBeenCalledOnce();
+  expect(older).not.toHaveBeenCalled();
+  vi.useRealTimers();
+});
+
+test('in sight, a drawing takes the next frame', () => {
+  const draw = vi.fn();
+  queueInTurn({}, true, draw);
+  nextFrame();
+  expect(draw).toHaveBeenCalledOnce();
 });

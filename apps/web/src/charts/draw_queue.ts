@@ -13,6 +13,26 @@ export function queueDrawing(owner: object, draw: () => void): void {
   }
 }
 
+/** Out of sight, a drawing waits until no newer one has come for this long, in milliseconds. */
+const QUIET_MS = 500;
+
+/**
+ * Run `draw` in a coming frame if its place is in sight, else after a pause: a capture of the page shows places that
+ * nobody has scrolled to. Returns what takes the pause back.
+ */
+export function queueInTurn(owner: object, inSight: boolean, draw: () => void): () => void {
+  if (inSight) {
+    queueDrawing(owner, draw);
+    return () => undefined;
+  }
+  const waiting = setTimeout(() => {
+    queueDrawing(owner, draw);
+  }, QUIET_MS);
+  return () => {
+    clearTimeout(waiting);
+  };
+}
+
 export function cancelDrawing(owner: object): void {
   waiting.delete(owner);
 }
