@@ -117,6 +117,8 @@ const state: fc.Arbitrary<HashState> = fc
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),
       topP: fc.double({ min: 0, max: 1, minExcluded: true, noNaN: true }),
+      minP: fc.double({ min: 0, max: 1, noNaN: true }),
+      seed: nullable(fc.nat(2 ** 32 - 1)),
     }),
   })
   // A number of typed ids says nothing without the ids.
@@ -163,7 +165,7 @@ test.each<[string, Partial<HashState>]>([
   [
     '#s=0.35_40_1&lang=zh&on=wasm&c=root&zvs=0.0.8',
     {
-      sampling: { temperature: 0.35, topK: 40, topP: 1 },
+      sampling: { temperature: 0.35, topK: 40, topP: 1, minP: 0, seed: null },
       ...{ language: 'zh', provider: 'wasm', root: true },
       comparedPart: { row: 0, column: 0, span: 8 },
     },
@@ -206,7 +208,10 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
   ['first=yes&s=1_1&s=', {}, ['first=yes', 's=1_1', 's=']],
   ['s=1__1', {}, ['s=1__1']],
   ['fold=lens.L0.lens&only=..', { folded: ['lens'] }, ['fold=L0', 'only=..']],
-  ['s=1_1_1_1', {}, ['s=1_1_1_1']],
+  ['s=1_1_1_1_1_1', {}, ['s=1_1_1_1_1_1']],
+  ['s=1_1_1_2', {}, ['s=1_1_1_2']],
+  ['s=1_1_1_0_0.5', {}, ['s=1_1_1_0_0.5']],
+  ['s=1_1_1_0_4294967296', {}, ['s=1_1_1_0_4294967296']],
   ['utm=news&p=a', { prompt: 'a' }, ['utm=news']],
   ['__proto__=1&constructor=2&p=a', { prompt: 'a' }, ['__proto__=1', 'constructor=2']],
   // A place on the page.

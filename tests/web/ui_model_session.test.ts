@@ -22,6 +22,11 @@ import type {
   Survey,
   TokenPiece,
 } from '../../apps/web/src/inference/model_types';
+import {
+  noAlternatives,
+  type Alternatives,
+  type AlternativesRequest,
+} from '../../apps/web/src/inference/token_alternatives';
 
 const VOCAB = 32;
 const CONTEXT = 12;
@@ -33,6 +38,7 @@ class LetterClient implements ModelClient {
   finishPreparing = (): void => undefined;
   opens = model;
   readonly runs: RunRequest[] = [];
+  readonly asked: AlternativesRequest[] = [];
   readonly surveys: OpenRequest[] = [];
   readonly requests: OpenRequest[] = [];
   readonly reached: OpenRequest[] = [];
@@ -137,6 +143,10 @@ class LetterClient implements ModelClient {
   runBatch(): Promise<never> {
     return Promise.reject(new Error('no view runs several texts'));
   }
+  alternatives(request: AlternativesRequest): Promise<Alternatives> {
+    this.asked.push(request);
+    return Promise.resolve(noAlternatives({ ...request, top: 2 }));
+  }
   sweep(): Promise<never> {
     return Promise.reject(new Error('no view sweeps'));
   }
@@ -201,7 +211,7 @@ function rows(session: ModelSession): number[] {
   return answer?.tokens.map((token) => series?.row(token.position)[0] ?? NaN) ?? [];
 }
 
-const GREEDY = { temperature: 0, topK: 0, topP: 1 };
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: null };
 
 describe('a session beside the open one', () => {
   /** A model that is in the browser's store, and far smaller than the device's memory. */

@@ -15,6 +15,15 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Arra
   return out;
 }
 
+/** Return the logarithm of the sum of the exponentials: a logit minus it is the logarithm of its probability. */
+export function logSumOfExp(logits: ArrayLike<number>): number {
+  let highest = -Infinity;
+  for (let id = 0; id < logits.length; id++) highest = Math.max(highest, logits[id] ?? -Infinity);
+  let total = 0;
+  for (let id = 0; id < logits.length; id++) total += Math.exp((logits[id] ?? -Infinity) - highest);
+  return highest + Math.log(total);
+}
+
 /** Return the indices of the `count` largest values, largest first; equal values by lower index. */
 export function largest(values: ArrayLike<number>, count: number): number[] {
   const kept: number[] = [];

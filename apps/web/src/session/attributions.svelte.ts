@@ -21,10 +21,9 @@ import type {
   TokenPiece,
 } from '../inference/model_types';
 import { prefixEdits } from '../inference/prefix_edits';
+import type { AnalysisParts } from './analysis_parts';
 import type { Answer } from './answer';
-import type { Opening } from './opening.svelte';
 import { ScoreReading } from './score_reading.svelte';
-import type { TokenPieces } from './token_pieces';
 import type { Token } from './token';
 
 /** The tokens whose logit, or difference of logits, is attributed. */
@@ -67,13 +66,6 @@ export type AttributionStage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
 
-export interface AttributionParts {
-  readonly opening: Opening;
-  readonly pieces: TokenPieces;
-  /** Do work on the open session, behind what was asked of it before. */
-  readonly inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
-}
-
 const CANDIDATES = 12;
 
 interface Followed {
@@ -90,13 +82,13 @@ export class Attributions {
   askedKey = $state<number | null>(null);
   /** Says what made a head look at a token. */
   readonly score: ScoreReading;
-  readonly #parts: AttributionParts;
+  readonly #parts: AnalysisParts;
   #followed: Followed | null = null;
   #round: AbortController | null = null;
   /** What the newest round was asked, in one text. */
   #asked = '';
 
-  constructor(parts: AttributionParts) {
+  constructor(parts: AnalysisParts) {
     this.#parts = parts;
     this.score = new ScoreReading((request, signal) =>
       this.#inTurn((client) => client.runBatch(request), signal),
