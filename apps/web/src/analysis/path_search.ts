@@ -31,6 +31,8 @@ export interface PathSearch {
   readonly isEnd: (token: number) => boolean;
 }
 
+export type Logits = Float32Array | Float64Array;
+
 /** Return the number of runs that a search makes at most: the first tokens are read from the text's own logits. */
 export function mostRuns({ depth, width }: Pick<PathSearch, 'depth' | 'width'>): number {
   return width * Math.max(0, depth - 1);
@@ -38,9 +40,9 @@ export function mostRuns({ depth, width }: Pick<PathSearch, 'depth' | 'width'>):
 
 /** Search. `expand` returns the logits behind a path; `first` are those behind the text itself. */
 export async function searchPaths(
-  first: ArrayLike<number>,
+  first: Logits,
   { depth, width, isEnd }: PathSearch,
-  expand: (path: readonly number[]) => Promise<ArrayLike<number>>,
+  expand: (path: readonly number[]) => Promise<Logits>,
 ): Promise<PathTree> {
   const nodes: PathNode[] = [];
   let kept: number[] = [];
@@ -67,7 +69,7 @@ export function pathTo(nodes: readonly PathNode[], index: number): number[] {
 }
 
 function likeliest(
-  logits: ArrayLike<number>,
+  logits: Logits,
   before: PathNode | null,
   parent: number,
   { width, isEnd }: Pick<PathSearch, 'width' | 'isEnd'>,

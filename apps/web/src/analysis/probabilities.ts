@@ -16,11 +16,11 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Arra
 }
 
 /** Return the logarithm of the sum of the exponentials: a logit minus it is the logarithm of its probability. */
-export function logSumOfExp(logits: ArrayLike<number>): number {
+export function logSumOfExp(logits: Iterable<number>): number {
   let highest = -Infinity;
-  for (let id = 0; id < logits.length; id++) highest = Math.max(highest, logits[id] ?? -Infinity);
+  for (const logit of logits) highest = Math.max(highest, logit);
   let total = 0;
-  for (let id = 0; id < logits.length; id++) total += Math.exp((logits[id] ?? -Infinity) - highest);
+  for (const logit of logits) total += Math.exp(logit - highest);
   return highest + Math.log(total);
 }
 

@@ -132,15 +132,19 @@ export class PathTrees {
     const { opening, pieces, inTurn } = this.#parts;
     const { ids, lastLogits } = answer.activations;
     const { manifest } = model;
-    const ends = new Set(endTokensOf(manifest));
+    const ends = endTokensOf(manifest);
     const { size } = this;
     const depth = Math.min(size.depth, manifest.model.shape.context_length - ids.length);
     const of = mostRuns({ ...size, depth });
     let done = 0;
     this.stage = { kind: 'working', done, of };
+    const told = (): void => {
+      // A run that was under way ends behind its round's cancellation.
+      if (!signal.aborted) this.stage = { kind: 'working', done: ++done, of };
+    };
     const tree = await searchPaths(
       lastLogits,
-      { depth, width: size.width, isEnd: (token) => ends.has(token) },
+      { depth, width: size.width, isEnd: (token) => ends.includes(token) },
       (path) =>
         inTurn(async () => {
           if (signal.aborted || client !== opening.client)
@@ -151,7 +155,7 @@ export class PathTrees {
             interventions: answer.interventions,
             ...{ reuseCache: true, keepCache: false, goesOn: true, activations: [] },
           });
-          if (!signal.aborted) this.stage = { kind: 'working', done: ++done, of };
+          told();
           return result.lastLogits;
         }),
     );

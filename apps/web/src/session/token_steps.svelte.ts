@@ -136,9 +136,10 @@ export class TokenSteps {
       }));
     const steps = [...known, ...stepsOf(read, ids)];
     if (model.hasTokenizer)
-      await pieces.learn(client, [
-        ...new Set(steps.flatMap((step) => step.likeliest.map(({ id }) => id))),
-      ]);
+      await pieces.learn(
+        client,
+        steps.flatMap((step) => step.likeliest.map(({ id }) => id)),
+      );
     return { answer, steps, pieces: pieces.known };
   }
 
