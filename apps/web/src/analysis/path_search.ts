@@ -1,5 +1,6 @@
-// The likeliest continuations of a text as a tree, by beam search: at each depth the paths of highest joint probability
-// are kept and continued. A path that ended stays among them as it is. Whoever calls it runs the model.
+// The likeliest continuations of a text as a tree, by beam search as in generate() of transformers with a length penalty
+// of 0: at each depth the paths of highest joint probability are continued; those that ended are set aside, and compared
+// with the others at last. Whoever calls it runs the model.
 import { largest, logSumOfExp } from './probabilities';
 
 export interface PathNode {
@@ -26,12 +27,15 @@ export interface PathTree {
 export interface PathSearch {
   /** Tokens that a path has at most. */
   readonly depth: number;
-  /** Paths that are kept at each depth. */
+  /** Paths that are continued at each depth, and that are returned. */
   readonly width: number;
   readonly isEnd: (token: number) => boolean;
 }
 
 export type Logits = Float32Array | Float64Array;
+
+/** The largest search that the page makes. */
+export const LARGEST_SEARCH = { depth: 12, width: 8 } as const;
 
 /** Return the number of runs that a search makes at most: the first tokens are read from the text's own logits. */
 export function mostRuns({ depth, width }: Pick<PathSearch, 'depth' | 'width'>): number {
@@ -45,19 +49,27 @@ export async function searchPaths(
   expand: (path: readonly number[]) => Promise<Logits>,
 ): Promise<PathTree> {
   const nodes: PathNode[] = [];
-  let kept: number[] = [];
+  const ended: number[] = [];
+  let open: number[] = [];
   for (let at = 1; at <= depth; at++) {
-    const candidates: PathNode[] = [];
-    const open = kept.filter((index) => nodes[index]?.ends !== true);
     if (at > 1 && open.length === 0) break;
+    const candidates: PathNode[] = [];
     for (const parent of at === 1 ? [-1] : open) {
       const logits = parent < 0 ? first : await expand(pathTo(nodes, parent));
       candidates.push(...likeliest(logits, nodes[parent] ?? null, parent, { width, isEnd }));
     }
-    const ended = kept.filter((index) => nodes[index]?.ends === true);
-    kept = keepBest(nodes, ended, candidates, width);
+    // Equal paths keep their order: of the better parent first, and of the lower token.
+    candidates.sort((a, b) => b.joint - a.joint);
+    open = [];
+    candidates.forEach((candidate, rank) => {
+      // A path that ended takes no place of one that goes on, but counts only among the best.
+      if (candidate.ends ? rank >= width : open.length >= width) return;
+      (candidate.ends ? ended : open).push(nodes.push(candidate) - 1);
+    });
   }
-  return { nodes, best: kept };
+  const jointOf = (index: number): number => nodes[index]?.joint ?? -Infinity;
+  const best = [...ended, ...open].sort((a, b) => jointOf(b) - jointOf(a)).slice(0, width);
+  return { nodes, best };
 }
 
 /** Return the tokens of a path, the first one first. */
@@ -75,31 +87,13 @@ function likeliest(
   { width, isEnd }: Pick<PathSearch, 'width' | 'isEnd'>,
 ): PathNode[] {
   const total = logSumOfExp(logits);
-  return largest(logits, width).map((token) => {
+  // Twice as many: some may end, and the others go on.
+  return largest(logits, 2 * width).map((token) => {
     const logProbability = (logits[token] ?? -Infinity) - total;
     return {
       ...{ token, parent, logProbability, ends: isEnd(token) },
       depth: (before?.depth ?? 0) + 1,
       joint: (before?.joint ?? 0) + logProbability,
     };
-  });
-}
-
-/** Add the best candidates to the nodes, and return the best paths, those that ended before among them. */
-function keepBest(
-  nodes: PathNode[],
-  ended: readonly number[],
-  candidates: readonly PathNode[],
-  width: number,
-): number[] {
-  const rivals = [
-    ...ended.map((index) => ({ index, node: nodes[index] })),
-    ...candidates.map((node) => ({ index: -1, node })),
-  ];
-  // Equal paths keep their order: of the better parent first, and of the lower token.
-  rivals.sort((a, b) => (b.node?.joint ?? -Infinity) - (a.node?.joint ?? -Infinity));
-  return rivals.slice(0, width).flatMap(({ index, node }) => {
-    if (index >= 0) return [index];
-    return node === undefined ? [] : [nodes.push(node) - 1];
   });
 }

@@ -38,6 +38,11 @@ export interface AttributionChoice {
 
 const likeliest: AttributionChoice = { answer: null, other: 'none', neuronsOf: null };
 
+/** A question as a link carries it: the choice, and the token that the selected head is asked about. */
+export interface SharedQuestion extends AttributionChoice {
+  readonly key: number | null;
+}
+
 /** The attribution at the last of these tokens. */
 export interface AttributedLogit {
   /** The text up to the token whose prediction is attributed. */
@@ -80,6 +85,8 @@ export class Attributions {
   found = $state.raw<AttributedLogit | null>(null);
   /** A token that the reader asks about: what the selected head gives it. Null for none. */
   askedKey = $state<number | null>(null);
+  /** A link's question, until there is a text to ask it of. */
+  #linked = $state.raw<SharedQuestion | null>(null);
   /** Says what made a head look at a token. */
   readonly score: ScoreReading;
   readonly #parts: AnalysisParts;
@@ -99,10 +106,28 @@ export class Attributions {
     return this.stage.kind !== 'closed';
   }
 
+  /** What is asked, or what a link asks; null where nothing is. */
+  get shared(): SharedQuestion | null {
+    if (this.#linked !== null) return this.#linked;
+    return this.isOpen ? { ...this.choice, key: this.askedKey } : null;
+  }
+
+  /** Ask a link's question once there is a text; null asks nothing. */
+  link(question: SharedQuestion | null): void {
+    this.close();
+    this.#linked = question;
+  }
+
   /** Attribute the prediction at a token, now if the view is open, else once it is. */
   follow(answer: Answer, position: number): void {
     this.#followed = { answer, position };
-    if (this.isOpen) this.#begin();
+    if (this.#linked !== null) {
+      const { key, ...choice } = this.#linked;
+      this.#linked = null;
+      this.choice = choice;
+      this.askedKey = key;
+      this.open();
+    } else if (this.isOpen) this.#begin();
   }
 
   open(): void {

@@ -21,7 +21,6 @@ export interface TreeSize {
 }
 
 export const DEFAULT_TREE: TreeSize = { depth: 5, width: 4 };
-export const LARGEST_TREE: TreeSize = { depth: 12, width: 8 };
 
 /** A tree, and the text that it continues. */
 export interface FoundTree extends PathTree {
@@ -39,6 +38,8 @@ export type TreeStage =
 export class PathTrees {
   stage = $state.raw<TreeStage>({ kind: 'closed' });
   size = $state.raw<TreeSize>(DEFAULT_TREE);
+  /** The size of a link's tree, until there is a text to search behind. */
+  #linked = $state.raw<TreeSize | null>(null);
   /** The newest tree; it stays while the next one is searched. */
   found = $state.raw<FoundTree | null>(null);
   readonly #parts: AnalysisParts;
@@ -55,6 +56,17 @@ export class PathTrees {
     return this.stage.kind !== 'closed';
   }
 
+  /** The size of the tree that is open, or that a link asked for; null where it is closed. */
+  get shared(): TreeSize | null {
+    return this.#linked ?? (this.isOpen ? this.size : null);
+  }
+
+  /** Open the tree of a link once there is a text; null closes it. */
+  link(size: TreeSize | null): void {
+    this.close();
+    this.#linked = size;
+  }
+
   /** Return whether the tree continues this text, as it was edited. */
   isOf({ activations, interventions }: Answer): boolean {
     const of = this.found?.answer;
@@ -66,7 +78,11 @@ export class PathTrees {
   /** Search behind an answer, now if the tree is open, else once it is. */
   follow(answer: Answer): void {
     this.#followed = answer;
-    if (this.isOpen) this.#begin();
+    if (this.#linked !== null) {
+      this.size = this.#linked;
+      this.#linked = null;
+      this.open();
+    } else if (this.isOpen) this.#begin();
   }
 
   open(): void {

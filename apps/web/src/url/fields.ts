@@ -6,6 +6,14 @@ import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
+import {
+  attributionField,
+  sweepField,
+  treeField,
+  type LinkedAttribution,
+  type LinkedSweep,
+  type LinkedTree,
+} from './question_fields';
 
 /** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
 export interface LinkedPart {
@@ -48,6 +56,12 @@ export interface HashState {
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
+  /** The attribution that is open. */
+  readonly attributed: LinkedAttribution | null;
+  /** The form of the patching sweep, where it has a text. */
+  readonly sweep: LinkedSweep | null;
+  /** The tree of paths that is open. */
+  readonly tree: LinkedTree | null;
   readonly language: Language | null;
   readonly provider: 'webgpu' | 'wasm' | null;
   /** True where colours follow the square root. */
@@ -187,6 +201,9 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: samplingOf,
     format: samplingText,
   },
+  attributed: attributionField,
+  sweep: sweepField,
+  tree: treeField,
   language: {
     key: 'lang',
     byDefault: null,

@@ -19,7 +19,7 @@ export const paths = {
   treeLabel:
     'Tree of likeliest paths. Arrow keys move, Enter takes the path up to the token into the text.',
   node: (token: string, own: string, joint: string) =>
-    `${token}: ${own} after what stands before it; the path to here ${joint}`,
+    `${token} ${joint} for the path to here, ${own} after what stands before it`,
   ends: 'ends the text',
   reading: (path: string, joint: string, nats: string, own: string) =>
     `${path} : the path has ${joint} (ln p = ${nats}); its last token ${own}.`,
@@ -29,7 +29,7 @@ export const paths = {
   best: 'The paths that were kept',
   path: 'Path',
   joint: 'Joint probability',
-  nats: 'ln p',
+  nats: 'Log probability, nats',
   take: 'Take it',
   takeNamed: (path: string) => `Take into the text: ${path}`,
   together: (probability: string) =>

@@ -18,6 +18,7 @@ export const steps = {
   rests: { keep: 'stays', cut: 'is cut' },
   restHint:
     'Only the tokens from the replaced one on are computed again; the cache has those before. Undo brings the old text back.',
+  listLabel: 'Tokens of the text, one after another',
   position: 'Position',
   token: 'Token',
   probability: 'Probability',
@@ -26,8 +27,8 @@ export const steps = {
   others: 'What else was likely',
   first: 'nothing comes before it',
   choose: (token: string, probability: string, position: number, old: string) =>
-    `Put ${token} (${probability}) in the place of ${old} at position ${position}`,
-  own: (token: string, probability: string) => `${token} (${probability}), as in the text`,
+    `${token} ${probability}: put it in the place of ${old} at position ${position}`,
+  own: (token: string, probability: string) => `${token} ${probability}, as in the text`,
   detail: (position: number, old: string) =>
     `Likeliest tokens at position ${position}, where ${old} stands`,
   detailHint: 'Select a token of the text to see more of what was likely in its place.',

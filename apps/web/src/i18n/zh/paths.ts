@@ -18,7 +18,7 @@ export const paths: Dictionary['paths'] = {
   retry: '重试',
   full: '文本已占满模型能读的长度，后面接不下了。',
   treeLabel: '最可能路径的树。方向键移动，回车把到该词元为止的路径接到文本后面。',
-  node: (token, own, joint) => `${token}：在前文之后的概率 ${own}；到此为止的路径 ${joint}`,
+  node: (token, own, joint) => `${token} ${joint}：到此为止的路径；在前文之后的概率 ${own}`,
   ends: '文本到此结束',
   reading: (path, joint, nats, own) =>
     `${path} ：整条路径 ${joint}（ln p = ${nats}），最后一个词元 ${own}。`,
@@ -28,7 +28,7 @@ export const paths: Dictionary['paths'] = {
   best: '保留下来的路径',
   path: '路径',
   joint: '联合概率',
-  nats: 'ln p',
+  nats: '对数概率',
   take: '接上',
   takeNamed: (path) => `接到文本后面：${path}`,
   together: (probability) => `它们合计占同样长度的全部续写的 ${probability}。`,

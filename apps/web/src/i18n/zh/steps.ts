@@ -18,6 +18,7 @@ export const steps: Dictionary['steps'] = {
   rest: '替换一个词元后，它后面的文本',
   rests: { keep: '保留', cut: '删去' },
   restHint: '只从被替换的词元起重新计算，之前的部分用缓存。撤销可以恢复原来的文本。',
+  listLabel: '文本中的词元',
   position: '位置',
   token: '词元',
   probability: '概率',
@@ -26,8 +27,8 @@ export const steps: Dictionary['steps'] = {
   others: '当时还有哪些可能',
   first: '之前没有内容',
   choose: (token, probability, position, old) =>
-    `用 ${token}（${probability}）替换位置 ${position} 的 ${old}`,
-  own: (token, probability) => `${token}（${probability}），即文本中的词元`,
+    `${token} ${probability}：用它替换位置 ${position} 的 ${old}`,
+  own: (token, probability) => `${token} ${probability}，即文本中的词元`,
   detail: (position, old) => `位置 ${position}（现为 ${old}）最可能的词元`,
   detailHint: '选中文本中的一个词元，可以看到它的位置上还有哪些可能。',
   total: (tokens, nats, perplexity) =>
