@@ -1,10 +1,11 @@
 """Computes with PyTorch and transformers what the page's views of the prediction must show.
 
-Reads a JSON list of {"checkpoint", "ids", "depth", "width", "top", "sampling"} from standard input;
-prints a JSON list with, for each: the probability, rank, entropy and likeliest tokens at every
-position; the beams of transformers' own beam search with their joint log-probabilities; and how
-many tokens each of transformers' sampling rules leaves, and what they hold. Shares no code with the
-page.
+Reads a JSON list of requests from standard input, each with "checkpoint", "ids", "depth", "width",
+"top", "sampling" and "steer"; prints a JSON list with, for each: the probability, rank, entropy and
+likeliest tokens at every position; the beams of transformers' own beam search with their joint
+log-probabilities; how many tokens each of transformers' sampling rules leaves, and what they hold;
+and the next token's probabilities with the stream steered along two tokens' unembedding. Shares no
+code with the page.
 """
 
 import json
@@ -44,7 +45,7 @@ def positions(model: PreTrainedModel, ids: list[int], top: int) -> list[dict[str
 
 
 def beams(model: PreTrainedModel, ids: list[int], depth: int, width: int) -> list[dict[str, Any]]:
-    """Return the best continuations by transformers' beam search, those that end early among them."""
+    """Return the best continuations by transformers' beam search, also those that end early."""
     found = model.generate(
         torch.tensor([ids]),
         attention_mask=torch.ones(1, len(ids), dtype=torch.long),
@@ -83,6 +84,31 @@ def kept(logits: torch.Tensor, settings: dict[str, float]) -> list[dict[str, flo
     return rows
 
 
+def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> list[float]:
+    """Return the probabilities of the next token where a block's output moves along the direction
+    of two tokens' logits: their columns of the unembedding, through the final norm's weight."""
+    blocks, norm = (
+        (model.transformer.h, model.transformer.ln_f)
+        if hasattr(model, "transformer")
+        else (model.model.layers, model.model.norm)
+    )
+    towards, away = by["tokens"]
+    rows = model.get_output_embeddings().weight
+    direction = (rows[towards] - rows[away]) * norm.weight
+    if isinstance(norm, torch.nn.LayerNorm):
+        direction = direction - direction.mean()
+    step = by["strength"] * direction / direction.norm()
+
+    def add(_module: object, _inputs: object, output: Any) -> Any:
+        return (output[0] + step, *output[1:]) if isinstance(output, tuple) else output + step
+
+    handle = blocks[by["layer"]].register_forward_hook(add)
+    logits = model(torch.tensor([ids])).logits[0, -1]
+    handle.remove()
+    shares: list[float] = logits.softmax(-1).tolist()
+    return shares
+
+
 def main() -> None:
     """Answer every request of standard input."""
     answers = []
@@ -95,6 +121,7 @@ def main() -> None:
                     "positions": positions(model, asked["ids"], asked["top"]),
                     "beams": beams(model, asked["ids"], asked["depth"], asked["width"]),
                     "kept": kept(logits, asked["sampling"]),
+                    "steered": steered(model, asked["ids"], asked["steer"]),
                 }
             )
     print(json.dumps(answers))

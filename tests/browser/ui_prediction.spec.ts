@@ -18,6 +18,8 @@ const sentence = readFixtures('demo').prompt('sentence');
 const depth = 4;
 const width = 3;
 const sampling = { temperature: 1.3, topK: 60, topP: 0.9, minP: 0.05 };
+/** Towards one token and away from another, by a length in the stream. */
+const steer = { tokens: [40, 7], layer: 1, strength: 3 };
 /** A text that leaves open what follows. */
 const text = 'Once upon a time there was a little girl who';
 
@@ -32,6 +34,8 @@ interface Expected {
   }[];
   readonly beams: readonly { readonly path: readonly number[]; readonly joint: number }[];
   readonly kept: readonly { readonly tokens: number; readonly mass: number }[];
+  /** Of every token, under the steering. */
+  readonly steered: readonly number[];
 }
 
 let bundles: BundleServer;
@@ -43,7 +47,10 @@ test.afterAll(async () => {
 });
 
 function inTorch(checkpoint: string, ids: readonly number[]): Expected {
-  const asked = { checkpoint: join(root, checkpoint), ids, depth, width, top: 20, sampling };
+  const asked = {
+    ...{ checkpoint: join(root, checkpoint), ids, depth, width, top: 20, sampling },
+    steer: { tokens: steer.tokens, layer: steer.layer, strength: steer.strength },
+  };
   const printed = execFileSync(python, [join(root, 'tests/browser/predict_in_torch.py')], {
     encoding: 'utf8',
     env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
@@ -175,6 +182,45 @@ for (const [model, checkpoint] of [
     const keptRow = page.locator('[data-testid=sampling-part][data-rule=kept]');
     expect((await numbers(keptRow, 'tokens'))[0]).toBe(before.tokens);
     expect(Math.abs((await numbers(keptRow, 'mass'))[0] ?? NaN)).toBeCloseTo(before.mass, 5);
+
+    // The form takes ids as well as words.
+    await page.locator('#interventions').scrollIntoViewIfNeeded();
+    const form = page.getByTestId('edit-form');
+    await form.locator('[name=kind]').selectOption('steer');
+    await form.locator('[name=direction]').selectOption('tokens');
+    await form.locator('[name=layer]').fill(String(steer.layer));
+    await form.locator('[name=strength]').fill(String(steer.strength));
+    await form.getByTestId('save-edit').click();
+    await expect(form.getByTestId('form-error')).toHaveText(
+      'Token: got nothing, expected one token: its id, or a word.',
+    );
+    await form.locator('[name=token]').fill(String(steer.tokens[0]));
+    await form.locator('[name=minus]').fill(String(steer.tokens[1]));
+    await form.getByTestId('measure-stream').click();
+    await expect(form.getByTestId('stream-length')).toContainText('After layer 1');
+    await form.getByTestId('save-edit').click();
+    await expect(page.getByTestId('edit-words')).toHaveText(
+      /^Steer the residual stream after layer 1 by 3 × the unembedding direction of “.+” − “.+”, at every position$/,
+    );
+    const likeliest = right.steered.indexOf(Math.max(...right.steered));
+    const first = page.getByTestId('candidate').first();
+    await expect(first).toHaveAttribute('data-id', String(likeliest));
+    const differences = async (): Promise<number> => {
+      let most = 0;
+      for (const candidate of await page.getByTestId('candidate').all()) {
+        const [id = NaN, shown = NaN] = await numbers(candidate, 'id', 'probability');
+        most = Math.max(most, Math.abs(shown - (right.steered[id] ?? NaN)));
+      }
+      return most;
+    };
+    await expect.poll(differences).toBeLessThan(1e-5);
+    const edits = (): string | null =>
+      new URLSearchParams(new URL(page.url()).hash.slice(1)).get('e');
+    await expect
+      .poll(edits)
+      .toBe(
+        `[{"edit":"add","joint":"resid_post","layer":1,"strength":3,"from":{"unembedding":[40,7]}}]`,
+      );
   });
 
 test('a token in the middle is replaced and the rest kept or cut, a path taken by the keyboard, and all of it undone', async ({
@@ -232,6 +278,9 @@ test('a token in the middle is replaced and the rest kept or cut, a path taken b
   await bar.getByTestId('step').click();
   await expect.poll(() => chips(page)).toEqual(drawn);
   await expect(page).toHaveURL(/tree=4\.3/);
+  const linkedText = (): string | null =>
+    new URLSearchParams(new URL(page.url()).hash.slice(1)).get('p');
+  await expect.poll(linkedText).not.toBe(sentence.text);
   const linked = page.url();
   await page.goto('about:blank');
   await page.goto(linked);
@@ -239,4 +288,34 @@ test('a token in the middle is replaced and the rest kept or cut, a path taken b
   await page.locator('#paths').scrollIntoViewIfNeeded();
   await expect(page.getByTestId('best-path')).toHaveCount(width);
   await expect.poll(() => chips(page)).toEqual(drawn);
+});
+
+test('a link asks the attribution’s question again, fills in the sweep, and tells what it ignored', async ({
+  page,
+}) => {
+  const sweep = { text: 'When Ben and Anna went', over: 'heads', answer: 'Ben', seed: 1 };
+  await visit(page, 'demo', {
+    ...{ p: sentence.text ?? '', t: '12', h: '5.1', attr: '259_14_n3_k4_x' },
+    ...{ sweep: JSON.stringify(sweep), tree: '99.1' },
+  });
+  await page.locator('#attribution').scrollIntoViewIfNeeded();
+  await expect(
+    page.locator(
+      '.found:not(.stale) [data-testid=attribution-sum][data-answer="259"][data-other="14"][data-at="12"]',
+    ),
+  ).toBeVisible();
+  await expect(page.getByTestId('head-looks').locator('[data-key="4"]')).toBeVisible();
+  await page.locator('#interventions').scrollIntoViewIfNeeded();
+  const form = page.getByTestId('sweep');
+  await expect(form.locator('textarea')).toHaveValue(sweep.text);
+  await expect(form.locator('select').first()).toHaveValue('heads');
+  await expect(form.getByLabel('Token', { exact: true })).toHaveValue('Ben');
+  const note = page.getByTestId('link-note');
+  await expect(note).toContainText('attribution (attr=x)');
+  await expect(note).toContainText('patching sweep (sweep={"seed":1})');
+  await expect(note).toContainText('tree of paths (tree=99.1)');
+  // The address goes on to say all of it.
+  await page.getByTestId('attributed-other').selectOption('second');
+  await expect(page).toHaveURL(/attr=259_second_n3_k4(&|$)/);
+  await expect(page).toHaveURL(/sweep=%7B%22text%22/);
 });

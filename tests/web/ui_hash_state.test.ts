@@ -68,7 +68,11 @@ const edit: fc.Arbitrary<ListedEdit> = fc
           vector: fc.constant(0),
           strength: fc.integer({ min: -9, max: 9 }).map((value) => value + 0),
         }),
-        from: fc.record({ difference: fc.tuple(said, said) }),
+        from: fc.oneof(
+          fc.record({ difference: fc.tuple(said, said) }),
+          fc.record({ unembedding: fc.tuple(fc.nat(99)) }),
+          fc.record({ unembedding: fc.tuple(fc.nat(99), fc.integer({ min: 100, max: 199 })) }),
+        ),
       }),
       fc.record({
         edit: fc.record({

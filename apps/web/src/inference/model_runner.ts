@@ -1,6 +1,7 @@
 // Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
+import { directionName } from '../contract/attribution_table';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import type { Sweep, SweepRequest } from '../analysis/patching';
@@ -482,6 +483,7 @@ export class ModelRunner {
       ...(asked && {
         attribution: attributionShares((name) => output(name).data as Float32Array, shape, asked),
       }),
+      ...(asked?.direction === true && { direction: output(directionName).data as Float32Array }),
       timings: { runMs, ...(sessionMs !== null && { sessionMs }) },
     };
   }

@@ -267,6 +267,9 @@ export interface RunResult {
   tensors: readonly Tensor[];
   /** Attribution for the tokens that were fed; absent unless it was requested. */
   attribution?: Attribution;
+  /** What the stream in front of the final norm is multiplied with for the attributed logit, with the norm's weight in it and
+   * without its mean where the norm takes that away: (hidden). Absent unless it was requested. */
+  direction?: Float32Array;
   /** `sessionMs`: time to create a session for the run's interventions; absent if the open session served. */
   timings: { runMs: number; sessionMs?: number };
 }

@@ -5,6 +5,7 @@ import { largest } from '../analysis/probabilities';
 import { placesOf, type Swept } from '../analysis/swept_places';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
+import { namedToken } from './named_token';
 import type { Opening } from './opening.svelte';
 import { idsOfText, type TextReader } from './text_numbers';
 import type { FedText } from './answers.svelte';
@@ -175,20 +176,9 @@ async function tokensOf(
   return { answer, other };
 }
 
-async function tokenOf(
-  { client, model }: TextReader,
-  given: string,
-  logits: Float32Array,
-): Promise<number> {
-  const text = given.trim();
-  if (text === '') return largest(logits, 1)[0] ?? 0;
-  if (/^\d{1,9}$/.test(text) && Number(text) < model.manifest.model.shape.vocab)
-    return Number(text);
-  if (model.hasTokenizer)
-    // Within a text, most tokenizers put the space before a word into its token.
-    for (const spelt of given === text ? [` ${text}`, text] : [given, text]) {
-      const [piece, ...more] = await client.encode(spelt);
-      if (piece !== undefined && more.length === 0) return piece.id;
-    }
-  throw new Refused({ kind: 'not-token', got: given });
+async function tokenOf(reader: TextReader, given: string, logits: Float32Array): Promise<number> {
+  if (given.trim() === '') return largest(logits, 1)[0] ?? 0;
+  const token = await namedToken(reader, given);
+  if (token === null) throw new Refused({ kind: 'not-token', got: given });
+  return token;
 }

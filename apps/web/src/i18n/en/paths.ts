@@ -31,7 +31,7 @@ export const paths = {
   joint: 'Joint probability',
   nats: 'Log probability, nats',
   take: 'Take it',
-  takeNamed: (path: string) => `Take into the text: ${path}`,
+  takeNamed: (path: string) => `Take it: ${path}`,
   together: (probability: string) =>
     `Together they hold ${probability} of all continuations of this length.`,
   stale: 'This tree is of an earlier text.',

@@ -30,7 +30,7 @@ export const paths: Dictionary['paths'] = {
   joint: '联合概率',
   nats: '对数概率',
   take: '接上',
-  takeNamed: (path) => `接到文本后面：${path}`,
+  takeNamed: (path) => `接上：${path}`,
   together: (probability) => `它们合计占同样长度的全部续写的 ${probability}。`,
   stale: '这棵树属于先前的文本。',
 };
