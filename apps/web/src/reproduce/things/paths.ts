@@ -10,6 +10,7 @@ export function pathsRecipe({ paths, values }: ShownPaths, { labelOf }: RunOrigi
     sees: [],
     attentions: false,
     file: null,
+    tokensBehind: Math.max(0, ...paths.map(({ length }) => length)),
     names: paths.map((path) => path.map(labelOf).join('')),
     shown: values,
     compute: [
