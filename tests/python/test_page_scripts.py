@@ -192,7 +192,7 @@ def continued(model: Model, edits: list[Record]) -> Iterator[Record]:
     if any(value.get("shape", [1, 1])[-2] > 1 for value in given):
         # Values of each token end with the text.
         return
-    paths = [[3, 9, 4], [7, 5, 1]]
+    paths = [[3, 9, 4], [7, 5]]
     values = [sum(shares(IDS + path)[len(IDS) - 1 :]) for path in paths]
     yield {"thing": "paths", "paths": paths, "values": values}
 

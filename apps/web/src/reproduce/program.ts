@@ -174,10 +174,15 @@ function modelLines({ source }: ModelRecord, ownAttention: boolean): string[] {
   ];
 }
 
-function runLines({ attentions, compute }: Recipe): string[] {
+function runLines({ attentions, compute, tokensBehind = 0 }: Recipe): string[] {
   return [
     'with torch.no_grad():',
-    `    output = model(ids, use_cache=False${attentions ? ', output_attentions=True' : ''})`,
+    // A recipe that runs more than the text does so by itself.
+    ...(tokensBehind > 0
+      ? []
+      : [
+          `    output = model(ids, use_cache=False${attentions ? ', output_attentions=True' : ''})`,
+        ]),
     ...compute.flatMap((line) => line.split('\n')).map((line) => `    ${line}`),
   ];
 }

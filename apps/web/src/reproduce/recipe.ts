@@ -30,6 +30,7 @@ export interface Recipe {
   /** Names of the numbers. */
   readonly names: readonly string[];
   readonly shown: readonly number[];
-  /** Lines of Python, under `torch.no_grad()`, that set `computed`, a flat tensor, from `output` and `seen`. */
+  /** Lines of Python, under `torch.no_grad()`, that set `computed`, a flat tensor, from `output` and `seen`;
+   * those with tokens behind the text run the model themselves. */
   readonly compute: readonly string[];
 }

@@ -15,10 +15,13 @@ export function pathsRecipe({ paths, values }: ShownPaths, { labelOf }: RunOrigi
     shown: values,
     compute: [
       `paths = ${pythonList(paths.map(pythonIntegers))}`,
+      'start, longest = ids.shape[1] - 1, max(len(path) for path in paths)',
       'joint = []',
       'for path in paths:',
-      '    whole = torch.cat([ids, torch.tensor([path])], dim=1)',
-      '    logits = model(whole, use_cache=False).logits[0, -len(path) - 1 : -1]',
+      // Tokens behind a path change nothing before it, and edits may name the last ones.
+      '    padded = path + [0] * (longest - len(path))',
+      '    whole = torch.cat([ids, torch.tensor([padded])], dim=1)',
+      '    logits = model(whole, use_cache=False).logits[0, start : start + len(path)]',
       '    each = logits.log_softmax(-1).gather(-1, torch.tensor(path)[:, None])',
       '    joint.append(each.sum())',
       'computed = torch.stack(joint)',
