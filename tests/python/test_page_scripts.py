@@ -44,7 +44,7 @@ KINDS = (
     *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
 )
 BY_HEAD = ("q", "k", "v", "attn_z")
-THINGS = ("next", "attention", "lens", "activation", "attribution")
+THINGS = ("next", "attention", "lens", "activation", "attribution", "steps", "paths")
 Record = dict[str, Any]
 
 CELL: Record = {
@@ -176,6 +176,27 @@ def numbers_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record]
         yield kind, {"thing": "activation", "name": name, "position": at, **there, "norm": length}
 
 
+def continued(model: Model, edits: list[Record]) -> Iterator[Record]:
+    """Return the probability of every token of the text, and of some continuations."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+
+    def shares(ids: list[int]) -> list[float]:
+        logits = model.bundle.run(ids, edits=said).logits[0, :-1].astype(np.float64)
+        logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+        return [float(logs[at, token]) for at, token in enumerate(ids[1:])]
+
+    of_text = shares(IDS)
+    positions = list(range(1, len(IDS)))
+    yield {"thing": "steps", "positions": positions, "values": np.exp(of_text).tolist()}
+    given = [value for edit in edits for value in edit.values() if isinstance(value, dict)]
+    if any(value.get("shape", [1, 1])[-2] > 1 for value in given):
+        # Values of each token end with the text.
+        return
+    paths = [[3, 9, 4], [7, 5]]
+    values = [sum(shares(IDS + path)[len(IDS) - 1 :]) for path in paths]
+    yield {"thing": "paths", "paths": paths, "values": values}
+
+
 def lenses_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record, tuple[Path, ...]]]:
     """Return cells of each lens at an early layer and at the last, which no pack maps."""
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
@@ -246,6 +267,8 @@ def every_number(model: Model) -> Iterator[Asked]:
             yield Asked(model, shown, edits)
         for _, shown, files in lenses_of(model, edits):
             yield Asked(model, shown, edits, files=files)
+        for shown in continued(model, edits):
+            yield Asked(model, shown, edits)
         if name in (WITHOUT, "heads off"):
             for shown in shares_of(model, edits):
                 yield Asked(model, shown, edits)

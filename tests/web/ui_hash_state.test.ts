@@ -1,6 +1,7 @@
 // An address says the same thing when it is read back, and nothing in it can break the page.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { SWEPT } from '../../apps/web/src/analysis/swept_places';
 import { LANGUAGES } from '../../apps/web/src/i18n/languages';
 import type { ListedEdit } from '../../apps/web/src/inference/listed_edits';
 import { FIELDS } from '../../apps/web/src/url/fields';
@@ -67,7 +68,11 @@ const edit: fc.Arbitrary<ListedEdit> = fc
           vector: fc.constant(0),
           strength: fc.integer({ min: -9, max: 9 }).map((value) => value + 0),
         }),
-        from: fc.record({ difference: fc.tuple(said, said) }),
+        from: fc.oneof(
+          fc.record({ difference: fc.tuple(said, said) }),
+          fc.record({ unembedding: fc.tuple(fc.nat(99)) }),
+          fc.record({ unembedding: fc.tuple(fc.nat(99), fc.integer({ min: 100, max: 199 })) }),
+        ),
       }),
       fc.record({
         edit: fc.record({
@@ -108,6 +113,24 @@ const state: fc.Arbitrary<HashState> = fc
     shown: nullable(fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm')),
     lens: nullable(fc.constantFrom('tuned', 'jacobian_2')),
     open: nullable(open),
+    attributed: nullable(
+      fc.record({
+        answer: nullable(fc.nat(99_999)),
+        other: fc.oneof(fc.nat(99_999), fc.constantFrom('second' as const, 'none' as const)),
+        ...{ neuronsOf: nullable(fc.nat(99)), key: nullable(fc.nat(9999)) },
+      }),
+    ),
+    sweep: nullable(
+      fc.record({
+        text: said,
+        over: fc.constantFrom(...SWEPT),
+        metric: fc.constantFrom('logit-difference', 'divergence' as const),
+        ...{ answer: fc.string({ maxLength: 20 }), other: fc.constantFrom('', ' 模型') },
+      }),
+    ),
+    tree: nullable(
+      fc.record({ depth: fc.integer({ min: 1, max: 12 }), width: fc.integer({ min: 1, max: 8 }) }),
+    ),
     language: nullable(fc.constantFrom(...LANGUAGES)),
     provider: nullable(fc.constantFrom('webgpu', 'wasm')),
     root: nullable(fc.boolean()),
@@ -117,6 +140,8 @@ const state: fc.Arbitrary<HashState> = fc
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),
       topP: fc.double({ min: 0, max: 1, minExcluded: true, noNaN: true }),
+      minP: fc.double({ min: 0, max: 1, noNaN: true }),
+      seed: nullable(fc.nat(2 ** 32 - 1)),
     }),
   })
   // A number of typed ids says nothing without the ids.
@@ -163,7 +188,7 @@ test.each<[string, Partial<HashState>]>([
   [
     '#s=0.35_40_1&lang=zh&on=wasm&c=root&zvs=0.0.8',
     {
-      sampling: { temperature: 0.35, topK: 40, topP: 1 },
+      sampling: { temperature: 0.35, topK: 40, topP: 1, minP: 0, seed: null },
       ...{ language: 'zh', provider: 'wasm', root: true },
       comparedPart: { row: 0, column: 0, span: 8 },
     },
@@ -206,7 +231,24 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
   ['first=yes&s=1_1&s=', {}, ['first=yes', 's=1_1', 's=']],
   ['s=1__1', {}, ['s=1__1']],
   ['fold=lens.L0.lens&only=..', { folded: ['lens'] }, ['fold=L0', 'only=..']],
-  ['s=1_1_1_1', {}, ['s=1_1_1_1']],
+  ['s=1_1_1_1_1_1', {}, ['s=1_1_1_1_1_1']],
+  ['s=1_1_1_2', {}, ['s=1_1_1_2']],
+  ['s=1_1_1_0_0.5', {}, ['s=1_1_1_0_0.5']],
+  ['s=1_1_1_0_4294967296', {}, ['s=1_1_1_0_4294967296']],
+  [
+    'attr=120_second_n3_x_n4&tree=13.2',
+    { attributed: { answer: 120, other: 'second', neuronsOf: 3, key: null } },
+    ['attr=x', 'attr=n4', 'tree=13.2'],
+  ],
+  ['attr=best_third', {}, ['attr=best_third']],
+  [
+    'sweep={"text":"a","over":"hats","metric":"divergence","answer":5,"seed":1}',
+    {
+      sweep: { ...{ text: 'a', over: 'stream', metric: 'divergence' }, answer: '', other: '' },
+    },
+    ['sweep={"over":"hats"}', 'sweep={"answer":5}', 'sweep={"seed":1}'],
+  ],
+  ['sweep={"over":"heads"}&tree=4', {}, ['sweep={"over":"heads"}', 'tree=4']],
   ['utm=news&p=a', { prompt: 'a' }, ['utm=news']],
   ['__proto__=1&constructor=2&p=a', { prompt: 'a' }, ['__proto__=1', 'constructor=2']],
   // A place on the page.
@@ -246,6 +288,9 @@ test('what a link says of another model or text is found', () => {
   expect(of('#h=0.4')).toEqual(['h=0.4']);
   expect(of('#off=0.0_2.0_1.9')).toEqual(['off=2.0_1.9']);
   expect(of('#a=layer_2_mlp_act')).toEqual(['a=layer_2_mlp_act']);
+  expect(of('#attr=99_second_n1_k2')).toEqual([]);
+  for (const attributed of ['100_none', 'best_100', 'best_none_n2', 'best_none_k3'])
+    expect(of(`#attr=${attributed}`)).toEqual([`attr=${attributed}`]);
   expect(of('#fold=facts.lens&only=lens')).toEqual([]);
   expect(of('#fold=facts.nowhere&only=none')).toEqual(['fold=nowhere', 'only=none']);
 });

@@ -110,6 +110,49 @@ test.each<[Partial<FormFields>, ListedEdit['edit'], ListedEdit['from'], string, 
   },
 );
 
+test('a direction of tokens is read by their ids, said by their texts, and kept in a link', () => {
+  const fields = filled({ kind: 'steer', direction: 'tokens', layer: '2', strength: '12' });
+  const both = { ...readForm(fields, shape, [7, 9]), isOn: true };
+  const edit = { edit: 'add', joint: 'resid_post', layer: 2, vector: 0, strength: 12 };
+  expect(both).toEqual({ edit, from: { unembedding: [7, 9] }, isOn: true });
+  const labelOf = (id: number): string => (id === 7 ? '␣Anna' : '␣Ben');
+  expect(editWords(both, en, labelOf)).toBe(
+    'Steer the residual stream after layer 2 by 12 × the unembedding direction of “␣Anna” − “␣Ben”, at every position',
+  );
+  expect(editWords(both, zh, labelOf)).toBe(
+    '引导第 2 层之后的残差流：加上 12 ×（“␣Anna” − “␣Ben”）的反嵌入方向，所有位置',
+  );
+  const one = { ...readForm(fields, shape, [7]), isOn: true };
+  expect(editWords(one, en)).toContain('the unembedding direction of “#7”, at');
+  expect(fieldsOf(both, 8)).toMatchObject({ direction: 'tokens', token: '7', minus: '9' });
+  const ignored: string[] = [];
+  for (const entry of [both, one]) {
+    expect(fitsLink(entry)).toBe(true);
+    expect(parseListed(formatListed([entry]), (part) => ignored.push(part))).toEqual([entry]);
+    expect(fits(entry, shape)).toBe(true);
+  }
+  expect(fits({ ...one, from: { unembedding: [50] } }, shape)).toBe(false);
+  for (const bad of ['[]', '[7,7]', '[7,9,1]', '[-1]', '[0.5]', '["7"]', '7', '[1e9]']) {
+    const place = '"edit":"add","joint":"resid_post","layer":2';
+    const text = `[{${place},"from":{"unembedding":${bad}}}]`;
+    expect(
+      parseListed(text, (part) => ignored.push(part)),
+      bad,
+    ).toEqual([]);
+  }
+  expect(ignored).toHaveLength(8);
+  // No other edit takes one, and none takes numbers beside it.
+  for (const more of ['"vector":[1],', '"joint":"attn_z",'])
+    expect(
+      parseListed(
+        `[{"edit":"add","joint":"resid_post","layer":2,${more}"from":{"unembedding":[7]}}]`,
+        () => undefined,
+      ),
+    ).toEqual([]);
+  expect(() => readForm(fields, shape)).toThrow(FormError);
+  expect(() => readForm(fields, shape, [7, 7])).toThrow(FormError);
+});
+
 test.each<[Partial<FormFields>, object]>([
   [{ layer: '4' }, { field: 'layer', kind: 'range', got: '4', most: 3 }],
   [{ layer: '' }, { field: 'layer', kind: 'range', got: '', most: 3 }],

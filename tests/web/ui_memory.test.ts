@@ -341,6 +341,9 @@ class SmallClient implements ModelClient {
   runBatch(): Promise<never> {
     return Promise.reject(new Error('no view runs several texts'));
   }
+  alternatives(): Promise<never> {
+    return Promise.reject(new Error('no view asks for alternatives'));
+  }
   sweep(): Promise<never> {
     return Promise.reject(new Error('no view sweeps'));
   }

@@ -22,6 +22,11 @@ import type {
   Survey,
   TokenPiece,
 } from '../../apps/web/src/inference/model_types';
+import {
+  noAlternatives,
+  type Alternatives,
+  type AlternativesRequest,
+} from '../../apps/web/src/inference/token_alternatives';
 
 const VOCAB = 32;
 const CONTEXT = 12;
@@ -33,6 +38,7 @@ class LetterClient implements ModelClient {
   finishPreparing = (): void => undefined;
   opens = model;
   readonly runs: RunRequest[] = [];
+  readonly asked: AlternativesRequest[] = [];
   readonly surveys: OpenRequest[] = [];
   readonly requests: OpenRequest[] = [];
   readonly reached: OpenRequest[] = [];
@@ -97,8 +103,10 @@ class LetterClient implements ModelClient {
     let start = 0;
     if (request.reuseCache && key === this.cachedKey)
       while (start < ids.length - 1 && ids[start] === this.cached[start]) start++;
-    this.cached = ids;
-    this.cachedKey = key;
+    if (request.keepCache !== false) {
+      this.cached = ids;
+      this.cachedKey = key;
+    }
     const lastLogits = new Float32Array(VOCAB);
     lastLogits[((ids.at(-1) ?? 0) + 1) % VOCAB] = key === '' ? 9 : 3;
     const fed = ids.slice(start);
@@ -136,6 +144,10 @@ class LetterClient implements ModelClient {
   }
   runBatch(): Promise<never> {
     return Promise.reject(new Error('no view runs several texts'));
+  }
+  alternatives(request: AlternativesRequest): Promise<Alternatives> {
+    this.asked.push(request);
+    return Promise.resolve(noAlternatives({ ...request, top: 2 }));
   }
   sweep(): Promise<never> {
     return Promise.reject(new Error('no view sweeps'));
@@ -201,7 +213,7 @@ function rows(session: ModelSession): number[] {
   return answer?.tokens.map((token) => series?.row(token.position)[0] ?? NaN) ?? [];
 }
 
-const GREEDY = { temperature: 0, topK: 0, topP: 1 };
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: null };
 
 describe('a session beside the open one', () => {
   /** A model that is in the browser's store, and far smaller than the device's memory. */
@@ -975,5 +987,106 @@ describe('an example that was computed beforehand', () => {
     expect(session.shown).toBeNull();
     session.opening.abort();
     void other;
+  });
+});
+
+describe('the text edited in the middle', () => {
+  test('has another token, with what stands behind it or without, and can be brought back', async () => {
+    const { client, session } = await opened('abcd');
+    await session.prompt.replaceToken(1, 5, true);
+    expect(session.prompt.text).toBe('afcd');
+    expect(client.runs.at(-1)).toMatchObject({ ids: [0, 5, 2, 3], reuseCache: true });
+    expect(session.answer?.tokens.map(({ generated }) => generated)).toEqual(Array(4).fill(false));
+    await session.prompt.replaceToken(2, 9, false);
+    expect(session.prompt.text).toBe('afj');
+    expect(session.answer?.tokens.map(({ generated }) => generated)).toEqual([false, false, true]);
+    expect(rows(session)).toEqual([0, 5, 9]);
+    await session.prompt.undo();
+    await session.prompt.undo();
+    expect(session.prompt.text).toBe('abcd');
+    // No such place.
+    await session.prompt.replaceToken(4, 5, true);
+    expect(session.prompt.text).toBe('abcd');
+  });
+
+  test('takes a path as one step of undo, and none that does not fit', async () => {
+    const { session } = await opened('ab');
+    await session.prompt.extend([7, 8, 9]);
+    expect(session.prompt.text).toBe('abhij');
+    await session.prompt.undo();
+    expect(session.prompt.text).toBe('ab');
+    await session.prompt.extend(Array.from({ length: CONTEXT - 1 }, () => 1));
+    expect(session.prompt.text).toBe('ab');
+  });
+
+  test('is drawn alike by the same seed, behind the same text alone', async () => {
+    const { session } = await opened('ab');
+    const settings = { temperature: 2, topK: 0, topP: 1, minP: 0, seed: 3 };
+    const drawn: string[] = [];
+    for (let round = 0; round < 2; round++) {
+      for (let step = 0; step < 4; step++) await session.generation.step(settings);
+      drawn.push(session.prompt.text);
+      await session.prompt.replace('ab');
+    }
+    expect(drawn[1]).toBe(drawn[0]);
+    expect(drawn[0]).toHaveLength(6);
+    for (let step = 0; step < 4; step++) await session.generation.step({ ...settings, seed: 4 });
+    expect(session.prompt.text).not.toBe(drawn[0]);
+  });
+});
+
+/** Wait until nothing is under way any more. */
+async function settled(stage: () => { readonly kind: string }): Promise<void> {
+  await expect.poll(() => stage().kind).toBe('ready');
+}
+
+describe('analyses of the prediction', () => {
+  test('read a text once, and then only what is new of it', async () => {
+    const { client, session } = await opened('abc');
+    const follow = async (): Promise<void> => {
+      if (session.answer !== null) session.steps.follow(session.answer);
+      await settled(() => session.steps.stage);
+    };
+    session.steps.open();
+    await follow();
+    expect(client.asked.map(({ ids, from }) => [ids, from])).toEqual([[[0, 1, 2], 1]]);
+    await session.generation.step(GREEDY);
+    await follow();
+    // The last answer's own logits predict it.
+    expect(client.asked).toHaveLength(1);
+    expect(session.steps.found?.steps.at(-1)).toMatchObject({ position: 3, id: 3, rank: 0 });
+    await session.prompt.replaceToken(2, 9, true);
+    await follow();
+    expect(client.asked.at(-1)).toMatchObject({ ids: [0, 1, 9, 3], from: 2 });
+    await session.answers.setInterventions(switchingOff([[0, 1]]));
+    await follow();
+    expect(client.asked.at(-1)).toMatchObject({ ids: [0, 1, 9, 3], from: 1 });
+  });
+
+  test('search paths behind the cached text, leave its cache, and end when they are closed', async () => {
+    const { client, session } = await opened('ab');
+    session.trees.resize({ depth: 3, width: 2 });
+    session.trees.link({ depth: 3, width: 2 });
+    expect(session.trees.shared).toEqual({ depth: 3, width: 2 });
+    const before = client.runs.length;
+    if (session.answer !== null) session.trees.follow(session.answer);
+    await settled(() => session.trees.stage);
+    const runs = client.runs.slice(before);
+    expect(runs.length).toBe(4);
+    for (const run of runs)
+      expect(run).toMatchObject({ reuseCache: true, keepCache: false, activations: [] });
+    expect(runs.every(({ ids }) => ids[0] === 0 && ids[1] === 1 && ids.length > 2)).toBe(true);
+    expect(client.cached).toEqual([0, 1]);
+    const { nodes = [], best = [] } = session.trees.found ?? {};
+    // Each letter is followed by the next.
+    expect(best.map((index) => nodes[index]?.token)[0]).toBe(4);
+    await session.prompt.replace('abc');
+    const afterText = client.runs.length;
+    if (session.answer !== null) session.trees.follow(session.answer);
+    session.trees.close();
+    await session.answers.inTurn(() => Promise.resolve());
+    expect(client.runs.length).toBe(afterText);
+    expect(session.trees.found).toBeNull();
+    expect(session.trees.shared).toBeNull();
   });
 });

@@ -29,6 +29,11 @@ export function takesEdits(variant: Variant): boolean {
   return protocolOf(sessionGraph(variant).activations).edits === 'joints';
 }
 
+/** Return whether the model gives the logits of several tokens in one run: graphs of contract 1.x and plain ones don't. */
+export function runsTexts(variant: Variant): boolean {
+  return protocolOf(sessionGraph(variant).activations).batch !== null;
+}
+
 export function availabilityOf(
   name: string,
   offer: ActivationOffer,

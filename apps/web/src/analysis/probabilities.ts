@@ -15,6 +15,15 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): Float64Arra
   return out;
 }
 
+/** Return the logarithm of the sum of the exponentials: a logit minus it is the logarithm of its probability. */
+export function logSumOfExp(logits: Iterable<number>): number {
+  let highest = -Infinity;
+  for (const logit of logits) highest = Math.max(highest, logit);
+  let total = 0;
+  for (const logit of logits) total += Math.exp(logit - highest);
+  return highest + Math.log(total);
+}
+
 /** Return the indices of the `count` largest values, largest first; equal values by lower index. */
 export function largest(values: ArrayLike<number>, count: number): number[] {
   const kept: number[] = [];

@@ -1,4 +1,5 @@
-// Sampling from logits: temperature, then top-k, then top-p, as in generate() of transformers.
+// Sampling from logits: temperature, then top-k, top-p and min-p, as in generate() of transformers; and what each of
+// these rules cuts.
 import { largest, softmax } from './probabilities';
 
 export interface SamplingSettings {
@@ -8,26 +9,103 @@ export interface SamplingSettings {
   topK: number;
   /** Keep the smallest set that holds at least this probability; 1 keeps all. */
   topP: number;
+  /** Keep tokens of at least this share of the likeliest one's probability; 0 keeps all. */
+  minP: number;
+  /** Determines every draw, together with the number of tokens before it; null draws anew each time. */
+  seed: number | null;
 }
 
-export const DEFAULT_SAMPLING: SamplingSettings = { temperature: 0.8, topK: 0, topP: 0.95 };
+export const DEFAULT_SAMPLING: SamplingSettings = {
+  ...{ temperature: 0.8, topK: 0, topP: 0.95, minP: 0 },
+  seed: null,
+};
 
-/** Return the distribution to sample from: over the whole vocabulary, 0 for tokens that top-k or top-p removed. */
+/** In the order in which they are applied; `greedy` is a temperature of 0, which leaves one token. */
+export const CUTTING_RULES = ['greedy', 'top-k', 'top-p', 'min-p'] as const;
+export type CuttingRule = (typeof CUTTING_RULES)[number];
+
+/** A set of tokens and how much probability it holds. */
+export interface TokenMass {
+  readonly tokens: number;
+  /** By the model's own probabilities. */
+  readonly mass: number;
+  /** By the probabilities after the temperature, before any cut. */
+  readonly tempered: number;
+}
+
+export interface SamplingCuts {
+  readonly kept: TokenMass;
+  /** Rules that cut something, in their order. */
+  readonly cuts: readonly (TokenMass & { readonly rule: CuttingRule })[];
+}
+
+/** The distribution after each rule that is on, over the whole vocabulary: 0 for tokens that are cut by then. */
+interface Stage {
+  readonly rule: CuttingRule;
+  readonly probabilities: Float64Array;
+}
+
+/** Return the distribution to sample from: over the whole vocabulary, 0 for tokens that a rule removed. */
 export function samplingDistribution(
   logits: ArrayLike<number>,
   settings: SamplingSettings,
 ): Float64Array {
-  if (settings.temperature <= 0) {
-    const out = new Float64Array(logits.length);
-    out[largest(logits, 1)[0] ?? 0] = 1;
-    return out;
+  const warm = tempered(logits, settings);
+  return stagesOf(warm, settings).at(-1)?.probabilities ?? warm;
+}
+
+/** Say how many tokens each rule removes of those that the rules before it left, and how much they hold. */
+export function samplingCuts(logits: ArrayLike<number>, settings: SamplingSettings): SamplingCuts {
+  const truth = softmax(logits);
+  const warm = tempered(logits, settings);
+  let before: Float64Array = new Float64Array(truth.length).fill(1);
+  const cuts: (TokenMass & { rule: CuttingRule })[] = [];
+  for (const { rule, probabilities } of stagesOf(warm, settings)) {
+    const cut = massWhere(truth, warm, (id) => (before[id] ?? 0) > 0 && probabilities[id] === 0);
+    if (cut.tokens > 0) cuts.push({ rule, ...cut });
+    before = probabilities;
   }
-  let probabilities = softmax(logits, settings.temperature);
-  if (settings.topK > 0 && settings.topK < probabilities.length)
-    probabilities = keepOnly(probabilities, largest(probabilities, settings.topK));
-  if (settings.topP < 1)
-    probabilities = keepOnly(probabilities, nucleus(probabilities, settings.topP));
-  return probabilities;
+  return { kept: massWhere(truth, warm, (id) => (before[id] ?? 0) > 0), cuts };
+}
+
+/** Apply the temperature; 0 leaves the model's own probabilities, of which one token is kept. */
+function tempered(logits: ArrayLike<number>, { temperature }: SamplingSettings): Float64Array {
+  return softmax(logits, temperature <= 0 ? 1 : temperature);
+}
+
+function stagesOf(
+  warm: Float64Array,
+  { temperature, topK, topP, minP }: SamplingSettings,
+): Stage[] {
+  const stages: Stage[] = [];
+  let probabilities = warm;
+  const keep = (rule: CuttingRule, ids: readonly number[]): void => {
+    probabilities = keepOnly(probabilities, ids);
+    stages.push({ rule, probabilities });
+  };
+  if (temperature <= 0) {
+    keep('greedy', largest(warm, 1));
+    return stages;
+  }
+  if (topK > 0 && topK < warm.length) keep('top-k', largest(probabilities, topK));
+  if (topP < 1) keep('top-p', nucleus(probabilities, topP));
+  if (minP > 0) keep('min-p', notFarBelow(probabilities, minP));
+  return stages;
+}
+
+function massWhere(
+  truth: Float64Array,
+  warm: Float64Array,
+  holds: (id: number) => boolean,
+): TokenMass {
+  let [tokens, mass, tempered] = [0, 0, 0];
+  for (let id = 0; id < truth.length; id++) {
+    if (!holds(id)) continue;
+    tokens++;
+    mass += truth[id] ?? 0;
+    tempered += warm[id] ?? 0;
+  }
+  return { tokens, mass, tempered };
 }
 
 /** Return the fewest likeliest tokens whose probabilities add up to `topP`; at least one. */
@@ -43,6 +121,17 @@ function nucleus(probabilities: Float64Array, topP: number): number[] {
   while (count < candidates.length && (count === 0 || sum < topP))
     sum += probabilities[candidates[count++] ?? 0] ?? 0;
   return candidates.slice(0, count);
+}
+
+/** Return the tokens of at least `minP` times the likeliest one's probability, which is among them. */
+function notFarBelow(probabilities: Float64Array, minP: number): number[] {
+  const [likeliest = 0] = largest(probabilities, 1);
+  const floor = Math.min(1, minP) * (probabilities[likeliest] ?? 0);
+  const ids: number[] = [];
+  probabilities.forEach((p, id) => {
+    if (p > 0 && p >= floor) ids.push(id);
+  });
+  return ids;
 }
 
 function keepOnly(probabilities: Float64Array, ids: readonly number[]): Float64Array {

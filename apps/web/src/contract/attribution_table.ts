@@ -60,6 +60,9 @@ export function attributionPrefix(part: AttributionPart, layer: number | null): 
   return filled(name.slice(0, name.lastIndexOf('/') + 1), layer);
 }
 
+/** The direction itself, (hidden, directions), float32: a tensor that the model's tap computes and no tap gives out. */
+export const directionName = `${attributionPrefix('model', null)}direction`;
+
 function filled(name: string, layer: number | null): string {
   return layer === null ? name : name.replace('{L}', String(layer));
 }

@@ -2,7 +2,12 @@
 // reads its outputs as shares. analysis/attribution.ts defines the shares; contracts/ACTIVATIONS_CONTRACT.md the taps.
 import type * as Ort from 'onnxruntime-web';
 import type { Attribution as Shares } from '../analysis/attribution';
-import { attributionName, signsInput, tokensInput } from '../contract/attribution_table';
+import {
+  attributionName,
+  directionName,
+  signsInput,
+  tokensInput,
+} from '../contract/attribution_table';
 import type { ModelShape, Variant } from '../contract/generated';
 import type { Feeds } from './graph_protocols';
 import { ModelError } from './model_error';
@@ -14,11 +19,16 @@ export interface AttributionRequest {
   readonly other?: number;
   /** The layer whose neurons' shares are requested as well; none by default. */
   readonly neuronsOf?: number;
+  /** True where the run returns the direction as well. */
+  readonly direction?: boolean;
 }
 
-/** The attribution taps of a session: the layer whose neurons it gives, or null. */
+/** The attribution taps of a session. */
 export interface OpenAttribution {
+  /** The layer whose neurons it gives, or null. */
   readonly neuronsOf: number | null;
+  /** True where it gives the direction. */
+  readonly direction: boolean;
 }
 
 /** Throw if the variant has no attribution taps, or the model has no such token or layer. */
@@ -46,11 +56,14 @@ function isBelow(number: number, end: number): boolean {
 /** Return the taps that a session needs for a request; the same object if the open ones suffice. */
 export function attributionFor(
   open: OpenAttribution | null,
-  { neuronsOf = null }: { readonly neuronsOf?: number | null },
+  { neuronsOf, direction = false }: Pick<AttributionRequest, 'neuronsOf' | 'direction'>,
 ): OpenAttribution {
-  return open !== null && (neuronsOf === null || neuronsOf === open.neuronsOf)
-    ? open
-    : { neuronsOf };
+  const wanted = {
+    neuronsOf: neuronsOf ?? open?.neuronsOf ?? null,
+    direction: direction || (open?.direction ?? false),
+  };
+  const isSame = wanted.neuronsOf === open?.neuronsOf && wanted.direction === open.direction;
+  return isSame ? open : wanted;
 }
 
 /** List the taps, in base64, in the order in which they are appended; an empty list for null. */
@@ -83,14 +96,15 @@ export function attributionFeeds(
 /** List the outputs of a run that `attributionShares` reads. */
 export function attributionNames(
   { layers }: ModelShape,
-  { neuronsOf }: AttributionRequest,
+  { neuronsOf, direction = false }: AttributionRequest,
 ): string[] {
   const names: string[] = [];
   for (const what of ['embedding', 'bias', 'logits'] as const)
     names.push(attributionName(what, null));
   for (const what of ['heads', 'attention_rest', 'mlp'] as const)
     for (let layer = 0; layer < layers; layer++) names.push(attributionName(what, layer));
-  return neuronsOf === undefined ? names : [...names, attributionName('neurons', neuronsOf)];
+  if (neuronsOf !== undefined) names.push(attributionName('neurons', neuronsOf));
+  return direction ? [...names, directionName] : names;
 }
 
 /** Return a run's outputs as shares of its one direction. `output` gives a float32 output by its name. */

@@ -1,4 +1,4 @@
-// The page's list of edits: each with a switch, and with the texts that its numbers come from, if they come from texts.
+// The page's list of edits: each with a switch, and with the texts or tokens that its numbers come from, if they do.
 // session/text_numbers.ts computes the numbers. Reads and writes the list as links carry it: JSON of edits in the wire form,
 // with `from` in the place of numbers and `off` for those that are switched off.
 import { oneLine } from '../contract/one_line';
@@ -9,8 +9,13 @@ import { EditError, type Edit, type Numbers } from './edits';
 import { isEdit, type HeadRef, type Intervention } from './interventions';
 import { applicable } from './joint_edits';
 
-/** What a run of the reader's texts gives at the edit's joint. */
+/** The token whose logit a direction raises, and the one whose logit it lowers where there are two. */
+export type TokenDirection = readonly [towards: number, away?: number];
+
+/** What a run of the reader's texts gives at the edit's joint, or what the unembedding says of tokens. */
 export type TextNumbers =
+  /** The direction of tokens' logits in the stream, with length 1. */
+  | { readonly unembedding: TokenDirection }
   /** The first text's value at its last token, minus the second's. */
   | { readonly difference: readonly [towards: string, away: string] }
   /** The text's values, token by token. */
@@ -32,6 +37,7 @@ const replaced: ReadonlySet<string> = new Set([
 /** Characters of one text of a link's edit. */
 const MAX_TEXT = 5000;
 const MAX_EDITS = 64;
+const MAX_TOKEN = 1e9;
 
 export function listed(edit: Intervention, from: TextNumbers | null = null): ListedEdit {
   return { edit, from, isOn: true };
@@ -54,9 +60,15 @@ export function headOff({ edit, from }: ListedEdit): HeadRef | null {
   return isEverywhere && factor === 0 && one !== undefined ? [layer, one] : null;
 }
 
-/** Return whether a model of this shape has a place for the edit. */
-export function fits({ edit }: ListedEdit, shape: ModelShape): boolean {
-  return applicable([edit], shape).length > 0;
+/** Return whether a model of this shape has a place for the edit, and its tokens. */
+export function fits({ edit, from }: ListedEdit, shape: ModelShape): boolean {
+  return applicable([edit], shape).length > 0 && tokensIn(from).every((id) => id < shape.vocab);
+}
+
+/** List the tokens that an entry names. */
+export function tokensIn(from: TextNumbers | null): readonly number[] {
+  if (from === null || !('unembedding' in from)) return [];
+  return from.unembedding.filter((id) => id !== undefined);
 }
 
 /** Return whether a link can carry the edit: it has no numbers but those of a text, and few others. */
@@ -68,6 +80,7 @@ export function fitsLink({ edit, from }: ListedEdit): boolean {
 
 export function textsOf(from: TextNumbers): readonly string[] {
   if ('difference' in from) return from.difference;
+  if ('unembedding' in from) return [];
   return ['mean' in from ? from.mean : from.text];
 }
 
@@ -125,7 +138,8 @@ function isFitFor(
   { edit, joint, vector, value }: Record<string, unknown>,
 ): boolean {
   if (vector !== undefined || value !== undefined || typeof joint !== 'string') return false;
-  if ('difference' in from) return edit === 'add' && joint === 'resid_post';
+  if ('difference' in from || 'unembedding' in from)
+    return edit === 'add' && joint === 'resid_post';
   return edit === 'replace' && replaced.has(joint);
 }
 
@@ -140,9 +154,20 @@ function textNumbersFrom(given: unknown): TextNumbers | null {
     if (others.length > 0 || !isText(towards) || !isText(away)) return null;
     return { difference: [towards, away] };
   }
+  if (name === 'unembedding') return tokenDirectionFrom(value);
   if (!isText(value)) return null;
   if (name === 'mean') return { mean: value };
   return name === 'text' ? { text: value } : null;
+}
+
+function tokenDirectionFrom(value: unknown): TextNumbers | null {
+  if (!Array.isArray(value)) return null;
+  const [towards, away, ...others] = value as unknown[];
+  const isToken = (id: unknown): id is number =>
+    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKEN;
+  if (others.length > 0 || !isToken(towards)) return null;
+  if (value.length === 1) return { unembedding: [towards] };
+  return isToken(away) && away !== towards ? { unembedding: [towards, away] } : null;
 }
 
 /** Switch a head off, or back to what it was trained to do, by the entry that there is or a new one. */

@@ -4,6 +4,7 @@ import { attributionBuffers } from './attribution';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
 import type { BatchResult, RunResult } from './model_types';
+import { alternativesBuffers, type Alternatives } from './token_alternatives';
 import type { WorkerAnswer, WorkerCall, WorkerMethods, WorkerMethod } from './worker_messages';
 
 const runner = new ModelRunner(self.location.href);
@@ -11,7 +12,9 @@ const runner = new ModelRunner(self.location.href);
 const sweeps = new Map<number, AbortController>();
 
 /** Methods whose errors are reported as errors of a run. */
-const runs: ReadonlySet<WorkerMethod> = new Set(['run', 'runBatch', 'sweep']);
+const runs: ReadonlySet<WorkerMethod> = new Set([
+  ...(['run', 'runBatch', 'alternatives', 'sweep'] as const),
+]);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
   self.postMessage(answer, { transfer });
@@ -50,6 +53,8 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
       return runner.run(message.argument);
     case 'runBatch':
       return runner.runBatch(message.argument);
+    case 'alternatives':
+      return runner.alternatives(message.argument);
     case 'sweep': {
       const ending = new AbortController();
       sweeps.set(message.call, ending);
@@ -73,6 +78,7 @@ function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferabl
     const tensors = result.texts.flatMap((text) => [text.logits, ...text.tensors]);
     return [...new Set(tensors.map(({ data }) => data.buffer))];
   }
+  if (isAlternatives(result)) return alternativesBuffers(result);
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors, attribution } = result;
   const shares = attribution === undefined ? [] : attributionBuffers(attribution);
@@ -81,6 +87,10 @@ function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferabl
 
 function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is RunResult {
   return result !== null && 'lastLogits' in result;
+}
+
+function isAlternatives(result: ReturnType<WorkerMethods[WorkerMethod]>): result is Alternatives {
+  return result !== null && 'topIds' in result;
 }
 
 function isBatchResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is BatchResult {

@@ -23,6 +23,7 @@ import type {
   Survey,
   TokenPiece,
 } from './model_types';
+import type { Alternatives, AlternativesRequest } from './token_alternatives';
 import { areOneModel, hasRoomBeside, proofActivations } from './session_beside';
 import type { WorkerAnswer, WorkerMethod, WorkerMethods } from './worker_messages';
 
@@ -313,6 +314,10 @@ export class WorkerModelClient implements ModelClient {
 
   runBatch(request: BatchRequest): Promise<BatchResult> {
     return this.#call('runBatch', request);
+  }
+
+  alternatives(request: AlternativesRequest): Promise<Alternatives> {
+    return this.#call('alternatives', request);
   }
 
   async sweep(

@@ -1,6 +1,7 @@
 // Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
+import { directionName } from '../contract/attribution_table';
 import { sessionGraph } from '../contract/variant_graphs';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import type { Sweep, SweepRequest } from '../analysis/patching';
@@ -50,6 +51,7 @@ import { plainTensor } from './run_outputs';
 import { makeSession, wantedGraph, type Session, type WantedSession } from './session_maker';
 import { hasRoomForAnalysis } from './session_beside';
 import { defaultActivations, savedGraph } from './taps';
+import { alternativesOf, type Alternatives, type AlternativesRequest } from './token_alternatives';
 
 /** What a run, or a sweep, needs of a session. */
 interface Needs {
@@ -223,6 +225,14 @@ export class ModelRunner {
     return this.#inTurn(() => this.#runBatch(request));
   }
 
+  /** Return what the model expected at every position, each of its runs in turn with other calls. */
+  alternatives(request: AlternativesRequest): Promise<Alternatives> {
+    const { shape } = this.#opened().manifest.model;
+    return alternativesOf(request, shape.vocab, (batch) =>
+      this.#inTurn(async () => (await this.#batch(batch, { isPart: true })).values),
+    );
+  }
+
   /** Make a sweep, each of its batches in turn with other calls. */
   async sweep(
     request: SweepRequest,
@@ -238,7 +248,7 @@ export class ModelRunner {
     });
     const { shape } = this.#opened().manifest.model;
     const run = (batch: EngineBatch): Promise<BatchValues> =>
-      this.#inTurn(async () => (await this.#batch(batch, true)).values);
+      this.#inTurn(async () => (await this.#batch(batch, { isAnalysis: true })).values);
     return sweep(request, shape, run, onProgress, signal);
   }
 
@@ -412,6 +422,7 @@ export class ModelRunner {
 
   async #run(request: RunRequest): Promise<RunResult> {
     const { ids, reuseCache, keepCache = true, interventions = noInterventions } = request;
+    const { goesOn = keepCache } = request;
     const { attribution: asked = null, activations: returned, upcoming = [] } = request;
     const { manifest, runtime, variant } = this.#opened();
     const { shape } = manifest.model;
@@ -420,7 +431,7 @@ export class ModelRunner {
     checkInterventions(interventions, shape);
     if (asked !== null) checkAttribution(asked, variant, shape);
     const protocol = protocolOf(document);
-    const text = { start: 0, end: ids.length, goesOn: keepCache };
+    const text = { start: 0, end: ids.length, goesOn };
     const { session: provided, sessionMs } =
       protocol.edits === 'joints'
         ? await this.#provide(
@@ -472,20 +483,25 @@ export class ModelRunner {
       ...(asked && {
         attribution: attributionShares((name) => output(name).data as Float32Array, shape, asked),
       }),
+      ...(asked?.direction === true && { direction: output(directionName).data as Float32Array }),
       timings: { runMs, ...(sessionMs !== null && { sessionMs }) },
     };
   }
 
   async #runBatch(request: BatchRequest): Promise<BatchResult> {
     const batch = batchOf(request, request.activations ?? this.#openedSession().activations);
-    const { values, runMs } = await this.#batch(batch, request.activations !== undefined);
+    const isAnalysis = request.activations !== undefined;
+    const { values, runMs } = await this.#batch(batch, { isAnalysis });
     return { texts: textsOf(batch, values), timings: { runMs } };
   }
 
-  /** Run texts together, with an empty cache, and return what they gave together. */
+  /**
+   * Run texts together, with an empty cache, and return what they gave together. `isPart`: edits may name positions
+   * behind a text, which is part of a longer one.
+   */
   async #batch(
     batch: EngineBatch,
-    isAnalysis: boolean,
+    { isAnalysis = false, isPart = false },
   ): Promise<{ values: BatchValues; runMs: number }> {
     const { texts, edits, logits, activations } = batch;
     const { manifest, runtime, variant } = this.#opened();
@@ -499,7 +515,7 @@ export class ModelRunner {
         `the ${document.graph} graph takes one text at a time; got ${texts.length}; expected an open or decoder graph: export the model again`,
       );
     const lengths = texts.map(({ length }) => length);
-    const text = { start: 0, end: Math.max(...lengths), lengths };
+    const text = { start: 0, end: Math.max(...lengths), lengths, goesOn: isPart };
     const placed = jointEdits(edits, shape, text);
     const { session, inputs, neutral } =
       protocol.edits === 'joints'

@@ -12,6 +12,7 @@ import type { AttributionRequest } from './attribution';
 import type { PassComparison } from './compare_pass';
 import type { Interventions } from './interventions';
 import type { UnfitLens } from './read_lens_pack';
+import type { Alternatives, AlternativesRequest } from './token_alternatives';
 
 export type { KeptModel };
 
@@ -244,6 +245,8 @@ export interface RunRequest {
   reuseCache: boolean;
   /** false leaves the key/value cache as it is: for runs whose text nobody continues, as in a sweep. */
   keepCache?: boolean;
+  /** True where edits may name positions behind the text, as those of a run that keeps its cache always may. */
+  goesOn?: boolean;
   /** None by default. */
   interventions?: Interventions;
   /** Attribute a token's logit to the model's parts; none by default. */
@@ -264,6 +267,9 @@ export interface RunResult {
   tensors: readonly Tensor[];
   /** Attribution for the tokens that were fed; absent unless it was requested. */
   attribution?: Attribution;
+  /** What the stream in front of the final norm is multiplied with for the attributed logit, with the norm's weight in it and
+   * without its mean where the norm takes that away: (hidden). Absent unless it was requested. */
+  direction?: Float32Array;
   /** `sessionMs`: time to create a session for the run's interventions; absent if the open session served. */
   timings: { runMs: number; sessionMs?: number };
 }
@@ -452,6 +458,8 @@ export interface ModelClient {
   run(request: RunRequest): Promise<RunResult>;
   /** Run several texts at once. */
   runBatch(request: BatchRequest): Promise<BatchResult>;
+  /** Return what the model expected at every position of a text, which is run whole and leaves the cache as it is. */
+  alternatives(request: AlternativesRequest): Promise<Alternatives>;
   /** Run a patching sweep. The signal aborts it between two batches, with kind `aborted`; the model stays open. */
   sweep(
     request: SweepRequest,

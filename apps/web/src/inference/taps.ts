@@ -1,8 +1,10 @@
 // Turns inner tensors of a graph into outputs by appending taps, and closes the joints of an open graph. What taps and
 // closings are: contracts/ACTIVATIONS_CONTRACT.md.
 import { closingBytes } from '../bundle/onnx/closing_bytes';
+import { outputBytes } from '../bundle/onnx/output_bytes';
 import { joined, savedDocument, wholeGraph } from '../bundle/onnx/whole_graph';
 import { defaultActivationNames, parseActivationName } from '../contract/activation_table';
+import { directionName } from '../contract/attribution_table';
 import type { Variant } from '../contract/generated';
 import { sessionGraph } from '../contract/variant_graphs';
 import { attributionTaps, type OpenAttribution } from './attribution';
@@ -65,6 +67,7 @@ export function openTaps(
         : [closingBytes(closedJoints(document.joints, slots))]),
       ...open.map(({ bytes }) => decodeBase64(bytes)),
       ...attributionTaps(variant, attribution).map(decodeBase64),
+      ...(attribution?.direction === true ? [outputBytes(directionName, 2)] : []),
     ],
     activations: [...given, ...open.flatMap((tap) => tap.outputs.map(({ name }) => name))],
   };

@@ -15,6 +15,7 @@ import type {
   Survey,
   TokenPiece,
 } from './model_types';
+import type { Alternatives, AlternativesRequest } from './token_alternatives';
 
 /** Every method of the worker, with its argument and result. */
 export interface WorkerMethods {
@@ -32,6 +33,7 @@ export interface WorkerMethods {
   prove: (nothing: null) => DeviceProof | null;
   run: (request: RunRequest) => RunResult;
   runBatch: (request: BatchRequest) => BatchResult;
+  alternatives: (request: AlternativesRequest) => Alternatives;
   sweep: (request: SweepRequest) => Sweep;
   /** Abort the call of `sweep` with this number. */
   endSweep: (call: number) => null;

@@ -1,11 +1,13 @@
 // Keeps the address in step with the page: the state that a link to it carries, and when it is written.
 import { untrack } from 'svelte';
 import type { Answer } from '../session/answer';
+import type { AskedSweep } from '../session/patch_sweeps.svelte';
 import type { PromptEntry } from '../session/prompt_state.svelte';
 import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
 import { headOff, type ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel } from '../inference/model_types';
 import { fitsLink, NOTHING_LINKED, type HashState } from '../url/hash_state';
+import type { LinkedSweep } from '../url/question_fields';
 import { FIRST_PROMPT } from '../views/prompt/example_prompts';
 import { VIEWS } from '../views/registry';
 import type { Selection } from '../views/viewing.svelte';
@@ -46,6 +48,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
       );
       if (absent.includes('compared') && compared.variant === null) compared.linked = null;
       if (absent.includes('lens')) session.opening.noteLens(null);
+      if (absent.includes('attributed')) session.attributions.link(null);
       const changes: Partial<Selection> = {};
       for (const name of ['token', 'head', 'shown'] as const)
         if (absent.includes(name)) changes[name] = null;
@@ -116,6 +119,9 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     compared: compared.variant ?? compared.linked,
     ...{ token, head, part, comparedPart, shown },
     ...linkedEdits(session.answers.edits.entries),
+    attributed: session.attributions.shared,
+    sweep: linkedSweep(session.sweeps.form),
+    tree: session.trees.shared,
     lens: session.opening.lens,
     // All requested activations, also where this device has no memory for them: another one may.
     open: activations.areOwn ? session.chosen.wanted : null,
@@ -129,6 +135,11 @@ function linkedEdits(entries: readonly ListedEdit[]): Pick<HashState, 'headsOff'
     headsOff: off.filter((head) => head !== null),
     edits: entries.filter((_, at) => off[at] === null),
   };
+}
+
+/** Return the form of the sweep without what is this device's own; null where it has no text. */
+function linkedSweep({ text, over, metric, answer, other }: AskedSweep): LinkedSweep | null {
+  return text.trim() === '' ? null : { text, over, metric, answer, other };
 }
 
 function textInLink(entry: PromptEntry): Partial<HashState> {

@@ -167,6 +167,8 @@ export class ModelChoice {
     viewing.selection = NOTHING_SELECTED;
     session.answers.interventions = noInterventions;
     session.prompt.dropStoredIds();
+    session.attributions.link(null);
+    session.trees.link(null);
     compared.close();
     await session.opening.open(request);
   }
@@ -254,6 +256,9 @@ export class ModelChoice {
       ...switchingOff(state.headsOff).map((edit) => listed(edit)),
       ...state.edits,
     ];
+    session.attributions.link(state.attributed);
+    session.sweeps.link(state.sweep);
+    session.trees.link(state.tree);
     activations.take(state.open);
     address.take(link);
     this.started = true;

@@ -72,6 +72,13 @@ export function editsInPython(
   return { helpers, lines };
 }
 
+/** Return whether an intervention has values for each token of the text. */
+export function isOfTokens(entry: Interventions[number]): boolean {
+  if (!isEdit(entry))
+    return Object.values(entry.tensors).some(({ dims }) => (dims.at(-2) ?? 1) > 1);
+  return Object.values(numbersOf(entry)).some(({ dims }) => (dims.at(-2) ?? 1) > 1);
+}
+
 /** Return whether an intervention changes the first text of a batch. */
 function isOfOneText(entry: Interventions[number]): boolean {
   const row = isEdit(entry) ? entry.row : undefined;

@@ -2,7 +2,7 @@
 // python_script.ts and notebook.ts write it to files.
 import type { Interventions } from '../inference/interventions';
 import { editWords } from './edit_words';
-import { editedPlaces, editsInPython } from './edits_in_python';
+import { editedPlaces, editsInPython, isOfTokens } from './edits_in_python';
 import { hooksAt, isHooked, needsAttention, type Place } from './hooks';
 import { modulePathsOf, type ModulePaths } from './module_paths';
 import { helperSource } from './python_helpers';
@@ -70,6 +70,8 @@ function planFor(shown: ShownNumbers, run: ShownRun): Plan | null {
   };
   const recipe = recipeFor(shown, origin);
   const places = [...edited, ...recipe.sees];
+  // Values that are given token by token end with the text.
+  if ((recipe.tokensBehind ?? 0) > 0 && run.interventions.some(isOfTokens)) return null;
   return places.every(({ joint }) => isHooked(joint)) ? { paths, recipe, places } : null;
 }
 
@@ -84,7 +86,8 @@ export function programFor(shown: ShownNumbers, run: ShownRun): Program | null {
   if (plan === null) return null;
   const { paths, recipe, places } = plan;
   const { shape } = run.model;
-  const edits = editsInPython(run.interventions, shape, run.ids.length);
+  const { tokensBehind = 0 } = recipe;
+  const edits = editsInPython(run.interventions, shape, run.ids.length + tokensBehind);
   const hooks = hooksAt(places, paths, shape);
   const ownAttention = needsAttention(places);
   const helpers = helperSource([...hooks.helpers, ...edits.helpers]);
@@ -171,10 +174,15 @@ function modelLines({ source }: ModelRecord, ownAttention: boolean): string[] {
   ];
 }
 
-function runLines({ attentions, compute }: Recipe): string[] {
+function runLines({ attentions, compute, tokensBehind = 0 }: Recipe): string[] {
   return [
     'with torch.no_grad():',
-    `    output = model(ids, use_cache=False${attentions ? ', output_attentions=True' : ''})`,
+    // A recipe that runs more than the text does so by itself.
+    ...(tokensBehind > 0
+      ? []
+      : [
+          `    output = model(ids, use_cache=False${attentions ? ', output_attentions=True' : ''})`,
+        ]),
     ...compute.flatMap((line) => line.split('\n')).map((line) => `    ${line}`),
   ];
 }

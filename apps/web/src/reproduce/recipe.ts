@@ -25,9 +25,12 @@ export interface Recipe {
   readonly attentions: boolean;
   /** A file besides the checkpoint, which the script takes as an argument; null where there is none. */
   readonly file: { readonly variable: string; readonly name: string; readonly what: string } | null;
+  /** Number of tokens that it runs behind the text, where edits act as well; none for most. */
+  readonly tokensBehind?: number;
   /** Names of the numbers. */
   readonly names: readonly string[];
   readonly shown: readonly number[];
-  /** Lines of Python, under `torch.no_grad()`, that set `computed`, a flat tensor, from `output` and `seen`. */
+  /** Lines of Python, under `torch.no_grad()`, that set `computed`, a flat tensor, from `output` and `seen`;
+   * those with tokens behind the text run the model themselves. */
   readonly compute: readonly string[];
 }

@@ -4,6 +4,8 @@ import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
 import { lensRecipe } from './things/lens';
 import { nextRecipe } from './things/next';
+import { pathsRecipe } from './things/paths';
+import { stepsRecipe } from './things/steps';
 import type { Recipe, RunOrigin } from './recipe';
 import type { ShownNumbers } from './shown_numbers';
 
@@ -18,6 +20,8 @@ const RECIPES: {
   lens: lensRecipe,
   activation: activationRecipe,
   attribution: attributionRecipe,
+  steps: stepsRecipe,
+  paths: pathsRecipe,
 };
 
 export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {

@@ -57,5 +57,26 @@ export interface ShownAttribution {
   readonly values: readonly number[];
 }
 
+/** Probabilities of the tokens at some positions, each after the tokens before it. */
+export interface ShownSteps {
+  readonly thing: 'steps';
+  /** From 1 on. */
+  readonly positions: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** Natural logarithms of the joint probabilities of continuations of the text. */
+export interface ShownPaths {
+  readonly thing: 'paths';
+  readonly paths: readonly (readonly number[])[];
+  readonly values: readonly number[];
+}
+
 export type ShownNumbers =
-  ShownNext | ShownAttention | ShownLens | ShownActivation | ShownAttribution;
+  | ShownNext
+  | ShownAttention
+  | ShownLens
+  | ShownActivation
+  | ShownAttribution
+  | ShownSteps
+  | ShownPaths;

@@ -3,7 +3,7 @@ import type { ActivationSet } from '../activations/activation_set';
 import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
 import { largest } from '../analysis/probabilities';
 import { isNeutral, noInterventions, type Interventions } from '../inference/interventions';
-import type { ListedEdit } from '../inference/listed_edits';
+import { tokensIn, type ListedEdit } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import { hasRoomBeside } from '../inference/session_beside';
 import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
@@ -346,7 +346,11 @@ export class Answers {
     const ofBoth = untouched === null ? [activations] : [activations, untouched];
     if (model.hasTokenizer)
       // First tokens and stored ids come from no text.
-      await pieces.learn(client, [...ids, ...ofBoth.flatMap((each) => [...named(each)])]);
+      await pieces.learn(client, [
+        ...ids,
+        ...ofBoth.flatMap((each) => [...named(each)]),
+        ...this.edits.entries.flatMap(({ from }) => tokensIn(from)),
+      ]);
     if (client !== opening.client || model !== opening.model) return;
     this.answer = {
       tokens: tokensOf(ids, pieces.known, text().typedTokens, this.answer?.tokens ?? []),

@@ -21,10 +21,9 @@ import type {
   TokenPiece,
 } from '../inference/model_types';
 import { prefixEdits } from '../inference/prefix_edits';
+import type { AnalysisParts } from './analysis_parts';
 import type { Answer } from './answer';
-import type { Opening } from './opening.svelte';
 import { ScoreReading } from './score_reading.svelte';
-import type { TokenPieces } from './token_pieces';
 import type { Token } from './token';
 
 /** The tokens whose logit, or difference of logits, is attributed. */
@@ -38,6 +37,11 @@ export interface AttributionChoice {
 }
 
 const likeliest: AttributionChoice = { answer: null, other: 'none', neuronsOf: null };
+
+/** A question as a link carries it: the choice, and the token that the selected head is asked about. */
+export interface SharedQuestion extends AttributionChoice {
+  readonly key: number | null;
+}
 
 /** The attribution at the last of these tokens. */
 export interface AttributedLogit {
@@ -67,13 +71,6 @@ export type AttributionStage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
 
-export interface AttributionParts {
-  readonly opening: Opening;
-  readonly pieces: TokenPieces;
-  /** Do work on the open session, behind what was asked of it before. */
-  readonly inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
-}
-
 const CANDIDATES = 12;
 
 interface Followed {
@@ -88,15 +85,17 @@ export class Attributions {
   found = $state.raw<AttributedLogit | null>(null);
   /** A token that the reader asks about: what the selected head gives it. Null for none. */
   askedKey = $state<number | null>(null);
+  /** A link's question, until there is a text to ask it of. */
+  #linked = $state.raw<SharedQuestion | null>(null);
   /** Says what made a head look at a token. */
   readonly score: ScoreReading;
-  readonly #parts: AttributionParts;
+  readonly #parts: AnalysisParts;
   #followed: Followed | null = null;
   #round: AbortController | null = null;
   /** What the newest round was asked, in one text. */
   #asked = '';
 
-  constructor(parts: AttributionParts) {
+  constructor(parts: AnalysisParts) {
     this.#parts = parts;
     this.score = new ScoreReading((request, signal) =>
       this.#inTurn((client) => client.runBatch(request), signal),
@@ -107,10 +106,28 @@ export class Attributions {
     return this.stage.kind !== 'closed';
   }
 
+  /** What is asked, or what a link asks; null where nothing is. */
+  get shared(): SharedQuestion | null {
+    if (this.#linked !== null) return this.#linked;
+    return this.isOpen ? { ...this.choice, key: this.askedKey } : null;
+  }
+
+  /** Ask a link's question once there is a text; null asks nothing. */
+  link(question: SharedQuestion | null): void {
+    this.close();
+    this.#linked = question;
+  }
+
   /** Attribute the prediction at a token, now if the view is open, else once it is. */
   follow(answer: Answer, position: number): void {
     this.#followed = { answer, position };
-    if (this.isOpen) this.#begin();
+    if (this.#linked !== null) {
+      const { key, ...choice } = this.#linked;
+      this.#linked = null;
+      this.choice = choice;
+      this.askedKey = key;
+      this.open();
+    } else if (this.isOpen) this.#begin();
   }
 
   open(): void {

@@ -1,5 +1,6 @@
 // Generates text: draws tokens from the model's prediction, one or many, until something ends it.
 import { drawToken, samplingDistribution, type SamplingSettings } from '../analysis/sampling';
+import { uniformAt } from '../analysis/seeded_random';
 import { isNeutral } from '../inference/interventions';
 import type { Answer } from './answer';
 import type { Answers } from './answers.svelte';
@@ -20,7 +21,7 @@ export interface GenerationParts {
   readonly prompt: Prompt;
   readonly answers: Answers;
   readonly notices: Notices;
-  /** Return a number from 0 up to 1. */
+  /** Return a number from 0 up to 1, for draws without a seed. */
   readonly random: () => number;
 }
 
@@ -53,7 +54,9 @@ export class Generation {
     const { answer } = answers;
     if (answer === null || prompt.isContextFull) return;
     const distribution = samplingDistribution(answer.activations.lastLogits, settings);
-    await prompt.append(drawToken(distribution, random()), this.running);
+    const { seed } = settings;
+    const uniform = seed === null ? random() : uniformAt(seed, answer.activations.ids.length);
+    await prompt.append(drawToken(distribution, uniform), this.running);
   }
 
   /** Draw tokens until stopped, the context is full, or the model ends the text. */

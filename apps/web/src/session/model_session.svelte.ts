@@ -6,6 +6,7 @@ import { lensNames } from '../inference/lens_names';
 import type { ModelClient, OpenedModel, TokenPiece } from '../inference/model_types';
 import type { Answer, Shown } from './answer';
 import { Answers, type FedText } from './answers.svelte';
+import type { AnalysisParts } from './analysis_parts';
 import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
@@ -14,9 +15,11 @@ import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
 import type { Example } from './published_example';
+import { PathTrees } from './path_trees.svelte';
 import { PatchSweeps } from './patch_sweeps.svelte';
 import { firstTokensOf } from './read_prompt';
 import { TokenPieces } from './token_pieces';
+import { TokenSteps } from './token_steps.svelte';
 
 export class ModelSession {
   readonly opening: Opening;
@@ -24,6 +27,8 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly attributions: Attributions;
+  readonly steps: TokenSteps;
+  readonly trees: PathTrees;
   readonly sweeps: PatchSweeps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
@@ -55,6 +60,8 @@ export class ModelSession {
         this.sweeps.clear();
         this.proofs.clear();
         this.attributions.clear();
+        this.steps.clear();
+        this.trees.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -98,11 +105,14 @@ export class ModelSession {
     this.answers = answers;
     this.prompt = prompt;
     this.generation = new Generation({ prompt, answers, notices, random });
-    this.attributions = new Attributions({
+    const analysing: AnalysisParts = {
       opening,
       pieces,
       inTurn: (work) => answers.inTurn(work),
-    });
+    };
+    this.attributions = new Attributions(analysing);
+    this.steps = new TokenSteps(analysing);
+    this.trees = new PathTrees(analysing);
   }
 
   get model(): OpenedModel | null {

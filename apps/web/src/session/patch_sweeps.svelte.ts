@@ -1,23 +1,14 @@
 // The patching sweep between the page's text and a second one: reads both, runs it in the worker, and keeps the last map.
 import type { Metric } from '../analysis/metrics';
-import { planSweep, SweepError, type PatchedPlaces, type Sweep } from '../analysis/patching';
+import { planSweep, SweepError, type Sweep } from '../analysis/patching';
 import { largest } from '../analysis/probabilities';
+import { placesOf, type Swept } from '../analysis/swept_places';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData } from '../inference/model_types';
+import { namedToken } from './named_token';
 import type { Opening } from './opening.svelte';
 import { idsOfText, type TextReader } from './text_numbers';
 import type { FedText } from './answers.svelte';
-
-/** The maps that a sweep can draw. */
-export const SWEPT = ['stream', 'mlp', 'attention', 'heads'] as const;
-export type Swept = (typeof SWEPT)[number];
-
-export const placesOf = {
-  stream: { over: 'positions', joint: 'resid_pre' },
-  mlp: { over: 'positions', joint: 'mlp_output' },
-  attention: { over: 'positions', joint: 'attn_output' },
-  heads: { over: 'heads', joint: 'attn_z' },
-} as const satisfies Record<Swept, PatchedPlaces>;
 
 /** A sweep as the reader asks for it. */
 export interface AskedSweep {
@@ -30,6 +21,13 @@ export interface AskedSweep {
   readonly other: string;
   readonly mostBytes: number;
 }
+
+export type SweepForm = { -readonly [Name in keyof AskedSweep]: AskedSweep[Name] };
+
+const emptyForm: AskedSweep = {
+  ...{ text: '', over: 'stream', metric: 'logit-difference', answer: '', other: '' },
+  mostBytes: 256 * 2 ** 20,
+};
 
 export interface DoneSweep {
   readonly asked: AskedSweep;
@@ -64,6 +62,8 @@ class Refused extends Error {
 
 export class PatchSweeps {
   stage = $state.raw<SweepStage>({ kind: 'idle' });
+  /** What the reader has filled in, or a link. */
+  form = $state<SweepForm>({ ...emptyForm });
   /** The last sweep that was finished; null before. */
   done = $state.raw<DoneSweep | null>(null);
   readonly #opening: Opening;
@@ -73,6 +73,11 @@ export class PatchSweeps {
   constructor(opening: Opening, text: () => FedText) {
     this.#opening = opening;
     this.#text = text;
+  }
+
+  /** Fill in the form as a link has it; null leaves it empty. */
+  link(linked: Omit<AskedSweep, 'mostBytes'> | null): void {
+    this.form = { ...emptyForm, ...linked };
   }
 
   /** Cancel the running sweep, of which nothing is kept. */
@@ -171,20 +176,9 @@ async function tokensOf(
   return { answer, other };
 }
 
-async function tokenOf(
-  { client, model }: TextReader,
-  given: string,
-  logits: Float32Array,
-): Promise<number> {
-  const text = given.trim();
-  if (text === '') return largest(logits, 1)[0] ?? 0;
-  if (/^\d{1,9}$/.test(text) && Number(text) < model.manifest.model.shape.vocab)
-    return Number(text);
-  if (model.hasTokenizer)
-    // Within a text, most tokenizers put the space before a word into its token.
-    for (const spelt of given === text ? [` ${text}`, text] : [given, text]) {
-      const [piece, ...more] = await client.encode(spelt);
-      if (piece !== undefined && more.length === 0) return piece.id;
-    }
-  throw new Refused({ kind: 'not-token', got: given });
+async function tokenOf(reader: TextReader, given: string, logits: Float32Array): Promise<number> {
+  if (given.trim() === '') return largest(logits, 1)[0] ?? 0;
+  const token = await namedToken(reader, given);
+  if (token === null) throw new Refused({ kind: 'not-token', got: given });
+  return token;
 }

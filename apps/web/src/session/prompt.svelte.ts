@@ -169,6 +169,27 @@ export class Prompt {
     await this.#setBody([...this.#body, id], isGenerated ? 'generating' : null);
   }
 
+  /** Append tokens that were picked together, which are undone together. */
+  async extend(ids: readonly number[]): Promise<void> {
+    if (this.#body === null || this.#ids.length + ids.length > this.#contextLength) return;
+    this.#parts.onEdit();
+    await this.#setBody([...this.#body, ...ids], null);
+  }
+
+  /**
+   * Put another token in the place of one of the fed ids, and keep or cut what stands behind it. Does nothing for a
+   * token that the tokenizer puts before every text.
+   */
+  async replaceToken(position: number, id: number, keepsRest: boolean): Promise<void> {
+    const at = position - (this.entry.withoutFirst ? 0 : this.#firstTokens.length);
+    const body = this.#body;
+    if (body === null || at < 0 || at >= body.length) return;
+    this.#parts.onEdit();
+    const rest = keepsRest ? body.slice(at + 1) : [];
+    // A token that ends the text now was picked, not typed.
+    await this.#setBody([...body.slice(0, at), id, ...rest], null, keepsRest ? body.length : at);
+  }
+
   /** Remove the text's last token, whether or not the model can read that far. */
   async removeLast(): Promise<void> {
     this.#parts.onEdit();
@@ -237,7 +258,11 @@ export class Prompt {
   }
 
   /** Take the ids that a step or a choice gave, and store them where the tokenizer would make others of their text. */
-  async #setBody(body: readonly number[], kind: string | null): Promise<void> {
+  async #setBody(
+    body: readonly number[],
+    kind: string | null,
+    mostTyped = body.length,
+  ): Promise<void> {
     const { opening, notices } = this.#parts;
     const { client } = opening;
     const model = this.#textModel();
@@ -251,7 +276,8 @@ export class Prompt {
       return;
     }
     if (edits !== this.#edits || client !== opening.client) return;
-    const typed = Math.min(this.entry.typed ?? this.#body?.length ?? 0, body.length);
+    const before = this.entry.typed ?? this.#body?.length ?? 0;
+    const typed = Math.min(before, body.length, mostTyped);
     this.#change({ text: next.text, ids: next.own ? null : body, typed }, kind);
     this.#takeBody(body, true);
     await this.#parts.run();

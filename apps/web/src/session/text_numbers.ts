@@ -1,7 +1,12 @@
-// Computes the numbers of an edit that come from texts, by one run of those texts.
+// Computes the numbers of an edit that come from texts or from tokens, by one run.
 import { activationName } from '../contract/activation_table';
 import type { Numbers } from '../inference/edits';
-import { textsOf, type ListedEdit, type TextNumbers } from '../inference/listed_edits';
+import {
+  textsOf,
+  type ListedEdit,
+  type TextNumbers,
+  type TokenDirection,
+} from '../inference/listed_edits';
 import { ModelError } from '../inference/model_error';
 import type { ModelClient, OpenedModel, Tensor } from '../inference/model_types';
 import { firstTokensOf, readPrompt } from './read_prompt';
@@ -35,13 +40,14 @@ export async function idsOfText(reader: TextReader, text: string): Promise<numbe
   return ids;
 }
 
-/** Run the entry's texts and return its numbers. Rejects with a ModelError. */
+/** Run the entry's texts, or read its tokens' direction, and return its numbers. Rejects with a ModelError. */
 export async function numbersFromTexts(
   reader: TextReader,
   { edit }: ListedEdit,
   from: TextNumbers,
 ): Promise<Numbers> {
   if (!('joint' in edit)) throw new ModelError({ kind: 'run', detail: 'an edit without a joint' });
+  if ('unembedding' in from) return unitDirection(reader.client, from.unembedding);
   const name = activationName(edit.joint, edit.layer);
   const texts = await Promise.all(textsOf(from).map((text) => idsOfText(reader, text)));
   const result = await reader.client.runBatch({ texts, activations: [name] });
@@ -57,6 +63,22 @@ export async function numbersFromTexts(
   if ('mean' in from) return meanOverTokens(first);
   const [towards, away] = [lastRow(first), lastRow(second ?? first)];
   return towards.map((value, at) => value - (away[at] ?? 0));
+}
+
+/** Return the direction that raises the first token's logit, less the second's where there is one, with length 1. */
+async function unitDirection(
+  client: ModelClient,
+  [answer, other]: TokenDirection,
+): Promise<number[]> {
+  const { direction } = await client.run({
+    ids: [answer],
+    ...{ reuseCache: false, keepCache: false, activations: [] },
+    attribution: { answer, ...(other !== undefined && { other }), direction: true },
+  });
+  const length = Math.hypot(...(direction ?? []));
+  if (direction === undefined || !(length > 0))
+    throw new ModelError({ kind: 'run', detail: 'the tokens have no direction' });
+  return Array.from(direction, (value) => value / length);
 }
 
 interface FloatTensor extends Pick<Tensor, 'dims'> {

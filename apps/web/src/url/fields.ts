@@ -1,10 +1,19 @@
 // The table of the address: each part of the page's state with its key in a link, how it is read and written, and its
 // default, which no link carries. Reading and writing whole links: hash_state.ts.
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
+import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
+import {
+  attributionField,
+  sweepField,
+  treeField,
+  type LinkedAttribution,
+  type LinkedSweep,
+  type LinkedTree,
+} from './question_fields';
 
 /** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
 export interface LinkedPart {
@@ -47,6 +56,12 @@ export interface HashState {
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
+  /** The attribution that is open. */
+  readonly attributed: LinkedAttribution | null;
+  /** The form of the patching sweep, where it has a text. */
+  readonly sweep: LinkedSweep | null;
+  /** The tree of paths that is open. */
+  readonly tree: LinkedTree | null;
   readonly language: Language | null;
   readonly provider: 'webgpu' | 'wasm' | null;
   /** True where colours follow the square root. */
@@ -184,8 +199,11 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     key: 's',
     byDefault: DEFAULT_SAMPLING,
     parse: samplingOf,
-    format: ({ temperature, topK, topP }) => [temperature, topK, topP].join('_'),
+    format: samplingText,
   },
+  attributed: attributionField,
+  sweep: sweepField,
+  tree: treeField,
   language: {
     key: 'lang',
     byDefault: null,
@@ -229,12 +247,21 @@ function headOf(text: string): LinkedHead | null {
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
 }
 
+/** Write the settings; min-p and the seed only where one is set, as older pages know three numbers. */
+function samplingText({ temperature, topK, topP, minP, seed }: SamplingSettings): string {
+  const more = seed !== null ? [minP, seed] : minP > 0 ? [minP] : [];
+  return [temperature, topK, topP, ...more].join('_');
+}
+
 function samplingOf(text: string): SamplingSettings | null {
   const parts = text.split('_');
-  const [temperature = NaN, topK = NaN, topP = NaN] = parts.map(Number);
-  if (parts.length !== 3 || parts.includes('')) return null;
+  const [temperature = NaN, topK = NaN, topP = NaN, minP = 0, seed = null] = parts.map(Number);
+  if (parts.length < 3 || parts.length > 5 || parts.includes('')) return null;
+  if (!(minP >= 0 && minP <= 1)) return null;
+  if (seed !== null && !(Number.isSafeInteger(seed) && seed >= 0 && seed <= LARGEST_SEED))
+    return null;
   if (!(temperature >= 0 && temperature <= 2)) return null;
   if (!(Number.isSafeInteger(topK) && topK >= 0)) return null;
   if (!(topP > 0 && topP <= 1)) return null;
-  return { temperature, topK, topP };
+  return { temperature, topK, topP, minP, seed };
 }

@@ -4,6 +4,7 @@ import type { ModelShape } from '../contract/generated';
 import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
 import type { Ignored } from './hash_state';
+import type { LinkedAttribution } from './question_fields';
 
 /** The model and the text that the link opened. */
 export interface Opened {
@@ -26,7 +27,7 @@ export function misfits(
     found.push({ name, key: FIELDS[name].key, text });
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
-  const { compared, token, head, headsOff, shown, lens, folded, alone } = state;
+  const { compared, token, head, headsOff, shown, lens, folded, alone, attributed } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (token !== null && token >= tokens) add('token', String(token));
   if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
@@ -39,5 +40,16 @@ export function misfits(
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));
   if (alone !== null && !views.includes(alone)) add('alone', alone);
   if (lens !== null && !lenses.includes(lens)) add('lens', lens);
+  if (attributed !== null && !isOfModel(attributed, shape, tokens))
+    add('attributed', FIELDS.attributed.format(attributed));
   return found;
+}
+
+function isOfModel(
+  { answer, other, neuronsOf, key }: LinkedAttribution,
+  { vocab, layers }: ModelShape,
+  tokens: number,
+): boolean {
+  const isToken = (id: number | string | null): boolean => typeof id !== 'number' || id < vocab;
+  return isToken(answer) && isToken(other) && (neuronsOf ?? 0) < layers && (key ?? 0) < tokens;
 }

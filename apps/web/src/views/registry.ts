@@ -1,7 +1,7 @@
 // The views of a model's answer, in the page's order. A view is a folder with a component that takes the props of
 // view_props.ts, and one row here.
 import type { Component } from 'svelte';
-import { takesEdits } from '../activations/activation_offer';
+import { runsTexts, takesEdits } from '../activations/activation_offer';
 import type { ActivationKind, ModelShape } from '../contract/generated';
 import type { Dictionary } from '../i18n/dictionary';
 import type { OpenedModel } from '../inference/model_types';
@@ -79,6 +79,30 @@ export const VIEWS: readonly View[] = [
     place: 'main',
     reserve: '10rem',
     component: () => import('./attribution/AttributionView.svelte'),
+  },
+  {
+    id: 'steps',
+    title: (words) => words.steps.title,
+    question: (words) => words.views.questions.steps,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: ({ variant }) => runsTexts(variant),
+    place: 'main',
+    reserve: '16rem',
+    component: () => import('./steps/StepsView.svelte'),
+  },
+  {
+    id: 'paths',
+    title: (words) => words.paths.title,
+    question: (words) => words.views.questions.paths,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: '10rem',
+    component: () => import('./paths/PathsView.svelte'),
   },
   {
     id: 'interventions',

@@ -47,6 +47,10 @@ export interface Actions {
   /** Resolves when the lens is open or an error has been reported. */
   setLens(name: string): Promise<void>;
   append(id: number): void;
+  /** Append tokens that were picked together. */
+  extend(ids: readonly number[]): void;
+  /** Put a token in the place of another, and keep or cut the text behind it. */
+  replaceToken(position: number, id: number, keepsRest: boolean): void;
   /** Tell the page that a view has come into sight, for which the page may then open activations. */
   seen(view: string): void;
   /** Return all known tokens, these among them; null where the model doesn't answer, which the page then reports. */

@@ -11,6 +11,11 @@ export const generate = {
   temperature: 'temperature',
   likeliest: '0, likeliest',
   all: 'all',
+  off: 'off',
+  seed: 'seed',
+  seedHint: 'The same seed draws the same token behind the same text. Empty: anew each time.',
+  newSeed: 'Another seed',
+  noSeed: 'anew each time',
   contextFull: (limit: number) => `The text fills all ${count(limit)} tokens the model can read.`,
   endToken: (token: string) => `The model ended the text with ${token}.`,
 };

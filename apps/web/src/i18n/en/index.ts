@@ -18,10 +18,12 @@ import { loading } from './loading';
 import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
+import { paths } from './paths';
 import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
+import { steps } from './steps';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -44,6 +46,8 @@ export const en = {
   effect,
   interventions,
   lens,
+  steps,
+  paths,
   panel,
   leftOut,
   strip,

@@ -39,6 +39,10 @@ export const interventions = {
   steered: (place: string, strength: string, direction: string, where: string) =>
     `Steer ${place} by ${strength} × ${direction}, ${where}`,
   difference: (towards: string, away: string) => `(${quoted(towards)} − ${quoted(away)})`,
+  unembedding: (towards: string, away: string | null) =>
+    away === null
+      ? `the unembedding direction of ${quoted(towards)}`
+      : `the unembedding direction of ${quoted(towards)} − ${quoted(away)}`,
   pasted: (numbers: number) => `a pasted vector of ${numbers} numbers`,
   averaged: (place: string, text: string, where: string) =>
     `${place} at its mean over ${quoted(text)}, ${where}`,
@@ -52,7 +56,7 @@ export const interventions = {
   removeNamed: (edit: string) => `Remove: ${edit}`,
   strengthOf: (edit: string) => `Strength of: ${edit}`,
   notLinked: 'A link to this page doesn’t carry the pasted numbers, so it leaves this edit out.',
-  noNumbers: 'This edit is left out, because its text can’t be read:',
+  noNumbers: 'This edit is left out, because its numbers can’t be computed:',
   allOff: 'Switch all off',
   form: {
     title: 'New edit',
@@ -83,7 +87,18 @@ export const interventions = {
     key: 'Token it can’t see',
     token: (position: number, label: string) => `${position}  ${label}`,
     direction: 'Direction',
-    directions: { texts: 'difference of two prompts', numbers: 'pasted numbers' },
+    directions: {
+      texts: 'difference of two prompts',
+      tokens: 'a token’s unembedding',
+      numbers: 'pasted numbers',
+    },
+    tokenA: 'Token',
+    tokenB: 'minus token (may be empty)',
+    tokensHint:
+      'A token id or a word. The direction is the token’s column of the unembedding (less the other’s), times the final norm’s weight and centred where that norm centres, scaled to length 1: so the strength is the length that is added to the stream.',
+    measure: 'How long is the stream there?',
+    measured: (layer: number, length: string) =>
+      `After layer ${layer}, without edits: ${length} (median length over this text’s tokens).`,
     towards: 'Towards prompt',
     away: 'Away from prompt',
     directionHint:
@@ -105,6 +120,9 @@ export const interventions = {
     text: (name: string) => `${name}: write a text here.`,
     count: (got: number, expected: number) =>
       `Pasted numbers: got ${got}, expected ${expected}, the width of the stream.`,
+    notToken: (name: string, got: string) =>
+      `${name}: got ${got === '' ? 'nothing' : quoted(got)}, expected one token: its id, or a word.`,
+    sameToken: 'Both tokens are the same: nothing is left of their difference.',
     unread: (got: string) => `Pasted numbers: ${quoted(got)} is not a number.`,
     blind:
       'With this edit, a token would have nothing left to look at. Leave it at least one token.',

@@ -8,6 +8,23 @@ export const next = {
   truth: 'The model',
   drawn: 'When sampling',
   cut: 'cut',
+  cuts: {
+    title: 'What sampling keeps and cuts',
+    caption:
+      'All tokens from the likeliest to the least likely; the width is the probability that they hold.',
+    set: 'Tokens',
+    count: 'How many',
+    mass: 'The model',
+    tempered: (temperature: string) => `At temperature ${temperature}`,
+    kept: 'kept',
+    rules: {
+      greedy: () => 'cut: not the likeliest',
+      'top-k': (value: string) => `cut by top-k ${value}`,
+      'top-p': (value: string) => `cut by top-p ${value}`,
+      'min-p': (value: string) => `cut by min-p ${value}`,
+    },
+    nothing: 'No rule cuts anything: every token can be drawn.',
+  },
   append: 'Append this token',
   appendNamed: (label: string) => `Append ${label}`,
   rest: (tokens: string, probability: string) => `${tokens} others share ${probability}.`,

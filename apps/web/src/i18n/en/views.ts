@@ -9,6 +9,8 @@ export const views = {
     attention: 'Where does each token look?',
     lens: 'What would each layer say?',
     attribution: 'Which part caused this token?',
+    steps: 'How sure was it of each token, and what else was likely?',
+    paths: 'How would the text most likely go on?',
     interventions: 'What if a part were changed?',
     activations: 'What numbers flow inside?',
     compare: 'What does compression change?',

@@ -36,6 +36,10 @@ export const interventions: Dictionary['interventions'] = {
   steered: (place, strength, direction, where) =>
     `引导${place}：加上 ${strength} ×${direction}，${where}`,
   difference: (towards, away) => `（${quoted(towards)} − ${quoted(away)}）`,
+  unembedding: (towards, away) =>
+    away === null
+      ? ` ${quoted(towards)} 的反嵌入方向`
+      : `（${quoted(towards)} − ${quoted(away)}）的反嵌入方向`,
   pasted: (numbers) => ` 粘贴的 ${numbers} 维向量`,
   averaged: (place, text, where) => `${spaced(place)}换成它在${quoted(text)}上的均值，${where}`,
   patched: (place, text, where) => `${spaced(place)}换成${quoted(text)}中的值，${where}`,
@@ -47,7 +51,7 @@ export const interventions: Dictionary['interventions'] = {
   removeNamed: (edit) => `删除：${edit}`,
   strengthOf: (edit) => `强度：${edit}`,
   notLinked: '本页的链接不带粘贴的数值，因此不包含这条编辑。',
-  noNumbers: '这条编辑没有生效，因为读不了它的文本：',
+  noNumbers: '这条编辑没有生效，因为算不出它的数值：',
   allOff: '全部关闭',
   form: {
     title: '新的编辑',
@@ -78,7 +82,14 @@ export const interventions: Dictionary['interventions'] = {
     key: '看不到的词元',
     token: (position, label) => `${position}  ${label}`,
     direction: '方向',
-    directions: { texts: '两段提示之差', numbers: '粘贴的数值' },
+    directions: { texts: '两段提示之差', tokens: '词元的反嵌入', numbers: '粘贴的数值' },
+    tokenA: '词元',
+    tokenB: '减去词元（可留空）',
+    tokensHint:
+      '写词元编号或一个词。方向取该词元在反嵌入矩阵中的列（减去另一个的），乘以最后归一化的权重（若该归一化减去均值则同样减去），再缩放到长度 1；因此强度就是加到残差流上的长度。',
+    measure: '那里的残差流有多长？',
+    measured: (layer, length) =>
+      `第 ${layer} 层之后，不带编辑：${length}（本文各词元处长度的中位数）。`,
     towards: '朝向的提示',
     away: '远离的提示',
     directionHint: '该层之后的残差流在前一段提示最后一个词元处的值，减去后一段的。',
@@ -97,6 +108,9 @@ export const interventions: Dictionary['interventions'] = {
     positions: (got, most) => `位置：收到${quoted(got)}，应为 0 到 ${most} 的数，例如 3, 5–8。`,
     text: (name) => `${name}：请在这里写一段文本。`,
     count: (got, expected) => `粘贴的数值：收到 ${got} 个，应为 ${expected} 个，即残差流的宽度。`,
+    notToken: (name, got) =>
+      `${name}：${got === '' ? '没有填写' : `收到${quoted(got)}`}，应为一个词元：编号或一个词。`,
+    sameToken: '两个词元相同，相减之后什么也不剩。',
     unread: (got) => `粘贴的数值：${quoted(got)}不是数。`,
     blind: '这样一来，某个词元就没有可看的词元了。请至少给它留一个。',
     other: (detail) => `模型中没有这条编辑的位置：${detail}`,

@@ -3,11 +3,17 @@ import type { ModelShape } from '../../contract/generated';
 import { EditError, type Edit, type Positions } from '../../inference/edits';
 import { isEdit, type Interventions } from '../../inference/interventions';
 import { jointEdits } from '../../inference/joint_edits';
-import { checkListed, type ListedEdit, type TextNumbers } from '../../inference/listed_edits';
+import {
+  checkListed,
+  type ListedEdit,
+  type TextNumbers,
+  type TokenDirection,
+} from '../../inference/listed_edits';
 import { layerShape } from '../../contract/activation_table';
 
 export const FORM_KINDS = ['scale', 'knock-out', 'steer', 'mean'] as const;
 export type FormKind = (typeof FORM_KINDS)[number];
+export const DIRECTIONS = ['texts', 'tokens', 'numbers'] as const;
 export const PARTS = ['head', 'neuron', 'attention', 'mlp'] as const;
 export type Part = (typeof PARTS)[number];
 
@@ -23,7 +29,10 @@ export interface FormFields {
   factor: string;
   query: string;
   key: string;
-  direction: 'texts' | 'numbers';
+  direction: (typeof DIRECTIONS)[number];
+  /** Tokens as the reader names them; the second may be empty. */
+  token: string;
+  minus: string;
   towards: string;
   away: string;
   numbers: string;
@@ -39,7 +48,8 @@ export type Problem =
   | { readonly kind: 'positions'; readonly got: string; readonly most: number }
   | { readonly kind: 'text' }
   | { readonly kind: 'count'; readonly got: number; readonly expected: number }
-  | { readonly kind: 'unread'; readonly got: string }
+  | { readonly kind: 'unread' | 'not-token'; readonly got: string }
+  | { readonly kind: 'same-token' }
   | { readonly kind: 'blind' }
   | { readonly kind: 'other'; readonly detail: string };
 
@@ -61,7 +71,8 @@ export function newFields(tokens: number): FormFields {
   return {
     ...{ kind: 'scale', part: 'head', layer: '0', head: '0', neuron: '0', positions: '' },
     ...{ factor: '0', query: String(Math.max(0, tokens - 1)), key: '0' },
-    ...{ direction: 'texts', towards: '', away: '', numbers: '', strength: '4', reference: '' },
+    ...{ direction: 'texts', towards: '', away: '', token: '', minus: '' },
+    ...{ numbers: '', strength: '4', reference: '' },
   };
 }
 
@@ -72,8 +83,15 @@ const jointOf = {
   mlp: 'mlp_output',
 } as const satisfies Record<Part, string>;
 
-/** Read the fields. Throws a FormError for the first that can't be read or that the model has no place for. */
-export function readForm(fields: FormFields, shape: ModelShape): Omit<ListedEdit, 'isOn'> {
+/**
+ * Read the fields. `tokens` are those of the fields `token` and `minus`. Throws a FormError for the first that can't be read
+ * or that the model has no place for.
+ */
+export function readForm(
+  fields: FormFields,
+  shape: ModelShape,
+  tokens: TokenDirection | null = null,
+): Omit<ListedEdit, 'isOn'> {
   const layer = whole(fields, 'layer', shape.layers - 1);
   const position = positionsOf(fields, shape.context_length);
   const where = { layer, ...(position !== undefined && { position }) };
@@ -110,6 +128,11 @@ export function readForm(fields: FormFields, shape: ModelShape): Omit<ListedEdit
           { edit: { ...place, vector: numbersOf(fields, shape.hidden) }, from: null },
           shape,
         );
+      if (fields.direction === 'tokens') {
+        if (tokens === null) throw new FormError('token', { kind: 'not-token', got: fields.token });
+        if (tokens[0] === tokens[1]) throw new FormError('minus', { kind: 'same-token' });
+        return checked({ edit: { ...place, vector: 0 }, from: { unembedding: tokens } }, shape);
+      }
       const difference = [textOf(fields, 'towards'), textOf(fields, 'away')] as const;
       return checked({ edit: { ...place, vector: 0 }, from: { difference } }, shape);
     }
@@ -169,6 +192,10 @@ function directionOf(
   if (from !== null && 'difference' in from) {
     const [towards, away] = from.difference;
     return { direction: 'texts', towards, away };
+  }
+  if (from !== null && 'unembedding' in from) {
+    const [token, minus] = from.unembedding.map(String);
+    return { direction: 'tokens', token: token ?? '', minus: minus ?? '' };
   }
   const values = typeof vector === 'number' || 'shape' in vector ? [] : Array.from(vector);
   return { direction: 'numbers', numbers: values.join(' ') };

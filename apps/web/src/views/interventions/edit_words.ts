@@ -9,21 +9,26 @@ import { headOff, type ListedEdit } from '../../inference/listed_edits';
 /** Longest stretch of a reader's text that a sentence quotes. */
 const QUOTED = 60;
 
-export function editWords(entry: ListedEdit, words: Dictionary): string {
-  const sentence = said(entry, words.interventions);
+/** Return how a token is written. */
+export type LabelOf = (id: number) => string;
+
+const byId: LabelOf = (id) => `#${id}`;
+
+export function editWords(entry: ListedEdit, words: Dictionary, labelOf: LabelOf = byId): string {
+  const sentence = said(entry, words.interventions, labelOf);
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
 /** Say an edit in few words, for the notice at the top. */
-export function shortWords(entry: ListedEdit, words: Dictionary): string {
+export function shortWords(entry: ListedEdit, words: Dictionary, labelOf: LabelOf = byId): string {
   const off = headOff(entry);
-  if (off === null) return editWords(entry, words);
+  if (off === null) return editWords(entry, words, labelOf);
   return `${words.layerShort(off[0])} ${words.headShort(off[1])}`;
 }
 
 type Texts = Dictionary['interventions'];
 
-function said({ edit, from }: ListedEdit, words: Texts): string {
+function said({ edit, from }: ListedEdit, words: Texts, labelOf: LabelOf): string {
   if (!isEdit(edit))
     return words.other(edit.closing, words.places.other(edit.joint, edit.layer), words.everywhere);
   if (edit.edit === 'knock-out') {
@@ -40,10 +45,7 @@ function said({ edit, from }: ListedEdit, words: Texts): string {
     return factor === 0 ? words.off(place, where) : words.scaled(place, numberText(factor), where);
   }
   if (edit.edit === 'add') {
-    const direction =
-      from !== null && 'difference' in from
-        ? words.difference(quotable(from.difference[0]), quotable(from.difference[1]))
-        : words.pasted(countOf(edit.vector));
+    const direction = directionWords(edit.vector, from, words, labelOf);
     return words.steered(place, numberText(edit.strength ?? 1), direction, where);
   }
   if (edit.edit === 'replace' && from !== null) {
@@ -51,6 +53,21 @@ function said({ edit, from }: ListedEdit, words: Texts): string {
     if ('text' in from) return words.patched(place, quotable(from.text), where);
   }
   return words.other(edit.edit, place, where);
+}
+
+function directionWords(
+  vector: Numbers,
+  from: ListedEdit['from'],
+  words: Texts,
+  labelOf: LabelOf,
+): string {
+  if (from !== null && 'difference' in from)
+    return words.difference(quotable(from.difference[0]), quotable(from.difference[1]));
+  if (from !== null && 'unembedding' in from) {
+    const [towards, away] = from.unembedding;
+    return words.unembedding(labelOf(towards), away === undefined ? null : labelOf(away));
+  }
+  return words.pasted(countOf(vector));
 }
 
 function placeWords(edit: Exclude<Edit, { edit: 'knock-out' }>, { places }: Texts): string {

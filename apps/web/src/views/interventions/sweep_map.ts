@@ -1,8 +1,8 @@
 // What the map of a sweep draws: a number for each cell, the scale of its colours, and the edit that a cell stands for.
 import { restored } from '../../analysis/patching';
+import { placesOf } from '../../analysis/swept_places';
 import { listed, type ListedEdit } from '../../inference/listed_edits';
 import type { DoneSweep } from '../../session/patch_sweeps.svelte';
-import { placesOf } from '../../session/patch_sweeps.svelte';
 
 export interface SweepCells {
   readonly rows: number;

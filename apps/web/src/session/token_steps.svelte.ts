@@ -1,0 +1,187 @@
+// What the model expected at every token of the page's text, given the tokens before it: the probability and the rank of
+// the token that stands there, and what else was likely.
+import { commonPrefixLength } from '../inference/key_value_cache';
+import { interventionKey, isNeutral } from '../inference/interventions';
+import { ModelError, toModelErrorData } from '../inference/model_error';
+import type {
+  ModelClient,
+  ModelErrorData,
+  OpenedModel,
+  TokenPiece,
+} from '../inference/model_types';
+import { noAlternatives, readRow, type Alternatives } from '../inference/token_alternatives';
+import type { AnalysisParts } from './analysis_parts';
+import type { Answer } from './answer';
+import type { Opening } from './opening.svelte';
+
+/** A token that was likely at a position. */
+export interface Alternative {
+  readonly id: number;
+  readonly probability: number;
+}
+
+/** One token of the text and what the model expected in its place. */
+export interface TokenStep {
+  readonly position: number;
+  readonly id: number;
+  readonly probability: number;
+  /** 0 for the likeliest. */
+  readonly rank: number;
+  /** Entropy of the prediction, in bits. */
+  readonly entropy: number;
+  /** The likeliest tokens, the likeliest first. */
+  readonly likeliest: readonly Alternative[];
+}
+
+export interface FoundSteps {
+  readonly answer: Answer;
+  /** From the second token on: nothing predicts the first. */
+  readonly steps: readonly TokenStep[];
+  readonly pieces: ReadonlyMap<number, TokenPiece>;
+}
+
+export type StepsStage =
+  | { readonly kind: 'closed' | 'working' | 'ready' }
+  | { readonly kind: 'failed'; readonly error: ModelErrorData };
+
+/** Number of likeliest tokens that are read at each position. */
+export const TOP = 20;
+
+export class TokenSteps {
+  stage = $state.raw<StepsStage>({ kind: 'closed' });
+  /** The newest steps; they stay while the next ones are computed. */
+  found = $state.raw<FoundSteps | null>(null);
+  readonly #parts: AnalysisParts;
+  #followed: Answer | null = null;
+  #asked = '';
+  #rounds = 0;
+
+  constructor(parts: AnalysisParts) {
+    this.#parts = parts;
+  }
+
+  get isOpen(): boolean {
+    return this.stage.kind !== 'closed';
+  }
+
+  /** Read the text of an answer, now if the view is open, else once it is. */
+  follow(answer: Answer): void {
+    this.#followed = answer;
+    if (this.isOpen) this.#begin();
+  }
+
+  open(): void {
+    this.#asked = '';
+    this.stage = { kind: 'working' };
+    this.#begin();
+  }
+
+  /** Keep nothing, and drop what is under way. */
+  close(): void {
+    this.#rounds++;
+    this.found = null;
+    this.stage = { kind: 'closed' };
+  }
+
+  /** Forget all, as for another model. */
+  clear(): void {
+    this.close();
+    this.#followed = null;
+  }
+
+  #begin(): void {
+    const { opening } = this.#parts;
+    const { client, model } = opening;
+    const answer = this.#followed;
+    if (answer === null || client === null || model === null) return;
+    const asked = JSON.stringify([answer.activations.ids, keyOf(answer)]);
+    if (asked === this.#asked) return;
+    this.#asked = asked;
+    const round = ++this.#rounds;
+    this.stage = { kind: 'working' };
+    this.#read(answer, client, model, opening).then(
+      (found) => {
+        if (round !== this.#rounds) return;
+        this.found = found;
+        this.stage = { kind: 'ready' };
+      },
+      (thrown: unknown) => {
+        if (round !== this.#rounds) return;
+        const error = toModelErrorData(thrown, 'run');
+        if (error.kind === 'aborted') this.close();
+        else {
+          this.found = null;
+          this.stage = { kind: 'failed', error };
+        }
+      },
+    );
+  }
+
+  async #read(
+    answer: Answer,
+    client: ModelClient,
+    model: OpenedModel,
+    opening: Opening,
+  ): Promise<FoundSteps> {
+    const { pieces, inTurn } = this.#parts;
+    const { ids } = answer.activations;
+    const known = this.#stepsBefore(answer);
+    const from = known.length + 1;
+    const read =
+      this.#fromLastLogits(answer, from) ??
+      (await inTurn(async () => {
+        if (client !== opening.client) throw new ModelError({ kind: 'aborted' });
+        const interventions = answer.interventions;
+        return client.alternatives({ ids, interventions, top: TOP, from });
+      }));
+    const steps = [...known, ...stepsOf(read, ids)];
+    if (model.hasTokenizer)
+      await pieces.learn(
+        client,
+        steps.flatMap((step) => step.likeliest.map(({ id }) => id)),
+      );
+    return { answer, steps, pieces: pieces.known };
+  }
+
+  /** Return the steps of the tokens that the last text began with as well. An edit may act otherwise in another text. */
+  #stepsBefore(answer: Answer): readonly TokenStep[] {
+    const { found } = this;
+    if (found === null || !isNeutral(found.answer.interventions)) return [];
+    if (!isNeutral(answer.interventions)) return [];
+    const same = commonPrefixLength(found.answer.activations.ids, answer.activations.ids);
+    return found.steps.slice(0, Math.max(0, same - 1));
+  }
+
+  /** Return the step of a token that was added to the last text, whose logits are here; null for any other change. */
+  #fromLastLogits(answer: Answer, from: number): Alternatives | null {
+    const { ids } = answer.activations;
+    const top = TOP;
+    if (from >= ids.length) return noAlternatives({ ids, top, from });
+    const before = this.found?.answer.activations;
+    // With steps of all its tokens but the last one, the text is the last one and a token.
+    if (before === undefined || from !== ids.length - 1 || before.ids.length !== from) return null;
+    if (from < 2 || before.lastLogits.length < top) return null;
+    const read = noAlternatives({ ids, top, from });
+    readRow(read, from, ids[from] ?? 0, before.lastLogits);
+    return read;
+  }
+}
+
+function keyOf({ interventions, activations }: Answer): string {
+  return interventionKey(interventions, activations.ids.length);
+}
+
+function stepsOf(read: Alternatives, ids: readonly number[]): TokenStep[] {
+  const { from, top } = read;
+  return Array.from(read.ranks, (rank, row) => ({
+    position: from + row,
+    id: ids[from + row] ?? 0,
+    probability: Math.exp(read.logProbabilities[row] ?? -Infinity),
+    rank,
+    entropy: read.entropies[row] ?? 0,
+    likeliest: Array.from({ length: top }, (_, at) => ({
+      id: read.topIds[row * top + at] ?? 0,
+      probability: Math.exp(read.topLogProbabilities[row * top + at] ?? -Infinity),
+    })),
+  }));
+}
