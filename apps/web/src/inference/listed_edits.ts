@@ -15,6 +15,8 @@ export type TextNumbers =
   | { readonly difference: readonly [towards: string, away: string] }
   /** The text's values, token by token. */
   | { readonly text: string }
+  /** The text's value at one token, after a layer that may be another than the edit's. */
+  | { readonly text: string; readonly at: number; readonly layer: number }
   /** The mean of the text's values over its tokens. */
   | { readonly mean: string };
 
@@ -32,6 +34,8 @@ const replaced: ReadonlySet<string> = new Set([
 /** Characters of one text of a link's edit. */
 const MAX_TEXT = 5000;
 const MAX_EDITS = 64;
+/** More tokens or layers than any model has; which there are, the model says. */
+const MAX_TOKENS = 2 ** 20;
 
 export function listed(edit: Intervention, from: TextNumbers | null = null): ListedEdit {
   return { edit, from, isOn: true };
@@ -54,9 +58,10 @@ export function headOff({ edit, from }: ListedEdit): HeadRef | null {
   return isEverywhere && factor === 0 && one !== undefined ? [layer, one] : null;
 }
 
-/** Return whether a model of this shape has a place for the edit. */
-export function fits({ edit }: ListedEdit, shape: ModelShape): boolean {
-  return applicable([edit], shape).length > 0;
+/** Return whether a model of this shape has a place for the edit, and the layer that its numbers come from. */
+export function fits({ edit, from }: ListedEdit, shape: ModelShape): boolean {
+  const hasLayer = from === null || !('layer' in from) || from.layer < shape.layers;
+  return hasLayer && applicable([edit], shape).length > 0;
 }
 
 /** Return whether a link can carry the edit: it has no numbers but those of a text, and few others. */
@@ -126,14 +131,17 @@ function isFitFor(
 ): boolean {
   if (vector !== undefined || value !== undefined || typeof joint !== 'string') return false;
   if ('difference' in from) return edit === 'add' && joint === 'resid_post';
+  // One token's stream stands for that of each token that the edit names.
+  if ('at' in from) return edit === 'replace' && joint === 'resid_post';
   return edit === 'replace' && replaced.has(joint);
 }
 
 function textNumbersFrom(given: unknown): TextNumbers | null {
   if (typeof given !== 'object' || given === null) return null;
-  const [[name, value] = [], ...more] = Object.entries(given) as [string, unknown][];
   const isText = (text: unknown): text is string =>
     typeof text === 'string' && text !== '' && text.length <= MAX_TEXT;
+  if ('at' in given) return textTokenFrom(given, isText);
+  const [[name, value] = [], ...more] = Object.entries(given) as [string, unknown][];
   if (more.length > 0) return null;
   if (name === 'difference' && Array.isArray(value)) {
     const [towards, away, ...others] = value as unknown[];
@@ -143,6 +151,17 @@ function textNumbersFrom(given: unknown): TextNumbers | null {
   if (!isText(value)) return null;
   if (name === 'mean') return { mean: value };
   return name === 'text' ? { text: value } : null;
+}
+
+function textTokenFrom(
+  given: object,
+  isText: (text: unknown) => text is string,
+): TextNumbers | null {
+  const { text, at, layer, ...more } = given as Record<string, unknown>;
+  const isCount = (value: unknown): value is number =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_TOKENS;
+  if (Object.keys(more).length > 0 || !isText(text) || !isCount(at) || !isCount(layer)) return null;
+  return { text, at, layer };
 }
 
 /** Switch a head off, or back to what it was trained to do, by the entry that there is or a new one. */

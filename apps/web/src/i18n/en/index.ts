@@ -22,6 +22,7 @@ import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
+import { runs } from './runs';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -51,6 +52,7 @@ export const en = {
   views,
   compare,
   kept,
+  runs,
   proof,
   facts,
 };

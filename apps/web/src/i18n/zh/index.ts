@@ -22,6 +22,7 @@ import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
+import { runs } from './runs';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -52,6 +53,7 @@ export const zh: Dictionary = {
   views,
   compare,
   kept,
+  runs,
   proof,
   facts,
 };
