@@ -1,5 +1,6 @@
 // What the page's run is compared with: the same text without the edits, another text, a kept run, or what a second
 // variant or model answers (compared_model.svelte.ts). Runs the open model for it, and keeps the newest pair.
+import { untrack } from 'svelte';
 import { planActivations } from '../activations/activation_plan';
 import { offerOf, takesEdits } from '../activations/activation_offer';
 import { mergeRun, type ActivationSet } from '../activations/activation_set';
@@ -169,11 +170,11 @@ export class Comparisons {
       ...[other, run, names.open, model.variant.name, this.#parts.isWithoutFirst()],
     ]);
     // A new answer to the same question is what `compared` compares with.
-    if (asked === this.#asked && this.#own !== null) {
-      this.#own = { ...this.#own, of: answer };
+    const own = untrack(() => this.#own);
+    if (asked === this.#asked) {
+      if (own !== null && own.of !== answer) this.#own = { ...own, of: answer };
       return;
     }
-    if (asked === this.#asked) return;
     this.#asked = asked;
     this.#begin(answer, { client, model, names });
   }
