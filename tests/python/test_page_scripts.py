@@ -44,7 +44,19 @@ KINDS = (
     *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
 )
 BY_HEAD = ("q", "k", "v", "attn_z")
-THINGS = ("next", "attention", "lens", "activation", "attribution", "steps", "paths")
+OTHER_IDS = [5, 17, 9, 2, 40, 61, 33, 8, 17, 30, 12, 3, 4]
+"""A second text, that the first is compared with."""
+FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
+THINGS = (
+    "next",
+    "attention",
+    "lens",
+    "activation",
+    "attribution",
+    "steps",
+    "paths",
+    "difference",
+)
 Record = dict[str, Any]
 
 CELL: Record = {
@@ -232,6 +244,54 @@ def shares_of(model: Model, edits: list[Record]) -> Iterator[Record]:
         yield {"thing": "attribution", **place, "parts": parts, "values": values}
 
 
+def log_softmax(logits: Any) -> Any:
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def differences_of(model: Model, edits: list[Record]) -> Iterator[Record]:
+    """Return how a run with these edits differs from another text's, and from its own without."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    last = model.bundle.shape.layers - 1
+    kinds = ["attn_probs", "resid_post", "mlp_output", "lens_ids", "lens_probs"]
+    first = model.bundle.run(IDS, activations=kinds, edits=said)
+    for ids in (OTHER_IDS, *([IDS] if edits else [])):
+        second = model.bundle.run(ids, activations=kinds)
+        pairs = FACING if ids is OTHER_IDS else [(at, at) for at in range(len(IDS))]
+        facing = [{"a": a, "b": b} for a, b in pairs]
+
+        def shown(what: Record, values: list[float], ids: list[int] = ids) -> Record:
+            return {"thing": "difference", "other": {"ids": ids}, "what": what, "values": values}
+
+        p, q = log_softmax(first.logits[0, -1]), log_softmax(second.logits[0, -1])
+        some = p.argsort()[::-1][:6].tolist()
+        divergences = [(np.exp(p) * (p - q)).sum(), (np.exp(q) * (q - p)).sum()]
+        change = (np.exp(q) - np.exp(p))[some]
+        what: Record = {"of": "prediction", "ids": some}
+        yield shown(what, [*map(float, divergences), *change.tolist()])
+        a, b = np.array(pairs).T
+        for kind in ("resid_post", "mlp_output"):
+            x, y = first.of(kind, last)[0, a], second.of(kind, last)[0, b]
+            lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
+            of_kind = {"of": "stream", "kind": kind, "layer": last, "pairs": facing}
+            distance = np.linalg.norm(y - x, axis=-1)
+            yield shown({**of_kind, "measure": "norm"}, distance.tolist())
+            yield shown({**of_kind, "measure": "cosine"}, ((x * y).sum(-1) / lengths).tolist())
+        at = 4
+        x, y = first.of("attn_probs", last)[0, 1, a[at]], second.of("attn_probs", last)[0, 1, b[at]]
+        row = {"query": facing[at], "keys": facing[: at + 1]}
+        weights = (y[b[: at + 1]] - x[a[: at + 1]]).tolist()
+        yield shown({"of": "attention", "head": [last, 1], **row}, weights)
+        by_id = [
+            dict(zip(run.of("lens_ids", 1)[0, at], run.of("lens_probs", 1)[0, at], strict=True))
+            for run, at in ((first, pairs[1][0]), (second, pairs[1][1]))
+        ]
+        both = sorted(set(by_id[0]) & set(by_id[1]))
+        if both:
+            cell = {"of": "lens", "layer": 1, "cell": facing[1], "ids": [int(id) for id in both]}
+            yield shown(cell, [float(by_id[1][id] - by_id[0][id]) for id in both])
+
+
 def closings_of(model: Model) -> Iterator[tuple[Record, list[Record]]]:
     """Return every closing at every joint, with the next token that PyTorch's own edits give."""
     network: Any = AutoModelForCausalLM.from_pretrained(
@@ -269,6 +329,9 @@ def every_number(model: Model) -> Iterator[Asked]:
             yield Asked(model, shown, edits, files=files)
         for shown in continued(model, edits):
             yield Asked(model, shown, edits)
+        if name in (WITHOUT, "heads off", "values of each token"):
+            for shown in differences_of(model, edits):
+                yield Asked(model, shown, edits)
         if name in (WITHOUT, "heads off"):
             for shown in shares_of(model, edits):
                 yield Asked(model, shown, edits)

@@ -2,7 +2,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SWEPT } from '../../apps/web/src/analysis/swept_places';
+import { oneLine } from '../../apps/web/src/contract/one_line';
 import { LANGUAGES } from '../../apps/web/src/i18n/languages';
+import type { KeptRun } from '../../apps/web/src/inference/kept_runs';
 import type { ListedEdit } from '../../apps/web/src/inference/listed_edits';
 import { FIELDS } from '../../apps/web/src/url/fields';
 import {
@@ -89,6 +91,30 @@ const edit: fc.Arbitrary<ListedEdit> = fc
   )
   .map(([entry, isOn]) => ({ ...entry, isOn }));
 
+/** Runs that a link carries. */
+const run: fc.Arbitrary<KeptRun> = fc
+  .record({
+    name: fc.string({ unit: 'grapheme', maxLength: 20 }),
+    model: fc.record({
+      name: fc.constantFrom('demo', '模型', '__proto__'),
+      digest: fc.constantFrom('', `sha256:${'0a'.repeat(32)}`),
+      listed: nullable(fc.constantFrom('tiny-llama', 'a/b')),
+      address: nullable(fc.webUrl()),
+      files: fc.constant(null),
+    }),
+    variant: fc.constantFrom('fp32', 'int8_static'),
+    text: fc.string({ unit: 'grapheme', maxLength: 60 }),
+    ids: nullable(fc.array(fc.nat(50_000), { minLength: 1, maxLength: 6 })),
+    typed: nullable(fc.nat(9)),
+    withoutFirst: fc.boolean(),
+    edits: fc.array(edit, { maxLength: 2 }),
+  })
+  .map((any) => ({
+    ...any,
+    name: oneLine(any.name),
+    typed: any.ids === null || any.typed === null ? null : Math.min(any.typed, any.ids.length),
+  }));
+
 /** Every field with every kind of value, its default among them. A field without a row here is a type error. */
 const state: fc.Arbitrary<HashState> = fc
   .record<HashState>({
@@ -100,6 +126,16 @@ const state: fc.Arbitrary<HashState> = fc
     ),
     variant: nullable(fc.stringMatching(/^[a-z][a-z0-9_-]{0,31}$/)),
     compared: nullable(fc.constantFrom('fp32', 'int8_static', 'constructor')),
+    other: nullable(
+      fc.oneof(
+        fc.constant({ kind: 'unedited' as const }),
+        fc.record({
+          kind: fc.constant('text' as const),
+          text: fc.string({ unit: 'grapheme', maxLength: 80 }),
+        }),
+        fc.record({ kind: fc.constant('run' as const), index: fc.nat(999) }),
+      ),
+    ),
     prompt: nullable(fc.string({ unit: 'grapheme', maxLength: 80 })),
     ids: nullable(fc.array(fc.integer({ min: 0, max: 999_999_999 }), { minLength: 1 })),
     typed: nullable(fc.integer({ min: 0, max: 9 })),
@@ -136,6 +172,7 @@ const state: fc.Arbitrary<HashState> = fc
     root: nullable(fc.boolean()),
     folded: fc.uniqueArray(fc.constantFrom('attention', 'lens', 'facts')),
     alone: nullable(fc.constantFrom('attention', 'lens', 'facts')),
+    runs: fc.record({ runs: fc.array(run, { maxLength: 3 }), leftOut: fc.nat(99) }),
     sampling: fc.record({
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),

@@ -68,9 +68,10 @@ test('an answer has the views that its model can fill', () => {
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
   expect(shown(model(lens, 2), false)).toEqual(['attention', 'lens', 'activations']);
-  // A bare graph has no nodes for the lens, and a model of one variant has nothing to compare.
+  // A bare graph has no nodes for the lens. A model of one variant still has other texts to be compared with.
   const least = [
-    ...['attention', 'attribution', 'steps', 'paths', 'interventions', 'activations', 'facts'],
+    ...['attention', 'attribution', 'steps', 'paths', 'interventions', 'activations'],
+    ...['compare', 'facts'],
   ];
   expect(shown(model([], 1), true)).toEqual(least);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);

@@ -20,6 +20,8 @@ export type TextNumbers =
   | { readonly difference: readonly [towards: string, away: string] }
   /** The text's values, token by token. */
   | { readonly text: string }
+  /** The text's value at one token, after a layer that may be another than the edit's. */
+  | { readonly text: string; readonly at: number; readonly layer: number }
   /** The mean of the text's values over its tokens. */
   | { readonly mean: string };
 
@@ -37,7 +39,9 @@ const replaced: ReadonlySet<string> = new Set([
 /** Characters of one text of a link's edit. */
 const MAX_TEXT = 5000;
 const MAX_EDITS = 64;
-const MAX_TOKEN = 1e9;
+const MAX_TOKEN_ID = 1e9;
+/** More tokens or layers than any model has; which there are, the model says. */
+const MAX_COUNT = 2 ** 20;
 
 export function listed(edit: Intervention, from: TextNumbers | null = null): ListedEdit {
   return { edit, from, isOn: true };
@@ -60,9 +64,11 @@ export function headOff({ edit, from }: ListedEdit): HeadRef | null {
   return isEverywhere && factor === 0 && one !== undefined ? [layer, one] : null;
 }
 
-/** Return whether a model of this shape has a place for the edit, and its tokens. */
+/** Return whether a model of this shape has a place for the edit, its tokens, and the layer that its numbers come from. */
 export function fits({ edit, from }: ListedEdit, shape: ModelShape): boolean {
-  return applicable([edit], shape).length > 0 && tokensIn(from).every((id) => id < shape.vocab);
+  const hasLayer = from === null || !('layer' in from) || from.layer < shape.layers;
+  const hasTokens = tokensIn(from).every((id) => id < shape.vocab);
+  return hasLayer && hasTokens && applicable([edit], shape).length > 0;
 }
 
 /** List the tokens that an entry names. */
@@ -140,14 +146,17 @@ function isFitFor(
   if (vector !== undefined || value !== undefined || typeof joint !== 'string') return false;
   if ('difference' in from || 'unembedding' in from)
     return edit === 'add' && joint === 'resid_post';
+  // One token's stream stands for that of each token that the edit names.
+  if ('at' in from) return edit === 'replace' && joint === 'resid_post';
   return edit === 'replace' && replaced.has(joint);
 }
 
 function textNumbersFrom(given: unknown): TextNumbers | null {
   if (typeof given !== 'object' || given === null) return null;
-  const [[name, value] = [], ...more] = Object.entries(given) as [string, unknown][];
   const isText = (text: unknown): text is string =>
     typeof text === 'string' && text !== '' && text.length <= MAX_TEXT;
+  if ('at' in given) return textTokenFrom(given, isText);
+  const [[name, value] = [], ...more] = Object.entries(given) as [string, unknown][];
   if (more.length > 0) return null;
   if (name === 'difference' && Array.isArray(value)) {
     const [towards, away, ...others] = value as unknown[];
@@ -164,10 +173,21 @@ function tokenDirectionFrom(value: unknown): TextNumbers | null {
   if (!Array.isArray(value)) return null;
   const [towards, away, ...others] = value as unknown[];
   const isToken = (id: unknown): id is number =>
-    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKEN;
+    typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKEN_ID;
   if (others.length > 0 || !isToken(towards)) return null;
   if (value.length === 1) return { unembedding: [towards] };
   return isToken(away) && away !== towards ? { unembedding: [towards, away] } : null;
+}
+
+function textTokenFrom(
+  given: object,
+  isText: (text: unknown) => text is string,
+): TextNumbers | null {
+  const { text, at, layer, ...more } = given as Record<string, unknown>;
+  const isCount = (value: unknown): value is number =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_COUNT;
+  if (Object.keys(more).length > 0 || !isText(text) || !isCount(at) || !isCount(layer)) return null;
+  return { text, at, layer };
 }
 
 /** Switch a head off, or back to what it was trained to do, by the entry that there is or a new one. */

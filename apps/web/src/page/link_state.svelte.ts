@@ -6,6 +6,7 @@ import type { PromptEntry } from '../session/prompt_state.svelte';
 import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
 import { headOff, type ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel } from '../inference/model_types';
+import { MAX_OTHER, type LinkedOther } from '../url/fields';
 import { fitsLink, NOTHING_LINKED, type HashState } from '../url/hash_state';
 import type { LinkedSweep } from '../url/question_fields';
 import { FIRST_PROMPT } from '../views/prompt/example_prompts';
@@ -47,6 +48,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
         VIEWS.map(({ id }) => id),
       );
       if (absent.includes('compared') && compared.variant === null) compared.linked = null;
+      if (absent.includes('other')) parts.comparisons.take({ kind: 'variant' });
       if (absent.includes('lens')) session.opening.noteLens(null);
       if (absent.includes('attributed')) session.attributions.link(null);
       const changes: Partial<Selection> = {};
@@ -93,10 +95,16 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
   };
 }
 
-/** Return the state that a link to the page carries. */
-function linkState(parts: PageParts, choice: ModelChoice): HashState {
-  const { session, compared, viewing, preferences, activations } = parts;
+/** Return the name by which a link finds the open model in the host's list; null for the page's own, and by an address. */
+export function listedName(choice: ModelChoice): string | null {
   const model = choice.catalogue.models.find((entry) => entry.url === choice.url);
+  const isOwn = model === undefined || model.name === 'demo';
+  return choice.missing ?? (isOwn ? null : model.name);
+}
+
+/** Return the state that a link to the page carries. */
+export function linkState(parts: PageParts, choice: ModelChoice): HashState {
+  const { session, compared, viewing, preferences, activations, runs } = parts;
   const { token, head, part, comparedPart, shown } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
@@ -105,16 +113,17 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     root: viewing.root,
     folded: viewing.folded,
     alone: viewing.alone,
+    runs: runs.forLink,
+    other: linkedOther(parts),
     provider: session.opening.provider === 'auto' ? null : session.opening.provider,
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,
   };
   // No link opens files of this device, so it carries no state of such a model.
   if (choice.localUrl !== null) return ofReader;
-  const isOwn = model === undefined || model.name === 'demo';
   return {
     ...ofReader,
-    model: choice.missing ?? (isOwn ? null : model.name),
+    model: listedName(choice),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
     ...{ token, head, part, comparedPart, shown },
@@ -128,8 +137,19 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
   };
 }
 
+/** Return what a link says of the comparison's other side: a kept run that it leaves out, or a long text, is not said. */
+function linkedOther({ comparisons, runs }: PageParts): LinkedOther | null {
+  const { other, run } = comparisons;
+  if (other.kind === 'variant' || other.kind === 'unedited')
+    return other.kind === 'variant' ? null : other;
+  if (other.kind === 'text')
+    return other.text !== '' && other.text.length <= MAX_OTHER ? other : null;
+  const index = run === null ? -1 : runs.forLink.runs.indexOf(run);
+  return index < 0 ? null : { kind: 'run', index };
+}
+
 /** Heads that are off have a field of their own, which older pages read too. */
-function linkedEdits(entries: readonly ListedEdit[]): Pick<HashState, 'headsOff' | 'edits'> {
+export function linkedEdits(entries: readonly ListedEdit[]): Pick<HashState, 'headsOff' | 'edits'> {
   const off = entries.map((entry) => (entry.isOn ? headOff(entry) : null));
   return {
     headsOff: off.filter((head) => head !== null),

@@ -3,14 +3,18 @@
 import type { PromptEntry } from '../session/prompt_state.svelte';
 import { allowedOrigins } from '../bundle/address/allowed_origins';
 import { configuredModelUrl, ownModelUrl } from '../bundle/address/model_catalogue';
-import { withoutModelParameter } from '../bundle/address/model_parameter';
+import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
 import { findLocalModel, type PlacedFile } from '../bundle/sources/local_files';
 import { noInterventions, switchingOff } from '../inference/interventions';
+import type { RunModel } from '../inference/kept_runs';
 import { listed } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest } from '../inference/model_types';
 import { formatHash, type HashState } from '../url/hash_state';
 import { namesListed, readLink, targetOf, type Link, type Target } from '../url/link';
+import type { OtherSide } from '../session/comparisons.svelte';
+import type { ListedRun } from '../session/kept_runs.svelte';
+import type { LinkedOther } from '../url/fields';
 import { Catalogue } from '../views/catalogue.svelte';
 import { FIRST_PROMPT } from '../views/prompt/example_prompts';
 import type { OtherWay } from '../views/shell/other_way';
@@ -142,6 +146,19 @@ export class ModelChoice {
     }
   }
 
+  /** Return where a kept run's model lies; null where the page may not or cannot open it. */
+  sourceOfRun({ listed, address, files }: RunModel): ModelSource | null {
+    if (files !== null) return this.local?.url === files ? this.#sourceOf(files) : null;
+    const here = withoutModelParameter(location.href);
+    const [page = ''] = (address === null ? here : withModelParameter(here, address)).split('#');
+    const { url, refused } = this.#locate(
+      readLink(`${page}#${formatHash({ model: listed })}`, document.baseURI, () =>
+        allowedOrigins(VITE_MODEL_URL, VITE_MODEL_ORIGINS),
+      ),
+    );
+    return refused === null && url !== '' ? this.#sourceOf(url) : null;
+  }
+
   /** Follow a declined link again, with changes. */
   followAgain(href: string, state: HashState | null = null): void {
     const again = state === null ? href : `#${formatHash(state)}`;
@@ -238,7 +255,7 @@ export class ModelChoice {
 
   /** Take over the link's state, but open nothing. */
   #take(link: Link, target: Target): void {
-    const { session, viewing, preferences, address, activations } = this.#parts;
+    const { session, viewing, preferences, address, activations, runs } = this.#parts;
     const { state } = link;
     preferences.linkLanguage = state.language;
     ({ linked: this.linked } = link);
@@ -259,6 +276,8 @@ export class ModelChoice {
     session.attributions.link(state.attributed);
     session.sweeps.link(state.sweep);
     session.trees.link(state.tree);
+    runs.take(state.runs);
+    this.#parts.comparisons.take(otherOf(state.other, runs.entries));
     activations.take(state.open);
     address.take(link);
     this.started = true;
@@ -280,4 +299,12 @@ export class ModelChoice {
     this.#isSettled = true;
     await session.opening.open(request);
   }
+}
+
+/** Return the comparison's other side that a link says, of these kept runs. */
+function otherOf(linked: LinkedOther | null, runs: readonly ListedRun[]): OtherSide {
+  if (linked === null) return { kind: 'variant' };
+  if (linked.kind !== 'run') return linked;
+  const run = runs[linked.index];
+  return run === undefined ? { kind: 'variant' } : { kind: 'run', id: run.id };
 }

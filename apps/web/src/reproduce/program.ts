@@ -67,6 +67,7 @@ function planFor(shown: ShownNumbers, run: ShownRun): Plan | null {
     ids: run.ids,
     labelOf: run.labelOf,
     ownAttention: needsAttention(edited),
+    isEdited: edited.length > 0,
   };
   const recipe = recipeFor(shown, origin);
   const places = [...edited, ...recipe.sees];

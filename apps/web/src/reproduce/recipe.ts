@@ -12,6 +12,8 @@ export interface RunOrigin {
   readonly labelOf: (id: number) => string;
   /** True where the script has attention of its own, which an edit needs. */
   readonly ownAttention: boolean;
+  /** True where the script makes edits, which a second run has to take back. */
+  readonly isEdited: boolean;
 }
 
 export interface Recipe {

@@ -2,6 +2,7 @@
 import { activationRecipe } from './things/activation';
 import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
+import { differenceRecipe } from './things/difference';
 import { lensRecipe } from './things/lens';
 import { nextRecipe } from './things/next';
 import { pathsRecipe } from './things/paths';
@@ -22,6 +23,7 @@ const RECIPES: {
   attribution: attributionRecipe,
   steps: stepsRecipe,
   paths: pathsRecipe,
+  difference: differenceRecipe,
 };
 
 export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {

@@ -72,6 +72,49 @@ export interface ShownPaths {
   readonly values: readonly number[];
 }
 
+/** The second run of a comparison: token ids, without edits. */
+export interface OtherRun {
+  readonly ids: readonly number[];
+}
+
+/** Positions of A and of B that face each other. */
+export interface FacingTokens {
+  readonly a: number;
+  readonly b: number;
+}
+
+/** How the numbers of a run, A, differ from those of another, B. */
+export interface ShownDifference {
+  readonly thing: 'difference';
+  readonly other: OtherRun;
+  readonly what:
+    /** KL both ways, then B − A of these tokens' probabilities. */
+    | { readonly of: 'prediction'; readonly ids: readonly number[] }
+    /** B − A of a head's weights from one token to others. */
+    | {
+        readonly of: 'attention';
+        readonly head: HeadRef;
+        readonly query: FacingTokens;
+        readonly keys: readonly FacingTokens[];
+      }
+    /** Of the vectors of an activation. */
+    | {
+        readonly of: 'stream';
+        readonly kind: 'resid_post' | 'attn_output' | 'mlp_output';
+        readonly layer: number;
+        readonly pairs: readonly FacingTokens[];
+        readonly measure: 'norm' | 'cosine';
+      }
+    /** B − A of what the logit lens reads, for these tokens. */
+    | {
+        readonly of: 'lens';
+        readonly layer: number;
+        readonly cell: FacingTokens;
+        readonly ids: readonly number[];
+      };
+  readonly values: readonly number[];
+}
+
 export type ShownNumbers =
   | ShownNext
   | ShownAttention
@@ -79,4 +122,5 @@ export type ShownNumbers =
   | ShownActivation
   | ShownAttribution
   | ShownSteps
-  | ShownPaths;
+  | ShownPaths
+  | ShownDifference;

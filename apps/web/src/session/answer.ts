@@ -37,3 +37,13 @@ export function baselineOf(answer: Answer): Answer {
     untouched: null,
   };
 }
+
+/** List all tokens that a lens reads from the layers, where it is open. */
+export function* lensTokens(activations: ActivationSet): Generator<number> {
+  for (const name of activations.names) {
+    if (!name.endsWith('_lens_ids')) continue;
+    const series = activations.get(name);
+    if (series === null) continue;
+    for (let position = 0; position < series.length; position++) yield* series.row(position);
+  }
+}

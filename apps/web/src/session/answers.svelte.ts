@@ -7,7 +7,7 @@ import { tokensIn, type ListedEdit } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import { hasRoomBeside } from '../inference/session_beside';
 import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
-import type { Answer } from './answer';
+import { lensTokens, type Answer } from './answer';
 import { EditList } from './edit_list.svelte';
 import type { Notices } from './notices.svelte';
 import type { Opening } from './opening.svelte';
@@ -409,10 +409,5 @@ export class Answers {
 /** List the tokens that a view will name: the best candidates and all tokens of the logit lens. */
 function* named(activations: ActivationSet): Generator<number> {
   yield* largest(activations.lastLogits, NAMED_CANDIDATES);
-  for (const name of activations.names) {
-    if (!name.endsWith('_lens_ids')) continue;
-    const series = activations.get(name);
-    if (series === null) continue;
-    for (let position = 0; position < series.length; position++) yield* series.row(position);
-  }
+  yield* lensTokens(activations);
 }

@@ -1,4 +1,5 @@
-// A second variant that runs the page's text in a worker of its own; closing it frees its memory.
+// A second variant, or a second model, that runs the page's text or one of its own in a worker of its own; closing it
+// frees its memory.
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; the view follows `comparison`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { toModelErrorData } from '../inference/model_error';
@@ -7,17 +8,23 @@ import { bytesOfActivations, roomForActivations } from '../inference/activation_
 import { areSame, planActivations, type LeftOut } from '../activations/activation_plan';
 import type { ActivationSet } from '../activations/activation_set';
 import { offerOf } from '../activations/activation_offer';
-import type { Answer } from './answer';
+import type { Interventions } from '../inference/interventions';
+import type { KeptRun } from '../inference/kept_runs';
+import { lensTokens, type Answer } from './answer';
+import { describedRun } from './described_run';
 import type { Stage } from './opening.svelte';
 import { Runs } from './runs.svelte';
 
-/** The answers of both variants to one text with the same interventions. */
+/** The page's answer and the other's: to the same text with the same interventions, or to what a kept run says. */
 export interface Comparison {
   /** The page's own answer. */
   a: Answer;
-  /** The other variant's. */
+  /** The other variant's, or the other model's. */
   b: ActivationSet;
-  /** The bytes of every token that either finds likely. */
+  interventions: Interventions;
+  /** The kept run that was asked for; null where it reads the page's text. */
+  of: KeptRun | null;
+  /** The bytes of its tokens, and of every token that it, or the page's own variant, finds likely. */
   pieces: ReadonlyMap<number, TokenPiece>;
 }
 
@@ -96,9 +103,9 @@ export class ComparedModel {
     this.stage = { kind: 'idle' };
   }
 
-  /** Run the text of this answer, with these activations open as far as the variant has them. */
-  follow(answer: Answer, activations: readonly string[]): void {
-    this.#followed = { answer, activations };
+  /** Run the text of this answer, or a kept run, with these activations open as far as the variant has them. */
+  follow(answer: Answer, activations: readonly string[], of: KeptRun | null = null): void {
+    this.#followed = { answer, activations, of };
     void this.#runs.request();
   }
 
@@ -106,20 +113,25 @@ export class ComparedModel {
     if (this.#followed !== null) await this.#read(this.#followed);
   }
 
-  async #read({ answer, activations }: Wanted): Promise<void> {
+  async #read({ answer, activations, of }: Wanted): Promise<void> {
     const client = this.#client;
     const model = this.model;
     if (client === null || model === null) return;
     try {
       await this.#openMaps(client, model, answer, activations);
-      const { ids } = answer.activations;
-      const { activations: b } = await this.#runs.run(client, ids, answer.interventions);
-      const pieces = new Map(answer.pieces);
+      const { ids, interventions } =
+        of === null
+          ? { ids: answer.activations.ids, interventions: answer.interventions }
+          : await describedRun({ client, model }, of);
+      const { activations: b } = await this.#runs.run(client, ids, interventions);
+      // Another model's tokens have other bytes.
+      const pieces = new Map(of === null ? answer.pieces : []);
       if (model.hasTokenizer) {
-        const unknown = largest(b.lastLogits, NAMED_CANDIDATES).filter((id) => !pieces.has(id));
+        const named = [...ids, ...largest(b.lastLogits, NAMED_CANDIDATES), ...lensTokens(b)];
+        const unknown = [...new Set(named)].filter((id) => !pieces.has(id));
         for (const piece of await client.pieces(unknown)) pieces.set(piece.id, piece);
       }
-      if (client === this.#client) this.comparison = { a: answer, b, pieces };
+      if (client === this.#client) this.comparison = { a: answer, b, interventions, of, pieces };
     } catch (thrown) {
       if (client !== this.#client) return;
       const error = toModelErrorData(thrown, 'run');
@@ -162,4 +174,5 @@ export class ComparedModel {
 interface Wanted {
   answer: Answer;
   activations: readonly string[];
+  of: KeptRun | null;
 }

@@ -40,7 +40,7 @@ export class ModelSession {
   });
   /** The requested activations, and those of them that are open. */
   readonly chosen: ChosenActivations;
-  readonly #pieces = new TokenPieces();
+  readonly pieces = new TokenPieces();
 
   constructor(
     makeClient: () => ModelClient,
@@ -50,8 +50,7 @@ export class ModelSession {
       () => sessionStorage,
     ),
   ) {
-    const { notices } = this;
-    const pieces = this.#pieces;
+    const { notices, pieces } = this;
     const chosen = new ChosenActivations(records);
     const opening = new Opening(makeClient, {
       onEnd: () => {
@@ -157,12 +156,12 @@ export class ModelSession {
     const { client, model } = this.opening;
     if (client === null) return null;
     try {
-      if (model?.hasTokenizer === true) await this.#pieces.learn(client, ids);
+      if (model?.hasTokenizer === true) await this.pieces.learn(client, ids);
     } catch (thrown) {
       if (client === this.opening.client) this.notices.report(thrown);
       return null;
     }
-    return client === this.opening.client ? this.#pieces.known : null;
+    return client === this.opening.client ? this.pieces.known : null;
   }
 
   /** Read the text with the model that was just opened. */

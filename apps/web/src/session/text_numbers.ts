@@ -48,7 +48,7 @@ export async function numbersFromTexts(
 ): Promise<Numbers> {
   if (!('joint' in edit)) throw new ModelError({ kind: 'run', detail: 'an edit without a joint' });
   if ('unembedding' in from) return unitDirection(reader.client, from.unembedding);
-  const name = activationName(edit.joint, edit.layer);
+  const name = activationName(edit.joint, 'layer' in from ? from.layer : edit.layer);
   const texts = await Promise.all(textsOf(from).map((text) => idsOfText(reader, text)));
   const result = await reader.client.runBatch({ texts, activations: [name] });
   const values = result.texts.map(({ tensors }) => {
@@ -59,6 +59,7 @@ export async function numbersFromTexts(
   });
   const [first, second] = values;
   if (first === undefined) throw new ModelError({ kind: 'bad-tokens', detail: 'no text' });
+  if ('at' in from) return rowAt(first, from.at);
   if ('text' in from) return { shape: first.dims, values: first.data };
   if ('mean' in from) return meanOverTokens(first);
   const [towards, away] = [lastRow(first), lastRow(second ?? first)];
@@ -83,6 +84,13 @@ async function unitDirection(
 
 interface FloatTensor extends Pick<Tensor, 'dims'> {
   readonly data: Float32Array;
+}
+
+/** Return the values of one token of (1, tokens, width). Throws a ModelError where the text has fewer tokens. */
+function rowAt({ dims, data }: FloatTensor, at: number): Float32Array {
+  const [tokens = 0, width = 0] = dims.slice(-2);
+  if (at < tokens) return data.slice(at * width, (at + 1) * width);
+  throw new ModelError({ kind: 'bad-tokens', detail: `position ${at} of a text of ${tokens}` });
 }
 
 /** Return the values of the last token of (1, tokens, width). */

@@ -4,6 +4,7 @@ import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
+import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
 import {
@@ -31,6 +32,8 @@ export interface HashState {
   readonly variant: string | null;
   /** Variant that it is compared with. */
   readonly compared: string | null;
+  /** What the run is compared with, where it is no variant. */
+  readonly other: LinkedOther | null;
   readonly prompt: string | null;
   /** Ids of the text's tokens, where they are not what the tokenizer makes of it. */
   readonly ids: readonly number[] | null;
@@ -70,7 +73,15 @@ export interface HashState {
   readonly folded: readonly string[];
   /** Id of the view that is shown alone. */
   readonly alone: string | null;
+  /** The runs that the reader keeps, and how many a link has no room for. */
+  readonly runs: LinkedRuns;
 }
+
+/** The other side of a comparison; a kept run by its place among the link's. */
+export type LinkedOther =
+  | { readonly kind: 'unedited' }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'run'; readonly index: number };
 
 export type FieldName = keyof HashState;
 
@@ -86,6 +97,8 @@ export interface Field<Value> {
 /** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
 export const MAX_PROMPT = 20_000;
 export const MAX_IDS = 4096;
+/** Characters of the text that another is compared with. */
+export const MAX_OTHER = 5000;
 /** Any name that a manifest may give, in any script: it is looked up in the list of models and never made a path. */
 const MODEL_NAME = /^\P{Cc}{1,128}$/u;
 /** As in the list of views, which this table does not know: misfits.ts compares them. */
@@ -129,6 +142,15 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
   },
   variant: nameField('v'),
   compared: nameField('vs'),
+  other: {
+    key: 'beside',
+    byDefault: null,
+    parse: otherOf,
+    format: (other) =>
+      other.kind === 'unedited'
+        ? other.kind
+        : `${other.kind}.${other.kind === 'run' ? other.index : other.text}`,
+  },
   prompt: {
     key: 'p',
     byDefault: null,
@@ -240,7 +262,20 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (VIEW_ID.test(text) ? text : null),
     format: (id) => id,
   },
+  runs: {
+    key: 'runs',
+    byDefault: { runs: [], leftOut: 0 },
+    parse: parseRuns,
+    format: formatRuns,
+  },
 };
+
+function otherOf(text: string): LinkedOther | null {
+  if (text === 'unedited') return { kind: 'unedited' };
+  if (/^run\.\d{1,3}$/.test(text)) return { kind: 'run', index: Number(text.slice(4)) };
+  if (!text.startsWith('text.') || text.length > MAX_OTHER + 'text.'.length) return null;
+  return { kind: 'text', text: text.slice('text.'.length) };
+}
 
 function headOf(text: string): LinkedHead | null {
   const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text);

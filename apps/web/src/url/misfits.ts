@@ -27,8 +27,11 @@ export function misfits(
     found.push({ name, key: FIELDS[name].key, text });
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
-  const { compared, token, head, headsOff, shown, lens, folded, alone, attributed } = state;
+  const { compared, other, runs, token, head, headsOff, shown, lens, folded, alone, attributed } =
+    state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
+  if (other?.kind === 'run' && other.index >= runs.runs.length)
+    add('other', FIELDS.other.format(other));
   if (token !== null && token >= tokens) add('token', String(token));
   if (head !== null && !isHead(head)) add('head', FIELDS.head.format(head));
   const lacking = headsOff.filter((off) => !isHead(off));

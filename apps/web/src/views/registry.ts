@@ -135,7 +135,7 @@ export const VIEWS: readonly View[] = [
     kinds: ['logits', 'attn_probs'],
     needsKinds: false,
     cost: null,
-    suits: ({ offer }) => offer.variants.length > 1,
+    suits: () => true,
     place: 'main',
     reserve: '16rem',
     component: () => import('./compare/CompareView.svelte'),

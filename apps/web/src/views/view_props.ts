@@ -2,10 +2,13 @@
 import type { SamplingSettings } from '../analysis/sampling';
 import type { Dictionary } from '../i18n/dictionary';
 import type { HeadRef } from '../inference/interventions';
+import type { KeptRun } from '../inference/kept_runs';
 import type { ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel, OpenRequest, TokenPiece, ViewedModel } from '../inference/model_types';
 import type { Answer } from '../session/answer';
 import type { ComparedModel } from '../session/compared_model.svelte';
+import type { Comparisons } from '../session/comparisons.svelte';
+import type { KeptRuns } from '../session/kept_runs.svelte';
 import type { AskedSweep } from '../session/patch_sweeps.svelte';
 import type { ModelSession } from '../session/model_session.svelte';
 import type { Hover, Scale, Selection } from './viewing.svelte';
@@ -21,6 +24,10 @@ export interface ViewProps {
   session: ModelSession;
   /** The second variant, which the comparison opens and closes. */
   compared: ComparedModel;
+  /** What the run is compared with, and the newest pair. */
+  comparisons: Comparisons;
+  /** The runs that the reader keeps. */
+  runs: KeptRuns;
   /** Address or files of the open model's bundle. */
   source: Pick<OpenRequest, 'url' | 'local'>;
   sampling: SamplingSettings;
@@ -55,4 +62,8 @@ export interface Actions {
   seen(view: string): void;
   /** Return all known tokens, these among them; null where the model doesn't answer, which the page then reports. */
   nameTokens(ids: Iterable<number>): Promise<ReadonlyMap<number, TokenPiece> | null>;
+  /** Put another text into the box, then run it. */
+  setText(text: string): void;
+  /** Return where a kept run's model lies; null where it cannot be opened here. */
+  sourceOfRun(run: KeptRun): Pick<OpenRequest, 'url' | 'local'> | null;
 }

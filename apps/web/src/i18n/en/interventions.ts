@@ -48,6 +48,12 @@ export const interventions = {
     `${place} at its mean over ${quoted(text)}, ${where}`,
   patched: (place: string, text: string, where: string) =>
     `${place} as in ${quoted(text)}, ${where}`,
+  patchedFrom: (
+    place: string,
+    text: string,
+    { at, layer }: { at: number; layer: number },
+    where: string,
+  ) => `${place} as at position ${at} of ${quoted(text)} after layer ${layer}, ${where}`,
   other: (edit: string, place: string, where: string) => `${edit} of ${place}, ${where}`,
   switchLabel: (edit: string) => `On: ${edit}`,
   edit: 'Edit',

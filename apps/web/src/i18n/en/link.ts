@@ -12,6 +12,7 @@ export const link = {
     model: 'model',
     variant: 'variant',
     compared: 'variant to compare with',
+    other: 'other side of the comparison',
     prompt: 'end of the text',
     ids: 'token ids',
     typed: 'number of typed tokens',
@@ -34,5 +35,6 @@ export const link = {
     root: 'colours',
     folded: 'folded views',
     alone: 'view shown alone',
+    runs: 'kept runs',
   },
 };

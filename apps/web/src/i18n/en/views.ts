@@ -13,7 +13,7 @@ export const views = {
     paths: 'How would the text most likely go on?',
     interventions: 'What if a part were changed?',
     activations: 'What numbers flow inside?',
-    compare: 'What does compression change?',
+    compare: 'What changes between two runs?',
     facts: 'What runs here, and is it right?',
   },
   fold: (title: string) => `Fold “${title}”`,

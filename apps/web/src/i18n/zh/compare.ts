@@ -1,13 +1,15 @@
-// Chinese: the comparison of two variants.
+// Chinese: the comparison of two runs.
 import { count } from '../number_format';
 import type { Dictionary } from '../shape';
 
 export const compare: Dictionary['compare'] = {
-  title: '对比变体',
-  caption: '另一个变体在单独的 worker 里读同一段文本。这里的数字都由两者的结果即时算出。',
+  title: '对比',
+  caption:
+    '把另一次运行放在旁边：同一文本不加编辑、另一段文本、一次保留的运行，或另一个变体（在单独的 worker 里运行）。这里的数字都由两者的结果即时算出。',
   with: '对比',
   here: '本页',
   load: (size) => `加载（${size}）`,
+  loadRun: '加载它的模型',
   close: '关闭并释放内存',
   reading: '正在读文本…',
   prediction: '接下来是什么',
@@ -22,6 +24,7 @@ export const compare: Dictionary['compare'] = {
   rest: (tokens) => `其余 ${tokens} 个`,
   attention: '注意力',
   attentionCaption: (a, b) => `同一个头：每个词元在 ${b} 中回看得比在 ${a} 中多多少（或少多少）。`,
+  alignedOnly: '图中只有互相对齐的词元，按本次运行中的词元标注。',
   layer: '层',
   head: '头',
   furthest: '差别最大处',
@@ -34,5 +37,84 @@ export const compare: Dictionary['compare'] = {
     `此图中最大的差别：${from} 看向 ${to}，分别占 ${a} 和 ${b}，相差 ${change} 个百分点。`,
   same: '两张图逐位相同。',
   legend: (a, b) => `${b} − ${a}，百分点`,
-  headsOff: '已关闭的头在两者中都已关闭。',
+  edited: (edits) => `${count(edits)} 条编辑在两者中都已启用。`,
+  sides: {
+    here: '本次运行',
+    unedited: '不加编辑',
+    text: '另一段文本',
+  },
+  choices: {
+    same: '同一文本',
+    other: '另一段文本',
+    runs: '保留的运行',
+    unedited: '不加编辑',
+    text: '在这里输入的文本',
+  },
+  noEdits: '没有启用任何编辑，两边是同一次运行：请先在“干预”里添加一条。',
+  otherText: '另一段文本',
+  otherTextHint: '读它时不加编辑。',
+  exchange: '互换两段文本',
+  noText: '请输入要对比的文本。',
+  textOf: (text) => `“${text}”`,
+  editsOf: (edits) => `编辑：${edits}`,
+  noEditsOf: '没有编辑',
+  runGone: '这次运行已不再保留。',
+  foreign: (model, variant) => `它属于 ${model} 的 ${variant}，需要在当前模型之外另行加载。`,
+  deeper: '同时对比残差流和透镜',
+  deeperCost: '每段文本要再运行一次，算出每一层的残差流和透镜；对这个模型来说，这要花时间和内存。',
+  mapsLeftOut: (names) => `内存不够在两边再放 ${count(names)} 个激活：相应的内容不显示。`,
+  tokens: {
+    title: '词元对齐',
+    summary: (same, other, onlyA, onlyB) =>
+      `${count(same)} 个词元相同，${count(other)} 个被替换，${count(onlyA)} 个只在本次运行里，${count(onlyB)} 个只在另一方里。`,
+    label: '两段文本，逐个词元对齐',
+    gap: '没有对应的词元',
+    byText: '两个模型的词元不同：文字相同的词元互相对齐。',
+  },
+  otherVocabulary: '两个模型的词表不同，概率无法逐个词元配对。',
+  lens: {
+    title: '逐层对比，拖动修补',
+    caption: (lens) =>
+      `每格是${lens}在某一层之后、某个词元处读出的结果。把另一方的一格拖到本次运行的一格上，那里的残差流就换成另一方的值。用键盘：回车拾取一格，方向键移动，再按回车放下，Esc 放弃。用触屏：先点一格，再点另一格。`,
+    logitLens: ' logit lens ',
+    changed: (cells, all) => `对齐的 ${count(all)} 格里，有 ${count(cells)} 格最可能的词元不同。`,
+    sameAll: '对齐的格子里，最可能的词元都相同。',
+    grid: (side) => `${side}：纵向是层，横向是词元`,
+    cell: (side, layer, token, guess, share) =>
+      `${side}，第 ${layer} 层，${token} 处：${guess}，${share}`,
+    differs: '与另一方的词元不同',
+    legend: '最可能词元的概率',
+    otherwise: '最可能的词元与另一方不同',
+    reach: '改动能影响到的格子',
+    picked: (layer, token) =>
+      `已拾取：另一方第 ${layer} 层之后 ${token} 处的残差流。请选择本次运行的一格。`,
+    letGo: '放弃',
+    target: (layer, token, cells) => `第 ${layer} 层 ${token} 处：改动能影响 ${count(cells)} 格。`,
+    onOther: '数值只会放进本次运行。要反过来做，请互换两段文本。',
+    done: (fromLayer, from, layer, token) =>
+      `第 ${layer} 层之后 ${token} 处的残差流，已换成另一方第 ${fromLayer} 层之后 ${from} 处的值。`,
+    takeBack: '撤回',
+    effect: (cells, all, nats) =>
+      `与不加编辑的本次运行相比：${count(all)} 格里有 ${count(cells)} 格读出了别的词元，预测移动了 KL ${nats} 奈特。`,
+    effectTop: (before, ofBefore, after, ofAfter) =>
+      `原来最可能：${before}，${ofBefore}。现在：${after}，${ofAfter}。`,
+    numbers:
+      '另一方带有编辑、属于别的变体或使用存下的词元编号，所以修补保存的是数值，不会写进链接。',
+    otherWidth: '两个模型的残差流宽度或层数不同：无法放入数值。',
+    none: '这个模型没有逐层的透镜，所以没有可拖动的格子。',
+  },
+  streams: {
+    title: '模型内部，逐层对比',
+    caption: '在互相对齐的词元处，两次运行的向量在每一层之后相差多远。',
+    kind: '激活',
+    kinds: { resid_post: '残差流', attn_output: '注意力的输出', mlp_output: 'MLP 的输出' },
+    measure: '度量',
+    measures: { norm: '差的长度', cosine: '余弦' },
+    legends: { norm: 'B − A 的长度', cosine: 'A 与 B 的余弦' },
+    mapLabel: '纵向是层，横向是对齐的词元。用方向键逐格读数。',
+    reading: (layer, a, b, norm, cosine) =>
+      `第 ${layer} 层，${a} 与 ${b}：‖B − A‖ = ${norm}，余弦 ${cosine}`,
+    otherWidth: '两个模型的向量宽度不同，无法相减。',
+    none: '没有两边都打开的激活。',
+  },
 };

@@ -23,6 +23,7 @@ import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
+import { runs } from './runs';
 import { steps } from './steps';
 import { strip } from './strip';
 import { variants } from './variants';
@@ -56,6 +57,7 @@ export const zh: Dictionary = {
   views,
   compare,
   kept,
+  runs,
   proof,
   facts,
 };

@@ -43,6 +43,8 @@ export const interventions: Dictionary['interventions'] = {
   pasted: (numbers) => ` 粘贴的 ${numbers} 维向量`,
   averaged: (place, text, where) => `${spaced(place)}换成它在${quoted(text)}上的均值，${where}`,
   patched: (place, text, where) => `${spaced(place)}换成${quoted(text)}中的值，${where}`,
+  patchedFrom: (place, text, { at, layer }, where) =>
+    `${spaced(place)}换成${quoted(text)}中位置 ${at} 在第 ${layer} 层之后的值，${where}`,
   other: (edit, place, where) => `${place}：${edit}，${where}`,
   switchLabel: (edit) => `启用：${edit}`,
   edit: '修改',

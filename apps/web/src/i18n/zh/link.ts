@@ -13,6 +13,7 @@ export const link: Dictionary['link'] = {
     model: '模型',
     variant: '变体',
     compared: '用于对比的变体',
+    other: '对比的另一方',
     prompt: '文本末尾',
     ids: '词元编号',
     typed: '输入的词元数',
@@ -35,5 +36,6 @@ export const link: Dictionary['link'] = {
     root: '颜色',
     folded: '收起的视图',
     alone: '单独显示的视图',
+    runs: '保留的运行',
   },
 };

@@ -15,7 +15,7 @@ export const views: Dictionary['views'] = {
     paths: '文本最可能怎样继续？',
     interventions: '如果改动某个部分会怎样？',
     activations: '内部流过哪些数值？',
-    compare: '压缩改变了什么？',
+    compare: '两次运行有什么不同？',
     facts: '这里运行的是什么，结果对吗？',
   },
   fold: (title) => `收起“${title}”`,

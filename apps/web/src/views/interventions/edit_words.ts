@@ -50,6 +50,7 @@ function said({ edit, from }: ListedEdit, words: Texts, labelOf: LabelOf): strin
   }
   if (edit.edit === 'replace' && from !== null) {
     if ('mean' in from) return words.averaged(place, quotable(from.mean), where);
+    if ('at' in from) return words.patchedFrom(place, quotable(from.text), from, where);
     if ('text' in from) return words.patched(place, quotable(from.text), where);
   }
   return words.other(edit.edit, place, where);

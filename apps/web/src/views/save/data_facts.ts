@@ -18,6 +18,8 @@ export interface DataFacts {
   readonly edits: { readonly edits_version: string; readonly edits: readonly unknown[] };
   /** Interventions that are closings of the contract with tensors of their own. */
   readonly closings: readonly unknown[];
+  /** The same of the run that these numbers are compared with; only in a comparison. */
+  readonly compared_with?: DataFacts;
 }
 
 const EDITS_VERSION = '1.0';
@@ -46,6 +48,14 @@ export async function dataFacts(
     },
     closings: plain.filter((one) => !one.isEdit).map(({ entry }) => entry),
   };
+}
+
+/** Return the facts of a run, with those of the other side where the numbers compare two. */
+export async function withOther(
+  facts: Promise<DataFacts>,
+  other: Promise<DataFacts> | null,
+): Promise<DataFacts> {
+  return other === null ? facts : { ...(await facts), compared_with: await other };
 }
 
 /** Return a value with lists in place of typed arrays, which JSON would write as objects. */
