@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM
 
 import oriel
 from oriel.analysis.attribution import attribute
+from oriel.analysis.head_scores import scores_of
 from oriel.lenses.bundle_packs import add_pack
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.runtime.edit_json import edits_from_json
@@ -44,7 +45,7 @@ KINDS = (
     *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
 )
 BY_HEAD = ("q", "k", "v", "attn_z")
-THINGS = ("next", "attention", "lens", "activation", "attribution")
+THINGS = ("next", "attention", "lens", "activation", "attribution", "head-scores")
 Record = dict[str, Any]
 
 CELL: Record = {
@@ -211,6 +212,18 @@ def shares_of(model: Model, edits: list[Record]) -> Iterator[Record]:
         yield {"thing": "attribution", **place, "parts": parts, "values": values}
 
 
+def scores_on_text(model: Model, edits: list[Record]) -> Record:
+    """Return the scores of heads in two layers that the page would show on the text."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    run = model.bundle.run(IDS, activations=["attn_probs"], edits=said)
+    layers = [run.of("attn_probs", layer) for layer in range(model.bundle.shape.layers)]
+    scores = scores_of(layers, [IDS])
+    names = [*scores]
+    heads = [[0, 0], [model.bundle.shape.layers - 1, 1]]
+    values = [float(scores[name][layer, head]) for layer, head in heads for name in names]
+    return {"thing": "head-scores", "scores": names, "heads": heads, "values": values}
+
+
 def closings_of(model: Model) -> Iterator[tuple[Record, list[Record]]]:
     """Return every closing at every joint, with the next token that PyTorch's own edits give."""
     network: Any = AutoModelForCausalLM.from_pretrained(
@@ -246,6 +259,7 @@ def every_number(model: Model) -> Iterator[Asked]:
             yield Asked(model, shown, edits)
         for _, shown, files in lenses_of(model, edits):
             yield Asked(model, shown, edits, files=files)
+        yield Asked(model, scores_on_text(model, edits), edits)
         if name in (WITHOUT, "heads off"):
             for shown in shares_of(model, edits):
                 yield Asked(model, shown, edits)

@@ -2,6 +2,7 @@
 import { activationRecipe } from './things/activation';
 import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
+import { headScoresRecipe } from './things/head_scores';
 import { lensRecipe } from './things/lens';
 import { nextRecipe } from './things/next';
 import type { Recipe, RunOrigin } from './recipe';
@@ -18,6 +19,7 @@ const RECIPES: {
   lens: lensRecipe,
   activation: activationRecipe,
   attribution: attributionRecipe,
+  'head-scores': headScoresRecipe,
 };
 
 export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {

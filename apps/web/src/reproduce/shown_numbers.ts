@@ -1,4 +1,5 @@
 // The numbers on the screen that a script can compute again: which of the model they are, and their values.
+import type { ScoreName } from '../analysis/head_scores';
 import type { HeadRef } from '../inference/interventions';
 
 /** Probabilities of next tokens, after the last token of the text. */
@@ -57,5 +58,14 @@ export interface ShownAttribution {
   readonly values: readonly number[];
 }
 
+/** Scores of attention heads on the whole text. */
+export interface ShownHeadScores {
+  readonly thing: 'head-scores';
+  readonly scores: readonly ScoreName[];
+  readonly heads: readonly HeadRef[];
+  /** (heads, scores). */
+  readonly values: readonly number[];
+}
+
 export type ShownNumbers =
-  ShownNext | ShownAttention | ShownLens | ShownActivation | ShownAttribution;
+  ShownNext | ShownAttention | ShownLens | ShownActivation | ShownAttribution | ShownHeadScores;

@@ -10,6 +10,7 @@ import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
+import { HeadMaps } from './head_maps.svelte';
 import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
@@ -25,6 +26,7 @@ export class ModelSession {
   readonly generation: Generation;
   readonly attributions: Attributions;
   readonly sweeps: PatchSweeps;
+  readonly heads: HeadMaps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
     () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
@@ -55,6 +57,7 @@ export class ModelSession {
         this.sweeps.clear();
         this.proofs.clear();
         this.attributions.clear();
+        this.heads.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -103,6 +106,7 @@ export class ModelSession {
       pieces,
       inTurn: (work) => answers.inTurn(work),
     });
+    this.heads = new HeadMaps({ opening, inTurn: (work) => answers.inTurn(work) });
   }
 
   get model(): OpenedModel | null {

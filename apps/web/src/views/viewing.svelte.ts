@@ -1,5 +1,6 @@
 // The state of the views: the locked selection, the pointer's preview, the scale of colours, the settings of sampling.
 // The model: session/.
+import { ALL_HEADS, type HeadsShown } from '../analysis/head_roles';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
@@ -21,6 +22,8 @@ export interface Selection {
   comparedPart: MapWindow | null;
   /** Contract name of the activation in the strip view. */
   shown: string | null;
+  /** How the overview shows the heads. */
+  overview: HeadsShown;
 }
 
 /** Under the pointer or the keyboard's focus; wins over the selection while it lasts. */
@@ -46,6 +49,7 @@ export const NOTHING_SELECTED: Selection = {
   part: null,
   comparedPart: null,
   shown: null,
+  overview: ALL_HEADS,
 };
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 
