@@ -94,7 +94,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
 function linkState(parts: PageParts, choice: ModelChoice): HashState {
   const { session, compared, viewing, preferences, activations } = parts;
   const model = choice.catalogue.models.find((entry) => entry.url === choice.url);
-  const { token, head, part, comparedPart, shown } = viewing.selection;
+  const { token, head, part, comparedPart, shown, overview, attention } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
     ...textInLink(session.prompt.entry),
@@ -114,7 +114,7 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     model: choice.missing ?? (isOwn ? null : model.name),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
-    ...{ token, head, part, comparedPart, shown },
+    ...{ token, head, part, comparedPart, shown, overview, attention },
     ...linkedEdits(session.answers.edits.entries),
     lens: session.opening.lens,
     // All requested activations, also where this device has no memory for them: another one may.

@@ -9,11 +9,15 @@ export interface ShownNext {
   readonly values: readonly number[];
 }
 
-/** A row of an attention map: from a token to the tokens up to it. */
+/** A row of an attention map: from a token to the tokens up to it, of one head or of several together. */
 export interface ShownAttention {
   readonly thing: 'attention';
   readonly kind: 'attn_probs' | 'attn_scores';
   readonly head: HeadRef;
+  /** Several heads together, in the place of the one; absent for one. */
+  readonly over?: { readonly how: 'mean' | 'max'; readonly heads: readonly HeadRef[] };
+  /** True for probabilities times the norms of the values, scaled so that the row sums to 1. */
+  readonly weighted?: boolean;
   readonly query: number;
   readonly values: readonly number[];
 }
