@@ -5,6 +5,7 @@ import { mergeRun, type ActivationSeries } from '../activations/activation_set';
 import { repeatedTokens } from '../analysis/head_scores';
 import { seededRandom } from '../analysis/seeded_random';
 import { activationName, parseActivationName } from '../contract/activation_table';
+import type { ModelShape } from '../contract/generated';
 import { bytesOfActivations } from '../inference/activation_memory';
 import { interventionKey, noInterventions, type Interventions } from '../inference/interventions';
 import { ModelError, toModelErrorData } from '../inference/model_error';
@@ -44,6 +45,12 @@ const CHEAP_PASS = 20e6;
 const CHEAP_BYTES = 64 * 2 ** 20;
 /** Tokens before they repeat: enough for two digits of a mean. */
 const REPEATED = 64;
+
+/** Return the number of random tokens that a model is measured on, before they repeat; 0 where it can't read two twice. */
+export function repeatedLength({ context_length: context }: ModelShape): number {
+  const length = Math.min(REPEATED, Math.floor(context / 2));
+  return length < 2 ? 0 : length;
+}
 
 /** Compute what it takes to have the attention of all layers for so many tokens beside these open activations. */
 export function costOfMaps(model: OpenedModel, open: readonly string[], tokens: number): MapsCost {
@@ -154,9 +161,10 @@ export class HeadMaps {
   measure(seed: number): void {
     const { model } = this.#parts.opening;
     if (model === null) return;
-    const { vocab, context_length: context } = model.manifest.model.shape;
-    const length = Math.min(REPEATED, Math.floor(context / 2));
-    if (length < 2) return;
+    const { shape } = model.manifest.model;
+    const { vocab, context_length: context } = shape;
+    const length = repeatedLength(shape);
+    if (length === 0) return;
     this.#measured?.abort();
     const measured = new AbortController();
     this.#measured = measured;
