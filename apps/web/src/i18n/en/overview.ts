@@ -81,7 +81,6 @@ export const overview = {
   opening: 'Computing the maps of all layers…',
   retry: 'Try again',
   closedMap: 'closed',
-  isOff: ', switched off',
   gridLabel: 'All attention heads',
   legend: 'Attention',
   reading: (head: string, scores: readonly string[], where: string) =>

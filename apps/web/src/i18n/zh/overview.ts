@@ -78,7 +78,6 @@ export const overview: Dictionary['overview'] = {
   opening: '正在计算所有层的注意力图……',
   retry: '重试',
   closedMap: '未打开',
-  isOff: '，已关闭',
   gridLabel: '所有注意力头',
   legend: '注意力',
   reading: (head, scores, where) => `${head}：${scores.join('，')}（${where}）`,
