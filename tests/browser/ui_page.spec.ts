@@ -36,7 +36,9 @@ test('a newcomer sees attention for a sentence without doing anything', async ({
   await opened(page);
   await expect(page.getByTestId('head-0-0')).toBeVisible();
   await expect(page.getByTestId('large-map')).toBeVisible();
-  expect(await page.getByTestId('head-11-0').locator('canvas').evaluate(inked)).toBe(true);
+  const map = page.getByTestId('head-11-0').locator('canvas');
+  await map.scrollIntoViewIfNeeded();
+  await expect.poll(() => map.evaluate(inked)).toBe(true);
   expect(problems).toEqual([]);
 });
 

@@ -135,6 +135,11 @@ test('a head is switched off where it is pointed at, however fast the pointer co
   await opened(page, '&h=11.1');
   const toggle = page.getByTestId('toggle-head');
   await expect(toggle).toHaveText('Switch off layer 11, head 1');
+  // The overview above has come to rest, so that nothing moves under the pointer.
+  await expect(page.getByTestId('measured-on')).toHaveAttribute('data-measured', 'repeats');
+  await page.getByTestId('head-5-0').evaluate((element) => {
+    element.scrollIntoView({ block: 'center' });
+  });
   const cell = await page.getByTestId('head-5-0').boundingBox();
   const to = await toggle.boundingBox();
   if (cell === null || to === null) throw new Error('a head or the button is not there');

@@ -45,8 +45,11 @@ test('every map is drawn on paper as it is on the screen, before it was seen', a
   await expect(page.getByTestId('difference-map')).toBeVisible();
   await page.getByTestId('head-11-3').scrollIntoViewIfNeeded();
   await expect.poll(async () => Object.keys(await coloursOf(page, 10)).length).toBe(14);
+  await page.getByTestId('large-map').scrollIntoViewIfNeeded();
+  await expect
+    .poll(async () => new Set((await coloursOf(page, 10))['large-map']).size)
+    .toBeGreaterThan(10);
   const onScreen = await coloursOf(page, 10);
-  expect(new Set(onScreen['large-map']).size).toBeGreaterThan(10);
 
   // Anew and in dark colours: what is below the window has not been drawn yet.
   await page.setViewportSize({ width: 1440, height: 300 });

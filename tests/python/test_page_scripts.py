@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM
 
 import oriel
 from oriel.analysis.attribution import attribute
+from oriel.analysis.head_scores import scores_of, value_weighted
 from oriel.lenses.bundle_packs import add_pack
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.runtime.edit_json import edits_from_json
@@ -56,6 +57,7 @@ THINGS = (
     "steps",
     "paths",
     "difference",
+    "head-scores",
 )
 Record = dict[str, Any]
 
@@ -292,6 +294,37 @@ def differences_of(model: Model, edits: list[Record]) -> Iterator[Record]:
             yield shown(cell, [float(by_id[1][id] - by_id[0][id]) for id in both])
 
 
+def maps_together(model: Model, edits: list[Record]) -> Iterator[Record]:
+    """Return rows of attention that several heads give together, and ones weighted by values."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    run = model.bundle.run(IDS, activations=["attn_probs", "v"], edits=said)
+    last, at = model.bundle.shape.layers - 1, 7
+    heads = [[0, 0], [last, 1], [last, 2]]
+    plain = [run.of("attn_probs", layer)[0, head, at, : at + 1] for layer, head in heads]
+    weighted = [
+        value_weighted(run.of("attn_probs", layer), run.of("v", layer))[0, head, at, : at + 1]
+        for layer, head in heads
+    ]
+    place = {"thing": "attention", "kind": "attn_probs", "head": heads[1], "query": at}
+    yield {**place, "weighted": True, "values": weighted[1].tolist()}
+    for rows, is_weighted in ((plain, False), (weighted, True)):
+        for how, values in (("mean", np.mean(rows, axis=0)), ("max", np.max(rows, axis=0))):
+            over = {"how": how, "heads": heads}
+            yield {**place, "weighted": is_weighted, "over": over, "values": values.tolist()}
+
+
+def scores_on_text(model: Model, edits: list[Record]) -> Record:
+    """Return the scores of heads in two layers that the page would show on the text."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    run = model.bundle.run(IDS, activations=["attn_probs"], edits=said)
+    layers = [run.of("attn_probs", layer) for layer in range(model.bundle.shape.layers)]
+    scores = scores_of(layers, [IDS])
+    names = [*scores]
+    heads = [[0, 0], [model.bundle.shape.layers - 1, 1]]
+    values = [float(scores[name][layer, head]) for layer, head in heads for name in names]
+    return {"thing": "head-scores", "scores": names, "heads": heads, "values": values}
+
+
 def closings_of(model: Model) -> Iterator[tuple[Record, list[Record]]]:
     """Return every closing at every joint, with the next token that PyTorch's own edits give."""
     network: Any = AutoModelForCausalLM.from_pretrained(
@@ -331,6 +364,10 @@ def every_number(model: Model) -> Iterator[Asked]:
             yield Asked(model, shown, edits)
         if name in (WITHOUT, "heads off", "values of each token"):
             for shown in differences_of(model, edits):
+                yield Asked(model, shown, edits)
+        if name in (WITHOUT, "heads off"):
+            yield Asked(model, scores_on_text(model, edits), edits)
+            for shown in maps_together(model, edits):
                 yield Asked(model, shown, edits)
         if name in (WITHOUT, "heads off"):
             for shown in shares_of(model, edits):

@@ -3,13 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
-import {
-  repeatedTokens,
-  scoresOf,
-  valueWeighted,
-  duplicateToken,
-  entropy,
-} from '../../apps/web/src/analysis/head_scores';
+import { repeatedTokens, scoresOf, valueWeighted } from '../../apps/web/src/analysis/head_scores';
 import { logSoftmax, measured } from '../../apps/web/src/analysis/metrics';
 import {
   byKey,
@@ -167,8 +161,10 @@ test('repeatedTokens returns a sequence followed by itself', () => {
 
 test('arrays of mismatched sizes are refused in one line', () => {
   const square = { dims: [1, 1, 2, 2], data: [1, 0, 0.5, 0.5] };
-  expect(() => entropy({ dims: [1, 2, 2], data: [] })).toThrow('got 1 × 2 × 2; expected batch');
-  expect(() => duplicateToken(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');
+  expect(() => scoresOf({ dims: [1, 2, 2], data: [] }, [[1, 2]])).toThrow(
+    'got 1 × 2 × 2; expected batch',
+  );
+  expect(() => scoresOf(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');
   expect(() => cosines({ dims: [2], data: [1, 2] }, { dims: [1], data: [1] })).toThrow(
     'got 1; expected 2',
   );

@@ -1,7 +1,9 @@
 // What is said about attention patterns, against patterns whose answer is plain.
 import { expect, test } from 'vitest';
+import { CombinedMap } from '../../apps/web/src/analysis/attention_maps';
 import {
   headHabits,
+  MASKED_SCORE,
   mostDecidedHead,
   strongestSources,
 } from '../../apps/web/src/analysis/attention_rows';
@@ -56,4 +58,31 @@ test('the most decided head is the one that singles out a token further back', (
   ];
   expect(mostDecidedHead(heads, 5)).toBe('a name');
   expect(mostDecidedHead(heads, 1)).toBeNull();
+});
+
+const lowest = Math.fround(-3.4028234663852886e38);
+
+test('maps are put together cell by cell: their mean, or the largest value, signs kept', () => {
+  const maps = [
+    [[1], [-2, 4], [0.25, 0.25, 0.5]],
+    [[3], [-6, 1], [0.75, 0.25, 0]],
+  ];
+  const together = (over: 'mean' | 'max'): number[][] => {
+    const map = new CombinedMap(3, over);
+    for (const each of maps) map.add((query) => each[query] ?? []);
+    const row = map.finish();
+    return [0, 1, 2].map((query) => Array.from(row(query)));
+  };
+  expect(together('mean')).toEqual([[2], [-4, 2.5], [0.5, 0.25, 0.25]]);
+  expect(together('max')).toEqual([[3], [-2, 4], [0.75, 0.25, 0.5]]);
+});
+
+test('what the mask hides in every head is hidden of them together', () => {
+  for (const over of ['mean', 'max'] as const) {
+    const map = new CombinedMap(2, over);
+    for (const value of [5, 7]) map.add(() => [lowest, value]);
+    const [hidden = 0, seen] = Array.from(map.finish()(1));
+    expect(hidden).toBeLessThan(MASKED_SCORE);
+    expect(seen).toBe(over === 'mean' ? 6 : 7);
+  }
 });

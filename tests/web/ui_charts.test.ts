@@ -13,6 +13,7 @@ import {
   colourOf,
   inkOn,
   placeOnRamp,
+  valueAt,
   rampFor,
   rampIndex,
   type DataKind,
@@ -59,6 +60,13 @@ test('a signed value and its opposite lie as far from the middle', () => {
   );
   expect(placeOnRamp(0, signed)).toBe(0.5);
   expect(placeOnRamp(0.25, { ...weights, root: true })).toBe(0.5);
+  // Four powers of ten: a hundredth is half way, and what is below the last is at the start.
+  const log = { ...weights, root: true, decades: 4 };
+  expect(placeOnRamp(0.01, log)).toBeCloseTo(0.5, 12);
+  expect([placeOnRamp(1, log), placeOnRamp(1e-5, log), placeOnRamp(0, log)]).toEqual([1, 0, 0]);
+  // The legend's ticks are the inverse.
+  for (const scale of [weights, { ...weights, root: true }, log])
+    expect(placeOnRamp(valueAt(0.3, scale), scale)).toBeCloseTo(0.3, 12);
 });
 
 test('one pixel per cell where they fit, clear where there is no value', () => {

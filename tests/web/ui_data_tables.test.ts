@@ -81,6 +81,11 @@ function seriesOf(set: ActivationSet | null, name: string): ActivationSeries {
   return series;
 }
 
+function mapOf(set: ActivationSet | null, name: string): (query: number) => ArrayLike<number> {
+  const series = seriesOf(set, name);
+  return (query) => series.row(query, 0);
+}
+
 test('every token of the vocabulary has its id and its text', () => {
   expect(nextTokenRows([1, -2, 3], [0.2, 0.1, 0.7], [0, 0, 1], pieces).slice(1)).toEqual([
     [0, '"-"', 1, 0.2, 0],
@@ -108,7 +113,7 @@ test.each([
       timings: { runMs: 0 },
       tensors: [{ name, dims: [1, 1, 1, 3], data: Float32Array.of(0.5, 0.125, 0.375) }],
     });
-    expect(attentionRows(tokens, seriesOf(whole, name), 0, kind)).toEqual([
+    expect(attentionRows(tokens, mapOf(whole, name), kind === 'attn_scores')).toEqual([
       ['position', 'id', 'token', '0 "a"', '1 " b"', '2'],
       [0, 7, '"a"', 1, hidden, hidden],
       [1, 9, '" b"', 0.25, 0.75, hidden],
@@ -122,7 +127,11 @@ test('a score that a window of attention hides is no value, and a weight of 0 is
   const cells = (kind: 'attn_probs' | 'attn_scores', hidden: number): unknown[] => {
     const name = `layer_0_${kind}`;
     const data = Float32Array.of(1, hidden, hidden, 0.25, 0.75, hidden, hidden, 0.5, 0.5);
-    const rows = attentionRows(tokens, seriesOf(setOf(name, [1, 1, 3, 3], data), name), 0, kind);
+    const rows = attentionRows(
+      tokens,
+      mapOf(setOf(name, [1, 1, 3, 3], data), name),
+      kind === 'attn_scores',
+    );
     return rows[3]?.slice(3) ?? [];
   };
   expect(cells('attn_scores', mask)).toEqual(['', 0.5, 0.5]);

@@ -1,6 +1,8 @@
 // An address says the same thing when it is read back, and nothing in it can break the page.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DEFAULT_THRESHOLDS } from '../../apps/web/src/analysis/head_roles';
+import { SCORE_NAMES } from '../../apps/web/src/analysis/head_scores';
 import { SWEPT } from '../../apps/web/src/analysis/swept_places';
 import { oneLine } from '../../apps/web/src/contract/one_line';
 import { LANGUAGES } from '../../apps/web/src/i18n/languages';
@@ -114,6 +116,10 @@ const run: fc.Arbitrary<KeptRun> = fc
     name: oneLine(any.name),
     typed: any.ids === null || any.typed === null ? null : Math.min(any.typed, any.ids.length),
   }));
+const thousandths = fc.nat(1000).map((value) => value / 1000);
+const headSet = fc
+  .array(fc.constantFrom('0', '3', '0-11', '5.2', '11.3'), { maxLength: 4 })
+  .map((parts) => parts.join(', '));
 
 /** Every field with every kind of value, its default among them. A field without a row here is a type error. */
 const state: fc.Arbitrary<HashState> = fc
@@ -170,6 +176,26 @@ const state: fc.Arbitrary<HashState> = fc
     language: nullable(fc.constantFrom(...LANGUAGES)),
     provider: nullable(fc.constantFrom('webgpu', 'wasm')),
     root: nullable(fc.boolean()),
+    overview: fc.record({
+      measured: fc.constantFrom('repeats', 'text', null),
+      seed: fc.integer({ min: 0, max: 999_999 }),
+      by: nullable(fc.constantFrom(...SCORE_NAMES)),
+      roles: fc.uniqueArray(fc.constantFrom(...SCORE_NAMES)),
+      only: headSet,
+      thresholds: fc.record({
+        previous_token: thousandths,
+        first_token: thousandths,
+        duplicate_token: thousandths,
+        induction: thousandths,
+        entropy: fc.nat(20_000).map((value) => value / 1000),
+      }),
+    }),
+    attention: fc.record({
+      kind: fc.constantFrom('attn_probs', 'attn_scores', 'weighted'),
+      over: fc.constantFrom('head', 'mean', 'max'),
+      set: headSet,
+      log: fc.boolean(),
+    }),
     folded: fc.uniqueArray(fc.constantFrom('attention', 'lens', 'facts')),
     alone: nullable(fc.constantFrom('attention', 'lens', 'facts')),
     runs: fc.record({ runs: fc.array(run, { maxLength: 3 }), leftOut: fc.nat(99) }),
@@ -363,6 +389,38 @@ test.each([
     expect(readHash(`#${key}=${encodeURIComponent(text)}`)).toMatchObject({
       state: NOTHING_LINKED,
       ignored: [{ key, text }],
+    });
+});
+
+test('how heads and attention are shown is written in words, and nothing else is read', () => {
+  const attention = { kind: 'weighted', over: 'mean', log: true, set: '0-3, 5.2' } as const;
+  expect(formatHash({ attention })).toBe('link=1&map=weighted_mean_log_0-3_5.2');
+  const overview = {
+    ...({ measured: 'text', seed: 7, by: 'induction', roles: ['entropy'], only: '2' } as const),
+    thresholds: { ...DEFAULT_THRESHOLDS, induction: 0.25 },
+  };
+  const text = 'text_7_induction_focus_250.400.400.400.500_2';
+  expect(formatHash({ overview })).toBe(`link=1&heads=${text}`);
+  expect(parseHash(`#heads=${text}`)).toEqual({ ...NOTHING_LINKED, overview });
+  for (const [key, wrong] of [
+    ...[
+      'weighted_mean_log_x',
+      'weights_mean_log',
+      'probs_sum_log',
+      'probs_mean',
+      'probs_mean_log_',
+    ].map((map) => ['map', map] as const),
+    ...[
+      'text_7_induction_focus_250.400.400.400',
+      'text_7_induction_focus_1001.400.400.400.500',
+      'text_7_induction_nothing_250.400.400.400.500',
+      'text_x_induction_all_250.400.400.400.500',
+      'mine_7_induction_all_250.400.400.400.500',
+    ].map((heads) => ['heads', heads] as const),
+  ])
+    expect(readHash(`#${key}=${wrong}`)).toMatchObject({
+      state: NOTHING_LINKED,
+      ignored: [{ key, text: wrong }],
     });
 });
 

@@ -62,15 +62,15 @@ const shown = (of: OpenedModel, isOpen: boolean): string[] =>
 
 test('an answer has the views that its model can fill', () => {
   const whole = [
-    ...['attention', 'lens', 'attribution', 'steps', 'paths', 'interventions'],
+    ...['overview', 'attention', 'lens', 'attribution', 'steps', 'paths', 'interventions'],
     ...['activations', 'compare', 'facts'],
   ];
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
-  expect(shown(model(lens, 2), false)).toEqual(['attention', 'lens', 'activations']);
+  expect(shown(model(lens, 2), false)).toEqual(['overview', 'attention', 'lens', 'activations']);
   // A bare graph has no nodes for the lens. A model of one variant still has other texts to be compared with.
   const least = [
-    ...['attention', 'attribution', 'steps', 'paths', 'interventions', 'activations'],
+    ...['overview', 'attention', 'attribution', 'steps', 'paths', 'interventions', 'activations'],
     ...['compare', 'facts'],
   ];
   expect(shown(model([], 1), true)).toEqual(least);

@@ -1,4 +1,5 @@
 // Measures on attention patterns: the strongest sources of a row, and the positions that a head attends to on average.
+import { meanShare, scoredKeys } from './head_scores';
 import { largest } from './probabilities';
 
 /** Row `position` of a pattern: how much that token attends to each token so far. */
@@ -45,41 +46,24 @@ export interface HeadHabits {
   self: number;
   previous: number;
   first: number;
-  /**
-   * Mean weight, in a text that repeats, on the token that followed the last occurrence of the same token; null without
-   * repeats.
-   */
+  /** Mean weight, in a text that repeats, on the tokens that followed the same token earlier; null without repeats. */
   induction: number | null;
 }
 
 /** Return a head's mean attention over the tokens of this text. Row 0 can only attend to itself and is left out. */
 export function headHabits(row: RowReader, ids: readonly number[]): HeadHabits {
+  const text = [scoredKeys(ids)];
+  const share = (name: 'previous_token' | 'first_token' | 'induction'): number =>
+    meanShare((_, query) => row(query), text, name);
   let self = 0;
-  let previous = 0;
-  let first = 0;
-  let induction = 0;
-  let repeats = 0;
-  const lastSeen = new Map<number, number>();
-  for (let position = 0; position < ids.length; position++) {
-    const weights = row(position);
-    const id = ids[position] ?? 0;
-    const seen = lastSeen.get(id);
-    if (position > 0) {
-      self += weights[position] ?? 0;
-      previous += weights[position - 1] ?? 0;
-      first += weights[0] ?? 0;
-    }
-    if (seen !== undefined && seen + 1 < position) {
-      induction += weights[seen + 1] ?? 0;
-      repeats++;
-    }
-    lastSeen.set(id, position);
-  }
+  for (let position = 1; position < ids.length; position++) self += row(position)[position] ?? 0;
   const rows = Math.max(1, ids.length - 1);
+  const induction = share('induction');
   return {
     self: self / rows,
-    previous: previous / rows,
-    first: first / rows,
-    induction: repeats > 0 ? induction / repeats : null,
+    // A single token has none before it.
+    previous: share('previous_token') || 0,
+    first: share('first_token') || 0,
+    induction: Number.isNaN(induction) ? null : induction,
   };
 }

@@ -18,3 +18,9 @@ export function splitMix64(seed: number, place: number): bigint {
 export function uniformAt(seed: number, place: number): number {
   return Number(splitMix64(seed, place) >> 11n) / 2 ** 53;
 }
+
+/** Return a function that returns the numbers of one place after the other. */
+export function seededRandom(seed: number): () => number {
+  let place = 0;
+  return () => uniformAt(seed, place++);
+}

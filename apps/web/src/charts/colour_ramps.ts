@@ -144,14 +144,27 @@ export interface ValueScale {
   /** The value at the ramp's end. */
   limit: number;
   root: boolean;
+  /** Positions follow the logarithm over so many powers of ten below the limit, and not the square root. */
+  decades?: number;
 }
 
 export function placeOnRamp(value: number, scale: ValueScale): number {
   if (scale.limit <= 0 || Number.isNaN(value)) return scale.kind === 'signed' ? 0.5 : 0;
   const share = Math.min(1, Math.abs(value) / scale.limit);
-  const bent = scale.root ? Math.sqrt(share) : share;
+  const bent = bentBy(share, scale);
   if (scale.kind !== 'signed') return bent;
   return 0.5 + (Math.sign(value) * bent) / 2;
+}
+
+function bentBy(share: number, { decades, root }: ValueScale): number {
+  if (decades !== undefined) return Math.max(0, 1 + Math.log10(share) / decades);
+  return root ? Math.sqrt(share) : share;
+}
+
+/** Return the value, without its sign, at a share of the way from 0 to the ramp's end. */
+export function valueAt(place: number, { decades, root, limit }: ValueScale): number {
+  if (decades !== undefined) return limit * 10 ** (decades * (place - 1));
+  return limit * (root ? place * place : place);
 }
 
 export function rampIndex(value: number, scale: ValueScale): number {

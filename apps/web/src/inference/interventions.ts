@@ -1,5 +1,6 @@
 // Interventions: the changes to a model's computation as one value, with one key. joint_edits.ts turns them into what a
 // graph is fed.
+import type { HeadRef } from '../analysis/head_sets';
 import { closingTable } from '../contract/closing_table';
 import type { ActivationKind, ClosingName } from '../contract/generated';
 import {
@@ -13,7 +14,7 @@ import {
 } from './edits';
 import type { ClosingTensor, Span } from './joint_edit';
 
-export type HeadRef = readonly [layer: number, head: number];
+export type { HeadRef };
 
 /** Puts a closing of the contract at a joint of one layer. Graphs of contract 1.x have no joints. */
 export interface JointClosing {

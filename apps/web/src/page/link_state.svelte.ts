@@ -105,7 +105,7 @@ export function listedName(choice: ModelChoice): string | null {
 /** Return the state that a link to the page carries. */
 export function linkState(parts: PageParts, choice: ModelChoice): HashState {
   const { session, compared, viewing, preferences, activations, runs } = parts;
-  const { token, head, part, comparedPart, shown } = viewing.selection;
+  const { token, head, part, comparedPart, shown, overview, attention } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
     ...textInLink(session.prompt.entry),
@@ -126,7 +126,7 @@ export function linkState(parts: PageParts, choice: ModelChoice): HashState {
     model: listedName(choice),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
-    ...{ token, head, part, comparedPart, shown },
+    ...{ token, head, part, comparedPart, shown, overview, attention },
     ...linkedEdits(session.answers.edits.entries),
     attributed: session.attributions.shared,
     sweep: linkedSweep(session.sweeps.form),

@@ -3,6 +3,7 @@ import { activationRecipe } from './things/activation';
 import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
 import { differenceRecipe } from './things/difference';
+import { headScoresRecipe } from './things/head_scores';
 import { lensRecipe } from './things/lens';
 import { nextRecipe } from './things/next';
 import { pathsRecipe } from './things/paths';
@@ -24,6 +25,7 @@ const RECIPES: {
   steps: stepsRecipe,
   paths: pathsRecipe,
   difference: differenceRecipe,
+  'head-scores': headScoresRecipe,
 };
 
 export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {

@@ -1,4 +1,5 @@
 // The numbers on the screen that a script can compute again: which of the model they are, and their values.
+import type { ScoreName } from '../analysis/head_scores';
 import type { HeadRef } from '../inference/interventions';
 
 /** Probabilities of next tokens, after the last token of the text. */
@@ -8,11 +9,15 @@ export interface ShownNext {
   readonly values: readonly number[];
 }
 
-/** A row of an attention map: from a token to the tokens up to it. */
+/** A row of an attention map: from a token to the tokens up to it, of one head or of several together. */
 export interface ShownAttention {
   readonly thing: 'attention';
   readonly kind: 'attn_probs' | 'attn_scores';
   readonly head: HeadRef;
+  /** Several heads together, in the place of the one; absent for one. */
+  readonly over?: { readonly how: 'mean' | 'max'; readonly heads: readonly HeadRef[] };
+  /** True for probabilities times the norms of the values, scaled so that the row sums to 1. */
+  readonly weighted?: boolean;
   readonly query: number;
   readonly values: readonly number[];
 }
@@ -115,6 +120,15 @@ export interface ShownDifference {
   readonly values: readonly number[];
 }
 
+/** Scores of attention heads on the whole text. */
+export interface ShownHeadScores {
+  readonly thing: 'head-scores';
+  readonly scores: readonly ScoreName[];
+  readonly heads: readonly HeadRef[];
+  /** (heads, scores). */
+  readonly values: readonly number[];
+}
+
 export type ShownNumbers =
   | ShownNext
   | ShownAttention
@@ -123,4 +137,5 @@ export type ShownNumbers =
   | ShownAttribution
   | ShownSteps
   | ShownPaths
-  | ShownDifference;
+  | ShownDifference
+  | ShownHeadScores;

@@ -11,6 +11,7 @@ import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
+import { HeadMaps } from './head_maps.svelte';
 import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
@@ -30,6 +31,7 @@ export class ModelSession {
   readonly steps: TokenSteps;
   readonly trees: PathTrees;
   readonly sweeps: PatchSweeps;
+  readonly heads: HeadMaps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
     () => this.answers.busy || this.answers.preparing !== null || this.generation.running,
@@ -61,6 +63,7 @@ export class ModelSession {
         this.attributions.clear();
         this.steps.clear();
         this.trees.clear();
+        this.heads.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -112,6 +115,7 @@ export class ModelSession {
     this.attributions = new Attributions(analysing);
     this.steps = new TokenSteps(analysing);
     this.trees = new PathTrees(analysing);
+    this.heads = new HeadMaps({ opening, inTurn: (work) => answers.inTurn(work) });
   }
 
   get model(): OpenedModel | null {

@@ -1,5 +1,7 @@
 // The table of the address: each part of the page's state with its key in a link, how it is read and written, and its
 // default, which no link carries. Reading and writing whole links: hash_state.ts.
+import { PLAIN_ATTENTION, type AttentionShown } from '../analysis/attention_maps';
+import { ALL_HEADS, type HeadsShown } from '../analysis/head_roles';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
@@ -7,6 +9,7 @@ import { isLanguage, type Language } from '../i18n/languages';
 import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
+import { attentionOf, attentionText, headsOf, headsText } from './head_fields';
 import {
   attributionField,
   sweepField,
@@ -69,6 +72,10 @@ export interface HashState {
   readonly provider: 'webgpu' | 'wasm' | null;
   /** True where colours follow the square root. */
   readonly root: boolean | null;
+  /** How the overview shows the heads. */
+  readonly overview: HeadsShown;
+  /** How the attention view shows attention. */
+  readonly attention: AttentionShown;
   /** Ids of the views that are folded. */
   readonly folded: readonly string[];
   /** Id of the view that is shown alone. */
@@ -244,6 +251,8 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (text === 'root' ? true : text === 'linear' ? false : null),
     format: (root) => (root ? 'root' : 'linear'),
   },
+  overview: { key: 'heads', byDefault: ALL_HEADS, parse: headsOf, format: headsText },
+  attention: { key: 'map', byDefault: PLAIN_ATTENTION, parse: attentionOf, format: attentionText },
   folded: {
     key: 'fold',
     byDefault: [],

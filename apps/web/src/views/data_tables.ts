@@ -2,6 +2,7 @@
 import type { ActivationSeries } from '../activations/activation_set';
 import type { Token } from '../session/token';
 import type { TokenPair } from '../analysis/compare_predictions';
+import type { MapRow } from '../analysis/attention_maps';
 import { MASKED_SCORE } from '../analysis/attention_rows';
 import { tokenData } from '../analysis/token_data';
 import type { Cell } from '../charts/table_text';
@@ -48,25 +49,23 @@ export function comparisonRows(
  */
 export function attentionRows(
   tokens: readonly TableToken[],
-  series: ActivationSeries,
-  head: number,
-  kind: 'attn_probs' | 'attn_scores',
+  map: MapRow,
+  areScores: boolean,
 ): Row[] {
-  const hidden = kind === 'attn_probs' ? 0 : '';
+  const hidden = areScores ? '' : 0;
   return [
     [
       ...TOKEN_COLUMNS,
       ...tokens.map((token) => `${token.position} ${tokenData(token.bytes)}`.trim()),
     ],
     ...tokens.map((token) => {
-      const values = series.row(token.position, head);
+      const values = map(token.position);
       return [
         ...tokenCells(token),
         ...tokens.map(({ position }) => {
           const value = values[position] ?? NaN;
           // A window of attention hides earlier tokens too.
-          const masked =
-            position > token.position || (kind === 'attn_scores' && value < MASKED_SCORE);
+          const masked = position > token.position || (areScores && value < MASKED_SCORE);
           return masked ? hidden : value;
         }),
       ];

@@ -45,6 +45,18 @@ export const VIEWS: readonly View[] = [
     component: () => import('./prediction/NextTokenView.svelte'),
   },
   {
+    id: 'overview',
+    title: (words) => words.overview.title,
+    question: (words) => words.views.questions.overview,
+    kinds: ['attn_probs'],
+    needsKinds: true,
+    cost: null,
+    suits: null,
+    place: 'main',
+    reserve: '60rem',
+    component: () => import('./overview/OverviewView.svelte'),
+  },
+  {
     id: 'attention',
     title: (words) => words.attention.title,
     question: (words) => words.views.questions.attention,

@@ -1,5 +1,7 @@
 // The state of the views: the locked selection, the pointer's preview, the scale of colours, the settings of sampling.
 // The model: session/.
+import { PLAIN_ATTENTION, type AttentionShown } from '../analysis/attention_maps';
+import { ALL_HEADS, type HeadsShown } from '../analysis/head_roles';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
@@ -21,6 +23,10 @@ export interface Selection {
   comparedPart: MapWindow | null;
   /** Contract name of the activation in the strip view. */
   shown: string | null;
+  /** How the overview shows the heads. */
+  overview: HeadsShown;
+  /** How the attention view shows it. */
+  attention: AttentionShown;
 }
 
 /** Under the pointer or the keyboard's focus; wins over the selection while it lasts. */
@@ -46,6 +52,8 @@ export const NOTHING_SELECTED: Selection = {
   part: null,
   comparedPart: null,
   shown: null,
+  overview: ALL_HEADS,
+  attention: PLAIN_ATTENTION,
 };
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 

@@ -18,9 +18,31 @@ export const attention = {
   openOthers: (maps: number) =>
     maps === 1 ? 'Open the other layer' : `Open the other ${maps} layers`,
   noneOpen: 'No attention map is open. Open one on the panel of activations below.',
-  kindLabel: 'Before or after softmax',
-  probabilities: 'Probabilities',
-  scores: 'Raw scores',
+  kindLabel: 'Which attention',
+  kinds: { attn_probs: 'Probabilities', attn_scores: 'Raw scores', weighted: 'Value-weighted' },
+  kindTitles: {
+    attn_probs: 'After the softmax: each row sums to 1',
+    attn_scores: 'Before the softmax',
+    weighted: 'Probability times the norm of the value that it fetches',
+  },
+  overLabel: 'One head or several',
+  overs: { head: 'One head', mean: 'Mean', max: 'Max' },
+  overTitles: {
+    head: 'The head that is pointed at or selected',
+    mean: 'Mean of several heads',
+    max: 'Largest value of several heads',
+  },
+  set: 'Heads',
+  setOpen: 'all open',
+  ofHeads: (over: 'mean' | 'max', heads: number) =>
+    `${over === 'mean' ? 'Mean' : 'Max'} of ${heads === 1 ? 'one head' : `${count(heads)} heads`}`,
+  log: 'Log scale',
+  logTitle: 'Colours follow the logarithm, so that very small values show',
+  logMeans: 'Colours follow the logarithm from 0.01% to 100%; what is below is as 0.01%.',
+  weightedMeans:
+    'Value-weighted: p‖v‖ / Σ p‖v‖, the attention p times the norm of the head’s value vector v, without the output matrix, so that each row sums to 1. A token that is looked at but has a small value counts little.',
+  togetherMeans:
+    'Each cell of the large map is the mean or the largest value over the chosen heads.',
   root: 'Bring out small values',
   gridLabel: 'Attention heads, layers down and heads across',
   headName: (layer: number, head: number) => `Layer ${layer}, head ${head}`,
@@ -30,8 +52,8 @@ export const attention = {
   habits: (habits: HeadHabits) =>
     `On average ${share(habits.previous)} on the token before, ${share(habits.first)} on the first, ${share(habits.self)} on itself${habits.induction === null ? '' : `, ${share(habits.induction)} on what followed the same token earlier`}.`,
   mapRole: 'attention map',
-  mapLabel: (layer: number, head: number) =>
-    `Attention map of layer ${layer}, head ${head}. Arrow keys move, Enter locks the row, plus and minus change how close it is.`,
+  mapLabel: (head: string) =>
+    `Attention map: ${head}. Arrow keys move, Enter locks the row, plus and minus change how close it is.`,
   mapHint: 'Point at a cell, or focus the map and use the arrow keys, to read its value.',
   cell: (from: string, to: string, value: string) => `${from}  looks at  ${to}  with ${value}`,
   future: (from: string, to: string) => `${from}  cannot look ahead at  ${to}`,
@@ -54,8 +76,11 @@ export const attention = {
     'Each map of scores has a scale of its own, which ends at its score furthest from 0; the scale below is the large map’s.',
   smallPooled: (signed: boolean) =>
     `The small maps have fewer pixels than tokens: each pixel shows ${signed ? 'the value furthest from 0' : 'the largest value'} of those it covers.`,
-  weight: 'Attention',
-  score: 'Score',
+  legends: {
+    attn_probs: 'Attention',
+    attn_scores: 'Score',
+    weighted: 'Share of p‖v‖',
+  },
   switchOff: (layer: number, head: number) => `Switch off layer ${layer}, head ${head}`,
   switchOn: (layer: number, head: number) => `Switch layer ${layer}, head ${head} on again`,
   arcsTitle: (head: string) => `${head}, over the text`,

@@ -16,6 +16,7 @@ import { lens } from './lens';
 import { link } from './link';
 import { loading } from './loading';
 import { next } from './next';
+import { overview } from './overview';
 import { page } from './page';
 import { panel } from './panel';
 import { paths } from './paths';
@@ -42,6 +43,7 @@ export const en = {
   prompt,
   next,
   generate,
+  overview,
   attention,
   attribution,
   effect,

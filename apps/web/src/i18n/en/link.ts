@@ -33,6 +33,8 @@ export const link = {
     language: 'language',
     provider: 'where it runs',
     root: 'colours',
+    overview: 'heads shown',
+    attention: 'how attention is shown',
     folded: 'folded views',
     alone: 'view shown alone',
     runs: 'kept runs',

@@ -6,6 +6,7 @@ export const views = {
   list: 'Views',
   questions: {
     next: 'What does the model expect?',
+    overview: 'Which heads do what?',
     attention: 'Where does each token look?',
     lens: 'What would each layer say?',
     attribution: 'Which part caused this token?',

@@ -16,6 +16,7 @@ import { lens } from './lens';
 import { link } from './link';
 import { loading } from './loading';
 import { next } from './next';
+import { overview } from './overview';
 import { page } from './page';
 import { panel } from './panel';
 import { paths } from './paths';
@@ -43,6 +44,7 @@ export const zh: Dictionary = {
   prompt,
   next,
   generate,
+  overview,
   attention,
   attribution,
   effect,

@@ -34,6 +34,8 @@ export const link: Dictionary['link'] = {
     language: '语言',
     provider: '运行位置',
     root: '颜色',
+    overview: '显示的头',
+    attention: '注意力的显示方式',
     folded: '收起的视图',
     alone: '单独显示的视图',
     runs: '保留的运行',

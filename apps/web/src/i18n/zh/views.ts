@@ -8,6 +8,7 @@ export const views: Dictionary['views'] = {
   list: '视图',
   questions: {
     next: '模型接下来预期什么？',
+    overview: '哪些头在做什么？',
     attention: '每个词元在看哪里？',
     lens: '每一层会怎样预测？',
     attribution: '是哪一部分促成了这个词元？',

@@ -27,7 +27,7 @@ export function pictureCaption(
 }
 
 /** Break a text into a few lines; an ellipsis ends one that is longer. */
-function inLines(text: string): string[] {
+export function inLines(text: string): string[] {
   const lines: string[] = [];
   let line = '';
   let width = 0;
