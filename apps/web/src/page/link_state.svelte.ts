@@ -92,7 +92,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
 
 /** Return the state that a link to the page carries. */
 function linkState(parts: PageParts, choice: ModelChoice): HashState {
-  const { session, compared, viewing, preferences, activations } = parts;
+  const { session, compared, viewing, preferences, activations, course } = parts;
   const model = choice.catalogue.models.find((entry) => entry.url === choice.url);
   const { token, head, part, comparedPart, shown } = viewing.selection;
   const ofReader = {
@@ -105,6 +105,7 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     provider: session.opening.provider === 'auto' ? null : session.opening.provider,
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,
+    ...course.linked,
   };
   // No link opens files of this device, so it carries no state of such a model.
   if (choice.localUrl !== null) return ofReader;

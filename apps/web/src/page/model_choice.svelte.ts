@@ -7,6 +7,7 @@ import { withoutModelParameter } from '../bundle/address/model_parameter';
 import { findLocalModel, type PlacedFile } from '../bundle/sources/local_files';
 import { noInterventions, switchingOff } from '../inference/interventions';
 import { listed } from '../inference/listed_edits';
+import { logitLens } from '../inference/lens_names';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest } from '../inference/model_types';
 import { formatHash, type HashState } from '../url/hash_state';
@@ -142,6 +143,38 @@ export class ModelChoice {
     }
   }
 
+  /** Show another state, as of a lesson's step: in the open model where it is of that one, else as a link is followed. */
+  async show(state: HashState): Promise<void> {
+    const { session, compared, viewing } = this.#parts;
+    const { opening } = session;
+    const linked = state.model === null ? this.linked : null;
+    const link: Link = { state, ignored: [], isNewer: false, linked, refused: null };
+    const target: Target =
+      state.model === null ? { url: this.url, missing: null, refused: null } : this.#locate(link);
+    const isOpen =
+      opening.stage.kind === 'ready' &&
+      target.refused === null &&
+      target.url === this.url &&
+      (state.variant ?? opening.variant) === opening.variant &&
+      (state.provider ?? opening.provider) === opening.provider;
+    if (linked !== this.linked)
+      history.replaceState(history.state, '', withoutModelParameter(location.href));
+    if (!isOpen) {
+      history.replaceState(history.state, '', `#${formatHash(state)}`);
+      await this.follow();
+      return;
+    }
+    this.#take(link, target);
+    viewing.baseline = false;
+    if (state.compared !== compared.variant) {
+      compared.close();
+      compared.linked = state.compared;
+    }
+    await session.prompt.readAgain();
+    if (state.open !== null) await session.answers.setActivations(state.open);
+    await session.answers.setLens(state.lens ?? logitLens);
+  }
+
   /** Follow a declined link again, with changes. */
   followAgain(href: string, state: HashState | null = null): void {
     const again = state === null ? href : `#${formatHash(state)}`;
@@ -236,8 +269,9 @@ export class ModelChoice {
 
   /** Take over the link's state, but open nothing. */
   #take(link: Link, target: Target): void {
-    const { session, viewing, preferences, address, activations } = this.#parts;
+    const { session, viewing, preferences, address, activations, course } = this.#parts;
     const { state } = link;
+    course.take(state);
     preferences.linkLanguage = state.language;
     ({ linked: this.linked } = link);
     ({ url: this.url, missing: this.missing } = target);

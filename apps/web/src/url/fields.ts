@@ -4,6 +4,7 @@ import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
+import { namesLesson } from '../lessons/lesson_name';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
 
 /** A part of a map of tokens on tokens: `span` of them each way, from a row and a column on. */
@@ -55,6 +56,10 @@ export interface HashState {
   readonly folded: readonly string[];
   /** Id of the view that is shown alone. */
   readonly alone: string | null;
+  /** The lesson that is open: the name of one that ships with the page, or an address. */
+  readonly lesson: string | null;
+  /** The lesson's step, counted from 1. */
+  readonly lessonStep: number | null;
 }
 
 export type FieldName = keyof HashState;
@@ -222,6 +227,13 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: (text) => (VIEW_ID.test(text) ? text : null),
     format: (id) => id,
   },
+  lesson: {
+    key: 'lesson',
+    byDefault: null,
+    parse: (text) => (namesLesson(text) ? text : null),
+    format: (lesson) => lesson,
+  },
+  lessonStep: countField('step'),
 };
 
 function headOf(text: string): LinkedHead | null {

@@ -31,5 +31,7 @@ export const link = {
     root: 'colours',
     folded: 'folded views',
     alone: 'view shown alone',
+    lesson: 'lesson',
+    lessonStep: 'step of the lesson',
   },
 };

@@ -9,10 +9,12 @@ import { example } from './example';
 import { facts } from './facts';
 import { files } from './files';
 import { generate } from './generate';
+import { glossary } from './glossary';
 import { interventions } from './interventions';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
+import { lessons } from './lessons';
 import { link } from './link';
 import { loading } from './loading';
 import { next } from './next';
@@ -40,11 +42,13 @@ export const zh: Dictionary = {
   prompt,
   next,
   generate,
+  glossary,
   attention,
   attribution,
   effect,
   interventions,
   lens,
+  lessons,
   panel,
   leftOut,
   strip,

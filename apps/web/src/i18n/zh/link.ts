@@ -32,5 +32,7 @@ export const link: Dictionary['link'] = {
     root: '颜色',
     folded: '收起的视图',
     alone: '单独显示的视图',
+    lesson: '课程',
+    lessonStep: '课程的步骤',
   },
 };
