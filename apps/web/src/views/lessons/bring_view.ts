@@ -2,15 +2,36 @@
 import { tick } from 'svelte';
 import type { Viewing } from '../viewing.svelte';
 
-/** Unfold a view and scroll to it; one that this model lacks does nothing. */
+/** Unfold a view and scroll to it, unless all of it is in sight; one that this model lacks does nothing. */
 export async function bringViewToSight(id: string, viewing: Viewing): Promise<void> {
   if (viewing.alone !== null && viewing.alone !== id) viewing.alone = null;
   if (viewing.folded.includes(id)) viewing.toggleFold(id);
   await tick();
+  const view = document.getElementById(id);
+  if (view === null) return;
+  const { top, bottom } = view.getBoundingClientRect();
+  if (top >= 0 && bottom <= bottomInSight()) return;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  document
-    .getElementById(id)
-    ?.scrollIntoView({ block: 'start', behavior: calm ? 'instant' : 'smooth' });
+  // What stands beside the text scrolls by itself there.
+  const isBeside = getComputedStyle(view.closest('.rail') ?? view).position === 'sticky';
+  view.scrollIntoView({
+    block: isBeside ? 'nearest' : 'start',
+    behavior: calm ? 'instant' : 'smooth',
+  });
+  showLastTokens(id);
+}
+
+/** Return where the window ends, or the lesson begins that lies over its foot, in CSS pixels. */
+function bottomInSight(): number {
+  const lesson = document.querySelector('[data-testid=lesson]');
+  const isOver = lesson !== null && getComputedStyle(lesson).position === 'fixed';
+  return isOver ? lesson.getBoundingClientRect().top : innerHeight;
+}
+
+/** Scroll the view's grids of tokens to the text's end, of which lessons speak. */
+export function showLastTokens(id: string): void {
+  for (const grid of document.getElementById(id)?.querySelectorAll('[role=grid]') ?? [])
+    grid.scrollLeft = grid.scrollWidth;
 }
 
 const MARK = 'data-lesson-view';
