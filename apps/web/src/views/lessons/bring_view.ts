@@ -18,7 +18,6 @@ export async function bringViewToSight(id: string, viewing: Viewing): Promise<vo
     block: isBeside ? 'nearest' : 'start',
     behavior: calm ? 'instant' : 'smooth',
   });
-  showLastTokens(id);
 }
 
 /** Return where the window ends, or the lesson begins that lies over its foot, in CSS pixels. */
@@ -29,18 +28,33 @@ function bottomInSight(): number {
 }
 
 /** Scroll the view's grids of tokens to the text's end, of which lessons speak. */
-export function showLastTokens(id: string): void {
-  for (const grid of document.getElementById(id)?.querySelectorAll('[role=grid]') ?? [])
-    grid.scrollLeft = grid.scrollWidth;
+function showLastTokens(view: Element): void {
+  for (const grid of view.querySelectorAll('[role=grid]')) grid.scrollLeft = grid.scrollWidth;
 }
 
 const MARK = 'data-lesson-view';
+const HANDS = ['pointermove', 'pointerdown', 'wheel', 'keydown'];
 
-/** Mark a view as the one that a lesson speaks of. Returns a function that takes the mark away. */
+/**
+ * Mark a view as the one that a lesson speaks of, and keep its grids at the text's end while they are drawn, until the
+ * reader takes them in hand. Returns a function that takes the mark away.
+ */
 export function markView(id: string): () => void {
-  const element = document.getElementById(id);
-  element?.setAttribute(MARK, '');
+  const view = document.getElementById(id);
+  if (view === null) return () => undefined;
+  view.setAttribute(MARK, '');
+  showLastTokens(view);
+  const drawn = new MutationObserver(() => {
+    showLastTokens(view);
+  });
+  drawn.observe(view, { childList: true, subtree: true });
+  const letGo = (): void => {
+    drawn.disconnect();
+  };
+  for (const hand of HANDS) view.addEventListener(hand, letGo, { once: true, passive: true });
   return () => {
-    element?.removeAttribute(MARK);
+    letGo();
+    for (const hand of HANDS) view.removeEventListener(hand, letGo);
+    view.removeAttribute(MARK);
   };
 }
