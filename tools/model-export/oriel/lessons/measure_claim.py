@@ -45,6 +45,10 @@ class StateRun:
             raise OptionError(
                 "the state has no text", next_step="write one, then copy the address."
             )
+        if state.lens not in bundle.lenses:
+            raise OptionError(
+                "the model has no such lens", got=state.lens, expected=" or ".join(bundle.lenses)
+            )
         self._edits: list[Edit] = edits_of(state, bundle)
         names = {name for claim in claims for name in self._activations(claim)}
         lens = state.lens if any(claim["claim"] == "lens" for claim in claims) else None
@@ -52,9 +56,15 @@ class StateRun:
             [self._ids], activations=sorted(names), edits=self._edits, logits=1, lens=lens
         )
 
+    @property
+    def logits(self) -> Array:
+        """(vocab), float32, of the last token."""
+        found: Array = self._run.logits[0, -1]
+        return found
+
     def measure(self, claim: ClaimRecord) -> Measured:
         """Return what is so. Raises OptionError for a claim that isn't of this model or text."""
-        logits = self._run.logits[0, -1].astype(np.float64)
+        logits = self.logits.astype(np.float64)
         if claim["claim"] == "probability":
             value = float(softmax(logits)[self._token(claim["token"])])
             return _within(claim, f"probability of {claim['token']!r}", value)
