@@ -4,8 +4,6 @@
 import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { LessonDocument } from '../../apps/web/src/contract/generated';
 import { isolated } from './servers';
 import { test } from './shared_context';
@@ -65,12 +63,12 @@ async function follow(page: Page, press: (button: Locator) => Promise<void>): Pr
   expect(decodeURIComponent(page.url()).replaceAll('+', ' ')).toContain(own);
 }
 
-async function faults(page: Page): Promise<string[]> {
+async function faults(page: Page, part: string): Promise<string[]> {
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source);
-  const results = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<AxeResults> } };
-    return axe.run();
-  });
+  const results = await page.evaluate(async (within) => {
+    const { axe } = window as unknown as { axe: { run(at: string): Promise<AxeResults> } };
+    return axe.run(within);
+  }, part);
   return results.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`);
 }
 
@@ -122,7 +120,8 @@ test('a step is a link, its question answers, and its words explain themselves',
   await expect(question.getByRole('status')).toContainText('Not quite.');
   await question.getByLabel('In layer 6, and around it').check();
   await expect(question.getByRole('status')).toContainText('Right.');
-  expect(await faults(page)).toEqual([]);
+  expect(await faults(page, '[data-testid=lesson]')).toEqual([]);
+  expect(await faults(page, '[data-testid=learn]')).toEqual([]);
 
   const word = panel(page).locator('[data-term=logit-lens]');
   await word.focus();
@@ -137,8 +136,8 @@ test('a step is a link, its question answers, and its words explain themselves',
   await page.getByTestId('open-glossary').click();
   const glossary = page.getByTestId('glossary');
   await glossary.getByRole('searchbox').fill('perplex');
-  await expect(glossary.locator('dt')).toHaveText(['perplexity']);
-  expect(await faults(page)).toEqual([]);
+  await expect(glossary.locator('li .name')).toHaveText(['perplexity']);
+  expect(await faults(page, '[data-testid=glossary]')).toEqual([]);
   await page.keyboard.press('Escape');
   await expect(glossary).toHaveCount(0);
   await expect(page.getByTestId('open-glossary')).toBeFocused();
@@ -153,38 +152,43 @@ test('a step is a link, its question answers, and its words explain themselves',
   await expect(seen(page)).toBeVisible();
 });
 
-test.describe('a lesson from elsewhere', () => {
-  let server: Server;
-  const files = new Map<string, string>();
-  const url = (name: string): string =>
-    `http://localhost:${(server.address() as AddressInfo).port}/${name}`;
-  test.beforeAll(async () => {
-    server = createServer((request, response) => {
-      const body = files.get(request.url ?? '');
-      response.writeHead(body === undefined ? 404 : 200, { 'Access-Control-Allow-Origin': '*' });
-      response.end(body);
-    });
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  });
-  test.afterAll(() => {
-    server.close();
-  });
+const home = (name: string): string => new URL(`lessons/${name}.json`, isolated).href;
 
-  test('is refused in a line where it is not from https, missing, too large or no lesson', async ({
+test.describe('a lesson from elsewhere', () => {
+  test('is refused in a line where it may not come from there, is missing, too large or no lesson', async ({
     page,
   }) => {
+    const step = { title: 't', text: 'x', state: '#' };
+    const document = { lesson_version: '1.0', title: 't', introduction: 'i', steps: [step] };
+    const claims = [{ claim: 'likeliest', tokn: ' a' }];
+    const bodies: Record<string, string> = {
+      large: JSON.stringify({ ...document, more: 'x'.repeat(600_000) }),
+      page: '<!doctype html>',
+      wrong: JSON.stringify({ ...document, steps: [{ ...step, expect: { text: 'x', claims } }] }),
+      newer: JSON.stringify({ ...document, lesson_version: '2.0' }),
+    };
+    await page.route('**/lessons/*.json', (route) => {
+      const name = /(\w+)\.json$/.exec(route.request().url())?.[1] ?? '';
+      const body = bodies[name];
+      return body === undefined ? route.fulfill({ status: 404 }) : route.fulfill({ body });
+    });
     const refused: [address: string, says: RegExp][] = [
-      [url('a.json'), /expected an https address/],
+      ['http://localhost:9/a.json', /expected an https address/],
       ['https://elsewhere.example/a.json', /takes no lesson from https:\/\/elsewhere\.example/],
+      [home('missing'), /no lesson at .*missing\.json \(HTTP 404\)/],
+      [home('large'), /is larger than 524\.3.kB/],
+      [home('page'), /no lesson that this page can read: it is not JSON/],
+      [home('wrong'), /can read: \/steps\/0\/expect\/claims\/0/],
+      [home('newer'), /of version 2\.0; this page reads 1\.x/],
       ['nowhere', /no lesson called “nowhere” here; expected one of tour, sampling/],
     ];
     for (const [address, says] of refused) {
       await page.goto('about:blank');
       await page.goto(`/#lang=en&on=wasm&lesson=${encodeURIComponent(address)}`);
       await expect(page.getByTestId('lesson-error')).toHaveText(says);
-      // The page itself opens all the same.
-      await expect(page.getByTestId('candidate').first()).toBeVisible();
     }
+    // The page itself opens all the same.
+    await expect(page.getByTestId('candidate').first()).toBeVisible();
     await page.getByTestId('leave-lesson').click();
     await expect(panel(page)).toHaveCount(0);
   });
@@ -211,9 +215,8 @@ test.describe('a lesson from elsewhere', () => {
         },
       ],
     };
-    const home = new URL('lessons/mine.json', isolated).href;
-    await page.route(home, (route) => route.fulfill({ json: lesson }));
-    await page.goto(`/#lang=en&on=wasm&lesson=${encodeURIComponent(home)}`);
+    await page.route(home('mine'), (route) => route.fulfill({ json: lesson }));
+    await page.goto(`/#lang=en&on=wasm&lesson=${encodeURIComponent(home('mine'))}`);
     await expect(panel(page)).toContainText('<img src=x onerror="document.title=1">');
     await expect(panel(page).locator('img')).toHaveCount(0);
     await expect(panel(page).locator('li').first()).toHaveText('one');

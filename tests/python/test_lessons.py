@@ -4,6 +4,7 @@ that is wrong in any way is refused in one clear line."""
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -231,6 +232,20 @@ def test_the_command_says_in_a_line_for_each_step_that_it_holds(
     assert [line.split(" ")[:2] for line in lines] == [["step", str(n + 1)] for n in range(steps)]
     assert all("): holds: " in line for line in lines)
     assert last == f"{file.name}: {steps} of {steps} steps hold"
+
+
+def test_the_documents_example_prints_what_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "lessons.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"^ *```json\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    (said,) = re.findall(r"^ *```\n +\$ .*?\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    assert check(tmp_path, written) == 0
+    found = capsys.readouterr().out.replace("lesson.json", "days.json")
+    assert found.split() == said.split()
+    schema = json.loads((ROOT / "contracts" / "lesson.schema.json").read_text(encoding="utf-8"))
+    kinds = [claim["$ref"].rpartition("/")[2] for claim in schema["$defs"]["claim"]["oneOf"]]
+    assert {*re.findall(r'^\| `{"claim": "(\w+)"', text, re.MULTILINE)} == {*kinds}
 
 
 FALSE = {"claim": "likeliest", "token": " Lucy"}

@@ -7,8 +7,8 @@ export const glossary = {
   none: (text: string) => `No term matches “${text}”.`,
   formula: 'Formula',
   contract: 'Name in files and scripts',
-  views: 'On this page',
   explain: (term: string) => `What is “${term}”?`,
+  ofView: 'What the words of this view mean',
   close: 'Close',
   all: 'All terms',
 };

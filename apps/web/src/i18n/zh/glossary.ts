@@ -8,8 +8,8 @@ export const glossary: Dictionary['glossary'] = {
   none: (text) => `没有与“${text}”相符的术语。`,
   formula: '公式',
   contract: '在文件和脚本中的名称',
-  views: '在本页面',
   explain: (term) => `“${term}”是什么？`,
+  ofView: '这个视图里的术语',
   close: '关闭',
   all: '全部术语',
 };
