@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "apps" / "web" / "static" / "lessons").glob("*.json"))
 WEIGHTS = ROOT / "tools" / "model-export" / "oriel" / "models" / "demo" / "weights"
 FOLDER = demo_bundle.MANIFEST.parent
+NO_IDS = torch.empty((1, 0), dtype=torch.long)
+"""These warpers don't look at the text so far."""
 TEXT = "When Alice and Lucy went to the shop, Lucy gave a book to"
 
 
@@ -43,8 +45,8 @@ def _bundle() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> GPT2LMHeadModel:
-    found = GPT2LMHeadModel.from_pretrained(WEIGHTS, attn_implementation="eager")
-    found.eval()
+    found: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(WEIGHTS, attn_implementation="eager")
+    found.train(False)
     return found
 
 
@@ -56,9 +58,11 @@ def tokenizer() -> Tokenizer:
 class TorchRun:
     """A state of the page, run by transformers' own model, heads switched off by hooks."""
 
-    def __init__(self, model: GPT2LMHeadModel, tokenizer: Tokenizer, link: str) -> None:
+    logits: torch.Tensor
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, link: str) -> None:
         fields = {key: values[0] for key, values in parse_qs(link.removeprefix("#")).items()}
-        self.model, self.encode = model, lambda text: tokenizer.encode(text).ids
+        self.model, self.tokenizer = model, tokenizer
         self.sampling = [float(part) for part in fields.get("s", "0.8_0_0.95").split("_")]
         off = [
             tuple(map(int, head.split("."))) for head in fields.get("off", "").split("_") if head
@@ -69,9 +73,9 @@ class TorchRun:
             for layer, block in enumerate(model.transformer.h)
         ]
         hooks.append(model.transformer.ln_f.register_forward_pre_hook(self._stream))
-        with torch.no_grad():
+        with torch.inference_mode():
             found = model(
-                torch.tensor([self.encode(fields["p"])]),
+                torch.tensor([tokenizer.encode(fields["p"]).ids]),
                 output_attentions=True,
                 output_hidden_states=True,
             )
@@ -88,7 +92,7 @@ class TorchRun:
             for at, head in off:
                 if at == layer:
                     z[..., head * width : (head + 1) * width] = 0
-            self.z[layer] = z[0, -1].unflatten(-1, (-1, width))
+            self.z[layer] = z[0, -1].reshape(-1, width)
             return (z,)
 
         return hook
@@ -97,7 +101,7 @@ class TorchRun:
         self.last = given[0][0, -1]
 
     def token(self, text: str) -> int:
-        (only,) = self.encode(text)
+        (only,) = self.tokenizer.encode(text).ids
         return int(only)
 
     def lens(self, layer: int) -> int:
@@ -114,7 +118,7 @@ class TorchRun:
         scale = (self.last.var(unbiased=False) + norm.eps).sqrt()
         shares = {}
         for layer, z in self.z.items():
-            weight = self.model.transformer.h[layer].attn.c_proj.weight.unflatten(0, z.shape)
+            weight = self.model.transformer.h[layer].attn.c_proj.weight.reshape(*z.shape, -1)
             for head in range(len(z)):
                 part = z[head] @ weight[head]
                 share = ((part - part.mean()) / scale * norm.weight) @ column
@@ -126,12 +130,13 @@ class TorchRun:
         scores = self.logits[None]
         if temperature == 0:
             return torch.nn.functional.one_hot(scores[0].argmax(), len(self.logits)).double()
-        scores = TemperatureLogitsWarper(float(temperature))(None, scores)  # type: ignore[arg-type]
+        scores = TemperatureLogitsWarper(float(temperature))(NO_IDS, scores)
         if top_k > 0:
-            scores = TopKLogitsWarper(int(top_k))(None, scores)  # type: ignore[arg-type]
+            scores = TopKLogitsWarper(int(top_k))(NO_IDS, scores)
         if top_p < 1:
-            scores = TopPLogitsWarper(float(top_p))(None, scores)  # type: ignore[arg-type]
-        return scores[0].softmax(-1)
+            scores = TopPLogitsWarper(float(top_p))(NO_IDS, scores)
+        found: torch.Tensor = scores[0].softmax(-1)
+        return found
 
     def holds(self, claim: Mapping[str, Any]) -> bool:
         kind = claim["claim"]
@@ -142,7 +147,7 @@ class TorchRun:
         if kind == "attribution":
             other = self.token(claim["other"]) if "other" in claim else None
             found = self.strongest(self.token(claim["token"]), other, len(claim["heads"]))
-            return found == claim["heads"]
+            return bool(found == claim["heads"])
         return bool(claim["least"] <= self.number(claim) <= claim["most"])
 
     def number(self, claim: Mapping[str, Any]) -> float:
@@ -328,23 +333,22 @@ def test_a_missing_lesson_and_a_missing_bundle_are_told(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_numbers_of_edits_come_from_texts_as_on_the_page(
-    model: GPT2LMHeadModel, tokenizer: Tokenizer
-) -> None:
+def test_numbers_of_edits_come_from_texts_as_on_the_page(model: Any, tokenizer: Tokenizer) -> None:
     """A difference of two texts, added after layer 5; a mean of a text; another text's values."""
     other = "When Mary and John went to the park, John gave a ball to"
     block = model.transformer.h[5]
 
     def stream(text: str) -> torch.Tensor:
-        with torch.no_grad():
+        with torch.inference_mode():
             found = model(torch.tensor([tokenizer.encode(text).ids]), output_hidden_states=True)
-        return found.hidden_states[6]
+        after: torch.Tensor = found.hidden_states[6]
+        return after
 
     def changed(change: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray[Any, Any]:
         hook = block.register_forward_hook(
             lambda _, __, out: change(out) if torch.is_tensor(out) else (change(out[0]), *out[1:])
         )
-        with torch.no_grad():
+        with torch.inference_mode():
             logits = model(torch.tensor([tokenizer.encode(TEXT).ids])).logits[0, -1]
         hook.remove()
         return np.asarray(logits.numpy())

@@ -1055,10 +1055,16 @@ export interface LessonDocument {
    */
   steps: LessonStep[];
 }
+/**
+ * a text in both of the page's languages
+ */
 export interface TwoLanguages {
   en: string;
   zh: string;
 }
+/**
+ * a state of the page, what to look at there, and what is seen
+ */
 export interface LessonStep {
   title: Text;
   text: Text;
@@ -1163,6 +1169,9 @@ export interface KeptClaim {
   least: number;
   most: number;
 }
+/**
+ * a question with choices, each with a reply
+ */
 export interface ChoiceQuestion {
   text: Text;
   /**
@@ -1171,6 +1180,9 @@ export interface ChoiceQuestion {
    */
   choices: Choice[];
 }
+/**
+ * a choice, and what is said of it
+ */
 export interface Choice {
   text: Text;
   right: boolean;
@@ -1179,6 +1191,9 @@ export interface Choice {
    */
   reply: string | TwoLanguages;
 }
+/**
+ * a question whose answer the reader writes
+ */
 export interface WrittenQuestion {
   text: Text;
   /**

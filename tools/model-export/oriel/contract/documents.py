@@ -1158,6 +1158,8 @@ class LessonDocument(TypedDict):
 
 
 class TwoLanguages(TypedDict):
+    """A text in both of the page's languages."""
+
     en: str
     zh: str
 
@@ -1168,6 +1170,8 @@ paragraphs, lines that begin with - are a list, *emphasis*, `a token`, [[id of a
 
 
 class LessonStep(TypedDict):
+    """A state of the page, what to look at there, and what is seen."""
+
     title: LessonText
     text: LessonText
     state: str
@@ -1280,11 +1284,15 @@ says otherwise. No field may be unknown: a reader that left one out would check 
 
 
 class ChoiceQuestion(TypedDict):
+    """A question with choices, each with a reply."""
+
     text: LessonText
     choices: list[Choice]
 
 
 class Choice(TypedDict):
+    """A choice, and what is said of it."""
+
     text: LessonText
     right: bool
     reply: LessonText
@@ -1292,6 +1300,8 @@ class Choice(TypedDict):
 
 
 class WrittenQuestion(TypedDict):
+    """A question whose answer the reader writes."""
+
     text: LessonText
     answers: list[str]
     """What counts as right, however it is spaced and capitalised."""
