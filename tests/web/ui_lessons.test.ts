@@ -40,7 +40,7 @@ test.each([
   ['javascript:alert(1)', 'lesson-address'],
   [`https://school.example/${'a'.repeat(5000)}`, 'lesson-address'],
 ])('no lesson may come from %s', (given, kind) => {
-  expect(() => lessonAddress(given, page)).toThrowError(
+  expect(() => lessonAddress(given, page)).toThrow(
     expect.objectContaining({ data: expect.objectContaining({ kind }) as unknown }) as Error,
   );
 });
