@@ -1178,12 +1178,12 @@ export interface ChoiceQuestion {
    * @minItems 2
    * @maxItems 8
    */
-  choices: Choice[];
+  choices: LessonChoice[];
 }
 /**
  * a choice, and what is said of it
  */
-export interface Choice {
+export interface LessonChoice {
   text: Text;
   right: boolean;
   /**

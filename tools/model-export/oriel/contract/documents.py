@@ -1287,10 +1287,10 @@ class ChoiceQuestion(TypedDict):
     """A question with choices, each with a reply."""
 
     text: LessonText
-    choices: list[Choice]
+    choices: list[LessonChoice]
 
 
-class Choice(TypedDict):
+class LessonChoice(TypedDict):
     """A choice, and what is said of it."""
 
     text: LessonText

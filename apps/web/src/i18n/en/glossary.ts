@@ -8,7 +8,8 @@ export const glossary = {
   formula: 'Formula',
   contract: 'Name in files and scripts',
   explain: (term: string) => `What is “${term}”?`,
-  ofView: 'What the words of this view mean',
+  mark: '?',
+  ofView: 'What do the words of this view mean?',
   close: 'Close',
   all: 'All terms',
 };

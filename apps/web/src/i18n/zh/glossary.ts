@@ -9,7 +9,8 @@ export const glossary: Dictionary['glossary'] = {
   formula: '公式',
   contract: '在文件和脚本中的名称',
   explain: (term) => `“${term}”是什么？`,
-  ofView: '这个视图里的术语',
+  mark: '？',
+  ofView: '这个视图里的术语是什么意思？',
   close: '关闭',
   all: '全部术语',
 };
