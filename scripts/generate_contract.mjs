@@ -83,6 +83,11 @@ async function generate() {
     'EditsDocument',
     { bannerComment: '', ignoreMinAndMaxItems: true, format: false },
   );
+  const lesson = await compile(
+    /** @type {object} */ (simplify(await readSchema('lesson.schema.json'))),
+    'LessonDocument',
+    { bannerComment: '', ignoreMinAndMaxItems: true, format: false },
+  );
   const source = [
     '// Generated from contracts/ by `npm run contract`: change the schemas, not this file.',
     '',
@@ -94,6 +99,7 @@ async function generate() {
     '',
     types,
     edits,
+    lesson,
   ].join('\n');
   const style = await prettier.resolveConfig(target);
   return prettier.format(source, { ...style, parser: 'typescript' });

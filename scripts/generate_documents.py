@@ -45,6 +45,7 @@ OWN_CLASSES = {
     "ActivationFidelity": "ActivationFidelityRecord",
     "Attribution": "AttributionRecord",
     "Calibration": "CalibrationRecord",
+    "Claim": "ClaimRecord",
     "Edit": "EditRecord",
     "EncodedWeight": "EncodedWeightRecord",
     "Fidelity": "FidelityRecord",
@@ -52,8 +53,10 @@ OWN_CLASSES = {
     "LayerSizes": "LayerSizesRecord",
     "Manifest": "ManifestDocument",
     "ModelShape": "ModelShapeRecord",
+    "Question": "LessonQuestion",
     "Tap": "TapRecord",
     "TensorSpec": "TensorSpecRecord",
+    "Text": "LessonText",
 }
 """{title: name in Python} where the title is the name of a class that computes with the record."""
 
@@ -188,6 +191,7 @@ def read_schemas() -> dict[str, Schema]:
             "verification",
             "pipeline",
             "edits",
+            "lesson",
         )
     }
 

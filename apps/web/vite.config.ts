@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defaultClientConditions, defineConfig, loadEnv } from 'vite';
 import { contentSecurityPolicy } from './plugins/content_security_policy.ts';
+import { shippedLessons } from './plugins/lessons.ts';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 import { serviceWorker } from './plugins/service_worker.ts';
@@ -41,7 +42,7 @@ export default defineConfig(({ mode }) => ({
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [svelte(), manifestValidator(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
+  plugins: [svelte(), manifestValidator(), shippedLessons(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
   worker: {
     format: 'es' as const,
     plugins: () => [manifestValidator()],

@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 EXAMPLES = CONTRACTS / "examples"
-SCHEMAS = ("activations", "edits", "manifest")
+SCHEMAS = ("activations", "edits", "lesson", "manifest")
 # Their documents stand apart: the page, which reads every other one, knows nothing of them.
 MODULES = EXAMPLES / "modules"
 MODULE_SCHEMAS = ("module_metadata", "proof", "verification", "pipeline")

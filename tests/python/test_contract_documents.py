@@ -27,6 +27,7 @@ from oriel.contract.data_files import ContractTable, Limits
 from oriel.contract.documents import (
     ActivationsDocument,
     EditsDocument,
+    LessonDocument,
     ManifestDocument,
     ModuleMetadata,
     PipelineResults,
@@ -39,6 +40,7 @@ from oriel.precision.recipes.recipe import RuleRecord
 TYPES = {
     "activations": ActivationsDocument,
     "edits": EditsDocument,
+    "lesson": LessonDocument,
     "manifest": ManifestDocument,
     "module_metadata": ModuleMetadata,
     "proof": ProofRecord,

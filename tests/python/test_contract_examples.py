@@ -31,6 +31,7 @@ from oriel.contract.activation_contract import check_document, validator
 from oriel.contract.manifest import check_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
+from oriel.lessons.read_lesson import check_lesson_document
 from oriel.modules.check_metadata import check_metadata
 from oriel.pipeline.write_results import check_results
 from oriel.proof.check_record import check_record
@@ -59,6 +60,8 @@ def check(name: str, document: Any) -> None:
         check_verification(document, name)
     elif name.startswith("edits"):
         edits_from_json(document)
+    elif name.startswith("lesson"):
+        check_lesson_document(document, name)
     elif name.startswith("proof"):
         check_record(document, name)
     else:

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { checkDocument } from '../../apps/web/src/contract/validate_document';
+import { checkLesson } from '../../apps/web/src/contract/validate_lesson';
 import { editsFromJson } from '../../apps/web/src/inference/edit_json';
 import { EditError } from '../../apps/web/src/inference/edits';
 import { checkManifest } from '../../apps/web/src/contract/validate_manifest';
@@ -27,7 +28,14 @@ const changes = read('invalid.json')['changes'] as readonly Change[];
 /** Return the verdict on a document of one of the schemas. */
 function check(name: string, document: unknown): { readonly kind: string; detail?: string } {
   if (name.startsWith('edits__')) return checkEdits(document);
+  if (name.startsWith('lesson__')) return checkLessonDocument(document);
   return name.startsWith('manifest__') ? checkManifest(document) : checkDocument(document);
+}
+
+function checkLessonDocument(document: unknown): { readonly kind: string; detail?: string } {
+  const verdict = checkLesson(document);
+  if (verdict.kind === 'lesson') return { kind: 'document' };
+  return verdict.kind === 'lesson-version' ? { kind: verdict.kind, detail: verdict.got } : verdict;
 }
 
 function checkEdits(document: unknown): { readonly kind: string; detail?: string } {

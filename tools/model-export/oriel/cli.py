@@ -16,6 +16,7 @@ from oriel.commands import (
     fidelity,
     fit_lens,
     inspect,
+    lesson,
     pipeline,
     prove,
     publish,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Command] = {
         inspect,
         fit_lens,
         add_lens,
+        lesson,
     )
 }
 

@@ -1005,3 +1005,206 @@ export interface SwapEdit {
    */
   amount?: number;
 }
+
+/**
+ * plain text in one language for all readers, or in both of the page's: empty lines part paragraphs, lines that begin with - are a list, *emphasis*, `a token`, [[id of a glossary term]]
+ */
+export type Text = string | TwoLanguages;
+/**
+ * one thing that must be so, of the run with the state's edits; at the text's last token unless it says otherwise. No field may be unknown: a reader that left one out would check something else
+ */
+export type Claim =
+  | ProbabilityClaim
+  | LikeliestClaim
+  | DifferenceClaim
+  | LensClaim
+  | AttentionClaim
+  | AttributionClaim
+  | DrawnClaim
+  | KeptClaim;
+/**
+ * the text of exactly one token, with the space that belongs to it
+ */
+export type Token = string;
+/**
+ * layer and head, as 7.2
+ */
+export type Head = string;
+/**
+ * a question with choices, or with an answer that the reader writes
+ */
+export type Question = ChoiceQuestion | WrittenQuestion;
+
+/**
+ * A lesson: steps that each put the page into a state, say what to look at, and claim what is seen there. Written by teachers, read by the page and by `oriel lesson check`; may come from anyone.
+ */
+export interface LessonDocument {
+  /**
+   * version of this form, major.minor
+   */
+  lesson_version: string;
+  /**
+   * name of the model that the claims hold for, as the page's list of models has it; without it the lesson takes whichever is open
+   */
+  model?: string;
+  title: Text;
+  introduction: Text;
+  /**
+   * @minItems 1
+   * @maxItems 40
+   */
+  steps: LessonStep[];
+}
+/**
+ * a text in both of the page's languages
+ */
+export interface TwoLanguages {
+  en: string;
+  zh: string;
+}
+/**
+ * a state of the page, what to look at there, and what is seen
+ */
+export interface LessonStep {
+  title: Text;
+  text: Text;
+  /**
+   * the page's state when the step begins
+   */
+  state: string;
+  /**
+   * the page's state once the reader has done what the step asks for, which the page does for them on request; the claims hold there, else at state
+   */
+  done?: string;
+  /**
+   * id of the view to look at
+   */
+  view?: string;
+  expect?: Expectation;
+  question?: Question;
+}
+/**
+ * what the reader sees: in words, and as claims that are checked
+ */
+export interface Expectation {
+  text: Text;
+  /**
+   * @minItems 1
+   * @maxItems 8
+   */
+  claims: Claim[];
+}
+/**
+ * the next token's probability, softmax of the logits
+ */
+export interface ProbabilityClaim {
+  claim: 'probability';
+  token: Token;
+  least: number;
+  most: number;
+}
+/**
+ * the token that the model expects most
+ */
+export interface LikeliestClaim {
+  claim: 'likeliest';
+  token: Token;
+}
+/**
+ * logit of a token minus another's
+ */
+export interface DifferenceClaim {
+  claim: 'difference';
+  token: Token;
+  other: Token;
+  least: number;
+  most: number;
+}
+/**
+ * the likeliest token after a layer, read through the state's lens
+ */
+export interface LensClaim {
+  claim: 'lens';
+  layer: number;
+  token: Token;
+}
+/**
+ * the share of a head's attention that goes from one token to another, by their places in the text, the first being 0
+ */
+export interface AttentionClaim {
+  claim: 'attention';
+  head: Head;
+  from: number;
+  to: number;
+  least: number;
+  most: number;
+}
+/**
+ * the heads with the largest shares in a token's logit, or in its difference from another's, the largest first
+ */
+export interface AttributionClaim {
+  claim: 'attribution';
+  token: Token;
+  other?: Token;
+  /**
+   * @minItems 1
+   * @maxItems 8
+   */
+  heads: Head[];
+}
+/**
+ * the probability that sampling, set as the state has it, draws the token; 0 where it is cut
+ */
+export interface DrawnClaim {
+  claim: 'drawn';
+  token: Token;
+  least: number;
+  most: number;
+}
+/**
+ * the number of tokens that sampling, set as the state has it, may draw
+ */
+export interface KeptClaim {
+  claim: 'kept';
+  least: number;
+  most: number;
+}
+/**
+ * a question with choices, each with a reply
+ */
+export interface ChoiceQuestion {
+  text: Text;
+  /**
+   * @minItems 2
+   * @maxItems 8
+   */
+  choices: LessonChoice[];
+}
+/**
+ * a choice, and what is said of it
+ */
+export interface LessonChoice {
+  text: Text;
+  right: boolean;
+  /**
+   * plain text in one language for all readers, or in both of the page's: empty lines part paragraphs, lines that begin with - are a list, *emphasis*, `a token`, [[id of a glossary term]]
+   */
+  reply: string | TwoLanguages;
+}
+/**
+ * a question whose answer the reader writes
+ */
+export interface WrittenQuestion {
+  text: Text;
+  /**
+   * what counts as right, however it is spaced and capitalised
+   *
+   * @minItems 1
+   * @maxItems 8
+   */
+  answers: Token[];
+  /**
+   * plain text in one language for all readers, or in both of the page's: empty lines part paragraphs, lines that begin with - are a list, *emphasis*, `a token`, [[id of a glossary term]]
+   */
+  reply: string | TwoLanguages;
+}

@@ -1,16 +1,19 @@
-// Type of the code that apps/web/plugins/manifest_validator.ts compiles from the schemas.
+// Types of the code that apps/web/plugins/manifest_validator.ts compiles from the schemas.
+interface SchemaError {
+  readonly instancePath: string;
+  readonly message?: string;
+}
+interface SchemaValidator {
+  (data: unknown): boolean;
+  readonly errors?: readonly SchemaError[] | null;
+}
 declare module 'virtual:oriel/manifest-validator' {
-  interface SchemaError {
-    readonly instancePath: string;
-    readonly message?: string;
-  }
-  interface Validator {
-    (data: unknown): boolean;
-    readonly errors?: readonly SchemaError[] | null;
-  }
-  export const validateManifest: Validator;
-  export const validateActivations: Validator;
+  export const validateManifest: SchemaValidator;
+  export const validateActivations: SchemaValidator;
   /** Validator of the manifest's `model`. */
-  export const validateModelRecord: Validator;
-  export const validatePath: Validator;
+  export const validateModelRecord: SchemaValidator;
+  export const validatePath: SchemaValidator;
+}
+declare module 'virtual:oriel/lesson-validator' {
+  export const validateLesson: SchemaValidator;
 }

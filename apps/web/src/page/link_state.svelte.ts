@@ -104,7 +104,7 @@ export function listedName(choice: ModelChoice): string | null {
 
 /** Return the state that a link to the page carries. */
 export function linkState(parts: PageParts, choice: ModelChoice): HashState {
-  const { session, compared, viewing, preferences, activations, runs } = parts;
+  const { session, compared, viewing, preferences, activations, runs, course } = parts;
   const { token, head, part, comparedPart, shown, overview, attention } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
@@ -118,6 +118,7 @@ export function linkState(parts: PageParts, choice: ModelChoice): HashState {
     provider: session.opening.provider === 'auto' ? null : session.opening.provider,
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,
+    ...course.linked,
   };
   // No link opens files of this device, so it carries no state of such a model.
   if (choice.localUrl !== null) return ofReader;

@@ -8,6 +8,7 @@ import { findLocalModel, type PlacedFile } from '../bundle/sources/local_files';
 import { noInterventions, switchingOff } from '../inference/interventions';
 import type { RunModel } from '../inference/kept_runs';
 import { listed } from '../inference/listed_edits';
+import { logitLens } from '../inference/lens_names';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest } from '../inference/model_types';
 import { formatHash, type HashState } from '../url/hash_state';
@@ -159,6 +160,41 @@ export class ModelChoice {
     return refused === null && url !== '' ? this.#sourceOf(url) : null;
   }
 
+  /** Show another state, as of a lesson's step: in the open model where it is of that one, else as a link is followed. */
+  async show(shown: HashState): Promise<void> {
+    const { session, compared, viewing, runs } = this.#parts;
+    // The runs that the reader keeps stay, unless the state brings its own.
+    const kept = { runs: runs.forLink.runs, leftOut: 0 };
+    const state = shown.runs.runs.length === 0 ? { ...shown, runs: kept } : shown;
+    const { opening } = session;
+    const linked = state.model === null ? this.linked : null;
+    const link: Link = { state, ignored: [], isNewer: false, linked, refused: null };
+    const target: Target =
+      state.model === null ? { url: this.url, missing: null, refused: null } : this.#locate(link);
+    const isOpen =
+      opening.stage.kind === 'ready' &&
+      target.refused === null &&
+      target.url === this.url &&
+      (state.variant ?? opening.variant) === opening.variant &&
+      (state.provider ?? opening.provider) === opening.provider;
+    if (linked !== this.linked)
+      history.replaceState(history.state, '', withoutModelParameter(location.href));
+    if (!isOpen) {
+      history.replaceState(history.state, '', `#${formatHash(state)}`);
+      await this.follow();
+      return;
+    }
+    this.#take(link, target);
+    viewing.baseline = false;
+    if (state.compared !== compared.variant) {
+      compared.close();
+      compared.linked = state.compared;
+    }
+    await session.prompt.readAgain();
+    if (state.open !== null) await session.answers.setActivations(state.open);
+    await session.answers.setLens(state.lens ?? logitLens);
+  }
+
   /** Follow a declined link again, with changes. */
   followAgain(href: string, state: HashState | null = null): void {
     const again = state === null ? href : `#${formatHash(state)}`;
@@ -255,8 +291,9 @@ export class ModelChoice {
 
   /** Take over the link's state, but open nothing. */
   #take(link: Link, target: Target): void {
-    const { session, viewing, preferences, address, activations, runs } = this.#parts;
+    const { session, viewing, preferences, address, activations, runs, course } = this.#parts;
     const { state } = link;
+    course.take(state);
     preferences.linkLanguage = state.language;
     ({ linked: this.linked } = link);
     ({ url: this.url, missing: this.missing } = target);

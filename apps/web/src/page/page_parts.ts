@@ -6,6 +6,7 @@ import type { ModelSession } from '../session/model_session.svelte';
 import type { Preferences } from '../views/preferences.svelte';
 import type { Viewing } from '../views/viewing.svelte';
 import type { Address } from './address.svelte';
+import type { Course } from './course.svelte';
 import type { OpenedActivations } from './opened_activations.svelte';
 
 export interface PageParts {
@@ -17,4 +18,5 @@ export interface PageParts {
   readonly preferences: Preferences;
   readonly address: Address;
   readonly activations: OpenedActivations;
+  readonly course: Course;
 }

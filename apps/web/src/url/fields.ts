@@ -8,6 +8,7 @@ import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
+import { namesLesson } from '../lessons/lesson_name';
 import { expandNames, packNames, type Ignore } from './activation_ranges';
 import { attentionOf, attentionText, headsOf, headsText } from './head_fields';
 import {
@@ -82,6 +83,10 @@ export interface HashState {
   readonly alone: string | null;
   /** The runs that the reader keeps, and how many a link has no room for. */
   readonly runs: LinkedRuns;
+  /** The lesson that is open: the name of one that ships with the page, or an address. */
+  readonly lesson: string | null;
+  /** The lesson's step, counted from 1. */
+  readonly lessonStep: number | null;
 }
 
 /** The other side of a comparison; a kept run by its place among the link's. */
@@ -277,6 +282,13 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: parseRuns,
     format: formatRuns,
   },
+  lesson: {
+    key: 'lesson',
+    byDefault: null,
+    parse: (text) => (namesLesson(text) ? text : null),
+    format: (lesson) => lesson,
+  },
+  lessonStep: countField('step'),
 };
 
 function otherOf(text: string): LinkedOther | null {

@@ -67,6 +67,7 @@ _Validator = validators.extend(  # type: ignore[no-untyped-call]
 SCHEMAS = (
     "activations",
     "edits",
+    "lesson",
     "manifest",
     "module_metadata",
     "proof",

@@ -1140,3 +1140,174 @@ class SwapEdit(TypedDict):
 EditRecord = ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit
 """One change at one joint; without head, neuron, position, key or row, at all of them. No field may
 be unknown: a reader that left one out would change more than is meant."""
+
+
+class LessonDocument(TypedDict):
+    """A lesson: steps that each put the page into a state, say what to look at, and claim what is
+    seen there. Written by teachers, read by the page and by `oriel lesson check`; may come from
+    anyone."""
+
+    lesson_version: str
+    """Version of this form, major.minor."""
+    model: NotRequired[str]
+    """Name of the model that the claims hold for, as the page's list of models has it; without it
+    the lesson takes whichever is open."""
+    title: LessonText
+    introduction: LessonText
+    steps: list[LessonStep]
+
+
+class TwoLanguages(TypedDict):
+    """A text in both of the page's languages."""
+
+    en: str
+    zh: str
+
+
+LessonText = str | TwoLanguages
+"""Plain text in one language for all readers, or in both of the page's: empty lines part
+paragraphs, lines that begin with - are a list, *emphasis*, `a token`, [[id of a glossary term]]."""
+
+
+class LessonStep(TypedDict):
+    """A state of the page, what to look at there, and what is seen."""
+
+    title: LessonText
+    text: LessonText
+    state: str
+    """The page's state when the step begins."""
+    done: NotRequired[str]
+    """The page's state once the reader has done what the step asks for, which the page does for
+    them on request; the claims hold there, else at state."""
+    view: NotRequired[str]
+    """Id of the view to look at."""
+    expect: NotRequired[Expectation]
+    question: NotRequired[LessonQuestion]
+
+
+class Expectation(TypedDict):
+    """What the reader sees: in words, and as claims that are checked."""
+
+    text: LessonText
+    claims: list[ClaimRecord]
+
+
+class ProbabilityClaim(TypedDict):
+    """The next token's probability, softmax of the logits."""
+
+    claim: Literal["probability"]
+    token: str
+    least: float
+    most: float
+
+
+class LikeliestClaim(TypedDict):
+    """The token that the model expects most."""
+
+    claim: Literal["likeliest"]
+    token: str
+
+
+class DifferenceClaim(TypedDict):
+    """Logit of a token minus another's."""
+
+    claim: Literal["difference"]
+    token: str
+    other: str
+    least: float
+    most: float
+
+
+class LensClaim(TypedDict):
+    """The likeliest token after a layer, read through the state's lens."""
+
+    claim: Literal["lens"]
+    layer: int
+    token: str
+
+
+AttentionClaim = TypedDict(
+    "AttentionClaim",
+    {
+        "claim": "Literal['attention']",
+        "head": "str",
+        "from": "int",
+        "to": "int",
+        "least": "float",
+        "most": "float",
+    },
+)
+"""The share of a head's attention that goes from one token to another, by their places in the text,
+the first being 0."""
+
+
+class AttributionClaim(TypedDict):
+    """The heads with the largest shares in a token's logit, or in its difference from another's,
+    the largest first."""
+
+    claim: Literal["attribution"]
+    token: str
+    other: NotRequired[str]
+    heads: list[str]
+
+
+class DrawnClaim(TypedDict):
+    """The probability that sampling, set as the state has it, draws the token; 0 where it is
+    cut."""
+
+    claim: Literal["drawn"]
+    token: str
+    least: float
+    most: float
+
+
+class KeptClaim(TypedDict):
+    """The number of tokens that sampling, set as the state has it, may draw."""
+
+    claim: Literal["kept"]
+    least: float
+    most: float
+
+
+ClaimRecord = (
+    ProbabilityClaim
+    | LikeliestClaim
+    | DifferenceClaim
+    | LensClaim
+    | AttentionClaim
+    | AttributionClaim
+    | DrawnClaim
+    | KeptClaim
+)
+"""One thing that must be so, of the run with the state's edits; at the text's last token unless it
+says otherwise. No field may be unknown: a reader that left one out would check something else."""
+
+
+class ChoiceQuestion(TypedDict):
+    """A question with choices, each with a reply."""
+
+    text: LessonText
+    choices: list[LessonChoice]
+
+
+class LessonChoice(TypedDict):
+    """A choice, and what is said of it."""
+
+    text: LessonText
+    right: bool
+    reply: LessonText
+    """Said once it is chosen."""
+
+
+class WrittenQuestion(TypedDict):
+    """A question whose answer the reader writes."""
+
+    text: LessonText
+    answers: list[str]
+    """What counts as right, however it is spaced and capitalised."""
+    reply: LessonText
+    """Said of a right answer."""
+
+
+LessonQuestion = ChoiceQuestion | WrittenQuestion
+"""A question with choices, or with an answer that the reader writes."""

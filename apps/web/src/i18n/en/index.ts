@@ -9,10 +9,12 @@ import { example } from './example';
 import { facts } from './facts';
 import { files } from './files';
 import { generate } from './generate';
+import { glossary } from './glossary';
 import { interventions } from './interventions';
 import { kept } from './kept';
 import { leftOut } from './left_out';
 import { lens } from './lens';
+import { lessons } from './lessons';
 import { link } from './link';
 import { loading } from './loading';
 import { next } from './next';
@@ -44,6 +46,7 @@ export const en = {
   next,
   generate,
   overview,
+  glossary,
   attention,
   attribution,
   effect,
@@ -51,6 +54,7 @@ export const en = {
   lens,
   steps,
   paths,
+  lessons,
   panel,
   leftOut,
   strip,

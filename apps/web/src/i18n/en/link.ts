@@ -38,5 +38,7 @@ export const link = {
     folded: 'folded views',
     alone: 'view shown alone',
     runs: 'kept runs',
+    lesson: 'lesson',
+    lessonStep: 'step of the lesson',
   },
 };

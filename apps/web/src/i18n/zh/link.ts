@@ -39,5 +39,7 @@ export const link: Dictionary['link'] = {
     folded: '收起的视图',
     alone: '单独显示的视图',
     runs: '保留的运行',
+    lesson: '课程',
+    lessonStep: '课程的步骤',
   },
 };
