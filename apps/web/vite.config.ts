@@ -6,6 +6,7 @@ import { contentSecurityPolicy } from './plugins/content_security_policy.ts';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 import { serviceWorker } from './plugins/service_worker.ts';
+import { standalonePage } from './plugins/standalone_page.ts';
 
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
@@ -41,7 +42,14 @@ export default defineConfig(({ mode }) => ({
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [svelte(), manifestValidator(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
+  plugins: [
+    svelte(),
+    manifestValidator(),
+    modelsIndex(),
+    contentSecurityPolicy(),
+    standalonePage(),
+    serviceWorker(),
+  ],
   worker: {
     format: 'es' as const,
     plugins: () => [manifestValidator()],

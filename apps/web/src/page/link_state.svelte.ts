@@ -105,6 +105,8 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     provider: session.opening.provider === 'auto' ? null : session.opening.provider,
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,
+    theme: preferences.linkTheme,
+    embed: viewing.embedded,
   };
   // No link opens files of this device, so it carries no state of such a model.
   if (choice.localUrl !== null) return ofReader;

@@ -87,6 +87,7 @@ export class ModelChoice {
     address.followed(location.hash);
     // A link's language is used for the notes while the page waits, too.
     preferences.linkLanguage = link.state.language;
+    preferences.linkTheme = link.state.theme;
     const listed = this.catalogue.arrive();
     const isFirst = link.linked === null && link.refused === null && configuredModelUrl === null;
     const needsList = namesListed(link) || (isFirst && this.url === '');
@@ -239,6 +240,8 @@ export class ModelChoice {
     const { session, viewing, preferences, address, activations } = this.#parts;
     const { state } = link;
     preferences.linkLanguage = state.language;
+    preferences.linkTheme = state.theme;
+    viewing.embedded = state.embed;
     ({ linked: this.linked } = link);
     ({ url: this.url, missing: this.missing } = target);
     viewing.sampling = state.sampling;

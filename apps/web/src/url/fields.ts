@@ -55,6 +55,10 @@ export interface HashState {
   readonly folded: readonly string[];
   /** Id of the view that is shown alone. */
   readonly alone: string | null;
+  /** Colours of a page inside another one; the reader's own where it is null. */
+  readonly theme: 'light' | 'dark' | null;
+  /** True where the page stands inside another one, which shows a heading of its own. */
+  readonly embed: boolean;
 }
 
 export type FieldName = keyof HashState;
@@ -221,6 +225,18 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     byDefault: null,
     parse: (text) => (VIEW_ID.test(text) ? text : null),
     format: (id) => id,
+  },
+  theme: {
+    key: 'theme',
+    byDefault: null,
+    parse: (text) => (text === 'light' || text === 'dark' ? text : null),
+    format: (theme) => theme,
+  },
+  embed: {
+    key: 'embed',
+    byDefault: false,
+    parse: (text) => (text === '1' ? true : null),
+    format: (isEmbedded) => (isEmbedded ? '1' : '0'),
   },
 };
 

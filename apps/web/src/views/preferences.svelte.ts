@@ -12,6 +12,8 @@ export class Preferences {
   #chosenLanguage = $state<Language | null>(null);
   /** The language of a link: overrides the browser's setting, not the reader's own choice, and is not stored. */
   linkLanguage = $state<Language | null>(null);
+  /** The colours of a link: as its language. */
+  linkTheme = $state<Theme | null>(null);
 
   constructor() {
     const theme = read(KEYS.theme);
@@ -28,7 +30,7 @@ export class Preferences {
   get theme(): Theme {
     // Paper is light.
     if (printing.now) return 'light';
-    return this.#chosenTheme ?? (this.#systemDark ? 'dark' : 'light');
+    return this.#chosenTheme ?? this.linkTheme ?? (this.#systemDark ? 'dark' : 'light');
   }
 
   get language(): Language {
@@ -41,6 +43,7 @@ export class Preferences {
 
   toggleTheme(): void {
     this.#chosenTheme = this.theme === 'dark' ? 'light' : 'dark';
+    this.linkTheme = null;
     keep(KEYS.theme, this.#chosenTheme);
   }
 

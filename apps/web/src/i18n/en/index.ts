@@ -22,6 +22,7 @@ import { picture } from './picture';
 import { program } from './program';
 import { prompt } from './prompt';
 import { proof } from './proof';
+import { savedPage } from './saved_page';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -46,6 +47,7 @@ export const en = {
   lens,
   panel,
   leftOut,
+  savedPage,
   strip,
   variants,
   views,

@@ -31,5 +31,7 @@ export const link = {
     root: 'colours',
     folded: 'folded views',
     alone: 'view shown alone',
+    theme: 'light or dark',
+    embed: 'page inside another one',
   },
 };

@@ -32,5 +32,7 @@ export const link: Dictionary['link'] = {
     root: '颜色',
     folded: '收起的视图',
     alone: '单独显示的视图',
+    theme: '浅色或深色',
+    embed: '嵌入其他网页',
   },
 };
