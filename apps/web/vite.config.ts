@@ -7,6 +7,7 @@ import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 import { serviceWorker } from './plugins/service_worker.ts';
 import { standalonePage } from './plugins/standalone_page.ts';
+import { viewElement } from './plugins/view_element.ts';
 
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
@@ -48,6 +49,7 @@ export default defineConfig(({ mode }) => ({
     modelsIndex(),
     contentSecurityPolicy(),
     standalonePage(),
+    viewElement(),
     serviceWorker(),
   ],
   worker: {

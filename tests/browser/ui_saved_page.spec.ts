@@ -126,7 +126,7 @@ test('a saved page opens from disk and shows PyTorch’s numbers, edited and not
   await expect(saved.getByTestId('candidate').first().getByRole('button')).toBeDisabled();
   await saved.locator('[data-position="3"]').press('Enter');
   await expect(saved.locator('[data-position="3"]')).toHaveAttribute('aria-pressed', 'true');
-  for (const language of ['en', 'zh-Hans']) {
+  for (const language of ['en', 'zh-CN']) {
     await expect(saved.locator('html')).toHaveAttribute('lang', language);
     await saved.evaluate(axe.source);
     const found = await saved.evaluate<AxeResults>('axe.run()');

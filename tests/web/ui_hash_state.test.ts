@@ -113,6 +113,8 @@ const state: fc.Arbitrary<HashState> = fc
     root: nullable(fc.boolean()),
     folded: fc.uniqueArray(fc.constantFrom('attention', 'lens', 'facts')),
     alone: nullable(fc.constantFrom('attention', 'lens', 'facts')),
+    theme: nullable(fc.constantFrom('light', 'dark')),
+    embed: fc.boolean(),
     sampling: fc.record({
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),

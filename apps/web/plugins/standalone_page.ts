@@ -2,12 +2,12 @@
 // (src/saved_page/page_file.ts puts one there). The built site has it beside its page, the development server makes it
 // when it is asked for, and scripts/build_standalone.mjs writes it for the Python package.
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { build, type Plugin, type ResolvedConfig, type Rolldown } from 'vite';
+import { build, type Plugin, type Rolldown } from 'vite';
 import { RECORD_ELEMENT } from '../src/saved_page/record.ts';
+import { extraFile } from './extra_file.ts';
 
 export const standaloneName = 'standalone.html';
 
@@ -17,34 +17,7 @@ const registry = at('../src/views/registry.ts');
 const linkSource = at('../src/notebook/notebook_link.ts');
 
 export function standalonePage(): Plugin {
-  let config: ResolvedConfig;
-  return {
-    name: 'oriel:standalone-page',
-    configResolved(resolved) {
-      config = resolved;
-    },
-    configureServer(server) {
-      server.middlewares.use(
-        `${server.config.base}${standaloneName}`,
-        (_request, response, next) => {
-          standaloneHtml().then((html) => {
-            response.setHeader('Content-Type', 'text/html; charset=utf-8');
-            response.setHeader('Cache-Control', 'no-cache');
-            response.end(html);
-          }, next);
-        },
-      );
-    },
-    // Before the service worker is written, which lists the files of the site.
-    closeBundle: {
-      sequential: true,
-      async handler(error?: Error) {
-        if (error !== undefined || config.command !== 'build' || config.isWorker) return;
-        const folder = resolve(config.root, config.build.outDir);
-        await writeFile(join(folder, standaloneName), await standaloneHtml());
-      },
-    },
-  };
+  return extraFile({ name: standaloneName, mediaType: 'text/html', make: standaloneHtml });
 }
 
 /** Compile the page and return it as one HTML file, without an analysis. */

@@ -111,6 +111,13 @@ export function fitsLink(text: string, ids: readonly number[] | null): boolean {
   return text.length <= MAX_PROMPT && (ids?.length ?? 0) <= MAX_IDS;
 }
 
+/** Return a part after # for the page by itself, where it stands inside another one. */
+export function standingAlone(hash: string): string {
+  const fields = new URLSearchParams(hash);
+  fields.delete(FIELDS.embed.key);
+  return fields.toString();
+}
+
 /** Return the state without the text and its ids, for an address that would be too long. */
 export function withoutText(state: HashState): HashState {
   return { ...state, prompt: null, ids: null, typed: null };

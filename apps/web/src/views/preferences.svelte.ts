@@ -15,6 +15,9 @@ export class Preferences {
   /** The colours of a link: as its language. */
   linkTheme = $state<Theme | null>(null);
 
+  /** True where a link's language and colours come before the reader's own choice, as inside another page. */
+  linkWins = $state(false);
+
   constructor() {
     const theme = read(KEYS.theme);
     if (theme === 'light' || theme === 'dark') this.#chosenTheme = theme;
@@ -30,10 +33,12 @@ export class Preferences {
   get theme(): Theme {
     // Paper is light.
     if (printing.now) return 'light';
+    if (this.linkWins && this.linkTheme !== null) return this.linkTheme;
     return this.#chosenTheme ?? this.linkTheme ?? (this.#systemDark ? 'dark' : 'light');
   }
 
   get language(): Language {
+    if (this.linkWins && this.linkLanguage !== null) return this.linkLanguage;
     return this.#chosenLanguage ?? this.linkLanguage ?? languageFor(navigator.languages);
   }
 
