@@ -1,7 +1,14 @@
 // The page inside a page of another origin: the element <oriel-view> shows one view with PyTorch's numbers, has the height
 // of what it shows, follows its attributes, tells of changes and errors, and takes messages from nobody else.
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect as plainExpect, type FrameLocator, type Page } from '@playwright/test';
+import {
+  expect as plainExpect,
+  type FrameLocator,
+  type Page,
+  type TestInfo,
+} from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { largestError, readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
@@ -15,33 +22,38 @@ const right = softmax(whole.data.slice(-(whole.dims.at(-1) ?? 0)));
 const folder = fileURLToPath(new URL('../../test-results/browser/page_build', import.meta.url));
 
 let site: StaticSite;
+let other: StaticSite | null = null;
 test.beforeAll(async () => {
   site = await startSite({ folder, base: '/' });
+});
+test.afterEach(async () => {
+  await other?.close();
 });
 test.afterAll(async () => {
   await site.close();
 });
 
 /** Open a page of another origin than the site's, with this element in it. */
-async function lesson(page: Page, element: string): Promise<FrameLocator> {
-  const origin = site.url.replace('localhost', '127.0.0.1');
-  await page.route(`${origin}lesson.html`, (route) =>
-    route.fulfill({
-      contentType: 'text/html',
-      body: `<!doctype html><html lang="en"><title>A lesson</title><main><h1>A lesson</h1>
-        <script>
-          window.told = [];
-          for (const name of ['ready', 'change', 'error'])
-            addEventListener(name, ({ type, detail }) => {
-              if (detail !== undefined) told.push({ type, ...detail });
-            }, true);
-        </script>
-        <script src="${site.url}oriel-view.js"></script>
-        ${element}<p id="after">After it.</p></main></html>`,
-    }),
+async function lesson(page: Page, info: TestInfo, element: string): Promise<FrameLocator> {
+  const file = info.outputPath('lesson.html');
+  // From a server of its own: browsers keep pages whose address is nowhere from asking this machine.
+  writeFileSync(
+    file,
+    `<!doctype html><html lang="en"><title>A lesson</title><main><h1>A lesson</h1>
+      <script>
+        window.told = [];
+        for (const name of ['ready', 'change', 'error'])
+          addEventListener(name, ({ type, detail }) => {
+            if (detail !== undefined) told.push({ type, ...detail });
+          }, true);
+      </script>
+      <script src="${site.url}oriel-view.js"></script>
+      ${element}<p id="after">After it.</p></main></html>`,
   );
-  await page.goto(`${origin}lesson.html`);
-  return page.frameLocator('iframe');
+  other = await startSite({ folder: dirname(file), base: '/' });
+  expect(new URL(other.url).origin).not.toBe(new URL(site.url).origin);
+  await page.goto(`${other.url}lesson.html`);
+  return page.frameLocator('iframe').first();
 }
 
 interface Told {
@@ -60,9 +72,10 @@ const text = (sentence.text ?? '').replaceAll('"', '&quot;');
 
 test('an element shows a view of another origin, follows its attributes and tells of changes', async ({
   page,
-}) => {
+}, info) => {
   const frame = await lesson(
     page,
+    info,
     `<oriel-view prompt="${text}" view="next" lang="en" theme="dark" title="A prediction"></oriel-view>`,
   );
   await expect.poll(async () => (await told(page)).map(({ type }) => type)).toContain('ready');
@@ -119,8 +132,12 @@ test('an element shows a view of another origin, follows its attributes and tell
   await expect(frame.getByTestId('shown-head')).toBeVisible();
 });
 
-test('messages from other windows, origins and forms change nothing', async ({ page }) => {
-  const frame = await lesson(page, `<oriel-view view="next" lang="en" height="300"></oriel-view>`);
+test('messages from other windows, origins and forms change nothing', async ({ page }, info) => {
+  const frame = await lesson(
+    page,
+    info,
+    `<oriel-view view="next" lang="en" height="300"></oriel-view>`,
+  );
   await expect.poll(async () => (await told(page)).map(({ type }) => type)).toContain('ready');
   const before = await told(page);
   await page.evaluate(() => {

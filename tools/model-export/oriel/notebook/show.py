@@ -7,7 +7,7 @@ import html
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict, cast
+from typing import Literal, TypedDict, TypeGuard
 from urllib.parse import urlencode
 
 from oriel.contract.activation_names import LENS_KINDS, kinds
@@ -70,14 +70,14 @@ class Shown:
             raise OptionError("the page asked nothing that Python knows")
         prompt, ids = question.get("prompt"), question.get("ids")
         names, lens = question.get("activations"), question.get("lens")
-        if not isinstance(names, list) or not isinstance(lens, str):
+        if not isinstance(names, list) or not isinstance(lens, str) or not _are_ids(ids):
             raise OptionError("the page asked nothing that Python knows")
         edits = edits_from_json(question.get("edits"))
         if isinstance(prompt, str):
             text, given = prompt, self.bundle.encode(prompt)
             typed = len(given)
         else:
-            text, given = self.record["prompt"], cast("list[int]", ids)
+            text, given = self.record["prompt"], ids
             typed = min(self.record["typed"], len(given))
         chosen = tuple(str(name) for name in names)
         asked = Asked(tuple(given), typed, text, chosen, lens, tuple(edits))
@@ -147,6 +147,10 @@ def show(
     state = _state(opened, view, head, language, theme)
     token = secrets.token_hex(16)
     return Shown(opened, analysis_record(opened, asked, state, token), token, height, given)
+
+
+def _are_ids(value: JsonValue | None) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(each) is int for each in value)
 
 
 def _names(bundle: Bundle, activations: Collection[str] | None) -> list[str]:
