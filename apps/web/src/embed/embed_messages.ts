@@ -21,7 +21,9 @@ export type ToFrame =
   /** The first message: the page answers to this origin alone from then on. */
   | { readonly oriel: 'hello' }
   /** Follow a link of this state. */
-  | { readonly oriel: 'follow'; readonly state: string };
+  | { readonly oriel: 'follow'; readonly state: string }
+  /** Change these fields of the state, by their keys in a link, and leave the others; null takes one away. */
+  | { readonly oriel: 'set'; readonly fields: Readonly<Record<string, string | null>> };
 
 /** Tallest frame that a page may ask for, in CSS pixels. */
 const TALLEST = 100_000;
@@ -46,13 +48,18 @@ export function messageFromFrame(data: unknown): FromFrame | null {
 /** Return a message to a page in a frame; null for anything else. */
 export function messageToFrame(data: unknown): ToFrame | null {
   if (!isFields(data)) return null;
-  const { oriel, state } = data;
+  const { oriel, state, fields } = data;
   if (oriel === 'hello') return { oriel };
+  if (oriel === 'set') return isFields(fields) && areTexts(fields) ? { oriel, fields } : null;
   return oriel === 'follow' && isState(state) ? { oriel, state } : null;
 }
 
 function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function areTexts(fields: Fields): fields is Readonly<Record<string, string | null>> {
+  return Object.values(fields).every((value) => value === null || isState(value));
 }
 
 function isState(value: unknown): value is string {

@@ -35,6 +35,8 @@ class OrielView extends HTMLElement {
   #link: string | null = null;
   /** True once the page has answered, so that it can be told of changes. */
   #isReady = false;
+  /** Fields that the page is not told of yet. */
+  readonly #changes = new Map<string, string | null>();
 
   constructor() {
     super();
@@ -44,7 +46,8 @@ class OrielView extends HTMLElement {
     // Where the page around is cross-origin isolated, so may this one be, and then computes with several threads.
     this.#frame.allow = 'cross-origin-isolated; clipboard-write; fullscreen';
     this.#frame.addEventListener('load', () => {
-      this.#say({ oriel: 'hello' });
+      // The empty frame loads too, before it has an address.
+      if (this.#frame.src !== '') this.#say({ oriel: 'hello' });
     });
     this.attachShadow({ mode: 'open' }).append(style, this.#frame);
   }
@@ -95,18 +98,22 @@ class OrielView extends HTMLElement {
     else if (!this.#isReady || name === 'src') this.reload();
     else if (name === 'model') {
       if ([before, now].some((model) => model !== null && isAddress(model))) this.reload();
-      else this.#follow('model', now);
+      else this.#set('model', now);
     } else if (name === 'state') {
       this.#say({ oriel: 'follow', state: this.#fromAttributes().toString() });
-    } else if (isField(name)) this.#follow(FIELDS[name], now);
+    } else if (isField(name)) this.#set(FIELDS[name], now);
   }
 
-  /** Ask the page for its state with one field changed: what its reader did meanwhile stays. */
-  #follow(key: string, value: string | null): void {
-    const state = new URLSearchParams(this.#state ?? '');
-    if (value === null) state.delete(key);
-    else state.set(key, value);
-    this.#say({ oriel: 'follow', state: framed(state).toString() });
+  /** Ask the page to change a field of its state: what its reader did meanwhile stays. Attributes that are set one after
+   * another are told at once. */
+  #set(key: string, value: string | null): void {
+    if (this.#changes.size === 0)
+      queueMicrotask(() => {
+        const fields = Object.fromEntries(this.#changes);
+        this.#changes.clear();
+        this.#say({ oriel: 'set', fields });
+      });
+    this.#changes.set(key, value);
   }
 
   #fromAttributes(): URLSearchParams {
