@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site pictures test test-thorough test-browsers test-majors test-peers test-libraries test-detectors examples examples-setup formats formats-setup test-formats lint format clean
+.PHONY: help setup setup-dev bundle demo site pictures test test-thorough test-browsers test-majors test-peers test-notebook test-libraries test-detectors examples examples-setup formats formats-setup test-formats lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -54,6 +54,13 @@ test-majors: setup-dev ## the bundled checkpoint in transformers 4; nightly on G
 test-peers: setup-dev ## the contract's names in other libraries, by their numbers; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_peers.py
 	@ORIEL_PEERS=$(CURDIR)/.setup/peers $(VENV_PYTHON) -m pytest tests/python/test_peer_names.py
+
+test-notebook: setup-dev ## oriel.show in Jupyter, executed and opened again; nightly on GitHub, skipped by test
+	@$(VENV_PYTHON) scripts/setup_notebook.py
+	@npm run --silent standalone
+	@ORIEL_NOTEBOOK=$(CURDIR)/.setup/notebook $(VENV_PYTHON) -m pytest tests/python/test_notebook_kernel.py
+	@found=$$($(VENV_PYTHON) scripts/find_chromium.py) && \
+		ORIEL_CHROMIUM=$$found ORIEL_NOTEBOOK=$(CURDIR)/.setup/notebook npx playwright test ui_notebook.spec.ts --project=isolated
 
 test-libraries: setup-dev ## bundles and converted models in transformers.js, Optimum and others; nightly on GitHub, skipped by test
 	@$(VENV_PYTHON) scripts/setup_libraries.py

@@ -40,12 +40,14 @@ LANES: tuple[tuple[Part, ...], ...] = (
         Part("mypy", (*PYTHON, "mypy")),
         Part("svelte-check", (*NPM, "check")),
         Part("vitest", (*NPM, "test")),
+        # The page that oriel.show draws, in the package.
+        Part("standalone", (*NPM, "standalone")),
         # Files side by side; the tests of one file stay together, since they share what they set
         # up.
         Part(
             "pytest",
             (*PYTHON, "pytest", "--numprocesses=2", "--dist=loadfile"),
-            after=("demo",),
+            after=("demo", "standalone"),
             programs=("ORIEL_NGINX",),
         ),
     ),
@@ -55,7 +57,7 @@ LANES: tuple[tuple[Part, ...], ...] = (
         Part(
             "playwright",
             (*NPM, "test:browser"),
-            after=("bundles",),
+            after=("bundles", "standalone"),
             programs=("ORIEL_CHROMIUM", "ORIEL_NGINX"),
         ),
     ),

@@ -7,6 +7,8 @@ import { shippedLessons } from './plugins/lessons.ts';
 import { manifestValidator } from './plugins/manifest_validator.ts';
 import { modelsIndex } from './plugins/models_index.ts';
 import { serviceWorker } from './plugins/service_worker.ts';
+import { standalonePage } from './plugins/standalone_page.ts';
+import { viewElement } from './plugins/view_element.ts';
 
 const webRoot = fileURLToPath(new URL('.', import.meta.url));
 const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,7 +44,16 @@ export default defineConfig(({ mode }) => ({
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [svelte(), manifestValidator(), shippedLessons(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
+  plugins: [
+    svelte(),
+    manifestValidator(),
+    shippedLessons(),
+    modelsIndex(),
+    contentSecurityPolicy(),
+    standalonePage(),
+    viewElement(),
+    serviceWorker(),
+  ],
   worker: {
     format: 'es' as const,
     plugins: () => [manifestValidator()],

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 
-const mediaTypes: Record<string, string> = {
+const knownTypes: Record<string, string> = {
   '.css': 'text/css',
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',
@@ -20,6 +20,8 @@ export interface SiteOptions {
   /** Path that it is served under, such as `/some/where/`. */
   readonly base: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Media types of endings that plain hosts don't know. */
+  readonly mediaTypes?: Readonly<Record<string, string>>;
   /** Paths below the base that the host hasn't got. */
   readonly missing?: readonly string[];
 }
@@ -40,6 +42,7 @@ export interface StaticSite {
 
 export async function startSite(options: SiteOptions): Promise<StaticSite> {
   const { folder, base, headers = {}, missing = [] } = options;
+  const mediaTypes = { ...knownTypes, ...options.mediaTypes };
   let mixed: Readonly<Record<string, string>> = {};
   const held = new Map<string, Promise<void>>();
   const requests: { path: string; status: number }[] = [];

@@ -224,10 +224,20 @@ def test_the_packages_of_a_format_are_pinned_and_an_extra_names_them(file: Path)
     assert not pinned.keys() & (pins("requirements.txt").keys() | pins("constraints.txt").keys())
 
 
+def test_the_packages_of_notebooks_are_pinned_and_an_extra_names_the_one_that_is_used() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = map(Requirement, extras["optional-dependencies"]["notebook"])
+    pinned = pins("requirements-notebook.txt")
+    assert wanted.specifier.contains(pinned[wanted.name])
+    # What .venv has is not installed again.
+    assert not pinned.keys() & (pins("requirements.txt").keys() | pins("constraints.txt").keys())
+
+
 def test_the_exporter_imports_nothing_that_it_does_not_name() -> None:
     import sys
 
     files = ["requirements.txt", "requirements-publish.txt", "requirements-plot.txt"]
+    files += ["requirements-notebook.txt"]
     files += [f"requirements-formats/{f.name}" for f in EXPORTER.glob("requirements-formats/*.txt")]
     wanted = [requirement for name in files for requirement in requirements(name)]
     # Both packages of IREE are imported as iree.
@@ -258,3 +268,10 @@ def test_the_wheel_takes_the_contract_with_it() -> None:
     data = {f"contracts/{file.name}" for file in (ROOT / "contracts").glob("*.json")}
     assert included.keys() == data
     assert set(included.values()) == {f"oriel/contract/data/{Path(name).name}" for name in data}
+
+
+def test_the_wheel_takes_the_page_of_a_notebook_with_it() -> None:
+    from oriel.notebook.page_file import DATA
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["hatch"]["build"]["artifacts"] == [f"/{named(DATA)}/*"]

@@ -148,8 +148,8 @@ def test_the_time_of_each_part_is_kept(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_words_choose_parts_and_what_they_need() -> None:
     assert choose([]) == list(PARTS)
     assert choose(["lint"]) == list(GROUPS["lint"])
-    assert choose(["pytest", "ruff"]) == ["ruff", "pytest", "demo"]
-    assert choose(["playwright"]) == ["demo", "bundles", "playwright"]
+    assert choose(["pytest", "ruff"]) == ["ruff", "standalone", "pytest", "demo"]
+    assert choose(["playwright"]) == ["standalone", "demo", "bundles", "playwright"]
     with pytest.raises(ValueError, match="unknown: rough; known: lint, ruff"):
         choose(["rough", "ruff"])
 

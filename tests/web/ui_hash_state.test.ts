@@ -201,6 +201,8 @@ const state: fc.Arbitrary<HashState> = fc
     runs: fc.record({ runs: fc.array(run, { maxLength: 3 }), leftOut: fc.nat(99) }),
     lesson: nullable(fc.constantFrom('tour', 'https://school.example/a%20b.json?x=1&y=#z')),
     lessonStep: nullable(fc.integer({ min: 0, max: 999_999 })),
+    theme: nullable(fc.constantFrom('light', 'dark')),
+    embed: fc.boolean(),
     sampling: fc.record({
       temperature: fc.double({ min: 0, max: 2, noNaN: true }).map((value) => value + 0),
       topK: fc.nat(),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { listLessons } from '../../apps/web/plugins/lessons';
+import { DEFAULT_SAMPLING } from '../../apps/web/src/analysis/sampling';
 import type { Claim, LessonDocument } from '../../apps/web/src/contract/generated';
 import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
 import { lessonErrorText } from '../../apps/web/src/i18n/lesson_error_text';
@@ -87,7 +88,7 @@ test('texts have paragraphs, lists and marks, and nothing else', () => {
 const run: ShownRun = {
   tokens: 3,
   logits: [Math.log(4), Math.log(2), 0, 0],
-  sampling: { temperature: 1, topK: 0, topP: 0.7 },
+  sampling: { ...DEFAULT_SAMPLING, topP: 0.7 },
   lensToken: (layer) => (layer === 1 ? 2 : null),
   attention: ([layer, head], from) =>
     layer === 0 && head === 1 ? ([[1], [0.25, 0.75], [0.1, 0.2, 0.7]][from] ?? null) : null,

@@ -7,6 +7,8 @@ import { build, type Plugin, type ResolvedConfig } from 'vite';
 import { allowedOrigins } from '../src/bundle/address/allowed_origins.ts';
 import { isRuntimeFile } from '../src/host/kept_files.ts';
 import { policyFor } from './content_security_policy.ts';
+import { standaloneName } from './standalone_page.ts';
+import { elementName } from './view_element.ts';
 
 const source = fileURLToPath(new URL('../src/host/service_worker.ts', import.meta.url));
 const written = 'service_worker.js';
@@ -46,6 +48,8 @@ async function describe(folder: string, environment: Record<string, string>): Pr
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     .map((path) => path.split(sep).join('/'))
     .filter((path) => !path.startsWith('models/') && path !== written)
+    // Fetched when somebody saves a page, and by pages of others: no visitor should wait for them.
+    .filter((path) => path !== standaloneName && path !== elementName)
     .sort();
   const digest = createHash('sha256');
   for (const path of files) {

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from oriel.modules.open_module import open_module
     from oriel.modules.slim import slim
     from oriel.modules.spec import ModuleSpec
+    from oriel.notebook.show import show
     from oriel.runtime.bundle import Bundle
     from oriel.runtime.edit_json import edits_from_json, edits_to_json
     from oriel.runtime.edits import Add, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
@@ -30,6 +31,7 @@ __all__ = [
     "edits_to_json",
     "export_module",
     "open_module",
+    "show",
     "slim",
 ]
 __version__ = "0.1.0"
@@ -39,6 +41,7 @@ _LAZY = {
     "open_module": "oriel.modules.open_module",
     "slim": "oriel.modules.slim",
     "ModuleSpec": "oriel.modules.spec",
+    "show": "oriel.notebook.show",
     "Bundle": "oriel.runtime.bundle",
     **dict.fromkeys(("edits_from_json", "edits_to_json"), "oriel.runtime.edit_json"),
     **dict.fromkeys(

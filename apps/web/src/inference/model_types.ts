@@ -375,10 +375,10 @@ export type ModelErrorData =
   | { kind: 'session'; detail: string; failure?: Failure }
   | { kind: 'run'; detail: string; failure?: Failure };
 
-/** The part of a model that a view needs; a precomputed example has no more. */
+/** The part of a model that a view needs; a precomputed answer has no more. */
 export type ViewedModel = Pick<
   OpenedModel,
-  'manifest' | 'variant' | 'activations' | 'hasTokenizer'
+  'manifest' | 'variant' | 'activations' | 'hasTokenizer' | 'lens'
 >;
 
 /** The publisher's precomputed answer to an example text, shown as such until the model itself answers. */

@@ -31,11 +31,16 @@ export class Address {
   /** The last link's state until it was compared with what it opened. */
   #unchecked = $state.raw<HashState | null>(null);
   /** The part after # that the page wrote or followed last. */
-  #written = '';
+  #written = $state('');
 
   /** Take the address's part after # for known: it is followed, or was written. */
   followed(hash: string): void {
     this.#written = hash.replace(/^#/, '');
+  }
+
+  /** The part after # of a link to what is shown. */
+  get written(): string {
+    return this.#written;
   }
 
   /** Return whether this part after # is the one that the page wrote or followed last. */

@@ -119,6 +119,8 @@ export function linkState(parts: PageParts, choice: ModelChoice): HashState {
     // A link carries no language, so that its receiver reads in their own.
     language: preferences.linkLanguage,
     ...course.linked,
+    theme: preferences.linkTheme,
+    embed: viewing.embedded,
   };
   // No link opens files of this device, so it carries no state of such a model.
   if (choice.localUrl !== null) return ofReader;

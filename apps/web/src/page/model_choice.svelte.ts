@@ -87,11 +87,14 @@ export class ModelChoice {
 
   /** Open the model and state of the address, where no open model could be lost. */
   async start(): Promise<void> {
-    const { session, compared, preferences, address } = this.#parts;
+    const { session, compared, viewing, preferences, address } = this.#parts;
     const link = this.linkHere();
     address.followed(location.hash);
     // A link's language is used for the notes while the page waits, too.
     preferences.linkLanguage = link.state.language;
+    preferences.linkTheme = link.state.theme;
+    preferences.linkWins = link.state.embed;
+    viewing.embedded = link.state.embed;
     const listed = this.catalogue.arrive();
     const isFirst = link.linked === null && link.refused === null && configuredModelUrl === null;
     const needsList = namesListed(link) || (isFirst && this.url === '');
@@ -295,6 +298,9 @@ export class ModelChoice {
     const { state } = link;
     course.take(state);
     preferences.linkLanguage = state.language;
+    preferences.linkTheme = state.theme;
+    preferences.linkWins = state.embed;
+    viewing.embedded = state.embed;
     ({ linked: this.linked } = link);
     ({ url: this.url, missing: this.missing } = target);
     viewing.sampling = state.sampling;

@@ -1,5 +1,6 @@
 // Turns a publisher's precomputed example into an answer for the views. model_session.svelte.ts decides when to use it.
 import { noInterventions } from '../inference/interventions';
+import { logitLens } from '../inference/lens_names';
 import type { FirstPass, ViewedModel } from '../inference/model_types';
 import { mergeRun } from '../activations/activation_set';
 import type { Answer } from './answer';
@@ -21,7 +22,14 @@ export function exampleOf(pass: FirstPass): Example | null {
   const pieces = new Map(pass.pieces.map((piece) => [piece.id, piece]));
   const hasTokenizer = manifest.tokenizer !== undefined;
   return {
-    model: { manifest, variant, hasTokenizer, activations: ['logits', ...activations.names] },
+    model: {
+      manifest,
+      variant,
+      hasTokenizer,
+      activations: ['logits', ...activations.names],
+      // The plain graph knows no other.
+      lens: logitLens,
+    },
     answer: {
       tokens: tokensOf(result.ids, pieces, result.ids.length, []),
       activations,

@@ -87,6 +87,10 @@ export interface HashState {
   readonly lesson: string | null;
   /** The lesson's step, counted from 1. */
   readonly lessonStep: number | null;
+  /** Colours of a page inside another one; the reader's own where it is null. */
+  readonly theme: 'light' | 'dark' | null;
+  /** True where the page stands inside another one, which shows a heading of its own. */
+  readonly embed: boolean;
 }
 
 /** The other side of a comparison; a kept run by its place among the link's. */
@@ -289,6 +293,18 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     format: (lesson) => lesson,
   },
   lessonStep: countField('step'),
+  theme: {
+    key: 'theme',
+    byDefault: null,
+    parse: (text) => (text === 'light' || text === 'dark' ? text : null),
+    format: (theme) => theme,
+  },
+  embed: {
+    key: 'embed',
+    byDefault: false,
+    parse: (text) => (text === '1' ? true : null),
+    format: (isEmbedded) => (isEmbedded ? '1' : '0'),
+  },
 };
 
 function otherOf(text: string): LinkedOther | null {

@@ -111,6 +111,23 @@ export function fitsLink(text: string, ids: readonly number[] | null): boolean {
   return text.length <= MAX_PROMPT && (ids?.length ?? 0) <= MAX_IDS;
 }
 
+/** Return a part after # for the page by itself, where it stands inside another one. */
+export function standingAlone(hash: string): string {
+  const fields = new URLSearchParams(hash);
+  fields.delete(FIELDS.embed.key);
+  return fields.toString();
+}
+
+/** Return a part after # with these fields, by their keys, and its others; null takes one away. */
+export function withFields(hash: string, fields: Readonly<Record<string, string | null>>): string {
+  const changed = new URLSearchParams(hash);
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === null) changed.delete(key);
+    else changed.set(key, value);
+  }
+  return changed.toString();
+}
+
 /** Return the state without the text and its ids, for an address that would be too long. */
 export function withoutText(state: HashState): HashState {
   return { ...state, prompt: null, ids: null, typed: null };

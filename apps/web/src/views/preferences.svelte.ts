@@ -12,6 +12,11 @@ export class Preferences {
   #chosenLanguage = $state<Language | null>(null);
   /** The language of a link: overrides the browser's setting, not the reader's own choice, and is not stored. */
   linkLanguage = $state<Language | null>(null);
+  /** The colours of a link: as its language. */
+  linkTheme = $state<Theme | null>(null);
+
+  /** True where a link's language and colours come before the reader's own choice, as inside another page. */
+  linkWins = $state(false);
 
   constructor() {
     const theme = read(KEYS.theme);
@@ -28,10 +33,12 @@ export class Preferences {
   get theme(): Theme {
     // Paper is light.
     if (printing.now) return 'light';
-    return this.#chosenTheme ?? (this.#systemDark ? 'dark' : 'light');
+    if (this.linkWins && this.linkTheme !== null) return this.linkTheme;
+    return this.#chosenTheme ?? this.linkTheme ?? (this.#systemDark ? 'dark' : 'light');
   }
 
   get language(): Language {
+    if (this.linkWins && this.linkLanguage !== null) return this.linkLanguage;
     return this.#chosenLanguage ?? this.linkLanguage ?? languageFor(navigator.languages);
   }
 
@@ -41,6 +48,7 @@ export class Preferences {
 
   toggleTheme(): void {
     this.#chosenTheme = this.theme === 'dark' ? 'light' : 'dark';
+    this.linkTheme = null;
     keep(KEYS.theme, this.#chosenTheme);
   }
 

@@ -67,6 +67,8 @@ export class Viewing {
   folded = $state.raw<readonly string[]>([]);
   /** Id of the view that is shown alone; null shows all. */
   alone = $state<string | null>(null);
+  /** True where the page stands inside another one. */
+  embedded = $state(false);
   /** True where the views show the model without the reader's edits. */
   baseline = $state(false);
 

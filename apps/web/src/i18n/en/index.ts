@@ -28,6 +28,7 @@ import { prompt } from './prompt';
 import { proof } from './proof';
 import { runs } from './runs';
 import { steps } from './steps';
+import { savedPage } from './saved_page';
 import { strip } from './strip';
 import { variants } from './variants';
 import { views } from './views';
@@ -57,6 +58,7 @@ export const en = {
   lessons,
   panel,
   leftOut,
+  savedPage,
   strip,
   variants,
   views,

@@ -40,5 +40,7 @@ export const link = {
     runs: 'kept runs',
     lesson: 'lesson',
     lessonStep: 'step of the lesson',
+    theme: 'light or dark',
+    embed: 'page inside another one',
   },
 };

@@ -27,6 +27,7 @@ export const page = {
   comma: ', ',
   space: ' ',
   colon: ': ',
+  openAlone: 'Open in Oriel',
   source: 'The model runs in this tab. Nothing you type leaves this device.',
   parameters: (value: number) => large(value),
 };

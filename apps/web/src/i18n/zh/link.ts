@@ -41,5 +41,7 @@ export const link: Dictionary['link'] = {
     runs: '保留的运行',
     lesson: '课程',
     lessonStep: '课程的步骤',
+    theme: '浅色或深色',
+    embed: '嵌入其他网页',
   },
 };

@@ -27,6 +27,7 @@ export const page: PageTexts = {
   comma: '，',
   space: '',
   colon: '：',
+  openAlone: '在 Oriel 中打开',
   source: '模型就在这个标签页里运行，你输入的内容不会离开本设备。',
   parameters: (value) => inTenThousands(value),
 };
