@@ -84,9 +84,10 @@ def kept(logits: torch.Tensor, settings: dict[str, float]) -> list[dict[str, flo
     return rows
 
 
-def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> list[float]:
-    """Return the probabilities of the next token where a block's output moves along the direction
-    of two tokens' logits: their columns of the unembedding, through the final norm's weight."""
+def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the probabilities of the next token, and of each token of the text, where a block's
+    output moves along the direction of two tokens' logits: their columns of the unembedding, through
+    the final norm's weight."""
     blocks, norm = (
         (model.transformer.h, model.transformer.ln_f)
         if hasattr(model, "transformer")
@@ -103,10 +104,10 @@ def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> list[
         return (output[0] + step, *output[1:]) if isinstance(output, tuple) else output + step
 
     handle = blocks[by["layer"]].register_forward_hook(add)
-    logits = model(torch.tensor([ids])).logits[0, -1]
+    shares = model(torch.tensor([ids])).logits[0].softmax(-1)
     handle.remove()
-    shares: list[float] = logits.softmax(-1).tolist()
-    return shares
+    of_text = [shares[at, token].item() for at, token in enumerate(ids[1:])]
+    return {"next": shares[-1].tolist(), "text": of_text}
 
 
 def main() -> None:
