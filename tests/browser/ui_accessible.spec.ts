@@ -32,7 +32,7 @@ async function seeEverything(page: Page): Promise<void> {
 }
 
 test('nothing is wrong with any view, in both languages and themes', async ({ page }) => {
-  test.setTimeout(600_000);
+  test.setTimeout(900_000);
   const edits = [
     { edit: 'add', joint: 'resid_post', layer: 6, strength: 8, from: { unembedding: [40, 7] } },
     { edit: 'scale', joint: 'mlp_output', layer: 0, factor: 0.5, off: true },

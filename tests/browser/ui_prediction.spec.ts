@@ -117,7 +117,7 @@ for (const [model, checkpoint] of [
   test(`${model}: every token, the likeliest paths and the cuts are those of transformers`, async ({
     page,
   }) => {
-    test.setTimeout(480_000);
+    test.setTimeout(900_000);
     const { temperature, topK, topP, minP } = sampling;
     const s = [temperature, topK, topP, minP].join('_');
     await visit(page, model, { s, ...(model === 'demo' && { p: text }) });
@@ -237,6 +237,7 @@ for (const [model, checkpoint] of [
 test('a token in the middle is replaced and the rest kept or cut, a path taken by the keyboard, and all of it undone', async ({
   page,
 }) => {
+  test.setTimeout(600_000);
   const { ids } = sentence;
   await visit(page, 'demo', { s: '0.8_0_0.95_0_17', p: sentence.text ?? '' });
   await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${ids.length} `));
