@@ -16,14 +16,13 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     MinPLogitsWarper,
-    PreTrainedModel,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
 
-def positions(model: PreTrainedModel, ids: list[int], top: int) -> list[dict[str, Any]]:
+def positions(model: Any, ids: list[int], top: int) -> list[dict[str, Any]]:
     """Return what the model expected at each position from the second on."""
     logits = model(torch.tensor([ids])).logits[0].double()
     rows = []
@@ -44,7 +43,7 @@ def positions(model: PreTrainedModel, ids: list[int], top: int) -> list[dict[str
     return rows
 
 
-def beams(model: PreTrainedModel, ids: list[int], depth: int, width: int) -> list[dict[str, Any]]:
+def beams(model: Any, ids: list[int], depth: int, width: int) -> list[dict[str, Any]]:
     """Return the best continuations by transformers' beam search, also those that end early."""
     found = model.generate(
         torch.tensor([ids]),
@@ -71,22 +70,25 @@ def beams(model: PreTrainedModel, ids: list[int], depth: int, width: int) -> lis
 def kept(logits: torch.Tensor, settings: dict[str, float]) -> list[dict[str, float]]:
     """Return, after each rule, how many tokens are left and what the model gave them."""
     truth = logits.softmax(-1)
-    scores = TemperatureLogitsWarper(settings["temperature"])(None, logits)
+    # No rule reads the text.
+    ids: Any = torch.zeros(1, 0, dtype=torch.long)
+    scores = TemperatureLogitsWarper(settings["temperature"])(ids, logits)
     rows = []
     for rule in (
         TopKLogitsWarper(int(settings["topK"])),
         TopPLogitsWarper(settings["topP"]),
         MinPLogitsWarper(settings["minP"]),
     ):
-        scores = rule(None, scores)
+        scores = rule(ids, scores)
         left = scores > -float("inf")
         rows.append({"tokens": int(left.sum()), "mass": truth[left].sum().item()})
     return rows
 
 
-def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> list[float]:
-    """Return the probabilities of the next token where a block's output moves along the direction
-    of two tokens' logits: their columns of the unembedding, through the final norm's weight."""
+def steered(model: Any, ids: list[int], by: dict[str, Any]) -> dict[str, list[float]]:
+    """Return the probabilities of the next token, and of each token of the text, where a block's
+    output moves along the direction of two tokens' logits: their columns of the unembedding,
+    through the final norm's weight."""
     blocks, norm = (
         (model.transformer.h, model.transformer.ln_f)
         if hasattr(model, "transformer")
@@ -103,17 +105,18 @@ def steered(model: PreTrainedModel, ids: list[int], by: dict[str, Any]) -> list[
         return (output[0] + step, *output[1:]) if isinstance(output, tuple) else output + step
 
     handle = blocks[by["layer"]].register_forward_hook(add)
-    logits = model(torch.tensor([ids])).logits[0, -1]
+    shares = model(torch.tensor([ids])).logits[0].softmax(-1)
     handle.remove()
-    shares: list[float] = logits.softmax(-1).tolist()
-    return shares
+    of_text = [shares[at, token].item() for at, token in enumerate(ids[1:])]
+    return {"next": shares[-1].tolist(), "text": of_text}
 
 
 def main() -> None:
     """Answer every request of standard input."""
     answers = []
     for asked in json.load(sys.stdin):
-        model = AutoModelForCausalLM.from_pretrained(asked["checkpoint"]).float().eval()
+        model: Any = AutoModelForCausalLM.from_pretrained(asked["checkpoint"])
+        model = model.float().eval()
         with torch.no_grad():
             logits = model(torch.tensor([asked["ids"]])).logits[:, -1].double()
             answers.append(

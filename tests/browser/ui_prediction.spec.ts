@@ -34,8 +34,8 @@ interface Expected {
   }[];
   readonly beams: readonly { readonly path: readonly number[]; readonly joint: number }[];
   readonly kept: readonly { readonly tokens: number; readonly mass: number }[];
-  /** Of every token, under the steering. */
-  readonly steered: readonly number[];
+  /** Under the steering: the probabilities of every token behind the text, and of the text's own from the second on. */
+  readonly steered: { readonly next: readonly number[]; readonly text: readonly number[] };
 }
 
 let bundles: BundleServer;
@@ -117,7 +117,7 @@ for (const [model, checkpoint] of [
   test(`${model}: every token, the likeliest paths and the cuts are those of transformers`, async ({
     page,
   }) => {
-    test.setTimeout(480_000);
+    test.setTimeout(900_000);
     const { temperature, topK, topP, minP } = sampling;
     const s = [temperature, topK, topP, minP].join('_');
     await visit(page, model, { s, ...(model === 'demo' && { p: text }) });
@@ -202,18 +202,29 @@ for (const [model, checkpoint] of [
     await expect(page.getByTestId('edit-words')).toHaveText(
       /^Steer the residual stream after layer 1 by 3 × the unembedding direction of “.+” − “.+”, at every position$/,
     );
-    const likeliest = right.steered.indexOf(Math.max(...right.steered));
+    const likeliest = right.steered.next.indexOf(Math.max(...right.steered.next));
     const first = page.getByTestId('candidate').first();
     await expect(first).toHaveAttribute('data-id', String(likeliest));
     const differences = async (): Promise<number> => {
       let most = 0;
       for (const candidate of await page.getByTestId('candidate').all()) {
         const [id = NaN, shown = NaN] = await numbers(candidate, 'id', 'probability');
-        most = Math.max(most, Math.abs(shown - (right.steered[id] ?? NaN)));
+        most = Math.max(most, Math.abs(shown - (right.steered.next[id] ?? NaN)));
       }
       return most;
     };
     await expect.poll(differences).toBeLessThan(1e-5);
+    // Every token of the text is read again, under the edit.
+    const edited = async (): Promise<number> => {
+      const rows = await view.getByTestId('step-row').all();
+      const shown = await Promise.all(rows.map((row) => numbers(row, 'probability')));
+      const off = shown.map(([value = NaN], at) =>
+        Math.abs(value - (right.steered.text[at] ?? NaN)),
+      );
+      return Math.max(...off);
+    };
+    await page.locator('#steps').scrollIntoViewIfNeeded();
+    await expect.poll(edited).toBeLessThan(1e-5);
     const edits = (): string | null =>
       new URLSearchParams(new URL(page.url()).hash.slice(1)).get('e');
     await expect
@@ -226,6 +237,7 @@ for (const [model, checkpoint] of [
 test('a token in the middle is replaced and the rest kept or cut, a path taken by the keyboard, and all of it undone', async ({
   page,
 }) => {
+  test.setTimeout(600_000);
   const { ids } = sentence;
   await visit(page, 'demo', { s: '0.8_0_0.95_0_17', p: sentence.text ?? '' });
   await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${ids.length} `));

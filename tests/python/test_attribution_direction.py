@@ -1,6 +1,7 @@
 """The attribution tap's inner direction, which the page makes an output to steer along a token."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import oriel
+from oriel.arrays import Array
 from oriel.contract.activation_names import TensorSpec
 from oriel.contract.attribution_names import SIGNS, TOKENS
 from oriel.graph.attribution import AttributionTaps
@@ -27,7 +29,7 @@ def test_the_direction_is_the_logits_gradient_in_front_of_the_norm(
     bundle = oriel.Bundle(folder)
     writer = NodeWriter("direction/")
     shape = TensorSpec(DIRECTION, "float32", (bundle.shape.hidden, 1))
-    feeds = {
+    feeds: dict[str, Array] = {
         TOKENS: np.array([ANSWER, OTHER], dtype=np.int64),
         SIGNS: np.array([[1.0], [-1.0]], dtype=np.float32),
     }
@@ -37,7 +39,8 @@ def test_the_direction_is_the_logits_gradient_in_front_of_the_norm(
     addition = Addition(DIRECTION, lambda _: added, (DIRECTION,), feeds)
     found = bundle.run_with(addition, [[1, 2, 3]])[DIRECTION][:, 0]
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoint).float().eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint)
+    model = model.float().eval()
     norm = model.transformer.ln_f if architecture == "gpt2" else model.model.norm
     # The norm's divisor is held fixed: what is left of it is linear in the stream.
     rows = model.get_output_embeddings().weight

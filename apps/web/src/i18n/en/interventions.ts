@@ -148,6 +148,7 @@ export const interventions = {
     lensClosed: 'Open the logit lens above to compare both layer by layer.',
   },
   badge: {
+    label: 'Edits that are on',
     title: (edits: number) => (edits === 1 ? '1 edit is on' : `${edits} edits are on`),
     remove: (edit: string) => `Switch off: ${edit}`,
     show: 'Show',

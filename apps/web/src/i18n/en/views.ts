@@ -4,6 +4,7 @@ export const views = {
     `“${title}” is missing here: its part of the page could not be loaded. Check the connection and try again; if the page was updated meanwhile, reload it.`,
   reload: 'Reload the page',
   list: 'Views',
+  rail: 'Text and prediction',
   questions: {
     next: 'What does the model expect?',
     overview: 'Which heads do what?',

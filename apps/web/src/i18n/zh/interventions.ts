@@ -131,6 +131,7 @@ export const interventions: Dictionary['interventions'] = {
     lensClosed: '打开上方的逐层预测，即可逐层对比。',
   },
   badge: {
+    label: '启用的编辑',
     title: (edits) => `已启用 ${edits} 条编辑`,
     remove: (edit) => `关闭：${edit}`,
     show: '显示',

@@ -6,6 +6,7 @@ export const views: Dictionary['views'] = {
     `此处缺少“${title}”：页面的这一部分没有加载成功。请检查网络后重试；如果页面刚刚更新过，请重新加载。`,
   reload: '重新加载页面',
   list: '视图',
+  rail: '文本与预测',
   questions: {
     next: '模型接下来预期什么？',
     overview: '哪些头在做什么？',

@@ -66,11 +66,12 @@ export function treePicture({ title, caption, layout, labelOf, theme }: TreePict
     const [x, y] = [leftOf(node), topOf(node)];
     const own = Math.exp(node.logProbability);
     const label = Array.from(labelOf(node.token)).slice(0, 16).join('');
+    const joint = percent(Math.exp(node.joint));
     parts.push(
       `<rect x="${n(x)}" y="${n(y)}" width="${BOX.width}" height="${BOX.height}" fill="${paper}" stroke="${line}"${node.isKept ? '' : ' stroke-dasharray="4 3"'}/>`,
       `<rect x="${n(x)}" y="${n(y + BOX.height - 4)}" width="${n(own * BOX.width)}" height="4" fill="${BARS[theme]}"/>`,
       `<text x="${n(x + 6)}" y="${n(y + 14)}" fill="${ink}">${escaped(label)}</text>`,
-      `<text x="${n(x + BOX.width - 6)}" y="${n(y + 26)}" text-anchor="end" fill="${ink}" font-size="9">${escaped(`${percent(own)} · ${percent(Math.exp(node.joint))}`)}</text>`,
+      `<text x="${n(x + BOX.width - 6)}" y="${n(y + 27)}" text-anchor="end" fill="${ink}">${escaped(joint)}</text>`,
     );
   }
   parts.push('</g>', '</svg>');
