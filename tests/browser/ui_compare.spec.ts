@@ -297,7 +297,7 @@ test('runs are kept by name, compared, opened again, and come back by the link',
     return fits === 1;
   };
   await expect.poll(shown).toBe(true);
-  await expect(view.getByTestId('divergence')).toContainText('KL(This run ‖ head off) is');
+  await expect(view.getByTestId('divergence')).toContainText('KL(this run ‖ head off) is');
   await expect(page).toHaveURL(/beside=run\.0/);
   await expect(page).toHaveURL(/runs=/);
 

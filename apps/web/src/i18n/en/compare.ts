@@ -45,9 +45,9 @@ export const compare = {
   edited: (edits: number) =>
     edits === 1 ? 'The edit is on in both.' : `The ${count(edits)} edits are on in both.`,
   sides: {
-    here: 'This run',
-    unedited: 'Without the edits',
-    text: 'Other text',
+    here: 'this run',
+    unedited: 'the run without edits',
+    text: 'the other text',
   },
   choices: {
     same: 'The same text',

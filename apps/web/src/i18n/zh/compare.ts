@@ -40,7 +40,7 @@ export const compare: Dictionary['compare'] = {
   edited: (edits) => `${count(edits)} 条编辑在两者中都已启用。`,
   sides: {
     here: '本次运行',
-    unedited: '不加编辑',
+    unedited: '不加编辑的运行',
     text: '另一段文本',
   },
   choices: {
