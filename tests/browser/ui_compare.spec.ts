@@ -300,8 +300,7 @@ test('runs are kept by name, compared, opened again, and come back by the link',
       const ofA = Number(await row.getAttribute('data-a'));
       if (Math.abs(ofA - (truth[Number(id)] ?? NaN)) > 1e-4) return false;
       if (id !== off?.[0]) continue;
-      if (Math.abs(Number(await row.getAttribute('data-b')) - Number(off?.[1])) > 1e-5)
-        return false;
+      if (Math.abs(Number(await row.getAttribute('data-b')) - Number(off[1])) > 1e-5) return false;
       fits++;
     }
     return fits === 1;
