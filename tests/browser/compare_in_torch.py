@@ -45,7 +45,8 @@ def run(model: Any, ids: list[int], patches: list[tuple[int, int, Tensor]]) -> d
 def main() -> None:
     """Print the numbers of every text."""
     asked = json.load(sys.stdin)
-    model = AutoModelForCausalLM.from_pretrained(asked["checkpoint"]).float().eval()
+    model: Any = AutoModelForCausalLM.from_pretrained(asked["checkpoint"])
+    model = model.float().eval()
     tokenizer = AutoTokenizer.from_pretrained(asked["checkpoint"])
     found: list[dict[str, Any]] = []
     for text in asked["texts"]:

@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import axe, { type AxeResults } from 'axe-core';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
-import { readFixtures, readPageEdits } from './fixtures';
+import { startBundleServer, type BundleServer } from './bundle_server';
+import { readFixtures, readPageEdits, reference } from './fixtures';
+import { offer } from './offered_models';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
@@ -16,6 +18,14 @@ const demo = join(root, 'tools/model-export/oriel/models/demo/weights');
 const sentence = readFixtures('demo').prompt('sentence');
 /** As many tokens as the sentence; its names stand exchanged. */
 const OTHER = readPageEdits().sweep.text;
+
+let bundles: BundleServer;
+test.beforeAll(async () => {
+  bundles = await startBundleServer();
+});
+test.afterAll(async () => {
+  await bundles.close();
+});
 
 interface Run {
   readonly ids: readonly number[];
@@ -290,14 +300,13 @@ test('runs are kept by name, compared, opened again, and come back by the link',
       const ofA = Number(await row.getAttribute('data-a'));
       if (Math.abs(ofA - (truth[Number(id)] ?? NaN)) > 1e-4) return false;
       if (id !== off?.[0]) continue;
-      if (Math.abs(Number(await row.getAttribute('data-b')) - Number(off[1])) > 1e-5)
-        return false;
+      if (Math.abs(Number(await row.getAttribute('data-b')) - Number(off[1])) > 1e-5) return false;
       fits++;
     }
     return fits === 1;
   };
   await expect.poll(shown).toBe(true);
-  await expect(view.getByTestId('divergence')).toContainText('KL(This run ‖ head off) is');
+  await expect(view.getByTestId('divergence')).toContainText('KL(this run ‖ head off) is');
   await expect(page).toHaveURL(/beside=run\.0/);
   await expect(page).toHaveURL(/runs=/);
 
@@ -320,11 +329,46 @@ test('runs are kept by name, compared, opened again, and come back by the link',
   await expect(page).not.toHaveURL(/runs=/);
 });
 
+test('two models: a kept run of another one is loaded beside, and each answers as in PyTorch', async ({
+  page,
+}) => {
+  await offer(page, { demo: 'demo/manifest.json', tiny: bundles.url('tiny-gpt2') });
+  const text = sentence.text ?? '';
+  const kept = { n: 'the tiny one', m: 'tiny-gpt2', l: 'tiny', v: 'fp32', p: text };
+  const view = await open(
+    page,
+    `&beside=run.0&runs=${encodeURIComponent(JSON.stringify({ runs: [kept] }))}`,
+  );
+  await expect(view).toContainText('It is of tiny-gpt2 in fp32');
+  await view.getByTestId('compare-load').click();
+  await expect(view.getByTestId('pair').first()).toBeVisible();
+  const [p, q] = ['demo', 'tiny-gpt2'].map((model) => {
+    const { dims, data } = reference(readFixtures(model).prompt('sentence'), 'logits');
+    return softmax(Array.from(data.slice(-(dims.at(-1) ?? 0))));
+  });
+  for (const row of await view.getByTestId('pair').all()) {
+    const id = Number(await row.getAttribute('data-id'));
+    expect(Math.abs(Number(await row.getAttribute('data-a')) - (p?.[id] ?? NaN))).toBeLessThan(
+      1e-4,
+    );
+    expect(Math.abs(Number(await row.getAttribute('data-b')) - (q?.[id] ?? NaN))).toBeLessThan(
+      1e-4,
+    );
+  }
+  // Streams of other widths are not subtracted, and nothing of one is put into the other.
+  await view.getByTestId('compare-deeper').click();
+  await expect(view.getByTestId('stream-difference')).toContainText('differ in width');
+  const lens = view.getByTestId('patch-lens');
+  await expect(lens).toContainText('nothing can be put in');
+  await cell(view, 'b', 1, 1).click();
+  await expect(view.getByTestId('patch-status')).not.toContainText('Picked');
+});
+
 test('by touch, on a narrow screen: a tap picks, a tap drops, nothing overflows, and axe finds nothing', async ({
   browser,
 }) => {
   const context = await browser.newContext({
-    ...{ hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } },
+    ...{ hasTouch: true, viewport: { width: 390, height: 844 } },
     serviceWorkers: 'block',
   });
   const page = await context.newPage();

@@ -1,6 +1,8 @@
 // The session with a client whose numbers tell what was fed: newest text wins, rows join, interventions compare.
 import { describe, expect, test } from 'vitest';
 import { ComparedModel } from '../../apps/web/src/session/compared_model.svelte';
+import { Comparisons } from '../../apps/web/src/session/comparisons.svelte';
+import { KeptRuns } from '../../apps/web/src/session/kept_runs.svelte';
 import { ModelSession } from '../../apps/web/src/session/model_session.svelte';
 import {
   headsOff,
@@ -8,6 +10,8 @@ import {
   noInterventions,
   switchingOff,
 } from '../../apps/web/src/inference/interventions';
+import type { KeptRun } from '../../apps/web/src/inference/kept_runs';
+import { listed } from '../../apps/web/src/inference/listed_edits';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
   FirstPass,
@@ -751,6 +755,126 @@ describe('compared', () => {
     await b.open({ url: 'x', variant: 'q8', provider: 'auto' });
     await settled();
     expect(read(b)).toBe('abc');
+  });
+});
+
+describe('comparisons', () => {
+  async function comparing(
+    text = 'abc',
+    isOfOpen = true,
+  ): Promise<{
+    session: ModelSession;
+    client: LetterClient;
+    other: LetterClient;
+    compared: ComparedModel;
+    comparisons: Comparisons;
+    runs: KeptRuns;
+    follow: () => Promise<void>;
+  }> {
+    const { session, client } = await opened(text);
+    const other = new LetterClient();
+    const compared = new ComparedModel(() => other);
+    const runs = new KeptRuns();
+    const comparisons = new Comparisons({
+      ...{ opening: session.opening, pieces: session.pieces, compared, runs },
+      isWithoutFirst: () => false,
+      isOfOpen: () => isOfOpen,
+      inTurn: (work) => session.answers.inTurn(work),
+    });
+    const follow = async (): Promise<void> => {
+      if (session.answer !== null) comparisons.follow(session.answer);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    return { session, client, other, compared, comparisons, runs, follow };
+  }
+  const kept = (text: string, heads: readonly (readonly [number, number])[]): KeptRun => ({
+    ...{ name: 'kept', variant: 'q8', text, ids: null, typed: null, withoutFirst: false },
+    model: { name: 'm', digest: '', listed: null, address: null, files: null },
+    edits: switchingOff(heads).map((edit) => listed(edit)),
+  });
+  const texts = ({ pair }: Comparisons): (string | undefined)[] =>
+    [pair?.a, pair?.b].map((side) => side?.answer.tokens.map(({ label }) => label).join(''));
+
+  test('another text is read without the edits, and leaves the cache as it is', async () => {
+    const { session, client, comparisons, follow } = await comparing('abc');
+    await session.answers.setInterventions(switchingOff([[1, 0]]));
+    comparisons.choose({ kind: 'text', text: 'xbc' });
+    await follow();
+    expect(texts(comparisons)).toEqual(['abc', 'xbc']);
+    expect(comparisons.pair?.aligned.map(({ isSame }) => isSame)).toEqual([false, true, true]);
+    expect(comparisons.pair?.patchText).toBe('xbc');
+    expect(client.runs.at(-1)).toMatchObject({
+      ...{ ids: [23, 1, 2], interventions: [], reuseCache: false, keepCache: false },
+    });
+    // The same question is not asked again; another text is.
+    const before = client.runs.length;
+    await follow();
+    expect(client.runs).toHaveLength(before);
+    comparisons.take({ kind: 'text', text: 'ab' });
+    await follow();
+    expect(texts(comparisons)).toEqual(['abc', 'ab']);
+    expect(comparisons.pair?.aligned.at(-1)).toEqual({ a: 2, b: null, isSame: false });
+  });
+
+  test('without the edits it is the same text, and without edits the same run', async () => {
+    const { session, client, comparisons, follow } = await comparing('abc');
+    comparisons.choose({ kind: 'unedited' });
+    const before = client.runs.length;
+    await follow();
+    expect(comparisons.pair?.b.answer.activations).toBe(session.answer?.activations);
+    expect(client.runs).toHaveLength(before);
+    await session.answers.setInterventions(switchingOff([[1, 0]]));
+    await follow();
+    expect(comparisons.pair?.a.answer.interventions).toEqual(switchingOff([[1, 0]]));
+    expect(comparisons.pair?.b.answer.interventions).toEqual([]);
+    expect(client.runs.at(-1)?.interventions).toEqual([]);
+  });
+
+  test('a kept run has its own text and edits; one that is gone is not compared', async () => {
+    const { client, comparisons, runs, follow } = await comparing('abc');
+    const { id } = runs.keep(kept('abd', [[0, 1]]));
+    comparisons.choose({ kind: 'run', id });
+    await follow();
+    expect(texts(comparisons)).toEqual(['abc', 'abd']);
+    expect(client.runs.at(-1)?.interventions).toEqual(switchingOff([[0, 1]]));
+    // Its values come from a run with edits: no text gives them again.
+    expect(comparisons.pair?.patchText).toBeNull();
+    comparisons.choose({ kind: 'variant' });
+    expect(comparisons.pair).toBeNull();
+    runs.remove(id);
+    comparisons.choose({ kind: 'run', id });
+    await follow();
+    expect(comparisons.pair).toBeNull();
+    expect(comparisons.stage).toEqual({ kind: 'idle' });
+  });
+
+  test('a kept run of another model waits until that is open, and runs there alone', async () => {
+    const { client, other, compared, comparisons, runs, follow } = await comparing('abc', false);
+    const { id } = runs.keep(kept('abd', [[0, 1]]));
+    comparisons.choose({ kind: 'run', id });
+    const before = client.runs.length;
+    await follow();
+    expect(comparisons.pair).toBeNull();
+    await compared.open({ url: 'y', variant: 'q8', provider: 'auto', activations: [] });
+    await follow();
+    expect(texts(comparisons)).toEqual(['abc', 'abd']);
+    expect(other.runs.at(-1)).toMatchObject({
+      ids: [0, 1, 3],
+      interventions: switchingOff([[0, 1]]),
+    });
+    expect(client.runs).toHaveLength(before);
+  });
+
+  test('a run that fails is told, and the next question is answered', async () => {
+    const { client, comparisons, follow } = await comparing('abc');
+    comparisons.choose({ kind: 'text', text: 'x' });
+    client.failNext = new ModelError({ kind: 'run', detail: 'boom' });
+    await follow();
+    expect(comparisons.stage).toEqual({ kind: 'failed', error: { kind: 'run', detail: 'boom' } });
+    comparisons.take({ kind: 'text', text: 'y' });
+    await follow();
+    expect(texts(comparisons)).toEqual(['abc', 'y']);
+    expect(comparisons.stage).toEqual({ kind: 'idle' });
   });
 });
 

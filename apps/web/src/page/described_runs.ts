@@ -50,7 +50,8 @@ export class DescribedRuns {
     if (files !== choice.localUrl) return false;
     if (files === null && (address !== choice.linked || listed !== listedName(choice)))
       return false;
-    return digest === model.manifest.model.weights_digest;
+    // A link made by hand may lack the digest.
+    return digest === '' || digest === model.manifest.model.weights_digest;
   }
 
   /** Open a kept run in the place of the present one. */

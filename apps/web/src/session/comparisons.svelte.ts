@@ -167,7 +167,7 @@ export class Comparisons {
     if (this.isForeign) compared.follow(answer, names.wanted, run);
     const asked = JSON.stringify([
       ...[answer.activations.ids, interventionKey(answer.interventions, answer.tokens.length)],
-      ...[other, run, names.open, model.variant.name, this.#parts.isWithoutFirst()],
+      ...[other, run, names.open, model.variant.name, model.lens, this.#parts.isWithoutFirst()],
     ]);
     // A new answer to the same question is what `compared` compares with.
     const own = untrack(() => this.#own);

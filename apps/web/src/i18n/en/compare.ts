@@ -45,9 +45,9 @@ export const compare = {
   edited: (edits: number) =>
     edits === 1 ? 'The edit is on in both.' : `The ${count(edits)} edits are on in both.`,
   sides: {
-    here: 'This run',
-    unedited: 'Without the edits',
-    text: 'Other text',
+    here: 'this run',
+    unedited: 'the run without edits',
+    text: 'the other text',
   },
   choices: {
     same: 'The same text',
@@ -112,6 +112,8 @@ export const compare = {
       `Likeliest before: ${before} with ${ofBefore}. Now: ${after} with ${ofAfter}.`,
     numbers:
       'The other run is edited, of another variant, or of stored ids, so a patch holds its numbers and stays out of the link.',
+    otherLens: (a: string, b: string) =>
+      `This run is read through ${a}, the other one through ${b}: their cells are not of one kind.`,
     otherWidth:
       'The two models’ streams differ in width or number of layers: nothing can be put in.',
     none: 'This model has no lens for its layers, so there are no cells to drag.',

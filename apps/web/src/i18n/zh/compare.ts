@@ -40,7 +40,7 @@ export const compare: Dictionary['compare'] = {
   edited: (edits) => `${count(edits)} 条编辑在两者中都已启用。`,
   sides: {
     here: '本次运行',
-    unedited: '不加编辑',
+    unedited: '不加编辑的运行',
     text: '另一段文本',
   },
   choices: {
@@ -100,6 +100,7 @@ export const compare: Dictionary['compare'] = {
       `原来最可能：${before}，${ofBefore}。现在：${after}，${ofAfter}。`,
     numbers:
       '另一方带有编辑、属于别的变体或使用存下的词元编号，所以修补保存的是数值，不会写进链接。',
+    otherLens: (a, b) => `本次运行用${a}读出，另一方用${b}读出：两边的格子不是同一种读数。`,
     otherWidth: '两个模型的残差流宽度或层数不同：无法放入数值。',
     none: '这个模型没有逐层的透镜，所以没有可拖动的格子。',
   },
