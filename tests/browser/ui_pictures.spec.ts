@@ -137,16 +137,12 @@ test('a head is switched off where it is pointed at, however fast the pointer co
   await expect(toggle).toHaveText('Switch off layer 11, head 1');
   // The overview above has come to rest, so that nothing moves under the pointer.
   await expect(page.getByTestId('measured-on')).toHaveAttribute('data-measured', 'repeats');
-  await page.getByTestId('head-5-0').evaluate((element) => {
-    element.scrollIntoView({ block: 'center' });
-  });
-  const cell = await page.getByTestId('head-5-0').boundingBox();
-  const to = await toggle.boundingBox();
-  if (cell === null || to === null) throw new Error('a head or the button is not there');
   // The button is about the head that is locked, whatever the pointer looks at or crosses on its way.
-  await page.mouse.move(cell.x + cell.width / 2, cell.y + cell.height / 2);
+  await page.getByTestId('head-5-0').hover();
   await expect(page.getByTestId('shown-head')).toContainText('Layer 5, head 0');
   await expect(toggle).toHaveText('Switch off layer 11, head 1');
+  const to = await toggle.boundingBox();
+  if (to === null) throw new Error('the button is not there');
   await page.mouse.move(to.x + to.width / 2, to.y + to.height / 2, { steps: 3 });
   await expect(page.getByTestId('shown-head')).toContainText('Layer 11, head 1');
   await expect(toggle).toHaveText('Switch off layer 11, head 1');
