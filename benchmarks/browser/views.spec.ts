@@ -17,7 +17,8 @@ interface Plan {
 interface Figures {
   readonly switches: number[];
   readonly moves: number[];
-  readonly tasks: number[];
+  /** Milliseconds on the clock, and on the processor, which other load of the machine does not lengthen. */
+  readonly tasks: [wall: number, processor: number][];
 }
 
 /** A view, what shows that it is there, and what the pointer moves over. */
@@ -168,12 +169,14 @@ interface TraceEvent {
   readonly ph: string;
   readonly pid: number;
   readonly tid: number;
+  /** Microseconds on the clock, and on the processor. */
   readonly dur?: number;
+  readonly tdur?: number;
   readonly args?: { readonly name?: string };
 }
 
 /** Return the milliseconds of the tasks of pages' main threads that took 10 ms or more. */
-function tasksOf(trace: Buffer): number[] {
+function tasksOf(trace: Buffer): Figures['tasks'] {
   const { traceEvents } = JSON.parse(trace.toString('utf8')) as { traceEvents: TraceEvent[] };
   const mains = new Set(
     traceEvents
@@ -184,11 +187,15 @@ function tasksOf(trace: Buffer): number[] {
     .filter(
       ({ name, ph, pid, tid }) => name === 'RunTask' && ph === 'X' && mains.has(`${pid} ${tid}`),
     )
-    .map(({ dur = 0 }) => dur / 1000)
-    .filter((ms) => ms >= 10);
+    .map(({ dur = 0, tdur = dur }): [number, number] => [dur / 1000, tdur / 1000])
+    .filter(([wall]) => wall >= 10);
 }
 
-async function traced(browser: Browser, page: Page, work: () => Promise<void>): Promise<number[]> {
+async function traced(
+  browser: Browser,
+  page: Page,
+  work: () => Promise<void>,
+): Promise<Figures['tasks']> {
   const categories = ['devtools.timeline', 'disabled-by-default-devtools.timeline'];
   await browser.startTracing(page, { categories });
   await work();

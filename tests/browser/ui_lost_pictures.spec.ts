@@ -38,6 +38,7 @@ async function open(page: Page, text: string, views = ''): Promise<void> {
   await page.goto(`/#${state.toString()}${views}`);
   await expect(page.getByTestId('candidate').first()).toBeVisible();
   await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
+  await page.getByTestId('attention').scrollIntoViewIfNeeded();
   await allDrawn(page);
 }
 
