@@ -62,13 +62,14 @@ const shown = (of: OpenedModel, isOpen: boolean): string[] =>
 
 test('an answer has the views that its model can fill', () => {
   const whole = [
-    ...['attention', 'lens', 'attribution', 'interventions', 'activations', 'compare', 'facts'],
+    ...['attention', 'lens', 'attribution', 'neurons', 'interventions', 'activations', 'compare'],
+    'facts',
   ];
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
   expect(shown(model(lens, 2), false)).toEqual(['attention', 'lens', 'activations']);
   // A bare graph has no nodes for the lens, and a model of one variant has nothing to compare.
-  const least = ['attention', 'attribution', 'interventions', 'activations', 'facts'];
+  const least = ['attention', 'attribution', 'neurons', 'interventions', 'activations', 'facts'];
   expect(shown(model([], 1), true)).toEqual(least);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);
 });

@@ -2,6 +2,7 @@
 import { untrack } from 'svelte';
 import type { Answer } from '../session/answer';
 import type { PromptEntry } from '../session/prompt_state.svelte';
+import { LENS_AT_FIRST } from '../analysis/lens_measures';
 import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
 import { headOff, type ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel } from '../inference/model_types';
@@ -47,8 +48,9 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
       if (absent.includes('compared') && compared.variant === null) compared.linked = null;
       if (absent.includes('lens')) session.opening.noteLens(null);
       const changes: Partial<Selection> = {};
-      for (const name of ['token', 'head', 'shown'] as const)
+      for (const name of ['token', 'head', 'shown', 'neuron'] as const)
         if (absent.includes(name)) changes[name] = null;
+      if (absent.includes('lensShown')) changes.lensShown = LENS_AT_FIRST;
       viewing.select(changes);
       if (absent.includes('alone')) viewing.alone = null;
       if (absent.includes('folded'))
@@ -94,7 +96,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
 function linkState(parts: PageParts, choice: ModelChoice): HashState {
   const { session, compared, viewing, preferences, activations } = parts;
   const model = choice.catalogue.models.find((entry) => entry.url === choice.url);
-  const { token, head, part, comparedPart, shown } = viewing.selection;
+  const { token, head, part, comparedPart, shown, neuron, lensShown } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
     ...textInLink(session.prompt.entry),
@@ -114,7 +116,7 @@ function linkState(parts: PageParts, choice: ModelChoice): HashState {
     model: choice.missing ?? (isOwn ? null : model.name),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
-    ...{ token, head, part, comparedPart, shown },
+    ...{ token, head, part, comparedPart, shown, neuron, lensShown },
     ...linkedEdits(session.answers.edits.entries),
     lens: session.opening.lens,
     // All requested activations, also where this device has no memory for them: another one may.

@@ -245,8 +245,11 @@ export class ModelChoice {
     viewing.root = state.root;
     viewing.folded = state.folded;
     viewing.alone = state.alone;
-    const { token, head, part, comparedPart, shown } = state;
-    viewing.selection = { ...NOTHING_SELECTED, token, head, part, comparedPart, shown };
+    const { token, head, part, comparedPart, shown, neuron, lensShown } = state;
+    viewing.selection = {
+      ...NOTHING_SELECTED,
+      ...{ token, head, part, comparedPart, shown, neuron, lensShown },
+    };
     const { ids, typed, withoutFirst } = state;
     const entry: PromptEntry = { text: state.prompt ?? FIRST_PROMPT, ids, typed, withoutFirst };
     session.prompt.beginWith(entry, state.prompt !== null);

@@ -2,7 +2,9 @@
 import { activationRecipe } from './things/activation';
 import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
+import { layerRecipe } from './things/layer';
 import { lensRecipe } from './things/lens';
+import { neuronRecipe } from './things/neuron';
 import { nextRecipe } from './things/next';
 import type { Recipe, RunOrigin } from './recipe';
 import type { ShownNumbers } from './shown_numbers';
@@ -16,7 +18,9 @@ const RECIPES: {
   next: nextRecipe,
   attention: attentionRecipe,
   lens: lensRecipe,
+  layer: layerRecipe,
   activation: activationRecipe,
+  neuron: neuronRecipe,
   attribution: attributionRecipe,
 };
 

@@ -10,6 +10,8 @@ import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
+import { LensMeasuring } from './lens_measuring.svelte';
+import { Neurons } from './neurons.svelte';
 import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
@@ -24,6 +26,8 @@ export class ModelSession {
   readonly answers: Answers;
   readonly generation: Generation;
   readonly attributions: Attributions;
+  readonly layers: LensMeasuring;
+  readonly neurons: Neurons;
   readonly sweeps: PatchSweeps;
   readonly published = new PublishedExample();
   readonly proofs = new DeviceProofs(
@@ -55,6 +59,8 @@ export class ModelSession {
         this.sweeps.clear();
         this.proofs.clear();
         this.attributions.clear();
+        this.layers.clear();
+        this.neurons.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -98,6 +104,8 @@ export class ModelSession {
     this.answers = answers;
     this.prompt = prompt;
     this.generation = new Generation({ prompt, answers, notices, random });
+    this.layers = new LensMeasuring(opening, pieces);
+    this.neurons = new Neurons(opening, pieces);
     this.attributions = new Attributions({
       opening,
       pieces,

@@ -1,5 +1,6 @@
 // The table of the address: each part of the page's state with its key in a link, how it is read and written, and its
 // default, which no link carries. Reading and writing whole links: hash_state.ts.
+import { LENS_AT_FIRST, LENS_MEASURES, type LensShown } from '../analysis/lens_measures';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { parseActivationName } from '../contract/activation_table';
 import { isLanguage, type Language } from '../i18n/languages';
@@ -44,6 +45,10 @@ export interface HashState {
   readonly shown: string | null;
   /** Lens that the layers are read through, where the reader chose a lens pack. */
   readonly lens: string | null;
+  /** What the cells of the lens show. */
+  readonly lensShown: LensShown;
+  /** Locked neuron: its layer and its number. */
+  readonly neuron: LinkedHead | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -174,6 +179,18 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     format: (name) => name,
   },
   lens: nameField('lens'),
+  lensShown: {
+    key: 'cells',
+    byDefault: LENS_AT_FIRST,
+    parse: lensShownOf,
+    format: ({ measure, token }) => (token === 'predicted' ? measure : `${measure}.${token}`),
+  },
+  neuron: {
+    key: 'n',
+    byDefault: null,
+    parse: neuronOf,
+    format: (neuron) => neuron.join('.'),
+  },
   open: {
     key: 'open',
     byDefault: null,
@@ -224,8 +241,21 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
   },
 };
 
+function lensShownOf(text: string): LensShown | null {
+  const [name, of = 'predicted', ...more] = text.split('.');
+  const measure = LENS_MEASURES.find((each) => each === name);
+  if (measure === undefined || more.length > 0) return null;
+  if (of === 'predicted' || of === 'next') return { measure, token: of };
+  return /^\d{1,9}$/.test(of) ? { measure, token: Number(of) } : null;
+}
+
 function headOf(text: string): LinkedHead | null {
   const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text);
+  return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+function neuronOf(text: string): LinkedHead | null {
+  const parts = /^(\d{1,4})\.(\d{1,7})$/.exec(text);
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
 }
 

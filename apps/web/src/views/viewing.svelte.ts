@@ -1,5 +1,6 @@
 // The state of the views: the locked selection, the pointer's preview, the scale of colours, the settings of sampling.
 // The model: session/.
+import { LENS_AT_FIRST, type LensShown } from '../analysis/lens_measures';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
@@ -9,6 +10,9 @@ export interface LensCell {
   layer: number;
   position: number;
 }
+
+/** A layer, and the number of a neuron of its MLP. */
+export type NeuronRef = readonly [layer: number, neuron: number];
 
 /** Locked by a click or Enter; stays until Escape or another click. Null lets the page decide. */
 export interface Selection {
@@ -21,6 +25,9 @@ export interface Selection {
   comparedPart: MapWindow | null;
   /** Contract name of the activation in the strip view. */
   shown: string | null;
+  neuron: NeuronRef | null;
+  /** What the cells of the lens show. */
+  lensShown: LensShown;
 }
 
 /** Under the pointer or the keyboard's focus; wins over the selection while it lasts. */
@@ -46,6 +53,8 @@ export const NOTHING_SELECTED: Selection = {
   part: null,
   comparedPart: null,
   shown: null,
+  neuron: null,
+  lensShown: LENS_AT_FIRST,
 };
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 
@@ -82,7 +91,7 @@ export class Viewing {
 
   /** Release everything locked and previewed, for Escape, but keep the shown activation and the shown part of a map. */
   release(): void {
-    this.select({ token: null, head: null, lens: null });
+    this.select({ token: null, head: null, lens: null, neuron: null });
     this.hover = NOTHING_HOVERED;
   }
 }

@@ -24,6 +24,8 @@ export const link = {
     comparedPart: 'part of the map of differences',
     shown: 'activation shown',
     lens: 'lens',
+    lensShown: 'what the lens shows',
+    neuron: 'neuron',
     open: 'open activations',
     sampling: 'sampling',
     language: 'language',

@@ -9,6 +9,7 @@ export const views = {
     attention: 'Where does each token look?',
     lens: 'What would each layer say?',
     attribution: 'Which part caused this token?',
+    neurons: 'Which neurons fire here, and what do they write?',
     interventions: 'What if a part were changed?',
     activations: 'What numbers flow inside?',
     compare: 'What does compression change?',

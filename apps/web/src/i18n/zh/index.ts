@@ -15,6 +15,7 @@ import { leftOut } from './left_out';
 import { lens } from './lens';
 import { link } from './link';
 import { loading } from './loading';
+import { neurons } from './neurons';
 import { next } from './next';
 import { page } from './page';
 import { panel } from './panel';
@@ -45,6 +46,7 @@ export const zh: Dictionary = {
   effect,
   interventions,
   lens,
+  neurons,
   panel,
   leftOut,
   strip,

@@ -11,6 +11,7 @@ export const views: Dictionary['views'] = {
     attention: '每个词元在看哪里？',
     lens: '每一层会怎样预测？',
     attribution: '是哪一部分促成了这个词元？',
+    neurons: '哪些神经元在此激活，写入了什么？',
     interventions: '如果改动某个部分会怎样？',
     activations: '内部流过哪些数值？',
     compare: '压缩改变了什么？',
