@@ -39,7 +39,8 @@ export interface ShownLayer {
   readonly position: number;
   /** The token whose rank or probability it is; null for other measures. */
   readonly token: number | null;
-  readonly value: number;
+  /** The one value. */
+  readonly values: readonly [number];
 }
 
 /** Some values of an activation's vector at a token, heads one after another, and the length of the whole vector. */

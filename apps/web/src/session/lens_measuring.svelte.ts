@@ -36,6 +36,8 @@ export class LensMeasuring {
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
   #round: AbortController | null = null;
+  /** Of the newest answer: another one to the same text has its own. */
+  #tokens: readonly Token[] = [];
   /** What was asked last. */
   #asked: { readonly text: string; readonly question: LensQuestion } | null = null;
 
@@ -49,10 +51,16 @@ export class LensMeasuring {
     const { client, model } = this.#opening;
     if (client === null || model === null) return;
     const { ids } = answer.activations;
+    this.#tokens = answer.tokens;
     const { lens } = model;
     const edits = interventionKey(answer.interventions, ids.length);
     const text = JSON.stringify([ids, edits, lens]);
-    if (text === this.#asked?.text && covers(this.#asked.question, question)) return;
+    if (text === this.#asked?.text && covers(this.#asked.question, question)) {
+      // As after other activations were opened: the measures are this answer's as well.
+      if (this.found !== null && this.stage.kind === 'idle')
+        this.found = { ...this.found, tokens: answer.tokens };
+      return;
+    }
     this.#round?.abort();
     const round = new AbortController();
     this.#round = round;
@@ -71,8 +79,7 @@ export class LensMeasuring {
       if (model.hasTokenizer && predictions !== null && isCurrent())
         await this.#pieces.learn(client, [...predictions.top, ...predictions.predicted]);
       if (!isCurrent()) return;
-      const { tokens } = answer;
-      this.found = { tokens, pieces: this.#pieces.known, question, lens, measures };
+      this.found = { tokens: this.#tokens, pieces: this.#pieces.known, question, lens, measures };
       this.stage = { kind: 'idle' };
     } catch (thrown) {
       if (!isCurrent()) return;

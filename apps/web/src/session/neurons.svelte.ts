@@ -45,6 +45,8 @@ export class Neurons {
   /** Those of the open variant, once they are known. */
   #rows: readonly Float32Array[] | null = null;
   #round: AbortController | null = null;
+  /** Of the newest answer: another one to the same text has its own. */
+  #tokens: readonly Token[] = [];
   /** What was asked last, in one text. */
   #asked = '';
 
@@ -64,8 +66,13 @@ export class Neurons {
     if (client === null || model === null) return;
     const { ids } = answer.activations;
     const { interventions, tokens } = answer;
+    this.#tokens = tokens;
     const asked = JSON.stringify([ids, interventionKey(interventions, ids.length), neuron]);
-    if (asked === this.#asked) return;
+    if (asked === this.#asked) {
+      // As after other activations were opened: the neurons are this answer's as well.
+      if (this.found !== null && this.stage.kind === 'idle') this.found = { ...this.found, tokens };
+      return;
+    }
     this.#round?.abort();
     const round = new AbortController();
     [this.#asked, this.#round] = [asked, round];
@@ -82,7 +89,7 @@ export class Neurons {
       if (client !== this.#opening.client) return;
       this.#rows ??= rows;
       if (!isCurrent() || this.#rows === null) return;
-      this.found = { tokens, activations, rows: this.#rows };
+      this.found = { tokens: this.#tokens, activations, rows: this.#rows };
       const effect = neuron === null || effects === null ? null : ranked(neuron, effects);
       if (effect !== null && model.hasTokenizer)
         await this.#pieces.learn(client, [...effect.up, ...effect.down]);

@@ -12,6 +12,7 @@ export const lens = {
   },
   caption:
     'Each column is a position in the text, each row a layer; the bottom row is the real prediction. The stronger the colour, the surer.',
+  axes: 'Each column is a position in the text, each row a layer; the bottom row is the last one.',
   through: 'Read through',
   lenses: {
     logit: 'the final norm alone (logit lens)',

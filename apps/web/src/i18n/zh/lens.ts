@@ -15,6 +15,7 @@ export const lens: Dictionary['lens'] = {
   },
   caption:
     '每一列是文本中的一个位置，每一行是一层；最底下一行是真正的预测。颜色越浓，模型越有把握。',
+  axes: '每一列是文本中的一个位置，每一行是一层；最底下一行是最后一层。',
   through: '读取方式',
   lenses: {
     logit: '只经过最后的归一化（logit lens）',

@@ -7,7 +7,7 @@ import type { ShownLayer } from '../shown_numbers';
 import { mapLines } from './lens';
 
 export function layerRecipe(shown: ShownLayer, origin: RunOrigin): Recipe {
-  const { measure, pack, layer, position, value } = shown;
+  const { measure, pack, layer, position, values } = shown;
   const last = origin.model.shape.layers - 1;
   const isOfStream = OF_STREAM.has(measure);
   // A pack has no map for the last layer, whose stream the model itself reads.
@@ -23,7 +23,7 @@ export function layerRecipe(shown: ShownLayer, origin: RunOrigin): Recipe {
         ? null
         : { variable: 'lens_file', name: mapped.file, what: "the lens pack's file" },
     names: [titleOf(shown, origin)],
-    shown: [value],
+    shown: values,
     compute: [
       `stream = seen["resid_post", ${layer}][0, ${position}]`,
       ...(isOfStream
