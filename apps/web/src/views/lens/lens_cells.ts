@@ -142,7 +142,8 @@ function writing(
       // Twice as long and half as long are as far from the middle of the scale, which is no change.
       return {
         ...{ write: factor, writeExact: exact, place: Math.log2 },
-        scale: { kind: 'signed', limit: roundUp(largestOf(values.map(Math.log2))), root: false },
+        // Whole doublings at its ends; the first layer's are many, beside which the others' would not show.
+        scale: { kind: 'signed', limit: Math.ceil(largestOf(values.map(Math.log2))), root: true },
         tick: (place) => factor(2 ** place),
       };
     case 'turn':
