@@ -164,6 +164,7 @@ async function violations(page: Page): Promise<string[]> {
 test("the bundled model's neurons equal PyTorch's, and one that is switched off changes the prediction as there", async ({
   page,
 }) => {
+  test.setTimeout(480_000);
   const { ids } = await visit(page, 'demo', '&v=fp32');
   const last = ids.length - 1;
   const first = view(page).locator('[data-testid=strongest-neurons] tbody tr').first();
