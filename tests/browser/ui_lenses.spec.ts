@@ -59,7 +59,7 @@ test("the tuned lens is downloaded when it is selected, and its numbers equal Py
 }) => {
   const fetched: string[] = [];
   page.context().on('request', (request) => {
-    if (request.url().includes('/lens_')) fetched.push(request.url());
+    if (/\/lens_\w+\.safetensors/.test(request.url())) fetched.push(request.url());
   });
   await openLens(page, `lang=en&p=${encodeURIComponent(sentence.text ?? '')}`);
   expectRead((await saved(page)).rows, 'lens');
