@@ -60,6 +60,10 @@ async function visit(page: Page, model: 'demo' | 'tiny-llama', hash = ''): Promi
   await page.goto(`/#lang=en&on=wasm&model=model&p=${text}${hash}`);
   await expect(page.getByTestId('token-count')).toHaveText(new RegExp(`^${prompt.ids.length} `));
   await view(page).scrollIntoViewIfNeeded();
+  // It opens by itself where there is memory for a second session.
+  const open = page.getByTestId('open-neurons');
+  await expect(open.or(page.getByTestId('strongest-neurons'))).toBeVisible();
+  if (await open.isVisible()) await open.click();
   return prompt;
 }
 
@@ -169,7 +173,7 @@ test("the bundled model's neurons equal PyTorch's, and one that is switched off 
   const last = ids.length - 1;
   const first = view(page).locator('[data-testid=strongest-neurons] tbody tr').first();
   await expect(first).toBeVisible();
-  const [{ neuron = '' } = {}] = await listedIn(page);
+  const neuron = (await listedIn(page))[0]?.neuron ?? '';
   await settled(page, neuron, last);
   const [layer = 0, number = 0] = neuron.split('.').map(Number);
   const right = neuronsOf(demo, ids, [layer, number, last]);
@@ -199,7 +203,7 @@ test("the bundled model's neurons equal PyTorch's, and one that is switched off 
   await page.keyboard.press('Enter');
   await expect(page.getByTestId('neurons-found')).toHaveAttribute('data-position', `${last - 1}`);
 
-  const [{ neuron: other = '' } = {}] = await listedIn(page);
+  const other = (await listedIn(page))[0]?.neuron ?? '';
   await view(page).locator(`tr[data-neuron="${other}"] button`).click();
   await settled(page, other, last - 1);
   await page.getByTestId('neuron-off').focus();
@@ -257,8 +261,9 @@ for (const variant of ['int8_static', 'int4', 'fp16'])
     const [layer = 0, neuron = 0] = (listed?.neuron ?? '').split('.').map(Number);
     // The rows as these kernels have them: rounded, and by no more than their bits allow.
     near((listed?.row ?? NaN) / (right.rows[layer]?.[neuron] ?? NaN), 1, 0.05, 'row');
-    const shown = await view(page).locator('[data-testid=neuron-up] tbody tr').first();
-    const { id, effect } = await shown.evaluate((row) => ({ ...(row as HTMLElement).dataset }));
+    const shown = view(page).locator('[data-testid=neuron-up] tbody tr').first();
+    const id = await shown.getAttribute('data-id');
+    const effect = await shown.getAttribute('data-effect');
     const largest = Math.max(...right.effects.map(Math.abs));
     expect(Math.abs(Number(effect) - (right.effects[Number(id)] ?? NaN))).toBeLessThan(
       0.1 * largest,
