@@ -83,7 +83,9 @@ test("the tuned lens is downloaded when it is selected, and its numbers equal Py
   await expect(page.getByTestId('lens-divergence')).toHaveCount(0);
   await expect(page.locator('#lens-title')).toHaveText('Logit lens');
   await expect(page).not.toHaveURL(/lens=/);
-  expectRead((await saved(page)).rows, 'lens');
+  await expect(async () => {
+    expectRead((await saved(page)).rows, 'lens');
+  }).toPass();
   await choice.selectOption('tuned');
   await expect(page.getByTestId('lens-divergence')).toBeVisible();
 });

@@ -22,6 +22,17 @@ from oriel.lenses.bundle_packs import add_pack
 IDS = [5, 17, 3, 80, 41, 2, 9]
 
 
+def gpt2_of(checkpoint: Path) -> GPT2LMHeadModel:
+    # transformers sets a loaded model to evaluation.
+    found: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(checkpoint)
+    return found
+
+
+def llama_of(checkpoint: Path) -> LlamaForCausalLM:
+    found: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(checkpoint)
+    return found
+
+
 def streams_of(model: torch.nn.Module, norm: torch.nn.Module) -> list[Tensor]:
     """Return each block's output, (seq, hidden); the last of hidden_states is behind the norm."""
     seen: list[Tensor] = []
@@ -57,7 +68,7 @@ def expect_measures(found: LensMeasures, logits: list[Tensor], token: int | None
 def test_the_logit_lens_of_gpt2_is_measured_as_pytorch_does(
     tiny_gpt2_bundle: Path, tiny_gpt2_checkpoint: Path, token: int | None
 ) -> None:
-    model = GPT2LMHeadModel.from_pretrained(tiny_gpt2_checkpoint).eval()
+    model = gpt2_of(tiny_gpt2_checkpoint)
     with torch.no_grad():
         streams = streams_of(model, model.transformer.ln_f)
         logits = [model.lm_head(model.transformer.ln_f(stream)) for stream in streams]
@@ -68,7 +79,7 @@ def test_the_logit_lens_of_gpt2_is_measured_as_pytorch_does(
 def test_a_text_that_is_read_in_slices_gives_the_same(
     tiny_llama_bundle: Path, tiny_llama_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = LlamaForCausalLM.from_pretrained(tiny_llama_checkpoint).eval()
+    model = llama_of(tiny_llama_checkpoint)
     with torch.no_grad():
         streams = streams_of(model, model.model.norm)
         logits = [model.lm_head(model.model.norm(stream)) for stream in streams]
@@ -85,7 +96,7 @@ def test_a_tuned_lens_is_measured_through_its_maps(
     shutil.copytree(tiny_gpt2_bundle, folder)
     packs = {file.stem: file for file in lens_maps.write_packs_for(folder, tmp_path)}
     add_pack(folder, packs["tuned"])
-    model = GPT2LMHeadModel.from_pretrained(tiny_gpt2_checkpoint).eval()
+    model = gpt2_of(tiny_gpt2_checkpoint)
     with torch.no_grad():
         streams = streams_of(model, model.transformer.ln_f)
         found = lens_maps.read_through("tuned", streams, model.transformer.ln_f, model.lm_head)
