@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from contract_examples import read_json
 
-from oriel.analysis import head_scores, metrics, residual
+from oriel.analysis import head_scores, lens_measures, metrics, residual
 from oriel.analysis.attribution import Attribution
 from oriel.analysis.qk_attribution import Part, ScoreParts, score_products
 from oriel.arrays import Array
@@ -94,3 +94,14 @@ def test_the_parts_of_a_score_are_those_of_the_table() -> None:
     parts = ScoreParts((Part("bias"),) * len(values), values, float(values.sum()))
     close(parts.by_query(), case["by_query"])
     close(parts.by_key(), case["by_key"])
+
+
+@pytest.mark.parametrize("case", TABLE["lens"])
+def test_measures_of_the_lens_are_those_of_the_table(case: dict[str, Any]) -> None:
+    logits, final = array(case["logits"]), array(case["final"])
+    tokens = np.array([case["tokens"]] * len(logits))
+    assert (logits.argmax(-1) == array(case["top"])).all()
+    assert (lens_measures.ranks(logits, tokens) == array(case["rank"])).all()
+    close(lens_measures.probabilities(logits, tokens), case["probability"])
+    close(lens_measures.divergences(final, logits), case["divergence"])
+    close(lens_measures.entropies(logits), case["entropy"])

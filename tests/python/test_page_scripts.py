@@ -24,8 +24,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import oriel
+from oriel.analysis import residual
 from oriel.analysis.attribution import attribute
 from oriel.analysis.head_scores import scores_of, value_weighted
+from oriel.analysis.lens_measures import measure_lens
 from oriel.lenses.bundle_packs import add_pack
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.runtime.edit_json import edits_from_json
@@ -49,15 +51,8 @@ OTHER_IDS = [5, 17, 9, 2, 40, 61, 33, 8, 17, 30, 12, 3, 4]
 """A second text, that the first is compared with."""
 FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
 THINGS = (
-    "next",
-    "attention",
-    "lens",
-    "activation",
-    "attribution",
-    "steps",
-    "paths",
-    "difference",
-    "head-scores",
+    *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),
+    *("steps", "paths", "difference", "head-scores"),
 )
 Record = dict[str, Any]
 
@@ -227,6 +222,58 @@ def lenses_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record, 
             yield lens, {"thing": "lens", "pack": pack, **cell, "values": values}, files
 
 
+def layers_of(model: Model, edits: list[Record]) -> Iterator[tuple[Record, tuple[Path, ...]]]:
+    """Return each measure of an early layer, through each lens, and of its stream."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    packs = json.loads((model.folder / "manifest.json").read_text("utf-8"))["lens_packs"]
+    at, layer, last = 6, 1, model.bundle.shape.layers - 1
+    cell = {"thing": "layer", "layer": layer, "position": at}
+    for lens in ("logit", *lens_maps.KINDS):
+        path = next((each["path"] for each in packs if each["name"] == lens), None)
+        pack = None if path is None else {"file": path, "kind": lens}
+        found = measure_lens(model.bundle, IDS, token=40, lens=lens, edits=said)
+        values = {
+            **{"certainty": found.top_probability, "divergence": found.divergence},
+            **{"entropy": found.entropy, "rank": found.rank, "probability": found.probability},
+        }
+        for measure, value in values.items():
+            token = 40 if measure in ("rank", "probability") else None
+            one = {"measure": measure, "token": token, "values": [float(value[layer, at])]}
+            yield {**cell, "pack": pack, **one}, () if path is None else (model.folder / path,)
+    run = model.bundle.run(IDS, ["resid_pre", "resid_post"], said)
+    before, after = run.of("resid_pre", layer)[:, at], run.of("resid_post", layer)[:, at]
+    final = run.of("resid_post", last)[:, at]
+    for measure, value in {
+        "norm": residual.norms(after),
+        "growth": residual.norms(after) / residual.norms(before),
+        "turn": residual.cosines(after, before),
+        "final": residual.cosines(after, final),
+    }.items():
+        one = {"measure": measure, "token": None, "values": [float(value[0])]}
+        yield {**cell, "pack": None, **one}, ()
+
+
+def neurons_of(model: Model, edits: list[Record]) -> Iterator[Record]:
+    """Return a neuron's activation, the norm of its row, from runs in which it is on and off, and
+    its effect on logits, from its shares in them."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    at, layer, ids = 6, 1, [7, 40]
+    activations = model.bundle.run(IDS, ["mlp_act"], said).of("mlp_act", layer)[0]
+    neuron = int(np.abs(activations[at]).argmax())
+    alone = np.zeros((1, 2, activations.shape[-1]), np.float32)
+    alone[0, 1, neuron] = 1
+    put_in = oriel.Replace("mlp_act", layer=layer, value=alone)
+    off, on = model.bundle.run([[0, 0]], ["mlp_output"], [put_in]).of("mlp_output", layer)[0]
+    activation = float(activations[at, neuron])
+    values = [activation, float(np.linalg.norm(on - off))]
+    for token in ids:
+        shares = attribute(model.bundle, IDS, token, edits=said, neurons_of=layer).neurons
+        assert shares is not None
+        values.append(float(shares[0, at, neuron]) / activation)
+    place = {"layer": layer, "neuron": neuron, "position": at}
+    yield {"thing": "neuron", **place, "ids": ids, "values": values}
+
+
 def shares_of(model: Model, edits: list[Record]) -> Iterator[Record]:
     """Return all parts' shares of a logit and of a difference."""
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
@@ -371,6 +418,10 @@ def every_number(model: Model) -> Iterator[Asked]:
                 yield Asked(model, shown, edits)
         if name in (WITHOUT, "heads off"):
             for shown in shares_of(model, edits):
+                yield Asked(model, shown, edits)
+            for shown, files in layers_of(model, edits):
+                yield Asked(model, shown, edits, files=files)
+            for shown in neurons_of(model, edits):
                 yield Asked(model, shown, edits)
     for shown, closings in closings_of(model):
         yield Asked(model, shown, closings=closings)

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { headAttribution, totalAttribution } from '../../apps/web/src/analysis/attribution';
 import { repeatedTokens, scoresOf, valueWeighted } from '../../apps/web/src/analysis/head_scores';
+import { lensReading } from '../../apps/web/src/analysis/lens_measures';
 import { logSoftmax, measured } from '../../apps/web/src/analysis/metrics';
 import {
   byKey,
@@ -55,6 +56,10 @@ const table = JSON.parse(
     by_query: Written;
     by_key: Written;
   }[];
+  lens: (Record<'logits' | 'final', Written> &
+    Record<'top' | 'rank' | 'probability' | 'divergence' | 'entropy', Written> & {
+      readonly tokens: number[];
+    })[];
 };
 
 function given({ dims, values }: Written): { dims: number[]; data: Float32Array } {
@@ -167,5 +172,35 @@ test('arrays of mismatched sizes are refused in one line', () => {
   expect(() => scoresOf(square, [[1, 2, 3]])).toThrow('got 1 × 3; expected 1 × 2');
   expect(() => cosines({ dims: [2], data: [1, 2] }, { dims: [1], data: [1] })).toThrow(
     'got 1; expected 2',
+  );
+});
+
+test.each(table.lens)('measures of the lens are those of the table', (right) => {
+  const [layers = 0, positions = 0, vocab = 0] = right.logits.dims;
+  const rows = ({ data }: { data: Float32Array }): Float32Array[] =>
+    Array.from({ length: data.length / vocab }, (_, row) =>
+      data.slice(row * vocab, (row + 1) * vocab),
+    );
+  const final = rows(given(right.final)).map(logSoftmax);
+  const readings = rows(given(right.logits)).map((logits, row) => {
+    const position = row % positions;
+    return lensReading(logits, final[position] ?? new Float64Array(), [
+      right.tokens[position] ?? NaN,
+    ]);
+  });
+  expect(readings).toHaveLength(layers * positions);
+  expect(readings.map(({ top }) => top)).toEqual(right.top.values);
+  expect(readings.map(({ tokens }) => tokens[0]?.rank)).toEqual(right.rank.values);
+  close(
+    readings.map(({ tokens }) => tokens[0]?.probability ?? NaN),
+    right.probability,
+  );
+  close(
+    readings.map(({ divergence }) => divergence),
+    right.divergence,
+  );
+  close(
+    readings.map(({ entropy }) => entropy),
+    right.entropy,
   );
 });

@@ -5,6 +5,7 @@ import { DEFAULT_THRESHOLDS } from '../../apps/web/src/analysis/head_roles';
 import { SCORE_NAMES } from '../../apps/web/src/analysis/head_scores';
 import { SWEPT } from '../../apps/web/src/analysis/swept_places';
 import { oneLine } from '../../apps/web/src/contract/one_line';
+import { LENS_MEASURES } from '../../apps/web/src/analysis/lens_measures';
 import { LANGUAGES } from '../../apps/web/src/i18n/languages';
 import type { KeptRun } from '../../apps/web/src/inference/kept_runs';
 import type { ListedEdit } from '../../apps/web/src/inference/listed_edits';
@@ -154,6 +155,16 @@ const state: fc.Arbitrary<HashState> = fc
     comparedPart: nullable(part),
     shown: nullable(fc.constantFrom('layer_3_mlp_act', 'embedding_sum', 'final_norm')),
     lens: nullable(fc.constantFrom('tuned', 'jacobian_2')),
+    lensShown: fc.record({
+      measure: fc.constantFrom(...LENS_MEASURES),
+      token: fc.oneof(
+        fc.constantFrom('predicted' as const, 'next' as const),
+        fc.integer({ min: 0, max: 999_999_999 }),
+      ),
+    }),
+    neuron: nullable(
+      fc.tuple(fc.integer({ min: 0, max: 9999 }), fc.integer({ min: 0, max: 9_999_999 })),
+    ),
     open: nullable(open),
     attributed: nullable(
       fc.record({
@@ -297,6 +308,8 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
   ['p=a&ids=5.6&typed=9', { prompt: 'a', ids: [5, 6], typed: 2 }, ['typed=9']],
   ['first=yes&s=1_1&s=', {}, ['first=yes', 's=1_1', 's=']],
   ['s=1__1', {}, ['s=1__1']],
+  ['cells=rank.next.2', {}, ['cells=rank.next.2']],
+  ['cells=beauty', {}, ['cells=beauty']],
   ['fold=lens.L0.lens&only=..', { folded: ['lens'] }, ['fold=L0', 'only=..']],
   ['s=1_1_1_1_1_1', {}, ['s=1_1_1_1_1_1']],
   ['s=1_1_1_2', {}, ['s=1_1_1_2']],
@@ -350,6 +363,10 @@ test('what a link says of another model or text is found', () => {
   expect(of('#lens=tuned')).toEqual([]);
   expect(of('#lens=logit')).toEqual([]);
   expect(of('#lens=prism')).toEqual(['lens=prism']);
+  expect(of('#n=1.2')).toEqual([]);
+  expect(of('#n=1.999999')).toEqual(['n=1.999999']);
+  expect(of('#cells=rank.next')).toEqual([]);
+  expect(of(`#cells=rank.${shape.vocab}`)).toEqual([`cells=rank.${shape.vocab}`]);
   expect(of('#t=3')).toEqual(['t=3']);
   expect(of('#h=2.0')).toEqual(['h=2.0']);
   expect(of('#h=0.4')).toEqual(['h=0.4']);

@@ -347,6 +347,12 @@ class SmallClient implements ModelClient {
   sweep(): Promise<never> {
     return Promise.reject(new Error('no view sweeps'));
   }
+  measureLens(): Promise<never> {
+    return Promise.reject(new Error('no view measures layers'));
+  }
+  readNeurons(): Promise<never> {
+    return Promise.reject(new Error('no view reads neurons'));
+  }
   close(): void {
     this.#open = [];
   }

@@ -156,6 +156,12 @@ class LetterClient implements ModelClient {
   sweep(): Promise<never> {
     return Promise.reject(new Error('no view sweeps'));
   }
+  measureLens(): Promise<never> {
+    return Promise.reject(new Error('no view measures layers'));
+  }
+  readNeurons(): Promise<never> {
+    return Promise.reject(new Error('no view reads neurons'));
+  }
   close(): void {
     this.cached = [];
   }

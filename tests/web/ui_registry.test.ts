@@ -62,16 +62,16 @@ const shown = (of: OpenedModel, isOpen: boolean): string[] =>
 
 test('an answer has the views that its model can fill', () => {
   const whole = [
-    ...['overview', 'attention', 'lens', 'attribution', 'steps', 'paths', 'interventions'],
-    ...['activations', 'compare', 'facts'],
+    ...['overview', 'attention', 'lens', 'attribution', 'neurons', 'steps', 'paths'],
+    ...['interventions', 'activations', 'compare', 'facts'],
   ];
   expect(shown(model(lens, 2), true)).toEqual(whole);
   // Precomputed: nothing can be asked yet.
   expect(shown(model(lens, 2), false)).toEqual(['overview', 'attention', 'lens', 'activations']);
   // A bare graph has no nodes for the lens. A model of one variant still has other texts to be compared with.
   const least = [
-    ...['overview', 'attention', 'attribution', 'steps', 'paths', 'interventions', 'activations'],
-    ...['compare', 'facts'],
+    ...['overview', 'attention', 'attribution', 'neurons', 'steps', 'paths', 'interventions'],
+    ...['activations', 'compare', 'facts'],
   ];
   expect(shown(model([], 1), true)).toEqual(least);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);

@@ -1,19 +1,22 @@
 // The worker's entry point: takes calls, posts answers, and turns errors into data. model_runner.ts executes the calls.
 import '../host/trusted_scripts';
 import { attributionBuffers } from './attribution';
+import { lensBuffers, type LensMeasures } from './lens_reading';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
+import { neuronBuffers, type NeuronReading } from './neuron_reading';
 import type { BatchResult, RunResult } from './model_types';
 import { alternativesBuffers, type Alternatives } from './token_alternatives';
+import type { SweepProgress } from './patching_sweep';
 import type { WorkerAnswer, WorkerCall, WorkerMethods, WorkerMethod } from './worker_messages';
 
 const runner = new ModelRunner(self.location.href);
-/** Abort controllers of sweeps in progress, by the number of their call. */
-const sweeps = new Map<number, AbortController>();
+/** Abort controllers of analyses in progress, by the number of their call. */
+const analyses = new Map<number, AbortController>();
 
 /** Methods whose errors are reported as errors of a run. */
 const runs: ReadonlySet<WorkerMethod> = new Set([
-  ...(['run', 'runBatch', 'alternatives', 'sweep'] as const),
+  ...(['run', 'runBatch', 'alternatives', 'sweep', 'measureLens', 'readNeurons'] as const),
 ]);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
@@ -56,18 +59,40 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
     case 'alternatives':
       return runner.alternatives(message.argument);
     case 'sweep': {
-      const ending = new AbortController();
-      sweeps.set(message.call, ending);
-      const onProgress = (done: number, of: number): void => {
-        send({ call: message.call, kind: 'swept', done, of });
-      };
-      return runner.sweep(message.argument, onProgress, ending.signal).finally(() => {
-        sweeps.delete(message.call);
-      });
+      const { argument } = message;
+      return analysed(message, (onProgress, signal) => runner.sweep(argument, onProgress, signal));
+    }
+    case 'measureLens': {
+      const { argument } = message;
+      return analysed(message, (onProgress, signal) =>
+        runner.measureLens(argument, onProgress, signal),
+      );
+    }
+    case 'readNeurons': {
+      const { argument } = message;
+      return analysed(message, (onProgress, signal) =>
+        runner.readNeurons(argument, onProgress, signal),
+      );
     }
     case 'endSweep':
-      sweeps.get(message.argument)?.abort();
+      analyses.get(message.argument)?.abort();
       return null;
+  }
+}
+
+/** Do an analysis of several runs, which tells its progress and can be aborted by its call. */
+async function analysed<Result>(
+  { call }: WorkerCall,
+  work: (onProgress: SweepProgress, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const ending = new AbortController();
+  analyses.set(call, ending);
+  try {
+    return await work((done, of) => {
+      send({ call, kind: 'swept', done, of });
+    }, ending.signal);
+  } finally {
+    analyses.delete(call);
   }
 }
 
@@ -79,6 +104,8 @@ function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferabl
     return [...new Set(tensors.map(({ data }) => data.buffer))];
   }
   if (isAlternatives(result)) return alternativesBuffers(result);
+  if (isLensMeasures(result)) return [...new Set(lensBuffers(result))];
+  if (isNeuronReading(result)) return [...new Set(neuronBuffers(result))];
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors, attribution } = result;
   const shares = attribution === undefined ? [] : attributionBuffers(attribution);
@@ -91,6 +118,14 @@ function isRunResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is
 
 function isAlternatives(result: ReturnType<WorkerMethods[WorkerMethod]>): result is Alternatives {
   return result !== null && 'topIds' in result;
+}
+
+function isLensMeasures(result: ReturnType<WorkerMethods[WorkerMethod]>): result is LensMeasures {
+  return result !== null && 'predictions' in result;
+}
+
+function isNeuronReading(result: ReturnType<WorkerMethods[WorkerMethod]>): result is NeuronReading {
+  return result !== null && 'effects' in result;
 }
 
 function isBatchResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is BatchResult {

@@ -5,6 +5,8 @@ import { oneThreadWorker, wasmThreads } from './device';
 import { logitLens } from './lens_names';
 import { messageOf, ModelError } from './model_error';
 import type { Sweep, SweepRequest } from '../analysis/patching';
+import type { LensMeasures, LensRequest } from './lens_reading';
+import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type {
   DeviceProof,
   BatchRequest,
@@ -320,21 +322,42 @@ export class WorkerModelClient implements ModelClient {
     return this.#call('alternatives', request);
   }
 
-  async sweep(
+  sweep(
     request: SweepRequest,
     onProgress?: (done: number, of: number) => void,
     signal?: AbortSignal,
   ): Promise<Sweep> {
+    return this.#analysed(() => this.#call('sweep', request, null, onProgress), signal);
+  }
+
+  measureLens(
+    request: LensRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<LensMeasures> {
+    return this.#analysed(() => this.#call('measureLens', request, null, onProgress), signal);
+  }
+
+  readNeurons(
+    request: NeuronsRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<NeuronReading> {
+    return this.#analysed(() => this.#call('readNeurons', request, null, onProgress), signal);
+  }
+
+  /** Begin a call that the signal aborts. */
+  async #analysed<Result>(begin: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     if (signal?.aborted) throw new ModelError({ kind: 'aborted' });
-    const sweep = this.#call('sweep', request, null, onProgress);
+    const result = begin();
     const call = this.#calls;
     const end = (): void => {
-      // The sweep's own call rejects with the abort; if the worker was terminated meanwhile, there is nothing to abort.
+      // The call itself rejects with the abort; if the worker was terminated meanwhile, there is nothing to abort.
       this.#call('endSweep', call).catch(() => undefined);
     };
     signal?.addEventListener('abort', end, { once: true });
     try {
-      return await sweep;
+      return await result;
     } finally {
       signal?.removeEventListener('abort', end);
     }

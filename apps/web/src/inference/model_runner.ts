@@ -28,7 +28,15 @@ import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
-import { sweep, type BatchValues, type EngineBatch, type SweepProgress } from './patching_sweep';
+import { measureLens, type LensMeasures, type LensRequest } from './lens_reading';
+import { readNeurons, type NeuronReading, type NeuronsRequest } from './neuron_reading';
+import {
+  sweep,
+  type BatchValues,
+  type EngineBatch,
+  type RunsBatches,
+  type SweepProgress,
+} from './patching_sweep';
 import type { ReferencePass } from './read_reference_pass';
 import type {
   BatchRequest,
@@ -239,17 +247,48 @@ export class ModelRunner {
     onProgress: SweepProgress,
     signal: AbortSignal,
   ): Promise<Sweep> {
+    await this.#checkJoints('patch');
+    const { shape } = this.#opened().manifest.model;
+    return sweep(request, shape, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Measure what each layer predicts, through the open lens; each run in turn with other calls. */
+  async measureLens(
+    request: LensRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<LensMeasures> {
+    await this.#checkJoints('read layers through');
+    const { shape } = this.#opened().manifest.model;
+    const { lens } = this.#openedSession();
+    return measureLens(request, { shape, lens }, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Read the neurons of a text, each run in turn with other calls. */
+  async readNeurons(
+    request: NeuronsRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<NeuronReading> {
+    await this.#checkJoints('read neurons at');
+    const { shape } = this.#opened().manifest.model;
+    return readNeurons(request, shape, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Wait for earlier calls, and throw for a graph whose joints are closed. */
+  async #checkJoints(what: string): Promise<void> {
     await this.#inTurn(() => {
       const document = sessionGraph(this.#opened().variant).activations;
       if (protocolOf(document).edits === 'joints') return Promise.resolve();
       throw new RangeError(
-        `this variant has no joints to patch; got its ${document.graph} graph; expected an open one: export the model again`,
+        `this variant has no joints to ${what}; got its ${document.graph} graph; expected an open one: export the model again`,
       );
     });
-    const { shape } = this.#opened().manifest.model;
-    const run = (batch: EngineBatch): Promise<BatchValues> =>
+  }
+
+  #analysisRuns(): RunsBatches {
+    return (batch) =>
       this.#inTurn(async () => (await this.#batch(batch, { isAnalysis: true })).values);
-    return sweep(request, shape, run, onProgress, signal);
   }
 
   #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {

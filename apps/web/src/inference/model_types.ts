@@ -11,6 +11,8 @@ import type { Fidelity, Manifest, ReferencePassRecord, Variant } from '../contra
 import type { AttributionRequest } from './attribution';
 import type { PassComparison } from './compare_pass';
 import type { Interventions } from './interventions';
+import type { LensMeasures, LensRequest } from './lens_reading';
+import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type { UnfitLens } from './read_lens_pack';
 import type { Alternatives, AlternativesRequest } from './token_alternatives';
 
@@ -466,5 +468,17 @@ export interface ModelClient {
     onProgress?: (done: number, of: number) => void,
     signal?: AbortSignal,
   ): Promise<Sweep>;
+  /** Measure what each layer predicts, through the open lens. The signal aborts it between two runs, as a sweep. */
+  measureLens(
+    request: LensRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<LensMeasures>;
+  /** Read the neurons of a text. The signal aborts it as above. */
+  readNeurons(
+    request: NeuronsRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<NeuronReading>;
   close(): void;
 }

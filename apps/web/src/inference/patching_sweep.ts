@@ -182,7 +182,7 @@ function valuesOf(
 }
 
 /** Let the worker handle pending messages from the page, and throw if the signal has aborted. */
-async function heard(signal: AbortSignal): Promise<void> {
+export async function heard(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 0));
   if (signal.aborted) throw new ModelError({ kind: 'aborted' });
 }

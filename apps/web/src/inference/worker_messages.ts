@@ -1,5 +1,7 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
 import type { Sweep, SweepRequest } from '../analysis/patching';
+import type { LensMeasures, LensRequest } from './lens_reading';
+import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type {
   DeviceProof,
   BatchRequest,
@@ -35,7 +37,9 @@ export interface WorkerMethods {
   runBatch: (request: BatchRequest) => BatchResult;
   alternatives: (request: AlternativesRequest) => Alternatives;
   sweep: (request: SweepRequest) => Sweep;
-  /** Abort the call of `sweep` with this number. */
+  measureLens: (request: LensRequest) => LensMeasures;
+  readNeurons: (request: NeuronsRequest) => NeuronReading;
+  /** Abort the analysis with this number of its call. */
   endSweep: (call: number) => null;
 }
 
@@ -52,7 +56,7 @@ export type WorkerCall = {
 
 export type WorkerAnswer =
   | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
-  /** Progress of a sweep: finished runs and their total. */
+  /** Progress of an analysis: finished runs and their total. */
   | {
       readonly call: number;
       readonly kind: 'swept';

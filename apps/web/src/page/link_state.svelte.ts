@@ -3,6 +3,7 @@ import { untrack } from 'svelte';
 import type { Answer } from '../session/answer';
 import type { AskedSweep } from '../session/patch_sweeps.svelte';
 import type { PromptEntry } from '../session/prompt_state.svelte';
+import { LENS_AT_FIRST } from '../analysis/lens_measures';
 import { withModelParameter, withoutModelParameter } from '../bundle/address/model_parameter';
 import { headOff, type ListedEdit } from '../inference/listed_edits';
 import type { OpenedModel } from '../inference/model_types';
@@ -52,8 +53,9 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
       if (absent.includes('lens')) session.opening.noteLens(null);
       if (absent.includes('attributed')) session.attributions.link(null);
       const changes: Partial<Selection> = {};
-      for (const name of ['token', 'head', 'shown'] as const)
+      for (const name of ['token', 'head', 'shown', 'neuron'] as const)
         if (absent.includes(name)) changes[name] = null;
+      if (absent.includes('lensShown')) changes.lensShown = LENS_AT_FIRST;
       viewing.select(changes);
       if (absent.includes('alone')) viewing.alone = null;
       if (absent.includes('folded'))
@@ -105,7 +107,8 @@ export function listedName(choice: ModelChoice): string | null {
 /** Return the state that a link to the page carries. */
 export function linkState(parts: PageParts, choice: ModelChoice): HashState {
   const { session, compared, viewing, preferences, activations, runs, course } = parts;
-  const { token, head, part, comparedPart, shown, overview, attention } = viewing.selection;
+  const { token, head, part, comparedPart, shown, overview, attention, neuron, lensShown } =
+    viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
     ...textInLink(session.prompt.entry),
@@ -129,7 +132,7 @@ export function linkState(parts: PageParts, choice: ModelChoice): HashState {
     model: listedName(choice),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
-    ...{ token, head, part, comparedPart, shown, overview, attention },
+    ...{ token, head, part, comparedPart, shown, overview, attention, neuron, lensShown },
     ...linkedEdits(session.answers.edits.entries),
     attributed: session.attributions.shared,
     sweep: linkedSweep(session.sweeps.form),

@@ -307,10 +307,11 @@ export class ModelChoice {
     viewing.root = state.root;
     viewing.folded = state.folded;
     viewing.alone = state.alone;
-    const { token, head, part, comparedPart, shown, overview, attention } = state;
+    const { token, head, part, comparedPart, shown, overview, attention, neuron, lensShown } =
+      state;
     viewing.selection = {
       ...NOTHING_SELECTED,
-      ...{ token, head, part, comparedPart, shown, overview, attention },
+      ...{ token, head, part, comparedPart, shown, overview, attention, neuron, lensShown },
     };
     const { ids, typed, withoutFirst } = state;
     const entry: PromptEntry = { text: state.prompt ?? FIRST_PROMPT, ids, typed, withoutFirst };

@@ -4,7 +4,9 @@ import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
 import { differenceRecipe } from './things/difference';
 import { headScoresRecipe } from './things/head_scores';
+import { layerRecipe } from './things/layer';
 import { lensRecipe } from './things/lens';
+import { neuronRecipe } from './things/neuron';
 import { nextRecipe } from './things/next';
 import { pathsRecipe } from './things/paths';
 import { stepsRecipe } from './things/steps';
@@ -20,7 +22,9 @@ const RECIPES: {
   next: nextRecipe,
   attention: attentionRecipe,
   lens: lensRecipe,
+  layer: layerRecipe,
   activation: activationRecipe,
+  neuron: neuronRecipe,
   attribution: attributionRecipe,
   steps: stepsRecipe,
   paths: pathsRecipe,

@@ -1,5 +1,6 @@
 // The numbers on the screen that a script can compute again: which of the model they are, and their values.
 import type { ScoreName } from '../analysis/head_scores';
+import type { LensMeasure } from '../analysis/lens_measures';
 import type { HeadRef } from '../inference/interventions';
 
 /** Probabilities of next tokens, after the last token of the text. */
@@ -33,6 +34,20 @@ export interface ShownLens {
   readonly values: readonly number[];
 }
 
+/** A measure of what a layer predicts at a token, or of its residual stream. */
+export interface ShownLayer {
+  readonly thing: 'layer';
+  /** As in ShownLens. */
+  readonly pack: ShownLens['pack'];
+  readonly measure: LensMeasure;
+  readonly layer: number;
+  readonly position: number;
+  /** The token whose rank or probability it is; null for other measures. */
+  readonly token: number | null;
+  /** The one value. */
+  readonly values: readonly [number];
+}
+
 /** Some values of an activation's vector at a token, heads one after another, and the length of the whole vector. */
 export interface ShownActivation {
   readonly thing: 'activation';
@@ -42,6 +57,17 @@ export interface ShownActivation {
   readonly indices: readonly number[];
   readonly values: readonly number[];
   readonly norm: number;
+}
+
+/** A neuron at a token: its activation, the norm of its row, and its effect on the logits of some tokens, for a = 1. */
+export interface ShownNeuron {
+  readonly thing: 'neuron';
+  readonly layer: number;
+  readonly neuron: number;
+  readonly position: number;
+  readonly ids: readonly number[];
+  /** Activation, norm, then an effect for each of `ids`. */
+  readonly values: readonly number[];
 }
 
 /** A part of the model, as attribution names it. */
@@ -133,7 +159,9 @@ export type ShownNumbers =
   | ShownNext
   | ShownAttention
   | ShownLens
+  | ShownLayer
   | ShownActivation
+  | ShownNeuron
   | ShownAttribution
   | ShownSteps
   | ShownPaths

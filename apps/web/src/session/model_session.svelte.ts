@@ -12,6 +12,8 @@ import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
 import { Generation } from './generation.svelte';
 import { HeadMaps } from './head_maps.svelte';
+import { LensMeasuring } from './lens_measuring.svelte';
+import { Neurons } from './neurons.svelte';
 import { Notices } from './notices.svelte';
 import { Opening } from './opening.svelte';
 import { Prompt } from './prompt.svelte';
@@ -30,6 +32,8 @@ export class ModelSession {
   readonly attributions: Attributions;
   readonly steps: TokenSteps;
   readonly trees: PathTrees;
+  readonly layers: LensMeasuring;
+  readonly neurons: Neurons;
   readonly sweeps: PatchSweeps;
   readonly heads: HeadMaps;
   readonly published = new PublishedExample();
@@ -64,6 +68,8 @@ export class ModelSession {
         this.steps.clear();
         this.trees.clear();
         this.heads.clear();
+        this.layers.clear();
+        this.neurons.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -107,6 +113,8 @@ export class ModelSession {
     this.answers = answers;
     this.prompt = prompt;
     this.generation = new Generation({ prompt, answers, notices, random });
+    this.layers = new LensMeasuring(opening, pieces);
+    this.neurons = new Neurons(opening, pieces);
     const analysing: AnalysisParts = {
       opening,
       pieces,

@@ -2,6 +2,7 @@
 // default, which no link carries. Reading and writing whole links: hash_state.ts.
 import { PLAIN_ATTENTION, type AttentionShown } from '../analysis/attention_maps';
 import { ALL_HEADS, type HeadsShown } from '../analysis/head_roles';
+import { LENS_AT_FIRST, LENS_MEASURES, type LensShown } from '../analysis/lens_measures';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
@@ -60,6 +61,10 @@ export interface HashState {
   readonly shown: string | null;
   /** Lens that the layers are read through, where the reader chose a lens pack. */
   readonly lens: string | null;
+  /** What the cells of the lens show. */
+  readonly lensShown: LensShown;
+  /** Locked neuron: its layer and its number. */
+  readonly neuron: LinkedHead | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -227,6 +232,18 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     format: (name) => name,
   },
   lens: nameField('lens'),
+  lensShown: {
+    key: 'cells',
+    byDefault: LENS_AT_FIRST,
+    parse: lensShownOf,
+    format: ({ measure, token }) => (token === 'predicted' ? measure : `${measure}.${token}`),
+  },
+  neuron: {
+    key: 'n',
+    byDefault: null,
+    parse: neuronOf,
+    format: (neuron) => neuron.join('.'),
+  },
   open: {
     key: 'open',
     byDefault: null,
@@ -314,6 +331,14 @@ function otherOf(text: string): LinkedOther | null {
   return { kind: 'text', text: text.slice('text.'.length) };
 }
 
+function lensShownOf(text: string): LensShown | null {
+  const [name, of = 'predicted', ...more] = text.split('.');
+  const measure = LENS_MEASURES.find((each) => each === name);
+  if (measure === undefined || more.length > 0) return null;
+  if (of === 'predicted' || of === 'next') return { measure, token: of };
+  return /^\d{1,9}$/.test(of) ? { measure, token: Number(of) } : null;
+}
+
 function headOf(text: string): LinkedHead | null {
   const parts = /^(\d{1,4})\.(\d{1,4})$/.exec(text);
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
@@ -323,6 +348,11 @@ function headOf(text: string): LinkedHead | null {
 function samplingText({ temperature, topK, topP, minP, seed }: SamplingSettings): string {
   const more = seed !== null ? [minP, seed] : minP > 0 ? [minP] : [];
   return [temperature, topK, topP, ...more].join('_');
+}
+
+function neuronOf(text: string): LinkedHead | null {
+  const parts = /^(\d{1,4})\.(\d{1,7})$/.exec(text);
+  return parts === null ? null : [Number(parts[1]), Number(parts[2])];
 }
 
 function samplingOf(text: string): SamplingSettings | null {

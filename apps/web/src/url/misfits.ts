@@ -1,5 +1,5 @@
 // Finds what a link says in the right form, but of another model or text than those that it opened.
-import { activationSpec, contractVersion } from '../contract/activation_table';
+import { activationSpec, contractVersion, layerShape } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
 import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
@@ -27,8 +27,8 @@ export function misfits(
     found.push({ name, key: FIELDS[name].key, text });
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
-  const { compared, other, runs, token, head, headsOff, shown, lens, folded, alone, attributed } =
-    state;
+  const { compared, other, runs, token, head, headsOff, shown, lens, folded, alone } = state;
+  const { attributed, lensShown, neuron } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (other?.kind === 'run' && other.index >= runs.runs.length)
     add('other', FIELDS.other.format(other));
@@ -39,6 +39,11 @@ export function misfits(
   const unfit = state.edits.filter((edit) => !fits(edit, shape));
   if (unfit.length > 0) add('edits', FIELDS.edits.format(unfit));
   if (shown !== null && activationSpec(shown, shape, contractVersion) === null) add('shown', shown);
+  if (typeof lensShown.token === 'number' && lensShown.token >= shape.vocab)
+    add('lensShown', FIELDS.lensShown.format(lensShown));
+  const isNeuron = ([layer, at]: LinkedHead): boolean =>
+    layer < shape.layers && at < layerShape(shape, layer).intermediate;
+  if (neuron !== null && !isNeuron(neuron)) add('neuron', FIELDS.neuron.format(neuron));
   const unknown = folded.filter((id) => !views.includes(id));
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));
   if (alone !== null && !views.includes(alone)) add('alone', alone);

@@ -93,6 +93,18 @@ export const VIEWS: readonly View[] = [
     component: () => import('./attribution/AttributionView.svelte'),
   },
   {
+    id: 'neurons',
+    title: (words) => words.neurons.title,
+    question: (words) => words.views.questions.neurons,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: () => true,
+    place: 'main',
+    reserve: '40rem',
+    component: () => import('./neurons/NeuronsView.svelte'),
+  },
+  {
     id: 'steps',
     title: (words) => words.steps.title,
     question: (words) => words.views.questions.steps,

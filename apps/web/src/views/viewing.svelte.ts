@@ -2,6 +2,7 @@
 // The model: session/.
 import { PLAIN_ATTENTION, type AttentionShown } from '../analysis/attention_maps';
 import { ALL_HEADS, type HeadsShown } from '../analysis/head_roles';
+import { LENS_AT_FIRST, type LensShown } from '../analysis/lens_measures';
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
@@ -11,6 +12,9 @@ export interface LensCell {
   layer: number;
   position: number;
 }
+
+/** A layer, and the number of a neuron of its MLP. */
+export type NeuronRef = readonly [layer: number, neuron: number];
 
 /** Locked by a click or Enter; stays until Escape or another click. Null lets the page decide. */
 export interface Selection {
@@ -27,6 +31,9 @@ export interface Selection {
   overview: HeadsShown;
   /** How the attention view shows it. */
   attention: AttentionShown;
+  neuron: NeuronRef | null;
+  /** What the cells of the lens show. */
+  lensShown: LensShown;
 }
 
 /** Under the pointer or the keyboard's focus; wins over the selection while it lasts. */
@@ -54,6 +61,8 @@ export const NOTHING_SELECTED: Selection = {
   shown: null,
   overview: ALL_HEADS,
   attention: PLAIN_ATTENTION,
+  neuron: null,
+  lensShown: LENS_AT_FIRST,
 };
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
 
@@ -92,7 +101,7 @@ export class Viewing {
 
   /** Release everything locked and previewed, for Escape, but keep the shown activation and the shown part of a map. */
   release(): void {
-    this.select({ token: null, head: null, lens: null });
+    this.select({ token: null, head: null, lens: null, neuron: null });
     this.hover = NOTHING_HOVERED;
   }
 }

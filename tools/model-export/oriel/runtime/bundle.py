@@ -32,6 +32,7 @@ from oriel.contract.lens_packs import LOGIT
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import BundleError, OptionError
+from oriel.lenses.pack import LensPack
 from oriel.lenses.pack_file import check_pack
 from oriel.runtime.closing_slots import Slots, closings_in, slots_for
 from oriel.runtime.edits import Edit
@@ -129,6 +130,11 @@ class Bundle:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def lens_pack(self, lens: str | None) -> LensPack | None:
+        """Read and check the file of a lens of the bundle; None for the logit lens, the default."""
+        record = choose_lens(self.manifest.data, lens)
+        return None if record is None else check_pack(self.folder, self.manifest.data, record)
 
     def close(self) -> None:
         """Let go of sessions and of expanded weights."""

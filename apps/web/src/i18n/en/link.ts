@@ -25,6 +25,8 @@ export const link = {
     comparedPart: 'part of the map of differences',
     shown: 'activation shown',
     lens: 'lens',
+    lensShown: 'what the lens shows',
+    neuron: 'neuron',
     open: 'open activations',
     sampling: 'sampling',
     attributed: 'attribution',

@@ -17,6 +17,7 @@ import { lens } from './lens';
 import { lessons } from './lessons';
 import { link } from './link';
 import { loading } from './loading';
+import { neurons } from './neurons';
 import { next } from './next';
 import { overview } from './overview';
 import { page } from './page';
@@ -54,6 +55,7 @@ export const zh: Dictionary = {
   effect,
   interventions,
   lens,
+  neurons,
   steps,
   paths,
   lessons,

@@ -26,6 +26,8 @@ export const link: Dictionary['link'] = {
     comparedPart: '差异图的局部',
     shown: '显示的激活',
     lens: '透镜',
+    lensShown: '逐层预测显示的量',
+    neuron: '神经元',
     open: '打开的激活',
     sampling: '采样设置',
     attributed: '归因',

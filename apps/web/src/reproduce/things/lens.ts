@@ -29,7 +29,8 @@ export function lensRecipe(shown: ShownLens, origin: RunOrigin): Recipe {
   };
 }
 
-function mapLines(kind: 'tuned' | 'jacobian', layer: number): string[] {
+/** Return the lines that map `stream` as a pack does. */
+export function mapLines(kind: 'tuned' | 'jacobian', layer: number): string[] {
   const read = (part: string): string => `pack.get_tensor("layer_${layer}.${part}").float()`;
   return [
     'with safe_open(lens_file, "pt") as pack:',

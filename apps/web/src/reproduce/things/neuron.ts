@@ -1,0 +1,47 @@
+// A neuron at a token: its activation, the norm of its row of the output matrix, and what the row does to logits.
+import { pythonIntegers, pythonString } from '../python_text';
+import type { Recipe, RunOrigin } from '../recipe';
+import type { ShownNeuron } from '../shown_numbers';
+
+export function neuronRecipe(shown: ShownNeuron, origin: RunOrigin): Recipe {
+  const { layer, neuron, position, ids, values } = shown;
+  const { model, paths, labelOf } = origin;
+  const last = model.shape.layers - 1;
+  const module = pythonString(`${paths.blocks}.${layer}.${paths.mlpOutputMatrix}`);
+  const isLayerNorm = paths.norm === 'layer';
+  return {
+    title: `Neuron ${neuron} of layer ${layer} at token ${position}`,
+    notes: [
+      "Its effect on a logit is that of an activation of 1, with the final norm's divisor at this token.",
+    ],
+    sees: [
+      { joint: 'mlp_act', layer },
+      { joint: 'resid_post', layer: last },
+    ],
+    attentions: false,
+    file: null,
+    names: [
+      'activation',
+      "norm of the neuron's row",
+      ...ids.map((id) => `logit of ${id} ${labelOf(id)} for an activation of 1`),
+    ],
+    shown: values,
+    compute: [
+      `activation = seen["mlp_act", ${layer}][0, ${position}, ${neuron}]`,
+      `row = model.get_submodule(${module}).weight${paths.matrix === 'linear' ? '.T' : ''}[${neuron}]`,
+      `stream = seen["resid_post", ${last}][0, ${position}]`,
+      `norm = model.get_submodule(${pythonString(paths.finalNorm)})`,
+      ...(isLayerNorm
+        ? [
+            'divisor = (stream.var(unbiased=False) + norm.eps).sqrt()',
+            'normed = (row - row.mean()) / divisor * norm.weight',
+          ]
+        : [
+            'divisor = (stream.pow(2).mean() + norm.variance_epsilon).sqrt()',
+            'normed = row / divisor * norm.weight',
+          ]),
+      `effects = model.get_submodule(${pythonString(paths.unembedding)}).weight @ normed`,
+      `computed = torch.cat([torch.stack([activation, row.norm()]), effects[${pythonIntegers(ids)}]])`,
+    ],
+  };
+}

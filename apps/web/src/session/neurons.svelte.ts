@@ -1,0 +1,131 @@
+// The neurons of the open model on the newest text: their activations, the lengths of what they write, and the effect of
+// one on the logits. inference/neuron_reading.ts reads them.
+import { largest } from '../analysis/probabilities';
+import { interventionKey } from '../inference/interventions';
+import { toModelErrorData } from '../inference/model_error';
+import type { ModelErrorData, TokenPiece } from '../inference/model_types';
+import type { AskedNeuron } from '../inference/neuron_reading';
+import type { Answer } from './answer';
+import type { Opening } from './opening.svelte';
+import type { Token } from './token';
+import type { TokenPieces } from './token_pieces';
+
+export interface ReadText {
+  readonly tokens: readonly Token[];
+  /** mlp_act of each layer, (tokens, neurons). */
+  readonly activations: readonly Float32Array[];
+  /** Norm of each neuron's row of the output matrix, (neurons) for each layer. */
+  readonly rows: readonly Float32Array[];
+}
+
+/** A neuron's effect on the logits at a position, for an activation of 1. */
+export interface NeuronEffect extends AskedNeuron {
+  /** (vocab). */
+  readonly effects: Float32Array;
+  /** Ids of the tokens whose logits it raises most, and lowers most. */
+  readonly up: readonly number[];
+  readonly down: readonly number[];
+  readonly pieces: ReadonlyMap<number, TokenPiece>;
+}
+
+export type NeuronStage =
+  | { readonly kind: 'idle' | 'cancelled' }
+  | { readonly kind: 'working'; readonly done: number; readonly of: number }
+  | { readonly kind: 'failed'; readonly error: ModelErrorData };
+
+const LISTED = 10;
+
+export class Neurons {
+  stage = $state.raw<NeuronStage>({ kind: 'idle' });
+  /** The newest text's; they stay while the next one's are read. */
+  found = $state.raw<ReadText | null>(null);
+  effect = $state.raw<NeuronEffect | null>(null);
+  readonly #opening: Opening;
+  readonly #pieces: TokenPieces;
+  /** Those of the open variant, once they are known. */
+  #rows: readonly Float32Array[] | null = null;
+  #round: AbortController | null = null;
+  /** Of the newest answer: another one to the same text has its own. */
+  #tokens: readonly Token[] = [];
+  /** What was asked last, in one text. */
+  #asked = '';
+
+  constructor(opening: Opening, pieces: TokenPieces) {
+    this.#opening = opening;
+    this.#pieces = pieces;
+  }
+
+  /** True where the lengths of what neurons write are known, which costs most. */
+  get hasRows(): boolean {
+    return this.#rows !== null;
+  }
+
+  /** Read an answer's text, unless that is what was asked last. Never rejects: a problem is in `stage`. */
+  async follow(answer: Answer, neuron: AskedNeuron | null): Promise<void> {
+    const { client, model } = this.#opening;
+    if (client === null || model === null) return;
+    const { ids } = answer.activations;
+    const { interventions, tokens } = answer;
+    this.#tokens = tokens;
+    const asked = JSON.stringify([ids, interventionKey(interventions, ids.length), neuron]);
+    if (asked === this.#asked) {
+      // As after other activations were opened: the neurons are this answer's as well.
+      if (this.found !== null && this.stage.kind === 'idle') this.found = { ...this.found, tokens };
+      return;
+    }
+    this.#round?.abort();
+    const round = new AbortController();
+    [this.#asked, this.#round] = [asked, round];
+    this.stage = { kind: 'working', done: 0, of: 1 };
+    const isCurrent = (): boolean => this.#round === round && !round.signal.aborted;
+    try {
+      const { activations, rows, effects } = await client.readNeurons(
+        { ids, interventions, rows: this.#rows === null, neuron },
+        (done, of) => {
+          if (isCurrent()) this.stage = { kind: 'working', done, of };
+        },
+        round.signal,
+      );
+      if (client !== this.#opening.client) return;
+      this.#rows ??= rows;
+      if (!isCurrent() || this.#rows === null) return;
+      this.found = { tokens: this.#tokens, activations, rows: this.#rows };
+      const effect = neuron === null || effects === null ? null : ranked(neuron, effects);
+      if (effect !== null && model.hasTokenizer)
+        await this.#pieces.learn(client, [...effect.up, ...effect.down]);
+      if (!isCurrent()) return;
+      this.effect = effect && { ...effect, pieces: this.#pieces.known };
+      this.stage = { kind: 'idle' };
+    } catch (thrown) {
+      if (!isCurrent()) return;
+      this.stage = { kind: 'failed', error: toModelErrorData(thrown, 'run') };
+    }
+  }
+
+  /** Leave out the rest of the runs. */
+  cancel(): void {
+    this.#round?.abort();
+    this.stage = { kind: 'cancelled' };
+  }
+
+  /** Let what was cancelled or failed be asked again. */
+  forget(): void {
+    this.#asked = '';
+  }
+
+  /** Forget the neurons of another model. */
+  clear(): void {
+    this.#round?.abort();
+    [this.#round, this.#rows, this.#asked] = [null, null, ''];
+    [this.found, this.effect] = [null, null];
+    this.stage = { kind: 'idle' };
+  }
+}
+
+function ranked(neuron: AskedNeuron, effects: Float32Array): Omit<NeuronEffect, 'pieces'> {
+  const down = largest(
+    effects.map((effect) => -effect),
+    LISTED,
+  );
+  return { ...neuron, effects, up: largest(effects, LISTED), down };
+}
