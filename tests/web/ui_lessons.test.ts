@@ -88,7 +88,7 @@ test('texts have paragraphs, lists and marks, and nothing else', () => {
 const run: ShownRun = {
   tokens: 3,
   logits: [Math.log(4), Math.log(2), 0, 0],
-  sampling: { ...DEFAULT_SAMPLING, topP: 0.7 },
+  sampling: { ...DEFAULT_SAMPLING, temperature: 1, topP: 0.7 },
   lensToken: (layer) => (layer === 1 ? 2 : null),
   attention: ([layer, head], from) =>
     layer === 0 && head === 1 ? ([[1], [0.25, 0.75], [0.1, 0.2, 0.7]][from] ?? null) : null,
