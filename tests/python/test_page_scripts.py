@@ -44,6 +44,14 @@ KINDS = (
     *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
 )
 BY_HEAD = ("q", "k", "v", "attn_z")
+WITHOUT_SCRIPTS = {
+    # Their outputs pass through a norm or a multiplier on the way to the stream.
+    *("gemma2", "gemma3_text", "granite", "olmo2"),
+    # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
+    *("cohere", "gemma", "olmo"),
+    # One matrix gives both branches of the MLP.
+    "phi3",
+}
 THINGS = ("next", "attention", "lens", "activation", "attribution")
 Record = dict[str, Any]
 
@@ -447,7 +455,8 @@ def test_text_of_a_token_stays_inside_its_literal(written: tuple[list[Asked], Re
 
 def test_module_paths_are_those_of_the_exporter(written: tuple[list[Asked], Record]) -> None:
     _, paths = written
-    assert set(paths) == set(REGISTRY)
+    assert set(REGISTRY) - set(paths) == WITHOUT_SCRIPTS
+    assert set(paths) <= set(REGISTRY)
     for name, row in paths.items():
         architecture = find_architecture(name)
         same = {
