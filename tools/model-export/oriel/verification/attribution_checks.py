@@ -149,6 +149,10 @@ def _normed(norm: nn.Module, part: Tensor, stream: Tensor) -> Tensor:
         divisor = (stream.var(dim=-1, unbiased=False, keepdim=True) + epsilon).sqrt()
         centred: Tensor = (part - part.mean(dim=-1, keepdim=True)) / divisor * weight
         return centred
+    # A root mean square leaves ones as they are, so they show what it multiplies with: the weight,
+    # or in Gemma 1 + weight.
+    ones = torch.ones(stream.shape[-1])
+    weight = norm(ones) * (1 + epsilon) ** 0.5
     found: Tensor = part / (stream.pow(2).mean(dim=-1, keepdim=True) + epsilon).sqrt() * weight
     return found
 
