@@ -20,7 +20,8 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
 
 
 def _finish_logits(config: PreTrainedConfig, logits: Tensor) -> Tensor:
-    return logits * config.logit_scale
+    finished: Tensor = logits * config.logit_scale
+    return finished
 
 
 ARCHITECTURE = llama_like(

@@ -33,7 +33,8 @@ def _check_config(config: PreTrainedConfig) -> None:
 
 
 def _finish_logits(config: PreTrainedConfig, logits: Tensor) -> Tensor:
-    return logits / config.logits_scaling
+    finished: Tensor = logits / config.logits_scaling
+    return finished
 
 
 ARCHITECTURE = llama_like(
