@@ -55,7 +55,8 @@ class Invariants:
     def _attention_rules(self, here: Mapping[str, Array], window: int, where: str) -> None:
         probs, scores = here.get("attn_probs"), here.get("attn_scores")
         if probs is not None and probs.ndim == 4:
-            allowed = causal(*probs.shape[-2:], window=window)
+            seq, total = probs.shape[-2:]
+            allowed = causal(seq, total, window)
             rows = np.abs(probs.sum(axis=-1, dtype=np.float64) - 1)
             bound = self.bounds.of("attention_rows")
             self.findings.measure("attention_rows", _peak(rows), bound, where)
@@ -64,7 +65,8 @@ class Invariants:
             outside = np.maximum(np.maximum(-probs, probs - 1), 0)
             self.findings.measure("attention_range", _peak(outside), bound, where)
         if scores is not None and scores.ndim == 4:
-            seen = causal(*scores.shape[-2:], window=window)
+            seq, total = scores.shape[-2:]
+            seen = causal(seq, total, window)
             masked = np.where(seen, MASKED_SCORE, scores)
             wrong = int(np.count_nonzero(masked != MASKED_SCORE))
             self.findings.measure("masked_scores", float(wrong), 0.0, where)
