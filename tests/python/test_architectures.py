@@ -11,10 +11,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from architecture_variants import VARIANTS
 from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
+from oriel.contract.activation_names import all_activations, kinds
 from oriel.contract.manifest import read_manifest
 from oriel.export_bundle import export
 from oriel.graph.taps import Tap, open_taps
@@ -22,58 +24,7 @@ from oriel.models.architectures import find_architecture
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 
-TINY_GPT2: dict[str, Any] = {
-    "vocab_size": 61,
-    "n_positions": 32,
-    "n_embd": 24,
-    "n_layer": 5,
-    "n_head": 3,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-}
-TINY_LLAMA: dict[str, Any] = {
-    "vocab_size": 61,
-    "max_position_embeddings": 32,
-    "hidden_size": 24,
-    "intermediate_size": 40,
-    "num_hidden_layers": 5,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-}
-
-
-def gpt2(**changes: Any) -> Callable[[], PreTrainedModel]:
-    return lambda: GPT2LMHeadModel(GPT2Config(**{**TINY_GPT2, **changes}))
-
-
-def llama(**changes: Any) -> Callable[[], PreTrainedModel]:
-    return lambda: LlamaForCausalLM(LlamaConfig(**{**TINY_LLAMA, **changes}))
-
-
-VARIANTS: dict[str, Callable[[], PreTrainedModel]] = {
-    "gpt2": gpt2(),
-    "gpt2-two-layers": gpt2(n_layer=2),
-    "gpt2-one-layer-one-head": gpt2(n_layer=1, n_head=1),
-    "gpt2-untied": gpt2(tie_word_embeddings=False),
-    "gpt2-unscaled": gpt2(scale_attn_weights=False),
-    "gpt2-inverse-layer-scale": gpt2(scale_attn_by_inverse_layer_idx=True),
-    "gpt2-reordered": gpt2(
-        reorder_and_upcast_attn=True, scale_attn_by_inverse_layer_idx=True, n_layer=4
-    ),
-    "gpt2-relu-narrow": gpt2(activation_function="relu", n_inner=17),
-    "gpt2-exact-gelu": gpt2(activation_function="gelu"),
-    "gpt2-quick-gelu": gpt2(activation_function="quick_gelu"),
-    "gpt2-silu-odd-vocabulary": gpt2(activation_function="silu", vocab_size=97, n_embd=21),
-    "llama": llama(),
-    "llama-tied-wide-heads": llama(tie_word_embeddings=True, head_dim=10),
-    "llama-biased-scaled-rope": llama(
-        attention_bias=True,
-        mlp_bias=True,
-        rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0},
-    ),
-}
+LEARNED_POSITIONS = ("gpt2",)
 
 
 class Exported:
@@ -125,7 +76,7 @@ class Exported:
         return dict(zip(names, self.decoder.run(names, given), strict=True))
 
 
-@pytest.fixture(scope="module", params=sorted(VARIANTS))
+@pytest.fixture(scope="module", params=list(VARIANTS))
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(VARIANTS[request.param], tmp_path_factory.mktemp("model"))
 
@@ -160,7 +111,7 @@ def test_beyond_the_context_learned_positions_end_and_rotary_ones_go_on(
     exported: Exported,
 ) -> None:
     ids = random_ids((1, exported.shape.context_length + 3), exported.shape.vocab)
-    if exported.stock.config.model_type == "gpt2":
+    if exported.stock.config.model_type in LEARNED_POSITIONS:
         with pytest.raises(InvalidArgument, match="out of data bounds"):
             exported.plain.run(["logits"], {"input_ids": ids})
     else:
@@ -184,17 +135,22 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     blocks = model.get_submodule(a.blocks)
     for layer, block in enumerate(blocks.children()):
         for path, kind in (
-            (a.attention, "attn_output"),
-            (a.mlp, "mlp_output"),
+            (a.attention_end, "attn_output"),
+            (a.mlp_end, "mlp_output"),
+            (a.attention, "attn_output_raw"),
+            (a.mlp, "mlp_output_raw"),
             (a.attention_output_matrix, "attn_output_again"),
             (a.mlp_output_matrix, "mlp_output_again"),
         ):
             block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
         for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
             block.get_submodule(path).register_forward_pre_hook(keep(f"layer_{layer}_{kind}"))
-        if model.config.model_type == "llama":
-            block.mlp.act_fn.register_forward_hook(keep(f"layer_{layer}_mlp_gate"))
-            block.mlp.up_proj.register_forward_hook(keep(f"layer_{layer}_mlp_linear"))
+        if a.mlp_linear is not None:
+            for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
+                block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
+        if kinds()["resid_mid"].present_in(exported.shape):
+            norm = block.get_submodule(a.mlp_norm)
+            norm.register_forward_pre_hook(keep(f"layer_{layer}_resid_mid"))
         block.register_forward_hook(keep(f"layer_{layer}_resid_post"))
     norm, unembedding = model.get_submodule(a.final_norm), model.get_submodule(a.unembedding)
     norm.register_forward_hook(keep("final_norm"))
@@ -202,14 +158,24 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     with torch.no_grad():
         own = model(torch.from_numpy(ids))
     got = exported.run(ids)
-    # Both paths of a part are in the architecture's file: they must lead to the same part.
+    multiplier = getattr(model.config, a.residual_multiplier) if a.residual_multiplier else 1
     for layer in range(exported.layers):
         for kind in ("attn_output", "mlp_output"):
-            again = seen.pop(f"layer_{layer}_{kind}_again")
-            assert np.array_equal(again, seen[f"layer_{layer}_{kind}"]), kind
-    assert np.array_equal(seen["logits"], own.logits.numpy())
-    kinds_in_a_layer = 7 if model.config.model_type == "llama" else 5
-    assert len(seen) == kinds_in_a_layer * exported.layers + 2
+            # Both paths of a part are in the architecture's file: they must lead to the same part.
+            raw = seen.pop(f"layer_{layer}_{kind}_raw")
+            assert np.array_equal(seen.pop(f"layer_{layer}_{kind}_again"), raw), kind
+            if exported.shape.raw_outputs:
+                seen[f"layer_{layer}_{kind}_raw"] = raw
+            seen[f"layer_{layer}_{kind}"] = seen[f"layer_{layer}_{kind}"] * multiplier
+        if a.fused_mlp:
+            both = seen[f"layer_{layer}_mlp_linear"]
+            seen[f"layer_{layer}_mlp_linear"] = both[..., both.shape[-1] // 2 :]
+    if a.finish_logits is None:
+        assert np.array_equal(seen["logits"], own.logits.numpy())
+    seen["logits"] = own.logits.numpy()
+    unseen = ("q", "k", "v", "attn_scores", "attn_probs", "attn_z", "resid_pre", "lens_ids")
+    wanted = {spec.name for spec in all_activations(exported.shape)} - {"embedding_sum"}
+    assert set(seen) == {name for name in wanted if not name.endswith((*unseen, "lens_probs"))}
     for name, value in seen.items():
         close(got[name], value)
     for name in [name for name in seen if name.endswith("mlp_gate")]:
@@ -218,7 +184,10 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     for layer in range(exported.layers):
         with torch.no_grad():
             stream = norm(torch.from_numpy(got[f"layer_{layer}_resid_post"]))
-            probs = unembedding(stream).softmax(-1)
+            scores = unembedding(stream)
+            if a.finish_logits is not None:
+                scores = a.finish_logits(model.config, scores)
+            probs = scores.softmax(-1)
         best = probs.sort(descending=True).values[..., : exported.shape.lens_k]
         close(got[f"layer_{layer}_lens_probs"], best.numpy())
         chosen = np.take_along_axis(probs.numpy(), got[f"layer_{layer}_lens_ids"], axis=-1)
@@ -228,10 +197,12 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
 def test_scores_softmax_to_probs_and_mix_values(exported: Exported) -> None:
     got = exported.run(random_ids((2, 6), exported.shape.vocab, seed=2))
     lowest = np.finfo(np.float32).min
-    above = np.triu(np.ones((6, 6), bool), 1)
+    cap = getattr(exported.stock.config, "attn_logit_softcapping", None)
     groups = exported.shape.heads // exported.shape.kv_heads
     for layer in range(exported.layers):
         scores, probs = got[f"layer_{layer}_attn_scores"], got[f"layer_{layer}_attn_probs"]
+        window = exported.shape.at(layer).window or 6
+        above = np.array([[not 0 <= q - k < window for k in range(6)] for q in range(6)])
         assert (scores[..., above] == lowest).all()
         assert (probs[..., above] == 0).all()
         close(torch.from_numpy(scores).softmax(-1).numpy(), probs)
@@ -241,7 +212,9 @@ def test_scores_softmax_to_probs_and_mix_values(exported: Exported) -> None:
         products = got[f"layer_{layer}_q"] @ keys.swapaxes(-1, -2)
         below = ~above
         # One scale for a layer: the quotient is the same wherever attention is allowed.
-        quotient = scores[..., below] / products[..., below]
+        seen = scores[..., below]
+        seen = seen if cap is None else np.arctanh(seen.astype(np.float64) / cap) * cap
+        quotient = seen / products[..., below]
         assert np.abs(quotient / np.median(quotient) - 1).max() < 0.05
 
 
@@ -282,7 +255,10 @@ def test_padding_changes_no_number_of_a_text(exported: Exported, side: str) -> N
         position_ids=np.array([[7], [4]]),
         **{name: value for name, value in past.items() if name.startswith("past")},
     )
-    for row, text in enumerate((long, short)):
+    windows = [exported.shape.at(layer).window for layer in range(exported.layers)]
+    # A window counts the padding that lies between a text and what follows it.
+    texts = (long,) if side == "right" and any(windows) else (long, short)
+    for row, text in enumerate(texts):
         with torch.no_grad():
             whole = np.concatenate([text, more[row : row + 1]], axis=1)
             truth = exported.stock(torch.from_numpy(whole), output_attentions=True)

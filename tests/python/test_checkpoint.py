@@ -366,7 +366,7 @@ class TestConfig:
             (
                 '{"model_type": "bert"}',
                 "this architecture is not supported yet; got model_type 'bert'; "
-                "expected one of gpt2, llama",
+                "expected one of cohere, gemma, gemma2",
             ),
         ],
     )

@@ -284,7 +284,7 @@ def test_errors_of_zeros() -> None:
 
 
 def activation_sums() -> ActivationSums:
-    return ActivationSums({spec.name: spec for spec in all_activations(SHAPE)})
+    return ActivationSums({spec.name: spec for spec in all_activations(SHAPE)}, SHAPE)
 
 
 def test_cosine_is_pytorchs() -> None:

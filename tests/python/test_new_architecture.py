@@ -15,15 +15,15 @@ import torch
 from checkpoint_files import Tensors, checked_line, copy_checkpoint, error_of, load
 from conftest import save_random
 from transformers import (
-    Gemma2Config,
-    Gemma2ForCausalLM,
+    ArceeConfig,
+    ArceeForCausalLM,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
+    HeliumConfig,
+    HeliumForCausalLM,
     PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
 )
 
 from oriel.capture.attention import capture_attention
@@ -32,7 +32,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.manifest import read_manifest
 from oriel.errors import ArchitectureError, OrielError
 from oriel.export_bundle import Exported, export
-from oriel.models.architectures import REGISTRY, Architecture, llama_like
+from oriel.models.architectures import REGISTRY, llama_like
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 from oriel.verification.cases import Case
@@ -41,40 +41,23 @@ from oriel.verification.invariants import Invariants
 from oriel.verification.report import Findings
 from oriel.verification.verify import verify
 
-NEOX = Architecture(
-    model_type="gpt_neox",
-    model_class="GPTNeoXForCausalLM",
-    blocks="gpt_neox.layers",
-    attention="attention",
-    attention_output_matrix="attention.dense",
-    mlp_norm="post_attention_layernorm",
-    mlp="mlp",
-    mlp_nonlinearity="mlp.act",
-    mlp_output_matrix="mlp.dense_4h_to_h",
-    final_norm="gpt_neox.final_layer_norm",
-    token_embedding="gpt_neox.embed_in",
-    unembedding="lm_head",
-    shape=lambda config: ModelShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_attention_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
-        intermediate=config.intermediate_size,
-        vocab=config.vocab_size,
-        context_length=config.max_position_embeddings,
-        parallel_residual=config.use_parallel_residual,
-    ),
-    repeatable=lambda config: True,
-    check_config=lambda config: None,
-    base_prefix="gpt_neox.",
-    renamed_weights=((r"^embed_out\.", "lm_head."),),
-)
+
+def plain_mlp(config: Any) -> ModelShape:
+    return replace(REGISTRY["llama"].shape(config), gated_mlp=False)
+
+
+NEOX = REGISTRY["gpt_neox"]
 NEW = (
-    NEOX,
-    llama_like("mistral", "MistralForCausalLM"),
-    llama_like("qwen2", "Qwen2ForCausalLM"),
-    llama_like("gemma2", "Gemma2ForCausalLM", mlp_norm="pre_feedforward_layernorm"),
+    llama_like("helium", "HeliumForCausalLM"),
+    llama_like("arcee", "ArceeForCausalLM", mlp_linear=None, shape=plain_mlp),
+    # Its experts have no such modules; its attention is refused before they would matter.
+    llama_like(
+        "gpt_oss",
+        "GptOssForCausalLM",
+        mlp_linear=None,
+        mlp_nonlinearity="mlp",
+        mlp_output_matrix="mlp",
+    ),
 )
 SIZES: dict[str, Any] = {
     "vocab_size": 83,
@@ -93,19 +76,17 @@ def neox(**changes: Any) -> PreTrainedModel:
     return GPTNeoXForCausalLM(GPTNeoXConfig(**{**SIZES, **changes}))
 
 
-def mistral(**changes: Any) -> PreTrainedModel:
-    sizes = {**SIZES, "num_key_value_heads": 1, "head_dim": 10, "sliding_window": None}
-    return MistralForCausalLM(MistralConfig(**{**sizes, **changes}))
+def helium(**changes: Any) -> PreTrainedModel:
+    return HeliumForCausalLM(HeliumConfig(**{**SIZES, "head_dim": 10, **changes}))
 
 
-def qwen2(**changes: Any) -> PreTrainedModel:
-    return Qwen2ForCausalLM(Qwen2Config(**{**SIZES, "num_key_value_heads": 3, **changes}))
+def arcee(**changes: Any) -> PreTrainedModel:
+    return ArceeForCausalLM(ArceeConfig(**{**SIZES, "num_key_value_heads": 1, **changes}))
 
 
-def gemma2(**changes: Any) -> PreTrainedModel:
-    whole = {"layer_types": ["full_attention"] * 3}
-    sizes = {**SIZES, "num_key_value_heads": 3, "head_dim": 8, **whole}
-    return Gemma2ForCausalLM(Gemma2Config(**{**sizes, **changes}))
+def gpt_oss(**changes: Any) -> PreTrainedModel:
+    sizes = {**SIZES, "num_key_value_heads": 3, "num_local_experts": 2, "head_dim": 8}
+    return GptOssForCausalLM(GptOssConfig(**{**sizes, **changes}))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -131,12 +112,7 @@ def refusal(checkpoint: Path, folder: Path) -> str:
     return checked_line(str(told.value))
 
 
-MODELS: dict[str, Callable[[], PreTrainedModel]] = {
-    "parallel": lambda: neox(use_parallel_residual=True),
-    "sequential": lambda: neox(use_parallel_residual=False, tie_word_embeddings=True),
-    "mistral": mistral,
-    "qwen2": qwen2,
-}
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {"gated": helium, "plain MLP": arcee}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -149,11 +125,11 @@ def test_one_value_is_enough_to_export_and_verify(name: str, tmp_path: Path) -> 
     (variant,) = report.variants
     checks = {check.name: check for check in variant.checks}
     assert checks["resid_post_sum"].verdict == "passed"
-    parallel = getattr(model.config, "use_parallel_residual", False)
-    assert read_manifest(bundle.folder).shape.parallel_residual is parallel
-    assert ("resid_mid_sum" in checks) is not parallel
+    gated = name == "gated"
+    assert read_manifest(bundle.folder).shape.gated_mlp is gated
+    assert "resid_mid_sum" in checks
     names = {row.name for row in variant.activations}
-    assert ("layer_1_resid_mid" in names) is not parallel
+    assert ("layer_1_mlp_linear" in names) is gated
     # Of every other kind, each layer has one: nothing was left unwatched with it.
     assert {"layer_2_q", "layer_2_attn_scores", "layer_0_mlp_pre", "layer_2_lens_ids"} <= names
 
@@ -219,34 +195,17 @@ class TestRenamedWeights:
 
 
 class TestOtherAttention:
-    @pytest.mark.parametrize(
-        ("model", "told"),
-        [
-            (lambda: mistral(sliding_window=4), "the attention of mistral takes"),
-            (lambda: mistral(sliding_window=4), "got sliding_window=4"),
-            (lambda: gemma2(attn_logit_softcapping=50.0), "got softcap=50.0"),
-            # Two layers would not show that the last ones look at a window alone.
-            (
-                lambda: qwen2(
-                    use_sliding_window=True,
-                    sliding_window=4,
-                    max_window_layers=2,
-                ),
-                "got sliding_window=4",
-            ),
-        ],
-    )
-    def test_is_refused_in_one_line(
-        self, model: Callable[[], PreTrainedModel], told: str, tmp_path: Path
-    ) -> None:
-        checkpoint = save_random(model(), tmp_path / "checkpoint")
-        assert told in refusal(checkpoint, tmp_path / "bundle")
+    def test_is_refused_in_one_line(self, tmp_path: Path) -> None:
+        checkpoint = save_random(gpt_oss(), tmp_path / "checkpoint")
+        line = refusal(checkpoint, tmp_path / "bundle")
+        assert "the attention of gpt_oss takes what the capture doesn't implement" in line
+        assert "got s_aux, a tensor;" in line
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
             ({"s_aux": torch.zeros(2)}, "s_aux, a tensor"),
-            ({"position_bias": torch.zeros(1), "softcap": 30.0}, "position_bias, a tensor; sof"),
+            ({"position_bias": torch.zeros(1), "bias": 30.0}, "bias=30.0; position_bias, a t"),
             ({"dropout": 0.1}, "dropout=0.1"),
             ({"is_causal": False}, "is_causal=False"),
             ({"an_argument_of_next_year": "set"}, "an_argument_of_next_year='set'"),
@@ -259,7 +218,7 @@ class TestOtherAttention:
 
     def test_is_not_asked_for_by_what_is_unset_or_passed_on(self) -> None:
         plain = attend()
-        idle = {"softcap": None, "sliding_window": None, "dropout": 0.0, "is_causal": True}
+        idle = {"softcap": None, "sliding_window": 2, "dropout": 0.0, "is_causal": True}
         passed = {"position_ids": torch.arange(5)[None], "use_cache": True}
         assert torch.equal(attend(**idle, **passed), plain)
 

@@ -50,6 +50,14 @@ BY_HEAD = ("q", "k", "v", "attn_z")
 OTHER_IDS = [5, 17, 9, 2, 40, 61, 33, 8, 17, 30, 12, 3, 4]
 """A second text, that the first is compared with."""
 FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
+WITHOUT_SCRIPTS = {
+    # Their outputs pass through a norm or a multiplier on the way to the stream.
+    *("gemma2", "gemma3_text", "granite", "olmo2"),
+    # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
+    *("cohere", "gemma", "olmo"),
+    # One matrix gives both branches of the MLP.
+    "phi3",
+}
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),
     *("steps", "paths", "difference", "head-scores"),
@@ -621,7 +629,8 @@ def test_text_of_a_token_stays_inside_its_literal(written: tuple[list[Asked], Re
 
 def test_module_paths_are_those_of_the_exporter(written: tuple[list[Asked], Record]) -> None:
     _, paths = written
-    assert set(paths) == set(REGISTRY)
+    assert set(REGISTRY) - set(paths) == WITHOUT_SCRIPTS
+    assert set(paths) <= set(REGISTRY)
     for name, row in paths.items():
         architecture = find_architecture(name)
         same = {

@@ -67,12 +67,17 @@ function sameNumbers(mine: Tensor, reference: Tensor): boolean {
   return reference.data.every((value, index) => value === mine.data[index]);
 }
 
-/** Return the relative error of floats. With `causal`, (…, seq, seq), only the keys up to the query count. */
+/** The value of a masked attention score. */
+const MASKED = -3.4028234663852886e38;
+
+/** Return the relative error of floats. With `causal`, (…, seq, seq), only the keys count that a query sees: those up
+ * to it, and none that the reference masks, such as before a window. */
 function floatsError(mine: Tensor, reference: Tensor, causal: boolean, measure: Measure): number {
   const [rows = 1, columns = 1] = reference.dims.slice(-2);
   const sum = new ErrorSum(measure);
   for (const [index, want] of reference.data.entries()) {
     if (causal && index % columns > Math.floor(index / columns) % rows) continue;
+    if (causal && Number(reference.data[index]) === MASKED) continue;
     const got = mine.data[index] ?? NaN;
     if (!Number.isFinite(got)) return Infinity;
     sum.add(got - want, want);

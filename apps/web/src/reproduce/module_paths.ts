@@ -1,5 +1,6 @@
 // Where transformers keeps the parts of each architecture, as paths of `named_modules`; those of a block begin at the
-// block. An architecture of the manifest that has no row here has no script. The exporter's own rows:
+// block. An architecture of the manifest that has no row here has no script, such as those whose outputs pass through a
+// norm or a multiplier, whose logits are scaled, or whose MLP has one matrix for both branches. The exporter's own rows:
 // oriel/models/architectures, with which a test compares these.
 
 export interface ModulePaths {
@@ -24,6 +25,21 @@ export interface ModulePaths {
   readonly unembedding: string;
 }
 
+const LLAMA: ModulePaths = {
+  blocks: 'model.layers',
+  attention: 'self_attn',
+  attentionOutputMatrix: 'self_attn.o_proj',
+  matrix: 'linear',
+  mlpNorm: 'post_attention_layernorm',
+  mlp: 'mlp',
+  mlpNonlinearity: 'mlp.act_fn',
+  mlpLinear: 'mlp.up_proj',
+  mlpOutputMatrix: 'mlp.down_proj',
+  finalNorm: 'model.norm',
+  norm: 'rms',
+  unembedding: 'lm_head',
+};
+
 export const MODULE_PATHS: Readonly<Record<string, ModulePaths>> = {
   gpt2: {
     blocks: 'transformer.h',
@@ -39,19 +55,42 @@ export const MODULE_PATHS: Readonly<Record<string, ModulePaths>> = {
     norm: 'layer',
     unembedding: 'lm_head',
   },
-  llama: {
-    blocks: 'model.layers',
-    attention: 'self_attn',
-    attentionOutputMatrix: 'self_attn.o_proj',
+  gpt_neox: {
+    blocks: 'gpt_neox.layers',
+    attention: 'attention',
+    attentionOutputMatrix: 'attention.dense',
     matrix: 'linear',
     mlpNorm: 'post_attention_layernorm',
     mlp: 'mlp',
-    mlpNonlinearity: 'mlp.act_fn',
-    mlpLinear: 'mlp.up_proj',
-    mlpOutputMatrix: 'mlp.down_proj',
-    finalNorm: 'model.norm',
-    norm: 'rms',
+    mlpNonlinearity: 'mlp.act',
+    mlpLinear: null,
+    mlpOutputMatrix: 'mlp.dense_4h_to_h',
+    finalNorm: 'gpt_neox.final_layer_norm',
+    norm: 'layer',
     unembedding: 'lm_head',
+  },
+  llama: LLAMA,
+  mistral: LLAMA,
+  phi: {
+    ...LLAMA,
+    attentionOutputMatrix: 'self_attn.dense',
+    mlpNorm: 'input_layernorm',
+    mlpNonlinearity: 'mlp.activation_fn',
+    mlpLinear: null,
+    mlpOutputMatrix: 'mlp.fc2',
+    finalNorm: 'model.final_layernorm',
+    norm: 'layer',
+  },
+  qwen2: LLAMA,
+  qwen3: LLAMA,
+  smollm3: LLAMA,
+  stablelm: { ...LLAMA, norm: 'layer' },
+  starcoder2: {
+    ...LLAMA,
+    mlpNonlinearity: 'mlp.act',
+    mlpLinear: null,
+    mlpOutputMatrix: 'mlp.c_proj',
+    norm: 'layer',
   },
 };
 

@@ -63,17 +63,18 @@ def capture_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
-    dropout: float = 0.0,
+    softcap: float | None = None,
     **more: object,
 ) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention (Vaswani et al., 2017, eq. 1), grouped keys shared among heads.
+    """Scaled dot-product attention (Vaswani et al., 2017, eq. 1), grouped keys shared among heads;
+    with a softcap c, scores are c tanh(score / c) (Gemma 2, 2024).
 
     query (batch, heads, seq, head_dim); key and value (batch, kv_heads, total, head_dim);
     attention_mask (batch, 1, seq, total), bool, True where attention is allowed.
     Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
     Raises ArchitectureError for an argument that would change either.
     """
-    _refuse_others(module, {"dropout": dropout, **more})
+    _refuse_others(module, more)
     state: CaptureState | None = getattr(module, "oriel_state", None)
     if state is None:
         raise ArchitectureError(
@@ -87,6 +88,8 @@ def capture_attention(
         key, value = _spread(key, groups), _spread(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
     if attention_mask is not None:
         scores = torch.where(attention_mask, scores, torch.finfo(scores.dtype).min)
     record("attn_scores", layer, scores)
@@ -98,14 +101,18 @@ def capture_attention(
 
 
 _WITHOUT_EFFECT = frozenset(
-    {"cache_position", "output_attentions", "output_hidden_states", "position_ids", "use_cache"}
+    {
+        *("cache_position", "output_attentions", "output_hidden_states", "position_ids"),
+        *("sliding_window", "use_cache"),
+    }
 )
-"""Arguments that models pass on from their own call. What they ask for happens elsewhere."""
+"""Arguments that models pass on from their own call. What they ask for happens elsewhere: a window
+is in the mask, which transformers makes from the same setting."""
 
 
 def _refuse_others(module: nn.Module, arguments: Mapping[str, object]) -> None:
-    """Raise ArchitectureError for arguments that are set and mean another attention: a soft cap, a
-    sink, a window, a bias. Left out, they would make numbers that are wrong without a sign."""
+    """Raise ArchitectureError for arguments that are set and mean another attention: a sink, a
+    bias, dropout. Left out, they would make numbers that are wrong without a sign."""
     given = {
         name: value
         for name, value in arguments.items()
@@ -126,7 +133,7 @@ def _refuse_others(module: nn.Module, arguments: Mapping[str, object]) -> None:
     raise ArchitectureError(
         f"the attention of {model_type} takes what the capture doesn't implement",
         got="; ".join(shown),
-        expected="a softmax of scaled products under a causal mask, and no more",
+        expected="a softmax of scaled and capped products under a causal mask, and no more",
         next_step="export a checkpoint whose config.json doesn't ask for it.",
     )
 

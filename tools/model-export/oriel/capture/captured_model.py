@@ -126,14 +126,48 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
         state.record("resid_pre", layer, inputs[0])
 
     block.register_forward_pre_hook(enters)
-    attention_module.register_forward_hook(writes("attn_output"))
+    for path, end, kind in (
+        (a.attention, a.attention_added, "attn_output"),
+        (a.mlp, a.mlp_added, "mlp_output"),
+    ):
+        part = block.get_submodule(path)
+        if end is not None:
+            part.register_forward_hook(writes(f"{kind}_raw"))
+            part = block.get_submodule(end)
+        elif a.residual_multiplier is not None:
+            part.register_forward_hook(writes(f"{kind}_raw"))
+            part.register_forward_hook(_multiplies(getattr(block, a.residual_multiplier)))
+        part.register_forward_hook(writes(kind))
+    if a.residual_multiplier is not None:
+        # The hooks have multiplied already.
+        setattr(block, a.residual_multiplier, 1.0)
     for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
         block.get_submodule(path).register_forward_pre_hook(_reads(state, kind, layer))
     if a.mlp_linear is not None:
-        for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
-            block.get_submodule(path).register_forward_hook(writes(kind))
-    block.get_submodule(a.mlp).register_forward_hook(writes("mlp_output"))
+        block.get_submodule(a.mlp_nonlinearity).register_forward_hook(writes("mlp_gate"))
+        linear = _writes_half(state, layer) if a.fused_mlp else writes("mlp_linear")
+        block.get_submodule(a.mlp_linear).register_forward_hook(linear)
     block.register_forward_hook(writes("resid_post"))
+
+
+def _multiplies(factor: float) -> Callable[[nn.Module, Inputs, Output], Output]:
+    """Return a hook that multiplies a module's output, the first of several."""
+
+    def hook(_module: nn.Module, _inputs: Inputs, output: Output) -> Output:
+        if isinstance(output, tuple):
+            return (output[0] * factor, *output[1:])
+        return output * factor
+
+    return hook
+
+
+def _writes_half(state: CaptureState, layer: int) -> Callable[[nn.Module, Inputs, Tensor], None]:
+    """Return a hook that records the second half of a fused matrix's output as mlp_linear."""
+
+    def hook(_module: nn.Module, _inputs: Inputs, output: Tensor) -> None:
+        state.record("mlp_linear", layer, output.chunk(2, dim=-1)[1])
+
+    return hook
 
 
 def _sizes(value: Tensor, shape: Sequence[int | str]) -> tuple[int | str, ...]:

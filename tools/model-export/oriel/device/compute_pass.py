@@ -34,7 +34,7 @@ from oriel.reference_pass.pass_file import (
 )
 from oriel.runtime.every_activation import every_activation
 from oriel.runtime.weight_folders import WeightFolders
-from oriel.verification.compare import causal
+from oriel.verification.compare import allowed_scores
 from oriel.verification.error_bounds import device_bounds
 
 Computed = Callable[[Array, Variant], Mapping[str, Array]]
@@ -137,8 +137,8 @@ def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape)
         value = found[spec.name]
         if spec.name == "logits":
             value = value[:, -1:]
-        if kind_of(spec.name) == "attn_scores":
-            seen = causal(*value.shape[-2:])
+        seen = allowed_scores(spec.name, shape, value.shape)
+        if seen is not None:
             value = np.where(seen, value, np.finfo(np.float32).min)
         if value.shape != pass_sizes(spec, ids.shape[1]):
             raise BundleError(

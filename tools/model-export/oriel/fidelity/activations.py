@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oriel.arrays import Array
-from oriel.contract.activation_names import TensorSpec, kinds, parse_name
+from oriel.contract.activation_names import ModelShape, TensorSpec, kinds, parse_name
 from oriel.contract.documents import ActivationFidelityRecord
 from oriel.verification.compare import causal
 
@@ -89,6 +89,7 @@ class ActivationSums:
     """The sums of every activation name."""
 
     specs: dict[str, TensorSpec]
+    shape: ModelShape
     sums: dict[str, Sums] = field(default_factory=dict)
 
     def add(self, name: str, reference: Array, variant: Array) -> None:
@@ -103,7 +104,8 @@ class ActivationSums:
         after = (slice(None),) * axis + (slice(1 if length > 1 else 0, None),)
         want, got = reference[after], variant[after]
         if is_scores(name):
-            seen = causal(length, reference.shape[-1])[after[axis]]
+            window = self.shape.at(_layer(name)).window
+            seen = causal(length, reference.shape[-1], window)[after[axis]]
             want, got = want[..., seen], got[..., seen]
         self.sums.setdefault(name, Sums()).add(want, got)
 
@@ -118,6 +120,11 @@ class ActivationSums:
             sums = self.sums[name]
             found.append(ActivationFidelity(kind.kind, layer, sums.relative_error, sums.cosine))
         return tuple(found)
+
+
+def _layer(name: str) -> int | None:
+    found = parse_name(name)
+    return None if found is None else found[1]
 
 
 def is_scores(name: str) -> bool:

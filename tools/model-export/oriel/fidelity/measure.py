@@ -55,7 +55,7 @@ class Measurement:
             got = run.run(values.ids(index), ["logits"])["logits"][0]
             predictions.add(ids, values.logits(index), got)
         del run
-        sums = ActivationSums(values.specs)
+        sums = ActivationSums(values.specs, shape)
         if values.with_activations:
             names = list(values.specs)
             run = VariantRun(variant, shape, self.folders, names)

@@ -99,6 +99,7 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
             got="parts that are normed once more, or experts",
             expected="a stream that is the sum of what heads and MLPs give",
         )
+    _check_logits(graph)
     along, model = _model_tap(graph, shape)
     layers = range(shape.layers)
     return AttributionTaps(
@@ -106,6 +107,23 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
         tuple(_layer_tap(graph, shape, along, layer) for layer in layers),
         tuple(_neurons_tap(graph, shape, along, layer) for layer in layers),
     )
+
+
+def _check_logits(graph: onnx.GraphProto) -> None:
+    """Raise OptionError for logits that are more than the product with the unembedding: a bias, a
+    scale or a cap, which no part of the stream has a share of."""
+    product = WeightReads.of_path(graph, "final_norm", "logits").product
+    producers = {name: node for node in graph.node for name in node.output}
+    scalars = {tensor.name for tensor in graph.initializer if not tensor.dims}
+    scalars |= {name for name, node in producers.items() if node.op_type == "Constant"}
+    for node in nodes_between(graph, product.output[0], "logits"):
+        scaled = node.op_type == "Mul" and bool(scalars & set(node.input))
+        if scaled or node.op_type in ("Add", "Div", "Sub", "Tanh"):
+            raise OptionError(
+                "attribution isn't possible in this model",
+                got=f"logits that pass through {node.op_type} after the unembedding",
+                expected="logits that are the product of the stream and the unembedding",
+            )
 
 
 def _model_tap(graph: onnx.GraphProto, shape: ModelShape) -> tuple[_Along, bytes]:

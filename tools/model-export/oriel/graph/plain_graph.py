@@ -33,6 +33,8 @@ def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:
         if use.node.op_type == "Shape":
             # Without a past it has the size of the tokens.
             use.node.replace_input_with(use.idx, inputs["input_ids"])
+    if not mask.uses():
+        raise UnexpectedGraph("attention_mask isn't read")
     _cut_operand(graph, mask, "And")
     _count_positions(graph, inputs["position_ids"], inputs["input_ids"])
     kept = {spec.name for spec in input_specs(shape, "plain")}
@@ -84,21 +86,19 @@ def _replace_shape(graph: ir.Graph, node: ir.Node, input_ids: ir.Value, shape: M
 
 
 def _cut_operand(graph: ir.Graph, operand: ir.Value, op_type: str) -> None:
-    """Follow an input through what only reshapes or casts it to the operator it goes into, and take
-    that operator's other operand instead."""
-    uses = list(operand.uses())
-    if len(uses) != 1:
-        raise UnexpectedGraph(f"{operand.name} is read {len(uses)} times")
-    node = uses[0].node
-    if node.op_type in ("Unsqueeze", "Reshape", "Cast"):
-        _cut_operand(graph, node.outputs[0], op_type)
-        graph.remove(node, safe=True)
-    elif node.op_type == op_type:
-        other = node.inputs[1 - uses[0].idx]
-        assert other is not None
-        _replace(graph, node, other)
-    else:
-        raise UnexpectedGraph(f"{operand.name} is read by {node.op_type}")
+    """Follow an input through what only reshapes or casts it to the operators it goes into, one for
+    each kind of mask, and take their other operands instead."""
+    for use in list(operand.uses()):
+        node = use.node
+        if node.op_type in ("Unsqueeze", "Reshape", "Cast"):
+            _cut_operand(graph, node.outputs[0], op_type)
+            graph.remove(node, safe=True)
+        elif node.op_type == op_type:
+            other = node.inputs[1 - use.idx]
+            assert other is not None
+            _replace(graph, node, other)
+        else:
+            raise UnexpectedGraph(f"{operand.name} is read by {node.op_type}")
 
 
 def _count_positions(graph: ir.Graph, positions: ir.Value, input_ids: ir.Value) -> None:

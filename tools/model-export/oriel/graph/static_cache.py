@@ -74,13 +74,27 @@ class _Rewrite:
 
 
 def check_length(length: int, shape: ModelShape) -> None:
-    """Raise OptionError if the length is not between 1 and the model's context length."""
+    """Raise OptionError if the length is not between 1 and the model's context length, or the model
+    has a window."""
     if not 1 <= length <= shape.context_length:
         raise OptionError(
             "--static-cache can't be used",
             got=f"{length} tokens",
             expected=f"1 to {shape.context_length}, the model's context",
             next_step="name another length, or leave it out for no static graph.",
+        )
+    _check_sees_all(shape)
+
+
+def _check_sees_all(shape: ModelShape) -> None:
+    """Raise OptionError for a window: the mask of slots would let tokens see what is before it."""
+    windows = {shape.at(layer).window for layer in range(shape.layers)} - {0}
+    if windows:
+        raise OptionError(
+            "--static-cache can't be used with a model whose tokens see a window alone",
+            got=f"a window of {min(windows)} tokens",
+            expected="a model whose tokens see all tokens before them",
+            next_step="leave --static-cache out.",
         )
 
 

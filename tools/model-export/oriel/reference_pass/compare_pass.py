@@ -79,12 +79,12 @@ def compare_pass(
 
 
 def _error(mine: Array, value: Array, causal: bool, by_norm: bool) -> float:
-    """Return the relative error of floats. For attention scores, (…, seq, seq), only the keys up to
-    the query count."""
+    """Return the relative error of floats. For attention scores, (…, seq, seq), only the keys
+    count that a query sees: those up to it, without those that the reference masks."""
     a, b = mine.astype(np.float64), value.astype(np.float64)
     if causal:
-        seen = np.tri(*value.shape[-2:]) > 0
-        a, b = a[..., seen], b[..., seen]
+        seen = (np.tri(*value.shape[-2:]) > 0) & (value > np.finfo(np.float32).min)
+        a, b = a[seen], b[seen]
     if not np.isfinite(a).all():
         return math.inf
     return _ratio(a - b, b, by_norm)

@@ -142,11 +142,21 @@ def _side_by_side(z: Tensor) -> Tensor:
 def _normed(norm: nn.Module, part: Tensor, stream: Tensor) -> Tensor:
     """Return a part of the stream after the norm, without its bias and with the divisor of the
     whole stream."""
-    weight: Tensor = norm.weight  # type: ignore[assignment]
-    if isinstance(norm, nn.LayerNorm):
-        divisor = (stream.var(dim=-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    weight = getattr(norm, "weight", None)
+    # A norm without a weight is OLMo's, LayerNorm with the usual epsilon.
+    weight, epsilon = (torch.ones(()), 1e-5) if weight is None else (weight, _epsilon(norm))
+    if isinstance(norm, nn.LayerNorm) or not hasattr(norm, "weight"):
+        divisor = (stream.var(dim=-1, unbiased=False, keepdim=True) + epsilon).sqrt()
         centred: Tensor = (part - part.mean(dim=-1, keepdim=True)) / divisor * weight
         return centred
-    epsilon: float = norm.variance_epsilon  # type: ignore[assignment]
+    # A root mean square leaves ones as they are, so they show what it multiplies with: the weight,
+    # or in Gemma 1 + weight.
+    ones = torch.ones(stream.shape[-1])
+    weight = norm(ones) * (1 + epsilon) ** 0.5
     found: Tensor = part / (stream.pow(2).mean(dim=-1, keepdim=True) + epsilon).sqrt() * weight
     return found
+
+
+def _epsilon(norm: nn.Module) -> float:
+    """Return what a norm adds to the mean square, under any of its names."""
+    return float(getattr(norm, "variance_epsilon", None) or norm.eps)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oriel.arrays import Array
+from oriel.contract.activation_names import ModelShape, parse_name
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,21 @@ def _ratio(absolute: float, scale: float) -> float:
     return absolute / scale if scale > 0 else math.inf
 
 
-def causal(seq: int, total: int) -> Array:
-    """Return (seq, total), True where a token may look, the first after total - seq others."""
-    return np.tri(seq, total, total - seq, dtype=bool)
+def causal(seq: int, total: int, window: int = 0) -> Array:
+    """Return (seq, total), True where a token may look, the first after total - seq others. window:
+    the last tokens that it sees, itself among them; 0 for all."""
+    seen = np.tri(seq, total, total - seq, dtype=bool)
+    return seen & ~np.tri(seq, total, total - seq - window, dtype=bool) if window else seen
+
+
+def allowed_scores(name: str, shape: ModelShape, sizes: tuple[int, ...]) -> Array | None:
+    """Return where scores of this name mean anything, (seq, total) from the last two sizes; None
+    for other activations, which do everywhere."""
+    found = parse_name(name)
+    if found is None or found[0].kind != "attn_scores":
+        return None
+    seq, total = sizes[-2:]
+    return causal(seq, total, shape.at(found[1]).window)
 
 
 def lens_difference(

@@ -34,7 +34,7 @@ class Invariants:
         where = f"{graph} layer {{}}, {case}"
         for layer in range(self.shape.layers):
             here = {k: got[kind.at(layer)] for k, kind in kinds().items() if kind.at(layer) in got}
-            self._attention_rules(here, where.format(layer))
+            self._attention_rules(here, self.shape.at(layer).window, where.format(layer))
             for total, parts in self._sums().items():
                 self._sum_rule(total, parts, here, where.format(layer))
         first = kinds()["resid_pre"].at(0)
@@ -52,10 +52,11 @@ class Invariants:
             "resid_post": ("resid_mid", "mlp_output"),
         }
 
-    def _attention_rules(self, here: Mapping[str, Array], where: str) -> None:
+    def _attention_rules(self, here: Mapping[str, Array], window: int, where: str) -> None:
         probs, scores = here.get("attn_probs"), here.get("attn_scores")
         if probs is not None and probs.ndim == 4:
-            allowed = causal(*probs.shape[-2:])
+            seq, total = probs.shape[-2:]
+            allowed = causal(seq, total, window)
             rows = np.abs(probs.sum(axis=-1, dtype=np.float64) - 1)
             bound = self.bounds.of("attention_rows")
             self.findings.measure("attention_rows", _peak(rows), bound, where)
@@ -64,7 +65,9 @@ class Invariants:
             outside = np.maximum(np.maximum(-probs, probs - 1), 0)
             self.findings.measure("attention_range", _peak(outside), bound, where)
         if scores is not None and scores.ndim == 4:
-            masked = np.where(causal(*scores.shape[-2:]), MASKED_SCORE, scores)
+            seq, total = scores.shape[-2:]
+            seen = causal(seq, total, window)
+            masked = np.where(seen, MASKED_SCORE, scores)
             wrong = int(np.count_nonzero(masked != MASKED_SCORE))
             self.findings.measure("masked_scores", float(wrong), 0.0, where)
 

@@ -205,6 +205,8 @@ class Reference:
             part = slice(start, start + _POSITIONS_AT_ONCE)
             with self._quietly(resid_post[:, part, 0]):
                 logits = unembed(norm(torch.from_numpy(resid_post[:, part])))
+                if self.architecture.finish_logits is not None:
+                    logits = self.architecture.finish_logits(self.model.config, logits)
                 probs = torch.softmax(logits, dim=-1).numpy()
             yield part, probs
 
@@ -250,11 +252,11 @@ class Reference:
                 module = block.get_submodule(path) if path else block
                 handles.append(module.register_forward_pre_hook(hook))
 
-        def gives(path: str, kind: str) -> None:
+        def gives(path: str, kind: str, factor: float = 1.0) -> None:
             def hook(_module: nn.Module, _inputs: object, out: Output) -> Output:
-                if isinstance(out, tuple):
-                    return (at_joint(edits, kind, layer, out[0]), *out[1:])
-                return at_joint(edits, kind, layer, out)
+                first = out[0] if isinstance(out, tuple) else out
+                changed = at_joint(edits, kind, layer, first * factor) / factor
+                return (changed, *out[1:]) if isinstance(out, tuple) else changed
 
             if has_joint(edits, kind, layer):
                 module = block.get_submodule(path) if path else block
@@ -266,15 +268,16 @@ class Reference:
             changed = at_joint(edits, "attn_z", layer, mix)
             return (changed.transpose(1, 2).reshape(flat.shape), *inputs[1:])
 
+        multiplier = self._multiplier(block)
         reads("", "resid_pre")
-        gives(a.attention, "attn_output")
+        gives(a.attention_end, "attn_output", multiplier)
         if has_joint(edits, "attn_z", layer):
             matrix = block.get_submodule(a.attention_output_matrix)
             handles.append(matrix.register_forward_pre_hook(mixes))
         if has_joint(edits, "resid_mid", layer):
             self._edit_between(block, layer, edits, handles)
         reads(a.mlp_output_matrix, "mlp_act")
-        gives(a.mlp, "mlp_output")
+        gives(a.mlp_end, "mlp_output", multiplier)
         gives("", "resid_post")
 
     def _edit_between(
@@ -283,14 +286,22 @@ class Reference:
         """Edit the stream between attention and MLP, which both the norm and the sum behind it
         read: no module gives it, so attention's output is changed by as much."""
         entered: list[Tensor] = []
+        factor = self._multiplier(block)
 
-        def hook(_module: nn.Module, _inputs: object, out: tuple[Tensor, ...]) -> Output:
-            stream = entered.pop()
-            return (at_joint(edits, "resid_mid", layer, stream + out[0]) - stream, *out[1:])
+        def hook(_module: nn.Module, _inputs: object, out: Output) -> Output:
+            stream, first = entered.pop(), out[0] if isinstance(out, tuple) else out
+            changed = at_joint(edits, "resid_mid", layer, stream + first * factor) - stream
+            changed = changed / factor
+            return (changed, *out[1:]) if isinstance(out, tuple) else changed
 
         handles.append(block.register_forward_pre_hook(lambda _m, x: entered.append(x[0])))
-        attention = block.get_submodule(self.architecture.attention)
+        attention = block.get_submodule(self.architecture.attention_end)
         handles.append(attention.register_forward_hook(hook))
+
+    def _multiplier(self, block: nn.Module) -> float:
+        """Return the factor of what attention and MLP give on its way to the stream."""
+        name = self.architecture.residual_multiplier
+        return 1.0 if name is None else float(getattr(block, name))
 
     def _record_block(self, block: nn.Module, layer: int, recorder: _Recorder) -> None:
         a = self.architecture
@@ -298,7 +309,11 @@ class Reference:
             recorder.input(block, "embedding_sum")
         recorder.input(block, "resid_pre", layer)
         recorder.output(block.get_submodule(a.attention), "attn_probs", layer, part=1)
-        recorder.output(block.get_submodule(a.attention), "attn_output", layer, part=0)
+        factor = self._multiplier(block)
+        ends = ((a.attention, a.attention_end, "attn"), (a.mlp, a.mlp_end, "mlp"))
+        for path, end, part in ends:
+            recorder.output(block.get_submodule(path), f"{part}_output_raw", layer)
+            recorder.output(block.get_submodule(end), f"{part}_output", layer, factor=factor)
         matrix = block.get_submodule(a.attention_output_matrix)
         recorder.input(matrix, "attn_z", layer, heads=self.shape.heads)
         if kinds()["resid_mid"].present_in(self.shape):
@@ -307,8 +322,8 @@ class Reference:
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
         if a.mlp_linear is not None:
             recorder.output(block.get_submodule(a.mlp_nonlinearity), "mlp_gate", layer)
-            recorder.output(block.get_submodule(a.mlp_linear), "mlp_linear", layer)
-        recorder.output(block.get_submodule(a.mlp), "mlp_output", layer)
+            linear = block.get_submodule(a.mlp_linear)
+            recorder.output(linear, "mlp_linear", layer, second_half=a.fused_mlp)
         recorder.output(block, "resid_post", layer)
 
 
@@ -336,14 +351,26 @@ class _Recorder:
 
         self.handles.append(module.register_forward_pre_hook(hook))
 
-    def output(self, module: nn.Module, kind: str, layer: int | None = None, part: int = 0) -> None:
-        """Record the module's result, or the given part of it where it is a tuple."""
+    def output(
+        self,
+        module: nn.Module,
+        kind: str,
+        layer: int | None = None,
+        *,
+        part: int = 0,
+        factor: float = 1.0,
+        second_half: bool = False,
+    ) -> None:
+        """Record the module's result, or the given part of it where it is a tuple; times a factor,
+        or only the second half of its last axis."""
         name = kinds()[kind].at(layer)
         if name not in self.names:
             return
 
         def hook(_module: nn.Module, _inputs: object, out: Tensor | tuple[Tensor, ...]) -> None:
-            self.values[name] = out[part] if isinstance(out, tuple) else out
+            value = out[part] if isinstance(out, tuple) else out
+            value = value.chunk(2, dim=-1)[1] if second_half else value
+            self.values[name] = value if factor == 1.0 else value * factor
 
         self.handles.append(module.register_forward_hook(hook))
 
@@ -368,6 +395,7 @@ def _observed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
     **rest: object,
 ) -> tuple[Tensor, Tensor]:
     """Run the architecture's own eager attention, and record its inputs; where scores or
@@ -386,6 +414,9 @@ def _observed_attention(
     groups = query.shape[1] // key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = query @ key.repeat_interleave(groups, dim=1).transpose(-1, -2) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+        rest["softcap"] = softcap
     if f"{prefix}attn_scores" in observer.names:
         observer.values[f"{prefix}attn_scores"] = at_joint(edits, "attn_scores", layer, scores)
     if has_joint(edits, "attn_scores", layer) or has_joint(edits, "attn_probs", layer):

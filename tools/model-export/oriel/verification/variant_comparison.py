@@ -20,7 +20,7 @@ from oriel.contract.data_files import GraphKind
 from oriel.contract.manifest import Manifest
 from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, inner_activations
-from oriel.verification.compare import Difference, Worst, causal, difference
+from oriel.verification.compare import Difference, Worst, allowed_scores, difference
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
@@ -55,7 +55,7 @@ class VariantComparison:
         for spec in specs:
             if spec.name not in got:
                 continue
-            where = causal(case.seq, case.seq) if kind_of(spec.name) == "attn_scores" else None
+            where = allowed_scores(spec.name, self.shape, got[spec.name].shape)
             found = difference(got[spec.name], want[spec.name], where)
             self.add(graph, spec.name, found, case)
             if spec.name == "logits":
@@ -110,9 +110,7 @@ class VariantComparison:
         if not shared:
             self.findings.failed(check, f"nothing to compare at {where}")
         for name in shared:
-            allowed = None
-            if kind_of(name) == "attn_scores":
-                allowed = causal(*got[name].shape[-2:])
+            allowed = allowed_scores(name, self.shape, got[name].shape)
             found = difference(got[name], want[name], allowed)
             error = self.bounds.error(found)
             self.findings.measure(check, error, bound, f"{name}, {where}")

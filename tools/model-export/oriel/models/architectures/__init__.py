@@ -5,11 +5,46 @@ from __future__ import annotations
 
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
+from oriel.models.architectures.gemma import ARCHITECTURE as GEMMA
+from oriel.models.architectures.gemma2 import ARCHITECTURE as GEMMA2
+from oriel.models.architectures.gemma3_text import ARCHITECTURE as GEMMA3_TEXT
 from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
+from oriel.models.architectures.gpt_neox import ARCHITECTURE as GPT_NEOX
+from oriel.models.architectures.granite import ARCHITECTURE as GRANITE
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
 from oriel.models.architectures.llama import llama_like
+from oriel.models.architectures.mistral import ARCHITECTURE as MISTRAL
+from oriel.models.architectures.olmo import ARCHITECTURE as OLMO
+from oriel.models.architectures.olmo2 import ARCHITECTURE as OLMO2
+from oriel.models.architectures.phi import ARCHITECTURE as PHI
+from oriel.models.architectures.phi3 import ARCHITECTURE as PHI3
+from oriel.models.architectures.qwen2 import ARCHITECTURE as QWEN2
+from oriel.models.architectures.qwen3 import ARCHITECTURE as QWEN3
+from oriel.models.architectures.smollm3 import ARCHITECTURE as SMOLLM3
+from oriel.models.architectures.stablelm import ARCHITECTURE as STABLELM
+from oriel.models.architectures.starcoder2 import ARCHITECTURE as STARCODER2
 
-_BUILT_IN = (GPT2, LLAMA)
+_BUILT_IN = (
+    COHERE,
+    GEMMA,
+    GEMMA2,
+    GEMMA3_TEXT,
+    GPT2,
+    GPT_NEOX,
+    GRANITE,
+    LLAMA,
+    MISTRAL,
+    OLMO,
+    OLMO2,
+    PHI,
+    PHI3,
+    QWEN2,
+    QWEN3,
+    SMOLLM3,
+    STABLELM,
+    STARCODER2,
+)
 REGISTRY: dict[str, Architecture] = {a.model_type: a for a in _BUILT_IN}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.activation_names import ModelShape
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedConfig
 
 
@@ -44,6 +45,17 @@ class Architecture:
     out."""
     mlp_linear: str | None = None
     """The module whose output is mlp_linear; None where the MLP isn't gated."""
+    fused_mlp: bool = False
+    """The output of `mlp_linear` has two halves: what the nonlinearity reads, then mlp_linear."""
+    attention_added: str | None = None
+    """The norm through which attention's output passes before it is added to the stream; None where
+    there is none. With it, or with a residual_multiplier, `shape` says raw_outputs."""
+    mlp_added: str | None = None
+    """The same of the MLP."""
+    residual_multiplier: str | None = None
+    """The block's attribute with which its forward multiplies both outputs before it adds them."""
+    finish_logits: Callable[[PreTrainedConfig, Tensor], Tensor] | None = None
+    """Returns logits for the unembedding's output, where the model scales or caps it."""
     ignored_weights: tuple[str, ...] = ()
     """Patterns of tensors that old checkpoints contain and no model reads."""
     renamed_weights: tuple[tuple[str, str], ...] = ()
@@ -51,3 +63,13 @@ class Architecture:
     telling_entries: frozenset[str] = frozenset()
     """Entries of config.json that tell such a model where model_type is missing; none where they
     would fit others as well."""
+
+    @property
+    def attention_end(self) -> str:
+        """The module whose output attention adds to the stream, but for a multiplier."""
+        return self.attention_added or self.attention
+
+    @property
+    def mlp_end(self) -> str:
+        """The module whose output the MLP adds to the stream, but for a multiplier."""
+        return self.mlp_added or self.mlp

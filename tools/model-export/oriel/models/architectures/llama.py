@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.windows import with_windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return ModelShape(
+def llama_shape(config: PreTrainedConfig) -> ModelShape:
+    shape = ModelShape(
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
         heads=config.num_attention_heads,
@@ -27,12 +28,17 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
         context_length=config.max_position_embeddings,
         gated_mlp=True,
     )
+    return with_windows(config, shape)
 
 
-def _check_config(config: PreTrainedConfig) -> None:
-    kind = config.rope_parameters.get("rope_type", "default")
-    # These two choose their frequencies by the length at hand, which one fixed graph can't do.
-    if kind in ("dynamic", "longrope"):
+def check_rotary(config: PreTrainedConfig) -> None:
+    """Raise ArchitectureError for rotary positions that one fixed graph can't compute."""
+    given = config.rope_parameters
+    # Some models have one kind for layers with a window and one for the others.
+    by_layer = [kind for kind in given.values() if isinstance(kind, dict)]
+    found = {kind.get("rope_type", "default") for kind in by_layer or [given]}
+    # These two choose their frequencies by the length at hand.
+    for kind in sorted(found & {"dynamic", "longrope"}):
         raise ArchitectureError(
             "these rotary positions change with the length of the text",
             got=f"rope_type {kind!r}",
@@ -41,7 +47,7 @@ def _check_config(config: PreTrainedConfig) -> None:
         )
 
 
-def _layers_are_alike(config: PreTrainedConfig) -> bool:
+def layers_are_alike(config: PreTrainedConfig) -> bool:
     """Return whether all layers attend alike, which two of them can't show."""
     return len(set(getattr(config, "layer_types", None) or ["full_attention"])) == 1
 
@@ -59,9 +65,9 @@ ARCHITECTURE = Architecture(
     final_norm="model.norm",
     token_embedding="model.embed_tokens",
     unembedding="lm_head",
-    shape=_shape,
-    repeatable=_layers_are_alike,
-    check_config=_check_config,
+    shape=llama_shape,
+    repeatable=layers_are_alike,
+    check_config=check_rotary,
     base_prefix="model.",
     mlp_linear="mlp.up_proj",
     ignored_weights=(r"(model\.)?layers\.\d+\.self_attn\.rotary_emb\.inv_freq",),
