@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV_PYTHON = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bundle demo site pictures test test-thorough test-browsers test-majors test-peers test-notebook test-libraries test-detectors examples examples-setup formats formats-setup test-formats lint format clean
+.PHONY: help setup setup-dev bundle demo site pictures test test-thorough test-browsers test-majors test-peers test-notebook test-pictures test-libraries test-detectors examples examples-setup formats formats-setup test-formats lint format clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -29,6 +29,9 @@ site: bundle ## build the page and its models as a static folder (VITE_BASE_PATH
 
 pictures: setup-dev bundle ## take the pictures of docs/ anew: each view, in both languages and themes
 	@npx playwright test --config tests/pictures/pictures.config.ts
+
+test-pictures: setup-dev bundle ## the page's views beside the pictures of docs/; nightly on GitHub, not part of test
+	@ORIEL_PICTURES=compare npx playwright test --config tests/pictures/pictures.config.ts
 
 examples-setup: setup
 	@$(VENV_PYTHON) scripts/setup_examples.py $(EXAMPLES)

@@ -47,8 +47,6 @@ const chromium = {
 export default defineConfig<EngineOptions>({
   testDir: 'tests/browser',
   outputDir: 'test-results/browser/runs',
-  // One picture for all machines: the page brings its own fonts.
-  snapshotPathTemplate: '{testDir}/looks/{arg}{ext}',
   // Much of a test's time is waiting, for a limit that must pass or for the slowest of several threads.
   workers: 2,
   // Generous limits cost nothing where all is well: another worker, and on CI another part of the tests, take their share.

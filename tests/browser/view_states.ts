@@ -1,4 +1,4 @@
-// Each view of the page in a state worth a picture: pictures in docs/ and comparisons with earlier pictures take these.
+// Each view of the page in a state worth a picture.
 import { expect, type Locator, type Page } from '@playwright/test';
 import { answered } from './drawn_claims';
 
@@ -15,13 +15,25 @@ export interface ViewState {
   readonly measures?: true;
 }
 
+/** Differs from the fixtures' sentence in who gives. */
+const otherText = 'When Anna and Ben went to the shop, Ben gave a book to';
+
 export const VIEW_STATES: readonly ViewState[] = [
   { view: 'next', drawn: 'candidate' },
+  { view: 'overview', drawn: 'roles-of-heads' },
   { view: 'attention', drawn: 'large-map' },
   { view: 'lens', drawn: 'lens-reading' },
-  { view: 'attribution', press: 'open-attribution', drawn: 'attribution-sum' },
-  { view: 'interventions', link: 'off=5.1', drawn: 'edited-layer' },
+  { view: 'attribution', press: 'open-attribution', drawn: 'attribution-sum', measures: true },
+  { view: 'neurons', drawn: 'strongest-neurons' },
+  { view: 'steps', drawn: 'step-row' },
+  { view: 'paths', press: 'open-tree', drawn: 'best-path' },
+  { view: 'interventions', link: 'off=5.2', drawn: 'edited-layer' },
   { view: 'activations', drawn: 'strip', measures: true },
+  {
+    view: 'compare',
+    link: `beside=${encodeURIComponent(`text.${otherText}`)}`,
+    drawn: 'divergence',
+  },
   { view: 'facts', drawn: 'facts', measures: true },
 ];
 
@@ -32,7 +44,7 @@ export async function openView(
   [text, tokens]: readonly [text: string, tokens: number],
   { base = '/', language = 'en' } = {},
 ): Promise<Locator> {
-  const link = ['h=5.1', ...(state.link === undefined ? [] : [state.link])].join('&');
+  const link = ['h=5.2', ...(state.link === undefined ? [] : [state.link])].join('&');
   const alone = state.view === 'next' ? '' : `&only=${state.view}`;
   await page.goto('about:blank');
   await page.goto(`${base}#lang=${language}&on=wasm&p=${encodeURIComponent(text)}&${link}${alone}`);

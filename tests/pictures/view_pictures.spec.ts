@@ -1,10 +1,11 @@
 // Takes a picture of the whole page and of each view, in both languages and themes, for docs/images: on the built page
-// with the bundled model, as a reader sees it.
+// with the bundled model, as a reader sees it. With ORIEL_PICTURES=compare it writes none, and holds what it sees to
+// those that are there: what moves, overlaps or loses its colour shows, where other tests read numbers and words.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { test, type Page } from '@playwright/test';
+import { expect, test, type Page } from '@playwright/test';
 import { readFixtures } from '../browser/fixtures';
 import { startSite, type StaticSite } from '../browser/static_site';
 import { openView, VIEW_STATES } from '../browser/view_states';
@@ -12,12 +13,18 @@ import { openView, VIEW_STATES } from '../browser/view_states';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'test-results/browser/pictures/site');
 const images = join(root, 'docs/images');
+const failed = join(root, 'test-results/browser/pictures/differing');
+const isCompared = process.env['ORIEL_PICTURES'] === 'compare';
+/** Of all pixels: letters are smoothed in other ways on other machines, and a number may end in another digit. */
+const tolerated = 0.02;
 const sentence = readFixtures('demo').prompt('sentence');
 const text = [sentence.text ?? '', sentence.ids.length] as const;
 /** Pixels of a picture for each pixel of the page, for screens with small pixels. */
 const scale = 1.5;
 /** Of 100; letters stay sharp, at a third of a PNG's size. */
 const quality = 80;
+/** Pixels of the page around a view. */
+const margin = 16;
 
 let site: StaticSite;
 
@@ -51,9 +58,15 @@ for (const language of ['en', 'zh'])
       const page = await context.newPage();
       for (const state of VIEW_STATES) {
         const view = await openView(page, state, text, { base: site.url, language });
+        if (isCompared && state.measures === true) continue;
         const box = await view.boundingBox();
         if (box === null) throw new Error(`${state.view} has no place on the page`);
-        await take(page, box, `views/${state.view}.${language}.${theme}.webp`);
+        const picture = await take(page, box, margin);
+        await keep(page, picture, `views/${state.view}.${language}.${theme}.webp`);
+      }
+      if (isCompared) {
+        await context.close();
+        return;
       }
       const [whole] = VIEW_STATES;
       if (whole !== undefined) await openView(page, whole, text, { base: site.url, language });
@@ -61,7 +74,7 @@ for (const language of ['en', 'zh'])
         scrollTo(0, 0);
       });
       const all = { x: 0, y: 0, width: 1280, height: 900 };
-      await take(page, all, `page.${language}.${theme}.webp`);
+      await keep(page, await take(page, all, 0), `page.${language}.${theme}.webp`);
       await context.close();
     });
 
@@ -72,16 +85,15 @@ interface Box {
   height: number;
 }
 
-/** Write what stands in a box of the page, with a margin, as WebP, which Playwright itself does not write. */
-async function take(page: Page, { x, y, width, height }: Box, file: string): Promise<void> {
-  const margin = file.startsWith('page') ? 0 : 16;
+/** Return what stands in a box of the page, with a margin, as WebP, which Playwright itself does not write. */
+async function take(page: Page, { x, y, width, height }: Box, around: number): Promise<Buffer> {
   const devtools = await page.context().newCDPSession(page);
   const scrolled = await page.evaluate(() => scrollY);
   const clip = {
-    x: Math.max(0, x - margin),
-    y: Math.max(0, y + scrolled - margin),
-    width: width + 2 * margin,
-    height: height + 2 * margin,
+    x: Math.max(0, x - around),
+    y: Math.max(0, y + scrolled - around),
+    width: width + 2 * around,
+    height: height + 2 * around,
     scale,
   };
   const { data } = await devtools.send('Page.captureScreenshot', {
@@ -90,6 +102,59 @@ async function take(page: Page, { x, y, width, height }: Box, file: string): Pro
     clip,
     captureBeyondViewport: true,
   });
-  writeFileSync(join(images, file), Buffer.from(data, 'base64'));
   await devtools.detach();
+  return Buffer.from(data, 'base64');
+}
+
+/** Write the picture, or compare it with the one that is there. */
+async function keep(page: Page, picture: Buffer, file: string): Promise<void> {
+  if (!isCompared) {
+    writeFileSync(join(images, file), picture);
+    return;
+  }
+  const share = await differingShare(page, [readFileSync(join(images, file)), picture]);
+  if (share > tolerated) {
+    mkdirSync(failed, { recursive: true });
+    writeFileSync(join(failed, file.replace('views/', '')), picture);
+  }
+  expect
+    .soft(share, `pixels of ${file} that differ; what was seen lies in ${failed}`)
+    .toBeLessThanOrEqual(tolerated);
+}
+
+/** Return the share of pixels that differ visibly; 1 where the sizes differ. The browser decodes both. */
+async function differingShare(page: Page, pictures: readonly Buffer[]): Promise<number> {
+  const blank = await page.context().newPage();
+  const share = await blank.evaluate(
+    async (texts) => {
+      const drawn = await Promise.all(
+        texts.map(async (text) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/webp' }));
+          const { width, height } = bitmap;
+          const context = new OffscreenCanvas(width, height).getContext('2d');
+          context?.drawImage(bitmap, 0, 0);
+          return { width, height, pixels: context?.getImageData(0, 0, width, height).data };
+        }),
+      );
+      const [a, b] = drawn;
+      if (a?.pixels === undefined || b?.pixels === undefined) return 1;
+      if (a.width !== b.width || a.height !== b.height) return 1;
+      let differing = 0;
+      for (let at = 0; at < a.pixels.length; at += 4) {
+        let most = 0;
+        for (let channel = 0; channel < 3; channel++)
+          most = Math.max(
+            most,
+            Math.abs((a.pixels[at + channel] ?? 0) - (b.pixels[at + channel] ?? 0)),
+          );
+        // A tenth of the range: less is smoothing and compression.
+        if (most > 25) differing++;
+      }
+      return differing / (a.pixels.length / 4);
+    },
+    pictures.map((picture) => picture.toString('base64')),
+  );
+  await blank.close();
+  return share;
 }
