@@ -77,7 +77,9 @@ def neox(**changes: Any) -> PreTrainedModel:
 
 
 def helium(**changes: Any) -> PreTrainedModel:
-    return HeliumForCausalLM(HeliumConfig(**{**SIZES, "head_dim": 10, **changes}))
+    return HeliumForCausalLM(
+        HeliumConfig(**{**SIZES, "num_key_value_heads": 3, "head_dim": 8, **changes})
+    )
 
 
 def arcee(**changes: Any) -> PreTrainedModel:
