@@ -73,7 +73,7 @@ class TorchRun:
             for layer, block in enumerate(model.transformer.h)
         ]
         hooks.append(model.transformer.ln_f.register_forward_pre_hook(self._stream))
-        with torch.inference_mode():
+        with torch.no_grad():
             found = model(
                 torch.tensor([tokenizer.encode(fields["p"]).ids]),
                 output_attentions=True,
@@ -339,7 +339,7 @@ def test_numbers_of_edits_come_from_texts_as_on_the_page(model: Any, tokenizer: 
     block = model.transformer.h[5]
 
     def stream(text: str) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():
             found = model(torch.tensor([tokenizer.encode(text).ids]), output_hidden_states=True)
         after: torch.Tensor = found.hidden_states[6]
         return after
@@ -348,7 +348,7 @@ def test_numbers_of_edits_come_from_texts_as_on_the_page(model: Any, tokenizer: 
         hook = block.register_forward_hook(
             lambda _, __, out: change(out) if torch.is_tensor(out) else (change(out[0]), *out[1:])
         )
-        with torch.inference_mode():
+        with torch.no_grad():
             logits = model(torch.tensor([tokenizer.encode(TEXT).ids])).logits[0, -1]
         hook.remove()
         return np.asarray(logits.numpy())

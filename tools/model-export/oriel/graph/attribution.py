@@ -116,7 +116,13 @@ def _check_logits(graph: onnx.GraphProto) -> None:
     producers = {name: node for node in graph.node for name in node.output}
     scalars = {tensor.name for tensor in graph.initializer if not tensor.dims}
     scalars |= {name for name, node in producers.items() if node.op_type == "Constant"}
+    stored = {tensor.name for tensor in graph.initializer}
+    # An integer kernel scales its own product, by nodes under the product's name.
+    kernel = product.output[0].rpartition("/")[0] + "/" if product.op_type != "MatMul" else None
     for node in nodes_between(graph, product.output[0], "logits"):
+        given = [name for name in node.input if name not in stored]
+        if kernel is not None and all(name.startswith(kernel) for name in given):
+            continue
         scaled = node.op_type == "Mul" and bool(scalars & set(node.input))
         if scaled or node.op_type in ("Add", "Div", "Sub", "Tanh"):
             raise OptionError(
