@@ -66,6 +66,7 @@ test.each<Norm>(['layer', 'rms'])(
 const tokens = [0, 1].map((position) => ({ position }) as Token);
 /** Two layers of three and two neurons. */
 const found = {
+  run: '',
   tokens,
   activations: [Float32Array.of(0, 0, 0, 1, -4, 2), Float32Array.of(0, 0, 3, -0.5)],
   rows: [Float32Array.of(1, 0.5, 2), Float32Array.of(0.25, 10)],

@@ -1,5 +1,5 @@
 // The model's results for one text, as the views read them.
-import type { Interventions } from '../inference/interventions';
+import { interventionKey, type Interventions } from '../inference/interventions';
 import type { TokenPiece, ViewedModel } from '../inference/model_types';
 import type { ActivationSet } from '../activations/activation_set';
 import type { Token } from './token';
@@ -46,4 +46,9 @@ export function* lensTokens(activations: ActivationSet): Generator<number> {
     if (series === null) continue;
     for (let position = 0; position < series.length; position++) yield* series.row(position);
   }
+}
+
+/** Return what tells an answer's text and edits: two answers to the same have the same, whatever else is open. */
+export function runKey({ activations: { ids }, interventions }: Answer): string {
+  return JSON.stringify([ids, interventionKey(interventions, ids.length)]);
 }

@@ -1,10 +1,9 @@
 // What the layers of the open model predict at each position of the newest text, measured in the worker: what the reader
 // asks, and the newest result. inference/lens_reading.ts defines the measures.
 import type { LensMeasures, LensSubject } from '../inference/lens_reading';
-import { interventionKey } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, TokenPiece } from '../inference/model_types';
-import type { Answer } from './answer';
+import { runKey, type Answer } from './answer';
 import type { Opening } from './opening.svelte';
 import type { Token } from './token';
 import type { TokenPieces } from './token_pieces';
@@ -17,6 +16,8 @@ export interface LensQuestion {
 }
 
 export interface MeasuredText {
+  /** Tells the text and its edits, by `runKey`. */
+  readonly run: string;
   readonly tokens: readonly Token[];
   readonly pieces: ReadonlyMap<number, TokenPiece>;
   readonly question: LensQuestion;
@@ -36,8 +37,6 @@ export class LensMeasuring {
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
   #round: AbortController | null = null;
-  /** Of the newest answer: another one to the same text has its own. */
-  #tokens: readonly Token[] = [];
   /** What was asked last. */
   #asked: { readonly text: string; readonly question: LensQuestion } | null = null;
 
@@ -51,16 +50,11 @@ export class LensMeasuring {
     const { client, model } = this.#opening;
     if (client === null || model === null) return;
     const { ids } = answer.activations;
-    this.#tokens = answer.tokens;
+    const { tokens } = answer;
     const { lens } = model;
-    const edits = interventionKey(answer.interventions, ids.length);
-    const text = JSON.stringify([ids, edits, lens]);
-    if (text === this.#asked?.text && covers(this.#asked.question, question)) {
-      // As after other activations were opened: the measures are this answer's as well.
-      if (this.found !== null && this.stage.kind === 'idle')
-        this.found = { ...this.found, tokens: answer.tokens };
-      return;
-    }
+    const run = runKey(answer);
+    const text = JSON.stringify([run, lens]);
+    if (text === this.#asked?.text && covers(this.#asked.question, question)) return;
     this.#round?.abort();
     const round = new AbortController();
     this.#round = round;
@@ -79,7 +73,7 @@ export class LensMeasuring {
       if (model.hasTokenizer && predictions !== null && isCurrent())
         await this.#pieces.learn(client, [...predictions.top, ...predictions.predicted]);
       if (!isCurrent()) return;
-      this.found = { tokens: this.#tokens, pieces: this.#pieces.known, question, lens, measures };
+      this.found = { run, tokens, pieces: this.#pieces.known, question, lens, measures };
       this.stage = { kind: 'idle' };
     } catch (thrown) {
       if (!isCurrent()) return;

@@ -1,16 +1,17 @@
 // The neurons of the open model on the newest text: their activations, the lengths of what they write, and the effect of
 // one on the logits. inference/neuron_reading.ts reads them.
 import { largest } from '../analysis/probabilities';
-import { interventionKey } from '../inference/interventions';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, TokenPiece } from '../inference/model_types';
 import type { AskedNeuron } from '../inference/neuron_reading';
-import type { Answer } from './answer';
+import { runKey, type Answer } from './answer';
 import type { Opening } from './opening.svelte';
 import type { Token } from './token';
 import type { TokenPieces } from './token_pieces';
 
 export interface ReadText {
+  /** Tells the text and its edits, by `runKey`. */
+  readonly run: string;
   readonly tokens: readonly Token[];
   /** mlp_act of each layer, (tokens, neurons). */
   readonly activations: readonly Float32Array[];
@@ -45,8 +46,6 @@ export class Neurons {
   /** Those of the open variant, once they are known. */
   #rows: readonly Float32Array[] | null = null;
   #round: AbortController | null = null;
-  /** Of the newest answer: another one to the same text has its own. */
-  #tokens: readonly Token[] = [];
   /** What was asked last, in one text. */
   #asked = '';
 
@@ -66,13 +65,9 @@ export class Neurons {
     if (client === null || model === null) return;
     const { ids } = answer.activations;
     const { interventions, tokens } = answer;
-    this.#tokens = tokens;
-    const asked = JSON.stringify([ids, interventionKey(interventions, ids.length), neuron]);
-    if (asked === this.#asked) {
-      // As after other activations were opened: the neurons are this answer's as well.
-      if (this.found !== null && this.stage.kind === 'idle') this.found = { ...this.found, tokens };
-      return;
-    }
+    const run = runKey(answer);
+    const asked = JSON.stringify([run, neuron]);
+    if (asked === this.#asked) return;
     this.#round?.abort();
     const round = new AbortController();
     [this.#asked, this.#round] = [asked, round];
@@ -89,7 +84,7 @@ export class Neurons {
       if (client !== this.#opening.client) return;
       this.#rows ??= rows;
       if (!isCurrent() || this.#rows === null) return;
-      this.found = { tokens: this.#tokens, activations, rows: this.#rows };
+      this.found = { run, tokens, activations, rows: this.#rows };
       const effect = neuron === null || effects === null ? null : ranked(neuron, effects);
       if (effect !== null && model.hasTokenizer)
         await this.#pieces.learn(client, [...effect.up, ...effect.down]);
