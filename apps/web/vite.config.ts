@@ -42,7 +42,14 @@ export default defineConfig(({ mode }) => ({
   publicDir: 'static',
   // Tests run both kinds of server at once, and each prepares its dependencies for itself.
   cacheDir: `${repositoryRoot}node_modules/.vite${plainHost ? '-plain-host' : ''}`,
-  plugins: [svelte(), manifestValidator(), shippedLessons(), modelsIndex(), contentSecurityPolicy(), serviceWorker()],
+  plugins: [
+    svelte(),
+    manifestValidator(),
+    shippedLessons(),
+    modelsIndex(),
+    contentSecurityPolicy(),
+    serviceWorker(),
+  ],
   worker: {
     format: 'es' as const,
     plugins: () => [manifestValidator()],
