@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 SECONDS = 300
+Message = dict[str, Any]
 
 
 def main(bundle: str, question: str) -> None:
@@ -45,14 +47,16 @@ def main(bundle: str, question: str) -> None:
     )
 
 
-def kind_of(message: dict[str, dict[str, object]]) -> dict[str, object]:
+def kind_of(message: Message) -> Message:
     """Return the content of an output; empty for any other message."""
     is_output = message["msg_type"] in ("display_data", "execute_result")
-    return message["content"] if is_output else {}
+    found: Message = message["content"] if is_output else {}
+    return found
 
 
-def state_of(message: dict[str, dict[str, dict[str, dict[str, object]]]]) -> dict[str, object]:
-    return message["content"]["data"].get("state", {})
+def state_of(message: Message) -> Message:
+    found: Message = message["content"]["data"].get("state", {})
+    return found
 
 
 def asked(client: BlockingKernelClient, link: str, question: object) -> object:
@@ -68,9 +72,7 @@ def asked(client: BlockingKernelClient, link: str, question: object) -> object:
     return found[0]
 
 
-def heard(
-    client: BlockingKernelClient, request: str
-) -> Iterator[dict[str, dict[str, dict[str, dict[str, object]]]]]:
+def heard(client: BlockingKernelClient, request: str) -> Iterator[Message]:
     """Return what the kernel publishes for a request, until it is idle again."""
     while True:
         message = client.get_iopub_msg(timeout=SECONDS)

@@ -64,7 +64,7 @@ def expected(
 
     handles = []
     if head is not None:
-        output = model.transformer.h[head[0]].attn.c_proj
+        output = model.get_submodule(f"transformer.h.{head[0]}.attn.c_proj")
         handles.append(output.register_forward_pre_hook(switch_off))
     with torch.no_grad():
         found = model(torch.tensor([ids]), output_attentions=True)
@@ -94,10 +94,11 @@ def test_a_record_holds_pytorchs_numbers_with_and_without_edits(
 
 def test_python_answers_what_a_page_asks(shown: Shown, torch_gpt2: GPT2LMHeadModel) -> None:
     ids = [1, 60, 60, 7]
+    edit = cast(JsonValue, Scale("attn_z", layer=3, head=0).to_json())
     question: JsonValue = {
         "prompt": None,
         "ids": list(ids),
-        "edits": {"edits_version": "1.0", "edits": [Scale("attn_z", layer=3, head=0).to_json()]},
+        "edits": {"edits_version": "1.0", "edits": [edit]},
         "activations": ["layer_3_attn_probs"],
         "lens": "logit",
     }
