@@ -114,8 +114,8 @@ test('an element shows a view of another origin, follows its attributes and tell
   await expect.poll(fits).toBe(true);
 
   // What the reader does inside is told, with a link to the page by itself.
-  await frame.getByTestId('attention').getByTestId('head-3-1').click();
-  await expect.poll(async () => (await last(page)).get('h')).toBe('3.1');
+  await frame.getByTestId('attention').getByTestId('head-5-1').click();
+  await expect.poll(async () => (await last(page)).get('h')).toBe('5.1');
   const change = (await told(page)).at(-1);
   expect(new URLSearchParams(change?.state).get('p')).toBe(sentence.text);
   expect(change?.link).toContain(site.url);

@@ -12,6 +12,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 SECONDS = 300
+Message = dict[str, Any]
 
 Message = dict[str, Any]
 """A message of Jupyter's protocol, whose contents differ by its type."""
@@ -52,13 +53,13 @@ def main(bundle: str, question: str) -> None:
 def kind_of(message: Message) -> Message:
     """Return the content of an output; empty for any other message."""
     is_output = message["msg_type"] in ("display_data", "execute_result")
-    content: Message = message["content"] if is_output else {}
-    return content
+    found: Message = message["content"] if is_output else {}
+    return found
 
 
 def state_of(message: Message) -> Message:
-    state: Message = message["content"]["data"].get("state", {})
-    return state
+    found: Message = message["content"]["data"].get("state", {})
+    return found
 
 
 def asked(client: BlockingKernelClient, link: str, question: object) -> object:

@@ -94,11 +94,11 @@ def test_a_record_holds_pytorchs_numbers_with_and_without_edits(
 
 def test_python_answers_what_a_page_asks(shown: Shown, torch_gpt2: GPT2LMHeadModel) -> None:
     ids = [1, 60, 60, 7]
-    off = cast(JsonValue, Scale("attn_z", layer=3, head=0).to_json())
+    edit = cast(JsonValue, Scale("attn_z", layer=3, head=0).to_json())
     question: JsonValue = {
         "prompt": None,
         "ids": list(ids),
-        "edits": {"edits_version": "1.0", "edits": [off]},
+        "edits": {"edits_version": "1.0", "edits": [edit]},
         "activations": ["layer_3_attn_probs"],
         "lens": "logit",
     }
