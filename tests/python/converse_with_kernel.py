@@ -12,7 +12,6 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 SECONDS = 300
-Message = dict[str, Any]
 
 Message = dict[str, Any]
 """A message of Jupyter's protocol, whose contents differ by its type."""

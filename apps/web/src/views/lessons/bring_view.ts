@@ -27,6 +27,30 @@ function bottomInSight(): number {
   return isOver ? lesson.getBoundingClientRect().top : innerHeight;
 }
 
+/** What a reader scrolls with, on the window. */
+const SCROLLING = ['wheel', 'touchmove', 'pointerdown', 'keydown'];
+
+/** Scroll to a view again when those above it grow as they are drawn, until the reader scrolls. Returns what ends it. */
+function holdInSight(view: Element): () => void {
+  const main = view.closest('main');
+  if (main === null) return () => undefined;
+  let isFirst = true;
+  const grown = new ResizeObserver(() => {
+    // An observer reports once at its start.
+    const { top, bottom } = view.getBoundingClientRect();
+    if (!isFirst && (bottom <= 0 || top >= bottomInSight() / 2))
+      view.scrollIntoView({ block: 'start', behavior: 'instant' });
+    isFirst = false;
+  });
+  grown.observe(main);
+  const letGo = (): void => {
+    grown.disconnect();
+    for (const hand of SCROLLING) removeEventListener(hand, letGo);
+  };
+  for (const hand of SCROLLING) addEventListener(hand, letGo, { once: true, passive: true });
+  return letGo;
+}
+
 /** Scroll the view's grids of tokens to the text's end, of which lessons speak. */
 function showLastTokens(view: Element): void {
   for (const grid of view.querySelectorAll('[role=grid]')) grid.scrollLeft = grid.scrollWidth;
@@ -36,14 +60,15 @@ const MARK = 'data-lesson-view';
 const HANDS = ['pointermove', 'pointerdown', 'wheel', 'keydown'];
 
 /**
- * Mark a view as the one that a lesson speaks of, and keep its grids at the text's end while they are drawn, until the
- * reader takes them in hand. Returns a function that takes the mark away.
+ * Mark a view as the one that a lesson speaks of, and keep it in sight and its grids at the text's end while they are
+ * drawn, until the reader takes them in hand. Returns a function that takes the mark away.
  */
 export function markView(id: string): () => void {
   const view = document.getElementById(id);
   if (view === null) return () => undefined;
   view.setAttribute(MARK, '');
   showLastTokens(view);
+  const scrollFreely = holdInSight(view);
   const drawn = new MutationObserver(() => {
     showLastTokens(view);
   });
@@ -54,6 +79,7 @@ export function markView(id: string): () => void {
   for (const hand of HANDS) view.addEventListener(hand, letGo, { once: true, passive: true });
   return () => {
     letGo();
+    scrollFreely();
     for (const hand of HANDS) view.removeEventListener(hand, letGo);
     view.removeAttribute(MARK);
   };
