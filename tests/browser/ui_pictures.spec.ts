@@ -133,6 +133,7 @@ test('a head is switched off where it is pointed at, however fast the pointer co
   page,
 }) => {
   // Near the top of the page, where the note moves it: further down the browser keeps what is seen in its place.
+  await page.setViewportSize({ width: 1280, height: 1200 });
   await opened(page, '&h=11.1&fold=overview');
   const toggle = page.getByTestId('toggle-head');
   await expect(toggle).toHaveText('Switch off layer 11, head 1');
