@@ -55,7 +55,10 @@ async function openEverything(page: Page, language: string): Promise<void> {
   await page.getByTestId('variants-toggle').click();
   for (const view of ['lens', 'activations', 'pairs', 'difference', 'facts']) {
     await expect(page.getByTestId(view)).toBeAttached();
-    await page.getByTestId(view).scrollIntoViewIfNeeded();
+    // Again where the view is made anew meanwhile.
+    await expect(async () => {
+      await page.getByTestId(view).scrollIntoViewIfNeeded({ timeout: 5_000 });
+    }).toPass();
   }
   await expect(page.getByTestId('strip')).toBeVisible();
   await expect(page.getByTestId('lens-reading')).toBeVisible();
