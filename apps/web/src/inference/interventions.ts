@@ -46,6 +46,11 @@ export function isEdit(entry: Intervention): entry is Edit {
   return 'edit' in entry;
 }
 
+/** Return a key that is the same for the same text, with interventions that change its computation alike. */
+export function textKey(ids: readonly number[], interventions: Interventions): string {
+  return JSON.stringify([ids, interventionKey(interventions, ids.length)]);
+}
+
 /**
  * Return a key that is the same for interventions that change the computation of a text alike. It depends on how many
  * tokens the text has only where positions are counted from its end.

@@ -1,5 +1,5 @@
 // The model's results for one text, as the views read them.
-import { interventionKey, type Interventions } from '../inference/interventions';
+import { textKey, type Interventions } from '../inference/interventions';
 import type { TokenPiece, ViewedModel } from '../inference/model_types';
 import type { ActivationSet } from '../activations/activation_set';
 import type { Token } from './token';
@@ -50,5 +50,5 @@ export function* lensTokens(activations: ActivationSet): Generator<number> {
 
 /** Return what tells an answer's text and edits: two answers to the same have the same, whatever else is open. */
 export function runKey({ activations: { ids }, interventions }: Answer): string {
-  return JSON.stringify([ids, interventionKey(interventions, ids.length)]);
+  return textKey(ids, interventions);
 }

@@ -11,17 +11,11 @@ import {
   upcomingSourceEdits,
 } from '../inference/attribute_sources';
 import { interventionKey, type Interventions } from '../inference/interventions';
-import { ModelError, toModelErrorData } from '../inference/model_error';
-import type {
-  ModelClient,
-  ModelErrorData,
-  OpenedModel,
-  RunRequest,
-  RunResult,
-  TokenPiece,
-} from '../inference/model_types';
+import { ModelError } from '../inference/model_error';
+import type { RunRequest, RunResult, TokenPiece } from '../inference/model_types';
 import { prefixEdits } from '../inference/prefix_edits';
-import type { AnalysisParts } from './analysis_parts';
+import { inTurn, type AnalysisParts } from './analysis_parts';
+import { AnalysisRounds, type AnalysisStage, type Round } from './analysis_rounds.svelte';
 import type { Answer } from './answer';
 import { ScoreReading } from './score_reading.svelte';
 import type { Token } from './token';
@@ -64,13 +58,6 @@ export interface AttributedLogit {
   readonly pieces: ReadonlyMap<number, TokenPiece>;
 }
 
-export type AttributionStage =
-  | { readonly kind: 'closed' }
-  /** `done` of `of` runs are finished. */
-  | { readonly kind: 'working'; readonly done: number; readonly of: number }
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'failed'; readonly error: ModelErrorData };
-
 const CANDIDATES = 12;
 
 interface Followed {
@@ -79,10 +66,7 @@ interface Followed {
 }
 
 export class Attributions {
-  stage = $state.raw<AttributionStage>({ kind: 'closed' });
   choice = $state.raw<AttributionChoice>(likeliest);
-  /** The newest attribution; it stays while the next one is computed. */
-  found = $state.raw<AttributedLogit | null>(null);
   /** A token that the reader asks about: what the selected head gives it. Null for none. */
   askedKey = $state<number | null>(null);
   /** A link's question, until there is a text to ask it of. */
@@ -90,20 +74,30 @@ export class Attributions {
   /** Says what made a head look at a token. */
   readonly score: ScoreReading;
   readonly #parts: AnalysisParts;
+  readonly #rounds: AnalysisRounds<AttributedLogit>;
   #followed: Followed | null = null;
-  #round: AbortController | null = null;
-  /** What the newest round was asked, in one text. */
-  #asked = '';
 
   constructor(parts: AnalysisParts) {
     this.#parts = parts;
+    this.#rounds = new AnalysisRounds(parts, () => {
+      this.close();
+    });
     this.score = new ScoreReading((request, signal) =>
-      this.#inTurn((client) => client.runBatch(request), signal),
+      inTurn(parts, (client) => client.runBatch(request), signal),
     );
   }
 
+  get stage(): AnalysisStage {
+    return this.#rounds.stage;
+  }
+
+  /** The newest attribution; it stays while the next one is computed. */
+  get found(): AttributedLogit | null {
+    return this.#rounds.found;
+  }
+
   get isOpen(): boolean {
-    return this.stage.kind !== 'closed';
+    return this.#rounds.isOpen;
   }
 
   /** What is asked, or what a link asks; null where nothing is. */
@@ -131,7 +125,7 @@ export class Attributions {
   }
 
   open(): void {
-    this.#asked = '';
+    this.#rounds.forget();
     this.#begin();
   }
 
@@ -142,12 +136,9 @@ export class Attributions {
 
   /** Leave out the rest of the runs, and keep nothing. */
   close(): void {
-    this.#round?.abort();
-    this.#round = null;
+    this.#rounds.close();
     this.score.close();
-    this.found = null;
     this.askedKey = null;
-    this.stage = { kind: 'closed' };
   }
 
   /** Forget all, as for another model. */
@@ -167,58 +158,31 @@ export class Attributions {
   }
 
   #begin(): void {
-    const { opening } = this.#parts;
-    const { client, model } = opening;
     const followed = this.#followed;
-    if (followed === null || client === null || model === null) return;
+    if (followed === null) return;
     const asked = askedText(followed, this.choice);
-    if (asked === this.#asked) return;
-    this.#asked = asked;
+    if (!this.#rounds.begin(asked, (round) => this.#attribute(followed, round), 2)) return;
     if (this.askedKey !== null && this.askedKey > followed.position) this.askedKey = null;
-    this.#round?.abort();
     this.score.close();
-    const round = new AbortController();
-    this.#round = round;
-    this.stage = { kind: 'working', done: 0, of: 2 };
-    const isCurrent = (): boolean => this.#round === round && !round.signal.aborted;
-    this.#attribute(followed, { client, model, signal: round.signal }).then(
-      (found) => {
-        if (!isCurrent()) return;
-        this.found = found;
-        this.stage = { kind: 'ready' };
-      },
-      (thrown: unknown) => {
-        if (!isCurrent()) return;
-        const error = toModelErrorData(thrown, 'run');
-        if (error.kind === 'aborted') this.close();
-        else {
-          this.found = null;
-          this.stage = { kind: 'failed', error };
-        }
-      },
-    );
   }
 
   async #attribute(
     { answer, position }: Followed,
-    { client, model, signal }: Round,
+    { client, model, run: inTurn, tell }: Round,
   ): Promise<AttributedLogit> {
     const { shape } = model.manifest.model;
     const text = answer.activations.ids;
     const ids = text.slice(0, position + 1);
     const interventions = prefixEdits(answer.interventions, text.length, ids.length);
     const run = (request: Partial<RunRequest>): Promise<RunResult> =>
-      this.#inTurn(
-        (client) =>
-          client.run({ ids, reuseCache: false, keepCache: false, interventions, ...request }),
-        signal,
+      inTurn((client) =>
+        client.run({ ids, reuseCache: false, keepCache: false, interventions, ...request }),
       );
     const { choice } = this;
     let done = 0;
     let of = 2;
     const told = (): void => {
-      // A run that was under way ends behind its round's cancellation.
-      if (!signal.aborted) this.stage = { kind: 'working', done: ++done, of };
+      tell(++done, of);
     };
     let { lastLogits } = answer.activations;
     const needsLikeliest = choice.answer === null || choice.other === 'second';
@@ -269,26 +233,6 @@ export class Attributions {
       pieces: pieces.known,
     };
   }
-
-  /** Run the open model, in turn with the page's own runs. */
-  #inTurn<Result>(
-    run: (client: ModelClient) => Promise<Result>,
-    signal: AbortSignal,
-  ): Promise<Result> {
-    const { opening, inTurn } = this.#parts;
-    const { client } = opening;
-    return inTurn(async () => {
-      if (signal.aborted || client === null || client !== opening.client)
-        throw new ModelError({ kind: 'aborted' });
-      return run(client);
-    });
-  }
-}
-
-interface Round {
-  readonly client: ModelClient;
-  readonly model: OpenedModel;
-  readonly signal: AbortSignal;
 }
 
 function sharesOf({ attribution }: RunResult): Attribution {

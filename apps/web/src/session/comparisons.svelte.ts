@@ -8,11 +8,11 @@ import { alignTokens, type AlignedPair } from '../analysis/align_tokens';
 import { largest } from '../analysis/probabilities';
 import { activationName, parseActivationName } from '../contract/activation_table';
 import { roomForActivations } from '../inference/activation_memory';
-import { interventionKey, isNeutral, type Interventions } from '../inference/interventions';
+import { isNeutral, type Interventions } from '../inference/interventions';
 import type { KeptRun } from '../inference/kept_runs';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelClient, ModelErrorData, OpenedModel } from '../inference/model_types';
-import { lensTokens, type Answer } from './answer';
+import { lensTokens, runKey, type Answer } from './answer';
 import type { ComparedModel } from './compared_model.svelte';
 import { describedRun } from './described_run';
 import type { KeptRuns } from './kept_runs.svelte';
@@ -166,8 +166,15 @@ export class Comparisons {
     const names = this.#names(model, answer);
     if (this.isForeign) compared.follow(answer, names.wanted, run);
     const asked = JSON.stringify([
-      ...[answer.activations.ids, interventionKey(answer.interventions, answer.tokens.length)],
-      ...[other, run, names.open, model.variant.name, model.lens, this.#parts.isWithoutFirst()],
+      ...[
+        runKey(answer),
+        other,
+        run,
+        names.open,
+        model.variant.name,
+        model.lens,
+        this.#parts.isWithoutFirst(),
+      ],
     ]);
     // A new answer to the same question is what `compared` compares with.
     const own = untrack(() => this.#own);

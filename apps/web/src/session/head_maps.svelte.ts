@@ -7,12 +7,12 @@ import { seededRandom } from '../analysis/seeded_random';
 import { activationName, parseActivationName } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
 import { bytesOfActivations } from '../inference/activation_memory';
-import { interventionKey, noInterventions, type Interventions } from '../inference/interventions';
+import { noInterventions, textKey, type Interventions } from '../inference/interventions';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenedModel, ViewedModel } from '../inference/model_types';
 import { hasRoomForAnalysis } from '../inference/session_beside';
+import { inTurn, type AnalysisParts } from './analysis_parts';
 import type { Answer } from './answer';
-import type { Opening } from './opening.svelte';
 
 /** A text with the attention probabilities of the layers that are there, in their order. */
 export interface HeadMapsOf {
@@ -87,11 +87,7 @@ export function mapsIn({ manifest }: ViewedModel, answer: Answer): HeadMapsOf {
   };
 }
 
-export interface HeadMapsParts {
-  readonly opening: Opening;
-  /** Do work on the open session, behind what was asked of it before. */
-  readonly inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>;
-}
+export type HeadMapsParts = Pick<AnalysisParts, 'opening' | 'inTurn'>;
 
 export class HeadMaps {
   /** Of runs for the text. */
@@ -115,8 +111,7 @@ export class HeadMaps {
   follow(model: ViewedModel, answer: Answer): void {
     const own = mapsIn(model, answer);
     const asked = JSON.stringify([
-      own.ids,
-      interventionKey(own.interventions, own.ids.length),
+      textKey(own.ids, own.interventions),
       own.layers.map(({ layer }) => layer),
     ]);
     if (asked === this.#asked) return;
@@ -202,15 +197,13 @@ export class HeadMaps {
     names: readonly string[],
     signal: AbortSignal,
   ): Promise<HeadMapsOf['layers']> {
-    const { opening, inTurn } = this.#parts;
-    const { client } = opening;
     const {
       texts: [text],
-    } = await inTurn(async () => {
-      if (signal.aborted || client === null || client !== opening.client)
-        throw new ModelError({ kind: 'aborted' });
-      return client.runBatch({ texts: [ids], interventions, activations: names });
-    });
+    } = await inTurn(
+      this.#parts,
+      (client) => client.runBatch({ texts: [ids], interventions, activations: names }),
+      signal,
+    );
     if (text === undefined)
       throw new ModelError({ kind: 'run', detail: 'a batch without its text' });
     const lastLogits = text.logits.data as Float32Array;
@@ -231,9 +224,6 @@ function failedWith(thrown: unknown): HeadMapsStage {
 function sameText(one: HeadMapsOf, other: HeadMapsOf | null): boolean {
   return (
     other !== null &&
-    one.ids.length === other.ids.length &&
-    one.ids.every((id, at) => id === other.ids[at]) &&
-    interventionKey(one.interventions, one.ids.length) ===
-      interventionKey(other.interventions, other.ids.length)
+    textKey(one.ids, one.interventions) === textKey(other.ids, other.interventions)
   );
 }

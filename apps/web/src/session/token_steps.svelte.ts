@@ -1,18 +1,12 @@
 // What the model expected at every token of the page's text, given the tokens before it: the probability and the rank of
 // the token that stands there, and what else was likely.
 import { commonPrefixLength } from '../inference/key_value_cache';
-import { interventionKey, isNeutral } from '../inference/interventions';
-import { ModelError, toModelErrorData } from '../inference/model_error';
-import type {
-  ModelClient,
-  ModelErrorData,
-  OpenedModel,
-  TokenPiece,
-} from '../inference/model_types';
+import { isNeutral } from '../inference/interventions';
+import type { TokenPiece } from '../inference/model_types';
 import { noAlternatives, readRow, type Alternatives } from '../inference/token_alternatives';
 import type { AnalysisParts } from './analysis_parts';
-import type { Answer } from './answer';
-import type { Opening } from './opening.svelte';
+import { AnalysisRounds, type AnalysisStage, type Round } from './analysis_rounds.svelte';
+import { runKey, type Answer } from './answer';
 
 /** A token that was likely at a position. */
 export interface Alternative {
@@ -40,28 +34,32 @@ export interface FoundSteps {
   readonly pieces: ReadonlyMap<number, TokenPiece>;
 }
 
-export type StepsStage =
-  | { readonly kind: 'closed' | 'working' | 'ready' }
-  | { readonly kind: 'failed'; readonly error: ModelErrorData };
-
 /** Number of likeliest tokens that are read at each position. */
 export const TOP = 20;
 
 export class TokenSteps {
-  stage = $state.raw<StepsStage>({ kind: 'closed' });
-  /** The newest steps; they stay while the next ones are computed. */
-  found = $state.raw<FoundSteps | null>(null);
   readonly #parts: AnalysisParts;
+  readonly #rounds: AnalysisRounds<FoundSteps>;
   #followed: Answer | null = null;
-  #asked = '';
-  #rounds = 0;
 
   constructor(parts: AnalysisParts) {
     this.#parts = parts;
+    this.#rounds = new AnalysisRounds(parts, () => {
+      this.close();
+    });
+  }
+
+  get stage(): AnalysisStage {
+    return this.#rounds.stage;
+  }
+
+  /** The newest steps; they stay while the next ones are computed. */
+  get found(): FoundSteps | null {
+    return this.#rounds.found;
   }
 
   get isOpen(): boolean {
-    return this.stage.kind !== 'closed';
+    return this.#rounds.isOpen;
   }
 
   /** Read the text of an answer, now if the view is open, else once it is. */
@@ -71,16 +69,13 @@ export class TokenSteps {
   }
 
   open(): void {
-    this.#asked = '';
-    this.stage = { kind: 'working' };
+    this.#rounds.open();
     this.#begin();
   }
 
   /** Keep nothing, and drop what is under way. */
   close(): void {
-    this.#rounds++;
-    this.found = null;
-    this.stage = { kind: 'closed' };
+    this.#rounds.close();
   }
 
   /** Forget all, as for another model. */
@@ -90,50 +85,21 @@ export class TokenSteps {
   }
 
   #begin(): void {
-    const { opening } = this.#parts;
-    const { client, model } = opening;
     const answer = this.#followed;
-    if (answer === null || client === null || model === null) return;
-    const asked = JSON.stringify([answer.activations.ids, keyOf(answer)]);
-    if (asked === this.#asked) return;
-    this.#asked = asked;
-    const round = ++this.#rounds;
-    this.stage = { kind: 'working' };
-    this.#read(answer, client, model, opening).then(
-      (found) => {
-        if (round !== this.#rounds) return;
-        this.found = found;
-        this.stage = { kind: 'ready' };
-      },
-      (thrown: unknown) => {
-        if (round !== this.#rounds) return;
-        const error = toModelErrorData(thrown, 'run');
-        if (error.kind === 'aborted') this.close();
-        else {
-          this.found = null;
-          this.stage = { kind: 'failed', error };
-        }
-      },
-    );
+    if (answer === null) return;
+    this.#rounds.begin(runKey(answer), (round) => this.#read(answer, round));
   }
 
-  async #read(
-    answer: Answer,
-    client: ModelClient,
-    model: OpenedModel,
-    opening: Opening,
-  ): Promise<FoundSteps> {
-    const { pieces, inTurn } = this.#parts;
+  async #read(answer: Answer, { client, model, run }: Round): Promise<FoundSteps> {
+    const { pieces } = this.#parts;
     const { ids } = answer.activations;
     const known = this.#stepsBefore(answer);
     const from = known.length + 1;
     const read =
       this.#fromLastLogits(answer, from) ??
-      (await inTurn(async () => {
-        if (client !== opening.client) throw new ModelError({ kind: 'aborted' });
-        const interventions = answer.interventions;
-        return client.alternatives({ ids, interventions, top: TOP, from });
-      }));
+      (await run((client) =>
+        client.alternatives({ ids, interventions: answer.interventions, top: TOP, from }),
+      ));
     const steps = [...known, ...stepsOf(read, ids)];
     if (model.hasTokenizer)
       await pieces.learn(
@@ -165,10 +131,6 @@ export class TokenSteps {
     readRow(read, from, ids[from] ?? 0, before.lastLogits);
     return read;
   }
-}
-
-function keyOf({ interventions, activations }: Answer): string {
-  return interventionKey(interventions, activations.ids.length);
 }
 
 function stepsOf(read: Alternatives, ids: readonly number[]): TokenStep[] {
