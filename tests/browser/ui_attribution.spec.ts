@@ -80,7 +80,10 @@ async function type(page: Page, side: 'answer' | 'other', text: string): Promise
 
 async function sharesOf(elements: Locator): Promise<number[]> {
   return elements.evaluateAll((all) =>
-    all.map((element) => Number((element as HTMLElement).dataset['share'])),
+    all.map((element) => {
+      const { share, value } = (element as HTMLElement).dataset;
+      return Number(share ?? value);
+    }),
   );
 }
 
@@ -160,7 +163,7 @@ for (const { name, fixtures, typed, within } of cases) {
         (sum, share) => sum + share,
       ),
     );
-    const text = view(page).locator('[data-source]');
+    const text = view(page).locator('[data-testid=attributed-text-shares] button');
     expectNear(await sharesOf(text), ofLayer, heads * within, 'shares by token of layer 1');
     await cell(page, 'head 1 1').click();
     // The selection is the page's.
@@ -259,7 +262,9 @@ test('the map and the picture have the colours of their numbers, in both themes'
     const byLayer: number[][] = [];
     for (let layer = 0; layer < 12; layer++) {
       await page.getByTestId('attributed-heads').selectOption(String(layer));
-      byLayer.push(await sharesOf(view(page).locator('[data-source]')));
+      byLayer.push(
+        await sharesOf(view(page).locator('[data-testid=attributed-text-shares] button')),
+      );
     }
     const most = Math.max(...byLayer.flat().map(Math.abs));
     const canvas = page.getByTestId('source-picture').locator('canvas');
@@ -292,7 +297,7 @@ test('by keyboard alone a reader opens it, moves in the map, selects a head and 
   await page.keyboard.press('End');
   await expect(cell(page, 'mlp 11')).toBeFocused();
   // The text is one stop, with arrows.
-  const text = view(page).locator('[data-source]');
+  const text = view(page).locator('[data-testid=attributed-text-shares] button');
   await text.last().focus();
   await page.keyboard.press('ArrowLeft');
   await expect(text.nth(-2)).toBeFocused();

@@ -186,7 +186,7 @@ test("the bundled model's neurons equal PyTorch's, and one that is switched off 
 
   const along = await view(page)
     .locator('[data-testid=neuron-text] button')
-    .evaluateAll((all) => all.map((each) => Number((each as HTMLElement).dataset['activation'])));
+    .evaluateAll((all) => all.map((each) => Number((each as HTMLElement).dataset['value'])));
   expect(along).toHaveLength(ids.length);
   for (const [at, value] of along.entries())
     near(value, right.activations[layer]?.[at]?.[number] ?? NaN, 1e-4, `at ${at}`);
@@ -221,7 +221,7 @@ test("the bundled model's neurons equal PyTorch's, and one that is switched off 
   await settled(page, other, last - 1);
   const after = await view(page)
     .locator('[data-testid=neuron-text] button')
-    .evaluateAll((all) => all.map((each) => Number((each as HTMLElement).dataset['activation'])));
+    .evaluateAll((all) => all.map((each) => Number((each as HTMLElement).dataset['value'])));
   expect(after.every((value) => value === 0)).toBe(true);
   await page.getByTestId('neuron-off').click();
   await expect(page.getByTestId('neuron-off')).toHaveAttribute('aria-pressed', 'false');

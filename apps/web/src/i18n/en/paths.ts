@@ -13,8 +13,6 @@ export const paths = {
   cost: (runs: string, tokens: number, stepTime: string | null) =>
     `At most ${runs} runs of up to ${tokens} tokens each behind the cached text${stepTime === null ? '' : `; a run of one token takes ${stepTime} here`}.`,
   working: (done: number, of: number) => `Searching: ${done} of at most ${of} runs`,
-  cancel: 'Cancel',
-  retry: 'Try again',
   full: 'The text fills all that the model can read: nothing can follow.',
   treeLabel:
     'Tree of likeliest paths. Arrow keys move, Enter takes the path up to the token into the text.',

@@ -14,8 +14,6 @@ export const paths: Dictionary['paths'] = {
   cost: (runs, tokens, stepTime) =>
     `至多 ${runs} 次运行，每次在已缓存的文本后面接至多 ${tokens} 个词元${stepTime === null ? '' : `；在本设备上接一个词元约 ${stepTime}`}。`,
   working: (done, of) => `正在搜索：已完成 ${done} 次运行，至多 ${of} 次`,
-  cancel: '取消',
-  retry: '重试',
   full: '文本已占满模型能读的长度，后面接不下了。',
   treeLabel: '最可能路径的树。方向键移动，回车把到该词元为止的路径接到文本后面。',
   node: (token, own, joint) => `${token} ${joint}：到此为止的路径；在前文之后的概率 ${own}`,
