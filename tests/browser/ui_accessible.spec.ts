@@ -1,6 +1,6 @@
 // axe-core finds nothing wrong on the whole page, with every view in its main states, in both languages and themes.
-import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Page } from '@playwright/test';
+import { axeFaults } from './axe_faults';
 import { readFixtures } from './fixtures';
 import { test } from './shared_context';
 
@@ -9,19 +9,9 @@ const sentence = readFixtures('demo').prompt('sentence');
 
 /** Expect that nothing is wrong within a part of the page. */
 async function expectAccessible(page: Page, state: string, within = 'body'): Promise<void> {
-  await page.evaluate(axe.source);
   // Again while it isn't so: what is computed anew is dimmed until it is there.
   await expect(async () => {
-    const found = await page.evaluate(async (where) => {
-      const { axe } = globalThis as unknown as { axe: { run(where: string): Promise<AxeResults> } };
-      const { violations } = await axe.run(where);
-      return violations.flatMap(({ id, nodes }) =>
-        nodes
-          .slice(0, 3)
-          .map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary ?? ''}`),
-      );
-    }, within);
-    expect(found, state).toEqual([]);
+    expect(await axeFaults(page, within), state).toEqual([]);
   }).toPass({ timeout: 90_000 });
 }
 

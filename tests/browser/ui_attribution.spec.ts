@@ -1,10 +1,10 @@
 // The attribution view: every number that it shows, through the data that it draws, equals PyTorch's, on the bundled model
 // and on a random one; its pictures have the colours of these numbers; it works by keyboard, follows the text while it is
 // open alone, can be cancelled, and says in a sentence where there is nothing to attribute.
-import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { byKey, byQuery } from '../../apps/web/src/analysis/qk_attribution';
 import type { ValueScale } from '../../apps/web/src/charts/colour_ramps';
+import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { largestError, readFixtures, reference, type Prompt } from './fixtures';
 import { offer } from './offered_models';
@@ -384,15 +384,7 @@ test('a bundle of an earlier contract says in one sentence that it has none', as
   await expect(page.getByTestId('open-attribution')).toHaveCount(0);
 });
 
-/** List what axe-core finds wrong within the view. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run(where: string): Promise<AxeResults> } };
-    const found = await axe.run('[data-testid=attribution]');
-    return found.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
-  });
-}
+const violations = (page: Page): Promise<string[]> => axeFaults(page, '[data-testid=attribution]');
 
 for (const language of ['en', 'zh'] as const)
   test(`axe-core finds nothing wrong in any state (${language})`, async ({ page }) => {

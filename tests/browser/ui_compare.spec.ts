@@ -1,20 +1,15 @@
 // The comparison of two runs on the bundled model: aligned tokens, and what differs in prediction, lens and streams, against
 // PyTorch; a cell that is dragged from one run to the other; and runs that are kept, in the link and over a reload.
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
-import axe, { type AxeResults } from 'axe-core';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { askPython, checkpoints } from './ask_python';
+import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, readPageEdits, reference } from './fixtures';
 import { offer } from './offered_models';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 90_000 });
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
-const demo = join(root, 'tools/model-export/oriel/models/demo/weights');
 const sentence = readFixtures('demo').prompt('sentence');
 /** As many tokens as the sentence; its names stand exchanged. */
 const OTHER = readPageEdits().sweep.text;
@@ -38,17 +33,11 @@ type Patch = readonly [text: number, layer: number, position: number, to: number
 
 /** Run texts in PyTorch, some with streams of earlier ones put in. */
 function inTorch(texts: readonly { text: string; patches: readonly Patch[] }[]): Run[] {
-  const printed = execFileSync(python, [join(root, 'tests/browser/compare_in_torch.py')], {
-    encoding: 'utf8',
-    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
-    input: JSON.stringify({
-      checkpoint: demo,
-      texts: texts.map(({ text, patches }) => ({ text, patches })),
-    }),
-    stdio: ['pipe', 'pipe', 'ignore'],
-    maxBuffer: 2 ** 28,
-  });
-  return JSON.parse(printed) as Run[];
+  const asked = {
+    checkpoint: checkpoints.demo,
+    texts: texts.map(({ text, patches }) => ({ text, patches })),
+  };
+  return askPython('compare_in_torch.py', [], JSON.stringify(asked)) as Run[];
 }
 
 async function open(page: Page, more: string): Promise<Locator> {
@@ -397,15 +386,8 @@ test('by touch, on a narrow screen: a tap picks, a tap drops, nothing overflows,
 
 /** List what axe-core finds wrong within the view and the kept runs. */
 async function wrongIn(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: { run(where: string): Promise<AxeResults> } };
-    const found = [
-      await axe.run('[data-testid=compare]'),
-      await axe.run('[data-testid=kept-runs]'),
-    ];
-    return found.flatMap(({ violations }) =>
-      violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`),
-    );
-  });
+  const parts = ['[data-testid=compare]', '[data-testid=kept-runs]'];
+  const found: string[] = [];
+  for (const part of parts) found.push(...(await axeFaults(page, part)));
+  return found;
 }

@@ -10,7 +10,8 @@ import {
   type TestInfo,
 } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
-import { largestError, readFixtures, reference } from './fixtures';
+import { expectCandidates } from './shown_prediction';
+import { readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
 import { startSite, type StaticSite } from './static_site';
 
@@ -84,17 +85,7 @@ test('an element shows a view of another origin, follows its attributes and tell
   await expect(frame.getByTestId('attention')).toHaveCount(0);
   await expect(frame.locator('html')).toHaveAttribute('data-theme', 'dark');
   await expect(page.locator('iframe')).toHaveAttribute('title', 'A prediction');
-  const shown = await frame
-    .getByTestId('candidate')
-    .evaluateAll((rows: HTMLElement[]) =>
-      rows.map(({ dataset }) => [Number(dataset['id']), Number(dataset['probability'])] as const),
-    );
-  expect(shown.length).toBeGreaterThan(5);
-  const error = largestError(
-    shown.map(([, probability]) => probability),
-    shown.map(([id]) => right[id] ?? NaN),
-  );
-  expect(error).toBeLessThan(1e-4);
+  await expectCandidates(frame, right);
   const fits = (): Promise<boolean> =>
     frame.locator('html').evaluate(({ scrollHeight }) => scrollHeight <= innerHeight);
   await expect.poll(fits).toBe(true);

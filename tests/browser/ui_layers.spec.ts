@@ -1,11 +1,11 @@
 // The lens's measures: each cell's value, through the data that the view draws, equals PyTorch's, on the bundled model with
 // the logit lens and its tuned lens, and on a random Llama; a token is followed that was typed, or that a link names.
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { askPython, checkpoints } from './ask_python';
+import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, type Prompt } from './fixtures';
 import { offer } from './offered_models';
@@ -13,9 +13,7 @@ import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
-const demo = join(root, 'tools/model-export/oriel/models/demo/weights');
-const llama = join(root, 'test-results/browser/checkpoints/tiny-llama');
+const { demo, 'tiny-llama': llama } = checkpoints;
 
 let bundles: BundleServer;
 test.beforeAll(async () => {
@@ -31,14 +29,8 @@ type Measures = Readonly<Record<string, readonly (readonly number[])[]>>;
 
 /** Return what PyTorch says of a text. */
 function measuresOf(checkpoint: string, ids: readonly number[], pack: string | null): Measures {
-  const printed = execFileSync(python, [join(root, 'tests/browser/read_layers.py'), checkpoint], {
-    encoding: 'utf8',
-    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
-    input: JSON.stringify({ ids, token: 7, pack }),
-    maxBuffer: 2 ** 26,
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  return JSON.parse(printed) as Measures;
+  const input = JSON.stringify({ ids, token: 7, pack });
+  return askPython('read_layers.py', [checkpoint], input) as Measures;
 }
 
 async function visit(page: Page, model: 'demo' | 'tiny-llama', hash = ''): Promise<Prompt> {
@@ -102,13 +94,7 @@ async function expectAll(page: Page, right: Measures): Promise<void> {
   }
 }
 
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<AxeResults>(
-    `axe.run('[data-testid=lens]', { resultTypes: ['violations'] })`,
-  );
-  return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`);
-}
+const violations = (page: Page): Promise<string[]> => axeFaults(page, '[data-testid=lens]');
 
 test("each measure of the bundled model's layers equals PyTorch's", async ({ page }) => {
   test.setTimeout(480_000);

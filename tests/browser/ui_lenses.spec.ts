@@ -1,8 +1,7 @@
 // The lens view with the bundled model's tuned lens: it is offered in both languages, its file is downloaded when it is
 // selected, and the numbers equal PyTorch's.
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Page } from '@playwright/test';
+import { askPython } from './ask_python';
 import { readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
 
@@ -23,13 +22,8 @@ async function openLens(page: Page, hash: string): Promise<void> {
 async function saved(page: Page): Promise<{ name: string; rows: Record<string, string>[] }> {
   const button = page.getByTestId('lens').getByRole('button', { name: 'CSV' });
   const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
-  const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
-  const printed = execFileSync(
-    python,
-    ['tests/browser/read_table.py', 'table', await download.path()],
-    { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8', maxBuffer: 2 ** 26 },
-  );
-  const [head = [], ...rows] = JSON.parse(printed) as string[][];
+  const path = await download.path();
+  const [head = [], ...rows] = askPython('read_table.py', ['table', path]) as string[][];
   return {
     name: download.suggestedFilename(),
     rows: rows.map((row) => Object.fromEntries(head.map((title, at) => [title, row[at] ?? '']))),

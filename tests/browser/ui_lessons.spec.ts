@@ -1,10 +1,10 @@
 // Lessons: the tour is followed to its end by keyboard, by mouse and by touch, each step's claims are seen with PyTorch's
 // numbers, and leaving gives the reader's own state back; anyone's lesson by a link, and bad ones refused in a line; the
 // words that the page explains.
-import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 import type { LessonDocument } from '../../apps/web/src/contract/generated';
+import { axeFaults } from './axe_faults';
 import { isolated } from './servers';
 import { test } from './shared_context';
 
@@ -63,15 +63,6 @@ async function follow(page: Page, press: (button: Locator) => Promise<void>): Pr
   expect(decodeURIComponent(page.url()).replaceAll('+', ' ')).toContain(own);
 }
 
-async function faults(page: Page, part: string): Promise<string[]> {
-  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(axe.source);
-  const results = await page.evaluate(async (within) => {
-    const { axe } = window as unknown as { axe: { run(at: string): Promise<AxeResults> } };
-    return axe.run(within);
-  }, part);
-  return results.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`);
-}
-
 test('the tour is followed to its end by keyboard', async ({ page }) => {
   await open(page);
   await follow(page, async (button) => {
@@ -120,8 +111,8 @@ test('a step is a link, its question answers, and its words explain themselves',
   await expect(question.getByRole('status')).toContainText('Not quite.');
   await question.getByLabel('In layer 6, and around it').check();
   await expect(question.getByRole('status')).toContainText('Right.');
-  expect(await faults(page, '[data-testid=lesson]')).toEqual([]);
-  expect(await faults(page, '[data-testid=learn]')).toEqual([]);
+  expect(await axeFaults(page, '[data-testid=lesson]')).toEqual([]);
+  expect(await axeFaults(page, '[data-testid=learn]')).toEqual([]);
 
   const word = panel(page).locator('[data-term=logit-lens]');
   await word.focus();
@@ -137,7 +128,7 @@ test('a step is a link, its question answers, and its words explain themselves',
   const glossary = page.getByTestId('glossary');
   await glossary.getByRole('searchbox').fill('perplex');
   await expect(glossary.locator('li .name')).toHaveText(['perplexity']);
-  expect(await faults(page, '[data-testid=glossary]')).toEqual([]);
+  expect(await axeFaults(page, '[data-testid=glossary]')).toEqual([]);
   await page.keyboard.press('Escape');
   await expect(glossary).toHaveCount(0);
   await expect(page.getByTestId('open-glossary')).toBeFocused();

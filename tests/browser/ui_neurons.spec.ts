@@ -1,22 +1,17 @@
 // The neurons view: activations, row norms and effects on the logits equal PyTorch's on the bundled model and on a random
 // Llama; a neuron that is switched off changes the prediction as in PyTorch; it works by keyboard and link, and in the
 // variant whose kernels round most.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import axe, { type AxeResults } from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { askPython, checkpoints } from './ask_python';
+import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures, type Prompt } from './fixtures';
 import { offer } from './offered_models';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
-const demo = join(root, 'tools/model-export/oriel/models/demo/weights');
-const llama = join(root, 'test-results/browser/checkpoints/tiny-llama');
+const { demo, 'tiny-llama': llama } = checkpoints;
 
 let bundles: BundleServer;
 test.beforeAll(async () => {
@@ -43,14 +38,8 @@ function neuronsOf(
   neuron: readonly [layer: number, neuron: number, position: number],
   off: readonly [number, number] | null = null,
 ): Right {
-  const printed = execFileSync(python, [join(root, 'tests/browser/read_layers.py'), checkpoint], {
-    encoding: 'utf8',
-    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
-    input: JSON.stringify({ ids, neuron, off }),
-    maxBuffer: 2 ** 27,
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  return JSON.parse(printed) as Right;
+  const input = JSON.stringify({ ids, neuron, off });
+  return askPython('read_layers.py', [checkpoint], input) as Right;
 }
 
 async function visit(page: Page, model: 'demo' | 'tiny-llama', hash = ''): Promise<Prompt> {
@@ -157,13 +146,7 @@ async function expectEffects(
   }
 }
 
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<AxeResults>(
-    `axe.run('[data-testid=neurons]', { resultTypes: ['violations'] })`,
-  );
-  return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ''}`);
-}
+const violations = (page: Page): Promise<string[]> => axeFaults(page, '[data-testid=neurons]');
 
 test("the bundled model's neurons equal PyTorch's, and one that is switched off changes the prediction as there", async ({
   page,

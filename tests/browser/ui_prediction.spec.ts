@@ -1,11 +1,11 @@
 // The prediction in depth: what the views show of every token, of the likeliest paths and of what sampling cuts is what
 // transformers computes, on the bundled model and on a random one; a token in the middle is replaced; a path is taken by
 // the keyboard; and a link brings all of it back.
-import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import axe from 'axe-core';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { askPython } from './ask_python';
+import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { readFixtures } from './fixtures';
 import { offer } from './offered_models';
@@ -13,7 +13,6 @@ import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
 const sentence = readFixtures('demo').prompt('sentence');
 const depth = 4;
 const width = 3;
@@ -51,13 +50,8 @@ function inTorch(checkpoint: string, ids: readonly number[]): Expected {
     ...{ checkpoint: join(root, checkpoint), ids, depth, width, top: 20, sampling },
     steer: { tokens: steer.tokens, layer: steer.layer, strength: steer.strength },
   };
-  const printed = execFileSync(python, [join(root, 'tests/browser/predict_in_torch.py')], {
-    encoding: 'utf8',
-    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
-    input: JSON.stringify([asked]),
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const [answer] = JSON.parse(printed) as Expected[];
+  const input = JSON.stringify([asked]);
+  const [answer] = askPython('predict_in_torch.py', [], input) as Expected[];
   if (answer === undefined) throw new Error('no answer');
   return answer;
 }
@@ -99,15 +93,7 @@ async function numbers(element: Locator, ...names: readonly string[]): Promise<n
 }
 
 async function expectAccessible(page: Page, within: string): Promise<void> {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(
-    (selector) =>
-      (window as unknown as { axe: typeof axe }).axe
-        .run(selector, { resultTypes: ['violations'] })
-        .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0]?.html])),
-    within,
-  );
-  expect(found).toEqual([]);
+  expect(await axeFaults(page, within)).toEqual([]);
 }
 
 for (const [model, checkpoint] of [

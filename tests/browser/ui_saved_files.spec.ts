@@ -1,17 +1,16 @@
 // Pictures and data that views save: pictures are valid XML whatever the text is, say where their numbers come from, and
 // have the values' colours; Python reads the tensors, which are PyTorch's.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { colourOf } from '../../apps/web/src/charts/colour_ramps';
 import type { Manifest } from '../../apps/web/src/contract/generated';
+import { askPython } from './ask_python';
 import { largestError, readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
 const sentence = readFixtures('demo').prompt('sentence');
 const count = sentence.ids.length;
 const { model } = JSON.parse(
@@ -51,13 +50,7 @@ interface Parsed {
 
 /** Read a picture by Python's XML parser. */
 function parsed(svg: string): Parsed {
-  const printed = execFileSync(python, ['tests/browser/read_picture.py'], {
-    cwd: root,
-    encoding: 'utf8',
-    input: svg,
-    maxBuffer: 2 ** 26,
-  });
-  return JSON.parse(printed) as Parsed;
+  return askPython('read_picture.py', [], svg) as Parsed;
 }
 
 test('pictures of every view are valid XML and say where they come from', async ({ page }) => {
@@ -145,12 +138,7 @@ test('tensors are saved under their contract names', async ({ page }) => {
     await view.scrollIntoViewIfNeeded();
     const file = await save(page, view, 'safetensors');
     expect(file.name).toMatch(/^demo_fp32_[0-9a-f]{8}_.*\.safetensors$/);
-    const printed = execFileSync(python, ['tests/browser/read_tensors.py', file.path], {
-      cwd: root,
-      encoding: 'utf8',
-      maxBuffer: 2 ** 26,
-    });
-    const { tensors, metadata } = JSON.parse(printed) as {
+    const { tensors, metadata } = askPython('read_tensors.py', [file.path]) as {
       tensors: Record<string, { shape: number[]; values: number[] }>;
       metadata: Record<string, string>;
     };

@@ -1,10 +1,11 @@
 // An analysis saved as a page: it opens from disk with the network refused, its views show PyTorch's numbers with and
 // without the edits, and no text in it can become code.
-import axe, { type AxeResults } from 'axe-core';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { expect as plainExpect, type Page, type TestInfo } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { expectCandidates } from './shown_prediction';
+import { axeFaults } from './axe_faults';
 import { largestError, readFixtures, readPageEdits, reference } from './fixtures';
 import { test } from './shared_context';
 
@@ -68,17 +69,7 @@ async function expectPrediction(
 ): Promise<void> {
   const best = right.indexOf(Math.max(...right));
   await expect(page.getByTestId('candidate').first()).toHaveAttribute('data-id', String(best));
-  const shown = await page
-    .getByTestId('candidate')
-    .evaluateAll((rows: HTMLElement[]) =>
-      rows.map(({ dataset }) => [Number(dataset['id']), Number(dataset['probability'])] as const),
-    );
-  expect(shown.length).toBeGreaterThan(5);
-  const error = largestError(
-    shown.map(([, probability]) => probability),
-    shown.map(([id]) => right[id] ?? NaN),
-  );
-  expect(error).toBeLessThan(1e-4);
+  await expectCandidates(page, right);
 }
 
 /** Save a view's numbers from the opened page, and return the tensors. */
@@ -128,9 +119,7 @@ test('a saved page opens from disk and shows PyTorch’s numbers, edited and not
   await expect(saved.locator('[data-position="3"]')).toHaveAttribute('aria-pressed', 'true');
   for (const language of ['en', 'zh-CN']) {
     await expect(saved.locator('html')).toHaveAttribute('lang', language);
-    await saved.evaluate(axe.source);
-    const found = await saved.evaluate<AxeResults>('axe.run()');
-    expect(found.violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
+    expect(await axeFaults(saved)).toEqual([]);
     await saved.getByTestId('language').click();
   }
   expect(asked).toEqual([]);

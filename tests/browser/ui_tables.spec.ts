@@ -1,13 +1,11 @@
 // Every table that the page saves, read by Python's csv module: its tokens are the tokenizer's own entries, its numbers PyTorch's.
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
 import { softmax } from '../../apps/web/src/analysis/probabilities';
+import { askPython } from './ask_python';
 import { largestError, readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const sentence = readFixtures('demo').prompt('sentence');
 const count = sentence.ids.length;
 
@@ -16,15 +14,8 @@ interface Table {
   rows: string[][];
 }
 
-function readByPython(kind: 'table' | 'vocabulary', path: string): unknown {
-  const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
-  const printed = execFileSync(python, ['tests/browser/read_table.py', kind, path], {
-    cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 26,
-  });
-  return JSON.parse(printed);
-}
+const readByPython = (kind: 'table' | 'vocabulary', path: string): unknown =>
+  askPython('read_table.py', [kind, path]);
 
 /** Bytes of each id's entry, in hexadecimal. */
 let vocabulary: Record<string, string> = {};

@@ -1,0 +1,26 @@
+// Runs one of the Python scripts beside the browser tests, which say what PyTorch or a peer library makes of something.
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Checkpoints of models that the tests' pages open. */
+export const checkpoints = {
+  demo: join(root, 'tools/model-export/oriel/models/demo/weights'),
+  'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
+} as const;
+
+/** Run a script of this folder with an input, and return the JSON that it prints. Throws where it fails. */
+export function askPython(script: string, given: readonly string[] = [], input = ''): unknown {
+  const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
+  const printed = execFileSync(python, [join(root, 'tests/browser', script), ...given], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
+    input,
+    maxBuffer: 2 ** 28,
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  return JSON.parse(printed);
+}
