@@ -20,7 +20,8 @@ export function askPython(script: string, given: readonly string[] = [], input =
     env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
     input,
     maxBuffer: 2 ** 28,
-    stdio: ['pipe', 'pipe', 'ignore'],
+    // What it says of an error is in the message of the one that is thrown.
+    stdio: 'pipe',
   });
   return JSON.parse(printed);
 }

@@ -65,8 +65,10 @@ async function visit(page: Page, model: string, more: Record<string, string>): P
   await expect(page.getByTestId('candidate').first()).toBeVisible();
 }
 
-/** The ids that the chips show. */
+/** The ids that the chips show, once there is one for each token. */
 async function chips(page: Page): Promise<number[]> {
+  const tokens = parseInt(await page.getByTestId('token-count').innerText(), 10);
+  await expect(page.locator('.chip .id')).toHaveCount(tokens);
   return (await page.locator('.chip .id').allTextContents()).map(Number);
 }
 
