@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oriel.analysis.metrics import log_softmax
+from oriel.analysis.metrics import divergence, log_softmax
 from oriel.arrays import Array
 from oriel.lenses.pack import LensPack
 from oriel.runtime.bundle import Bundle
@@ -48,8 +48,7 @@ def ranks(logits: Array, tokens: Array) -> Array:
 
 def divergences(final: Array, logits: Array) -> Array:
     """Return (…): the divergence of logits (…, vocab) from the final layer's, in nats."""
-    own = log_softmax(final)
-    found: Array = np.maximum(0, (np.exp(own) * (own - log_softmax(logits))).sum(axis=-1))
+    found: Array = np.maximum(0, divergence(final, logits))
     return found
 
 

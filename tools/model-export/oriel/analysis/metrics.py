@@ -54,9 +54,7 @@ class Divergence:
         _check_position(self.position)
 
     def __call__(self, logits: Array) -> Array:
-        reference = log_softmax(self.reference)
-        found: Array = (np.exp(reference) * (reference - log_softmax(logits))).sum(axis=-1)
-        return found
+        return divergence(self.reference, logits)
 
 
 def _check_position(position: int) -> None:
@@ -66,6 +64,14 @@ def _check_position(position: int) -> None:
             got=str(position),
             expected="-1 for the last token, -2 for the one before",
         )
+
+
+def divergence(reference: Array, logits: Array) -> Array:
+    """Return (…): the Kullback-Leibler divergence of logits (…, vocab) from a reference's, in nats:
+    Σ p (log p - log q) with p the reference's probabilities."""
+    logs = log_softmax(reference)
+    found: Array = (np.exp(logs) * (logs - log_softmax(logits))).sum(axis=-1)
+    return found
 
 
 def log_softmax(logits: Array) -> Array:

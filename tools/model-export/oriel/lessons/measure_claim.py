@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from oriel.analysis.attribution import attribute
+from oriel.analysis.metrics import log_softmax
 from oriel.arrays import Array
 from oriel.contract.activation_names import kinds
 from oriel.contract.documents import (
@@ -66,7 +67,7 @@ class StateRun:
         """Return what is so. Raises OptionError for a claim that isn't of this model or text."""
         logits = self.logits.astype(np.float64)
         if claim["claim"] == "probability":
-            value = float(softmax(logits)[self._token(claim["token"])])
+            value = float(np.exp(log_softmax(logits))[self._token(claim["token"])])
             return _within(claim, f"probability of {claim['token']!r}", value)
         if claim["claim"] == "drawn":
             drawn = sampling_distribution(logits, self._state.sampling)
@@ -176,13 +177,6 @@ class StateRun:
         return Measured(holds, f"heads that favour {claim['token']!r}{over}: {said}{expected}")
 
 
-def softmax(logits: Array, temperature: float = 1) -> Array:
-    """Return probabilities of logits, (vocab), float64. temperature: above 0."""
-    weights = np.exp((logits - logits.max()) / temperature)
-    found: Array = weights / weights.sum()
-    return found
-
-
 def sampling_distribution(logits: Array, sampling: Sampling) -> Array:
     """Return the probabilities that are drawn from, (vocab), 0 for tokens that are cut:
     temperature, then top-k, then top-p, as in generate() of transformers."""
@@ -190,7 +184,7 @@ def sampling_distribution(logits: Array, sampling: Sampling) -> Array:
         found = np.zeros_like(logits)
         found[logits.argmax()] = 1
         return found
-    probs = softmax(logits, sampling.temperature)
+    probs: Array = np.exp(log_softmax(logits / sampling.temperature))
     order = np.argsort(-probs, kind="stable")
     if 0 < sampling.top_k < len(probs):
         probs = _only(probs, order[: sampling.top_k])

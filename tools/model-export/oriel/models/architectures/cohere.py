@@ -3,20 +3,13 @@ logits."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from oriel.models.architectures.llama import llama_like, llama_shape
+from oriel.models.architectures.llama import llama_like, llama_shape_but
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig
-
-    from oriel.contract.activation_names import ModelShape
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), parallel_residual=True)
 
 
 def _finish_logits(config: PreTrainedConfig, logits: Tensor) -> Tensor:
@@ -28,6 +21,6 @@ ARCHITECTURE = llama_like(
     "cohere",
     "CohereForCausalLM",
     mlp_norm="input_layernorm",
-    shape=_shape,
+    shape=llama_shape_but(parallel_residual=True),
     finish_logits=_finish_logits,
 )

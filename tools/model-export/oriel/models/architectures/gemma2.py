@@ -3,22 +3,16 @@ every other layer; gemma2_like for the later ones with the same blocks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.cap_logits import cap_logits
-from oriel.models.architectures.llama import check_rotary, llama_like, llama_shape
+from oriel.models.architectures.llama import check_rotary, llama_like, llama_shape_but
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from oriel.contract.activation_names import ModelShape
     from oriel.models.architectures.architecture import Architecture
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), raw_outputs=True)
 
 
 def _check_config(config: PreTrainedConfig) -> None:
@@ -40,7 +34,7 @@ def gemma2_like(model_type: str, model_class: str) -> Architecture:
         mlp_norm="pre_feedforward_layernorm",
         attention_added="post_attention_layernorm",
         mlp_added="post_feedforward_layernorm",
-        shape=_shape,
+        shape=llama_shape_but(raw_outputs=True),
         check_config=_check_config,
         finish_logits=cap_logits,
     )

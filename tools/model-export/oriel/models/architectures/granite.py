@@ -3,21 +3,14 @@ MLP add to the stream, and of the logits."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.errors import ArchitectureError
-from oriel.models.architectures.llama import check_rotary, llama_like, llama_shape
+from oriel.models.architectures.llama import check_rotary, llama_like, llama_shape_but
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedConfig
-
-    from oriel.contract.activation_names import ModelShape
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), raw_outputs=True)
 
 
 def _check_config(config: PreTrainedConfig) -> None:
@@ -41,7 +34,7 @@ ARCHITECTURE = llama_like(
     "granite",
     "GraniteForCausalLM",
     residual_multiplier="residual_multiplier",
-    shape=_shape,
+    shape=llama_shape_but(raw_outputs=True),
     check_config=_check_config,
     finish_logits=_finish_logits,
 )

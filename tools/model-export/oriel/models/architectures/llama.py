@@ -3,6 +3,7 @@ architectures that differ from it in a few paths."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,11 @@ def llama_shape(config: PreTrainedConfig) -> ModelShape:
         gated_mlp=True,
     )
     return with_windows(config, shape)
+
+
+def llama_shape_but(**properties: bool) -> Callable[[PreTrainedConfig], ModelShape]:
+    """Return a function that reads Llama's sizes, with other properties of a ModelShape."""
+    return lambda config: replace(llama_shape(config), **properties)  # type: ignore[arg-type]
 
 
 def check_rotary(config: PreTrainedConfig) -> None:

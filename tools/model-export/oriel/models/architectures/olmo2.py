@@ -3,20 +3,7 @@ norm of all heads' queries and keys."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from oriel.models.architectures.llama import llama_like, llama_shape
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
-    from oriel.contract.activation_names import ModelShape
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), raw_outputs=True)
-
+from oriel.models.architectures.llama import llama_like, llama_shape_but
 
 ARCHITECTURE = llama_like(
     "olmo2",
@@ -24,5 +11,5 @@ ARCHITECTURE = llama_like(
     mlp_norm="mlp",
     attention_added="post_attention_layernorm",
     mlp_added="post_feedforward_layernorm",
-    shape=_shape,
+    shape=llama_shape_but(raw_outputs=True),
 )

@@ -3,20 +3,7 @@ gate, and a biased unembedding."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from oriel.models.architectures.llama import llama_like, llama_shape
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
-    from oriel.contract.activation_names import ModelShape
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), gated_mlp=False, parallel_residual=True)
-
+from oriel.models.architectures.llama import llama_like, llama_shape_but
 
 ARCHITECTURE = llama_like(
     "phi",
@@ -27,5 +14,5 @@ ARCHITECTURE = llama_like(
     mlp_linear=None,
     mlp_output_matrix="mlp.fc2",
     final_norm="model.final_layernorm",
-    shape=_shape,
+    shape=llama_shape_but(gated_mlp=False, parallel_residual=True),
 )

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from oriel.models.architectures.llama import llama_like, llama_shape
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
-    from oriel.contract.activation_names import ModelShape
-
-
-def _shape(config: PreTrainedConfig) -> ModelShape:
-    return replace(llama_shape(config), gated_mlp=False)
-
+from oriel.models.architectures.llama import llama_like, llama_shape_but
 
 ARCHITECTURE = llama_like(
     "starcoder2",
@@ -23,5 +10,5 @@ ARCHITECTURE = llama_like(
     mlp_nonlinearity="mlp.act",
     mlp_linear=None,
     mlp_output_matrix="mlp.c_proj",
-    shape=_shape,
+    shape=llama_shape_but(gated_mlp=False),
 )
