@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { activationTable } from '../../apps/web/src/contract/activation_table';
 import type { ModelShape, Variant } from '../../apps/web/src/contract/generated';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import type { OpenedModel } from '../../apps/web/src/inference/model_types';
 import { VIEWS } from '../../apps/web/src/views/registry';
 import { openedWhenSeen, viewsFor } from '../../apps/web/src/views/which_views';
