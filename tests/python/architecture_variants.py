@@ -32,6 +32,7 @@ TINY_LLAMA: dict[str, Any] = {
     "eos_token_id": 0,
 }
 TWO_LAYERS = {**TINY_LLAMA, "num_hidden_layers": 2, "pad_token_id": None}
+TWO_LIKE_GPT2 = {**TINY_GPT2, "n_layer": 2}
 HALF_ROTARY = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
 ALTERNATING = ["sliding_attention", "full_attention"]
 
@@ -65,6 +66,11 @@ def gpt2(**settings: Any) -> Variant:
 def llama(**settings: Any) -> Variant:
     """Describe a random Llama of five layers."""
     return Variant("LlamaConfig", "LlamaForCausalLM", TINY_LLAMA, settings)
+
+
+def like_gpt2(name: str, **settings: Any) -> Variant:
+    """Describe a random model of two layers whose config has GPT-2's names."""
+    return Variant(f"{name}Config", f"{name}ForCausalLM", TWO_LIKE_GPT2, settings)
 
 
 def small(name: str, **settings: Any) -> Variant:
@@ -116,6 +122,10 @@ VARIANTS: dict[str, Variant] = {
         use_parallel_residual=False,
         tie_word_embeddings=True,
         attention_bias=False,
+    ),
+    "gptj": like_gpt2("GPTJ", rotary_dim=4),
+    "gptj-tied-wholly-rotary": like_gpt2(
+        "GPTJ", rotary_dim=8, tie_word_embeddings=True, n_inner=17, activation_function="relu"
     ),
     "granite": small(
         "Granite",
@@ -171,6 +181,8 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     ),
     (small("Gemma2", use_bidirectional_attention=True), "use_bidirectional_attention: true"),
     (small("Gemma3Text", use_bidirectional_attention=True), "use_bidirectional_attention: true"),
+    (like_gpt2("GPTJ", rotary_dim=10), "rotary_dim: 10"),
+    (like_gpt2("GPTJ", rotary_dim=3), "rotary_dim: 3"),
     (small("Phi3", rope_parameters=LONG), "rope_type 'longrope'"),
     (small("Granite", residual_multiplier=0.0), "residual_multiplier: 0.0"),
     (small("Granite", logits_scaling=0.0), "logits_scaling: 0.0"),

@@ -55,6 +55,8 @@ WITHOUT_SCRIPTS = {
     *("gemma2", "gemma3_text", "granite", "olmo2"),
     # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
     *("cohere", "gemma", "olmo"),
+    # Their attention doesn't go through transformers' interface, which the scripts use.
+    *("gptj",),
     # One matrix gives both branches of the MLP.
     "phi3",
 }

@@ -194,11 +194,17 @@ def _reads(state: CaptureState, kind: str, layer: int) -> Callable[[nn.Module, I
 def build_empty(spec: ModelSpec) -> nn.Module:
     """Make the model with unset weights but true buffers: enough to trace, at no cost."""
     attention.register()
-    config = copy.deepcopy(spec.config)
-    config._attn_implementation = attention.NAME
+    config, a = copy.deepcopy(spec.config), spec.architecture
+    # A model without the interface knows no implementation of ours.
+    config._attn_implementation = attention.NAME if a.through_interface is None else "eager"
     with no_init_weights():
-        model = getattr(transformers, spec.architecture.model_class)(config)
+        model = getattr(transformers, a.model_class)(config)
         model.tie_weights()
+    if a.through_interface is not None:
+        for layer, block in enumerate(model.get_submodule(a.blocks).children()):
+            own = block.get_submodule(a.attention)
+            block.set_submodule(a.attention, a.through_interface(own, model.config, layer))
+        model.config._attn_implementation = attention.NAME
     empty: nn.Module = model.eval().requires_grad_(False)
     return empty
 

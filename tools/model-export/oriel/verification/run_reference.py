@@ -23,6 +23,7 @@ from oriel.contract.activation_names import kinds, layer_prefix, past_name, pres
 from oriel.errors import CheckpointError
 from oriel.models.load_model import LoadedModel, plain_config
 from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
+from oriel.verification.observed_attention import observed
 
 Arrays = dict[str, Array]
 
@@ -134,6 +135,8 @@ class Reference:
 
         Returns its logits, which must be those of the stock pass.
         """
+        if self.architecture.through_interface is not None:
+            return self._run_products(ids, names, values, edits, beside)
         config = self.model.config
         config.oriel_observer = _Observer(set(names), values, edits)
         self.model.set_attn_implementation(OBSERVED)
@@ -145,6 +148,24 @@ class Reference:
         finally:
             self.model.set_attn_implementation("eager")
             del config.oriel_observer
+
+    def _run_products(
+        self,
+        ids: Array,
+        names: Collection[str],
+        values: dict[str, Tensor],
+        edits: AnyEdits,
+        beside: Beside | None,
+    ) -> Tensor:
+        """Do the same in a model without the interface."""
+        modules = [block.get_submodule(self.architecture.attention) for block in self.blocks]
+        rest = {name for name in names if name not in values}
+        with (
+            self._quietly(ids),
+            self._hooks(rest, values, edits),
+            observed(modules, self.shape, names, values, edits),
+        ):
+            return self._forward(ids, beside, values)
 
     def _forward(self, ids: Array, beside: Beside | None, values: dict[str, Tensor]) -> Tensor:
         """Call the model and return its logits; with a past, put present.* into the values."""

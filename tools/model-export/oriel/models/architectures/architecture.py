@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.activation_names import ModelShape
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
 
@@ -54,6 +54,10 @@ class Architecture:
     """The same of the MLP."""
     residual_multiplier: str | None = None
     """The block's attribute with which its forward multiplies both outputs before it adds them."""
+    through_interface: Callable[[nn.Module, PreTrainedConfig, int], nn.Module] | None = None
+    """Makes, of the attention module of a block with this index, one with the same parameters that
+    computes the same through transformers' attention interface; None where transformers' own
+    does."""
     finish_logits: Callable[[PreTrainedConfig, Tensor], Tensor] | None = None
     """Returns logits for the unembedding's output, where the model scales or caps it."""
     ignored_weights: tuple[str, ...] = ()

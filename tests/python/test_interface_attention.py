@@ -1,0 +1,110 @@
+"""Attention modules that the exporter puts in the place of transformers' own compute the same: for
+each architecture that has them, on random states, padded on the left, with a cache and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from architecture_variants import VARIANTS
+from torch import Tensor, nn
+from transformers import DynamicCache, PreTrainedModel
+
+from oriel.capture import attention
+from oriel.capture.capture_state import CaptureState
+from oriel.models.architectures import REGISTRY
+
+NAMES = [
+    name
+    for name, variant in VARIANTS.items()
+    if REGISTRY[variant.config().model_type].through_interface is not None
+]
+Seen = list[tuple[Tensor, Tensor]]
+
+
+def made(name: str) -> PreTrainedModel:
+    torch.manual_seed(3)
+    model = VARIANTS[name]()
+    model.eval()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.25)
+    model.set_attn_implementation("eager")
+    return model
+
+
+def led(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its attention replaced."""
+    a = REGISTRY[model.config.model_type]
+    assert a.through_interface is not None
+    attention.register()
+    for layer, block in enumerate(model.get_submodule(a.blocks).children()):
+        module = a.through_interface(block.get_submodule(a.attention), model.config, layer)
+        module.oriel_state = CaptureState()  # type: ignore[assignment]
+        block.set_submodule(a.attention, module)
+    model.config._attn_implementation = attention.NAME
+    return model
+
+
+@contextmanager
+def seen(model: PreTrainedModel) -> Iterator[Seen]:
+    """What the attention of each layer gives: its output and its probabilities."""
+    found: Seen = []
+
+    def keep(_module: nn.Module, _inputs: Any, output: tuple[Tensor, ...]) -> None:
+        found.append((output[0], output[1]))
+
+    a = REGISTRY[model.config.model_type]
+    blocks = model.get_submodule(a.blocks).children()
+    handles = [b.get_submodule(a.attention).register_forward_hook(keep) for b in blocks]
+    with torch.no_grad():
+        yield found
+    for handle in handles:
+        handle.remove()
+
+
+def run(model: PreTrainedModel, parts: list[int]) -> Seen:
+    """Feed a batch of three, one of them padded on the left, in parts of these lengths."""
+    ids = torch.randint(model.config.vocab_size, (3, sum(parts)), generator=torch.manual_seed(4))
+    mask = torch.ones_like(ids)
+    mask[1, :2] = 0
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    cache, start = DynamicCache(), 0
+    with seen(model) as found:
+        for count in parts:
+            fed = slice(start, start + count)
+            start += count
+            model(
+                ids[:, fed],
+                attention_mask=mask[:, :start],
+                position_ids=positions[:, fed],
+                past_key_values=cache,
+                use_cache=True,
+            )
+    return found
+
+
+@pytest.mark.parametrize("parts", [[9], [5, 1, 3]], ids=["uncached", "cached"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replaced_module_computes_what_transformers_own_does(name: str, parts: list[int]) -> None:
+    model = made(name)
+    want = run(model, parts)
+    got = run(led(model), parts)
+    assert len(got) == len(want) == len(parts) * model.config.num_hidden_layers
+    for (output, probs), (own_output, own_probs) in zip(got, want, strict=True):
+        # Rows of padding see nothing: what they give is nobody's.
+        real = slice(2, None) if output.shape[1] > 2 and probs.shape[-1] == output.shape[1] else ...
+        torch.testing.assert_close(output[:, real], own_output[:, real], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(probs[:, :, real], own_probs[:, :, real], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replaced_module_has_the_parameters_of_transformers_own(name: str) -> None:
+    model = made(name)
+    own = dict(model.named_parameters())
+    parameters = dict(led(model).named_parameters())
+    assert parameters.keys() == own.keys()
+    assert all(parameters[name] is own[name] for name in own)
