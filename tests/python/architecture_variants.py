@@ -33,6 +33,10 @@ TINY_LLAMA: dict[str, Any] = {
 }
 TWO_LAYERS = {**TINY_LLAMA, "num_hidden_layers": 2, "pad_token_id": None}
 TWO_LIKE_GPT2 = {**TINY_GPT2, "n_layer": 2}
+TINY_GPT_NEO = {
+    **{"vocab_size": 61, "max_position_embeddings": 32, "hidden_size": 24, "num_layers": 2},
+    **{"num_heads": 3, "window_size": 4, "bos_token_id": 0, "eos_token_id": 0},
+}
 HALF_ROTARY = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}
 ALTERNATING = ["sliding_attention", "full_attention"]
 
@@ -71,6 +75,11 @@ def llama(**settings: Any) -> Variant:
 def like_gpt2(name: str, **settings: Any) -> Variant:
     """Describe a random model of two layers whose config has GPT-2's names."""
     return Variant(f"{name}Config", f"{name}ForCausalLM", TWO_LIKE_GPT2, settings)
+
+
+def gpt_neo(**settings: Any) -> Variant:
+    """Describe a random GPT-Neo of two layers."""
+    return Variant("GPTNeoConfig", "GPTNeoForCausalLM", TINY_GPT_NEO, settings)
 
 
 def small(name: str, **settings: Any) -> Variant:
@@ -115,6 +124,13 @@ VARIANTS: dict[str, Variant] = {
     "gpt2-exact-gelu": gpt2(activation_function="gelu"),
     "gpt2-quick-gelu": gpt2(activation_function="quick_gelu"),
     "gpt2-silu-odd-vocabulary": gpt2(activation_function="silu", vocab_size=97, n_embd=21),
+    "gpt_neo": gpt_neo(attention_types=[[["global", "local"], 1]]),
+    "gpt_neo-windows-untied": gpt_neo(
+        num_layers=4,
+        attention_types=[[["local"], 4]],
+        tie_word_embeddings=False,
+        intermediate_size=17,
+    ),
     "gpt_neox": small("GPTNeoX", hidden_size=48, rope_parameters=HALF_ROTARY),
     "gpt_neox-sequential-tied-unbiased": small(
         "GPTNeoX",
@@ -125,7 +141,12 @@ VARIANTS: dict[str, Variant] = {
     ),
     "gptj": like_gpt2("GPTJ", rotary_dim=4),
     "gptj-tied-wholly-rotary": like_gpt2(
-        "GPTJ", rotary_dim=8, tie_word_embeddings=True, n_inner=17, activation_function="relu"
+        "GPTJ",
+        n_layer=4,
+        rotary_dim=8,
+        tie_word_embeddings=True,
+        n_inner=17,
+        activation_function="relu",
     ),
     "granite": small(
         "Granite",
@@ -181,6 +202,7 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     ),
     (small("Gemma2", use_bidirectional_attention=True), "use_bidirectional_attention: true"),
     (small("Gemma3Text", use_bidirectional_attention=True), "use_bidirectional_attention: true"),
+    (gpt_neo(attention_types=[[["local"], 2]], window_size=0), "window_size: 0"),
     (like_gpt2("GPTJ", rotary_dim=10), "rotary_dim: 10"),
     (like_gpt2("GPTJ", rotary_dim=3), "rotary_dim: 3"),
     (small("Phi3", rope_parameters=LONG), "rope_type 'longrope'"),

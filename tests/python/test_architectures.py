@@ -25,7 +25,7 @@ from oriel.models.architectures import find_architecture
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 
-LEARNED_POSITIONS = ("gpt2",)
+LEARNED_POSITIONS = ("gpt2", "gpt_neo")
 
 
 class Exported:

@@ -19,6 +19,7 @@ from oriel.verification.verify import verify
     ("name", "precisions", "slots"),
     [
         # Its logits are a product and a bias; int8 rounds the former's factor to two digits.
+        ("gpt_neo", ("fp32",), None),
         ("gptj-tied-wholly-rotary", ("fp32", "fp16", "int8"), 16),
     ],
 )

@@ -10,6 +10,7 @@ from oriel.models.architectures.gemma import ARCHITECTURE as GEMMA
 from oriel.models.architectures.gemma2 import ARCHITECTURE as GEMMA2
 from oriel.models.architectures.gemma3_text import ARCHITECTURE as GEMMA3_TEXT
 from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
+from oriel.models.architectures.gpt_neo import ARCHITECTURE as GPT_NEO
 from oriel.models.architectures.gpt_neox import ARCHITECTURE as GPT_NEOX
 from oriel.models.architectures.gptj import ARCHITECTURE as GPTJ
 from oriel.models.architectures.granite import ARCHITECTURE as GRANITE
@@ -32,6 +33,7 @@ _BUILT_IN = (
     GEMMA2,
     GEMMA3_TEXT,
     GPT2,
+    GPT_NEO,
     GPT_NEOX,
     GPTJ,
     GRANITE,
