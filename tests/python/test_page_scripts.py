@@ -57,6 +57,8 @@ WITHOUT_SCRIPTS = {
     *("cohere", "gemma", "olmo"),
     # Their attention doesn't go through transformers' interface, which the scripts use.
     *("gpt_neo", "gptj"),
+    # It lays texts end to end inside a block.
+    "opt",
     # One matrix gives both branches of the MLP.
     "phi3",
 }

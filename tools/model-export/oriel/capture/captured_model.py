@@ -200,13 +200,23 @@ def build_empty(spec: ModelSpec) -> nn.Module:
     with no_init_weights():
         model = getattr(transformers, a.model_class)(config)
         model.tie_weights()
-    if a.through_interface is not None:
-        for layer, block in enumerate(model.get_submodule(a.blocks).children()):
-            own = block.get_submodule(a.attention)
-            block.set_submodule(a.attention, a.through_interface(own, model.config, layer))
-        model.config._attn_implementation = attention.NAME
+    replace_modules(model, a)
     empty: nn.Module = model.eval().requires_grad_(False)
     return empty
+
+
+def replace_modules(model: transformers.PreTrainedModel, a: Architecture) -> None:
+    """Put the architecture's modules in the place of those of transformers that can't be captured;
+    all attention goes through the interface then."""
+    blocks = model.get_submodule(a.blocks)
+    for layer, block in list(blocks.named_children()):
+        if a.with_rows is not None:
+            block = a.with_rows(block)
+            blocks.set_submodule(layer, block)
+        if a.through_interface is not None:
+            own = block.get_submodule(a.attention)
+            block.set_submodule(a.attention, a.through_interface(own, model.config, int(layer)))
+    model.config._attn_implementation = attention.NAME
 
 
 def capture_empty(spec: ModelSpec) -> CapturedModel:

@@ -90,6 +90,8 @@ class Reference:
                 next_step="download the checkpoint again.",
             )
         self.model = model.eval().requires_grad_(False)
+        self._fed: tuple[int, ...] = ()
+        """(batch, seq) of the pass that runs."""
         self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
         AttentionInterface.register(OBSERVED, _observed_attention)
         AttentionMaskInterface.register(OBSERVED, eager_mask)
@@ -121,7 +123,7 @@ class Reference:
         if inside or any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
             logits = self.run_observed(ids, names, values, edits, beside)
             values.setdefault("logits", logits)
-        return {name: values[name].numpy() for name in wanted}
+        return {name: _as_rows(values[name], ids).numpy() for name in wanted}
 
     def run_observed(
         self,
@@ -169,6 +171,7 @@ class Reference:
 
     def _forward(self, ids: Array, beside: Beside | None, values: dict[str, Tensor]) -> Tensor:
         """Call the model and return its logits; with a past, put present.* into the values."""
+        self._fed = ids.shape
         if beside is None:
             logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
             return logits
@@ -265,9 +268,14 @@ class Reference:
         """Register the edits of a layer that are made outside of the attention function."""
         a, heads = self.architecture, self.shape.heads
 
+        def edited(kind: str, value: Tensor) -> Tensor:
+            # Some models lay texts end to end.
+            rows = value.reshape(*self._fed, value.shape[-1])
+            return at_joint(edits, kind, layer, rows).reshape(value.shape)
+
         def reads(path: str, kind: str) -> None:
             def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-                return (at_joint(edits, kind, layer, inputs[0]), *inputs[1:])
+                return (edited(kind, inputs[0]), *inputs[1:])
 
             if has_joint(edits, kind, layer):
                 module = block.get_submodule(path) if path else block
@@ -276,7 +284,7 @@ class Reference:
         def gives(path: str, kind: str, factor: float = 1.0) -> None:
             def hook(_module: nn.Module, _inputs: object, out: Output) -> Output:
                 first = out[0] if isinstance(out, tuple) else out
-                changed = at_joint(edits, kind, layer, first * factor) / factor
+                changed = edited(kind, first * factor) / factor
                 return (changed, *out[1:]) if isinstance(out, tuple) else changed
 
             if has_joint(edits, kind, layer):
@@ -346,6 +354,11 @@ class Reference:
             linear = block.get_submodule(a.mlp_linear)
             recorder.output(linear, "mlp_linear", layer, second_half=a.fused_mlp)
         recorder.output(block, "resid_post", layer)
+
+
+def _as_rows(value: Tensor, ids: Array) -> Tensor:
+    """Return (batch, seq, …) of what some models lay end to end, (batch * seq, …)."""
+    return value.reshape(*ids.shape, value.shape[-1]) if value.dim() == 2 else value
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from oriel.models.architectures.llama import llama_like
 from oriel.models.architectures.mistral import ARCHITECTURE as MISTRAL
 from oriel.models.architectures.olmo import ARCHITECTURE as OLMO
 from oriel.models.architectures.olmo2 import ARCHITECTURE as OLMO2
+from oriel.models.architectures.opt import ARCHITECTURE as OPT
 from oriel.models.architectures.phi import ARCHITECTURE as PHI
 from oriel.models.architectures.phi3 import ARCHITECTURE as PHI3
 from oriel.models.architectures.qwen2 import ARCHITECTURE as QWEN2
@@ -41,6 +42,7 @@ _BUILT_IN = (
     MISTRAL,
     OLMO,
     OLMO2,
+    OPT,
     PHI,
     PHI3,
     QWEN2,

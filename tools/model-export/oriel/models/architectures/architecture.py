@@ -58,6 +58,9 @@ class Architecture:
     """Makes, of the attention module of a block with this index, one with the same parameters that
     computes the same through transformers' attention interface; None where transformers' own
     does."""
+    with_rows: Callable[[nn.Module], nn.Module] | None = None
+    """Makes, of a block that lays texts end to end inside, one with the same parameters that
+    computes the same on (batch, seq, …) throughout; None where transformers' own does."""
     finish_logits: Callable[[PreTrainedConfig, Tensor], Tensor] | None = None
     """Returns logits for the unembedding's output, where the model scales or caps it."""
     ignored_weights: tuple[str, ...] = ()

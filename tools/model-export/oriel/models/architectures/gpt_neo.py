@@ -30,13 +30,13 @@ class _Attention(InterfaceAttention):
         **_: object,
     ) -> tuple[Tensor, Tensor]:
         query, key, value = (
-            split_heads(self.times(matrix, hidden_states), self.config.num_heads)
+            split_heads(self.by(matrix, hidden_states), self.config.num_heads)
             for matrix in ("q_proj", "k_proj", "v_proj")
         )
         if _windows(self.config)[self.layer_idx]:
             attention_mask = within_window(attention_mask, self.config.window_size)
         mix, probs = self.attend((query, key, value), layer_past, attention_mask, scaling=1.0)
-        return self.times("out_proj", mix), probs
+        return self.by("out_proj", mix), probs
 
 
 def _shape(config: PreTrainedConfig) -> ModelShape:

@@ -27,13 +27,13 @@ class _Attention(InterfaceAttention):
         **_: object,
     ) -> tuple[Tensor, Tensor]:
         query, key, value = (
-            split_heads(self.times(matrix, hidden_states), self.config.num_attention_heads)
+            split_heads(self.by(matrix, hidden_states), self.config.num_attention_heads)
             for matrix in ("q_proj", "k_proj", "v_proj")
         )
         angles = pair_angles(position_ids, self.config.rotary_dim)
         states = turn_pairs(query, angles), turn_pairs(key, angles), value
         mix, probs = self.attend(states, layer_past, attention_mask)
-        return self.times("out_proj", mix), probs
+        return self.by("out_proj", mix), probs
 
 
 def _check_config(config: PreTrainedConfig) -> None:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from oriel.models.architectures.replaced import ReplacedModule
+
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
     from transformers.cache_utils import Cache
 
 
-class InterfaceAttention(nn.Module):
-    """An attention module that asks for the implementation that its config names. It has the
-    parameters of transformers' own, under the same names; a subclass says what is computed."""
+class InterfaceAttention(ReplacedModule):
+    """An attention module that asks for the implementation that its config names."""
 
     def __init__(self, own: nn.Module, config: PreTrainedConfig, layer: int) -> None:
-        super().__init__()
+        super().__init__(own)
         self.config = config
         self.layer_idx = layer
-        for name, part in own.named_children():
-            self.add_module(name, part)
-
-    def times(self, matrix: str, states: Tensor) -> Tensor:
-        """Return the states' product with one of the module's matrices."""
-        product: Tensor = self.get_submodule(matrix)(states)
-        return product
 
     def attend(
         self,

@@ -1,5 +1,5 @@
-"""Attention modules that the exporter puts in the place of transformers' own compute the same: for
-each architecture that has them, on random states, padded on the left, with a cache and without."""
+"""Modules that the exporter puts in the place of transformers' own compute the same: for each
+architecture that has them, on random states, padded on the left, with a cache and without."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from transformers import DynamicCache, PreTrainedModel
 
 from oriel.capture import attention
 from oriel.capture.capture_state import CaptureState
+from oriel.capture.captured_model import replace_modules
 from oriel.models.architectures import REGISTRY
 
 NAMES = [
     name
     for name, variant in VARIANTS.items()
     if REGISTRY[variant.config().model_type].through_interface is not None
+    or REGISTRY[variant.config().model_type].with_rows is not None
 ]
 Seen = list[tuple[Tensor, Tensor]]
 
@@ -36,16 +38,13 @@ def made(name: str) -> PreTrainedModel:
     return model
 
 
-def led(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with its attention replaced."""
+def replaced(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with its modules replaced."""
     a = REGISTRY[model.config.model_type]
-    assert a.through_interface is not None
     attention.register()
-    for layer, block in enumerate(model.get_submodule(a.blocks).children()):
-        module = a.through_interface(block.get_submodule(a.attention), model.config, layer)
-        module.oriel_state = CaptureState()  # type: ignore[assignment]
-        block.set_submodule(a.attention, module)
-    model.config._attn_implementation = attention.NAME
+    replace_modules(model, a)
+    for block in model.get_submodule(a.blocks).children():
+        block.get_submodule(a.attention).oriel_state = CaptureState()  # type: ignore[assignment]
     return model
 
 
@@ -92,7 +91,7 @@ def run(model: PreTrainedModel, parts: list[int]) -> Seen:
 def test_a_replaced_module_computes_what_transformers_own_does(name: str, parts: list[int]) -> None:
     model = made(name)
     want = run(model, parts)
-    got = run(led(model), parts)
+    got = run(replaced(model), parts)
     assert len(got) == len(want) == len(parts) * model.config.num_hidden_layers
     for (output, probs), (own_output, own_probs) in zip(got, want, strict=True):
         # Rows of padding see nothing: what they give is nobody's.
@@ -105,6 +104,6 @@ def test_a_replaced_module_computes_what_transformers_own_does(name: str, parts:
 def test_a_replaced_module_has_the_parameters_of_transformers_own(name: str) -> None:
     model = made(name)
     own = dict(model.named_parameters())
-    parameters = dict(led(model).named_parameters())
+    parameters = dict(replaced(model).named_parameters())
     assert parameters.keys() == own.keys()
     assert all(parameters[name] is own[name] for name in own)
