@@ -3,6 +3,7 @@ in all layers or in those that layer_types names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ def with_windows(config: PreTrainedConfig, shape: ModelShape) -> ModelShape:
             expected="a whole number of tokens from 1 on, or null",
             next_step="correct it in the checkpoint's config.json.",
         )
+    return with_window(shape, window, kinds)
+
+
+def with_window(shape: ModelShape, window: int, kinds: Sequence[str] | None) -> ModelShape:
+    """Return the sizes with a window in all layers, or in those of that kind."""
     if kinds is None or set(kinds) == {_SLIDING}:
         return replace(shape, window=window)
     if _SLIDING not in kinds:
