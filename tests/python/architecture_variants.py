@@ -31,6 +31,14 @@ TINY_LLAMA: dict[str, Any] = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+TINY_BERT: dict[str, Any] = {
+    "vocab_size": 61,
+    "max_position_embeddings": 34,
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+}
 TWO_LAYERS = {**TINY_LLAMA, "num_hidden_layers": 2, "pad_token_id": None}
 TWO_LIKE_GPT2 = {**TINY_GPT2, "n_layer": 2}
 TINY_GPT_NEO = {
@@ -88,8 +96,34 @@ def small(name: str, **settings: Any) -> Variant:
     return Variant(f"{name}Config", model, TWO_LAYERS, settings)
 
 
+def encoder(name: str, **settings: Any) -> Variant:
+    """Describe a random masked language model of two layers."""
+    return Variant(f"{name}Config", f"{name}ForMaskedLM", TINY_BERT, settings)
+
+
+MODERN = {
+    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
+    **{"cls_token_id": 1, "sep_token_id": 2},
+}
 VARIANTS: dict[str, Variant] = {
+    "bert": encoder("Bert"),
+    "bert-repeated": encoder("Bert", num_hidden_layers=4, hidden_act="gelu_new"),
+    "bert-untied-one-segment": encoder("Bert", tie_word_embeddings=False, type_vocab_size=1),
     "cohere": small("Cohere", logit_scale=0.5, use_qk_norm=True),
+    "distilbert": Variant(
+        "DistilBertConfig",
+        "DistilBertForMaskedLM",
+        {"vocab_size": 61, "max_position_embeddings": 32, "dim": 24, "hidden_dim": 40},
+        {"n_layers": 2, "n_heads": 3, "activation": "relu"},
+    ),
+    "distilbert-fixed-positions-untied": Variant(
+        "DistilBertConfig",
+        "DistilBertForMaskedLM",
+        {"vocab_size": 61, "max_position_embeddings": 32, "dim": 24, "hidden_dim": 40},
+        {"n_layers": 2, "n_heads": 3, "sinusoidal_pos_embds": True, "tie_word_embeddings": False},
+    ),
+    "electra": encoder("Electra", embedding_size=24),
+    "electra-narrow-embeddings": encoder("Electra", embedding_size=16, type_vocab_size=3),
     "gemma": small("Gemma", head_dim=10),
     "gemma2": small(
         "Gemma2",
@@ -164,6 +198,24 @@ VARIANTS: dict[str, Variant] = {
     ),
     "mistral": small("Mistral", sliding_window=None, head_dim=10),
     "mistral-window-repeated": small("Mistral", sliding_window=4, num_hidden_layers=4),
+    "modernbert": encoder(
+        "ModernBert",
+        **MODERN,
+        num_hidden_layers=3,
+        local_attention=4,
+        global_attn_every_n_layers=2,
+    ),
+    "modernbert-biased-everywhere-seen": encoder(
+        "ModernBert",
+        **MODERN,
+        layer_types=["full_attention", "full_attention"],
+        attention_bias=True,
+        mlp_bias=True,
+        norm_bias=True,
+        classifier_bias=True,
+        decoder_bias=False,
+        tie_word_embeddings=False,
+    ),
     "olmo": small("Olmo", clip_qkv=0.6),
     "olmo2": small("Olmo2"),
     "opt": small("OPT", ffn_dim=40),
@@ -187,6 +239,10 @@ VARIANTS: dict[str, Variant] = {
         "Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1
     ),
     "qwen3": small("Qwen3", head_dim=10, attention_bias=True),
+    "roberta": encoder("Roberta", type_vocab_size=1),
+    "roberta-untied-other-padding": encoder(
+        "Roberta", tie_word_embeddings=False, pad_token_id=0, num_hidden_layers=3
+    ),
     "smollm3": small("SmolLM3", no_rope_layers=[1, 0], tie_word_embeddings=False),
     "stablelm": small("StableLm", hidden_size=48, use_qkv_bias=True, qk_layernorm=True),
     "stablelm-parallel": small("StableLm", hidden_size=48, use_parallel_residual=True),
@@ -205,6 +261,15 @@ ROTARY = (
 )
 REFUSED: tuple[tuple[Variant, str], ...] = (
     (gpt2(add_cross_attention=True), "add_cross_attention: true"),
+    *(
+        (encoder(name, is_decoder=True), "is_decoder: true")
+        for name in ("Bert", "Roberta", "Electra")
+    ),
+    (encoder("Roberta", pad_token_id=None), "pad_token_id: None"),
+    (
+        encoder("ModernBert", **MODERN, rope_parameters={"full_attention": DYNAMIC}),
+        "rope_type 'dynamic'",
+    ),
     *((small(name, rope_parameters=DYNAMIC), "rope_type 'dynamic'") for name in ROTARY),
     (
         small("Gemma3Text", rope_parameters={"full_attention": DYNAMIC}),

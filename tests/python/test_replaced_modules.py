@@ -43,8 +43,9 @@ def replaced(model: PreTrainedModel) -> PreTrainedModel:
     a = REGISTRY[model.config.model_type]
     attention.register()
     replace_modules(model, a)
-    for block in model.get_submodule(a.blocks).children():
-        block.get_submodule(a.attention).oriel_state = CaptureState()  # type: ignore[assignment]
+    for layer, block in enumerate(model.get_submodule(a.blocks).children()):
+        caller = block.get_submodule(a.attention_caller)
+        caller.oriel_state, caller.oriel_layer = CaptureState(), layer  # type: ignore[assignment]
     return model
 
 
@@ -58,7 +59,7 @@ def seen(model: PreTrainedModel) -> Iterator[Seen]:
 
     a = REGISTRY[model.config.model_type]
     blocks = model.get_submodule(a.blocks).children()
-    handles = [b.get_submodule(a.attention).register_forward_hook(keep) for b in blocks]
+    handles = [b.get_submodule(a.attention_caller).register_forward_hook(keep) for b in blocks]
     with torch.no_grad():
         yield found
     for handle in handles:

@@ -81,8 +81,12 @@ def capture_attention(
             f"{type(module).__name__} computes attention outside of the path for it",
             next_step="correct that path in its file in oriel/models/architectures.",
         )
-    record, layer = state.record, int(module.layer_idx)  # type: ignore[arg-type]
+    record, layer = state.record, int(module.oriel_layer)  # type: ignore[arg-type]
     record("q", layer, query)
+    if not state.has_cache:
+        # A cache records them before it joins them to those of the past.
+        record("k", layer, key)
+        record("v", layer, value)
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = _spread(key, groups), _spread(value, groups)
@@ -103,11 +107,11 @@ def capture_attention(
 _WITHOUT_EFFECT = frozenset(
     {
         *("cache_position", "output_attentions", "output_hidden_states", "position_ids"),
-        *("sliding_window", "use_cache"),
+        *("sliding_window", "use_cache", "deterministic"),
     }
 )
 """Arguments that models pass on from their own call. What they ask for happens elsewhere: a window
-is in the mask, which transformers makes from the same setting."""
+is in the mask, which transformers makes from the same setting, and gradients aren't computed."""
 
 
 def _refuse_others(module: nn.Module, arguments: Mapping[str, object]) -> None:
@@ -148,7 +152,8 @@ def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - sdpa_m
     """Make the mask (batch or 1, 1, seq, total), bool. The padding, (batch, total), is joined to it
     by one And: sdpa_mask would gather it position by position."""
     padding: Tensor | None = kwargs.pop("attention_mask", None)
-    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
+    always = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    mask = sdpa_mask(*args, **{**kwargs, **always})
     assert mask is not None
     return mask if padding is None else mask & padding[:, None, None, :].bool()
 

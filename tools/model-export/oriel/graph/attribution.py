@@ -93,6 +93,12 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
     Raises OptionError for a model whose stream is not the sum of its parts, GraphError if the graph
     has an unknown form.
     """
+    if shape.bidirectional:
+        raise OptionError(
+            "attribution isn't possible in this model",
+            got="a head of several layers between the stream and the logits",
+            expected="logits that are the product of the stream and the unembedding",
+        )
     if shape.raw_outputs or any(shape.at(layer).experts for layer in range(shape.layers)):
         raise OptionError(
             "attribution isn't possible in this model",

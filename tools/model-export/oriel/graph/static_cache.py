@@ -76,7 +76,13 @@ class _Rewrite:
 
 def check_length(length: int, shape: ModelShape) -> None:
     """Raise OptionError if the length is not between 1 and the model's context length, or the model
-    has a window."""
+    has a window or no cache."""
+    if shape.bidirectional:
+        raise OptionError(
+            "--static-cache can't be used with a model that has no cache",
+            got="a model whose tokens see those after them",
+            next_step="leave --static-cache out.",
+        )
     if not 1 <= length <= shape.context_length:
         raise OptionError(
             "--static-cache can't be used",

@@ -188,7 +188,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
 
 _NO_SIZES = {
     *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
-    "layer_sizes",
+    *("post_norm", "layer_sizes"),
 }
 """Entries of a shape that aren't whole numbers."""
 

@@ -57,7 +57,8 @@ class Beside:
     positions: Array
     """(batch, seq), int64."""
     past: Mapping[str, Array]
-    """past_key_values.* of every layer, (batch, kv_heads, past, head_dim)."""
+    """past_key_values.* of every layer, (batch, kv_heads, past, head_dim); none where the model has
+    no cache."""
 
 
 class Reference:
@@ -83,16 +84,21 @@ class Reference:
             local_files_only=True,
             output_loading_info=True,
         )
-        if loading["missing_keys"]:
+        unread = {name for name, _ in self.architecture.copied_weights}
+        missing = set(loading["missing_keys"]) - unread
+        if missing:
             raise CheckpointError(
                 "transformers found no weights for parts of the model",
-                got=", ".join(sorted(loading["missing_keys"])[:3]),
+                got=", ".join(sorted(missing)[:3]),
                 next_step="download the checkpoint again.",
             )
         self.model = model.eval().requires_grad_(False)
         self._fed: tuple[int, ...] = ()
         """(batch, seq) of the pass that runs."""
         self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
+        for layer, block in enumerate(self.blocks):
+            caller = block.get_submodule(self.architecture.attention_caller)
+            caller.oriel_layer = layer
         AttentionInterface.register(OBSERVED, _observed_attention)
         AttentionMaskInterface.register(OBSERVED, eager_mask)
 
@@ -160,7 +166,8 @@ class Reference:
         beside: Beside | None,
     ) -> Tensor:
         """Do the same in a model without the interface."""
-        modules = [block.get_submodule(self.architecture.attention) for block in self.blocks]
+        caller = self.architecture.attention_caller
+        modules = [block.get_submodule(caller) for block in self.blocks]
         rest = {name for name in names if name not in values}
         with (
             self._quietly(ids),
@@ -172,8 +179,8 @@ class Reference:
     def _forward(self, ids: Array, beside: Beside | None, values: dict[str, Tensor]) -> Tensor:
         """Call the model and return its logits; with a past, put present.* into the values."""
         self._fed = ids.shape
-        if beside is None:
-            logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
+        if beside is None or self.shape.bidirectional:
+            logits: Tensor = self.model(**self._without_cache(ids, beside)).logits
             return logits
         cache = DynamicCache()
         layers = range(self.shape.layers)
@@ -194,22 +201,41 @@ class Reference:
         logits = out.logits
         return logits
 
+    def _without_cache(self, ids: Array, beside: Beside | None) -> dict[str, Tensor | bool]:
+        """Return the model's arguments for a call without a cache; without `beside`, no token is
+        padding."""
+        tokens = torch.from_numpy(ids)
+        if not self.shape.bidirectional:
+            return {"input_ids": tokens, "use_cache": False}
+        counted = np.arange(ids.shape[1])[None].repeat(len(ids), axis=0)
+        begins = self.architecture.first_position
+        first = 0 if begins is None else begins(self.model.config)
+        # Otherwise some count padding, and others skip every token that has its id.
+        positions = torch.from_numpy(counted if beside is None else beside.positions) + first
+        mask = np.ones_like(ids) if beside is None else beside.mask
+        return {
+            "input_ids": tokens,
+            "attention_mask": torch.from_numpy(mask),
+            "position_ids": positions,
+        }
+
     def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
         """Return (hidden_states, attentions, logits) as transformers itself returns them."""
         with self._quietly(ids):
             out = self.model(
-                torch.from_numpy(ids),
-                use_cache=False,
-                output_hidden_states=True,
-                output_attentions=True,
+                **self._without_cache(ids, None), output_hidden_states=True, output_attentions=True
             )
         hidden = [t.numpy() for t in out.hidden_states]
         return hidden, [t.numpy() for t in out.attentions], out.logits.numpy()
 
     def own_text(self, count: int, seed: int) -> list[int]:
         """Sample ids that the model itself continues with: text that it expects to read, whatever
-        its vocabulary means."""
+        its vocabulary means. A model that continues no text gives random ids."""
         draw = torch.Generator().manual_seed(seed)
+        if self.shape.bidirectional:
+            many = min(count, self.shape.context_length)
+            drawn: list[int] = torch.randint(self.shape.vocab, (many,), generator=draw).tolist()
+            return drawn
         ids = [int(torch.randint(self.shape.vocab, (1,), generator=draw))]
         cache = None
         with torch.no_grad():
@@ -223,12 +249,14 @@ class Reference:
     def lens(self, resid_post: Array) -> Iterator[tuple[slice, Array]]:
         """Yield softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions
         at a time: (positions, probabilities (batch, positions, vocab))."""
-        norm = self.model.get_submodule(self.architecture.final_norm)
-        unembed = self.model.get_submodule(self.architecture.unembedding)
+        a = self.architecture
+        # Where blocks end with a norm, the stream is normed already.
+        paths = ([] if a.final_norm is None else [a.final_norm]) + list(a.logits_modules)
+        head = nn.Sequential(*map(self.model.get_submodule, paths))
         for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
             part = slice(start, start + _POSITIONS_AT_ONCE)
             with self._quietly(resid_post[:, part, 0]):
-                logits = unembed(norm(torch.from_numpy(resid_post[:, part])))
+                logits = head(torch.from_numpy(resid_post[:, part]))
                 if self.architecture.finish_logits is not None:
                     logits = self.architecture.finish_logits(self.model.config, logits)
                 probs = torch.softmax(logits, dim=-1).numpy()
@@ -256,7 +284,7 @@ class Reference:
             for layer, block in enumerate(self.blocks):
                 self._edit(block, layer, edits, handles)
                 self._record_block(block, layer, recorder)
-            recorder.output(self.model.get_submodule(self.architecture.final_norm), "final_norm")
+            recorder.output(self.architecture.norm_module(self.model), "final_norm")
             yield
         finally:
             for handle in handles:
@@ -303,7 +331,9 @@ class Reference:
         if has_joint(edits, "attn_z", layer):
             matrix = block.get_submodule(a.attention_output_matrix)
             handles.append(matrix.register_forward_pre_hook(mixes))
-        if has_joint(edits, "resid_mid", layer):
+        if self.shape.post_norm:
+            gives(a.mlp_norm, "resid_mid")
+        elif has_joint(edits, "resid_mid", layer):
             self._edit_between(block, layer, edits, handles)
         reads(a.mlp_output_matrix, "mlp_act")
         gives(a.mlp_end, "mlp_output", multiplier)
@@ -337,7 +367,7 @@ class Reference:
         if layer == 0:
             recorder.input(block, "embedding_sum")
         recorder.input(block, "resid_pre", layer)
-        recorder.output(block.get_submodule(a.attention), "attn_probs", layer, part=1)
+        recorder.output(block.get_submodule(a.attention_caller), "attn_probs", layer, part=1)
         factor = self._multiplier(block)
         ends = ((a.attention, a.attention_end, "attn"), (a.mlp, a.mlp_end, "mlp"))
         for path, end, part in ends:
@@ -345,7 +375,9 @@ class Reference:
             recorder.output(block.get_submodule(end), f"{part}_output", layer, factor=factor)
         matrix = block.get_submodule(a.attention_output_matrix)
         recorder.input(matrix, "attn_z", layer, heads=self.shape.heads)
-        if kinds()["resid_mid"].present_in(self.shape):
+        if self.shape.post_norm:
+            recorder.output(block.get_submodule(a.mlp_norm), "resid_mid", layer)
+        elif kinds()["resid_mid"].present_in(self.shape):
             recorder.input(block.get_submodule(a.mlp_norm), "resid_mid", layer)
         recorder.input(block.get_submodule(a.mlp_nonlinearity), "mlp_pre", layer)
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
@@ -435,7 +467,7 @@ def _observed_attention(
     """Run the architecture's own eager attention, and record its inputs; where scores or
     probabilities are edited, the textbook's."""
     observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]
-    layer, edits = int(module.layer_idx), observer.edits  # type: ignore[arg-type]
+    layer, edits = int(module.oriel_layer), observer.edits  # type: ignore[arg-type]
     prefix = layer_prefix(layer)
     query = at_joint(edits, "q", layer, query)
     key, value = at_joint(edits, "k", layer, key), at_joint(edits, "v", layer, value)

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.bert import ARCHITECTURE as BERT
 from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
+from oriel.models.architectures.distilbert import ARCHITECTURE as DISTILBERT
+from oriel.models.architectures.electra import ARCHITECTURE as ELECTRA
 from oriel.models.architectures.gemma import ARCHITECTURE as GEMMA
 from oriel.models.architectures.gemma2 import ARCHITECTURE as GEMMA2
 from oriel.models.architectures.gemma3_text import ARCHITECTURE as GEMMA3_TEXT
@@ -17,6 +20,7 @@ from oriel.models.architectures.granite import ARCHITECTURE as GRANITE
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
 from oriel.models.architectures.llama import llama_like
 from oriel.models.architectures.mistral import ARCHITECTURE as MISTRAL
+from oriel.models.architectures.modernbert import ARCHITECTURE as MODERNBERT
 from oriel.models.architectures.olmo import ARCHITECTURE as OLMO
 from oriel.models.architectures.olmo2 import ARCHITECTURE as OLMO2
 from oriel.models.architectures.opt import ARCHITECTURE as OPT
@@ -24,12 +28,16 @@ from oriel.models.architectures.phi import ARCHITECTURE as PHI
 from oriel.models.architectures.phi3 import ARCHITECTURE as PHI3
 from oriel.models.architectures.qwen2 import ARCHITECTURE as QWEN2
 from oriel.models.architectures.qwen3 import ARCHITECTURE as QWEN3
+from oriel.models.architectures.roberta import ARCHITECTURE as ROBERTA
 from oriel.models.architectures.smollm3 import ARCHITECTURE as SMOLLM3
 from oriel.models.architectures.stablelm import ARCHITECTURE as STABLELM
 from oriel.models.architectures.starcoder2 import ARCHITECTURE as STARCODER2
 
 _BUILT_IN = (
+    BERT,
     COHERE,
+    DISTILBERT,
+    ELECTRA,
     GEMMA,
     GEMMA2,
     GEMMA3_TEXT,
@@ -40,6 +48,7 @@ _BUILT_IN = (
     GRANITE,
     LLAMA,
     MISTRAL,
+    MODERNBERT,
     OLMO,
     OLMO2,
     OPT,
@@ -47,6 +56,7 @@ _BUILT_IN = (
     PHI3,
     QWEN2,
     QWEN3,
+    ROBERTA,
     SMOLLM3,
     STABLELM,
     STARCODER2,

@@ -23,10 +23,14 @@ def with_windows(config: PreTrainedConfig, shape: ModelShape) -> ModelShape:
     """Return the sizes with the config's sliding_window, in all layers or where layer_types says
     so. ArchitectureError for a window of no tokens."""
     window = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None) or [_SLIDING]
-    if window is None:
-        return shape
-    return with_window_in(shape, [kind == _SLIDING for kind in kinds], "sliding_window", window)
+    kinds = getattr(config, "layer_types", None)
+    return shape if window is None else with_window(shape, window, kinds)
+
+
+def with_window(shape: ModelShape, window: int, kinds: Sequence[str] | None) -> ModelShape:
+    """Return the sizes with a window in all layers, or in those of that kind."""
+    has = [kind == _SLIDING for kind in kinds or [_SLIDING]]
+    return with_window_in(shape, has, "sliding_window", window)
 
 
 def with_window_in(
