@@ -85,6 +85,12 @@ def like_gpt2(name: str, **settings: Any) -> Variant:
     return Variant(f"{name}Config", f"{name}ForCausalLM", TWO_LIKE_GPT2, settings)
 
 
+def bloom(**settings: Any) -> Variant:
+    """Describe a random BLOOM of two layers."""
+    sizes = {"vocab_size": 61, "seq_length": 32, "hidden_size": 24, "n_layer": 2, "n_head": 4}
+    return Variant("BloomConfig", "BloomForCausalLM", sizes, settings)
+
+
 def gpt_neo(**settings: Any) -> Variant:
     """Describe a random GPT-Neo of two layers."""
     return Variant("GPTNeoConfig", "GPTNeoForCausalLM", TINY_GPT_NEO, settings)
@@ -109,6 +115,10 @@ VARIANTS: dict[str, Variant] = {
     "bert": encoder("Bert"),
     "bert-repeated": encoder("Bert", num_hidden_layers=4, hidden_act="gelu_new"),
     "bert-untied-one-segment": encoder("Bert", tie_word_embeddings=False, type_vocab_size=1),
+    "bloom": bloom(),
+    "bloom-untied-heads-between-powers": bloom(
+        n_layer=4, n_head=6, tie_word_embeddings=False, pretraining_tp=2
+    ),
     "cohere": small("Cohere", logit_scale=0.5, use_qk_norm=True),
     "distilbert": Variant(
         "DistilBertConfig",
@@ -260,6 +270,11 @@ ROTARY = (
     *("Phi", "Qwen2", "Qwen3", "SmolLM3", "StableLm", "Starcoder2"),
 )
 REFUSED: tuple[tuple[Variant, str], ...] = (
+    (
+        bloom(apply_residual_connection_post_layernorm=True),
+        "apply_residual_connection_post_layernorm: true",
+    ),
+    (bloom(slow_but_exact=True), "slow_but_exact: true"),
     (gpt2(add_cross_attention=True), "add_cross_attention: true"),
     *(
         (encoder(name, is_decoder=True), "is_decoder: true")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_beyond_the_context_learned_positions_end_and_rotary_ones_go_on(
         (got,) = exported.plain.run(["logits"], {"input_ids": ids})
         # Some models keep their angles in a table as long as the context.
         config = copy.deepcopy(exported.stock.config)
-        config.max_position_embeddings *= 2
+        config.max_position_embeddings = 2 * exported.shape.context_length
         longer = type(exported.stock)(config).eval()
         longer.load_state_dict(exported.stock.state_dict())
         with torch.no_grad():
@@ -218,6 +219,18 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
         close(chosen, best.numpy())
 
 
+def stock_alibi(stock: PreTrainedModel, total: int) -> Any:
+    """What the model adds to scores by ALiBi, (heads, 1, total); 0 of other models."""
+    config = stock.config
+    if not (config.model_type == "bloom" or getattr(config, "alibi", False)):
+        return 0.0
+    heads = config.num_attention_heads
+    build = import_module(type(stock).__module__).build_alibi_tensor
+    added = build(torch.ones(1, total, dtype=torch.int64), heads, torch.float32).numpy()
+    # Falcon scales what it adds as it scales the products.
+    return added if config.model_type == "bloom" else added / np.sqrt(config.head_dim)
+
+
 def test_scores_softmax_to_probs_and_mix_values(exported: Exported) -> None:
     got = exported.run(random_ids((2, 6), exported.shape.vocab, seed=2))
     lowest = np.finfo(np.float32).min
@@ -234,6 +247,7 @@ def test_scores_softmax_to_probs_and_mix_values(exported: Exported) -> None:
         close(probs @ values, got[f"layer_{layer}_attn_z"])
         keys = np.repeat(got[f"layer_{layer}_k"], groups, axis=1)
         products = got[f"layer_{layer}_q"] @ keys.swapaxes(-1, -2)
+        scores = scores - stock_alibi(exported.stock, 6)
         # One scale for a layer: the quotient is the same wherever attention is allowed.
         seen = scores[..., below]
         seen = seen if cap is None else np.arctanh(seen.astype(np.float64) / cap) * cap

@@ -71,9 +71,11 @@ def capture_attention(
 
     query (batch, heads, seq, head_dim); key and value (batch, kv_heads, total, head_dim);
     attention_mask (batch, 1, seq, total), bool, True where attention is allowed.
+    Scores get the argument alibi added, (batch or 1, heads, 1, total), if it is given.
     Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
     Raises ArchitectureError for an argument that would change either.
     """
+    added = more.pop("alibi", None)
     _refuse_others(module, more)
     state: CaptureState | None = getattr(module, "oriel_state", None)
     if state is None:
@@ -94,6 +96,8 @@ def capture_attention(
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
+    if isinstance(added, Tensor):
+        scores = scores + added
     if attention_mask is not None:
         scores = torch.where(attention_mask, scores, torch.finfo(scores.dtype).min)
     record("attn_scores", layer, scores)

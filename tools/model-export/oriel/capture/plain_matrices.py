@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
+from transformers.models.bloom.modeling_bloom import BloomGelu
 from transformers.pytorch_utils import Conv1D
 
 
@@ -59,11 +60,11 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
 
 def replace_old_forms(model: nn.Module) -> None:
     """Replace, in place, the Conv1D of transformers, which exports as Reshape, Gemm and Reshape,
-    and its GELU of seven operators; parameters keep their names."""
+    and its GELUs of seven operators; parameters keep their names."""
     for name, module in list(model.named_modules()):
         if isinstance(module, Conv1D):
             _put(model, name, PlainMatrix(module.weight, module.bias))
-        elif isinstance(module, NewGELUActivation):
+        elif isinstance(module, (NewGELUActivation, BloomGelu)):
             # The same function as one operator (Hendrycks and Gimpel, 2016).
             _put(model, name, nn.GELU(approximate="tanh"))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.bert import ARCHITECTURE as BERT
+from oriel.models.architectures.bloom import ARCHITECTURE as BLOOM
 from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
 from oriel.models.architectures.distilbert import ARCHITECTURE as DISTILBERT
 from oriel.models.architectures.electra import ARCHITECTURE as ELECTRA
@@ -35,6 +36,7 @@ from oriel.models.architectures.starcoder2 import ARCHITECTURE as STARCODER2
 
 _BUILT_IN = (
     BERT,
+    BLOOM,
     COHERE,
     DISTILBERT,
     ELECTRA,
