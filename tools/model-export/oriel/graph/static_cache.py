@@ -252,8 +252,11 @@ def _source(producers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto |
 def _replace_mask(rewrite: _Rewrite) -> None:
     """Replace the combination of causal mask and padding by the mask of the slots that a row may
     read."""
+    # What asks for its size has no reader without the causal mask, or is told of in the end.
     joined = [
-        node for node in _readers_behind(rewrite, "attention_mask") if node.op_type not in _BETWEEN
+        node
+        for node in _readers_behind(rewrite, "attention_mask")
+        if node.op_type not in (*_BETWEEN, "Shape")
     ]
     if len(joined) != 1 or joined[0].op_type != "And":
         raise UnexpectedGraph(f"attention_mask is read by {[n.op_type for n in joined]}")
