@@ -134,6 +134,32 @@ VARIANTS: dict[str, Variant] = {
     ),
     "electra": encoder("Electra", embedding_size=24),
     "electra-narrow-embeddings": encoder("Electra", embedding_size=16, type_vocab_size=3),
+    "falcon": small("Falcon", hidden_size=48, alibi=False),
+    "falcon-alibi-sequential-biased": small(
+        "Falcon",
+        alibi=True,
+        multi_query=False,
+        parallel_attn=False,
+        bias=True,
+        num_kv_heads=6,
+        num_hidden_layers=4,
+    ),
+    "falcon-grouped-two-norms-untied": small(
+        "Falcon",
+        hidden_size=48,
+        new_decoder_architecture=True,
+        num_kv_heads=2,
+        ffn_hidden_size=40,
+        tie_word_embeddings=False,
+    ),
+    "falcon-grouped-alibi-one-norm": small(
+        "Falcon",
+        alibi=True,
+        new_decoder_architecture=True,
+        num_kv_heads=3,
+        num_ln_in_parallel_attn=1,
+        activation="relu",
+    ),
     "gemma": small("Gemma", head_dim=10),
     "gemma2": small(
         "Gemma2",
@@ -266,7 +292,18 @@ LONG = {
 }
 DYNAMIC = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
 ROTARY = (
-    *("Cohere", "Gemma", "Gemma2", "GPTNeoX", "Granite", "Llama", "Mistral", "Olmo", "Olmo2"),
+    *(
+        "Cohere",
+        "Falcon",
+        "Gemma",
+        "Gemma2",
+        "GPTNeoX",
+        "Granite",
+        "Llama",
+        "Mistral",
+        "Olmo",
+        "Olmo2",
+    ),
     *("Phi", "Qwen2", "Qwen3", "SmolLM3", "StableLm", "Starcoder2"),
 )
 REFUSED: tuple[tuple[Variant, str], ...] = (
@@ -289,6 +326,18 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     (
         small("Gemma3Text", rope_parameters={"full_attention": DYNAMIC}),
         "rope_type 'dynamic'",
+    ),
+    (
+        small("Falcon", new_decoder_architecture=True, parallel_attn=False),
+        "parallel_attn: false with new_decoder_architecture: true",
+    ),
+    (
+        small("Falcon", num_ln_in_parallel_attn=2),
+        "num_ln_in_parallel_attn: 2 with new_decoder_architecture: false",
+    ),
+    (
+        small("Falcon", multi_query=False, num_kv_heads=2),
+        "num_kv_heads: 2 with new_decoder_architecture: false",
     ),
     (small("Gemma2", use_bidirectional_attention=True), "use_bidirectional_attention: true"),
     (small("Gemma3Text", use_bidirectional_attention=True), "use_bidirectional_attention: true"),

@@ -41,7 +41,7 @@ class Exported:
                 parameter.add_(torch.randn_like(parameter) * 0.25)
         model.save_pretrained(folder / "checkpoint")
         stock = type(model).from_pretrained(folder / "checkpoint", attn_implementation="eager")
-        self.stock = stock.eval()
+        self.stock = mended(stock)
         layers = model.config.num_hidden_layers
         options = ExportOptions(
             model=str(folder / "checkpoint"), output=folder / "bundle", all_layers=True
@@ -86,6 +86,14 @@ class Exported:
 @pytest.fixture(scope="module", params=list(VARIANTS))
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(VARIANTS[request.param], tmp_path_factory.mktemp("model"))
+
+
+def mended(stock: PreTrainedModel) -> PreTrainedModel:
+    mend = find_architecture(stock.config.model_type).mend_eager
+    if mend is not None:
+        mend(stock)
+    stock.eval()  # type: ignore[no-untyped-call]
+    return stock
 
 
 def random_ids(shape: tuple[int, int], vocab: int, seed: int = 0) -> NDArray[Any]:
@@ -134,7 +142,7 @@ def test_beyond_the_context_learned_positions_end_and_rotary_ones_go_on(
         # Some models keep their angles in a table as long as the context.
         config = copy.deepcopy(exported.stock.config)
         config.max_position_embeddings = 2 * exported.shape.context_length
-        longer = type(exported.stock)(config).eval()
+        longer = mended(type(exported.stock)(config))
         longer.load_state_dict(exported.stock.state_dict())
         with torch.no_grad():
             close(got, longer(torch.from_numpy(ids)).logits.numpy())
@@ -147,7 +155,9 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     def keep(name: str) -> Callable[..., None]:
         def hook(_module: Any, inputs: Any, output: Any = None) -> None:
             value = inputs[0] if output is None else output
-            seen[name] = (value[0] if isinstance(value, tuple) else value).detach().numpy()
+            found = (value[0] if isinstance(value, tuple) else value).detach()
+            # A block may add to it in place.
+            seen[name] = found.clone().numpy()
 
         return hook
 
@@ -168,10 +178,11 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
         if a.mlp_linear is not None:
             for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
                 block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
-        norm = block.get_submodule(a.mlp_norm)
         if exported.shape.post_norm:
+            norm = block.get_submodule(a.mlp_norm)
             norm.register_forward_hook(keep(f"layer_{layer}_resid_mid"))
         elif kinds()["resid_mid"].present_in(exported.shape):
+            norm = block.get_submodule(a.mlp_norm)
             norm.register_forward_pre_hook(keep(f"layer_{layer}_resid_mid"))
         block.register_forward_hook(keep(f"layer_{layer}_resid_post"))
     a.norm_module(model).register_forward_hook(keep("final_norm"))

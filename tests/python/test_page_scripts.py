@@ -56,7 +56,7 @@ WITHOUT_SCRIPTS = {
     # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
     *("cohere", "gemma", "olmo"),
     # Their attention doesn't go through transformers' interface, which the scripts use.
-    *("bloom", "gpt_neo", "gptj"),
+    *("bloom", "falcon", "gpt_neo", "gptj"),
     # It lays texts end to end inside a block.
     "opt",
     # One matrix gives both branches of the MLP.

@@ -22,7 +22,7 @@ NAMES = [
     name
     for name, variant in VARIANTS.items()
     if REGISTRY[variant.config().model_type].through_interface is not None
-    or REGISTRY[variant.config().model_type].with_rows is not None
+    or REGISTRY[variant.config().model_type].own_block is not None
 ]
 Seen = list[tuple[Tensor, Tensor]]
 
@@ -34,7 +34,10 @@ def made(name: str) -> PreTrainedModel:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.25)
-    model.set_attn_implementation("eager")
+    model.config._attn_implementation = "eager"
+    mend = REGISTRY[model.config.model_type].mend_eager
+    if mend is not None:
+        mend(model)
     return model
 
 
@@ -108,3 +111,18 @@ def test_a_replaced_module_has_the_parameters_of_transformers_own(name: str) -> 
     parameters = dict(replaced(model).named_parameters())
     assert parameters.keys() == own.keys()
     assert all(parameters[name] is own[name] for name in own)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "alibi" in name])
+def test_mended_eager_attention_computes_what_transformers_default_does(name: str) -> None:
+    ids = torch.randint(61, (2, 9), generator=torch.manual_seed(4))
+    model = made(name)
+    with torch.no_grad():
+        mended = model(ids).logits
+        default = type(model)(model.config).eval()
+        default.load_state_dict(model.state_dict())
+        default.config._attn_implementation = "sdpa"
+        torch.testing.assert_close(mended, default(ids).logits, rtol=1e-5, atol=1e-5)
+        # Without the correction ALiBi counts twice; once that fails, transformers has mended it.
+        default.config._attn_implementation = "eager"
+        assert (default(ids).logits - mended).abs().max() > 1e-3

@@ -21,6 +21,7 @@ from oriel.verification.verify import verify
         ("opt", ("fp32",), 16),
         # Its logits are a product and a bias; int8 rounds the former's factor to two digits.
         ("bloom", ("fp32",), 16),
+        ("falcon-grouped-alibi-one-norm", ("fp32",), None),
         ("gpt_neo", ("fp32",), None),
         ("gptj-tied-wholly-rotary", ("fp32", "fp16", "int8"), 16),
     ],

@@ -246,10 +246,12 @@ def build_empty(spec: ModelSpec) -> nn.Module:
 def replace_modules(model: transformers.PreTrainedModel, a: Architecture) -> None:
     """Put the architecture's modules in the place of those of transformers that can't be captured;
     all attention goes through the interface then."""
+    if a.before_capture is not None:
+        a.before_capture(model)
     blocks = model.get_submodule(a.blocks)
     for layer, block in list(blocks.named_children()):
-        if a.with_rows is not None:
-            block = a.with_rows(block)
+        if a.own_block is not None:
+            block = a.own_block(block, model.config)
             blocks.set_submodule(layer, block)
         if a.through_interface is not None:
             own = block.get_submodule(a.attention_caller)

@@ -93,6 +93,8 @@ class Reference:
                 next_step="download the checkpoint again.",
             )
         self.model = model.eval().requires_grad_(False)
+        if self.architecture.mend_eager is not None:
+            self.architecture.mend_eager(self.model)
         self._fed: tuple[int, ...] = ()
         """(batch, seq) of the pass that runs."""
         self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
@@ -436,7 +438,9 @@ class _Recorder:
         def hook(_module: nn.Module, _inputs: object, out: Tensor | tuple[Tensor, ...]) -> None:
             value = out[part] if isinstance(out, tuple) else out
             value = value.chunk(2, dim=-1)[1] if second_half else value
-            self.values[name] = value if factor == 1.0 else value * factor
+            # A block may add to it in place.
+            kept = value.clone() if kind == "mlp_output" else value
+            self.values[name] = kept if factor == 1.0 else kept * factor
 
         self.handles.append(module.register_forward_hook(hook))
 

@@ -10,6 +10,7 @@ from oriel.models.architectures.bloom import ARCHITECTURE as BLOOM
 from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
 from oriel.models.architectures.distilbert import ARCHITECTURE as DISTILBERT
 from oriel.models.architectures.electra import ARCHITECTURE as ELECTRA
+from oriel.models.architectures.falcon import ARCHITECTURE as FALCON
 from oriel.models.architectures.gemma import ARCHITECTURE as GEMMA
 from oriel.models.architectures.gemma2 import ARCHITECTURE as GEMMA2
 from oriel.models.architectures.gemma3_text import ARCHITECTURE as GEMMA3_TEXT
@@ -40,6 +41,7 @@ _BUILT_IN = (
     COHERE,
     DISTILBERT,
     ELECTRA,
+    FALCON,
     GEMMA,
     GEMMA2,
     GEMMA3_TEXT,

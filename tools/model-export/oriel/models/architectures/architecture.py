@@ -67,9 +67,14 @@ class Architecture:
     """Makes, of the attention module of a block with this index, one with the same parameters that
     computes the same through transformers' attention interface; None where transformers' own
     does."""
-    with_rows: Callable[[nn.Module], nn.Module] | None = None
-    """Makes, of a block that lays texts end to end inside, one with the same parameters that
-    computes the same on (batch, seq, …) throughout; None where transformers' own does."""
+    own_block: Callable[[nn.Module, PreTrainedConfig], nn.Module] | None = None
+    """Makes, of a block whose tensors aren't those of the contract, one with the same parameters
+    that computes the same: where transformers' own lays texts end to end, or adds in place."""
+    before_capture: Callable[[nn.Module], None] | None = None
+    """Changes a model whose modules are about to be replaced, where these do what it did."""
+    mend_eager: Callable[[nn.Module], None] | None = None
+    """Corrects transformers' own model where its eager attention, which verification observes,
+    computes something else than its default attention."""
     finish_logits: Callable[[PreTrainedConfig, Tensor], Tensor] | None = None
     """Returns logits for the unembedding's output, where the model scales or caps it."""
     ignored_weights: tuple[str, ...] = ()

@@ -11,11 +11,16 @@ from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.replaced import ReplacedModule
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
 
 class _Block(ReplacedModule):
+    """transformers' own lays texts end to end before its MLP."""
+
+    def __init__(self, own: nn.Module, _config: PreTrainedConfig) -> None:
+        super().__init__(own)
+
     def forward(self, hidden_states: Tensor, **arguments: object) -> Tensor:
         attention = self.get_submodule("self_attn")
         normed = self.by("self_attn_layer_norm", hidden_states)
@@ -70,5 +75,5 @@ ARCHITECTURE = Architecture(
     repeatable=lambda config: True,
     check_config=_check_config,
     base_prefix="model.",
-    with_rows=_Block,
+    own_block=_Block,
 )
