@@ -255,6 +255,9 @@ VARIANTS: dict[str, Variant] = {
     "olmo": small("Olmo", clip_qkv=0.6),
     "olmo2": small("Olmo2"),
     "opt": small("OPT", ffn_dim=40),
+    "opt-norms-after-sums-projected": small(
+        "OPT", ffn_dim=40, do_layer_norm_before=False, word_embed_proj_dim=12
+    ),
     "opt-untied-unbiased-exact-gelu": small(
         "OPT",
         ffn_dim=17,
@@ -344,9 +347,7 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     (gpt_neo(attention_types=[[["local"], 2]], window_size=0), "window_size: 0"),
     (like_gpt2("GPTJ", rotary_dim=10), "rotary_dim: 10"),
     (like_gpt2("GPTJ", rotary_dim=3), "rotary_dim: 3"),
-    (small("OPT", do_layer_norm_before=False), "do_layer_norm_before: False"),
-    (small("OPT", word_embed_proj_dim=12), "word_embed_proj_dim: 12"),
-    (small("OPT", _remove_final_layer_norm=True), "_remove_final_layer_norm: True"),
+    (small("OPT", _remove_final_layer_norm=True), "_remove_final_layer_norm: true"),
     (small("Phi3", rope_parameters=LONG), "rope_type 'longrope'"),
     (small("Granite", residual_multiplier=0.0), "residual_multiplier: 0.0"),
     (small("Granite", logits_scaling=0.0), "logits_scaling: 0.0"),

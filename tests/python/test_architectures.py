@@ -22,7 +22,7 @@ from oriel.contract.activation_names import all_activations, kinds
 from oriel.contract.manifest import read_manifest
 from oriel.export_bundle import export
 from oriel.graph.taps import Tap, open_taps
-from oriel.models.architectures import find_architecture
+from oriel.models.architectures import describe
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 
@@ -51,7 +51,7 @@ class Exported:
         manifest = read_manifest(result.folder)
         self.shape = manifest.shape
         self.layers = layers
-        self.architecture = find_architecture(model.config.model_type)
+        self.architecture = describe(model.config)
         variant = manifest.variant("fp32")
         self.plain = onnxruntime.InferenceSession(result.folder / variant["plain"]["path"])
         given = {output["name"] for output in variant["decoder"]["activations"]["outputs"]}
@@ -89,7 +89,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def mended(stock: PreTrainedModel) -> PreTrainedModel:
-    mend = find_architecture(stock.config.model_type).mend_eager
+    mend = describe(stock.config).mend_eager
     if mend is not None:
         mend(stock)
     stock.eval()  # type: ignore[no-untyped-call]

@@ -3,6 +3,8 @@ with an ARCHITECTURE of its own, and one line to the registry below."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.bert import ARCHITECTURE as BERT
@@ -34,6 +36,9 @@ from oriel.models.architectures.roberta import ARCHITECTURE as ROBERTA
 from oriel.models.architectures.smollm3 import ARCHITECTURE as SMOLLM3
 from oriel.models.architectures.stablelm import ARCHITECTURE as STABLELM
 from oriel.models.architectures.starcoder2 import ARCHITECTURE as STARCODER2
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 _BUILT_IN = (
     BERT,
@@ -81,9 +86,22 @@ def find_architecture(model_type: str) -> Architecture:
     return REGISTRY[model_type]
 
 
+def describe(config: PreTrainedConfig) -> Architecture:
+    """Return the description of the model that a config is of."""
+    architecture = find_architecture(config.model_type)
+    return architecture if architecture.described is None else architecture.described(config)
+
+
 def is_built_in(architecture: Architecture) -> bool:
     """Return whether this very value is one of this package's files, and not a caller's own."""
     return any(architecture is own for own in _BUILT_IN)
 
 
-__all__ = ["REGISTRY", "Architecture", "find_architecture", "is_built_in", "llama_like"]
+__all__ = [
+    "REGISTRY",
+    "Architecture",
+    "describe",
+    "find_architecture",
+    "is_built_in",
+    "llama_like",
+]

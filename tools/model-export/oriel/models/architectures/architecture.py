@@ -70,6 +70,8 @@ class Architecture:
     own_block: Callable[[nn.Module, PreTrainedConfig], nn.Module] | None = None
     """Makes, of a block whose tensors aren't those of the contract, one with the same parameters
     that computes the same: where transformers' own lays texts end to end, or adds in place."""
+    described: Callable[[PreTrainedConfig], Architecture] | None = None
+    """Returns the description for a config, where settings decide which parts there are."""
     before_capture: Callable[[nn.Module], None] | None = None
     """Changes a model whose modules are about to be replaced, where these do what it did."""
     mend_eager: Callable[[nn.Module], None] | None = None

@@ -1,8 +1,9 @@
-"""OPT: learned positions, LayerNorm before each part, ReLU, and an MLP that is two matrices of the
-block."""
+"""OPT: learned positions, ReLU, and an MLP that is two matrices of the block. LayerNorm stands
+before each part or, in the 350M, whose embedding has a width of its own, after each sum."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
@@ -18,15 +19,22 @@ if TYPE_CHECKING:
 class _Block(ReplacedModule):
     """transformers' own lays texts end to end before its MLP."""
 
-    def __init__(self, own: nn.Module, _config: PreTrainedConfig) -> None:
+    def __init__(self, own: nn.Module, config: PreTrainedConfig) -> None:
         super().__init__(own)
+        self.norms_first = config.do_layer_norm_before
 
     def forward(self, hidden_states: Tensor, **arguments: object) -> Tensor:
         attention = self.get_submodule("self_attn")
-        normed = self.by("self_attn_layer_norm", hidden_states)
-        middle = hidden_states + attention(hidden_states=normed, **arguments)[0]
-        act = self.by("fc1", self.by("final_layer_norm", middle))
-        return middle + self.by("fc2", self.by("activation_fn", act))
+        if self.norms_first:
+            normed = self.by("self_attn_layer_norm", hidden_states)
+            middle = hidden_states + attention(hidden_states=normed, **arguments)[0]
+            return middle + self._mlp(self.by("final_layer_norm", middle))
+        summed = hidden_states + attention(hidden_states=hidden_states, **arguments)[0]
+        middle = self.by("self_attn_layer_norm", summed)
+        return self.by("final_layer_norm", middle + self._mlp(middle))
+
+    def _mlp(self, states: Tensor) -> Tensor:
+        return self.by("fc2", self.by("activation_fn", self.by("fc1", states)))
 
 
 def _shape(config: PreTrainedConfig) -> ModelShape:
@@ -39,23 +47,28 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
         intermediate=config.ffn_dim,
         vocab=config.vocab_size,
         context_length=config.max_position_embeddings,
+        post_norm=not config.do_layer_norm_before,
     )
 
 
 def _check_config(config: PreTrainedConfig) -> None:
-    found = [
-        ("do_layer_norm_before", config.do_layer_norm_before, True),
-        ("_remove_final_layer_norm", config._remove_final_layer_norm, False),
-        ("word_embed_proj_dim", config.word_embed_proj_dim, config.hidden_size),
-    ]
-    for name, value, wanted in found:
-        if value != wanted:
-            raise ArchitectureError(
-                "this OPT has other norms, or other widths, than those that are read",
-                got=f"{name}: {value}",
-                expected=str(wanted),
-                next_step="export another size of OPT.",
-            )
+    if config.do_layer_norm_before and config._remove_final_layer_norm:
+        raise ArchitectureError(
+            "this OPT has no norm between its stream and its logits",
+            got="_remove_final_layer_norm: true",
+            expected="false",
+            next_step="save the checkpoint by transformers from 4.20.1 on, and export that.",
+        )
+
+
+def _described(config: PreTrainedConfig) -> Architecture:
+    """Return what is where in an OPT of these settings."""
+    found = ARCHITECTURE
+    if not config.do_layer_norm_before:
+        found = replace(found, mlp_norm="self_attn_layer_norm", final_norm=None)
+    if config.word_embed_proj_dim != config.hidden_size:
+        found = replace(found, head=("model.decoder.project_out", found.unembedding))
+    return found
 
 
 ARCHITECTURE = Architecture(
@@ -76,4 +89,5 @@ ARCHITECTURE = Architecture(
     check_config=_check_config,
     base_prefix="model.",
     own_block=_Block,
+    described=_described,
 )
