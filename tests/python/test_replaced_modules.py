@@ -119,7 +119,8 @@ def test_mended_eager_attention_computes_what_transformers_default_does(name: st
     model = made(name)
     with torch.no_grad():
         mended = model(ids).logits
-        default = type(model)(model.config).eval()
+        default = type(model)(model.config)
+        default.eval()  # type: ignore[no-untyped-call]
         default.load_state_dict(model.state_dict())
         default.config._attn_implementation = "sdpa"
         torch.testing.assert_close(mended, default(ids).logits, rtol=1e-5, atol=1e-5)

@@ -40,7 +40,8 @@ def _alibi(config: PreTrainedConfig, mask: Tensor) -> Tensor:
     and scaled like the products, as transformers has it."""
     slopes = _rounded(alibi_slopes(config.num_attention_heads))[:, None, None]
     added = _rounded(slopes * _rounded(key_positions(mask)))
-    return added * config.head_dim**-0.5
+    scale: float = config.head_dim**-0.5
+    return added * scale
 
 
 def _turn(states: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
@@ -146,7 +147,9 @@ def _add_alibi_once(model: nn.Module) -> None:
     attention adds both, where transformers' default and what such models were trained with add
     one."""
 
-    def without(_module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, object]) -> object:
+    def without(
+        _module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, object]
+    ) -> tuple[tuple[Tensor, ...], dict[str, object]]:
         added = named["alibi"]
         named["alibi"] = torch.zeros_like(added) if isinstance(added, Tensor) else added
         return inputs, named

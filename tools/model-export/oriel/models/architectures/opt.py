@@ -27,7 +27,7 @@ class _Block(ReplacedModule):
         attention = self.get_submodule("self_attn")
         if self.norms_first:
             normed = self.by("self_attn_layer_norm", hidden_states)
-            middle = hidden_states + attention(hidden_states=normed, **arguments)[0]
+            middle: Tensor = hidden_states + attention(hidden_states=normed, **arguments)[0]
             return middle + self._mlp(self.by("final_layer_norm", middle))
         summed = hidden_states + attention(hidden_states=hidden_states, **arguments)[0]
         middle = self.by("self_attn_layer_norm", summed)
