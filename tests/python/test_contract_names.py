@@ -106,6 +106,7 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
     assert patterns == {
         "input_ids",
         "attention_mask",
+        "token_type_ids",
         "position_ids",
         "cache_position",
         "num_logits_to_keep",

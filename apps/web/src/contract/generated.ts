@@ -187,7 +187,15 @@ export interface ModelShape {
    */
   bidirectional?: boolean;
   /**
-   * last tokens, with itself, that a token sees; 0, as where it is absent, means all
+   * the residual stream passes a norm after each sum, so that resid_mid is the norm of resid_pre + attn_output and resid_post the norm of resid_mid + mlp_output. Since contract 2.1
+   */
+  post_norm?: boolean;
+  /**
+   * segments that token_type_ids tells apart; 0, as where it is absent, means that there is no such input. Since contract 2.1
+   */
+  token_types?: number;
+  /**
+   * last tokens, with itself, that a token sees, and in a bidirectional model as many of the next ones; 0, as where it is absent, means all
    */
   window?: number;
   /**

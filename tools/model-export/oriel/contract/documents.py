@@ -95,8 +95,15 @@ class ModelShapeRecord(TypedDict):
     1."""
     bidirectional: NotRequired[bool]
     """Tokens see those after them too; such a model has no cache."""
+    post_norm: NotRequired[bool]
+    """The residual stream passes a norm after each sum, so that resid_mid is the norm of resid_pre
+    + attn_output and resid_post the norm of resid_mid + mlp_output. Since contract 2.1."""
+    token_types: NotRequired[int]
+    """Segments that token_type_ids tells apart; 0, as where it is absent, means that there is no
+    such input. Since contract 2.1."""
     window: NotRequired[int]
-    """Last tokens, with itself, that a token sees; 0, as where it is absent, means all."""
+    """Last tokens, with itself, that a token sees, and in a bidirectional model as many of the next
+    ones; 0, as where it is absent, means all."""
     experts: NotRequired[int]
     """MLPs that a router chooses among; 0, as where it is absent, means none."""
     active_experts: NotRequired[int]

@@ -28,7 +28,9 @@ def reference_reading(loaded: LoadedModel, read: Read) -> Reference:
     # A tied weight stands once, by the name that the checkpoint has it under.
     names = {parameter: name for name, parameter in reference.model.named_parameters()}
     for module in reference.model.modules():
-        own = {key: names[p] for key, p in module.named_parameters(recurse=False)}
+        held = {key: names[p] for key, p in module.named_parameters(recurse=False)}
+        # The rest is read by nothing.
+        own = {key: name for key, name in held.items() if name in loaded.spec.parameters}
         if own:
             _read_on_demand(module, own, read)
     return reference

@@ -28,6 +28,7 @@ def slice_logits(model: ir.Model, shape: ModelShape) -> None:
     kept = ir.Value(name=NUM_LOGITS)
     describe(kept, next(s for s in input_specs(shape, "decoder") if s.name == NUM_LOGITS))
     graph.inputs.append(kept)
+    _put_norm_on_path(norm)
     # A Reshape in between gives sizes of all rows.
     whole = norm
     while len(readers := list(whole.uses())) == 1 and readers[0].node.op_type == "Reshape":
@@ -51,6 +52,18 @@ def slice_logits(model: ir.Model, shape: ModelShape) -> None:
         graph.insert_before(readers[0].node, node)
     for use in readers:
         use.node.replace_input_with(use.idx, part.outputs[0])
+
+
+def _put_norm_on_path(norm: ir.Value) -> None:
+    """Let the head read final_norm where it is a copy of the last resid_post, which is normed."""
+    copy = norm.producer()
+    if norm.uses() or copy is None or copy.op_type != "Identity":
+        return
+    source = copy.inputs[0]
+    assert source is not None
+    for use in list(source.uses()):
+        if use.node is not copy:
+            use.node.replace_input_with(use.idx, norm)
 
 
 def give_default(model: onnx.ModelProto) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.errors import ArchitectureError, CheckpointError
-from oriel.models.architectures import REGISTRY, find_architecture
+from oriel.models.architectures import REGISTRY, describe, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import library_configs
@@ -123,6 +123,7 @@ def load_spec(folder: Path) -> ModelSpec:
         config.return_dict, config.use_cache = True, True
         config.output_attentions = config.output_hidden_states = False
         architecture.check_config(config)
+        architecture = describe(config)
         shape = architecture.shape(config)
     except ArchitectureError:
         raise
@@ -188,7 +189,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
 
 _NO_SIZES = {
     *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
-    "layer_sizes",
+    *("post_norm", "layer_sizes"),
 }
 """Entries of a shape that aren't whole numbers."""
 

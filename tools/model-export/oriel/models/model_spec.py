@@ -48,6 +48,9 @@ def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: Model
         model: nn.Module = getattr(transformers, architecture.model_class)(config)
     model.tie_weights()  # type: ignore[operator]
     parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    for name, read in architecture.copied_weights:
+        if read in parameters:
+            del parameters[name]
     matrices = {
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
     }

@@ -74,6 +74,15 @@ def causal(seq: int, total: int, window: int = 0) -> Array:
     return seen & ~np.tri(seq, total, total - seq - window, dtype=bool) if window else seen
 
 
+def visible(seq: int, total: int, shape: ModelShape) -> Array:
+    """Return what `causal` does for a layer's sizes, and in a bidirectional model (seq, seq), True
+    for all tokens, or for those within the window on either side."""
+    if not shape.bidirectional:
+        return causal(seq, total, shape.window)
+    seen = causal(seq, seq, shape.window)
+    return seen | seen.T
+
+
 def allowed_scores(name: str, shape: ModelShape, sizes: tuple[int, ...]) -> Array | None:
     """Return where scores of this name mean anything, (seq, total) from the last two sizes; None
     for other activations, which do everywhere."""
@@ -81,7 +90,7 @@ def allowed_scores(name: str, shape: ModelShape, sizes: tuple[int, ...]) -> Arra
     if found is None or found[0].kind != "attn_scores":
         return None
     seq, total = sizes[-2:]
-    return causal(seq, total, shape.at(found[1]).window)
+    return visible(seq, total, shape.at(found[1]))
 
 
 def lens_difference(
