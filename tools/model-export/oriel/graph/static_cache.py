@@ -14,6 +14,7 @@ from oriel.contract.activation_names import (
     CACHE_POSITION,
     NUM_LOGITS,
     ModelShape,
+    TensorSpec,
     activation_spec,
     cache_output_specs,
     fixed_cache,
@@ -162,11 +163,15 @@ def _make_slots(rewrite: _Rewrite) -> None:
 def _write_at_slots(rewrite: _Rewrite) -> None:
     """Replace each Concat of a past with new keys or values by a Scatter into the past."""
     shapes: dict[tuple[int | str, ...], str] = {}
+    order = {node.output[0]: index for index, node in enumerate(rewrite.graph.node)}
+    found: list[tuple[TensorSpec, onnx.NodeProto]] = []
     for spec in cache_output_specs(rewrite.shape):
         _, layer, part = spec.name.split(".")
         assert part in ("key", "value")
-        source = past_name(int(layer), "key" if part == "key" else "value")
-        joined = _joined(rewrite, source)
+        past = past_name(int(layer), "key" if part == "key" else "value")
+        found.append((spec, _joined(rewrite, past)))
+    # The first of a shape computes the indices of all, and must come before the others.
+    for spec, joined in sorted(found, key=lambda pair: order[pair[1].output[0]]):
         past, fed = joined.input
         indices = shapes.get(spec.shape)
         nodes = []
