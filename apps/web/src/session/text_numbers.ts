@@ -36,7 +36,7 @@ export async function idsOfText(reader: TextReader, text: string): Promise<numbe
   );
   if (reading.kind === 'not-ids')
     throw new ModelError({ kind: 'bad-tokens', detail: `${reading.text}, of ${vocab} ids` });
-  const ids = withoutFirst ? reading.body : idsAround(model.manifest, reading.body);
+  const ids = withoutFirst ? [...reading.body] : idsAround(model.manifest, reading.body);
   if (ids.length > limit) throw new ModelError({ kind: 'too-long', tokens: ids.length, limit });
   return ids;
 }
