@@ -38,3 +38,11 @@ export function predictedPosition(
   const masked = mask === null ? -1 : ids.indexOf(mask);
   return masked < 0 ? ids.length - 1 : masked;
 }
+
+/** Return how many keys a query may see, the first ones of the text: those up to itself, or all of `tokens`. */
+export function keysSeen(
+  shape: Pick<ModelShape, 'bidirectional'>,
+  tokens: number,
+): (query: number) => number {
+  return continuesText(shape) ? (query) => query + 1 : () => tokens;
+}
