@@ -133,8 +133,26 @@ VARIANTS: dict[str, Variant] = {
     ),
     "mistral": small("Mistral", sliding_window=None, head_dim=10),
     "mistral-window-repeated": small("Mistral", sliding_window=4, num_hidden_layers=4),
+    "mixtral": small("Mixtral", num_local_experts=4, head_dim=10),
+    "mixtral-window-all-experts-repeated": small(
+        "Mixtral",
+        num_local_experts=3,
+        num_experts_per_tok=3,
+        sliding_window=4,
+        num_hidden_layers=4,
+        tie_word_embeddings=True,
+    ),
     "olmo": small("Olmo", clip_qkv=0.6),
     "olmo2": small("Olmo2"),
+    "olmoe": small("Olmoe", num_experts=5, num_experts_per_tok=3, clip_qkv=0.6),
+    "olmoe-normed-weights": small(
+        "Olmoe",
+        num_experts=4,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
+        hidden_act="gelu_new",
+        attention_bias=True,
+    ),
     "phi": small("Phi", hidden_size=48, num_key_value_heads=6, rope_parameters=HALF_ROTARY),
     "phi-norm-of-queries-grouped": small("Phi", hidden_size=48, qk_layernorm=True),
     "phi3": small("Phi3", sliding_window=None),
@@ -146,6 +164,21 @@ VARIANTS: dict[str, Variant] = {
         "Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1
     ),
     "qwen3": small("Qwen3", head_dim=10, attention_bias=True),
+    "qwen3_moe": small(
+        "Qwen3Moe", num_experts=4, num_experts_per_tok=1, moe_intermediate_size=14, head_dim=10
+    ),
+    "qwen3_moe-one-mlp-in-some-layers": small(
+        "Qwen3Moe",
+        num_hidden_layers=5,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=14,
+        norm_topk_prob=True,
+        decoder_sparse_step=2,
+        mlp_only_layers=[1],
+        use_sliding_window=True,
+        sliding_window=4,
+    ),
     "smollm3": small("SmolLM3", no_rope_layers=[1, 0], tie_word_embeddings=False),
     "stablelm": small("StableLm", hidden_size=48, use_qkv_bias=True, qk_layernorm=True),
     "stablelm-parallel": small("StableLm", hidden_size=48, use_parallel_residual=True),
@@ -160,7 +193,7 @@ LONG = {
 DYNAMIC = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
 ROTARY = (
     *("Cohere", "Gemma", "Gemma2", "GPTNeoX", "Granite", "Llama", "Mistral", "Olmo", "Olmo2"),
-    *("Phi", "Qwen2", "Qwen3", "SmolLM3", "StableLm", "Starcoder2"),
+    *("Mixtral", "Olmoe", "Phi", "Qwen2", "Qwen3", "Qwen3Moe", "SmolLM3", "StableLm", "Starcoder2"),
 )
 REFUSED: tuple[tuple[Variant, str], ...] = (
     (gpt2(add_cross_attention=True), "add_cross_attention: true"),
@@ -175,5 +208,9 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     (small("Granite", residual_multiplier=0.0), "residual_multiplier: 0.0"),
     (small("Granite", logits_scaling=0.0), "logits_scaling: 0.0"),
     (small("Mistral", sliding_window=0), "sliding_window: 0"),
+    (
+        small("Mixtral", num_local_experts=2, num_experts_per_tok=3),
+        "num_experts_per_tok: 3 of 2",
+    ),
 )
 """Configs, and what the refusal names."""
