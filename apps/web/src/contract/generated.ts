@@ -15,6 +15,7 @@ export type ActivationKind =
   | 'attn_output'
   | 'resid_mid'
   | 'router_logits'
+  | 'router_probs'
   | 'expert_ids'
   | 'expert_weights'
   | 'mlp_pre'

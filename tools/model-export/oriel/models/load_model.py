@@ -122,6 +122,8 @@ def load_spec(folder: Path) -> ModelSpec:
         # The caller decides in which form results are returned, whatever was set in training.
         config.return_dict, config.use_cache = True, True
         config.output_attentions = config.output_hidden_states = False
+        if hasattr(config, "output_router_logits"):
+            config.output_router_logits = False
         architecture.check_config(config)
         architecture = describe(config)
         shape = architecture.shape(config)

@@ -13,6 +13,7 @@ import torch
 
 from oriel.checkpoints.tensors import FLOATS, StoredTensor, StoredTensors, stored_tensors
 from oriel.errors import CheckpointError, first_few
+from oriel.models.expert_weights import separate_stored
 from oriel.models.model_names import shown_name
 from oriel.models.weight_files import weight_files
 
@@ -79,7 +80,7 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
     CheckpointError for a missing, leftover, or misshapen tensor, and for one that isn't floating
     point.
     """
-    stored = _without_repeats(folder)
+    stored = separate_stored(_without_repeats(folder))
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
     notes = []
