@@ -4,6 +4,8 @@ is run. The tokenizer is opened on first use."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -12,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.json_value import JsonObject, JsonValue
-from oriel.errors import ArchitectureError, CheckpointError
-from oriel.models.architectures import REGISTRY, find_architecture
+from oriel.errors import CheckpointError, OrielError
+from oriel.models.architectures import REGISTRY, Architecture, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import library_configs
@@ -90,10 +92,19 @@ class LoadedModel:
 
 def load_spec(folder: Path) -> ModelSpec:
     """Read config.json; CheckpointError where it contradicts itself or makes no model."""
-    from transformers.utils import logging
+    architecture = read_architecture(folder)
+    check_not_quantized(folder)
+    with config_errors(folder):
+        config = export_config(folder)
+        architecture.check_config(config)
+        shape = architecture.shape(config)
+    check_sizes(shape, folder)
+    with config_errors(folder):
+        return make_spec(config, architecture, shape)
 
-    # Problems of a config that matter are reported in one line below.
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+def read_architecture(folder: Path) -> Architecture:
+    """Return the architecture that config.json names; OrielError where it names none of ours."""
     raw = read_object(folder / "config.json", shown_name(folder))
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
@@ -107,7 +118,12 @@ def load_spec(folder: Path) -> ModelSpec:
             if likely
             else "add the model_type of the code that the model was trained with to config.json.",
         )
-    architecture = find_architecture(model_type)
+    return find_architecture(model_type)
+
+
+def check_not_quantized(folder: Path) -> None:
+    """Raise CheckpointError for a config.json whose weights are in a form that isn't read."""
+    raw = read_object(folder / "config.json", shown_name(folder))
     if raw.get("quantization_config") is not None:
         raise CheckpointError(
             f"the checkpoint {shown_name(folder)} is quantized",
@@ -115,26 +131,34 @@ def load_spec(folder: Path) -> ModelSpec:
             expected="plain floating-point weights",
             next_step="export from the original checkpoint.",
         )
+
+
+@contextmanager
+def config_errors(folder: Path) -> Iterator[None]:
+    """Raise CheckpointError for whatever an untrusted config makes transformers raise inside: any
+    class of exception. An OrielError passes as it is."""
     try:
-        config = plain_config(folder)
-        # Otherwise a config may name an attention kernel to fetch and run.
-        config._attn_implementation = "eager"
-        # The caller decides in which form results are returned, whatever was set in training.
-        config.return_dict, config.use_cache = True, True
-        config.output_attentions = config.output_hidden_states = False
-        architecture.check_config(config)
-        shape = architecture.shape(config)
-    except ArchitectureError:
+        yield
+    except OrielError:
         raise
     except Exception as error:
-        # An untrusted config may raise any class of exception.
         raise _unfit(folder, error) from error
-    _check_sizes(shape, folder)
-    try:
-        return make_spec(config, architecture, shape)
-    except Exception as error:
-        # Making the parameters of such a config may also raise any class of exception.
-        raise _unfit(folder, error) from error
+
+
+def export_config(folder: Path) -> PreTrainedConfig:
+    """Return the config of the model that is exported: config.json's, without the settings that say
+    how a call runs. Raises whatever transformers raises."""
+    from transformers.utils import logging
+
+    # Problems of a config that matter are reported in one line.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    config = plain_config(folder)
+    # Otherwise a config may name an attention kernel to fetch and run.
+    config._attn_implementation = "eager"
+    # The caller decides in which form results are returned, whatever was set in training.
+    config.return_dict, config.use_cache = True, True
+    config.output_attentions = config.output_hidden_states = False
+    return config
 
 
 def plain_config(folder: Path) -> PreTrainedConfig:
@@ -193,7 +217,8 @@ _NO_SIZES = {
 """Entries of a shape that aren't whole numbers."""
 
 
-def _check_sizes(shape: ModelShape, folder: Path) -> None:
+def check_sizes(shape: ModelShape, folder: Path) -> None:
+    """Raise CheckpointError for sizes that no manifest can describe."""
     for name, size in shape.to_json().items():
         if name in _NO_SIZES:
             continue
@@ -214,7 +239,8 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
         )
 
 
-def _wanted(spec: ModelSpec) -> Wanted:
+def wanted_tensors(spec: ModelSpec) -> Wanted:
+    """Return the parameters that the model needs, with their names in checkpoints."""
     a = spec.architecture
     embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
     return Wanted(
@@ -226,7 +252,7 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     """Read the config, and match every tensor of the checkpoint to a parameter of the model."""
     weight_files(found.folder)
     spec = load_spec(found.folder)
-    checkpoint = open_checkpoint(found.folder, _wanted(spec))
+    checkpoint = open_checkpoint(found.folder, wanted_tensors(spec))
     if set(checkpoint.tensors) != set(spec.parameters):
         # The head is a weight of its own, whatever the config says.
         spec = with_own_head(spec)
