@@ -134,9 +134,7 @@ def _without_repeats(
     found: dict[str, StoredTensor] = {}
     for stored in stored_tensors(weight_files(folder)):
         first = found.setdefault(stored.key, stored)
-        if first is not stored and not (
-            first.dtype == stored.dtype and same(first, stored)
-        ):
+        if first is not stored and not (first.dtype == stored.dtype and same(first, stored)):
             raise CheckpointError(
                 f"the checkpoint {shown_name(folder)} holds {stored.key} twice",
                 got=f"other values in {first.file.name} than in {stored.file.name}",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.documents import TokenizerOrigin
 from oriel.contract.json_value import JsonObject
 from oriel.tokenizers.agreement import Agreement, compare, encoded
+from oriel.tokenizers.chat_template import chat_templates, template_setting
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     TOKENIZER,
@@ -193,7 +194,7 @@ def _described(
     return CheckpointTokenizer(
         backend,
         text,
-        _settings(config, opened),
+        _settings(config, opened, chat_templates(folder)),
         first,
         _cases(known),
         _origin(files, opened),
@@ -246,7 +247,9 @@ def _config(folder: Path) -> JsonObject:
     return read_object(file) if file.is_file() else {}
 
 
-def _settings(config: JsonObject, opened: TokenizersBackend) -> JsonObject:
+def _settings(
+    config: JsonObject, opened: TokenizersBackend, templates: Mapping[str, str]
+) -> JsonObject:
     """Return the checkpoint's own settings; where it lacks some that readers in JavaScript need,
     add them."""
     names = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -258,6 +261,9 @@ def _settings(config: JsonObject, opened: TokenizersBackend) -> JsonObject:
         **said,
     }
     kept = {name: value for name, value in config.items() if name not in _NOT_FOR_ENCODING}
+    if templates:
+        # Readers in JavaScript look for it here alone.
+        kept["chat_template"] = template_setting(templates)
     return dict(sorted({**base, **kept}.items()))
 
 
