@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from oriel.checkpoints.tensors import StoredTensor, stored_tensors
+from oriel.checkpoints.tensors import DecodedTensor, StoredTensor, stored_tensors
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.json_value import JsonObject
 from oriel.doctor.examine_tokenizer import tokenizer_findings
@@ -20,7 +20,6 @@ from oriel.errors import CheckpointError, OrielError
 from oriel.models.architectures import Architecture
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.load_model import (
-    check_not_quantized,
     check_sizes,
     config_errors,
     export_config,
@@ -30,6 +29,7 @@ from oriel.models.load_model import (
 from oriel.models.match_parameters import match_tensors
 from oriel.models.model_spec import ModelSpec, make_spec
 from oriel.models.no_checkpoint import adapter_beside
+from oriel.models.quantization import quantization_of
 from oriel.models.weight_files import weight_files
 
 
@@ -91,10 +91,6 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
         findings.append(refusal("architecture", error))
         return None
     try:
-        check_not_quantized(found.folder)
-    except CheckpointError as error:
-        findings.append(refusal("tensors", error))
-    try:
         return _described(found, architecture, findings)
     except OrielError as error:
         findings.append(refusal("settings", error))
@@ -154,6 +150,7 @@ def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Findin
 def _weight_file_findings(found: FoundCheckpoint) -> Iterator[Finding]:
     """Yield what is wrong with the files of weights where nothing says which tensors they need."""
     try:
+        quantization_of(found.folder)
         for _ in stored_tensors(weight_files(found.folder)):
             pass
     except CheckpointError as error:
@@ -168,7 +165,8 @@ def _same_form(one: StoredTensor, other: StoredTensor) -> bool:
 def _dtypes(stored: list[StoredTensor]) -> str:
     values: Counter[str] = Counter()
     for tensor in stored:
-        values[tensor.dtype] += prod(tensor.shape)
+        first = tensor.parts[0] if isinstance(tensor, DecodedTensor) else tensor
+        values[first.dtype] += prod(tensor.shape)
     whole = sum(values.values()) or 1
     return ", ".join(f"{dtype} {count / whole:.0%}" for dtype, count in values.most_common())
 

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oriel.checkpoints.tensors import DecodedTensor
 from oriel.contract.activation_names import ModelShape
-from oriel.contract.json_value import JsonObject, JsonValue
+from oriel.contract.json_value import JsonObject
 from oriel.errors import CheckpointError, OrielError
 from oriel.models.architectures import REGISTRY, Architecture, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
@@ -23,6 +24,7 @@ from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
 from oriel.models.no_checkpoint import adapter_beside
+from oriel.models.quantization import ENTRY, quantization_of
 from oriel.models.weight_files import has_mark, weight_files
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
 from oriel.tokenizers.checkpoint_json import read_object
@@ -87,13 +89,15 @@ class LoadedModel:
     def is_as_saved(self) -> bool:
         """True if transformers can read the folder as it is."""
         files = [self.source.folder / "config.json", *self.source.folder.glob("*.index.json")]
-        return not self.checkpoint.wrappers and not any(map(has_mark, files))
+        stored = self.checkpoint.tensors.values()
+        computed = any(isinstance(tensor, DecodedTensor) for tensor in stored)
+        return not computed and not self.checkpoint.wrappers and not any(map(has_mark, files))
 
 
 def load_spec(folder: Path) -> ModelSpec:
     """Read config.json; CheckpointError where it contradicts itself or makes no model."""
     architecture = read_architecture(folder)
-    check_not_quantized(folder)
+    quantization_of(folder)
     with config_errors(folder):
         config = export_config(folder)
         architecture.check_config(config)
@@ -121,18 +125,6 @@ def read_architecture(folder: Path) -> Architecture:
     return find_architecture(model_type)
 
 
-def check_not_quantized(folder: Path) -> None:
-    """Raise CheckpointError for a config.json whose weights are in a form that isn't read."""
-    raw = read_object(folder / "config.json", shown_name(folder))
-    if raw.get("quantization_config") is not None:
-        raise CheckpointError(
-            f"the checkpoint {shown_name(folder)} is quantized",
-            got=str(_method(raw["quantization_config"])),
-            expected="plain floating-point weights",
-            next_step="export from the original checkpoint.",
-        )
-
-
 @contextmanager
 def config_errors(folder: Path) -> Iterator[None]:
     """Raise CheckpointError for whatever an untrusted config makes transformers raise inside: any
@@ -152,7 +144,7 @@ def export_config(folder: Path) -> PreTrainedConfig:
 
     # Problems of a config that matter are reported in one line.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    config = plain_config(folder)
+    config = without_quantization(plain_config(folder))
     # Otherwise a config may name an attention kernel to fetch and run.
     config._attn_implementation = "eager"
     # The caller decides in which form results are returned, whatever was set in training.
@@ -172,6 +164,12 @@ def plain_config(folder: Path) -> PreTrainedConfig:
     return config
 
 
+def without_quantization(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Return the same config without the quantization that its weights were decoded from."""
+    vars(config).pop(ENTRY, None)
+    return config
+
+
 def _likely_type(raw: JsonObject) -> str | None:
     """Return the architecture whose config has such entries, if there is one."""
     named = raw.get("architectures")
@@ -183,12 +181,6 @@ def _likely_type(raw: JsonObject) -> str | None:
         if architecture.telling_entries and architecture.telling_entries <= raw.keys():
             return model_type
     return None
-
-
-def _method(quantization: JsonValue) -> JsonValue:
-    if isinstance(quantization, dict):
-        return quantization.get("quant_method", "quantization_config")
-    return "quantization_config"
 
 
 def _unfit(folder: Path, error: Exception) -> CheckpointError:
@@ -244,7 +236,13 @@ def wanted_tensors(spec: ModelSpec) -> Wanted:
     a = spec.architecture
     embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
     return Wanted(
-        spec.parameters, a.base_prefix, a.ignored_weights, a.renamed_weights, embedding, head
+        spec.parameters,
+        a.base_prefix,
+        a.ignored_weights,
+        a.renamed_weights,
+        embedding,
+        head,
+        spec.linear,
     )
 
 

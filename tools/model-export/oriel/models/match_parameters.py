@@ -11,9 +11,16 @@ from pathlib import Path
 
 import torch
 
-from oriel.checkpoints.tensors import FLOATS, StoredTensor, StoredTensors, stored_tensors
+from oriel.checkpoints.tensors import (
+    FLOATS,
+    DecodedTensor,
+    StoredTensor,
+    StoredTensors,
+    stored_tensors,
+)
 from oriel.errors import CheckpointError, first_few
 from oriel.models.model_names import shown_name
+from oriel.models.quantization import decoded, decoding_notice
 from oriel.models.weight_files import weight_files
 
 _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -43,6 +50,8 @@ class Wanted:
     embedding: str
     head: str
     """Names of the token embedding and of the head, which may be one weight."""
+    linear: frozenset[str] = frozenset()
+    """The parameters that are matrices of nn.Linear; the head is one by itself."""
 
     @property
     def is_tied(self) -> bool:
@@ -93,10 +102,13 @@ def match_tensors(
     same: tells whether two tensors, one of them perhaps a copy of the other, are the same. Raises
     CheckpointError where the stored tensors are no checkpoint at all.
     """
-    stored = _without_repeats(folder, same)
+    packed = _without_repeats(folder, same)
+    stored = decoded(packed, folder)
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
     notes = []
+    if any(isinstance(tensor, DecodedTensor) for tensor in stored.values()):
+        notes.append(decoding_notice(folder))
     if wrappers:
         shown = ", ".join(dict.fromkeys(wrappers))
         notes.append(f"The names of the weights begin with {shown}, which was taken away.")
@@ -313,6 +325,14 @@ def _misshapen(
                 got=str(list(stored.shape)),
                 expected=str(list(shape)),
                 next_step=_mend_shape(name, stored.shape, shape, wanted),
+            )
+        is_linear = name in wanted.linear or name == wanted.head
+        if isinstance(stored, DecodedTensor) and stored.of_linear and not is_linear:
+            yield CheckpointError(
+                f"{name} in {shown_name(folder)} is quantized, and its module is no Linear",
+                got=stored.key,
+                expected="packed matrices of Linear modules alone, whose axes are known",
+                next_step="export from the original checkpoint.",
             )
         if stored.dtype not in FLOATS:
             yield CheckpointError(
