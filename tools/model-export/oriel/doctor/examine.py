@@ -27,6 +27,7 @@ from oriel.models.load_model import (
     wanted_tensors,
 )
 from oriel.models.match_parameters import match_tensors
+from oriel.models.merge_adapter import merge_adapter
 from oriel.models.model_spec import ModelSpec, make_spec
 from oriel.models.no_checkpoint import adapter_beside
 from oriel.models.quantization import quantization_of
@@ -77,7 +78,7 @@ def examine(found: FoundCheckpoint) -> Examination:
     eos = None if spec is None else getattr(spec.config, "eos_token_id", None)
     tokenizer, templates = tokenizer_findings(found.folder, vocab, eos)
     findings += tokenizer
-    adapter = adapter_beside(found.folder)
+    adapter = None if found.adapter else adapter_beside(found.folder)
     if adapter is not None:
         findings.append(Finding("checkpoint", "notice", adapter))
     return Examination(found, tuple(findings), variants, tuple(templates.items()))
@@ -129,8 +130,11 @@ def _architecture_finding(architecture: Architecture, shape: ModelShape) -> Find
 
 
 def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Finding]:
+    wanted = wanted_tensors(spec)
     try:
-        checkpoint, problems = match_tensors(found.folder, wanted_tensors(spec), _same_form)
+        checkpoint, problems = match_tensors(found.folder, wanted, _same_form)
+        if found.adapter is not None and not problems:
+            checkpoint = merge_adapter(checkpoint, found.adapter, wanted)
     except CheckpointError as error:
         yield refusal("tensors", error)
         return
@@ -165,7 +169,9 @@ def _same_form(one: StoredTensor, other: StoredTensor) -> bool:
 def _dtypes(stored: list[StoredTensor]) -> str:
     values: Counter[str] = Counter()
     for tensor in stored:
-        first = tensor.parts[0] if isinstance(tensor, DecodedTensor) else tensor
+        first = tensor
+        while isinstance(first, DecodedTensor):
+            first = first.parts[0]
         values[first.dtype] += prod(tensor.shape)
     whole = sum(values.values()) or 1
     return ", ".join(f"{dtype} {count / whole:.0%}" for dtype, count in values.most_common())

@@ -21,6 +21,7 @@ from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import library_configs
 from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
+from oriel.models.merge_adapter import merge_adapter
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
 from oriel.models.no_checkpoint import adapter_beside
@@ -82,7 +83,7 @@ class LoadedModel:
     def notices(self) -> tuple[str, ...]:
         """Notices about what was read otherwise than it is written, or not at all; one text
         each."""
-        adapter = adapter_beside(self.source.folder)
+        adapter = None if self.source.adapter else adapter_beside(self.source.folder)
         return (*self.checkpoint.notes, *([adapter] if adapter else []))
 
     @property
@@ -250,7 +251,10 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     """Read the config, and match every tensor of the checkpoint to a parameter of the model."""
     weight_files(found.folder)
     spec = load_spec(found.folder)
-    checkpoint = open_checkpoint(found.folder, wanted_tensors(spec))
+    wanted = wanted_tensors(spec)
+    checkpoint = open_checkpoint(found.folder, wanted)
+    if found.adapter is not None:
+        checkpoint = merge_adapter(checkpoint, found.adapter, wanted)
     if set(checkpoint.tensors) != set(spec.parameters):
         # The head is a weight of its own, whatever the config says.
         spec = with_own_head(spec)
