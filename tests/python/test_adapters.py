@@ -16,7 +16,12 @@ import torch
 from checkpoint_files import checked_line, copy_checkpoint
 from safetensors.torch import load_file, save_file
 from test_doctor import refused_lines
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 
 from oriel import Bundle
 from oriel.cli import main
@@ -61,7 +66,7 @@ def trained(base: Path, folder: Path, dtype: torch.dtype = torch.float32, **sett
 def merged(base: Path, adapter: Path) -> PreTrainedModel:
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     joined: PreTrainedModel = peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return joined.eval()
+    return joined
 
 
 LLAMA: dict[str, dict[str, Any]] = {
@@ -257,13 +262,8 @@ def test_an_adapter_of_another_model_is_refused(
     plain: Path, tiny_gpt2_checkpoint: Path, tiny_llama_checkpoint: Path, tmp_path: Path
 ) -> None:
     assert "doesn't fit the model" in error_of(tiny_gpt2_checkpoint, plain)
-    config = json.loads((tiny_llama_checkpoint / "config.json").read_text())
-    assert config["hidden_size"] == 32
-    wider = AutoModelForCausalLM.from_config(
-        type(AutoModelForCausalLM.from_pretrained(tiny_llama_checkpoint).config)(
-            **{**config, "hidden_size": 48}
-        )
-    )
+    config = LlamaConfig.from_pretrained(tiny_llama_checkpoint)
+    wider = LlamaForCausalLM(LlamaConfig(**{**config.to_dict(), "hidden_size": 48}))
     wider.save_pretrained(tmp_path / "wider")
     assert "lora_A in the adapter plain has the wrong shape; got [4, 32]; expected [4, 48]" in (
         error_of(tmp_path / "wider", plain)

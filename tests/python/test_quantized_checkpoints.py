@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ def test_a_word_of_each_is_decoded_as_computed_by_hand(llama: Path, tmp_path: Pa
     ):
         settings = {"quant_method": method, "bits": 4, "group_size": -1, **more}
         folder, wanted = quantized(
-            llama, tmp_path / method, settings, lambda weight, along=along: by_hand(weight, along)
+            llama, tmp_path / method, settings, partial(by_hand, along_inputs=along)
         )
         check_decoded(folder, wanted)
 

@@ -26,6 +26,7 @@ from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens
 from oriel.tokenizers.open_checkpoint import NoFastTokenizer, open_with_transformers, quiet
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, without_padding
+from oriel.tokenizers.own_sentencepiece import sentencepiece_agreement
 from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ def _described(
         plain = {s: wanted[s] for s in (*FIXED, *vocabulary_words(backend)) if s in wanted}
         notices += _other_reading(folder, plain, type(opened).__name__)
     config = _config(folder)
+    plain_texts = [*FIXED, *vocabulary_words(backend)]
+    notices += _own_reading(folder, backend, plain_texts, type(opened).__name__)
     if "auto_map" in config:
         notices.append(
             f"The checkpoint has code of its own for its tokenizer, which is never run: "
@@ -202,6 +205,20 @@ def _described(
         encode,
         (*notices, *said),
     )
+
+
+def _own_reading(folder: Path, backend: Tokenizer, texts: Sequence[str], opener: str) -> list[str]:
+    """Return a notice where transformers makes another tokenizer of a SentencePiece model than
+    SentencePiece does."""
+    found = sentencepiece_agreement(folder, backend, texts)
+    if found is None or not found.differing:
+        return []
+    return [
+        f"transformers opens the SentencePiece model with {opener}, which gives other tokens than "
+        f"SentencePiece itself in {found.differing} of {found.texts} texts: {found.note}. The "
+        "bundle does as transformers does. If most texts differ, name the class that the model was "
+        f"trained with as tokenizer_class in {CONFIG}."
+    ]
 
 
 def _other_reading(folder: Path, wanted: Mapping[str, Sequence[int]], opener: str) -> list[str]:
