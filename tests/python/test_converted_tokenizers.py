@@ -135,12 +135,13 @@ def test_wordpiece_gives_the_ids_of_berts_own_code(tmp_path: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocab)) + "\n")
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
     number = {word: at for at, word in enumerate(dict.fromkeys(vocab))}
-    basic = BasicTokenizer(do_lower_case=True)
-    pieces = WordpieceTokenizer(number, unk_token="[UNK]")
+    basic: Any = BasicTokenizer
+    wordpiece: Any = WordpieceTokenizer
+    words_of, pieces_of = basic(do_lower_case=True), wordpiece(number, unk_token="[UNK]")
     made = opened(folder)
     assert made.first_tokens == (number["[CLS]"],)
     for text in AWKWARD:
-        split = [piece for word in basic.tokenize(text) for piece in pieces.tokenize(word)]
+        split = [p for word in words_of.tokenize(text) for p in pieces_of.tokenize(word)]
         assert ids(made, text) == [number[piece] for piece in split], text
 
 
