@@ -38,7 +38,7 @@ class StoredTensor:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecodedTensor(StoredTensor):
     """A tensor that is computed from others of the files each time that it is read; `file` and
     `key` are those of the first."""

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+import transformers
 from torch import nn
 
 from oriel.contract.browser_memory import browser_memory
 from oriel.contract.json_value import JsonObject
 from oriel.errors import RecipeError
 from oriel.graph.attach_weights import place_weights
-from oriel.models.model_spec import ModelSpec, meta_model
+from oriel.models.model_spec import ModelSpec
 from oriel.precision.recipes.recipe import bundled_recipe
 from oriel.precision.recipes.weight_uses import WeightUse
 from oriel.precision.weights.write_encoded import place_encoded
@@ -79,7 +81,8 @@ def encoded_sizes(spec: ModelSpec) -> dict[Encoding, int]:
 def _weight_uses(spec: ModelSpec) -> Mapping[str, WeightUse]:
     """Return how the graphs will read each matrix: products sum over the first axis of the graph's
     (in, out), tables over the second."""
-    model = meta_model(spec.config, spec.architecture)
+    with torch.device("meta"):
+        model: nn.Module = getattr(transformers, spec.architecture.model_class)(spec.config)
     tables = {
         f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Embedding)
     }

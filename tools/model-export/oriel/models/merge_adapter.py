@@ -181,7 +181,8 @@ def _merged(
     _check_form(folder, f"{scale.module}.{names[0]}", first, (rank, inputs))
     _check_form(folder, f"{scale.module}.{names[1]}", second, (outputs, rank))
     add = partial(_add, scale=scale.config.scale_of(scale.module), turned=turned)
-    return DecodedTensor(base.file, base.key, "F32", shape, (base, first, second), add)
+    sum_of = (base, first, second)
+    return DecodedTensor(base.file, base.key, "F32", shape, parts=sum_of, decode=add)
 
 
 def _add(tensors: Sequence[Tensor], scale: float, turned: bool) -> Tensor:

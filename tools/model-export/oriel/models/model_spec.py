@@ -40,24 +40,18 @@ class ModelSpec:
 
 def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: ModelShape) -> ModelSpec:
     """Ask transformers which parameters such a model has, without making a single weight."""
+    # Imported here: a run that only checks flags need not wait for it.
+    import transformers
+
     config = copy.deepcopy(config)
-    model = meta_model(config, architecture)
+    with torch.device("meta"):
+        model: nn.Module = getattr(transformers, architecture.model_class)(config)
+    model.tie_weights()  # type: ignore[operator]
     parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
     matrices = {
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
     }
     return ModelSpec(config, architecture, shape, parameters, frozenset(matrices & set(parameters)))
-
-
-def meta_model(config: PreTrainedConfig, architecture: Architecture) -> nn.Module:
-    """Return the model on the meta device, where tensors have shapes and no values."""
-    # Imported here: a run that only checks flags need not wait for it.
-    import transformers
-
-    with torch.device("meta"):
-        model: nn.Module = getattr(transformers, architecture.model_class)(config)
-    model.tie_weights()  # type: ignore[operator]
-    return model
 
 
 def with_own_head(spec: ModelSpec) -> ModelSpec:

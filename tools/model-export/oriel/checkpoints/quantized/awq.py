@@ -62,9 +62,9 @@ def _matrix(stored: Mapping[str, StoredTensor], module: str, group_size: int) ->
         first.key,
         "F32",
         (outputs, inputs),
-        tuple(parts[name] for name in wanted),
-        partial(_decode, group_size=inputs if group_size == -1 else group_size),
-        True,
+        parts=tuple(parts[name] for name in wanted),
+        decode=partial(_decode, group_size=inputs if group_size == -1 else group_size),
+        of_linear=True,
     )
 
 

@@ -62,7 +62,9 @@ def _matrix(
             next_step="check that quantization_config in config.json belongs to the checkpoint.",
         )
     decode = partial(_decode, block=block if scales.shape == grid else None)
-    return DecodedTensor(tensor.file, key, "F32", tensor.shape, (tensor, scales), decode)
+    return DecodedTensor(
+        tensor.file, key, "F32", tensor.shape, parts=(tensor, scales), decode=decode
+    )
 
 
 def _decode(tensors: Sequence[Tensor], block: tuple[int, int] | None) -> Tensor:

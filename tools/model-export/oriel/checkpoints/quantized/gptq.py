@@ -67,7 +67,13 @@ def _matrix(
     )
     first = parts["qweight"]
     return DecodedTensor(
-        first.file, first.key, "F32", (outputs, inputs), tuple(parts.values()), decode, True
+        first.file,
+        first.key,
+        "F32",
+        (outputs, inputs),
+        parts=tuple(parts.values()),
+        decode=decode,
+        of_linear=True,
     )
 
 
