@@ -281,6 +281,10 @@ def test_a_lora_on_one_of_two_tied_weights_is_refused(
 def test_a_folder_without_an_adapter_is_told(tiny_gpt2_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--adapter names no adapter; got "):
         load(tiny_gpt2_checkpoint, tmp_path)
+    # As Trainer leaves one for each step.
+    trained(tiny_gpt2_checkpoint, tmp_path / "run" / "checkpoint-20", target_modules=["c_fc"])
+    with pytest.raises(CheckpointError, match=r"--adapter .*/run/checkpoint-20"):
+        load(tiny_gpt2_checkpoint, tmp_path / "run")
 
 
 def test_an_adapter_alone_says_how_it_is_exported(plain: Path) -> None:

@@ -19,6 +19,7 @@ from checkpoint_files import (
     checked_line,
     copy_checkpoint,
     error_of,
+    load,
     save_as_zip_pickle,
     save_in_shards,
 )
@@ -226,6 +227,36 @@ def test_what_browsers_can_not_hold_is_told(tmp_path: Path) -> None:
     folder = config_alone(tmp_path / "model", larger.config())
     (told,) = [f for f in examined(folder).findings if f.subject == "browser"]
     assert "fp32 6.2 GB (too large)" in told.line
+
+
+def test_steps_of_a_training_beside_the_model_are_told(
+    tiny_gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Trainer leaves checkpoint-N folders in its output, and the last weights beside them."""
+    folder = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "run")
+    for step in (500, 1000, 90):
+        copy_checkpoint(tiny_gpt2_checkpoint, folder / f"checkpoint-{step}")
+    (folder / "logs").mkdir()
+    (told,) = [f.line for f in examined(folder).findings if f.subject == "checkpoint"]
+    assert told in [" ".join(text.split()) for text in load(folder).notices]
+    assert "the training's steps checkpoint-90, checkpoint-500, checkpoint-1000" in told
+    assert f"--model {folder}/checkpoint-1000." in told
+    # Without weights of its own, one has to be chosen.
+    (folder / "model.safetensors").unlink()
+    (line,) = refused_lines(folder)
+    assert f"name one, such as --model {folder}/checkpoint-1000".lower() in line.lower()
+
+
+def test_a_model_saved_without_its_head_is_told(tmp_path: Path) -> None:
+    """AutoModel saves the trunk alone: enough where the head is the embedding."""
+    for ties in (True, False):
+        config = small("Qwen2", tie_word_embeddings=ties).config()
+        trunk: Any = transformers.AutoModel
+        trunk.from_config(config).save_pretrained(tmp_path / str(ties))
+    assert refused_lines(tmp_path / "True") == []
+    (line,) = refused_lines(tmp_path / "False")
+    assert line == error_of(tmp_path / "False")
+    assert "lacks weights; got no lm_head.weight" in line
 
 
 def test_a_tokenizer_is_described(tiny_gpt2_checkpoint: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from oriel.models.load_model import (
 from oriel.models.match_parameters import match_tensors
 from oriel.models.merge_adapter import merge_adapter
 from oriel.models.model_spec import ModelSpec, make_spec
-from oriel.models.no_checkpoint import adapter_beside
+from oriel.models.no_checkpoint import adapter_beside, checkpoints_beside
 from oriel.models.quantization import quantization_of
 from oriel.models.weight_files import weight_files
 
@@ -79,8 +79,9 @@ def examine(found: FoundCheckpoint) -> Examination:
     tokenizer, templates = tokenizer_findings(found.folder, vocab, eos)
     findings += tokenizer
     adapter = None if found.adapter else adapter_beside(found.folder)
-    if adapter is not None:
-        findings.append(Finding("checkpoint", "notice", adapter))
+    for text in (adapter, checkpoints_beside(found.folder)):
+        if text is not None:
+            findings.append(Finding("checkpoint", "notice", text))
     return Examination(found, tuple(findings), variants, tuple(templates.items()))
 
 

@@ -4,11 +4,12 @@ hub.py asks the Hub and downloads."""
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from oriel.errors import CheckpointError, HubError, OptionError
+from oriel.errors import CheckpointError, HubError, OptionError, first_few
 from oriel.models.adapter_config import ADAPTER_CONFIG
 from oriel.models.hub import DownloadDisplay, fetch_from_hub
 from oriel.models.model_names import cached_model, folder_id, model_name, safe_name
@@ -84,11 +85,14 @@ def with_adapter(found: FoundCheckpoint, adapter: Path | None) -> FoundCheckpoin
     if adapter is None:
         return found
     if not (adapter / ADAPTER_CONFIG).is_file():
+        inner = sorted(file.parent.name for file in adapter.glob(f"*/{ADAPTER_CONFIG}"))
         raise CheckpointError(
             "--adapter names no adapter",
-            got=str(adapter),
+            got=f"{adapter}{f', with {first_few(inner)} inside' if inner else ''}",
             expected=f"a folder with {ADAPTER_CONFIG} and adapter_model.safetensors",
-            next_step="check the path.",
+            next_step=f"name one, such as --adapter {shlex.quote(str(adapter / inner[-1]))}."
+            if inner
+            else "check the path.",
         )
     name = safe_name(f"{found.name}-{folder_id(adapter)}")
     return replace(found, name=name, adapter=adapter)

@@ -24,7 +24,7 @@ from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
 from oriel.models.merge_adapter import merge_adapter
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
-from oriel.models.no_checkpoint import adapter_beside
+from oriel.models.no_checkpoint import adapter_beside, checkpoints_beside
 from oriel.models.quantization import ENTRY, quantization_of
 from oriel.models.weight_files import has_mark, weight_files
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
@@ -84,7 +84,8 @@ class LoadedModel:
         """Notices about what was read otherwise than it is written, or not at all; one text
         each."""
         adapter = None if self.source.adapter else adapter_beside(self.source.folder)
-        return (*self.checkpoint.notes, *([adapter] if adapter else []))
+        said = (adapter, checkpoints_beside(self.source.folder))
+        return (*self.checkpoint.notes, *(text for text in said if text))
 
     @property
     def is_as_saved(self) -> bool:

@@ -27,6 +27,8 @@ _MERGE = (
     "f='{0}'; M.from_pretrained(f).merge_and_unload().save_pretrained(f + '-merged')\""
 )
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
+_STEP = re.compile(r"(?:checkpoint|ckpt|epoch|step|global_step)[-_.]?\d+")
+"""Folders that training programs save on the way."""
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _BESIDE_WEIGHTS = re.compile(
     r"(training_args|optimizer|scheduler|rng_state.*|scaler)\.(bin|pt|pth)"
@@ -133,6 +135,19 @@ def adapter_beside(folder: Path) -> str | None:
         "applied, the whole model was exported. To export a model with an adapter, say --adapter "
         f"{shlex.quote(str(folder))}; where it isn't plain LoRA, merge them first: "
         f"{_MERGE.format(folder)}, and export that folder."
+    )
+
+
+def checkpoints_beside(folder: Path) -> str | None:
+    """Return a notice about the steps that a training program saved inside a model's folder, if
+    there are any: the folder's own weights were taken."""
+    inner = [name for name in _checkpoints_in(folder, _names(folder)) if _STEP.fullmatch(name)]
+    if not inner:
+        return None
+    last = shlex.quote(str(folder / inner[-1]))
+    return (
+        f"{shown_name(folder)} holds the training's steps {first_few(inner)} beside its own "
+        f"weights; its own were taken. For another, name it: --model {last}."
     )
 
 
