@@ -22,7 +22,7 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix, past_name, present_name
 from oriel.errors import CheckpointError
 from oriel.models.expert_weights import read_joined, separate_tensors
-from oriel.models.load_model import LoadedModel, plain_config
+from oriel.models.load_model import LoadedModel, plain_config, without_quantization
 from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
 from oriel.verification.observed_attention import observed
 
@@ -71,7 +71,7 @@ class Reference:
         self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
-        config = plain_config(loaded.source.folder)
+        config = without_quantization(plain_config(loaded.source.folder))
         # Configs may ask for tuples; the code below reads outputs by name.
         config.return_dict = True
         folder = None

@@ -231,6 +231,13 @@ def _held_weights(
 
 def find_reference(manifest: Manifest, folder: Path | None) -> LoadedModel:
     """Open the checkpoint of which a bundle was made: the folder given or the manifest's source."""
+    adapter = manifest.data["model"]["source"].get("adapter")
+    if adapter is not None:
+        raise CheckpointError(
+            f"this bundle was made with the adapter {adapter!r}, whose place it doesn't record",
+            expected="--checkpoint with the model's folder, and --adapter with that one",
+            next_step="verify it again with both.",
+        )
     if folder is not None:
         return load_model(find_checkpoint(str(folder)))
     source = manifest.data["model"]["source"]
