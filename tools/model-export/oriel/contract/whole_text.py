@@ -19,10 +19,16 @@ def around(data: ManifestDocument, ids: Sequence[int]) -> list[int]:
     return [*map(int, first), *ids, *(() if goes_on else map(int, last))]
 
 
+def mask_token(data: ManifestDocument) -> int | None:
+    """Return the token that stands for a word to be found; None where the model continues texts, or
+    has none."""
+    if not data["model"]["shape"].get("bidirectional", False):
+        return None
+    return data.get("tokenizer", {}).get("mask_token")
+
+
 def predicted_position(data: ManifestDocument, ids: Sequence[int]) -> int:
     """Return the position whose logits are shown: the last one, and in a model without a cache that
     of the first mask token, where there is one."""
-    mask = data.get("tokenizer", {}).get("mask_token")
-    if mask is None or not data["model"]["shape"].get("bidirectional", False) or mask not in ids:
-        return len(ids) - 1
-    return list(ids).index(mask)
+    mask = mask_token(data)
+    return list(ids).index(mask) if mask in ids else len(ids) - 1
