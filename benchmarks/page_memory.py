@@ -1,9 +1,9 @@
 """Measures whether the page's memory stays flat in Chromium: while tokens are generated, beside a
 page that was opened with the same text, and while the reader changes between two models.
 
-The bytes are those that `performance.measureUserAgentSpecificMemory` counts after a collection of
-garbage: of the page and its workers, WebAssembly's memory among them. Needs Chromium and the
-bundles of the browser tests (`make bundle`).
+The bytes are the resident memory of the page's process, with its workers and WebAssembly, after a
+collection of garbage. Needs Chromium, Linux's /proc, and the bundles of the browser tests (`make
+bundle`).
 
 python benchmarks/page_memory.py [--tokens 200] [--switches 50]
 """
