@@ -67,6 +67,9 @@ def _value(value: object) -> str:
 def _blocks(shapes: list[ModelShape]) -> str:
     """Return the properties that the contract's sizes have for any of these models."""
     found = [
+        ("bidirectional", any(shape.bidirectional for shape in shapes)),
+        ("norms in the stream", any(shape.post_norm for shape in shapes)),
+        ("segments", any(shape.token_types for shape in shapes)),
         ("parallel", any(shape.parallel_residual for shape in shapes)),
         ("gated MLP", any(shape.gated_mlp for shape in shapes)),
         ("raw outputs", any(shape.raw_outputs for shape in shapes)),

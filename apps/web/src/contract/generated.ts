@@ -264,6 +264,16 @@ export interface TokenizerFiles {
    */
   first_tokens?: KnownTokenId[];
   /**
+   * the tokens that the checkpoint's own tokenizer puts after every text; a text that is to be continued gets none. Since contract 2.1
+   *
+   * @maxItems 16
+   */
+  last_tokens?: KnownTokenId[];
+  /**
+   * below the vocabulary's size
+   */
+  mask_token?: number;
+  /**
    * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
    */
   cases?: string;

@@ -147,6 +147,7 @@ function manifestOf(record: AnalysisRecord): Manifest {
     manifest_version: record.contract_version,
     contract_version: record.contract_version,
     model: record.model,
+    ...(record.mask_token !== undefined && { tokenizer: { mask_token: record.mask_token } }),
     files: [],
     lens_packs: record.lens_packs.map((pack) => ({ ...pack, taps: {} })),
     variants: [],

@@ -153,6 +153,11 @@ class TokenizerFiles(TypedDict):
     first_tokens: NotRequired[list[int]]
     """The tokens that the checkpoint's own tokenizer puts before every text; empty where it puts
     none, absent in manifests before 1.2, where nobody looked."""
+    last_tokens: NotRequired[list[int]]
+    """The tokens that the checkpoint's own tokenizer puts after every text; a text that is to be
+    continued gets none. Since contract 2.1."""
+    mask_token: NotRequired[int]
+    """The token that a masked language model replaces. Since contract 2.1."""
     cases: NotRequired[str]
     """Texts with their token ids as transformers gives them: see ACTIVATIONS_CONTRACT.md."""
     origin: NotRequired[TokenizerOrigin]

@@ -31,6 +31,7 @@ from oriel.contract.documents import LensPackRecord, Variant
 from oriel.contract.lens_packs import LOGIT
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
+from oriel.contract.whole_text import around
 from oriel.errors import BundleError, OptionError
 from oriel.lenses.pack import LensPack
 from oriel.lenses.pack_file import check_pack
@@ -155,12 +156,11 @@ class Bundle:
         return open_tokenizer(self.folder / files["tokenizer"])
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, with what the model wants before one."""
+        """Return the ids of a text, with what the model wants before one, and after one where it
+        continues no text."""
         with encoding_errors("the text", "give token ids."):
             ids = list(self.tokenizer.encode(text, add_special_tokens=False).ids)
-        files = self.manifest.data.get("tokenizer")
-        first = [] if files is None else [int(token) for token in files.get("first_tokens", ())]
-        return [*first, *ids]
+        return around(self.manifest.data, ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids."""

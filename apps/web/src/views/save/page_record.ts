@@ -1,4 +1,5 @@
 // The open analysis as a record for a page of its own: everything that the views draw, without the model.
+import { maskTokenOf } from '../../contract/whole_text';
 import { toBase64, compressed } from '../../saved_page/bytes_text';
 import { RECORD_VERSION, type AnalysisRecord } from '../../saved_page/record';
 import { isEdit } from '../../inference/interventions';
@@ -40,6 +41,7 @@ export async function pageRecord(
 ): Promise<AnalysisRecord> {
   const { manifest, variant, lens } = model;
   const { name, precision, kernels, encoding } = variant;
+  const mask = maskTokenOf(manifest);
   const facts = await dataFacts(model, answer, lens);
   const packs = (manifest.lens_packs ?? []).filter((pack) => pack.name === lens);
   return {
@@ -62,6 +64,7 @@ export async function pageRecord(
     prompt,
     typed: answer.tokens.filter(({ generated }) => !generated).length,
     edits: facts.edits,
+    ...(mask !== null && { mask_token: mask }),
     pieces: model.hasTokenizer ? piecesOf(answer) : null,
     tensors: await numbersOf(answer, facts),
     untouched:
