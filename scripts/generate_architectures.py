@@ -74,9 +74,16 @@ def _blocks(shapes: list[ModelShape]) -> str:
         ("gated MLP", any(shape.gated_mlp for shape in shapes)),
         ("raw outputs", any(shape.raw_outputs for shape in shapes)),
         ("window", any(shape.window for shape in shapes)),
-        ("windows by layer", any(shape.layer_sizes for shape in shapes)),
+        ("windows by layer", any(sizes.window for shape in shapes for sizes in shape.layer_sizes)),
+        ("experts", any(shape.experts for shape in shapes)),
+        ("one MLP in some layers", any(_is_mixed(shape) for shape in shapes)),
     ]
     return ", ".join(name for name, has in found if has)
+
+
+def _is_mixed(shape: ModelShape) -> bool:
+    """Return whether some layers have experts and others one MLP."""
+    return len({shape.at(layer).experts > 0 for layer in range(shape.layers)}) == 2
 
 
 if __name__ == "__main__":

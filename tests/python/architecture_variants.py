@@ -234,6 +234,26 @@ VARIANTS: dict[str, Variant] = {
     ),
     "mistral": small("Mistral", sliding_window=None, head_dim=10),
     "mistral-window-repeated": small("Mistral", sliding_window=4, num_hidden_layers=4),
+    "mixtral": small("Mixtral", num_local_experts=4, head_dim=10),
+    "mixtral-window-all-experts-repeated": small(
+        "Mixtral",
+        num_local_experts=3,
+        num_experts_per_tok=3,
+        sliding_window=4,
+        num_hidden_layers=4,
+        tie_word_embeddings=True,
+    ),
+    "olmo": small("Olmo", clip_qkv=0.6),
+    "olmo2": small("Olmo2"),
+    "olmoe": small("Olmoe", num_experts=5, num_experts_per_tok=3, clip_qkv=0.6),
+    "olmoe-normed-weights": small(
+        "Olmoe",
+        num_experts=4,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
+        hidden_act="gelu_new",
+        attention_bias=True,
+    ),
     "modernbert": encoder(
         "ModernBert",
         **MODERN,
@@ -252,8 +272,6 @@ VARIANTS: dict[str, Variant] = {
         decoder_bias=False,
         tie_word_embeddings=False,
     ),
-    "olmo": small("Olmo", clip_qkv=0.6),
-    "olmo2": small("Olmo2"),
     "opt": small("OPT", ffn_dim=40),
     "opt-norms-after-sums-projected": small(
         "OPT", ffn_dim=40, do_layer_norm_before=False, word_embed_proj_dim=12
@@ -278,6 +296,21 @@ VARIANTS: dict[str, Variant] = {
         "Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1
     ),
     "qwen3": small("Qwen3", head_dim=10, attention_bias=True),
+    "qwen3_moe": small(
+        "Qwen3Moe", num_experts=4, num_experts_per_tok=1, moe_intermediate_size=14, head_dim=10
+    ),
+    "qwen3_moe-one-mlp-in-some-layers": small(
+        "Qwen3Moe",
+        num_hidden_layers=5,
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=14,
+        norm_topk_prob=True,
+        decoder_sparse_step=2,
+        mlp_only_layers=[1],
+        use_sliding_window=True,
+        sliding_window=4,
+    ),
     "roberta": encoder("Roberta", type_vocab_size=1),
     "roberta-untied-other-padding": encoder(
         "Roberta", tie_word_embeddings=False, pad_token_id=0, num_hidden_layers=3
@@ -307,7 +340,7 @@ ROTARY = (
         "Olmo",
         "Olmo2",
     ),
-    *("Phi", "Qwen2", "Qwen3", "SmolLM3", "StableLm", "Starcoder2"),
+    *("Mixtral", "Olmoe", "Phi", "Qwen2", "Qwen3", "Qwen3Moe", "SmolLM3", "StableLm", "Starcoder2"),
 )
 REFUSED: tuple[tuple[Variant, str], ...] = (
     (
@@ -352,5 +385,9 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     (small("Granite", residual_multiplier=0.0), "residual_multiplier: 0.0"),
     (small("Granite", logits_scaling=0.0), "logits_scaling: 0.0"),
     (small("Mistral", sliding_window=0), "sliding_window: 0"),
+    (
+        small("Mixtral", num_local_experts=2, num_experts_per_tok=3),
+        "num_experts_per_tok: 3 of 2",
+    ),
 )
 """Configs, and what the refusal names."""

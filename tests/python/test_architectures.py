@@ -40,7 +40,9 @@ class Exported:
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.25)
         model.save_pretrained(folder / "checkpoint")
-        stock = type(model).from_pretrained(folder / "checkpoint", attn_implementation="eager")
+        stock = type(model).from_pretrained(
+            folder / "checkpoint", attn_implementation="eager", experts_implementation="eager"
+        )
         self.stock = mended(stock)
         layers = model.config.num_hidden_layers
         options = ExportOptions(
@@ -152,10 +154,10 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     ids = random_ids((2, 6), exported.shape.vocab, seed=1)
     seen: dict[str, NDArray[Any]] = {}
 
-    def keep(name: str) -> Callable[..., None]:
+    def keep(name: str, part: int = 0) -> Callable[..., None]:
         def hook(_module: Any, inputs: Any, output: Any = None) -> None:
             value = inputs[0] if output is None else output
-            found = (value[0] if isinstance(value, tuple) else value).detach()
+            found = (value[part] if isinstance(value, tuple) else value).detach()
             # A block may add to it in place.
             seen[name] = found.clone().numpy()
 
@@ -164,18 +166,24 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
     a, model = exported.architecture, exported.stock
     blocks = model.get_submodule(a.blocks)
     for layer, block in enumerate(blocks.children()):
+        routed = exported.shape.at(layer).experts > 0
         for path, kind in (
             (a.attention_end, "attn_output"),
             (a.mlp_end, "mlp_output"),
             (a.attention, "attn_output_raw"),
             (a.mlp, "mlp_output_raw"),
             (a.attention_output_matrix, "attn_output_again"),
-            (a.mlp_output_matrix, "mlp_output_again"),
+            ((a.experts if routed else None) or a.mlp_output_matrix, "mlp_output_again"),
         ):
             block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
+        if routed:
+            router = block.get_submodule(a.router or "")
+            for part, kind in enumerate(("router_logits", "expert_weights", "expert_ids")):
+                router.register_forward_hook(keep(f"layer_{layer}_{kind}", part))
         for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
-            block.get_submodule(path).register_forward_pre_hook(keep(f"layer_{layer}_{kind}"))
-        if a.mlp_linear is not None:
+            if not routed:
+                block.get_submodule(path).register_forward_pre_hook(keep(f"layer_{layer}_{kind}"))
+        if a.mlp_linear is not None and not routed:
             for path, kind in ((a.mlp_nonlinearity, "mlp_gate"), (a.mlp_linear, "mlp_linear")):
                 block.get_submodule(path).register_forward_hook(keep(f"layer_{layer}_{kind}"))
         if exported.shape.post_norm:
@@ -200,10 +208,19 @@ def test_taps_give_what_stock_modules_compute(exported: Exported) -> None:
         for kind in ("attn_output", "mlp_output"):
             # Both paths of a part are in the architecture's file: they must lead to the same part.
             raw = seen.pop(f"layer_{layer}_{kind}_raw")
-            assert np.array_equal(seen.pop(f"layer_{layer}_{kind}_again"), raw), kind
+            again = seen.pop(f"layer_{layer}_{kind}_again")
+            # Experts have the tokens of all texts in one row.
+            assert np.array_equal(again.reshape(raw.shape), raw), kind
             if exported.shape.raw_outputs:
                 seen[f"layer_{layer}_{kind}_raw"] = raw
             seen[f"layer_{layer}_{kind}"] = seen[f"layer_{layer}_{kind}"] * multiplier
+        for kind in ("router_logits", "expert_weights", "expert_ids"):
+            if exported.shape.at(layer).experts:
+                rows = seen[f"layer_{layer}_{kind}"]
+                seen[f"layer_{layer}_{kind}"] = rows.reshape(*ids.shape, -1)
+        if exported.shape.at(layer).experts:
+            scores = torch.from_numpy(seen[f"layer_{layer}_router_logits"])
+            seen[f"layer_{layer}_router_probs"] = scores.softmax(-1).numpy()
         if a.fused_mlp:
             both = seen[f"layer_{layer}_mlp_linear"]
             seen[f"layer_{layer}_mlp_linear"] = both[..., both.shape[-1] // 2 :]

@@ -393,7 +393,7 @@ class TestConfig:
             ({"activation_function": "os.system"}, "got 'os.system', which transformers doesn't"),
             ({"tie_word_embeddings": False}, "lacks weights; got no lm_head.weight"),
             ({"add_cross_attention": True}, "reads a second sequence through cross-attention"),
-            ({"quantization_config": {"quant_method": "gptq"}}, "copy is quantized; got gptq"),
+            ({"quantization_config": {"quant_method": "hqq"}}, "copy is quantized; got hqq"),
             ({"quantization_config": []}, "copy is quantized; got quantization_config"),
             ({"dtype": "os.system"}, "doesn't make a model"),
         ],

@@ -136,10 +136,11 @@ def test_every_file_of_a_command_is_listed() -> None:
 def test_oriel_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert (
-        "{export,verify,select,quantize,fidelity,publish,check-url,check-device,convert,split,prove,"
-        "pipeline,recommend,inspect,fit-lens,add-lens,lesson}" in capsys.readouterr().out
+        "{doctor,export,verify,select,quantize,fidelity,publish,check-url,check-device,convert,"
+        "split,prove,pipeline,recommend,inspect,fit-lens,add-lens,lesson}"
+        in capsys.readouterr().out
     )
-    assert "no command; expected export, verify, select, quantize, fidelity, " in line_of(
+    assert "no command; expected doctor, export, verify, select, quantize, fidelity, " in line_of(
         capsys, main([])
     )
     assert "no such command; got 'exprot'" in line_of(capsys, main(["exprot"]))

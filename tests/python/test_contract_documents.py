@@ -23,7 +23,7 @@ from contract_examples import (
 )
 
 import oriel
-from oriel.contract.data_files import ContractTable, Limits
+from oriel.contract.data_files import BrowserMemory, ContractTable, Limits
 from oriel.contract.documents import (
     ActivationsDocument,
     EditsDocument,
@@ -160,7 +160,12 @@ def test_examples_of_a_wrong_type_do_not_fit(invalid: Invalid) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("activations.json", ContractTable), ("limits.json", Limits)]
+    ("name", "hint"),
+    [
+        ("activations.json", ContractTable),
+        ("browser_memory.json", BrowserMemory),
+        ("limits.json", Limits),
+    ],
 )
 def test_data_files_fit_their_types(name: str, hint: type) -> None:
     """No schema describes these, so their types are written by hand."""

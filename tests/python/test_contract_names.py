@@ -202,6 +202,7 @@ def test_experts_bring_a_router_and_take_the_neurons_of_the_one_mlp() -> None:
         f"layer_3_{kind}" for kind in ("mlp_pre", "mlp_gate", "mlp_linear", "mlp_act")
     }
     assert several["layer_3_router_logits"].shape == ("batch_size", "sequence_length", 4)
+    assert several["layer_3_router_probs"].shape == ("batch_size", "sequence_length", 4)
     assert several["layer_3_expert_ids"].shape == ("batch_size", "sequence_length", 2)
     assert several["layer_3_expert_ids"].dtype == "int64"
     assert several["layer_3_expert_weights"].shape == ("batch_size", "sequence_length", 2)

@@ -117,7 +117,7 @@ def test_an_edit_acts_as_the_hook_in_pytorch(
 
 def test_a_head_and_a_later_token_are_switched_off(bundle: Bundle, stock: BertForMaskedLM) -> None:
     ids = bundle.encode(TEXTS[0])
-    matrix = stock.bert.encoder.layer[1].attention.output.dense
+    matrix = stock.get_submodule("bert.encoder.layer.1.attention.output.dense")
     handle = matrix.register_forward_pre_hook(
         lambda _m, given: (torch.cat([given[0][..., :12] * 0, given[0][..., 12:]], dim=-1),)
     )

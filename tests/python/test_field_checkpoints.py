@@ -328,7 +328,7 @@ def dangling(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "has", "step"),
     [
-        (only_adapter, "got an adapter (LORA) of someone/tiny", "merge_and_unload()"),
+        (only_adapter, "got an adapter (LORA) of someone/tiny", "--model someone/tiny --adapter "),
         (without("tiny.Q4_K_M.gguf"), "got a GGUF file, tiny.Q4_K_M.gguf", "Name the checkpoint"),
         (without("model.onnx"), "got an ONNX graph, model.onnx", "Name the checkpoint"),
         (without("tf_model.h5"), "got TensorFlow weights, tf_model.h5", "from_tf=True"),

@@ -61,6 +61,8 @@ WITHOUT_SCRIPTS = {
     "opt",
     # One matrix gives both branches of the MLP.
     "phi3",
+    # The scripts read one MLP in each layer.
+    *("mixtral", "olmoe", "qwen3_moe"),
 }
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),

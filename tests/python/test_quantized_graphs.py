@@ -20,7 +20,9 @@ from test_verification import Bundle
 from oriel.bundle.read_bundle import read_bundle
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import graphs_of
+from oriel.doctor.variant_sizes import variant_sizes
 from oriel.graph.build_graphs import BuiltGraphs
+from oriel.models.load_model import load_spec
 from oriel.precision.calibration.calibrate import ActivationRanges
 from oriel.precision.graphs.kernel_nodes import check_encoding, check_kernels
 from oriel.precision.graphs.quantized_graphs import quantized_graphs
@@ -286,6 +288,23 @@ def test_rows_of_blocks(tmp_path: Path, zeros: bool, bits: Literal[4, 8], block:
 
 
 # Whole graphs.
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_sizes_told_before_an_export_are_those_of_the_files(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    spec = load_spec(request.getfixturevalue(f"tiny_{kind}_checkpoint"))
+    manifest = read_manifest(request.getfixturevalue(f"quantized_{kind}_bundle")).data
+    written = {file["path"]: file["bytes"] for file in manifest["files"]}
+    found = {size.name: size for size in variant_sizes(spec)}
+    assert list(found) == [variant["name"] for variant in manifest["variants"]]
+    for variant in manifest["variants"]:
+        (weights,) = variant["weights"]
+        size = found[variant["name"]]
+        assert size.bytes == written[weights]
+        expansion = variant.get("expansion")
+        assert size.read_bytes == (expansion["bytes"] if expansion else written[weights])
 
 
 @pytest.mark.parametrize("name", ["quantized_gpt2_bundle", "quantized_llama_bundle"])

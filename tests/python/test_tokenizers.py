@@ -380,6 +380,7 @@ def test_tokens_without_rows_are_unknown_text() -> None:
         (["tokenizer.json", "vocab.json", "merges.txt"], ["tokenizer.json"]),
         (["vocab.json", "merges.txt", "README.md"], ["vocab.json", "merges.txt"]),
         (["tokenizer.model", "added_tokens.json"], ["tokenizer.model", "added_tokens.json"]),
+        (["chat_template.jinja", "tokenizer.json"], ["tokenizer.json", "chat_template.jinja"]),
     ],
 )
 def test_what_is_downloaded_of_a_repository(names: list[str], want: list[str]) -> None:

@@ -12,6 +12,7 @@ from oriel.commands import (
     check_device,
     check_url,
     convert,
+    doctor,
     export,
     fidelity,
     fit_lens,
@@ -33,6 +34,7 @@ from oriel.errors import OptionError
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
     for module in (
+        doctor,
         export,
         verify,
         select,

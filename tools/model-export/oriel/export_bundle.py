@@ -33,7 +33,7 @@ from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
 from oriel.lenses.bundle_packs import add_shipped_packs, keep_packs
 from oriel.models.demo.bundled_lenses import bundled_lenses
-from oriel.models.find_checkpoint import find_checkpoint
+from oriel.models.find_checkpoint import find_checkpoint, with_adapter
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing
 from oriel.precision.calibration.calibration_text import TextCalibration
@@ -128,7 +128,8 @@ def export(options: ExportOptions, display: StageDisplay) -> Exported:
     """Find, load, trace, write. Raises OrielError for whatever the user can fix."""
     plan = _plan(options, options.precision)
     display.stage("find the checkpoint")
-    found = find_checkpoint(options.model, options.revision, display)
+    base = find_checkpoint(options.model, options.revision, display)
+    found = with_adapter(base, options.adapter)
     paths = BundlePaths(options.output or default_output(found.name))
     old = check_replaceable(paths.folder)
     display.stage(f"read {found.name} ({found.kind})")

@@ -42,6 +42,8 @@ class ExportOptions(Quantizing):
 
     model: str | None = None
     revision: str | None = None
+    adapter: Path | None = None
+    """Folder of a LoRA adapter to merge into the model."""
     layers: tuple[int, ...] | None = None
     """None: the last layer."""
     all_layers: bool = False

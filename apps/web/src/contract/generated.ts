@@ -15,6 +15,7 @@ export type ActivationKind =
   | 'attn_output'
   | 'resid_mid'
   | 'router_logits'
+  | 'router_probs'
   | 'expert_ids'
   | 'expert_weights'
   | 'mlp_pre'
@@ -146,6 +147,10 @@ export interface ModelSource {
    */
   revision?: string | null;
   note?: string;
+  /**
+   * name of the folder of the LoRA adapter that was merged into it
+   */
+  adapter?: string;
 }
 /**
  * the sizes that the contract's symbolic dimensions stand for

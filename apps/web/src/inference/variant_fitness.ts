@@ -1,5 +1,6 @@
 // Computes the memory that a variant needs on each provider, and compares it with this device's. Pure arithmetic on the
 // manifest and the device's answers; choosing among variants is choose_variant.ts.
+import memory from '../../../../contracts/browser_memory.json' with { type: 'json' };
 import { filesToOpen } from '../bundle/download/download';
 import { maxFileBytes } from '../bundle/download/file_memory';
 import type { Manifest, Variant } from '../contract/generated';
@@ -13,15 +14,15 @@ const memoryShare = 1 / 2;
 /** Memory assumed where the browser reports none, as Firefox and Safari: phones a few years old must not crash. */
 const assumedMemoryGiB = 2;
 
-/** WebAssembly addresses 4 GiB; activations and the runtime itself need some of them. */
-export const heapBytes = 3.5 * GiB;
+/** WebAssembly addresses 4 GiB; activations and the runtime itself need half a GiB of them. */
+export const heapBytes = memory.heap_bytes;
 
 /**
  * Final size of the runtime's own memory as a multiple of the bytes that it reads: it copies the weights, and
  * packs or widens them once more. Measured with GPT-2 small; on WebGPU, the GPU's copy is counted.
  */
 const runtimeShare: Record<Provider, Record<string, number>> = {
-  wasm: { fp32: 2, fp16: 3.6, int8: 1.5, int8_static: 1.8, int4: 3.7 },
+  wasm: memory.runtime_share,
   webgpu: {},
 };
 const otherShare = 2;
@@ -30,7 +31,7 @@ const otherShare = 2;
 const bytesPerNumber: Record<string, number> = { fp32: 4, fp16: 2 };
 
 /** Kernels with integer products: on WebGPU the runtime would compute these on the CPU and copy data both ways. */
-const withoutGpuKernels = new Set(['int8', 'int8_static']);
+const withoutGpuKernels = new Set(memory.without_gpu_kernels);
 
 export function offerOfVariant(
   manifest: Manifest,
@@ -78,12 +79,12 @@ function fitness(
   const inRuntime = Math.ceil(read * (runtimeShare[provider][kernelsOf(variant)] ?? otherShare));
   // The page keeps the weights in memory if the browser's store has no room for them; otherwise it may create a second
   // session. Either needs this memory.
-  const memory = read + inRuntime;
+  const needed = read + inRuntime;
   const refusal =
     (provider === 'webgpu' ? gpuRefusal(manifest, variant, device) : heapRefusal(inRuntime)) ??
     sizeRefusal(manifest, variant) ??
-    memoryRefusal(memory, device);
-  return { memory, refusal };
+    memoryRefusal(needed, device);
+  return { memory: needed, refusal };
 }
 
 function gpuRefusal(manifest: Manifest, variant: Variant, device: DeviceFacts): Refusal | null {

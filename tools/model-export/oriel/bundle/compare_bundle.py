@@ -112,7 +112,8 @@ def check_same_source(found: JsonObject, folder: Path, model: LoadedModel) -> No
         _source_name(here.kind, here.id),
     )
     if theirs == ours:
-        same_weights = here.kind != "folder" or (
+        is_plain = here.kind != "folder" and here.adapter is None and "adapter" not in source
+        same_weights = is_plain or (
             said.get("weights_digest") == checkpoint_digest(model.checkpoint)
         )
         if same_weights:

@@ -48,6 +48,7 @@ from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.static_cache import fix_cache
+from oriel.models.model_names import folder_id
 from oriel.precisions import FP32, Precision
 
 if TYPE_CHECKING:
@@ -312,7 +313,11 @@ def source_record(model: LoadedModel) -> ModelSource:
     """Return the record of the checkpoint's source."""
     source = model.source
     record: ModelSource = {"kind": source.kind, "id": source.id, "revision": source.revision}
-    return {**record, "note": source.note} if source.note else record
+    if source.note:
+        record["note"] = source.note
+    if source.adapter is not None:
+        record["adapter"] = folder_id(source.adapter)[:256]
+    return record
 
 
 def exporter_record() -> ExporterRecord:

@@ -17,6 +17,7 @@ from transformers.initialization import no_init_weights
 
 from oriel.capture import attention
 from oriel.capture.capture_state import CaptureState
+from oriel.capture.experts import Router, make_experts_dense
 from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.contract.activation_names import (
     LENS_KINDS,
@@ -127,6 +128,10 @@ class CapturedModel(nn.Module):
         assert isinstance(blocks, nn.ModuleList)
         for layer, block in enumerate(blocks):
             _hook_block(block, layer, a, state)
+            if self.shape.at(layer).experts:
+                _hook_router(block, layer, a, state)
+            else:
+                _hook_mlp(block, layer, a, state)
             if self.shape.post_norm:
                 block.get_submodule(a.mlp_norm).register_forward_hook(
                     _writes(state, "resid_mid", layer)
@@ -168,19 +173,36 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     if a.residual_multiplier is not None:
         # The hooks have multiplied already.
         setattr(block, a.residual_multiplier, 1.0)
+    block.register_forward_hook(writes("resid_post"))
+
+
+def _hook_mlp(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
+    """Record what is inside the one MLP of a layer."""
     for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
         block.get_submodule(path).register_forward_pre_hook(_reads(state, kind, layer))
     if a.mlp_linear is not None:
-        block.get_submodule(a.mlp_nonlinearity).register_forward_hook(writes("mlp_gate"))
-        linear = _writes_half(state, layer) if a.fused_mlp else writes("mlp_linear")
+        gate = _writes(state, "mlp_gate", layer)
+        block.get_submodule(a.mlp_nonlinearity).register_forward_hook(gate)
+        half = _writes_half(state, layer)
+        linear = half if a.fused_mlp else _writes(state, "mlp_linear", layer)
         block.get_submodule(a.mlp_linear).register_forward_hook(linear)
-    block.register_forward_hook(writes("resid_post"))
+
+
+def _hook_router(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
+    """Record what the router of a layer with experts gives."""
+    assert a.router is not None, f"{a.model_type} has experts and no router"
+
+    def hook(_module: nn.Module, _inputs: Inputs, output: tuple[Tensor, ...]) -> None:
+        for kind, value in zip(Router.GIVES, output, strict=True):
+            state.record(kind, layer, value)
+
+    block.get_submodule(a.router).register_forward_hook(hook)
 
 
 def _writes(
     state: CaptureState, kind: str, layer: int
 ) -> Callable[[nn.Module, Inputs, Output], None]:
-    """Return a hook that records what a module gives."""
+    """Return a hook that records what a module gives, the first of several."""
 
     def hook(_module: nn.Module, _inputs: Inputs, output: Output) -> None:
         state.record(kind, layer, output[0] if isinstance(output, tuple) else output)
@@ -264,6 +286,7 @@ def capture_empty(spec: ModelSpec) -> CapturedModel:
     """Make a model to trace: plain matrices, hooks in place, weights unset."""
     model = build_empty(spec)
     a = spec.architecture
+    make_experts_dense(model, a)
     make_matrices_plain(model, a.token_embedding, a.unembedding)
     return CapturedModel(model, spec)
 

@@ -4,8 +4,8 @@ files belong to a model, and which tensor is which parameter, is up to oriel/mod
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,6 +21,9 @@ _DTYPE_NAMES = {
     torch.float32: "F32",
     torch.float16: "F16",
     torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
 }
 
 
@@ -33,6 +36,20 @@ class StoredTensor:
     dtype: str
     """As safetensors spells it: F32, F16, BF16, …"""
     shape: tuple[int, ...]
+    part: tuple[int, slice] | None = None
+    """(index, rows) of the file's tensor (n, rows, columns) that this is; None where it is all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedTensor(StoredTensor):
+    """A tensor that is computed from others of the files each time that it is read; `file` and
+    `key` are those of the first."""
+
+    parts: tuple[StoredTensor, ...]
+    decode: Callable[[Sequence[Tensor]], Tensor] = field(compare=False)
+    """Returns the tensor, of this dtype and shape, for the parts' values."""
+    of_linear: bool = False
+    """True if the values are the (out, in) of a Linear, and no other module's."""
 
 
 class StoredTensors:
@@ -55,18 +72,27 @@ class StoredTensors:
 
     def read(self, name: str) -> Tensor:
         """Return the tensor in the dtype and shape of the file."""
-        stored = self.tensors[name]
+        return self._read(self.tensors[name])
+
+    def _read(self, stored: StoredTensor) -> Tensor:
+        if isinstance(stored, DecodedTensor):
+            decoded = stored.decode([self._read(part) for part in stored.parts])
+            return decoded if stored.part is None else decoded[stored.part]
         if stored.file.suffix == ".safetensors":
             try:
                 # Opened anew for each tensor: closing the file releases the pages that were mapped.
                 with safe_open(stored.file, framework="pt") as file:
+                    if stored.part is not None:
+                        part: Tensor = file.get_slice(stored.key)[stored.part]
+                        return part
                     tensor: Tensor = file.get_tensor(stored.key)
                     return tensor
             except (SafetensorError, OSError) as error:
                 raise damaged(stored.file, error, "a whole safetensors file") from error
         if stored.file not in self._pickled:
             self._pickled[stored.file] = load_pickle(stored.file)
-        return self._pickled[stored.file][stored.key]
+        whole = self._pickled[stored.file][stored.key]
+        return whole if stored.part is None else whole[stored.part]
 
 
 def tensor_digest(tensor: Tensor) -> str:

@@ -35,6 +35,12 @@ def _add_arguments(parser: Parser) -> None:
         "there, else gpt2 from the Hub, else the bundled model",
     )
     parser.add_argument("--revision", help="the Hub's branch, tag or commit")
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        metavar="FOLDER",
+        help="a LoRA adapter of PEFT's, merged into the model",
+    )
     parser.add_argument("--layers", metavar="0,5,11", help="layers to give out; default: the last")
     parser.add_argument("--all-layers", action="store_true", help="give out every layer")
     parser.add_argument(
@@ -84,6 +90,13 @@ def export_options(arguments: argparse.Namespace) -> ExportOptions:
                 "--layers and --all-layers exclude each other", next_step="leave one of them out."
             )
         args["layers"] = parse_layers(args["layers"])
+    if args["adapter"] is not None and args["model"] is None:
+        raise OptionError(
+            "--adapter without --model",
+            got=str(args["adapter"]),
+            expected="the model that it was trained on",
+            next_step="name it: its adapter_config.json says base_model_name_or_path.",
+        )
     if args["activations"] is not None:
         args["activations"] = parse_words(args["activations"], "--activations", selectable_kinds())
     args["precision"] = parse_words(args["precision"], "--precision", tuple(PRECISIONS))

@@ -29,6 +29,12 @@ def _add_arguments(parser: Parser) -> None:
         metavar="FOLDER",
         help="what it was exported from; default: the bundled or Hub model that it names",
     )
+    parser.add_argument(
+        "--adapter",
+        type=Path,
+        metavar="FOLDER",
+        help="the LoRA adapter that was merged into the checkpoint",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -40,10 +46,27 @@ def _call(arguments: argparse.Namespace) -> int:
             expected="an exported model.onnx or its folder",
             next_step="export one first: export.py --output PATH.",
         )
-    record = verify_bundle(arguments.model, arguments.checkpoint, arguments.json)
+    checkpoint = arguments.checkpoint
+    if arguments.adapter is not None:
+        checkpoint = _with_adapter(checkpoint, arguments.adapter)
+    record = verify_bundle(arguments.model, checkpoint, arguments.json)
     if arguments.json:
         print(json.dumps(record, allow_nan=False))
     return 0 if record["verdict"] == "passed" else 1
+
+
+def _with_adapter(checkpoint: Path | None, adapter: Path) -> LoadedModel:
+    if checkpoint is None:
+        raise OptionError(
+            "--adapter without --checkpoint",
+            got=str(adapter),
+            expected="the folder of the model that it was trained on",
+            next_step="name it with --checkpoint.",
+        )
+    from oriel.models.find_checkpoint import find_checkpoint, with_adapter
+    from oriel.models.load_model import load_model
+
+    return load_model(with_adapter(find_checkpoint(str(checkpoint)), adapter))
 
 
 def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> VerificationRecord:

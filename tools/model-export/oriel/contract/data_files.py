@@ -1,5 +1,5 @@
-"""Types of the contract's data files, activations.json and limits.json, which no schema
-describes."""
+"""Types of the contract's data files, which no schema describes: activations.json,
+limits.json and browser_memory.json."""
 
 from __future__ import annotations
 
@@ -230,3 +230,18 @@ class Limits(TypedDict):
     reference_pass: PassLimits
     tap: TapLimits
     lens_tap: LensTapLimits
+
+
+class BrowserMemory(TypedDict):
+    """browser_memory.json."""
+
+    about: str
+    file_bytes: int
+    """Largest size of one file."""
+    heap_bytes: int
+    """Bytes of WebAssembly's memory that the runtime may take."""
+    runtime_share: dict[str, float]
+    """{kernels: the runtime's own memory in WebAssembly, as a multiple of the weights that it
+    reads}."""
+    without_gpu_kernels: list[str]
+    """Kernels that WebGPU doesn't have."""

@@ -66,6 +66,8 @@ class ModelSource(TypedDict):
     revision: NotRequired[str | None]
     """The Hub's commit."""
     note: NotRequired[str]
+    adapter: NotRequired[str]
+    """Name of the folder of the LoRA adapter that was merged into it."""
 
 
 class ModelShapeRecord(TypedDict):

@@ -94,7 +94,7 @@ def with_passes(
     for variant in data["variants"]:
         path, bounds = (
             files.get(variant["name"]),
-            device_bounds(variant["precision"], variant.get("kernels")),
+            device_bounds(variant["precision"], variant.get("kernels"), shape),
         )
         if path is None or bounds is None:
             variants.append(variant)

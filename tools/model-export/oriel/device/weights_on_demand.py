@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from oriel.models.expert_weights import read_joined
 from oriel.models.load_model import LoadedModel
 from oriel.verification.run_reference import Reference
 
@@ -22,7 +23,7 @@ def reference_reading(loaded: LoadedModel, read: Read) -> Reference:
     # No number twice: it ties a head to the embedding where both hold the same.
     nothing = {
         name: torch.tensor(float(number)).expand(shape)
-        for number, (name, shape) in enumerate(loaded.spec.parameters.items())
+        for number, (name, shape) in enumerate(loaded.spec.stock_parameters.items())
     }
     reference = Reference(loaded, nothing)
     # A tied weight stands once, by the name that the checkpoint has it under.
@@ -49,7 +50,8 @@ def _read_on_demand(module: nn.Module, own: dict[str, str], read: Read) -> None:
 
     def fetch(*_: object) -> None:
         for key, name in own.items():
-            setattr(module, key, nn.Parameter(read(name), requires_grad=False))
+            weight = read_joined(name, tuple(absent[key].shape), read)
+            setattr(module, key, nn.Parameter(weight, requires_grad=False))
 
     let_go()
     module.register_forward_pre_hook(fetch)

@@ -15,7 +15,7 @@ from oriel.verification.compare import visible
 
 MAX_ERROR = 1e12
 """Largest error that is recorded, as in manifest.schema.json."""
-LEFT_OUT = ("logits", "lens_ids")
+LEFT_OUT = ("logits", "lens_ids", "expert_ids")
 """Kinds without an error: logits are compared as distributions, ids are not amounts."""
 
 

@@ -4,13 +4,15 @@ hub.py asks the Hub and downloads."""
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from oriel.errors import CheckpointError, HubError, OptionError
+from oriel.errors import CheckpointError, HubError, OptionError, first_few
+from oriel.models.adapter_config import ADAPTER_CONFIG
 from oriel.models.hub import DownloadDisplay, fetch_from_hub
-from oriel.models.model_names import cached_model, folder_id, model_name
+from oriel.models.model_names import cached_model, folder_id, model_name, safe_name
 from oriel.models.no_checkpoint import file_as_model, no_config
 
 DEMO = "demo"
@@ -30,6 +32,8 @@ class FoundCheckpoint:
     revision: str | None = None
     note: str | None = None
     """Notice that the user must not miss: which model was taken in place of which."""
+    adapter: Path | None = None
+    """Folder of the LoRA adapter that is merged into it."""
 
 
 def demo_folder() -> Path:
@@ -74,6 +78,24 @@ def find_checkpoint(
             next_step="check the path.",
         )
     return _from_hub(model, revision, display)
+
+
+def with_adapter(found: FoundCheckpoint, adapter: Path | None) -> FoundCheckpoint:
+    """Return the same checkpoint with an adapter of a local folder, named after both."""
+    if adapter is None:
+        return found
+    if not (adapter / ADAPTER_CONFIG).is_file():
+        inner = sorted(file.parent.name for file in adapter.glob(f"*/{ADAPTER_CONFIG}"))
+        raise CheckpointError(
+            "--adapter names no adapter",
+            got=f"{adapter}{f', with {first_few(inner)} inside' if inner else ''}",
+            expected=f"a folder with {ADAPTER_CONFIG} and adapter_model.safetensors",
+            next_step=f"name one, such as --adapter {shlex.quote(str(adapter / inner[-1]))}."
+            if inner
+            else "check the path.",
+        )
+    name = safe_name(f"{found.name}-{folder_id(adapter)}")
+    return replace(found, name=name, adapter=adapter)
 
 
 def _as_folder(model: str) -> Path | None:

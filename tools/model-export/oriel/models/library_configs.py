@@ -26,6 +26,8 @@ _LEFT_OUT = frozenset(
         "auto_map",
         "custom_pipelines",
         "trust_remote_code",
+        # The graphs hold plain weights.
+        "quantization_config",
         # Files of another folder.
         "transformers.js_config",
     }

@@ -4,23 +4,28 @@ is run. The tokenizer is opened on first use."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oriel.checkpoints.tensors import DecodedTensor
 from oriel.contract.activation_names import ModelShape
-from oriel.contract.json_value import JsonObject, JsonValue
-from oriel.errors import ArchitectureError, CheckpointError
-from oriel.models.architectures import REGISTRY, describe, find_architecture
+from oriel.contract.json_value import JsonObject
+from oriel.errors import CheckpointError, OrielError
+from oriel.models.architectures import REGISTRY, Architecture, describe, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import library_configs
 from oriel.models.match_parameters import Checkpoint, Wanted, open_checkpoint
+from oriel.models.merge_adapter import merge_adapter
 from oriel.models.model_names import shown_name
 from oriel.models.model_spec import ModelSpec, make_spec, with_own_head
-from oriel.models.no_checkpoint import adapter_beside
+from oriel.models.no_checkpoint import adapter_beside, checkpoints_beside
+from oriel.models.quantization import ENTRY, quantization_of
 from oriel.models.weight_files import has_mark, weight_files
 from oriel.tokenizers.checkpoint_files import json_files, tokenizer_files
 from oriel.tokenizers.checkpoint_json import read_object
@@ -78,22 +83,35 @@ class LoadedModel:
     def notices(self) -> tuple[str, ...]:
         """Notices about what was read otherwise than it is written, or not at all; one text
         each."""
-        adapter = adapter_beside(self.source.folder)
-        return (*self.checkpoint.notes, *([adapter] if adapter else []))
+        adapter = None if self.source.adapter else adapter_beside(self.source.folder)
+        said = (adapter, checkpoints_beside(self.source.folder))
+        return (*self.checkpoint.notes, *(text for text in said if text))
 
     @property
     def is_as_saved(self) -> bool:
         """True if transformers can read the folder as it is."""
         files = [self.source.folder / "config.json", *self.source.folder.glob("*.index.json")]
-        return not self.checkpoint.wrappers and not any(map(has_mark, files))
+        stored = self.checkpoint.tensors.values()
+        computed = any(isinstance(tensor, DecodedTensor) for tensor in stored)
+        return not computed and not self.checkpoint.wrappers and not any(map(has_mark, files))
 
 
 def load_spec(folder: Path) -> ModelSpec:
     """Read config.json; CheckpointError where it contradicts itself or makes no model."""
-    from transformers.utils import logging
+    architecture = read_architecture(folder)
+    quantization_of(folder)
+    with config_errors(folder):
+        config = export_config(folder)
+        architecture.check_config(config)
+        architecture = describe(config)
+        shape = architecture.shape(config)
+    check_sizes(shape, folder)
+    with config_errors(folder):
+        return make_spec(config, architecture, shape)
 
-    # Problems of a config that matter are reported in one line below.
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+def read_architecture(folder: Path) -> Architecture:
+    """Return the architecture that config.json names; OrielError where it names none of ours."""
     raw = read_object(folder / "config.json", shown_name(folder))
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
@@ -107,35 +125,37 @@ def load_spec(folder: Path) -> ModelSpec:
             if likely
             else "add the model_type of the code that the model was trained with to config.json.",
         )
-    architecture = find_architecture(model_type)
-    if raw.get("quantization_config") is not None:
-        raise CheckpointError(
-            f"the checkpoint {shown_name(folder)} is quantized",
-            got=str(_method(raw["quantization_config"])),
-            expected="plain floating-point weights",
-            next_step="export from the original checkpoint.",
-        )
+    return find_architecture(model_type)
+
+
+@contextmanager
+def config_errors(folder: Path) -> Iterator[None]:
+    """Raise CheckpointError for whatever an untrusted config makes transformers raise inside: any
+    class of exception. An OrielError passes as it is."""
     try:
-        config = plain_config(folder)
-        # Otherwise a config may name an attention kernel to fetch and run.
-        config._attn_implementation = "eager"
-        # The caller decides in which form results are returned, whatever was set in training.
-        config.return_dict, config.use_cache = True, True
-        config.output_attentions = config.output_hidden_states = False
-        architecture.check_config(config)
-        architecture = describe(config)
-        shape = architecture.shape(config)
-    except ArchitectureError:
+        yield
+    except OrielError:
         raise
     except Exception as error:
-        # An untrusted config may raise any class of exception.
         raise _unfit(folder, error) from error
-    _check_sizes(shape, folder)
-    try:
-        return make_spec(config, architecture, shape)
-    except Exception as error:
-        # Making the parameters of such a config may also raise any class of exception.
-        raise _unfit(folder, error) from error
+
+
+def export_config(folder: Path) -> PreTrainedConfig:
+    """Return the config of the model that is exported: config.json's, without the settings that say
+    how a call runs. Raises whatever transformers raises."""
+    from transformers.utils import logging
+
+    # Problems of a config that matter are reported in one line.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    config = without_quantization(plain_config(folder))
+    # Otherwise a config may name an attention kernel to fetch and run.
+    config._attn_implementation = "eager"
+    # The caller decides in which form results are returned, whatever was set in training.
+    config.return_dict, config.use_cache = True, True
+    config.output_attentions = config.output_hidden_states = False
+    if hasattr(config, "output_router_logits"):
+        config.output_router_logits = False
+    return config
 
 
 def plain_config(folder: Path) -> PreTrainedConfig:
@@ -146,6 +166,12 @@ def plain_config(folder: Path) -> PreTrainedConfig:
     # Read here, since transformers fails on a byte order mark.
     raw = read_object(folder / "config.json", shown_name(folder))
     config: PreTrainedConfig = CONFIG_MAPPING[str(raw["model_type"])].from_dict(raw)
+    return config
+
+
+def without_quantization(config: PreTrainedConfig) -> PreTrainedConfig:
+    """Return the same config without the quantization that its weights were decoded from."""
+    vars(config).pop(ENTRY, None)
     return config
 
 
@@ -160,12 +186,6 @@ def _likely_type(raw: JsonObject) -> str | None:
         if architecture.telling_entries and architecture.telling_entries <= raw.keys():
             return model_type
     return None
-
-
-def _method(quantization: JsonValue) -> JsonValue:
-    if isinstance(quantization, dict):
-        return quantization.get("quant_method", "quantization_config")
-    return "quantization_config"
 
 
 def _unfit(folder: Path, error: Exception) -> CheckpointError:
@@ -194,7 +214,8 @@ _NO_SIZES = {
 """Entries of a shape that aren't whole numbers."""
 
 
-def _check_sizes(shape: ModelShape, folder: Path) -> None:
+def check_sizes(shape: ModelShape, folder: Path) -> None:
+    """Raise CheckpointError for sizes that no manifest can describe."""
     for name, size in shape.to_json().items():
         if name in _NO_SIZES:
             continue
@@ -215,11 +236,18 @@ def _check_sizes(shape: ModelShape, folder: Path) -> None:
         )
 
 
-def _wanted(spec: ModelSpec) -> Wanted:
+def wanted_tensors(spec: ModelSpec) -> Wanted:
+    """Return the parameters that the model needs, with their names in checkpoints."""
     a = spec.architecture
     embedding, head = f"{a.token_embedding}.weight", f"{a.unembedding}.weight"
     return Wanted(
-        spec.parameters, a.base_prefix, a.ignored_weights, a.renamed_weights, embedding, head
+        spec.parameters,
+        a.base_prefix,
+        a.ignored_weights,
+        a.renamed_weights,
+        embedding,
+        head,
+        spec.linear,
     )
 
 
@@ -227,7 +255,10 @@ def load_model(found: FoundCheckpoint) -> LoadedModel:
     """Read the config, and match every tensor of the checkpoint to a parameter of the model."""
     weight_files(found.folder)
     spec = load_spec(found.folder)
-    checkpoint = open_checkpoint(found.folder, _wanted(spec))
+    wanted = wanted_tensors(spec)
+    checkpoint = open_checkpoint(found.folder, wanted)
+    if found.adapter is not None:
+        checkpoint = merge_adapter(checkpoint, found.adapter, wanted)
     if set(checkpoint.tensors) != set(spec.parameters):
         # The head is a weight of its own, whatever the config says.
         spec = with_own_head(spec)

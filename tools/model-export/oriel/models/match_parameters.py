@@ -5,15 +5,23 @@ read the same way: wrappers' prefixes, copies of tied weights, heads beside the 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from oriel.checkpoints.tensors import FLOATS, StoredTensor, StoredTensors, stored_tensors
+from oriel.checkpoints.tensors import (
+    FLOATS,
+    DecodedTensor,
+    StoredTensor,
+    StoredTensors,
+    stored_tensors,
+)
 from oriel.errors import CheckpointError, first_few
+from oriel.models.expert_weights import separate_stored
 from oriel.models.model_names import shown_name
+from oriel.models.quantization import decoded, decoding_notice
 from oriel.models.weight_files import weight_files
 
 _INNER_WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -43,6 +51,8 @@ class Wanted:
     embedding: str
     head: str
     """Names of the token embedding and of the head, which may be one weight."""
+    linear: frozenset[str] = frozenset()
+    """The parameters that are matrices of nn.Linear; the head is one by itself."""
 
     @property
     def is_tied(self) -> bool:
@@ -79,10 +89,27 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
     CheckpointError for a missing, leftover, or misshapen tensor, and for one that isn't floating
     point.
     """
-    stored = _without_repeats(folder)
+    checkpoint, problems = match_tensors(folder, wanted, _same_values)
+    if problems:
+        raise problems[0]
+    return checkpoint
+
+
+def match_tensors(
+    folder: Path, wanted: Wanted, same: Callable[[StoredTensor, StoredTensor], bool]
+) -> tuple[Checkpoint, list[CheckpointError]]:
+    """Match the folder's tensors to the model's parameters, and return all problems of the match.
+
+    same: tells whether two tensors, one of them perhaps a copy of the other, are the same. Raises
+    CheckpointError where the stored tensors are no checkpoint at all.
+    """
+    packed = _without_repeats(folder, same)
+    stored = separate_stored(decoded(packed, folder))
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
     notes = []
+    if any(isinstance(tensor, DecodedTensor) for tensor in stored.values()):
+        notes.append(decoding_notice(folder))
     if wrappers:
         shown = ", ".join(dict.fromkeys(wrappers))
         notes.append(f"The names of the weights begin with {shown}, which was taken away.")
@@ -92,7 +119,7 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
         if wanted.embedding not in matched:
             # Only the head was saved: it is the embedding as well.
             matched[wanted.embedding] = head
-        elif not _same_values(head, matched[wanted.embedding]):
+        elif not same(head, matched[wanted.embedding]):
             matched[wanted.head] = head
             notes.append(
                 f"config.json ties the embeddings, but {wanted.head} holds other values than "
@@ -104,21 +131,23 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
             f"Weights beside the language model were left out: {first_few(beside)}. They don't "
             "change what it computes."
         )
-    _check_all_there(folder, matched, left, wanted)
-    _check_none_left(folder, [key for key in left if key not in beside])
-    _check_forms(folder, matched, wanted)
-    return Checkpoint(matched, wrappers, notes)
+    problems = [
+        *_missing(folder, matched, left, wanted),
+        *_left_over(folder, [key for key in left if key not in beside]),
+        *_misshapen(folder, matched, wanted),
+    ]
+    return Checkpoint(matched, wrappers, notes), problems
 
 
-def _without_repeats(folder: Path) -> dict[str, StoredTensor]:
+def _without_repeats(
+    folder: Path, same: Callable[[StoredTensor, StoredTensor], bool]
+) -> dict[str, StoredTensor]:
     """Return the stored tensors by name. A tensor in two files, as in shards of tied weights, must
     be the same in both."""
     found: dict[str, StoredTensor] = {}
     for stored in stored_tensors(weight_files(folder)):
         first = found.setdefault(stored.key, stored)
-        if first is not stored and not (
-            first.dtype == stored.dtype and _same_values(first, stored)
-        ):
+        if first is not stored and not (first.dtype == stored.dtype and same(first, stored)):
             raise CheckpointError(
                 f"the checkpoint {shown_name(folder)} holds {stored.key} twice",
                 got=f"other values in {first.file.name} than in {stored.file.name}",
@@ -243,25 +272,27 @@ def _heads_beside(
     )
 
 
-def _check_all_there(
+def _missing(
     folder: Path,
     matched: Mapping[str, StoredTensor],
     left: Mapping[str, StoredTensor],
     wanted: Wanted,
-) -> None:
+) -> Iterator[CheckpointError]:
+    """Yield the error for parameters that have no tensor, if there are any."""
     missing = sorted(set(wanted.parameters) - set(matched))
     if not missing:
         return
     if missing == [wanted.head]:
-        raise CheckpointError(
+        yield CheckpointError(
             f"the checkpoint {shown_name(folder)} lacks weights",
             got=f"no {wanted.head}, and a config.json that doesn't tie it to {wanted.embedding}",
             expected=f"the {len(wanted.parameters)} tensors of its config",
             next_step='if the two are one weight, set "tie_word_embeddings": true in config.json; '
             "else save the whole model again.",
         )
+        return
     foreign = sorted(left)
-    raise CheckpointError(
+    yield CheckpointError(
         f"the checkpoint {shown_name(folder)} lacks weights",
         got=f"no {first_few(missing)}" + (f"; it has {first_few(foreign)}" if foreign else ""),
         expected=f"the {len(wanted.parameters)} tensors of its config",
@@ -271,9 +302,10 @@ def _check_all_there(
     )
 
 
-def _check_none_left(folder: Path, left: Sequence[str]) -> None:
+def _left_over(folder: Path, left: Sequence[str]) -> Iterator[CheckpointError]:
+    """Yield the error for tensors that are no parameter's, if there are any."""
     if left:
-        raise CheckpointError(
+        yield CheckpointError(
             f"the checkpoint {shown_name(folder)} has weights that the model doesn't read",
             got=first_few(sorted(left)),
             expected="none left over",
@@ -281,18 +313,30 @@ def _check_none_left(folder: Path, left: Sequence[str]) -> None:
         )
 
 
-def _check_forms(folder: Path, matched: Mapping[str, StoredTensor], wanted: Wanted) -> None:
+def _misshapen(
+    folder: Path, matched: Mapping[str, StoredTensor], wanted: Wanted
+) -> Iterator[CheckpointError]:
+    """Yield an error for each tensor of another shape than its parameter's, or of a dtype that is
+    not read."""
     for name, stored in matched.items():
         shape = tuple(wanted.parameters.get(name, wanted.parameters[wanted.embedding]))
         if stored.shape != shape:
-            raise CheckpointError(
+            yield CheckpointError(
                 f"{name} in {shown_name(folder)} has the wrong shape",
                 got=str(list(stored.shape)),
                 expected=str(list(shape)),
                 next_step=_mend_shape(name, stored.shape, shape, wanted),
             )
+        is_linear = name in wanted.linear or name == wanted.head
+        if isinstance(stored, DecodedTensor) and stored.of_linear and not is_linear:
+            yield CheckpointError(
+                f"{name} in {shown_name(folder)} is quantized, and its module is no Linear",
+                got=stored.key,
+                expected="packed matrices of Linear modules alone, whose axes are known",
+                next_step="export from the original checkpoint.",
+            )
         if stored.dtype not in FLOATS:
-            raise CheckpointError(
+            yield CheckpointError(
                 f"{name} in {shown_name(folder)} is quantized or not floating point",
                 got=stored.dtype,
                 expected="F64, F32, F16 or BF16",

@@ -16,17 +16,19 @@ from oriel.contract.json_value import (
 )
 from oriel.contract.manifest import FORMAT, MANIFEST
 from oriel.errors import CheckpointError, first_few
+from oriel.models.adapter_config import ADAPTER_CONFIG
 from oriel.models.model_names import cached_model, shown_name
 
 CONFIG = "config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _INDICES = tuple(f"{name}.index.json" for name in _WEIGHTS)
-ADAPTER_CONFIG = "adapter_config.json"
 _MERGE = (
     'python -c "from peft import AutoPeftModelForCausalLM as M; '
     "f='{0}'; M.from_pretrained(f).merge_and_unload().save_pretrained(f + '-merged')\""
 )
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
+_STEP = re.compile(r"(?:checkpoint|ckpt|epoch|step|global_step)[-_.]?\d+")
+"""Folders that training programs save on the way."""
 _OTHER_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _BESIDE_WEIGHTS = re.compile(
     r"(training_args|optimizer|scheduler|rng_state.*|scaler)\.(bin|pt|pth)"
@@ -130,8 +132,22 @@ def adapter_beside(folder: Path) -> str | None:
         return None
     return (
         f"An adapter lies beside the model in {shown_name(folder)} ({ADAPTER_CONFIG}); it was not "
-        "applied, the whole model was exported. To export it with the adapter, merge them first: "
+        "applied, the whole model was exported. To export a model with an adapter, say --adapter "
+        f"{shlex.quote(str(folder))}; where it isn't plain LoRA, merge them first: "
         f"{_MERGE.format(folder)}, and export that folder."
+    )
+
+
+def checkpoints_beside(folder: Path) -> str | None:
+    """Return a notice about the steps that a training program saved inside a model's folder, if
+    there are any: the folder's own weights were taken."""
+    inner = [name for name in _checkpoints_in(folder, _names(folder)) if _STEP.fullmatch(name)]
+    if not inner:
+        return None
+    last = shlex.quote(str(folder / inner[-1]))
+    return (
+        f"{shown_name(folder)} holds the training's steps {first_few(inner)} beside its own "
+        f"weights; its own were taken. For another, name it: --model {last}."
     )
 
 
@@ -158,7 +174,7 @@ def _in_place_of_checkpoint(names: Sequence[str], folder: Path | None) -> Descri
         base = _base_of(folder)
         return (
             f"an adapter{f' ({base[1]}) of {base[0]}' if base else ''}, which is no whole model",
-            f"merge it: {_MERGE.format(folder or 'ADAPTER')}, and export that folder.",
+            _with_adapter(folder, base),
         )
     if folder is not None and _json(folder / MANIFEST).get("format") == FORMAT:
         return "a bundle that was exported already", _ORIGINAL
@@ -242,6 +258,15 @@ def _base_of(folder: Path | None) -> tuple[str, str] | None:
     said = {} if folder is None else _json(folder / ADAPTER_CONFIG)
     base, kind = said.get("base_model_name_or_path"), said.get("peft_type")
     return (base[:100], str(kind or "PEFT")[:20]) if isinstance(base, str) and base else None
+
+
+def _with_adapter(folder: Path | None, base: tuple[str, str] | None) -> str:
+    """Return the step that exports an adapter with its base model."""
+    place = "FOLDER" if folder is None else shlex.quote(str(folder))
+    if base is None or base[1] == "LORA":
+        model = shlex.quote(base[0]) if base else "BASE"
+        return f"name its base model, and it as the adapter: --model {model} --adapter {place}."
+    return f"merge it: {_MERGE.format(folder or 'ADAPTER')}, and export that folder."
 
 
 def _json(file: Path) -> JsonObject:

@@ -41,19 +41,26 @@ def encoded(encode: Callable[[str], list[int]], texts: Iterable[str]) -> dict[st
     return found
 
 
-def compare(wanted: Mapping[str, Sequence[int]], encode: Callable[[str], list[int]]) -> Agreement:
-    """Compare the ids that `encode` gives with `wanted`, the ids that each text should have."""
+def compare(
+    wanted: Mapping[str, Sequence[int]],
+    encode: Callable[[str], list[int]],
+    whose: str = "transformers",
+) -> Agreement:
+    """Compare the ids that `encode` gives with `wanted`, the ids that each text should have.
+
+    whose: the library that gave the wanted ones.
+    """
     given = encoded(encode, wanted)
     differing, note = 0, None
     for text, ids in wanted.items():
         got = given.get(text, [])
         if text not in given or got != list(ids):
             differing += 1
-            note = note or _difference(text, ids, got)
+            note = note or _difference(text, ids, got, whose)
     return Agreement(len(wanted), sum(map(len, wanted.values())), differing, note)
 
 
-def _difference(text: str, wanted: Sequence[int], got: Sequence[int]) -> str:
+def _difference(text: str, wanted: Sequence[int], got: Sequence[int], whose: str) -> str:
     at = next((i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), 0)
     part = slice(max(0, at - 2), at + _SHOWN)
-    return f"{text[:60]!r} gives {list(got)[part]} where transformers gives {list(wanted)[part]}"
+    return f"{text[:60]!r} gives {list(got)[part]} where {whose} gives {list(wanted)[part]}"

@@ -11,6 +11,8 @@ CONFIG = "tokenizer_config.json"
 CASES = "tokenizer_cases.json"
 SETTINGS = (CONFIG, "special_tokens_map.json", "added_tokens.json")
 """Files of settings for a vocabulary; none of them is a vocabulary itself."""
+TEMPLATE = "chat_template.jinja"
+"""The chat template, where it has a file of its own."""
 SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 VOCABULARIES = (TOKENIZER, *SENTENCEPIECE, "vocab.json", "merges.txt", "vocab.txt")
 """Files that may hold a vocabulary, the whole tokenizer first."""
@@ -59,4 +61,4 @@ def wanted_files(names: list[str]) -> list[str]:
     """Return the names of a repository's files to download: settings, and the whole tokenizer or,
     where there is none, the files that it can be made of."""
     vocabularies = [TOKENIZER] if TOKENIZER in names else list(VOCABULARIES)
-    return [name for name in (*vocabularies, *SETTINGS) if name in names]
+    return [name for name in (*vocabularies, *SETTINGS, TEMPLATE) if name in names]

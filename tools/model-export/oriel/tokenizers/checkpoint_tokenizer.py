@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.documents import TokenizerOrigin
 from oriel.contract.json_value import JsonObject
 from oriel.tokenizers.agreement import Agreement, compare, encoded
+from oriel.tokenizers.chat_template import chat_templates, template_setting
 from oriel.tokenizers.checkpoint_files import (
     CONFIG,
     TOKENIZER,
@@ -25,6 +26,7 @@ from oriel.tokenizers.checkpoint_json import read_object
 from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens, find_last_tokens
 from oriel.tokenizers.open_checkpoint import NoFastTokenizer, open_with_transformers, quiet
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, without_padding
+from oriel.tokenizers.own_sentencepiece import sentencepiece_agreement
 from oriel.tokenizers.probe_texts import FIXED, probe_texts, vocabulary_words
 
 if TYPE_CHECKING:
@@ -186,6 +188,8 @@ def _described(
         plain = {s: wanted[s] for s in (*FIXED, *vocabulary_words(backend)) if s in wanted}
         notices += _other_reading(folder, plain, type(opened).__name__)
     config = _config(folder)
+    plain_texts = [*FIXED, *vocabulary_words(backend)]
+    notices += _own_reading(folder, backend, plain_texts, type(opened).__name__)
     if "auto_map" in config:
         notices.append(
             f"The checkpoint has code of its own for its tokenizer, which is never run: "
@@ -197,7 +201,7 @@ def _described(
     return CheckpointTokenizer(
         backend,
         text,
-        _settings(config, opened),
+        _settings(config, opened, chat_templates(folder)),
         first,
         _cases(known),
         _origin(files, opened),
@@ -207,6 +211,20 @@ def _described(
         _last(opened, list(wanted), first, vocab),
         _mask(opened, vocab),
     )
+
+
+def _own_reading(folder: Path, backend: Tokenizer, texts: Sequence[str], opener: str) -> list[str]:
+    """Return a notice where transformers makes another tokenizer of a SentencePiece model than
+    SentencePiece does."""
+    found = sentencepiece_agreement(folder, backend, texts)
+    if found is None or not found.differing:
+        return []
+    return [
+        f"transformers opens the SentencePiece model with {opener}, which gives other tokens than "
+        f"SentencePiece itself in {found.differing} of {found.texts} texts: {found.note}. The "
+        "bundle does as transformers does. If most texts differ, name the class that the model was "
+        f"trained with as tokenizer_class in {CONFIG}."
+    ]
 
 
 def _other_reading(folder: Path, wanted: Mapping[str, Sequence[int]], opener: str) -> list[str]:
@@ -267,7 +285,9 @@ def _config(folder: Path) -> JsonObject:
     return read_object(file) if file.is_file() else {}
 
 
-def _settings(config: JsonObject, opened: TokenizersBackend) -> JsonObject:
+def _settings(
+    config: JsonObject, opened: TokenizersBackend, templates: Mapping[str, str]
+) -> JsonObject:
     """Return the checkpoint's own settings; where it lacks some that readers in JavaScript need,
     add them."""
     names = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -279,6 +299,9 @@ def _settings(config: JsonObject, opened: TokenizersBackend) -> JsonObject:
         **said,
     }
     kept = {name: value for name, value in config.items() if name not in _NOT_FOR_ENCODING}
+    if templates:
+        # Readers in JavaScript look for it here alone.
+        kept["chat_template"] = template_setting(templates)
     return dict(sorted({**base, **kept}.items()))
 
 

@@ -110,13 +110,16 @@ def check_products(
 ) -> None:
     """Check each product. values: by name of the tensor; weights: decoded, transposed or not."""
     uses = kernel_nodes(model.graph)
+    # Encoded values have other names than the weight.
+    floats = {tensor.name for tensor in model.graph.initializer}
     for product in found:
         factor, result = values[product.factor], values[product.result]
         weight = product.turn(weights.get(product.weight, product.floats))
         rounded = factor
-        if uses[product.weight]["MatMul"]:
+        kernels = uses[product.weight]
+        if kernels["MatMul"] and product.weight not in floats:
             rounded = _statically(model.graph, product.factor, factor)
-        elif uses[product.weight]["MatMulInteger"] and not product.of_logits:
+        elif kernels["MatMulInteger"] and not product.of_logits:
             rounded = _dynamically(factor)
         error = difference(result, rounded @ weight).norm
         findings.measure(CHECK, error, bound, product.result)

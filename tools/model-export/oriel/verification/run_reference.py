@@ -21,7 +21,8 @@ from transformers.utils.logging import disable_progress_bar
 from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix, past_name, present_name
 from oriel.errors import CheckpointError
-from oriel.models.load_model import LoadedModel, plain_config
+from oriel.models.expert_weights import read_joined, separate_tensors
+from oriel.models.load_model import LoadedModel, plain_config, without_quantization
 from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
 from oriel.verification.observed_attention import observed
 
@@ -45,7 +46,8 @@ def _folder_or_weights(
     names instead."""
     if loaded.is_as_saved:
         return loaded.source.folder, None
-    return None, {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
+    stock = loaded.spec.stock_parameters.items()
+    return None, {name: read_joined(name, s, loaded.checkpoint.read) for name, s in stock}
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class Reference:
     """A checkpoint in float32 with transformers' own eager attention."""
 
     def __init__(self, loaded: LoadedModel, weights: Mapping[str, Tensor] | None = None) -> None:
-        """weights: by the names of the model's parameters; None for the checkpoint's."""
+        """weights: by the names of transformers' parameters; None for the checkpoint's."""
         self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
-        config = plain_config(loaded.source.folder)
+        config = without_quantization(plain_config(loaded.source.folder))
         # Configs may ask for tuples; the code below reads outputs by name.
         config.return_dict = True
         folder = None
@@ -81,6 +83,8 @@ class Reference:
             state_dict=weights,
             dtype=torch.float32,
             attn_implementation="eager",
+            # Its kernel for several experts at once refuses some widths.
+            experts_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
         )
@@ -106,7 +110,7 @@ class Reference:
 
     def hold(self, weights: Mapping[str, Array]) -> None:
         """Compute with these weights from now on, in place of the checkpoint's."""
-        parameters = dict(self.model.named_parameters())
+        parameters = separate_tensors(dict(self.model.named_parameters()))
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
 
@@ -381,13 +385,17 @@ class Reference:
             recorder.output(block.get_submodule(a.mlp_norm), "resid_mid", layer)
         elif kinds()["resid_mid"].present_in(self.shape):
             recorder.input(block.get_submodule(a.mlp_norm), "resid_mid", layer)
+        recorder.output(block, "resid_post", layer)
+        if self.shape.at(layer).experts:
+            assert a.router is not None, f"{a.model_type} has experts and no router"
+            recorder.routing(block.get_submodule(a.mlp), block.get_submodule(a.router), layer)
+            return
         recorder.input(block.get_submodule(a.mlp_nonlinearity), "mlp_pre", layer)
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
         if a.mlp_linear is not None:
             recorder.output(block.get_submodule(a.mlp_nonlinearity), "mlp_gate", layer)
             linear = block.get_submodule(a.mlp_linear)
             recorder.output(linear, "mlp_linear", layer, second_half=a.fused_mlp)
-        recorder.output(block, "resid_post", layer)
 
 
 def _as_rows(value: Tensor, ids: Array) -> Tensor:
@@ -443,6 +451,30 @@ class _Recorder:
             self.values[name] = kept if factor == 1.0 else kept * factor
 
         self.handles.append(module.register_forward_hook(hook))
+
+    def routing(self, mlp: nn.Module, router: nn.Module, layer: int) -> None:
+        """Record what a router gives: of all tokens of all texts in one row, which `mlp` knows as
+        (batch, seq, hidden)."""
+        given: list[tuple[Tensor, ...]] = []
+
+        def keep(_module: nn.Module, _inputs: object, out: tuple[Tensor, ...]) -> None:
+            given.append(out)
+
+        def record(_module: nn.Module, inputs: tuple[Tensor, ...], _out: object) -> None:
+            logits, weights, ids = given.pop()
+            found = {
+                "router_logits": logits,
+                "router_probs": logits.softmax(dim=-1),
+                "expert_ids": ids,
+                "expert_weights": weights,
+            }
+            for kind, value in found.items():
+                name = kinds()[kind].at(layer)
+                if name in self.names:
+                    self.values[name] = value.reshape(*inputs[0].shape[:2], -1)
+
+        self.handles.append(router.register_forward_hook(keep))
+        self.handles.append(mlp.register_forward_hook(record))
 
 
 @dataclass(frozen=True)

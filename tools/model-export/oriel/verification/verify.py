@@ -35,7 +35,7 @@ from oriel.verification import checks
 from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
 from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
-from oriel.verification.error_bounds import bounds_for
+from oriel.verification.error_bounds import model_bounds
 from oriel.verification.lens_pack_checks import check_lens_packs, check_pack_files
 from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
@@ -151,7 +151,7 @@ def _verify_variant(
 ) -> VariantReport:
     findings = Findings()
     name, precision = variant["name"], variant["precision"]
-    bounds = bounds_for(precision)
+    bounds = model_bounds(precision, manifest.shape)
     if bounds is None:
         findings.failed("bounds", f"none are set for {precision}")
         return VariantReport(name, precision, _all(findings), ())
@@ -231,6 +231,13 @@ def _held_weights(
 
 def find_reference(manifest: Manifest, folder: Path | None) -> LoadedModel:
     """Open the checkpoint of which a bundle was made: the folder given or the manifest's source."""
+    adapter = manifest.data["model"]["source"].get("adapter")
+    if adapter is not None:
+        raise CheckpointError(
+            f"this bundle was made with the adapter {adapter!r}, whose place it doesn't record",
+            expected="--checkpoint with the model's folder, and --adapter with that one",
+            next_step="verify it again with both.",
+        )
     if folder is not None:
         return load_model(find_checkpoint(str(folder)))
     source = manifest.data["model"]["source"]

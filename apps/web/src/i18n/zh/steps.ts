@@ -24,7 +24,7 @@ export const steps: Dictionary['steps'] = {
   position: '位置',
   token: '词元',
   probability: '概率',
-  rank: '名次',
+  rank: '排名',
   entropy: '不确定度（比特）',
   others: '当时还有哪些可能',
   first: '之前没有内容',

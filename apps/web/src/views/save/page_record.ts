@@ -2,7 +2,6 @@
 import { maskTokenOf } from '../../contract/whole_text';
 import { toBase64, compressed } from '../../saved_page/bytes_text';
 import { RECORD_VERSION, type AnalysisRecord } from '../../saved_page/record';
-import { isEdit } from '../../inference/interventions';
 import type { ViewedModel } from '../../inference/model_types';
 import { largest } from '../../analysis/probabilities';
 import type { Answer } from '../../session/answer';
@@ -23,16 +22,6 @@ export interface PageFacts {
 
 /** Number of likely next tokens whose bytes are stored: as many as the view of the next token ever lists. */
 const LISTED_TOKENS = 60;
-
-/** Return whether a record can hold what the numbers were computed with: closings with tensors of their own it can't. */
-export function canBeSaved({ interventions }: Answer): boolean {
-  return interventions.every(isEdit);
-}
-
-/** Return the bytes of numbers that a record of the answer holds, before they are compressed. */
-export function bytesToSave({ activations, untouched }: Answer): number {
-  return activations.bytes + (untouched?.bytes ?? 0);
-}
 
 export async function pageRecord(
   model: ViewedModel,

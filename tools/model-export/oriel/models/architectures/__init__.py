@@ -24,14 +24,17 @@ from oriel.models.architectures.granite import ARCHITECTURE as GRANITE
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
 from oriel.models.architectures.llama import llama_like
 from oriel.models.architectures.mistral import ARCHITECTURE as MISTRAL
+from oriel.models.architectures.mixtral import ARCHITECTURE as MIXTRAL
 from oriel.models.architectures.modernbert import ARCHITECTURE as MODERNBERT
 from oriel.models.architectures.olmo import ARCHITECTURE as OLMO
 from oriel.models.architectures.olmo2 import ARCHITECTURE as OLMO2
+from oriel.models.architectures.olmoe import ARCHITECTURE as OLMOE
 from oriel.models.architectures.opt import ARCHITECTURE as OPT
 from oriel.models.architectures.phi import ARCHITECTURE as PHI
 from oriel.models.architectures.phi3 import ARCHITECTURE as PHI3
 from oriel.models.architectures.qwen2 import ARCHITECTURE as QWEN2
 from oriel.models.architectures.qwen3 import ARCHITECTURE as QWEN3
+from oriel.models.architectures.qwen3_moe import ARCHITECTURE as QWEN3_MOE
 from oriel.models.architectures.roberta import ARCHITECTURE as ROBERTA
 from oriel.models.architectures.smollm3 import ARCHITECTURE as SMOLLM3
 from oriel.models.architectures.stablelm import ARCHITECTURE as STABLELM
@@ -57,6 +60,10 @@ _BUILT_IN = (
     GRANITE,
     LLAMA,
     MISTRAL,
+    MIXTRAL,
+    OLMO,
+    OLMO2,
+    OLMOE,
     MODERNBERT,
     OLMO,
     OLMO2,
@@ -65,6 +72,7 @@ _BUILT_IN = (
     PHI3,
     QWEN2,
     QWEN3,
+    QWEN3_MOE,
     ROBERTA,
     SMOLLM3,
     STABLELM,

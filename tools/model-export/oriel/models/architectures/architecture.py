@@ -61,6 +61,12 @@ class Architecture:
     there is none. With it, or with a residual_multiplier, `shape` says raw_outputs."""
     mlp_added: str | None = None
     """The same of the MLP."""
+    router: str | None = None
+    """In a layer with experts, the module with a matrix `weight` that chooses among them and, in
+    transformers, returns logits, weights and ids; `mlp_nonlinearity` and the like are then those of
+    layers without. None where no config of the architecture has experts."""
+    experts: str | None = None
+    """The module beside it that transformers keeps the experts' matrices in."""
     residual_multiplier: str | None = None
     """The block's attribute with which its forward multiplies both outputs before it adds them."""
     through_interface: Callable[[nn.Module, PreTrainedConfig, int], nn.Module] | None = None

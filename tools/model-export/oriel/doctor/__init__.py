@@ -1,0 +1,1 @@
+"""Diagnosis of a checkpoint before anything is exported."""
