@@ -209,6 +209,7 @@ class TestOtherAttention:
             ({"s_aux": torch.zeros(2)}, "s_aux, a tensor"),
             ({"position_bias": torch.zeros(1), "bias": 30.0}, "bias=30.0; position_bias, a t"),
             ({"dropout": 0.1}, "dropout=0.1"),
+            ({"alibi": True}, "alibi=True"),
             ({"is_causal": False}, "is_causal=False"),
             ({"an_argument_of_next_year": "set"}, "an_argument_of_next_year='set'"),
         ],
@@ -217,6 +218,14 @@ class TestOtherAttention:
         with pytest.raises(ArchitectureError) as error:
             attend(**arguments)
         assert told in checked_line(str(error.value))
+
+    def test_adds_alibi_to_scores(self) -> None:
+        """So much in the second head that it sees two keys alone."""
+        slopes = torch.tensor([0.0, -1e6])[:, None, None]
+        mix = attend(alibi=slopes * torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0]))
+        torch.testing.assert_close(mix[:, :, 0], attend()[:, :, 0])
+        torch.testing.assert_close(mix[:, :2, 1], attend()[:, :2, 1])
+        assert not torch.allclose(mix[:, 2:, 1], attend()[:, 2:, 1])
 
     def test_is_not_asked_for_by_what_is_unset_or_passed_on(self) -> None:
         plain = attend()
@@ -229,7 +238,7 @@ def attend(**arguments: Any) -> torch.Tensor:
     """Attention of two heads over five tokens; the mix."""
     module = torch.nn.Module()
     module.oriel_state = CaptureState()  # type: ignore[assignment]
-    module.layer_idx = 0  # type: ignore[assignment]
+    module.oriel_layer = 0  # type: ignore[assignment]
     module.config = GPTNeoXConfig()  # type: ignore[assignment]
     draw = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(1, 2, 5, 4, generator=draw) for _ in "qkv")

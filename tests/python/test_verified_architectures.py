@@ -1,15 +1,20 @@
 """Whole verifications of architectures whose attention isn't observed as the others' is: edits at
-every joint, the cache, padding, the static graph, and a quantized variant."""
+every joint, the cache, padding and the static graph."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from architecture_variants import VARIANTS
+import torch
+from architecture_variants import VARIANTS, like_gpt2
 from conftest import save_random
+from torch import nn
+from transformers import PreTrainedConfig
 
 from oriel.export_bundle import export
+from oriel.models.architectures import REGISTRY
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 from oriel.verification.verify import verify
@@ -19,11 +24,11 @@ from oriel.verification.verify import verify
     ("name", "precisions", "slots"),
     [
         ("opt-norms-after-sums-projected", ("fp32",), None),
-        # Its logits are a product and a bias; int8 rounds the former's factor to two digits.
         ("bloom", ("fp32",), 16),
         ("falcon-grouped-alibi-one-norm", ("fp32",), None),
         ("gpt_neo", ("fp32",), None),
-        ("gptj-tied-wholly-rotary", ("fp32", "fp16", "int8"), 16),
+        # Its float16 graphs join values to the past before keys.
+        ("gptj-tied-wholly-rotary", ("fp32", "fp16"), 16),
     ],
 )
 def test_a_bundle_agrees_with_pytorch(
@@ -45,3 +50,33 @@ def test_a_bundle_agrees_with_pytorch(
         verdicts = {check.name: check.verdict for check in variant.checks}
         assert verdicts["edits"] == "passed"
         assert ("static_padded" in verdicts) is (slots is not None)
+
+
+def test_verification_sees_what_a_replaced_module_does_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rotary positions counted from 1 change queries and keys, and no score."""
+    right = REGISTRY["gptj"]
+
+    def late(own: nn.Module, config: PreTrainedConfig, layer: int) -> nn.Module:
+        assert right.through_interface is not None
+        made = right.through_interface(own, config, layer)
+
+        def one_later(
+            _module: nn.Module, inputs: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor]
+        ) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+            return inputs, {**named, "position_ids": named["position_ids"] + 1}
+
+        made.register_forward_pre_hook(one_later, with_kwargs=True)
+        return made
+
+    monkeypatch.setitem(REGISTRY, "gptj", replace(right, through_interface=late))
+    checkpoint = save_random(like_gpt2("GPTJ", n_layer=1, rotary_dim=4)(), tmp_path / "checkpoint")
+    options = ExportOptions(
+        model=str(checkpoint), output=tmp_path / "bundle" / "model.onnx", all_layers=True
+    )
+    report = verify(export(options, Silent()).graph, checkpoint)
+    (variant,) = report.variants
+    wrong = {row.name for row in variant.activations if row.verdict == "failed"}
+    assert wrong == {"layer_0_q", "layer_0_k"}
+    assert not report.passed

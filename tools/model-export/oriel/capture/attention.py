@@ -75,7 +75,7 @@ def capture_attention(
     Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
     Raises ArchitectureError for an argument that would change either.
     """
-    added = more.pop("alibi", None)
+    added = more.pop("alibi") if isinstance(more.get("alibi"), Tensor) else None
     _refuse_others(module, more)
     state: CaptureState | None = getattr(module, "oriel_state", None)
     if state is None:

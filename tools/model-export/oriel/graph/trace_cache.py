@@ -34,7 +34,8 @@ def cached_trace(
 
     A file that is damaged, or can't be written, costs only the tracing.
     """
-    file = _place(spec, opset) if is_built_in(spec.architecture) else None
+    ours = is_built_in(spec.architecture, spec.config)
+    file = _place(spec, opset) if ours else None
     kept = None if file is None else read_kept(file)
     if kept is not None:
         on_stage(f"take the graph of {spec.shape.layers} layers that was traced before")

@@ -100,9 +100,13 @@ def describe(config: PreTrainedConfig) -> Architecture:
     return architecture if architecture.described is None else architecture.described(config)
 
 
-def is_built_in(architecture: Architecture) -> bool:
-    """Return whether this very value is one of this package's files, and not a caller's own."""
-    return any(architecture is own for own in _BUILT_IN)
+def is_built_in(architecture: Architecture, config: PreTrainedConfig) -> bool:
+    """Return whether this value is one of this package's files, as it describes such a config, and
+    not a caller's own."""
+    own = next((own for own in _BUILT_IN if own.model_type == architecture.model_type), None)
+    if own is None or own.described is None:
+        return architecture is own
+    return architecture == own.described(config)
 
 
 __all__ = [
