@@ -3,6 +3,8 @@ what it refuses since it has no cache. Its graphs are compared in test_architect
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +23,10 @@ from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.errors import OptionError, OrielError
 from oriel.export_bundle import export
+from oriel.notebook.record import Asked, analysis_record
 from oriel.options import ExportOptions
 from oriel.progress import Silent
+from oriel.proof.prove import ProofOptions, prove
 from oriel.publishing.first_pass import compute_first_pass
 from oriel.verification.verify import verify
 
@@ -100,7 +104,7 @@ def test_an_edit_acts_as_the_hook_in_pytorch(
 ) -> None:
     """The stream is normed after each sum: what is added to a part is normed, and to it is not."""
     ids = bundle.encode(TEXTS[0])
-    module = stock.bert.encoder.layer[0].get_submodule(path)
+    module = stock.get_submodule("bert.encoder.layer.0").get_submodule(path)
 
     def add(_module: object, _inputs: object, out: Tensor) -> Tensor:
         out = out.clone()
@@ -117,7 +121,7 @@ def test_an_edit_acts_as_the_hook_in_pytorch(
 
 def test_a_head_and_a_later_token_are_switched_off(bundle: Bundle, stock: BertForMaskedLM) -> None:
     ids = bundle.encode(TEXTS[0])
-    matrix = stock.bert.encoder.layer[1].attention.output.dense
+    matrix = stock.get_submodule("bert.encoder.layer.1.attention.output.dense")
     handle = matrix.register_forward_pre_hook(
         lambda _m, given: (torch.cat([given[0][..., :12] * 0, given[0][..., 12:]], dim=-1),)
     )
@@ -153,6 +157,30 @@ def test_the_first_pass_shows_the_mask(bundle: Bundle, stock: BertForMaskedLM) -
     ids = bundle.encode(TEXTS[0])
     assert arrays["input_ids"].tolist() == [ids]
     close(arrays["logits"][0], stock(torch.tensor([ids])).logits[0, 3:4])
+
+
+def test_the_bundle_is_proven_with_padding(bundle: Bundle, checkpoint: Path) -> None:
+    record = prove(str(checkpoint), str(bundle.folder), ProofOptions())
+    assert record["verdict"] == "same"
+    assert any("padded" in case["name"] for case in record["cases"])
+
+
+def test_a_saved_analysis_shows_the_mask(bundle: Bundle, stock: BertForMaskedLM) -> None:
+    ids = tuple(bundle.encode(TEXTS[0]))
+    asked = Asked(ids, len(ids), TEXTS[0], ("layer_1_attn_probs",), "logit", ())
+    record = analysis_record(bundle, asked, "", None)
+    assert record["mask_token"] == 4
+    arrays = load(gzip.decompress(base64.b64decode(record["tensors"])))
+    close(arrays["logits"][0], stock(torch.tensor([ids])).logits[0, 3:4])
+
+
+def test_no_lens_is_fitted(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "lens.safetensors"
+    assert main(["fit-lens", "--model", str(checkpoint), "--output", str(output)]) != 0
+    assert "predictions of the next token" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_a_classifier_is_refused_with_what_it_lacks(

@@ -31,4 +31,4 @@ def predicted_position(data: ManifestDocument, ids: Sequence[int]) -> int:
     """Return the position whose logits are shown: the last one, and in a model without a cache that
     of the first mask token, where there is one."""
     mask = mask_token(data)
-    return list(ids).index(mask) if mask in ids else len(ids) - 1
+    return len(ids) - 1 if mask is None or mask not in ids else list(ids).index(mask)
