@@ -169,7 +169,7 @@ def test_a_saved_analysis_shows_the_mask(bundle: Bundle, stock: BertForMaskedLM)
     ids = tuple(bundle.encode(TEXTS[0]))
     asked = Asked(ids, len(ids), TEXTS[0], ("layer_1_attn_probs",), "logit", ())
     record = analysis_record(bundle, asked, "", None)
-    assert record["mask_token"] == 4
+    assert record["tokenizer"] == {"mask_token": 4, "last_tokens": [3]}
     arrays = load(gzip.decompress(base64.b64decode(record["tensors"])))
     close(arrays["logits"][0], stock(torch.tensor([ids])).logits[0, 3:4])
 
