@@ -229,7 +229,7 @@ def attend(**arguments: Any) -> torch.Tensor:
     """Attention of two heads over five tokens; the mix."""
     module = torch.nn.Module()
     module.oriel_state = CaptureState()  # type: ignore[assignment]
-    module.layer_idx = 0  # type: ignore[assignment]
+    module.oriel_layer = 0  # type: ignore[assignment]
     module.config = GPTNeoXConfig()  # type: ignore[assignment]
     draw = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(1, 2, 5, 4, generator=draw) for _ in "qkv")

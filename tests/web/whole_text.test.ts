@@ -1,3 +1,4 @@
+// The tokens around a text, and which position of it is predicted, in models with a cache and without.
 import { expect, test } from 'vitest';
 import {
   idsAround,
