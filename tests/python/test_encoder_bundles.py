@@ -3,7 +3,10 @@ what it refuses since it has no cache. Its graphs are compared in test_architect
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from library_programs import LIBRARIES, run_node, run_python
 from make_tiny_bert import make_tiny_bert
 from safetensors.numpy import load
 from torch import Tensor
@@ -21,9 +25,12 @@ from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.errors import OptionError, OrielError
 from oriel.export_bundle import export
+from oriel.notebook.record import Asked, analysis_record
 from oriel.options import ExportOptions
 from oriel.progress import Silent
+from oriel.proof.prove import ProofOptions, prove
 from oriel.publishing.first_pass import compute_first_pass
+from oriel.publishing.library_layout import write_library_layout
 from oriel.verification.verify import verify
 
 TEXTS = ("the cat [MASK] on the mat", "a dog ran.")
@@ -100,7 +107,7 @@ def test_an_edit_acts_as_the_hook_in_pytorch(
 ) -> None:
     """The stream is normed after each sum: what is added to a part is normed, and to it is not."""
     ids = bundle.encode(TEXTS[0])
-    module = stock.bert.encoder.layer[0].get_submodule(path)
+    module = stock.get_submodule("bert.encoder.layer.0").get_submodule(path)
 
     def add(_module: object, _inputs: object, out: Tensor) -> Tensor:
         out = out.clone()
@@ -153,6 +160,65 @@ def test_the_first_pass_shows_the_mask(bundle: Bundle, stock: BertForMaskedLM) -
     ids = bundle.encode(TEXTS[0])
     assert arrays["input_ids"].tolist() == [ids]
     close(arrays["logits"][0], stock(torch.tensor([ids])).logits[0, 3:4])
+
+
+def test_the_bundle_is_proven_with_padding(bundle: Bundle, checkpoint: Path) -> None:
+    record = prove(str(checkpoint), str(bundle.folder), ProofOptions())
+    assert record["verdict"] == "same"
+    assert any("padded" in case["name"] for case in record["cases"])
+
+
+def test_a_saved_analysis_shows_the_mask(bundle: Bundle, stock: BertForMaskedLM) -> None:
+    ids = tuple(bundle.encode(TEXTS[0]))
+    asked = Asked(ids, len(ids), TEXTS[0], ("layer_1_attn_probs",), "logit", ())
+    record = analysis_record(bundle, asked, "", None)
+    assert record["tokenizer"] == {"mask_token": 4, "last_tokens": [3]}
+    arrays = load(gzip.decompress(base64.b64decode(record["tensors"])))
+    close(arrays["logits"][0], stock(torch.tensor([ids])).logits[0, 3:4])
+
+
+def test_no_lens_is_fitted(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "lens.safetensors"
+    assert main(["fit-lens", "--model", str(checkpoint), "--output", str(output)]) != 0
+    assert "predictions of the next token" in capsys.readouterr().err
+    assert not output.exists()
+
+
+@pytest.fixture(scope="module")
+def library_folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("libraries") / "tiny-bert"
+    write_library_layout(bundle.folder, folder, Silent())
+    return folder
+
+
+def test_other_libraries_get_no_settings_of_generation(library_folder: Path) -> None:
+    files = {file.name for file in library_folder.iterdir() if file.is_file()}
+    assert files == {"config.json", "tokenizer.json", "tokenizer_config.json"}
+    settings = json.loads((library_folder / "tokenizer_config.json").read_text("utf-8"))
+    assert settings["mask_token"] == "[MASK]"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ORIEL_LIBRARIES" not in os.environ, reason="ORIEL_LIBRARIES names none")
+def test_other_libraries_compute_what_transformers_does(
+    library_folder: Path, checkpoint: Path, stock: BertForMaskedLM
+) -> None:
+    """Texts of unequal lengths, which both libraries pad."""
+    asked = {
+        **{"folder": str(library_folder), "task": "MaskedLM", "outputs": ["logits"]},
+        **{"texts": TEXTS, "pairs": None, "file": None, "dtype": "fp32"},
+    }
+    fed = AutoTokenizer.from_pretrained(checkpoint)(TEXTS, padding=True, return_tensors="pt")
+    want, seen = stock(**fed).logits, fed["attention_mask"].bool()
+    home = LIBRARIES / "transformers_js"
+    for (got,) in (
+        run_node("transformers_js_encodes.mjs", [asked], home),
+        run_python("optimum_encodes.py", [asked], "optimum"),
+    ):
+        assert got["input_ids"] == fed["input_ids"].tolist()
+        close(np.array(got["logits"], np.float32)[seen.numpy()], want[seen])
 
 
 def test_a_classifier_is_refused_with_what_it_lacks(

@@ -16,9 +16,7 @@ export function firstTokensOf({ tokenizer }: Manifest): readonly number[] {
 
 /** Return a text's ids with those that its tokenizer puts before it, and after it where the model continues no text. */
 export function idsAround(manifest: Manifest, body: readonly number[]): number[] {
-  const { model, tokenizer } = manifest;
-  const last = continuesText(model.shape) ? [] : (tokenizer?.last_tokens ?? []);
-  return [...firstTokensOf(manifest), ...body, ...last];
+  return [...firstTokensOf(manifest), ...body, ...lastTokensOf(manifest)];
 }
 
 /** Return the token that stands for a word to be found; null where the model continues texts, or has none. */
@@ -29,14 +27,29 @@ export function maskTokenOf({
   return continuesText(model.shape) ? null : (tokenizer?.mask_token ?? null);
 }
 
-/** Return the position whose logits are shown: that of the first mask token where there is one, else the last. */
+/** Return the tokens that the checkpoint's tokenizer puts after a text; none where the model continues it. */
+export function lastTokensOf({
+  model,
+  tokenizer,
+}: Pick<Manifest, 'model' | 'tokenizer'>): readonly number[] {
+  return continuesText(model.shape) ? [] : (tokenizer?.last_tokens ?? []);
+}
+
+/**
+ * Return the position whose logits are shown: that of the first mask token where there is one, else of the last token of
+ * the text itself.
+ */
 export function predictedPosition(
   manifest: Pick<Manifest, 'model' | 'tokenizer'>,
   ids: readonly number[],
 ): number {
   const mask = maskTokenOf(manifest);
   const masked = mask === null ? -1 : ids.indexOf(mask);
-  return masked < 0 ? ids.length - 1 : masked;
+  if (masked >= 0) return masked;
+  const behind = lastTokensOf(manifest);
+  const start = ids.length - behind.length;
+  const isEnded = start > 0 && behind.every((token, at) => ids[start + at] === token);
+  return isEnded ? start - 1 : ids.length - 1;
 }
 
 /** Return how many keys a query may see, the first ones of the text: those up to itself, or all of `tokens`. */

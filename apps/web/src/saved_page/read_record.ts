@@ -81,6 +81,7 @@ const isNullOr =
   (fits: Fits): Fits =>
   (value) =>
     value === null || fits(value);
+const isIds: Fits = (value) => Array.isArray(value) && value.every(isCount);
 const isPiece: Fits = (value) =>
   Array.isArray(value) && value.length === 2 && isCount(value[0]) && isText(value[1]);
 const SIZES = ['layers', 'hidden', 'heads', 'vocab', 'context_length'];
@@ -102,6 +103,12 @@ const FORMS: Readonly<Record<keyof Omit<AnalysisRecord, 'analysis_version'>, Fit
   prompt: isText,
   typed: isCount,
   edits: isRecord,
+  // Only models that continue no text have it.
+  tokenizer: (value) =>
+    value === undefined ||
+    (isRecord(value) &&
+      (value['mask_token'] === undefined || isCount(value['mask_token'])) &&
+      isIds(value['last_tokens'])),
   pieces: isNullOr((value) => Array.isArray(value) && value.every(isPiece)),
   tensors: isText,
   untouched: isNullOr(isText),
@@ -148,7 +155,7 @@ function manifestOf(record: AnalysisRecord): Manifest {
     manifest_version: record.contract_version,
     contract_version: record.contract_version,
     model: record.model,
-    ...(record.mask_token !== undefined && { tokenizer: { mask_token: record.mask_token } }),
+    ...(record.tokenizer !== undefined && { tokenizer: record.tokenizer }),
     files: [],
     lens_packs: record.lens_packs.map((pack) => ({ ...pack, taps: {} })),
     variants: [],

@@ -1,6 +1,6 @@
 // One analysis as data: what a page needs to draw an answer without the model. page_record.ts of views/save and Python's
 // oriel/notebook/record.py write it, read_record.ts reads it.
-import type { LensPackRecord, ModelRecord, Variant } from '../contract/generated';
+import type { LensPackRecord, ModelRecord, TokenizerFiles, Variant } from '../contract/generated';
 
 /** Of the form: major.minor. Readers refuse another major. */
 export const RECORD_VERSION = '1.0';
@@ -26,8 +26,8 @@ export interface AnalysisRecord {
   readonly edits: { readonly edits_version: string; readonly edits: readonly unknown[] };
   /** Ids and base64 of the bytes of every token that a view names; null where the model has no tokenizer. */
   readonly pieces: readonly (readonly [id: number, bytes: string])[] | null;
-  /** The token that a masked language model replaces; absent in models that continue texts. */
-  readonly mask_token?: number;
+  /** What tells, in a model that continues no text, which position the logits are of; absent in others. */
+  readonly tokenizer?: Pick<TokenizerFiles, 'mask_token' | 'last_tokens'>;
   /** base64 of a safetensors file, compressed by gzip: `input_ids`, the predicted position's `logits`, and activations. */
   readonly tensors: string;
   /** The same for the text without the edits; null where nothing was edited. */

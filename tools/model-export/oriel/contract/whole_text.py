@@ -19,7 +19,7 @@ def around(data: ManifestDocument, ids: Sequence[int]) -> list[int]:
     return [*map(int, first), *ids, *(() if goes_on else map(int, last))]
 
 
-def mask_token(data: ManifestDocument) -> int | None:
+def _mask_token(data: ManifestDocument) -> int | None:
     """Return the token that stands for a word to be found; None where the model continues texts, or
     has none."""
     if not data["model"]["shape"].get("bidirectional", False):
@@ -29,6 +29,10 @@ def mask_token(data: ManifestDocument) -> int | None:
 
 def predicted_position(data: ManifestDocument, ids: Sequence[int]) -> int:
     """Return the position whose logits are shown: the last one, and in a model without a cache that
-    of the first mask token, where there is one."""
-    mask = mask_token(data)
-    return list(ids).index(mask) if mask is not None and mask in ids else len(ids) - 1
+    of the first mask token, where there is one, else the last one of the text itself."""
+    mask = _mask_token(data)
+    if mask is not None and mask in ids:
+        return list(ids).index(mask)
+    behind = around(data, ())[len(data.get("tokenizer", {}).get("first_tokens", ())) :]
+    ended = len(behind) < len(ids) and list(ids[len(ids) - len(behind) :]) == behind
+    return len(ids) - 1 - (len(behind) if ended else 0)

@@ -16,7 +16,7 @@ from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import all_activations, contract_version
 from oriel.contract.documents import EditsDocument, LensDescription, ModelRecord
 from oriel.contract.lens_packs import LOGIT
-from oriel.contract.whole_text import mask_token, predicted_position
+from oriel.contract.whole_text import predicted_position
 from oriel.runtime.bundle import Bundle
 from oriel.runtime.edit_json import edits_to_json
 from oriel.runtime.edits import Edit
@@ -52,6 +52,13 @@ class KernelOffer(TypedDict):
     openable: list[str]
 
 
+class WholeText(TypedDict):
+    """What tells which position of a whole text is predicted."""
+
+    mask_token: NotRequired[int]
+    last_tokens: list[int]
+
+
 class AnalysisRecord(TypedDict):
     """One analysis; record.ts says what each field holds."""
 
@@ -71,7 +78,7 @@ class AnalysisRecord(TypedDict):
     state: str
     link: None
     kernel: KernelOffer | None
-    mask_token: NotRequired[int]
+    tokenizer: NotRequired[WholeText]
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,11 @@ def analysis_record(bundle: Bundle, asked: Asked, state: str, token: str | None)
         "link": None,
         "kernel": None if token is None else {"token": token, "openable": openable(bundle)},
     }
-    mask = mask_token(bundle.manifest.data)
-    if mask is not None:
-        made["mask_token"] = mask
+    said = bundle.manifest.data.get("tokenizer")
+    if bundle.shape.bidirectional and said is not None:
+        made["tokenizer"] = {"last_tokens": list(said.get("last_tokens", ()))}
+        if "mask_token" in said:
+            made["tokenizer"]["mask_token"] = said["mask_token"]
     return made
 
 

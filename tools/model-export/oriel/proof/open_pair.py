@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oriel.contract.data_files import GraphKind
-from oriel.errors import ArchitectureError, OptionError
-from oriel.models.find_checkpoint import DEMO
+from oriel.errors import ArchitectureError, CheckpointError, OptionError
+from oriel.models.find_checkpoint import DEMO, find_checkpoint
+from oriel.models.load_model import load_spec
 from oriel.models.weight_files import weight_files
 from oriel.modules.named_model import is_model, one_spec
 from oriel.proof.artifact import Artifact, Kind
@@ -94,6 +95,11 @@ def _language_model(place: str) -> CheckpointArtifact | None:
         return CheckpointArtifact(place)
     except ArchitectureError:
         return None
+    except CheckpointError:
+        if load_spec(find_checkpoint(place).folder).shape.bidirectional:
+            # An encoder with another head than that of masked language modelling, or without one.
+            return None
+        raise
 
 
 def module_artifact(place: str) -> ModuleArtifact:

@@ -1,5 +1,6 @@
 """Writes a bundle's decoder graphs as the folder that other libraries open by themselves:
-transformers.js, Optimum (onnx/model.onnx) and ONNX Runtime GenAI (genai_config.json)."""
+transformers.js, Optimum (onnx/model.onnx) and, if it generates text, ONNX Runtime GenAI
+(genai_config.json)."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def _variants(bundle: Path, manifest: Manifest) -> dict[str, Variant]:
     """Return the variants that the layout has a name for, fp32 among them."""
     there = {variant["name"]: variant for variant in manifest.variants}
     described = {file["path"] for file in manifest.data["files"]}
-    missing = [name for name in (CONFIG, GENERATION_CONFIG) if name not in described]
+    needed = (CONFIG, GENERATION_CONFIG) if _generates(manifest) else (CONFIG,)
+    missing = [name for name in needed if name not in described]
     if "decoder" not in there.get("fp32", {}):
         missing.append("a decoder graph in fp32")
     if any("chunks" in file for file in manifest.data["files"]):
@@ -105,6 +107,12 @@ def _variants(bundle: Path, manifest: Manifest) -> dict[str, Variant]:
             next_step="export it again.",
         )
     return {name: there[name] for name in SUFFIXES if name in there}
+
+
+def _generates(manifest: Manifest) -> bool:
+    """Return whether libraries generate text with the model: else ONNX Runtime GenAI has no use for
+    it, and nobody asks how."""
+    return not manifest.shape.bidirectional
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -147,20 +155,18 @@ def _read_json(bundle: Path, manifest: Manifest, name: str) -> JsonObject:
 def _write_configs(
     bundle: Path, manifest: Manifest, variants: dict[str, Variant], folder: Path
 ) -> None:
-    config, generation = (
-        _read_json(bundle, manifest, name) for name in (CONFIG, GENERATION_CONFIG)
-    )
+    config = _read_json(bundle, manifest, CONFIG)
     # In browsers a library has to be told that the weights lie in a file of their own; one such
     # entry counts for every dtype. Without q8 it can't be the default that it is in a browser.
     told: JsonObject = {"use_external_data_format": True}
     if "int8" not in variants:
         told["dtype"] = "fp32"
-    genai = genai_config(manifest.data, generation, config)
-    for name, entries in (
-        (CONFIG, {**config, "transformers.js_config": told}),
-        (GENERATION_CONFIG, generation),
-        (GENAI_CONFIG, genai),
-    ):
+    written = {CONFIG: {**config, "transformers.js_config": told}}
+    if _generates(manifest):
+        generation = _read_json(bundle, manifest, GENERATION_CONFIG)
+        written[GENERATION_CONFIG] = generation
+        written[GENAI_CONFIG] = genai_config(manifest.data, generation, config)
+    for name, entries in written.items():
         text = json.dumps(entries, indent=2, sort_keys=True, allow_nan=False)
         (folder / name).write_text(f"{text}\n", encoding="utf-8")
     if "tokenizer" in manifest.data:

@@ -290,7 +290,10 @@ def _settings(
 ) -> JsonObject:
     """Return the checkpoint's own settings; where it lacks some that readers in JavaScript need,
     add them."""
-    names = ("bos_token", "eos_token", "unk_token", "pad_token")
+    names = (
+        *("bos_token", "eos_token", "unk_token", "pad_token"),
+        *("cls_token", "sep_token", "mask_token"),
+    )
     tokens = {name: getattr(opened, name, None) for name in names}
     said = {name: str(token) for name, token in tokens.items() if token is not None}
     base: JsonObject = {

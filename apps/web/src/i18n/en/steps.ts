@@ -36,5 +36,5 @@ export const steps = {
   detailHint: 'Select a token of the text to see more of what was likely in its place.',
   total: (tokens: number, nats: string, perplexity: string) =>
     `${tokens} tokens together: ln p = ${nats}; perplexity ${perplexity}.`,
-  unreplaceable: 'This token stands before every text and can’t be replaced.',
+  unreplaceable: 'This token stands around every text and can’t be replaced.',
 };

@@ -35,5 +35,5 @@ export const steps: Dictionary['steps'] = {
   detailHint: '选中文本中的一个词元，可以看到它的位置上还有哪些可能。',
   total: (tokens, nats, perplexity) =>
     `${tokens} 个词元合计：ln p = ${nats}；困惑度 ${perplexity}。`,
-  unreplaceable: '这个词元加在所有文本之前，不能替换。',
+  unreplaceable: '这个词元加在每段文本的首尾，不能替换。',
 };

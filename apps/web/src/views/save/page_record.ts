@@ -1,5 +1,5 @@
 // The open analysis as a record for a page of its own: everything that the views draw, without the model.
-import { maskTokenOf } from '../../contract/whole_text';
+import { continuesText, lastTokensOf, maskTokenOf } from '../../contract/whole_text';
 import { toBase64, compressed } from '../../saved_page/bytes_text';
 import { RECORD_VERSION, type AnalysisRecord } from '../../saved_page/record';
 import type { ViewedModel } from '../../inference/model_types';
@@ -53,7 +53,12 @@ export async function pageRecord(
     prompt,
     typed: answer.tokens.filter(({ generated }) => !generated).length,
     edits: facts.edits,
-    ...(mask !== null && { mask_token: mask }),
+    ...(!continuesText(manifest.model.shape) && {
+      tokenizer: {
+        ...(mask !== null && { mask_token: mask }),
+        last_tokens: [...lastTokensOf(manifest)],
+      },
+    }),
     pieces: model.hasTokenizer ? piecesOf(answer) : null,
     tensors: await numbersOf(answer, facts),
     untouched:
