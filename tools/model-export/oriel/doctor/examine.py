@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from oriel.checkpoints.tensors import DecodedTensor, StoredTensor, stored_tensors
 from oriel.contract.activation_names import ModelShape
@@ -32,6 +33,9 @@ from oriel.models.model_spec import ModelSpec, make_spec
 from oriel.models.no_checkpoint import adapter_beside, checkpoints_beside
 from oriel.models.quantization import quantization_of
 from oriel.models.weight_files import weight_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True)
@@ -93,28 +97,39 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
         findings.append(refusal("architecture", error))
         return None
     try:
-        return _described(found, architecture, findings)
+        with config_errors(found.folder):
+            config = export_config(found.folder)
+            refused = refused_settings(config, architecture.check_config)
     except OrielError as error:
         findings.append(refusal("settings", error))
+        return None
+    findings += [refusal("settings", error) for error in refused]
+    try:
+        return _described(found, architecture, config, findings)
+    except OrielError as error:
+        # What a refused setting leads to is no further problem.
+        if not refused:
+            findings.append(refusal("settings", error))
         return None
 
 
 def _described(
-    found: FoundCheckpoint, architecture: Architecture, findings: list[Finding]
+    found: FoundCheckpoint,
+    architecture: Architecture,
+    config: PreTrainedConfig,
+    findings: list[Finding],
 ) -> ModelSpec | None:
+    is_refused = any(finding.verdict == "refused" for finding in findings)
     with config_errors(found.folder):
-        config = export_config(found.folder)
-        refused = refused_settings(config, architecture.check_config)
         unshaped = refused_settings(config, architecture.shape)
-        findings += [refusal("settings", error) for error in (*refused, *unshaped)]
+        findings += [refusal("settings", error) for error in unshaped]
         if unshaped:
             return None
         shape = architecture.shape(config)
     check_sizes(shape, found.folder)
     with config_errors(found.folder):
         spec = make_spec(config, architecture, shape)
-        # What a refused setting does in a pass is no further problem.
-        told = None if refused else try_capture(spec)
+        told = None if is_refused else try_capture(spec)
     findings.append(_architecture_finding(architecture, shape))
     if told is not None:
         findings.append(refusal("capture", told))
