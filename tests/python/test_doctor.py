@@ -260,6 +260,13 @@ def test_a_model_saved_without_its_head_is_told(tmp_path: Path) -> None:
     (line,) = refused_lines(tmp_path / "False")
     assert line == error_of(tmp_path / "False")
     assert "lacks weights; got no lm_head.weight" in line
+    # Phi's head has a bias too, so that none can be tied to the embedding.
+    config = small("Phi", hidden_size=48).config()
+    trunk.from_config(config).save_pretrained(tmp_path / "phi")
+    (line,) = refused_lines(tmp_path / "phi")
+    assert "the checkpoint phi was saved without its head; got the " in line
+    assert "and no lm_head.bias, lm_head.weight" in line
+    assert f"`oriel convert {tmp_path}/phi --format onnx --output DIR`" in line
 
 
 def test_a_tokenizer_is_described(tiny_gpt2_checkpoint: Path, tmp_path: Path) -> None:

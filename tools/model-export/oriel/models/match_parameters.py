@@ -5,6 +5,7 @@ read the same way: wrappers' prefixes, copies of tied weights, heads beside the 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +289,16 @@ def _missing(
             expected=f"the {len(wanted.parameters)} tensors of its config",
             next_step='if the two are one weight, set "tie_word_embeddings": true in config.json; '
             "else save the whole model again.",
+        )
+        return
+    if not any(name.startswith(wanted.base_prefix) for name in missing):
+        whole = len(wanted.parameters) - len(missing)
+        yield CheckpointError(
+            f"the checkpoint {shown_name(folder)} was saved without its head",
+            got=f"the {whole} tensors of the trunk, and no {first_few(missing)}",
+            expected=f"the {len(wanted.parameters)} tensors of its config",
+            next_step="export the model that it was trained from; the trunk alone is converted by "
+            f"`oriel convert {shlex.quote(str(folder))} --format onnx --output DIR`.",
         )
         return
     foreign = sorted(left)
