@@ -17,9 +17,11 @@ from oriel.doctor.finding import Finding, refusal
 from oriel.doctor.refused_settings import refused_settings
 from oriel.doctor.try_capture import try_capture
 from oriel.doctor.variant_sizes import VariantSize, gigabytes, variant_sizes
-from oriel.errors import CheckpointError, OrielError
+from oriel.errors import CheckpointError, HubError, OrielError
 from oriel.models.architectures import Architecture
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.hub import fetch_from_hub
+from oriel.models.hub_tensors import hub_tensors
 from oriel.models.load_model import (
     check_sizes,
     config_errors,
@@ -148,10 +150,10 @@ def _architecture_finding(architecture: Architecture, shape: ModelShape) -> Find
 def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Finding]:
     wanted = wanted_tensors(spec)
     try:
-        checkpoint, problems = match_tensors(found.folder, wanted, _same_form)
+        checkpoint, problems = match_tensors(found.folder, wanted, _same_form, _elsewhere(found))
         if found.adapter is not None and not problems:
             checkpoint = merge_adapter(checkpoint, found.adapter, wanted)
-    except CheckpointError as error:
+    except (CheckpointError, HubError) as error:
         yield refusal("tensors", error)
         return
     yield from (refusal("tensors", problem) for problem in problems)
@@ -167,10 +169,24 @@ def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Findin
         )
 
 
+def _elsewhere(found: FoundCheckpoint) -> dict[str, StoredTensor] | None:
+    """Return the tensors of a Hub model whose weights aren't in the cache; None where the folder
+    has them."""
+    if found.kind != "hub" or any(found.folder.glob("*.safetensors")):
+        return None
+    tensors = hub_tensors(found.id, found.revision)
+    if tensors is None:
+        # Only whole pickles say what is in them.
+        fetch_from_hub(found.id, found.revision, None)
+    return tensors
+
+
 def _weight_file_findings(found: FoundCheckpoint) -> Iterator[Finding]:
     """Yield what is wrong with the files of weights where nothing says which tensors they need."""
     try:
         quantization_of(found.folder)
+        if found.kind == "hub":
+            return
         for _ in stored_tensors(weight_files(found.folder)):
             pass
     except CheckpointError as error:

@@ -96,14 +96,18 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
 
 
 def match_tensors(
-    folder: Path, wanted: Wanted, same: Callable[[StoredTensor, StoredTensor], bool]
+    folder: Path,
+    wanted: Wanted,
+    same: Callable[[StoredTensor, StoredTensor], bool],
+    elsewhere: Mapping[str, StoredTensor] | None = None,
 ) -> tuple[Checkpoint, list[CheckpointError]]:
     """Match the folder's tensors to the model's parameters, and return all problems of the match.
 
-    same: tells whether two tensors, one of them perhaps a copy of the other, are the same. Raises
-    CheckpointError where the stored tensors are no checkpoint at all.
+    same: tells whether two tensors, one of them perhaps a copy of the other, are the same.
+    elsewhere: the tensors, where the folder has none itself. Raises CheckpointError where the
+    stored tensors are no checkpoint at all.
     """
-    packed = _without_repeats(folder, same)
+    packed = _without_repeats(folder, same) if elsewhere is None else elsewhere
     stored = decoded(packed, folder)
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
