@@ -17,9 +17,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from processes import Run, run_once
@@ -97,7 +98,7 @@ def measure(size: str, folder: Path, with_int4: bool) -> dict[str, Run]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def config_of(sizes: dict[str, int]) -> Qwen2Config:
+def config_of(sizes: Mapping[str, Any]) -> Qwen2Config:
     return Qwen2Config(
         **sizes,
         max_position_embeddings=2048,
