@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,13 @@ from transformers import (
 )
 
 from oriel import Bundle
+from oriel.bundle.compare_bundle import check_same_source
+from oriel.bundle.write_weights import checkpoint_digest
 from oriel.cli import main
+from oriel.contract.json_value import JsonObject
 from oriel.contract.manifest import read_manifest
 from oriel.doctor.examine import examine
-from oriel.errors import CheckpointError, OrielError
+from oriel.errors import BundleError, CheckpointError, OrielError
 from oriel.models.find_checkpoint import find_checkpoint, with_adapter
 from oriel.models.load_model import LoadedModel, load_model
 
@@ -193,6 +197,21 @@ def test_an_adapter_is_exported_and_verified(
     other = trained(base, tmp_path / "again" / "tuned", r=2, target_modules=["q_proj"])
     both = ["--checkpoint", str(base), "--adapter", str(other)]
     assert main(["verify", "--model", str(graph), *both]) == 1
+
+
+def test_an_adapter_of_that_name_does_not_replace_another(
+    tiny_llama_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Both bundles of a Hub model's adapters would lie in one folder."""
+    base = tiny_llama_checkpoint
+    model = load(base, trained(base, tmp_path / "a", r=2, target_modules=["q_proj"]))
+    on_hub = replace(model, source=replace(model.source, kind="hub", id="someone/tiny"))
+    source: JsonObject = {"kind": "hub", "id": "someone/tiny", "adapter": "a"}
+    there: JsonObject = {"source": source, "weights_digest": checkpoint_digest(model.checkpoint)}
+    check_same_source({"model": there}, tmp_path, on_hub)
+    other: JsonObject = {**there, "weights_digest": "sha256:" + "0" * 64}
+    with pytest.raises(BundleError, match="holds the bundle of another model"):
+        check_same_source({"model": other}, tmp_path, on_hub)
 
 
 @pytest.fixture

@@ -131,7 +131,10 @@ def test_attention_that_is_not_captured_is_refused(
 def test_an_architecture_without_a_file_here_is_named(tmp_path: Path) -> None:
     folder = config_alone(tmp_path / "model", transformers.MambaConfig())
     (line, _) = refused_lines(folder)
-    assert "not supported yet; got model_type 'mamba'; expected one of cohere, " in line
+    assert (
+        "not supported yet; got model_type 'mamba'; expected one of " in line
+        and ", llama, " in line
+    )
 
 
 NAME = "transformer.h.1.mlp.c_fc.weight"
@@ -257,6 +260,13 @@ def test_a_model_saved_without_its_head_is_told(tmp_path: Path) -> None:
     (line,) = refused_lines(tmp_path / "False")
     assert line == error_of(tmp_path / "False")
     assert "lacks weights; got no lm_head.weight" in line
+    # Phi's head has a bias too, so that none can be tied to the embedding.
+    config = small("Phi", hidden_size=48).config()
+    trunk.from_config(config).save_pretrained(tmp_path / "phi")
+    (line,) = refused_lines(tmp_path / "phi")
+    assert "the checkpoint phi was saved without its head; got the " in line
+    assert "and no lm_head.bias, lm_head.weight" in line
+    assert f"`oriel convert {tmp_path}/phi --format onnx --output DIR`" in line
 
 
 def test_a_tokenizer_is_described(tiny_gpt2_checkpoint: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from fake_hub import COMMIT, FakeHub, serving
 from huggingface_hub import constants
 
 import oriel
+from oriel.cli import main
 from oriel.errors import CheckpointError, HubError, OptionError
 from oriel.models import find_checkpoint as finding
 from oriel.models import hub as asking
@@ -91,6 +92,67 @@ class Lines:
 
     def add_bytes(self, count: int) -> None:
         self.moved += count
+
+
+class TestTheDoctor:
+    """oriel doctor downloads no weights of a model of the Hub: it reads their headers."""
+
+    @pytest.mark.parametrize("save", [None, save_in_shards])
+    def test_headers_alone_are_read(
+        self,
+        save: Any,
+        hub: FakeHub,
+        tiny_gpt2_checkpoint: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        served = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "other", save=save)
+        hub.repositories[REPOSITORY] = served
+        assert main(["doctor", REPOSITORY]) == 0
+        said = capsys.readouterr().out
+        files = "1 file" if save is None else "2 files"
+        assert f"52 tensors in {files}" in said
+        found = find_checkpoint(REPOSITORY, with_weights=False)
+        assert not list(found.folder.glob("*.safetensors"))
+        # With the weights, it says the same.
+        assert main(["doctor", str(served)]) == 0
+        assert f"52 tensors in {files}" in capsys.readouterr().out
+
+    def test_what_is_missing_is_told(
+        self,
+        hub: FakeHub,
+        tiny_gpt2_checkpoint: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def change(tensors: Tensors) -> None:
+            del tensors["transformer.h.2.ln_1.bias"]
+
+        hub.repositories[REPOSITORY] = copy_checkpoint(
+            tiny_gpt2_checkpoint, tmp_path / "other", change=change
+        )
+        assert main(["doctor", REPOSITORY]) == 1
+        assert "got no transformer.h.2.ln_1.bias" in capsys.readouterr().out
+
+    def test_pickles_are_downloaded(
+        self,
+        hub: FakeHub,
+        tiny_gpt2_checkpoint: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        hub.repositories[REPOSITORY] = copy_checkpoint(
+            tiny_gpt2_checkpoint, tmp_path / "other", save=save_as_zip_pickle
+        )
+        assert main(["doctor", REPOSITORY]) == 0
+        assert "52 tensors in 1 file" in capsys.readouterr().out
+
+    def test_damaged_headers_are_told(
+        self, hub: FakeHub, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (hub.repositories[REPOSITORY] / "model.safetensors").write_bytes(b"\xff" * 64)
+        assert main(["doctor", REPOSITORY]) == 1
+        assert f"the headers of {REPOSITORY}'s weights can't be read" in capsys.readouterr().out
 
 
 class TestTheHub:

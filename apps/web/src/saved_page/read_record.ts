@@ -96,7 +96,6 @@ const FORMS: Readonly<Record<keyof Omit<AnalysisRecord, 'analysis_version'>, Fit
     );
   },
   variant: (value) => isRecord(value) && isText(value['name']) && isText(value['precision']),
-  mask_token: (value) => value === undefined || isCount(value),
   lens: isText,
   lens_packs: (value) => Array.isArray(value) && value.every(isRecord),
   runtime: isText,

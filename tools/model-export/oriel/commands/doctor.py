@@ -26,7 +26,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
     with choose_display(arguments.json) as display:
         display.stage("find the checkpoint")
-        base = find_checkpoint(arguments.model, arguments.revision, display)
+        base = find_checkpoint(arguments.model, arguments.revision, display, with_weights=False)
         found = with_adapter(base, arguments.adapter)
         display.stage(f"examine {found.name} ({found.kind})")
         examination = examine(found)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from oriel.checkpoints.tensors import DecodedTensor, StoredTensor, stored_tensors
 from oriel.contract.activation_names import ModelShape
@@ -16,9 +17,11 @@ from oriel.doctor.finding import Finding, refusal
 from oriel.doctor.refused_settings import refused_settings
 from oriel.doctor.try_capture import try_capture
 from oriel.doctor.variant_sizes import VariantSize, gigabytes, variant_sizes
-from oriel.errors import CheckpointError, OrielError
+from oriel.errors import CheckpointError, HubError, OrielError
 from oriel.models.architectures import Architecture, describe
 from oriel.models.find_checkpoint import FoundCheckpoint
+from oriel.models.hub import fetch_from_hub
+from oriel.models.hub_tensors import hub_tensors
 from oriel.models.load_model import (
     check_sizes,
     config_errors,
@@ -32,6 +35,9 @@ from oriel.models.model_spec import ModelSpec, make_spec
 from oriel.models.no_checkpoint import adapter_beside, checkpoints_beside
 from oriel.models.quantization import quantization_of
 from oriel.models.weight_files import weight_files
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True)
@@ -93,29 +99,40 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
         findings.append(refusal("architecture", error))
         return None
     try:
-        return _described(found, architecture, findings)
+        with config_errors(found.folder):
+            config = export_config(found.folder)
+            refused = refused_settings(config, architecture.check_config)
     except OrielError as error:
         findings.append(refusal("settings", error))
+        return None
+    findings += [refusal("settings", error) for error in refused]
+    try:
+        return _described(found, architecture, config, findings)
+    except OrielError as error:
+        # What a refused setting leads to is no further problem.
+        if not refused:
+            findings.append(refusal("settings", error))
         return None
 
 
 def _described(
-    found: FoundCheckpoint, architecture: Architecture, findings: list[Finding]
+    found: FoundCheckpoint,
+    architecture: Architecture,
+    config: PreTrainedConfig,
+    findings: list[Finding],
 ) -> ModelSpec | None:
+    is_refused = any(finding.verdict == "refused" for finding in findings)
     with config_errors(found.folder):
-        config = export_config(found.folder)
-        refused = refused_settings(config, architecture.check_config)
         architecture = describe(config)
         unshaped = refused_settings(config, architecture.shape)
-        findings += [refusal("settings", error) for error in (*refused, *unshaped)]
+        findings += [refusal("settings", error) for error in unshaped]
         if unshaped:
             return None
         shape = architecture.shape(config)
     check_sizes(shape, found.folder)
     with config_errors(found.folder):
         spec = make_spec(config, architecture, shape)
-        # What a refused setting does in a pass is no further problem.
-        told = None if refused else try_capture(spec)
+        told = None if is_refused else try_capture(spec)
     findings.append(_architecture_finding(architecture, shape))
     if told is not None:
         findings.append(refusal("capture", told))
@@ -134,10 +151,10 @@ def _architecture_finding(architecture: Architecture, shape: ModelShape) -> Find
 def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Finding]:
     wanted = wanted_tensors(spec)
     try:
-        checkpoint, problems = match_tensors(found.folder, wanted, _same_form)
+        checkpoint, problems = match_tensors(found.folder, wanted, _same_form, _elsewhere(found))
         if found.adapter is not None and not problems:
             checkpoint = merge_adapter(checkpoint, found.adapter, wanted)
-    except CheckpointError as error:
+    except (CheckpointError, HubError) as error:
         yield refusal("tensors", error)
         return
     yield from (refusal("tensors", problem) for problem in problems)
@@ -153,10 +170,24 @@ def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Findin
         )
 
 
+def _elsewhere(found: FoundCheckpoint) -> dict[str, StoredTensor] | None:
+    """Return the tensors of a Hub model whose weights aren't in the cache; None where the folder
+    has them."""
+    if found.kind != "hub" or any(found.folder.glob("*.safetensors")):
+        return None
+    tensors = hub_tensors(found.id, found.revision)
+    if tensors is None:
+        # Only whole pickles say what is in them.
+        fetch_from_hub(found.id, found.revision, None)
+    return tensors
+
+
 def _weight_file_findings(found: FoundCheckpoint) -> Iterator[Finding]:
     """Yield what is wrong with the files of weights where nothing says which tensors they need."""
     try:
         quantization_of(found.folder)
+        if found.kind == "hub":
+            return
         for _ in stored_tensors(weight_files(found.folder)):
             pass
     except CheckpointError as error:

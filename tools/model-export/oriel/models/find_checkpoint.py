@@ -47,10 +47,16 @@ def local_gpt2_folder() -> Path:
 
 
 def find_checkpoint(
-    model: str | None, revision: str | None = None, display: DownloadDisplay | None = None
+    model: str | None,
+    revision: str | None = None,
+    display: DownloadDisplay | None = None,
+    with_weights: bool = True,
 ) -> FoundCheckpoint:
     """Resolve --model. Without one: the local gpt2 folder, else gpt2 from the Hub or its cache,
-    else, with a note, the bundled model. A model named explicitly never turns into another."""
+    else, with a note, the bundled model. A model named explicitly never turns into another.
+
+    with_weights: False to download no weights of a model that is named.
+    """
     if model is None:
         if revision is not None:
             raise OptionError(
@@ -77,7 +83,7 @@ def find_checkpoint(
             expected="an existing folder, a Hub id such as org/name, or demo",
             next_step="check the path.",
         )
-    return _from_hub(model, revision, display)
+    return _from_hub(model, revision, display, with_weights)
 
 
 def with_adapter(found: FoundCheckpoint, adapter: Path | None) -> FoundCheckpoint:
@@ -142,8 +148,10 @@ def _local(folder: Path, model: str) -> FoundCheckpoint:
     return FoundCheckpoint(folder, name, "folder", called[:256] or name)
 
 
-def _from_hub(model: str, revision: str | None, display: DownloadDisplay | None) -> FoundCheckpoint:
-    folder = fetch_from_hub(model, revision, display)
+def _from_hub(
+    model: str, revision: str | None, display: DownloadDisplay | None, with_weights: bool = True
+) -> FoundCheckpoint:
+    folder = fetch_from_hub(model, revision, display, with_weights)
     # A snapshot's folder is named by its commit.
     return FoundCheckpoint(folder, model_name(model, is_hub_id=True), "hub", model, folder.name)
 

@@ -31,10 +31,13 @@ class DownloadDisplay(Protocol):
     def add_bytes(self, count: int) -> None: ...
 
 
-def fetch_from_hub(model: str, revision: str | None, display: DownloadDisplay | None) -> Path:
+def fetch_from_hub(
+    model: str, revision: str | None, display: DownloadDisplay | None, with_weights: bool = True
+) -> Path:
     """Return the folder of a complete snapshot in the Hub's cache, which is named by its commit.
 
-    Raises HubError where neither the Hub nor the cache has it.
+    with_weights: False to leave files of weights out where they aren't in the cache yet. Raises
+    HubError where neither the Hub nor the cache has the model.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -59,7 +62,10 @@ def fetch_from_hub(model: str, revision: str | None, display: DownloadDisplay | 
 
     try:
         commit, names = _within(HUB_TIMEOUT_S, ask)
-        return _download(model, commit, _wanted(model, names), display)
+        wanted = _wanted(model, names)
+        if not with_weights:
+            wanted = [name for name in wanted if not name.endswith((".safetensors", ".bin"))]
+        return _download(model, commit, wanted, display)
     except HubError:
         raise
     except GatedRepoError as error:

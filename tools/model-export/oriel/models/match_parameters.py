@@ -5,6 +5,7 @@ read the same way: wrappers' prefixes, copies of tied weights, heads beside the 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,14 +97,18 @@ def open_checkpoint(folder: Path, wanted: Wanted) -> Checkpoint:
 
 
 def match_tensors(
-    folder: Path, wanted: Wanted, same: Callable[[StoredTensor, StoredTensor], bool]
+    folder: Path,
+    wanted: Wanted,
+    same: Callable[[StoredTensor, StoredTensor], bool],
+    elsewhere: Mapping[str, StoredTensor] | None = None,
 ) -> tuple[Checkpoint, list[CheckpointError]]:
     """Match the folder's tensors to the model's parameters, and return all problems of the match.
 
-    same: tells whether two tensors, one of them perhaps a copy of the other, are the same. Raises
-    CheckpointError where the stored tensors are no checkpoint at all.
+    same: tells whether two tensors, one of them perhaps a copy of the other, are the same.
+    elsewhere: the tensors, where the folder has none itself. Raises CheckpointError where the
+    stored tensors are no checkpoint at all.
     """
-    packed = _without_repeats(folder, same)
+    packed = _without_repeats(folder, same) if elsewhere is None else elsewhere
     stored = separate_stored(decoded(packed, folder))
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
@@ -289,6 +294,16 @@ def _missing(
             expected=f"the {len(wanted.parameters)} tensors of its config",
             next_step='if the two are one weight, set "tie_word_embeddings": true in config.json; '
             "else save the whole model again.",
+        )
+        return
+    if not any(name.startswith(wanted.base_prefix) for name in missing):
+        whole = len(wanted.parameters) - len(missing)
+        yield CheckpointError(
+            f"the checkpoint {shown_name(folder)} was saved without its head",
+            got=f"the {whole} tensors of the trunk, and no {first_few(missing)}",
+            expected=f"the {len(wanted.parameters)} tensors of its config",
+            next_step="export the model that it was trained from; the trunk alone is converted by "
+            f"`oriel convert {shlex.quote(str(folder))} --format onnx --output DIR`.",
         )
         return
     foreign = sorted(left)
