@@ -22,16 +22,17 @@ LAST_ROWS = f"{NUM_LOGITS}/start"
 
 
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:
-    """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0. An
-    encoder's head has matrices before it, which read all rows: a kernel that rounds by the range of
-    what it reads would else give a row other numbers beside others."""
+    """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0. The
+    head of an encoder, or of OPT-350M, has matrices before it, which read all rows: a kernel that
+    rounds by the range of what it reads would else give a row other numbers beside others."""
     graph = model.graph
     norm = next(v for v in graph.outputs if v.name == kinds()["final_norm"].at())
     kept = ir.Value(name=NUM_LOGITS)
     describe(kept, next(s for s in input_specs(shape, "decoder") if s.name == NUM_LOGITS))
     graph.inputs.append(kept)
     _put_norm_on_path(norm)
-    whole = _before_unembedding(graph) if shape.bidirectional else norm
+    has_head = shape.bidirectional or shape.post_norm
+    whole = _before_unembedding(graph) if has_head else norm
     # A Reshape in between gives sizes of all rows.
     while len(readers := list(whole.uses())) == 1 and readers[0].node.op_type == "Reshape":
         whole = readers[0].node.outputs[0]

@@ -9,7 +9,7 @@ from typing import Literal
 import onnx
 from onnx import TensorProto, helper
 
-from oriel.contract.activation_names import kind_of
+from oriel.contract.activation_names import kind_of, kinds
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class WeightUse:
     shape: tuple[int, ...]
     axis: Literal[0, 1] | None
     """The axis of a matrix that is summed over (1 for a table that is only gathered). None for a
-    weight that is no matrix, is a router's, or is read in a way that quantized kernels don't
-    have."""
+    weight that is no matrix, is a router's or the embedding's projection, or is read in a way that
+    quantized kernels don't have."""
     gathered: bool = False
     """True if its rows are picked by Gather."""
     multiplied: bool = False
@@ -43,7 +43,21 @@ def weight_uses(graph: onnx.GraphProto) -> dict[str, WeightUse]:
         for index, name in enumerate(node.input):
             readers.setdefault(name, []).append((node, index))
     outputs = {value.name for value in graph.output}
-    return {name: _use(name, shape, readers, outputs) for name, shape in weights.items()}
+    exact = _before_the_stream(graph)
+    return {name: _use(name, shape, readers, outputs, exact) for name, shape in weights.items()}
+
+
+def _before_the_stream(graph: onnx.GraphProto) -> set[str]:
+    """Return the tensors that embedding_sum is computed from; none in a graph without it."""
+    producers = {name: node for node in graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = [kinds()["embedding_sum"].at()]
+    while waiting:
+        name = waiting.pop()
+        if name in producers and name not in found:
+            found.add(name)
+            waiting.extend(producers[name].input)
+    return found
 
 
 def _use(
@@ -51,15 +65,18 @@ def _use(
     shape: tuple[int, ...],
     readers: dict[str, list[tuple[onnx.NodeProto, int]]],
     outputs: set[str],
+    exact: set[str],
 ) -> WeightUse:
     gathered, axes, factors = False, set[int | None](), list[str]()
     for node, index in readers.get(name, []):
         turned = node.op_type == "Transpose"
         for reader, place in readers.get(node.output[0], []) if turned else [(node, index)]:
             if reader.op_type == "MatMul" and place == 1:
-                # A router that is rounded chooses other experts, and its matrix is small.
+                # A router that is rounded chooses other experts, and what projects the embedding
+                # would round all of the stream; both are small.
                 routes = kind_of(reader.output[0]) == "router_logits"
-                axes.add(None if routes else 1 if turned else 0)
+                kept = routes or reader.output[0] in exact
+                axes.add(None if kept else 1 if turned else 0)
                 factors.append(reader.input[0])
             elif reader.op_type == "Gather" and place == 0 and not turned and _axis(reader) == 0:
                 gathered = True
