@@ -45,7 +45,11 @@ const shape: ModelShape = {
 function model(tappable: string[], variants: number, sizes: Partial<ModelShape> = {}): OpenedModel {
   const variant = {
     plain: {
-      activations: { graph: 'open', outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }] },
+      activations: {
+        graph: 'open',
+        model: {},
+        outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }],
+      },
     },
     taps: tappable.map((name) => ({ outputs: [{ name }] })),
   } as unknown as Variant;
