@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPORT = ROOT / "tools" / "model-export" / "export.py"
-CONFIG = Path(__file__).resolve().parent / "browser" / "views.config.ts"
+CONFIG = Path(__file__).resolve().parent / "browser" / "page.config.ts"
 FRAME, SWITCH, TASK = 1000 / 60, 100, 50
 """Milliseconds that are aimed at."""
 MAKE_CHECKPOINT = """
@@ -90,7 +90,11 @@ def measured(work: Path, plan: dict[str, int]) -> dict[str, Figures]:
     answers = work / "page_views.json"
     answers.unlink(missing_ok=True)
     written = {**plan, "bundle": str(work / f"views-{plan['tokens']}"), "answers": str(answers)}
-    environment = {**os.environ, "ORIEL_BENCHMARK_PLAN": json.dumps(written)}
+    environment = {
+        **os.environ,
+        "ORIEL_BENCHMARK": "views.spec.ts",
+        "ORIEL_BENCHMARK_PLAN": json.dumps(written),
+    }
     command = ["npx", "playwright", "test", "--config", str(CONFIG)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     found = json.loads(answers.read_text(encoding="utf-8"))

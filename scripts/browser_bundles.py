@@ -32,6 +32,7 @@ FOLDERS = (
     *(f"{kind}/earlier-{name}" for kind in ("fixtures", "bundles") for name in EARLIER_MODELS),
     "fixtures/demo",
     "bundles/deep-gpt2",
+    "bundles/tiny-bert",
     *(
         f"bundles/bare-{kind}"
         for kind in ("plain", "decoder", "open", "interactive", "embedded", "stranger")
@@ -119,6 +120,9 @@ def make_all() -> None:
     deep = "deep-gpt2"
     call(write_fixtures, "--make", deep, "--checkpoint", MADE / "checkpoints" / deep)
     export(oriel, deep, "0,47")
+    encoder = "tiny-bert"
+    call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
+    export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
     earlier = EARLIER / "tiny-gpt2"

@@ -67,13 +67,23 @@ def _value(value: object) -> str:
 def _blocks(shapes: list[ModelShape]) -> str:
     """Return the properties that the contract's sizes have for any of these models."""
     found = [
+        ("bidirectional", any(shape.bidirectional for shape in shapes)),
+        ("norms in the stream", any(shape.post_norm for shape in shapes)),
+        ("segments", any(shape.token_types for shape in shapes)),
         ("parallel", any(shape.parallel_residual for shape in shapes)),
         ("gated MLP", any(shape.gated_mlp for shape in shapes)),
         ("raw outputs", any(shape.raw_outputs for shape in shapes)),
         ("window", any(shape.window for shape in shapes)),
-        ("windows by layer", any(shape.layer_sizes for shape in shapes)),
+        ("windows by layer", any(sizes.window for shape in shapes for sizes in shape.layer_sizes)),
+        ("experts", any(shape.experts for shape in shapes)),
+        ("one MLP in some layers", any(_is_mixed(shape) for shape in shapes)),
     ]
     return ", ".join(name for name, has in found if has)
+
+
+def _is_mixed(shape: ModelShape) -> bool:
+    """Return whether some layers have experts and others one MLP."""
+    return len({shape.at(layer).experts > 0 for layer in range(shape.layers)}) == 2
 
 
 if __name__ == "__main__":

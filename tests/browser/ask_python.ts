@@ -8,6 +8,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Checkpoints of models that the tests' pages open. */
 export const checkpoints = {
   demo: join(root, 'tools/model-export/oriel/models/demo/weights'),
+  'tiny-bert': join(root, 'test-results/browser/checkpoints/tiny-bert'),
   'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
 } as const;
 

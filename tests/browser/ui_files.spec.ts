@@ -214,7 +214,7 @@ test('files without a model leave the open one as it is, and files that are miss
 test('a link names a model of the page’s own origin, and keeps naming it', async ({ page }) => {
   await page.goto('/?model=models/demo/manifest.json#lang=en&on=wasm&p=The');
   await opened(page);
-  await page.getByRole('textbox', { name: 'Text' }).fill('The old keys');
+  await page.getByRole('textbox', { name: 'Text', exact: true }).fill('The old keys');
   await expect(page).toHaveURL(/\?model=models\/demo\/manifest\.json#.*p=The\+old\+keys/);
   await page.getByTestId('folder-input').setInputFiles(join(made, 'tiny-llama'));
   const picker = page.getByRole('combobox', { name: 'Model' });

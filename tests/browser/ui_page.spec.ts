@@ -320,7 +320,13 @@ test('language and colours follow the browser and their switches', async ({ brow
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
   await expect(page.getByRole('heading', { name: '注意力', exact: true })).toBeVisible();
+  // The texts of the other language are fetched when they are asked for, which can fail.
+  await page.route('**/*.js', (route) => route.abort());
   await page.getByTestId('language').click();
+  await expect(page.getByTestId('language-missing')).toContainText('没有下载成功');
+  await page.unroute('**/*.js');
+  await page.getByTestId('language').click();
+  await expect(page.getByTestId('language-missing')).toHaveCount(0);
   await expect(page.getByRole('heading', { name: 'Attention', exact: true })).toBeVisible();
   await page.getByTestId('theme').click();
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'light');

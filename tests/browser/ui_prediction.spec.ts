@@ -65,11 +65,22 @@ async function visit(page: Page, model: string, more: Record<string, string>): P
   await expect(page.getByTestId('candidate').first()).toBeVisible();
 }
 
-/** The ids that the chips show, once there is one for each token. */
+/** The ids that the chips show, once there is one for each token; number and chips are read at one moment. */
 async function chips(page: Page): Promise<number[]> {
-  const tokens = parseInt(await page.getByTestId('token-count').innerText(), 10);
-  await expect(page.locator('.chip .id')).toHaveCount(tokens);
-  return (await page.locator('.chip .id').allTextContents()).map(Number);
+  const read = (): Promise<{ tokens: number; ids: number[] }> =>
+    page.evaluate(() => ({
+      tokens: parseInt(document.querySelector('[data-testid=token-count]')?.textContent ?? '', 10),
+      ids: [...document.querySelectorAll('.chip .id')].map(({ textContent }) =>
+        Number(textContent),
+      ),
+    }));
+  let ids: number[] = [];
+  await expect(async () => {
+    const shown = await read();
+    expect(shown.ids).toHaveLength(shown.tokens);
+    ({ ids } = shown);
+  }).toPass({ timeout: 60_000 });
+  return ids;
 }
 
 async function steps(page: Page): Promise<Locator> {

@@ -53,12 +53,15 @@ async function openEverything(page: Page, language: string): Promise<void> {
   await page.goto(`/#lang=${language}&vs=q4`);
   await answered(page);
   await page.getByTestId('variants-toggle').click();
-  for (const view of ['lens', 'activations', 'pairs', 'difference', 'facts']) {
+  for (const view of ['lens', 'neurons', 'steps', 'activations', 'pairs', 'difference', 'facts']) {
     await expect(page.getByTestId(view)).toBeAttached();
     // Again where the view is made anew meanwhile.
     await expect(async () => {
       await page.getByTestId(view).scrollIntoViewIfNeeded({ timeout: 5_000 });
     }).toPass();
+    // These compute once they are in sight.
+    if (view === 'neurons') await expect(page.getByTestId('strongest-neurons')).toBeVisible();
+    if (view === 'steps') await expect(page.getByTestId('step-row').first()).toBeVisible();
   }
   await expect(page.getByTestId('strip')).toBeVisible();
   await expect(page.getByTestId('lens-reading')).toBeVisible();

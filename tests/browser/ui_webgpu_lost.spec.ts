@@ -108,7 +108,7 @@ async function takeWayOn(page: Page, kind: string, variant: string): Promise<voi
 
 const typeAnother = (page: Page) => (): Promise<void> =>
   page
-    .getByRole('textbox', { name: 'Text' })
+    .getByRole('textbox', { name: 'Text', exact: true })
     .first()
     .fill(after.text ?? '');
 

@@ -25,6 +25,8 @@ const scale = 1.5;
 const quality = 80;
 /** Pixels of the page around a view. */
 const margin = 16;
+/** Captures of one picture until two in a row are the same. */
+const mostCaptures = 10;
 
 let site: StaticSite;
 
@@ -85,7 +87,10 @@ interface Box {
   height: number;
 }
 
-/** Return what stands in a box of the page, with a margin, as WebP, which Playwright itself does not write. */
+/**
+ * Return what stands in a box of the page, with a margin, as WebP, which Playwright itself does not write. A capture may
+ * show a frame from before the last change, so it is repeated until two in a row are the same.
+ */
 async function take(page: Page, { x, y, width, height }: Box, around: number): Promise<Buffer> {
   const devtools = await page.context().newCDPSession(page);
   const scrolled = await page.evaluate(() => scrollY);
@@ -96,14 +101,21 @@ async function take(page: Page, { x, y, width, height }: Box, around: number): P
     height: height + 2 * around,
     scale,
   };
-  const { data } = await devtools.send('Page.captureScreenshot', {
-    format: 'webp',
-    quality,
-    clip,
-    captureBeyondViewport: true,
-  });
-  await devtools.detach();
-  return Buffer.from(data, 'base64');
+  let before = '';
+  for (let times = 0; times < mostCaptures; times++) {
+    const { data } = await devtools.send('Page.captureScreenshot', {
+      format: 'webp',
+      quality,
+      clip,
+      captureBeyondViewport: true,
+    });
+    if (data === before) {
+      await devtools.detach();
+      return Buffer.from(data, 'base64');
+    }
+    before = data;
+  }
+  throw new Error(`none of ${mostCaptures} captures shows what the one before showed`);
 }
 
 /** Write the picture, or compare it with the one that is there. */

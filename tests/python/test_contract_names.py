@@ -106,6 +106,7 @@ def test_inputs_and_cache_outputs_have_the_names_that_the_functions_make() -> No
     assert patterns == {
         "input_ids",
         "attention_mask",
+        "token_type_ids",
         "position_ids",
         "cache_position",
         "num_logits_to_keep",
@@ -201,6 +202,7 @@ def test_experts_bring_a_router_and_take_the_neurons_of_the_one_mlp() -> None:
         f"layer_3_{kind}" for kind in ("mlp_pre", "mlp_gate", "mlp_linear", "mlp_act")
     }
     assert several["layer_3_router_logits"].shape == ("batch_size", "sequence_length", 4)
+    assert several["layer_3_router_probs"].shape == ("batch_size", "sequence_length", 4)
     assert several["layer_3_expert_ids"].shape == ("batch_size", "sequence_length", 2)
     assert several["layer_3_expert_ids"].dtype == "int64"
     assert several["layer_3_expert_weights"].shape == ("batch_size", "sequence_length", 2)

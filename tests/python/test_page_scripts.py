@@ -55,8 +55,14 @@ WITHOUT_SCRIPTS = {
     *("gemma2", "gemma3_text", "granite", "olmo2"),
     # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
     *("cohere", "gemma", "olmo"),
+    # Their attention doesn't go through transformers' interface, which the scripts use.
+    *("bloom", "falcon", "gpt_neo", "gptj"),
+    # It lays texts end to end inside a block.
+    "opt",
     # One matrix gives both branches of the MLP.
     "phi3",
+    # The scripts read one MLP in each layer.
+    *("mixtral", "olmoe", "qwen3_moe"),
 }
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),

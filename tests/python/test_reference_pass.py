@@ -62,12 +62,15 @@ def test_errors_are_those_worked_out_by_hand(case: dict[str, Any]) -> None:
     dtype = np.int64 if case["name"].endswith("ids") else np.float32
     want = np.array(numbers(case["want"])).astype(dtype).reshape(case["dims"])
     got = np.array(numbers(case["got"])).astype(dtype).reshape(case.get("gotDims", case["dims"]))
-    values = {case["name"]: want}
+    # Of the tokens that are listed, and of all experts.
+    probs_name = f"layer_0_{'router' if 'expert' in case['name'] else 'lens'}_probs"
+    run = {}
     if "probs" in case:
-        probs = np.array(case["probs"], dtype=np.float32).reshape(case["dims"])
-        values["layer_0_lens_probs"] = probs
-    record = record_of(case["measure"], {"q": 1, "attn_scores": 1, "lens_ids": 1, "lens_probs": 1})
-    run = {"layer_0_lens_probs": probs} if "probs" in case else {}
+        probs = np.array(case["probs"], dtype=np.float32)
+        run = {probs_name: probs.reshape(*case["dims"][:-1], -1)}
+    values = {case["name"]: want, **run}
+    kinds = ("q", "attn_scores", "lens_ids", "lens_probs", "expert_ids", "router_probs")
+    record = record_of(case["measure"], dict.fromkeys(kinds, 1))
     found = compare_pass({**run, case["name"]: got}, ReferencePass(want, values), record)
     assert found.worst.error == pytest.approx(numbers(case["error"]), abs=1e-12)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from oriel.contract.activation_names import ModelShape, TensorSpec, all_activations
+from oriel.contract.activation_names import LayerSizes, ModelShape, TensorSpec, all_activations
 from oriel.verification.cases import (
     Case,
     choose_cases,
@@ -20,8 +20,16 @@ from oriel.verification.cases import (
     longest_sequence,
     outputs_within_budget,
 )
-from oriel.verification.compare import Difference, Worst, causal, difference, lens_difference
-from oriel.verification.error_bounds import bounds_for
+from oriel.verification.compare import (
+    Difference,
+    Worst,
+    activation_difference,
+    causal,
+    difference,
+    lens_difference,
+    with_router_probs,
+)
+from oriel.verification.error_bounds import bounds_for, model_bounds
 from oriel.verification.report import (
     ActivationResult,
     Check,
@@ -103,6 +111,42 @@ def test_worst_is_by_bound_not_by_size() -> None:
     worst.add(Difference(0, 0, 1), math.inf, 1.0, "d")
     assert worst.where == "d"
     assert [*history, worst.within] == [False, True, True, True, False]
+
+
+def test_a_choice_of_experts_is_held_to_the_routers_probabilities() -> None:
+    probs = np.array([[[0.1, 0.4, 0.4, 0.1], [0.7, 0.2, 0.05, 0.05]]], np.float32)
+    want = {
+        "layer_0_router_probs": probs,
+        "layer_0_expert_ids": np.array([[[1, 2], [0, 1]]]),
+    }
+    for got, error in (
+        ([[1, 2], [0, 1]], 0),
+        # As likely.
+        ([[2, 1], [0, 1]], 0),
+        # 0.05 in the place of 0.2.
+        ([[1, 2], [0, 3]], 0.75),
+        ([[1, 1], [0, 1]], math.inf),
+        ([[1, 2], [0, 4]], math.inf),
+    ):
+        found = activation_difference("layer_0_expert_ids", np.array([got]), want, SHAPE)
+        assert found.relative == pytest.approx(error)
+    # Without them they are held to be equal.
+    alone = {"layer_0_expert_ids": want["layer_0_expert_ids"]}
+    found = activation_difference("layer_0_expert_ids", np.array([[[2, 1], [0, 1]]]), alone, SHAPE)
+    assert found.relative > 0
+    assert with_router_probs(["logits", "layer_3_expert_ids"]) == [
+        *("logits", "layer_3_expert_ids", "layer_3_router_probs")
+    ]
+
+
+def test_routers_widen_the_bounds_of_what_rounds() -> None:
+    layers = (LayerSizes(), LayerSizes(experts=4, active_experts=2), LayerSizes())
+    routed = replace(SHAPE, layer_sizes=layers)
+    for precision, by_norm, edits in (("fp32", False, 3e-5), ("fp16", True, 0.1)):
+        found, without = (model_bounds(precision, shape) for shape in (routed, SHAPE))
+        assert found is not None and without is not None
+        assert (found.by_norm, found.of("edits")) == (by_norm, edits)
+        assert not without.by_norm
 
 
 def test_cases_hold_one_and_the_longest() -> None:

@@ -9,6 +9,7 @@ import { softmax } from '../../apps/web/src/analysis/probabilities';
 import { readFixtures, reference } from '../browser/fixtures';
 import { startSite, type StaticSite } from '../browser/static_site';
 import { faultsOf, readHeadings } from '../browser/table_headings';
+import { VIEW_STATES } from '../browser/view_states';
 import { browsers } from './programs';
 import { WebDriver } from './webdriver';
 
@@ -76,6 +77,11 @@ class Tour {
   /** Waits until the model itself has answered and the page stands still. */
   async answered(): Promise<void> {
     await this.driver.waitFor(at('facts'));
+    await this.stands();
+  }
+
+  /** Waits until there is an answer and the page stands still. */
+  async stands(): Promise<void> {
     await this.driver.waitFor(candidate);
     await this.driver.poll(
       'a page that stands still',
@@ -279,4 +285,46 @@ async function tour(tour: Tour): Promise<void> {
     expect(await tour.error()).toBeLessThan(1e-4);
     await tour.picture('generated');
   });
+
+  await test.step('each view alone, by its link', async () => {
+    for (const { view, link, press, drawn } of VIEW_STATES) {
+      const alone = view === 'next' ? '' : `&only=${view}`;
+      const state = `on=wasm&p=${encodeURIComponent(text)}&h=5.2${alone}`;
+      await driver.goto('about:blank');
+      await driver.goto(`${site.url}#lang=en&${state}${link === undefined ? '' : `&${link}`}`);
+      await tour.stands();
+      if (press !== undefined) {
+        await driver.waitFor(`#${view} ${at(press)}`);
+        await driver.click(`#${view} ${at(press)}`);
+      }
+      await driver.waitFor(`#${view} ${at(drawn)}`);
+      expect(await driver.texts('[role=alert]:not(:empty)'), view).toEqual([]);
+      await tour.picture(view);
+      if (view === 'steps') await expectSteps(driver);
+      if (view === 'attribution') await expectSum(driver);
+    }
+  });
+}
+
+/** Expect each token's probability after those before it to be PyTorch's. */
+async function expectSteps(driver: WebDriver): Promise<void> {
+  const { dims, data } = reference(sentence, 'logits');
+  const vocabulary = dims.at(-1) ?? 0;
+  const rows = await driver.attributes(at('step-row'), 'data-position');
+  const shown = await driver.attributes(at('step-row'), 'data-probability');
+  expect(rows.length).toBe(sentence.ids.length - 1);
+  rows.forEach((position, row) => {
+    const before = Number(position) - 1;
+    const logits = Array.from(data.subarray(before * vocabulary, (before + 1) * vocabulary));
+    const right = softmax(logits)[sentence.ids[before + 1] ?? 0] ?? NaN;
+    expect(Math.abs(Number(shown[row]) - right)).toBeLessThan(1e-4);
+  });
+}
+
+/** Expect the parts' sum to be PyTorch's largest logit. */
+async function expectSum(driver: WebDriver): Promise<void> {
+  const { dims, data } = reference(sentence, 'logits');
+  const right = Math.max(...Array.from(data.subarray(-(dims.at(-1) ?? 0))));
+  const [sum] = await driver.attributes(at('attribution-sum'), 'data-sum');
+  expect(Math.abs(Number(sum) - right)).toBeLessThan(1e-3);
 }

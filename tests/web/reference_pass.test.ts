@@ -30,10 +30,17 @@ function tensor(name: string, dims: number[], values: readonly (number | string)
   return { name, dims, data };
 }
 
-const bounds = { q: 1, attn_scores: 1, lens_ids: 1, lens_probs: 1 };
+const bounds = {
+  ...{ q: 1, attn_scores: 1, lens_ids: 1, lens_probs: 1 },
+  ...{ expert_ids: 1, router_probs: 1 },
+};
 
 test.each(cases)('$what', ({ name, measure, dims, gotDims, want, got, probs, error }) => {
-  const given = probs === undefined ? [] : [tensor('layer_0_lens_probs', dims, probs)];
+  // Of the tokens that are listed, and of all experts.
+  const of = name.includes('expert') ? 'layer_0_router_probs' : 'layer_0_lens_probs';
+  const rows = dims.slice(0, -1);
+  const width = (probs?.length ?? 0) / rows.reduce((product, size) => product * size, 1);
+  const given = probs === undefined ? [] : [tensor(of, [...rows, width], probs)];
   const mine = [...given, tensor(name, gotDims ?? dims, got)];
   const found = comparePass(
     new Map(mine.map((each) => [each.name, each])),

@@ -1,7 +1,7 @@
 // The list of edits without a browser: what the form's fields mean, what a sentence says, and what a link keeps of it.
 import { expect, test } from 'vitest';
 import type { ModelShape } from '../../apps/web/src/contract/generated';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import {
   fits,
   fitsLink,

@@ -43,6 +43,26 @@ test('removing updates what is listed, through the worker at hand', async () => 
   expect(make).not.toHaveBeenCalled();
 });
 
+test('a list that was asked for during a removal brings nothing back', async () => {
+  const models = [demo];
+  let removed = (_left: KeptModel[]): void => undefined;
+  let listed = (_all: KeptModel[]): void => undefined;
+  const keeper: CacheKeeper = {
+    cachedModels: () => new Promise((resolve) => (listed = resolve)),
+    forget: () => new Promise((resolve) => (removed = resolve)),
+    close: () => undefined,
+  };
+  const kept = new KeptModels(() => keeper, browserOf('prompt'));
+  kept.models = models;
+  const removal = kept.remove(keeper, demo.url);
+  const refresh = kept.refresh(keeper);
+  removed([]);
+  await removal;
+  listed(models);
+  await refresh;
+  expect(kept.models).toEqual([]);
+});
+
 test('without a worker at hand one is made, and closed again', async () => {
   const close = vi.fn<() => void>();
   const kept = new KeptModels(() => ({ ...keeperOf([demo]), close }), browserOf('prompt'));

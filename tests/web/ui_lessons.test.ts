@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { listLessons } from '../../apps/web/plugins/lessons';
 import { DEFAULT_SAMPLING } from '../../apps/web/src/analysis/sampling';
 import type { Claim, LessonDocument } from '../../apps/web/src/contract/generated';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import { lessonErrorText } from '../../apps/web/src/i18n/lesson_error_text';
 import { lessonAddress, type AskingPage } from '../../apps/web/src/lessons/lesson_address';
 import type { LessonErrorData } from '../../apps/web/src/lessons/lesson_error';

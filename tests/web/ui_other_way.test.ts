@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { opensWhenAsked } from '../../apps/web/src/inference/variant_offers';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import { providerName } from '../../apps/web/src/i18n/variant_text';
 import type {

@@ -71,7 +71,7 @@ test('every position of a text is read in as many runs as memory asks for, and a
   const read = (most: number) =>
     alternativesOf(
       { ids, top: 3 },
-      VOCAB,
+      { vocab: VOCAB },
       ({ texts: [text = []], logits }) => {
         runs.push([text.length, logits]);
         const rows = text.map((_, at) => [...logitsAfter(text.slice(0, at + 1))]).slice(-logits);

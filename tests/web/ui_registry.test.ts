@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { activationTable } from '../../apps/web/src/contract/activation_table';
 import type { ModelShape, Variant } from '../../apps/web/src/contract/generated';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import type { OpenedModel } from '../../apps/web/src/inference/model_types';
 import { VIEWS } from '../../apps/web/src/views/registry';
 import { openedWhenSeen, viewsFor } from '../../apps/web/src/views/which_views';
@@ -45,7 +45,10 @@ const shape: ModelShape = {
 function model(tappable: string[], variants: number, sizes: Partial<ModelShape> = {}): OpenedModel {
   const variant = {
     plain: {
-      activations: { graph: 'open', outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }] },
+      activations: {
+        ...{ graph: 'open', model: { ...shape, ...sizes } },
+        outputs: [{ name: 'logits' }, { name: 'layer_1_attn_probs' }],
+      },
     },
     taps: tappable.map((name) => ({ outputs: [{ name }] })),
   } as unknown as Variant;

@@ -9,7 +9,7 @@ import {
 } from '../../apps/web/src/inference/variant_offers';
 import { layoutFidelity } from '../../apps/web/src/charts/fidelity_layout';
 import { roundUp } from '../../apps/web/src/charts/round_scale';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import {
   choiceText,
   compositionText,

@@ -1,7 +1,8 @@
 // Numbers and errors in words: honest at both ends, complete in both languages.
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { DICTIONARIES, languageFor } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
+import { languageFor } from '../../apps/web/src/i18n/dictionary';
 import { errorText } from '../../apps/web/src/i18n/error_text';
 import { LANGUAGES, type Language } from '../../apps/web/src/i18n/languages';
 import {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { DICTIONARIES } from '../../apps/web/src/i18n/dictionary';
+import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import { VIEWS } from '../../apps/web/src/views/registry';
 
 const documents = fileURLToPath(new URL('../../docs', import.meta.url));

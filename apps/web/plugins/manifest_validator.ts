@@ -59,7 +59,8 @@ export function manifestValidator(): Plugin {
         lengthInCodePoints,
       );
       if (code.includes('require(')) this.error('the compiled validator is not self-contained');
-      return code;
+      // A part of the page that imports a validator's neighbour alone should not carry the validator.
+      return { code, moduleSideEffects: false };
     },
   };
 }

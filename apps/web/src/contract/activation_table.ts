@@ -16,7 +16,8 @@ interface PeerName {
   readonly rotary?: string;
 }
 
-type ModelTrait = 'parallel_residual' | 'gated_mlp' | 'raw_outputs' | 'experts';
+type ModelTrait =
+  'parallel_residual' | 'gated_mlp' | 'raw_outputs' | 'experts' | 'bidirectional' | 'token_types';
 
 type PeerId = keyof typeof contract.peers;
 
@@ -177,8 +178,13 @@ export function modelKinds(shape: ModelShape): ActivationKind[] {
     .map(({ kind }) => kind);
 }
 
-/** Return whether a layer of this shape computes an activation. */
-function isPresent({ absent_when, present_when }: ActivationEntry, shape: ModelShape): boolean {
+interface Conditions {
+  readonly absent_when?: ModelTrait;
+  readonly present_when?: ModelTrait;
+}
+
+/** Return whether a layer of this shape computes an activation, or its graphs have an input or output of the cache. */
+function isPresent({ absent_when, present_when }: Conditions, shape: ModelShape): boolean {
   const has = (trait: ModelTrait): boolean => Boolean(shape[trait]);
   return !(absent_when && has(absent_when)) && (present_when === undefined || has(present_when));
 }
@@ -242,15 +248,17 @@ export function residualDeltaName(layer: number): string {
 /** List the inputs of a graph of this kind and version: those without a layer, then layer by layer. */
 export function inputSpecs(shape: ModelShape, graph: GraphKind, version: string): TensorSpec[] {
   return portSpecs(
-    contract.inputs.filter(({ graphs }) => graphs.includes(graph)),
+    (contract.inputs as readonly (Port & { graphs: readonly string[] })[]).filter(({ graphs }) =>
+      graphs.includes(graph),
+    ),
     shape,
     version,
   );
 }
 
-/** List the outputs of the key/value cache, which every graph but the plain one has. */
+/** List the outputs of the key/value cache, which every graph but the plain one has; none of a bidirectional model. */
 export function cacheOutputSpecs(shape: ModelShape, version: string): TensorSpec[] {
-  return portSpecs(contract.cache_outputs, shape, version);
+  return portSpecs(contract.cache_outputs as readonly Port[], shape, version);
 }
 
 /** List the joints of an open graph, layer by layer: tensors that its nodes read and that closings give. */
@@ -284,15 +292,16 @@ export function defaultActivationNames(shape: ModelShape): string[] {
     .map(({ kind, per_layer }) => activationName(kind, per_layer ? shape.layers - 1 : null));
 }
 
-interface Port {
+interface Port extends Conditions {
   readonly name: string;
   readonly shape: readonly (string | number)[];
   readonly dtype: string;
 }
 
 function portSpecs(ports: readonly Port[], shape: ModelShape, version: string): TensorSpec[] {
-  const once = ports.filter(({ name }) => !name.includes('{L}'));
-  const perLayer = ports.filter(({ name }) => name.includes('{L}'));
+  const there = ports.filter((port) => isPresent(port, shape));
+  const once = there.filter(({ name }) => !name.includes('{L}'));
+  const perLayer = there.filter(({ name }) => name.includes('{L}'));
   return [
     ...once.map((port) => spec(port.name, port, shape, version)),
     ...Array.from({ length: shape.layers }, (_, layer) =>

@@ -15,6 +15,7 @@ export type ActivationKind =
   | 'attn_output'
   | 'resid_mid'
   | 'router_logits'
+  | 'router_probs'
   | 'expert_ids'
   | 'expert_weights'
   | 'mlp_pre'
@@ -191,7 +192,15 @@ export interface ModelShape {
    */
   bidirectional?: boolean;
   /**
-   * last tokens, with itself, that a token sees; 0, as where it is absent, means all
+   * the residual stream passes a norm after each sum, so that resid_mid is the norm of resid_pre + attn_output and resid_post the norm of resid_mid + mlp_output. Since contract 2.1
+   */
+  post_norm?: boolean;
+  /**
+   * segments that token_type_ids tells apart; 0, as where it is absent, means that there is no such input. Since contract 2.1
+   */
+  token_types?: number;
+  /**
+   * last tokens, with itself, that a token sees, and in a bidirectional model as many of the next ones; 0, as where it is absent, means all
    */
   window?: number;
   /**
@@ -259,6 +268,16 @@ export interface TokenizerFiles {
    * @maxItems 16
    */
   first_tokens?: KnownTokenId[];
+  /**
+   * the tokens that the checkpoint's own tokenizer puts after every text; a text that is to be continued gets none. Since contract 2.1
+   *
+   * @maxItems 16
+   */
+  last_tokens?: KnownTokenId[];
+  /**
+   * below the vocabulary's size
+   */
+  mask_token?: number;
   /**
    * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
    */

@@ -83,11 +83,16 @@ function unsoundFirstPass({ first_pass, variants }: Manifest): string | null {
 }
 
 /**
- * Return an error if a first token, which the page feeds, or an end token, at which it stops, is not in the vocabulary.
+ * Return an error if a token that the page feeds around a text or as a mask, or at which it stops, is not in the vocabulary.
  */
 function unsoundTokens({ model, tokenizer }: Manifest): string | null {
   const { vocab } = model.shape;
-  const named = [...(tokenizer?.first_tokens ?? []), ...(model.end_token_ids ?? [])];
+  const named = [
+    ...(tokenizer?.first_tokens ?? []),
+    ...(tokenizer?.last_tokens ?? []),
+    ...(tokenizer?.mask_token === undefined ? [] : [tokenizer.mask_token]),
+    ...(model.end_token_ids ?? []),
+  ];
   const unknown = named.find((token) => token >= vocab);
   return unknown === undefined
     ? null

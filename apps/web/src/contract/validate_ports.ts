@@ -90,8 +90,8 @@ function unsoundShape(shape: ModelShape, graph: ActivationsDocument['graph']): s
   if (sizes !== undefined && sizes.length !== layers) {
     return `layer_sizes for ${sizes.length} of ${layers} layers`;
   }
-  if (shape.bidirectional === true && graph !== 'plain') {
-    return 'a bidirectional model with a cache';
+  if (shape.bidirectional === true && (graph === 'static' || graph === 'interactive')) {
+    return `a ${graph} graph, which has a cache, of a bidirectional model`;
   }
   for (let layer = 0; layer < (sizes?.length ?? 1); layer++) {
     const { experts = 0, active_experts: active = 0 } = layerShape(shape, layer);
@@ -162,6 +162,8 @@ const ABSENT_SIZES = {
   raw_outputs: false,
   attention_sinks: false,
   bidirectional: false,
+  post_norm: false,
+  token_types: 0,
   window: 0,
   experts: 0,
   active_experts: 0,

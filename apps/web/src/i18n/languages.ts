@@ -2,6 +2,9 @@
 export const LANGUAGES = ['en', 'zh'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
+/** The languages as BCP 47 tags, for the `lang` attribute and for dates. */
+export const LANGUAGE_TAGS: Record<Language, string> = { en: 'en', zh: 'zh-CN' };
+
 export function isLanguage(code: string | null): code is Language {
   return (LANGUAGES as readonly (string | null)[]).includes(code);
 }

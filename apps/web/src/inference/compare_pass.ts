@@ -43,6 +43,10 @@ export function comparePass(
       const probs = byName.get(name.replace(/ids$/u, 'probs'));
       return { name, error: idsError(mine, reference, probs, measure), bound };
     }
+    if (kind === 'expert_ids') {
+      const probs = byName.get(name.replace(/expert_ids$/u, 'router_probs'));
+      return { name, error: choiceError(mine, reference, probs, measure), bound };
+    }
     if (!(reference.data instanceof Float32Array)) {
       return { name, error: sameNumbers(mine, reference) ? 0 : Infinity, bound };
     }
@@ -107,6 +111,34 @@ function idsError(
       const found = listed.indexOf(id);
       const want = probs?.data[start + rank] ?? 0;
       const given = probs?.data[start + (found < 0 ? count - 1 : found)] ?? 0;
+      sum.add(given - want, want);
+      const gap = Math.abs(given - want);
+      if (gap > 0) largest = Math.max(largest, gap / want);
+    }
+  }
+  return measure === 'norm' ? sum.relative : largest;
+}
+
+/** Return by how much the chosen experts are less likely, by the reference's router, than those that the reference
+ * chose. */
+function choiceError(
+  mine: Tensor,
+  reference: Tensor,
+  probs: Tensor | undefined,
+  measure: Measure,
+): number {
+  const count = reference.dims.at(-1) ?? 1;
+  const experts = probs?.dims.at(-1) ?? 0;
+  const sum = new ErrorSum(measure);
+  let largest = 0;
+  for (let start = 0; start < reference.data.length; start += count) {
+    const chosen = Array.from(mine.data.slice(start, start + count), Number);
+    if (new Set(chosen).size < chosen.length) return Infinity;
+    const row = (start / count) * experts;
+    for (const [rank, id] of chosen.entries()) {
+      if (!(id >= 0 && id < experts)) return Infinity;
+      const given = Number(probs?.data[row + id]);
+      const want = Number(probs?.data[row + Number(reference.data[start + rank])]);
       sum.add(given - want, want);
       const gap = Math.abs(given - want);
       if (gap > 0) largest = Math.max(largest, gap / want);

@@ -32,6 +32,8 @@ export interface SessionInputs {
 export interface FedText {
   readonly ids: readonly number[];
   readonly start: number;
+  /** Number of last tokens whose logits a model without a cache gives; 1 by default. */
+  readonly rows?: number;
 }
 
 /** Several texts of a run, none of them cached. */
@@ -119,8 +121,20 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
   },
 };
 
-export function protocolOf({ graph }: ActivationsDocument): GraphProtocol {
-  return protocols[graph];
+/** How a graph of a model without a cache differs from its kind: whole texts, and no keys and values. */
+const WITHOUT_CACHE: Partial<GraphProtocol> = {
+  hasCache: false,
+  neutral: neutralSlots,
+  text: wholeText,
+  batch: wholeTexts,
+};
+
+export function protocolOf({
+  graph,
+  model,
+}: Pick<ActivationsDocument, 'graph' | 'model'>): GraphProtocol {
+  const isWhole = model.bidirectional === true && graph !== 'plain';
+  return isWhole ? { ...protocols[graph], ...WITHOUT_CACHE } : protocols[graph];
 }
 
 /** List the outputs of a run that are inputs of the next one. */
@@ -171,6 +185,30 @@ function decoderBatch(ort: typeof Ort, batch: FedBatch, session: SessionInputs):
     attention_mask: padded(() => 1),
     position_ids: padded((_, at) => at),
     ...(session.names.includes('num_logits_to_keep') && {
+      num_logits_to_keep: integers(ort, [logits], []),
+    }),
+  };
+}
+
+function wholeText(ort: typeof Ort, { ids, rows = 1 }: FedText, session: SessionInputs): Feeds {
+  return wholeTexts(ort, { texts: [ids], logits: rows }, session);
+}
+
+/** Make the inputs of a graph that counts positions by the mask, all tokens of the first segment. */
+function wholeTexts(ort: typeof Ort, { texts, logits }: FedBatch, { names }: SessionInputs): Feeds {
+  const end = Math.max(...texts.map(({ length }) => length));
+  const padded = (of: (token: number) => number): Ort.Tensor => {
+    const rows = texts.flatMap((ids) => [
+      ...Array<number>(end - ids.length).fill(0),
+      ...ids.map(of),
+    ]);
+    return integers(ort, rows, [texts.length, end]);
+  };
+  return {
+    input_ids: padded((token) => token),
+    attention_mask: padded(() => 1),
+    ...(names.includes('token_type_ids') && { token_type_ids: padded(() => 0) }),
+    ...(names.includes('num_logits_to_keep') && {
       num_logits_to_keep: integers(ort, [logits], []),
     }),
   };

@@ -3,6 +3,7 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import { directionName } from '../contract/attribution_table';
 import { sessionGraph } from '../contract/variant_graphs';
+import { predictedPosition } from '../contract/whole_text';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import {
@@ -236,7 +237,7 @@ export class ModelRunner {
   /** Return what the model expected at every position, each of its runs in turn with other calls. */
   alternatives(request: AlternativesRequest): Promise<Alternatives> {
     const { shape } = this.#opened().manifest.model;
-    return alternativesOf(request, shape.vocab, (batch) =>
+    return alternativesOf(request, shape, (batch) =>
       this.#inTurn(async () => (await this.#batch(batch, { isPart: true })).values),
     );
   }
@@ -491,9 +492,10 @@ export class ModelRunner {
     const start = hit?.length ?? 0;
     const edits = jointEdits(interventions, shape, { ...text, start });
     this.#editedSlots = slotsFor(this.#editedSlots, closingsNeeded(interventions));
+    const rows = ids.length - predictedPosition(manifest, ids);
     const feeds = {
       ...neutral,
-      ...protocol.text(runtime.ort, { ids, start }, inputs),
+      ...protocol.text(runtime.ort, { ids, start, rows }, inputs),
       ...protocol.edited(runtime.ort, edits, inputs),
       ...(asked && attributionFeeds(runtime.ort, asked, attribution)),
       ...(hit && (await cacheFeeds(runtime.ort, hit, protocol.cacheIsFixed))),
@@ -511,10 +513,11 @@ export class ModelRunner {
     const pairs = present.map((pair) => [pair.input, output(pair.output)] as const);
     if (present.length > 0) this.#cache.store([...ids], key, new Map(pairs));
     const logits = output('logits').data as Float32Array;
+    const predicted = logits.length - rows * shape.vocab;
     return {
       ids,
       start,
-      lastLogits: logits.slice(-shape.vocab),
+      lastLogits: logits.slice(predicted, predicted + shape.vocab),
       tensors: activations.map((name) => {
         const tensor = plainTensor(name, output(name));
         return protocol.cacheIsFixed ? withoutEmptySlots(tensor, ids.length) : tensor;

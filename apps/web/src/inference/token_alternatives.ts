@@ -1,6 +1,8 @@
 // What the model expected at every token of a text: the probability and the rank of the token that stands there, and the
 // likeliest others. Rows of logits are reduced where they are computed, since all of a long text are as large as weights.
 import { entropyBits, largest, logSumOfExp, rankOf, softmax } from '../analysis/probabilities';
+import type { ModelShape } from '../contract/generated';
+import { continuesText } from '../contract/whole_text';
 import type { Interventions } from './interventions';
 import { prefixEdits } from './prefix_edits';
 import type { BatchValues, EngineBatch } from './patching_sweep';
@@ -10,7 +12,7 @@ export interface AlternativesRequest {
   readonly interventions?: Interventions;
   /** Number of likeliest tokens to return at each position. */
   readonly top: number;
-  /** First position that is asked for; 1 by default, since nothing predicts a text's first token. */
+  /** First position that is asked for; 1 by default, since nothing predicts a continued text's first token. */
   readonly from?: number;
 }
 
@@ -69,16 +71,28 @@ export function readRow(
 
 /**
  * Run the text and read every position. A text whose logits take more than `most` bytes is run several times, up to a
- * later token each time.
+ * later token each time. A model that continues no text reads it whole, and every position is over the token there.
  */
 export async function alternativesOf(
   request: AlternativesRequest,
-  vocab: number,
+  { vocab, bidirectional }: Pick<ModelShape, 'vocab' | 'bidirectional'>,
   run: (batch: EngineBatch) => Promise<BatchValues>,
   most = LOGITS_BYTES,
 ): Promise<Alternatives> {
   const { ids, interventions = [] } = request;
   const found = noAlternatives({ ...request, top: Math.min(request.top, vocab) });
+  if (!continuesText({ bidirectional: bidirectional ?? false })) {
+    const rows = ids.length - found.from;
+    const texts = [ids];
+    const values = await run({ texts, edits: interventions, logits: rows, activations: [] });
+    const data = values.get('logits')?.data as Float32Array;
+    const skipped = data.length / vocab - rows;
+    for (let row = 0; row < rows; row++) {
+      const logits = data.subarray((skipped + row) * vocab, (skipped + row + 1) * vocab);
+      readRow(found, found.from + row, ids[found.from + row] ?? 0, logits);
+    }
+    return found;
+  }
   const atOnce = Math.max(1, Math.floor(most / (vocab * Float32Array.BYTES_PER_ELEMENT)));
   for (let first = found.from; first < ids.length; first += atOnce) {
     const end = Math.min(ids.length, first + atOnce);

@@ -95,6 +95,7 @@ const FORMS: Readonly<Record<keyof Omit<AnalysisRecord, 'analysis_version'>, Fit
     );
   },
   variant: (value) => isRecord(value) && isText(value['name']) && isText(value['precision']),
+  mask_token: (value) => value === undefined || isCount(value),
   lens: isText,
   lens_packs: (value) => Array.isArray(value) && value.every(isRecord),
   runtime: isText,
@@ -147,6 +148,7 @@ function manifestOf(record: AnalysisRecord): Manifest {
     manifest_version: record.contract_version,
     contract_version: record.contract_version,
     model: record.model,
+    ...(record.mask_token !== undefined && { tokenizer: { mask_token: record.mask_token } }),
     files: [],
     lens_packs: record.lens_packs.map((pack) => ({ ...pack, taps: {} })),
     variants: [],

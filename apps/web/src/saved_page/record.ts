@@ -26,7 +26,9 @@ export interface AnalysisRecord {
   readonly edits: { readonly edits_version: string; readonly edits: readonly unknown[] };
   /** Ids and base64 of the bytes of every token that a view names; null where the model has no tokenizer. */
   readonly pieces: readonly (readonly [id: number, bytes: string])[] | null;
-  /** base64 of a safetensors file, compressed by gzip: `input_ids`, the last token's `logits`, and activations. */
+  /** The token that a masked language model replaces; absent in models that continue texts. */
+  readonly mask_token?: number;
+  /** base64 of a safetensors file, compressed by gzip: `input_ids`, the predicted position's `logits`, and activations. */
   readonly tensors: string;
   /** The same for the text without the edits; null where nothing was edited. */
   readonly untouched: string | null;

@@ -2,9 +2,9 @@
 import type { Interventions } from '../inference/interventions';
 import type { KeptRun } from '../inference/kept_runs';
 import { fits, withNumbers } from '../inference/listed_edits';
+import { idsAround } from '../contract/whole_text';
 import { ModelError } from '../inference/model_error';
 import type { ModelClient, OpenedModel } from '../inference/model_types';
-import { firstTokensOf } from './read_prompt';
 import { idsOfText, numbersFromTexts } from './text_numbers';
 
 export interface DescribedRun {
@@ -25,7 +25,9 @@ export async function describedRun(
   const ids =
     stored === null
       ? await idsOfText(reader, text)
-      : [...(withoutFirst ? [] : firstTokensOf(open.model.manifest)), ...stored];
+      : withoutFirst
+        ? stored
+        : idsAround(open.model.manifest, stored);
   const interventions: Interventions[number][] = [];
   for (const entry of edits) {
     if (!entry.isOn) continue;

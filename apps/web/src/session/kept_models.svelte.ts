@@ -64,13 +64,12 @@ export class KeptModels {
   async remove(keeper: CacheKeeper | null, url: string | null): Promise<void> {
     this.busy = true;
     this.removalFailed = false;
-    const reading = ++this.#readings;
     try {
-      const models = await this.#ask(keeper, (keeper) => keeper.forget(url));
+      this.models = await this.#ask(keeper, (keeper) => keeper.forget(url));
+      // What was asked before may still name what is gone by now.
+      const reading = ++this.#readings;
       const storage = await readStorage(this.#browser.storage);
-      if (reading !== this.#readings) return;
-      this.models = models;
-      this.storage = storage;
+      if (reading === this.#readings) this.storage = storage;
     } catch {
       this.removalFailed = true;
     } finally {

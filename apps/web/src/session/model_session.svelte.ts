@@ -20,7 +20,7 @@ import { Prompt } from './prompt.svelte';
 import type { Example } from './published_example';
 import { PathTrees } from './path_trees.svelte';
 import { PatchSweeps } from './patch_sweeps.svelte';
-import { firstTokensOf } from './read_prompt';
+import { firstTokensOf } from '../contract/whole_text';
 import { TokenPieces } from './token_pieces';
 import { TokenSteps } from './token_steps.svelte';
 

@@ -1,4 +1,5 @@
 // The patching sweep between the page's text and a second one: reads both, runs it in the worker, and keeps the last map.
+import { predictedPosition } from '../contract/whole_text';
 import type { Metric } from '../analysis/metrics';
 import { planSweep, SweepError, type Sweep } from '../analysis/patching';
 import { largest } from '../analysis/probabilities';
@@ -126,8 +127,13 @@ export class PatchSweeps {
     const clean = await idsOfText(reader, asked.text);
     if (clean.length !== ids.length)
       throw new Refused({ kind: 'lengths', here: ids.length, there: clean.length });
-    const both = await client.runBatch({ texts: [clean, ids], activations: [] });
-    const [there, here] = both.texts.map(({ logits }) => logits.data as Float32Array);
+    const { vocab } = model.manifest.model.shape;
+    const position = predictedPosition(model.manifest, ids) - ids.length;
+    const texts = [clean, ids];
+    const both = await client.runBatch({ texts, activations: [], logits: -position });
+    const [there, here] = both.texts.map(({ logits }) =>
+      (logits.data as Float32Array).slice(0, vocab),
+    );
     if (there === undefined || here === undefined)
       throw new ModelError({ kind: 'run', detail: 'a batch without its texts' });
     const tokens =
@@ -137,8 +143,8 @@ export class PatchSweeps {
       corrupted: ids,
       metric:
         tokens === null
-          ? ({ metric: 'divergence', reference: there } as const)
-          : ({ metric: 'logit-difference', ...tokens } as const),
+          ? ({ metric: 'divergence', reference: there, position } as const)
+          : ({ metric: 'logit-difference', ...tokens, position } as const),
       places: placesOf[asked.over],
       mostBytes: asked.mostBytes,
     };

@@ -1,16 +1,11 @@
 // The reader's text: what stands in the box, its undo and redo, and the token ids that the model is fed for it.
+import { continuesText, firstTokensOf, idsAround } from '../contract/whole_text';
 import type { OpenedModel } from '../inference/model_types';
 import type { Notices } from './notices.svelte';
 import type { Opening } from './opening.svelte';
 import type { Example } from './published_example';
 import { EMPTY_PROMPT, PromptState, type PromptEntry } from './prompt_state.svelte';
-import {
-  firstTokensOf,
-  readPrompt,
-  textAfter,
-  withoutLastToken,
-  type TextModel,
-} from './read_prompt';
+import { readPrompt, textAfter, withoutLastToken, type TextModel } from './read_prompt';
 import { sameIds } from './stored_ids';
 import type { TokenPieces } from './token_pieces';
 
@@ -74,7 +69,8 @@ export class Prompt {
   /** Number of the fed tokens that were typed or go before the text, rather than generated or picked. */
   get typedTokens(): number {
     const { typed, withoutFirst } = this.entry;
-    if (typed === null) return this.#ids.length;
+    // A model that continues no text generates nothing, and tokens stand behind its text.
+    if (typed === null || !this.#continues) return this.#ids.length;
     return (withoutFirst ? 0 : this.#firstTokens.length) + typed;
   }
 
@@ -285,7 +281,9 @@ export class Prompt {
 
   #takeBody(body: readonly number[], complete: boolean): void {
     const limit = this.#contextLength;
-    const ids = [...(this.entry.withoutFirst ? [] : this.#firstTokens), ...body];
+    const { model } = this;
+    const ids =
+      this.entry.withoutFirst || model === null ? [...body] : idsAround(model.manifest, body);
     this.#parts.notices.current =
       ids.length > limit ? { kind: 'too-long', tokens: ids.length, limit, complete } : null;
     this.#ids = ids.slice(0, limit);
@@ -294,6 +292,10 @@ export class Prompt {
 
   get #contextLength(): number {
     return this.model?.manifest.model.shape.context_length ?? 0;
+  }
+
+  get #continues(): boolean {
+    return this.model === null || continuesText(this.model.manifest.model.shape);
   }
 
   get #firstTokens(): readonly number[] {

@@ -60,11 +60,6 @@ function writtenIds(text: string, vocab: number): PromptReading {
     : { kind: 'not-ids', text: wrong, vocab };
 }
 
-/** Return the tokens that the checkpoint's tokenizer puts before every text; none where the bundle does not say. */
-export function firstTokensOf(manifest: Manifest): readonly number[] {
-  return manifest.tokenizer?.first_tokens ?? [];
-}
-
 /** Return the tokens that end a text. */
 export function endTokensOf(manifest: Manifest): readonly number[] {
   const { end_token_ids, eos_token_id } = manifest.model;

@@ -9,7 +9,8 @@ import {
 } from '../inference/listed_edits';
 import { ModelError } from '../inference/model_error';
 import type { ModelClient, OpenedModel, Tensor } from '../inference/model_types';
-import { firstTokensOf, readPrompt } from './read_prompt';
+import { idsAround } from '../contract/whole_text';
+import { readPrompt } from './read_prompt';
 import { EMPTY_PROMPT } from './prompt_state.svelte';
 
 /** How the page reads a text: with or without the tokens that go before every text. */
@@ -35,7 +36,7 @@ export async function idsOfText(reader: TextReader, text: string): Promise<numbe
   );
   if (reading.kind === 'not-ids')
     throw new ModelError({ kind: 'bad-tokens', detail: `${reading.text}, of ${vocab} ids` });
-  const ids = [...(withoutFirst ? [] : firstTokensOf(model.manifest)), ...reading.body];
+  const ids = withoutFirst ? [...reading.body] : idsAround(model.manifest, reading.body);
   if (ids.length > limit) throw new ModelError({ kind: 'too-long', tokens: ids.length, limit });
   return ids;
 }

@@ -1,5 +1,6 @@
 // What the model expected at every token of the page's text, given the tokens before it: the probability and the rank of
 // the token that stands there, and what else was likely.
+import { continuesText } from '../contract/whole_text';
 import { commonPrefixLength } from '../inference/key_value_cache';
 import { isNeutral } from '../inference/interventions';
 import type { TokenPiece } from '../inference/model_types';
@@ -29,7 +30,7 @@ export interface TokenStep {
 
 export interface FoundSteps {
   readonly answer: Answer;
-  /** From the second token on: nothing predicts the first. */
+  /** From the second token on, since nothing predicts the first; all where the model continues no text. */
   readonly steps: readonly TokenStep[];
   readonly pieces: ReadonlyMap<number, TokenPiece>;
 }
@@ -93,10 +94,11 @@ export class TokenSteps {
   async #read(answer: Answer, { client, model, run }: Round): Promise<FoundSteps> {
     const { pieces } = this.#parts;
     const { ids } = answer.activations;
-    const known = this.#stepsBefore(answer);
-    const from = known.length + 1;
+    const continues = continuesText(model.manifest.model.shape);
+    const known = continues ? this.#stepsBefore(answer) : [];
+    const from = continues ? known.length + 1 : 0;
     const read =
-      this.#fromLastLogits(answer, from) ??
+      (continues ? this.#fromLastLogits(answer, from) : null) ??
       (await run((client) =>
         client.alternatives({ ids, interventions: answer.interventions, top: TOP, from }),
       ));

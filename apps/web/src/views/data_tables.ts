@@ -45,12 +45,13 @@ export function comparisonRows(
 
 /**
  * Make one row per token that attends, one column per token attended to. A masked position is 0 in a table
- * of probabilities and empty in one of scores.
+ * of probabilities and empty in one of scores. `keys` returns how many of the first tokens a query may see.
  */
 export function attentionRows(
   tokens: readonly TableToken[],
   map: MapRow,
   areScores: boolean,
+  keys: (query: number) => number = (query) => query + 1,
 ): Row[] {
   const hidden = areScores ? '' : 0;
   return [
@@ -65,7 +66,7 @@ export function attentionRows(
         ...tokens.map(({ position }) => {
           const value = values[position] ?? NaN;
           // A window of attention hides earlier tokens too.
-          const masked = position > token.position || (areScores && value < MASKED_SCORE);
+          const masked = position >= keys(token.position) || (areScores && value < MASKED_SCORE);
           return masked ? hidden : value;
         }),
       ];

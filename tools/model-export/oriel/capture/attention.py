@@ -71,9 +71,11 @@ def capture_attention(
 
     query (batch, heads, seq, head_dim); key and value (batch, kv_heads, total, head_dim);
     attention_mask (batch, 1, seq, total), bool, True where attention is allowed.
+    Scores get the argument alibi added, (batch or 1, heads, 1, total), if it is given.
     Returns the mix (batch, seq, heads, head_dim) and the probabilities (batch, heads, seq, total).
     Raises ArchitectureError for an argument that would change either.
     """
+    added = more.pop("alibi", None)
     _refuse_others(module, more)
     state: CaptureState | None = getattr(module, "oriel_state", None)
     if state is None:
@@ -81,8 +83,12 @@ def capture_attention(
             f"{type(module).__name__} computes attention outside of the path for it",
             next_step="correct that path in its file in oriel/models/architectures.",
         )
-    record, layer = state.record, int(module.layer_idx)  # type: ignore[arg-type]
+    record, layer = state.record, int(module.oriel_layer)  # type: ignore[arg-type]
     record("q", layer, query)
+    if not state.has_cache:
+        # A cache records them before it joins them to those of the past.
+        record("k", layer, key)
+        record("v", layer, value)
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = _spread(key, groups), _spread(value, groups)
@@ -90,6 +96,8 @@ def capture_attention(
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
+    if isinstance(added, Tensor):
+        scores = scores + added
     if attention_mask is not None:
         scores = torch.where(attention_mask, scores, torch.finfo(scores.dtype).min)
     record("attn_scores", layer, scores)
@@ -103,11 +111,11 @@ def capture_attention(
 _WITHOUT_EFFECT = frozenset(
     {
         *("cache_position", "output_attentions", "output_hidden_states", "position_ids"),
-        *("sliding_window", "use_cache"),
+        *("sliding_window", "use_cache", "deterministic"),
     }
 )
 """Arguments that models pass on from their own call. What they ask for happens elsewhere: a window
-is in the mask, which transformers makes from the same setting."""
+is in the mask, which transformers makes from the same setting, and gradients aren't computed."""
 
 
 def _refuse_others(module: nn.Module, arguments: Mapping[str, object]) -> None:
@@ -148,7 +156,8 @@ def _capture_mask(*args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - sdpa_m
     """Make the mask (batch or 1, 1, seq, total), bool. The padding, (batch, total), is joined to it
     by one And: sdpa_mask would gather it position by position."""
     padding: Tensor | None = kwargs.pop("attention_mask", None)
-    mask = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
+    always = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    mask = sdpa_mask(*args, **{**kwargs, **always})
     assert mask is not None
     return mask if padding is None else mask & padding[:, None, None, :].bool()
 

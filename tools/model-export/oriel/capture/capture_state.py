@@ -14,6 +14,7 @@ class CaptureState:
     """The values that one forward pass has recorded so far."""
 
     values: dict[str, Tensor] = field(default_factory=dict)
+    has_cache: bool = True
     output_names: list[str] = field(default_factory=list)
     """Names of the flat outputs of the last pass; kept here since tracing undoes changes to
     modules."""

@@ -1,5 +1,6 @@
-"""A causal language model as a function of flat named inputs to flat named outputs: everything of
-the contract, with a cache and padding. Tracing it is graph/export_onnx.py's business."""
+"""A language model as a function of flat named inputs to flat named outputs: everything of the
+contract, with padding, and with a cache where it has one. Tracing it is graph/export_onnx.py's
+business."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from transformers.initialization import no_init_weights
 
 from oriel.capture import attention
 from oriel.capture.capture_state import CaptureState
+from oriel.capture.experts import Router, make_experts_dense
 from oriel.capture.plain_matrices import make_matrices_plain
 from oriel.contract.activation_names import (
     LENS_KINDS,
@@ -34,7 +36,8 @@ Output = Tensor | tuple[Tensor, ...]
 
 
 class CapturedModel(nn.Module):
-    """Outputs, in order: every activation computed, then present.{L}.key and .value."""
+    """Outputs, in order: every activation computed, then present.{L}.key and .value, which a
+    bidirectional model has not."""
 
     state: CaptureState
 
@@ -42,7 +45,9 @@ class CapturedModel(nn.Module):
         super().__init__()
         self.model = model
         self.shape = spec.shape
-        self.state = CaptureState()
+        self.state = CaptureState(has_cache=not spec.shape.bidirectional)
+        begins = spec.architecture.first_position
+        self.first_position = 0 if begins is None else begins(spec.config)
         self._hook(spec.architecture)
 
     def forward(
@@ -50,12 +55,16 @@ class CapturedModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor,
         position_ids: Tensor,
-        past: list[Tensor],
+        beside: list[Tensor],
     ) -> list[Tensor]:
         """input_ids and position_ids (batch, seq), attention_mask (batch, past + seq), all int64;
-        past: key, value of each layer, (batch, kv_heads, past, head_dim)."""
+        beside: key, value of each layer, (batch, kv_heads, past, head_dim), or in a bidirectional
+        model token_type_ids (batch, seq), int64, if it has them."""
         state = self.state
         state.values = {}
+        if self.shape.bidirectional:
+            return self._both_ways(input_ids, attention_mask, position_ids, beside)
+        past = beside
         pairs = list(zip(past[0::2], past[1::2], strict=True))
         cache = attention.CaptureCache(pairs, state.record)
         # transformers leaves logits of all positions where logits_to_keep is 0, its default.
@@ -71,6 +80,23 @@ class CapturedModel(nn.Module):
         present = [t for pair in cache.present for t in pair]
         state.output_names = [*state.values, *(s.name for s in cache_output_specs(self.shape))]
         return [*state.values.values(), *present]
+
+    def _both_ways(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, types: list[Tensor]
+    ) -> list[Tensor]:
+        """Run a model that has no cache."""
+        state = self.state
+        named = {"token_type_ids": types[0]} if types else {}
+        logits = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids + self.first_position,
+            **named,
+        ).logits
+        state.record("logits", None, logits)
+        self._check_complete()
+        state.output_names = list(state.values)
+        return list(state.values.values())
 
     def _check_complete(self) -> None:
         """Raise ArchitectureError unless the pass recorded what the contract has for this model."""
@@ -102,23 +128,29 @@ class CapturedModel(nn.Module):
         assert isinstance(blocks, nn.ModuleList)
         for layer, block in enumerate(blocks):
             _hook_block(block, layer, a, state)
-            if kinds()["resid_mid"].present_in(self.shape):
+            if self.shape.at(layer).experts:
+                _hook_router(block, layer, a, state)
+            else:
+                _hook_mlp(block, layer, a, state)
+            if self.shape.post_norm:
+                block.get_submodule(a.mlp_norm).register_forward_hook(
+                    _writes(state, "resid_mid", layer)
+                )
+            elif kinds()["resid_mid"].present_in(self.shape):
                 block.get_submodule(a.mlp_norm).register_forward_pre_hook(
                     _reads(state, "resid_mid", layer)
                 )
-        final_norm = self.model.get_submodule(a.final_norm)
-        final_norm.register_forward_hook(lambda _m, _i, out: state.record("final_norm", None, out))
+        a.norm_module(self.model).register_forward_hook(
+            lambda _m, _i, out: state.record("final_norm", None, out)
+        )
 
 
 def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
-    attention_module = block.get_submodule(a.attention)
-    attention_module.oriel_state = state  # type: ignore[assignment]
+    caller = block.get_submodule(a.attention_caller)
+    caller.oriel_state, caller.oriel_layer = state, layer  # type: ignore[assignment]
 
     def writes(kind: str) -> Callable[[nn.Module, Inputs, Output], None]:
-        def hook(_module: nn.Module, _inputs: Inputs, output: Output) -> None:
-            state.record(kind, layer, output[0] if isinstance(output, tuple) else output)
-
-        return hook
+        return _writes(state, kind, layer)
 
     def enters(_module: nn.Module, inputs: Inputs) -> None:
         if layer == 0:
@@ -141,13 +173,41 @@ def _hook_block(block: nn.Module, layer: int, a: Architecture, state: CaptureSta
     if a.residual_multiplier is not None:
         # The hooks have multiplied already.
         setattr(block, a.residual_multiplier, 1.0)
+    block.register_forward_hook(writes("resid_post"))
+
+
+def _hook_mlp(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
+    """Record what is inside the one MLP of a layer."""
     for path, kind in ((a.mlp_nonlinearity, "mlp_pre"), (a.mlp_output_matrix, "mlp_act")):
         block.get_submodule(path).register_forward_pre_hook(_reads(state, kind, layer))
     if a.mlp_linear is not None:
-        block.get_submodule(a.mlp_nonlinearity).register_forward_hook(writes("mlp_gate"))
-        linear = _writes_half(state, layer) if a.fused_mlp else writes("mlp_linear")
+        gate = _writes(state, "mlp_gate", layer)
+        block.get_submodule(a.mlp_nonlinearity).register_forward_hook(gate)
+        half = _writes_half(state, layer)
+        linear = half if a.fused_mlp else _writes(state, "mlp_linear", layer)
         block.get_submodule(a.mlp_linear).register_forward_hook(linear)
-    block.register_forward_hook(writes("resid_post"))
+
+
+def _hook_router(block: nn.Module, layer: int, a: Architecture, state: CaptureState) -> None:
+    """Record what the router of a layer with experts gives."""
+    assert a.router is not None, f"{a.model_type} has experts and no router"
+
+    def hook(_module: nn.Module, _inputs: Inputs, output: tuple[Tensor, ...]) -> None:
+        for kind, value in zip(Router.GIVES, output, strict=True):
+            state.record(kind, layer, value)
+
+    block.get_submodule(a.router).register_forward_hook(hook)
+
+
+def _writes(
+    state: CaptureState, kind: str, layer: int
+) -> Callable[[nn.Module, Inputs, Output], None]:
+    """Return a hook that records what a module gives, the first of several."""
+
+    def hook(_module: nn.Module, _inputs: Inputs, output: Output) -> None:
+        state.record(kind, layer, output[0] if isinstance(output, tuple) else output)
+
+    return hook
 
 
 def _multiplies(factor: float) -> Callable[[nn.Module, Inputs, Output], Output]:
@@ -194,28 +254,50 @@ def _reads(state: CaptureState, kind: str, layer: int) -> Callable[[nn.Module, I
 def build_empty(spec: ModelSpec) -> nn.Module:
     """Make the model with unset weights but true buffers: enough to trace, at no cost."""
     attention.register()
-    config = copy.deepcopy(spec.config)
-    config._attn_implementation = attention.NAME
+    config, a = copy.deepcopy(spec.config), spec.architecture
+    # A model without the interface knows no implementation of ours.
+    config._attn_implementation = attention.NAME if a.through_interface is None else "eager"
     with no_init_weights():
-        model = getattr(transformers, spec.architecture.model_class)(config)
+        model = getattr(transformers, a.model_class)(config)
         model.tie_weights()
+    replace_modules(model, a)
     empty: nn.Module = model.eval().requires_grad_(False)
     return empty
+
+
+def replace_modules(model: transformers.PreTrainedModel, a: Architecture) -> None:
+    """Put the architecture's modules in the place of those of transformers that can't be captured;
+    all attention goes through the interface then."""
+    if a.before_capture is not None:
+        a.before_capture(model)
+    blocks = model.get_submodule(a.blocks)
+    for layer, block in list(blocks.named_children()):
+        if a.own_block is not None:
+            block = a.own_block(block, model.config)
+            blocks.set_submodule(layer, block)
+        if a.through_interface is not None:
+            own = block.get_submodule(a.attention_caller)
+            made = a.through_interface(own, model.config, int(layer))
+            block.set_submodule(a.attention_caller, made)
+    model.config._attn_implementation = attention.NAME
 
 
 def capture_empty(spec: ModelSpec) -> CapturedModel:
     """Make a model to trace: plain matrices, hooks in place, weights unset."""
     model = build_empty(spec)
     a = spec.architecture
+    make_experts_dense(model, a)
     make_matrices_plain(model, a.token_embedding, a.unembedding)
     return CapturedModel(model, spec)
 
 
 def example_inputs(shape: ModelShape) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     """Inputs to trace with: no dynamic dimension is 1, or tracing would freeze it."""
-    batch, seq, past = 2, 3, 5
+    batch, seq, past = 2, 3, 0 if shape.bidirectional else 5
     flat = (batch, shape.kv_heads, past, shape.head_dim)
     cache = [torch.zeros(flat) for _ in range(shape.layers) for _ in "kv"]
     tokens = torch.zeros(batch, seq, dtype=torch.int64)
+    if shape.bidirectional:
+        cache = [torch.zeros_like(tokens)] if shape.token_types else []
     mask = torch.ones(batch, past + seq, dtype=torch.int64)
     return tokens, mask, torch.zeros_like(tokens), cache

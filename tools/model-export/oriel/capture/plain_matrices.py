@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from transformers.activations import NewGELUActivation
+from transformers.models.bloom.modeling_bloom import BloomGelu
 from transformers.pytorch_utils import Conv1D
 
 
@@ -23,14 +24,17 @@ class PlainMatrix(nn.Module):
 
 
 class TiedUnembedding(nn.Module):
-    """x @ weight.T for a weight (vocab, hidden) that the token embedding holds."""
+    """x @ weight.T + bias for a weight (vocab, hidden) that the token embedding holds; bias (vocab)
+    or None."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: nn.Parameter | None) -> None:
         super().__init__()
         self.weight = weight
+        self.bias = bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.matmul(x, self.weight.t())
+        product = torch.matmul(x, self.weight.t())
+        return product if self.bias is None else product + self.bias
 
 
 def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str) -> None:
@@ -45,7 +49,7 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
     tied = embedding.weight
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear) and name == unembedding and module.weight is tied:
-            plain: nn.Module = TiedUnembedding(module.weight)
+            plain: nn.Module = TiedUnembedding(module.weight, module.bias)
         elif isinstance(module, nn.Linear):
             weight = nn.Parameter(module.weight.detach().t(), requires_grad=False)
             plain = PlainMatrix(weight, module.bias)
@@ -56,11 +60,11 @@ def make_matrices_plain(model: nn.Module, token_embedding: str, unembedding: str
 
 def replace_old_forms(model: nn.Module) -> None:
     """Replace, in place, the Conv1D of transformers, which exports as Reshape, Gemm and Reshape,
-    and its GELU of seven operators; parameters keep their names."""
+    and its GELUs of seven operators; parameters keep their names."""
     for name, module in list(model.named_modules()):
         if isinstance(module, Conv1D):
             _put(model, name, PlainMatrix(module.weight, module.bias))
-        elif isinstance(module, NewGELUActivation):
+        elif isinstance(module, (NewGELUActivation, BloomGelu)):
             # The same function as one operator (Hendrycks and Gimpel, 2016).
             _put(model, name, nn.GELU(approximate="tanh"))
 

@@ -36,6 +36,8 @@ class StoredTensor:
     dtype: str
     """As safetensors spells it: F32, F16, BF16, …"""
     shape: tuple[int, ...]
+    part: tuple[int, slice] | None = None
+    """(index, rows) of the file's tensor (n, rows, columns) that this is; None where it is all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +76,23 @@ class StoredTensors:
 
     def _read(self, stored: StoredTensor) -> Tensor:
         if isinstance(stored, DecodedTensor):
-            return stored.decode([self._read(part) for part in stored.parts])
+            decoded = stored.decode([self._read(part) for part in stored.parts])
+            return decoded if stored.part is None else decoded[stored.part]
         if stored.file.suffix == ".safetensors":
             try:
                 # Opened anew for each tensor: closing the file releases the pages that were mapped.
                 with safe_open(stored.file, framework="pt") as file:
+                    if stored.part is not None:
+                        part: Tensor = file.get_slice(stored.key)[stored.part]
+                        return part
                     tensor: Tensor = file.get_tensor(stored.key)
                     return tensor
             except (SafetensorError, OSError) as error:
                 raise damaged(stored.file, error, "a whole safetensors file") from error
         if stored.file not in self._pickled:
             self._pickled[stored.file] = load_pickle(stored.file)
-        return self._pickled[stored.file][stored.key]
+        whole = self._pickled[stored.file][stored.key]
+        return whole if stored.part is None else whole[stored.part]
 
 
 def tensor_digest(tensor: Tensor) -> str:

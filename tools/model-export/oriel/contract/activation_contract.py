@@ -207,8 +207,8 @@ def unsound_shape(shape: ModelShape, graph: GraphKind) -> str | None:
     """Return what is wrong with a model's sizes that keep their schema, or None."""
     if shape.layer_sizes and len(shape.layer_sizes) != shape.layers:
         return f"layer_sizes for {len(shape.layer_sizes)} of {shape.layers} layers"
-    if shape.bidirectional and graph != "plain":
-        return "a bidirectional model with a cache"
+    if shape.bidirectional and graph in ("static", "interactive"):
+        return f"a {graph} graph, which has a cache, of a bidirectional model"
     # One entry is enough where all layers are the same.
     for layer in range(len(shape.layer_sizes) or 1):
         at = shape.at(layer)

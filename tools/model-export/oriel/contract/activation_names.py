@@ -89,8 +89,12 @@ class ModelShape:
     raw_outputs: bool = False
     attention_sinks: bool = False
     bidirectional: bool = False
+    post_norm: bool = False
+    """The stream passes a norm after each sum."""
+    token_types: int = 0
+    """Segments that token_type_ids tells apart; 0: there is no such input."""
     window: int = 0
-    """Last tokens that a token sees; 0: all."""
+    """Last tokens that a token sees, and as many next ones where bidirectional; 0: all."""
     experts: int = 0
     """0: a layer has one MLP and no router."""
     active_experts: int | None = None
@@ -151,6 +155,8 @@ class ModelShape:
             raw_outputs=data.get("raw_outputs", False),
             attention_sinks=data.get("attention_sinks", False),
             bidirectional=data.get("bidirectional", False),
+            post_norm=data.get("post_norm", False),
+            token_types=int(data.get("token_types", 0)),
             window=int(data.get("window", 0)),
             experts=int(data.get("experts", 0)),
             active_experts=None if active is None else int(active),
@@ -164,6 +170,8 @@ _OPTIONAL = (
     "raw_outputs",
     "attention_sinks",
     "bidirectional",
+    "post_norm",
+    "token_types",
     "window",
     "experts",
     "active_experts",
@@ -314,7 +322,7 @@ def input_specs(model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
 
 
 def cache_output_specs(model: ModelShape) -> list[TensorSpec]:
-    """present.{L}.key and .value of every graph but the plain one."""
+    """present.{L}.key and .value of every graph but the plain one; none where there is no cache."""
     return _port_specs(contract_table()["cache_outputs"], model, "decoder")
 
 
@@ -340,7 +348,7 @@ def in_terms_of(version: str, spec: TensorSpec) -> TensorSpec:
 
 
 def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -> list[TensorSpec]:
-    rows = [row for row in table if graph in row["graphs"]]
+    rows = [row for row in table if graph in row["graphs"] and _has_port(model, row)]
     once = [row for row in rows if "{L}" not in row["name"]]
     specs = [TensorSpec(r["name"], r["dtype"], resolve_shape(r["shape"], model)) for r in once]
     for layer in range(model.layers):
@@ -354,6 +362,13 @@ def _port_specs(table: Iterable[PortRow], model: ModelShape, graph: GraphKind) -
             if "{L}" in r["name"]
         ]
     return specs
+
+
+def _has_port(model: ModelShape, row: PortRow) -> bool:
+    absent, present = row.get("absent_when"), row.get("present_when")
+    if absent is not None and getattr(model, absent):
+        return False
+    return present is None or bool(getattr(model, present))
 
 
 def fixed_cache(spec: TensorSpec, length: int) -> TensorSpec:

@@ -69,6 +69,10 @@ class PortRow(TypedDict):
     dtype: Dtype
     graphs: list[GraphKind]
     neutral: NotRequired[float]
+    absent_when: NotRequired[str]
+    """The model's property with which no graph has the port."""
+    present_when: NotRequired[str]
+    """The property, or size that isn't 0, without which none does."""
     meaning: Meaning
 
 

@@ -97,8 +97,15 @@ class ModelShapeRecord(TypedDict):
     1."""
     bidirectional: NotRequired[bool]
     """Tokens see those after them too; such a model has no cache."""
+    post_norm: NotRequired[bool]
+    """The residual stream passes a norm after each sum, so that resid_mid is the norm of resid_pre
+    + attn_output and resid_post the norm of resid_mid + mlp_output. Since contract 2.1."""
+    token_types: NotRequired[int]
+    """Segments that token_type_ids tells apart; 0, as where it is absent, means that there is no
+    such input. Since contract 2.1."""
     window: NotRequired[int]
-    """Last tokens, with itself, that a token sees; 0, as where it is absent, means all."""
+    """Last tokens, with itself, that a token sees, and in a bidirectional model as many of the next
+    ones; 0, as where it is absent, means all."""
     experts: NotRequired[int]
     """MLPs that a router chooses among; 0, as where it is absent, means none."""
     active_experts: NotRequired[int]
@@ -148,6 +155,11 @@ class TokenizerFiles(TypedDict):
     first_tokens: NotRequired[list[int]]
     """The tokens that the checkpoint's own tokenizer puts before every text; empty where it puts
     none, absent in manifests before 1.2, where nobody looked."""
+    last_tokens: NotRequired[list[int]]
+    """The tokens that the checkpoint's own tokenizer puts after every text; a text that is to be
+    continued gets none. Since contract 2.1."""
+    mask_token: NotRequired[int]
+    """The token that a masked language model replaces. Since contract 2.1."""
     cases: NotRequired[str]
     """Texts with their token ids as transformers gives them: see ACTIVATIONS_CONTRACT.md."""
     origin: NotRequired[TokenizerOrigin]

@@ -118,6 +118,9 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
         for path in (named["tokenizer"], named["config"], *filter(None, [named.get("cases")])):
             _check_listed(path, sizes)
         _check_known(named.get("first_tokens", ()), manifest.shape, f"{what}: first_tokens")
+        _check_known(named.get("last_tokens", ()), manifest.shape, f"{what}: last_tokens")
+        mask = [named["mask_token"]] if "mask_token" in named else []
+        _check_known(mask, manifest.shape, f"{what}: mask_token")
     _check_known(data["model"].get("end_token_ids", ()), manifest.shape, f"{what}: end_token_ids")
     if "first_pass" in data:
         _check_listed(data["first_pass"]["path"], sizes)

@@ -23,6 +23,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.contract.documents import ManifestDocument, ReferencePassRecord, Variant
 from oriel.contract.variant_graphs import tapped_graph
+from oriel.contract.whole_text import around
 from oriel.errors import BundleError, OrielError
 from oriel.reference_pass.pass_file import (
     ReferencePass,
@@ -93,7 +94,7 @@ def with_passes(
     for variant in data["variants"]:
         path, bounds = (
             files.get(variant["name"]),
-            device_bounds(variant["precision"], variant.get("kernels")),
+            device_bounds(variant["precision"], variant.get("kernels"), shape),
         )
         if path is None or bounds is None:
             variants.append(variant)
@@ -160,7 +161,7 @@ def pass_ids(folder: Path, data: ManifestDocument, count: int) -> Array:
         text = json.loads((contracts_folder() / "first_prompt.json").read_text(encoding="utf-8"))
         try:
             tokens = TokenBytes(folder / data["tokenizer"]["tokenizer"])
-            ids = [*data["tokenizer"].get("first_tokens", []), *tokens.encode(text["text"])]
+            ids = around(data, tokens.encode(text["text"]))
         except OrielError:
             # Some tokenizers can't encode English.
             ids = []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from oriel.models.expert_weights import read_joined
 from oriel.models.load_model import LoadedModel
 from oriel.verification.run_reference import Reference
 
@@ -22,13 +23,15 @@ def reference_reading(loaded: LoadedModel, read: Read) -> Reference:
     # No number twice: it ties a head to the embedding where both hold the same.
     nothing = {
         name: torch.tensor(float(number)).expand(shape)
-        for number, (name, shape) in enumerate(loaded.spec.parameters.items())
+        for number, (name, shape) in enumerate(loaded.spec.stock_parameters.items())
     }
     reference = Reference(loaded, nothing)
     # A tied weight stands once, by the name that the checkpoint has it under.
     names = {parameter: name for name, parameter in reference.model.named_parameters()}
     for module in reference.model.modules():
-        own = {key: names[p] for key, p in module.named_parameters(recurse=False)}
+        held = {key: names[p] for key, p in module.named_parameters(recurse=False)}
+        # The rest is read by nothing.
+        own = {key: name for key, name in held.items() if name in loaded.spec.parameters}
         if own:
             _read_on_demand(module, own, read)
     return reference
@@ -47,7 +50,8 @@ def _read_on_demand(module: nn.Module, own: dict[str, str], read: Read) -> None:
 
     def fetch(*_: object) -> None:
         for key, name in own.items():
-            setattr(module, key, nn.Parameter(read(name), requires_grad=False))
+            weight = read_joined(name, tuple(absent[key].shape), read)
+            setattr(module, key, nn.Parameter(weight, requires_grad=False))
 
     let_go()
     module.register_forward_pre_hook(fetch)

@@ -18,7 +18,7 @@ from oriel.doctor.refused_settings import refused_settings
 from oriel.doctor.try_capture import try_capture
 from oriel.doctor.variant_sizes import VariantSize, gigabytes, variant_sizes
 from oriel.errors import CheckpointError, HubError, OrielError
-from oriel.models.architectures import Architecture
+from oriel.models.architectures import Architecture, describe
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.hub import fetch_from_hub
 from oriel.models.hub_tensors import hub_tensors
@@ -107,7 +107,7 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
         return None
     findings += [refusal("settings", error) for error in refused]
     try:
-        return _described(found, architecture, config, findings)
+        return _described(found, config, findings)
     except OrielError as error:
         # What a refused setting leads to is no further problem.
         if not refused:
@@ -117,12 +117,12 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
 
 def _described(
     found: FoundCheckpoint,
-    architecture: Architecture,
     config: PreTrainedConfig,
     findings: list[Finding],
 ) -> ModelSpec | None:
     is_refused = any(finding.verdict == "refused" for finding in findings)
     with config_errors(found.folder):
+        architecture = describe(config)
         unshaped = refused_settings(config, architecture.shape)
         findings += [refusal("settings", error) for error in unshaped]
         if unshaped:

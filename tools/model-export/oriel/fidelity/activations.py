@@ -11,11 +11,11 @@ import numpy as np
 from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, TensorSpec, kinds, parse_name
 from oriel.contract.documents import ActivationFidelityRecord
-from oriel.verification.compare import causal
+from oriel.verification.compare import visible
 
 MAX_ERROR = 1e12
 """Largest error that is recorded, as in manifest.schema.json."""
-LEFT_OUT = ("logits", "lens_ids")
+LEFT_OUT = ("logits", "lens_ids", "expert_ids")
 """Kinds without an error: logits are compared as distributions, ids are not amounts."""
 
 
@@ -104,8 +104,8 @@ class ActivationSums:
         after = (slice(None),) * axis + (slice(1 if length > 1 else 0, None),)
         want, got = reference[after], variant[after]
         if is_scores(name):
-            window = self.shape.at(_layer(name)).window
-            seen = causal(length, reference.shape[-1], window)[after[axis]]
+            sizes = self.shape.at(_layer(name))
+            seen = visible(length, reference.shape[-1], sizes)[after[axis]]
             want, got = want[..., seen], got[..., seen]
         self.sums.setdefault(name, Sums()).add(want, got)
 

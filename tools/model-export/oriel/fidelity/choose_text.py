@@ -117,14 +117,15 @@ def _long_enough(passages: Passages, file: Path) -> Passages:
 def own_text(
     trunk: VariantRun, shape: ModelShape, cutting: Cutting, reason: str | None = None
 ) -> Passages:
-    """Sample how the fp32 model continues random tokens: text that it expects to read.
+    """Sample how the fp32 model continues random tokens: text that it expects to read. A model
+    that continues no text gives random tokens.
 
     reason: why no other text was used, added to the text's name.
     """
     length = min(_OWN_LENGTH, cutting.longest)
     count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
     rng = np.random.default_rng(_SEED)
-    ids = rng.integers(0, shape.vocab, (count, 1))
+    ids = rng.integers(0, shape.vocab, (count, length if shape.bidirectional else 1))
     past: dict[str, Array] | None = None
     names = ["logits", *(n for n in trunk.graph.outputs if n.startswith("present."))]
     while ids.shape[1] < length:
@@ -139,5 +140,6 @@ def own_text(
             "the model reads one token at most, so there is nothing to predict",
             next_step="fidelity needs a context of two tokens.",
         )
-    name = "text that the model wrote itself" + ("" if reason is None else f", as {reason}")
+    made = "random tokens" if shape.bidirectional else "text that the model wrote itself"
+    name = made + ("" if reason is None else f", as {reason}")
     return Passages(name, tuple(ids.astype(np.int64)))

@@ -93,7 +93,14 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
     Raises OptionError for a model whose stream is not the sum of its parts, GraphError if the graph
     has an unknown form.
     """
-    if shape.raw_outputs or any(shape.at(layer).experts for layer in range(shape.layers)):
+    if shape.bidirectional:
+        raise OptionError(
+            "attribution isn't possible in this model",
+            got="a head of several layers between the stream and the logits",
+            expected="logits that are the product of the stream and the unembedding",
+        )
+    experts = any(shape.at(layer).experts for layer in range(shape.layers))
+    if shape.raw_outputs or shape.post_norm or experts:
         raise OptionError(
             "attribution isn't possible in this model",
             got="parts that are normed once more, or experts",
@@ -112,6 +119,13 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
 def _check_logits(graph: onnx.GraphProto) -> None:
     """Raise OptionError for logits that are more than the product with the unembedding: a bias, a
     scale or a cap, which no part of the stream has a share of."""
+    path = nodes_between(graph, "final_norm", "logits")
+    if sum(node.op_type == "MatMul" for node in path) > 1:
+        raise OptionError(
+            "attribution isn't possible in this model",
+            got="several matrices between the final norm and the logits",
+            expected="logits that are the product of the stream and the unembedding",
+        )
     product = WeightReads.of_path(graph, "final_norm", "logits").product
     producers = {name: node for node in graph.node for name in node.output}
     scalars = {tensor.name for tensor in graph.initializer if not tensor.dims}

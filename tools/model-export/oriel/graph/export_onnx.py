@@ -20,6 +20,7 @@ from oriel.contract.activation_names import (
     input_specs,
 )
 from oriel.graph.finish_graph import describe
+from oriel.graph.mask_positions import count_from_mask, position_spec
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.models.model_spec import ModelSpec, with_layers
 from oriel.resting_collector import uncollected
@@ -64,6 +65,8 @@ def _with_plain(
 ) -> TracedGraph:
     on_stage("cut the plain graph")
     plain = cut_to_plain(decoder, spec.shape)
+    if spec.shape.bidirectional:
+        count_from_mask(decoder)
     return TracedGraph(decoder, plain, parameters_of(decoder, spec.shape), layers_traced)
 
 
@@ -88,13 +91,13 @@ def _trace_all(spec: ModelSpec, opset: int) -> ir.Model:
 
 def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model:
     batch, seq, past = (torch.export.Dim(name) for name in ("batch", "seq", "past"))
-    dynamic = (
-        {0: batch, 1: seq},
-        # torch finds that it is past + seq, which it has no way to be told.
-        {0: batch, 1: torch.export.Dim.AUTO},
-        {0: batch, 1: seq},
-        [{0: batch, 2: past}] * (2 * shape.layers),
-    )
+    flat = {0: batch, 1: seq}
+    # torch finds that it is past + seq, which it has no way to be told.
+    total = flat if shape.bidirectional else {0: batch, 1: torch.export.Dim.AUTO}
+    beside = [{0: batch, 2: past}] * (2 * shape.layers)
+    if shape.bidirectional:
+        beside = [flat] if shape.token_types else []
+    dynamic = (flat, total, flat, beside)
     with torch.no_grad(), _quiet(), uncollected():
         program = torch.export.export(
             captured, example_inputs(shape), dynamic_shapes=dynamic, strict=False
@@ -134,6 +137,9 @@ def _parameter_names(captured: CapturedModel) -> dict[str, str]:
 def _name_inputs(model: ir.Model, shape: ModelShape) -> None:
     # num_logits_to_keep is no input of the captured model.
     specs = [spec for spec in input_specs(shape, "decoder") if spec.name != NUM_LOGITS]
+    if shape.bidirectional:
+        # Here it is, until it is counted: after the two that every graph has.
+        specs.insert(2, position_spec())
     for value, spec in zip(list(model.graph.inputs), specs, strict=False):
         describe(value, spec)
 

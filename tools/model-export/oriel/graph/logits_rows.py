@@ -22,14 +22,17 @@ LAST_ROWS = f"{NUM_LOGITS}/start"
 
 
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:
-    """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0."""
+    """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0. An
+    encoder's head has matrices before it, which read all rows: a kernel that rounds by the range of
+    what it reads would else give a row other numbers beside others."""
     graph = model.graph
     norm = next(v for v in graph.outputs if v.name == kinds()["final_norm"].at())
     kept = ir.Value(name=NUM_LOGITS)
     describe(kept, next(s for s in input_specs(shape, "decoder") if s.name == NUM_LOGITS))
     graph.inputs.append(kept)
+    _put_norm_on_path(norm)
+    whole = _before_unembedding(graph) if shape.bidirectional else norm
     # A Reshape in between gives sizes of all rows.
-    whole = norm
     while len(readers := list(whole.uses())) == 1 and readers[0].node.op_type == "Reshape":
         whole = readers[0].node.outputs[0]
     assert readers, "nothing reads final_norm"
@@ -51,6 +54,28 @@ def slice_logits(model: ir.Model, shape: ModelShape) -> None:
         graph.insert_before(readers[0].node, node)
     for use in readers:
         use.node.replace_input_with(use.idx, part.outputs[0])
+
+
+def _before_unembedding(graph: ir.Graph) -> ir.Value:
+    """Return what the product that logits are made of multiplies with the unembedding."""
+    node = next(v for v in graph.outputs if v.name == kinds()["logits"].at()).producer()
+    while node is not None and node.op_type != "MatMul":
+        before = node.inputs[0]
+        node = None if before is None else before.producer()
+    assert node is not None and node.inputs[0] is not None, "no matrix gives the logits"
+    return node.inputs[0]
+
+
+def _put_norm_on_path(norm: ir.Value) -> None:
+    """Let the head read final_norm where it is a copy of the last resid_post, which is normed."""
+    copy = norm.producer()
+    if norm.uses() or copy is None or copy.op_type != "Identity":
+        return
+    source = copy.inputs[0]
+    assert source is not None
+    for use in list(source.uses()):
+        if use.node is not copy:
+            use.node.replace_input_with(use.idx, norm)
 
 
 def give_default(model: onnx.ModelProto) -> None:

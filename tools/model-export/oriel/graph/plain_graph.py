@@ -13,6 +13,7 @@ from oriel.contract.activation_names import (
     input_specs,
     past_name,
 )
+from oriel.graph.mask_positions import POSITIONS
 from oriel.graph.unexpected_graph import UnexpectedGraph
 
 
@@ -25,7 +26,7 @@ def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:
     for value in [v for v in graph.outputs if v.name in present]:
         graph.outputs.remove(value)
         value.name = f"{value.name}/all"
-    for layer in range(shape.layers):
+    for layer in range(0 if shape.bidirectional else shape.layers):
         for past in (inputs[past_name(layer, "key")], inputs[past_name(layer, "value")]):
             _cut_past(graph, past, inputs["input_ids"], shape)
     mask = inputs["attention_mask"]
@@ -36,14 +37,16 @@ def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:
     if not mask.uses():
         raise UnexpectedGraph("attention_mask isn't read")
     _cut_operand(graph, mask, "And")
-    _count_positions(graph, inputs["position_ids"], inputs["input_ids"])
+    _count_positions(graph, inputs[POSITIONS], inputs["input_ids"])
+    if shape.token_types:
+        _fill_with_zeros(graph, inputs["token_type_ids"], inputs["input_ids"])
     kept = {spec.name for spec in input_specs(shape, "plain")}
-    for spec in input_specs(shape, "decoder"):
-        # num_logits_to_keep comes into the decoder graph after this cut.
-        if spec.name not in kept and spec.name in inputs:
-            value = inputs[spec.name]
+    # num_logits_to_keep comes into the decoder graph after this cut.
+    for name in [*(spec.name for spec in input_specs(shape, "decoder")), POSITIONS]:
+        if name not in kept and name in inputs:
+            value = inputs.pop(name)
             if value.uses():
-                raise UnexpectedGraph(f"{spec.name} is still read")
+                raise UnexpectedGraph(f"{name} is still read")
             graph.inputs.remove(value)
     optimizer.optimize_ir(model)
     return model
@@ -116,6 +119,17 @@ def _count_positions(graph: ir.Graph, positions: ir.Value, input_ids: ir.Value) 
     for node in (size, *constants.values(), count, numbers, row):
         graph.insert_before(first, node)
     positions.replace_all_uses_with(row.outputs[0])
+
+
+def _fill_with_zeros(graph: ir.Graph, value: ir.Value, input_ids: ir.Value) -> None:
+    """Let whoever read the input read zeros of the tokens' shape."""
+    size = ir.node("Shape", [input_ids])
+    zero = ir.tensor(np.zeros(1, dtype=np.int64))
+    zeros = ir.node("ConstantOfShape", [size.outputs[0]], attributes={"value": zero})
+    first = graph[0]
+    graph.insert_before(first, size)
+    graph.insert_before(first, zeros)
+    value.replace_all_uses_with(zeros.outputs[0])
 
 
 def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:

@@ -14,6 +14,7 @@ from oriel.contract.activation_names import (
     CACHE_POSITION,
     NUM_LOGITS,
     ModelShape,
+    TensorSpec,
     activation_spec,
     cache_output_specs,
     fixed_cache,
@@ -75,7 +76,13 @@ class _Rewrite:
 
 def check_length(length: int, shape: ModelShape) -> None:
     """Raise OptionError if the length is not between 1 and the model's context length, or the model
-    has a window."""
+    has a window or no cache."""
+    if shape.bidirectional:
+        raise OptionError(
+            "--static-cache can't be used with a model that has no cache",
+            got="a model whose tokens see those after them",
+            next_step="leave --static-cache out.",
+        )
     if not 1 <= length <= shape.context_length:
         raise OptionError(
             "--static-cache can't be used",
@@ -156,11 +163,15 @@ def _make_slots(rewrite: _Rewrite) -> None:
 def _write_at_slots(rewrite: _Rewrite) -> None:
     """Replace each Concat of a past with new keys or values by a Scatter into the past."""
     shapes: dict[tuple[int | str, ...], str] = {}
+    order = {node.output[0]: index for index, node in enumerate(rewrite.graph.node)}
+    found: list[tuple[TensorSpec, onnx.NodeProto]] = []
     for spec in cache_output_specs(rewrite.shape):
         _, layer, part = spec.name.split(".")
         assert part in ("key", "value")
-        source = past_name(int(layer), "key" if part == "key" else "value")
-        joined = _joined(rewrite, source)
+        past = past_name(int(layer), "key" if part == "key" else "value")
+        found.append((spec, _joined(rewrite, past)))
+    # The first of a shape computes the indices of all, and must come before the others.
+    for spec, joined in sorted(found, key=lambda pair: order[pair[1].output[0]]):
         past, fed = joined.input
         indices = shapes.get(spec.shape)
         nodes = []
@@ -241,8 +252,11 @@ def _source(producers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto |
 def _replace_mask(rewrite: _Rewrite) -> None:
     """Replace the combination of causal mask and padding by the mask of the slots that a row may
     read."""
+    # What asks for its size has no reader without the causal mask, or is told of in the end.
     joined = [
-        node for node in _readers_behind(rewrite, "attention_mask") if node.op_type not in _BETWEEN
+        node
+        for node in _readers_behind(rewrite, "attention_mask")
+        if node.op_type not in (*_BETWEEN, "Shape")
     ]
     if len(joined) != 1 or joined[0].op_type != "And":
         raise UnexpectedGraph(f"attention_mask is read by {[n.op_type for n in joined]}")

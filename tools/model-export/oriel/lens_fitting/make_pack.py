@@ -63,6 +63,13 @@ def make_pack(options: FitOptions, display: StageDisplay) -> LensDescription:
     weights = checkpoint_digest(model.checkpoint)
     if options.bundle is not None:
         check_weights(options.bundle, model.name, weights)
+    if model.shape.bidirectional:
+        raise OptionError(
+            "a lens is fitted to predictions of the next token, and this model makes none",
+            got=model.name,
+            expected="a model that continues texts",
+            next_step="read its layers through the logit lens, which its bundle has.",
+        )
     if model.shape.layers < 2:
         raise OptionError(
             "a lens reads the layers before the last one, and this model has one layer",

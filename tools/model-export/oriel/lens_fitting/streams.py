@@ -73,7 +73,7 @@ class Readout:
 def readout_of(reference: Reference) -> Readout:
     architecture = reference.architecture
     return Readout(
-        reference.model.get_submodule(architecture.final_norm),
+        architecture.norm_module(reference.model),
         reference.model.get_submodule(architecture.unembedding),
         reference.shape.vocab,
     )

@@ -16,6 +16,7 @@ from oriel.contract.activation_names import contracts_folder, kinds
 from oriel.contract.json_value import JsonValue
 from oriel.contract.lens_packs import LOGIT
 from oriel.contract.strict_json import read_json
+from oriel.contract.whole_text import around
 from oriel.errors import ContractError, OptionError
 from oriel.runtime.bundle import Bundle
 from oriel.runtime.edit_json import edit_from_json
@@ -185,8 +186,7 @@ def ids_of(state: PageState, bundle: Bundle, text: str | None = None) -> list[in
                 "the model has no tokenizer, and the state's text is no list of ids", got=fed[:80]
             )
         own = [int(word) for word in words]
-    first = [] if files is None else [int(token) for token in files.get("first_tokens", ())]
-    return own if state.without_first else [*first, *own]
+    return own if state.without_first else around(bundle.manifest.data, own)
 
 
 def edits_of(state: PageState, bundle: Bundle) -> list[Edit]:

@@ -1,6 +1,6 @@
-"""Makes config.json and generation_config.json of a bundle, and of a model of transformers that is
-converted: from them other libraries (transformers, Optimum, transformers.js) learn what the model
-is and how it generates."""
+"""Makes config.json of a bundle and of a model of transformers that is converted, and
+generation_config.json of those that generate text: from them other libraries (transformers,
+Optimum, transformers.js) learn what the model is and how it generates."""
 
 from __future__ import annotations
 
@@ -35,13 +35,17 @@ _LEFT_OUT = frozenset(
 
 
 def library_configs(folder: Path, spec: ModelSpec) -> dict[str, bytes]:
-    """Return both files' bytes by name. folder: the checkpoint's.
+    """Return both files' bytes by name, of an encoder config.json's alone. folder: the
+    checkpoint's.
 
     An entry is the checkpoint's own where it has one, else as transformers fills it in, since other
     libraries don't know its defaults. Names of code, private entries (`_…`, among them paths of the
     machine that trained the model) and what strict JSON can't say are left out.
     """
     ties: JsonObject = {"tie_word_embeddings": spec.ties_embeddings}
+    if spec.shape.bidirectional:
+        encoder = encoder_config(folder, spec.config, spec.architecture.model_class)
+        return {CONFIG: json_bytes({**encoder, **ties})}
     # The graphs hold the language model with its cache, whatever the checkpoint was saved as.
     entries = decoder_config(folder, spec.config, spec.architecture.model_class)
     return {

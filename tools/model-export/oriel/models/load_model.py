@@ -16,7 +16,7 @@ from oriel.checkpoints.tensors import DecodedTensor
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.json_value import JsonObject
 from oriel.errors import CheckpointError, OrielError
-from oriel.models.architectures import REGISTRY, Architecture, find_architecture
+from oriel.models.architectures import REGISTRY, Architecture, describe, find_architecture
 from oriel.models.end_tokens import EndTokens, read_end_tokens
 from oriel.models.find_checkpoint import FoundCheckpoint
 from oriel.models.library_configs import library_configs
@@ -103,6 +103,7 @@ def load_spec(folder: Path) -> ModelSpec:
     with config_errors(folder):
         config = export_config(folder)
         architecture.check_config(config)
+        architecture = describe(config)
         shape = architecture.shape(config)
     check_sizes(shape, folder)
     with config_errors(folder):
@@ -152,6 +153,8 @@ def export_config(folder: Path) -> PreTrainedConfig:
     # The caller decides in which form results are returned, whatever was set in training.
     config.return_dict, config.use_cache = True, True
     config.output_attentions = config.output_hidden_states = False
+    if hasattr(config, "output_router_logits"):
+        config.output_router_logits = False
     return config
 
 
@@ -206,7 +209,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
 
 _NO_SIZES = {
     *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
-    "layer_sizes",
+    *("post_norm", "layer_sizes"),
 }
 """Entries of a shape that aren't whole numbers."""
 

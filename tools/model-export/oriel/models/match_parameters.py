@@ -20,6 +20,7 @@ from oriel.checkpoints.tensors import (
     stored_tensors,
 )
 from oriel.errors import CheckpointError, first_few
+from oriel.models.expert_weights import separate_stored
 from oriel.models.model_names import shown_name
 from oriel.models.quantization import decoded, decoding_notice
 from oriel.models.weight_files import weight_files
@@ -108,7 +109,7 @@ def match_tensors(
     stored tensors are no checkpoint at all.
     """
     packed = _without_repeats(folder, same) if elsewhere is None else elsewhere
-    stored = decoded(packed, folder)
+    stored = separate_stored(decoded(packed, folder))
     _check_is_whole(folder, stored)
     found, wrappers = _unwrapped(stored, wanted)
     notes = []

@@ -13,6 +13,7 @@ from torch import nn
 
 from oriel.contract.activation_names import ModelShape
 from oriel.models.architectures import Architecture
+from oriel.models.expert_weights import separate_shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -31,6 +32,8 @@ class ModelSpec:
     embedding's name."""
     linear: frozenset[str]
     """The parameters of these that are matrices of nn.Linear, which holds them as (out, in)."""
+    stock_parameters: Mapping[str, tuple[int, ...]]
+    """{name: shape} as transformers has them: experts' matrices joined to one tensor."""
 
     @property
     def ties_embeddings(self) -> bool:
@@ -47,11 +50,20 @@ def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: Model
     with torch.device("meta"):
         model: nn.Module = getattr(transformers, architecture.model_class)(config)
     model.tie_weights()  # type: ignore[operator]
-    parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    stock = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    parameters = separate_shapes(stock)
+    for name, read in architecture.copied_weights:
+        if read in parameters:
+            del parameters[name]
     matrices = {
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
     }
-    return ModelSpec(config, architecture, shape, parameters, frozenset(matrices & set(parameters)))
+    matrices |= parameters.keys() - stock.keys()
+    if architecture.router is not None:
+        routers = f".{architecture.router}.weight"
+        matrices |= {name for name in parameters if name.endswith(routers)}
+    linear = frozenset(matrices & set(parameters))
+    return ModelSpec(config, architecture, shape, parameters, linear, stock)
 
 
 def with_own_head(spec: ModelSpec) -> ModelSpec:
@@ -76,4 +88,5 @@ def with_layers(spec: ModelSpec, layers: int) -> ModelSpec:
         replace(spec.shape, layers=layers),
         {name: s for name, s in spec.parameters.items() if not name.startswith(dropped)},
         frozenset(name for name in spec.linear if not name.startswith(dropped)),
+        {n: s for n, s in spec.stock_parameters.items() if not n.startswith(dropped)},
     )

@@ -7,7 +7,7 @@ import base64
 import gzip
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from oriel.bundle.token_bytes import TokenBytes
 from oriel.contract.activation_names import all_activations, contract_version
 from oriel.contract.documents import EditsDocument, LensDescription, ModelRecord
 from oriel.contract.lens_packs import LOGIT
+from oriel.contract.whole_text import mask_token, predicted_position
 from oriel.runtime.bundle import Bundle
 from oriel.runtime.edit_json import edits_to_json
 from oriel.runtime.edits import Edit
@@ -70,6 +71,7 @@ class AnalysisRecord(TypedDict):
     state: str
     link: None
     kernel: KernelOffer | None
+    mask_token: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def analysis_record(bundle: Bundle, asked: Asked, state: str, token: str | None)
     numbers = [_numbers(asked.ids, run) for run in runs]
     record = bundle.record
     packs = bundle.manifest.data.get("lens_packs", [])
-    return {
+    made: AnalysisRecord = {
         "analysis_version": VERSION,
         "contract_version": contract_version(),
         "model": bundle.manifest.data["model"],
@@ -125,6 +127,10 @@ def analysis_record(bundle: Bundle, asked: Asked, state: str, token: str | None)
         "link": None,
         "kernel": None if token is None else {"token": token, "openable": openable(bundle)},
     }
+    mask = mask_token(bundle.manifest.data)
+    if mask is not None:
+        made["mask_token"] = mask
+    return made
 
 
 def openable(bundle: Bundle) -> list[str]:
@@ -143,7 +149,8 @@ def exported(bundle: Bundle) -> list[str]:
 
 def _run(bundle: Bundle, asked: Asked, edits: Iterable[Edit]) -> Run:
     lens = None if asked.lens == LOGIT else asked.lens
-    return bundle.run(asked.ids, asked.activations, edits, logits=1, lens=lens)
+    rows = len(asked.ids) - predicted_position(bundle.manifest.data, asked.ids)
+    return bundle.run(asked.ids, asked.activations, edits, logits=rows, lens=lens)
 
 
 def _numbers(ids: Sequence[int], run: Run) -> str:
@@ -151,6 +158,8 @@ def _numbers(ids: Sequence[int], run: Run) -> str:
     from safetensors.numpy import save
 
     arrays: dict[str, Array] = {name: np.ascontiguousarray(run[name]) for name in run}
+    # The first of the last rows is the predicted position's.
+    arrays["logits"] = np.ascontiguousarray(run["logits"][:, :1])
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
     return base64.b64encode(gzip.compress(save(arrays), mtime=0)).decode("ascii")
 
@@ -164,7 +173,7 @@ def _pieces(
         return None
     named = set(ids)
     for run in runs:
-        likeliest = np.argsort(-run["logits"][0, -1], kind="stable")[:LISTED_TOKENS]
+        likeliest = np.argsort(-run["logits"][0, 0], kind="stable")[:LISTED_TOKENS]
         named.update(int(token) for token in likeliest)
         for name in run:
             if name.endswith("_lens_ids"):

@@ -78,6 +78,9 @@ class CheckpointArtifact(Artifact):
         """Return what a call has beside its ids; one of ids alone has no padding and no past."""
         batch, length = feeds["input_ids"].shape
         shape = self._loaded.shape
+        if shape.bidirectional:
+            mask = feeds.get("attention_mask", np.ones_like(feeds["input_ids"]))
+            return Beside(mask, np.maximum(mask.cumsum(axis=1) - 1, 0), {})
         empty = np.zeros((batch, shape.kv_heads, 0, shape.head_dim), dtype=np.float32)
         parts = [past_name(at, part) for at in range(shape.layers) for part in ("key", "value")]
         past = {name: feeds.get(name, empty) for name in parts}

@@ -7,7 +7,7 @@ from oriel.proof.artifact import Port
 from oriel.verification.cases import inner_activations
 
 PAST = "past_key_values."
-_TEXT_INPUTS = ("input_ids", "attention_mask", "position_ids")
+_TEXT_INPUTS = ("input_ids", "attention_mask", "position_ids", "token_type_ids")
 
 
 def is_text_input(name: str) -> bool:

@@ -21,10 +21,10 @@ from oriel.contract.documents import (
     FileDescriptor,
     FirstPassRecord,
     ManifestDocument,
-    ModelShapeRecord,
     Variant,
 )
 from oriel.contract.limits import limits
+from oriel.contract.whole_text import around, predicted_position
 from oriel.errors import BundleError, GraphError, OptionError, OrielError, reason_of
 
 FIRST_PASS = "first_pass.safetensors"
@@ -121,11 +121,11 @@ def compute_first_pass(bundle: Path, data: ManifestDocument, prompt: str) -> Fir
     tokenizer = None
     if "tokenizer" in data:
         tokenizer = TokenBytes(bundle / data["tokenizer"]["tokenizer"])
-    first = tuple(data["tokenizer"].get("first_tokens", ())) if "tokenizer" in data else ()
-    ids = _ids(prompt, data["model"]["shape"], tokenizer, first)
+    ids = _ids(prompt, data, tokenizer)
     arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
     # A reader shows only one row, and a row may be a megabyte.
-    arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, -1:])
+    row = predicted_position(data, ids)
+    arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, row : row + 1])
     _check_finite(variant["name"], arrays)
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
     if tokenizer is not None:
@@ -173,23 +173,21 @@ def _sources(data: ManifestDocument, variant: Variant) -> list[str]:
     digests = {file["path"]: str(file["digest"]) for file in data["files"]}
     tokenizer: list[str] = []
     if "tokenizer" in data:
-        first = data["tokenizer"].get("first_tokens", [])
-        tokenizer = [digests[data["tokenizer"]["tokenizer"]], str(first)]
+        tokenizer = [digests[data["tokenizer"]["tokenizer"]], str(around(data, ()))]
     paths = [variant["plain"]["path"], *variant["weights"]]
     return [*(digests[path] for path in paths), *tokenizer]
 
 
-def _ids(
-    prompt: str, shape: ModelShapeRecord, tokenizer: TokenBytes | None, first: Sequence[int]
-) -> list[int]:
-    """Return the prompt's ids. first: ids that the checkpoint's tokenizer puts before every text; a
+def _ids(prompt: str, data: ManifestDocument, tokenizer: TokenBytes | None) -> list[int]:
+    """Return the prompt's ids, with those that the checkpoint's tokenizer puts around every text; a
     prompt given as ids is taken as it is."""
+    shape = data["model"]["shape"]
     longest = min(MAX_TOKENS, shape["context_length"])
     if len(prompt) > MAX_PROMPT:
         raise _unfit(f"{len(prompt)} characters", f"at most {MAX_PROMPT}")
     if tokenizer is not None:
         try:
-            ids = [*first, *tokenizer.encode(prompt)]
+            ids = around(data, tokenizer.encode(prompt))
         except BundleError as error:
             raise _unfit(error.got or "no tokens", "words that its tokenizer knows") from error
     elif all(word.isascii() and word.isdigit() and len(word) < 10 for word in prompt.split()):

@@ -68,6 +68,9 @@ def compare_pass(
         elif kind == "lens_ids":
             probs = want.values[name.removesuffix("ids") + "probs"]
             error = _ids_error(mine, value, probs, by_norm)
+        elif kind == "expert_ids":
+            probs = want.values[name.removesuffix("expert_ids") + "router_probs"]
+            error = _choice_error(mine, value, probs, by_norm)
         elif value.dtype.kind == "i":
             error = 0.0 if np.array_equal(mine, value) else math.inf
         else:
@@ -94,17 +97,34 @@ def _ids_error(mine: Array, ids: Array, probs: Array, by_norm: bool) -> float:
     """Return by how much the named tokens are less likely, in the reference, than the tokens at the
     same ranks there. So two tokens may swap ranks only if they are equally likely. A token that the
     reference doesn't list counts as the last one that it lists."""
-    ordered = np.sort(mine, axis=-1)
-    if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
+    if _named_twice(mine):
         return math.inf
     match = mine[..., :, None] == ids[..., None, :]
     listed = np.where(match.any(axis=-1), match.argmax(axis=-1), ids.shape[-1] - 1)
     wide = probs.astype(np.float64)
     named = np.take_along_axis(wide, listed, axis=-1)
+    return _likelihood_error(named, wide, by_norm)
+
+
+def _choice_error(mine: Array, ids: Array, probs: Array, by_norm: bool) -> float:
+    """Return by how much the chosen experts are less likely, by the reference's router, than those
+    that the reference chose. probs: (…, experts)."""
+    if _named_twice(mine) or bool((mine < 0).any() or (mine >= probs.shape[-1]).any()):
+        return math.inf
+    named, wanted = (np.take_along_axis(probs.astype(np.float64), i, axis=-1) for i in (mine, ids))
+    return _likelihood_error(named, wanted, by_norm)
+
+
+def _named_twice(ids: Array) -> bool:
+    ordered = np.sort(ids, axis=-1)
+    return bool((ordered[..., 1:] == ordered[..., :-1]).any())
+
+
+def _likelihood_error(named: Array, wanted: Array, by_norm: bool) -> float:
     if by_norm:
-        return _ratio(named - wide, wide, by_norm)
-    gap = np.abs(named - wide)
-    return float(np.divide(gap, wide, out=np.zeros_like(gap), where=gap > 0).max())
+        return _ratio(named - wanted, wanted, by_norm)
+    gap = np.abs(named - wanted)
+    return float(np.divide(gap, wanted, out=np.zeros_like(gap), where=gap > 0).max())
 
 
 def _ratio(gap: Array, want: Array, by_norm: bool) -> float:

@@ -31,6 +31,7 @@ from oriel.contract.documents import LensPackRecord, Variant
 from oriel.contract.lens_packs import LOGIT
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
+from oriel.contract.whole_text import around
 from oriel.errors import BundleError, OptionError
 from oriel.lenses.pack import LensPack
 from oriel.lenses.pack_file import check_pack
@@ -155,12 +156,11 @@ class Bundle:
         return open_tokenizer(self.folder / files["tokenizer"])
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, with what the model wants before one."""
+        """Return the ids of a text, with what the model wants before one, and after one where it
+        continues no text."""
         with encoding_errors("the text", "give token ids."):
             ids = list(self.tokenizer.encode(text, add_special_tokens=False).ids)
-        files = self.manifest.data.get("tokenizer")
-        first = [] if files is None else [int(token) for token in files.get("first_tokens", ())]
-        return [*first, *ids]
+        return around(self.manifest.data, ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids."""
@@ -188,6 +188,8 @@ class Bundle:
         Raises OptionError for arguments that don't fit the model or the text, GraphError if ONNX
         Runtime fails.
         """
+        if cache is not None and cache is not False:
+            self._refuse_generation("a run with a cache")
         fed = self._fed(text, cache)
         names = self.names(activations)
         pack = self._lens(lens)
@@ -225,6 +227,7 @@ class Bundle:
         many. Edits act on the text and on each token that follows."""
         if tokens < 1:
             raise OptionError("nothing to generate", got=f"{tokens} tokens", expected="1 at least")
+        self._refuse_generation("generated tokens")
         edits = list(edits)
         run = self.run(text, edits=edits, cache=True, logits=1)
         made = [run.logits[:, -1].argmax(axis=-1)]
@@ -276,6 +279,16 @@ class Bundle:
                 expected=f"at most {self.shape.context_length}",
             )
         return FedText(ids, mask, goes_on)
+
+    def _refuse_generation(self, asked: str) -> None:
+        """Raise OptionError where the model has no cache, since its tokens see those after them."""
+        if self.shape.bidirectional:
+            raise OptionError(
+                "this model has no cache and continues no text",
+                got=asked,
+                expected="a run of whole texts",
+                next_step="run the text with its mask token and read the logits at that position.",
+            )
 
     def _session(
         self,

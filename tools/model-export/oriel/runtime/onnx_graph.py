@@ -132,6 +132,10 @@ class OnnxGraph:
     ) -> Arrays:
         """Return the graph's inputs for ids (batch, seq), as `run` says."""
         feeds: Arrays = {"input_ids": ids}
+        if self.shape.bidirectional:
+            return (
+                feeds if self.kind == "plain" else feeds | self._both_ways(ids, edits, rows, mask)
+            )
         if self.kind != "plain":
             feeds |= self._cache(ids.shape[0]) | dict(past or {})
         if self.kind == "interactive":
@@ -146,6 +150,16 @@ class OnnxGraph:
             feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
             feeds |= self.edit_feeds(edits)
         return feeds
+
+    def _both_ways(self, ids: Array, edits: JointEdits, rows: int, mask: Array | None) -> Arrays:
+        """Return the inputs beside the tokens of a graph without a cache, all of segment 0."""
+        feeds: Arrays = {
+            "attention_mask": np.ones_like(ids) if mask is None else mask,
+            NUM_LOGITS: np.array(rows, dtype=np.int64),
+        }
+        if self.shape.token_types:
+            feeds["token_type_ids"] = np.zeros_like(ids)
+        return feeds | self.edit_feeds(edits)
 
     def edit_feeds(self, edits: JointEdits) -> Arrays:
         """Return the inputs of the session's closings for these edits; all other joints stay

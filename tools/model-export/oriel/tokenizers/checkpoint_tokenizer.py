@@ -23,7 +23,7 @@ from oriel.tokenizers.checkpoint_files import (
     unread_files,
 )
 from oriel.tokenizers.checkpoint_json import read_object
-from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens
+from oriel.tokenizers.first_tokens import MAX_FIRST_TOKENS, find_first_tokens, find_last_tokens
 from oriel.tokenizers.open_checkpoint import NoFastTokenizer, open_with_transformers, quiet
 from oriel.tokenizers.open_tokenizer import parse_tokenizer, without_padding
 from oriel.tokenizers.own_sentencepiece import sentencepiece_agreement
@@ -69,6 +69,10 @@ class CheckpointTokenizer:
     encode: Callable[[str], list[int]] = field(repr=False, compare=False)
     """transformers' own encoding, without first_tokens."""
     notices: tuple[str, ...] = ()
+    last_tokens: tuple[int, ...] = ()
+    """Those that it puts after every text, which a text that goes on doesn't get."""
+    mask_token: int | None = None
+    """The one that a masked language model replaces."""
 
 
 def read_checkpoint_tokenizer(folder: Path, vocab: int) -> CheckpointTokenizer | NoTokenizer:
@@ -204,6 +208,8 @@ def _described(
         agreement,
         encode,
         (*notices, *said),
+        _last(opened, list(wanted), first, vocab),
+        _mask(opened, vocab),
     )
 
 
@@ -257,6 +263,21 @@ def _first(
             "has no rows for; the page puts nothing there."
         ]
     return found, []
+
+
+def _last(
+    opened: TokenizersBackend, texts: Sequence[str], first: Sequence[int], vocab: int
+) -> tuple[int, ...]:
+    def encode(string: str, special: bool) -> list[int]:
+        return list(opened(string, add_special_tokens=special)["input_ids"])
+
+    found = find_last_tokens(encode, texts[:: max(1, len(texts) // 64)], first)
+    return found if len(found) <= MAX_FIRST_TOKENS and all(t < vocab for t in found) else ()
+
+
+def _mask(opened: TokenizersBackend, vocab: int) -> int | None:
+    found = getattr(opened, "mask_token_id", None)
+    return found if isinstance(found, int) and 0 <= found < vocab else None
 
 
 def _config(folder: Path) -> JsonObject:

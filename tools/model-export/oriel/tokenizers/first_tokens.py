@@ -1,4 +1,4 @@
-"""Detection of the tokens that a tokenizer puts before every text, from what it adds to some
+"""Detection of the tokens that a tokenizer puts around every text, from what it adds to some
 texts."""
 
 from __future__ import annotations
@@ -34,3 +34,18 @@ def find_first_tokens(
     # A text may be found at two positions in its ids: all texts together leave one, or else the
     # first is taken.
     return min(candidates, key=len)
+
+
+def find_last_tokens(
+    encode: Callable[[str, bool], Sequence[int]], texts: Iterable[str], first: Sequence[int]
+) -> tuple[int, ...]:
+    """Return the tokens that come after every text; none where they are not the same for all texts.
+
+    encode: as find_first_tokens takes it. first: what it found.
+    """
+    found: set[tuple[int, ...]] = set()
+    for text in texts:
+        bare, whole = list(encode(text, False)), list(encode(text, True))
+        start = [*first, *bare]
+        found.add(tuple(whole[len(start) :]) if whole[: len(start)] == start else ())
+    return found.pop() if len(found) == 1 else ()

@@ -26,7 +26,7 @@ def _json(data: object) -> bytes:
 
 def tokenizer_record(tokenizer: CheckpointTokenizer) -> TokenizerFiles:
     """Return the manifest's record."""
-    return {
+    record: TokenizerFiles = {
         "tokenizer": TOKENIZER,
         "config": CONFIG,
         "first_tokens": list(tokenizer.first_tokens),
@@ -34,6 +34,11 @@ def tokenizer_record(tokenizer: CheckpointTokenizer) -> TokenizerFiles:
         "origin": tokenizer.origin,
         "agreement": tokenizer.agreement.to_json(),
     }
+    if tokenizer.last_tokens:
+        record["last_tokens"] = list(tokenizer.last_tokens)
+    if tokenizer.mask_token is not None:
+        record["mask_token"] = tokenizer.mask_token
+    return record
 
 
 def write_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> TokenizerFiles:

@@ -1,5 +1,5 @@
-"""Checks that run the graph with a cache (decoder; interactive in contract 1.x): with every tap, on
-the longest text, for some rows of logits alone, in pieces, and beside padding."""
+"""Checks that run the decoder graph (interactive in contract 1.x): with every tap, on the longest
+text, for some rows of logits alone, beside padding, and in pieces where it has a cache."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def check_longest(compared: VariantComparison, graph: GraphFile, taps: Sequence[
     ids = compared.cases.ids[case]
     got = session.run(ids, names)
     compared.compare_with_reference(graph.kind, case, chosen, got)
-    if case.seq > 1:
+    if case.seq > 1 and compared.cache:
         past = past_from(got, compared.shape, case.seq - 1)
         step = session.run(ids[:, -1:], names, past=past)
         _compare_rows(
@@ -135,8 +135,8 @@ def _check_padded(
     windows = any(compared.shape.at(layer).window for layer in range(compared.shape.layers))
     full = compared.cases.ids[case]
     count = case.seq // 2
-    # One more token is fed with the cache of those before.
-    short = full[:1, : count + 1]
+    # One more token is fed with the cache of those before, where there is one.
+    short = full[:1, : count + bool(compared.cache)]
     alone = session.run(short, names)
     for side, padded in (
         ("left", slice(case.seq - 1 - count, case.seq - 1)),
@@ -147,6 +147,12 @@ def _check_padded(
         ids[0], mask[0] = ids[-1], 0
         ids[0, padded], mask[0, padded] = short[0, :count], 1
         first = session.run(ids, names, mask=mask)
+        if not compared.cache:
+            rows = range(padded.start or 0, padded.stop)
+            got = _padded_rows(compared, first, rows, mask[0])
+            want = {name: alone[name] for name in got}
+            compared.measure_all("padded_vs_alone", got, want, bound, f"{case}, on the {side}")
+            continue
         both = np.concatenate([mask, np.ones((len(ids), 1), dtype=np.int64)], axis=1)
         nexts = np.concatenate([short[:, -1:], full[1:, case.seq - 1 :]])
         past = past_from(first, compared.shape, case.seq - 1)
@@ -180,8 +186,9 @@ def _check_cached(
     compared: VariantComparison, session: OnnxGraph, case: Case, whole: Arrays, names: Sequence[str]
 ) -> None:
     """Run the text in pieces of several tokens and of one, each with the last one's cache."""
-    if case.seq < 2:
-        compared.findings.not_applicable("cached_vs_uncached", "the model reads one token at most")
+    if case.seq < 2 or not compared.cache:
+        reason = "the model reads one token at most" if compared.cache else "it has no cache"
+        compared.findings.not_applicable("cached_vs_uncached", reason)
         return
     first = max(1, case.seq // 3)
     ends = list(dict.fromkeys([first, first + 1, case.seq]))

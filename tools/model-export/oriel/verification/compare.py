@@ -4,13 +4,13 @@ bounds are data, in bounds.json."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from oriel.arrays import Array
-from oriel.contract.activation_names import ModelShape, parse_name
+from oriel.contract.activation_names import ModelShape, kinds, parse_name
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,15 @@ def causal(seq: int, total: int, window: int = 0) -> Array:
     return seen & ~np.tri(seq, total, total - seq - window, dtype=bool) if window else seen
 
 
+def visible(seq: int, total: int, shape: ModelShape) -> Array:
+    """Return what `causal` does for a layer's sizes, and in a bidirectional model (seq, seq), True
+    for all tokens, or for those within the window on either side."""
+    if not shape.bidirectional:
+        return causal(seq, total, shape.window)
+    seen = causal(seq, seq, shape.window)
+    return seen | seen.T
+
+
 def allowed_scores(name: str, shape: ModelShape, sizes: tuple[int, ...]) -> Array | None:
     """Return where scores of this name mean anything, (seq, total) from the last two sizes; None
     for other activations, which do everywhere."""
@@ -81,7 +90,7 @@ def allowed_scores(name: str, shape: ModelShape, sizes: tuple[int, ...]) -> Arra
     if found is None or found[0].kind != "attn_scores":
         return None
     seq, total = sizes[-2:]
-    return causal(seq, total, shape.at(found[1]).window)
+    return visible(seq, total, shape.at(found[1]))
 
 
 def lens_difference(
@@ -118,6 +127,35 @@ def lens_difference(
         Difference(worst_ids, worst_ids, 1.0, norms[0]),
         Difference(worst, _ratio(worst, scale), scale, norms[1], ratio),
     )
+
+
+def activation_difference(
+    name: str, got: Array, want: Mapping[str, Array], shape: ModelShape
+) -> Difference:
+    """Compare an activation with the reference's of that name. Masked scores don't count, and a
+    router's choice is held to the reference's probabilities, where these are there: two experts may
+    change places only where they are equally likely."""
+    probs = _router_probs(name, want)
+    if probs is not None and got.shape == want[name].shape:
+        best = np.take_along_axis(probs, want[name], axis=-1)
+        return lens_difference(got, best, [(slice(None), probs)])[0]
+    where = allowed_scores(name, shape, got.shape)
+    return difference(got, want[name], where)
+
+
+def with_router_probs(names: Sequence[str]) -> list[str]:
+    """Return the names, and those of the probabilities that choices among them are held to."""
+    parsed = [found for found in map(parse_name, names) if found is not None]
+    layers = [layer for kind, layer in parsed if kind.kind == "expert_ids"]
+    return list(dict.fromkeys([*names, *(kinds()["router_probs"].at(at) for at in layers)]))
+
+
+def _router_probs(name: str, want: Mapping[str, Array]) -> Array | None:
+    """Return the probabilities that a choice of experts of this name was made by."""
+    found = parse_name(name)
+    if found is None or found[0].kind != "expert_ids":
+        return None
+    return want.get(kinds()["router_probs"].at(found[1]))
 
 
 def _square(values: Array) -> float:

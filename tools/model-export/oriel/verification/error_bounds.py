@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from oriel.contract.activation_names import ModelShape
 from oriel.verification.compare import Difference
 
 Measure = Literal["absolute", "relative", "norm"]
 _ROUNDING = 1e-3
 """Relative bounds below this value cover only float32 rounding."""
+_EDITS_WITH_ROUTERS = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,15 @@ class Bounds:
         """Return the bound of a named check."""
         return self.of_checks[check]
 
+    def with_routers(self) -> Bounds:
+        """Return the bounds for a model with experts. Where more than float32 rounds, a router may
+        choose another expert that is nearly as likely, and all that follows at that position then
+        differs by more than the rounding: norms are compared, and those of edits more widely."""
+        if self.by_norm or self.of("relative") < _ROUNDING:
+            return self
+        edits = max(self.of("edits"), _EDITS_WITH_ROUTERS)
+        return replace(self, by_norm=True, of_checks={**self.of_checks, "edits": edits})
+
 
 @cache
 def _table() -> dict[str, dict[str, float | bool | dict[str, float]]]:
@@ -97,10 +108,17 @@ def weight_bounds(bits: int) -> dict[str, float]:
     return found
 
 
-def device_bounds(precision: str, kernels: str | None) -> Bounds | None:
+def device_bounds(precision: str, kernels: str | None, shape: ModelShape) -> Bounds | None:
     """Return the bounds of a variant relative to a reference that uses the variant's own weights.
     fp32 graphs over rounded weights are as exact as over any others."""
-    return bounds_for("fp32" if kernels == "fp32" else precision)
+    return model_bounds("fp32" if kernels == "fp32" else precision, shape)
+
+
+def model_bounds(precision: str, shape: ModelShape) -> Bounds | None:
+    """Return a precision's bounds for a model of these sizes; None where there are none."""
+    found = bounds_for(precision)
+    routed = any(shape.at(layer).experts for layer in range(shape.layers))
+    return found.with_routers() if found is not None and routed else found
 
 
 def bounds_for(precision: str) -> Bounds | None:

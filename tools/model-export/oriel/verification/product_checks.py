@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from oriel.arrays import Array
-from oriel.precision.graphs.kernel_nodes import kernel_nodes
+from oriel.precision.graphs.kernel_nodes import kernel_nodes, unembedding_weight
 from oriel.runtime.joint_edit import JointEdit
 from oriel.runtime.onnx_graph import OnnxGraph, closings_of
 from oriel.verification.checks import GraphFile
@@ -36,6 +36,8 @@ class Product:
     result: str
     floats: Array
     """The weight in float32 as it is multiplied with, (summed, channels), mapped."""
+    of_logits: bool
+    """The unembedding's, whose factor int8 rounds to two digits."""
 
     def turn(self, stood_for: Array) -> Array:
         """Turn the decoded values of a weight to (summed, channels) as well."""
@@ -49,13 +51,14 @@ def products(graph: onnx.GraphProto, folder: Path) -> Iterator[Product]:
     """Yield the products of a float32 graph with a weight, as it is or transposed."""
     stored = {t.name: t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL}
     turned = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Transpose"}
+    last = unembedding_weight(graph)
     for node in graph.node:
         if node.op_type == "MatMul":
             weight = turned.get(node.input[1], node.input[1])
             if weight in stored:
                 floats = read_initializer(stored[weight], folder)
                 floats = floats.T if node.input[1] in turned else floats
-                yield Product(weight, node.input[0], node.output[0], floats)
+                yield Product(weight, node.input[0], node.output[0], floats, weight == last)
 
 
 def with_products(model: onnx.ModelProto, found: list[Product]) -> bytes:
@@ -107,13 +110,16 @@ def check_products(
 ) -> None:
     """Check each product. values: by name of the tensor; weights: decoded, transposed or not."""
     uses = kernel_nodes(model.graph)
+    # Encoded values have other names than the weight.
+    floats = {tensor.name for tensor in model.graph.initializer}
     for product in found:
         factor, result = values[product.factor], values[product.result]
         weight = product.turn(weights.get(product.weight, product.floats))
         rounded = factor
-        if uses[product.weight]["MatMul"]:
+        kernels = uses[product.weight]
+        if kernels["MatMul"] and product.weight not in floats:
             rounded = _statically(model.graph, product.factor, factor)
-        elif uses[product.weight]["MatMulInteger"] and product.result != "logits":
+        elif kernels["MatMulInteger"] and not product.of_logits:
             rounded = _dynamically(factor)
         error = difference(result, rounded @ weight).norm
         findings.measure(CHECK, error, bound, product.result)

@@ -74,8 +74,11 @@ def check_reference(cases: ReferenceCases, bound: float, findings: Findings) -> 
     names = [kinds()["resid_pre"].at(i) for i in range(shape.layers)]
     seen = cases.values(case, [s.name for s in inner_activations(shape)])
     pairs = [(name, hidden[i]) for i, name in enumerate(names)]
-    # The last hidden state of transformers is after the final norm.
-    pairs += [("final_norm", hidden[-1]), ("logits", logits)]
+    # The last hidden state of transformers is after the final norm, and where the embedding has a
+    # width of its own after the projection to that as well.
+    if hidden[-1].shape[-1] == shape.hidden:
+        pairs.append(("final_norm", hidden[-1]))
+    pairs.append(("logits", logits))
     pairs += [(kinds()["attn_probs"].at(i), a) for i, a in enumerate(attentions)]
     for name, own in pairs:
         findings.measure("reference", difference(seen[name], own).relative, bound, name)

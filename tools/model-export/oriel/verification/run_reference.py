@@ -21,8 +21,10 @@ from transformers.utils.logging import disable_progress_bar
 from oriel.arrays import Array
 from oriel.contract.activation_names import kinds, layer_prefix, past_name, present_name
 from oriel.errors import CheckpointError
+from oriel.models.expert_weights import read_joined, separate_tensors
 from oriel.models.load_model import LoadedModel, plain_config, without_quantization
 from oriel.verification.edits_in_torch import AnyEdits, at_joint, has_joint
+from oriel.verification.observed_attention import observed
 
 Arrays = dict[str, Array]
 
@@ -44,7 +46,8 @@ def _folder_or_weights(
     names instead."""
     if loaded.is_as_saved:
         return loaded.source.folder, None
-    return None, {name: loaded.checkpoint.read(name) for name in loaded.checkpoint.tensors}
+    stock = loaded.spec.stock_parameters.items()
+    return None, {name: read_joined(name, s, loaded.checkpoint.read) for name, s in stock}
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ class Beside:
     positions: Array
     """(batch, seq), int64."""
     past: Mapping[str, Array]
-    """past_key_values.* of every layer, (batch, kv_heads, past, head_dim)."""
+    """past_key_values.* of every layer, (batch, kv_heads, past, head_dim); none where the model has
+    no cache."""
 
 
 class Reference:
     """A checkpoint in float32 with transformers' own eager attention."""
 
     def __init__(self, loaded: LoadedModel, weights: Mapping[str, Tensor] | None = None) -> None:
-        """weights: by the names of the model's parameters; None for the checkpoint's."""
+        """weights: by the names of transformers' parameters; None for the checkpoint's."""
         self.architecture, self.shape = loaded.spec.architecture, loaded.shape
         disable_progress_bar()  # type: ignore[no-untyped-call]
         model_class = getattr(transformers, self.architecture.model_class)
@@ -79,23 +83,34 @@ class Reference:
             state_dict=weights,
             dtype=torch.float32,
             attn_implementation="eager",
+            # Its kernel for several experts at once refuses some widths.
+            experts_implementation="eager",
             local_files_only=True,
             output_loading_info=True,
         )
-        if loading["missing_keys"]:
+        unread = {name for name, _ in self.architecture.copied_weights}
+        missing = set(loading["missing_keys"]) - unread
+        if missing:
             raise CheckpointError(
                 "transformers found no weights for parts of the model",
-                got=", ".join(sorted(loading["missing_keys"])[:3]),
+                got=", ".join(sorted(missing)[:3]),
                 next_step="download the checkpoint again.",
             )
         self.model = model.eval().requires_grad_(False)
+        if self.architecture.mend_eager is not None:
+            self.architecture.mend_eager(self.model)
+        self._fed: tuple[int, ...] = ()
+        """(batch, seq) of the pass that runs."""
         self.blocks = list(self.model.get_submodule(self.architecture.blocks).children())
+        for layer, block in enumerate(self.blocks):
+            caller = block.get_submodule(self.architecture.attention_caller)
+            caller.oriel_layer = layer
         AttentionInterface.register(OBSERVED, _observed_attention)
         AttentionMaskInterface.register(OBSERVED, eager_mask)
 
     def hold(self, weights: Mapping[str, Array]) -> None:
         """Compute with these weights from now on, in place of the checkpoint's."""
-        parameters = dict(self.model.named_parameters())
+        parameters = separate_tensors(dict(self.model.named_parameters()))
         for name, values in weights.items():
             parameters[name].copy_(torch.from_numpy(np.array(values)))
 
@@ -120,7 +135,7 @@ class Reference:
         if inside or any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
             logits = self.run_observed(ids, names, values, edits, beside)
             values.setdefault("logits", logits)
-        return {name: values[name].numpy() for name in wanted}
+        return {name: _as_rows(values[name], ids).numpy() for name in wanted}
 
     def run_observed(
         self,
@@ -134,6 +149,8 @@ class Reference:
 
         Returns its logits, which must be those of the stock pass.
         """
+        if self.architecture.through_interface is not None:
+            return self._run_products(ids, names, values, edits, beside)
         config = self.model.config
         config.oriel_observer = _Observer(set(names), values, edits)
         self.model.set_attn_implementation(OBSERVED)
@@ -146,10 +163,30 @@ class Reference:
             self.model.set_attn_implementation("eager")
             del config.oriel_observer
 
+    def _run_products(
+        self,
+        ids: Array,
+        names: Collection[str],
+        values: dict[str, Tensor],
+        edits: AnyEdits,
+        beside: Beside | None,
+    ) -> Tensor:
+        """Do the same in a model without the interface."""
+        caller = self.architecture.attention_caller
+        modules = [block.get_submodule(caller) for block in self.blocks]
+        rest = {name for name in names if name not in values}
+        with (
+            self._quietly(ids),
+            self._hooks(rest, values, edits),
+            observed(modules, self.shape, names, values, edits),
+        ):
+            return self._forward(ids, beside, values)
+
     def _forward(self, ids: Array, beside: Beside | None, values: dict[str, Tensor]) -> Tensor:
         """Call the model and return its logits; with a past, put present.* into the values."""
-        if beside is None:
-            logits: Tensor = self.model(torch.from_numpy(ids), use_cache=False).logits
+        self._fed = ids.shape
+        if beside is None or self.shape.bidirectional:
+            logits: Tensor = self.model(**self._without_cache(ids, beside)).logits
             return logits
         cache = DynamicCache()
         layers = range(self.shape.layers)
@@ -170,22 +207,41 @@ class Reference:
         logits = out.logits
         return logits
 
+    def _without_cache(self, ids: Array, beside: Beside | None) -> dict[str, Tensor | bool]:
+        """Return the model's arguments for a call without a cache; without `beside`, no token is
+        padding."""
+        tokens = torch.from_numpy(ids)
+        if not self.shape.bidirectional:
+            return {"input_ids": tokens, "use_cache": False}
+        counted = np.arange(ids.shape[1])[None].repeat(len(ids), axis=0)
+        begins = self.architecture.first_position
+        first = 0 if begins is None else begins(self.model.config)
+        # Otherwise some count padding, and others skip every token that has its id.
+        positions = torch.from_numpy(counted if beside is None else beside.positions) + first
+        mask = np.ones_like(ids) if beside is None else beside.mask
+        return {
+            "input_ids": tokens,
+            "attention_mask": torch.from_numpy(mask),
+            "position_ids": positions,
+        }
+
     def own_outputs(self, ids: Array) -> tuple[list[Array], list[Array], Array]:
         """Return (hidden_states, attentions, logits) as transformers itself returns them."""
         with self._quietly(ids):
             out = self.model(
-                torch.from_numpy(ids),
-                use_cache=False,
-                output_hidden_states=True,
-                output_attentions=True,
+                **self._without_cache(ids, None), output_hidden_states=True, output_attentions=True
             )
         hidden = [t.numpy() for t in out.hidden_states]
         return hidden, [t.numpy() for t in out.attentions], out.logits.numpy()
 
     def own_text(self, count: int, seed: int) -> list[int]:
         """Sample ids that the model itself continues with: text that it expects to read, whatever
-        its vocabulary means."""
+        its vocabulary means. A model that continues no text gives random ids."""
         draw = torch.Generator().manual_seed(seed)
+        if self.shape.bidirectional:
+            many = min(count, self.shape.context_length)
+            drawn: list[int] = torch.randint(self.shape.vocab, (many,), generator=draw).tolist()
+            return drawn
         ids = [int(torch.randint(self.shape.vocab, (1,), generator=draw))]
         cache = None
         with torch.no_grad():
@@ -199,12 +255,14 @@ class Reference:
     def lens(self, resid_post: Array) -> Iterator[tuple[slice, Array]]:
         """Yield softmax(unembedding(final norm)) of resid_post (batch, seq, hidden), some positions
         at a time: (positions, probabilities (batch, positions, vocab))."""
-        norm = self.model.get_submodule(self.architecture.final_norm)
-        unembed = self.model.get_submodule(self.architecture.unembedding)
+        a = self.architecture
+        # Where blocks end with a norm, the stream is normed already.
+        paths = ([] if a.final_norm is None else [a.final_norm]) + list(a.logits_modules)
+        head = nn.Sequential(*map(self.model.get_submodule, paths))
         for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
             part = slice(start, start + _POSITIONS_AT_ONCE)
             with self._quietly(resid_post[:, part, 0]):
-                logits = unembed(norm(torch.from_numpy(resid_post[:, part])))
+                logits = head(torch.from_numpy(resid_post[:, part]))
                 if self.architecture.finish_logits is not None:
                     logits = self.architecture.finish_logits(self.model.config, logits)
                 probs = torch.softmax(logits, dim=-1).numpy()
@@ -232,7 +290,7 @@ class Reference:
             for layer, block in enumerate(self.blocks):
                 self._edit(block, layer, edits, handles)
                 self._record_block(block, layer, recorder)
-            recorder.output(self.model.get_submodule(self.architecture.final_norm), "final_norm")
+            recorder.output(self.architecture.norm_module(self.model), "final_norm")
             yield
         finally:
             for handle in handles:
@@ -244,9 +302,14 @@ class Reference:
         """Register the edits of a layer that are made outside of the attention function."""
         a, heads = self.architecture, self.shape.heads
 
+        def edited(kind: str, value: Tensor) -> Tensor:
+            # Some models lay texts end to end.
+            rows = value.reshape(*self._fed, value.shape[-1])
+            return at_joint(edits, kind, layer, rows).reshape(value.shape)
+
         def reads(path: str, kind: str) -> None:
             def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-                return (at_joint(edits, kind, layer, inputs[0]), *inputs[1:])
+                return (edited(kind, inputs[0]), *inputs[1:])
 
             if has_joint(edits, kind, layer):
                 module = block.get_submodule(path) if path else block
@@ -255,7 +318,7 @@ class Reference:
         def gives(path: str, kind: str, factor: float = 1.0) -> None:
             def hook(_module: nn.Module, _inputs: object, out: Output) -> Output:
                 first = out[0] if isinstance(out, tuple) else out
-                changed = at_joint(edits, kind, layer, first * factor) / factor
+                changed = edited(kind, first * factor) / factor
                 return (changed, *out[1:]) if isinstance(out, tuple) else changed
 
             if has_joint(edits, kind, layer):
@@ -274,7 +337,9 @@ class Reference:
         if has_joint(edits, "attn_z", layer):
             matrix = block.get_submodule(a.attention_output_matrix)
             handles.append(matrix.register_forward_pre_hook(mixes))
-        if has_joint(edits, "resid_mid", layer):
+        if self.shape.post_norm:
+            gives(a.mlp_norm, "resid_mid")
+        elif has_joint(edits, "resid_mid", layer):
             self._edit_between(block, layer, edits, handles)
         reads(a.mlp_output_matrix, "mlp_act")
         gives(a.mlp_end, "mlp_output", multiplier)
@@ -308,7 +373,7 @@ class Reference:
         if layer == 0:
             recorder.input(block, "embedding_sum")
         recorder.input(block, "resid_pre", layer)
-        recorder.output(block.get_submodule(a.attention), "attn_probs", layer, part=1)
+        recorder.output(block.get_submodule(a.attention_caller), "attn_probs", layer, part=1)
         factor = self._multiplier(block)
         ends = ((a.attention, a.attention_end, "attn"), (a.mlp, a.mlp_end, "mlp"))
         for path, end, part in ends:
@@ -316,15 +381,26 @@ class Reference:
             recorder.output(block.get_submodule(end), f"{part}_output", layer, factor=factor)
         matrix = block.get_submodule(a.attention_output_matrix)
         recorder.input(matrix, "attn_z", layer, heads=self.shape.heads)
-        if kinds()["resid_mid"].present_in(self.shape):
+        if self.shape.post_norm:
+            recorder.output(block.get_submodule(a.mlp_norm), "resid_mid", layer)
+        elif kinds()["resid_mid"].present_in(self.shape):
             recorder.input(block.get_submodule(a.mlp_norm), "resid_mid", layer)
+        recorder.output(block, "resid_post", layer)
+        if self.shape.at(layer).experts:
+            assert a.router is not None, f"{a.model_type} has experts and no router"
+            recorder.routing(block.get_submodule(a.mlp), block.get_submodule(a.router), layer)
+            return
         recorder.input(block.get_submodule(a.mlp_nonlinearity), "mlp_pre", layer)
         recorder.input(block.get_submodule(a.mlp_output_matrix), "mlp_act", layer)
         if a.mlp_linear is not None:
             recorder.output(block.get_submodule(a.mlp_nonlinearity), "mlp_gate", layer)
             linear = block.get_submodule(a.mlp_linear)
             recorder.output(linear, "mlp_linear", layer, second_half=a.fused_mlp)
-        recorder.output(block, "resid_post", layer)
+
+
+def _as_rows(value: Tensor, ids: Array) -> Tensor:
+    """Return (batch, seq, …) of what some models lay end to end, (batch * seq, …)."""
+    return value.reshape(*ids.shape, value.shape[-1]) if value.dim() == 2 else value
 
 
 @dataclass(frozen=True)
@@ -370,9 +446,35 @@ class _Recorder:
         def hook(_module: nn.Module, _inputs: object, out: Tensor | tuple[Tensor, ...]) -> None:
             value = out[part] if isinstance(out, tuple) else out
             value = value.chunk(2, dim=-1)[1] if second_half else value
-            self.values[name] = value if factor == 1.0 else value * factor
+            # A block may add to it in place.
+            kept = value.clone() if kind == "mlp_output" else value
+            self.values[name] = kept if factor == 1.0 else kept * factor
 
         self.handles.append(module.register_forward_hook(hook))
+
+    def routing(self, mlp: nn.Module, router: nn.Module, layer: int) -> None:
+        """Record what a router gives: of all tokens of all texts in one row, which `mlp` knows as
+        (batch, seq, hidden)."""
+        given: list[tuple[Tensor, ...]] = []
+
+        def keep(_module: nn.Module, _inputs: object, out: tuple[Tensor, ...]) -> None:
+            given.append(out)
+
+        def record(_module: nn.Module, inputs: tuple[Tensor, ...], _out: object) -> None:
+            logits, weights, ids = given.pop()
+            found = {
+                "router_logits": logits,
+                "router_probs": logits.softmax(dim=-1),
+                "expert_ids": ids,
+                "expert_weights": weights,
+            }
+            for kind, value in found.items():
+                name = kinds()[kind].at(layer)
+                if name in self.names:
+                    self.values[name] = value.reshape(*inputs[0].shape[:2], -1)
+
+        self.handles.append(router.register_forward_hook(keep))
+        self.handles.append(mlp.register_forward_hook(record))
 
 
 @dataclass(frozen=True)
@@ -401,7 +503,7 @@ def _observed_attention(
     """Run the architecture's own eager attention, and record its inputs; where scores or
     probabilities are edited, the textbook's."""
     observer: _Observer = module.config.oriel_observer  # type: ignore[union-attr, assignment]
-    layer, edits = int(module.layer_idx), observer.edits  # type: ignore[arg-type]
+    layer, edits = int(module.oriel_layer), observer.edits  # type: ignore[arg-type]
     prefix = layer_prefix(layer)
     query = at_joint(edits, "q", layer, query)
     key, value = at_joint(edits, "k", layer, key), at_joint(edits, "v", layer, value)

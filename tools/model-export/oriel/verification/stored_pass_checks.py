@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import ReferencePassRecord, Variant
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.errors import ContractError
@@ -13,7 +14,7 @@ from oriel.precisions import FP32
 from oriel.reference_pass.compare_pass import PassComparison, compare_pass
 from oriel.reference_pass.pass_file import read_pass
 from oriel.runtime.every_activation import every_activation
-from oriel.verification.error_bounds import Bounds, bounds_for, device_bounds
+from oriel.verification.error_bounds import Bounds, device_bounds, model_bounds
 from oriel.verification.report import Findings
 from oriel.verification.run_reference import Reference
 from oriel.verification.torch_activations import torch_activations
@@ -34,8 +35,8 @@ def check_stored_pass(
         return
     with findings.guarded(CHECK):
         stored = read_pass((bundle / record["path"]).read_bytes(), record, reference.shape)
-        problems = _wide_bounds(variant, record)
-        exact = _with_bounds(record, _bounds_of_torch(variant, record))
+        problems = _wide_bounds(variant, record, reference.shape)
+        exact = _with_bounds(record, _bounds_of_torch(variant, record, reference.shape))
         torch = torch_activations(reference, stored.ids)
         problems += _departure("PyTorch", compare_pass(torch, stored, exact))
         graph = (bundle / tapped_graph(variant)["path"]).read_bytes()
@@ -46,9 +47,9 @@ def check_stored_pass(
         findings.differences(CHECK, problems, f"{compared.compared} activations, to {nearest}")
 
 
-def _wide_bounds(variant: Variant, record: ReferencePassRecord) -> list[str]:
+def _wide_bounds(variant: Variant, record: ReferencePassRecord, shape: ModelShape) -> list[str]:
     """Return one line for a wrong measure, or for each bound that is wider than allowed."""
-    bounds = device_bounds(variant["precision"], variant.get("kernels"))
+    bounds = device_bounds(variant["precision"], variant.get("kernels"), shape)
     if bounds is None:
         return [f"no bounds are set for {variant['precision']}"]
     ours = "norm" if bounds.by_norm else "largest"
@@ -61,11 +62,11 @@ def _wide_bounds(variant: Variant, record: ReferencePassRecord) -> list[str]:
     ]
 
 
-def _bounds_of_torch(variant: Variant, record: ReferencePassRecord) -> Bounds:
+def _bounds_of_torch(variant: Variant, record: ReferencePassRecord, shape: ModelShape) -> Bounds:
     """Return the bounds between the stored numbers and PyTorch as verification runs it. Both use
     the same weights, except for float16, for which verification uses the checkpoint's."""
     computed_alike = record["reference"] == "pytorch" and variant.get("encoding") != "f16"
-    found = bounds_for(FP32.name if computed_alike else variant["precision"])
+    found = model_bounds(FP32.name if computed_alike else variant["precision"], shape)
     if found is None:
         raise ContractError(f"no bounds are set for {variant['precision']}")
     return found

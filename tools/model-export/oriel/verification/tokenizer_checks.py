@@ -77,6 +77,11 @@ def _compare(
     if "first_tokens" in record:
         said, first = list(record["first_tokens"]), list(own.first_tokens)
         problems = [] if said == first else [f"manifest {said}, transformers {first}"]
+        behind, last = list(record.get("last_tokens", ())), list(own.last_tokens)
+        if behind and behind != last:
+            problems.append(f"after a text: manifest {behind}, transformers {last}")
+        if record.get("mask_token", own.mask_token) != own.mask_token:
+            problems.append(f"mask: manifest {record['mask_token']}, transformers {own.mask_token}")
         findings.differences(FIRST, problems, f"{first} before a text")
 
 

@@ -20,7 +20,12 @@ from oriel.contract.data_files import GraphKind
 from oriel.contract.manifest import Manifest
 from oriel.runtime.onnx_graph import Arrays
 from oriel.verification.cases import Case, inner_activations
-from oriel.verification.compare import Difference, Worst, allowed_scores, difference
+from oriel.verification.compare import (
+    Difference,
+    Worst,
+    activation_difference,
+    with_router_probs,
+)
 from oriel.verification.error_bounds import Bounds
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
@@ -50,13 +55,12 @@ class VariantComparison:
         self, graph: GraphKind, case: Case, specs: Sequence[TensorSpec], got: Arrays
     ) -> None:
         """Compare outputs with PyTorch's, and check what must hold among them."""
-        want = self.cases.values(case, [s.name for s in specs])
+        want = self.cases.values(case, with_router_probs([s.name for s in specs]))
         self.check_values(graph, case, specs, got)
         for spec in specs:
             if spec.name not in got:
                 continue
-            where = allowed_scores(spec.name, self.shape, got[spec.name].shape)
-            found = difference(got[spec.name], want[spec.name], where)
+            found = activation_difference(spec.name, got[spec.name], want, self.shape)
             self.add(graph, spec.name, found, case)
             if spec.name == "logits":
                 bound = self.bounds.relative("logits")
@@ -110,8 +114,7 @@ class VariantComparison:
         if not shared:
             self.findings.failed(check, f"nothing to compare at {where}")
         for name in shared:
-            allowed = allowed_scores(name, self.shape, got[name].shape)
-            found = difference(got[name], want[name], allowed)
+            found = activation_difference(name, got[name], want, self.shape)
             error = self.bounds.error(found)
             self.findings.measure(check, error, bound, f"{name}, {where}")
 

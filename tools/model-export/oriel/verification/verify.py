@@ -35,7 +35,7 @@ from oriel.verification import checks
 from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
 from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
-from oriel.verification.error_bounds import bounds_for
+from oriel.verification.error_bounds import model_bounds
 from oriel.verification.lens_pack_checks import check_lens_packs, check_pack_files
 from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
@@ -151,7 +151,7 @@ def _verify_variant(
 ) -> VariantReport:
     findings = Findings()
     name, precision = variant["name"], variant["precision"]
-    bounds = bounds_for(precision)
+    bounds = model_bounds(precision, manifest.shape)
     if bounds is None:
         findings.failed("bounds", f"none are set for {precision}")
         return VariantReport(name, precision, _all(findings), ())

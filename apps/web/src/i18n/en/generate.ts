@@ -8,6 +8,9 @@ export const generate = {
   stop: 'Stop',
   step: 'One token',
   back: 'Remove last',
+  whole:
+    'This model generates no text: it says which token stands at each position of a whole text.',
+  mask: (token: string) => `Add ${token}`,
   temperature: 'temperature',
   likeliest: '0, likeliest',
   all: 'all',

@@ -5,6 +5,8 @@ export const lens = {
   titles: { logit: 'Logit lens', tuned: 'Tuned lens', jacobian: 'Jacobian lens' },
   captions: {
     logit: 'What the model would say next if it stopped after each layer.',
+    whole:
+      'What the model would say stands at each position if it stopped after each layer: its own head reads every layer.',
     tuned:
       'What each layer lets one predict, read through a linear map that was fitted to the model’s own predictions.',
     jacobian:

@@ -4,6 +4,13 @@ export const next = {
   title: 'What comes next',
   caption: (vocab: string) =>
     `The model’s probability for each of the ${vocab} tokens it knows, likeliest first. Click one to append it.`,
+  masked: {
+    title: (position: string) => `What stands at position ${position}`,
+    caption: (vocab: string) =>
+      `The model’s probability for each of the ${vocab} tokens it knows, at the first mask in the text, or at the last token where there is none. It reads the whole text and doesn’t continue it. Click one to put it there.`,
+    replace: 'Put this token there',
+    replaceNamed: (label: string) => `Put ${label} there`,
+  },
   token: 'Token',
   truth: 'The model',
   drawn: 'When sampling',

@@ -4,9 +4,9 @@ import { large } from '../number_format';
 
 export const page = {
   code: 'en' as Language,
-  htmlLanguage: 'en',
   pageTitle: 'Oriel: look into a transformer',
   otherLanguage: '中文',
+  languageMissing: 'The Chinese texts did not arrive. Check the connection, and press 中文 again.',
   skip: 'Skip to the attention maps',
   tagline: 'Look into a transformer while it reads your sentence.',
   model: 'Model',

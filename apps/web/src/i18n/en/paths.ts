@@ -6,6 +6,7 @@ export const paths = {
     'How the text would most likely go on: at each step, the continuations of the highest joint probability are kept and continued (beam search). Choose a token to take the path up to it into the text.',
   formula:
     'Joint probability of a path = product of the probabilities of its tokens, each given the text and the path before it. Temperature and cuts play no part.',
+  whole: 'This model reads a text whole and doesn’t continue it, so there are no paths.',
   depth: 'Tokens ahead',
   width: 'Paths kept',
   open: 'Search',

@@ -4,6 +4,8 @@ export const steps = {
   title: 'Token by token',
   caption:
     'For each token of the text: how likely the model found it after the tokens before it, its rank among all tokens, and what else was likely. Choose another to put it in its place.',
+  whole:
+    'For each token of the text: how likely the model finds it where it stands, having read the whole text and the token itself, its rank among all tokens, and what else is likely. Put the mask in its place to see what the model expects of the others alone.',
   open: 'Read every token',
   cost: (tokens: string, runTime: string | null) =>
     `This runs the text once more, with the prediction at each of its ${tokens} tokens${runTime === null ? '' : ` (the text alone took ${runTime})`}.`,

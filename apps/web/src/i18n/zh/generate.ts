@@ -9,6 +9,8 @@ export const generate: Dictionary['generate'] = {
   stop: '停止',
   step: '生成一个词元',
   back: '删除最后一个',
+  whole: '该模型不生成文本：它给出整段文本中每个位置上应是哪个词元。',
+  mask: (token) => `加入 ${token}`,
   temperature: '温度',
   likeliest: '0，取最高',
   all: '全部',

@@ -5,6 +5,13 @@ export const next: Dictionary['next'] = {
   title: '接下来是什么',
   caption: (vocab) =>
     `模型对它所知的全部 ${vocab} 个词元给出的概率，从高到低。点一个即可接在后面。`,
+  masked: {
+    title: (position) => `位置 ${position} 上应是什么`,
+    caption: (vocab) =>
+      `模型对它所知的全部 ${vocab} 个词元给出的概率，取文本中第一个掩码处；没有掩码时取最后一个词元处。模型读入整段文本，不会续写。点一个即可放到那里。`,
+    replace: '把这个词元放到那里',
+    replaceNamed: (label) => `放入 ${label}`,
+  },
   token: '词元',
   truth: '模型概率',
   drawn: '采样概率',

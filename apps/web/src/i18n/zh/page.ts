@@ -4,9 +4,9 @@ import type { PageTexts } from '../shape';
 
 export const page: PageTexts = {
   code: 'zh',
-  htmlLanguage: 'zh-CN',
   pageTitle: 'Oriel：透视 Transformer 内部',
   otherLanguage: 'English',
+  languageMissing: '英文文字没有下载成功。请检查网络连接，然后再按一次 English。',
   skip: '跳到注意力图',
   tagline: '看看模型读你的句子时，内部在做什么。',
   model: '模型',

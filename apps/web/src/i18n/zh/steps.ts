@@ -5,6 +5,8 @@ export const steps: Dictionary['steps'] = {
   title: '逐个词元',
   caption:
     '对文本中的每个词元：模型读完前文后认为它有多大可能、在所有词元中排第几，以及当时还有哪些可能。选另一个词元，就会把它换上去。',
+  whole:
+    '对文本中的每个词元：模型读过整段文本（包括该词元自身）后，认为它在此处有多大可能、在所有词元中排第几，以及还有哪些可能。把它换成掩码，就能看到模型仅凭其余词元的判断。',
   open: '读出每个词元',
   cost: (tokens, runTime) =>
     `需要把文本再运行一遍，并在 ${tokens} 个词元处都做预测${runTime === null ? '' : `（上次只运行文本用了 ${runTime}）`}。`,
@@ -22,7 +24,7 @@ export const steps: Dictionary['steps'] = {
   position: '位置',
   token: '词元',
   probability: '概率',
-  rank: '名次',
+  rank: '排名',
   entropy: '不确定度（比特）',
   others: '当时还有哪些可能',
   first: '之前没有内容',

@@ -6,6 +6,8 @@ export interface CombinedHeads {
   readonly rows: readonly MapRow[];
   readonly over: 'mean' | 'max';
   readonly tokens: number;
+  /** Returns how many of the first tokens a query may see. */
+  readonly keys: (query: number) => number;
 }
 
 export interface CombinedResult {
@@ -22,7 +24,7 @@ export function combinedHeads(given: () => CombinedHeads | null): () => Combined
       found = null;
       return;
     }
-    const map = new CombinedMap(of.tokens, of.over);
+    const map = new CombinedMap(of.tokens, of.over, of.keys);
     return inSlices(
       of.rows.length,
       (index) => {

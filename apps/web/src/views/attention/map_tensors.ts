@@ -29,7 +29,8 @@ export function mapTensors(answer: Answer, { kind, head, map, fileName }: LargeM
   const data = new Float32Array(tokens * tokens);
   for (let query = 0; query < tokens; query++) {
     const row = map(query);
-    for (let key = 0; key <= query; key++) data[query * tokens + key] = row[key] ?? 0;
+    for (let key = 0; key < Math.min(row.length, tokens); key++)
+      data[query * tokens + key] = row[key] ?? 0;
   }
   return [...parts, { name: fileName, shape: [tokens, tokens], data }];
 }

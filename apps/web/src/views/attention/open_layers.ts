@@ -52,6 +52,6 @@ function weightedMaps(
   };
   return (head) => (query) => {
     const lent = lengthsOf(valueHead(head, probs.heads, values.heads));
-    return weightedRow(probs.row(query, head).subarray(0, query + 1), lent);
+    return weightedRow(probs.row(query, head).subarray(0, tokens), lent);
   };
 }

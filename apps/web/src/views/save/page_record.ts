@@ -1,7 +1,7 @@
 // The open analysis as a record for a page of its own: everything that the views draw, without the model.
+import { maskTokenOf } from '../../contract/whole_text';
 import { toBase64, compressed } from '../../saved_page/bytes_text';
 import { RECORD_VERSION, type AnalysisRecord } from '../../saved_page/record';
-import { isEdit } from '../../inference/interventions';
 import type { ViewedModel } from '../../inference/model_types';
 import { largest } from '../../analysis/probabilities';
 import type { Answer } from '../../session/answer';
@@ -23,16 +23,6 @@ export interface PageFacts {
 /** Number of likely next tokens whose bytes are stored: as many as the view of the next token ever lists. */
 const LISTED_TOKENS = 60;
 
-/** Return whether a record can hold what the numbers were computed with: closings with tensors of their own it can't. */
-export function canBeSaved({ interventions }: Answer): boolean {
-  return interventions.every(isEdit);
-}
-
-/** Return the bytes of numbers that a record of the answer holds, before they are compressed. */
-export function bytesToSave({ activations, untouched }: Answer): number {
-  return activations.bytes + (untouched?.bytes ?? 0);
-}
-
 export async function pageRecord(
   model: ViewedModel,
   answer: Answer,
@@ -40,6 +30,7 @@ export async function pageRecord(
 ): Promise<AnalysisRecord> {
   const { manifest, variant, lens } = model;
   const { name, precision, kernels, encoding } = variant;
+  const mask = maskTokenOf(manifest);
   const facts = await dataFacts(model, answer, lens);
   const packs = (manifest.lens_packs ?? []).filter((pack) => pack.name === lens);
   return {
@@ -62,6 +53,7 @@ export async function pageRecord(
     prompt,
     typed: answer.tokens.filter(({ generated }) => !generated).length,
     edits: facts.edits,
+    ...(mask !== null && { mask_token: mask }),
     pieces: model.hasTokenizer ? piecesOf(answer) : null,
     tensors: await numbersOf(answer, facts),
     untouched:

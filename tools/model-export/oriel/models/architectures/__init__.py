@@ -3,44 +3,77 @@ with an ARCHITECTURE of its own, and one line to the registry below."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.bert import ARCHITECTURE as BERT
+from oriel.models.architectures.bloom import ARCHITECTURE as BLOOM
 from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
+from oriel.models.architectures.distilbert import ARCHITECTURE as DISTILBERT
+from oriel.models.architectures.electra import ARCHITECTURE as ELECTRA
+from oriel.models.architectures.falcon import ARCHITECTURE as FALCON
 from oriel.models.architectures.gemma import ARCHITECTURE as GEMMA
 from oriel.models.architectures.gemma2 import ARCHITECTURE as GEMMA2
 from oriel.models.architectures.gemma3_text import ARCHITECTURE as GEMMA3_TEXT
 from oriel.models.architectures.gpt2 import ARCHITECTURE as GPT2
+from oriel.models.architectures.gpt_neo import ARCHITECTURE as GPT_NEO
 from oriel.models.architectures.gpt_neox import ARCHITECTURE as GPT_NEOX
+from oriel.models.architectures.gptj import ARCHITECTURE as GPTJ
 from oriel.models.architectures.granite import ARCHITECTURE as GRANITE
 from oriel.models.architectures.llama import ARCHITECTURE as LLAMA
 from oriel.models.architectures.llama import llama_like
 from oriel.models.architectures.mistral import ARCHITECTURE as MISTRAL
+from oriel.models.architectures.mixtral import ARCHITECTURE as MIXTRAL
+from oriel.models.architectures.modernbert import ARCHITECTURE as MODERNBERT
 from oriel.models.architectures.olmo import ARCHITECTURE as OLMO
 from oriel.models.architectures.olmo2 import ARCHITECTURE as OLMO2
+from oriel.models.architectures.olmoe import ARCHITECTURE as OLMOE
+from oriel.models.architectures.opt import ARCHITECTURE as OPT
 from oriel.models.architectures.phi import ARCHITECTURE as PHI
 from oriel.models.architectures.phi3 import ARCHITECTURE as PHI3
 from oriel.models.architectures.qwen2 import ARCHITECTURE as QWEN2
 from oriel.models.architectures.qwen3 import ARCHITECTURE as QWEN3
+from oriel.models.architectures.qwen3_moe import ARCHITECTURE as QWEN3_MOE
+from oriel.models.architectures.roberta import ARCHITECTURE as ROBERTA
 from oriel.models.architectures.smollm3 import ARCHITECTURE as SMOLLM3
 from oriel.models.architectures.stablelm import ARCHITECTURE as STABLELM
 from oriel.models.architectures.starcoder2 import ARCHITECTURE as STARCODER2
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
 _BUILT_IN = (
+    BERT,
+    BLOOM,
     COHERE,
+    DISTILBERT,
+    ELECTRA,
+    FALCON,
     GEMMA,
     GEMMA2,
     GEMMA3_TEXT,
     GPT2,
+    GPT_NEO,
     GPT_NEOX,
+    GPTJ,
     GRANITE,
     LLAMA,
     MISTRAL,
+    MIXTRAL,
     OLMO,
     OLMO2,
+    OLMOE,
+    MODERNBERT,
+    OLMO,
+    OLMO2,
+    OPT,
     PHI,
     PHI3,
     QWEN2,
     QWEN3,
+    QWEN3_MOE,
+    ROBERTA,
     SMOLLM3,
     STABLELM,
     STARCODER2,
@@ -61,9 +94,22 @@ def find_architecture(model_type: str) -> Architecture:
     return REGISTRY[model_type]
 
 
+def describe(config: PreTrainedConfig) -> Architecture:
+    """Return the description of the model that a config is of."""
+    architecture = find_architecture(config.model_type)
+    return architecture if architecture.described is None else architecture.described(config)
+
+
 def is_built_in(architecture: Architecture) -> bool:
     """Return whether this very value is one of this package's files, and not a caller's own."""
     return any(architecture is own for own in _BUILT_IN)
 
 
-__all__ = ["REGISTRY", "Architecture", "find_architecture", "is_built_in", "llama_like"]
+__all__ = [
+    "REGISTRY",
+    "Architecture",
+    "describe",
+    "find_architecture",
+    "is_built_in",
+    "llama_like",
+]

@@ -3,6 +3,8 @@ embeddings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
@@ -24,6 +26,11 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
         vocab=config.vocab_size,
         context_length=config.n_positions,
     )
+
+
+def gpt2_shape_but(**properties: bool) -> Callable[[PreTrainedConfig], ModelShape]:
+    """Return a function that reads GPT-2's sizes, with other properties of a ModelShape."""
+    return lambda config: replace(_shape(config), **properties)  # type: ignore[arg-type]
 
 
 def _check_config(config: PreTrainedConfig) -> None:

@@ -121,7 +121,7 @@ def calibrate_on(
 
 
 def _decoder_feeds(shape: ModelShape, passages: Passages) -> Iterator[dict[str, Array]]:
-    empty = _empty_cache(shape)
+    empty = {} if shape.bidirectional else _empty_cache(shape)
     for ids in passages.ids:
         tokens = ids[None].astype(np.int64)
         yield {
@@ -129,6 +129,7 @@ def _decoder_feeds(shape: ModelShape, passages: Passages) -> Iterator[dict[str, 
             "input_ids": tokens,
             "attention_mask": np.ones_like(tokens),
             "position_ids": np.arange(len(ids))[None],
+            "token_type_ids": np.zeros_like(tokens),
         }
 
 

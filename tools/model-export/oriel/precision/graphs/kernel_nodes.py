@@ -53,7 +53,7 @@ def kernel_nodes(graph: onnx.GraphProto) -> Uses:
 def expected_nodes(graph: onnx.GraphProto, encoded: EncodedFile, kernels: Kernels) -> Uses:
     """Return the counts that kernel_nodes must find in a quantized graph, from the float32 graph
     that it is made of."""
-    last = _unembedding(graph)
+    last = unembedding_weight(graph)
     found: Uses = {}
     for name, uses in kernel_nodes(graph).items():
         weight = encoded.weight(name)
@@ -73,7 +73,7 @@ def _kernel(weight: EncodedWeight, operator: str, kernels: Kernels, is_last: boo
     return operator
 
 
-def _unembedding(graph: onnx.GraphProto) -> str:
+def unembedding_weight(graph: onnx.GraphProto) -> str:
     """Return the name of the weight whose product the logits are."""
     producers = {name: node for node in graph.node for name in node.output}
     node = producers["logits"]

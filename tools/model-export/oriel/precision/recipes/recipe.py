@@ -44,7 +44,8 @@ class RuleRecord(TypedDict):
 @dataclass(frozen=True)
 class Rule:
     """Encoding of the weights whose names match. `channels` and `blocks` are for matrices: a
-    vector, or a weight that no quantized kernel reads, goes on to the next rule."""
+    vector, a router's matrix, or a weight that no quantized kernel reads, goes on to the next
+    rule."""
 
     match: tuple[str, ...]
     """Globs: *, ? and [ab]."""

@@ -9,6 +9,8 @@ from typing import Literal
 import onnx
 from onnx import TensorProto, helper
 
+from oriel.contract.activation_names import kind_of
+
 
 @dataclass(frozen=True)
 class WeightUse:
@@ -17,7 +19,8 @@ class WeightUse:
     shape: tuple[int, ...]
     axis: Literal[0, 1] | None
     """The axis of a matrix that is summed over (1 for a table that is only gathered). None for a
-    weight that is no matrix, or is read in a way that quantized kernels don't have."""
+    weight that is no matrix, is a router's, or is read in a way that quantized kernels don't
+    have."""
     gathered: bool = False
     """True if its rows are picked by Gather."""
     multiplied: bool = False
@@ -54,7 +57,9 @@ def _use(
         turned = node.op_type == "Transpose"
         for reader, place in readers.get(node.output[0], []) if turned else [(node, index)]:
             if reader.op_type == "MatMul" and place == 1:
-                axes.add(1 if turned else 0)
+                # A router that is rounded chooses other experts, and its matrix is small.
+                routes = kind_of(reader.output[0]) == "router_logits"
+                axes.add(None if routes else 1 if turned else 0)
                 factors.append(reader.input[0])
             elif reader.op_type == "Gather" and place == 0 and not turned and _axis(reader) == 0:
                 gathered = True

@@ -1,4 +1,4 @@
-// Runs views.spec.ts alone, on a build of the page; benchmarks/page_views.py starts it.
+// Runs one benchmark of the page, the file that ORIEL_BENCHMARK names, on a build of the page.
 import { defineConfig } from '@playwright/test';
 import tests from '../../playwright.config';
 
@@ -7,8 +7,8 @@ const [isolated] = tests.projects ?? [];
 
 export default defineConfig({
   testDir: '.',
-  testMatch: 'views.spec.ts',
-  outputDir: '../../test-results/browser/views',
+  testMatch: process.env['ORIEL_BENCHMARK'] ?? 'views.spec.ts',
+  outputDir: '../../test-results/browser/benchmark',
   workers: 1,
   timeout: 0,
   reporter: [['line']],
