@@ -107,7 +107,7 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
         return None
     findings += [refusal("settings", error) for error in refused]
     try:
-        return _described(found, architecture, config, findings)
+        return _described(found, config, findings)
     except OrielError as error:
         # What a refused setting leads to is no further problem.
         if not refused:
@@ -117,7 +117,6 @@ def _spec(found: FoundCheckpoint, findings: list[Finding]) -> ModelSpec | None:
 
 def _described(
     found: FoundCheckpoint,
-    architecture: Architecture,
     config: PreTrainedConfig,
     findings: list[Finding],
 ) -> ModelSpec | None:

@@ -27,8 +27,10 @@ def refused_settings(
         error = _error(config, check)
         if error is None:
             break
-        refused.append(error)
-        changed = _without_cause(config, check, str(error), defaults)
+        changed = _without_cause(config, check, _setting(error), defaults)
+        if changed is not None or not refused:
+            # A later one that no entry is behind may come of a default that was set here.
+            refused.append(error)
         if changed is None:
             break
         config = changed
@@ -45,10 +47,15 @@ def _error(
     return None
 
 
+def _setting(error: ArchitectureError) -> tuple[str, str]:
+    """Return the problem and the setting that an error names, whatever value it got."""
+    return error.what, (error.got or "").partition(":")[0]
+
+
 def _without_cause(
     config: PreTrainedConfig,
     check: Callable[[PreTrainedConfig], object],
-    said: str,
+    refused: tuple[str, str],
     defaults: Mapping[str, object],
 ) -> PreTrainedConfig | None:
     """Return the config with the entry behind an error set to its default; None where no entry
@@ -62,6 +69,6 @@ def _without_cause(
             error = _error(tried, check)
         except Exception:  # noqa: BLE001 - a config that no longer fits itself may raise any
             continue
-        if error is None or str(error) != said:
+        if error is None or _setting(error) != refused:
             return tried
     return None
