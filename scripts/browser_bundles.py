@@ -33,6 +33,7 @@ FOLDERS = (
     "fixtures/demo",
     "bundles/deep-gpt2",
     "bundles/tiny-bert",
+    "bundles/tiny-mixtral",
     *(
         f"bundles/bare-{kind}"
         for kind in ("plain", "decoder", "open", "interactive", "embedded", "stranger")
@@ -120,6 +121,9 @@ def make_all() -> None:
     deep = "deep-gpt2"
     call(write_fixtures, "--make", deep, "--checkpoint", MADE / "checkpoints" / deep)
     export(oriel, deep, "0,47")
+    routed = "tiny-mixtral"
+    call(import_module("make_tiny_mixtral").main, MADE / "checkpoints" / routed)
+    export(oriel, routed, "0,1")
     encoder = "tiny-bert"
     call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
     export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")

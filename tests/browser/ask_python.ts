@@ -10,6 +10,7 @@ export const checkpoints = {
   demo: join(root, 'tools/model-export/oriel/models/demo/weights'),
   'tiny-bert': join(root, 'test-results/browser/checkpoints/tiny-bert'),
   'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
+  'tiny-mixtral': join(root, 'test-results/browser/checkpoints/tiny-mixtral'),
 } as const;
 
 /** Run a script of this folder with an input, and return the JSON that it prints. Throws where it fails. */

@@ -218,6 +218,9 @@ def test_a_layer_may_have_sizes_of_its_own() -> None:
         "value_dim is the values' alone"
     )
     assert "layer_1_mlp_act" in specs and "layer_2_mlp_act" not in specs
+    assert kinds()["mlp_act"].layers_of(shape) == [0, 1]
+    assert kinds()["router_probs"].layers_of(shape) == [2]
+    assert kinds()["attn_z"].layers_of(shape) == [0, 1, 2]
     assert specs["layer_2_router_logits"] == ("batch_size", "sequence_length", 2)
     caches = {spec.name: spec.shape for spec in cache_output_specs(shape)}
     assert caches["present.1.key"] == ("batch_size", 3, "total_sequence_length", 5)

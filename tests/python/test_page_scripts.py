@@ -37,7 +37,7 @@ said_edits: Any = import_module("said_edits")
 joint_edits: Any = import_module("joint_edits")
 
 ROOT = Path(__file__).resolve().parents[2]
-IDS = [5, 17, 2, 2, 40, 61, 8, 17, 30, 9, 44, 3]
+IDS = [5, 17, 2, 2, 40, 58, 8, 17, 30, 9, 44, 3]
 CLOSE = 1e-4
 WITHOUT = "no edits"
 HOSTILE = 'a"b\\"""\nimport os\u2028\u202e\r\x00\'${x}`<script>\U0001f642'
@@ -47,22 +47,16 @@ KINDS = (
     *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
 )
 BY_HEAD = ("q", "k", "v", "attn_z")
-OTHER_IDS = [5, 17, 9, 2, 40, 61, 33, 8, 17, 30, 12, 3, 4]
+OTHER_IDS = [5, 17, 9, 2, 40, 58, 33, 8, 17, 30, 12, 3, 4]
 """A second text, that the first is compared with."""
 FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
 WITHOUT_SCRIPTS = {
-    # Their outputs pass through a norm or a multiplier on the way to the stream.
-    *("gemma2", "gemma3_text", "granite", "olmo2"),
-    # The scripts' norms have a weight that they multiply with, and logits are not scaled there.
-    *("cohere", "gemma", "olmo"),
     # Their attention doesn't go through transformers' interface, which the scripts use.
     *("bloom", "falcon", "gpt_neo", "gptj"),
     # It lays texts end to end inside a block.
     "opt",
-    # One matrix gives both branches of the MLP.
-    "phi3",
-    # The scripts read one MLP in each layer.
-    *("mixtral", "olmoe", "qwen3_moe"),
+    # The scripts ask for the next token.
+    *("bert", "distilbert", "electra", "modernbert", "roberta"),
 }
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),
@@ -171,15 +165,19 @@ def edits_of(model: Model) -> dict[str, list[Record]]:
     }
 
 
-def numbers_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record]]:
-    """Return what the page would show of a run with these edits."""
+def numbers_of(
+    model: Model, edits: list[Record], kinds: list[str] | None = None
+) -> Iterator[tuple[str, Record]]:
+    """Return what the page would show of a run with these edits. kinds: of activations; None for
+    those of GPT-2 or Llama, which are fewer with edits."""
     bundle = model.bundle
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
     at, last = 7, bundle.shape.layers - 1
     of_gates = ("mlp_gate", "mlp_linear")
-    kinds = [kind for kind in KINDS if bundle.shape.gated_mlp or kind not in of_gates]
-    if edits:
+    if kinds is None and edits:
         kinds = ["attn_z", "resid_mid", "mlp_output"]
+    elif kinds is None:
+        kinds = [kind for kind in KINDS if bundle.shape.gated_mlp or kind not in of_gates]
     run = bundle.run(IDS, activations=[*kinds, "attn_probs", "attn_scores"], edits=said)
     logits = run.logits[0, -1].astype(np.float64)
     probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
@@ -220,11 +218,16 @@ def continued(model: Model, edits: list[Record]) -> Iterator[Record]:
     yield {"thing": "paths", "paths": paths, "values": values}
 
 
+def packs_of(model: Model) -> list[Record]:
+    manifest: Record = json.loads((model.folder / "manifest.json").read_text("utf-8"))
+    return list(manifest.get("lens_packs", []))
+
+
 def lenses_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record, tuple[Path, ...]]]:
     """Return cells of each lens at an early layer and at the last, which no pack maps."""
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    packs = json.loads((model.folder / "manifest.json").read_text("utf-8"))["lens_packs"]
-    for lens in ("logit", *lens_maps.KINDS):
+    packs = packs_of(model)
+    for lens in ("logit", *[each["name"] for each in packs]):
         run = model.bundle.run(IDS, lens=lens, edits=said)
         for layer in (1, model.bundle.shape.layers - 1):
             ids = run.of("lens_ids", layer)[0, 6].tolist()
@@ -239,10 +242,10 @@ def lenses_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record, 
 def layers_of(model: Model, edits: list[Record]) -> Iterator[tuple[Record, tuple[Path, ...]]]:
     """Return each measure of an early layer, through each lens, and of its stream."""
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    packs = json.loads((model.folder / "manifest.json").read_text("utf-8"))["lens_packs"]
+    packs = packs_of(model)
     at, layer, last = 6, 1, model.bundle.shape.layers - 1
     cell = {"thing": "layer", "layer": layer, "position": at}
-    for lens in ("logit", *lens_maps.KINDS):
+    for lens in ("logit", *[each["name"] for each in packs]):
         path = next((each["path"] for each in packs if each["name"] == lens), None)
         pack = None if path is None else {"file": path, "kind": lens}
         found = measure_lens(model.bundle, IDS, token=40, lens=lens, edits=said)
@@ -465,7 +468,11 @@ def models(
 @pytest.fixture(scope="module")
 def written(models: list[Model]) -> tuple[list[Asked], Record]:
     """Return all requests with what the page wrote for them, and its table of module paths."""
-    asked = [one for model in models for one in every_number(model)]
+    return write([one for model in models for one in every_number(model)])
+
+
+def write(asked: list[Asked]) -> tuple[list[Asked], Record]:
+    """Return the requests with what the page wrote for them, and its table of module paths."""
     done = subprocess.run(
         ["node", "tests/web/write_programs.mjs"],
         cwd=ROOT,
@@ -649,8 +656,11 @@ def test_module_paths_are_those_of_the_exporter(written: tuple[list[Asked], Reco
             **{"mlpNorm": "mlp_norm", "mlpNonlinearity": "mlp_nonlinearity"},
             **{"attentionOutputMatrix": "attention_output_matrix", "mlpLinear": "mlp_linear"},
             **{"mlpOutputMatrix": "mlp_output_matrix", "unembedding": "unembedding"},
+            **{"attentionAdded": "attention_added", "mlpAdded": "mlp_added"},
+            **{"residualMultiplier": "residual_multiplier", "fusedMlp": "fused_mlp"},
         }
         assert {key: row[key] for key in same} == {
             key: getattr(architecture, field) for key, field in same.items()
         }
-        assert set(row) == {*same, "matrix", "norm"}
+        assert (row["finish"] is None) == (architecture.finish_logits is None)
+        assert set(row) == {*same, "matrix", "norm", "finish"}

@@ -147,6 +147,11 @@ def test_routers_widen_the_bounds_of_what_rounds() -> None:
         assert found is not None and without is not None
         assert (found.by_norm, found.of("edits")) == (by_norm, edits)
         assert not without.by_norm
+    int8 = model_bounds("int8", routed)
+    assert int8 is not None
+    # A token that another expert reads differs as a whole; a product is as right as ever.
+    assert int8.relative("resid_post") == int8.of("cached_vs_uncached") == 0.7
+    assert int8.of("products") == 0.001
 
 
 def test_cases_hold_one_and_the_longest() -> None:

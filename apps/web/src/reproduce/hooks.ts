@@ -39,6 +39,20 @@ function inBlock(
   };
 }
 
+/** Return the hook of what a part adds to the stream. */
+function added(joint: ActivationKind, path: (paths: ModulePaths) => string): Hook {
+  const { helper, call } = inBlock('on_output', joint, path);
+  return { helper, call: (at) => [...(call?.(at) ?? []), ...factorOf(at.paths, at.layer)] };
+}
+
+/** Return the argument for the number with which the block multiplies what a part gives. */
+function factorOf({ blocks, residualMultiplier }: ModulePaths, layer: number): string[] {
+  if (residualMultiplier === null) return [];
+  return [
+    `factor=model.get_submodule(${pythonString(`${blocks}.${layer}`)}).${residualMultiplier}`,
+  ];
+}
+
 /** By kind; a kind that is missing has no script. In the order in which several at one module must be registered. */
 const HOOKS: Partial<Record<ActivationKind, Hook>> = {
   resid_pre: inBlock('on_input', 'resid_pre', () => ''),
@@ -56,20 +70,31 @@ const HOOKS: Partial<Record<ActivationKind, Hook>> = {
       `heads=${shape.heads}`,
     ],
   },
-  attn_output: inBlock('on_output', 'attn_output', ({ attention }) => attention),
+  attn_output_raw: inBlock('on_output', 'attn_output_raw', ({ attention }) => attention),
+  attn_output: added('attn_output', ({ attention, attentionAdded }) => attentionAdded ?? attention),
   resid_mid: {
     helper: 'on_middle',
     call: ({ paths, layer }) => [
       pythonString(`${paths.blocks}.${layer}`),
-      pythonString(`${paths.blocks}.${layer}.${paths.attention}`),
+      pythonString(`${paths.blocks}.${layer}.${paths.attentionAdded ?? paths.attention}`),
       String(layer),
+      ...factorOf(paths, layer),
     ],
   },
   mlp_pre: inBlock('on_input', 'mlp_pre', ({ mlpNonlinearity }) => mlpNonlinearity),
   mlp_gate: inBlock('on_output', 'mlp_gate', ({ mlpNonlinearity }) => mlpNonlinearity),
-  mlp_linear: inBlock('on_output', 'mlp_linear', ({ mlpLinear, mlp }) => mlpLinear ?? mlp),
+  mlp_linear: {
+    helper: 'on_output',
+    call: ({ paths, layer }) => [
+      pythonString(`${paths.blocks}.${layer}.${paths.mlpLinear ?? paths.mlp}`),
+      pythonString('mlp_linear'),
+      String(layer),
+      ...(paths.fusedMlp ? ['half=1'] : []),
+    ],
+  },
   mlp_act: inBlock('on_input', 'mlp_act', ({ mlpOutputMatrix }) => mlpOutputMatrix),
-  mlp_output: inBlock('on_output', 'mlp_output', ({ mlp }) => mlp),
+  mlp_output_raw: inBlock('on_output', 'mlp_output_raw', ({ mlp }) => mlp),
+  mlp_output: added('mlp_output', ({ mlp, mlpAdded }) => mlpAdded ?? mlp),
   resid_post: inBlock('on_output', 'resid_post', () => ''),
   final_norm: {
     helper: 'on_output',

@@ -163,14 +163,16 @@ function idLines({ ids, labelOf }: ShownRun): string[] {
   ];
 }
 
-function modelLines({ source }: ModelRecord, ownAttention: boolean): string[] {
+function modelLines({ source, shape }: ModelRecord, ownAttention: boolean): string[] {
   const revision =
     source.kind === 'hub' && typeof source.revision === 'string'
       ? `, revision=${pythonString(source.revision)}`
       : '';
   const attention = ownAttention ? 'shown' : 'eager';
+  // The kernel for several experts at once refuses some widths.
+  const experts = (shape.experts ?? 0) > 0 ? ', experts_implementation="eager"' : '';
   return [
-    `model = AutoModelForCausalLM.from_pretrained(source${revision}, attn_implementation="${attention}")`,
+    `model = AutoModelForCausalLM.from_pretrained(source${revision}, attn_implementation="${attention}"${experts})`,
     'model = model.float().eval()',
   ];
 }

@@ -54,9 +54,15 @@ const ON_INPUT = `def on_input(module, joint, layer):
 
     model.get_submodule(module).register_forward_pre_hook(hook)`;
 
-const ON_OUTPUT = `def on_output(module, joint, layer):
+const ON_OUTPUT = `def on_output(module, joint, layer, factor=1.0, half=None):
+    """Take the module's output, times what its block multiplies it with, or one half of it."""
+
     def hook(_module, _args, output):
-        return output_with(at(joint, layer, tensor_of(output)), output)
+        value = tensor_of(output)
+        if half is not None:
+            at(joint, layer, value.chunk(2, dim=-1)[half])
+            return output
+        return output_with(at(joint, layer, value * factor) / factor, output)
 
     model.get_submodule(module).register_forward_hook(hook)`;
 
@@ -69,7 +75,7 @@ const ON_HEADS = `def on_heads(module, joint, layer, heads):
 
     model.get_submodule(module).register_forward_pre_hook(hook)`;
 
-const ON_MIDDLE = `def on_middle(block, attention, layer):
+const ON_MIDDLE = `def on_middle(block, attention, layer, factor=1.0):
     """Take the stream between attention and MLP, which no module returns: its change is added to
     the output of attention."""
     entering = {}
@@ -78,14 +84,16 @@ const ON_MIDDLE = `def on_middle(block, attention, layer):
         entering["stream"] = args[0]
 
     def after(_module, _args, output):
-        middle = entering["stream"] + tensor_of(output)
-        change = at("resid_mid", layer, middle) - middle
+        middle = entering["stream"] + tensor_of(output) * factor
+        change = (at("resid_mid", layer, middle) - middle) / factor
         return output_with(tensor_of(output) + change, output)
 
     model.get_submodule(block).register_forward_pre_hook(before)
     model.get_submodule(attention).register_forward_hook(after)`;
 
-const ATTENTION = `def attention(module, query, key, value, _mask=None, scaling=None, **_):
+const ATTENTION = `def attention(
+    module, query, key, value, _mask=None, scaling=None, softcap=None, sliding_window=None, **_
+):
     """Attend as the model does to one text, and show every step: (1, heads, tokens, width)."""
     layer = module.layer_idx
     query, key, value = (
@@ -94,8 +102,12 @@ const ATTENTION = `def attention(module, query, key, value, _mask=None, scaling=
     group = query.shape[1] // key.shape[1]
     key, value = (states.repeat_interleave(group, dim=1) for states in (key, value))
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
-    scores = scores.masked_fill(later, torch.finfo(torch.float32).min)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    if sliding_window is not None:
+        hidden |= torch.ones_like(hidden).tril(-sliding_window)
+    scores = scores.masked_fill(hidden, torch.finfo(torch.float32).min)
     weights = at("attn_probs", layer, at("attn_scores", layer, scores).softmax(-1))
     return (weights @ value).transpose(1, 2), weights
 

@@ -236,6 +236,10 @@ class Kind:
             return False
         return self.present_when is None or bool(getattr(at, self.present_when))
 
+    def layers_of(self, model: ModelShape) -> list[int]:
+        """Return the layers that have this kind."""
+        return [layer for layer in range(model.layers) if self.present_in(model, layer)]
+
     def spec(self, model: ModelShape, layer: int | None = None) -> TensorSpec:
         return TensorSpec(self.at(layer), self.dtype, resolve_shape(self.shape, model.at(layer)))
 

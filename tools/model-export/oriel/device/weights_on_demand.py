@@ -31,7 +31,7 @@ def reference_reading(loaded: LoadedModel, read: Read) -> Reference:
     for module in reference.model.modules():
         held = {key: names[p] for key, p in module.named_parameters(recurse=False)}
         # The rest is read by nothing.
-        own = {key: name for key, name in held.items() if name in loaded.spec.parameters}
+        own = {key: name for key, name in held.items() if name in loaded.spec.stock_parameters}
         if own:
             _read_on_demand(module, own, read)
     return reference

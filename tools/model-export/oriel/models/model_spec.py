@@ -54,7 +54,7 @@ def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: Model
     parameters = separate_shapes(stock)
     for name, read in architecture.copied_weights:
         if read in parameters:
-            del parameters[name]
+            del parameters[name], stock[name]
     matrices = {
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
     }

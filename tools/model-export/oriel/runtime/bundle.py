@@ -249,7 +249,7 @@ class Bundle:
         for name in asked:
             kind = kinds().get(name)
             if kind is not None and kind.per_layer and kind.present_in(self.shape):
-                found += [kind.at(layer) for layer in range(self.shape.layers)]
+                found += [kind.at(layer) for layer in kind.layers_of(self.shape)]
             elif activation_spec(name, self.shape) is not None:
                 found.append(name)
             else:

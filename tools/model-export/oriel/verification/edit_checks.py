@@ -9,6 +9,8 @@ import numpy as np
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import (
+    Kind,
+    ModelShape,
     TensorSpec,
     activation_spec,
     kind_of,
@@ -51,8 +53,7 @@ def check_edits(compared: VariantComparison, graph: GraphFile, taps: list[Tap]) 
     shape = compared.shape
     joints = [kind.kind for kind in kinds().values() if kind.joint and kind.present_in(shape)]
     for turn, closing in enumerate(name for name in closing_rows() if name != IDENTITY):
-        turns = [(kinds()[k], (at + turn) % shape.layers) for at, k in enumerate(joints)]
-        every = [kind.spec(shape, layer) for kind, layer in turns]
+        every = [_in_turn(kinds()[k], shape, at + turn) for at, k in enumerate(joints)]
         directed = closing_rows()[closing].get("direction")
         places = [s for s in every if isinstance(s.shape[-1], int) or not directed]
         neutral = tuple(_edit(s, closing, _neutral(s, closing)) for s in places)
@@ -70,6 +71,12 @@ def check_edits(compared: VariantComparison, graph: GraphFile, taps: list[Tap]) 
     _check_every_joint(compared, graph, taps, rng)
 
 
+def _in_turn(kind: Kind, shape: ModelShape, turn: int) -> TensorSpec:
+    """Return the joint of a kind in one of the layers that have it."""
+    layers = kind.layers_of(shape)
+    return kind.spec(shape, layers[turn % len(layers)])
+
+
 def _check_every_joint(
     compared: VariantComparison, graph: GraphFile, taps: list[Tap], rng: np.random.Generator
 ) -> None:
@@ -80,7 +87,7 @@ def _check_every_joint(
         _edit(spec, "scale", {"scale": rng.uniform(0.8, 1.2, _wide(spec)).astype(np.float32)})
         for layer in range(shape.layers)
         for kind in kinds().values()
-        if kind.joint and kind.present_in(shape)
+        if kind.joint and kind.present_in(shape, layer)
         for spec in (kind.spec(shape, layer),)
     )
     tapped = with_taps(graph.data, taps)

@@ -16,6 +16,7 @@ Measure = Literal["absolute", "relative", "norm"]
 _ROUNDING = 1e-3
 """Relative bounds below this value cover only float32 rounding."""
 _EDITS_WITH_ROUTERS = 0.1
+_OTHER_EXPERTS, _OF_WHOLE_RUNS = 0.7, 0.05
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,26 @@ class Bounds:
     def with_routers(self) -> Bounds:
         """Return the bounds for a model with experts. Where more than float32 rounds, a router may
         choose another expert that is nearly as likely, and all that follows at that position then
-        differs by more than the rounding: norms are compared, and those of edits more widely."""
-        if self.by_norm or self.of("relative") < _ROUNDING:
+        differs by more than the rounding: norms are compared, those of edits more widely, and all
+        of them where kernels round to 8 bits. Weights and products are held as tightly as ever."""
+        if self.of("relative") < _ROUNDING:
             return self
-        edits = max(self.of("edits"), _EDITS_WITH_ROUTERS)
-        return replace(self, by_norm=True, of_checks={**self.of_checks, "edits": edits})
+        if not self.by_norm:
+            edits = max(self.of("edits"), _EDITS_WITH_ROUTERS)
+            return replace(self, by_norm=True, of_checks={**self.of_checks, "edits": edits})
+        return replace(
+            self,
+            of_checks=_for_other_experts(self.of_checks),
+            by_kind=_for_other_experts(self.by_kind),
+        )
+
+
+def _for_other_experts(bounds: Mapping[str, float]) -> dict[str, float]:
+    """Widen the bounds of whole runs, which are the large ones of kernels that round to 8 bits."""
+    return {
+        name: max(bound, _OTHER_EXPERTS) if bound >= _OF_WHOLE_RUNS else bound
+        for name, bound in bounds.items()
+    }
 
 
 @cache

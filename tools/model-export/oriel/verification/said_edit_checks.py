@@ -88,7 +88,8 @@ class _Draw:
 
     def _edit(self, kind: Kind) -> Edit:
         random, case = self.random, self.compared.cases.small
-        layer = int(random.integers(self.compared.shape.layers))
+        layers = kind.layers_of(self.compared.shape)
+        layer = layers[random.integers(len(layers))]
         spec = kind.spec(self.compared.shape, layer)
         values = self.compared.cases.values(case, [spec.name])[spec.name]
         size = float(values[values > np.finfo(np.float32).min / 2].std())

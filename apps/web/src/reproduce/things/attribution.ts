@@ -1,5 +1,6 @@
 // Shares of parts of the model in a token's logit: each goes through the final norm with the whole stream's divisor.
 import type { Place } from '../hooks';
+import { divisorLines, normed } from '../module_paths';
 import { pythonString } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { Part, ShownAttribution } from '../shown_numbers';
@@ -24,17 +25,9 @@ export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): R
     compute: [
       `rows = model.get_submodule(${pythonString(paths.unembedding)}).weight`,
       `direction = rows[${answer}]${other === null ? '' : ` - rows[${other}]`}`,
-      `norm = model.get_submodule(${pythonString(paths.finalNorm)})`,
       `stream = seen["resid_post", ${last}][0, ${position}]`,
-      ...(paths.norm === 'layer'
-        ? [
-            'divisor = (stream.var(unbiased=False) + norm.eps).sqrt()',
-            'share = lambda part: (part - part.mean()) / divisor * norm.weight @ direction',
-          ]
-        : [
-            'divisor = (stream.pow(2).mean() + norm.variance_epsilon).sqrt()',
-            'share = lambda part: part / divisor * norm.weight @ direction',
-          ]),
+      ...divisorLines(paths, 'stream'),
+      `share = lambda part: (${normed(paths, 'part')}) @ direction`,
       'shares = []',
       ...lines,
       'computed = torch.stack(shares)',
@@ -57,7 +50,8 @@ export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): R
   }
 
   function biasShare(): string {
-    return paths.norm === 'layer' ? 'norm.bias @ direction' : 'torch.tensor(0.0)';
+    const { bias } = paths.norm;
+    return bias === null ? 'torch.tensor(0.0)' : `${bias} @ direction`;
   }
 }
 

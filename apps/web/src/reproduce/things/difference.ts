@@ -1,5 +1,6 @@
 // Differences between two runs of one model: the second feeds other tokens, or the same without the edits.
-import { pythonIntegers, pythonList, pythonString } from '../python_text';
+import { readLines } from '../module_paths';
+import { pythonIntegers, pythonList } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { ShownDifference } from '../shown_numbers';
 
@@ -94,15 +95,14 @@ function partsOf({ what }: ShownDifference, origin: RunOrigin): Parts {
     }
     case 'lens': {
       const { layer, cell, ids } = what;
-      const { finalNorm, unembedding } = origin.paths;
       return {
         title: `Logit lens at layer ${layer}: changes of probabilities from token ${cell.a} of A to token ${cell.b} of B`,
         sees: [{ joint: 'resid_post', layer }],
         attentions: false,
         names: ids.map((id) => `${id} ${origin.labelOf(id)}`),
         read: (side) => [
-          `normed = model.get_submodule(${pythonString(finalNorm)})(seen["resid_post", ${layer}][0, ${cell[side]}])`,
-          `here = model.get_submodule(${pythonString(unembedding)})(normed).softmax(-1)`,
+          ...readLines(origin.paths),
+          `here = read(seen["resid_post", ${layer}][0, ${cell[side]}]).softmax(-1)`,
         ],
         compute: [`computed = (second - first)[${pythonIntegers(ids)}]`],
       };

@@ -1,7 +1,7 @@
 // A measure of what a layer predicts, or of the residual stream behind it.
 import { OF_STREAM } from '../../analysis/lens_measures';
 import type { Place } from '../hooks';
-import { pythonString } from '../python_text';
+import { readLines } from '../module_paths';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { ShownLayer } from '../shown_numbers';
 import { mapLines } from './lens';
@@ -29,11 +29,10 @@ export function layerRecipe(shown: ShownLayer, origin: RunOrigin): Recipe {
       ...(isOfStream
         ? streamLines(shown, last)
         : [
-            `norm = model.get_submodule(${pythonString(origin.paths.finalNorm)})`,
-            `unembedding = model.get_submodule(${pythonString(origin.paths.unembedding)})`,
-            `final = unembedding(norm(seen["resid_post", ${last}][0, ${position}])).log_softmax(-1)`,
+            ...readLines(origin.paths),
+            `final = read(seen["resid_post", ${last}][0, ${position}]).log_softmax(-1)`,
             ...(mapped === null ? [] : mapLines(mapped.kind, layer)),
-            'logits = unembedding(norm(stream))',
+            'logits = read(stream)',
             'logs = logits.log_softmax(-1)',
             ...predictionLines(shown),
           ]),

@@ -1,5 +1,6 @@
 // The likeliest tokens that a lens reads from a layer.
-import { pythonIntegers, pythonString } from '../python_text';
+import { readLines } from '../module_paths';
+import { pythonIntegers } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { ShownLens } from '../shown_numbers';
 
@@ -7,7 +8,6 @@ export function lensRecipe(shown: ShownLens, origin: RunOrigin): Recipe {
   const { pack, layer, position, ids, values } = shown;
   // A pack has no map for the last layer, whose stream the model itself reads.
   const mapped = pack !== null && layer < origin.model.shape.layers - 1 ? pack : null;
-  const { finalNorm, unembedding } = origin.paths;
   return {
     title: `${pack === null ? 'Logit lens' : `Lens ${pack.file}`} at layer ${layer}, token ${position}`,
     notes: [],
@@ -22,8 +22,8 @@ export function lensRecipe(shown: ShownLens, origin: RunOrigin): Recipe {
     compute: [
       `stream = seen["resid_post", ${layer}][0, ${position}]`,
       ...(mapped === null ? [] : mapLines(mapped.kind, layer)),
-      `normed = model.get_submodule(${pythonString(finalNorm)})(stream)`,
-      `probabilities = model.get_submodule(${pythonString(unembedding)})(normed).softmax(-1)`,
+      ...readLines(origin.paths),
+      'probabilities = read(stream).softmax(-1)',
       `computed = probabilities[${pythonIntegers(ids)}]`,
     ],
   };

@@ -1,4 +1,5 @@
 // A neuron at a token: its activation, the norm of its row of the output matrix, and what the row does to logits.
+import { divisorLines, normed } from '../module_paths';
 import { pythonIntegers, pythonString } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { ShownNeuron } from '../shown_numbers';
@@ -8,7 +9,6 @@ export function neuronRecipe(shown: ShownNeuron, origin: RunOrigin): Recipe {
   const { model, paths, labelOf } = origin;
   const last = model.shape.layers - 1;
   const module = pythonString(`${paths.blocks}.${layer}.${paths.mlpOutputMatrix}`);
-  const isLayerNorm = paths.norm === 'layer';
   return {
     title: `Neuron ${neuron} of layer ${layer} at token ${position}`,
     notes: [
@@ -30,16 +30,8 @@ export function neuronRecipe(shown: ShownNeuron, origin: RunOrigin): Recipe {
       `activation = seen["mlp_act", ${layer}][0, ${position}, ${neuron}]`,
       `row = model.get_submodule(${module}).weight${paths.matrix === 'linear' ? '.T' : ''}[${neuron}]`,
       `stream = seen["resid_post", ${last}][0, ${position}]`,
-      `norm = model.get_submodule(${pythonString(paths.finalNorm)})`,
-      ...(isLayerNorm
-        ? [
-            'divisor = (stream.var(unbiased=False) + norm.eps).sqrt()',
-            'normed = (row - row.mean()) / divisor * norm.weight',
-          ]
-        : [
-            'divisor = (stream.pow(2).mean() + norm.variance_epsilon).sqrt()',
-            'normed = row / divisor * norm.weight',
-          ]),
+      ...divisorLines(paths, 'stream'),
+      `normed = ${normed(paths, 'row')}`,
       `effects = model.get_submodule(${pythonString(paths.unembedding)}).weight @ normed`,
       `computed = torch.cat([torch.stack([activation, row.norm()]), effects[${pythonIntegers(ids)}]])`,
     ],
