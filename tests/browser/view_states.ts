@@ -62,7 +62,7 @@ export async function openView(
 const STILL_MS = 1500;
 
 /** Wait until nothing in the element has changed for a while: long lists and pictures out of sight are drawn in turns. */
-async function stoodStill(element: Locator): Promise<void> {
+export async function stoodStill(element: Locator): Promise<void> {
   await element.evaluate(
     (watched, stillMs) =>
       new Promise<void>((resolve) => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test, type Page } from '@playwright/test';
 import { readFixtures } from '../browser/fixtures';
 import { startSite, type StaticSite } from '../browser/static_site';
-import { openView, VIEW_STATES } from '../browser/view_states';
+import { openView, stoodStill, VIEW_STATES } from '../browser/view_states';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'test-results/browser/pictures/site');
@@ -19,6 +19,7 @@ const isCompared = process.env['ORIEL_PICTURES'] === 'compare';
 const tolerated = 0.02;
 const sentence = readFixtures('demo').prompt('sentence');
 const text = [sentence.text ?? '', sentence.ids.length] as const;
+const window = { width: 1280, height: 900 };
 /** Pixels of a picture for each pixel of the page, for screens with small pixels. */
 const scale = 1.5;
 /** Of 100; letters stay sharp, at a third of a PNG's size. */
@@ -53,14 +54,19 @@ for (const language of ['en', 'zh'])
   for (const theme of ['light', 'dark'] as const)
     test(`pictures in ${language}, ${theme}`, async ({ browser }) => {
       const context = await browser.newContext({
-        viewport: { width: 1280, height: 900 },
+        viewport: window,
         colorScheme: theme,
         reducedMotion: 'reduce',
       });
       const page = await context.newPage();
       for (const state of VIEW_STATES) {
+        await page.setViewportSize(window);
         const view = await openView(page, state, text, { base: site.url, language });
         if (isCompared && state.measures === true) continue;
+        // A capture of more than the window changes the window for its time, and the page's layout with it.
+        const height = await page.evaluate(() => document.documentElement.scrollHeight);
+        await page.setViewportSize({ ...window, height });
+        await stoodStill(view);
         const box = await view.boundingBox();
         if (box === null) throw new Error(`${state.view} has no place on the page`);
         const picture = await take(page, box, margin);
@@ -70,13 +76,17 @@ for (const language of ['en', 'zh'])
         await context.close();
         return;
       }
+      await page.setViewportSize(window);
       const [whole] = VIEW_STATES;
       if (whole !== undefined) await openView(page, whole, text, { base: site.url, language });
       await page.evaluate(() => {
         scrollTo(0, 0);
       });
-      const all = { x: 0, y: 0, width: 1280, height: 900 };
-      await keep(page, await take(page, all, 0), `page.${language}.${theme}.webp`);
+      await keep(
+        page,
+        await take(page, { x: 0, y: 0, ...window }, 0),
+        `page.${language}.${theme}.webp`,
+      );
       await context.close();
     });
 
@@ -107,7 +117,6 @@ async function take(page: Page, { x, y, width, height }: Box, around: number): P
       format: 'webp',
       quality,
       clip,
-      captureBeyondViewport: true,
     });
     if (data === before) {
       await devtools.detach();
