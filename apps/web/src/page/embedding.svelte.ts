@@ -1,6 +1,7 @@
 // The page inside another one: says its size, its state and its errors to the page around it, and follows the states that
 // this one asks for. Without `embed` in its address the page tells nobody anything.
 import { untrack } from 'svelte';
+import { takeEarlyMessages } from '../embed/early_messages';
 import { messageToFrame, type FromFrame, type ToFrame } from '../embed/embed_messages';
 import { errorText } from '../i18n/error_text';
 import { standingAlone, withFields } from '../url/hash_state';
@@ -42,6 +43,7 @@ export function joinEmbedder(
       else if (origin !== null) choice.followAgain(`#${stateAfter(message)}`);
     };
     addEventListener('message', hear);
+    takeEarlyMessages().forEach(hear);
     return () => {
       removeEventListener('message', hear);
     };
