@@ -57,17 +57,17 @@ async function choose(page: Page, measure: string): Promise<void> {
 
 /** Expect all cells that are drawn to be PyTorch's. */
 async function expectCells(page: Page, right: Measures, name: string): Promise<void> {
-  const cells = await view(page)
-    .locator('[data-cell]')
-    .evaluateAll((all) =>
-      all.map((each) => {
-        const { cell = '', value = '' } = (each as HTMLElement).dataset;
-        const [row = NaN, position = NaN] = cell.split('.').map(Number);
-        return { row, position, value: Number(value) };
-      }),
-    );
   const rows = right[name] ?? [];
-  expect(cells.length).toBe(rows.length * (rows[0]?.length ?? 0));
+  const drawn = view(page).locator('[data-cell]');
+  // They are put on the page a piece per frame.
+  await expect(drawn).toHaveCount(rows.length * (rows[0]?.length ?? 0));
+  const cells = await drawn.evaluateAll((all) =>
+    all.map((each) => {
+      const { cell = '', value = '' } = (each as HTMLElement).dataset;
+      const [row = NaN, position = NaN] = cell.split('.').map(Number);
+      return { row, position, value: Number(value) };
+    }),
+  );
   for (const { row, position, value } of cells) {
     const wanted = rows[row]?.[position] ?? NaN;
     if (name.endsWith('.next') && position === (rows[0]?.length ?? 0) - 1) {
