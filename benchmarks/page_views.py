@@ -11,17 +11,16 @@ python benchmarks/page_views.py --work FOLDER [--tokens 512] [--moves 60]
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from page_benchmark import run_on_page
+
 ROOT = Path(__file__).resolve().parents[1]
 EXPORT = ROOT / "tools" / "model-export" / "export.py"
-CONFIG = Path(__file__).resolve().parent / "browser" / "page.config.ts"
 FRAME, SWITCH, TASK = 1000 / 60, 100, 50
 """Milliseconds that are aimed at."""
 MAKE_CHECKPOINT = """
@@ -87,17 +86,8 @@ def make_bundle(work: Path, tokens: int) -> None:
 
 def measured(work: Path, plan: dict[str, int]) -> dict[str, Figures]:
     """Return {view: its figures}."""
-    answers = work / "page_views.json"
-    answers.unlink(missing_ok=True)
-    written = {**plan, "bundle": str(work / f"views-{plan['tokens']}"), "answers": str(answers)}
-    environment = {
-        **os.environ,
-        "ORIEL_BENCHMARK": "views.spec.ts",
-        "ORIEL_BENCHMARK_PLAN": json.dumps(written),
-    }
-    command = ["npx", "playwright", "test", "--config", str(CONFIG)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    found = json.loads(answers.read_text(encoding="utf-8"))
+    bundle = str(work / f"views-{plan['tokens']}")
+    found = run_on_page("views.spec.ts", {**plan, "bundle": bundle})
     return {name: Figures(**each) for name, each in found.items()}
 
 

@@ -12,11 +12,13 @@ from torch import Tensor
 from oriel.checkpoints.quantized.packed_matrix import (
     WORD_BITS,
     check_forms,
+    decoded_matrix,
     group_count,
     matrix_parts,
     refuse_form,
     unpack_bits,
     whole_number,
+    with_plain_matrices,
 )
 from oriel.checkpoints.tensors import DecodedTensor, StoredTensor
 from oriel.contract.json_value import JsonObject
@@ -37,12 +39,7 @@ def decode_awq(stored: Mapping[str, StoredTensor], settings: JsonObject) -> dict
     if not isinstance(form, str) or form.lower() != "gemm":
         raise refuse_form("AWQ", "version", form, "gemm")
     group_size = whole_number(settings, "group_size", 128)
-    modules = [key.removesuffix(".qweight") for key in stored if key.endswith(".qweight")]
-    packed = {f"{module}{part}" for module in modules for part in _PARTS}
-    plain = {key: tensor for key, tensor in stored.items() if key not in packed}
-    for module in modules:
-        plain[f"{module}.weight"] = _matrix(stored, module, group_size)
-    return plain
+    return with_plain_matrices(stored, _PARTS, lambda module: _matrix(stored, module, group_size))
 
 
 def _matrix(stored: Mapping[str, StoredTensor], module: str, group_size: int) -> DecodedTensor:
@@ -56,16 +53,8 @@ def _matrix(stored: Mapping[str, StoredTensor], module: str, group_size: int) ->
         "scales": (groups, outputs),
     }
     check_forms(module, parts, wanted)
-    first = parts["qweight"]
-    return DecodedTensor(
-        first.file,
-        first.key,
-        "F32",
-        (outputs, inputs),
-        parts=tuple(parts[name] for name in wanted),
-        decode=partial(_decode, group_size=inputs if group_size == -1 else group_size),
-        of_linear=True,
-    )
+    decode = partial(_decode, group_size=inputs if group_size == -1 else group_size)
+    return decoded_matrix([parts[name] for name in wanted], (outputs, inputs), decode)
 
 
 def _decode(tensors: Sequence[Tensor], group_size: int) -> Tensor:

@@ -12,11 +12,13 @@ from torch import Tensor
 from oriel.checkpoints.quantized.packed_matrix import (
     WORD_BITS,
     check_forms,
+    decoded_matrix,
     group_count,
     matrix_parts,
     refuse_form,
     unpack_bits,
     whole_number,
+    with_plain_matrices,
 )
 from oriel.checkpoints.tensors import DecodedTensor, StoredTensor
 from oriel.contract.json_value import JsonObject
@@ -39,12 +41,9 @@ def decode_gptq(
         raise refuse_form("GPTQ", "checkpoint_format", form, " or ".join(_FORMATS))
     group_size = whole_number(settings, "group_size", -1)
     offset = 1 if form == "gptq" else 0
-    modules = [key.removesuffix(".qweight") for key in stored if key.endswith(".qweight")]
-    packed = {f"{module}{part}" for module in modules for part in _PARTS}
-    plain = {key: tensor for key, tensor in stored.items() if key not in packed}
-    for module in modules:
-        plain[f"{module}.weight"] = _matrix(stored, module, bits, group_size, offset)
-    return plain
+    return with_plain_matrices(
+        stored, _PARTS, lambda module: _matrix(stored, module, bits, group_size, offset)
+    )
 
 
 def _matrix(
@@ -65,16 +64,7 @@ def _matrix(
     decode: Callable[[Sequence[Tensor]], Tensor] = partial(
         _decode, named=named, bits=bits, group_size=group_size, offset=offset
     )
-    first = parts["qweight"]
-    return DecodedTensor(
-        first.file,
-        first.key,
-        "F32",
-        (outputs, inputs),
-        parts=tuple(parts.values()),
-        decode=decode,
-        of_linear=True,
-    )
+    return decoded_matrix(list(parts.values()), (outputs, inputs), decode)
 
 
 def _decode(

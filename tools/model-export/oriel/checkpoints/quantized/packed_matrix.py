@@ -3,12 +3,12 @@ scale and a zero point for each group of inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from oriel.checkpoints.tensors import FLOATS, StoredTensor
+from oriel.checkpoints.tensors import FLOATS, DecodedTensor, StoredTensor
 from oriel.contract.json_value import JsonObject
 from oriel.errors import CheckpointError
 
@@ -45,6 +45,38 @@ def refuse_form(method: str, setting: str, got: object, expected: str) -> Checkp
         expected=expected,
         next_step="export from the original checkpoint, or decode it with the library that "
         "quantized it.",
+    )
+
+
+def with_plain_matrices(
+    stored: Mapping[str, StoredTensor],
+    parts: Sequence[str],
+    matrix: Callable[[str], DecodedTensor],
+) -> dict[str, StoredTensor]:
+    """Return the tensors with a plain weight, which `matrix` gives for a module's name, in place of
+    the packed parts, which are named by what follows the module's name."""
+    modules = [key.removesuffix(".qweight") for key in stored if key.endswith(".qweight")]
+    packed = {f"{module}{part}" for module in modules for part in parts}
+    plain = {key: tensor for key, tensor in stored.items() if key not in packed}
+    return plain | {f"{module}.weight": matrix(module) for module in modules}
+
+
+def decoded_matrix(
+    parts: Sequence[StoredTensor],
+    shape: tuple[int, int],
+    decode: Callable[[Sequence[Tensor]], Tensor],
+) -> DecodedTensor:
+    """Return the (out, in) weight of a Linear that `decode` computes from the values of the parts,
+    the packed numbers first."""
+    first = parts[0]
+    return DecodedTensor(
+        first.file,
+        first.key,
+        "F32",
+        shape,
+        parts=tuple(parts),
+        decode=decode,
+        of_linear=True,
     )
 
 

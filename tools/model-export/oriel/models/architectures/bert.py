@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.plain_heads import plain_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
 def bert_shape(config: PreTrainedConfig) -> ModelShape:
-    return ModelShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_attention_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
-        intermediate=config.intermediate_size,
-        vocab=config.vocab_size,
-        context_length=config.max_position_embeddings,
+    return replace(
+        plain_shape(config, config.intermediate_size),
         bidirectional=True,
         post_norm=True,
         # One segment is the same for every token.

@@ -3,28 +3,21 @@ keys and values, and blocks that are mostly parallel."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.llama import check_rotary
+from oriel.models.architectures.plain_heads import plain_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
 def _shape(config: PreTrainedConfig) -> ModelShape:
-    return ModelShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_attention_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
-        intermediate=config.intermediate_size,
-        vocab=config.vocab_size,
-        context_length=config.max_position_embeddings,
-        parallel_residual=config.use_parallel_residual,
-    )
+    parallel = config.use_parallel_residual
+    return replace(plain_shape(config, config.intermediate_size), parallel_residual=parallel)
 
 
 ARCHITECTURE = Architecture(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.plain_heads import plain_shape
 from oriel.models.architectures.replaced import ReplacedModule
 
 if TYPE_CHECKING:
@@ -38,17 +39,7 @@ class _Block(ReplacedModule):
 
 
 def _shape(config: PreTrainedConfig) -> ModelShape:
-    return ModelShape(
-        layers=config.num_hidden_layers,
-        hidden=config.hidden_size,
-        heads=config.num_attention_heads,
-        kv_heads=config.num_attention_heads,
-        head_dim=config.hidden_size // config.num_attention_heads,
-        intermediate=config.ffn_dim,
-        vocab=config.vocab_size,
-        context_length=config.max_position_embeddings,
-        post_norm=not config.do_layer_norm_before,
-    )
+    return replace(plain_shape(config, config.ffn_dim), post_norm=not config.do_layer_norm_before)
 
 
 def _check_config(config: PreTrainedConfig) -> None:
