@@ -23,6 +23,7 @@ const variantSpecs = [
   'engine_edited_variants.spec.ts',
   'engine_failures.spec.ts',
   'engine_earlier.spec.ts',
+  'engine_gpu_device.spec.ts',
 ];
 /** Makes what the tests open, unless what it is made from is unchanged since. */
 const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';

@@ -373,7 +373,13 @@ export class ModelRunner {
   async #releaseAnalysis(): Promise<void> {
     const analysis = this.#analysis;
     this.#analysis = null;
-    await analysis?.session.release();
+    await this.#release(analysis);
+  }
+
+  async #release(session: Session | null): Promise<void> {
+    if (session === null) return;
+    await session.session.release();
+    this.#opened().runtime.keptDevice?.count(session.weightBytes);
   }
 
   async #openSession(
@@ -394,10 +400,12 @@ export class ModelRunner {
       // Before the new one is made, so that the weights are never in the runtime's memory twice.
       const previous = this.#session;
       this.#session = null;
-      await previous?.session.release();
+      await this.#release(previous);
       await this.#releaseAnalysis();
+      await runtime.keptDevice?.endIfFull();
       start = performance.now();
       made = await makeSession(model, wanted, graph, weights);
+      await runtime.keptDevice?.keep();
       if (runtime.provider === 'webgpu') await this.#gpu.watch(runtime.ort);
     } catch (cause) {
       throw await this.#failure('session', cause);

@@ -8,6 +8,7 @@ import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasmWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
 import { keepRuntime } from '../host/keep_runtime';
 import { wasmThreads } from './device';
+import { KeptDevice } from './kept_device';
 import { messageOf, ModelError } from './model_error';
 import type { Provider } from './model_types';
 import { watchArrival } from './runtime_arrival';
@@ -18,6 +19,8 @@ export interface Runtime {
   readonly provider: Provider;
   readonly threads: number;
   readonly version: string;
+  /** null on wasm. */
+  readonly keptDevice: KeptDevice | null;
 }
 
 /** y = x + x, as a serialized ModelProto of opset 17: about the smallest graph that proves a provider works. */
@@ -76,23 +79,31 @@ async function start({ load, mjs, wasm }: Build, provider: Provider): Promise<Ru
     ort.env.logLevel = 'error';
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.wasmPaths = { mjs, wasm };
-    await probe(ort, provider);
+    const keptDevice = await probe(ort, provider);
     void keepRuntime();
-    return { ort, provider, threads, version: ort.env.versions.web ?? 'unknown' };
+    const version = ort.env.versions.web ?? 'unknown';
+    return { ort, provider, threads, version, keptDevice };
   } catch (cause) {
     const detail = messageOf(cause);
     throw new ModelError({ kind: 'provider-unavailable', provider, detail }, { cause });
   }
 }
 
-/** Start the runtime while the model is still downloading; a failure is separate from the model's. */
-async function probe(ort: typeof Ort, provider: Provider): Promise<void> {
+/**
+ * Start the runtime while the model is still downloading; a failure is separate from the model's. Return what keeps the
+ * GPU's device, or null on wasm.
+ */
+async function probe(ort: typeof Ort, provider: Provider): Promise<KeptDevice | null> {
   const graph = Uint8Array.from(atob(probeGraph), (character) => character.charCodeAt(0));
-  const session = await ort.InferenceSession.create(graph, { executionProviders: [provider] });
+  const make = (): Promise<Ort.InferenceSession> =>
+    ort.InferenceSession.create(graph, { executionProviders: [provider] });
+  const session = await make();
   const { y } = await session.run({ x: new ort.Tensor('float32', [21], [1]) });
   const [sum] = (await y?.getData()) as Float32Array;
   y?.dispose();
-  await session.release();
   if (sum !== 42)
     throw new Error(`the provider computes wrongly: 21 + 21 gave ${sum ?? 'nothing'}`);
+  if (provider === 'webgpu') return new KeptDevice(session, make);
+  await session.release();
+  return null;
 }

@@ -27,6 +27,7 @@ export interface Session {
   readonly attribution: OpenAttribution | null;
   /** What every run is fed: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
+  readonly weightBytes: number;
 }
 
 /** The outputs, closings, lens and taps of attribution of a session to make. */
@@ -79,7 +80,8 @@ export async function makeSession(
     ...protocolOf(document).neutral(runtime.ort, inputs),
     ...attributionFeeds(runtime.ort, null, attribution),
   };
-  return { session, names, more, activations, lens, inputs, attribution, neutral };
+  const weightBytes = weights.reduce((sum, { data }) => sum + data.byteLength, 0);
+  return { session, names, more, activations, lens, inputs, attribution, neutral, weightBytes };
 }
 
 /**
