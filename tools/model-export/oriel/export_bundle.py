@@ -188,7 +188,7 @@ def _fill(
         requested.static_cache,
     )
     made = make_variants(inputs, plan.names, display)
-    digests = {paths.weights(): weights.digest, **made.digests}
+    digests = {**weights.digests, **made.digests}
     data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)

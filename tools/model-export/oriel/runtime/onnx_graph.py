@@ -183,6 +183,11 @@ class OnnxGraph:
                 feeds[resid_delta_name(edit.layer)] = value
         return feeds
 
+    @property
+    def in_parts(self) -> bool:
+        """True where each run reads the weights anew, part by part."""
+        return isinstance(self.session, GraphInParts)
+
     def ports(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return inputs and outputs as the runtime sees them."""
         session = self.session
