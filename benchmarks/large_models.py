@@ -45,6 +45,14 @@ SIZES: dict[str, dict[str, int]] = {
         "num_attention_heads": 16,
         "num_key_value_heads": 4,
     },
+    "0.5": {
+        "vocab_size": 151936,
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+    },
     "1.5": {
         "vocab_size": 151936,
         "hidden_size": 1536,
@@ -54,7 +62,7 @@ SIZES: dict[str, dict[str, int]] = {
         "num_key_value_heads": 2,
     },
 }
-"""Sizes by billions of parameters; the largest is Qwen2-1.5B's."""
+"""Sizes by billions of parameters; the last two are Qwen2-0.5B's and Qwen2-1.5B's."""
 SHARD_BYTES = 1_000_000_000
 
 
@@ -65,9 +73,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=folder)
     parser.add_argument("--no-int4", action="store_true", help="don't quantize")
     parser.add_argument("--make", choices=SIZES, help="only write that model into --folder")
+    parser.add_argument("--float32", action="store_true", help="with --make, not in bfloat16")
     args = parser.parse_args()
     if args.make is not None:
-        make_checkpoint(SIZES[args.make], args.folder)
+        dtype = torch.float32 if args.float32 else torch.bfloat16
+        make_checkpoint(SIZES[args.make], args.folder, dtype)
         return
     # A kept trace would hide what tracing takes.
     os.environ["ORIEL_TRACE_CACHE"] = ""
@@ -101,7 +111,8 @@ def measure(size: str, folder: Path, with_int4: bool) -> dict[str, Run]:
 def config_of(sizes: Mapping[str, Any]) -> Qwen2Config:
     return Qwen2Config(
         **sizes,
-        max_position_embeddings=2048,
+        max_position_embeddings=32768,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=True,
         bos_token_id=0,
         eos_token_id=0,
@@ -115,7 +126,7 @@ def shapes_of(sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
-def make_checkpoint(sizes: dict[str, int], folder: Path) -> None:
+def make_checkpoint(sizes: dict[str, int], folder: Path, dtype: torch.dtype) -> None:
     """Write random weights in shards; no more than one shard is held."""
     folder.mkdir(parents=True)
     config_of(sizes).save_pretrained(folder)
@@ -127,9 +138,9 @@ def make_checkpoint(sizes: dict[str, int], folder: Path) -> None:
         tensors = {}
         for name, shape in names.items():
             values = torch.randn(shape, generator=draw, dtype=torch.float32) * 0.02
-            tensors[name] = (values + 1 if len(shape) == 1 else values).to(torch.bfloat16)
+            tensors[name] = (values + 1 if len(shape) == 1 else values).to(dtype)
             places[name] = file
-        save_file(tensors, folder / file)
+        save_file(tensors, folder / file, metadata={"format": "pt"})
     index = json.dumps({"weight_map": places})
     (folder / "model.safetensors.index.json").write_text(index)
 

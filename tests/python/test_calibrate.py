@@ -6,6 +6,7 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM
 from oriel.bundle.passages import Passages
 from oriel.bundle.read_bundle import StoredBundle, read_bundle
 from oriel.errors import GraphError
+from oriel.graph import graph_in_parts
 from oriel.precision.calibration.calibrate import Calibration, RangeMethod, calibrate
 from oriel.precision.recipes.recipe import bundled_recipe
 from oriel.precision.recipes.weight_uses import weight_uses
@@ -86,6 +88,16 @@ def test_moments_are_those_of_what_modules_are_given(
     gpt2: StoredBundle, gpt2_inputs: dict[str, Array]
 ) -> None:
     check_moments(gpt2, gpt2_inputs)
+
+
+def test_moments_of_a_model_that_is_run_in_parts(
+    gpt2: StoredBundle, gpt2_inputs: dict[str, Array]
+) -> None:
+    with (
+        patch.object(graph_in_parts, "WHOLE_BYTES", 0),
+        patch.object(graph_in_parts, "PART_BYTES", 6000),
+    ):
+        check_moments(gpt2, gpt2_inputs)
 
 
 def test_moments_of_matrices_that_share_their_input(

@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -27,6 +28,7 @@ from safetensors.torch import save_file
 
 from oriel.bundle.write_weights import write_weights
 from oriel.capture.captured_model import capture_empty, example_inputs
+from oriel.checkpoints import tensors
 from oriel.errors import CheckpointError
 from oriel.graph.attach_weights import place_weights
 
@@ -65,6 +67,25 @@ def test_every_form_gives_the_same_tensors(
         assert torch.equal(model.checkpoint.read(name), tensor), name
 
 
+@pytest.mark.parametrize("form", SAVERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_large_tensor_is_converted_some_rows_at_a_time(
+    form: str, dtype: torch.dtype, tiny_gpt2_checkpoint: Path, tmp_path: Path
+) -> None:
+    def cast(held: Tensors) -> None:
+        held.update({name: t.to(dtype) for name, t in held.items()})
+
+    folder = copy_checkpoint(
+        tiny_gpt2_checkpoint, tmp_path / "copy", change=cast, save=SAVERS[form]
+    )
+    checkpoint = load(folder).checkpoint
+    # No multiple of a row of any, nor a divisor of their counts.
+    with patch.object(tensors, "_VALUES_AT_ONCE", 150):
+        for name, tensor in tensors_of(tiny_gpt2_checkpoint).items():
+            wanted = tensor.to(dtype).float()
+            assert torch.equal(checkpoint.read_float32(name), wanted), name
+
+
 def test_parameters_saved_with_gradients_are_read(
     tiny_gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -83,8 +104,8 @@ def test_parameters_saved_with_gradients_are_read(
 def test_other_floats_become_the_nearest_float32(
     dtype: torch.dtype, tiny_gpt2_checkpoint: Path, tmp_path: Path
 ) -> None:
-    def cast(tensors: Tensors) -> None:
-        tensors.update({name: t.to(dtype) for name, t in tensors.items()})
+    def cast(held: Tensors) -> None:
+        held.update({name: t.to(dtype) for name, t in held.items()})
 
     folder = copy_checkpoint(tiny_gpt2_checkpoint, tmp_path / "copy", change=cast)
     values = written_values(folder, TOKENS, tmp_path / "data")

@@ -27,7 +27,8 @@ from thorough import examples
 from oriel.bundle.read_bundle import read_bundle
 from oriel.contract.documents import Expansion
 from oriel.errors import CheckpointError, ContractError
-from oriel.graph.attach_weights import ALIGNMENT, WeightLayout, place_weights
+from oriel.graph.attach_weights import WeightLayout, place_weights
+from oriel.graph.data_files import ALIGNMENT
 from oriel.precision.recipes.recipe import (
     BlockSize,
     bundled_recipe,
@@ -212,7 +213,9 @@ def test_files_are_laid_out_in_the_order_of_the_weights(tmp_path: Path) -> None:
     assert [w.layout for w in made.encoded.weights] == ["blocks", "float16", "channels", "float32"]
     assert position == made.encoded.bytes == len(made.data)
     assert at == made.encoded.expanded_bytes == len(made.expanded)
-    assert made.encoded.digest == f"sha256:{hashlib.sha256(made.data).hexdigest()}"
+    assert list(made.encoded.digests.values()) == [
+        f"sha256:{hashlib.sha256(made.data).hexdigest()}"
+    ]
     assert made.encoded.expanded_digest == f"sha256:{hashlib.sha256(made.expanded).hexdigest()}"
     # Weights have their places in the expanded file: those of the file that was encoded.
     assert [w.at for w in made.encoded.weights] == [w.offset for w in made.layout.weights]
@@ -234,7 +237,9 @@ def test_the_same_weights_make_the_same_file_however_threads_run(tmp_path: Path)
     for turn in range(3):
         folder = tmp_path / str(turn)
         folder.mkdir()
-        files.add(make(folder, weights, [blocks(4, rounding="mse")], {"t": 1}).encoded.digest)
+        files.add(
+            make(folder, weights, [blocks(4, rounding="mse")], {"t": 1}).encoded.digests["own.data"]
+        )
     assert len(files) == 1
 
 

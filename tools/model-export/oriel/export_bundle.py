@@ -28,6 +28,7 @@ from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.contract.documents import ManifestDocument
 from oriel.fidelity.gate import gate
+from oriel.freed_memory import release_memory
 from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
@@ -187,10 +188,12 @@ def _fill(
         requested.static_cache,
     )
     made = make_variants(inputs, plan.names, display)
-    digests = {paths.weights(): weights.digest, **made.digests}
+    digests = {**weights.digests, **made.digests}
     data = describe_bundle(folder, record, [float32, *made.variants], tokenizer, digests)
     names = [variant["name"] for variant in made.variants]
     data = gate(folder, data, names, plan.quantizing.allow_lossy, display.stage)
+    # What tracing has freed: the model's largest tensor is next.
+    release_memory()
     display.stage("compute what other devices must give")
     data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")

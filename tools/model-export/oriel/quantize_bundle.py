@@ -3,9 +3,7 @@ torch and without its checkpoint."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from oriel.contract.variant_graphs import graphs_of, static_cache_of
 from oriel.device.compute_pass import with_native_passes
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
+from oriel.freed_memory import release_memory
 from oriel.lenses.bundle_packs import make_taps_anew
 from oriel.options import QuantizeOptions, check_quantizing
 from oriel.precision.calibration.calibration_text import TextCalibration
@@ -74,7 +73,7 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
         return check_replaceable(bundle.folder)
 
     def measuring(text: str) -> None:
-        _release_memory()
+        release_memory()
         display.stage(text)
 
     with replaced_folder(bundle.folder, check, movable=False) as folder:
@@ -103,12 +102,6 @@ def quantize(options: QuantizeOptions, display: StageDisplay) -> Quantized:
         display.stage("write the manifest")
         save_manifest(folder, data)
     return Quantized(bundle.folder / bundle.paths.plain(), data, names)
-
-
-def _release_memory() -> None:
-    """Return freed memory to the system: the fidelity check opens a whole model next."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _wanted(options: QuantizeOptions) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
-"""Writer of a file that also computes the file's digest, so that it need not be read again."""
+"""Writers of files that also compute the files' digests, so that they need not be read again."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import BinaryIO
 
 
@@ -28,3 +31,52 @@ class HashedWriter:
     def digest(self) -> str:
         """The digest of what has been written, in the contract's notation."""
         return f"sha256:{self._hash.hexdigest()}"
+
+
+class HashedFiles:
+    """The files of an encoding, written one after another. `position` counts through all of them:
+    each begins at one of `starts`."""
+
+    def __init__(self, files: Sequence[Path], starts: Sequence[int]) -> None:
+        self._files, self._starts = list(files), list(starts)
+        self._opened = ExitStack()
+        self._writers: list[HashedWriter] = []
+
+    def __enter__(self) -> HashedFiles:
+        self._open_next()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @property
+    def position(self) -> int:
+        return self._starts[len(self._writers) - 1] + self._writers[-1].position
+
+    def put(self, data: bytes | memoryview) -> None:
+        """Append bytes to the file at hand."""
+        self._writers[-1].put(data)
+
+    def pad_to(self, position: int) -> int:
+        """Go on at a position: append zeros up to it, or begin the file that starts there. Return
+        the count of zeros."""
+        before = self.position
+        if position in self._starts[len(self._writers) :]:
+            self._open_next()
+            return 0
+        self._writers[-1].put(bytes(position - before))
+        return position - before
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each file, by its name."""
+        return {
+            file.name: writer.digest
+            for file, writer in zip(self._files, self._writers, strict=True)
+        }
+
+    def _open_next(self) -> None:
+        # The one before is complete: its last bytes reach the disk now.
+        self._opened.close()
+        out = self._opened.enter_context(self._files[len(self._writers)].open("wb"))
+        self._writers.append(HashedWriter(out))

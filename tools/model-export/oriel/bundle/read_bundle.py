@@ -3,6 +3,7 @@ checkpoint. Nothing here needs torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from oriel.graph.attach_weights import PlacedWeight, WeightLayout
 from oriel.graph.attribution import AttributionTaps
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.data_files import names_of_files, starts_of_sizes
 from oriel.graph.select_outputs import open_graph
 from oriel.graph.taps import Tap
 from oriel.tokenizers.open_tokenizer import open_tokenizer
@@ -91,17 +93,10 @@ def read_bundle(path: Path) -> StoredBundle:
             next_step="export it again.",
         )
     graphs = {kind: _open(folder, path) for kind, path in paths_of.items()}
-    (weights,) = variant["weights"]
-    for file in (*paths_of.values(), weights):
+    for file in (*paths_of.values(), *variant["weights"]):
         check_file(folder, manifest, file)
-    layout = _layout(graphs["decoder"].model, weights)
-    if layout.bytes > manifest.file(weights)["bytes"]:
-        raise GraphError(
-            f"{paths_of['decoder']} has weights past the end of {weights}",
-            got=f"byte {layout.bytes}",
-            expected=f"{manifest.file(weights)['bytes']} bytes",
-            next_step="export the bundle again.",
-        )
+    sizes = {file: int(manifest.file(file)["bytes"]) for file in variant["weights"]}
+    layout = _layout(graphs["decoder"].model, sizes, paths_of["decoder"])
     taps = tuple(Tap.from_json(tap) for tap in variant["taps"])
     paths = BundlePaths(folder / paths_of["decoder"])
     stored = variant.get("attribution")
@@ -152,9 +147,7 @@ def _is_quantized(operator: str) -> bool:
 def _float32(manifest: Manifest, folder: Path) -> Variant:
     for variant in manifest.variants:
         if variant["name"] == "fp32" and "expansion" not in variant:
-            if len(variant["weights"]) == 1:
-                return variant
-            break
+            return variant
     raise BundleError(
         f"the bundle in {folder} has no float32 variant to quantize",
         got=", ".join(variant["name"] for variant in manifest.variants),
@@ -207,22 +200,43 @@ def check_file(folder: Path, manifest: Manifest, name: str) -> None:
         )
 
 
-def _layout(model: onnx.ModelProto, location: str) -> WeightLayout:
-    """Return the positions of the graph's weights in its data file, in order of offset."""
+def _layout(model: onnx.ModelProto, sizes: Mapping[str, int], graph: str) -> WeightLayout:
+    """Return the positions of the graph's weights in its data files, in order of offset. sizes:
+    bytes of each of the files, in their order."""
+    first = next(iter(sizes))
+    starts = starts_of_sizes(list(sizes.values()))
+    begins = dict(zip(sizes, starts, strict=True))
     placed = []
     for tensor in model.graph.initializer:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         said = {entry.key: entry.value for entry in tensor.external_data}
-        if said.get("location") != location or tensor.data_type != TensorProto.FLOAT:
+        location = said.get("location", "")
+        if location not in sizes or tensor.data_type != TensorProto.FLOAT:
             raise GraphError(
-                "the graph's weights don't lie in its bundle's float32 file",
-                got=f"{tensor.name} in {said.get('location')}",
-                expected=location,
+                "the graph's weights don't lie in its bundle's float32 files",
+                got=f"{tensor.name} in {location}",
+                expected=" or ".join(sizes),
                 next_step="export the bundle again.",
             )
+        offset = int(said.get("offset", 0))
         # It no longer matters whether the checkpoint has it transposed.
-        placed.append(
-            PlacedWeight(tensor.name, int(said.get("offset", 0)), tuple(tensor.dims), False)
+        weight = PlacedWeight(
+            tensor.name, begins[location] + offset, tuple(tensor.dims), transposed=False
         )
-    return WeightLayout(tuple(sorted(placed, key=lambda weight: weight.offset)))
+        if offset + weight.bytes > sizes[location]:
+            raise GraphError(
+                f"{graph} has weights past the end of {location}",
+                got=f"byte {offset + weight.bytes}",
+                expected=f"{sizes[location]} bytes",
+                next_step="export the bundle again.",
+            )
+        placed.append(weight)
+    if list(sizes) != names_of_files(first, starts):
+        raise BundleError(
+            "the bundle's float32 files have other names than such files have",
+            got=", ".join(sizes),
+            expected=", ".join(names_of_files(first, starts)),
+            next_step="export the bundle again.",
+        )
+    return WeightLayout(tuple(sorted(placed, key=lambda weight: weight.offset)), starts)

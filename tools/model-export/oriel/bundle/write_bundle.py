@@ -47,6 +47,7 @@ from oriel.contract.manifest import (
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.data_files import names_of_files
 from oriel.graph.static_cache import fix_cache
 from oriel.models.model_names import folder_id
 from oriel.precisions import FP32, Precision
@@ -97,7 +98,8 @@ class BundlePaths:
         return f"{self._stem(variant)}.static.onnx"
 
     def weights(self, encoding: str = "f32") -> str:
-        """Return a weights file's name, by encoding since graphs share it: model_f16.onnx.data."""
+        """Return the name of an encoding's first weights file, which graphs share:
+        model_f16.onnx.data."""
         return f"{self._stem('fp32' if encoding == 'f32' else encoding)}.onnx.data"
 
     def reference_pass(self, encoding: str = "f32") -> str:
@@ -220,7 +222,7 @@ def write_variant(
         "kernels": precision.kernels,
         "encoding": precision.encoding,
         "opset": opset_of(graphs.plain.model),
-        "weights": [paths.weights(precision.encoding)],
+        "weights": names_of_files(paths.weights(precision.encoding), graphs.layout.starts),
         "largest_weight": _largest_weight(graphs),
         "plain": write_graph(graphs.plain, folder / paths.plain(name)),
         "decoder": write_graph(graphs.decoder, folder / paths.decoder(name)),

@@ -1,19 +1,20 @@
-"""Writes weights from the checkpoint straight into the bundle's one data file, in float32, one
-tensor at a time."""
+"""Writes weights from the checkpoint straight into the bundle's data files, in float32, one tensor
+at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from oriel.bundle.hashed_writer import HashedWriter
+from oriel.bundle.hashed_writer import HashedFiles
 from oriel.bundle.not_finite import NotFinite, count_not_finite, refusal
 from oriel.checkpoints.tensors import StoredTensors, tensor_digest, weights_digest
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
+from oriel.graph.data_files import names_of_files
 
 _CHUNK = 4 * 1024 * 1024
 """Elements converted and written at a time: 16 MiB of float32."""
@@ -21,11 +22,11 @@ _CHUNK = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class WrittenWeights:
-    """Size and digest of the data file, and the digest of the weights that it was made from."""
+    """Size and digests of the data files, and the digest of the weights they were made from."""
 
     bytes: int
-    digest: str
-    """The file's digest, sha256:…"""
+    digests: Mapping[str, str]
+    """{name of a file: its digest, sha256:…}"""
     weights_digest: str
     """The digest of the checkpoint's tensors: see ACTIVATIONS_CONTRACT.md."""
 
@@ -36,15 +37,16 @@ def write_weights(
     file: Path,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> WrittenWeights:
-    """Write every placed weight; `on_bytes` gets the number of bytes since its last call.
+    """Write every placed weight. file: the first of the data files. `on_bytes` gets the number of
+    bytes since its last call.
 
     Raises CheckpointError where tensors hold values that aren't finite in float32, and names them
     all: after the first nothing is written, the others are only read.
     """
     unusable: list[NotFinite] = []
     rows: dict[str, tuple[str, tuple[int, ...], str]] = {}
-    with file.open("wb") as out:
-        writer = HashedWriter(out)
+    files = [file.with_name(name) for name in names_of_files(file.name, layout.starts)]
+    with HashedFiles(files, layout.starts) as writer:
 
         def put(data: bytes | memoryview) -> None:
             writer.put(data)
@@ -54,7 +56,7 @@ def write_weights(
             tensor = checkpoint.read(weight.name)
             stored = checkpoint.tensors[weight.name]
             if not unusable:
-                put(bytes(weight.offset - writer.position))
+                on_bytes(writer.pad_to(weight.offset))
                 rows[weight.name] = (stored.dtype, stored.shape, tensor_digest(tensor))
                 if _put_float32(tensor, weight, put):
                     continue
@@ -65,7 +67,7 @@ def write_weights(
                 unusable.append(found)
     if unusable:
         raise refusal(unusable, len(layout.weights))
-    return WrittenWeights(writer.position, writer.digest, weights_digest(rows))
+    return WrittenWeights(writer.position, writer.digests, weights_digest(rows))
 
 
 def _put_float32(tensor: Tensor, weight: PlacedWeight, put: Callable[[memoryview], None]) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from oriel.checkpoints.safe_pickle import load_pickle
 from oriel.checkpoints.unreadable_files import check_holds_weights, damaged
 
+_VALUES_AT_ONCE = 1 << 24
+"""Values converted to float32 at a time: 64 MiB of them."""
 FLOATS = {"F64", "F32", "F16", "BF16"}
 _DTYPE_NAMES = {
     torch.float64: "F64",
@@ -74,25 +77,44 @@ class StoredTensors:
         """Return the tensor in the dtype and shape of the file."""
         return self._read(self.tensors[name])
 
+    def read_float32(self, name: str) -> Tensor:
+        """Return the tensor in float32. A large one is converted some rows at a time: the file's
+        pages, which count as memory while they are mapped, never stand beside all of it."""
+        stored = self.tensors[name]
+        kept = stored.file.suffix == ".safetensors" and not isinstance(stored, DecodedTensor)
+        if not kept or stored.part is not None or prod(stored.shape) <= _VALUES_AT_ONCE:
+            return self._read(stored).to(torch.float32)
+        whole = torch.empty(stored.shape, dtype=torch.float32)
+        rows = max(1, _VALUES_AT_ONCE // prod(stored.shape[1:]))
+        for start in range(0, stored.shape[0], rows):
+            part = slice(start, start + rows)
+            whole[part] = _slice_of(stored, part)
+        return whole
+
     def _read(self, stored: StoredTensor) -> Tensor:
         if isinstance(stored, DecodedTensor):
             decoded = stored.decode([self._read(part) for part in stored.parts])
             return decoded if stored.part is None else decoded[stored.part]
         if stored.file.suffix == ".safetensors":
-            try:
-                # Opened anew for each tensor: closing the file releases the pages that were mapped.
-                with safe_open(stored.file, framework="pt") as file:
-                    if stored.part is not None:
-                        part: Tensor = file.get_slice(stored.key)[stored.part]
-                        return part
-                    tensor: Tensor = file.get_tensor(stored.key)
-                    return tensor
-            except (SafetensorError, OSError) as error:
-                raise damaged(stored.file, error, "a whole safetensors file") from error
+            return _slice_of(stored, stored.part)
         if stored.file not in self._pickled:
             self._pickled[stored.file] = load_pickle(stored.file)
         whole = self._pickled[stored.file][stored.key]
         return whole if stored.part is None else whole[stored.part]
+
+
+def _slice_of(stored: StoredTensor, part: tuple[int, slice] | slice | None) -> Tensor:
+    """Return a part of a tensor of a safetensors file; None for all of it."""
+    try:
+        # Opened anew for each tensor: closing the file releases the pages that were mapped.
+        with safe_open(stored.file, framework="pt") as file:
+            if part is not None:
+                values: Tensor = file.get_slice(stored.key)[part]
+                return values
+            tensor: Tensor = file.get_tensor(stored.key)
+            return tensor
+    except (SafetensorError, OSError) as error:
+        raise damaged(stored.file, error, "a whole safetensors file") from error
 
 
 def tensor_digest(tensor: Tensor) -> str:

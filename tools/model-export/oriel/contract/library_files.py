@@ -15,6 +15,7 @@ def graph_file(suffix: str) -> str:
     return f"{GRAPHS}/model{suffix}.onnx"
 
 
-def data_file(graph: str) -> str:
-    """Return the name of the file with a graph's weights, which lies beside it."""
-    return f"{graph}_data"
+def data_file(graph: str, number: int = 0) -> str:
+    """Return the name of a file with a graph's weights, which lies beside it: the first, or that of
+    a number."""
+    return f"{graph}_data" + (f"_{number}" if number else "")

@@ -34,6 +34,7 @@ from oriel.reference_pass.pass_file import (
     write_pass,
 )
 from oriel.runtime.every_activation import every_activation
+from oriel.runtime.onnx_graph import SessionSettings
 from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.compare import allowed_scores
 from oriel.verification.error_bounds import device_bounds
@@ -65,7 +66,8 @@ def with_native_passes(
 
         def run(ids: Array, variant: Variant) -> Mapping[str, Array]:
             graph = (folder / tapped_graph(variant)["path"]).read_bytes()
-            return every_activation(variant, graph, weights.of(variant), ids)
+            settings = SessionSettings(in_parts=True)
+            return every_activation(variant, graph, weights.of(variant), ids, settings)
 
         variants = [v for v in data["variants"] if v["name"] in names]
         files = {v["name"]: paths.reference_run(v["name"]) for v in variants}

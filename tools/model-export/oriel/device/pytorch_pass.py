@@ -37,7 +37,7 @@ def with_pytorch_passes(
     stored: dict[str, Callable[[], StoredWeight]] = {}
 
     def read(name: str) -> Tensor:
-        wanted = loaded.checkpoint.read(name).to(torch.float32)
+        wanted = loaded.checkpoint.read_float32(name)
         if name not in stored:
             return wanted
         values = stored[name]().values

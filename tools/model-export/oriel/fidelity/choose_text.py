@@ -35,6 +35,8 @@ MIN_TOKENS = 100
 MAX_PASSAGE_TOKENS = 256
 _OWN_PASSAGES = 8
 _OWN_LENGTH = 64
+_LENGTH_IN_PARTS = 16
+"""Tokens of a text of a model that is run in parts: each token reads all of its weights anew."""
 _SEED = 20
 
 
@@ -122,8 +124,11 @@ def own_text(
 
     reason: why no other text was used, added to the text's name.
     """
-    length = min(_OWN_LENGTH, cutting.longest)
-    count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
+    longest, most = _OWN_LENGTH, _OWN_PASSAGES
+    if trunk.graph.in_parts:
+        longest, most = _LENGTH_IN_PARTS, most * _OWN_LENGTH // _LENGTH_IN_PARTS
+    length = min(longest, cutting.longest)
+    count = max(1, min(most, cutting.tokens // length))
     rng = np.random.default_rng(_SEED)
     ids = rng.integers(0, shape.vocab, (count, length if shape.bidirectional else 1))
     past: dict[str, Array] | None = None

@@ -67,9 +67,8 @@ class VariantRun:
             graph = with_taps(graph, taps_for(variant, tapped))
             # float32 weights are mapped from their file; repacking would copy all of them.
             prepack = variant.get("kernels") not in _FLOAT_KERNELS
-            self.graph = OnnxGraph(
-                weights, graph, kind, shape, settings=SessionSettings(prepack=prepack)
-            )
+            settings = SessionSettings(prepack=prepack, in_parts=True)
+            self.graph = OnnxGraph(weights, graph, kind, shape, settings=settings)
 
     def run(
         self, ids: Ids, names: Sequence[str], past: Mapping[str, Array] | None = None

@@ -1,5 +1,4 @@
-"""Parameters as external data: where each stands in the one weights file, and how a graph says
-so."""
+"""Parameters as external data: where each stands in the weights files, and how a graph says so."""
 
 from __future__ import annotations
 
@@ -8,15 +7,14 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-_DTYPES = {4: ir.DataType.FLOAT, 2: ir.DataType.FLOAT16}
+from oriel.graph.data_files import aligned, located, starts_of_files
 
-ALIGNMENT = 64
-"""Bytes; a cache line, and more than any typed array or vector load asks for."""
+_DTYPES = {4: ir.DataType.FLOAT, 2: ir.DataType.FLOAT16}
 
 
 @dataclass(frozen=True)
 class PlacedWeight:
-    """A parameter's place in the weights file, as the graph reads it: floats, row-major."""
+    """A parameter's place in the weights files, as the graph reads it: floats, row-major."""
 
     name: str
     offset: int
@@ -36,9 +34,11 @@ class PlacedWeight:
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """One weights file: its placed parameters, in the order of their offsets."""
+    """An encoding's weights files: the placed parameters, in the order of their offsets."""
 
     weights: tuple[PlacedWeight, ...]
+    starts: tuple[int, ...] = (0,)
+    """Offset at which each file begins."""
 
     @property
     def bytes(self) -> int:
@@ -63,12 +63,15 @@ def _lay_out(weights: Iterable[PlacedWeight]) -> WeightLayout:
     offset = 0
     for weight in weights:
         placed.append(replace(weight, offset=offset))
-        offset = -(-(offset + weight.bytes) // ALIGNMENT) * ALIGNMENT
-    return WeightLayout(tuple(placed))
+        offset = aligned(offset + weight.bytes)
+    return WeightLayout(
+        tuple(placed), starts_of_files((w.offset, w.offset + w.bytes) for w in placed)
+    )
 
 
 def attach_weights(model: ir.Model, layout: WeightLayout, location: str) -> None:
-    """Turn the graph's parameter inputs into initializers that point into the file `location`."""
+    """Turn the graph's parameter inputs into initializers that point into the data files, whose
+    first has the name `location`."""
     graph = model.graph
     places = {weight.name: weight for weight in layout.weights}
     inputs = list(graph.inputs)
@@ -79,9 +82,10 @@ def attach_weights(model: ir.Model, layout: WeightLayout, location: str) -> None
             graph.inputs.append(value)
             continue
         assert value.shape is None or value.shape == place.shape, f"the graph turns {place.name}"
+        file, offset = located(location, layout.starts, place.offset)
         value.const_value = ir.ExternalTensor(
-            location,
-            place.offset,
+            file,
+            offset,
             place.bytes,
             _DTYPES[place.item_bytes],
             shape=ir.Shape(place.shape),

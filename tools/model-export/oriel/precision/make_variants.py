@@ -13,8 +13,10 @@ from oriel.bundle.write_bundle import BundlePaths, write_variant
 from oriel.contract.activation_names import LENS_KINDS, ModelShape, parse_name
 from oriel.contract.documents import CalibrationRecord, MeasuredText, Variant
 from oriel.errors import GraphError, OptionError
+from oriel.graph.attach_weights import WeightLayout
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
+from oriel.graph.data_files import largest_file
 from oriel.graph.select_outputs import select_outputs
 from oriel.precision.calibration.calibrate import Calibration
 from oriel.precision.calibration.calibration_text import TextCalibration
@@ -99,6 +101,7 @@ def make_variants(
     uses = weight_uses(inputs.graphs.decoder.model.graph)
     if any(p.encoding in CUSTOM_RECIPE_ENCODINGS for p in wanted):
         _check_quantizable(uses, inputs.paths)
+    _check_expandable(inputs.graphs.layout, wanted)
     needs_ranges = any(p.calibrated for p in wanted)
     needs_moments = any(inputs.recipes[p.encoding].calibrated for p in wanted)
     if inputs.text.file is not None and not (needs_ranges or needs_moments):
@@ -118,7 +121,10 @@ def make_variants(
     for encoding in dict.fromkeys(p.encoding for p in wanted):
         encoded[encoding] = _encode(inputs, encoding, uses, seen, display)
     records = [_variant(inputs, p, encoded[p.encoding], seen, display) for p in wanted]
-    return WrittenVariants(tuple(records), {file.path: file.digest for file in encoded.values()})
+    return WrittenVariants(
+        tuple(records),
+        {name: digest for file in encoded.values() for name, digest in file.digests.items()},
+    )
 
 
 def _check_quantizable(uses: Mapping[str, WeightUse], paths: BundlePaths) -> None:
@@ -128,6 +134,20 @@ def _check_quantizable(uses: Mapping[str, WeightUse], paths: BundlePaths) -> Non
             got="no matrix that a MatMul or a Gather reads",
             expected="a transformer's graph",
             next_step="name another graph.",
+        )
+
+
+def _check_expandable(layout: WeightLayout, wanted: Sequence[Precision]) -> None:
+    """Raise OptionError for weights that readers expand, where they are too many: what they are
+    expanded into is one file."""
+    expanded = [precision.name for precision in wanted if precision.expanded]
+    if expanded and len(layout.starts) > 1:
+        instead = [p.name for p in PRECISIONS.values() if not p.expanded and p.kernels != "fp32"]
+        raise OptionError(
+            f"{' and '.join(expanded)} would be expanded into more than a file holds",
+            got=f"{layout.bytes / 1e9:.1f} GB of float32",
+            expected=f"at most {largest_file() / 1e9:.1f} GB",
+            next_step=f"name {', '.join(instead)}, which compute on the weights as they travel.",
         )
 
 
@@ -172,6 +192,7 @@ def _variant(
             wide = with_constant_scales(graphs.decoder, inputs.folder)
             graphs = replace(graphs, decoder=wide)
         record = write_variant(inputs.folder, inputs.paths, precision, graphs, inputs.static_cache)
+        record["weights"] = list(encoded.digests)
         record["nodes"] = nodes
     record["recipe"] = encoded.recipe.data
     if seen is not None and (precision.calibrated or encoded.recipe.calibrated):

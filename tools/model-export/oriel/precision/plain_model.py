@@ -17,7 +17,8 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 from oriel.arrays import Array
 from oriel.bundle.passages import Passages
 from oriel.errors import GraphError
-from oriel.graph.attach_weights import ALIGNMENT, PlacedWeight, WeightLayout
+from oriel.graph.attach_weights import PlacedWeight, WeightLayout
+from oriel.graph.data_files import ALIGNMENT
 from oriel.precision.calibration.calibrate import Calibration, calibrate_on
 from oriel.precision.graphs.kernel_nodes import check_encoding, kernel_nodes, total_nodes
 from oriel.precision.graphs.quantized_graphs import quantized_model

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import onnx
 from onnx import TensorProto
@@ -16,7 +16,7 @@ from onnx import TensorProto
 from oriel.bundle.atomic_folder import is_staged_name, replaced_folder
 from oriel.bundle.read_bundle import check_file
 from oriel.contract.documents import ManifestDocument, Variant
-from oriel.contract.json_value import JsonObject
+from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.contract.library_files import (
     CONFIG,
     GENERATION_CONFIG,
@@ -36,6 +36,8 @@ GENAI_CONFIG = "genai_config.json"
 SUFFIXES = {"fp32": "", "fp16": "_fp16", "int8": "_quantized", "int4": "_q4"}
 """Ending of a file's name by our variant. What is called q8 and q4 there computes on quantized
 weights, as our int8 and int4; our q8 and q4 are expanded before they run, by our readers alone."""
+_MOST_FILES = 100
+"""Files with a graph's weights that transformers.js reads at most."""
 _GENAI_DECODER = "llama"
 """ONNX Runtime GenAI's name of any decoder with separate keys and values. Under its name gpt2 it
 expects a graph of another form, with both in one tensor."""
@@ -125,7 +127,7 @@ def _check_replaceable(folder: Path) -> None:
     graphs = {graph_file(suffix) for suffix in SUFFIXES.values()}
     tokenizer = {"tokenizer.json", "tokenizer_config.json"}
     own = {CONFIG, GENERATION_CONFIG, GENAI_CONFIG, *tokenizer, *graphs}
-    own |= {data_file(graph) for graph in graphs}
+    own |= {data_file(graph, number) for graph in graphs for number in range(_MOST_FILES)}
     if folder.exists() and not folder.is_dir():
         raise PublishError(
             f"{folder} is a file", expected="a folder", next_step="choose another --to."
@@ -158,7 +160,8 @@ def _write_configs(
     config = _read_json(bundle, manifest, CONFIG)
     # In browsers a library has to be told that the weights lie in a file of their own; one such
     # entry counts for every dtype. Without q8 it can't be the default that it is in a browser.
-    told: JsonObject = {"use_external_data_format": True}
+    files = {graph_file(SUFFIXES[name]): v["weights"] for name, v in variants.items()}
+    told: JsonObject = {"use_external_data_format": _counts(files)}
     if "int8" not in variants:
         told["dtype"] = "fp32"
     written = {CONFIG: {**config, "transformers.js_config": told}}
@@ -177,6 +180,13 @@ def _write_configs(
         ):
             check_file(bundle, manifest, source)
             (folder / name).write_bytes((bundle / source).read_bytes())
+
+
+def _counts(files: Mapping[str, Sequence[str]]) -> JsonValue:
+    """Return how many files each graph has its weights in: True where it is one."""
+    if all(len(weights) == 1 for weights in files.values()):
+        return True
+    return {PurePosixPath(graph).name: len(weights) for graph, weights in files.items()}
 
 
 def genai_config(data: ManifestDocument, generation: JsonObject, config: JsonObject) -> JsonObject:
@@ -225,32 +235,32 @@ def genai_config(data: ManifestDocument, generation: JsonObject, config: JsonObj
 def _write_variant(bundle: Path, manifest: Manifest, variant: Variant, file: Path) -> None:
     """Write a decoder graph and its weights under the layout's names, which the graph names too."""
     path = variant["decoder"]["path"]
-    (weights,) = variant["weights"]
-    for name in (path, weights):
+    for name in (path, *variant["weights"]):
         check_file(bundle, manifest, name)
-    data = data_file(file.name)
-    graph = renamed_data((bundle / path).read_bytes(), path, weights, data)
-    # No hard link: onnx refuses to read weights of a file that has another name.
-    shutil.copyfile(bundle / weights, file.with_name(data))
+    names = {old: data_file(file.name, at) for at, old in enumerate(variant["weights"])}
+    graph = renamed_data((bundle / path).read_bytes(), path, names)
+    for old, new in names.items():
+        # No hard link: onnx refuses to read weights of a file that has another name.
+        shutil.copyfile(bundle / old, file.with_name(new))
     check_loads(graph, file.name, file.parent, "export the bundle again.")
     file.write_bytes(graph)
 
 
-def renamed_data(graph: bytes, name: str, old: str, new: str) -> bytes:
-    """Return a graph whose weights lie in the file `new`, beside it, in the place of `old`."""
+def renamed_data(graph: bytes, name: str, names: Mapping[str, str]) -> bytes:
+    """Return a graph whose weights lie in files of other names beside it. names: {old: new}."""
     model = onnx.ModelProto.FromString(graph)
     check_external_data(model, name)
     for tensor in model.graph.initializer:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         (place,) = (entry for entry in tensor.external_data if entry.key == "location")
-        if place.value != old:
+        if place.value not in names:
             raise BundleError(
-                f"{name} has weights outside of its variant's file",
+                f"{name} has weights outside of its variant's files",
                 got=f"{tensor.name[:80]} in {place.value}",
-                expected=old,
+                expected=" or ".join(names),
                 next_step="export the bundle again.",
             )
-        place.value = new
+        place.value = names[place.value]
     data: bytes = model.SerializeToString(deterministic=True)
     return data

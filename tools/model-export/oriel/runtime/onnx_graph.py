@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,6 +29,7 @@ from oriel.contract.data_files import GraphKind
 from oriel.errors import GraphError, OrielError, reason_of
 from oriel.graph.built_graph import set_outputs
 from oriel.graph.closings import close_joints
+from oriel.graph.graph_in_parts import GraphInParts, runs_in_parts
 from oriel.graph.taps import Tap, open_taps
 from oriel.runtime.closing_slots import slot_feeds
 from oriel.runtime.joint_edit import JointEdit, JointEdits
@@ -47,6 +48,8 @@ class SessionSettings:
     """Keep blocks that a long sequence needed for the next one."""
     threads: int = 0
     """0: as many as the processor has cores."""
+    in_parts: bool = False
+    """Run a graph that has more weights than are held at once part by part, on the CPU."""
     devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
     """Devices of a plugin's execution provider; empty for the CPU."""
 
@@ -86,14 +89,7 @@ class OnnxGraph:
         self.kind, self.shape, self.closings = kind, shape, closings
         if kind in ("open", "static"):
             graph += close_joints(joint_specs(shape), closings)
-        options = settings.options()
-        # A graph given as bytes has no folder: this is the folder of its data files.
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(folder)
-        )
-        self.session = onnxruntime.InferenceSession(
-            graph, options, providers=None if settings.devices else ["CPUExecutionProvider"]
-        )
+        self.session = _session(graph, folder, settings)
         self.outputs = [port.name for port in self.session.get_outputs()]
 
     def run(
@@ -187,12 +183,38 @@ class OnnxGraph:
                 feeds[resid_delta_name(edit.layer)] = value
         return feeds
 
+    @property
+    def in_parts(self) -> bool:
+        """True where each run reads the weights anew, part by part."""
+        return isinstance(self.session, GraphInParts)
+
     def ports(self) -> tuple[list[TensorSpec], list[TensorSpec]]:
         """Return inputs and outputs as the runtime sees them."""
         session = self.session
         inputs = [*session.get_inputs(), *session.get_overridable_initializers()]
         outputs = session.get_outputs()
         return [_port(p) for p in inputs], [_port(p) for p in outputs]
+
+
+def _session(
+    graph: bytes, folder: Path, settings: SessionSettings
+) -> onnxruntime.InferenceSession | GraphInParts:
+    if settings.in_parts and not settings.devices:
+        model = onnx.load_model_from_string(graph)
+        if runs_in_parts(model.graph):
+            return GraphInParts(
+                model,
+                folder,
+                lambda prepack: replace(settings, prepack=settings.prepack and prepack).options(),
+            )
+    options = settings.options()
+    # A graph given as bytes has no folder: this is the folder of its data files.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(folder)
+    )
+    return onnxruntime.InferenceSession(
+        graph, options, providers=None if settings.devices else ["CPUExecutionProvider"]
+    )
 
 
 @contextmanager

@@ -261,12 +261,15 @@ class Reference:
         head = nn.Sequential(*map(self.model.get_submodule, paths))
         for start in range(0, resid_post.shape[1], _POSITIONS_AT_ONCE):
             part = slice(start, start + _POSITIONS_AT_ONCE)
-            with self._quietly(resid_post[:, part, 0]):
-                logits = head(torch.from_numpy(resid_post[:, part]))
-                if self.architecture.finish_logits is not None:
-                    logits = self.architecture.finish_logits(self.model.config, logits)
-                probs = torch.softmax(logits, dim=-1).numpy()
-            yield part, probs
+            # Nothing of a part is kept while the next one is computed.
+            yield part, self._lens_of(head, resid_post[:, part])
+
+    def _lens_of(self, head: nn.Module, resid_post: Array) -> Array:
+        with self._quietly(resid_post[..., 0]):
+            logits = head(torch.from_numpy(resid_post))
+            if self.architecture.finish_logits is not None:
+                logits = self.architecture.finish_logits(self.model.config, logits)
+            return torch.softmax(logits, dim=-1).numpy()
 
     @contextmanager
     def _quietly(self, ids: Array) -> Iterator[None]:

@@ -3,6 +3,8 @@ pass stores them."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from oriel.arrays import Array
@@ -19,10 +21,9 @@ def torch_activations(reference: Reference, ids: Array) -> Arrays:
     ids_kind, probs_kind = (kinds()[kind] for kind in LENS_KINDS)
     # All layers at once, since what reads them is a model's largest matrix, and each time anew.
     streams = [found[kinds()["resid_post"].at(layer)] for layer in range(shape.layers)]
-    parts = [
-        _likeliest(probs, shape.lens_k)
-        for _, probs in reference.lens(np.concatenate(streams, axis=1))
-    ]
+    reads = reference.lens(np.concatenate(streams, axis=1))
+    # Not a loop, whose variable would keep a part's probabilities while the next ones are computed.
+    parts = list(map(partial(_likeliest, shape.lens_k), reads))
     ids_of, probs_of = (np.concatenate(rows, axis=1) for rows in zip(*parts, strict=True))
     for layer in range(shape.layers):
         own = slice(layer * ids.shape[1], (layer + 1) * ids.shape[1])
@@ -30,8 +31,9 @@ def torch_activations(reference: Reference, ids: Array) -> Arrays:
     return found
 
 
-def _likeliest(full: Array, count: int) -> tuple[Array, Array]:
-    """Return the likeliest tokens of (1, positions, vocab) and their probabilities: (1, positions,
-    count), int64 and float32."""
+def _likeliest(count: int, read: tuple[slice, Array]) -> tuple[Array, Array]:
+    """Return the likeliest tokens of a lens read, (1, positions, vocab), and their probabilities:
+    (1, positions, count), int64 and float32."""
+    _, full = read
     ids = np.argsort(-full, axis=-1, kind="stable")[..., :count]
     return ids.astype(np.int64), np.take_along_axis(full, ids, axis=-1)

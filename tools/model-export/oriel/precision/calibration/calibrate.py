@@ -26,6 +26,8 @@ from oriel.contract.activation_names import (
 from oriel.contract.documents import CalibrationRecord
 from oriel.errors import GraphError
 from oriel.graph.build_graphs import BuiltGraphs
+from oriel.graph.graph_in_parts import GraphInParts, runs_in_parts
+from oriel.precision.calibration.moment_files import MomentFiles
 from oriel.precision.recipes.weight_uses import weight_uses
 from oriel.precision.rounding.gptq import Moment, part_bounds
 from oriel.precisions import CalibrationMethod
@@ -104,12 +106,15 @@ def calibrate_on(
     """Run any float32 graph, whose weights lie in `folder`, as calibrate does. feeds: its inputs
     for each passage; those that it doesn't have are left out."""
     ranges = None if method is None else _ranges(method)
-    seconds = _Moments() if moments else None
-    for name, rows in _gathered(_factors(folder, model, feeds)):
-        if ranges is not None:
-            ranges.add(name, rows)
+    seconds = _Moments(runs_in_parts(model.graph)) if moments else None
+    for group in _factors(folder, model, feeds):
+        for name, rows in _gathered(group):
+            if ranges is not None:
+                ranges.add(name, rows)
+            if seconds is not None:
+                seconds.add(name, rows)
         if seconds is not None:
-            seconds.add(name, rows)
+            seconds.finish_group()
     record: CalibrationRecord = {"text": passages.to_json()}
     if method is not None:
         record["method"] = method
@@ -135,20 +140,27 @@ def _decoder_feeds(shape: ModelShape, passages: Passages) -> Iterator[dict[str, 
 
 def _factors(
     folder: Path, model: onnx.ModelProto, every: Iterable[Mapping[str, Array]]
-) -> Iterator[dict[str, Floats]]:
-    """Yield for each passage the tensors that are multiplied by matrices, (positions, summed) each;
+) -> Iterator[Iterator[dict[str, Floats]]]:
+    """Yield groups of the tensors that are multiplied by matrices, (positions, summed) each, for
+    every passage: all in one group, or those of each part where the model is run in parts.
     GraphError where one isn't finite."""
     uses = weight_uses(model.graph).values()
     names = list(dict.fromkeys(name for use in uses for name in use.factors))
     cut = _cut_to(model, names)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False
-    # Sums are computed between runs: threads that wait actively for the next run would slow them
-    # down.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights are used where they are mapped instead of being copied into another order.
-    options.add_session_config_entry("session.disable_prepacking", "1")
+    if runs_in_parts(cut.graph):
+        given = {port.name for port in cut.graph.input}
+        fed = [{k: v for k, v in feeds.items() if k in given} for feeds in every]
+        for found in GraphInParts(cut, folder, lambda _: _options()).run_all(names, fed):
+            if found[0]:
+                yield map(_as_rows, found)
+        return
+    yield _in_one(cut, folder, names, every)
+
+
+def _in_one(
+    cut: onnx.ModelProto, folder: Path, names: list[str], every: Iterable[Mapping[str, Array]]
+) -> Iterator[dict[str, Floats]]:
+    options = _options()
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
@@ -158,15 +170,31 @@ def _factors(
     given = {port.name for port in session.get_inputs()}
     for feeds in every:
         results = session.run(names, {k: v for k, v in feeds.items() if k in given})
-        rows = {n: r.reshape(-1, r.shape[-1]) for n, r in zip(names, results, strict=True)}
-        for name, values in rows.items():
-            if not np.isfinite(values).all():
-                raise GraphError(
-                    "the model computes NaN or infinity on the calibration text",
-                    got=f"{name} of the float32 graph",
-                    next_step="check the checkpoint with oriel verify.",
-                )
-        yield rows
+        yield _as_rows(dict(zip(names, results, strict=True)))
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False
+    # Sums are computed between runs: threads that wait actively for the next run would slow them
+    # down.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights are used where they are mapped instead of being copied into another order.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return options
+
+
+def _as_rows(found: Mapping[str, Array]) -> dict[str, Floats]:
+    rows = {name: values.reshape(-1, values.shape[-1]) for name, values in found.items()}
+    for name, values in rows.items():
+        if not np.isfinite(values).all():
+            raise GraphError(
+                "the model computes NaN or infinity on the calibration text",
+                got=f"{name} of the float32 graph",
+                next_step="check the checkpoint with oriel verify.",
+            )
+    return rows
 
 
 def _cut_to(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
@@ -216,11 +244,13 @@ def _gathered(passages: Iterator[dict[str, Floats]]) -> Iterator[tuple[str, Floa
 
 
 class _Moments:
-    """Second moments, summed passage by passage."""
+    """Second moments, summed passage by passage. With `on_disk`, those of finished groups wait in a
+    temporary file each: together they are a fifth of a large model."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_disk: bool) -> None:
         self.sums: dict[str, tuple[Moment, ...]] = {}
         self.positions: dict[str, int] = {}
+        self.kept = MomentFiles() if on_disk else None
 
     def add(self, name: str, rows: Floats) -> None:
         if name not in self.sums:
@@ -234,11 +264,18 @@ class _Moments:
             moment.matrix[...] += part.T @ part
         self.positions[name] = self.positions.get(name, 0) + len(rows)
 
-    def result(self) -> dict[str, tuple[Moment, ...]]:
+    def finish_group(self) -> None:
+        """Turn sums into means, since nothing is added to these names any more."""
         for name, parts in self.sums.items():
             for moment in parts:
                 moment.matrix[...] /= self.positions[name]
-        return self.sums
+        if self.kept is not None:
+            for name, parts in self.sums.items():
+                self.kept.put(name, parts)
+            self.sums = {}
+
+    def result(self) -> Mapping[str, tuple[Moment, ...]]:
+        return self.sums if self.kept is None else self.kept
 
 
 class _Ranges(Protocol):

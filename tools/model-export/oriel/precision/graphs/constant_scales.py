@@ -12,8 +12,8 @@ from onnx.external_data_helper import ExternalDataInfo
 
 from oriel.graph.built_graph import BuiltGraph
 
-_LARGEST = 1 << 30
-"""Bytes of scales in a graph's own file, which can't have more than 2 GiB."""
+_LARGEST = 1 << 28
+"""Bytes of scales in a graph's own file, of which several copies are held while it is written."""
 
 
 def with_constant_scales(built: BuiltGraph, folder: Path) -> BuiltGraph:

@@ -10,7 +10,7 @@ from math import prod
 import onnx
 from onnx import TensorProto
 
-from oriel.graph.attach_weights import ALIGNMENT
+from oriel.graph.data_files import ALIGNMENT
 from oriel.precision.recipes.weight_uses import WeightUse
 from oriel.precision.weights.encoded_layout import EncodedFile, EncodedWeight
 from oriel.precisions import Kernels

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from oriel.contract.activation_names import ModelShape, TensorSpec
 from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph, set_outputs
+from oriel.graph.data_files import located
 from oriel.graph.graph_document import write_document
 from oriel.precision.calibration.calibrate import ActivationRanges
 from oriel.precision.kernels.block_kernels import gather_blocks, multiply_blocks
@@ -86,7 +87,7 @@ class _Rewriting:
     def rewrite(self, model: ir.Model, last: Callable[[ir.Graph], Collection[ir.Node]]) -> ir.Model:
         """Put kernels into the model, which is changed."""
         graph = model.graph
-        edit = GraphEdit(graph, self.encoded.path)
+        edit = GraphEdit(graph, self.encoded.path, self.encoded.starts)
         weights = {weight.name: weight for weight in self.encoded.weights}
         precise = last(graph)
         turned: set[ir.Node] = set()
@@ -145,9 +146,10 @@ class _Rewriting:
             if weight.layout == "float32":
                 old = value.const_value
                 assert isinstance(old, ir.ExternalTensor)
+                file, at = located(edit.location, edit.starts, weight.values)
                 value.const_value = ir.ExternalTensor(
-                    edit.location,
-                    weight.values,
+                    file,
+                    at,
                     old.length,
                     old.dtype,
                     shape=ir.Shape(weight.shape),

@@ -48,7 +48,8 @@ def _layout(encoded: EncodedFile) -> WeightLayout:
     wide = [weight.name for weight in encoded.weights if weight.layout != "float16"]
     assert not wide, f"{wide[:3]} are not float16"
     return WeightLayout(
-        tuple(PlacedWeight(w.name, w.values, w.shape, False, 2) for w in encoded.weights)
+        tuple(PlacedWeight(w.name, w.values, w.shape, False, 2) for w in encoded.weights),
+        encoded.starts,
     )
 
 

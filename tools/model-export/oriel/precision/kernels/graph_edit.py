@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from oriel.arrays import Array
+from oriel.graph.data_files import located
 from oriel.precision.weights.encoded_layout import EncodedWeight
 
 Attribute = int | float | str | Sequence[int] | ir.TensorProtocol
@@ -34,7 +35,9 @@ class GraphEdit:
 
     graph: ir.Graph
     location: str
-    """The encoded file, relative to the graph."""
+    """The first encoded file, relative to the graph."""
+    starts: tuple[int, ...] = (0,)
+    """Offset at which each encoded file begins."""
     shared: dict[str, ir.Value] = field(default_factory=dict)
     """Outputs of nodes that several kernels read, by a key that the kernel chooses."""
 
@@ -47,9 +50,8 @@ class GraphEdit:
             return known
         dtype = _STORED[kind]
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
-        tensor = ir.ExternalTensor(
-            self.location, offset, size, dtype, shape=ir.Shape(shape), name=name
-        )
+        file, at = located(self.location, self.starts, offset)
+        tensor = ir.ExternalTensor(file, at, size, dtype, shape=ir.Shape(shape), name=name)
         return self._register(name, tensor)
 
     def constant(self, name: str, array: Array | np.generic) -> ir.Value:

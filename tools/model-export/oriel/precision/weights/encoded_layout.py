@@ -3,6 +3,7 @@ write_encoded.py writes such a file, expand_weights.py reads it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -19,7 +20,7 @@ Layout = Literal["float32", "float16", "channels", "blocks"]
 
 @dataclass(frozen=True)
 class EncodedWeight:
-    """One weight in the encoded file and in the expanded one; the fields are the schema's.
+    """One weight in the encoded files and in the expanded one; the fields are the schema's.
 
     Quantized matrices have `channels` (N), each a sum over `summed` values (K) of the shape.
     """
@@ -43,6 +44,11 @@ class EncodedWeight:
     """channels only: int8, else uint8."""
     block: BlockSize | None = None
     """blocks only: values that share a scale."""
+
+    @property
+    def begin(self) -> int:
+        """The offset of the first of its arrays."""
+        return min(at for at in (self.scales, self.zero_points, self.values) if at is not None)
 
     @property
     def size(self) -> int:
@@ -168,18 +174,23 @@ class EncodedWeight:
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """One encoding's weights file, and the float32 file that it is expanded into."""
+    """One encoding's weights files, and the float32 file that one is expanded into."""
 
     path: str
+    """The first file."""
     encoding: str
     """f16, q8, q4."""
     bytes: int
-    digest: str
-    """sha256:…, as is expanded_digest."""
+    """All of its files'."""
+    digests: Mapping[str, str]
+    """{name of a file: sha256:…}, in the order of the files."""
     weights: tuple[EncodedWeight, ...]
     expanded_bytes: int
     expanded_digest: str
+    """sha256:…"""
     recipe: Recipe
+    starts: tuple[int, ...] = (0,)
+    """Offset at which each file begins; those of weights count through all files."""
 
     def weight(self, name: str) -> EncodedWeight | None:
         return next((weight for weight in self.weights if weight.name == name), None)

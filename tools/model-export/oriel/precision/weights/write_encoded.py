@@ -1,4 +1,4 @@
-"""Encoding of a float32 weights file, weight by weight. The recipe chooses how each weight is
+"""Encoding of float32 weights files, weight by weight. The recipe chooses how each weight is
 encoded, encode_tensor.py does it, and encoded_layout.py describes how weights lie in the file."""
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oriel.bundle.hashed_writer import HashedWriter
-from oriel.graph.attach_weights import ALIGNMENT, PlacedWeight, WeightLayout
+from oriel.bundle.hashed_writer import HashedFiles
+from oriel.graph.attach_weights import PlacedWeight, WeightLayout
+from oriel.graph.data_files import aligned, located, names_of_files, starts_of_files
 from oriel.precision.recipes.recipe import Recipe, Rule
 from oriel.precision.recipes.weight_uses import WeightUse
 from oriel.precision.weights.encode_tensor import encode_tensor
@@ -39,7 +40,7 @@ def place_encoded(
 
     def take(size: int) -> int:
         nonlocal position
-        start = -(-position // ALIGNMENT) * ALIGNMENT
+        start = aligned(position)
         position = start + size
         return start
 
@@ -84,14 +85,17 @@ def write_encoded_file(
     """Write the encoded file; `on_bytes` gets the number of the source's bytes encoded since the
     last call.
 
-    source: a float32 weights file of this layout. encoding: by default the recipe's name.
+    source: the first float32 weights file of this layout. target: the first file to write.
+    encoding: by default the recipe's name.
     calibration: for recipes that are `calibrated`. Raises RecipeError where the recipe changes
     nothing.
     """
     assert calibration is not None or not recipe.calibrated, "gptq needs moments"
     placed = place_encoded(layout, uses, recipe)
+    starts = starts_of_files((w.begin, w.values + w.value_bytes) for w in placed)
+    files = [target.with_name(name) for name in names_of_files(target.name, starts)]
     with (
-        target.open("wb") as out,
+        HashedFiles(files, starts) as out,
         ThreadPoolExecutor(_THREADS) as rounding,
         ThreadPoolExecutor(1) as writing,
     ):
@@ -104,7 +108,7 @@ def write_encoded_file(
                 # Only products saturate.
                 rule = replace(rule, reduced=False)
             moments = None if calibration is None else calibration.of(use.factors)
-            encoded = encode_tensor(_floats(source, old), new, rule, moments, rounding)
+            encoded = encode_tensor(_floats(source, layout, old), new, rule, moments, rounding)
             # A weight is hashed and written while the next one is rounded.
             if before is not None:
                 before.result()
@@ -116,24 +120,26 @@ def write_encoded_file(
         path=target.name,
         encoding=encoding or recipe.name,
         bytes=writer.file.position,
-        digest=writer.file.digest,
+        digests=out.digests,
         weights=placed,
         expanded_bytes=writer.expanded_position,
         expanded_digest=f"sha256:{writer.expanded_digest.hexdigest()}",
         recipe=recipe,
+        starts=starts,
     )
 
 
-def _floats(source: Path, weight: PlacedWeight) -> NDArray[np.float32]:
-    """Map one weight of the file, so that it takes no memory once it is encoded."""
-    return np.memmap(source, "<f4", "r", weight.offset, weight.shape)
+def _floats(source: Path, layout: WeightLayout, weight: PlacedWeight) -> NDArray[np.float32]:
+    """Map one weight of its file, so that it takes no memory once it is encoded."""
+    name, offset = located(source.name, layout.starts, weight.offset)
+    return np.memmap(source.with_name(name), "<f4", "r", offset, weight.shape)
 
 
 class _Writer:
     """Writer of the encoded file, which also computes the digest of the expanded file."""
 
-    def __init__(self, out: BinaryIO) -> None:
-        self.file = HashedWriter(out)
+    def __init__(self, out: HashedFiles) -> None:
+        self.file = out
         self.expanded_digest = hashlib.sha256()
         self.expanded_position = 0
 
