@@ -1,5 +1,6 @@
 """The page's own reader takes the manifest of a model with experts in some of its layers, and holds
-it to its sizes. Its views of one are tested in tests/browser/ui_experts.spec.ts."""
+it to its sizes; its programs compute what the routers of such a model give. Its views of one are
+tested in tests/browser/ui_experts.spec.ts."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from architecture_variants import VARIANTS
 from conftest import save_random
+from page_programs import check_programs, written_programs
 
 from oriel.export_bundle import export
 from oriel.options import ExportOptions
@@ -45,13 +47,16 @@ def fewer_probabilities(manifest: Any) -> None:
                 tap["outputs"][0]["shape"][-1] = 3
 
 
-def test_the_page_reads_it_and_refuses_other_sizes(tmp_path: Path) -> None:
+def test_the_page_reads_it_refuses_other_sizes_and_writes_programs(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None or not (ROOT / "node_modules/vite").is_dir():
         pytest.skip("needs node and the page's packages")
     checkpoint = save_random(VARIANTS["qwen3_moe-one-mlp-in-some-layers"](), tmp_path / "from")
     options = ExportOptions(model=str(checkpoint), output=tmp_path / "bundle" / "model.onnx")
-    raw = (export(options, Silent()).folder / "manifest.json").read_text("utf-8")
+    folder = export(options, Silent()).folder
+    with written_programs() as write:
+        check_programs(folder, checkpoint, write, tmp_path)
+    raw = (folder / "manifest.json").read_text("utf-8")
     changes: tuple[Callable[[Any], None], ...] = (
         *(experts_everywhere, more_than_there_are, fewer_probabilities),
     )

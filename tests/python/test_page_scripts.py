@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import ast
 import json
-import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,48 +20,43 @@ import lens_maps
 import numpy as np
 import pytest
 import torch
+from page_programs import (
+    CLOSE,
+    HOSTILE,
+    IDS,
+    WITHOUT,
+    Asked,
+    Model,
+    Record,
+    edits_of,
+    largest_difference,
+    layers_of,
+    lenses_of,
+    neurons_of,
+    numbers_of,
+    run_script,
+    shares_of,
+    shown_values,
+    written_programs,
+)
 from transformers import AutoModelForCausalLM
 
 import oriel
-from oriel.analysis import residual
-from oriel.analysis.attribution import attribute
 from oriel.analysis.head_scores import scores_of, value_weighted
-from oriel.analysis.lens_measures import measure_lens
 from oriel.lenses.bundle_packs import add_pack
 from oriel.models.architectures import REGISTRY, find_architecture
 from oriel.runtime.edit_json import edits_from_json
 
 # Not type-checked: they make the bundles of the browser tests, and change only with these.
-said_edits: Any = import_module("said_edits")
 joint_edits: Any = import_module("joint_edits")
 
-ROOT = Path(__file__).resolve().parents[2]
-IDS = [5, 17, 2, 2, 40, 58, 8, 17, 30, 9, 44, 3]
-CLOSE = 1e-4
-WITHOUT = "no edits"
-HOSTILE = 'a"b\\"""\nimport os\u2028\u202e\r\x00\'${x}`<script>\U0001f642'
-"""A token's text that would end a literal, a comment or a cell, if it was not escaped."""
-KINDS = (
-    *("resid_pre", "q", "k", "v", "attn_z", "attn_output", "resid_mid", "mlp_pre", "mlp_gate"),
-    *("mlp_linear", "mlp_act", "mlp_output", "resid_post", "embedding_sum", "final_norm"),
-)
-BY_HEAD = ("q", "k", "v", "attn_z")
 OTHER_IDS = [5, 17, 9, 2, 40, 58, 33, 8, 17, 30, 12, 3, 4]
 """A second text, that the first is compared with."""
 FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
-WITHOUT_SCRIPTS = {
-    # Their attention doesn't go through transformers' interface, which the scripts use.
-    *("bloom", "falcon", "gpt_neo", "gptj"),
-    # It lays texts end to end inside a block.
-    "opt",
-    # The scripts ask for the next token.
-    *("bert", "distilbert", "electra", "modernbert", "roberta"),
-}
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),
     *("steps", "paths", "difference", "head-scores"),
 )
-Record = dict[str, Any]
 
 CELL: Record = {
     "required": ["id", "cell_type", "metadata", "source"],
@@ -113,90 +107,6 @@ NOTEBOOK: Record = {
 """The rules of nbformat 4.5 for notebooks that were not run."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """A bundle with lens packs, and the checkpoint that it was exported from."""
-
-    bundle: oriel.Bundle
-    folder: Path
-    checkpoint: Path
-
-    @property
-    def record(self) -> Record:
-        manifest: Record = json.loads((self.folder / "manifest.json").read_text("utf-8"))
-        return dict(manifest["model"])
-
-
-@dataclass
-class Asked:
-    """Numbers, and the script and notebook that the page gave for them."""
-
-    model: Model
-    shown: Record
-    edits: list[Record] = field(default_factory=list)
-    closings: list[Record] = field(default_factory=list)
-    files: tuple[Path, ...] = ()
-    script: str = ""
-    notebook: str = ""
-
-    def request(self) -> Record:
-        run = {"model": self.model.record, "variant": "fp32", "isExact": True, "ids": IDS}
-        said = {"edits": self.edits, "closings": self.closings, "labels": {"5": HOSTILE}}
-        return {"shown": self.shown, "run": run, **said}
-
-
-def edits_of(model: Model) -> dict[str, list[Record]]:
-    """Return sets of edits for a model, by their names."""
-    shape = model.bundle.shape
-    sets = said_edits.whole_model_sets(shape.layers, shape.hidden, shape.head_dim)
-    stream = {"joint": "resid_post", "layer": 0}
-    many = np.random.default_rng(3).normal(size=(1, 20, shape.hidden)).astype(np.float32)
-    each_token = {"shape": [1, 20, shape.hidden], "values": many.reshape(-1).tolist()}
-    by_head = {"shape": [1, shape.heads, 1, 1], "values": [0.5] * shape.heads}
-    return {
-        WITHOUT: [],
-        **{name: [dict(edit) for edit in edits] for name, edits in sets.items()},
-        "values of each token": [
-            {"edit": "add", **stream, "vector": each_token, "position": {"start": 3}},
-            {"edit": "replace", "joint": "mlp_output", "layer": 1, "value": each_token},
-            {"edit": "replace", "joint": "attn_z", "layer": 1, "value": by_head, "position": 4},
-            {"edit": "add", "joint": "attn_probs", "layer": 1, "vector": 0.25, "key": 0},
-        ],
-    }
-
-
-def numbers_of(
-    model: Model, edits: list[Record], kinds: list[str] | None = None
-) -> Iterator[tuple[str, Record]]:
-    """Return what the page would show of a run with these edits. kinds: of activations; None for
-    those of GPT-2 or Llama, which are fewer with edits."""
-    bundle = model.bundle
-    said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    at, last = 7, bundle.shape.layers - 1
-    of_gates = ("mlp_gate", "mlp_linear")
-    if kinds is None and edits:
-        kinds = ["attn_z", "resid_mid", "mlp_output"]
-    elif kinds is None:
-        kinds = [kind for kind in KINDS if bundle.shape.gated_mlp or kind not in of_gates]
-    run = bundle.run(IDS, activations=[*kinds, "attn_probs", "attn_scores"], edits=said)
-    logits = run.logits[0, -1].astype(np.float64)
-    probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    best = probabilities.argsort()[::-1][:10].tolist()
-    yield "next", {"thing": "next", "ids": best, "values": probabilities[best].tolist()}
-    for kind in ("attn_probs", "attn_scores"):
-        row = run.of(kind, last)[0, 1, at, : at + 1].tolist()
-        place = {"kind": kind, "head": [last, 1], "query": at}
-        yield kind, {"thing": "attention", **place, "values": row}
-    for kind in kinds:
-        name = kind if kind in ("embedding_sum", "final_norm") else f"layer_{last}_{kind}"
-        values = run[name][0]
-        vector = values[:, at].reshape(-1) if kind in BY_HEAD else values[at]
-        some = np.abs(vector).argsort()[::-1][:8].tolist()
-        there = {"indices": some, "values": vector[some].tolist()}
-        length = float(np.linalg.norm(vector))
-        yield kind, {"thing": "activation", "name": name, "position": at, **there, "norm": length}
-
-
 def continued(model: Model, edits: list[Record]) -> Iterator[Record]:
     """Return the probability of every token of the text, and of some continuations."""
     said = edits_from_json({"edits_version": "1.0", "edits": edits})
@@ -216,98 +126,6 @@ def continued(model: Model, edits: list[Record]) -> Iterator[Record]:
     paths = [[3, 9, 4], [7, 5]]
     values = [sum(shares(IDS + path)[len(IDS) - 1 :]) for path in paths]
     yield {"thing": "paths", "paths": paths, "values": values}
-
-
-def packs_of(model: Model) -> list[Record]:
-    manifest: Record = json.loads((model.folder / "manifest.json").read_text("utf-8"))
-    return list(manifest.get("lens_packs", []))
-
-
-def lenses_of(model: Model, edits: list[Record]) -> Iterator[tuple[str, Record, tuple[Path, ...]]]:
-    """Return cells of each lens at an early layer and at the last, which no pack maps."""
-    said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    packs = packs_of(model)
-    for lens in ("logit", *[each["name"] for each in packs]):
-        run = model.bundle.run(IDS, lens=lens, edits=said)
-        for layer in (1, model.bundle.shape.layers - 1):
-            ids = run.of("lens_ids", layer)[0, 6].tolist()
-            cell = {"layer": layer, "position": 6, "ids": ids}
-            values = run.of("lens_probs", layer)[0, 6].tolist()
-            path = next((each["path"] for each in packs if each["name"] == lens), None)
-            pack = None if path is None else {"file": path, "kind": lens}
-            files = (model.folder / path,) if path is not None and layer == 1 else ()
-            yield lens, {"thing": "lens", "pack": pack, **cell, "values": values}, files
-
-
-def layers_of(model: Model, edits: list[Record]) -> Iterator[tuple[Record, tuple[Path, ...]]]:
-    """Return each measure of an early layer, through each lens, and of its stream."""
-    said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    packs = packs_of(model)
-    at, layer, last = 6, 1, model.bundle.shape.layers - 1
-    cell = {"thing": "layer", "layer": layer, "position": at}
-    for lens in ("logit", *[each["name"] for each in packs]):
-        path = next((each["path"] for each in packs if each["name"] == lens), None)
-        pack = None if path is None else {"file": path, "kind": lens}
-        found = measure_lens(model.bundle, IDS, token=40, lens=lens, edits=said)
-        values = {
-            **{"certainty": found.top_probability, "divergence": found.divergence},
-            **{"entropy": found.entropy, "rank": found.rank, "probability": found.probability},
-        }
-        for measure, value in values.items():
-            token = 40 if measure in ("rank", "probability") else None
-            one = {"measure": measure, "token": token, "values": [float(value[layer, at])]}
-            yield {**cell, "pack": pack, **one}, () if path is None else (model.folder / path,)
-    run = model.bundle.run(IDS, ["resid_pre", "resid_post"], said)
-    before, after = run.of("resid_pre", layer)[:, at], run.of("resid_post", layer)[:, at]
-    final = run.of("resid_post", last)[:, at]
-    for measure, value in {
-        "norm": residual.norms(after),
-        "growth": residual.norms(after) / residual.norms(before),
-        "turn": residual.cosines(after, before),
-        "final": residual.cosines(after, final),
-    }.items():
-        one = {"measure": measure, "token": None, "values": [float(value[0])]}
-        yield {**cell, "pack": None, **one}, ()
-
-
-def neurons_of(model: Model, edits: list[Record]) -> Iterator[Record]:
-    """Return a neuron's activation, the norm of its row, from runs in which it is on and off, and
-    its effect on logits, from its shares in them."""
-    said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    at, layer, ids = 6, 1, [7, 40]
-    activations = model.bundle.run(IDS, ["mlp_act"], said).of("mlp_act", layer)[0]
-    neuron = int(np.abs(activations[at]).argmax())
-    alone = np.zeros((1, 2, activations.shape[-1]), np.float32)
-    alone[0, 1, neuron] = 1
-    put_in = oriel.Replace("mlp_act", layer=layer, value=alone)
-    off, on = model.bundle.run([[0, 0]], ["mlp_output"], [put_in]).of("mlp_output", layer)[0]
-    activation = float(activations[at, neuron])
-    values = [activation, float(np.linalg.norm(on - off))]
-    for token in ids:
-        shares = attribute(model.bundle, IDS, token, edits=said, neurons_of=layer).neurons
-        assert shares is not None
-        values.append(float(shares[0, at, neuron]) / activation)
-    place = {"layer": layer, "neuron": neuron, "position": at}
-    yield {"thing": "neuron", **place, "ids": ids, "values": values}
-
-
-def shares_of(model: Model, edits: list[Record]) -> Iterator[Record]:
-    """Return all parts' shares of a logit and of a difference."""
-    said = edits_from_json({"edits_version": "1.0", "edits": edits})
-    at, answer = 9, 7
-    for other in (None, 40):
-        shares = attribute(model.bundle, IDS, answer, other, edits=said)
-        parts: list[Record] = [{"part": "embedding"}, {"part": "bias"}]
-        values = [float(shares.embedding[0, at]), float(shares.bias)]
-        for layer in range(model.bundle.shape.layers):
-            rest = {"part": "attention_rest", "layer": layer}
-            parts += [rest, {"part": "mlp", "layer": layer}]
-            values += [float(shares.attention_rest[0, layer, at]), float(shares.mlps[0, layer, at])]
-            for head in range(model.bundle.shape.heads):
-                parts.append({"part": "head", "layer": layer, "head": head})
-                values.append(float(shares.heads[layer][0, head, at]))
-        place = {"answer": answer, "other": other, "position": at}
-        yield {"thing": "attribution", **place, "parts": parts, "values": values}
 
 
 def log_softmax(logits: Any) -> Any:
@@ -468,51 +286,8 @@ def models(
 @pytest.fixture(scope="module")
 def written(models: list[Model]) -> tuple[list[Asked], Record]:
     """Return all requests with what the page wrote for them, and its table of module paths."""
-    return write([one for model in models for one in every_number(model)])
-
-
-def write(asked: list[Asked]) -> tuple[list[Asked], Record]:
-    """Return the requests with what the page wrote for them, and its table of module paths."""
-    done = subprocess.run(
-        ["node", "tests/web/write_programs.mjs"],
-        cwd=ROOT,
-        input=json.dumps([one.request() for one in asked]),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    for one, got in zip(asked, answer["written"], strict=True):
-        assert got is not None, one.shown
-        one.script, one.notebook = got["script"], got["notebook"]
-    return asked, answer["paths"]
-
-
-def shown_values(asked: Asked) -> list[float]:
-    return [*asked.shown["values"], *([asked.shown["norm"]] if "norm" in asked.shown else [])]
-
-
-def largest_difference(found: Record, asked: Asked) -> float:
-    """Return the largest difference, absolute up to 1 and relative to the largest value beyond."""
-    computed = np.asarray(found["computed"])
-    right = np.asarray(shown_values(asked), np.float32)
-    assert computed.shape == right.shape
-    assert np.isfinite(computed).all()
-    # Masked scores hold the lowest float32, and everything else is small beside them.
-    masked = right < -1e38
-    assert (computed[masked] < -1e38).all()
-    difference = np.abs(computed[~masked] - right[~masked]).max(initial=0)
-    return float(difference / max(1.0, np.abs(right[~masked]).max(initial=0)))
-
-
-def run_script(asked: Asked, folder: Path) -> Record:
-    """Run the script in this process, which spares importing torch again. Return its names."""
-    file = folder / "script.py"
-    file.write_text(asked.script, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(file), str(asked.model.checkpoint), *map(str, asked.files)])
-        return runpy.run_path(str(file))
+    with written_programs() as write:
+        return write([one for model in models for one in every_number(model)])
 
 
 def run_notebook(asked: Asked, folder: Path) -> Record:
@@ -642,8 +417,7 @@ def test_text_of_a_token_stays_inside_its_literal(written: tuple[list[Asked], Re
 
 def test_module_paths_are_those_of_the_exporter(written: tuple[list[Asked], Record]) -> None:
     _, paths = written
-    assert set(REGISTRY) - set(paths) == WITHOUT_SCRIPTS
-    assert set(paths) <= set(REGISTRY)
+    assert set(paths) == set(REGISTRY)
     for name, row in paths.items():
         architecture = find_architecture(name)
         same = {
@@ -658,9 +432,16 @@ def test_module_paths_are_those_of_the_exporter(written: tuple[list[Asked], Reco
             **{"mlpOutputMatrix": "mlp_output_matrix", "unembedding": "unembedding"},
             **{"attentionAdded": "attention_added", "mlpAdded": "mlp_added"},
             **{"residualMultiplier": "residual_multiplier", "fusedMlp": "fused_mlp"},
+            "router": "router",
         }
         assert {key: row[key] for key in same} == {
             key: getattr(architecture, field) for key, field in same.items()
         }
         assert (row["finish"] is None) == (architecture.finish_logits is None)
-        assert set(row) == {*same, "matrix", "norm", "finish"}
+        # OPT's embedding may have a width of its own, and a matrix before the unembedding then.
+        assert name == "opt" or tuple(row["head"]) == architecture.head
+        assert (row["products"] is None) == (architecture.through_interface is None)
+        assert row["products"] in (None, architecture.attention_caller)
+        assert (row["firstPosition"] is None) == (architecture.first_position is None)
+        further = {"matrix", "norm", "finish", "head", "products", "firstPosition", "prepare"}
+        assert set(row) == {*same, *further}

@@ -216,6 +216,35 @@ def test_tokens_of_a_lens_may_change_places_where_they_are_as_likely(
     assert probs["norm_ratio"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("got", "passed"),
+    [
+        ([[0, 2], [3, 1]], True),
+        # In the first row 2 and 1 are as likely, in the second nothing is.
+        ([[0, 1], [3, 1]], True),
+        ([[0, 2], [1, 3]], False),
+        ([[0, 3], [3, 1]], False),
+        ([[0, 0], [3, 1]], False),
+        ([[0, 4], [3, 1]], False),
+    ],
+)
+def test_experts_may_change_places_where_they_are_as_likely(
+    got: list[list[int]], passed: bool
+) -> None:
+    ids, probs = "layer_0_expert_ids", "layer_0_router_probs"
+    want = {
+        ids: torch.tensor([[[0, 2], [3, 1]]]),
+        probs: torch.tensor([[[0.5, 0.2, 0.2, 0.1], [0.1, 0.3, 0.0, 0.6]]]),
+    }
+    ours = {**want, ids: torch.tensor([got])}
+    found = compare_case(ProofInputs("one", {}), Outputs(ours, want, Bound()))
+    assert [row["passed"] for row in found["outputs"]] == [passed, True]
+    # Without probabilities every choice is held to the other.
+    alone = Outputs({ids: ours[ids]}, {ids: want[ids]}, Bound())
+    (row,) = compare_case(ProofInputs("one", {}), alone)["outputs"]
+    assert row["passed"] == bool((ours[ids] == want[ids]).all())
+
+
 class Pair(nn.Module):
     def __init__(self) -> None:
         super().__init__()

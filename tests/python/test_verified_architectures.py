@@ -1,5 +1,5 @@
-"""Whole verifications of architectures whose attention isn't observed as the others' is: edits at
-every joint, the cache, padding and the static graph."""
+"""Verification of architectures whose attention module is replaced tells what the replacement does
+otherwise. That each is right: test_architecture_precisions.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from architecture_variants import VARIANTS, like_gpt2
+from architecture_variants import like_gpt2
 from conftest import save_random
 from torch import nn
 from transformers import PreTrainedConfig
@@ -18,39 +18,6 @@ from oriel.models.architectures import REGISTRY
 from oriel.options import ExportOptions
 from oriel.progress import Silent
 from oriel.verification.verify import verify
-
-
-@pytest.mark.parametrize(
-    ("name", "precisions", "slots"),
-    [
-        # Matrices stand before its stream, and between that and its unembedding.
-        ("opt-norms-after-sums-projected", ("fp32", "int8"), None),
-        ("bloom", ("fp32",), 16),
-        ("falcon-grouped-alibi-one-norm", ("fp32",), None),
-        ("gpt_neo", ("fp32",), None),
-        # Its float16 graphs join values to the past before keys.
-        ("gptj-tied-wholly-rotary", ("fp32", "fp16"), 16),
-    ],
-)
-def test_a_bundle_agrees_with_pytorch(
-    name: str, precisions: tuple[str, ...], slots: int | None, tmp_path: Path
-) -> None:
-    checkpoint = save_random(VARIANTS[name](), tmp_path / "checkpoint")
-    options = ExportOptions(
-        model=str(checkpoint),
-        output=tmp_path / "bundle" / "model.onnx",
-        all_layers=True,
-        precision=precisions,
-        static_cache=slots,
-        allow_lossy=True,
-    )
-    report = verify(export(options, Silent()).graph, checkpoint)
-    assert report.passed, report.failures
-    assert [variant.name for variant in report.variants] == list(precisions)
-    for variant in report.variants:
-        verdicts = {check.name: check.verdict for check in variant.checks}
-        assert verdicts["edits"] == "passed"
-        assert ("static_padded" in verdicts) is (slots is not None)
 
 
 def test_verification_sees_what_a_replaced_module_does_otherwise(

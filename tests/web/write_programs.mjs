@@ -1,6 +1,7 @@
-// Writes the scripts and notebooks that the page gives for numbers. Requests come as JSON on standard input; prints what
-// was written for each, and the page's table of module paths. tests/python/test_page_scripts.py calls it and runs them.
-import { text } from 'node:stream/consumers';
+// Writes the scripts and notebooks that the page gives for numbers. Each line of standard input is a list of requests as
+// JSON; prints a line for each: what was written for every request, and the page's table of module paths.
+// tests/python/page_programs.py asks it, and runs them.
+import { createInterface } from 'node:readline';
 import { withPageModules } from './page_modules.mjs';
 
 /**
@@ -31,10 +32,18 @@ await withPageModules(async (load) => {
   const { editsFromJson } = /** @type {typeof import('../../apps/web/src/inference/edit_json')} */ (
     await load('inference/edit_json.ts')
   );
-  /** @type {unknown} */
-  const parsed = JSON.parse(await text(process.stdin));
-  const requests = /** @type {Request[]} */ (parsed);
-  const written = requests.map(({ shown, run, labels, edits, closings }) => {
+  for await (const line of createInterface({ input: process.stdin })) {
+    /** @type {unknown} */
+    const parsed = JSON.parse(line);
+    const written = /** @type {Request[]} */ (parsed).map(writtenFor);
+    process.stdout.write(`${JSON.stringify({ written, paths })}\n`);
+  }
+
+  /**
+   * @param {Request} request
+   * @returns {{ script: string, notebook: string } | null}
+   */
+  function writtenFor({ shown, run, labels, edits, closings }) {
     const program = programFor(shown, {
       ...run,
       interventions: [
@@ -44,8 +53,7 @@ await withPageModules(async (load) => {
       labelOf: (id) => labels[id] ?? `#${id}`,
     });
     return program && { script: pythonScript(program), notebook: notebook(program) };
-  });
-  process.stdout.write(JSON.stringify({ written, paths }));
+  }
 });
 
 /**

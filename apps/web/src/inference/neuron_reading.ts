@@ -110,10 +110,15 @@ export function neuronActivations(shape: ModelShape): string[] {
   return [
     ...everyLayer(shape).flatMap((layer) => [
       activationName('mlp_act', layer),
-      activationName('mlp_output', layer),
+      activationName(givenBy(shape), layer),
     ]),
     activationName('resid_post', shape.layers - 1),
   ];
+}
+
+/** Return the kind of what an MLP's output matrix gives: another norm may stand between it and the stream. */
+function givenBy({ raw_outputs: isRaw = false }: ModelShape): 'mlp_output' | 'mlp_output_raw' {
+  return isRaw ? 'mlp_output_raw' : 'mlp_output';
 }
 
 interface Reader {
@@ -144,11 +149,11 @@ async function measureRows(
     texts: [Array<number>(tokens).fill(0)],
     edits,
     logits: 0,
-    activations: norms.map((_, layer) => activationName('mlp_output', layer)),
+    activations: norms.map((_, layer) => activationName(givenBy(shape), layer)),
   });
   const { hidden } = shape;
   for (const [layer, row] of norms.entries()) {
-    const output = arrayOf(found, 'mlp_output', layer);
+    const output = arrayOf(found, givenBy(shape), layer);
     for (let neuron = start; neuron < (ends[layer] ?? 0); neuron++) {
       let sum = 0;
       const at = (neuron - start + 1) * hidden;
@@ -173,9 +178,9 @@ async function writtenBy(
     texts: [[0, 0]],
     edits: [{ edit: 'replace', joint: 'mlp_act', layer, value }],
     logits: 0,
-    activations: [activationName('mlp_output', layer)],
+    activations: [activationName(givenBy(shape), layer)],
   });
-  const output = arrayOf(found, 'mlp_output', layer);
+  const output = arrayOf(found, givenBy(shape), layer);
   const { hidden } = shape;
   return output.slice(hidden, 2 * hidden).map((each, at) => (each - (output[at] ?? 0)) / scale);
 }

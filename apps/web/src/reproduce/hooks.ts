@@ -22,7 +22,41 @@ interface HookedAt {
   readonly layer: number;
 }
 
-const ATTENTION: Hook = { helper: 'attention', call: null };
+/** A hook that depends on how the model's parts are put together. */
+type ChosenHook = (paths: ModulePaths, shape: ModelShape) => Hook;
+
+const ATTENTION: ChosenHook = ({ products }) =>
+  products === null
+    ? { helper: 'attention', call: null }
+    : {
+        helper: 'on_products',
+        call: ({ paths, layer }) => [
+          pythonString(`${paths.blocks}.${layer}.${products}`),
+          String(layer),
+        ],
+      };
+
+const ROUTER: Hook = {
+  helper: 'on_router',
+  call: ({ paths, layer }) => [
+    pythonString(`${paths.blocks}.${layer}.${paths.router ?? paths.mlp}`),
+    String(layer),
+  ],
+};
+
+/** Between attention and MLP; where the stream itself is normed, the norm gives it. */
+const MIDDLE: ChosenHook = (_, { post_norm: isNormed = false }) =>
+  isNormed
+    ? inBlock('on_output', 'resid_mid', ({ mlpNorm }) => mlpNorm)
+    : {
+        helper: 'on_middle',
+        call: ({ paths, layer }) => [
+          pythonString(`${paths.blocks}.${layer}`),
+          pythonString(`${paths.blocks}.${layer}.${paths.attentionAdded ?? paths.attention}`),
+          String(layer),
+          ...factorOf(paths, layer),
+        ],
+      };
 
 function inBlock(
   helper: HelperName,
@@ -54,7 +88,7 @@ function factorOf({ blocks, residualMultiplier }: ModulePaths, layer: number): s
 }
 
 /** By kind; a kind that is missing has no script. In the order in which several at one module must be registered. */
-const HOOKS: Partial<Record<ActivationKind, Hook>> = {
+const HOOKS: Partial<Record<ActivationKind, Hook | ChosenHook>> = {
   resid_pre: inBlock('on_input', 'resid_pre', () => ''),
   q: ATTENTION,
   k: ATTENTION,
@@ -63,7 +97,7 @@ const HOOKS: Partial<Record<ActivationKind, Hook>> = {
   attn_probs: ATTENTION,
   attn_z: {
     helper: 'on_heads',
-    call: ({ paths, shape, layer }) => [
+    call: ({ paths, shape, layer }: HookedAt) => [
       pythonString(`${paths.blocks}.${layer}.${paths.attentionOutputMatrix}`),
       pythonString('attn_z'),
       String(layer),
@@ -72,20 +106,12 @@ const HOOKS: Partial<Record<ActivationKind, Hook>> = {
   },
   attn_output_raw: inBlock('on_output', 'attn_output_raw', ({ attention }) => attention),
   attn_output: added('attn_output', ({ attention, attentionAdded }) => attentionAdded ?? attention),
-  resid_mid: {
-    helper: 'on_middle',
-    call: ({ paths, layer }) => [
-      pythonString(`${paths.blocks}.${layer}`),
-      pythonString(`${paths.blocks}.${layer}.${paths.attentionAdded ?? paths.attention}`),
-      String(layer),
-      ...factorOf(paths, layer),
-    ],
-  },
+  resid_mid: MIDDLE,
   mlp_pre: inBlock('on_input', 'mlp_pre', ({ mlpNonlinearity }) => mlpNonlinearity),
   mlp_gate: inBlock('on_output', 'mlp_gate', ({ mlpNonlinearity }) => mlpNonlinearity),
   mlp_linear: {
     helper: 'on_output',
-    call: ({ paths, layer }) => [
+    call: ({ paths, layer }: HookedAt) => [
       pythonString(`${paths.blocks}.${layer}.${paths.mlpLinear ?? paths.mlp}`),
       pythonString('mlp_linear'),
       String(layer),
@@ -95,10 +121,18 @@ const HOOKS: Partial<Record<ActivationKind, Hook>> = {
   mlp_act: inBlock('on_input', 'mlp_act', ({ mlpOutputMatrix }) => mlpOutputMatrix),
   mlp_output_raw: inBlock('on_output', 'mlp_output_raw', ({ mlp }) => mlp),
   mlp_output: added('mlp_output', ({ mlp, mlpAdded }) => mlpAdded ?? mlp),
+  router_logits: ROUTER,
+  router_probs: ROUTER,
+  expert_ids: ROUTER,
+  expert_weights: ROUTER,
   resid_post: inBlock('on_output', 'resid_post', () => ''),
   final_norm: {
     helper: 'on_output',
-    call: ({ paths }) => [pythonString(paths.finalNorm), pythonString('final_norm'), '0'],
+    call: ({ paths, shape }: HookedAt) => [
+      pythonString(paths.finalNorm ?? `${paths.blocks}.${shape.layers - 1}`),
+      pythonString('final_norm'),
+      '0',
+    ],
   },
 };
 
@@ -107,7 +141,7 @@ export function isHooked(kind: ActivationKind): boolean {
   return HOOKS[kind] !== undefined;
 }
 
-/** Return whether the places need attention of the script's own. */
+/** Return whether the places lie inside attention, so that the script's own takes its place or watches it. */
 export function needsAttention(places: readonly Place[]): boolean {
   return places.some(({ joint }) => HOOKS[joint] === ATTENTION);
 }
@@ -124,8 +158,9 @@ export function hooksAt(
   // resid_mid is changed behind attn_output, whatever the order of the edits.
   const ordered = kinds.flatMap((kind) => places.filter(({ joint }) => joint === kind));
   for (const { joint, layer } of ordered) {
-    const hook = HOOKS[joint];
-    if (hook === undefined) continue;
+    const row = HOOKS[joint];
+    if (row === undefined) continue;
+    const hook = typeof row === 'function' ? row(paths, shape) : row;
     helpers.push(hook.helper);
     if (hook.call !== null)
       lines.add(`${hook.helper}(${hook.call({ paths, shape, layer }).join(', ')})`);

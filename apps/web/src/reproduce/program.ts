@@ -5,11 +5,13 @@ import { editWords } from './edit_words';
 import { editedPlaces, editsInPython, isOfTokens } from './edits_in_python';
 import { hooksAt, isHooked, needsAttention, type Place } from './hooks';
 import { modulePathsOf, type ModulePaths } from './module_paths';
+import { forwardPass } from './forward_pass';
 import { helperSource } from './python_helpers';
 import { commentText, pythonList, pythonNumber, pythonString } from './python_text';
 import type { Recipe, RunOrigin } from './recipe';
 import { recipeFor } from './recipes';
 import type { ShownNumbers } from './shown_numbers';
+import { continuesText } from '../contract/whole_text';
 import type { ModelRecord } from '../contract/generated';
 
 /** All that decides about the numbers besides their own place. */
@@ -58,7 +60,7 @@ interface Plan {
 
 /** Return the plan; null where this architecture or kind of activation has no program. */
 function planFor(shown: ShownNumbers, run: ShownRun): Plan | null {
-  const paths = modulePathsOf(run.model.architecture);
+  const paths = modulePathsOf(run.model);
   if (paths === null) return null;
   const edited = editedPlaces(run.interventions);
   const origin: RunOrigin = {
@@ -70,6 +72,7 @@ function planFor(shown: ShownNumbers, run: ShownRun): Plan | null {
     isEdited: edited.length > 0,
   };
   const recipe = recipeFor(shown, origin);
+  if (recipe === null) return null;
   const places = [...edited, ...recipe.sees];
   // Values that are given token by token end with the text.
   if ((recipe.tokensBehind ?? 0) > 0 && run.interventions.some(isOfTokens)) return null;
@@ -90,12 +93,12 @@ export function programFor(shown: ShownNumbers, run: ShownRun): Program | null {
   const { tokensBehind = 0 } = recipe;
   const edits = editsInPython(run.interventions, shape, run.ids.length + tokensBehind);
   const hooks = hooksAt(places, paths, shape);
-  const ownAttention = needsAttention(places);
+  const ownAttention = needsAttention(places) && paths.products === null;
   const helpers = helperSource([...hooks.helpers, ...edits.helpers]);
   return {
     title: recipe.title,
     facts: [...factsOf(run), ...recipe.notes],
-    imports: importsOf(helpers.join('\n'), edits.lines, recipe, ownAttention),
+    imports: importsOf(run.model, [...helpers, ...edits.lines], recipe, ownAttention),
     files: filesOf(run.model, recipe),
     parts: [
       { title: 'The text as token ids', lines: idLines(run) },
@@ -107,9 +110,12 @@ export function programFor(shown: ShownNumbers, run: ShownRun): Program | null {
               lines: [...joined(helpers), ''],
             },
           ]),
-      { title: 'The model', lines: [...modelLines(run.model, ownAttention), ...hooks.lines] },
+      {
+        title: 'The model',
+        lines: [...modelLines(run.model, ownAttention), ...paths.prepare, ...hooks.lines],
+      },
       ...(edits.lines.length === 0 ? [] : [{ title: 'The edits', lines: edits.lines }]),
-      { title: recipe.title, lines: runLines(recipe) },
+      { title: recipe.title, lines: runLines(recipe, { model: run.model, paths }) },
       { title: 'The numbers on the screen, and these', lines: comparison(recipe) },
     ],
   };
@@ -125,19 +131,27 @@ function factsOf({ model, variant, isExact, ids, interventions }: ShownRun): str
 }
 
 function importsOf(
-  helpers: string,
-  edits: readonly string[],
+  model: ModelRecord,
+  lines: readonly string[],
   { file }: Recipe,
   ownAttention: boolean,
 ): string[] {
-  const written = [helpers, ...edits].join('\n');
-  const classes = ['AutoModelForCausalLM', ...(ownAttention ? ['AttentionInterface'] : [])];
+  const written = lines.join('\n');
+  const classes = [autoClass(model), ...(ownAttention ? ['AttentionInterface'] : [])];
   return [
     ...(written.includes('base64.') ? ['import base64', ''] : []),
     'import torch',
     ...(file === null ? [] : ['from safetensors import safe_open']),
+    ...(written.includes('(TorchFunctionMode)')
+      ? ['from torch.overrides import TorchFunctionMode']
+      : []),
     `from transformers import ${classes.sort().join(', ')}`,
   ];
+}
+
+/** Return the name of transformers' class that opens the model with its head over the vocabulary. */
+function autoClass({ shape }: ModelRecord): string {
+  return continuesText(shape) ? 'AutoModelForCausalLM' : 'AutoModelForMaskedLM';
 }
 
 function filesOf({ name, source }: ModelRecord, { file }: Recipe): ProgramFile[] {
@@ -163,7 +177,8 @@ function idLines({ ids, labelOf }: ShownRun): string[] {
   ];
 }
 
-function modelLines({ source, shape }: ModelRecord, ownAttention: boolean): string[] {
+function modelLines(model: ModelRecord, ownAttention: boolean): string[] {
+  const { source, shape } = model;
   const revision =
     source.kind === 'hub' && typeof source.revision === 'string'
       ? `, revision=${pythonString(source.revision)}`
@@ -172,20 +187,19 @@ function modelLines({ source, shape }: ModelRecord, ownAttention: boolean): stri
   // The kernel for several experts at once refuses some widths.
   const experts = (shape.experts ?? 0) > 0 ? ', experts_implementation="eager"' : '';
   return [
-    `model = AutoModelForCausalLM.from_pretrained(source${revision}, attn_implementation="${attention}"${experts})`,
+    `model = ${autoClass(model)}.from_pretrained(source${revision}, attn_implementation="${attention}"${experts})`,
     'model = model.float().eval()',
   ];
 }
 
-function runLines({ attentions, compute, tokensBehind = 0 }: Recipe): string[] {
+function runLines(
+  { attentions, compute, tokensBehind = 0 }: Recipe,
+  origin: Pick<RunOrigin, 'model' | 'paths'>,
+): string[] {
   return [
     'with torch.no_grad():',
     // A recipe that runs more than the text does so by itself.
-    ...(tokensBehind > 0
-      ? []
-      : [
-          `    output = model(ids, use_cache=False${attentions ? ', output_attentions=True' : ''})`,
-        ]),
+    ...(tokensBehind > 0 ? [] : [`    output = ${forwardPass(origin, 'ids', attentions)}`]),
     ...compute.flatMap((line) => line.split('\n')).map((line) => `    ${line}`),
   ];
 }

@@ -3,11 +3,14 @@
 export type HelperName =
   | 'at'
   | 'tensor_of'
+  | 'of_text'
   | 'on_input'
   | 'on_output'
   | 'on_heads'
   | 'on_middle'
   | 'attention'
+  | 'on_products'
+  | 'on_router'
   | 'chosen'
   | 'spread'
   | 'unit'
@@ -48,9 +51,14 @@ const TENSOR_OF = `def tensor_of(output):
 def output_with(value, output):
     return (value, *output[1:]) if isinstance(output, tuple) else value`;
 
+const OF_TEXT = `def of_text(value):
+    """Return (1, tokens, width) also of tokens that a block has laid end to end."""
+    return value.reshape(1, -1, value.shape[-1])`;
+
 const ON_INPUT = `def on_input(module, joint, layer):
     def hook(_module, args):
-        return (at(joint, layer, args[0]), *args[1:])
+        value = at(joint, layer, of_text(args[0])).reshape(args[0].shape)
+        return (value, *args[1:])
 
     model.get_submodule(module).register_forward_pre_hook(hook)`;
 
@@ -58,11 +66,13 @@ const ON_OUTPUT = `def on_output(module, joint, layer, factor=1.0, half=None):
     """Take the module's output, times what its block multiplies it with, or one half of it."""
 
     def hook(_module, _args, output):
-        value = tensor_of(output)
+        given = tensor_of(output)
+        value = of_text(given)
         if half is not None:
             at(joint, layer, value.chunk(2, dim=-1)[half])
             return output
-        return output_with(at(joint, layer, value * factor) / factor, output)
+        value = at(joint, layer, value * factor) / factor
+        return output_with(value.reshape(given.shape), output)
 
     model.get_submodule(module).register_forward_hook(hook)`;
 
@@ -104,15 +114,75 @@ const ATTENTION = `def attention(
     scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
-    hidden = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    every = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    hidden = every.triu(1) if getattr(module, "is_causal", True) else ~every
     if sliding_window is not None:
-        hidden |= torch.ones_like(hidden).tril(-sliding_window)
+        hidden |= every.tril(-sliding_window) | every.triu(sliding_window)
     scores = scores.masked_fill(hidden, torch.finfo(torch.float32).min)
     weights = at("attn_probs", layer, at("attn_scores", layer, scores).softmax(-1))
     return (weights @ value).transpose(1, 2), weights
 
 
 AttentionInterface.register("shown", attention)`;
+
+const ON_PRODUCTS = `PRODUCTS = (torch.matmul, torch.bmm, torch.Tensor.matmul, torch.Tensor.__matmul__)
+SOFTMAX = (torch.softmax, torch.nn.functional.softmax)
+
+
+class Products(TorchFunctionMode):
+    """Show the steps of attention that has no function of its own: queries and keys before their
+    product, the softmax, and values before the product with them."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.mixes = False  # True behind the softmax
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if function is torch.Tensor.baddbmm:
+            kwargs["batch1"], kwargs["batch2"] = self.factors(kwargs["batch1"], kwargs["batch2"])
+        elif function in PRODUCTS and args[1].dim() > 2:
+            args = self.factors(*args)
+        elif function in SOFTMAX:
+            lowest = torch.finfo(torch.float32).min
+            scores = self.show("attn_scores", args[0].clamp(min=lowest))
+            self.mixes = True
+            return self.show("attn_probs", function(scores, **kwargs))
+        return function(*args, **kwargs)
+
+    def factors(self, left, right):
+        if self.mixes:
+            return left, self.show("v", right)
+        left = self.show("q", left)
+        return left, self.show("k", right.transpose(-1, -2)).transpose(-1, -2)
+
+    def show(self, joint, value):
+        """Take (heads, tokens, width) as one text, too."""
+        whole = value if value.dim() == 4 else value[None]
+        return at(joint, self.layer, whole).reshape(value.shape)
+
+
+def on_products(module, layer):
+    owner = model.get_submodule(module)
+    forward = owner.forward
+
+    def watched(*args, **kwargs):
+        with Products(layer):
+            return forward(*args, **kwargs)
+
+    owner.forward = watched`;
+
+const ON_ROUTER = `def on_router(module, layer):
+    def hook(_module, _args, output):
+        logits, weights, ids = output
+        probs = logits.softmax(-1)
+        given = {"logits": logits, "probs": probs, "weights": weights, "ids": ids}
+        for name, value in given.items():
+            part = "router" if name in ("logits", "probs") else "expert"
+            at(f"{part}_{name}", layer, of_text(value))
+
+    model.get_submodule(module).register_forward_hook(hook)`;
 
 const CHOSEN = `def chosen(value, heads=None, tokens=None, columns=None):
     """Return True at the places of a value (1, tokens, columns) or (1, heads, tokens, columns)."""
@@ -189,11 +259,14 @@ const MIRRORED = `def mirrored(value, first, second, amount):
 const HELPERS: Readonly<Record<HelperName, Helper>> = {
   at: { source: AT },
   tensor_of: { source: TENSOR_OF },
-  on_input: { source: ON_INPUT, calls: ['at'] },
-  on_output: { source: ON_OUTPUT, calls: ['at', 'tensor_of'] },
+  of_text: { source: OF_TEXT },
+  on_input: { source: ON_INPUT, calls: ['at', 'of_text'] },
+  on_output: { source: ON_OUTPUT, calls: ['at', 'tensor_of', 'of_text'] },
   on_heads: { source: ON_HEADS, calls: ['at'] },
   on_middle: { source: ON_MIDDLE, calls: ['at', 'tensor_of'] },
   attention: { source: ATTENTION, calls: ['at'] },
+  on_products: { source: ON_PRODUCTS, calls: ['at'] },
+  on_router: { source: ON_ROUTER, calls: ['at', 'of_text'] },
   chosen: { source: CHOSEN },
   spread: { source: SPREAD },
   unit: { source: UNIT },

@@ -10,7 +10,7 @@ export interface RunOrigin {
   readonly ids: readonly number[];
   /** Return a token's text by its id, on one line. */
   readonly labelOf: (id: number) => string;
-  /** True where the script has attention of its own, which an edit needs. */
+  /** True where the script shows every step of attention, which an edit needs. */
   readonly ownAttention: boolean;
   /** True where the script makes edits, which a second run has to take back. */
   readonly isEdited: boolean;

@@ -17,7 +17,7 @@ const RECIPES: {
   readonly [T in ShownNumbers['thing']]: (
     shown: Extract<ShownNumbers, { thing: T }>,
     origin: RunOrigin,
-  ) => Recipe;
+  ) => Recipe | null;
 } = {
   next: nextRecipe,
   attention: attentionRecipe,
@@ -32,8 +32,9 @@ const RECIPES: {
   'head-scores': headScoresRecipe,
 };
 
-export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe {
+/** Return the recipe; null where the model's logits aren't the sum that it would take apart. */
+export function recipeFor(shown: ShownNumbers, origin: RunOrigin): Recipe | null {
   // The row of a thing takes exactly its numbers, which TypeScript can't follow through the index.
-  const make = RECIPES[shown.thing] as (shown: ShownNumbers, origin: RunOrigin) => Recipe;
+  const make = RECIPES[shown.thing] as (shown: ShownNumbers, origin: RunOrigin) => Recipe | null;
   return make(shown, origin);
 }

@@ -3,9 +3,11 @@ import type { ScoreName } from '../analysis/head_scores';
 import type { LensMeasure } from '../analysis/lens_measures';
 import type { HeadRef } from '../inference/interventions';
 
-/** Probabilities of next tokens, after the last token of the text. */
+/** Probabilities of next tokens, after the last token of the text, or of those at a position of it. */
 export interface ShownNext {
   readonly thing: 'next';
+  /** Of a model that continues no text, the position that it predicts; absent for others. */
+  readonly position?: number;
   readonly ids: readonly number[];
   readonly values: readonly number[];
 }
@@ -119,8 +121,12 @@ export interface ShownDifference {
   readonly thing: 'difference';
   readonly other: OtherRun;
   readonly what:
-    /** KL both ways, then B − A of these tokens' probabilities. */
-    | { readonly of: 'prediction'; readonly ids: readonly number[] }
+    /** KL both ways, then B − A of these tokens' probabilities; at: as `position` of ShownNext. */
+    | {
+        readonly of: 'prediction';
+        readonly ids: readonly number[];
+        readonly at?: FacingTokens;
+      }
     /** B − A of a head's weights from one token to others. */
     | {
         readonly of: 'attention';

@@ -14,15 +14,24 @@ from oriel.contract.activation_names import kind_of
 from oriel.contract.documents import ProofApart, ProofCase, ProofOutput
 from oriel.modules.compare_outputs import ABSOLUTE, compare_outputs, default_bound
 from oriel.proof.artifact import Artifact, Tensors
-from oriel.proof.compare_lens import LensRead, lens_errors, lens_pair
+from oriel.proof.compare_lens import (
+    LensRead,
+    choice_error,
+    lens_errors,
+    lens_pair,
+    router_probs_of,
+)
 from oriel.proof.contract_ports import PAST
 from oriel.proof.inputs import ProofInputs
+from oriel.verification.compare import Difference
 from oriel.verification.error_bounds import bounds_for
 
 Verdict = Literal["same", "apart", "measured"]
 _RATIO = 10.0
 """A ratio of norms may be off by so many bounds: the largest error of one value says little about
 the sum of all where one value is far larger than the rest."""
+_CHOSEN = ("lens_ids", "expert_ids")
+"""Kinds of ids that are the likeliest of many."""
 _FULL = ("fp32", None)
 _ROUNDED_WEIGHTS = ("fp16", "f16")
 """Precisions whose bound against the float32 model follows from the dtype. Others lose as much as
@@ -40,11 +49,11 @@ class Bound:
     """Those of a precision, for kinds of activation that have one of their own."""
 
     def of(self, name: str, dtypes: tuple[torch.dtype, torch.dtype]) -> float | None:
-        """Return the bound of an output of these dtypes; None for none. The lens' ids are held to
-        probabilities, which are floats."""
+        """Return the bound of an output of these dtypes; None for none. Ids that a model chooses
+        are held to probabilities, which are floats."""
         kind = kind_of(name)
         exact = not any(dtype.is_floating_point or dtype.is_complex for dtype in dtypes)
-        if exact and kind != "lens_ids":
+        if exact and kind not in _CHOSEN:
             return 0.0
         if kind in self.by_kind:
             return self.by_kind[kind]
@@ -63,7 +72,7 @@ def bound_of(reference: Artifact, candidate: Artifact, given: float | None) -> B
     if precisions <= set(_ROUNDED_WEIGHTS):
         table = bounds_for("f16")
         assert table is not None
-        by_kind = {"lens_ids": table.relative("lens_ids")}
+        by_kind = {kind: table.relative(kind) for kind in _CHOSEN}
         return Bound(table.relative("logits"), by_kind=by_kind)
     return Bound(known=False)
 
@@ -135,6 +144,13 @@ def _compare(name: str, outputs: Outputs) -> ProofOutput:
     got, want = outputs.got[name], outputs.want[name]
     dtypes = want.dtype, got.dtype
     limit = outputs.bound.of(name, dtypes)
+    probs = outputs.want.get(router_probs_of(name) or "")
+    if probs is not None and got.shape == want.shape:
+        seen = None if outputs.seen is None else outputs.seen.ids
+        return _chosen(name, outputs, choice_error(got, want, probs, seen))
+    if kind_of(name) == "expert_ids" and limit is not None:
+        # With nothing to tell which choices are as likely, none may differ.
+        limit = 0.0
     if kind_of(name) == "attn_scores" and got.shape == want.shape:
         got, want = _read_scores(got, want)
     if outputs.seen is not None and got.shape == want.shape:
@@ -167,7 +183,11 @@ def _compare_lens(name: str, pair: tuple[str, str], outputs: Outputs) -> ProofOu
     seen = None if outputs.seen is None else outputs.seen.ids
     got = LensRead.of(outputs.got[pair[0]], outputs.got[pair[1]], seen)
     want = LensRead.of(outputs.want[pair[0]], outputs.want[pair[1]], seen)
-    found = lens_errors(got, want)[pair.index(name)]
+    return _chosen(name, outputs, lens_errors(got, want)[pair.index(name)])
+
+
+def _chosen(name: str, outputs: Outputs, found: Difference) -> ProofOutput:
+    """Return the row of ids that a model chose, or of their probabilities."""
     dtypes = outputs.want[name].dtype, outputs.got[name].dtype
     limit = outputs.bound.of(name, dtypes)
     twice = not math.isfinite(found.relative)
@@ -180,7 +200,7 @@ def _compare_lens(name: str, pair: tuple[str, str], outputs: Outputs) -> ProofOu
         "norm_ratio": found.norm_ratio,
         "bound": limit,
         "passed": False if twice else None if limit is None else found.relative <= limit,
-        "problem": "a token is named twice, or is none" if twice else None,
+        "problem": "an id is named twice, or is none" if twice else None,
     }
 
 

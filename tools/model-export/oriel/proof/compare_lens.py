@@ -1,7 +1,7 @@
-"""The logit lens of two models: the tokens that each finds likeliest, and how likely.
+"""Ids that two models choose: the tokens that each finds likeliest by the logit lens, with how
+likely they are, and the experts of a router.
 
-Two tokens that are as likely may change places: ids are held to the probabilities of the tokens
-that they name."""
+Two that are as likely may change places: ids are held to the probabilities of what they name."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def lens_pair(name: str) -> tuple[str, str] | None:
         return None
     ids, probs = (kinds()[kind].at(parsed[1]) for kind in LENS_KINDS)
     return ids, probs
+
+
+def router_probs_of(name: str) -> str | None:
+    """Return the name of the probabilities that experts were chosen by; None for other names."""
+    parsed = parse_name(name)
+    if parsed is None or kind_of(name) != "expert_ids":
+        return None
+    return kinds()["router_probs"].at(parsed[1])
+
+
+def choice_error(got: Tensor, want: Tensor, probs: Tensor, seen: Tensor | None) -> Difference:
+    """Return how much less likely the chosen experts are than those that belong there, over the
+    probability of the latter. got and want (batch, seq, active), int64; probs (batch, seq,
+    experts), by which `want` was chosen; seen (batch, seq), None for all."""
+    kept = torch.ones(want.shape[:2], dtype=torch.bool) if seen is None else seen
+    known = probs[kept].to(torch.float64).numpy()
+    best = np.take_along_axis(known, want[kept].numpy(), axis=-1)
+    return lens_difference(got[kept].numpy()[None], best[None], [(slice(None), known[None])])[0]
 
 
 def lens_errors(got: LensRead, want: LensRead) -> tuple[Difference, Difference]:

@@ -23,7 +23,7 @@ export function activationRecipe(shown: ShownActivation): Recipe {
     names: [...indices.map((index) => `[${index}]`), 'length of the vector'],
     shown: [...values, norm],
     compute: [
-      `vector = ${all}[0, ${BY_HEAD.has(kind) ? `:, ${position}].flatten()` : `${position}]`}`,
+      `vector = ${all}[0, ${BY_HEAD.has(kind) ? `:, ${position}].flatten()` : `${position}]`}${kind === 'expert_ids' ? '.float()' : ''}`,
       `computed = torch.cat([vector[${pythonIntegers(indices)}], vector.norm()[None]])`,
     ],
   };

@@ -1,14 +1,16 @@
 // Shares of parts of the model in a token's logit: each goes through the final norm with the whole stream's divisor.
 import type { Place } from '../hooks';
-import { divisorLines, normed } from '../module_paths';
+import { divisorLines, finalNormOf, normed } from '../module_paths';
 import { pythonString } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { Part, ShownAttribution } from '../shown_numbers';
 
-export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): Recipe {
+export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): Recipe | null {
   const { answer, other, position, parts, values } = shown;
   const { model, paths, labelOf } = origin;
   const last = model.shape.layers - 1;
+  const final = finalNormOf(paths);
+  if (final === null) return null;
   const token = (id: number): string => `${id} ${labelOf(id)}`;
   const lines = parts.map((part) => `shares.append(${shareOf(part, origin)})`);
   return {
@@ -26,8 +28,8 @@ export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): R
       `rows = model.get_submodule(${pythonString(paths.unembedding)}).weight`,
       `direction = rows[${answer}]${other === null ? '' : ` - rows[${other}]`}`,
       `stream = seen["resid_post", ${last}][0, ${position}]`,
-      ...divisorLines(paths, 'stream'),
-      `share = lambda part: (${normed(paths, 'part')}) @ direction`,
+      ...divisorLines(final, 'stream'),
+      `share = lambda part: (${normed(final, 'part')}) @ direction`,
       'shares = []',
       ...lines,
       'computed = torch.stack(shares)',
@@ -50,7 +52,7 @@ export function attributionRecipe(shown: ShownAttribution, origin: RunOrigin): R
   }
 
   function biasShare(): string {
-    const { bias } = paths.norm;
+    const bias = final?.form.bias ?? null;
     return bias === null ? 'torch.tensor(0.0)' : `${bias} @ direction`;
   }
 }

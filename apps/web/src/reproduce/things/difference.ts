@@ -1,4 +1,5 @@
 // Differences between two runs of one model: the second feeds other tokens, or the same without the edits.
+import { forwardPass } from '../forward_pass';
 import { readLines } from '../module_paths';
 import { pythonIntegers, pythonList } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
@@ -37,7 +38,7 @@ export function differenceRecipe(shown: ShownDifference, origin: RunOrigin): Rec
       // They are there where something is edited alone.
       ...(origin.isEdited ? ['changes.clear()'] : []),
       `other_ids = torch.tensor([${pythonList(other.ids.map(String))}])`,
-      `output = model(other_ids, use_cache=False${parts.attentions ? ', output_attentions=True' : ''})`,
+      `output = ${forwardPass(origin, 'other_ids', parts.attentions)}`,
       ...parts.read('b'),
       'second = here',
       ...parts.compute,
@@ -52,7 +53,9 @@ function partsOf({ what }: ShownDifference, origin: RunOrigin): Parts {
         title: 'Divergence between two predictions in nats, and changes of probabilities, B less A',
         ...{ sees: [], attentions: false },
         names: ['KL(A || B)', 'KL(B || A)', ...what.ids.map((id) => `${id} ${origin.labelOf(id)}`)],
-        read: () => ['here = output.logits[0, -1].double().log_softmax(-1)'],
+        read: (side) => [
+          `here = output.logits[0, ${what.at?.[side] ?? -1}].double().log_softmax(-1)`,
+        ],
         compute: [
           'divergences = [(first.exp() * (first - second)).sum(), (second.exp() * (second - first)).sum()]',
           `changes_of = (second.exp() - first.exp())[${pythonIntegers(what.ids)}]`,
