@@ -14,6 +14,7 @@ export const labels: Dictionary['labels'] = {
         ? '模型按训练目标给这段文本的数值，不是概率。'
         : `模型按训练目标给这段文本的 ${labels} 个数值，不是概率。`,
   },
+  fromPooled: '由这段文本的汇聚向量读出。',
   pickToken: '选一个词元，查看它的全部标签。',
   show: (token) => `显示 ${token} 的标签`,
   at: (position) => `位置 ${position}`,
@@ -25,5 +26,13 @@ export const labels: Dictionary['labels'] = {
   beforeMark: '深色短线标出未加编辑时的概率。',
   otherLabels: '两个模型区分的内容不同，因此它们的预测无法相减。',
   notLabel: (got) => `“${got}”不是模型的标签。`,
+  change: '差值',
+  sweep: {
+    metric: '两个标签的 logit 之差',
+    answer: '标签',
+    other: '减去标签',
+    answerHint: '写模型的标签名。留空：第二段文本最可能的标签，减去本文最可能的标签。',
+    same: '两段文本最可能的标签相同：请写明要度量的两个标签。',
+  },
   noText: '这个模型给文本打标签，不生成文本。',
 };
