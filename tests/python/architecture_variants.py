@@ -429,3 +429,30 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     ),
 )
 """Configs, and what the refusal names."""
+
+UNFIT: dict[str, tuple[Variant, str]] = {
+    "olmoe-head-dim": (
+        small("Olmoe", num_experts=4, num_experts_per_tok=2, head_dim=10),
+        "RuntimeError in transformers' own pass",
+    ),
+    "olmoe-heads": (
+        small(
+            "Olmoe",
+            num_experts=4,
+            num_experts_per_tok=2,
+            num_attention_heads=7,
+            num_key_value_heads=7,
+        ),
+        "RuntimeError in transformers' own pass",
+    ),
+    "phi-heads": (
+        small("Phi", hidden_size=48, num_attention_heads=7, num_key_value_heads=7),
+        "RuntimeError in transformers' own pass",
+    ),
+    "llama-odd-head-dim": (llama(head_dim=3), "RuntimeError in transformers' own pass"),
+    "llama-key-heads": (llama(num_key_value_heads=4), "6 heads over 4 key heads"),
+    "gpt2-negative-heads": (gpt2(n_head=-3), "heads -3"),
+    "llama-width-0": (llama(hidden_size=0), "hidden 0"),
+    "mixtral-neurons-0": (small("Mixtral", intermediate_size=0), "intermediate 0"),
+}
+"""Configs that transformers itself can't compute, and what the refusal names."""

@@ -179,3 +179,19 @@ def test_a_classifier_may_still_hold_the_head_that_it_was_trained_from(tmp_path:
     weights["roberta.pooler.dense.weight"] = torch.zeros(24, 24)
     save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
     assert "classifier.weight" in load_model(find_checkpoint(str(checkpoint))).checkpoint.tensors
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("bert-texts", "sequence classification, 3 labels"),
+        ("bert-number", "sequence classification, 1 label"),
+        ("roberta-tokens", "token classification, 3 labels"),
+    ],
+)
+def test_doctor_says_which_head_a_checkpoint_has(
+    name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = save_random(CLASSIFIERS[name](), tmp_path / "model")
+    assert main(["doctor", str(checkpoint)]) == 0
+    assert f"head: {said}" in " ".join(capsys.readouterr().out.split())
