@@ -33,6 +33,7 @@ FOLDERS = (
     "fixtures/demo",
     "bundles/deep-gpt2",
     "bundles/tiny-bert",
+    *(f"bundles/tiny-bert-{of}" for of in ("texts", "tokens")),
     "bundles/tiny-mixtral",
     *(
         f"bundles/bare-{kind}"
@@ -127,6 +128,10 @@ def make_all() -> None:
     encoder = "tiny-bert"
     call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
     export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")
+    for of in ("texts", "tokens"):
+        name = f"tiny-bert-{of}"
+        call(import_module("make_tiny_classifier").main, MADE / "checkpoints" / name, of)
+        export(oriel, name, "0,1")
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
     earlier = EARLIER / "tiny-gpt2"

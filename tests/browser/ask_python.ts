@@ -9,6 +9,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const checkpoints = {
   demo: join(root, 'tools/model-export/oriel/models/demo/weights'),
   'tiny-bert': join(root, 'test-results/browser/checkpoints/tiny-bert'),
+  'tiny-bert-texts': join(root, 'test-results/browser/checkpoints/tiny-bert-texts'),
+  'tiny-bert-tokens': join(root, 'test-results/browser/checkpoints/tiny-bert-tokens'),
   'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
   'tiny-mixtral': join(root, 'test-results/browser/checkpoints/tiny-mixtral'),
 } as const;

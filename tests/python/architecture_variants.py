@@ -322,6 +322,44 @@ VARIANTS: dict[str, Variant] = {
     "starcoder2-window-unbiased": small("Starcoder2", sliding_window=4, use_bias=False),
 }
 
+TINY_DISTILBERT: dict[str, Any] = {
+    **{"vocab_size": 61, "max_position_embeddings": 32, "dim": 24, "hidden_dim": 40},
+    **{"n_layers": 2, "n_heads": 3},
+}
+
+
+def classifier(name: str, of: str, labels: int, **settings: Any) -> Variant:
+    """Describe a random encoder of two layers with a head over labels: of "Sequence", whole texts,
+    or of "Token"."""
+    sizes = TINY_DISTILBERT if name == "DistilBert" else TINY_BERT
+    settings = {"num_labels": labels, **settings}
+    return Variant(f"{name}Config", f"{name}For{of}Classification", sizes, settings)
+
+
+CLASSIFIERS: dict[str, Variant] = {
+    "bert-texts": classifier("Bert", "Sequence", 3),
+    "bert-number": classifier("Bert", "Sequence", 1, num_hidden_layers=4, type_vocab_size=1),
+    "bert-tokens": classifier("Bert", "Token", 5),
+    "distilbert-texts-several": classifier(
+        "DistilBert", "Sequence", 4, problem_type="multi_label_classification"
+    ),
+    "distilbert-tokens": classifier("DistilBert", "Token", 2),
+    "electra-texts": classifier("Electra", "Sequence", 2, embedding_size=16),
+    "electra-tokens": classifier("Electra", "Token", 3, embedding_size=24),
+    "modernbert-texts-first": classifier(
+        "ModernBert", "Sequence", 3, **MODERN, classifier_pooling="cls"
+    ),
+    "modernbert-texts-mean": classifier(
+        "ModernBert", "Sequence", 2, **MODERN, classifier_pooling="mean", local_attention=4
+    ),
+    "modernbert-tokens": classifier(
+        "ModernBert", "Token", 4, **MODERN, classifier_bias=True, norm_bias=True
+    ),
+    "roberta-texts-numbers": classifier("Roberta", "Sequence", 2, problem_type="regression"),
+    "roberta-tokens": classifier("Roberta", "Token", 3),
+}
+"""Encoders with a head over labels, which test_classifiers.py compares."""
+
 LONG = {
     **{"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 16},
     **{"short_factor": [1.0, 1.0], "long_factor": [1.0, 2.0]},
@@ -391,3 +429,30 @@ REFUSED: tuple[tuple[Variant, str], ...] = (
     ),
 )
 """Configs, and what the refusal names."""
+
+UNFIT: dict[str, tuple[Variant, str]] = {
+    "olmoe-head-dim": (
+        small("Olmoe", num_experts=4, num_experts_per_tok=2, head_dim=10),
+        "RuntimeError in transformers' own pass",
+    ),
+    "olmoe-heads": (
+        small(
+            "Olmoe",
+            num_experts=4,
+            num_experts_per_tok=2,
+            num_attention_heads=7,
+            num_key_value_heads=7,
+        ),
+        "RuntimeError in transformers' own pass",
+    ),
+    "phi-heads": (
+        small("Phi", hidden_size=48, num_attention_heads=7, num_key_value_heads=7),
+        "RuntimeError in transformers' own pass",
+    ),
+    "llama-odd-head-dim": (llama(head_dim=3), "RuntimeError in transformers' own pass"),
+    "llama-key-heads": (llama(num_key_value_heads=4), "6 heads over 4 key heads"),
+    "gpt2-negative-heads": (gpt2(n_head=-3), "heads -3"),
+    "llama-width-0": (llama(hidden_size=0), "hidden 0"),
+    "mixtral-neurons-0": (small("Mixtral", intermediate_size=0), "intermediate 0"),
+}
+"""Configs that transformers itself can't compute, and what the refusal names."""

@@ -42,7 +42,8 @@ SHAPE = ModelShape(
 )
 FULL = replace(SHAPE, gated_mlp=True, raw_outputs=True)
 MIXED = replace(FULL, experts=4, active_experts=2)
-"""Shapes that between them have every kind: experts replace the one MLP."""
+POOLED = replace(SHAPE, bidirectional=True, labels=3, pooled=True)
+"""Shapes that between them have every kind: experts replace the one MLP, labels the vocabulary."""
 LAYERS = (0, 1, 9, 10, 11, 99, 999, 1000, 9999)
 
 
@@ -57,8 +58,8 @@ def test_a_name_that_is_made_is_read_back(kind: str) -> None:
 def test_names_are_the_tables_own(row: dict[str, str]) -> None:
     for layer in range(SHAPE.layers):
         name = row["name"].replace("{L}", str(layer))
-        spec = activation_spec(name, FULL) or activation_spec(name, MIXED)
-        assert spec is not None
+        specs = [activation_spec(name, shape) for shape in (FULL, MIXED, POOLED)]
+        spec = next(each for each in specs if each is not None)
         assert spec.dtype == row["dtype"]
 
 
@@ -279,7 +280,10 @@ def test_the_deepest_model_fits_the_schemas_limits() -> None:
 def test_the_tables_own_words_hang_together() -> None:
     rows = [*TABLE["activations"], *TABLE["inputs"], *TABLE["cache_outputs"]]
     # The deltas of 1.x spell dynamic dimensions as it does.
-    symbols = {s for row in rows for s in row["shape"] if s != 1 and not s.endswith(" or 1")}
+    shapes = [
+        shape for row in rows for shape in (row["shape"], *row.get("shape_when", {}).values())
+    ]
+    symbols = {s for shape in shapes for s in shape if s != 1 and not s.endswith(" or 1")}
     assert symbols == set(TABLE["dimensions"])
     assert set(TABLE["earlier"]["dimensions"]) == set(TABLE["dynamic_dimensions"])
     assert set(TABLE["dynamic_dimensions"]) <= symbols

@@ -51,6 +51,8 @@ def test_the_table_of_activations_is_the_datas() -> None:
         for when in ("absent_when", "present_when"):
             if when in row:
                 rules.append(f"{when.replace('_when', '')} when `{row[when]}`")
+        for when, shape in row.get("shape_when", {}).items():
+            rules.append(f"({', '.join(shape)}) when `{when}`")
         if row.get("joint"):
             rules.append("joint")
         wanted.append(

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 import torch
 import transformers
-from architecture_variants import REFUSED, VARIANTS, Variant, small
+from architecture_variants import REFUSED, UNFIT, VARIANTS, Variant, small
 from checkpoint_files import (
     Tensors,
     checked_line,
@@ -23,6 +23,8 @@ from checkpoint_files import (
     save_as_zip_pickle,
     save_in_shards,
 )
+from conftest import save_random
+from safetensors.torch import save_file
 from tokenizer_folders import byte_level, save
 from transformers import GptOssConfig
 
@@ -32,6 +34,8 @@ from oriel.doctor.examine import Examination, examine
 from oriel.doctor.refused_settings import refused_settings
 from oriel.doctor.try_capture import try_capture
 from oriel.doctor.variant_sizes import variant_sizes
+from oriel.errors import ArchitectureError
+from oriel.graph.export_onnx import trace
 from oriel.models.architectures import REGISTRY, llama_like
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_spec
@@ -351,3 +355,42 @@ def test_an_architecture_that_misses_activations_is_refused() -> None:
     wrong = replace(spec.architecture, mlp_output_matrix="mlp.up_proj")
     error = try_capture(replace(spec, architecture=wrong))
     assert error is not None and "doesn't give the activations of the contract" in str(error)
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_config_that_nobody_can_compute_is_refused(name: str, tmp_path: Path) -> None:
+    variant, said = UNFIT[name]
+    checkpoint = config_alone(tmp_path / "model", variant.config())
+    # Of sizes below 1 transformers makes no model; its loader is asked for none.
+    save_file({"lm_head.weight": torch.zeros(1, 1)}, checkpoint / "model.safetensors")
+    assert any(said in line for line in refused_lines(checkpoint))
+
+
+def test_an_export_of_such_a_config_ends_in_the_same_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variant, said = UNFIT["olmoe-heads"]
+    checkpoint = save_random(variant(), tmp_path / "model")
+    (line,) = refused_lines(checkpoint)
+    assert main(["export", "--model", str(checkpoint), "--output", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert said in told and "Traceback" not in told
+    assert "config.json describes a model that can't be computed" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_capture_that_fails_alone_is_our_defect(tmp_path: Path) -> None:
+    checkpoint = config_alone(tmp_path / "model", VARIANTS["gpt2"].config())
+    spec = load_spec(checkpoint)
+    broken = TypeError("unhashable type")
+    with (
+        patch("oriel.graph.export_onnx.capture_empty", side_effect=broken),
+        pytest.raises(ArchitectureError) as error,
+    ):
+        trace(spec, 20)
+    with patch("oriel.doctor.try_capture.capture_empty", side_effect=broken):
+        told = try_capture(spec)
+    for line in (str(error.value), str(told)):
+        assert "Oriel fails to capture this gpt2; got TypeError: unhashable type" in line
+        assert "transformers, which computes this config" in line
+        assert "this is a defect of Oriel" in checked_line(line).replace("This", "this")

@@ -219,15 +219,3 @@ def test_other_libraries_compute_what_transformers_does(
     ):
         assert got["input_ids"] == fed["input_ids"].tolist()
         close(np.array(got["logits"], np.float32)[seen.numpy()], want[seen])
-
-
-def test_a_classifier_is_refused_with_what_it_lacks(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from transformers import BertForSequenceClassification
-
-    BertForSequenceClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "model")
-    output = tmp_path / "bundle"
-    assert main(["export", "--model", str(tmp_path / "model"), "--output", str(output)]) != 0
-    assert "is a classifier" in capsys.readouterr().err
-    assert not output.exists()

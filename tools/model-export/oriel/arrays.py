@@ -7,3 +7,9 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+
+
+def logits_rows(logits: Array) -> Array:
+    """Return logits as rows, (batch, rows, vocab or labels): a classifier of whole texts gives
+    (batch, labels), which is one row for each."""
+    return logits if logits.ndim == 3 else logits[:, None]

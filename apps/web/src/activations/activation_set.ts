@@ -96,7 +96,7 @@ function segmentOf(tensor: Tensor, start: number): Segment {
 /** All open activations of one text under one set of interventions. Immutable. */
 export class ActivationSet {
   readonly ids: readonly number[];
-  /** Logits of the last position, over the whole vocabulary. */
+  /** Logits of the last position, over the whole vocabulary; of a classifier, over its labels. */
   readonly lastLogits: Float32Array;
   readonly #series: ReadonlyMap<string, Series>;
 
@@ -110,8 +110,9 @@ export class ActivationSet {
     this.#series = series;
   }
 
+  /** Names of the activations; a token classifier's logits of every token are there besides, as `logits`. */
   get names(): readonly string[] {
-    return [...this.#series.keys()];
+    return [...this.#series.keys()].filter((name) => name !== 'logits');
   }
 
   get bytes(): number {

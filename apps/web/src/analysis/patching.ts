@@ -4,6 +4,7 @@
 //
 // Vig et al., 2020, "Investigating Gender Bias in Language Models Using Causal Mediation Analysis"; Wang et al., 2022,
 // "Interpretability in the Wild".
+import { scoreCount } from '../contract/whole_text';
 import {
   activationName,
   activationSpec,
@@ -95,7 +96,7 @@ export function planSweep(request: SweepRequest, shape: ModelShape): SweepPlan {
       `${clean.length} and ${corrupted.length} tokens`,
       'as many tokens in both, so that positions match',
     );
-  checkMetric(metric, shape.vocab, corrupted.length);
+  checkMetric(metric, scoreCount(shape), corrupted.length);
   const [layers, columns] = sizesOf(places, shape, corrupted.length);
   const cells = Array.from({ length: layers * columns }, (_, index): Cell => {
     const [layer, column] = [Math.floor(index / columns), index % columns];

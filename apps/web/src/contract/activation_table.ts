@@ -17,7 +17,14 @@ interface PeerName {
 }
 
 type ModelTrait =
-  'parallel_residual' | 'gated_mlp' | 'raw_outputs' | 'experts' | 'bidirectional' | 'token_types';
+  | 'parallel_residual'
+  | 'gated_mlp'
+  | 'raw_outputs'
+  | 'experts'
+  | 'bidirectional'
+  | 'token_types'
+  | 'labels'
+  | 'pooled';
 
 type PeerId = keyof typeof contract.peers;
 
@@ -27,6 +34,8 @@ export interface ActivationEntry {
   readonly name: string;
   readonly per_layer: boolean;
   readonly shape: readonly string[];
+  /** Shape in a model with this property, or size other than 0; the first that a model has counts. */
+  readonly shape_when?: Readonly<Partial<Record<ModelTrait, readonly string[]>>>;
   readonly dtype: string;
   /** Property of the model, or size other than 0, with which the activation does not exist. */
   readonly absent_when?: ModelTrait;
@@ -135,7 +144,9 @@ export function parseActivationName(name: string): ActivationName | null {
 
 /** List every name that a model of this shape can give: of the whole model, then by layer, in the table's order. */
 export function modelActivationNames(shape: ModelShape): string[] {
-  const whole = activationTable.filter(({ per_layer }) => !per_layer).map(({ name }) => name);
+  const whole = activationTable
+    .filter((entry) => !entry.per_layer && isPresent(entry, shape))
+    .map(({ name }) => name);
   const layers = Array.from({ length: shape.layers }, (_, layer) => {
     const at = layerShape(shape, layer);
     return activationTable
@@ -295,6 +306,7 @@ export function defaultActivationNames(shape: ModelShape): string[] {
 interface Port extends Conditions {
   readonly name: string;
   readonly shape: readonly (string | number)[];
+  readonly shape_when?: Readonly<Partial<Record<ModelTrait, readonly string[]>>>;
   readonly dtype: string;
 }
 
@@ -314,10 +326,13 @@ function portSpecs(ports: readonly Port[], shape: ModelShape, version: string): 
 
 function spec(
   name: string,
-  { shape, dtype }: Omit<Port, 'name'>,
+  { shape: usual, shape_when: special = {}, dtype }: Omit<Port, 'name'>,
   model: ModelShape,
   version: string,
 ): TensorSpec {
+  const traits = Object.keys(special) as ModelTrait[];
+  const trait = traits.find((each) => Boolean(model[each]));
+  const shape = (trait === undefined ? undefined : special[trait]) ?? usual;
   const isEarlier = majorOf(version) === majorOf(earlierVersion);
   return {
     name,

@@ -26,6 +26,7 @@ export type ActivationKind =
   | 'mlp_output'
   | 'resid_post'
   | 'final_norm'
+  | 'pooled'
   | 'lens_ids'
   | 'lens_probs';
 
@@ -132,6 +133,7 @@ export interface ModelRecord {
    */
   end_token_ids?: KnownTokenId[];
   tied_embeddings?: boolean;
+  classifier?: ClassifierRecord;
 }
 /**
  * origin of the checkpoint
@@ -200,6 +202,14 @@ export interface ModelShape {
    */
   token_types?: number;
   /**
+   * labels that logits are over, in the place of the vocabulary; 0, as where it is absent, means a language model. Since contract 2.1
+   */
+  labels?: number;
+  /**
+   * logits are over labels of whole texts, (batch_size, labels), and come from one vector for each text, which is pooled. Since contract 2.1
+   */
+  pooled?: boolean;
+  /**
    * last tokens, with itself, that a token sees, and in a bidirectional model as many of the next ones; 0, as where it is absent, means all
    */
   window?: number;
@@ -231,6 +241,22 @@ export interface LayerSizes {
   window?: Count;
   experts?: Count;
   active_experts?: Size;
+}
+/**
+ * what a model's logits say whose sizes have labels: their names, in the order of logits, and what a logit is. Since manifest 2.1
+ */
+export interface ClassifierRecord {
+  /**
+   * single_label: softmax makes probabilities of the logits, of one label each; multi_label: the sigmoid of each is that label's own probability; regression: a logit is a number as it is
+   */
+  problem: 'single_label' | 'multi_label' | 'regression';
+  /**
+   * as many as the sizes say; texts of the checkpoint's config
+   *
+   * @minItems 1
+   * @maxItems 10000
+   */
+  labels: string[];
 }
 /**
  * one file of the bundle, by its size and digest
@@ -707,8 +733,8 @@ export interface Fidelity {
    * mean share of the reference's five likeliest tokens among the variant's five
    */
   top5: number;
-  perplexity: number;
-  reference_perplexity: number;
+  perplexity?: number;
+  reference_perplexity?: number;
   /**
    * @maxItems 32768
    */

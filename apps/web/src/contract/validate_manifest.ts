@@ -42,6 +42,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundVariants(json) ??
     unsoundFirstPass(json) ??
     unsoundTokens(json) ??
+    unsoundLabels(json) ??
     unsoundTotals(json) ??
     unsoundTapBytes(json) ??
     unsoundLensPacks(json);
@@ -80,6 +81,13 @@ function unsoundFirstPass({ first_pass, variants }: Manifest): string | null {
   return first_pass === undefined || variants.some(({ name }) => name === first_pass.variant)
     ? null
     : `first_pass is of ${first_pass.variant}, which is no variant`;
+}
+
+/** Return an error unless each logit of a classifier has a name, and no language model's has. */
+function unsoundLabels({ model: { classifier, shape } }: Manifest): string | null {
+  const named = classifier?.labels.length ?? 0;
+  const labels = shape.labels ?? 0;
+  return named === labels ? null : `${named} labels are named, and the model has ${labels}`;
 }
 
 /**

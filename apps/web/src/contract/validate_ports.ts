@@ -93,6 +93,9 @@ function unsoundShape(shape: ModelShape, graph: ActivationsDocument['graph']): s
   if (shape.bidirectional === true && (graph === 'static' || graph === 'interactive')) {
     return `a ${graph} graph, which has a cache, of a bidirectional model`;
   }
+  if (shape.pooled === true && (shape.labels ?? 0) === 0) {
+    return 'logits of whole texts, over no labels';
+  }
   for (let layer = 0; layer < (sizes?.length ?? 1); layer++) {
     const { experts = 0, active_experts: active = 0 } = layerShape(shape, layer);
     if (experts > 0 && !(active >= 1 && active <= experts)) {
@@ -164,6 +167,8 @@ const ABSENT_SIZES = {
   bidirectional: false,
   post_norm: false,
   token_types: 0,
+  labels: 0,
+  pooled: false,
   window: 0,
   experts: 0,
   active_experts: 0,

@@ -19,12 +19,28 @@ export function idsAround(manifest: Manifest, body: readonly number[]): number[]
   return [...firstTokensOf(manifest), ...body, ...lastTokensOf(manifest)];
 }
 
-/** Return the token that stands for a word to be found; null where the model continues texts, or has none. */
+/** Return how many numbers a row of logits has: one for each label of a classifier, else for each token. */
+export function scoreCount({ vocab, labels = 0 }: Pick<ModelShape, 'vocab' | 'labels'>): number {
+  return labels > 0 ? labels : vocab;
+}
+
+/** Return the dimensions of the logits of a text's one position that is shown, (1, 1, vocabulary or labels); of whole texts, (1, labels). */
+export function shownLogits(shape: Pick<ModelShape, 'vocab' | 'labels' | 'pooled'>): number[] {
+  return [1, ...(shape.pooled === true ? [] : [1]), scoreCount(shape)];
+}
+
+/** Return how many rows of logits each text of a batch has, and how many numbers a row: texts with labels have one row. */
+export function logitRows(dims: readonly number[]): { rows: number; width: number } {
+  return { rows: dims.length === 2 ? 1 : (dims[1] ?? 0), width: dims.at(-1) ?? 0 };
+}
+
+/** Return the token that stands for a word to be found; null where the model predicts no such token, or has none. */
 export function maskTokenOf({
   model,
   tokenizer,
 }: Pick<Manifest, 'model' | 'tokenizer'>): number | null {
-  return continuesText(model.shape) ? null : (tokenizer?.mask_token ?? null);
+  const isAsked = !continuesText(model.shape) && (model.shape.labels ?? 0) === 0;
+  return isAsked ? (tokenizer?.mask_token ?? null) : null;
 }
 
 /** Return the tokens that the checkpoint's tokenizer puts after a text; none where the model continues it. */

@@ -1,5 +1,6 @@
 // A batch that the page asked for: what the engine runs for it, and each text's part of what that gives. The run itself:
 // model_runner.ts.
+import { logitRows } from '../contract/whole_text';
 import { rowsOf } from './batch_rows';
 import { closingsNeeded } from './joint_edits';
 import type { BatchedText, BatchRequest, Tensor } from './model_types';
@@ -38,12 +39,13 @@ export function textsOf(
   const lengths = texts.map(({ length }) => length);
   const parted = activations.map((name) => rowsOf(valueOf(values, name), lengths));
   const { dims, data } = valueOf(values, 'logits');
-  const [, given = 0, vocab = 0] = dims;
+  const { rows: given, width } = logitRows(dims);
+  const asked = Math.min(logits, given);
   return texts.map((ids, row) => {
-    const own = data.slice(((row + 1) * given - logits) * vocab, (row + 1) * given * vocab);
+    const own = data.slice(((row + 1) * given - asked) * width, (row + 1) * given * width);
     return {
       ids,
-      logits: { name: 'logits', dims: [logits, vocab], data: own },
+      logits: { name: 'logits', dims: [asked, width], data: own },
       tensors: parted.flatMap((rows) => rows[row] ?? []),
     };
   });

@@ -3,7 +3,7 @@ import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import { directionName } from '../contract/attribution_table';
 import { sessionGraph } from '../contract/variant_graphs';
-import { predictedPosition } from '../contract/whole_text';
+import { predictedPosition, scoreCount, shownLogits } from '../contract/whole_text';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import {
@@ -199,7 +199,8 @@ export class ModelRunner {
     const { reference, runtime } = record;
     const run = await this.#inTurn(() => this.#replay(pass));
     const got = new Map(run.tensors.map((tensor) => [tensor.name, tensor]));
-    const logits = { name: 'logits', dims: [1, 1, run.lastLogits.length], data: run.lastLogits };
+    const dims = shownLogits(model.manifest.model.shape);
+    const logits = { name: 'logits', dims, data: run.lastLogits };
     const comparison = comparePass(got.set('logits', logits), pass.values, record);
     return { ...comparison, reference, runtime };
   }
@@ -500,7 +501,10 @@ export class ModelRunner {
     const start = hit?.length ?? 0;
     const edits = jointEdits(interventions, shape, { ...text, start });
     this.#editedSlots = slotsFor(this.#editedSlots, closingsNeeded(interventions));
-    const rows = ids.length - predictedPosition(manifest, ids);
+    const hasLabels = (shape.labels ?? 0) > 0;
+    const last = ids.length - predictedPosition(manifest, ids);
+    // Each token has labels, and they are few.
+    const rows = hasLabels ? ids.length : last;
     const feeds = {
       ...neutral,
       ...protocol.text(runtime.ort, { ids, start, rows }, inputs),
@@ -521,12 +525,14 @@ export class ModelRunner {
     const pairs = present.map((pair) => [pair.input, output(pair.output)] as const);
     if (present.length > 0) this.#cache.store([...ids], key, new Map(pairs));
     const logits = output('logits').data as Float32Array;
-    const predicted = logits.length - rows * shape.vocab;
+    const width = scoreCount(shape);
+    const predicted = shape.pooled === true ? 0 : logits.length - last * width;
+    const ofTokens = hasLabels && shape.pooled !== true ? ['logits'] : [];
     return {
       ids,
       start,
-      lastLogits: logits.slice(predicted, predicted + shape.vocab),
-      tensors: activations.map((name) => {
+      lastLogits: logits.slice(predicted, predicted + width),
+      tensors: [...activations, ...ofTokens].map((name) => {
         const tensor = plainTensor(name, output(name));
         return protocol.cacheIsFixed ? withoutEmptySlots(tensor, ids.length) : tensor;
       }),

@@ -1,5 +1,6 @@
 // Runs a patching sweep in batches. All joints that it patches are closed before the first batch, and the values that
 // it inserts stay in the worker. analysis/patching.ts plans the runs and evaluates the results.
+import { logitRows } from '../contract/whole_text';
 import { measured } from '../analysis/metrics';
 import {
   batchesOf,
@@ -164,10 +165,12 @@ async function receivedEdits(
 /** Return the metric of each text of a batch. */
 function metricsOf(values: BatchValues, { metric }: SweepRequest): number[] {
   const { dims, data } = valuesOf(values, 'logits');
-  const [batch = 0, given = 0, vocab = 0] = dims;
-  return Array.from({ length: batch }, (_, row) => {
-    const start = (row * given + given + (metric.position ?? -1)) * vocab;
-    return measured(metric, data.subarray(start, start + vocab));
+  const { rows, width } = logitRows(dims);
+  // A text's labels are one row, whichever position the metric names.
+  const from = dims.length === 2 ? -1 : (metric.position ?? -1);
+  return Array.from({ length: dims[0] ?? 0 }, (_, text) => {
+    const start = ((text + 1) * rows + from) * width;
+    return measured(metric, data.subarray(start, start + width));
   });
 }
 

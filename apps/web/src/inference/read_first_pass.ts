@@ -4,6 +4,7 @@ import { BundleError } from '../bundle/bundle_error';
 import { readSafetensors } from '../bundle/weights/safetensors';
 import type { Manifest, Variant } from '../contract/generated';
 import { sessionGraph } from '../contract/variant_graphs';
+import { shownLogits } from '../contract/whole_text';
 import type { TokenPiece } from '../tokenizer/text_tokenizer';
 import { CheckedTensors } from './checked_tensors';
 import { messageOf } from './model_error';
@@ -32,10 +33,11 @@ function read(
   manifest: Manifest,
   variant: Variant,
 ): Pick<FirstPass, 'result' | 'pieces'> {
-  const { vocab, context_length } = manifest.model.shape;
+  const { shape } = manifest.model;
+  const { vocab, context_length } = shape;
   const ids = tensors.tokens('input_ids', [1, null], vocab);
   if (ids.length === 0 || ids.length > context_length) throw new RangeError(`${ids.length} tokens`);
-  const lastLogits = tensors.floats('logits', [1, 1, vocab]);
+  const lastLogits = tensors.floats('logits', shownLogits(shape));
   const own = new Set(sessionGraph(variant).activations.outputs.map(({ name }) => name));
   const named = variant.plain.activations.outputs.filter(({ name }) => !own.has(name));
   const result = {

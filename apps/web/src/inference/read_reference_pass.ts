@@ -51,7 +51,7 @@ export function readReferencePass(
 /** List the activations of a pass in the order in which a model computes them. */
 export function passSpecs(shape: ModelShape): TensorSpec[] {
   const names = modelActivationNames(shape);
-  const last = ['final_norm', 'logits'];
+  const last = ['final_norm', 'pooled', 'logits'];
   const isOfLayer = (name: string): boolean => parseActivationName(name)?.layer !== null;
   const first = names.filter((name) => !isOfLayer(name) && !last.includes(name));
   return [...first, ...names.filter(isOfLayer), ...last].flatMap(

@@ -1,4 +1,5 @@
 // Turns an analysis record into what the views take, checking it like anything that came from outside.
+import { shownLogits } from '../contract/whole_text';
 import { mergeRun, type ActivationSet } from '../activations/activation_set';
 import { readSafetensors } from '../bundle/weights/safetensors';
 import { activationSpec } from '../contract/activation_table';
@@ -131,7 +132,7 @@ async function readNumbers(text: string, record: AnalysisRecord): Promise<Activa
   const set = mergeRun(null, {
     ids,
     start: 0,
-    lastLogits: checked.floats('logits', [1, 1, shape.vocab]),
+    lastLogits: checked.floats('logits', shownLogits(shape)),
     tensors: names.map((name) =>
       checked.activation(specOf(name, shape, record), ids.length, shape.vocab),
     ),

@@ -1,4 +1,5 @@
 // Answers to the text under the reader's interventions: opens the activations that memory allows, then runs the model.
+import type { ModelShape } from '../contract/generated';
 import type { ActivationSet } from '../activations/activation_set';
 import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
 import { largest } from '../analysis/probabilities';
@@ -348,7 +349,7 @@ export class Answers {
       // First tokens and stored ids come from no text.
       await pieces.learn(client, [
         ...ids,
-        ...ofBoth.flatMap((each) => [...named(each)]),
+        ...ofBoth.flatMap((each) => [...named(each, model.manifest.model.shape)]),
         ...this.edits.entries.flatMap(({ from }) => tokensIn(from)),
       ]);
     if (client !== opening.client || model !== opening.model) return;
@@ -406,8 +407,8 @@ export class Answers {
   }
 }
 
-/** List the tokens that a view will name: the best candidates and all tokens of the logit lens. */
-function* named(activations: ActivationSet): Generator<number> {
-  yield* largest(activations.lastLogits, NAMED_CANDIDATES);
+/** List the tokens that a view will name: the best candidates, unless they are labels, and all tokens of the logit lens. */
+function* named(activations: ActivationSet, { labels = 0 }: ModelShape): Generator<number> {
+  if (labels === 0) yield* largest(activations.lastLogits, NAMED_CANDIDATES);
   yield* lensTokens(activations);
 }

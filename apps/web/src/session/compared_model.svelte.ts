@@ -127,7 +127,9 @@ export class ComparedModel {
       // Another model's tokens have other bytes.
       const pieces = new Map(of === null ? answer.pieces : []);
       if (model.hasTokenizer) {
-        const named = [...ids, ...largest(b.lastLogits, NAMED_CANDIDATES), ...lensTokens(b)];
+        const isOfTokens = (model.manifest.model.shape.labels ?? 0) === 0;
+        const likeliest = isOfTokens ? largest(b.lastLogits, NAMED_CANDIDATES) : [];
+        const named = [...ids, ...likeliest, ...lensTokens(b)];
         const unknown = [...new Set(named)].filter((id) => !pieces.has(id));
         for (const piece of await client.pieces(unknown)) pieces.set(piece.id, piece);
       }

@@ -308,13 +308,14 @@ async function activationsOf(
 
 async function learn(
   client: ModelClient,
-  { hasTokenizer }: OpenedModel,
+  { hasTokenizer, manifest }: OpenedModel,
   pieces: TokenPieces,
   activations: ActivationSet,
 ): Promise<void> {
   const { ids, lastLogits } = activations;
   if (!hasTokenizer) return;
-  const likeliest = largest(lastLogits, NAMED_CANDIDATES);
+  const isOfTokens = (manifest.model.shape.labels ?? 0) === 0;
+  const likeliest = isOfTokens ? largest(lastLogits, NAMED_CANDIDATES) : [];
   await pieces.learn(client, [...ids, ...likeliest, ...lensTokens(activations)]);
 }
 

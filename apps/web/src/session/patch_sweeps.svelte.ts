@@ -1,5 +1,5 @@
 // The patching sweep between the page's text and a second one: reads both, runs it in the worker, and keeps the last map.
-import { predictedPosition } from '../contract/whole_text';
+import { predictedPosition, scoreCount } from '../contract/whole_text';
 import type { Metric } from '../analysis/metrics';
 import { planSweep, SweepError, type Sweep } from '../analysis/patching';
 import { largest } from '../analysis/probabilities';
@@ -43,6 +43,7 @@ export type SweepProblem =
   | { readonly kind: 'no-text' | 'same-tokens' | 'cancelled' }
   | { readonly kind: 'lengths'; readonly here: number; readonly there: number }
   | { readonly kind: 'not-token'; readonly got: string }
+  | { readonly kind: 'not-label'; readonly got: string }
   | { readonly kind: 'unfit'; readonly detail: string }
   | { readonly kind: 'model'; readonly error: ModelErrorData };
 
@@ -127,12 +128,12 @@ export class PatchSweeps {
     const clean = await idsOfText(reader, asked.text);
     if (clean.length !== ids.length)
       throw new Refused({ kind: 'lengths', here: ids.length, there: clean.length });
-    const { vocab } = model.manifest.model.shape;
+    const { shape } = model.manifest.model;
     const position = predictedPosition(model.manifest, ids) - ids.length;
     const texts = [clean, ids];
     const both = await client.runBatch({ texts, activations: [], logits: -position });
     const [there, here] = both.texts.map(({ logits }) =>
-      (logits.data as Float32Array).slice(0, vocab),
+      (logits.data as Float32Array).slice(0, scoreCount(shape)),
     );
     if (there === undefined || here === undefined)
       throw new ModelError({ kind: 'run', detail: 'a batch without its texts' });
@@ -184,6 +185,12 @@ async function tokensOf(
 
 async function tokenOf(reader: TextReader, given: string, logits: Float32Array): Promise<number> {
   if (given.trim() === '') return largest(logits, 1)[0] ?? 0;
+  const labels = reader.model.manifest.model.classifier?.labels;
+  if (labels !== undefined) {
+    const label = labels.indexOf(given.trim());
+    if (label < 0) throw new Refused({ kind: 'not-label', got: given });
+    return label;
+  }
   const token = await namedToken(reader, given);
   if (token === null) throw new Refused({ kind: 'not-token', got: given });
   return token;

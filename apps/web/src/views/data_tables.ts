@@ -30,6 +30,18 @@ export function nextTokenRows(
   ];
 }
 
+/** Make one row per label, in the order of the logits. */
+export function labelRows(
+  labels: readonly string[],
+  logits: ArrayLike<number>,
+  scores: ArrayLike<number>,
+): Row[] {
+  return [
+    ['id', 'label', 'logit', 'score'],
+    ...labels.map((label, id) => [id, label, logits[id] ?? NaN, scores[id] ?? NaN]),
+  ];
+}
+
 /** Make one row per token, the likeliest first; `a` and `b` are the names of the variants. */
 export function comparisonRows(
   a: string,

@@ -24,11 +24,18 @@ export interface View {
   readonly cost: ((shape: ModelShape) => number) | null;
   /** True for a model that the view suits, once it can be asked; null where a precomputed answer will do. */
   readonly suits: ((opened: OpenedModel) => boolean) | null;
+  /** Return false for a model that has nothing which the view could show; absent for views of every model. */
+  readonly has?: (shape: ModelShape) => boolean;
   /** Beside the text, or below each other in the middle of the page. */
   readonly place: 'rail' | 'main';
   /** Room kept free until the view is drawn, which waits until it comes near the window; null draws it at once. */
   readonly reserve: string | null;
   readonly component: () => Promise<{ default: Component<ViewProps> }>;
+}
+
+/** Return whether a model predicts tokens, and not labels. */
+function predictsTokens({ labels = 0 }: ModelShape): boolean {
+  return labels === 0;
 }
 
 export const VIEWS: readonly View[] = [
@@ -42,7 +49,7 @@ export const VIEWS: readonly View[] = [
     suits: null,
     place: 'rail',
     reserve: null,
-    component: () => import('./prediction/NextTokenView.svelte'),
+    component: () => import('./prediction/PredictionView.svelte'),
   },
   {
     id: 'overview',
@@ -82,6 +89,7 @@ export const VIEWS: readonly View[] = [
   },
   {
     id: 'attribution',
+    has: predictsTokens,
     title: (words) => words.attribution.title,
     question: (words) => words.views.questions.attribution,
     kinds: [],
@@ -106,6 +114,7 @@ export const VIEWS: readonly View[] = [
   },
   {
     id: 'steps',
+    has: predictsTokens,
     title: (words) => words.steps.title,
     question: (words) => words.views.questions.steps,
     kinds: [],
@@ -118,6 +127,7 @@ export const VIEWS: readonly View[] = [
   },
   {
     id: 'paths',
+    has: predictsTokens,
     title: (words) => words.paths.title,
     question: (words) => words.views.questions.paths,
     kinds: [],

@@ -30,6 +30,7 @@ export function viewsFor(
   return VIEWS.filter(
     (view) =>
       view.place === place &&
+      view.has?.(model.manifest.model.shape) !== false &&
       (view.suits === null || (opened !== null && view.suits(opened))) &&
       (!view.needsKinds || canGive(view, model.variant)),
   );

@@ -169,7 +169,7 @@ def patch_paths(
             )
             got = Replace(receiver.reads, layer=receiver.layer, head=receiver.head, from_run=sent)
             run = bundle.run([list(texts.corrupted)], edits=[got], logits=-metric.position)
-            found[layer, head] = metric(run.logits[:, metric.position])[0]
+            found[layer, head] = metric(run.scores(metric.position))[0]
             if progress is not None:
                 progress(layer * len(heads) + head + 1, len(layers) * len(heads))
     return _sweep(bundle, texts, metric, clean, found)
@@ -205,7 +205,7 @@ def _measured(
         placed = [replace(edit, row=row) for row, one in enumerate(part) for edit in one]
         ids = np.array([list(texts.corrupted)] * len(part))
         run = bundle.run(ids, edits=placed, logits=-metric.position)
-        found.append(metric(run.logits[:, metric.position]))
+        found.append(metric(run.scores(metric.position)))
         done += len(part)
         if progress is not None:
             progress(done, len(edits))
@@ -252,5 +252,5 @@ def _check_fit(needed: int, what: str, most_bytes: int) -> None:
 
 def _sweep(bundle: Bundle, texts: Texts, metric: Metric, clean: Run, values: Array) -> Sweep:
     corrupted = bundle.run([list(texts.corrupted)], logits=-metric.position)
-    ends = [float(metric(run.logits[:, metric.position])[0]) for run in (clean, corrupted)]
+    ends = [float(metric(run.scores(metric.position))[0]) for run in (clean, corrupted)]
     return Sweep(values.astype(np.float32), *ends)

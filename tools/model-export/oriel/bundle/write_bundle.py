@@ -49,6 +49,7 @@ from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.data_files import names_of_files
 from oriel.graph.static_cache import fix_cache
+from oriel.models.architectures.classifier import classifier_record
 from oriel.models.model_names import folder_id
 from oriel.precisions import FP32, Precision
 
@@ -264,9 +265,10 @@ def _largest_weight(graphs: BuiltGraphs) -> int:
 
 def model_record(model: LoadedModel, weights: WrittenWeights) -> ModelRecord:
     """Return the record of the exported model and its source, for the manifest and each graph."""
-    return {
+    spec, shape = model.spec, model.shape
+    record: ModelRecord = {
         "name": model.name,
-        "architecture": model.spec.architecture.model_type,
+        "architecture": spec.architecture.model_type,
         "source": source_record(model),
         "weights_digest": weights.weights_digest,
         "config_digest": file_digest(model.source.folder / "config.json"),
@@ -275,8 +277,11 @@ def model_record(model: LoadedModel, weights: WrittenWeights) -> ModelRecord:
         "bos_token_id": token_id(model.spec.config.bos_token_id, model.shape.vocab),
         "eos_token_id": next(iter(model.end_tokens.ids), None),
         "end_token_ids": list(model.end_tokens.ids),
-        "tied_embeddings": model.spec.ties_embeddings,
+        "tied_embeddings": spec.ties_embeddings,
     }
+    if shape.labels:
+        record["classifier"] = classifier_record(spec.config, pooled=shape.pooled)
+    return record
 
 
 def describe_bundle(

@@ -28,6 +28,7 @@ from oriel.contract.activation_names import (
 )
 from oriel.errors import ArchitectureError, first_few
 from oriel.models.architectures import Architecture
+from oriel.models.architectures.classifier import Classifier
 from oriel.models.model_spec import ModelSpec
 
 Inputs = tuple[Tensor, ...]
@@ -48,6 +49,8 @@ class CapturedModel(nn.Module):
         self.state = CaptureState(has_cache=not spec.shape.bidirectional)
         begins = spec.architecture.first_position
         self.first_position = 0 if begins is None else begins(spec.config)
+        self.classifier, self.config = spec.architecture.classifier, spec.config
+        self.base = spec.architecture.base_prefix.rstrip(".")
         self._hook(spec.architecture)
 
     def forward(
@@ -87,16 +90,29 @@ class CapturedModel(nn.Module):
         """Run a model that has no cache."""
         state = self.state
         named = {"token_type_ids": types[0]} if types else {}
-        logits = self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids + self.first_position,
-            **named,
-        ).logits
-        state.record("logits", None, logits)
+        named |= {"input_ids": input_ids, "attention_mask": attention_mask}
+        named |= {"position_ids": position_ids + self.first_position}
+        if self.classifier is None:
+            state.record("logits", None, self.model(**named).logits)
+        else:
+            self.model.get_submodule(self.base)(**named)
+            self._classify(self.classifier, attention_mask)
         self._check_complete()
         state.output_names = list(state.values)
         return list(state.values.values())
+
+    def _classify(self, head: Classifier, mask: Tensor) -> None:
+        """Make logits of final_norm by a head over labels. transformers' own heads read a text's
+        first row, which is padding's where that stands before the text; this one its first
+        token's. mask: (batch, seq), int64."""
+        rows = self.state.values[kinds()["final_norm"].at()]
+        if head.pools is not None:
+            weights = head.pools(mask, self.config)
+            rows = (rows * weights[:, :, None]).sum(dim=1)
+        rows = head.reads(self.model, rows)
+        if head.pools is not None:
+            self.state.record("pooled", None, rows)
+        self.state.record("logits", None, self.model.get_submodule(head.matrix)(rows))
 
     def _check_complete(self) -> None:
         """Raise ArchitectureError unless the pass recorded what the contract has for this model."""

@@ -209,6 +209,8 @@ def unsound_shape(shape: ModelShape, graph: GraphKind) -> str | None:
         return f"layer_sizes for {len(shape.layer_sizes)} of {shape.layers} layers"
     if shape.bidirectional and graph in ("static", "interactive"):
         return f"a {graph} graph, which has a cache, of a bidirectional model"
+    if shape.pooled and not shape.labels:
+        return "logits of whole texts, over no labels"
     # One entry is enough where all layers are the same.
     for layer in range(len(shape.layer_sizes) or 1):
         at = shape.at(layer)

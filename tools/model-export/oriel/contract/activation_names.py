@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal, cast
@@ -93,6 +93,10 @@ class ModelShape:
     """The stream passes a norm after each sum."""
     token_types: int = 0
     """Segments that token_type_ids tells apart; 0: there is no such input."""
+    labels: int = 0
+    """Labels that logits are over, in the place of the vocabulary; 0 of a language model."""
+    pooled: bool = False
+    """Logits are of whole texts, made of one vector for each."""
     window: int = 0
     """Last tokens that a token sees, and as many next ones where bidirectional; 0: all."""
     experts: int = 0
@@ -100,6 +104,11 @@ class ModelShape:
     active_experts: int | None = None
     layer_sizes: tuple[LayerSizes, ...] = ()
     """One for each layer, or none where all layers have the model's sizes."""
+
+    @property
+    def scored(self) -> int:
+        """Size of the last dimension of logits: the labels, or the vocabulary."""
+        return self.labels or self.vocab
 
     @property
     def lens_k(self) -> int:
@@ -157,6 +166,8 @@ class ModelShape:
             bidirectional=data.get("bidirectional", False),
             post_norm=data.get("post_norm", False),
             token_types=int(data.get("token_types", 0)),
+            labels=int(data.get("labels", 0)),
+            pooled=data.get("pooled", False),
             window=int(data.get("window", 0)),
             experts=int(data.get("experts", 0)),
             active_experts=None if active is None else int(active),
@@ -172,6 +183,8 @@ _OPTIONAL = (
     "bidirectional",
     "post_norm",
     "token_types",
+    "labels",
+    "pooled",
     "window",
     "experts",
     "active_experts",
@@ -222,6 +235,7 @@ class Kind:
     absent_when: str | None
     present_when: str | None
     joint: bool
+    shape_when: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
 
     def at(self, layer: int | None = None) -> str:
         """The contract's name of this kind in a layer."""
@@ -241,7 +255,10 @@ class Kind:
         return [layer for layer in range(model.layers) if self.present_in(model, layer)]
 
     def spec(self, model: ModelShape, layer: int | None = None) -> TensorSpec:
-        return TensorSpec(self.at(layer), self.dtype, resolve_shape(self.shape, model.at(layer)))
+        at = model.at(layer)
+        special = (shape for trait, shape in self.shape_when.items() if getattr(at, trait))
+        shape = next(special, self.shape)
+        return TensorSpec(self.at(layer), self.dtype, resolve_shape(shape, at))
 
 
 @cache
@@ -257,6 +274,7 @@ def kinds() -> dict[str, Kind]:
             row.get("absent_when"),
             row.get("present_when"),
             row.get("joint", False),
+            {trait: tuple(shape) for trait, shape in row.get("shape_when", {}).items()},
         )
         for row in contract_table()["activations"]
     }
@@ -316,7 +334,11 @@ def all_activations(model: ModelShape) -> list[TensorSpec]:
         for kind in rows
         if kind.per_layer and kind.present_in(model, layer)
     ]
-    last = [kind.spec(model) for kind in rows if kind.kind in ("final_norm", "logits")]
+    last = [
+        kind.spec(model)
+        for name in ("final_norm", "pooled", "logits")
+        if (kind := kinds()[name]).present_in(model)
+    ]
     return first + layers + last
 
 

@@ -48,6 +48,9 @@ class ActivationRow(TypedDict):
     name: str
     per_layer: bool
     shape: list[int | str]
+    shape_when: NotRequired[dict[str, list[int | str]]]
+    """{property of the model, or size that isn't 0: the shape in a model that has it}; the first
+    that a model has counts."""
     dtype: Dtype
     required: NotRequired[str]
     range: NotRequired[list[float]]

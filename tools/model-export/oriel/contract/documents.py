@@ -55,6 +55,9 @@ class ModelRecord(TypedDict):
     the vocabulary's size; absent in manifests before 1.2, where eos_token_id is all that is
     known."""
     tied_embeddings: NotRequired[bool]
+    classifier: NotRequired[ClassifierRecord]
+    """What a model's logits say whose sizes have labels: their names, in the order of logits, and
+    what a logit is. Since manifest 2.1."""
 
 
 class ModelSource(TypedDict):
@@ -103,6 +106,12 @@ class ModelShapeRecord(TypedDict):
     token_types: NotRequired[int]
     """Segments that token_type_ids tells apart; 0, as where it is absent, means that there is no
     such input. Since contract 2.1."""
+    labels: NotRequired[int]
+    """Labels that logits are over, in the place of the vocabulary; 0, as where it is absent, means
+    a language model. Since contract 2.1."""
+    pooled: NotRequired[bool]
+    """Logits are over labels of whole texts, (batch_size, labels), and come from one vector for
+    each text, which is pooled. Since contract 2.1."""
     window: NotRequired[int]
     """Last tokens, with itself, that a token sees, and in a bidirectional model as many of the next
     ones; 0, as where it is absent, means all."""
@@ -125,6 +134,17 @@ class LayerSizesRecord(TypedDict):
     window: NotRequired[int]
     experts: NotRequired[int]
     active_experts: NotRequired[int]
+
+
+class ClassifierRecord(TypedDict):
+    """What a model's logits say whose sizes have labels: their names, in the order of logits, and
+    what a logit is. Since manifest 2.1."""
+
+    problem: Literal["single_label", "multi_label", "regression"]
+    """single_label: softmax makes probabilities of the logits, of one label each; multi_label: the
+    sigmoid of each is that label's own probability; regression: a logit is a number as it is."""
+    labels: list[str]
+    """As many as the sizes say; texts of the checkpoint's config."""
 
 
 class FileDescriptor(TypedDict):
@@ -445,8 +465,8 @@ class FidelityRecord(TypedDict):
     """Share of positions whose likeliest token is the reference's."""
     top5: float
     """Mean share of the reference's five likeliest tokens among the variant's five."""
-    perplexity: float
-    reference_perplexity: float
+    perplexity: NotRequired[float]
+    reference_perplexity: NotRequired[float]
     activations: list[ActivationFidelityRecord]
     bounds: FidelityBoundsRecord
     """The largest kl_mean and the smallest top1 that are accepted."""

@@ -121,6 +121,7 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
         _check_known(named.get("last_tokens", ()), manifest.shape, f"{what}: last_tokens")
         mask = [named["mask_token"]] if "mask_token" in named else []
         _check_known(mask, manifest.shape, f"{what}: mask_token")
+    _check_labels(data, manifest.shape, what)
     _check_known(data["model"].get("end_token_ids", ()), manifest.shape, f"{what}: end_token_ids")
     if "first_pass" in data:
         _check_listed(data["first_pass"]["path"], sizes)
@@ -132,6 +133,17 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
 def _check_listed(path: str, sizes: Mapping[str, int]) -> None:
     if path not in sizes:
         raise ContractError(f"the manifest names {path} but doesn't describe it")
+
+
+def _check_labels(data: ManifestDocument, shape: ModelShape, what: str) -> None:
+    """Each logit of a classifier has a name, and no language model's has."""
+    named = len(data["model"].get("classifier", {"labels": []})["labels"])
+    if named != shape.labels:
+        raise ContractError(
+            f"{what} names other labels than the model has",
+            got=f"{named} names",
+            expected=f"{shape.labels}, as many as the model's sizes say",
+        )
 
 
 def _check_known(tokens: Iterable[int], shape: ModelShape, what: str) -> None:

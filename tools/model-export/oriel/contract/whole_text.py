@@ -29,7 +29,10 @@ def _mask_token(data: ManifestDocument) -> int | None:
 
 def predicted_position(data: ManifestDocument, ids: Sequence[int]) -> int:
     """Return the position whose logits are shown: the last one, and in a model without a cache that
-    of the first mask token, where there is one, else the last one of the text itself."""
+    of the first mask token, where there is one, else the last one of the text itself. Logits of
+    whole texts have one row, 0."""
+    if data["model"]["shape"].get("pooled", False):
+        return 0
     mask = _mask_token(data)
     if mask is not None and mask in ids:
         return list(ids).index(mask)

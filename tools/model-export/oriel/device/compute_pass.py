@@ -138,7 +138,7 @@ def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape)
     values: dict[str, Array] = {}
     for spec in pass_specs(shape):
         value = found[spec.name]
-        if spec.name == "logits":
+        if spec.name == "logits" and not shape.pooled:
             value = value[:, -1:]
         seen = allowed_scores(spec.name, shape, value.shape)
         if seen is not None:

@@ -143,8 +143,20 @@ def _architecture_finding(architecture: Architecture, shape: ModelShape) -> Find
         "architecture",
         "ok",
         f"{architecture.model_type}: {shape.layers} layers of width {shape.hidden}, {shape.heads} "
-        f"heads, a vocabulary of {shape.vocab}, a context of {shape.context_length} tokens",
+        f"heads, a vocabulary of {shape.vocab}, a context of {shape.context_length} tokens; "
+        f"head: {_head(shape)}",
     )
+
+
+def _head(shape: ModelShape) -> str:
+    if shape.labels:
+        labels = f"{shape.labels} label{'s' if shape.labels > 1 else ''}"
+        return (
+            f"sequence classification, {labels}"
+            if shape.pooled
+            else f"token classification, {labels}"
+        )
+    return "masked language model" if shape.bidirectional else "causal language model"
 
 
 def _tensor_findings(found: FoundCheckpoint, spec: ModelSpec) -> Iterator[Finding]:

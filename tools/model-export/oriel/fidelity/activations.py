@@ -99,6 +99,9 @@ class ActivationSums:
         that are hundreds of times larger than all others (attention sinks: Xiao et al., 2023; Sun
         et al., 2024) and would dominate a norm. Masked attention scores are left out as well.
         """
+        if "sequence_length" not in self.specs[name].shape:
+            self.sums.setdefault(name, Sums()).add(reference, variant)
+            return
         axis = self.specs[name].shape.index("sequence_length")
         length = reference.shape[axis]
         after = (slice(None),) * axis + (slice(1 if length > 1 else 0, None),)

@@ -84,9 +84,10 @@ class Predictions:
     loss: float = 0.0
     reference_loss: float = 0.0
 
-    def add(self, ids: Ids, reference: Logits, variant: Logits) -> None:
+    def add(self, ids: Ids | None, reference: Logits, variant: Logits) -> None:
         """Add a passage: ids (seq) and both logits (seq, vocab), finite. Every position counts, the
-        last one too; the loss has no token after that."""
+        last one too; the loss has no token after that. Without ids, logits are over labels, and
+        there is no loss."""
         for at in _parts(*reference.shape):
             r, v = reference[at], variant[at]
             log_p, log_q = log_softmax(r), log_softmax(v)
@@ -94,6 +95,8 @@ class Predictions:
             self.positions += len(r)
             self.agreed += float(top1_agrees(r, v).sum())
             self.shared += float(top_shared(r, v).sum())
+            if ids is None:
+                continue
             targets = ids[at.start + 1 : at.stop + 1]
             rows = np.arange(len(targets))
             self.targets += len(targets)
@@ -118,12 +121,12 @@ class Predictions:
         return self.shared / self.positions
 
     @property
-    def perplexity(self) -> float:
-        return perplexity(self.loss / self.targets)
+    def perplexity(self) -> float | None:
+        return perplexity(self.loss / self.targets) if self.targets else None
 
     @property
-    def reference_perplexity(self) -> float:
-        return perplexity(self.reference_loss / self.targets)
+    def reference_perplexity(self) -> float | None:
+        return perplexity(self.reference_loss / self.targets) if self.targets else None
 
 
 def perplexity(loss: float) -> float:

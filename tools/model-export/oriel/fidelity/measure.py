@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from oriel.arrays import logits_rows
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import LENS_KINDS, TensorSpec, all_activations, parse_name
 from oriel.contract.documents import Variant
@@ -18,6 +19,7 @@ from oriel.fidelity.agreement_curve import AgreementCurve, agreement_curve
 from oriel.fidelity.choose_text import Effort, choose_text
 from oriel.fidelity.distributions import Predictions
 from oriel.fidelity.fidelity_bounds import fidelity_bounds
+from oriel.fidelity.label_distributions import LabelDistributions, label_distributions
 from oriel.fidelity.record import Fidelity
 from oriel.fidelity.reference_values import (
     ReferenceModel,
@@ -44,6 +46,8 @@ class Measurement:
     folders: WeightFolders
     values: ReferenceValues
     curve: AgreementCurve
+    labels: LabelDistributions | None = None
+    """Of a classifier; None of a language model."""
 
     def of(self, variant: Variant) -> Fidelity:
         """Measure one variant; its graph is opened twice, as a reader has it and with taps."""
@@ -52,8 +56,12 @@ class Measurement:
         predictions = Predictions()
         run = VariantRun(variant, shape, self.folders)
         for index, ids in enumerate(values.passages.ids):
-            got = run.run(values.ids(index), ["logits"])["logits"][0]
-            predictions.add(ids, values.logits(index), got)
+            got = run.run(values.ids(index), ["logits"])["logits"]
+            pair = values.logits(index), logits_rows(got)[0]
+            if self.labels is None:
+                predictions.add(ids, *pair)
+            else:
+                predictions.add(None, *map(self.labels.of, pair))
         del run
         sums = ActivationSums(values.specs, shape)
         if values.with_activations:
@@ -108,8 +116,14 @@ def prepare(
             trunk.close()
             values = observe(open_reference(), passages, specs, effort.activations, scratch)
         trunk.close()
-        curve = agreement_curve(map(values.logits, range(len(passages.ids))))
-        yield Measurement(manifest, folders, values, curve)
+        every = range(len(passages.ids))
+        classifier = manifest.data["model"].get("classifier")
+        labels = None
+        if classifier is not None:
+            labels = label_distributions(classifier["problem"], map(values.logits, every))
+        logits = map(values.logits, every)
+        curve = agreement_curve(logits if labels is None else map(labels.of, logits))
+        yield Measurement(manifest, folders, values, curve, labels)
 
 
 def _trunk(manifest: Manifest) -> Variant:

@@ -24,8 +24,9 @@ class Fidelity:
     kl_p99: float
     top1: float
     top5: float
-    perplexity: float
-    reference_perplexity: float
+    perplexity: float | None
+    reference_perplexity: float | None
+    """None of a classifier, which predicts no token."""
     activations: tuple[ActivationFidelity, ...]
     bounds: FidelityBounds
 
@@ -34,23 +35,27 @@ class Fidelity:
         return self.kl_mean <= self.bounds.kl_mean and self.top1 >= self.bounds.top1
 
     @property
-    def perplexity_ratio(self) -> float:
+    def perplexity_ratio(self) -> float | None:
+        if self.perplexity is None or self.reference_perplexity is None:
+            return None
         return self.perplexity / self.reference_perplexity
 
     def to_json(self) -> FidelityRecord:
-        return {
+        record: FidelityRecord = {
             "reference": self.reference,
             "text": self.text,
             "kl_mean": self.kl_mean,
             "kl_p99": self.kl_p99,
             "top1": self.top1,
             "top5": self.top5,
-            "perplexity": self.perplexity,
-            "reference_perplexity": self.reference_perplexity,
             "activations": [row.to_json() for row in self.activations],
             "bounds": self.bounds.to_json(),
             "within_bounds": self.within_bounds,
         }
+        if self.perplexity is not None and self.reference_perplexity is not None:
+            record["perplexity"] = self.perplexity
+            record["reference_perplexity"] = self.reference_perplexity
+        return record
 
     @staticmethod
     def from_json(data: FidelityRecord) -> Fidelity:
@@ -61,8 +66,8 @@ class Fidelity:
             data["kl_p99"],
             data["top1"],
             data["top5"],
-            data["perplexity"],
-            data["reference_perplexity"],
+            data.get("perplexity"),
+            data.get("reference_perplexity"),
             tuple(ActivationFidelity.from_json(row) for row in data["activations"]),
             FidelityBounds(data["bounds"]["kl_mean"], data["bounds"]["top1"]),
         )

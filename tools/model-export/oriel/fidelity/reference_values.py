@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from oriel.arrays import Array
+from oriel.arrays import Array, logits_rows
 from oriel.bundle.passages import Passages
 from oriel.contract.activation_names import TensorSpec
 from oriel.fidelity.run_variant import VariantRun
@@ -84,9 +84,9 @@ class ReferenceValues:
         return self.passages.ids[passage][None]
 
     def logits(self, passage: int) -> npt.NDArray[np.float32]:
-        """Return a passage's logits, (seq, vocab)."""
+        """Return a passage's logits, (seq, vocab), or (1, labels) where they are of whole texts."""
         loaded: npt.NDArray[np.float32] = np.load(self.folder / f"{passage}.npy")
-        first: npt.NDArray[np.float32] = loaded[0]
+        first: npt.NDArray[np.float32] = logits_rows(loaded)[0]
         return first
 
     def activations(self, passage: int) -> Arrays:

@@ -54,8 +54,8 @@ def _row(variant: Measured, curve: AgreementCurve) -> Row:
         _share(curve.at(f.kl_mean)),
         _share(f.bounds.top1) + (FAIR if has_lowered_bound(variant) else ""),
         _share(f.top5),
-        f"{f.perplexity:.4g}",
-        f"{f.perplexity_ratio:.4f}",
+        "" if f.perplexity is None else f"{f.perplexity:.4g}",
+        "" if f.perplexity_ratio is None else f"{f.perplexity_ratio:.4f}",
         verdict,
     )
 

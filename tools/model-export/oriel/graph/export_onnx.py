@@ -14,11 +14,13 @@ import torch
 from onnxscript import optimizer
 
 from oriel.capture.captured_model import CapturedModel, capture_empty, example_inputs
+from oriel.capture.failed_pass import failed_pass
 from oriel.contract.activation_names import (
     NUM_LOGITS,
     ModelShape,
     input_specs,
 )
+from oriel.errors import OrielError
 from oriel.graph.finish_graph import describe
 from oriel.graph.mask_positions import count_from_mask, position_spec
 from oriel.graph.plain_graph import cut_to_plain
@@ -44,7 +46,18 @@ class TracedGraph:
 
 
 def trace(spec: ModelSpec, opset: int, on_stage: StageCallback = lambda _: None) -> TracedGraph:
-    """Trace, and repeat layers where they are provably alike; all layers are traced otherwise."""
+    """Trace, and repeat layers where they are provably alike; all layers are traced otherwise.
+    Raises ArchitectureError for a model that can't be traced, with what transformers' own pass says
+    of it."""
+    try:
+        return _traced(spec, opset, on_stage)
+    except (OrielError, MemoryError):
+        raise
+    except Exception as error:
+        raise failed_pass(spec, error) from error
+
+
+def _traced(spec: ModelSpec, opset: int, on_stage: StageCallback) -> TracedGraph:
     architecture, shape = spec.architecture, spec.shape
     if architecture.repeatable(spec.config) and shape.layers > TRACED_LAYERS:
         on_stage(f"trace {TRACED_LAYERS} of {shape.layers} layers")

@@ -24,7 +24,10 @@ LAST_ROWS = f"{NUM_LOGITS}/start"
 def slice_logits(model: ir.Model, shape: ModelShape) -> None:
     """Let the unembedding read the last num_logits_to_keep rows of final_norm, or all for 0. The
     head of an encoder, or of OPT-350M, has matrices before it, which read all rows: a kernel that
-    rounds by the range of what it reads would else give a row other numbers beside others."""
+    rounds by the range of what it reads would else give a row other numbers beside others. Logits
+    of whole texts have no rows, and the graph no such input."""
+    if shape.pooled:
+        return
     graph = model.graph
     norm = next(v for v in graph.outputs if v.name == kinds()["final_norm"].at())
     kept = ir.Value(name=NUM_LOGITS)
@@ -83,7 +86,8 @@ def give_default(model: onnx.ModelProto) -> None:
     """Let a caller leave num_logits_to_keep out, which then is 0: an initializer of an input's name
     is its default. Optimum feeds no such input and refuses a graph that requires it; ONNX Runtime
     Web doesn't list inputs that have a default, and so computes all rows."""
-    if all(tensor.name != NUM_LOGITS for tensor in model.graph.initializer):
+    asked = any(value.name == NUM_LOGITS for value in model.graph.input)
+    if asked and all(tensor.name != NUM_LOGITS for tensor in model.graph.initializer):
         default = helper.make_tensor(NUM_LOGITS, TensorProto.INT64, [], [0])
         model.graph.initializer.append(default)
 

@@ -34,12 +34,15 @@ def cut_to_plain(decoder: ir.Model, shape: ModelShape) -> ir.Model:
         if use.node.op_type == "Shape":
             # Without a past it has the size of the tokens.
             use.node.replace_input_with(use.idx, inputs["input_ids"])
+    if shape.pooled:
+        _fill_pooling(graph, mask, inputs["input_ids"])
     if not mask.uses():
         raise UnexpectedGraph("attention_mask isn't read")
     _cut_operand(graph, mask, "And")
     _count_positions(graph, inputs[POSITIONS], inputs["input_ids"])
     if shape.token_types:
-        _fill_with_zeros(graph, inputs["token_type_ids"], inputs["input_ids"])
+        types = inputs["token_type_ids"]
+        types.replace_all_uses_with(_filled(graph, 0, inputs["input_ids"]))
     kept = {spec.name for spec in input_specs(shape, "plain")}
     # num_logits_to_keep comes into the decoder graph after this cut.
     for name in [*(spec.name for spec in input_specs(shape, "decoder")), POSITIONS]:
@@ -121,15 +124,30 @@ def _count_positions(graph: ir.Graph, positions: ir.Value, input_ids: ir.Value) 
     positions.replace_all_uses_with(row.outputs[0])
 
 
-def _fill_with_zeros(graph: ir.Graph, value: ir.Value, input_ids: ir.Value) -> None:
-    """Let whoever read the input read zeros of the tokens' shape."""
+def _fill_pooling(graph: ir.Graph, mask: ir.Value, input_ids: ir.Value) -> None:
+    """Let whatever makes numbers of the mask, and no mask of attention, read ones."""
+    others = [use for use in mask.uses() if not _leads_to(use.node, "And")]
+    ones = _filled(graph, 1, input_ids)
+    for use in others:
+        use.node.replace_input_with(use.idx, ones)
+
+
+def _leads_to(node: ir.Node, op_type: str) -> bool:
+    """Return whether an operator reads what a node gives, but for reshaping and casting."""
+    if node.op_type not in ("Unsqueeze", "Reshape", "Cast"):
+        return node.op_type == op_type
+    return any(_leads_to(use.node, op_type) for use in node.outputs[0].uses())
+
+
+def _filled(graph: ir.Graph, number: int, input_ids: ir.Value) -> ir.Value:
+    """Return a tensor of the tokens' shape that holds this number everywhere."""
     size = ir.node("Shape", [input_ids])
-    zero = ir.tensor(np.zeros(1, dtype=np.int64))
-    zeros = ir.node("ConstantOfShape", [size.outputs[0]], attributes={"value": zero})
+    value = ir.tensor(np.full(1, number, dtype=np.int64))
+    made = ir.node("ConstantOfShape", [size.outputs[0]], attributes={"value": value})
     first = graph[0]
     graph.insert_before(first, size)
-    graph.insert_before(first, zeros)
-    value.replace_all_uses_with(zeros.outputs[0])
+    graph.insert_before(first, made)
+    return made.outputs[0]
 
 
 def _replace(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:

@@ -54,6 +54,7 @@ def _place(spec: ModelSpec, opset: int) -> Path | None:
     decides = {
         "config": config,
         "model_type": spec.architecture.model_type,
+        "model_class": spec.architecture.model_class,
         "parameters": list(spec.parameters.items()),
         "opset": opset,
     }

@@ -209,7 +209,7 @@ def _unfit(folder: Path, error: Exception) -> CheckpointError:
 
 _NO_SIZES = {
     *("parallel_residual", "gated_mlp", "raw_outputs", "attention_sinks", "bidirectional"),
-    *("post_norm", "layer_sizes"),
+    *("post_norm", "pooled", "layer_sizes"),
 }
 """Entries of a shape that aren't whole numbers."""
 

@@ -20,6 +20,7 @@ from oriel.checkpoints.tensors import (
     stored_tensors,
 )
 from oriel.errors import CheckpointError, first_few
+from oriel.models.architectures import classified
 from oriel.models.expert_weights import separate_stored
 from oriel.models.model_names import shown_name
 from oriel.models.quantization import decoded, decoding_notice
@@ -261,8 +262,11 @@ def _heads_beside(
         raise CheckpointError(
             f"the checkpoint {shown_name(folder)} is a classifier, not a language model",
             got=f"{classifier[0]} of shape {list(labels)}, and no {wanted.head}",
-            expected="a head that names the next token",
-            next_step="export the language model that it was trained from.",
+            expected="a head over the vocabulary; heads over labels are read of "
+            f"{', '.join(classified())}",
+            next_step="if it is one of these, name its class in config.json, as in "
+            '"architectures": ["BertForSequenceClassification"]; else export the language model '
+            "that it was trained from.",
         )
     own = {
         part.partition(".")[0]

@@ -38,7 +38,8 @@ class ModelSpec:
     @property
     def ties_embeddings(self) -> bool:
         """True if the config says that head and token embedding are one weight."""
-        return bool(getattr(self.config, "tie_word_embeddings", False))
+        tied = bool(getattr(self.config, "tie_word_embeddings", False))
+        return tied and self.architecture.classifier is None
 
 
 def make_spec(config: PreTrainedConfig, architecture: Architecture, shape: ModelShape) -> ModelSpec:

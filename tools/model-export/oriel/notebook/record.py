@@ -168,7 +168,8 @@ def _numbers(ids: Sequence[int], run: Run) -> str:
 
     arrays: dict[str, Array] = {name: np.ascontiguousarray(run[name]) for name in run}
     # The first of the last rows is the predicted position's.
-    arrays["logits"] = np.ascontiguousarray(run["logits"][:, :1])
+    if run["logits"].ndim == 3:
+        arrays["logits"] = np.ascontiguousarray(run["logits"][:, :1])
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
     return base64.b64encode(gzip.compress(save(arrays), mtime=0)).decode("ascii")
 
@@ -182,8 +183,9 @@ def _pieces(
         return None
     named = set(ids)
     for run in runs:
-        likeliest = np.argsort(-run["logits"][0, 0], kind="stable")[:LISTED_TOKENS]
-        named.update(int(token) for token in likeliest)
+        if not bundle.shape.labels:
+            likeliest = np.argsort(-run["logits"][0, 0], kind="stable")[:LISTED_TOKENS]
+            named.update(int(token) for token in likeliest)
         for name in run:
             if name.endswith("_lens_ids"):
                 named.update(int(token) for token in np.unique(run[name]))

@@ -124,12 +124,14 @@ def compute_first_pass(bundle: Path, data: ManifestDocument, prompt: str) -> Fir
     ids = _ids(prompt, data, tokenizer)
     arrays, runtime = _run(bundle, variant, np.array([ids], dtype=np.int64))
     # A reader shows only one row, and a row may be a megabyte.
-    row = predicted_position(data, ids)
-    arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, row : row + 1])
+    if not data["model"]["shape"].get("pooled", False):
+        row = predicted_position(data, ids)
+        arrays["logits"] = np.ascontiguousarray(arrays["logits"][:, row : row + 1])
     _check_finite(variant["name"], arrays)
     arrays["input_ids"] = np.array([ids], dtype=np.int64)
     if tokenizer is not None:
-        arrays |= _pieces(_named(ids, arrays), tokenizer)
+        of_tokens = "classifier" not in data["model"]
+        arrays |= _pieces(_named(ids, arrays, of_tokens), tokenizer)
     record: FirstPassRecord = {
         "path": FIRST_PASS,
         "variant": variant["name"],
@@ -261,9 +263,12 @@ def _check_finite(variant: str, arrays: Mapping[str, Array]) -> None:
             )
 
 
-def _named(ids: Sequence[int], arrays: Mapping[str, Array]) -> list[int]:
-    """Return all tokens that a view names: the example's, the likeliest next, all of the lens."""
-    best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:LISTED_TOKENS]
+def _named(ids: Sequence[int], arrays: Mapping[str, Array], of_tokens: bool) -> list[int]:
+    """Return all tokens that a view names: the example's, the likeliest next, all of the lens.
+    of_tokens: logits are of tokens, and not of labels."""
+    best: Sequence[int] | Array = ()
+    if of_tokens:
+        best = np.argsort(-arrays["logits"][0, -1], kind="stable")[:LISTED_TOKENS]
     lenses = [a.reshape(-1) for name, a in arrays.items() if name.endswith("_lens_ids")]
     return [int(token) for token in np.unique(np.concatenate([ids, best, *lenses]))]
 

@@ -61,7 +61,7 @@ def compare_pass(
     for name, value in want.values.items():
         kind = kind_of(name)
         mine = got.get(name)
-        if mine is not None and name == "logits":
+        if mine is not None and name == "logits" and value.ndim == 3:
             mine = mine[:, -1:]
         if mine is None or mine.shape != value.shape:
             error = math.inf

@@ -46,7 +46,8 @@ def pass_specs(shape: ModelShape) -> list[TensorSpec]:
 def pass_sizes(spec: TensorSpec, seq: int) -> tuple[int, ...]:
     """Return the shape of an activation in the file."""
     sizes = spec.sizes(1, seq)
-    return (1, 1, *sizes[2:]) if spec.name == "logits" else sizes
+    # Logits of whole texts are (1, labels).
+    return (1, 1, *sizes[2:]) if spec.name == "logits" and len(sizes) == 3 else sizes
 
 
 def tokens_that_fit(shape: ModelShape) -> int:

@@ -149,10 +149,9 @@ class OnnxGraph:
 
     def _both_ways(self, ids: Array, edits: JointEdits, rows: int, mask: Array | None) -> Arrays:
         """Return the inputs beside the tokens of a graph without a cache, all of segment 0."""
-        feeds: Arrays = {
-            "attention_mask": np.ones_like(ids) if mask is None else mask,
-            NUM_LOGITS: np.array(rows, dtype=np.int64),
-        }
+        feeds: Arrays = {"attention_mask": np.ones_like(ids) if mask is None else mask}
+        if not self.shape.pooled:
+            feeds[NUM_LOGITS] = np.array(rows, dtype=np.int64)
         if self.shape.token_types:
             feeds["token_type_ids"] = np.zeros_like(ids)
         return feeds | self.edit_feeds(edits)

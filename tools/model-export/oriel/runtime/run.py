@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from oriel.arrays import Array
+from oriel.arrays import Array, logits_rows
 from oriel.contract.activation_names import kinds
 from oriel.errors import OptionError
 from oriel.runtime.fed_text import FedText, Ids, Mask
@@ -68,9 +68,16 @@ class Run(Mapping[str, Array]):
         """(batch, tokens so far), int64: 0 for padding."""
         return self.text.mask
 
+    def scores(self, position: int = -1) -> Array:
+        """Return (batch, vocab or labels), float32: logits at a position, or of the whole text
+        where a classifier reads it as one."""
+        found: Array = logits_rows(self.logits)[:, position if self.logits.ndim == 3 else 0]
+        return found
+
     @property
     def logits(self) -> Array:
-        """(batch, tokens whose logits were wanted, vocab), float32."""
+        """(batch, tokens whose logits were wanted, vocab), float32; a classifier has its labels in
+        the vocabulary's place, and one of whole texts gives (batch, labels)."""
         return self["logits"]
 
     def of(self, kind: str, layer: int | None = None) -> Array:

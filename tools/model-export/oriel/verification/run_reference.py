@@ -4,7 +4,7 @@ shares no code with the capture that was exported; only module paths come from t
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,13 @@ from transformers.masking_utils import eager_mask
 from transformers.utils.logging import disable_progress_bar
 
 from oriel.arrays import Array
-from oriel.contract.activation_names import kinds, layer_prefix, past_name, present_name
+from oriel.contract.activation_names import (
+    activation_spec,
+    kinds,
+    layer_prefix,
+    past_name,
+    present_name,
+)
 from oriel.errors import CheckpointError
 from oriel.models.expert_weights import read_joined, separate_tensors
 from oriel.models.load_model import LoadedModel, plain_config, without_quantization
@@ -126,6 +132,8 @@ class Reference:
 
         Attention scores are those before the mask. For logit lens names see `lens`.
         """
+        if self.shape.pooled and beside is not None and not beside.mask[:, 0].all():
+            return self._run_padded_behind(ids, wanted, edits, beside)
         values: dict[str, Tensor] = {}
         names = set(wanted)
         inside = [edit for edit in edits if edit.kind in _IN_ATTENTION]
@@ -135,7 +143,27 @@ class Reference:
         if inside or any(name.endswith(("_q", "_k", "_v", "_attn_scores")) for name in names):
             logits = self.run_observed(ids, names, values, edits, beside)
             values.setdefault("logits", logits)
-        return {name: _as_rows(values[name], ids).numpy() for name in wanted}
+        whole = ("pooled", "logits") if self.shape.pooled else ()
+        return {
+            name: (values[name] if name in whole else _as_rows(values[name], ids)).numpy()
+            for name in wanted
+        }
+
+    def _run_padded_behind(
+        self, ids: Array, wanted: Collection[str], edits: AnyEdits, beside: Beside
+    ) -> Arrays:
+        """Run texts that are padded before their tokens with that padding behind them, and put the
+        rows back: transformers' own classifiers read a text's first row, whatever it is."""
+        starts = beside.mask.argmax(axis=1)
+        mask, positions = (_rolled(each, -starts, (1,)) for each in (beside.mask, beside.positions))
+        got = self.run(_rolled(ids, -starts, (1,)), wanted, edits, Beside(mask, positions, {}))
+        tokens = ("sequence_length", "total_sequence_length")
+        for name, value in got.items():
+            spec = activation_spec(name, self.shape)
+            assert spec is not None, name
+            axes = [axis for axis, size in enumerate(spec.shape) if size in tokens]
+            got[name] = _rolled(value, starts, axes)
+        return got
 
     def run_observed(
         self,
@@ -294,6 +322,8 @@ class Reference:
                 self._edit(block, layer, edits, handles)
                 self._record_block(block, layer, recorder)
             recorder.output(self.architecture.norm_module(self.model), "final_norm")
+            if self.shape.pooled:
+                recorder.input(self.model.get_submodule(self.architecture.unembedding), "pooled")
             yield
         finally:
             for handle in handles:
@@ -399,6 +429,13 @@ class Reference:
             recorder.output(block.get_submodule(a.mlp_nonlinearity), "mlp_gate", layer)
             linear = block.get_submodule(a.mlp_linear)
             recorder.output(linear, "mlp_linear", layer, second_half=a.fused_mlp)
+
+
+def _rolled(value: Array, shifts: Array, axes: Sequence[int]) -> Array:
+    """Return the tensor with each text of the batch shifted along these axes, around their ends."""
+    texts = zip(value, shifts, strict=True)
+    moved = [np.roll(text, [shift] * len(axes), [a - 1 for a in axes]) for text, shift in texts]
+    return np.stack(moved) if axes else value
 
 
 def _as_rows(value: Tensor, ids: Array) -> Tensor:

@@ -12,6 +12,7 @@ import { generate } from './generate';
 import { glossary } from './glossary';
 import { interventions } from './interventions';
 import { kept } from './kept';
+import { labels } from './labels';
 import { leftOut } from './left_out';
 import { lens } from './lens';
 import { lessons } from './lessons';
@@ -53,6 +54,7 @@ export const en = {
   attribution,
   effect,
   interventions,
+  labels,
   lens,
   neurons,
   steps,

@@ -12,6 +12,7 @@ import { generate } from './generate';
 import { glossary } from './glossary';
 import { interventions } from './interventions';
 import { kept } from './kept';
+import { labels } from './labels';
 import { leftOut } from './left_out';
 import { lens } from './lens';
 import { lessons } from './lessons';
@@ -54,6 +55,7 @@ export const zh: Dictionary = {
   attribution,
   effect,
   interventions,
+  labels,
   lens,
   neurons,
   steps,

@@ -1,4 +1,5 @@
 // The open analysis as a record for a page of its own: everything that the views draw, without the model.
+import type { ModelShape } from '../../contract/generated';
 import { continuesText, lastTokensOf, maskTokenOf } from '../../contract/whole_text';
 import { toBase64, compressed } from '../../saved_page/bytes_text';
 import { RECORD_VERSION, type AnalysisRecord } from '../../saved_page/record';
@@ -60,25 +61,33 @@ export async function pageRecord(
       },
     }),
     pieces: model.hasTokenizer ? piecesOf(answer) : null,
-    tensors: await numbersOf(answer, facts),
+    tensors: await numbersOf(answer, facts, manifest.model.shape),
     untouched:
       answer.untouched === null
         ? null
-        : await numbersOf({ ...answer, activations: answer.untouched }, facts),
+        : await numbersOf(
+            { ...answer, activations: answer.untouched },
+            facts,
+            manifest.model.shape,
+          ),
     state,
     link,
     kernel: null,
   };
 }
 
-async function numbersOf(answer: Answer, facts: DataFacts): Promise<string> {
+async function numbersOf(answer: Answer, facts: DataFacts, shape: ModelShape): Promise<string> {
   const ids: SavedTensor = {
     name: 'input_ids',
     shape: [1, answer.tokens.length],
     data: Int32Array.from(answer.tokens, ({ id }) => id),
   };
   const { names } = answer.activations;
-  const file = safetensorsFile(facts, [ids, savedLogits(answer), ...savedTensors(answer, names)]);
+  const file = safetensorsFile(facts, [
+    ids,
+    savedLogits(answer, shape),
+    ...savedTensors(answer, names),
+  ]);
   return compressed(file);
 }
 

@@ -1,6 +1,8 @@
 // The numbers of an answer as tensors under their contract names and in their contract shapes.
 import type { ActivationSeries } from '../../activations/activation_set';
 import { parseActivationName } from '../../contract/activation_table';
+import type { ModelShape } from '../../contract/generated';
+import { shownLogits } from '../../contract/whole_text';
 import type { Answer } from '../../session/answer';
 
 export interface SavedTensor {
@@ -21,13 +23,19 @@ export function savedTensors(answer: Answer, names: readonly string[]): SavedTen
   });
 }
 
-/** Return the logits of the last token, (1, 1, vocabulary). */
-export function savedLogits({ activations: { lastLogits } }: Answer): SavedTensor {
-  return { name: 'logits', shape: [1, 1, lastLogits.length], data: lastLogits };
+/** Return the logits of the position that is shown, (1, 1, vocabulary or labels), or of a whole text, (1, labels). */
+export function savedLogits(
+  { activations: { lastLogits } }: Answer,
+  shape: Pick<ModelShape, 'vocab' | 'labels' | 'pooled'>,
+): SavedTensor {
+  return { name: 'logits', shape: shownLogits(shape), data: lastLogits };
 }
 
 function tensorOf(name: string, series: ActivationSeries, tokens: number): SavedTensor {
   const kind = parseActivationName(name)?.kind;
+  if (kind === 'pooled') {
+    return { name, shape: [1, series.width], data: series.row(0).slice() };
+  }
   const isMap = kind === 'attn_probs' || kind === 'attn_scores';
   const width = isMap ? tokens : series.width;
   const size = series.heads * tokens * width;

@@ -3,12 +3,16 @@ with an ARCHITECTURE of its own, and one line to the registry below."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
 from oriel.models.architectures.bert import ARCHITECTURE as BERT
 from oriel.models.architectures.bloom import ARCHITECTURE as BLOOM
+from oriel.models.architectures.classifier import Classifier, label_count
 from oriel.models.architectures.cohere import ARCHITECTURE as COHERE
 from oriel.models.architectures.distilbert import ARCHITECTURE as DISTILBERT
 from oriel.models.architectures.electra import ARCHITECTURE as ELECTRA
@@ -97,14 +101,51 @@ def find_architecture(model_type: str) -> Architecture:
 def describe(config: PreTrainedConfig) -> Architecture:
     """Return the description of the model that a config is of."""
     architecture = find_architecture(config.model_type)
-    return architecture if architecture.described is None else architecture.described(config)
+    if architecture.described is not None:
+        architecture = architecture.described(config)
+    named = config.architectures or ()
+    heads = [head for head in architecture.classifiers if head.model_class in named]
+    return _with_head(architecture, heads[0]) if heads else architecture
+
+
+def _with_head(architecture: Architecture, head: Classifier) -> Architecture:
+    """Return the description of the same model with a head over labels."""
+    replaced = {path.partition(".")[0] for path in architecture.logits_modules}
+
+    def shape(config: PreTrainedConfig) -> ModelShape:
+        labels = label_count(config)
+        return replace(architecture.shape(config), labels=labels, pooled=head.pools is not None)
+
+    return replace(
+        architecture,
+        model_class=head.model_class,
+        unembedding=head.matrix,
+        head=(),
+        shape=shape,
+        classifier=head,
+        copied_weights=(),
+        # A classifier saved from a language model may still hold that one's head.
+        ignored_weights=(
+            *architecture.ignored_weights,
+            *(rf"{re.escape(name)}\..*" for name in sorted(replaced)),
+        ),
+    )
+
+
+def classified() -> list[str]:
+    """Return the architectures of which heads over labels are read."""
+    return sorted(a.model_type for a in REGISTRY.values() if a.classifiers)
 
 
 def is_built_in(architecture: Architecture, config: PreTrainedConfig) -> bool:
     """Return whether this value is one of this package's files, as it describes such a config, and
     not a caller's own."""
     own = next((own for own in _BUILT_IN if own.model_type == architecture.model_type), None)
-    if own is None or own.described is None:
+    if own is None:
+        return False
+    if architecture.classifier is not None:
+        return architecture.classifier in own.classifiers
+    if own.described is None:
         return architecture is own
     return architecture == own.described(config)
 
@@ -112,6 +153,7 @@ def is_built_in(architecture: Architecture, config: PreTrainedConfig) -> bool:
 __all__ = [
     "REGISTRY",
     "Architecture",
+    "classified",
     "describe",
     "find_architecture",
     "is_built_in",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
+from oriel.models.architectures.classifier import Classifier
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,6 +93,10 @@ class Architecture:
     that are one where the embeddings are tied; untied, the model reads the second alone."""
     renamed_weights: tuple[tuple[str, str], ...] = ()
     """(pattern, replacement) of the stored names that transformers changes on loading."""
+    classifiers: tuple[Classifier, ...] = ()
+    """Heads over labels that a checkpoint may have in the place of the one over the vocabulary."""
+    classifier: Classifier | None = None
+    """The one of these that a checkpoint has, once its config was read."""
     telling_entries: frozenset[str] = frozenset()
     """Entries of config.json that tell such a model where model_type is missing; none where they
     would fit others as well."""

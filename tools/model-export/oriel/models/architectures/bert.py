@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from oriel.contract.activation_names import ModelShape
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.architecture import Architecture
+from oriel.models.architectures.classifier import Classifier, first_token
 from oriel.models.architectures.plain_heads import plain_shape
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
 
@@ -35,6 +37,12 @@ def check_encoder(config: PreTrainedConfig) -> None:
                 expected="a model whose tokens see each other in both directions",
                 next_step="convert it as a module: `oriel convert`.",
             )
+
+
+def _pooled(model: nn.Module, rows: Tensor) -> Tensor:
+    pooler = model.get_submodule("bert.pooler")
+    pooled: Tensor = pooler.get_submodule("activation")(pooler.get_submodule("dense")(rows))
+    return pooled
 
 
 ARCHITECTURE = Architecture(
@@ -63,6 +71,10 @@ ARCHITECTURE = Architecture(
         r"cls\.predictions\.(decoder\.)?bias",
     ),
     copied_weights=(("cls.predictions.bias", "cls.predictions.decoder.bias"),),
+    classifiers=(
+        Classifier("BertForSequenceClassification", "classifier", _pooled, first_token),
+        Classifier("BertForTokenClassification", "classifier"),
+    ),
     # The names of BERT's first checkpoints.
     renamed_weights=(
         (r"LayerNorm\.gamma$", "LayerNorm.weight"),

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from oriel.contract.activation_names import ModelShape
 from oriel.models.architectures.bert import bert_like
+from oriel.models.architectures.classifier import Classifier, first_token
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
 
@@ -24,6 +26,11 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
         bidirectional=True,
         post_norm=True,
     )
+
+
+def _pooled(model: nn.Module, rows: Tensor) -> Tensor:
+    dense: Tensor = model.get_submodule("pre_classifier")(rows)
+    return dense.relu()
 
 
 ARCHITECTURE = bert_like(
@@ -45,4 +52,8 @@ ARCHITECTURE = bert_like(
     ignored_weights=(r"(distilbert\.)?embeddings\.position_ids",),
     copied_weights=(),
     renamed_weights=(),
+    classifiers=(
+        Classifier("DistilBertForSequenceClassification", "classifier", _pooled, first_token),
+        Classifier("DistilBertForTokenClassification", "classifier"),
+    ),
 )

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oriel.models.architectures.bert import check_encoder
+from oriel.models.architectures.classifier import Classifier, first_token
 from oriel.models.architectures.llama import check_rotary, llama_like, llama_shape
 from oriel.models.architectures.windows import with_window
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
     from oriel.contract.activation_names import ModelShape
@@ -25,6 +27,19 @@ def _shape(config: PreTrainedConfig) -> ModelShape:
 def _check_config(config: PreTrainedConfig) -> None:
     check_encoder(config)
     check_rotary(config)
+
+
+def _head(model: nn.Module, rows: Tensor) -> Tensor:
+    read: Tensor = model.get_submodule("head")(rows)
+    return read
+
+
+def _pools(mask: Tensor, config: PreTrainedConfig) -> Tensor:
+    """Return the weights of tokens that classifier_pooling asks for: the first, or all alike."""
+    if config.classifier_pooling == "cls":
+        return first_token(mask, config)
+    seen = mask.float()
+    return seen / seen.sum(dim=1, keepdim=True)
 
 
 ARCHITECTURE = llama_like(
@@ -46,4 +61,8 @@ ARCHITECTURE = llama_like(
     repeatable=lambda config: False,
     check_config=_check_config,
     ignored_weights=(),
+    classifiers=(
+        Classifier("ModernBertForSequenceClassification", "classifier", _head, _pools),
+        Classifier("ModernBertForTokenClassification", "classifier", _head),
+    ),
 )

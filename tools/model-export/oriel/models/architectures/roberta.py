@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from oriel.errors import ArchitectureError
 from oriel.models.architectures.bert import bert_like, bert_shape, check_encoder
+from oriel.models.architectures.classifier import Classifier, first_token
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
     from transformers import PreTrainedConfig
 
     from oriel.contract.activation_names import ModelShape
@@ -36,6 +38,11 @@ def _check_config(config: PreTrainedConfig) -> None:
         )
 
 
+def _pooled(model: nn.Module, rows: Tensor) -> Tensor:
+    dense: Tensor = model.get_submodule("classifier.dense")(rows)
+    return dense.tanh()
+
+
 ARCHITECTURE = bert_like(
     "roberta",
     "RobertaForMaskedLM",
@@ -53,4 +60,8 @@ ARCHITECTURE = bert_like(
         r"lm_head\.(decoder\.)?bias",
     ),
     copied_weights=(("lm_head.bias", "lm_head.decoder.bias"),),
+    classifiers=(
+        Classifier("RobertaForSequenceClassification", "classifier.out_proj", _pooled, first_token),
+        Classifier("RobertaForTokenClassification", "classifier"),
+    ),
 )

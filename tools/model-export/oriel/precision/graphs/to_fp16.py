@@ -114,7 +114,8 @@ def _nodes_in_float32(graph: onnx.GraphProto) -> set[str]:
 
     Everything between the residual stream and the next matrix product: norms and residual adds.
     Everything between the scores' product and the values': scale, mask, softmax. And everything
-    that rotary angles are computed from: a float16 can't tell position 2048 from 2049.
+    that rotary angles are computed from: a float16 can't tell position 2048 from 2049. And what is
+    made of the mask alone: weights of tokens, of which a float16 couldn't count many either.
     """
     start = kinds()["embedding_sum"].at()
     blocked: set[str] = set()
@@ -130,7 +131,22 @@ def _nodes_in_float32(graph: onnx.GraphProto) -> set[str]:
             blocked |= _up_to_products(node, producers)
         if node.op_type in ("Cos", "Sin"):
             blocked |= _up_to_products(node, producers, through_products=True)
-    return blocked
+    return blocked | _of_the_mask(graph)
+
+
+def _of_the_mask(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of nodes that read nothing but the mask and constants. In a plain graph a
+    tensor of ones stands for the mask."""
+    fixed = {tensor.name for tensor in graph.initializer}
+    fixed |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    of_mask = {"attention_mask"}
+    found: set[str] = set()
+    for node in graph.node:
+        read = {name for name in node.input if name} - fixed
+        if node.op_type == "ConstantOfShape" or (read and read <= of_mask):
+            found.add(node.name)
+            of_mask |= set(node.output)
+    return found
 
 
 def _up_to_products(
