@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "python"))
 from architecture_variants import REFUSED, VARIANTS, Variant  # noqa: E402
 
 from oriel.contract.activation_names import ModelShape  # noqa: E402
-from oriel.models.architectures import REGISTRY  # noqa: E402
+from oriel.models.architectures import REGISTRY, Architecture  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "architectures.md"
 START, END = "<!-- table: generated -->", "<!-- end -->"
@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 def table() -> str:
     """Return the rows in Markdown, sorted by model_type."""
     lines = [
-        "| model_type | tested with | blocks | refused |",
-        "|---|---|---|---|",
+        "| model_type | heads | tested with | blocks | refused |",
+        "|---|---|---|---|---|",
     ]
     for model_type, architecture in sorted(REGISTRY.items()):
         variants = [v for v in VARIANTS.values() if v.config().model_type == model_type]
@@ -49,8 +49,19 @@ def table() -> str:
         shapes = [architecture.shape(variant.config()) for variant in variants]
         told = [said for v, said in REFUSED if v.config().model_type == model_type]
         refused = ", ".join(f"`{said}`" for said in dict.fromkeys(told))
-        lines.append(f"| `{model_type}` | {tested} | {_blocks(shapes)} | {refused} |")
+        heads = _heads(architecture, shapes)
+        lines.append(f"| `{model_type}` | {heads} | {tested} | {_blocks(shapes)} | {refused} |")
     return "\n".join(lines) + "\n"
+
+
+def _heads(architecture: Architecture, shapes: list[ModelShape]) -> str:
+    """Return the heads with which such a checkpoint is read."""
+    both_ways = any(shape.bidirectional for shape in shapes)
+    labels = [
+        "labels of tokens" if head.pools is None else "labels of texts"
+        for head in architecture.classifiers
+    ]
+    return ", ".join(["masked LM" if both_ways else "causal LM", *labels])
 
 
 def _settings(variant: Variant) -> str:

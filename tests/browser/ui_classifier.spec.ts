@@ -26,7 +26,7 @@ test.afterAll(async () => {
 
 async function visit(page: Page, name: 'tiny-bert-texts' | 'tiny-bert-tokens'): Promise<void> {
   await offer(page, { model: bundles.url(name) });
-  await page.goto(`/#lang=en&on=wasm&model=model&v=fp32&p=${encodeURIComponent(TEXT)}`);
+  await page.goto(`/#lang=en&on=wasm&model=model&v=fp32&h=0.0&p=${encodeURIComponent(TEXT)}`);
 }
 
 /** Read {label: score} of the rows that the page shows. */

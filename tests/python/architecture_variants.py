@@ -340,17 +340,21 @@ CLASSIFIERS: dict[str, Variant] = {
     "bert-texts": classifier("Bert", "Sequence", 3),
     "bert-number": classifier("Bert", "Sequence", 1, num_hidden_layers=4, type_vocab_size=1),
     "bert-tokens": classifier("Bert", "Token", 5),
-    "distilbert-texts-several": classifier(
-        "DistilBert", "Sequence", 4, problem_type="multi_label_classification"
-    ),
+    "distilbert-texts": classifier("DistilBert", "Sequence", 4),
     "distilbert-tokens": classifier("DistilBert", "Token", 2),
     "electra-texts": classifier("Electra", "Sequence", 2, embedding_size=16),
     "electra-tokens": classifier("Electra", "Token", 3, embedding_size=24),
     "modernbert-texts-first": classifier(
         "ModernBert", "Sequence", 3, **MODERN, classifier_pooling="cls"
     ),
-    "modernbert-texts-mean": classifier(
-        "ModernBert", "Sequence", 2, **MODERN, classifier_pooling="mean", local_attention=4
+    "modernbert-texts-mean-several": classifier(
+        "ModernBert",
+        "Sequence",
+        2,
+        **MODERN,
+        classifier_pooling="mean",
+        local_attention=4,
+        problem_type="multi_label_classification",
     ),
     "modernbert-tokens": classifier(
         "ModernBert", "Token", 4, **MODERN, classifier_bias=True, norm_bias=True

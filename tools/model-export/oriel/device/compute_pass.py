@@ -37,7 +37,7 @@ from oriel.runtime.every_activation import every_activation
 from oriel.runtime.onnx_graph import SessionSettings
 from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.compare import allowed_scores
-from oriel.verification.error_bounds import device_bounds
+from oriel.verification.error_bounds import Bounds, device_bounds, of_labels
 
 Computed = Callable[[Array, Variant], Mapping[str, Array]]
 """Computes the activations of ids (1, seq) for a variant, by contract name, in the form that
@@ -92,6 +92,7 @@ def with_passes(
     if ids.size == 0:
         return data
     written: set[str] = set()
+    passes: dict[str, ReferencePass] = {}
     variants: list[Variant] = []
     for variant in data["variants"]:
         path, bounds = (
@@ -101,19 +102,18 @@ def with_passes(
         if path is None or bounds is None:
             variants.append(variant)
             continue
+        if path not in passes:
+            passes[path] = reference_pass_of(ids, run(ids, variant), shape)
         record: ReferencePassRecord = {
             "path": path,
             "reference": origin.reference,
             "runtime": origin.runtime,
             "measure": "norm" if bounds.by_norm else "largest",
-            "bounds": {
-                kind: bounds.on_any_device(kind)
-                for kind in dict.fromkeys(kind_of(spec.name) for spec in pass_specs(shape))
-            },
+            "bounds": _bounds_of(passes[path], bounds, shape),
         }
         if path not in written:
             raw = write_pass(
-                reference_pass_of(ids, run(ids, variant), shape),
+                passes[path],
                 {
                     "variant": variant["name"],
                     "reference": origin.reference,
@@ -130,6 +130,15 @@ def with_passes(
     kept = [file for file in data["files"] if file["path"] not in described]
     listed = sorted([*kept, *described.values()], key=lambda file: file["path"])
     return {**data, "files": listed, "variants": variants}
+
+
+def _bounds_of(found: ReferencePass, bounds: Bounds, shape: ModelShape) -> dict[str, float]:
+    """Return the bound of each kind of activation on any device."""
+    kinds = dict.fromkeys(kind_of(spec.name) for spec in pass_specs(shape))
+    each = {kind: bounds.on_any_device(kind) for kind in kinds}
+    if shape.labels:
+        each["logits"] = of_labels(each["logits"], float(np.abs(found.values["logits"]).max()))
+    return each
 
 
 def reference_pass_of(ids: Array, found: Mapping[str, Array], shape: ModelShape) -> ReferencePass:

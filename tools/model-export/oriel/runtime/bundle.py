@@ -287,7 +287,9 @@ class Bundle:
                 "this model has no cache and continues no text",
                 got=asked,
                 expected="a run of whole texts",
-                next_step="run the text with its mask token and read the logits at that position.",
+                next_step="run the text and read the logits of its labels."
+                if self.shape.labels
+                else "run the text with its mask token and read the logits at that position.",
             )
 
     def _session(

@@ -19,6 +19,10 @@ _EDITS_WITH_ROUTERS = 0.1
 _OTHER_EXPERTS, _OF_WHOLE_RUNS = 0.7, 0.05
 
 
+_SMALLEST_LOGIT = 1e-3
+"""Logits of labels below this are held as loosely as this one."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """The bounds of one precision.
@@ -95,6 +99,13 @@ class Bounds:
             of_checks=_for_other_experts(self.of_checks),
             by_kind=_for_other_experts(self.by_kind),
         )
+
+
+def of_labels(bound: float, scale: float) -> float:
+    """Return the relative bound of logits over labels, the largest of which is `scale`: few logits
+    may all be near 0 by chance, and probabilities depend on their errors as these are, so an error
+    is held to logits of size 1 at least."""
+    return bound * max(1.0, 1.0 / max(scale, _SMALLEST_LOGIT))
 
 
 def _for_other_experts(bounds: Mapping[str, float]) -> dict[str, float]:

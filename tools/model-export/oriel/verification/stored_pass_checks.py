@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import ReferencePassRecord, Variant
 from oriel.contract.variant_graphs import tapped_graph
@@ -14,7 +16,7 @@ from oriel.precisions import FP32
 from oriel.reference_pass.compare_pass import PassComparison, compare_pass
 from oriel.reference_pass.pass_file import read_pass
 from oriel.runtime.every_activation import every_activation
-from oriel.verification.error_bounds import Bounds, device_bounds, model_bounds
+from oriel.verification.error_bounds import Bounds, device_bounds, model_bounds, of_labels
 from oriel.verification.report import Findings
 from oriel.verification.run_reference import Reference
 from oriel.verification.torch_activations import torch_activations
@@ -35,8 +37,12 @@ def check_stored_pass(
         return
     with findings.guarded(CHECK):
         stored = read_pass((bundle / record["path"]).read_bytes(), record, reference.shape)
-        problems = _wide_bounds(variant, record, reference.shape)
-        exact = _with_bounds(record, _bounds_of_torch(variant, record, reference.shape))
+        shape = reference.shape
+        largest = float(np.abs(stored.values["logits"]).max())
+        problems = _wide_bounds(variant, record, shape, largest)
+        exact = _with_bounds(record, _bounds_of_torch(variant, record, shape))
+        if shape.labels:
+            exact["bounds"]["logits"] = of_labels(exact["bounds"]["logits"], largest)
         torch = torch_activations(reference, stored.ids)
         problems += _departure("PyTorch", compare_pass(torch, stored, exact))
         graph = (bundle / tapped_graph(variant)["path"]).read_bytes()
@@ -47,18 +53,24 @@ def check_stored_pass(
         findings.differences(CHECK, problems, f"{compared.compared} activations, to {nearest}")
 
 
-def _wide_bounds(variant: Variant, record: ReferencePassRecord, shape: ModelShape) -> list[str]:
-    """Return one line for a wrong measure, or for each bound that is wider than allowed."""
+def _wide_bounds(
+    variant: Variant, record: ReferencePassRecord, shape: ModelShape, largest: float
+) -> list[str]:
+    """Return one line for a wrong measure, or for each bound that is wider than allowed. largest:
+    of the pass's logits, without their signs."""
     bounds = device_bounds(variant["precision"], variant.get("kernels"), shape)
     if bounds is None:
         return [f"no bounds are set for {variant['precision']}"]
     ours = "norm" if bounds.by_norm else "largest"
     if record["measure"] != ours:
         return [f"its measure is {record['measure']}, not {ours}"]
+    allowed = {kind: bounds.on_any_device(kind) for kind in record["bounds"]}
+    if shape.labels:
+        allowed["logits"] = of_labels(allowed["logits"], largest)
     return [
-        f"{kind} may be off by {bound:.2g}, not {bounds.on_any_device(kind):.2g}"
+        f"{kind} may be off by {bound:.2g}, not {allowed[kind]:.2g}"
         for kind, bound in record["bounds"].items()
-        if bound > bounds.on_any_device(kind)
+        if bound > allowed[kind]
     ]
 
 

@@ -26,7 +26,7 @@ from oriel.verification.compare import (
     activation_difference,
     with_router_probs,
 )
-from oriel.verification.error_bounds import Bounds
+from oriel.verification.error_bounds import Bounds, of_labels
 from oriel.verification.invariants import Invariants
 from oriel.verification.reference_cases import ReferenceCases
 from oriel.verification.report import ActivationResult, Findings, Measured, MeasuredCase, Verdict
@@ -63,7 +63,7 @@ class VariantComparison:
             found = activation_difference(spec.name, got[spec.name], want, self.shape)
             self.add(graph, spec.name, found, case)
             if spec.name == "logits":
-                bound = self.bounds.relative("logits")
+                bound = self._of_logits(self.bounds.relative("logits"), found)
                 self.findings.measure(
                     "logits_relative", self.bounds.error(found), bound, f"{graph}, {case}"
                 )
@@ -72,11 +72,16 @@ class VariantComparison:
     def add(self, graph: GraphKind, name: str, found: Difference, case: Case) -> None:
         """Record how far an activation is from PyTorch's."""
         error, bound = self.bounds.activation(kind_of(name), found)
+        if name == "logits" and self.bounds.by_norm:
+            bound = self._of_logits(bound, found)
         self.worst.setdefault((graph, name), Worst()).add(found, error, bound, str(case))
         spec = self._spec(name)
         measure = self.bounds.measure(kind_of(name))
         row = Measured(found, error, bound, measure, case.sizes(spec), spec.dtype)
         self.measured.setdefault((graph, case), {})[name] = row
+
+    def _of_logits(self, bound: float, found: Difference) -> float:
+        return of_labels(bound, found.scale) if self.shape.labels else bound
 
     def _spec(self, name: str) -> TensorSpec:
         return next(spec for spec in (*self.inner, *self.lens) if spec.name == name)

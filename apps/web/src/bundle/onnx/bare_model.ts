@@ -9,7 +9,9 @@ import type {
   ActivationsDocument,
   FileDescriptor,
   Manifest,
+  ClassifierRecord,
   ModelRecord,
+  ModelShape,
   Tap,
   Variant,
 } from '../../contract/generated';
@@ -183,7 +185,12 @@ function recordOf(
 ): ModelRecord {
   const text = model.metadata.get(modelRecordKey);
   const record = text === undefined ? null : readModelRecord(parse(text));
-  if (record !== null) return { ...record, shape };
+  const classifier = classifierOf(shape, record?.classifier, path);
+  if (record !== null) {
+    const named = { ...record, shape };
+    delete named.classifier;
+    return { ...named, ...(classifier && { classifier }) };
+  }
   const name = path.replace(/^.*\//, '').replace(/\.onnx$/i, '');
   return {
     name,
@@ -192,8 +199,25 @@ function recordOf(
     weights_digest: '',
     parameters: Math.max(1, model.parameters),
     shape,
+    ...(classifier && { classifier }),
   };
 }
+
+/** Return the names of labels that a graph tells, or numbered ones; undefined for a model without labels. */
+function classifierOf(
+  { labels = 0 }: ModelShape,
+  told: ClassifierRecord | undefined,
+  path: string,
+): ClassifierRecord | undefined {
+  if (labels === 0) return undefined;
+  if (told?.labels.length === labels) return told;
+  if (labels > MOST_LABELS) throw unfit(path, 'bad-contract', `${labels} labels`);
+  const names = Array.from({ length: labels }, (_, at) => `LABEL_${at}`);
+  return { problem: 'single_label', labels: names };
+}
+
+/** Most labels that a manifest may name. */
+const MOST_LABELS = 10_000;
 
 function variantOf(
   model: OnnxModel,

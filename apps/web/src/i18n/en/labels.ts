@@ -35,5 +35,6 @@ export const labels = {
       'A label as the model names it. Empty: the likeliest of the second text, minus the likeliest of this one.',
     same: 'Both texts find the same label likeliest: name the two labels to measure.',
   },
+  wholeText: 'text',
   noText: 'This model labels texts; it generates none.',
 };

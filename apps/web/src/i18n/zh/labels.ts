@@ -34,5 +34,6 @@ export const labels: Dictionary['labels'] = {
     answerHint: '写模型的标签名。留空：第二段文本最可能的标签，减去本文最可能的标签。',
     same: '两段文本最可能的标签相同：请写明要度量的两个标签。',
   },
+  wholeText: '文本',
   noText: '这个模型给文本打标签，不生成文本。',
 };
