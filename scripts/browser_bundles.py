@@ -126,7 +126,7 @@ def make_all() -> None:
     export(oriel, routed, "0,1")
     encoder = "tiny-bert"
     call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
-    export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")
+    export(oriel, encoder, "0,1", "--precision", "fp32,q8,q4,int8_static", "--allow-lossy")
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
     earlier = EARLIER / "tiny-gpt2"

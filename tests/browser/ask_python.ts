@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 export const checkpoints = {
   demo: join(root, 'tools/model-export/oriel/models/demo/weights'),
   'tiny-bert': join(root, 'test-results/browser/checkpoints/tiny-bert'),
+  'tiny-gpt2': join(root, 'test-results/browser/checkpoints/tiny-gpt2'),
   'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
   'tiny-mixtral': join(root, 'test-results/browser/checkpoints/tiny-mixtral'),
 } as const;
