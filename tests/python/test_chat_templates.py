@@ -111,7 +111,10 @@ def bundle_files(folder: Path, template: object, markers: list[str]) -> Path:
     checkpoint.mkdir(parents=True)
     bundle.mkdir()
     specials = ["<s>", "</s>", *markers]
-    tokens = {"bos_token": "<s>", "eos_token": {"content": "</s>", "__type": "AddedToken"}}
+    tokens: dict[str, Any] = {
+        "bos_token": "<s>",
+        "eos_token": {"content": "</s>", "__type": "AddedToken"},
+    }
     save(checkpoint, byte_level(300, specials), chat_template=template, **tokens)
     made = read_checkpoint_tokenizer(checkpoint, 300)
     assert isinstance(made, CheckpointTokenizer)
