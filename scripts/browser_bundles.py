@@ -127,7 +127,7 @@ def make_all() -> None:
     export(oriel, routed, "0,1")
     encoder = "tiny-bert"
     call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
-    export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")
+    export(oriel, encoder, "0,1", "--precision", "fp32,q8,q4,int8_static", "--allow-lossy")
     for of in ("texts", "tokens"):
         name = f"tiny-bert-{of}"
         call(import_module("make_tiny_classifier").main, MADE / "checkpoints" / name, of)

@@ -11,6 +11,7 @@ export const checkpoints = {
   'tiny-bert': join(root, 'test-results/browser/checkpoints/tiny-bert'),
   'tiny-bert-texts': join(root, 'test-results/browser/checkpoints/tiny-bert-texts'),
   'tiny-bert-tokens': join(root, 'test-results/browser/checkpoints/tiny-bert-tokens'),
+  'tiny-gpt2': join(root, 'test-results/browser/checkpoints/tiny-gpt2'),
   'tiny-llama': join(root, 'test-results/browser/checkpoints/tiny-llama'),
   'tiny-mixtral': join(root, 'test-results/browser/checkpoints/tiny-mixtral'),
 } as const;

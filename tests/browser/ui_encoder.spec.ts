@@ -1,6 +1,7 @@
 // A model without a cache on the page: its tokens, what it expects at the mask and at every position, and its attention in
 // both directions equal transformers'; a token is put in the mask's place, and nothing can be generated.
 import { expect as plainExpect, type Page } from '@playwright/test';
+import type { Manifest } from '../../apps/web/src/contract/generated';
 import { askPython, checkpoints } from './ask_python';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { offer } from './offered_models';
@@ -28,9 +29,11 @@ function inTorch(text: string): Masked {
   return askPython('read_masked.py', [checkpoints['tiny-bert']], text) as Masked;
 }
 
-async function visit(page: Page, text: string, more = ''): Promise<void> {
+async function visit(page: Page, text: string, more = '', variant = 'fp32'): Promise<void> {
   await offer(page, { model: bundles.url('tiny-bert') });
-  await page.goto(`/#lang=en&on=wasm&model=model&v=fp32&p=${encodeURIComponent(text)}${more}`);
+  await page.goto(
+    `/#lang=en&on=wasm&model=model&v=${variant}&p=${encodeURIComponent(text)}${more}`,
+  );
 }
 
 test('a masked language model is asked at its mask and shows every position', async ({ page }) => {
@@ -89,3 +92,25 @@ test('a masked language model is asked at its mask and shows every position', as
     `What stands at position ${right.ids.length - 1}`,
   );
 });
+
+for (const variant of ['q8', 'q4'])
+  test(`weights in ${variant} give what PyTorch does, within what the bundle measured`, async ({
+    page,
+  }) => {
+    const right = inTorch(TEXT).probabilities[3] ?? [];
+    await visit(page, TEXT, '', variant);
+    await expect(page.locator('#next-title')).toHaveText('What stands at position 3');
+    const response = await page.request.get(bundles.url('tiny-bert'));
+    const { variants } = (await response.json()) as Manifest;
+    const measured = variants.find(({ name }) => name === variant)?.fidelity?.kl_p99 ?? NaN;
+    const rows = page.getByTestId('candidate');
+    await expect(rows.nth(9)).toBeVisible();
+    const shown = await rows.evaluateAll((found: HTMLElement[]) =>
+      found.map(({ dataset }) => [Number(dataset['id']), Number(dataset['probability'])] as const),
+    );
+    const error = Math.max(...shown.map(([id, share]) => Math.abs(share - (right[id] ?? NaN))));
+    // Pinsker's inequality: no probability differs by more than the root of half the divergence.
+    expect(error).toBeLessThan(Math.sqrt(measured / 2));
+    // Rounded weights give other numbers than the float32 variant.
+    expect(error).toBeGreaterThan(1e-7);
+  });

@@ -36,6 +36,8 @@ test('what routers give is offered, and computed as PyTorch does', async ({ page
   const panel = page.getByTestId('activations');
   await panel.scrollIntoViewIfNeeded();
   await expect(panel.getByRole('heading', { level: 3 })).toHaveText(last);
+  // The link opens it by its name, so that its numbers are there to be taken along.
+  await expect(panel.getByRole('button', { name: 'CSV' })).toBeVisible();
   for (const kind of ['router_logits', 'router_probs', 'expert_ids', 'expert_weights'])
     await expect(page.getByTestId(`tap-layer_1_${kind}`)).toBeVisible();
   // Experts have no neurons of the whole layer.

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,6 +25,7 @@ def hooked_transformer(model: Any, ids: Tensor) -> Arrays:
     from transformer_lens.pretrained.weight_conversions import (
         convert_gpt2_weights,
         convert_llama_weights,
+        convert_mixtral_weights,
     )
 
     theirs = model.config
@@ -47,7 +49,12 @@ def hooked_transformer(model: Any, ids: Tensor) -> Arrays:
         )
         weights = convert_gpt2_weights(model, config)
     else:
+        experts: dict[str, Any] = {}
+        if theirs.model_type == "mixtral":
+            experts = {"num_experts": theirs.num_local_experts, "norm_topk_prob": True}
+            experts |= {"experts_per_token": theirs.num_experts_per_tok}
         config = HookedTransformerConfig(
+            **experts,
             d_head=theirs.head_dim,
             d_mlp=theirs.intermediate_size,
             n_key_value_heads=theirs.num_key_value_heads,
@@ -59,11 +66,41 @@ def hooked_transformer(model: Any, ids: Tensor) -> Arrays:
             positional_embedding_type="rotary",
             rotary_dim=theirs.head_dim,
             rotary_adjacent_pairs=False,
+            rotary_base=int(theirs.rope_parameters["rope_theta"]),
             **same,
         )
-        weights = convert_llama_weights(model, config)
+        convert = convert_mixtral_weights if experts else convert_llama_weights
+        weights = convert(model, config)
     hooked = HookedTransformer(config)
     hooked.load_state_dict(weights, strict=False)
+    return _arrays(hooked.eval().run_with_cache(ids)[1])
+
+
+def hooked_encoder(model: Any, ids: Tensor) -> Arrays:
+    """TransformerLens 3, its own BERT with the checkpoint's weights as they are."""
+    from transformer_lens import HookedEncoder, HookedTransformerConfig
+    from transformer_lens.pretrained.weight_conversions import convert_bert_weights
+
+    theirs = model.config
+    config = HookedTransformerConfig(
+        n_layers=theirs.num_hidden_layers,
+        d_model=theirs.hidden_size,
+        n_heads=theirs.num_attention_heads,
+        d_head=theirs.hidden_size // theirs.num_attention_heads,
+        d_mlp=theirs.intermediate_size,
+        n_ctx=theirs.max_position_embeddings,
+        d_vocab=theirs.vocab_size,
+        act_fn="gelu",
+        eps=theirs.layer_norm_eps,
+        attention_dir="bidirectional",
+        dtype=torch.float32,
+        device="cpu",
+    )
+    hooked = HookedEncoder(config)
+    # It asks for the heads of pretraining, which a masked language model lacks and doesn't read.
+    whole = transformers.BertForPreTraining(theirs)
+    whole.load_state_dict(model.state_dict(), strict=False)
+    hooked.load_state_dict(convert_bert_weights(whole, config), strict=False)
     return _arrays(hooked.eval().run_with_cache(ids)[1])
 
 
@@ -103,6 +140,7 @@ def _arrays(cache: Any) -> Arrays:
 
 LIBRARIES = {
     "hooked_transformer": hooked_transformer,
+    "hooked_encoder": hooked_encoder,
     "bridge": bridge,
     "interp_engine": interp_engine,
 }
@@ -111,7 +149,12 @@ LIBRARIES = {
 def main(library: str, checkpoint: str, ids: str, output: str) -> None:
     """Save every array that the library names to `output`, a safetensors file."""
     torch.set_num_threads(1)
-    model: Any = AutoModelForCausalLM.from_pretrained(Path(checkpoint), attn_implementation="eager")
+    config = AutoConfig.from_pretrained(Path(checkpoint))
+    # With its head over the vocabulary, of a causal or of a masked language model.
+    (name,) = config.architectures
+    model: Any = getattr(transformers, name).from_pretrained(
+        Path(checkpoint), attn_implementation="eager"
+    )
     with torch.no_grad():
         found = LIBRARIES[library](model.eval(), torch.from_numpy(np.load(ids)))
     save_file({name: np.ascontiguousarray(value) for name, value in found.items()}, output)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,23 +15,18 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import torch
+from architecture_variants import VARIANTS
 from conftest import save_random
 from contract_examples import CONTRACTS, read_json
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from transformers import (
-    AutoModelForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
-    MixtralConfig,
-    MixtralForCausalLM,
-    PreTrainedModel,
-)
 
-from oriel.contract.activation_names import ModelShape, input_specs, kinds
+from oriel.contract.activation_names import ModelShape, input_specs, kind_of, kinds
 from oriel.contract.manifest import read_manifest
+from oriel.export_bundle import export
 from oriel.graph.taps import Tap, open_taps
+from oriel.options import ExportOptions
+from oriel.progress import Silent
 
 DESCRIBE = Path(__file__).parent / "describe_peer.py"
 PEERS = os.environ.get("ORIEL_PEERS")
@@ -40,6 +35,7 @@ ROWS = TABLE["activations"]
 RUNS = {
     # The library as it runs, its folder in ORIEL_PEERS, and whose names it is held to.
     "HookedTransformer": ("hooked_transformer", "transformer_lens_3", "transformer_lens_3"),
+    "HookedEncoder": ("hooked_encoder", "transformer_lens_3", "transformer_lens_3"),
     "TransformerBridge 3": ("bridge", "transformer_lens_3", "transformer_lens_4"),
     "TransformerBridge 4": ("bridge", "transformer_lens_4", "transformer_lens_4"),
     "interp-engine": ("interp_engine", "interp_engine", "interp_engine"),
@@ -109,7 +105,9 @@ def every_activation(bundle: Path) -> tuple[NDArray[Any], Arrays]:
         dtype = np.int64 if port.type == "tensor(int64)" else np.float32
         feeds[port.name] = np.zeros(specs[port.name], dtype)
     feeds |= {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    feeds["position_ids"] = np.broadcast_to(np.arange(7), ids.shape)
+    # An encoder counts them itself.
+    if "position_ids" in feeds:
+        feeds["position_ids"] = np.broadcast_to(np.arange(7), ids.shape)
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(names, feeds), strict=True))
     tapped.unlink()
@@ -118,7 +116,7 @@ def every_activation(bundle: Path) -> tuple[NDArray[Any], Arrays]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(PEERS is None, reason="ORIEL_PEERS names no folder")
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", [run for run in RUNS if run != "HookedEncoder"])
 @pytest.mark.parametrize("model", ["tiny_gpt2", "tiny_llama"])
 def test_the_numbers_under_each_name_are_the_same(
     run: str, model: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -134,71 +132,69 @@ def test_the_numbers_under_each_name_are_the_same(
     assert not wrong, f"{len(wrong)} of {run}: {wrong[:8]}"
 
 
-TINY: dict[str, Any] = {
-    "num_hidden_layers": 2,
-    "hidden_size": 24,
-    "intermediate_size": 44,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "vocab_size": 61,
-    "max_position_embeddings": 32,
+ROTARY = ("gemma2", "mixtral")
+NAMED_BY = {
+    "bert": ("HookedEncoder", "TransformerBridge 4"),
+    "gemma2": ("TransformerBridge 4", "interp-engine"),
+    "mixtral": ("HookedTransformer", "TransformerBridge 4", "interp-engine"),
 }
-NOT_EXPORTED: dict[str, Callable[[], PreTrainedModel]] = {
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(head_dim=6, sliding_window=4, **TINY)),
-    "mixtral": lambda: MixtralForCausalLM(
-        MixtralConfig(num_local_experts=5, num_experts_per_tok=2, **TINY)
-    ),
-}
-"""Models with kinds that no exported architecture has yet: modules of transformers give these."""
-MODULES = {
-    "gemma2": {
-        "attn_output_raw": ("self_attn", 0),
-        "attn_output": ("post_attention_layernorm", 0),
-        "mlp_output_raw": ("mlp", 0),
-        "mlp_output": ("post_feedforward_layernorm", 0),
+"""{architecture: the libraries that run it}. interp-engine finds no blocks in a BERT."""
+ELSEWHERE: dict[tuple[str, str], dict[str, str | None]] = {
+    # Where norms stand in the stream, its names are of the sums before them.
+    ("bert", "HookedEncoder"): {
+        "resid_mid": None,
+        "resid_post": "blocks.{L}.hook_normalized_resid_post",
+        "final_norm": "blocks.1.hook_normalized_resid_post",
     },
-    "mixtral": {
-        "router_logits": ("mlp.gate", 0),
-        "expert_weights": ("mlp.gate", 1),
-        "expert_ids": ("mlp.gate", 2),
+    # It takes BERT's attention with the norm behind it for one part, and the head's norm for the
+    # last one.
+    ("bert", "TransformerBridge 4"): {
+        "attn_scores": None,
+        "attn_output": "blocks.{L}.attn.o.hook_out",
+        "resid_mid": "blocks.{L}.ln1.hook_out",
+        "final_norm": "blocks.1.hook_out",
     },
+    # Before the cap.
+    ("gemma2", "TransformerBridge 4"): {"logits": None},
+    ("gemma2", "interp-engine"): {"logits": None},
 }
-"""{model: {kind: (module of a block, which of its results)}}."""
+"""{(architecture, library): {kind: the name that has the contract's number, or None for none}}, of
+kinds whose name in the table is another number there."""
+
+
+@pytest.fixture(scope="module", params=NAMED_BY)
+def architecture(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, Path]:
+    """A model's name, its checkpoint and its bundle."""
+    name: str = request.param
+    folder = tmp_path_factory.mktemp(name)
+    checkpoint = save_random(VARIANTS[name](), folder / "checkpoint")
+    options = ExportOptions(model=str(checkpoint), output=folder / "bundle" / "model.onnx")
+    return name, checkpoint, export(options, Silent()).folder
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(PEERS is None, reason="ORIEL_PEERS names no folder")
-@pytest.mark.parametrize("run", ["TransformerBridge 4", "interp-engine"])
-@pytest.mark.parametrize("model", MODULES)
-def test_names_of_kinds_to_come_are_those_of_transformers_modules(
-    run: str, model: str, tmp_path: Path
+def test_names_of_other_architectures_are_those_of_the_same_numbers(
+    architecture: tuple[str, Path, Path], tmp_path: Path
 ) -> None:
-    checkpoint = save_random(NOT_EXPORTED[model](), tmp_path / model)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
-    ids = np.random.default_rng(3).integers(0, TINY["vocab_size"], (2, 7))
-    block, truth = loaded.model.layers[1], {}
-
-    def keep(kind: str, part: int) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            value = output[part] if isinstance(output, tuple) else output
-            truth[kind] = value.detach().numpy().reshape(2, 7, -1)
-
-        return hook
-
-    for kind, (path, part) in MODULES[model].items():
-        block.get_submodule(path).register_forward_hook(keep(kind, part))
-    with torch.no_grad():
-        loaded(torch.from_numpy(ids))
-    library, folder, peer_id = RUNS[run]
-    theirs = run_library(library, folder, checkpoint, ids, tmp_path)
-    compared = 0
-    for row in ROWS:
-        peer = row["peers"][peer_id]
-        if row["kind"] in truth and peer is not None:
-            wanted = as_theirs(truth[row["kind"]], row["shape"], peer.get("shape", row["shape"]))
-            assert same(wanted, theirs[named(peer, True, 1)]), row["kind"]
-            compared += 1
-    assert compared
+    """Encoders and routers among them; a name that is another number there is told, with the one
+    that has it."""
+    name, checkpoint, bundle = architecture
+    ids, ours = every_activation(bundle)
+    shape = read_manifest(bundle).shape
+    for run in NAMED_BY[name]:
+        library, folder, peer_id = RUNS[run]
+        theirs = run_library(library, folder, checkpoint, ids, tmp_path)
+        wrong = differences(ours, theirs, peer_id, shape, rotary=name in ROTARY)
+        elsewhere = ELSEWHERE.get((name, run), {})
+        assert {kind_of(one.split()[0]) for one in wrong} == set(elsewhere), (run, wrong)
+        for kind, given in elsewhere.items():
+            if given is not None:
+                layer = 0 if kinds()[kind].per_layer else None
+                mine = ours[kinds()[kind].at(layer)]
+                assert same(mine, theirs[given.replace("{L}", str(layer))]), (run, kind)
 
 
 def run_library(

@@ -303,6 +303,11 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
     ['open=attn_probs:x', 'open=attn_probs:3-2', 'open=nothing:1'],
   ],
   ['open=', { open: [] }, []],
+  [
+    'open=layer_1_expert_ids;layer_1_nothing;attn_probs:0',
+    { open: ['layer_1_expert_ids', 'layer_0_attn_probs'] },
+    ['open=layer_1_nothing'],
+  ],
   ['t=1&t=2', { token: 1 }, ['t=2']],
   ['p=a&typed=2', { prompt: 'a' }, ['typed=2']],
   ['p=a&ids=5.6&typed=9', { prompt: 'a', ids: [5, 6], typed: 2 }, ['typed=9']],

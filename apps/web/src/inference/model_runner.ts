@@ -428,6 +428,7 @@ export class ModelRunner {
       lens: wanted.lens?.record.name ?? logitLens,
       hasTokenizer: model.tokenizer !== null,
       tokenizerTrouble: model.tokenizerTrouble,
+      chat: model.tokenizer?.chat ?? null,
       ...model.arrival,
       timings: { ...model.timings, expandMs, sessionMs, firstRunMs: null },
     };

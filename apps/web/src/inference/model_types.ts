@@ -5,6 +5,7 @@ import type { UnfitGraph } from '../bundle/bundle_error';
 import type { LocalModel } from '../bundle/sources/file_source';
 import type { KeptModel } from '../bundle/storage/model_cache';
 import type { TransferWait } from '../bundle/download/transfer';
+import type { ChatTemplates } from '../tokenizer/chat_template';
 import type { TokenizerProblem } from '../tokenizer/check_cases';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import type { Fidelity, Manifest, ReferencePassRecord, Variant } from '../contract/generated';
@@ -209,6 +210,8 @@ export interface OpenedModel {
   hasTokenizer: boolean;
   /** Why there is none although the bundle has one: text would become other tokens here than in transformers. */
   tokenizerTrouble: TokenizerProblem | null;
+  /** How the model's conversations are written; null where its tokenizer doesn't say, or isn't used. */
+  chat: ChatTemplates | null;
   timings: {
     downloadMs: number;
     /** The part of `sessionMs` spent on expanding the weights; 0 if they need no expansion. */

@@ -135,6 +135,13 @@ export class Prompt {
     await this.#readNow();
   }
 
+  /** Take a conversation as its template writes it: the template puts all tokens before it, and the tokenizer none. */
+  async takeChat(text: string): Promise<void> {
+    const withoutFirst = this.#firstTokens.length > 0;
+    this.#edit({ text, ids: null, typed: null, withoutFirst }, null);
+    await this.#readNow();
+  }
+
   /** Remove the tokens that the tokenizer puts before every text, or put them back. */
   async setWithoutFirst(withoutFirst: boolean): Promise<void> {
     this.#edit({ withoutFirst }, null);

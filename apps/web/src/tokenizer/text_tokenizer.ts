@@ -1,5 +1,6 @@
 // Converts text to tokens and tokens to bytes, with a checkpoint's own tokenizer files. token_bytes.ts reads entries.
 import { Tokenizer } from '@huggingface/tokenizers';
+import { chatTemplatesOf, type ChatTemplates } from './chat_template';
 import { adaptTokenizer, UnsupportedTokenizerError } from './adapt_tokenizer';
 import { cutSingleWords, type Section, type SingleWordToken } from './single_word_tokens';
 import { tokenBytes, vocabularyStyle, type VocabularyStyle } from './token_bytes';
@@ -16,6 +17,7 @@ export class NoTokenError extends Error {
 }
 
 export class TextTokenizer {
+  readonly chat: ChatTemplates | null;
   readonly #tokenizer: Tokenizer;
   readonly #style: VocabularyStyle;
   readonly #addedText: ReadonlyMap<number, string>;
@@ -29,6 +31,7 @@ export class TextTokenizer {
     const json = parseObject(tokenizerFile);
     const config = parseObject(configFile);
     const added = addedTokens(json);
+    this.chat = chatTemplatesOf(json, config);
     const singleWords = added.filter((token) => token.single_word);
     if (singleWords.some((token) => token.normalized) && isSet(json, 'normalizer'))
       throw new UnsupportedTokenizerError('added tokens that are single words after normalizing');

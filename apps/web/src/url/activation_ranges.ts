@@ -40,7 +40,9 @@ export function expandNames(text: string, ignore: Ignore): string[] | null {
   for (const part of text.split(';')) {
     const [kind, list] = part.split(':');
     const entry = activationTable.find((candidate) => candidate.kind === kind);
-    if (entry === undefined) unread.push(part);
+    // A name of the contract says the same of one layer.
+    if (parseActivationName(part) !== null && names.length < MAX_NAMES) names.push(part);
+    else if (entry === undefined) unread.push(part);
     else if (!entry.per_layer) names.push(activationName(entry.kind, null));
     else
       for (const run of (list ?? '').split(',')) {

@@ -67,5 +67,5 @@ def _template_finding(name: str, text: str) -> Finding:
         "tokenizer",
         "notice",
         f"chat template {name!r}, {len(text)} characters: {shown!r}; it travels with the bundle, "
-        "and a prompt on the page is text as it is typed, without it",
+        "and the page writes conversations by it",
     )

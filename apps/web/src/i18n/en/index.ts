@@ -2,6 +2,7 @@
 import { attention } from './attention';
 import { attribution } from './attribution';
 import { bare } from './bare';
+import { chat } from './chat';
 import { compare } from './compare';
 import { effect } from './effect';
 import { errors } from './errors';
@@ -46,6 +47,7 @@ export const en = {
   picture,
   program,
   prompt,
+  chat,
   next,
   generate,
   overview,

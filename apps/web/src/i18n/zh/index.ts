@@ -2,6 +2,7 @@
 import { attention } from './attention';
 import { attribution } from './attribution';
 import { bare } from './bare';
+import { chat } from './chat';
 import { compare } from './compare';
 import { effect } from './effect';
 import { errors } from './errors';
@@ -47,6 +48,7 @@ export const zh: Dictionary = {
   picture,
   program,
   prompt,
+  chat,
   next,
   generate,
   overview,
