@@ -34,6 +34,7 @@ FOLDERS = (
     "bundles/deep-gpt2",
     "bundles/tiny-bert",
     "bundles/tiny-mixtral",
+    "bundles/split-llama",
     *(
         f"bundles/bare-{kind}"
         for kind in ("plain", "decoder", "open", "interactive", "embedded", "stranger")
@@ -127,6 +128,8 @@ def make_all() -> None:
     encoder = "tiny-bert"
     call(import_module("make_tiny_bert").main, MADE / "checkpoints" / encoder)
     export(oriel, encoder, "0,1", "--precision", "fp32,q8,int8_static", "--allow-lossy")
+    split = MADE / "bundles" / "split-llama" / "model.onnx"
+    call(import_module("make_split_bundle").main, MADE / "checkpoints" / "tiny-llama", split)
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
     earlier = EARLIER / "tiny-gpt2"
