@@ -141,7 +141,8 @@ def make_checkpoint(sizes: dict[str, int], folder: Path, dtype: torch.dtype) -> 
             tensors[name] = (values + 1 if len(shape) == 1 else values).to(dtype)
             places[name] = file
         save_file(tensors, folder / file, metadata={"format": "pt"})
-    index = json.dumps({"weight_map": places})
+    total = sum(prod(shape) for names in shards for shape in names.values()) * dtype.itemsize
+    index = json.dumps({"metadata": {"total_size": total}, "weight_map": places})
     (folder / "model.safetensors.index.json").write_text(index)
 
 

@@ -35,6 +35,7 @@ FOLDERS = (
     "bundles/tiny-bert",
     *(f"bundles/tiny-bert-{of}" for of in ("texts", "tokens")),
     "bundles/tiny-mixtral",
+    "bundles/split-llama",
     *(
         f"bundles/bare-{kind}"
         for kind in ("plain", "decoder", "open", "interactive", "embedded", "stranger")
@@ -132,6 +133,8 @@ def make_all() -> None:
         name = f"tiny-bert-{of}"
         call(import_module("make_tiny_classifier").main, MADE / "checkpoints" / name, of)
         export(oriel, name, "0,1")
+    split = MADE / "bundles" / "split-llama" / "model.onnx"
+    call(import_module("make_split_bundle").main, MADE / "checkpoints" / "tiny-llama", split)
     tiny = MADE / "bundles" / "tiny-gpt2"
     # The same graphs without their manifest, in folders of their own.
     earlier = EARLIER / "tiny-gpt2"

@@ -132,3 +132,26 @@ test('taps open over expanded weights, with no second download', async ({
   expectStatedErrors(answer, prompt, model.variant, provider);
   expect(bundles.requests.length).toBe(before);
 });
+
+test('weights in several files are those of one file', async ({ engine, bundles, provider }) => {
+  const prompt = readFixtures('tiny-llama').prompt('sentence');
+  const url = bundles.url('split-llama');
+  for (const name of ['fp32', 'int4']) {
+    await test.step(name, async () => {
+      const before = bundles.requests.length;
+      const model = opened(await engine.open({ url, provider, variant: name }));
+      const { weights } = model.variant;
+      expect(weights.length).toBeGreaterThan(2);
+      const requested = bundles.requests.slice(before).map((path) => path.split('/').at(-1));
+      expect(requested).toEqual(expect.arrayContaining(weights));
+      const answer = await engine.run({ ids: prompt.ids, reuseCache: true });
+      expectStatedErrors(answer, prompt, model.variant, provider);
+      // Kept by the browser, file by file.
+      const again = bundles.requests.length;
+      const kept = opened(await engine.open({ url, provider, variant: name }));
+      expect(kept.timings.downloadedBytes).toBe(0);
+      const anew = bundles.requests.slice(again).map((path) => path.split('/').at(-1));
+      expect(anew.filter((path) => weights.includes(path ?? ''))).toEqual([]);
+    });
+  }
+});

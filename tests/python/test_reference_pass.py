@@ -32,7 +32,6 @@ from oriel.contract.activation_names import ModelShape, all_activations
 from oriel.contract.documents import ReferencePassRecord
 from oriel.contract.manifest import read_manifest
 from oriel.device import webgpu_provider
-from oriel.device.weights_on_demand import reference_reading
 from oriel.errors import BundleError, OptionError
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_model
@@ -46,6 +45,7 @@ from oriel.verification import run_reference
 from oriel.verification.run_reference import Reference
 from oriel.verification.torch_activations import torch_activations
 from oriel.verification.verify import verify
+from oriel.verification.weights_on_demand import reference_reading
 
 CASES = Path(__file__).parents[1] / "fixtures" / "reference_pass" / "cases.json"
 PASS = "model.reference.safetensors"

@@ -35,6 +35,12 @@ def _add_arguments(parser: Parser) -> None:
         metavar="FOLDER",
         help="the LoRA adapter that was merged into the checkpoint",
     )
+    parser.add_argument(
+        "--by-layers",
+        action="store_true",
+        help="run each layer by itself on what PyTorch gives to it, with one layer's weights in "
+        "memory; what doesn't fit this machine's memory is verified so by itself",
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -49,7 +55,7 @@ def _call(arguments: argparse.Namespace) -> int:
     checkpoint = arguments.checkpoint
     if arguments.adapter is not None:
         checkpoint = _with_adapter(checkpoint, arguments.adapter)
-    record = verify_bundle(arguments.model, checkpoint, arguments.json)
+    record = verify_bundle(arguments.model, checkpoint, arguments.json, arguments.by_layers)
     if arguments.json:
         print(json.dumps(record, allow_nan=False))
     return 0 if record["verdict"] == "passed" else 1
@@ -69,9 +75,12 @@ def _with_adapter(checkpoint: Path | None, adapter: Path) -> LoadedModel:
     return load_model(with_adapter(find_checkpoint(str(checkpoint)), adapter))
 
 
-def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) -> VerificationRecord:
-    """Verify a bundle, leave verification.json in it, and show the table unless `quiet`. Raises
-    OrielError where it can't be read or its folder can't be written."""
+def verify_bundle(
+    graph: Path, model: LoadedModel | Path | None, quiet: bool, by_layers: bool = False
+) -> VerificationRecord:
+    """Verify a bundle, leave verification.json in it, and show the table unless `quiet`. by_layers:
+    even if the whole fits. Raises OrielError where it can't be read or its folder can't be
+    written."""
     from oriel.bundle.atomic_folder import unwritable
     from oriel.contract.manifest import VERIFICATION
     from oriel.progress import choose_display
@@ -80,7 +89,7 @@ def verify_bundle(graph: Path, model: LoadedModel | Path | None, quiet: bool) ->
     from oriel.verification.verify import verify
 
     with choose_display(quiet) as display:
-        report = verify(graph, model, display.stage)
+        report = verify(graph, model, display.stage, by_layers=by_layers)
     if not quiet:
         print_report(report)
     folder = graph if graph.is_dir() else graph.parent

@@ -66,7 +66,7 @@ def with_native_passes(
 
         def run(ids: Array, variant: Variant) -> Mapping[str, Array]:
             graph = (folder / tapped_graph(variant)["path"]).read_bytes()
-            settings = SessionSettings(in_parts=True)
+            settings = SessionSettings(in_parts="large")
             return every_activation(variant, graph, weights.of(variant), ids, settings)
 
         variants = [v for v in data["variants"] if v["name"] in names]

@@ -16,7 +16,6 @@ from oriel.arrays import Array
 from oriel.bundle.write_bundle import BundlePaths
 from oriel.contract.documents import ManifestDocument, Variant
 from oriel.device.compute_pass import Origin, with_passes
-from oriel.device.weights_on_demand import reference_reading
 from oriel.models.load_model import LoadedModel
 from oriel.runtime.weight_folders import WeightFolders
 from oriel.verification.stored_weights import (
@@ -26,6 +25,7 @@ from oriel.verification.stored_weights import (
 )
 from oriel.verification.torch_activations import torch_activations
 from oriel.verification.weight_checks import oriented_like
+from oriel.verification.weights_on_demand import reference_reading
 
 
 def with_pytorch_passes(

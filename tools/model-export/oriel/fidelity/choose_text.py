@@ -124,11 +124,9 @@ def own_text(
 
     reason: why no other text was used, added to the text's name.
     """
-    longest, most = _OWN_LENGTH, _OWN_PASSAGES
-    if trunk.graph.in_parts:
-        longest, most = _LENGTH_IN_PARTS, most * _OWN_LENGTH // _LENGTH_IN_PARTS
-    length = min(longest, cutting.longest)
-    count = max(1, min(most, cutting.tokens // length))
+    # Passages stay as many: each of them is a run, too.
+    length = min(_LENGTH_IN_PARTS if trunk.graph.in_parts else _OWN_LENGTH, cutting.longest)
+    count = max(1, min(_OWN_PASSAGES, cutting.tokens // length))
     rng = np.random.default_rng(_SEED)
     ids = rng.integers(0, shape.vocab, (count, length if shape.bidirectional else 1))
     past: dict[str, Array] | None = None

@@ -67,7 +67,7 @@ class VariantRun:
             graph = with_taps(graph, taps_for(variant, tapped))
             # float32 weights are mapped from their file; repacking would copy all of them.
             prepack = variant.get("kernels") not in _FLOAT_KERNELS
-            settings = SessionSettings(prepack=prepack, in_parts=True)
+            settings = SessionSettings(prepack=prepack, in_parts="large")
             self.graph = OnnxGraph(weights, graph, kind, shape, settings=settings)
 
     def run(

@@ -3,7 +3,7 @@ and not of the whole model. Parts are cut by the bytes of their weights; they kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -60,11 +60,12 @@ class GraphInParts:
         that must not be copied into a kernel's own order."""
         self._model, self._folder, self._options = model, folder, options
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._plans: dict[tuple[str, ...], list[_Part]] = {}
+        self._plans: dict[tuple[tuple[str, ...], frozenset[str]], list[_Part]] = {}
         self._ends: InferenceSession | None = None
 
     def run(self, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the named tensors, of any node, for the graph's inputs by name."""
+        """Return the named tensors, of any node, for the graph's inputs by name. What feeds give of
+        other tensors is taken in the place of what the graph computes."""
         found: dict[str, Array] = {}
         for given in self.run_all(names, [feeds]):
             found |= given[0]
@@ -75,8 +76,8 @@ class GraphInParts:
     ) -> Iterator[list[dict[str, Array]]]:
         """Yield for each part those of the named tensors that it gives: a mapping for each of the
         feeds. A part's weights are read once for all of them."""
-        parts = self._plan(tuple(names))
         held = [dict(feeds) for feeds in every]
+        parts = self._plan(tuple(names), frozenset(held[0]))
         for number, part in enumerate(parts):
             later = {name for other in parts[number + 1 :] for name in other.inputs}
             session = self._session(part, held[0])
@@ -143,17 +144,23 @@ class GraphInParts:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def _plan(self, names: tuple[str, ...]) -> list[_Part]:
-        if names not in self._plans:
-            self._plans[names] = _cut(self._model.graph, names, self._weights)
-        return self._plans[names]
+    def _plan(self, names: tuple[str, ...], given: frozenset[str]) -> list[_Part]:
+        key = names, given
+        if key not in self._plans:
+            self._plans[key] = _cut(self._model.graph, names, given, self._weights)
+        return self._plans[key]
 
 
 def _cut(
-    graph: onnx.GraphProto, names: Sequence[str], weights: Mapping[str, TensorProto]
+    graph: onnx.GraphProto,
+    names: Sequence[str],
+    given: Collection[str],
+    weights: Mapping[str, TensorProto],
 ) -> list[_Part]:
     """Return the parts that together give the named tensors, in the order in which they run."""
-    producers = {name: node for node in graph.node for name in node.output if name}
+    producers = {
+        name: node for node in graph.node for name in node.output if name and name not in given
+    }
     ordered = _in_order(graph, names, producers)
     # What is computed from weights alone, such as a turned matrix, is as large as they are: each
     # part that reads it computes it.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -48,8 +49,9 @@ class SessionSettings:
     """Keep blocks that a long sequence needed for the next one."""
     threads: int = 0
     """0: as many as the processor has cores."""
-    in_parts: bool = False
-    """Run a graph that has more weights than are held at once part by part, on the CPU."""
+    in_parts: Literal["never", "large", "always"] = "never"
+    """Run a graph part by part, on the CPU: one that has more weights than are held at once, or
+    any."""
     devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
     """Devices of a plugin's execution provider; empty for the CPU."""
 
@@ -198,9 +200,9 @@ class OnnxGraph:
 def _session(
     graph: bytes, folder: Path, settings: SessionSettings
 ) -> onnxruntime.InferenceSession | GraphInParts:
-    if settings.in_parts and not settings.devices:
+    if settings.in_parts != "never" and not settings.devices:
         model = onnx.load_model_from_string(graph)
-        if runs_in_parts(model.graph):
+        if settings.in_parts == "always" or runs_in_parts(model.graph):
             return GraphInParts(
                 model,
                 folder,

@@ -117,6 +117,8 @@ class Report:
     """None where it couldn't be read."""
     loaded: LoadedModel | None = None
     """The checkpoint; None where nothing was compared with it."""
+    by_layers: bool = False
+    """True where each layer was run by itself, on what PyTorch gives to it."""
 
     @property
     def failures(self) -> list[str]:
@@ -152,7 +154,8 @@ class Report:
             )
         checks = [*self.checks, *(check for v in self.variants for check in v.checks)]
         count = sum(check.verdict == "passed" for check in checks)
-        return f"verified: {'; '.join(parts)}; {count} checks passed"
+        how = "verified by layers" if self.by_layers else "verified"
+        return f"{how}: {'; '.join(parts)}; {count} checks passed"
 
 
 @dataclass

@@ -36,6 +36,7 @@ from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
 from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
 from oriel.verification.error_bounds import model_bounds
+from oriel.verification.layer_checks import LayerReference, check_layers, fits_in_memory
 from oriel.verification.lens_pack_checks import check_lens_packs, check_pack_files
 from oriel.verification.numeric_checks import check_numbers
 from oriel.verification.opened_variant import OpenedVariant, opened_variant
@@ -62,11 +63,13 @@ def verify(
     model: LoadedModel | Path | None = None,
     on_stage: Callable[[str], None] = lambda _: None,
     budget: int = ELEMENTS,
+    by_layers: bool = False,
 ) -> Report:
     """Check every variant of the bundle that `graph_path` (its graph, or its folder) belongs to.
 
     model: the checkpoint, opened or as a folder; None for the source that the manifest names.
-    budget: most numbers compared in one run; it limits memory, and so the longest text.
+    budget: most numbers compared in one run; it limits memory, and so the longest text. by_layers:
+    True to run each layer by itself, as is done with what doesn't fit this machine's memory.
     Damage becomes failed checks. Raises OrielError only where there is no bundle or no checkpoint.
     """
     start = time.monotonic()
@@ -94,14 +97,12 @@ def verify(
         findings.failed("model_shape", _shape_difference(loaded, manifest))
     else:
         findings.passed("model_shape", f"{manifest.data['model']['parameters']:,} parameters")
-        on_stage("load the checkpoint into PyTorch")
-        references = _References(loaded, budget)
-        found = {
-            variant["name"]: _verify_variant(variant, manifest, folder, references, on_stage)
-            # Sorted by encoding, so that PyTorch loads the weights of each only once.
-            for variant in sorted(manifest.variants, key=lambda v: str(v.get("encoding")))
-        }
-        variants = [found[variant["name"]] for variant in manifest.variants]
+        by_layers = by_layers or not fits_in_memory(loaded.checkpoint.parameters)
+        variants = (
+            _by_layers(manifest, folder, loaded, budget, on_stage)
+            if by_layers
+            else _as_whole(manifest, folder, loaded, budget, on_stage)
+        )
     name = manifest.data["model"]["name"]
     return Report(
         name,
@@ -113,7 +114,80 @@ def verify(
         _since(start),
         manifest,
         loaded,
+        by_layers,
     )
+
+
+def _as_whole(
+    manifest: Manifest,
+    folder: Path,
+    loaded: LoadedModel,
+    budget: int,
+    on_stage: Callable[[str], None],
+) -> list[VariantReport]:
+    on_stage("load the checkpoint into PyTorch")
+    references = _References(loaded, budget)
+    found = {
+        variant["name"]: _verify_variant(variant, manifest, folder, references, on_stage)
+        # Sorted by encoding, so that PyTorch loads the weights of each only once.
+        for variant in sorted(manifest.variants, key=lambda v: str(v.get("encoding")))
+    }
+    return [found[variant["name"]] for variant in manifest.variants]
+
+
+def _by_layers(
+    manifest: Manifest,
+    folder: Path,
+    loaded: LoadedModel,
+    budget: int,
+    on_stage: Callable[[str], None],
+) -> list[VariantReport]:
+    reports = []
+    for variant in manifest.variants:
+        name, findings = variant["name"], Findings()
+        bounds = model_bounds(variant["precision"], manifest.shape)
+        if bounds is None:
+            findings.failed("bounds", f"none are set for {variant['precision']}")
+            reports.append(VariantReport(name, variant["precision"], _all(findings), ()))
+            continue
+        on_stage(f"check the files of {name}")
+        with opened_variant(folder, variant, findings) as opened:
+            graphs = _graphs(variant, manifest, opened, findings)
+            checkpoint = loaded.checkpoint
+            _held_weights(variant, opened, graphs, checkpoint, findings, keep=False)
+            reference = LayerReference(loaded, variant, opened, graphs)
+            cases = ReferenceCases(reference.model, text_ids(loaded), budget)
+            compared = VariantComparison(manifest, cases, bounds, findings, on_stage)
+            check_layers(compared, variant, graphs)
+            plain = graphs["plain"].outputs if "plain" in graphs else []
+            rows = compared.results(plain, cached_graph(variant)[0])
+        reports.append(
+            VariantReport(
+                name,
+                variant["precision"],
+                _all(findings),
+                tuple(rows),
+                reference.rounded,
+                bounds.by_norm,
+                tuple(compared.measured_cases()),
+            )
+        )
+    return reports
+
+
+def _graphs(
+    variant: Variant, manifest: Manifest, opened: OpenedVariant, findings: Findings
+) -> dict[GraphKind, checks.GraphFile]:
+    """Read and check a variant's graphs. Return those whose weights are all there."""
+    runnable: dict[GraphKind, checks.GraphFile] = {}
+    read = [checks.read_graph_file(variant, k, opened.folder, findings) for k in graphs_of(variant)]
+    for graph in [found for found in read if found is not None]:
+        checks.check_graph(graph, variant, manifest, findings)
+        if checks.check_places(graph, opened.locations, findings):
+            runnable[graph.kind] = graph
+        else:
+            findings.not_run(f"{graph.kind}_runs", "its weights are not all there")
+    return runnable
 
 
 class _References:
@@ -157,16 +231,10 @@ def _verify_variant(
         return VariantReport(name, precision, _all(findings), ())
     on_stage(f"check the files of {name}")
     with opened_variant(folder, variant, findings) as opened:
-        kinds = graphs_of(variant)
-        runnable: dict[GraphKind, checks.GraphFile] = {}
-        read = [checks.read_graph_file(variant, k, opened.folder, findings) for k in kinds]
-        for graph in [found for found in read if found is not None]:
-            checks.check_graph(graph, variant, manifest, findings)
-            if checks.check_places(graph, opened.locations, findings):
-                runnable[graph.kind] = graph
-            else:
-                findings.not_run(f"{graph.kind}_runs", "its weights are not all there")
-        held = _held_weights(variant, opened, runnable, references.loaded.checkpoint, findings)
+        runnable = _graphs(variant, manifest, opened, findings)
+        keep = variant.get("encoding") in CUSTOM_RECIPE_ENCODINGS
+        checkpoint = references.loaded.checkpoint
+        held = _held_weights(variant, opened, runnable, checkpoint, findings, keep)
         taps: list[Tap] = []
         with findings.guarded("taps_complete"):
             taps = [Tap.from_json(tap) for tap in variant["taps"]]
@@ -189,8 +257,8 @@ def _verify_variant(
                 check_every_product(compared, edited, folder / float32, held)
         on_stage(f"replay the reference pass of {name}")
         check_stored_pass(variant, folder, opened.folder, cases.reference, findings)
-        plain = next((graph for graph in read if graph is not None and graph.kind == "plain"), None)
-        rows = compared.results(plain.outputs if plain else [], cached_graph(variant)[0])
+        plain = runnable["plain"].outputs if "plain" in runnable else []
+        rows = compared.results(plain, cached_graph(variant)[0])
     return VariantReport(
         name,
         precision,
@@ -208,10 +276,10 @@ def _held_weights(
     graphs: Mapping[GraphKind, checks.GraphFile],
     checkpoint: StoredTensors,
     findings: Findings,
+    keep: bool,
 ) -> Mapping[str, Array]:
     """Compare the variant's weights with the checkpoint's. Return those that PyTorch should compute
-    with in their place: where they are encoded in few bits, the decoded ones; else none."""
-    keep = variant.get("encoding") in CUSTOM_RECIPE_ENCODINGS
+    with in their place: with `keep` the decoded ones, where they are encoded in few bits."""
     held: Mapping[str, Array] = {}
     for graph in graphs.values():
         checks.check_nodes(graph, variant, findings)
