@@ -12,6 +12,7 @@ from oriel.commands import (
     check_device,
     check_url,
     convert,
+    dashboards,
     doctor,
     export,
     fidelity,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Command] = {
         fit_lens,
         add_lens,
         lesson,
+        dashboards,
     )
 }
 

@@ -49,6 +49,8 @@ class SessionSettings:
     """0: as many as the processor has cores."""
     devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
     """Devices of a plugin's execution provider; empty for the CPU."""
+    provider: str | None = None
+    """A built-in execution provider that goes before the CPU's, such as CUDA's."""
 
     def options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -91,8 +93,10 @@ class OnnxGraph:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(folder)
         )
+        providers = [] if settings.provider is None else [settings.provider]
+        providers.append("CPUExecutionProvider")
         self.session = onnxruntime.InferenceSession(
-            graph, options, providers=None if settings.devices else ["CPUExecutionProvider"]
+            graph, options, providers=None if settings.devices else providers
         )
         self.outputs = [port.name for port in self.session.get_outputs()]
 
