@@ -4,14 +4,17 @@ process, and what it wrote."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyarrow import parquet
 from tokenizer_folders import TEXT
 
 from oriel.cli import main
+from oriel.dashboards import unfinished
+from oriel.dashboards.partial import Partial
 
 WORDS = sorted({word for text in TEXT for word in text.split()})
 
@@ -43,3 +46,21 @@ def rows_of(folder: Path, kind: str, layer: int) -> list[dict[str, Any]]:
     for file in sorted(folder.glob(f"{kind}_{layer}_*.parquet")):
         found += parquet.read_table(file).to_pylist()
     return found
+
+
+def stop() -> None:
+    """Stop the run, as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def after_saves(patch: pytest.MonkeyPatch, saves: int, do: Callable[[], None]) -> None:
+    """Call a function in the driver once so many shards were saved."""
+    save, done = unfinished.Unfinished.save, []
+
+    def saving(self: unfinished.Unfinished, state: Partial) -> None:
+        save(self, state)
+        done.append(state.shards)
+        if len(done) == saves:
+            do()
+
+    patch.setattr(unfinished.Unfinished, "save", saving)

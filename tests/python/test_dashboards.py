@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dashboard_runs import files_of, passages, rows_of, run, write_text
+from dashboard_runs import after_saves, files_of, passages, rows_of, run, stop, write_text
 from pyarrow import parquet
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
 from oriel.arrays import Array
 from oriel.contract.activation_contract import schema_problem
-from oriel.dashboards import formats, reduce, unfinished
+from oriel.dashboards import formats, reduce
 from oriel.dashboards.neighbours import STANDARD_ERROR, find_neighbours
 from oriel.dashboards.partial import FIRINGS, Firings, Partial
 
@@ -284,23 +284,6 @@ def test_any_workers_give_the_same_result_joined(made: Path) -> None:
         whole.join(Partial.empty(3, first=2))
 
 
-class Stopped(KeyboardInterrupt):
-    """A stop at a known moment."""
-
-
-def stop_after(patch: pytest.MonkeyPatch, saves: int) -> None:
-    """Let the run stop after so many shards were saved."""
-    save, done = unfinished.Unfinished.save, []
-
-    def stopping(self: unfinished.Unfinished, state: Partial) -> None:
-        save(self, state)
-        done.append(state.shards)
-        if len(done) == saves:
-            raise Stopped
-
-    patch.setattr(unfinished.Unfinished, "save", stopping)
-
-
 def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     dashboard_bundle: Path,
     corpus: Path,
@@ -313,7 +296,7 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
     out = tmp_path / "dashboards"
     for saves in (1, 2):
         with pytest.MonkeyPatch.context() as patch:
-            stop_after(patch, saves)
+            after_saves(patch, saves, stop)
             assert run(dashboard_bundle, out, "--corpus", corpus, *ALL) == 130
         assert not out.exists(), "nothing half-written is left at --out"
     assert "stopped" in capsys.readouterr().err

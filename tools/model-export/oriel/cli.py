@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oriel.commands import (
+    add_dashboards,
     add_lens,
     check_device,
     check_url,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Command] = {
         add_lens,
         lesson,
         dashboards,
+        add_dashboards,
     )
 }
 

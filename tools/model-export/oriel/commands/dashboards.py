@@ -30,6 +30,15 @@ def _add_arguments(parser: Parser) -> None:
         help="kinds of unit, separated by commas; default: %(default)s",
     )
     parser.add_argument("--tokens", type=positive_count, metavar="N", help="tokens to read at most")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="workers of Ray: local, or host:port of a cluster"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive_count,
+        metavar="N",
+        help="of Ray; default: one for each GPU, or each core where there is none",
+    )
     parser.add_argument("--variant", help="of the bundle; default: fp32")
     parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible store")
     parser.add_argument(
@@ -53,6 +62,8 @@ def _call(arguments: argparse.Namespace) -> int:
         variant=arguments.variant,
         endpoint=arguments.endpoint,
         threads=arguments.threads or 0,
+        ray=arguments.ray,
+        workers=arguments.workers,
     )
     with choose_display(arguments.json) as display:
         record = make_set(options, display)

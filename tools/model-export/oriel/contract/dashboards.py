@@ -7,7 +7,13 @@ from __future__ import annotations
 from typing import cast
 
 from oriel.contract.activation_contract import check_major, check_schema
-from oriel.contract.documents import DashboardFile, DashboardIndex, ManifestDocument
+from oriel.contract.documents import (
+    DashboardFile,
+    DashboardGroup,
+    DashboardIndex,
+    FileDescriptor,
+    ManifestDocument,
+)
 from oriel.errors import ContractError
 
 MAJOR = "1"
@@ -41,6 +47,29 @@ def _check_ranges(file: DashboardFile, what: str) -> None:
         end += part["bytes"]
     if end != file["bytes"]:
         raise _unsound(f"{what}: its ranges end at {end} of {file['bytes']} bytes")
+
+
+def index_is_of(index: DashboardIndex, group: DashboardGroup, weights: str) -> bool:
+    """Return whether an index is of these units of the model with this weights_digest."""
+    said = (index["weights"], index["kind"], index["layer"], index["units"])
+    return said == (weights, group["kind"], group["layer"], group["units"])
+
+
+def check_listed_index(
+    document: object, group: DashboardGroup, manifest: ManifestDocument, what: str
+) -> None:
+    """Check the index of a group of a manifest's dashboards: that it is of the group, and that each
+    of its files is one of the manifest's. Raises ContractError."""
+    index = check_dashboard_index(document, what)
+    if not index_is_of(index, group, manifest["model"]["weights_digest"]):
+        raise _unsound(f"{what} is of other units than the manifest says")
+    listed: dict[str, FileDescriptor] = {file["path"]: file for file in manifest["files"]}
+    folder = group["path"].rpartition("/")[0]
+    for file in index["files"]:
+        path = f"{folder}/{file['path']}" if folder else file["path"]
+        found = listed.get(path)
+        if found is None or (found["bytes"], found["digest"]) != (file["bytes"], file["digest"]):
+            raise _unsound(f"{what}: {path} isn't the file that the manifest describes")
 
 
 def check_dashboards(manifest: ManifestDocument, what: str) -> None:

@@ -20,9 +20,10 @@ from oriel.dashboards.logit_tokens import logit_tokens
 from oriel.dashboards.memory import memory_bound
 from oriel.dashboards.model_run import ModelRun
 from oriel.dashboards.neighbours import STANDARD_ERROR, find_neighbours
-from oriel.dashboards.packages import pyarrow_module
+from oriel.dashboards.packages import pyarrow_module, ray_module
 from oriel.dashboards.partial import AFTER, BEFORE, BINS, FIRINGS, PASSAGES, Partial
 from oriel.dashboards.ranges import FIRING_QUANTILE, Ranges
+from oriel.dashboards.ray_workers import RayPlace, WorkerJob, ray_partials
 from oriel.dashboards.reduce import FIRST_COUNTED, SAMPLED, Bounds
 from oriel.dashboards.reduce_shard import ShardReducer
 from oriel.dashboards.unfinished import Unfinished
@@ -36,6 +37,7 @@ from oriel.runtime.weight_folders import WeightFolders, choose_variant
 _BYTES_A_UNIT = 12_000
 """Bytes of a unit's files and of its state at most, to look for room before a run."""
 _SHOWN_EVERY_S = 5.0
+MOST_TOKENS = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +54,17 @@ class DashboardOptions:
     variant: str | None = None
     endpoint: str | None = None
     threads: int = 0
+    ray: str | None = None
+    """"local", or the address of a cluster; None for the plain loop."""
+    workers: int | None = None
 
 
 def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     """Make the dashboards and write them. Return the record of the set. Raises OrielError for what
     the user can fix."""
     pyarrow_module()
+    if options.ray is not None:
+        ray_module()
     refuse_foreign_folder(options.out, _is_own, "--out")
     folder = options.bundle if options.bundle.is_dir() else options.bundle.parent
     manifest = read_manifest(folder)
@@ -79,9 +86,18 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     shards = ShardReducer(corpus, reader, model, groups)
     display.stage(memory_bound(folder, manifest, groups, reader.length))
     ranges, state = place.read() or _begun(place, shards)
-    for partial in _counted(shards, ranges, state, tokens, display):
+    job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)
+    partials = _plain(shards, ranges, state, tokens)
+    if options.ray is not None and state.shards < len(corpus.shards):
+        workers = RayPlace(options.ray, options.workers)
+        display.stage(f"start workers of Ray: {options.ray}")
+        results = ray_partials(workers, job, state.shards)
+        partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
+    shown = _Shown(state, len(corpus.shards), tokens)
+    for partial in partials:
         state.join(partial)
         place.save(state)
+        shown.show(display)
     display.stage("find units that fire together")
     record = _record(options, manifest, corpus, reader.length, state, groups)
     counted = Counted(groups, ranges, state, find_neighbours(state.firings))
@@ -108,31 +124,54 @@ def _begun(place: Unfinished, shards: ShardReducer) -> tuple[Ranges, Partial]:
     return ranges, Partial.empty(place.units)
 
 
-def _counted(
-    shards: ShardReducer,
-    ranges: Ranges,
-    state: Partial,
-    tokens: int | None,
-    display: StageDisplay,
+def _plain(
+    shards: ShardReducer, ranges: Ranges, state: Partial, tokens: int | None
 ) -> Iterator[Partial]:
-    """Yield the results of the shards that `state`, to which each is then added, has not."""
-    total, began, before = len(shards.corpus.shards), time.monotonic(), state.totals.tokens
-    shown = -_SHOWN_EVERY_S
-    while state.shards < total and (tokens is None or state.totals.tokens < tokens):
+    """Yield the result of each shard that `state`, to which it is then added, has not yet."""
+    while state.shards < len(shards.corpus.shards) and not _is_enough(state, tokens):
         limit = None if tokens is None else tokens - state.totals.tokens
-        if limit is not None and limit < 2:
-            return
         yield shards.reduce(state.shards, ranges, Bounds.of(state), limit)
-        seconds = time.monotonic() - began
-        if seconds - shown >= _SHOWN_EVERY_S:
-            shown = seconds
-            done = state.shards / total if tokens is None else state.totals.tokens / tokens
-            rate = (state.totals.tokens - before) / seconds
-            left = state.totals.tokens * (1 / done - 1) / max(rate, 1e-9)
-            display.stage(
-                f"{state.totals.tokens / 1e6:.2f} million tokens, {rate:,.0f} a second, "
-                f"about {_duration(left)} left"
-            )
+
+
+def _by_ray(
+    shards: ShardReducer, results: Iterator[Partial], state: Partial, job: WorkerJob, most: int
+) -> Iterator[Partial]:
+    """Yield the same as the plain loop from results of whole shards: one that goes beyond `most`
+    tokens is counted again here, as far as they go."""
+    for found in results:
+        left = most - state.totals.tokens
+        if found.totals.tokens > left:
+            yield shards.reduce(state.shards, job.ranges, Bounds.of(state), left)
+        else:
+            yield found
+        if _is_enough(state, most):
+            return
+
+
+def _is_enough(state: Partial, tokens: int | None) -> bool:
+    """Return whether no further token may be read: a context has two at least."""
+    return tokens is not None and tokens - state.totals.tokens < 2
+
+
+class _Shown:
+    """Shows how far the run is, every few seconds."""
+
+    def __init__(self, state: Partial, shards: int, tokens: int | None) -> None:
+        self._state, self._shards, self._tokens = state, shards, tokens
+        self._began, self._before = time.monotonic(), state.totals.tokens
+        self._next = 0.0
+
+    def show(self, display: StageDisplay) -> None:
+        seconds, read = time.monotonic() - self._began, self._state.totals.tokens
+        if seconds < self._next:
+            return
+        self._next = seconds + _SHOWN_EVERY_S
+        done = self._state.shards / self._shards if self._tokens is None else read / self._tokens
+        rate = (read - self._before) / max(seconds, 1e-9)
+        left = read * (1 / max(done, 1e-9) - 1) / max(rate, 1e-9)
+        display.stage(
+            f"{read / 1e6:.2f} million tokens, {rate:,.0f} a second, about {_duration(left)} left"
+        )
 
 
 def _duration(seconds: float) -> str:
