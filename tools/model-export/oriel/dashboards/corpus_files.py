@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 from oriel.errors import OptionError, OrielError
 from oriel.publishing.to_store import StorePlace
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from obstore import ReadableFile
+
 _STORES = ("s3", "gs", "az")
+_BUFFER = 1 << 20
+"""Bytes that are fetched of an object at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,27 +52,24 @@ class CorpusFile:
         folder, _, name = self.address.rpartition("/")
         store = StorePlace(folder, self.endpoint).store
         try:
-            # It has read, seek and tell, and is no BinaryIO by its type alone.
-            yield cast(BinaryIO, _Reader(obstore.open_reader(store, name)))
+            yield io.BufferedReader(_Raw(obstore.open_reader(store, name)), _BUFFER)
         except OrielError:
             raise
         except (OSError, obstore.exceptions.BaseError) as error:
             raise unreadable(self.address, str(error).partition("Debug source")[0]) from error
 
 
-class _Reader:
-    """An object of a store as a file: obstore's gives a buffer type of its own for bytes."""
+class _Raw(io.RawIOBase):
+    """An object of a store as a file without a buffer."""
 
-    closed = False
-
-    def __init__(self, reader: object) -> None:
-        from obstore import ReadableFile
-
-        assert isinstance(reader, ReadableFile)
+    def __init__(self, reader: ReadableFile) -> None:
         self._reader = reader
 
-    def read(self, size: int = -1) -> bytes:
-        return bytes(self._reader.read(None if size < 0 else size))
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = bytes(self._reader.read(len(view)))
+        view[: len(data)] = data
+        return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._reader.seek(offset, whence)
@@ -73,23 +77,11 @@ class _Reader:
     def tell(self) -> int:
         return self._reader.tell()
 
-    def size(self) -> int:
-        return self._reader.size
-
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
         return True
-
-    def writable(self) -> bool:
-        return False
-
-    def flush(self) -> None:
-        return None
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def is_store(address: str) -> bool:
