@@ -13,7 +13,6 @@ from oriel.errors import OptionError, OrielError
 from oriel.publishing.to_store import StorePlace
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
     from obstore import ReadableFile
 
 _STORES = ("s3", "gs", "az")
@@ -65,7 +64,7 @@ class _Raw(io.RawIOBase):
     def __init__(self, reader: ReadableFile) -> None:
         self._reader = reader
 
-    def readinto(self, buffer: WriteableBuffer) -> int:
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")
         data = bytes(self._reader.read(len(view)))
         view[: len(data)] = data

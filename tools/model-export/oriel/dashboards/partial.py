@@ -36,14 +36,12 @@ class Totals:
     counted: int
     """Tokens whose values are counted: all but the first of each context."""
     sampled: int
-    """Counted tokens of every fourth context, which histogram and moments are made of."""
+    """Counted tokens of every sixteenth context, which histogram and moments are made of."""
     contexts: int
-    total: Array
-    """(units), float64: sum of the values."""
     largest: Array
     """(units), float32."""
     smallest: Array
-    """(units), float32."""
+    """(units), float32: of sampled tokens."""
     fired: Array
     """(units), int64: tokens at which the unit is above its threshold."""
     positive: Array
@@ -60,7 +58,6 @@ class Totals:
             0,
             0,
             0,
-            np.zeros(units),
             np.full(units, -np.inf, dtype=np.float32),
             np.full(units, np.inf, dtype=np.float32),
             np.zeros(units, dtype=np.int64),
@@ -75,7 +72,6 @@ class Totals:
         self.counted += later.counted
         self.sampled += later.sampled
         self.contexts += later.contexts
-        self.total += later.total
         np.maximum(self.largest, later.largest, out=self.largest)
         np.minimum(self.smallest, later.smallest, out=self.smallest)
         self.fired += later.fired

@@ -169,7 +169,8 @@ def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partia
             fn_constructor_args=([held],),
             batch_size=1,
             num_cpus=min(share, cores),
-            num_gpus=1 if devices >= workers else 0,
+            # Several workers share a GPU where reducing takes longer than the model.
+            num_gpus=min(1, devices / workers),
         )
         with _one_line():
             yield from _unpacked(results.iter_rows(), job.groups[-1].end)

@@ -51,8 +51,8 @@ def unit_table(counted: Counted, group: UnitGroup, tokens: LogitTokens | None) -
 def _scores(counted: Counted, span: slice) -> dict[str, Array]:
     """Return {name: (units)} of the figures that each unit has one of."""
     totals, ranges = counted.state.totals, counted.ranges
-    mean = totals.total[span] / totals.counted
     first, second, third, fourth = totals.moments[:, span] / max(1, totals.sampled)
+    mean = ranges.centre[span] + first
     # Central moments, from those around the unit's fixed centre.
     variance = np.maximum(second - first**2, 0)
     central = fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4
