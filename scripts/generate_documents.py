@@ -39,6 +39,7 @@ DOCUMENTS = (
     "proof",
     "verification",
     "pipeline",
+    "dashboards",
 )
 """The schemas of contracts/, in the order in which their types are written."""
 OWN_CLASSES = {
@@ -192,6 +193,7 @@ def read_schemas() -> dict[str, Schema]:
             "pipeline",
             "edits",
             "lesson",
+            "dashboards",
         )
     }
 

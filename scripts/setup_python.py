@@ -23,6 +23,7 @@ INPUTS = (
     DEV_REQUIREMENTS,
     REQUIREMENTS.with_name("requirements-publish.txt"),
     REQUIREMENTS.with_name("requirements-plot.txt"),
+    REQUIREMENTS.with_name("requirements-dashboards.txt"),
     REQUIREMENTS.with_name("constraints.txt"),
     ROOT / "pyproject.toml",
     Path(__file__),

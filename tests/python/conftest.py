@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 from thorough import examples
+from tokenizer_folders import VOCAB, plain
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
@@ -92,6 +93,31 @@ def tiny_gpt2_bundle(tiny_gpt2_checkpoint: Path, tmp_path_factory: pytest.TempPa
     output = tmp_path_factory.mktemp("bundles") / "tiny-gpt2" / "model.onnx"
     options = ExportOptions(model=str(tiny_gpt2_checkpoint), layers=(0, 2), output=output)
     return export(options, Silent()).folder
+
+
+@pytest.fixture(scope="session")
+def dashboard_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GPT-2 of the same sizes but for a vocabulary, with a tokenizer."""
+    config = GPT2Config(
+        vocab_size=VOCAB,
+        n_positions=32,
+        n_embd=24,
+        n_layer=4,
+        n_head=3,
+        n_inner=52,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    folder = save_random(GPT2LMHeadModel(config), tmp_path_factory.mktemp("tiny") / "read-gpt2")
+    plain(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dashboard_bundle(dashboard_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of its fp32 bundle, which reads text."""
+    output = tmp_path_factory.mktemp("bundles") / "read-gpt2" / "model.onnx"
+    return export(ExportOptions(model=str(dashboard_checkpoint), output=output), Silent()).folder
 
 
 @pytest.fixture(scope="module")

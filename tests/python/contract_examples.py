@@ -15,7 +15,7 @@ EXAMPLES = CONTRACTS / "examples"
 SCHEMAS = ("activations", "edits", "lesson", "manifest")
 # Their documents stand apart: the page, which reads every other one, knows nothing of them.
 MODULES = EXAMPLES / "modules"
-MODULE_SCHEMAS = ("module_metadata", "proof", "verification", "pipeline")
+MODULE_SCHEMAS = ("module_metadata", "proof", "verification", "pipeline", "dashboards")
 
 # Keywords that assert something about the instance, or lead to a schema that does.
 ASSERTIONS = {

@@ -26,6 +26,7 @@ import oriel
 from oriel.contract.data_files import BrowserMemory, ContractTable, Limits
 from oriel.contract.documents import (
     ActivationsDocument,
+    DashboardIndex,
     EditsDocument,
     LessonDocument,
     ManifestDocument,
@@ -46,6 +47,7 @@ TYPES = {
     "proof": ProofRecord,
     "verification": VerificationRecord,
     "pipeline": PipelineResults,
+    "dashboards": DashboardIndex,
 }
 VALID = {**valid_documents(), **valid_documents(MODULES)}
 OF_ONE_MAJOR = (

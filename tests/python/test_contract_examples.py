@@ -28,6 +28,7 @@ from jsonschema.exceptions import ValidationError
 from thorough import examples
 
 from oriel.contract.activation_contract import check_document, validator
+from oriel.contract.dashboards import check_dashboard_index
 from oriel.contract.manifest import check_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError
@@ -54,6 +55,8 @@ def check(name: str, document: Any) -> None:
         check_document(document, name)
     elif name.startswith("module_metadata"):
         check_metadata(document, name)
+    elif name.startswith("dashboards"):
+        check_dashboard_index(document, name)
     elif name.startswith("pipeline"):
         check_results(document, name)
     elif name.startswith("verification"):

@@ -224,6 +224,14 @@ def test_the_packages_of_a_format_are_pinned_and_an_extra_names_them(file: Path)
     assert not pinned.keys() & (pins("requirements.txt").keys() | pins("constraints.txt").keys())
 
 
+def test_the_packages_of_dashboards_are_pinned_and_an_extra_names_those_that_are_used() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = pins("requirements-dashboards.txt")
+    for wanted in map(Requirement, extras["optional-dependencies"]["dashboards"]):
+        assert wanted.specifier.contains(pinned[wanted.name])
+    assert not pinned.keys() & (pins("requirements.txt").keys() | pins("constraints.txt").keys())
+
+
 def test_the_packages_of_notebooks_are_pinned_and_an_extra_names_the_one_that_is_used() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (wanted,) = map(Requirement, extras["optional-dependencies"]["notebook"])
@@ -237,7 +245,7 @@ def test_the_exporter_imports_nothing_that_it_does_not_name() -> None:
     import sys
 
     files = ["requirements.txt", "requirements-publish.txt", "requirements-plot.txt"]
-    files += ["requirements-notebook.txt"]
+    files += ["requirements-notebook.txt", "requirements-dashboards.txt"]
     files += [f"requirements-formats/{f.name}" for f in EXPORTER.glob("requirements-formats/*.txt")]
     wanted = [requirement for name in files for requirement in requirements(name)]
     # Both packages of IREE are imported as iree.

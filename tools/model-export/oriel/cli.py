@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oriel.commands import (
+    add_dashboards,
     add_lens,
     check_device,
     check_url,
     convert,
+    dashboards,
     doctor,
     export,
     fidelity,
@@ -52,6 +54,8 @@ COMMANDS: dict[str, Command] = {
         fit_lens,
         add_lens,
         lesson,
+        dashboards,
+        add_dashboards,
     )
 }
 

@@ -68,6 +68,10 @@ export type Dimension =
       | 'delta_batch'
       | 'delta_seq'
     );
+/**
+ * kind of the activation that holds the units: a neuron, a head, a coordinate of the stream
+ */
+export type UnitKind = string;
 export type TapBytes = string;
 
 /**
@@ -97,6 +101,7 @@ export interface Manifest {
    * @maxItems 16
    */
   lens_packs?: LensPackRecord[];
+  dashboards?: DashboardSet;
   /**
    * @minItems 1
    * @maxItems 64
@@ -486,6 +491,76 @@ export interface TensorSpec {
    * @maxItems 4
    */
   shape: Dimension[];
+}
+/**
+ * what each unit does over a corpus: how it was counted, and where the index of each layer is. Since contract 2.1
+ */
+export interface DashboardSet {
+  /**
+   * weights_digest of the model that it belongs to
+   */
+  weights: string;
+  /**
+   * the variant that computed it
+   */
+  variant: string;
+  corpus: DashboardCorpus;
+  /**
+   * tokens that the model read at a time
+   */
+  context_length: number;
+  /**
+   * a unit fires above this quantile of its values in the first contexts
+   */
+  firing_quantile: number;
+  /**
+   * firings in the sample of each unit, at most
+   */
+  firings: number;
+  /**
+   * bound of the standard error of estimated overlaps
+   */
+  overlap_error: number;
+  /**
+   * the units of one kind in one layer each; neighbours name a group by its place here
+   *
+   * @minItems 1
+   * @maxItems 16384
+   */
+  groups: DashboardGroup[];
+}
+/**
+ * the text that units were counted on
+ */
+export interface DashboardCorpus {
+  name: string;
+  /**
+   * SHA-256 over the shards' digests, each the SHA-256 of its token ids: little-endian int64, contexts one after another
+   */
+  digest: string;
+  shards: number;
+  contexts: number;
+  tokens: number;
+  /**
+   * tokens whose values are counted: all but the first of each context
+   */
+  counted: number;
+  /**
+   * counted tokens that histograms and moments are made of
+   */
+  sampled: number;
+}
+/**
+ * the units of one kind in one layer
+ */
+export interface DashboardGroup {
+  kind: UnitKind;
+  layer: number;
+  units: number;
+  /**
+   * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
+   */
+  path: string;
 }
 /**
  * the model in one precision: its graphs and the files of their weights; manifests 1.x have an interactive graph in the place of decoder and open

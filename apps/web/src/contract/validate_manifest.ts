@@ -5,6 +5,7 @@ import type { Manifest } from './generated';
 import { oneLine } from './one_line';
 import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
+import { unsoundDashboards } from './validate_dashboards';
 import { unsoundLensPacks } from './validate_lens_packs';
 import { unsoundVariants } from './validate_ports';
 import { unsoundTapBytes } from './validate_tap_bytes';
@@ -45,7 +46,8 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundLabels(json) ??
     unsoundTotals(json) ??
     unsoundTapBytes(json) ??
-    unsoundLensPacks(json);
+    unsoundLensPacks(json) ??
+    unsoundDashboards(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };
 }

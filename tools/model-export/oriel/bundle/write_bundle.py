@@ -62,6 +62,7 @@ MEDIA_TYPES = {
     ".onnx": "application/x-onnx",
     ".data": "application/octet-stream",
     ".json": "application/json",
+    ".parquet": "application/vnd.apache.parquet",
     ".safetensors": "application/octet-stream",
 }
 _REPORT_DEFECT = "nothing was written; choose other --activations, and report this as a defect."

@@ -14,3 +14,11 @@ def positive_number(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
     return value
+
+
+def positive_count(text: str) -> int:
+    """Return a whole number of 1 or more, of at most 15 digits. Raises ArgumentTypeError for
+    anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 15 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got {text}")
+    return int(text)

@@ -73,6 +73,7 @@ SCHEMAS = (
     "proof",
     "verification",
     "pipeline",
+    "dashboards",
 )
 """Names of the schemas of contracts/."""
 _MAX_ERRORS = 32

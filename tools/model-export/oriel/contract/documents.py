@@ -29,6 +29,7 @@ class ManifestDocument(TypedDict):
     lens_packs: NotRequired[list[LensPackRecord]]
     """Lens packs: lenses with a map for each layer, in addition to the logit lens of each variant's
     taps; see ACTIVATIONS_CONTRACT.md."""
+    dashboards: NotRequired[DashboardSet]
     variants: list[Variant]
     exporter: ExporterRecord
     """The program that wrote the bundle."""
@@ -317,6 +318,53 @@ Dimension = (
 )
 """A fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract
 1.x."""
+
+
+class DashboardSet(TypedDict):
+    """What each unit does over a corpus: how it was counted, and where the index of each layer is.
+    Since contract 2.1."""
+
+    weights: str
+    """weights_digest of the model that it belongs to."""
+    variant: str
+    """The variant that computed it."""
+    corpus: DashboardCorpus
+    context_length: int
+    """Tokens that the model read at a time."""
+    firing_quantile: float
+    """A unit fires above this quantile of its values in the first contexts."""
+    firings: int
+    """Firings in the sample of each unit, at most."""
+    overlap_error: float
+    """Bound of the standard error of estimated overlaps."""
+    groups: list[DashboardGroup]
+    """The units of one kind in one layer each; neighbours name a group by its place here."""
+
+
+class DashboardCorpus(TypedDict):
+    """The text that units were counted on."""
+
+    name: str
+    digest: str
+    """SHA-256 over the shards' digests, each the SHA-256 of its token ids: little-endian int64,
+    contexts one after another."""
+    shards: int
+    contexts: int
+    tokens: int
+    counted: int
+    """Tokens whose values are counted: all but the first of each context."""
+    sampled: int
+    """Counted tokens that histograms and moments are made of."""
+
+
+class DashboardGroup(TypedDict):
+    """The units of one kind in one layer."""
+
+    kind: str
+    layer: int
+    units: int
+    path: str
+    """The index, which keeps dashboards.schema.json."""
 
 
 class Variant(TypedDict):
@@ -1345,3 +1393,51 @@ class WrittenQuestion(TypedDict):
 
 LessonQuestion = ChoiceQuestion | WrittenQuestion
 """A question with choices, or with an answer that the reader writes."""
+
+
+class DashboardIndex(TypedDict):
+    """The dashboards of one kind of unit in one layer: the Parquet files that hold them, and the
+    range and the digest of each part that a reader takes. A reader takes this index, the footer of
+    one file, and one group of its rows. May come from anyone."""
+
+    dashboards_version: str
+    """Version of this form and of the tables' columns, major.minor."""
+    weights: str
+    """weights_digest of the model that the units are of."""
+    kind: str
+    layer: int
+    units: int
+    files: list[DashboardFile]
+    """In the order of their units, which follow one another from 0 on."""
+
+
+class DashboardFile(TypedDict):
+    """A Parquet file, sorted by unit."""
+
+    path: str
+    """Beside the index."""
+    bytes: int
+    digest: str
+    units: int
+    footer: DashboardRange
+    row_groups: list[DashboardRows]
+
+
+class DashboardRange(TypedDict):
+    """Bytes of a file: the page index and the footer, up to the file's end."""
+
+    begin: int
+    """Byte offset in the file."""
+    bytes: int
+    digest: str
+
+
+class DashboardRows(TypedDict):
+    """A group of rows, and the bytes of all its columns."""
+
+    units: int
+    """Rows of the group, a unit each."""
+    begin: int
+    """Byte offset in the file."""
+    bytes: int
+    digest: str

@@ -10,6 +10,7 @@ from typing import Literal, cast
 from oriel.contract.activation_contract import check_ports, check_schema, check_version
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
+from oriel.contract.dashboards import check_dashboards
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.expansion import check_expansion
 from oriel.contract.lens_packs import check_lens_packs
@@ -127,6 +128,7 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
         _check_listed(data["first_pass"]["path"], sizes)
         manifest.variant(data["first_pass"]["variant"])
     check_lens_packs(data, what)
+    check_dashboards(data, what)
     return manifest
 
 

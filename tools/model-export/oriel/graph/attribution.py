@@ -93,6 +93,19 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
     Raises OptionError for a model whose stream is not the sum of its parts, GraphError if the graph
     has an unknown form.
     """
+    check_attributable(graph, shape)
+    along, model = _model_tap(graph, shape)
+    layers = range(shape.layers)
+    return AttributionTaps(
+        model,
+        tuple(_layer_tap(graph, shape, along, layer) for layer in layers),
+        tuple(_neurons_tap(graph, shape, along, layer) for layer in layers),
+    )
+
+
+def check_attributable(graph: onnx.GraphProto, shape: ModelShape) -> None:
+    """Raise OptionError for a model whose stream is not the sum of its parts, or whose logits are
+    not the product of the normed stream and the unembedding."""
     if shape.bidirectional:
         raise OptionError(
             "attribution isn't possible in this model",
@@ -107,13 +120,27 @@ def attribution_taps(graph: onnx.GraphProto, shape: ModelShape) -> AttributionTa
             expected="a stream that is the sum of what heads and MLPs give",
         )
     _check_logits(graph)
-    along, model = _model_tap(graph, shape)
-    layers = range(shape.layers)
-    return AttributionTaps(
-        model,
-        tuple(_layer_tap(graph, shape, along, layer) for layer in layers),
-        tuple(_neurons_tap(graph, shape, along, layer) for layer in layers),
-    )
+
+
+def token_directions(
+    graph: onnx.GraphProto, shape: ModelShape, writer: NodeWriter, tokens: str
+) -> str:
+    """Return the name of (hidden, tokens), float32: for each token, the direction of the stream
+    whose product with a part of it, once the final norm has divided, is the part's share of the
+    token's logit. tokens: name of their ids, (tokens), int64."""
+    norm = _final_norm(graph, kinds()["resid_post"].at(shape.layers - 1), writer)
+    columns = WeightReads.of_path(graph, "final_norm", "logits").columns(writer, tokens)
+    return _before_norm(norm, writer, writer.put("Transpose", [columns], perm=[1, 0]))
+
+
+def _before_norm(norm: _Norm, writer: NodeWriter, chosen: str) -> str:
+    """Return the name of directions before the final norm for (hidden, n) behind it."""
+    weight = writer.put("Unsqueeze", [writer.floats(norm.weight), writer.numbers([1])])
+    direction = writer.put("Mul", [chosen, weight])
+    if norm.centred:
+        mean = writer.put("ReduceMean", [direction, writer.numbers([0])], keepdims=1)
+        direction = writer.put("Sub", [direction, mean])
+    return direction
 
 
 def _check_logits(graph: onnx.GraphProto) -> None:
@@ -152,11 +179,7 @@ def _model_tap(graph: onnx.GraphProto, shape: ModelShape) -> tuple[_Along, bytes
     columns = WeightReads.of_path(graph, "final_norm", "logits").columns(writer, TOKENS)
     turned = writer.put("Transpose", [columns], perm=[1, 0])
     chosen = writer.put("MatMul", [turned, SIGNS])
-    weight = writer.put("Unsqueeze", [writer.floats(norm.weight), writer.numbers([1])])
-    direction = writer.put("Mul", [chosen, weight])
-    if norm.centred:
-        mean = writer.put("ReduceMean", [direction, writer.numbers([0])], keepdims=1)
-        direction = writer.put("Sub", [direction, mean])
+    direction = _before_norm(norm, writer, chosen)
     along = _Along(f"{writer.prefix}direction", norm.scale)
     writer.name(along.direction, direction)
     stream = writer.put("MatMul", [kinds()["resid_pre"].at(0), along.direction])

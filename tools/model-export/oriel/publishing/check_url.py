@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from oriel.bundle.loadable import check_bundle_loads
-from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument
+from oriel.contract.dashboards import check_listed_index
+from oriel.contract.documents import Chunk, DashboardGroup, FileDescriptor, ManifestDocument
 from oriel.contract.manifest import MANIFEST, MAX_BYTES, parse_manifest
+from oriel.contract.strict_json import read_json
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import ContractError, OptionError, OrielError, reason_of
 from oriel.progress import StageDisplay
@@ -129,14 +131,18 @@ class _Check:
         files: list[FileDescriptor] = manifest["files"]
         self.display.expect_bytes(sum(file["bytes"] for file in files), "fetched and checked")
         graphs = {r["path"] for v in manifest["variants"] for r in graphs_of(v).values()}
+        groups = manifest["dashboards"]["groups"] if "dashboards" in manifest else []
+        kept_paths = graphs | {group["path"] for group in groups}
         with (
             ThreadPoolExecutor(AT_ONCE) as pool,
             tempfile.TemporaryDirectory(prefix="oriel-check-") as kept,
         ):
             for file in files:
-                self._file(file, pool, Path(kept) if file["path"] in graphs else None)
+                self._file(file, pool, Path(kept) if file["path"] in kept_paths else None)
             if self.report.passed:
                 self._load(Path(kept), manifest)
+                for group in groups:
+                    self._index(Path(kept) / group["path"], group, manifest)
         chunked = [file for file in files if "chunks" in file]
         largest = max(files, key=lambda file: int(file["bytes"]))
         self._check_range((largest.get("chunks") or [largest])[0])
@@ -191,6 +197,19 @@ class _Check:
                 "a graph can't be loaded",
                 f"{error.what}: {error.got}",
                 "Export the bundle again, and publish that one.",
+            )
+
+    def _index(self, file: Path, group: DashboardGroup, manifest: ManifestDocument) -> None:
+        """Check the index of dashboards of a layer, whose ranges a page takes."""
+        try:
+            document = read_json(file.read_bytes(), group["path"])
+            check_listed_index(document, group, manifest, group["path"])
+        except ContractError as error:
+            self.find(
+                "error",
+                "an index of dashboards can't be used",
+                reason_of(error),
+                "Make the dashboards again, and publish the model with them.",
             )
 
     def _file(self, file: FileDescriptor, pool: ThreadPoolExecutor, kept: Path | None) -> None:

@@ -54,6 +54,8 @@ class SessionSettings:
     any."""
     devices: tuple[onnxruntime.OrtEpDevice, ...] = ()
     """Devices of a plugin's execution provider; empty for the CPU."""
+    provider: str | None = None
+    """A built-in execution provider that goes before the CPU's, such as CUDA's."""
 
     def options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -200,7 +202,8 @@ class OnnxGraph:
 def _session(
     graph: bytes, folder: Path, settings: SessionSettings
 ) -> onnxruntime.InferenceSession | GraphInParts:
-    if settings.in_parts != "never" and not settings.devices:
+    on_processor = settings.provider is None and not settings.devices
+    if settings.in_parts != "never" and on_processor:
         model = onnx.load_model_from_string(graph)
         if settings.in_parts == "always" or runs_in_parts(model.graph):
             return GraphInParts(
@@ -213,8 +216,10 @@ def _session(
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(folder)
     )
+    providers = [] if settings.provider is None else [settings.provider]
+    providers.append("CPUExecutionProvider")
     return onnxruntime.InferenceSession(
-        graph, options, providers=None if settings.devices else ["CPUExecutionProvider"]
+        graph, options, providers=None if settings.devices else providers
     )
 
 

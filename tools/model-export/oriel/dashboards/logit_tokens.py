@@ -1,0 +1,120 @@
+"""The tokens whose logits a unit raises and lowers most: the product of the direction along which
+it writes and the unembedding, through the final norm's weights. Computed once, of weights alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from oriel.arrays import Array
+from oriel.contract.activation_names import ModelShape, TensorSpec, kinds
+from oriel.contract.documents import Variant
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.dashboards.units import UnitGroup
+from oriel.errors import OrielError
+from oriel.graph.attribution import check_attributable, token_directions
+from oriel.graph.built_graph import set_outputs
+from oriel.graph.closings import open_end
+from oriel.graph.node_writer import NodeWriter
+from oriel.graph.weight_reads import WeightReads
+from oriel.runtime.onnx_graph import OnnxGraph
+
+LISTED = 10
+"""Tokens listed on each side."""
+_AT_ONCE = 2048
+"""Tokens of the vocabulary multiplied at a time."""
+_TOKENS, _SHARES = "dashboards/tokens", "dashboards/shares"
+
+
+@dataclass(frozen=True)
+class LogitTokens:
+    """Tokens of each unit of a group, (units, listed): those of the largest shares first, or of the
+    smallest; of equal ones the lowest id."""
+
+    promoted: Array
+    """int32."""
+    promoted_by: Array
+    """float32: what one unit of the value adds to the logit, before the norm's division."""
+    suppressed: Array
+    suppressed_by: Array
+
+
+def logit_tokens(
+    folder: Path, weights: Path, variant: Variant, shape: ModelShape, group: UnitGroup
+) -> LogitTokens | None:
+    """Return the tokens of a group's units; None for heads, which write along no single direction,
+    and for models whose logits aren't the product of the stream and the unembedding.
+
+    folder: of the bundle. weights: folder of the data files that the graph reads.
+    """
+    if group.kind == "attn_z":
+        return None
+    graph = (folder / tapped_graph(variant)["path"]).read_bytes()
+    try:
+        session = _session(graph, weights, shape, group)
+    except OrielError:
+        return None
+    best: list[tuple[Array, Array]] | None = None
+    for ids in _chunks(shape.vocab):
+        (shares,) = session.call([_SHARES], {_TOKENS: ids}).values()
+        found = [_strongest(sign * shares, ids) for sign in (1, -1)]
+        best = found if best is None else list(map(_joined, best, found))
+    assert best is not None
+    (raised, raised_ids), (lowered, lowered_ids) = best
+    return LogitTokens(raised_ids, raised, lowered_ids, -lowered)
+
+
+def _session(graph: bytes, weights: Path, shape: ModelShape, group: UnitGroup) -> OnnxGraph:
+    """Return a session that gives (units, tokens) for token ids. Raises OrielError for models
+    without such a product."""
+    model = onnx.load_model_from_string(graph)
+    check_attributable(model.graph, shape)
+    writer = NodeWriter("dashboards/")
+    along = token_directions(model.graph, shape, writer, _TOKENS)
+    if group.kind == "mlp_act":
+        end = open_end(kinds()["mlp_output"].at(group.layer))
+        along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
+    writer.name(_SHARES, writer.put("Identity", [along]))
+    tokens = TensorSpec(_TOKENS, "int64", ("tokens",))
+    shares = TensorSpec(_SHARES, "float32", (group.count, "tokens"))
+    model = onnx.load_model_from_string(graph + writer.appended([tokens], [shares]))
+    set_outputs(model, [shares])
+    _keep_needed(model.graph)
+    return OnnxGraph(weights, model.SerializeToString(), "plain", shape)
+
+
+def _keep_needed(graph: onnx.GraphProto) -> None:
+    """Remove all nodes, inputs and weights that the outputs don't need."""
+    needed = {value.name for value in graph.output}
+    nodes: list[onnx.NodeProto] = []
+    # Appended nodes come last, and each reads only what stands before it.
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.insert(0, node)
+            needed |= set(node.input)
+    inputs = [value for value in graph.input if value.name in needed]
+    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
+    for field, kept in ((graph.node, nodes), (graph.input, inputs), (graph.initializer, weights)):
+        del field[:]
+        field.extend(kept)
+
+
+def _chunks(vocab: int) -> Iterator[Array]:
+    for begin in range(0, vocab, _AT_ONCE):
+        yield np.arange(begin, min(vocab, begin + _AT_ONCE), dtype=np.int64)
+
+
+def _strongest(shares: Array, ids: Array) -> tuple[Array, Array]:
+    """Return the largest of (units, tokens) and their ids."""
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :LISTED]
+    return np.take_along_axis(shares, order, axis=1), ids[order].astype(np.int32)
+
+
+def _joined(one: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
+    shares, ids = (np.concatenate(pair, axis=1) for pair in zip(one, later, strict=True))
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :LISTED]
+    return np.take_along_axis(shares, order, axis=1), np.take_along_axis(ids, order, axis=1)

@@ -1,0 +1,82 @@
+"""A bundle's variant as a session that computes the wanted activations and nothing else, on a GPU
+where ONNX Runtime finds one. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnxruntime
+
+from oriel.arrays import Array
+from oriel.contract.activation_names import activation_spec
+from oriel.contract.manifest import Manifest
+from oriel.contract.variant_graphs import tapped_graph
+from oriel.dashboards.units import UnitGroup
+from oriel.errors import OptionError
+from oriel.runtime.onnx_graph import (
+    OnnxGraph,
+    SessionSettings,
+    runtime_errors,
+    with_outputs_only,
+    with_taps,
+)
+from oriel.runtime.weight_folders import WeightFolders, choose_variant, taps_for
+
+_BATCH_BYTES = 32 << 20
+"""Bytes of the values that one batch gives, about: small enough for a processor's cache to help."""
+_GPU = "CUDAExecutionProvider"
+
+
+class ModelRun:
+    """Runs batches of contexts of one length."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        groups: Sequence[UnitGroup],
+        variant: str | None = None,
+        threads: int = 0,
+    ) -> None:
+        """threads: of ONNX Runtime; 0 for as many as there are cores.
+
+        Raises OptionError for a variant that isn't there and for a bundle of contract 1.x,
+        GraphError where ONNX Runtime can't open the graph.
+        """
+        record = choose_variant(manifest.variants, variant)
+        if "open" not in record:
+            raise OptionError(
+                "the bundle keeps an earlier contract",
+                got=manifest.data["contract_version"],
+                next_step="export the model again.",
+            )
+        self.names = [group.activation for group in groups]
+        shape = manifest.shape
+        specs = [spec for name in self.names if (spec := activation_spec(name, shape))]
+        self.provider = _GPU if _GPU in onnxruntime.get_available_providers() else None
+        self._scratch = tempfile.TemporaryDirectory(prefix="oriel-dashboards-")
+        weights = WeightFolders(folder, Path(self._scratch.name)).of(record)
+        next_step = "run `oriel verify` on it, or export it again."
+        self._errors = f"{folder} can't be run", next_step
+        with runtime_errors(f"{folder} can't be opened", next_step):
+            graph = (folder / tapped_graph(record)["path"]).read_bytes()
+            graph = with_outputs_only(with_taps(graph, taps_for(record, self.names)), specs)
+            self._graph = OnnxGraph(
+                weights,
+                graph,
+                "open",
+                shape,
+                settings=SessionSettings(keep_memory=True, threads=threads, provider=self.provider),
+            )
+
+    def __call__(self, ids: Array) -> Mapping[str, Array]:
+        """Return the activations by name for ids (batch, seq). Raises GraphError."""
+        with runtime_errors(*self._errors):
+            return self._graph.call(self.names, self._graph.feeds(ids, rows=1))
+
+
+def batch_rows(groups: Sequence[UnitGroup], length: int) -> int:
+    """Return how many contexts of a length to run at a time."""
+    return max(1, _BATCH_BYTES // (4 * length * sum(group.count for group in groups)))

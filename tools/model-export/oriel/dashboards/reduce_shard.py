@@ -1,0 +1,103 @@
+"""One shard from text to its partial result: read, tokenized, run and reduced, with reducing beside
+the run of the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from oriel.dashboards.contexts import ContextReader
+from oriel.dashboards.corpus import Corpus
+from oriel.dashboards.model_run import ModelRun, batch_rows
+from oriel.dashboards.partial import Partial
+from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Ranges, measure_ranges
+from oriel.dashboards.reduce import FIRST_COUNTED, Bounds, Context, Reducer
+from oriel.dashboards.units import UnitGroup, block_values, unit_blocks
+from oriel.errors import OptionError
+
+
+@dataclass(frozen=True)
+class ShardReducer:
+    """What a worker needs for any shard of a corpus."""
+
+    corpus: Corpus
+    reader: ContextReader
+    model: ModelRun
+    groups: Sequence[UnitGroup]
+
+    def ranges(self) -> Ranges:
+        """Measure the ranges of all units on the first contexts of the corpus. Raises OptionError
+        for a corpus without text, or of text that the tokenizer doesn't know."""
+        first = self._first_shard()
+        self.reader.check_known(self.corpus.documents(first))
+        contexts = list(
+            islice(self.reader.contexts(self.corpus.documents(first)), CALIBRATED_CONTEXTS)
+        )
+        if not contexts:
+            raise OptionError(
+                "--corpus is empty", got="less than two tokens", expected="a document at least"
+            )
+        blocks = unit_blocks(self.groups)
+        found = [
+            np.concatenate(parts)
+            for parts in zip(
+                *(
+                    [block_values(block, given)[row, FIRST_COUNTED:] for block in blocks]
+                    for batch in _batches(contexts, batch_rows(self.groups, self.reader.length))
+                    for given in [self.model(np.stack([each.ids for each in batch]))]
+                    for row in range(len(batch))
+                ),
+                strict=True,
+            )
+        ]
+        return measure_ranges(blocks, found)
+
+    def reduce(
+        self, shard: int, ranges: Ranges, bounds: Bounds | None = None, limit: int | None = None
+    ) -> Partial:
+        """Return a shard's result. bounds: of shards before it. limit: tokens to read at most.
+        Raises OptionError where the shard can't be read, GraphError where the model can't be
+        run."""
+        blocks = unit_blocks(self.groups)
+        reducer = Reducer(shard, blocks, ranges, bounds)
+        contexts = self.reader.contexts(self.corpus.documents(shard), limit)
+        rows = batch_rows(self.groups, self.reader.length)
+
+        def add(batch: Sequence[Context], arrays: Sequence[np.ndarray]) -> None:
+            for row, context in enumerate(batch):
+                reducer.add(context, [array[row] for array in arrays])
+
+        with ThreadPoolExecutor(1) as beside:
+            running: Future[None] | None = None
+            for batch in _batches(contexts, rows):
+                given = self.model(np.stack([each.ids for each in batch]))
+                if running is not None:
+                    running.result()
+                arrays = [block_values(block, given) for block in blocks]
+                running = beside.submit(add, batch, arrays)
+            if running is not None:
+                running.result()
+        return reducer.finish()
+
+    def _first_shard(self) -> int:
+        """Return the first shard that has any text."""
+        for shard in range(len(self.corpus.shards)):
+            if next(iter(self.corpus.documents(shard)), None) is not None:
+                return shard
+        return 0
+
+
+def _batches(contexts: Iterable[Context], rows: int) -> Iterator[list[Context]]:
+    """Yield contexts of one length together, so many at a time."""
+    batch: list[Context] = []
+    for context in contexts:
+        if batch and (len(batch) == rows or len(context.ids) != len(batch[0].ids)):
+            yield batch
+            batch = []
+        batch.append(context)
+    if batch:
+        yield batch
