@@ -18,6 +18,8 @@ export default defineConfig(
       'examples/',
       'apps/web/static/',
       'test-results/',
+      // The built page of the notebook.
+      'tools/model-export/oriel/notebook/data/',
       'playwright-report/',
       'apps/web/src/contract/generated.ts',
       // They run beside packages that are not in ours.
