@@ -25,9 +25,6 @@ def workers() -> list[psutil.Process]:
     return [each for each in own if "MapWorker" in " ".join(each.cmdline())]
 
 
-@pytest.mark.skipif(
-    "ORIEL_RAY" not in os.environ, reason="set ORIEL_RAY=1: Ray's client may end this very process"
-)
 @pytest.mark.slow
 def test_a_killed_worker_and_a_stopped_driver_change_no_byte(
     dashboard_bundle: Path,

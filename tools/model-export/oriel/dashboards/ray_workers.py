@@ -36,6 +36,7 @@ from oriel.errors import OptionError, OrielError, reason_of
 
 if TYPE_CHECKING:
     from ray import ObjectRef
+    from ray.data._internal.execution.interfaces import RefBundle
 
 LOCAL = "local"
 _STORE_BYTES = 512 << 20
@@ -172,17 +173,28 @@ def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partia
             # Several workers share a GPU where reducing takes longer than the model.
             num_gpus=min(1, devices / workers),
         )
-        with _one_line():
-            yield from _unpacked(results.iter_rows(), job.groups[-1].end)
+        bundles = results.iter_internal_ref_bundles()
+        try:
+            with _one_line():
+                yield from _unpacked(bundles, job.groups[-1].end)
+        finally:
+            # The last reference: with it Ray Data's own threads end. They would end this process,
+            # with code 1 and no word, if they asked for anything of a Ray that is disconnected.
+            del bundles
 
 
-def _unpacked(rows: Iterable[dict[str, object]], units: int) -> Iterator[Partial]:
-    for row in rows:
-        if row["problem"]:
-            raise OptionError(f"a worker of Ray stopped: {row['problem']}")
-        result = row["result"]
-        assert isinstance(result, bytes)
-        yield Partial.from_bytes(zlib.decompress(result), units)
+def _unpacked(bundles: Iterable[RefBundle], units: int) -> Iterator[Partial]:
+    """Yield the results in Ray's object store, each fetched by this thread: `iter_rows` fetches
+    them by threads that go on when nobody waits for rows any more."""
+    from ray.data.block import BlockAccessor
+
+    for bundle in bundles:
+        for entry in bundle.blocks:
+            block = BlockAccessor.for_block(ray_module().get(entry.ref))
+            for row in block.to_arrow().to_pylist():
+                if row["problem"]:
+                    raise OptionError(f"a worker of Ray stopped: {row['problem']}")
+                yield Partial.from_bytes(zlib.decompress(row["result"]), units)
 
 
 @contextmanager
