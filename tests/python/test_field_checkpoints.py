@@ -471,7 +471,7 @@ def wider(tensors: Tensors) -> None:
             with_more(score__weight=torch.ones(4, 24)),
             {},
             "is a classifier, not a language model; got score.weight of shape [4, 24]",
-            "Export the language model that it was trained from.",
+            "else export the language model that it was trained from.",
         ),
         (wider, {}, "got [103, 24]; expected [101, 24]", 'set "vocab_size": 103 in config.json'),
         (
