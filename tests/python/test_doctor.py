@@ -36,7 +36,7 @@ from oriel.doctor.try_capture import try_capture
 from oriel.doctor.variant_sizes import variant_sizes
 from oriel.errors import ArchitectureError
 from oriel.graph.export_onnx import trace
-from oriel.models.architectures import REGISTRY, llama_like
+from oriel.models.architectures import REGISTRY, describe, llama_like
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_spec
 from oriel.models.model_spec import ModelSpec, make_spec
@@ -65,7 +65,7 @@ def config_alone(folder: Path, config: transformers.PreTrainedConfig) -> Path:
 
 def spec_of(variant: Variant) -> ModelSpec:
     config = variant.config()
-    architecture = REGISTRY[config.model_type]
+    architecture = describe(config)
     return make_spec(config, architecture, architecture.shape(config))
 
 

@@ -49,7 +49,6 @@ from oriel.graph.build_graphs import BuiltGraphs
 from oriel.graph.built_graph import BuiltGraph
 from oriel.graph.data_files import names_of_files
 from oriel.graph.static_cache import fix_cache
-from oriel.models.architectures.classifier import classifier_record
 from oriel.models.model_names import folder_id
 from oriel.precisions import FP32, Precision
 
@@ -281,6 +280,9 @@ def model_record(model: LoadedModel, weights: WrittenWeights) -> ModelRecord:
         "tied_embeddings": spec.ties_embeddings,
     }
     if shape.labels:
+        # Imported here: it imports torch, which variants of a finished bundle are made without.
+        from oriel.models.architectures.classifier import classifier_record
+
         record["classifier"] = classifier_record(spec.config, pooled=shape.pooled)
     return record
 

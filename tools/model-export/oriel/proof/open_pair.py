@@ -92,12 +92,15 @@ def _language_model(place: str) -> CheckpointArtifact | None:
     """Return a checkpoint that bundles are made of, run on texts; None for any other model, which
     brings its own inputs."""
     try:
+        if load_spec(find_checkpoint(place).folder).shape.labels:
+            # A classifier's file has the logits of padding too.
+            return None
         return CheckpointArtifact(place)
     except ArchitectureError:
         return None
     except CheckpointError:
         if load_spec(find_checkpoint(place).folder).shape.bidirectional:
-            # An encoder with another head than that of masked language modelling, or without one.
+            # An encoder with another head than these, or without one.
             return None
         raise
 
