@@ -14,7 +14,7 @@ from onnx import TensorProto
 from oriel.bundle.write_bundle import BundlePaths, file_digest
 from oriel.contract.activation_names import ModelShape, contract_version
 from oriel.contract.documents import Variant
-from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.contract.manifest import MANIFEST, Manifest, bundle_folder, read_manifest
 from oriel.contract.variant_graphs import graphs_of
 from oriel.errors import BundleError, GraphError
 from oriel.graph.attach_weights import PlacedWeight, WeightLayout
@@ -77,7 +77,7 @@ def read_bundle(path: Path) -> StoredBundle:
     it isn't there, ContractError where the manifest breaks its schema.
     """
     path = _existing(path)
-    folder = path if path.is_dir() else path.parent
+    folder = bundle_folder(path)
     if path.is_file() and path.name != MANIFEST:
         _check_named(path)
     manifest = read_manifest(folder)

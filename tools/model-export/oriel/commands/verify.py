@@ -82,7 +82,7 @@ def verify_bundle(
     even if the whole fits. Raises OrielError where it can't be read or its folder can't be
     written."""
     from oriel.bundle.atomic_folder import unwritable
-    from oriel.contract.manifest import VERIFICATION
+    from oriel.contract.manifest import VERIFICATION, bundle_folder
     from oriel.progress import choose_display
     from oriel.proof.verification_record import verification_record, write_verification
     from oriel.verification.report import print_report
@@ -92,7 +92,7 @@ def verify_bundle(
         report = verify(graph, model, display.stage, by_layers=by_layers)
     if not quiet:
         print_report(report)
-    folder = graph if graph.is_dir() else graph.parent
+    folder = bundle_folder(graph)
     record = verification_record(report, folder)
     try:
         write_verification(record, folder / VERIFICATION)

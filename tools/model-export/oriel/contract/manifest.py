@@ -164,6 +164,11 @@ def parse_manifest(raw: bytes, what: str = MANIFEST) -> Manifest:
     return check_manifest(read_json(raw, what), what)
 
 
+def bundle_folder(path: Path) -> Path:
+    """Return the folder of a bundle that is named by it or by a file in it, as model.onnx."""
+    return path if path.is_dir() else path.parent
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a bundle on disk."""
     file = folder / MANIFEST
@@ -176,3 +181,15 @@ def read_manifest(folder: Path) -> Manifest:
     if file.stat().st_size > MAX_BYTES:
         raise ContractError(f"{file} is too large", got=f"{file.stat().st_size} bytes")
     return parse_manifest(file.read_bytes(), str(file))
+
+
+def put_before_variants(data: ManifestDocument, key: str, value: object | None) -> None:
+    """Set an entry of a manifest, or remove it for None: before the variants, which are most of the
+    file, and with the version that knows of it."""
+    rest = cast(dict[str, object], data)
+    rest.pop(key, None)
+    if value is not None:
+        rest[key] = value
+    for last in ("variants", "exporter"):
+        rest[last] = rest.pop(last)
+    data["manifest_version"] = MANIFEST_VERSION

@@ -14,7 +14,7 @@ from oriel.contract.activation_contract import schema_problem
 from oriel.contract.dashboards import check_dashboard_index, index_is_of
 from oriel.contract.documents import DashboardSet
 from oriel.contract.json_value import JsonValue
-from oriel.contract.manifest import MANIFEST_VERSION, read_manifest
+from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
 from oriel.contract.strict_json import read_json
 from oriel.dashboards.write_set import SET_FILE
 from oriel.errors import BundleError
@@ -28,7 +28,7 @@ def add_set(bundle: Path, made: Path) -> DashboardSet:
     """Put the dashboards that `oriel dashboards` wrote into a bundle, in the place of those that it
     has. Return their record. Raises OrielError and leaves the bundle unchanged if they are of
     another model, or if a file isn't whole."""
-    folder = bundle if bundle.is_dir() else bundle.parent
+    folder = bundle_folder(bundle)
     data = deepcopy(read_manifest(folder).data)
     check_replaceable(folder)
     record = _read_record(made)
@@ -45,22 +45,18 @@ def add_set(bundle: Path, made: Path) -> DashboardSet:
             got=record["variant"],
             next_step=_NEXT_STEP,
         )
-    names = _checked_files(made, record)
+    digests = _checked_files(made, record)
     files = [file for file in data["files"] if not file["path"].startswith(f"{FOLDER}/")]
     with replaced_folder(folder, lambda: check_replaceable(folder), movable=False) as place:
         reuse_files(folder, place, [file["path"] for file in files])
-        reuse_files(made, place / FOLDER, names)
-        files += [describe_file(place, f"{FOLDER}/{name}") for name in names]
+        reuse_files(made, place / FOLDER, list(digests))
+        files += [
+            describe_file(place, f"{FOLDER}/{name}", digest) for name, digest in digests.items()
+        ]
         data["files"] = sorted(files, key=lambda each: each["path"])
         groups = [{**each, "path": f"{FOLDER}/{each['path']}"} for each in record["groups"]]
         found = cast(DashboardSet, {**record, "groups": groups})
-        rest = cast(dict[str, object], data)
-        rest.pop("dashboards", None)
-        data["dashboards"] = found
-        # Before the variants, which are most of a manifest.
-        for key in ("variants", "exporter"):
-            rest[key] = rest.pop(key)
-        data["manifest_version"] = MANIFEST_VERSION
+        put_before_variants(data, "dashboards", found)
         save_manifest(place, data)
     return found
 
@@ -87,9 +83,10 @@ def _read(file: Path) -> JsonValue:
         ) from error
 
 
-def _checked_files(made: Path, record: DashboardSet) -> list[str]:
-    """Return the names of the set's files after checking each against its index."""
-    names: list[str] = []
+def _checked_files(made: Path, record: DashboardSet) -> dict[str, str | None]:
+    """Return {name: digest} of the set's files after checking each against its index; None for the
+    digest of an index."""
+    digests: dict[str, str | None] = {}
     for group in record["groups"]:
         index = check_dashboard_index(_read(made / group["path"]), group["path"])
         if not index_is_of(index, group, record["weights"]):
@@ -97,7 +94,7 @@ def _checked_files(made: Path, record: DashboardSet) -> list[str]:
                 f"{made / group['path']} is of other units than {SET_FILE} says",
                 next_step=_NEXT_STEP,
             )
-        names.append(group["path"])
+        digests[group["path"]] = None
         for said in index["files"]:
             file = made / said["path"]
             if not file.is_file() or file_digest(file) != said["digest"]:
@@ -107,5 +104,5 @@ def _checked_files(made: Path, record: DashboardSet) -> list[str]:
                     expected=f"{said['bytes']} bytes, {said['digest'][:23]}",
                     next_step=_NEXT_STEP,
                 )
-            names.append(said["path"])
-    return names
+            digests[said["path"]] = said["digest"]
+    return digests

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from oriel.errors import OptionError, OrielError
-from oriel.publishing.to_store import StorePlace
+from oriel.publishing.to_store import SCHEMES, StorePlace
 
 if TYPE_CHECKING:
     from obstore import ReadableFile
 
-_STORES = ("s3", "gs", "az")
 _BUFFER = 1 << 20
 """Bytes that are fetched of an object at a time."""
 
@@ -86,7 +85,7 @@ class _Raw(io.RawIOBase):
 def is_store(address: str) -> bool:
     """Return whether an address is of an object store."""
     scheme, separator, _ = address.partition("://")
-    return bool(separator) and scheme in _STORES
+    return bool(separator) and scheme in SCHEMES
 
 
 def list_files(address: str, endpoint: str | None = None) -> list[CorpusFile]:
@@ -97,7 +96,7 @@ def list_files(address: str, endpoint: str | None = None) -> list[CorpusFile]:
     if is_store(address):
         return _listed_in_store(address.rstrip("/"), endpoint)
     if "://" in address:
-        known = ", ".join(f"{scheme}://" for scheme in _STORES)
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise unreadable(address, "a kind of address that is not known", f"a path, or {known}")
     path = Path(address).absolute()
     try:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from oriel.bundle.atomic_folder import refuse_foreign_folder, replaced_folder
 from oriel.contract.documents import DashboardSet
-from oriel.contract.manifest import Manifest, read_manifest
+from oriel.contract.manifest import Manifest, bundle_folder, read_manifest
 from oriel.dashboards.contexts import context_reader
 from oriel.dashboards.corpus import Corpus, open_corpus
 from oriel.dashboards.generated_corpus import DEFAULT_TOKENS
@@ -66,7 +66,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     if options.ray is not None:
         ray_module()
     refuse_foreign_folder(options.out, _is_own, "--out")
-    folder = options.bundle if options.bundle.is_dir() else options.bundle.parent
+    folder = bundle_folder(options.bundle)
     manifest = read_manifest(folder)
     groups = unit_groups(manifest.shape, options.kinds)
     display.stage("open the corpus")
@@ -84,7 +84,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     reader = context_reader(folder, manifest)
     model = ModelRun(folder, manifest, groups, options.variant, options.threads)
     shards = ShardReducer(corpus, reader, model, groups)
-    display.stage(memory_bound(folder, manifest, groups, reader.length))
+    display.stage(memory_bound(manifest, groups, reader.length))
     ranges, state = place.read() or _begun(place, shards)
     job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)
     partials = _plain(shards, ranges, state, tokens)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from oriel.contract.manifest import Manifest
 from oriel.dashboards.model_run import batch_rows
@@ -29,7 +28,7 @@ def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, w
     return _PROGRAM + _WEIGHTS * weights + _BATCHES * 4 * rows * length * values + _STATES * state
 
 
-def memory_bound(folder: Path, manifest: Manifest, groups: Sequence[UnitGroup], length: int) -> str:
+def memory_bound(manifest: Manifest, groups: Sequence[UnitGroup], length: int) -> str:
     """Return a line that says how much memory the run takes at most."""
     weights = 4 * int(manifest.data["model"]["parameters"])
     bound = bytes_needed(manifest, groups, length, weights)

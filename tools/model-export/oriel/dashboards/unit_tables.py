@@ -123,8 +123,8 @@ def _neighbour_columns(counted: Counted, span: slice) -> dict[str, pyarrow.Array
 def _passage_columns(state: Partial, span: slice) -> dict[str, pyarrow.Array]:
     """Return passages in lists, the strongest first, without what is beyond a context's ends."""
     kept = state.passages
-    lengths = np.isfinite(kept.strength[span]).sum(axis=1)
     there = np.isfinite(kept.strength[span])
+    lengths = there.sum(axis=1)
     tokens, values = kept.tokens[span], kept.values[span]
     inside = (tokens != NO_TOKEN) & there[..., None]
     peaks = inside[..., :BEFORE].sum(axis=-1)

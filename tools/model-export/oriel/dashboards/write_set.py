@@ -5,11 +5,11 @@ unit by three requests for ranges and proves what came."""
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-from oriel.bundle.write_bundle import file_digest
 from oriel.contract.activation_contract import schema_problem
 from oriel.contract.dashboards import MAJOR, check_dashboard_index
 from oriel.contract.documents import (
@@ -94,7 +94,7 @@ def _write_file(folder: Path, path: str, table: object) -> DashboardFile:
         store_schema=False,
     )
     data = (folder / path).read_bytes()
-    metadata = parquet.read_metadata(folder / path)
+    metadata = parquet.read_metadata(io.BytesIO(data))
     rows: list[DashboardRows] = []
     for at in range(metadata.num_row_groups):
         group = metadata.row_group(at)
@@ -106,7 +106,7 @@ def _write_file(folder: Path, path: str, table: object) -> DashboardFile:
     return {
         "path": path,
         "bytes": len(data),
-        "digest": file_digest(folder / path),
+        "digest": _digest(data),
         "units": table.num_rows,
         # The page index stands before the footer itself.
         "footer": _range(data, end, len(data)),
@@ -115,8 +115,11 @@ def _write_file(folder: Path, path: str, table: object) -> DashboardFile:
 
 
 def _range(data: bytes, begin: int, end: int) -> DashboardRange:
-    digest = hashlib.sha256(data[begin:end]).hexdigest()
-    return {"begin": begin, "bytes": end - begin, "digest": f"sha256:{digest}"}
+    return {"begin": begin, "bytes": end - begin, "digest": _digest(data[begin:end])}
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _write_json(file: Path, document: DashboardIndex | DashboardSet) -> None:

@@ -13,6 +13,7 @@ from oriel.contract.documents import Variant
 from oriel.contract.manifest import (
     MANIFEST,
     Manifest,
+    bundle_folder,
     check_manifest,
     raised_version,
     read_manifest,
@@ -80,7 +81,7 @@ def measure_bundle(
 
     checkpoint: a folder; None for the source that the manifest names.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = bundle_folder(path)
     if not path.exists():
         raise OptionError(
             "no such bundle",

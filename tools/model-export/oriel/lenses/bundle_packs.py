@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
 
 import onnx
 
@@ -23,7 +22,13 @@ from oriel.contract.documents import (
     Variant,
 )
 from oriel.contract.lens_packs import LOGIT, mapped_layers
-from oriel.contract.manifest import MANIFEST_VERSION, Manifest, read_manifest
+from oriel.contract.manifest import (
+    MANIFEST_VERSION,
+    Manifest,
+    bundle_folder,
+    put_before_variants,
+    read_manifest,
+)
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.graph.taps import lens_tap
 from oriel.lenses.pack import LensPack, read_pack
@@ -33,7 +38,7 @@ from oriel.lenses.pack_file import check_pack
 def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
     """Add a lens pack to a bundle, replacing one of the same name. Return its name, by default its
     kind. Raises OrielError and leaves the bundle unchanged if the pack can't be used."""
-    folder = _folder_of(bundle)
+    folder = bundle_folder(bundle)
     manifest = read_open_bundle(bundle)
     pack = read_pack(file, manifest.shape, manifest.data["model"]["weights_digest"])
     name = _checked_name(name or pack.description["kind"])
@@ -51,7 +56,7 @@ def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
 
 def read_open_bundle(bundle: Path) -> Manifest:
     """Read the manifest of a bundle that can take packs. Raises OrielError if it can't."""
-    folder = _folder_of(bundle)
+    folder = bundle_folder(bundle)
     manifest = read_manifest(folder)
     check_replaceable(folder)
     _check_major(manifest.data, folder)
@@ -69,10 +74,6 @@ def check_weights(bundle: Path, model: str, weights: str) -> None:
             expected=f"{weights[:23]}…",
             next_step="give --model as the bundle was exported from, or another --bundle.",
         )
-
-
-def _folder_of(bundle: Path) -> Path:
-    return bundle if bundle.is_dir() else bundle.parent
 
 
 def write_packs(
@@ -93,7 +94,7 @@ def write_packs(
         described[pack.path] = describe_file(folder, pack.path)
         records.append(pack_record(name, pack, folder, data["variants"]))
     data["files"] = sorted(described.values(), key=lambda each: each["path"])
-    _set_packs(data, records)
+    put_before_variants(data, "lens_packs", records or None)
 
 
 def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, Path]) -> None:
@@ -132,7 +133,7 @@ def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
         for each in records
     ]
     if made:
-        _set_packs(data, made)
+        put_before_variants(data, "lens_packs", made)
 
 
 def pack_record(
@@ -157,18 +158,6 @@ def pack_record(
 
 def shape_of(data: ManifestDocument) -> ModelShape:
     return ModelShape.from_json(data["model"]["shape"])
-
-
-def _set_packs(data: ManifestDocument, records: Sequence[LensPackRecord]) -> None:
-    """Set the manifest's packs, keeping them before its variants."""
-    variants, exporter = data["variants"], data["exporter"]
-    rest = cast(dict[str, object], data)
-    for key in ("lens_packs", "variants", "exporter"):
-        rest.pop(key, None)
-    if records:
-        data["lens_packs"] = list(records)
-    data["variants"], data["exporter"] = variants, exporter
-    data["manifest_version"] = MANIFEST_VERSION
 
 
 def _check_major(data: ManifestDocument, folder: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from oriel.contract.activation_names import ModelShape
 from oriel.contract.data_files import GraphKind
 from oriel.errors import ArchitectureError, CheckpointError, OptionError
 from oriel.models.find_checkpoint import DEMO, find_checkpoint
@@ -92,14 +93,18 @@ def _language_model(place: str) -> CheckpointArtifact | None:
     """Return a checkpoint that bundles are made of, run on texts; None for any other model, which
     brings its own inputs."""
     try:
-        if load_spec(find_checkpoint(place).folder).shape.labels:
-            # A classifier's file has the logits of padding too.
-            return None
-        return CheckpointArtifact(place)
+        shape = load_spec(find_checkpoint(place).folder).shape
+        # A classifier's file has the logits of padding too.
+        return None if shape.labels else _checkpoint_of_texts(place, shape)
     except ArchitectureError:
         return None
+
+
+def _checkpoint_of_texts(place: str, shape: ModelShape) -> CheckpointArtifact | None:
+    try:
+        return CheckpointArtifact(place)
     except CheckpointError:
-        if load_spec(find_checkpoint(place).folder).shape.bidirectional:
+        if shape.bidirectional:
             # An encoder with another head than these, or without one.
             return None
         raise

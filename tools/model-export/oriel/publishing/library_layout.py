@@ -24,7 +24,7 @@ from oriel.contract.library_files import (
     data_file,
     graph_file,
 )
-from oriel.contract.manifest import Manifest, read_manifest
+from oriel.contract.manifest import Manifest, bundle_folder, read_manifest
 from oriel.contract.strict_json import read_json
 from oriel.errors import BundleError, PublishError
 from oriel.graph.external_data import check_external_data
@@ -69,7 +69,7 @@ def write_library_layout(bundle: Path, folder: Path, display: StageDisplay) -> L
     Raises BundleError for a bundle that lacks what the libraries need or whose files are damaged,
     and PublishError where the folder holds anything else, which would be lost.
     """
-    bundle = bundle if bundle.is_dir() else bundle.parent
+    bundle = bundle_folder(bundle)
     display.stage("read the bundle")
     manifest = read_manifest(bundle)
     variants = _variants(bundle, manifest)

@@ -17,6 +17,7 @@ from oriel.bundle.manifest_text import manifest_text
 from oriel.contract.documents import Chunk, FileDescriptor, ManifestDocument, Variant
 from oriel.contract.manifest import (
     MANIFEST,
+    bundle_folder,
     check_manifest,
     parse_manifest,
     raised_version,
@@ -88,7 +89,7 @@ def publish(
 
     Raises PublishError where the place can't be written, or has that version with other content.
     """
-    bundle = bundle if bundle.is_dir() else bundle.parent
+    bundle = bundle_folder(bundle)
     data = read_manifest(bundle).data
     _check_source(bundle, data, place)
     display.stage(f"look at what {place.address} has")

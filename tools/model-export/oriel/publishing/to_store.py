@@ -30,6 +30,8 @@ _RETRIES: RetryConfig = {
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
 }
 _VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+SCHEMES = tuple(_VARIABLES)
+"""Schemes of the addresses of stores."""
 _ADDRESSES = {"gs": ("GOOGLE_BASE_URL",), "az": ("AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT")}
 _CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",

@@ -23,7 +23,7 @@ from oriel.bundle.write_weights import checkpoint_digest
 from oriel.checkpoints.tensors import StoredTensors
 from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import Variant
-from oriel.contract.manifest import MANIFEST, Manifest, read_manifest
+from oriel.contract.manifest import MANIFEST, Manifest, bundle_folder, read_manifest
 from oriel.contract.variant_graphs import cached_graph, graphs_of, tapped_graph
 from oriel.errors import CheckpointError, ContractError, GraphError
 from oriel.graph.attribution import AttributionTaps
@@ -73,7 +73,7 @@ def verify(
     Damage becomes failed checks. Raises OrielError only where there is no bundle or no checkpoint.
     """
     start = time.monotonic()
-    folder = graph_path if graph_path.is_dir() else graph_path.parent
+    folder = bundle_folder(graph_path)
     findings = Findings()
     try:
         manifest = read_manifest(folder)
