@@ -60,7 +60,7 @@ def main() -> int:
                     Path(work) / f"ray{workers}",
                     arguments.kinds,
                     arguments.ray_tokens,
-                    ["--ray", "local", "--workers", str(workers)],
+                    ["--ray", "local", "--workers", str(workers), "--threads", "1"],
                 )
                 for workers in (1, 2)
             ]

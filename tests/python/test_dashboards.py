@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -308,7 +311,47 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(
         return inner(self)
 
     monkeypatch.setattr(reduce.Reducer, "finish", finish)
-    assert run(dashboard_bundle, out, "--corpus", corpus, *ALL) == 0
+    assert run(dashboard_bundle, out, "--corpus", corpus, *ALL, "--threads", "1") == 0
     assert reduced == list(range(3, shards(corpus))), "shards that were whole are not counted again"
     assert files_of(out) == files_of(made)
     assert not (tmp_path / "dashboards.unfinished").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from oriel.bundle import atomic_folder
+from oriel.cli import main
+from oriel.dashboards import formats
+
+formats.SHARD_BYTES = int(sys.argv.pop(1))
+left, replace = int(sys.argv.pop(1)), Path.replace
+
+
+def dying(self, target):
+    global left
+    left -= Path(target).name == "state.npz"
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+
+Path.replace = dying
+raise SystemExit(main(sys.argv[1:]))
+"""
+"""Runs the command and kills it when it is about to put a finished state in the former's place."""
+
+
+def test_a_run_that_is_killed_while_it_saves_goes_on_and_ends_in_the_same_bytes(
+    dashboard_bundle: Path, corpus: Path, made: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "dashboards"
+    words = ["dashboards", str(dashboard_bundle), "--out", str(out), "--corpus", str(corpus), *ALL]
+    for saves, then in ((2, -signal.SIGKILL), (2, -signal.SIGKILL), (99, 0)):
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED, str(SHARD), str(saves), *words], capture_output=True
+        )
+        assert ended.returncode == then, ended.stderr.decode()
+        assert out.exists() == (then == 0)
+    assert files_of(out) == files_of(made)
+    assert {each.name for each in tmp_path.iterdir()} == {"dashboards"}

@@ -42,7 +42,10 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--variant", help="of the bundle; default: fp32")
     parser.add_argument("--endpoint", metavar="URL", help="of an S3-compatible store")
     parser.add_argument(
-        "--threads", type=positive_count, metavar="N", help="of ONNX Runtime; default: all cores"
+        "--threads",
+        type=positive_count,
+        metavar="N",
+        help="processor cores to use, in each worker of Ray; default: all",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
 

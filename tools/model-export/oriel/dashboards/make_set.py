@@ -54,6 +54,7 @@ class DashboardOptions:
     variant: str | None = None
     endpoint: str | None = None
     threads: int = 0
+    """Processor cores of each worker; 0 for all, shared by the workers."""
     ray: str | None = None
     """"local", or the address of a cluster; None for the plain loop."""
     workers: int | None = None
@@ -83,7 +84,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     display.stage("open the model")
     reader = context_reader(folder, manifest)
     model = ModelRun(folder, manifest, groups, options.variant, options.threads)
-    shards = ShardReducer(corpus, reader, model, groups)
+    shards = ShardReducer(corpus, reader, model, groups, beside=options.threads != 1)
     display.stage(memory_bound(manifest, groups, reader.length))
     ranges, state = place.read() or _begun(place, shards)
     job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)

@@ -66,6 +66,7 @@ class WorkerJob:
     corpus: Corpus
     ranges: Ranges
     threads: int
+    """Processor cores of a worker; 0 for its share of those there are."""
     version: str = oriel.__version__
 
 
@@ -137,7 +138,8 @@ def _opened(job: WorkerJob) -> ShardReducer:
         )
     manifest = read_manifest(job.folder)
     model = ModelRun(job.folder, manifest, job.groups, job.variant, job.threads)
-    return ShardReducer(job.corpus, context_reader(job.folder, manifest), model, job.groups)
+    reader = context_reader(job.folder, manifest)
+    return ShardReducer(job.corpus, reader, model, job.groups, beside=job.threads != 1)
 
 
 def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partial]:
@@ -158,8 +160,8 @@ def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partia
         devices = int(resources.get("GPU", 0))
         cores = max(1, int(resources.get("CPU", 1)))
         workers = place.workers or devices or cores
-        share = max(1, cores // workers)
-        held = ray.put(replace(job, threads=job.threads or share))
+        share = min(job.threads or max(1, cores // workers), cores)
+        held = ray.put(replace(job, threads=share))
         # A block for each shard, put by the driver: to read one from elsewhere would take a task
         # with a core of its own, and workers may have them all.
         items = [{"id": shard} for shard in range(first, len(job.corpus.shards))]
@@ -169,7 +171,7 @@ def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partia
             compute=data.ActorPoolStrategy(size=workers),
             fn_constructor_args=([held],),
             batch_size=1,
-            num_cpus=min(share, cores),
+            num_cpus=share,
             # Several workers share a GPU where reducing takes longer than the model.
             num_gpus=min(1, devices / workers),
         )

@@ -31,6 +31,8 @@ SAMPLED = 16
 times as long as the rest, and a share of the tokens gives them as well."""
 _STRETCH = 255
 """Tokens counted at a time, whose values fit into a processor's cache."""
+_WINDOW = np.arange(-BEFORE, AFTER + 1)
+"""Places of a passage's tokens beside its peak."""
 _BUFFERED = 1 << 18
 """Firings that are gathered before they are merged into the sample."""
 
@@ -71,12 +73,12 @@ class _Stretch:
     context: Context
     start: int
     """Position of the first."""
-    values: Array
-    """(tokens, units), float32."""
-    strength: Array
-    """(tokens, units): by which passages are ranked."""
+    whole: Sequence[Array]
+    """Of each block, (seq, units): values of the whole context."""
+    strengths: Sequence[Array]
+    """Of each block, (tokens, units): by which passages are ranked."""
     peaks: Array
-    """(units): the largest strength."""
+    """(all units): the largest strength of each."""
 
 
 class Reducer:
@@ -110,17 +112,22 @@ class Reducer:
         totals.counted += seq - FIRST_COUNTED
         totals.sampled += seq - FIRST_COUNTED if sampled else 0
         for start in range(FIRST_COUNTED, seq, _STRETCH):
-            stop = min(seq, start + _STRETCH)
-            hashes = token_hashes(self.shard, context.number, start, stop)
+            hashes = token_hashes(self.shard, context.number, start, min(seq, start + _STRETCH))
+            peaks = np.empty(self.blocks[-1].end, dtype=np.float32)
+            strengths = []
+            # All that reads a block's values is done while they are in the processor's cache.
             for block, found in zip(self.blocks, values, strict=True):
-                part = found[start:stop]
+                part = found[start : start + _STRETCH]
                 strength = np.abs(part) if block.by_magnitude else part
-                stretch = _Stretch(context, start, part, strength, strength.max(axis=0))
-                self._count(block, stretch)
-                self._keep_passages(block.span, stretch, found)
-                self._keep_firings(block.span, stretch, hashes)
+                strength.max(axis=0, out=peaks[block.span])
+                strengths.append(strength)
+                self._keep_firings(block.span, strength, hashes, context.ids[start:])
+                self._count(block, part, peaks[block.span])
                 if sampled:
                     self._count_sampled(block.span, part)
+            self._keep_passages(_Stretch(context, start, values, strengths, peaks))
+            if self._buffered > _BUFFERED:
+                self._merge_firings()
 
     def finish(self) -> Partial:
         """Return the shard's result; nothing can be added after it."""
@@ -130,14 +137,14 @@ class Reducer:
         self.made.digests = np.frombuffer(self._digest.digest(), dtype=np.uint8)[None]
         return self.made
 
-    def _count(self, block: UnitBlock, stretch: _Stretch) -> None:
-        largest = stretch.values.max(axis=0) if block.by_magnitude else stretch.peaks
-        if not np.isfinite(stretch.peaks).all():
+    def _count(self, block: UnitBlock, part: Array, peaks: Array) -> None:
+        if not np.isfinite(peaks).all():
             raise GraphError(
                 "the model gives numbers that aren't finite",
                 got=f"shard {self.shard}",
                 next_step="run `oriel verify` on the bundle.",
             )
+        largest = part.max(axis=0) if block.by_magnitude else peaks
         whole = self.made.totals.largest[block.span]
         np.maximum(whole, largest, out=whole)
 
@@ -158,26 +165,43 @@ class Reducer:
         counted = np.bincount(places.ravel(), minlength=part.shape[1] * BINS)
         totals.histogram[span] += counted.reshape(-1, BINS)
 
-    def _keep_passages(self, span: slice, stretch: _Stretch, found: Array) -> None:
+    def _keep_passages(self, stretch: _Stretch) -> None:
         """Put the strongest token of each unit into its passages, in the place of the weakest. An
-        equal one stays out: it is later in the corpus. found: values of the whole context."""
-        chosen = np.flatnonzero(stretch.peaks > self._floor[span])
-        if not len(chosen):
+        equal one stays out: it is later in the corpus."""
+        # Few units have a new passage in later shards, so that all blocks' are kept at once.
+        units = np.flatnonzero(stretch.peaks > self._floor)
+        if not len(units):
             return
-        units, kept, ids = chosen + span.start, self.made.passages, stretch.context.ids
+        kept, ids = self.made.passages, stretch.context.ids
         slots = self._weakest(units)
-        positions = stretch.strength[:, chosen].argmax(axis=0) + stretch.start
-        kept.strength[units, slots] = stretch.peaks[chosen]
+        positions, windows = self._windows(stretch, units)
+        places = positions[:, None] + _WINDOW
+        inside = (places >= 0) & (places < len(ids))
+        kept.strength[units, slots] = stretch.peaks[units]
         kept.shard[units, slots] = self.shard
         kept.context[units, slots] = stretch.context.number
         kept.position[units, slots] = positions
-        places = positions[:, None] + np.arange(-BEFORE, AFTER + 1)
-        inside = (places >= 0) & (places < len(ids))
-        places = np.clip(places, 0, len(ids) - 1)
-        kept.tokens[units, slots] = np.where(inside, ids[places], NO_TOKEN)
-        kept.values[units, slots] = np.where(inside, found[places, chosen[:, None]], 0)
+        kept.tokens[units, slots] = np.where(inside, ids[_within(places, ids)], NO_TOKEN)
+        kept.values[units, slots] = np.where(inside, windows, 0)
         weakest = kept.strength[units].min(axis=1)
         self._floor[units] = np.maximum(self._bounds.floor[units], weakest)
+
+    def _windows(self, stretch: _Stretch, units: Array) -> tuple[Array, Array]:
+        """Return the position of the strongest token of each unit (units), ascending, and the
+        values around it (units, window); beyond the context's ends they mean nothing."""
+        positions, windows = np.empty(len(units), dtype=np.int64), []
+        ends = np.searchsorted(units, [block.end for block in self.blocks])
+        begin = 0
+        for at, end in enumerate(ends):
+            if begin == end:
+                continue
+            chosen = units[begin:end] - self.blocks[at].span.start
+            peaks = stretch.strengths[at][:, chosen].argmax(axis=0) + stretch.start
+            positions[begin:end] = peaks
+            places = _within(peaks[:, None] + _WINDOW, stretch.context.ids)
+            windows.append(stretch.whole[at][places, chosen[:, None]])
+            begin = end
+        return positions, np.concatenate(windows)
 
     def _weakest(self, units: Array) -> Array:
         """Return the slot of each unit's weakest passage, of equal ones the latest."""
@@ -188,17 +212,20 @@ class Reducer:
         slots: Array = np.where(weakest, age, -1).argmax(axis=1)
         return slots
 
-    def _keep_firings(self, span: slice, stretch: _Stretch, hashes: Array) -> None:
-        fires = stretch.strength > self.ranges.threshold[span]
-        at, columns = np.divmod(np.flatnonzero(fires), fires.shape[1])
-        self.made.totals.fired[span] += np.bincount(columns, minlength=fires.shape[1])
-        near = np.flatnonzero(hashes[at] < self._last_hash[span][columns])
+    def _keep_firings(self, span: slice, strength: Array, hashes: Array, ids: Array) -> None:
+        """Count the firings of a block's units, and gather those that can come into a sample.
+        hashes, ids: of the tokens."""
+        fires = strength > self.ranges.threshold[span]
+        # No stretch has more tokens than a byte counts, and bytes are added the fastest.
+        self.made.totals.fired[span] += np.add.reduce(fires.view(np.uint8), dtype=np.uint8)
+        last = self._last_hash[span]
+        rows = np.flatnonzero(hashes < last.max())
+        at, columns = np.divmod(np.flatnonzero(fires[rows]), fires.shape[1])
+        at = rows[at]
+        near = np.flatnonzero(hashes[at] < last[columns])
         at = at[near]
-        ids = stretch.context.ids[at + stretch.start]
-        self._events.append((columns[near] + span.start, hashes[at], ids))
+        self._events.append((columns[near] + span.start, hashes[at], ids[at]))
         self._buffered += len(at)
-        if self._buffered > _BUFFERED:
-            self._merge_firings()
 
     def _merge_firings(self) -> None:
         """Merge the gathered firings into each unit's sample."""
@@ -222,6 +249,12 @@ class Reducer:
         sample.hashes[touched], sample.tokens[touched] = old.hashes, old.tokens
         last = np.minimum(self._bounds.last_hash[touched], old.hashes[:, -1])
         self._last_hash[touched] = last
+
+
+def _within(places: Array, ids: Array) -> Array:
+    """Return places in a context, with those beyond its ends moved to the ends."""
+    moved: Array = np.clip(places, 0, len(ids) - 1)
+    return moved
 
 
 def token_hashes(shard: int, context: int, start: int, stop: int) -> Array:

@@ -1,5 +1,5 @@
 """One shard from text to its partial result: read, tokenized, run and reduced, with reducing beside
-the run of the next batch."""
+the run of the next batch where there is a second core."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class ShardReducer:
     reader: ContextReader
     model: ModelRun
     groups: Sequence[UnitGroup]
+    beside: bool = True
+    """False for a worker with one core, which reduces between the model's runs."""
 
     def ranges(self) -> Ranges:
         """Measure the ranges of all units on the first contexts of the corpus. Raises OptionError
@@ -71,14 +73,17 @@ class ShardReducer:
             for row, context in enumerate(batch):
                 reducer.add(context, [array[row] for array in arrays])
 
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(1) as executor:
             running: Future[None] | None = None
             for batch in _batches(contexts, rows):
                 given = self.model(np.stack([each.ids for each in batch]))
                 if running is not None:
                     running.result()
                 arrays = [block_values(block, given) for block in blocks]
-                running = beside.submit(add, batch, arrays)
+                if self.beside:
+                    running = executor.submit(add, batch, arrays)
+                else:
+                    add(batch, arrays)
             if running is not None:
                 running.result()
         return reducer.finish()
