@@ -81,14 +81,14 @@ def speed(bundle: Path, kinds: str, rounds: int) -> dict[str, object]:
     from oriel.dashboards.partial import Partial
     from oriel.dashboards.reduce import Bounds
     from oriel.dashboards.reduce_shard import ShardReducer
-    from oriel.dashboards.units import unit_groups
+    from oriel.dashboards.units import sizes_of, unit_groups
 
     manifest = read_manifest(bundle)
     groups = unit_groups(manifest.shape, kinds.split(","))
     corpus = open_corpus([], None, (rounds + 1) * _SHARD_TOKENS)
     reader, model = context_reader(bundle, manifest), ModelRun(bundle, manifest, groups)
     shards = ShardReducer(corpus, reader, model, groups)
-    ranges, state = shards.ranges(), Partial.empty(groups[-1].end)
+    ranges, state = shards.ranges(), Partial.empty(sizes_of(groups))
     rows = batch_rows(groups, reader.length)
     full = [c.ids for c in reader.contexts(corpus.documents(0)) if len(c.ids) == reader.length]
     batches = [np.stack(full[at : at + rows]) for at in range(0, len(full) - rows + 1, rows)]

@@ -24,7 +24,7 @@ from oriel.arrays import Array
 from oriel.contract.activation_contract import schema_problem
 from oriel.dashboards import formats, reduce
 from oriel.dashboards.neighbours import STANDARD_ERROR, find_neighbours
-from oriel.dashboards.partial import FIRINGS, Firings, Partial
+from oriel.dashboards.partial import FIRINGS, Firings, Partial, Sizes
 
 ALL = ("--kinds", "mlp_act,attn_z,resid_post")
 LENGTH = 32
@@ -253,6 +253,34 @@ def test_promoted_tokens_are_the_product_with_the_unembedding(
             np.testing.assert_allclose(own[row["suppressed"]], -least.values, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", [0, 3])
+def test_a_head_promotes_what_it_writes_on_average_where_it_fires(
+    made: Path, reference: Reference, layer: int
+) -> None:
+    model: Any = reference.model.requires_grad_(False)
+    along = model.transformer.ln_f.weight[:, None] * model.lm_head.weight.T
+    projection = model.transformer.h[layer].attn.c_proj
+    mixes: list[torch.Tensor] = []
+    hook = projection.register_forward_pre_hook(
+        lambda _, given: mixes.append(given[0][0, 1:].reshape(-1, 3, 8))
+    )
+    with torch.no_grad():
+        for _, _, ids in reference.contexts:
+            model(torch.tensor([ids]))
+    hook.remove()
+    heads = torch.cat(mixes).swapaxes(0, 1)
+    written = projection.weight.reshape(3, 8, -1) @ (along - along.mean(dim=0))
+    rows = rows_of(made, "attn_z", layer)
+    for row, own, matrix in zip(rows, heads, written, strict=True):
+        # The threshold is a value of the corpus, which rounding may put on its other side.
+        total = own[own.norm(dim=1) > row["threshold"] * (1 + 1e-5)].sum(dim=0)
+        shares = total / total.norm() @ matrix
+        most, least = torch.topk(shares, 10), torch.topk(-shares, 10)
+        np.testing.assert_allclose(row["promoted_by"], most.values, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(row["suppressed_by"], -least.values, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(shares[row["promoted"]], most.values, rtol=1e-3, atol=1e-5)
+
+
 def test_the_index_proves_each_range_that_a_reader_takes(made: Path, tmp_path: Path) -> None:
     """A file of zeros but for the footer and one group of rows gives that group's units."""
     record = json.loads((made / "dashboards.json").read_text())
@@ -282,9 +310,9 @@ def test_the_index_proves_each_range_that_a_reader_takes(made: Path, tmp_path: P
 
 def test_any_workers_give_the_same_result_joined(made: Path) -> None:
     """Joining refuses shards out of order, which would be counted twice or left out."""
-    whole = Partial.empty(3)
+    whole = Partial.empty(Sizes(3))
     with pytest.raises(ValueError, match="shard 2 doesn't follow"):
-        whole.join(Partial.empty(3, first=2))
+        whole.join(Partial.empty(Sizes(3), first=2))
 
 
 def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(

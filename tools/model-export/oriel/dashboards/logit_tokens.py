@@ -1,5 +1,6 @@
 """The tokens whose logits a unit raises and lowers most: the product of the direction along which
-it writes and the unembedding, through the final norm's weights. Computed once, of weights alone."""
+it writes and the unembedding, through the final norm's weights. A neuron's direction is its row of
+weights; a head's is the mean of what it writes where it fires."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from oriel.runtime.onnx_graph import OnnxGraph
 
 LISTED = 10
 """Tokens listed on each side."""
+_NO_LENGTH = 1e-30
 _AT_ONCE = 2048
 """Tokens of the vocabulary multiplied at a time."""
 _TOKENS, _SHARES = "dashboards/tokens", "dashboards/shares"
@@ -44,18 +46,24 @@ class LogitTokens:
 
 
 def logit_tokens(
-    folder: Path, weights: Path, variant: Variant, shape: ModelShape, group: UnitGroup
+    folder: Path,
+    weights: Path,
+    variant: Variant,
+    shape: ModelShape,
+    group: UnitGroup,
+    directions: Array,
 ) -> LogitTokens | None:
-    """Return the tokens of a group's units; None for heads, which write along no single direction,
-    and for models whose logits aren't the product of the stream and the unembedding.
+    """Return the tokens of a group's units; None for models whose logits aren't the product of the
+    stream and the unembedding.
 
-    folder: of the bundle. weights: folder of the data files that the graph reads.
+    folder: of the bundle. weights: folder of the data files that the graph reads. directions: sums
+    of all units' vectors where they fire; a head's is made as long as 1.
     """
-    if group.kind == "attn_z":
-        return None
+    along = directions[group.directions].reshape(group.count, group.width)
+    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), _NO_LENGTH)
     graph = (folder / tapped_graph(variant)["path"]).read_bytes()
     try:
-        session = _session(graph, weights, shape, group)
+        session = _session(graph, weights, shape, group, along.astype(np.float32))
     except OrielError:
         return None
     best: list[tuple[Array, Array]] | None = None
@@ -68,9 +76,11 @@ def logit_tokens(
     return LogitTokens(raised_ids, raised, lowered_ids, -lowered)
 
 
-def _session(graph: bytes, weights: Path, shape: ModelShape, group: UnitGroup) -> OnnxGraph:
-    """Return a session that gives (units, tokens) for token ids. Raises OrielError for models
-    without such a product."""
+def _session(
+    graph: bytes, weights: Path, shape: ModelShape, group: UnitGroup, directions: Array
+) -> OnnxGraph:
+    """Return a session that gives (units, tokens) for token ids. directions: (heads, width). Raises
+    OrielError for models without such a product."""
     model = onnx.load_model_from_string(graph)
     check_attributable(model.graph, shape)
     writer = NodeWriter("dashboards/")
@@ -78,6 +88,13 @@ def _session(graph: bytes, weights: Path, shape: ModelShape, group: UnitGroup) -
     if group.kind == "mlp_act":
         end = open_end(kinds()["mlp_output"].at(group.layer))
         along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
+    if group.kind == "attn_z":
+        end = open_end(kinds()["attn_output"].at(group.layer))
+        along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
+        by_head = writer.put("Reshape", [along, writer.numbers([*directions.shape, -1])])
+        of_width = writer.numbers(directions[:, None], np.float32)
+        along = writer.put("MatMul", [of_width, by_head])
+        along = writer.put("Squeeze", [along, writer.numbers([1])])
     writer.name(_SHARES, writer.put("Identity", [along]))
     tokens = TensorSpec(_TOKENS, "int64", ("tokens",))
     shares = TensorSpec(_SHARES, "float32", (group.count, "tokens"))

@@ -28,7 +28,7 @@ from oriel.dashboards.reduce import FIRST_COUNTED, SAMPLED, Bounds
 from oriel.dashboards.reduce_shard import ShardReducer
 from oriel.dashboards.unfinished import Unfinished
 from oriel.dashboards.unit_tables import Counted
-from oriel.dashboards.units import UnitGroup, unit_groups
+from oriel.dashboards.units import UnitGroup, sizes_of, unit_groups
 from oriel.dashboards.write_set import SET_FILE, group_records, write_set
 from oriel.errors import BundleError, OptionError
 from oriel.progress import StageDisplay
@@ -79,7 +79,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     corpus = open_corpus(options.corpus, options.endpoint, tokens)
     _check_room(options.out, groups)
     place = Unfinished.beside(
-        options.out, _run_of(options, manifest, corpus, tokens), groups[-1].end
+        options.out, _run_of(options, manifest, corpus, tokens), sizes_of(groups)
     )
     display.stage("open the model")
     reader = context_reader(folder, manifest)
@@ -113,7 +113,9 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
             staged,
             counted,
             record,
-            lambda group: logit_tokens(folder, weights, variant, manifest.shape, group),
+            lambda group: logit_tokens(
+                folder, weights, variant, manifest.shape, group, state.totals.directions
+            ),
         )
     place.remove()
     return record
@@ -122,7 +124,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
 def _begun(place: Unfinished, shards: ShardReducer) -> tuple[Ranges, Partial]:
     ranges = shards.ranges()
     place.begin(ranges)
-    return ranges, Partial.empty(place.units)
+    return ranges, Partial.empty(place.sizes)
 
 
 def _plain(

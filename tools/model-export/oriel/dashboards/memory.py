@@ -22,7 +22,8 @@ _WEIGHTS = 3
 def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, weights: int) -> int:
     """Return a bound of the bytes. weights: bytes of the variant's weights as float32."""
     units = groups[-1].end
-    state = units * (PASSAGES * (16 + 8 * WINDOW) + FIRINGS * 12 + BINS * 8 + 80)
+    heads = 8 * int(groups[-1].directions.stop)
+    state = heads + units * (PASSAGES * (16 + 8 * WINDOW) + FIRINGS * 12 + BINS * 8 + 80)
     shape, rows = manifest.shape, int(batch_rows(groups, length))
     values = units + shape.heads * length + 8 * shape.hidden + 4 * shape.intermediate
     return _PROGRAM + _WEIGHTS * weights + _BATCHES * 4 * rows * length * values + _STATES * state

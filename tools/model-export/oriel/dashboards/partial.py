@@ -27,6 +27,15 @@ NO_TOKEN = -1
 NO_HASH = np.uint64(2**64 - 1)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How many numbers a result has."""
+
+    units: int
+    directions: int = 0
+    """Of the vectors of all units that have one."""
+
+
 @dataclass
 class Totals:
     """Sums over tokens."""
@@ -50,9 +59,12 @@ class Totals:
     """(4, units), float64: sums of the first four powers of the value less the unit's centre."""
     histogram: Array
     """(units, bins), int64."""
+    directions: Array
+    """(numbers of all vectors), float64: sums of a unit's vectors where it fires."""
 
     @staticmethod
-    def empty(units: int) -> Totals:
+    def empty(sizes: Sizes) -> Totals:
+        units = sizes.units
         return Totals(
             0,
             0,
@@ -64,6 +76,7 @@ class Totals:
             np.zeros(units, dtype=np.int64),
             np.zeros((4, units)),
             np.zeros((units, BINS), dtype=np.int64),
+            np.zeros(sizes.directions),
         )
 
     def join(self, later: Totals) -> None:
@@ -78,6 +91,7 @@ class Totals:
         self.positive += later.positive
         self.moments += later.moments
         self.histogram += later.histogram
+        self.directions += later.directions
 
 
 @dataclass
@@ -166,8 +180,9 @@ class Partial:
     """(shards, 32), uint8: SHA-256 of each shard's token ids."""
 
     @staticmethod
-    def empty(units: int, first: int = 0) -> Partial:
-        return Partial(first, 0, Totals.empty(units), Passages.empty(units), Firings.empty(units))
+    def empty(sizes: Sizes, first: int = 0) -> Partial:
+        units = sizes.units
+        return Partial(first, 0, Totals.empty(sizes), Passages.empty(units), Firings.empty(units))
 
     @property
     def digest(self) -> str:
@@ -196,9 +211,9 @@ class Partial:
         return out.getvalue()
 
     @staticmethod
-    def from_bytes(data: bytes, units: int) -> Partial:
+    def from_bytes(data: bytes, sizes: Sizes) -> Partial:
         """Read what `to_bytes` wrote. Raises BundleError for anything else."""
-        made = Partial.empty(units)
+        made = Partial.empty(sizes)
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 made.first, made.shards = (int(each) for each in stored["place"])

@@ -27,11 +27,11 @@ from oriel.dashboards.contexts import context_reader
 from oriel.dashboards.corpus import Corpus
 from oriel.dashboards.model_run import ModelRun
 from oriel.dashboards.packages import ray_module
-from oriel.dashboards.partial import Partial
+from oriel.dashboards.partial import Partial, Sizes
 from oriel.dashboards.ranges import Ranges
 from oriel.dashboards.reduce import Bounds
 from oriel.dashboards.reduce_shard import ShardReducer
-from oriel.dashboards.units import UnitGroup
+from oriel.dashboards.units import UnitGroup, sizes_of
 from oriel.errors import OptionError, OrielError, reason_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ShardWorker:
         keeps alive: a worker that is started again finds it."""
         self._job: WorkerJob = ray_module().get(held[0])
         self._shards: ShardReducer | None = None
-        self._seen = SeenBounds(self._job.groups[-1].end)
+        self._seen = SeenBounds(sizes_of(self._job.groups))
 
     def __call__(self, rows: dict[str, Array]) -> dict[str, Array]:
         """Reduce the shards of these rows. Return their partial results, or what is wrong."""
@@ -110,16 +110,16 @@ class SeenBounds:
     """Bounds from the shards that this worker has had: a part of those before the next one, so that
     what they exclude can't be among the strongest of all either."""
 
-    def __init__(self, units: int) -> None:
-        self._units = units
-        self._seen = Partial.empty(units)
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
+        self._seen = Partial.empty(sizes)
         self._last = -1
 
     def before(self, shard: int) -> Bounds:
         """Return the bounds for a shard; none where a later one was seen before, as happens when it
         comes from a worker that died."""
         if shard <= self._last:
-            self._seen = Partial.empty(self._units)
+            self._seen = Partial.empty(self._sizes)
         return Bounds.of(self._seen)
 
     def add(self, found: Partial) -> None:
@@ -178,14 +178,14 @@ def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partia
         bundles = results.iter_internal_ref_bundles()
         try:
             with _one_line():
-                yield from _unpacked(bundles, job.groups[-1].end)
+                yield from _unpacked(bundles, sizes_of(job.groups))
         finally:
             # The last reference: with it Ray Data's own threads end. They would end this process,
             # with code 1 and no word, if they asked for anything of a Ray that is disconnected.
             del bundles
 
 
-def _unpacked(bundles: Iterable[RefBundle], units: int) -> Iterator[Partial]:
+def _unpacked(bundles: Iterable[RefBundle], sizes: Sizes) -> Iterator[Partial]:
     """Yield the results in Ray's object store, each fetched by this thread: `iter_rows` fetches
     them by threads that go on when nobody waits for rows any more."""
     from ray.data.block import BlockAccessor
@@ -196,7 +196,7 @@ def _unpacked(bundles: Iterable[RefBundle], units: int) -> Iterator[Partial]:
             for row in block.to_arrow().to_pylist():
                 if row["problem"]:
                     raise OptionError(f"a worker of Ray stopped: {row['problem']}")
-                yield Partial.from_bytes(zlib.decompress(row["result"]), units)
+                yield Partial.from_bytes(zlib.decompress(row["result"]), sizes)
 
 
 @contextmanager

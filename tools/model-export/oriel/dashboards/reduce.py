@@ -19,9 +19,10 @@ from oriel.dashboards.partial import (
     NO_TOKEN,
     Firings,
     Partial,
+    Sizes,
 )
 from oriel.dashboards.ranges import Ranges
-from oriel.dashboards.units import UnitBlock
+from oriel.dashboards.units import BlockValues, UnitBlock
 from oriel.errors import GraphError
 
 FIRST_COUNTED = 1
@@ -73,7 +74,7 @@ class _Stretch:
     context: Context
     start: int
     """Position of the first."""
-    whole: Sequence[Array]
+    whole: Sequence[BlockValues]
     """Of each block, (seq, units): values of the whole context."""
     strengths: Sequence[Array]
     """Of each block, (tokens, units): by which passages are ranked."""
@@ -91,7 +92,7 @@ class Reducer:
         what is kept of all shards."""
         units = blocks[-1].end
         self.shard, self.blocks, self.ranges = shard, blocks, ranges
-        self.made = Partial.empty(units, shard)
+        self.made = Partial.empty(Sizes(units, blocks[-1].directions.stop), shard)
         self._digest = hashlib.sha256()
         self._bounds = bounds or Bounds.none(units)
         self._floor = self._bounds.floor.copy()
@@ -102,8 +103,8 @@ class Reducer:
         self._buffered = 0
         self._bin_width = BINS / (ranges.high - ranges.low)
 
-    def add(self, context: Context, values: Sequence[Array]) -> None:
-        """Count a context. values: of each block, (seq, units), float32."""
+    def add(self, context: Context, values: Sequence[BlockValues]) -> None:
+        """Count a context. values: of each block, (seq, units)."""
         totals, seq = self.made.totals, len(context.ids)
         sampled = context.number % SAMPLED == 0
         self._digest.update(context.ids.astype("<i8").tobytes())
@@ -117,11 +118,14 @@ class Reducer:
             strengths = []
             # All that reads a block's values is done while they are in the processor's cache.
             for block, found in zip(self.blocks, values, strict=True):
-                part = found[start : start + _STRETCH]
+                part = found.values[start : start + _STRETCH]
                 strength = np.abs(part) if block.by_magnitude else part
                 strength.max(axis=0, out=peaks[block.span])
                 strengths.append(strength)
-                self._keep_firings(block.span, strength, hashes, context.ids[start:])
+                fires = strength > self.ranges.threshold[block.span]
+                self._keep_firings(block.span, fires, hashes, context.ids[start:])
+                if found.vectors is not None:
+                    self._add_directions(block, fires, found.vectors[start : start + _STRETCH])
                 self._count(block, part, peaks[block.span])
                 if sampled:
                     self._count_sampled(block.span, part)
@@ -199,7 +203,7 @@ class Reducer:
             peaks = stretch.strengths[at][:, chosen].argmax(axis=0) + stretch.start
             positions[begin:end] = peaks
             places = _within(peaks[:, None] + _WINDOW, stretch.context.ids)
-            windows.append(stretch.whole[at][places, chosen[:, None]])
+            windows.append(stretch.whole[at].values[places, chosen[:, None]])
             begin = end
         return positions, np.concatenate(windows)
 
@@ -212,10 +216,18 @@ class Reducer:
         slots: Array = np.where(weakest, age, -1).argmax(axis=1)
         return slots
 
-    def _keep_firings(self, span: slice, strength: Array, hashes: Array, ids: Array) -> None:
-        """Count the firings of a block's units, and gather those that can come into a sample.
-        hashes, ids: of the tokens."""
-        fires = strength > self.ranges.threshold[span]
+    def _add_directions(self, block: UnitBlock, fires: Array, vectors: Array) -> None:
+        """Add the vectors of a block's units at the tokens where they fire."""
+        units, at = np.nonzero(fires.T)
+        if not len(units):
+            return
+        touched, begins = np.unique(units, return_index=True)
+        sums = np.add.reduceat(vectors[at, units], begins, axis=0, dtype=np.float64)
+        self.made.totals.directions[block.directions].reshape(-1, block.width)[touched] += sums
+
+    def _keep_firings(self, span: slice, fires: Array, hashes: Array, ids: Array) -> None:
+        """Count the firings of a block's units, (tokens, units), and gather those that can come
+        into a sample. hashes, ids: of the tokens."""
         # No stretch has more tokens than a byte counts, and bytes are added the fastest.
         self.made.totals.fired[span] += np.add.reduce(fires.view(np.uint8), dtype=np.uint8)
         last = self._last_hash[span]

@@ -16,7 +16,7 @@ from oriel.dashboards.model_run import ModelRun, batch_rows
 from oriel.dashboards.partial import Partial
 from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Ranges, measure_ranges
 from oriel.dashboards.reduce import FIRST_COUNTED, Bounds, Context, Reducer
-from oriel.dashboards.units import UnitGroup, block_values, unit_blocks
+from oriel.dashboards.units import BlockValues, UnitGroup, block_values, unit_blocks
 from oriel.errors import OptionError
 
 
@@ -48,7 +48,7 @@ class ShardReducer:
             np.concatenate(parts)
             for parts in zip(
                 *(
-                    [block_values(block, given)[row, FIRST_COUNTED:] for block in blocks]
+                    [block_values(block, given).values[row, FIRST_COUNTED:] for block in blocks]
                     for batch in _batches(contexts, batch_rows(self.groups, self.reader.length))
                     for given in [self.model(np.stack([each.ids for each in batch]))]
                     for row in range(len(batch))
@@ -69,9 +69,9 @@ class ShardReducer:
         contexts = self.reader.contexts(self.corpus.documents(shard), limit)
         rows = batch_rows(self.groups, self.reader.length)
 
-        def add(batch: Sequence[Context], arrays: Sequence[np.ndarray]) -> None:
+        def add(batch: Sequence[Context], arrays: Sequence[BlockValues]) -> None:
             for row, context in enumerate(batch):
-                reducer.add(context, [array[row] for array in arrays])
+                reducer.add(context, [array.row(row) for array in arrays])
 
         with ThreadPoolExecutor(1) as executor:
             running: Future[None] | None = None

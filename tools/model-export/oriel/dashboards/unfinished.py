@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from oriel.bundle.atomic_folder import unwritable, write_files_whole
-from oriel.dashboards.partial import Partial
+from oriel.dashboards.partial import Partial, Sizes
 from oriel.dashboards.ranges import Ranges
 from oriel.errors import BundleError, OptionError
 
@@ -26,13 +26,13 @@ class Unfinished:
     folder: Path
     run: dict[str, object]
     """What the run is of: another one can't go on with its results."""
-    units: int
+    sizes: Sizes
 
     @staticmethod
-    def beside(out: Path, run: dict[str, object], units: int) -> Unfinished:
+    def beside(out: Path, run: dict[str, object], sizes: Sizes) -> Unfinished:
         """Return the place of the run that fills `out`. Raises OptionError where another run's
         results are there."""
-        made = Unfinished(out.with_name(f"{out.name}.unfinished"), run, units)
+        made = Unfinished(out.with_name(f"{out.name}.unfinished"), run, sizes)
         file = made.folder / _RUN
         if file.is_file():
             try:
@@ -52,7 +52,7 @@ class Unfinished:
         Raises BundleError for files that are damaged."""
         if not (self.folder / _STATE).is_file():
             return None
-        state = Partial.from_bytes((self.folder / _STATE).read_bytes(), self.units)
+        state = Partial.from_bytes((self.folder / _STATE).read_bytes(), self.sizes)
         try:
             with np.load(io.BytesIO((self.folder / _RANGES).read_bytes())) as stored:
                 ranges = Ranges(**{name: stored[name] for name in Ranges.__annotations__})

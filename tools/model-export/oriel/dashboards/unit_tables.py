@@ -99,12 +99,14 @@ def _firing_columns(counted: Counted, span: slice) -> dict[str, pyarrow.Array]:
 
 
 def _logit_columns(tokens: LogitTokens | None, units: int) -> dict[str, pyarrow.Array]:
-    """Return the tokens that each unit promotes and suppresses; empty lists where it has none."""
+    """Return the tokens that each unit promotes and suppresses; empty lists where it has none, as a
+    head that never fired."""
     none = LogitTokens(
         *(np.zeros((units, 0), dtype) for dtype in (np.int32, np.float32, np.int32, np.float32))
     )
     found = vars(tokens or none)
-    return {name: _lists(rows, np.full(units, rows.shape[1])) for name, rows in found.items()}
+    writes = np.any(found["promoted_by"], axis=1) | np.any(found["suppressed_by"], axis=1)
+    return {name: _lists(rows, writes * rows.shape[1]) for name, rows in found.items()}
 
 
 def _neighbour_columns(counted: Counted, span: slice) -> dict[str, pyarrow.Array]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, kinds
+from oriel.dashboards.partial import Sizes
 from oriel.errors import OptionError
 
 KINDS = ("mlp_act", "attn_z", "resid_post")
@@ -30,6 +31,16 @@ class UnitGroup:
     first: int
     """Number of its first unit among all."""
     count: int
+    width: int = 0
+    """Numbers of the vector whose length is a unit's value: of a head its mix of values; 0 for
+    units whose value is a number."""
+    first_direction: int = 0
+    """Place of its first vector among those of all units, which follow one another."""
+
+    @property
+    def directions(self) -> slice:
+        """Return the place of its vectors, (count × width) numbers, among those of all units."""
+        return slice(self.first_direction, self.first_direction + self.count * self.width)
 
     @property
     def activation(self) -> str:
@@ -67,8 +78,30 @@ class UnitBlock:
         return slice(self.groups[0].first, self.end)
 
     @property
+    def directions(self) -> slice:
+        return slice(self.groups[0].directions.start, self.groups[-1].directions.stop)
+
+    @property
+    def width(self) -> int:
+        return self.groups[0].width
+
+    @property
     def by_magnitude(self) -> bool:
         return self.groups[0].by_magnitude
+
+
+@dataclass(frozen=True)
+class BlockValues:
+    """The values of a block's units at some tokens."""
+
+    values: Array
+    """(…, units), float32 and contiguous."""
+    vectors: Array | None
+    """(…, units, width), float32: those whose lengths the values are; None for other units."""
+
+    def row(self, at: int) -> BlockValues:
+        """Return those of one context of a batch."""
+        return BlockValues(self.values[at], None if self.vectors is None else self.vectors[at])
 
 
 def unit_groups(shape: ModelShape, asked: Collection[str]) -> tuple[UnitGroup, ...]:
@@ -83,10 +116,16 @@ def unit_groups(shape: ModelShape, asked: Collection[str]) -> tuple[UnitGroup, .
         for layer in layers:
             sizes = [size for size in row.spec(shape, layer).shape if isinstance(size, int)]
             # Of a head there is one value, the length of its vector.
-            count = shape.at(layer).heads if kind == "attn_z" else prod(sizes)
-            first = groups[-1].end if groups else 0
-            groups.append(UnitGroup(kind, layer, first, count))
+            heads, width = shape.at(layer).heads, shape.at(layer).size("value_dim")
+            count, width = (heads, width) if kind == "attn_z" else (prod(sizes), 0)
+            before = groups[-1] if groups else UnitGroup(kind, layer, 0, 0)
+            groups.append(UnitGroup(kind, layer, before.end, count, width, before.directions.stop))
     return tuple(groups)
+
+
+def sizes_of(groups: Sequence[UnitGroup]) -> Sizes:
+    """Return the sizes of results for the units of groups."""
+    return Sizes(groups[-1].end, groups[-1].directions.stop)
 
 
 def unit_blocks(groups: Sequence[UnitGroup]) -> tuple[UnitBlock, ...]:
@@ -94,25 +133,23 @@ def unit_blocks(groups: Sequence[UnitGroup]) -> tuple[UnitBlock, ...]:
     blocks: list[list[UnitGroup]] = []
     for group in groups:
         last = blocks[-1] if blocks else []
-        joins = last and last[0].kind == group.kind and max(group.count, last[0].count) < _NARROW
-        if joins:
+        alike = last and (last[0].kind, last[0].width) == (group.kind, group.width)
+        if alike and max(group.count, last[0].count) < _NARROW:
             last.append(group)
         else:
             blocks.append([group])
     return tuple(UnitBlock(tuple(block)) for block in blocks)
 
 
-def block_values(block: UnitBlock, found: Mapping[str, Array]) -> Array:
-    """Return (batch, seq, units), float32 and contiguous: the values of a block's units. found:
-    activations by their names."""
-    parts = [_values(group, found[group.activation]) for group in block.groups]
+def block_values(block: UnitBlock, found: Mapping[str, Array]) -> BlockValues:
+    """Return the values of a block's units, (batch, seq, units). found: activations by their
+    names."""
+    arrays = [found[group.activation] for group in block.groups]
+    if block.width:
+        # (batch, heads, seq, width) of each layer.
+        vectors = np.concatenate([array.swapaxes(1, 2) for array in arrays], axis=2)
+        lengths: Array = np.sqrt(np.einsum("bsuw,bsuw->bsu", vectors, vectors))
+        return BlockValues(lengths, vectors)
+    parts = [array.reshape(*array.shape[:2], -1) for array in arrays]
     joined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-    return np.ascontiguousarray(joined, dtype=np.float32)
-
-
-def _values(group: UnitGroup, activation: Array) -> Array:
-    """attn_z is (batch, heads, seq, width); all other kinds are (batch, seq, …)."""
-    if group.kind == "attn_z":
-        lengths: Array = np.sqrt(np.einsum("bhsw,bhsw->bsh", activation, activation))
-        return lengths
-    return activation.reshape(*activation.shape[:2], -1)
+    return BlockValues(np.ascontiguousarray(joined, dtype=np.float32), None)
