@@ -127,8 +127,15 @@ def _chunks(vocab: int) -> Iterator[Array]:
 
 def _strongest(shares: Array, ids: Array) -> tuple[Array, Array]:
     """Return the largest of (units, tokens) and their ids."""
-    order = np.argsort(-shares, axis=1, kind="stable")[:, :LISTED]
-    return np.take_along_axis(shares, order, axis=1), ids[order].astype(np.int32)
+    count = min(LISTED, len(ids))
+    # To sort the whole rows would take longer than the product.
+    least = np.partition(shares, len(ids) - count, axis=1)[:, len(ids) - count, None]
+    rows, columns = np.nonzero(shares >= least)
+    order = np.lexsort((columns, -shares[rows, columns], rows))
+    rows, columns = rows[order], columns[order]
+    first = np.searchsorted(rows, np.arange(len(shares)))
+    kept = columns[first[:, None] + np.arange(count)]
+    return np.take_along_axis(shares, kept, axis=1), ids[kept].astype(np.int32)
 
 
 def _joined(one: tuple[Array, Array], later: tuple[Array, Array]) -> tuple[Array, Array]:
