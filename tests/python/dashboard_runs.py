@@ -14,7 +14,6 @@ from tokenizer_folders import TEXT
 
 from oriel.cli import main
 from oriel.dashboards import unfinished
-from oriel.dashboards.partial import Partial
 
 WORDS = sorted({word for text in TEXT for word in text.split()})
 
@@ -54,12 +53,12 @@ def stop() -> None:
 
 
 def after_saves(patch: pytest.MonkeyPatch, saves: int, do: Callable[[], None]) -> None:
-    """Call a function in the driver once so many shards were saved."""
+    """Call a function in the driver once a state was saved so many times."""
     save, done = unfinished.Unfinished.save, []
 
-    def saving(self: unfinished.Unfinished, state: Partial) -> None:
+    def saving(self: unfinished.Unfinished, state: bytes) -> None:
         save(self, state)
-        done.append(state.shards)
+        done.append(len(state))
         if len(done) == saves:
             do()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,10 +96,17 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
         results = ray_partials(workers, job, state.shards)
         partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
     shown = _Shown(state, len(corpus.shards), tokens)
-    for partial in partials:
-        state.join(partial)
-        place.save(state)
-        shown.show(display)
+    with ThreadPoolExecutor(1) as beside:
+        saving: Future[None] | None = None
+        for partial in partials:
+            state.join(partial)
+            data = state.to_bytes()
+            if saving is not None:
+                saving.result()
+            saving = beside.submit(place.save, data)
+            shown.show(display)
+        if saving is not None:
+            saving.result()
     display.stage("find units that fire together")
     record = _record(options, manifest, corpus, reader.length, state, groups)
     counted = Counted(groups, ranges, state, find_neighbours(state.firings))

@@ -1,5 +1,5 @@
-"""One shard from text to its partial result: read, tokenized, run and reduced, with reducing beside
-the run of the next batch where there is a second core."""
+"""One shard from text to its partial result: read, tokenized, run and reduced. Where there is a
+second core, the next batch is read and the last one reduced while the model runs."""
 
 from __future__ import annotations
 
@@ -73,15 +73,16 @@ class ShardReducer:
             for row, context in enumerate(batch):
                 reducer.add(context, [array.row(row) for array in arrays])
 
-        with ThreadPoolExecutor(1) as executor:
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as reducing:
             running: Future[None] | None = None
-            for batch in _batches(contexts, rows):
+            batches = _batches(contexts, rows)
+            for batch in _ahead(batches, reading) if self.beside else batches:
                 given = self.model(np.stack([each.ids for each in batch]))
                 if running is not None:
                     running.result()
                 arrays = [block_values(block, given) for block in blocks]
                 if self.beside:
-                    running = executor.submit(add, batch, arrays)
+                    running = reducing.submit(add, batch, arrays)
                 else:
                     add(batch, arrays)
             if running is not None:
@@ -94,6 +95,16 @@ class ShardReducer:
             if next(iter(self.corpus.documents(shard)), None) is not None:
                 return shard
         return 0
+
+
+def _ahead(
+    batches: Iterator[list[Context]], executor: ThreadPoolExecutor
+) -> Iterator[list[Context]]:
+    """Yield the batches, the next of which is read by the executor meanwhile."""
+    coming = executor.submit(next, batches, None)
+    while (batch := coming.result()) is not None:
+        coming = executor.submit(next, batches, None)
+        yield batch
 
 
 def _batches(contexts: Iterable[Context], rows: int) -> Iterator[list[Context]]:

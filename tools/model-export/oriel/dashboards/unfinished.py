@@ -73,10 +73,10 @@ class Unfinished:
         run = json.dumps(self.run, indent=1).encode()
         write_files_whole({self.folder / _RANGES: out.getvalue(), self.folder / _RUN: run})
 
-    def save(self, state: Partial) -> None:
-        """Replace what was counted. Raises BundleError, and leaves what was there, where there is
-        no room."""
-        write_files_whole({self.folder / _STATE: state.to_bytes()})
+    def save(self, state: bytes) -> None:
+        """Replace what was counted by the bytes of a newer result. Raises BundleError, and leaves
+        what was there, where there is no room."""
+        write_files_whole({self.folder / _STATE: state})
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
