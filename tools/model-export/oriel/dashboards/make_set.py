@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,7 +97,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
         results = ray_partials(workers, job, state.shards)
         partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
     shown = _Shown(state, len(corpus.shards), tokens)
-    with ThreadPoolExecutor(1) as beside:
+    with closing(partials), ThreadPoolExecutor(1) as beside:
         saving: Future[None] | None = None
         for partial in partials:
             state.join(partial)
@@ -137,7 +138,7 @@ def _begun(place: Unfinished, shards: ShardReducer) -> tuple[Ranges, Partial]:
 
 def _plain(
     shards: ShardReducer, ranges: Ranges, state: Partial, tokens: int | None
-) -> Iterator[Partial]:
+) -> Generator[Partial]:
     """Yield the result of each shard that `state`, to which it is then added, has not yet."""
     while state.shards < len(shards.corpus.shards) and not _is_enough(state, tokens):
         limit = None if tokens is None else tokens - state.totals.tokens
@@ -145,18 +146,19 @@ def _plain(
 
 
 def _by_ray(
-    shards: ShardReducer, results: Iterator[Partial], state: Partial, job: WorkerJob, most: int
-) -> Iterator[Partial]:
+    shards: ShardReducer, results: Generator[Partial], state: Partial, job: WorkerJob, most: int
+) -> Generator[Partial]:
     """Yield the same as the plain loop from results of whole shards: one that goes beyond `most`
     tokens is counted again here, as far as they go."""
-    for found in results:
-        left = most - state.totals.tokens
-        if found.totals.tokens > left:
-            yield shards.reduce(state.shards, job.ranges, Bounds.of(state), left)
-        else:
-            yield found
-        if _is_enough(state, most):
-            return
+    with closing(results):
+        for found in results:
+            left = most - state.totals.tokens
+            if found.totals.tokens > left:
+                yield shards.reduce(state.shards, job.ranges, Bounds.of(state), left)
+            else:
+                yield found
+            if _is_enough(state, most):
+                return
 
 
 def _is_enough(state: Partial, tokens: int | None) -> bool:

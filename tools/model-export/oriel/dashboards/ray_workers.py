@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,7 +142,7 @@ def _opened(job: WorkerJob) -> ShardReducer:
     return ShardReducer(job.corpus, reader, model, job.groups, beside=job.threads != 1)
 
 
-def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Iterator[Partial]:
+def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Generator[Partial]:
     """Yield the results of the shards from `first` on, in order.
 
     Raises OptionError where there is no Ray of this version at the address, and for what is wrong
