@@ -32,6 +32,7 @@ FOLDERS = (
     *(f"{kind}/earlier-{name}" for kind in ("fixtures", "bundles") for name in EARLIER_MODELS),
     "fixtures/demo",
     "bundles/deep-gpt2",
+    "bundles/demo-units",
     "bundles/tiny-bert",
     *(f"bundles/tiny-bert-{of}" for of in ("texts", "tokens")),
     "bundles/tiny-mixtral",
@@ -102,6 +103,7 @@ def make_all() -> None:
     call(write_fixtures, "--checkpoint", DEMO_WEIGHTS, *fixtures, "--page-edits")
     publish = ("--version", "1.0.0", "--to")
     call(oriel, "publish", demo, *publish, MADE / "published" / "demo")
+    make_units(oriel, demo)
     for name in TINY_MODELS:
         call(
             write_fixtures,
@@ -143,6 +145,15 @@ def make_all() -> None:
     # In chunks so small that a test can lose some on the way.
     published = MADE / "published" / "tiny-gpt2"
     call(oriel, "publish", tiny, *publish, published, "--chunk-bytes", 2**17)
+
+
+def make_units(oriel: Callable[[Sequence[str]], int], demo: Path) -> None:
+    """Copy the bundled model's bundle, with dashboards over a small corpus of its generator."""
+    bundle, made = MADE / "bundles" / "demo-units", MADE / "checkpoints" / "demo-units"
+    shutil.copytree(demo, bundle)
+    shutil.rmtree(made, ignore_errors=True)
+    call(oriel, "dashboards", bundle, "--out", made, "--tokens", 20000)
+    call(oriel, "add-dashboards", bundle, made)
 
 
 def export(oriel: Callable[[Sequence[str]], int], name: str, layers: str, *more: object) -> None:

@@ -165,6 +165,13 @@ const state: fc.Arbitrary<HashState> = fc
     neuron: nullable(
       fc.tuple(fc.integer({ min: 0, max: 9999 }), fc.integer({ min: 0, max: 9_999_999 })),
     ),
+    unit: nullable(
+      fc.record({
+        kind: fc.constantFrom('mlp_act', 'attn_z', 'features_small'),
+        layer: fc.nat(9999),
+        unit: fc.nat(99_999_999),
+      }),
+    ),
     open: nullable(open),
     attributed: nullable(
       fc.record({
@@ -360,9 +367,13 @@ test('what a link says of another model or text is found', () => {
   const opened = {
     ...{ shape, variants: ['fp32', 'q8'], lenses: ['logit', 'tuned'], tokens: 3 },
     views: ['lens', 'facts'],
+    units: [{ kind: 'mlp_act', layer: 1, units: 64, path: 'mlp_act_1.json' }],
   };
   const of = (hash: string): string[] =>
     misfits(parseHash(hash), opened).map(({ key, text }) => `${key}=${text}`);
+  expect(of('unit=mlp_act.1.63')).toEqual([]);
+  for (const unit of ['mlp_act.0.1', 'mlp_act.1.64', 'attn_z.1.1'])
+    expect(of(`unit=${unit}`)).toEqual([`unit=${unit}`]);
   expect(of('#vs=q8&t=2&h=1.3&off=0.0_1.3&a=layer_1_mlp_act')).toEqual([]);
   expect(of('#vs=q4')).toEqual(['vs=q4']);
   expect(of('#lens=tuned')).toEqual([]);

@@ -353,6 +353,10 @@ class SmallClient implements ModelClient {
   readNeurons(): Promise<never> {
     return Promise.reject(new Error('no view reads neurons'));
   }
+
+  readUnits(): Promise<never> {
+    return Promise.reject(new Error('no view reads neurons'));
+  }
   close(): void {
     this.#open = [];
   }

@@ -162,6 +162,10 @@ class LetterClient implements ModelClient {
   readNeurons(): Promise<never> {
     return Promise.reject(new Error('no view reads neurons'));
   }
+
+  readUnits(): Promise<never> {
+    return Promise.reject(new Error('no view reads neurons'));
+  }
   close(): void {
     this.cached = [];
   }

@@ -88,6 +88,7 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'not-a-manifest': { kind: 'not-a-manifest', url: 'http://x/m', detail: 'd1' },
   'contract-version': { kind: 'contract-version', got: '2.0', supported: '1.x' },
   integrity: { kind: 'integrity', path: 'p1', expected: 'e1', got: 'g1' },
+  'no-ranges': { kind: 'no-ranges', url: 'http://x/m', got: 0, expected: 1234 },
   'too-large': { kind: 'too-large', path: 'p1', bytes: 5_000_000_000, limit: 2_000_000_000 },
   'not-a-model': { kind: 'not-a-model', path: 'p1', reason: 'no-contract', got: 'g1' },
   'files-missing': { kind: 'files-missing', names: ['n1', 'n2'], count: 5 },

@@ -24,6 +24,10 @@ const modules: Readonly<Record<string, Compiled>> = {
       validatePath: 'urn:oriel:manifest:2#/$defs/path',
     },
   },
+  'virtual:oriel/dashboards-validator': {
+    schemas: ['activations.schema.json', 'manifest.schema.json', 'dashboards.schema.json'],
+    validators: { validateDashboardIndex: 'urn:oriel:dashboards:1' },
+  },
   'virtual:oriel/lesson-validator': {
     schemas: ['lesson.schema.json'],
     validators: { validateLesson: 'urn:oriel:lesson:1' },

@@ -16,6 +16,8 @@ export type BundleErrorData =
   | { kind: 'not-a-manifest'; url: string; detail: string; isHtml?: true }
   | { kind: 'contract-version'; got: string; supported: string }
   | { kind: 'integrity'; path: string; expected: string; got: string }
+  /** The host sends bytes from `got` on where those from `expected` on were asked for. */
+  | { kind: 'no-ranges'; url: string; got: number; expected: number }
   | { kind: 'too-large'; path: string; bytes: number; limit: number }
   /** An ONNX file whose metadata lacks the contract's document, or whose document is not valid. */
   | { kind: 'not-a-model'; path: string; reason: UnfitGraph; got: string }

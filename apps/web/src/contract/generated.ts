@@ -1332,3 +1332,73 @@ export interface WrittenQuestion {
    */
   reply: string | TwoLanguages;
 }
+
+export type Bytes = number;
+
+/**
+ * The dashboards of one kind of unit in one layer: the Parquet files that hold them, and the range and the digest of each part that a reader takes. A reader takes this index, the footer of one file, and one group of its rows. May come from anyone.
+ */
+export interface DashboardIndex {
+  /**
+   * version of this form and of the tables' columns, major.minor
+   */
+  dashboards_version: string;
+  /**
+   * weights_digest of the model that the units are of
+   */
+  weights: string;
+  kind: string;
+  layer: number;
+  units: number;
+  /**
+   * in the order of their units, which follow one another from 0 on
+   *
+   * @minItems 1
+   * @maxItems 32768
+   */
+  files: DashboardFile[];
+}
+/**
+ * a Parquet file, sorted by unit
+ */
+export interface DashboardFile {
+  /**
+   * beside the index
+   */
+  path: string;
+  bytes: Bytes;
+  digest: string;
+  units: number;
+  footer: DashboardRange;
+  /**
+   * @minItems 1
+   * @maxItems 512
+   */
+  row_groups: DashboardRows[];
+}
+/**
+ * bytes of a file: the page index and the footer, up to the file's end
+ */
+export interface DashboardRange {
+  /**
+   * byte offset in the file
+   */
+  begin: number;
+  bytes: Bytes;
+  digest: string;
+}
+/**
+ * a group of rows, and the bytes of all its columns
+ */
+export interface DashboardRows {
+  /**
+   * rows of the group, a unit each
+   */
+  units: number;
+  /**
+   * byte offset in the file
+   */
+  begin: number;
+  bytes: Bytes;
+  digest: string;
+}

@@ -14,6 +14,9 @@ declare module 'virtual:oriel/manifest-validator' {
   export const validateModelRecord: SchemaValidator;
   export const validatePath: SchemaValidator;
 }
+declare module 'virtual:oriel/dashboards-validator' {
+  export const validateDashboardIndex: SchemaValidator;
+}
 declare module 'virtual:oriel/lesson-validator' {
   export const validateLesson: SchemaValidator;
 }

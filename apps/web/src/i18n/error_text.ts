@@ -76,6 +76,15 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
           expected(error.expected),
         ],
       };
+    case 'no-ranges':
+      return {
+        ...e.noRanges,
+        details: [
+          address(error.url),
+          got(e.noRanges.from(error.got)),
+          expected(e.noRanges.from(error.expected)),
+        ],
+      };
     case 'too-large':
       return {
         ...e.tooLarge,

@@ -74,6 +74,12 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
         runner.readNeurons(argument, onProgress, signal),
       );
     }
+    case 'readUnits': {
+      const { argument } = message;
+      return analysed(message, (onProgress, signal) =>
+        runner.readUnits(argument, onProgress, signal),
+      );
+    }
     case 'endSweep':
       analyses.get(message.argument)?.abort();
       return null;

@@ -6,6 +6,7 @@ import { logitLens } from './lens_names';
 import { messageOf, ModelError } from './model_error';
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import type { LensMeasures, LensRequest } from './lens_reading';
+import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type {
   DeviceProof,
@@ -344,6 +345,15 @@ export class WorkerModelClient implements ModelClient {
     signal?: AbortSignal,
   ): Promise<NeuronReading> {
     return this.#analysed(() => this.#call('readNeurons', request, null, onProgress), signal);
+  }
+
+  readUnits(
+    request: UnitsRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<ReadUnits> {
+    const asked = { ...request, model: absolute(request.model) };
+    return this.#analysed(() => this.#call('readUnits', asked, null, onProgress), signal);
   }
 
   /** Begin a call that the signal aborts. */

@@ -30,6 +30,7 @@ import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
 import { measureLens, type LensMeasures, type LensRequest } from './lens_reading';
+import { readUnits, type ReadUnits, type UnitsRequest } from './read_dashboards';
 import { readNeurons, type NeuronReading, type NeuronsRequest } from './neuron_reading';
 import {
   sweep,
@@ -275,6 +276,15 @@ export class ModelRunner {
     await this.#checkJoints('read neurons at');
     const { shape } = this.#opened().manifest.model;
     return readNeurons(request, shape, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Read dashboards. Does not wait for other calls, as it leaves the open model untouched. */
+  readUnits(
+    request: UnitsRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<ReadUnits> {
+    return readUnits(request, this.#baseUrl, this.#early, onProgress, signal);
   }
 
   /** Wait for earlier calls, and throw for a graph whose joints are closed. */

@@ -13,6 +13,7 @@ import type { AttributionRequest } from './attribution';
 import type { PassComparison } from './compare_pass';
 import type { Interventions } from './interventions';
 import type { LensMeasures, LensRequest } from './lens_reading';
+import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type { UnfitLens } from './read_lens_pack';
 import type { Alternatives, AlternativesRequest } from './token_alternatives';
@@ -338,6 +339,7 @@ export type ModelErrorData =
   | { kind: 'not-a-manifest'; url: string; detail: string; isHtml?: true }
   | { kind: 'contract-version'; got: string; supported: string }
   | { kind: 'integrity'; path: string; expected: string; got: string }
+  | { kind: 'no-ranges'; url: string; got: number; expected: number }
   | { kind: 'too-large'; path: string; bytes: number; limit: number }
   | { kind: 'not-a-model'; path: string; reason: UnfitGraph; got: string }
   | { kind: 'files-missing'; names: readonly string[]; count: number }
@@ -477,6 +479,12 @@ export interface ModelClient {
     onProgress?: (done: number, of: number) => void,
     signal?: AbortSignal,
   ): Promise<LensMeasures>;
+  /** Read dashboards of units from the model's bundle, by range. The signal aborts it as above. */
+  readUnits(
+    request: UnitsRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<ReadUnits>;
   /** Read the neurons of a text. The signal aborts it as above. */
   readNeurons(
     request: NeuronsRequest,

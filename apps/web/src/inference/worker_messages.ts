@@ -1,6 +1,7 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
 import type { Sweep, SweepRequest } from '../analysis/patching';
 import type { LensMeasures, LensRequest } from './lens_reading';
+import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
 import type {
   DeviceProof,
@@ -39,6 +40,7 @@ export interface WorkerMethods {
   sweep: (request: SweepRequest) => Sweep;
   measureLens: (request: LensRequest) => LensMeasures;
   readNeurons: (request: NeuronsRequest) => NeuronReading;
+  readUnits: (request: UnitsRequest) => ReadUnits;
   /** Abort the analysis with this number of its call. */
   endSweep: (call: number) => null;
 }

@@ -90,7 +90,8 @@ export class Address {
     const variants = opened.offer.variants.map(({ name }) => name);
     const { shape } = opened.manifest.model;
     const lenses = lensNames(opened.manifest);
-    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens, views });
+    const units = opened.manifest.dashboards?.groups ?? [];
+    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens, units, views });
     this.#unchecked = null;
     if (this.ignored !== null) this.ignored = { ...this.ignored, absent };
     return absent.map(({ name }) => name);

@@ -307,11 +307,11 @@ export class ModelChoice {
     viewing.root = state.root;
     viewing.folded = state.folded;
     viewing.alone = state.alone;
-    const { token, head, part, comparedPart, shown, overview, attention, neuron, lensShown } =
+    const { token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown } =
       state;
     viewing.selection = {
       ...NOTHING_SELECTED,
-      ...{ token, head, part, comparedPart, shown, overview, attention, neuron, lensShown },
+      ...{ token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown },
     };
     const { ids, typed, withoutFirst } = state;
     const entry: PromptEntry = { text: state.prompt ?? FIRST_PROMPT, ids, typed, withoutFirst };

@@ -22,6 +22,7 @@ import { PathTrees } from './path_trees.svelte';
 import { PatchSweeps } from './patch_sweeps.svelte';
 import { firstTokensOf } from '../contract/whole_text';
 import { TokenPieces } from './token_pieces';
+import { UnitPages } from './unit_pages.svelte';
 import { TokenSteps } from './token_steps.svelte';
 
 export class ModelSession {
@@ -34,6 +35,7 @@ export class ModelSession {
   readonly trees: PathTrees;
   readonly layers: LensMeasuring;
   readonly neurons: Neurons;
+  readonly units: UnitPages;
   readonly sweeps: PatchSweeps;
   readonly heads: HeadMaps;
   readonly published = new PublishedExample();
@@ -70,6 +72,7 @@ export class ModelSession {
         this.heads.clear();
         this.layers.clear();
         this.neurons.clear();
+        this.units.clear();
       },
       onStart: (client, request, isCurrent) => {
         chosen.ask(request.activations ?? null);
@@ -115,6 +118,7 @@ export class ModelSession {
     this.generation = new Generation({ prompt, answers, notices, random });
     this.layers = new LensMeasuring(opening, pieces);
     this.neurons = new Neurons(opening, pieces);
+    this.units = new UnitPages(opening, pieces);
     const analysing: AnalysisParts = {
       opening,
       pieces,

@@ -65,6 +65,8 @@ export interface HashState {
   readonly lensShown: LensShown;
   /** Locked neuron: its layer and its number. */
   readonly neuron: LinkedHead | null;
+  /** The unit whose dashboard is open. */
+  readonly unit: LinkedUnit | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -96,6 +98,13 @@ export interface HashState {
   readonly theme: 'light' | 'dark' | null;
   /** True where the page stands inside another one, which shows a heading of its own. */
   readonly embed: boolean;
+}
+
+/** A unit by its kind, its layer and its number. */
+export interface LinkedUnit {
+  readonly kind: string;
+  readonly layer: number;
+  readonly unit: number;
 }
 
 /** The other side of a comparison; a kept run by its place among the link's. */
@@ -244,6 +253,12 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: neuronOf,
     format: (neuron) => neuron.join('.'),
   },
+  unit: {
+    key: 'unit',
+    byDefault: null,
+    parse: unitOf,
+    format: ({ kind, layer, unit }) => `${kind}.${layer}.${unit}`,
+  },
   open: {
     key: 'open',
     byDefault: null,
@@ -353,6 +368,13 @@ function samplingText({ temperature, topK, topP, minP, seed }: SamplingSettings)
 function neuronOf(text: string): LinkedHead | null {
   const parts = /^(\d{1,4})\.(\d{1,7})$/.exec(text);
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+/** Read a kind, a layer and a number; the manifest says which there are, and misfits.ts compares them. */
+function unitOf(text: string): LinkedUnit | null {
+  const parts = /^([a-z][a-z0-9_]{0,63})\.(\d{1,4})\.(\d{1,8})$/.exec(text);
+  if (parts === null) return null;
+  return { kind: parts[1] ?? '', layer: Number(parts[2]), unit: Number(parts[3]) };
 }
 
 function samplingOf(text: string): SamplingSettings | null {

@@ -1,6 +1,6 @@
 // Finds what a link says in the right form, but of another model or text than those that it opened.
 import { activationSpec, contractVersion, layerShape } from '../contract/activation_table';
-import type { ModelShape } from '../contract/generated';
+import type { DashboardGroup, ModelShape } from '../contract/generated';
 import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
 import type { Ignored } from './hash_state';
@@ -14,13 +14,15 @@ export interface Opened {
   /** Names of its lenses. */
   readonly lenses: readonly string[];
   readonly tokens: number;
+  /** The groups of units that have dashboards. */
+  readonly units: readonly DashboardGroup[];
   /** Ids of the page's views. */
   readonly views: readonly string[];
 }
 
 export function misfits(
   state: HashState,
-  { shape, variants, lenses, tokens, views }: Opened,
+  { shape, variants, lenses, tokens, units, views }: Opened,
 ): Ignored[] {
   const found: Ignored[] = [];
   const add = (name: FieldName, text: string): void => {
@@ -28,7 +30,7 @@ export function misfits(
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
   const { compared, other, runs, token, head, headsOff, shown, lens, folded, alone } = state;
-  const { attributed, lensShown, neuron } = state;
+  const { attributed, lensShown, neuron, unit } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (other?.kind === 'run' && other.index >= runs.runs.length)
     add('other', FIELDS.other.format(other));
@@ -44,6 +46,11 @@ export function misfits(
   const isNeuron = ([layer, at]: LinkedHead): boolean =>
     layer < shape.layers && at < layerShape(shape, layer).intermediate;
   if (neuron !== null && !isNeuron(neuron)) add('neuron', FIELDS.neuron.format(neuron));
+  const hasPage = units.some(
+    ({ kind, layer, units: count }) =>
+      kind === unit?.kind && layer === unit.layer && unit.unit < count,
+  );
+  if (unit !== null && !hasPage) add('unit', FIELDS.unit.format(unit));
   const unknown = folded.filter((id) => !views.includes(id));
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));
   if (alone !== null && !views.includes(alone)) add('alone', alone);

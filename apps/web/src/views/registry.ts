@@ -113,6 +113,18 @@ export const VIEWS: readonly View[] = [
     component: () => import('./neurons/NeuronsView.svelte'),
   },
   {
+    id: 'units',
+    title: (words) => words.units.title,
+    question: (words) => words.views.questions.units,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: ({ manifest }) => manifest.dashboards !== undefined,
+    place: 'main',
+    reserve: '60rem',
+    component: () => import('./units/UnitsView.svelte'),
+  },
+  {
     id: 'steps',
     has: predictsTokens,
     title: (words) => words.steps.title,

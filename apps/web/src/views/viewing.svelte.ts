@@ -7,6 +7,7 @@ import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 import type { HeadRef } from '../inference/interventions';
+import type { UnitRef } from '../session/unit_pages.svelte';
 
 export interface LensCell {
   layer: number;
@@ -32,6 +33,8 @@ export interface Selection {
   /** How the attention view shows it. */
   attention: AttentionShown;
   neuron: NeuronRef | null;
+  /** The unit whose dashboard is open. */
+  unit: UnitRef | null;
   /** What the cells of the lens show. */
   lensShown: LensShown;
 }
@@ -62,6 +65,7 @@ export const NOTHING_SELECTED: Selection = {
   overview: ALL_HEADS,
   attention: PLAIN_ATTENTION,
   neuron: null,
+  unit: null,
   lensShown: LENS_AT_FIRST,
 };
 const NOTHING_HOVERED: Hover = { token: null, key: null, head: null, lens: null };
@@ -83,6 +87,8 @@ export class Viewing {
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };
+    // A unit's page would be out of sight behind another view that is shown alone.
+    if ((changes.unit ?? null) !== null && this.alone !== null) this.alone = 'units';
   }
 
   /** Fold a view, or unfold it. */

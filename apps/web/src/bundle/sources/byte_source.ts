@@ -13,6 +13,8 @@ export interface ByteStream {
 export interface ReadOptions {
   /** Number of bytes to skip at the file's start, if the source can. */
   readonly from?: number;
+  /** Offset behind the last byte that is wanted; a source may give more. The file's end by default. */
+  readonly to?: number;
   /** Mode of the browser's HTTP cache, as for `fetch`. */
   readonly cache?: RequestCache;
 }
@@ -39,10 +41,13 @@ export class HttpByteSource implements ByteSource {
   async open(
     path: string,
     signal: AbortSignal,
-    { from = 0, cache = 'default' }: ReadOptions = {},
+    { from = 0, to, cache = 'default' }: ReadOptions = {},
   ): Promise<ByteStream> {
     const url = this.locate(path);
-    const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
+    const headers: Record<string, string> =
+      from > 0 || to !== undefined
+        ? { Range: `bytes=${from}-${to === undefined ? '' : to - 1}` }
+        : {};
     let response: Response;
     try {
       response = await fetch(url, { signal, cache, headers });

@@ -26,12 +26,16 @@ export class FileByteSource implements ByteSource {
     return path;
   }
 
-  open(path: string, signal: AbortSignal, { from = 0 }: ReadOptions = {}): Promise<ByteStream> {
+  open(path: string, signal: AbortSignal, { from = 0, to }: ReadOptions = {}): Promise<ByteStream> {
     if (signal.aborted) return Promise.reject(new BundleError({ kind: 'aborted' }));
     const file = this.files.get(path);
     return file === undefined
       ? Promise.reject(new BundleError({ kind: 'files-missing', names: [path], count: 1 }))
-      : Promise.resolve({ chunks: streamOf(file.slice(from), path), isHtml: false, start: from });
+      : Promise.resolve({
+          chunks: streamOf(file.slice(from, to), path),
+          isHtml: false,
+          start: from,
+        });
   }
 }
 

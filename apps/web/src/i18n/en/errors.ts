@@ -70,6 +70,11 @@ export const errors = {
     next: 'The download may have been cut or changed on the way. Try again; if it stays, export or upload the model again.',
     file: 'File',
   },
+  noRanges: {
+    what: 'The model’s host sends other parts of a file than those that were asked for.',
+    next: 'Publish the model on a host that answers range requests, or open its folder from disk.',
+    from: (begin: number) => `bytes from ${begin} on`,
+  },
   tooLarge: {
     what: 'A file of this model is larger than this browser can hold.',
     next: 'Choose a smaller model, or export it in a smaller precision.',

@@ -33,6 +33,7 @@ import { runs } from './runs';
 import { steps } from './steps';
 import { savedPage } from './saved_page';
 import { strip } from './strip';
+import { units } from './units';
 import { variants } from './variants';
 import { views } from './views';
 
@@ -66,6 +67,7 @@ export const en = {
   leftOut,
   savedPage,
   strip,
+  units,
   variants,
   views,
   compare,

@@ -33,6 +33,7 @@ import { runs } from './runs';
 import { steps } from './steps';
 import { savedPage } from './saved_page';
 import { strip } from './strip';
+import { units } from './units';
 import { variants } from './variants';
 import { views } from './views';
 import type { Dictionary } from '../shape';
@@ -67,6 +68,7 @@ export const zh: Dictionary = {
   leftOut,
   savedPage,
   strip,
+  units,
   variants,
   views,
   compare,
