@@ -1,0 +1,134 @@
+// A unit's page over the corpus, from nginx: read in three requests of at most 300 KB, with PyTorch's values, searched and
+// sorted, without a network once it was read, and refused where a byte was changed on the way.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect as plainExpect, type Locator, type Page, type Request } from '@playwright/test';
+import { askPython, checkpoints } from './ask_python';
+import { axeFaults } from './axe_faults';
+import { isolationHeaders, test } from './site';
+
+const expect = plainExpect.configure({ timeout: 60_000 });
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+let server: ChildProcess;
+let address: string;
+test.beforeAll(async () => {
+  const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
+  const script = ['tests/browser/serve_published.py', 'test-results/browser/bundles/demo-units'];
+  const child = spawn(python, script, { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+  server = child;
+  const line = await new Promise<string>((resolve) => {
+    let text = '';
+    child.stdout.on('data', (data: Buffer) => {
+      text += data.toString();
+      if (text.includes('\n')) resolve(text);
+    });
+  });
+  address = (JSON.parse(line) as Record<string, string>)['nginx'] ?? '';
+});
+test.afterAll(async () => {
+  const ended = new Promise((resolve) => server.on('exit', resolve));
+  server.stdin?.end();
+  await ended;
+});
+
+const hash = (unit: string): string => `#lang=en&on=wasm&p=The%20cat&only=units&unit=${unit}`;
+const unitPage = (page: Page, unit: string): Locator =>
+  page.locator(`[data-testid=unit-page][data-unit="${unit}"]:not(.stale)`);
+
+test('a unit is read in three requests, equals PyTorch, and is there without a network', async ({
+  page,
+  context,
+  host,
+}) => {
+  test.slow();
+  const site = await host({ headers: isolationHeaders });
+  const link = `${site.url}?model=${encodeURIComponent(address)}`;
+  await page.goto(`${link}${hash('mlp_act.3.386')}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  const unit = unitPage(page, 'mlp_act.3.386');
+  await expect(unit).toBeVisible();
+
+  const asked: (string | null)[] = [];
+  const note = (request: Request): void => {
+    if (request.url().includes(new URL(address).host))
+      asked.push(request.headers()['range'] ?? null);
+  };
+  context.on('request', note);
+  await page.getByLabel('Layer', { exact: true }).selectOption('4');
+  await expect(unitPage(page, 'mlp_act.4.386')).toBeVisible();
+  await expect.poll(() => asked.length).toBe(3);
+  context.off('request', note);
+  const ranges = asked.flatMap((range) => /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? []);
+  expect(ranges.length).toBe(6);
+  const [, begin, end, , first, last] = ranges.map(Number);
+  const read = await page.evaluate(
+    () => document.querySelector<HTMLElement>('[data-testid=unit-page]')?.dataset['bytes'],
+  );
+  // The page's own sum has the index as well.
+  const ofRanges = (end ?? NaN) - (begin ?? NaN) + (last ?? NaN) - (first ?? NaN) + 2;
+  expect(Number(read)).toBeGreaterThan(ofRanges);
+  expect(Number(read)).toBeLessThanOrEqual(300_000);
+
+  // Passages that begin where the model began to read have their whole context; this neuron fires early in texts.
+  const shown = unitPage(page, 'mlp_act.4.386');
+  const more = shown.getByTestId('unit-more');
+  if (await more.isVisible()) await more.click();
+  const passages = await shown.locator('[data-testid=unit-passages] > li').evaluateAll((items) =>
+    items.map((item) => ({
+      ids: item.getAttribute('data-ids') ?? '',
+      isWhole: item.getAttribute('data-position') === item.getAttribute('data-peak'),
+      values: Array.from(item.querySelectorAll<HTMLElement>('[data-value]'), ({ dataset }) =>
+        Number(dataset['value']),
+      ),
+    })),
+  );
+  expect(passages.length).toBeGreaterThan(3);
+  const whole = passages.filter(({ isWhole }) => isWhole);
+  expect(whole.length).toBeGreaterThan(0);
+  for (const { ids, values } of whole.slice(0, 2)) {
+    const input = { ids: ids.split(' ').map(Number), neuron: [4, 386, 0], off: null };
+    const right = askPython('read_layers.py', [checkpoints.demo], JSON.stringify(input)) as {
+      activations: number[][][];
+    };
+    const along = right.activations[4]?.map((row) => row[386] ?? NaN) ?? [];
+    for (const [at, value] of values.entries()) expect(value).toBeCloseTo(along[at] ?? NaN, 3);
+  }
+
+  await shown.getByTestId('unit-run').click();
+  await expect(shown.getByTestId('unit-own')).toBeVisible();
+  await page.getByTestId('read-layer').click();
+  const list = page.getByTestId('unit-list');
+  await expect(list.getByTestId('units-found')).toHaveText('512 of 512 units');
+  await list.getByTestId('units-token').fill('the');
+  await expect(list.getByTestId('units-found')).not.toHaveText('512 of 512 units');
+  expect(await axeFaults(page)).toEqual([]);
+
+  await expect
+    .poll(() => page.evaluate(() => navigator.serviceWorker.controller !== null))
+    .toBe(true);
+  await context.setOffline(true);
+  await page.goto(`${link}&again=1${hash('mlp_act.4.401')}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(unitPage(page, 'mlp_act.4.401')).toBeVisible();
+});
+
+test('a changed byte is told, and the rest of the page stays', async ({ page, context, host }) => {
+  const site = await host({ headers: isolationHeaders });
+  await context.route(
+    (url) => url.href.startsWith(address.replace('manifest.json', '')),
+    async (route) => {
+      if (route.request().headers()['range'] === undefined) return route.continue();
+      const response = await route.fetch();
+      const body = Buffer.from(await response.body());
+      body[100] = (body[100] ?? 0) ^ 1;
+      return route.fulfill({ response, body });
+    },
+  );
+  await page.goto(`${site.url}?model=${encodeURIComponent(address)}${hash('mlp_act.3.386')}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  await expect(page.getByTestId('units')).toContainText(
+    'A file is not the one that the manifest describes.',
+  );
+  await expect(page.getByTestId('unit-page')).toHaveCount(0);
+});
