@@ -46,8 +46,9 @@ export const units = {
   suppressed: 'Suppresses',
   logits: 'Logits for a value of 1',
   logitsCaption:
-    'What a value of 1 adds to a token’s logit before the norm’s division, from the weights alone.',
-  noLogits: 'It writes along no single direction into the stream, so no tokens are listed.',
+    'What a value of 1 adds to a token’s logit before the norm’s division. A head’s direction is the mean of what it writes where it fires.',
+  noLogits:
+    'No tokens are listed: it never fired, or this model’s logits are more than a product with what it writes.',
   firesAt: 'Fires at',
   share: 'Share of its firings',
   firesCaption: 'Tokens at which it fires most often, from a sample of its firings.',

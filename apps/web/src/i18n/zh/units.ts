@@ -47,8 +47,9 @@ export const units: Dictionary['units'] = {
   promoted: '提升',
   suppressed: '压低',
   logits: '数值为 1 时的 logit',
-  logitsCaption: '数值为 1 时，在归一化的除法之前对词元 logit 的增量，只由权重得出。',
-  noLogits: '它不沿单一方向写入残差流，因此没有列出词元。',
+  logitsCaption:
+    '数值为 1 时，在归一化的除法之前对词元 logit 的增量。头的方向取它激活处写入向量的均值。',
+  noLogits: '没有列出词元：它从未激活，或者此模型的 logit 不只是与它写入向量的乘积。',
   firesAt: '激活处',
   share: '占其激活的比例',
   firesCaption: '它最常激活的词元，来自其激活的抽样。',
