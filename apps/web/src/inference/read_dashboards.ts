@@ -6,6 +6,7 @@ import { downloadFiles, fileOf } from '../bundle/download/download';
 import { retryPolicy } from '../bundle/download/retry_policy';
 import type { UnitRow } from '../bundle/dashboards/unit_rows';
 import { noStore } from '../bundle/storage/chunk_store';
+import { groupOf } from '../contract/dashboard_unit';
 import type {
   DashboardFile,
   DashboardGroup,
@@ -46,11 +47,10 @@ export async function readUnits(
 ): Promise<ReadUnits> {
   const { source, found } = findBundle(request.model, baseUrl, early);
   const { manifest, latest } = await found;
-  const group = manifest.dashboards?.groups.find(
-    ({ kind, layer }) => kind === request.kind && layer === request.layer,
-  );
+  const groups = manifest.dashboards?.groups ?? [];
+  const group = groupOf(groups, request);
   const listed = manifest.files.find(({ path }) => path === group?.path);
-  if (group === undefined || listed === undefined) throw absent(request);
+  if (group === null || listed === undefined) throw absent(request);
   const modelCache = latest === null ? null : await early.modelCache;
   const context = { store: modelCache?.chunks ?? noStore, retryPolicy, signal };
   const fetched = async (from: typeof source, files: readonly FileDescriptor[]) => {
@@ -67,6 +67,7 @@ export async function readUnits(
   if (wanted.length === 0) throw absent(request);
   // Fetched with the index: most visits look at one unit, and need no parser before.
   const { readRows } = await import('../bundle/dashboards/unit_rows');
+  const bounds = { vocab: manifest.model.shape.vocab, groups: groups.map(({ units }) => units) };
   const rows: UnitRow[] = [];
   let bytes = listed.bytes;
   let footer = null as { file: DashboardFile; bytes: Uint8Array<ArrayBuffer> } | null;
@@ -85,8 +86,6 @@ export async function readUnits(
     const read = (range: FileRange): Uint8Array<ArrayBuffer> =>
       fileOf(parts, rangeFile(descriptor, range).path);
     if (footer?.file !== file) footer = { file, bytes: read(file.footer) };
-    const groups = manifest.dashboards?.groups.map(({ units }) => units) ?? [];
-    const bounds = { vocab: manifest.model.shape.vocab, groups };
     rows.push(
       ...(await readRows(file, part, first, { footer: footer.bytes, rows: read(part) }, bounds)),
     );

@@ -1,5 +1,6 @@
 // The dashboards that the reader opens: one unit's page, the list of a layer, and the unit's values on the newest text.
 // inference/read_dashboards.ts reads them.
+import type { UnitRef } from '../contract/dashboard_unit';
 import type { ReadUnits } from '../inference/read_dashboards';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest, TokenPiece } from '../inference/model_types';
@@ -7,13 +8,6 @@ import { runKey, type Answer } from './answer';
 import type { Opening } from './opening.svelte';
 import { strengthAlong, valuesName } from './unit_values';
 import type { TokenPieces } from './token_pieces';
-
-/** A unit by the kind of the activation that holds it, its layer, and its number there. */
-export interface UnitRef {
-  readonly kind: string;
-  readonly layer: number;
-  readonly unit: number;
-}
 
 export type UnitStage =
   | { readonly kind: 'idle' | 'cancelled' }

@@ -6,6 +6,7 @@ import { LENS_AT_FIRST, LENS_MEASURES, type LensShown } from '../analysis/lens_m
 import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
+import type { UnitRef } from '../contract/dashboard_unit';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
@@ -66,7 +67,7 @@ export interface HashState {
   /** Locked neuron: its layer and its number. */
   readonly neuron: LinkedHead | null;
   /** The unit whose dashboard is open. */
-  readonly unit: LinkedUnit | null;
+  readonly unit: UnitRef | null;
   /** Names of the open activations, where they are not the exported ones. */
   readonly open: readonly string[] | null;
   readonly sampling: SamplingSettings;
@@ -98,13 +99,6 @@ export interface HashState {
   readonly theme: 'light' | 'dark' | null;
   /** True where the page stands inside another one, which shows a heading of its own. */
   readonly embed: boolean;
-}
-
-/** A unit by its kind, its layer and its number. */
-export interface LinkedUnit {
-  readonly kind: string;
-  readonly layer: number;
-  readonly unit: number;
 }
 
 /** The other side of a comparison; a kept run by its place among the link's. */
@@ -371,7 +365,7 @@ function neuronOf(text: string): LinkedHead | null {
 }
 
 /** Read a kind, a layer and a number; the manifest says which there are, and misfits.ts compares them. */
-function unitOf(text: string): LinkedUnit | null {
+function unitOf(text: string): UnitRef | null {
   const parts = /^([a-z][a-z0-9_]{0,63})\.(\d{1,4})\.(\d{1,8})$/.exec(text);
   if (parts === null) return null;
   return { kind: parts[1] ?? '', layer: Number(parts[2]), unit: Number(parts[3]) };

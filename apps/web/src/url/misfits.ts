@@ -1,5 +1,6 @@
 // Finds what a link says in the right form, but of another model or text than those that it opened.
 import { activationSpec, contractVersion, layerShape } from '../contract/activation_table';
+import { hasUnit } from '../contract/dashboard_unit';
 import type { DashboardGroup, ModelShape } from '../contract/generated';
 import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
@@ -46,11 +47,7 @@ export function misfits(
   const isNeuron = ([layer, at]: LinkedHead): boolean =>
     layer < shape.layers && at < layerShape(shape, layer).intermediate;
   if (neuron !== null && !isNeuron(neuron)) add('neuron', FIELDS.neuron.format(neuron));
-  const hasPage = units.some(
-    ({ kind, layer, units: count }) =>
-      kind === unit?.kind && layer === unit.layer && unit.unit < count,
-  );
-  if (unit !== null && !hasPage) add('unit', FIELDS.unit.format(unit));
+  if (unit !== null && !hasUnit(units, unit)) add('unit', FIELDS.unit.format(unit));
   const unknown = folded.filter((id) => !views.includes(id));
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));
   if (alone !== null && !views.includes(alone)) add('alone', alone);

@@ -7,7 +7,7 @@ import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 import type { HeadRef } from '../inference/interventions';
-import type { UnitRef } from '../session/unit_pages.svelte';
+import type { UnitRef } from '../contract/dashboard_unit';
 
 export interface LensCell {
   layer: number;

@@ -26,7 +26,10 @@ from oriel.runtime.onnx_graph import OnnxGraph
 
 LISTED = 10
 """Tokens listed on each side."""
+_OUTPUTS = {"mlp_act": "mlp_output", "attn_z": "attn_output"}
+"""Kinds whose units write through a matrix, and the activation that it gives."""
 _NO_LENGTH = 1e-30
+"""Far below any vector's length: the direction of a head that never fired stays 0."""
 _AT_ONCE = 2048
 """Tokens of the vocabulary multiplied at a time."""
 _TOKENS, _SHARES = "dashboards/tokens", "dashboards/shares"
@@ -85,12 +88,10 @@ def _session(
     check_attributable(model.graph, shape)
     writer = NodeWriter("dashboards/")
     along = token_directions(model.graph, shape, writer, _TOKENS)
-    if group.kind == "mlp_act":
-        end = open_end(kinds()["mlp_output"].at(group.layer))
+    if group.kind in _OUTPUTS:
+        end = open_end(kinds()[_OUTPUTS[group.kind]].at(group.layer))
         along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
-    if group.kind == "attn_z":
-        end = open_end(kinds()["attn_output"].at(group.layer))
-        along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
+    if group.width:
         by_head = writer.put("Reshape", [along, writer.numbers([*directions.shape, -1])])
         of_width = writer.numbers(directions[:, None], np.float32)
         along = writer.put("MatMul", [of_width, by_head])

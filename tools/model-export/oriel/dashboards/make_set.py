@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -97,17 +97,8 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
         results = ray_partials(workers, job, state.shards)
         partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
     shown = _Shown(state, len(corpus.shards), tokens)
-    with closing(partials), ThreadPoolExecutor(1) as beside:
-        saving: Future[None] | None = None
-        for partial in partials:
-            state.join(partial)
-            data = state.to_bytes()
-            if saving is not None:
-                saving.result()
-            saving = beside.submit(place.save, data)
-            shown.show(display)
-        if saving is not None:
-            saving.result()
+    for _ in _joined(state, partials, place):
+        shown.show(display)
     display.stage("find units that fire together")
     record = _record(options, manifest, corpus, reader.length, state, groups)
     counted = Counted(groups, ranges, state, find_neighbours(state.firings))
@@ -134,6 +125,21 @@ def _begun(place: Unfinished, shards: ShardReducer) -> tuple[Ranges, Partial]:
     ranges = shards.ranges()
     place.begin(ranges)
     return ranges, Partial.empty(place.sizes)
+
+
+def _joined(state: Partial, partials: Generator[Partial], place: Unfinished) -> Iterator[None]:
+    """Add each result to `state`, yield, and save it while the next one is counted."""
+    with closing(partials), ThreadPoolExecutor(1) as beside:
+        saving: Future[None] | None = None
+        for partial in partials:
+            state.join(partial)
+            data = state.to_bytes()
+            if saving is not None:
+                saving.result()
+            saving = beside.submit(place.save, data)
+            yield
+        if saving is not None:
+            saving.result()
 
 
 def _plain(

@@ -1,7 +1,7 @@
 // The unit that an edit is of, for the link to its page.
 import { isEdit } from '../../inference/interventions';
 import type { ListedEdit } from '../../inference/listed_edits';
-import type { UnitRef } from '../../session/unit_pages.svelte';
+import type { UnitRef } from '../../contract/dashboard_unit';
 
 /** Return the one neuron, head or coordinate of the stream that an edit changes; null where it changes several. */
 export function unitOfEdit({ edit }: ListedEdit): UnitRef | null {
