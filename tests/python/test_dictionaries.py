@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from oriel.lenses.bundle_packs import add_pack
 from oriel.options import QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
+from oriel.verification.dictionary_checks import feature_error
+from oriel.verification.verify import verify
 
 IDS = [[5, 17, 3, 80, 41, 2, 9, 33], [1, 60, 60, 7, 12, 88, 0, 4]]
 
@@ -454,6 +457,76 @@ def change_tap(folder: Path, change: Callable[[onnx.GraphProto], None]) -> None:
         change(model.graph)
         tap["bytes"] = base64.b64encode(model.SerializeToString(deterministic=True)).decode()
     file.write_text(json.dumps(data), "utf-8")
+
+
+def checks(folder: Path, checkpoint: Path) -> dict[str, str]:
+    """Return {check: verdict} of a verification, of the bundle and of its one variant."""
+    report = verify(folder, checkpoint)
+    (variant,) = report.variants
+    return {check.name: check.verdict for check in (*report.checks, *variant.checks)}
+
+
+def failed(folder: Path, checkpoint: Path) -> set[str]:
+    return {name for name, said in checks(folder, checkpoint).items() if said == "failed"}
+
+
+def test_verification_covers_dictionaries(bundle: Path, tiny_gpt2_checkpoint: Path) -> None:
+    report = verify(bundle, tiny_gpt2_checkpoint)
+    said = {check.name: check.verdict for check in report.checks}
+    for name in random_dictionaries.CASES:
+        assert said[f"dictionary_{name}"] == "passed"
+        for variant in report.variants:
+            found = {check.name: check for check in variant.checks}
+            assert found[f"dictionary_{name}_runs"].verdict == "passed", (variant.name, name)
+            error = found[f"dictionary_{name}_runs"].error
+            assert error is not None and error < 1e-5
+
+
+def test_a_tap_of_another_function_is_caught(small: Path, tiny_gpt2_checkpoint: Path) -> None:
+    """The tap keeps everything above 0, whatever the threshold."""
+
+    def without_threshold_node(graph: onnx.GraphProto) -> None:
+        where = next(node for node in graph.node if node.op_type == "Where")
+        where.op_type = "Relu"
+        del where.input[2], where.input[0]
+
+    change_tap(small, without_threshold_node)
+    assert failed(small, tiny_gpt2_checkpoint) == {"dictionary_jump_runs"}
+
+
+def test_a_changed_file_is_caught(small: Path, tiny_gpt2_checkpoint: Path) -> None:
+    file = next(small.glob("dictionary_*"))
+    data = bytearray(file.read_bytes())
+    data[-2] ^= 1
+    file.write_bytes(bytes(data))
+    assert failed(small, tiny_gpt2_checkpoint) == {
+        "file_digests",
+        "dictionary_jump",
+        "dictionary_jump_runs",
+    }
+
+
+def test_features_near_their_threshold_may_be_kept_or_left_out(
+    tiny_gpt2_bundle: Path, files: dict[str, Path]
+) -> None:
+    rows = np.random.default_rng(3).normal(size=(2, 9, 24)).astype(np.float32)
+    for name in ("jump", "half"):
+        own = read(files[name], tiny_gpt2_bundle)
+        features = own.features(rows)
+        assert feature_error(own, rows, features) < 1e-6
+        kept = np.argwhere(features > 0)[5]
+        without = features.copy()
+        without[tuple(kept)] = 0
+        assert feature_error(own, rows, without) > 1e-3
+        assert feature_error(own, rows, np.full_like(features, np.nan)) == np.inf
+    more = features + (features == 0)
+    assert feature_error(own, rows, more) == np.inf
+    # The threshold of each feature is exactly its value at this row.
+    jump = read(files["jump"], tiny_gpt2_bundle)
+    sums = np.abs(rows[0, 0] @ jump.wide("encoder_weight") + jump.wide("encoder_bias"))
+    at = replace(jump, arrays={**jump.arrays, "threshold": sums})
+    for value in (np.zeros_like(sums), at.features(rows[0, 0] * np.float32(1 + 1e-6))):
+        assert feature_error(at, rows[0, 0], value) < 1e-5
 
 
 def test_a_manifest_of_another_models_dictionary_is_refused(small: Path) -> None:
