@@ -96,7 +96,8 @@ def _activations(
     if reads["kind"] == "attn_z" and config.changed_heads:
         raise BundleError(
             f"the dictionary {request.path.name} can't be converted exactly",
-            got=f"{', '.join(config.changed_heads)}: it was trained on heads that TransformerLens had changed",
+            got=f"{', '.join(config.changed_heads)}: TransformerLens had changed the heads that it "
+            "was trained on",
             next_step="choose one without it; docs/dictionaries.md lists what is supported.",
         )
     if not config.form.is_transcoder:
@@ -169,7 +170,7 @@ def _check_tensors(stored: StoredArrays, config: SaeLensConfig) -> Array | None:
             "W_enc": (config.width_in, config.features),
             "W_dec": (config.features, config.width_out),
             "b_dec": (config.width_out,),
-            **{name: (config.features,) for name in vectors},
+            **dict.fromkeys(vectors, (config.features,)),
         }
     )
     if not extra:
