@@ -32,7 +32,7 @@ def add_layout(
     manifest = read_open_bundle(bundle)
     weights = manifest.data["model"]["weights_digest"]
     request = Request(
-        path, manifest.shape, weights, _norms_center(bundle, manifest), reads, centered
+        path, manifest.shape, weights, norms_center(manifest, bundle), reads, centered
     )
     dictionary = parse_dictionary(layout.file_bytes(request), path, manifest.shape, weights)
     read = dictionary.description["reads"]
@@ -41,7 +41,7 @@ def add_layout(
     return name, dictionary.description
 
 
-def _norms_center(bundle: Path, manifest: Manifest) -> bool:
+def norms_center(manifest: Manifest, bundle: Path) -> bool:
     """Return whether the model's norms take the mean away, as LayerNorm does and a root mean square
     doesn't."""
     paths = {variant["open"]["path"] for variant in manifest.variants}
