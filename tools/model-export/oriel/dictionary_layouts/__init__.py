@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oriel.dictionary_layouts import gemma_scope, own_file, sae_lens
+from oriel.dictionary_layouts import gemma_scope, gemma_scope_2, own_file, sae_lens
 from oriel.dictionary_layouts.layout import Layout
 from oriel.errors import BundleError
 
-LAYOUTS: tuple[Layout, ...] = (sae_lens.LAYOUT, gemma_scope.LAYOUT, own_file.LAYOUT)
+LAYOUTS: tuple[Layout, ...] = (
+    sae_lens.LAYOUT,
+    gemma_scope.LAYOUT,
+    gemma_scope_2.LAYOUT,
+    own_file.LAYOUT,
+)
 
 
 def find_layout(path: Path) -> Layout:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.errors import BundleError
@@ -93,8 +93,8 @@ class SaeLensConfig:
         return ARCHITECTURES[self.architecture]
 
 
-def parse_config(data: JsonValue, name: str) -> SaeLensConfig:
-    """Check the value of a cfg.json. name: the dictionary's in errors.
+def parse_config(data: JsonObject, name: str) -> SaeLensConfig:
+    """Check the object of a cfg.json. name: the dictionary's in errors.
 
     Raises BundleError for one that is damaged, or that no file of the contract expresses exactly.
     """
@@ -130,10 +130,8 @@ def parse_config(data: JsonValue, name: str) -> SaeLensConfig:
 class _Fields:
     """The settings of a cfg.json by their names of today, wherever a version puts them."""
 
-    def __init__(self, data: JsonValue, name: str) -> None:
+    def __init__(self, data: JsonObject, name: str) -> None:
         self.name = name
-        if not isinstance(data, dict):
-            raise self.refused("its settings", "they are no JSON object")
         inner = data.get("metadata")
         self._parts: tuple[JsonObject, ...] = (data, inner) if isinstance(inner, dict) else (data,)
 
@@ -222,5 +220,5 @@ def _scales_input(fields: _Fields, form: Architecture) -> bool:
         if form.is_transcoder:
             raise fields.refused("normalize_activations", "of a transcoder it is not known")
         return True
-    why = _NORMALIZATIONS.get(cast(str, value)) if isinstance(value, str) else None
+    why = _NORMALIZATIONS.get(value) if isinstance(value, str) else None
     raise fields.refused(f"normalize_activations {value!r:.40}", why or "it is not known")
