@@ -47,7 +47,7 @@ REFUSED: Mapping[str, str] = {
     "temporal": "its features depend on other tokens",
 }
 """{architecture: the reason why it can't be converted}."""
-_NORMALIZATIONS = {
+NORMALIZATIONS = {
     "constant_norm_rescale": "it scales each token's activation by its own length",
     "layer_norm": "it normalizes each token's activation by itself",
     "covariance_whitening": "its whitening is in no file of the folder; SAELens saves the finished "
@@ -220,5 +220,5 @@ def _scales_input(fields: _Fields, form: Architecture) -> bool:
         if form.is_transcoder:
             raise fields.refused("normalize_activations", "of a transcoder it is not known")
         return True
-    why = _NORMALIZATIONS.get(value) if isinstance(value, str) else None
+    why = NORMALIZATIONS.get(value) if isinstance(value, str) else None
     raise fields.refused(f"normalize_activations {value!r:.40}", why or "it is not known")
