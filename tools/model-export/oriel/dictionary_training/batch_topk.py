@@ -82,7 +82,9 @@ def train(
         silent += len(chosen)
         silent[(features > 0).any(0)] = 0
     with torch.no_grad():
-        batches = (scales[0].apply(reads[order.next(settings.batch)]) for _ in range(64))
+        batches = (
+            scales[0].apply(reads[order.next(settings.batch)]) for _ in range(_CALIBRATION_BATCHES)
+        )
         threshold = _threshold([parts.encoded(each) for each in batches], settings.k)
     return parts.unscaled(threshold, *scales)
 

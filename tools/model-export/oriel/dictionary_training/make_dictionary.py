@@ -4,6 +4,7 @@ measures them and writes the dictionary's file."""
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ _FEATURES_OF_WIDTH = 4
 _TOKENS = 300_000
 _KEPT_VALUES = 1 << 26
 """Maximum number of values of activations to keep in memory by default: 256 MiB of float32."""
-_REPORTS = 20
+_REPORTS = 10
 """Number of times that progress is reported in each part of the work."""
 
 
@@ -111,17 +112,25 @@ def _train(
     display: StageDisplay,
 ) -> Trained:
     reads, writes = activations
-    count = len(texts.fitting.ids)
+    passages = texts.fitting.ids
     display.stage(f"run the model on {texts.fitting.tokens} tokens")
-    rows = collect(source, texts.fitting.ids, [reads] if reads == writes else [reads, writes])
-    every = max(1, settings.steps // _REPORTS)
-
-    def report(step: int) -> None:
-        if step % every == 0:
-            display.stage(f"step {step} of {settings.steps}")
-
+    report = _reporter(display, "passage", len(passages))
+    rows = collect(source, passages, [reads] if reads == writes else [reads, writes], report)
     display.stage(f"train {settings.features} features of {activation_name(reads)}")
-    return train(rows[0], rows[-1], settings, report)
+    return train(rows[0], rows[-1], settings, _reporter(display, "step", settings.steps))
+
+
+def _reporter(display: StageDisplay, what: str, count: int) -> Callable[[int], None]:
+    """Return a function that reports some of the numbers, from 1 to the count, that it gets."""
+    reported = 0
+
+    def report(number: int) -> None:
+        nonlocal reported
+        if number * _REPORTS // count > reported * _REPORTS // count:
+            display.stage(f"{what} {number} of {count}")
+            reported = number
+
+    return report
 
 
 def _checked(

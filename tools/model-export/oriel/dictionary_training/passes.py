@@ -12,8 +12,8 @@ from torch import Tensor
 
 from oriel.arrays import Array
 from oriel.bundle.passages import Ids
-from oriel.contract.documents import DictionaryActivation
 from oriel.contract.activation_names import kinds
+from oriel.contract.documents import DictionaryActivation
 from oriel.dictionaries.dictionary_file import token_rows
 from oriel.dictionary_training.source import Source
 

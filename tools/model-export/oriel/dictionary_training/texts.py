@@ -37,7 +37,5 @@ def _bundled(tokens: int) -> RawTexts:
     name = "bundled corpus, held-out passages"
     if not has_generator():
         return RawTexts(training_passages(), held_out, ("bundled corpus, training passages", name))
-    documents = [
-        text for part in generated_parts(tokens) for text in generated_documents(part)
-    ]
+    documents = [text for part in generated_parts(tokens) for text in generated_documents(part)]
     return RawTexts(documents, held_out, ("generated corpus, training documents", name))
