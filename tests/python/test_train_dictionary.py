@@ -17,6 +17,7 @@ from transformers import GPT2LMHeadModel
 from oriel import Bundle
 from oriel.bundle.passages import Passages
 from oriel.cli import main
+from oriel.contract.documents import DictionaryActivation
 from oriel.contract.manifest import read_manifest
 from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
 from oriel.dictionary_training.measure import measure_baseline, measure_dictionary
@@ -60,7 +61,7 @@ class PlainFigures:
 
     def __init__(self, file: Path) -> None:
         self.tensors = {name: each.float() for name, each in load_file(file).items()}
-        self.model = GPT2LMHeadModel.from_pretrained(DEMO).eval()
+        self.model = GPT2LMHeadModel.from_pretrained(DEMO)
         self.written: list[Tensor] = []
         self.features: list[Tensor] = []
 
@@ -164,7 +165,10 @@ def test_a_bundle_and_its_checkpoint_give_the_same_rows(
     bundle: Path, demo: Source, texts: list[list[int]]
 ) -> None:
     some = [np.array(ids) for ids in texts[:12]]
-    wanted = [{"kind": kind, "layer": 4} for kind in ("attn_z", "mlp_act")]
+    wanted: list[DictionaryActivation] = [
+        {"kind": "attn_z", "layer": 4},
+        {"kind": "mlp_act", "layer": 4},
+    ]
     with open_source(str(bundle), None, Silent()) as source:
         assert source.weights == demo.weights and source.reader.start == demo.reader.start
         theirs = collect(source, some, wanted)

@@ -43,8 +43,10 @@ def _add_arguments(parser: Parser) -> None:
         help="UTF-8, one passage a line, of which every tenth is held out; default: text of the "
         "bundled model's kind",
     )
-    parser.add_argument("--tokens", type=_count, help="most tokens to train on")
-    parser.add_argument("--steps", type=_count, default=4000, help="of the optimizer")
+    parser.add_argument("--tokens", type=_count, help="most tokens to train on; default: 200,000")
+    parser.add_argument(
+        "--steps", type=_count, default=2500, help="of the optimizer; default: 2500"
+    )
     parser.add_argument("--seed", type=_seed, default=0, help="of the first values and the order")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the dictionary")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,7 @@ class TrainSettings:
     features: int
     k: int
     """Number of features that are active in a token, on average."""
-    steps: int = 4000
+    steps: int = 2500
     batch: int = 1024
     """Tokens in each step."""
     rate: float = 3e-3
@@ -82,10 +82,9 @@ def train(
         silent += len(chosen)
         silent[(features > 0).any(0)] = 0
     with torch.no_grad():
-        batches = (
-            scales[0].apply(reads[order.next(settings.batch)]) for _ in range(_CALIBRATION_BATCHES)
-        )
-        threshold = _threshold([parts.encoded(each) for each in batches], settings.k)
+        drawn = [order.next(settings.batch) for _ in range(_CALIBRATION_BATCHES)]
+        values = (parts.encoded(scales[0].apply(reads[chosen])) for chosen in drawn)
+        threshold = _threshold(values, settings.k)
     return parts.unscaled(threshold, *scales)
 
 
@@ -118,7 +117,7 @@ def _rate(done: float) -> float:
     return min(1.0, (done + 1e-3) / _WARM_UP, (1 - done) / _DECAY)
 
 
-def _threshold(batches: list[Tensor], k: int) -> float:
+def _threshold(batches: Iterable[Tensor], k: int) -> float:
     """Return the mean over batches of the smallest value that is kept (Bussmann et al., 2024)."""
     smallest = [kept[kept > 0].min() for kept in (batch_top(each, k) for each in batches)]
     return float(torch.stack(smallest).double().mean())

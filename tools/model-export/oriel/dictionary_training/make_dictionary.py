@@ -51,7 +51,7 @@ class DictionaryOptions:
 MOST_FEATURES = 1 << 20
 """Largest number of features of a dictionary, by the contract."""
 _FEATURES_OF_WIDTH = 4
-_TOKENS = 300_000
+_TOKENS = 200_000
 _KEPT_VALUES = 1 << 26
 """Maximum number of values of activations to keep in memory by default: 256 MiB of float32."""
 _REPORTS = 10

@@ -123,4 +123,5 @@ class Parts:
 
 
 def _unit(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    norms: Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / norms.clamp_min(1e-12)
