@@ -83,8 +83,8 @@ def train(
         silent[(features > 0).any(0)] = 0
     with torch.no_grad():
         drawn = [order.next(settings.batch) for _ in range(_CALIBRATION_BATCHES)]
-        values = (parts.encoded(scales[0].apply(reads[chosen])) for chosen in drawn)
-        threshold = _threshold(values, settings.k)
+        encoded = (parts.encoded(scales[0].apply(reads[chosen])) for chosen in drawn)
+        threshold = _threshold(encoded, settings.k)
     return parts.unscaled(threshold, *scales)
 
 
