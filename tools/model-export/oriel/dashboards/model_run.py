@@ -3,9 +3,10 @@ where ONNX Runtime finds one. Needs no PyTorch."""
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnxruntime
 
@@ -56,11 +57,11 @@ class ModelRun:
         shape = manifest.shape
         specs = [spec for name in self.names if (spec := activation_spec(name, shape))]
         self.provider = _GPU if _GPU in onnxruntime.get_available_providers() else None
-        self._scratch = tempfile.TemporaryDirectory(prefix="oriel-dashboards-")
-        weights = WeightFolders(folder, Path(self._scratch.name)).of(record)
         next_step = "run `oriel verify` on it, or export it again."
         self._errors = f"{folder} can't be run", next_step
+        self._scratch = TemporaryDirectory(prefix="oriel-dashboards-")
         with runtime_errors(f"{folder} can't be opened", next_step):
+            weights = WeightFolders(folder, Path(self._scratch.name)).of(record)
             graph = (folder / tapped_graph(record)["path"]).read_bytes()
             graph = with_outputs_only(with_taps(graph, taps_for(record, self.names)), specs)
             self._graph = OnnxGraph(
@@ -70,6 +71,9 @@ class ModelRun:
                 shape,
                 settings=SessionSettings(keep_memory=True, threads=threads, provider=self.provider),
             )
+        # The session has the weights. Ray kills its workers, and a killed process removes nothing.
+        # Windows keeps files in use until this object is gone.
+        shutil.rmtree(self._scratch.name, ignore_errors=True)
 
     def __call__(self, ids: Array) -> Mapping[str, Array]:
         """Return the activations by name for ids (batch, seq). Raises GraphError."""

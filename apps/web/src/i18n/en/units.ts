@@ -79,7 +79,7 @@ export const units = {
     threshold: 'It fires above this value, a high quantile of its strength in the first contexts.',
     positive: 'The share of sampled values above 0.',
     token_entropy:
-      'How many kinds of token it fires at, in bits: 0 where it is always the same one.',
+      'How many kinds of token it fires at, as their entropy in nats: 0 where it is always the same one.',
   },
   list: 'All of this layer',
   listCaption: (size: string) =>

@@ -78,7 +78,7 @@ export const units: Dictionary['units'] = {
     firing: '在所有词元中高于阈值的比例。',
     threshold: '高于此值即为激活，取自最初若干上下文中强度的高分位数。',
     positive: '抽样数值中大于 0 的比例。',
-    token_entropy: '它在多少种词元处激活，以比特计：总是同一个词元时为 0。',
+    token_entropy: '它在多少种词元处激活，即这些词元的熵，以奈特计：总是同一个词元时为 0。',
   },
   list: '这一层的全部单元',
   listCaption: (size) => `搜索和排序需要读取这一层的所有单元，约 ${size}，并会保留以备下次使用。`,
