@@ -4,7 +4,7 @@ import type { Dictionary } from '../shape';
 export const units: Dictionary['units'] = {
   title: '语料上的表现',
   caption:
-    '每个神经元、头和残差流坐标都在一份语料上被观察过，结果与模型存放在一起。本页面只读取您打开的那一个所在的部分，并用摘要逐一验证。',
+    '这些种类的每个单元都在一份语料上被观察过，结果与模型存放在一起：神经元、头、残差流坐标，或字典的特征。本页面只读取您打开的那一个所在的部分，并用摘要逐一验证。',
   kinds: {
     mlp_act: '神经元',
     attn_z: '头',
@@ -15,7 +15,10 @@ export const units: Dictionary['units'] = {
     attn_z: '头',
     resid_post: '坐标',
   },
-  heading: (layer, kind, unit) => `第 ${layer} 层 · ${kind} ${unit}`,
+  heading: (layer, unit) => `第 ${layer} 层 · ${unit}`,
+  numbered: (kind, unit) => `${kind} ${unit}`,
+  features: (dictionary) => `${dictionary} 的特征`,
+  feature: (unit, dictionary) => `${dictionary} 的特征 ${unit}`,
   open: '语料上的表现',
   kind: '种类',
   layer: '层',
@@ -48,7 +51,7 @@ export const units: Dictionary['units'] = {
   suppressed: '压低',
   logits: '数值为 1 时的 logit',
   logitsCaption:
-    '数值为 1 时，在归一化的除法之前对词元 logit 的增量。头的方向取它激活处写入向量的均值。',
+    '数值为 1 时，在归一化的除法之前对词元 logit 的增量。头的方向取它激活处写入向量的均值，特征的方向是它在解码器中的那一行。',
   noLogits: '没有列出词元：它从未激活，或者此模型的 logit 不只是与它写入向量的乘积。',
   firesAt: '激活处',
   share: '占其激活的比例',
@@ -76,11 +79,12 @@ export const units: Dictionary['units'] = {
     deviation: '抽样数值的标准差。',
     kurtosis: '数值有多稀少而强烈：正态分布为 3，越尖锐越大。',
     firing: '在所有词元中高于阈值的比例。',
-    threshold: '高于此值即为激活，取自最初若干上下文中强度的高分位数。',
+    threshold: '高于此值即为激活：取自最初若干上下文中强度的高分位数，特征则为 0。',
     positive: '抽样数值中大于 0 的比例。',
     token_entropy: '它在多少种词元处激活，即这些词元的熵，以奈特计：总是同一个词元时为 0。',
   },
   list: '这一层的全部单元',
+  listFeatures: (dictionary) => `${dictionary} 的全部特征`,
   listCaption: (size) => `搜索和排序需要读取这一层的所有单元，约 ${size}，并会保留以备下次使用。`,
   listOpen: '读取这一层',
   listReading: (done, of) => `正在读取这一层：第 ${done} 部分，共 ${of} 部分`,
