@@ -19,6 +19,8 @@ from oriel.contract.documents import (
 from oriel.errors import ContractError
 
 MAJOR = "1"
+FOLDER = "dashboards"
+"""Folder of a bundle that holds them."""
 FIRST_BYTE = 4
 """Bytes of a Parquet file before its first group of rows."""
 _NEXT_STEP = "make them again: oriel dashboards."
@@ -99,10 +101,7 @@ def check_dashboards(manifest: ManifestDocument, what: str) -> None:
         if group["layer"] >= manifest["model"]["shape"]["layers"]:
             raise _unsound(f"{what} has dashboards of a layer that isn't there")
         if not fits_dictionaries(group, manifest):
-            raise _unsound(
-                f"{what} has dashboards of {group['kind']} in layer {int(group['layer'])}, which are "
-                "of none of its dictionaries"
-            )
+            raise _unsound(f"{what} has dashboards of {group['kind']}, not of its dictionaries")
 
 
 def fits_dictionaries(group: DashboardGroup, manifest: ManifestDocument) -> bool:
