@@ -4,7 +4,9 @@ forged, mismatched and damaged files are refused in one line and change nothing.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,30 +53,33 @@ def model(tiny_gpt2_checkpoint: Path) -> GPT2LMHeadModel:
 def activations(model: GPT2LMHeadModel) -> dict[str, torch.Tensor]:
     """Return what PyTorch's modules give for IDS, by the kind and layer that a dictionary reads."""
     found: dict[str, torch.Tensor] = {}
-
-    def keep(name: str) -> object:
-        def hook(_module: object, given: tuple[torch.Tensor, ...], out: object) -> None:
-            result = out[0] if isinstance(out, tuple) else out
-            assert isinstance(result, torch.Tensor)
-            found[name] = given[0] if name.startswith(("mlp_act", "attn_z")) else result
-
-        return hook
-
     hooks = []
     for layer, block in enumerate(model.transformer.h):
+        for kind, module in (("resid_post", block), ("mlp_output", block.get_submodule("mlp"))):
+            hooks.append(module.register_forward_hook(_keep(found, f"{kind}_{layer}")))
         # The last projection of each part reads the neurons and the heads, one after another.
-        for kind, module in (
-            ("resid_post", block),
-            ("mlp_output", block.mlp),
-            ("mlp_act", block.mlp.c_proj),
-            ("attn_z", block.attn.c_proj),
-        ):
-            hooks.append(module.register_forward_hook(keep(f"{kind}_{layer}")))
+        for kind, part in (("mlp_act", "mlp"), ("attn_z", "attn")):
+            last = block.get_submodule(f"{part}.c_proj")
+            hooks.append(last.register_forward_pre_hook(_keep_input(found, f"{kind}_{layer}")))
     with torch.no_grad():
         model(torch.tensor(IDS))
     for hook in hooks:
         hook.remove()
     return found
+
+
+def _keep(found: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
+    def hook(_module: object, _given: object, out: Any) -> None:
+        found[name] = out[0] if isinstance(out, tuple) else out
+
+    return hook
+
+
+def _keep_input(found: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
+    def hook(_module: object, given: tuple[torch.Tensor, ...]) -> None:
+        found[name] = given[0]
+
+    return hook
 
 
 @pytest.mark.parametrize("name", random_dictionaries.CASES)

@@ -39,7 +39,9 @@ class _Nodes:
     ) -> list[str]:
         """Add a node with these outputs. Return them."""
         name = f"{outputs[0]}/{operator}"
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name, **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name))
+        for key, value in sorted(attributes.items()):
+            self.nodes[-1].attribute.append(helper.make_attribute(key, value))
         return outputs
 
     def constant(self, values: list[int], part: str) -> str:
