@@ -13,6 +13,7 @@ import pytest
 import torch
 from dashboard_dictionaries import add_random, random_arrays
 from dashboard_runs import after_saves, files_of, passages, rows_of, run, stop, write_text
+from publish_servers import nginx
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
@@ -22,6 +23,10 @@ from oriel.contract.manifest import read_manifest
 from oriel.dashboards import formats, reduce
 from oriel.dashboards.memory import bytes_needed, dictionary_bytes
 from oriel.dashboards.units import unit_groups
+from oriel.progress import Silent
+from oriel.publishing.check_url import check_url
+from oriel.publishing.publish import publish
+from oriel.publishing.to_folder import FolderPlace
 
 LENGTH, SHARD = 32, 1000
 """Tokens of the model's context, and bytes of a shard."""
@@ -283,6 +288,18 @@ def test_the_memory_bound_counts_dictionaries(bundle: Path) -> None:
     # So long that one context is run at a time, with features or without.
     more, less = (bytes_needed(manifest, each, 1 << 16, 0) for each in (groups, without))
     assert more - less > 3 * 4 * numbers
+
+
+def test_they_are_published_and_found_sound_from_outside(
+    bundle: Path, made: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "bundle"
+    shutil.copytree(bundle, own)
+    assert main(["add-dashboards", str(own), str(made)]) == 0
+    publish(own, FolderPlace(str(tmp_path / "site" / "models")), "1", Silent())
+    with nginx(tmp_path / "site", tmp_path / "nginx") as address:
+        report = check_url(f"{address}models/manifest.json", "https://page.example", Silent())
+    assert [each for each in report.findings if each.level == "error"] == []
 
 
 @pytest.mark.parametrize("again", [False, True])
