@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from oriel.commands import (
     add_dashboards,
+    add_dictionary,
     add_lens,
     check_device,
     check_url,
@@ -27,6 +28,7 @@ from oriel.commands import (
     recommend,
     select,
     split,
+    train_dictionary,
     verify,
 )
 from oriel.commands.command import Command
@@ -53,6 +55,8 @@ COMMANDS: dict[str, Command] = {
         inspect,
         fit_lens,
         add_lens,
+        add_dictionary,
+        train_dictionary,
         lesson,
         dashboards,
         add_dashboards,
