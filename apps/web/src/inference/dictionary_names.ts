@@ -1,0 +1,18 @@
+// Names of a model's dictionaries and of the outputs that give their features. load_dictionary.ts loads their files.
+import type { DictionaryRecord, Manifest } from '../contract/generated';
+
+const prefix = 'features_';
+
+/** Return the name of the output that gives a dictionary's features, (batch, tokens, features). */
+export function featuresName(dictionary: string): string {
+  return `${prefix}${dictionary}`;
+}
+
+/** Return the dictionaries whose features are among these outputs. */
+export function dictionariesOf(
+  { dictionaries = [] }: Pick<Manifest, 'dictionaries'>,
+  outputs: readonly string[],
+): DictionaryRecord[] {
+  const wanted = new Set(outputs);
+  return dictionaries.filter(({ name }) => wanted.has(featuresName(name)));
+}
