@@ -3,6 +3,21 @@ import type { DictionaryRecord, Manifest } from '../contract/generated';
 
 const prefix = 'features_';
 
+/** A dictionary, and the number of one of its features; null for none. */
+export interface FeatureRef {
+  readonly dictionary: string;
+  readonly feature: number | null;
+}
+
+/** Return the dictionary that a reference names, where it has the feature; else null. */
+export function dictionaryWith(
+  dictionaries: readonly DictionaryRecord[],
+  { dictionary, feature }: FeatureRef,
+): DictionaryRecord | null {
+  const found = dictionaries.find(({ name }) => name === dictionary);
+  return (feature ?? 0) < (found?.description.features ?? 0) ? (found ?? null) : null;
+}
+
 /** Return the name of the output that gives a dictionary's features, (batch, tokens, features). */
 export function featuresName(dictionary: string): string {
   return `${prefix}${dictionary}`;

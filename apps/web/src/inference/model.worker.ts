@@ -153,7 +153,7 @@ function isNeuronReading(result: ReturnType<WorkerMethods[WorkerMethod]>): resul
 function isFeatureReading(
   result: ReturnType<WorkerMethods[WorkerMethod]>,
 ): result is FeatureReading {
-  return result !== null && 'logitEffects' in result;
+  return result !== null && 'raised' in result;
 }
 
 function isBatchResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is BatchResult {

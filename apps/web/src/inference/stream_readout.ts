@@ -38,6 +38,12 @@ export async function readOut(
   return logits.subarray(logits.length - count * shape.vocab);
 }
 
+/** Return the vector with a length beside which the final norm's epsilon vanishes; zeros as they are. */
+export function lengthened(vector: Float32Array): Float32Array {
+  const length = spread(vector, false);
+  return length > 0 ? vector.map((each) => (each / length) * long) : vector;
+}
+
 /**
  * Return (vocab): the change of each logit for 1 of a row, (hidden), that is added to a stream, (hidden), in front of the
  * final norm, whose divisor stays the stream's.
@@ -48,17 +54,13 @@ export async function effectsOf(
   run: RunsBatches,
 ): Promise<Float32Array> {
   const { hidden, vocab } = shape;
-  const scaled = (vector: Float32Array): Float32Array => {
-    const length = spread(vector, false);
-    return length > 0 ? vector.map((each) => (each / length) * long) : vector;
-  };
   const { row, stream } = vectors;
   const put = [
     new Float32Array(hidden),
     new Float32Array(hidden).fill(long),
-    scaled(row),
+    lengthened(row),
     stream,
-    scaled(stream),
+    lengthened(stream),
   ];
   const logits: Float32Array[] = [];
   // One at a time: dynamic int8 has one scale for all that it multiplies at once.
