@@ -1,7 +1,8 @@
 // Computes the memory that the features of dictionaries take on a text. Pure arithmetic on the manifest.
 import type { Manifest, Variant } from '../contract/generated';
+import { featuresName } from '../contract/validate_dictionaries';
 import { bytesOfActivations } from './activation_memory';
-import { dictionariesOf, featuresName } from './dictionary_names';
+import { dictionariesOf } from './dictionary_names';
 
 /** The file as the page holds it, and its encoder in the runtime: as stored, and once more as float32 numbers. */
 const copies = 3;

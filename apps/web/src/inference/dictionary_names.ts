@@ -1,7 +1,7 @@
-// Names of a model's dictionaries and of the outputs that give their features. load_dictionary.ts loads their files.
+// Finds a model's dictionaries by their names, and by the outputs that give their features. load_dictionary.ts loads their
+// files.
 import type { DictionaryRecord, Manifest } from '../contract/generated';
-
-const prefix = 'features_';
+import { featuresName } from '../contract/validate_dictionaries';
 
 /** A dictionary, and the number of one of its features; null for none. */
 export interface FeatureRef {
@@ -16,11 +16,6 @@ export function dictionaryWith(
 ): DictionaryRecord | null {
   const found = dictionaries.find(({ name }) => name === dictionary);
   return (feature ?? 0) < (found?.description.features ?? 0) ? (found ?? null) : null;
-}
-
-/** Return the name of the output that gives a dictionary's features, (batch, tokens, features). */
-export function featuresName(dictionary: string): string {
-  return `${prefix}${dictionary}`;
 }
 
 /** Return the dictionaries whose features are among these outputs. */

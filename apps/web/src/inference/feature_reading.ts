@@ -11,8 +11,8 @@ import {
 } from '../analysis/sparse_features';
 import { activationName, layerShape } from '../contract/activation_table';
 import type { DictionaryActivation, DictionaryRecord, ModelShape } from '../contract/generated';
+import { featuresName } from '../contract/validate_dictionaries';
 import { checkTokens } from './check_tokens';
-import { featuresName } from './dictionary_names';
 import type { Interventions } from './interventions';
 import type { LoadedDictionary } from './load_dictionary';
 import { ModelError } from './model_error';

@@ -2,6 +2,7 @@
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import { directionName } from '../contract/attribution_table';
+import { featuresName } from '../contract/validate_dictionaries';
 import { sessionGraph } from '../contract/variant_graphs';
 import { predictedPosition, scoreCount, shownLogits } from '../contract/whole_text';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
@@ -29,7 +30,7 @@ import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
-import { dictionariesOf, featuresName } from './dictionary_names';
+import { dictionariesOf } from './dictionary_names';
 import type { Following } from './download_file';
 import { readFeatures, type FeatureReading, type FeaturesRequest } from './feature_reading';
 import { HeldDictionaries } from './held_dictionaries';

@@ -2,18 +2,16 @@
 // verified, but the contents are untrusted. The same rules in Python: oriel/dictionaries/dictionary_file.py.
 import { areFinite, numbersAt } from '../bundle/weights/stored_numbers';
 import { readHeader, type SafetensorsHeader } from '../bundle/weights/safetensors';
-import { activationName, activationSpec, contractVersion } from '../contract/activation_table';
-import type {
-  DictionaryActivation,
-  DictionaryDescription,
-  DictionaryRecord,
-  Manifest,
-  ModelShape,
-} from '../contract/generated';
+import type { DictionaryRecord, Manifest } from '../contract/generated';
 import { parseStrictJson } from '../contract/strict_json';
+import { featuresName, tensorShapes } from '../contract/validate_dictionaries';
+import { storedTensors } from '../contract/validate_tap_bytes';
 
 /** Metadata key of the description, which is JSON. */
 const documentKey = 'oriel.dictionary';
+
+/** Tensors that a tap reads, as far as the dictionary has them. */
+const encoder = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
 
 /** Reasons why a dictionary cannot be used. */
 export type UnfitDictionary = 'other-model' | 'damaged';
@@ -23,20 +21,10 @@ export interface DictionaryTrouble {
   readonly detail: string;
 }
 
-/** The fields of a description that say what the numbers are. */
-const compared = ['kind', 'reads', 'writes', 'features', 'activation', 'k'] as const;
-
-/** Return how many numbers a token has in an activation, the heads of attn_z one after another. */
-export function widthOf({ kind, layer }: DictionaryActivation, shape: ModelShape): number {
-  const spec = activationSpec(activationName(kind, layer), shape, contractVersion);
-  const sizes = (spec?.shape ?? []).filter((size) => typeof size === 'number');
-  return sizes.reduce((product, size) => product * size, 1);
-}
-
 /** Return what is wrong with a dictionary's file, or null. */
 export function dictionaryTrouble(
   file: Uint8Array<ArrayBuffer>,
-  { description }: Pick<DictionaryRecord, 'description'>,
+  record: DictionaryRecord,
   { model }: Pick<Manifest, 'model'>,
 ): DictionaryTrouble | null {
   const damaged = (detail: string): DictionaryTrouble => ({ reason: 'damaged', detail });
@@ -51,38 +39,22 @@ export function dictionaryTrouble(
   if (said === null) return damaged(`no ${documentKey} in its metadata`);
   if (said['weights'] !== model.weights_digest)
     return { reason: 'other-model', detail: String(said['weights']) };
-  const other = compared.find((name) => textOf(said[name]) !== textOf(description[name]));
-  if (other !== undefined) return damaged(`${other} ${textOf(said[other])}`);
-  const detail = tensorTrouble(file, header, sizesOf(description, model.shape));
+  if (textOf(said) !== textOf(record.description))
+    return damaged('another description than that of the manifest');
+  const sizes = tensorShapes(record.description, model.shape) ?? new Map<string, number[]>();
+  const detail = tensorTrouble(file, header, sizes) ?? tapTrouble(record, header);
   return detail === null ? null : damaged(detail);
-}
-
-type Sizes = Readonly<Record<string, readonly number[]>>;
-
-/** Return the shape of each tensor that the file of a dictionary holds. */
-function sizesOf(
-  { reads, writes, features, activation }: DictionaryDescription,
-  shape: ModelShape,
-): Sizes {
-  const written = widthOf(writes, shape);
-  return {
-    encoder_weight: [widthOf(reads, shape), features],
-    encoder_bias: [features],
-    ...(activation === 'jumprelu' && { threshold: [features] }),
-    decoder_weight: [features, written],
-    decoder_bias: [written],
-  };
 }
 
 /** Return what is wrong with the tensors of a file, or null. */
 function tensorTrouble(
   file: Uint8Array<ArrayBuffer>,
   { places }: SafetensorsHeader,
-  sizes: Sizes,
+  sizes: ReadonlyMap<string, readonly number[]>,
 ): string | null {
-  const other = [...places.keys()].find((name) => !Object.hasOwn(sizes, name));
+  const other = [...places.keys()].find((name) => !sizes.has(name));
   if (other !== undefined) return `a tensor ${other}`;
-  for (const [name, wanted] of Object.entries(sizes)) {
+  for (const [name, wanted] of sizes) {
     const place = places.get(name);
     if (place?.shape.join() !== wanted.join())
       return `${name}: ${place?.shape.join(' × ') ?? 'none'} ≠ ${wanted.join(' × ')}`;
@@ -96,6 +68,24 @@ function tensorTrouble(
   return null;
 }
 
+/** Return an error if a tap refers to other locations than the encoder's tensors, or null. */
+function tapTrouble(
+  { name, taps }: DictionaryRecord,
+  { places }: SafetensorsHeader,
+): string | null {
+  const wanted = encoder.flatMap((part) => {
+    const place = places.get(part);
+    return place === undefined
+      ? []
+      : [`${featuresName(name)}/${part} ${place.dtype === 'F16' ? 10 : 1} ${place.from}`];
+  });
+  for (const [variant, tap] of Object.entries(taps)) {
+    const found = storedTensors(tap).map((each) => `${each.name} ${each.dtype} ${each.offset}`);
+    if (found.sort().join() !== wanted.sort().join()) return `the tap of ${variant}`;
+  }
+  return null;
+}
+
 function descriptionIn(metadata: unknown): Readonly<Record<string, unknown>> | null {
   const text = (metadata as Record<string, unknown> | undefined)?.[documentKey];
   const verdict = typeof text === 'string' ? parseStrictJson(text) : null;
@@ -103,13 +93,11 @@ function descriptionIn(metadata: unknown): Readonly<Record<string, unknown>> | n
   return (verdict.value ?? {}) as Record<string, unknown>;
 }
 
-/** Return a value as one text, the same for objects whose keys stand in another order. */
+/** Return a value of JSON as one text, the same for objects whose keys stand in another order. */
 function textOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Object.entries(value)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, part]) => `${name} ${String(part)}`)
-    .join();
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const parts = Object.entries(value).map(([name, part]) => `${name} ${textOf(part)}`);
+  return `{${parts.sort().join()}}`;
 }
 
 /** Reads the numbers of features from a file that was checked. */
