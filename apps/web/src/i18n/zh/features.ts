@@ -14,8 +14,8 @@ export const features: Dictionary['features'] = {
   place: (kind, layer) => `第 ${layer} 层 ${kind}`,
   described: (features, activation) => `${features} 个特征，${activation}。`,
   activations: {
-    relu: 'ReLU',
-    jumprelu: 'JumpReLU',
+    relu: 'ReLU 函数',
+    jumprelu: 'JumpReLU 函数',
     topk: (k) => `每个词元处保留最大的 ${k} 个`,
   },
   source: (source) => `来源：${source}`,
@@ -40,7 +40,7 @@ export const features: Dictionary['features'] = {
   open: '读取特征',
   cost: (size) => `字典文件有 ${size}，只下载一次，并像模型一样保留以备下次使用。`,
   memory: (needed, room) =>
-    `连同这段文本的特征，它大约需要 ${needed} 内存，而这台设备可用的大概只有 ${room}。读取可能失败，之后需要重新打开模型。`,
+    `连同这段文本的特征，它大约需要 ${needed} 内存，而本设备可用的大概只有 ${room}。读取可能失败，之后需要重新打开模型。`,
   loading: (done, of) => `正在下载字典：已完成 ${done} / ${of}`,
   working: (done, of) => `正在读取特征：第 ${done} 步，共 ${of} 步`,
   cancelled: '已取消，没有读取特征。',
