@@ -27,6 +27,7 @@ from oriel.commands import (
     recommend,
     select,
     split,
+    train_dictionary,
     verify,
 )
 from oriel.commands.command import Command
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Command] = {
         inspect,
         fit_lens,
         add_lens,
+        train_dictionary,
         lesson,
         dashboards,
         add_dashboards,
