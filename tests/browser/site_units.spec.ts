@@ -136,7 +136,7 @@ test('a neuron leads to its page, where it runs on the own text, and is walked a
   await one.getByTestId('unit-link').click();
   const shown = unitPage(page, 'mlp_act.3.386');
   await expect(shown).toBeVisible();
-  await expect(page.getByRole('heading', { name: 'Over a corpus' })).toBeFocused();
+  await expect(page.locator('#units')).toBeFocused();
 
   await shown.getByTestId('unit-run').click();
   const own = shown.getByTestId('unit-own').locator('[data-value]');
