@@ -91,8 +91,10 @@ export class Viewing {
 
   select(changes: Partial<Selection>): void {
     this.selection = { ...this.selection, ...changes };
-    // A unit's page would be out of sight behind another view that is shown alone.
-    if ((changes.unit ?? null) !== null && this.alone !== null) this.alone = 'units';
+    if ((changes.unit ?? null) === null) return;
+    // A unit's page would be out of sight behind another view that is shown alone, or folded.
+    if (this.alone !== null) this.alone = 'units';
+    this.folded = this.folded.filter((id) => id !== 'units');
   }
 
   /** Fold a view, or unfold it. */
