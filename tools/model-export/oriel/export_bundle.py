@@ -27,6 +27,7 @@ from oriel.bundle.write_weights import WrittenWeights, write_weights
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.contract.documents import ManifestDocument
+from oriel.dictionaries.bundle_dictionaries import keep_dictionaries
 from oriel.fidelity.gate import gate
 from oriel.freed_memory import release_memory
 from oriel.graph.attach_weights import WeightLayout, place_weights
@@ -200,6 +201,7 @@ def _fill(
     add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     # Fitting them took long, and they may be nowhere else.
     keep_packs(folder, data, paths.folder)
+    keep_dictionaries(folder, data, paths.folder)
     save_manifest(folder, data)
     return data
 

@@ -21,10 +21,11 @@ from oriel.contract.documents import ManifestDocument, Variant
 from oriel.contract.manifest import MANIFEST_VERSION
 from oriel.contract.variant_graphs import graphs_of, static_cache_of
 from oriel.device.compute_pass import with_native_passes
+from oriel.dictionaries import bundle_dictionaries
 from oriel.errors import OptionError
 from oriel.fidelity.gate import gate
 from oriel.freed_memory import release_memory
-from oriel.lenses.bundle_packs import make_taps_anew
+from oriel.lenses import bundle_packs
 from oriel.options import QuantizeOptions, check_quantizing
 from oriel.precision.calibration.calibration_text import TextCalibration
 from oriel.precision.make_variants import VariantInputs, WrittenVariants, make_variants, recipes_for
@@ -157,5 +158,6 @@ def _manifest(
     new -= {path for variant in kept for path in _paths(variant)}
     unchanged = {path: digest for path, digest in known.items() if path not in new}
     data["files"] = describe_files(folder, {**unchanged, **made.digests})
-    make_taps_anew(folder, data)
+    bundle_packs.make_taps_anew(folder, data)
+    bundle_dictionaries.make_taps_anew(folder, data)
     return data

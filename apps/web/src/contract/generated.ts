@@ -102,6 +102,12 @@ export interface Manifest {
    * @maxItems 16
    */
   lens_packs?: LensPackRecord[];
+  /**
+   * sparse autoencoders and transcoders of the model's activations, and the taps that compute their features; see ACTIVATIONS_CONTRACT.md. Since contract 2.1
+   *
+   * @maxItems 64
+   */
+  dictionaries?: DictionaryRecord[];
   dashboards?: DashboardSet;
   /**
    * @minItems 1
@@ -494,6 +500,135 @@ export interface TensorSpec {
   shape: Dimension[];
 }
 /**
+ * a dictionary in the bundle, and the taps that compute its features
+ */
+export interface DictionaryRecord {
+  /**
+   * unique among the dictionaries; its features are the output features_{name}
+   */
+  name: string;
+  /**
+   * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
+   */
+  path: string;
+  description: DictionaryDescription;
+  /**
+   * for each variant, by its name, the tap that computes the features
+   */
+  taps: {
+    [k: string]: Tap;
+  };
+}
+/**
+ * description of a dictionary, identical to the description in its file
+ */
+export interface DictionaryDescription {
+  /**
+   * sae, a sparse autoencoder: its features are computed from the activation in `reads` and rebuild the same, which is in `writes` too; transcoder: they rebuild another activation, that in `writes`
+   */
+  kind: 'sae' | 'transcoder';
+  /**
+   * weights_digest of the model that it belongs to
+   */
+  weights: string;
+  reads: DictionaryActivation;
+  writes: DictionaryActivation;
+  /**
+   * number of features
+   */
+  features: number;
+  /**
+   * the features of pre = x @ encoder_weight + encoder_bias; relu: max(pre, 0); jumprelu: pre where it is greater than the feature's threshold, else 0; topk: the k greatest of max(pre, 0), others 0
+   */
+  activation: 'relu' | 'jumprelu' | 'topk';
+  /**
+   * number of features that topk keeps at each token; only with topk, and at most `features`
+   */
+  k?: number;
+  /**
+   * origin of the weights: the release and its library, or the method of training
+   */
+  source: string;
+  /**
+   * seed of the training
+   */
+  seed?: number;
+  trained_on?: MeasuredText2;
+  measured?: DictionaryMeasures;
+}
+/**
+ * an activation with a row for each token; the heads of attn_z are put one after another
+ */
+export interface DictionaryActivation {
+  kind:
+    'resid_pre' | 'resid_mid' | 'resid_post' | 'attn_output' | 'mlp_output' | 'mlp_act' | 'attn_z';
+  layer: number;
+}
+/**
+ * the text that it was trained on
+ */
+export interface MeasuredText2 {
+  name: string;
+  /**
+   * digest of the token ids: little-endian int64, passages one after another
+   */
+  digest: string;
+  passages: number;
+  tokens: number;
+}
+/**
+ * measurements of a dictionary on a text that it was not trained on
+ */
+export interface DictionaryMeasures {
+  text: MeasuredText3;
+  /**
+   * 1 minus the squared error of the rebuilt activation, summed over tokens, divided by the sum of squared differences of the activation from its mean
+   */
+  explained_variance: number;
+  /**
+   * mean number of features above 0 at a token
+   */
+  l0: number;
+  /**
+   * number of features that are 0 at every token of the text
+   */
+  dead_features: number;
+  loss: DictionaryLoss;
+  /**
+   * (zeroed - replaced) / (zeroed - model), of the losses in `loss`
+   */
+  loss_recovered: number;
+}
+/**
+ * a text that a variant was measured on or fitted to
+ */
+export interface MeasuredText3 {
+  name: string;
+  /**
+   * digest of the token ids: little-endian int64, passages one after another
+   */
+  digest: string;
+  passages: number;
+  tokens: number;
+}
+/**
+ * mean cross-entropy of the next token, in nats
+ */
+export interface DictionaryLoss {
+  /**
+   * of the unchanged model
+   */
+  model: number;
+  /**
+   * with the rebuilt activation in the place of the one in writes
+   */
+  replaced: number;
+  /**
+   * with zeros in its place
+   */
+  zeroed: number;
+}
+/**
  * what each unit does over a corpus: how it was counted, and where the index of each layer is. Since contract 2.1
  */
 export interface DashboardSet {
@@ -769,20 +904,8 @@ export interface RecipeRecord {
  * the text that ranges or rounding were fitted to
  */
 export interface Calibration {
-  text: MeasuredText2;
+  text: MeasuredText3;
   method?: 'minmax' | 'entropy' | 'percentile';
-}
-/**
- * a text that a variant was measured on or fitted to
- */
-export interface MeasuredText2 {
-  name: string;
-  /**
-   * digest of the token ids: little-endian int64, passages one after another
-   */
-  digest: string;
-  passages: number;
-  tokens: number;
 }
 /**
  * distance of the variant from the float32 model, measured on text that it was not calibrated on
@@ -792,7 +915,7 @@ export interface Fidelity {
    * pytorch: the checkpoint in PyTorch; trunk: the fp32 graph of this bundle in ONNX Runtime
    */
   reference: 'pytorch' | 'trunk';
-  text: MeasuredText2;
+  text: MeasuredText3;
   /**
    * KL divergence of the variant's next-token distribution from the reference's, in nats: mean over positions
    */

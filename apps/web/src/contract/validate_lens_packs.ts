@@ -2,9 +2,9 @@
 // and named by its digest, and every variant has a tap for each layer that the pack maps. The same rules in Python:
 // oriel/contract/lens_packs.py.
 import { activationSpec, contractVersion } from './activation_table';
-import type { LensPackRecord, Manifest, ModelShape, Tap, Variant } from './generated';
+import type { LensPackRecord, Manifest, ModelShape, Tap } from './generated';
 import { unsoundBytes, type PackFile } from './validate_tap_bytes';
-import { graphsOf } from './variant_graphs';
+import { pathsReadBy } from './variant_graphs';
 
 /** Return the name of a pack's file in a bundle. `digest`: "sha256:" and 64 hexadecimal digits. */
 function packPath(digest: string): string {
@@ -18,7 +18,7 @@ export function mappedLayers({ layers }: ModelShape): number[] {
 
 /** Return what is wrong with the lens packs of a manifest, or null. */
 export function unsoundLensPacks(manifest: Manifest): string | null {
-  const taken = new Set(manifest.variants.flatMap(pathsOf).map((path) => path.toLowerCase()));
+  const taken = new Set(manifest.variants.flatMap(pathsReadBy).map((path) => path.toLowerCase()));
   const names = new Set<string>();
   for (const pack of manifest.lens_packs ?? []) {
     if (names.has(pack.name)) return `two lenses are called ${pack.name}`;
@@ -27,13 +27,6 @@ export function unsoundLensPacks(manifest: Manifest): string | null {
     if (problem !== null) return `lens ${pack.name}: ${problem}`;
   }
   return null;
-}
-
-/** List the paths of a variant's graphs and of the weights that they read. */
-function pathsOf(variant: Variant): string[] {
-  const { weights, expansion } = variant;
-  const graphs = graphsOf(variant).map(([, { path }]) => path);
-  return [...weights, ...graphs, ...(expansion === undefined ? [] : [expansion.path])];
 }
 
 function unsoundPack(

@@ -6,6 +6,7 @@ import { oneLine } from './one_line';
 import { unsoundChunks } from './validate_chunks';
 import { unsoundExpansion } from './validate_expansion';
 import { unsoundDashboards } from './validate_dashboards';
+import { unsoundDictionaries } from './validate_dictionaries';
 import { unsoundLensPacks } from './validate_lens_packs';
 import { unsoundVariants } from './validate_ports';
 import { unsoundTapBytes } from './validate_tap_bytes';
@@ -47,6 +48,7 @@ export function checkManifest(json: unknown): ManifestVerdict {
     unsoundTotals(json) ??
     unsoundTapBytes(json) ??
     unsoundLensPacks(json) ??
+    unsoundDictionaries(json) ??
     unsoundDashboards(json);
   if (unsound !== null) return { kind: 'not-a-manifest', detail: oneLine(unsound) };
   return { kind: 'manifest', manifest: json };

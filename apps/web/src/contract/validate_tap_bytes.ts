@@ -1,7 +1,7 @@
-// Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens and for attribution, the nodes that
-// compute them. An attribution tap may also declare the inputs of the contract's table, and a lens pack's tap may refer
-// to tensors in the pack's own file. Anything else is refused: other weights, functions, subgraphs, metadata. The same
-// rules in Python: oriel/contract/tap_bytes.py and taps.py.
+// Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens, attribution and a dictionary, the
+// nodes that compute them. An attribution tap may also declare the inputs of the contract's table, and the tap of a lens
+// pack or a dictionary may refer to tensors in its own file. Anything else is refused: other weights, functions,
+// subgraphs, metadata. The same rules in Python: oriel/contract/tap_bytes.py and taps.py.
 import limits from '../../../../contracts/limits.json' with { type: 'json' };
 import {
   attributionInputs,
@@ -21,6 +21,8 @@ const innerName = new RegExp(rules.inner_name, 'u');
 const domains = new Set(rules.domains);
 type Messages = ReadonlyMap<string, ReadonlyMap<number, string>>;
 const packRules = limits.lens_tap;
+const dictionaryRules = limits.dictionary_tap;
+const dictionaryOperators = new Set(dictionaryRules.operators);
 const itemBytes = new Map(Object.entries(packRules.item_bytes));
 const messagesOfTaps = messagesOf(rules.messages);
 const messagesOfPacks = messagesOf({
@@ -44,6 +46,16 @@ export interface PackFile {
   readonly bytes: number;
   /** Width of the model's residual stream, and so of the maps. */
   readonly hidden: number;
+}
+
+/** The file that holds the tensors of a dictionary's taps. */
+export interface DictionaryFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Sizes of each tensor that a tap must have, by its name in the tap. */
+  readonly tensors: ReadonlyMap<string, readonly number[]>;
+  /** Name of the activation that the features are computed from. */
+  readonly reads: string;
 }
 
 /** Shared by all names: a manifest has thousands. */
@@ -87,6 +99,63 @@ export function unsoundBytes(tap: Tap, pack: PackFile | null = null): string | n
   return problemOf(() => {
     checkTap(tap, pack);
   });
+}
+
+/**
+ * Return what is wrong with the bytes of a dictionary's tap, which gives `output` alone, or null. Its nodes are of few
+ * operators and read the dictionary's activation, its tensors and one another; so the tap depends on nothing else of the
+ * graph.
+ */
+export function unsoundDictionaryTap(
+  tap: Tap,
+  output: string,
+  file: DictionaryFile,
+): string | null {
+  return problemOf(() => {
+    checkDictionaryTap(tap, output, file);
+  });
+}
+
+function checkDictionaryTap({ bytes, outputs }: Tap, output: string, file: DictionaryFile): void {
+  const graph = onlyGraph(bytes, messagesOfPacks);
+  checkPorts(graph, [], outputs);
+  const [nodes, tensors] = [messages(graph, 1), messages(graph, 5)];
+  if (nodes.length > dictionaryRules.nodes) {
+    throw new TapError(`it has over ${dictionaryRules.nodes} nodes`);
+  }
+  const made = checkNodes(nodes, (name) => name === output || name.startsWith(`${output}/`));
+  if (!made.has(output)) throw new TapError("its nodes don't give its output");
+  const found = tensors.map((tensor) => textOf(one(tensor, 8, 'name')));
+  const isWhole = found.length === file.tensors.size && new Set(found).size === found.length;
+  if (!isWhole || found.some((name) => !file.tensors.has(name) || made.has(name))) {
+    throw new TapError("it has other tensors than the dictionary's encoder");
+  }
+  for (const tensor of tensors) {
+    const wanted = file.tensors.get(textOf(one(tensor, 8, 'name'))) ?? [];
+    const sizes = tensor.get(1) ?? [];
+    if (sizes.length !== wanted.length || sizes.some((size, axis) => size !== wanted[axis])) {
+      throw new TapError("a tensor has another shape than the dictionary's");
+    }
+    checkPlace(tensor, file);
+  }
+  checkReads(nodes, new Set([file.reads, ...found]));
+}
+
+/** Check that nodes are of a dictionary's operators, and that each reads only what is known or was given before it. */
+function checkReads(nodes: readonly Fields[], known: Set<string>): void {
+  for (const node of nodes) {
+    if (!dictionaryOperators.has(texts(node, 4)[0] ?? '')) {
+      throw new TapError('a node is of an operator that no dictionary needs');
+    }
+    if (texts(node, 1).some((name) => !known.has(name))) {
+      throw new TapError("a node reads what is not the dictionary's");
+    }
+    for (const name of texts(node, 2)) known.add(name);
+  }
+}
+
+function messages(graph: Fields, number: number): Fields[] {
+  return (graph.get(number) ?? []).filter(isMessage);
 }
 
 function problemOf(check: () => void): string | null {
@@ -253,24 +322,31 @@ function checkStored(tensors: readonly Value[], pack: PackFile, made: Set<string
     if (![1, 2].includes(sizes.length) || sizes.some((size) => size !== pack.hidden)) {
       throw new TapError('a tensor is not as wide as the stream');
     }
-    const item = itemBytes.get(textOf(one(tensor, 2, 'dtype')));
-    if (item === undefined || one(tensor, 14, 'place') !== 1) {
-      throw new TapError("a tensor is not of floats in the pack's file");
-    }
-    const said = isMessage(tensor) ? (tensor.get(13) ?? []) : [];
-    const place = new Map(
-      said.map((entry) => [textOf(one(entry, 1, 'key')), textOf(one(entry, 2, 'value'))]),
-    );
-    if (said.length !== 3 || [...place.keys()].sort().join() !== 'length,location,offset') {
-      throw new TapError("a tensor's place is not a location, an offset and a length");
-    }
-    if (place.get('location') !== pack.path) {
-      throw new TapError("a tensor lies in another file than the pack's");
-    }
-    const [offset, length] = [whole(place.get('offset')), whole(place.get('length'))];
-    if (length !== pack.hidden ** sizes.length * item || offset + length > pack.bytes) {
-      throw new TapError("a tensor does not fit into the pack's file");
-    }
+    checkPlace(tensor, pack);
+  }
+}
+
+/** Check that a tensor holds floats that lie entirely inside a file. */
+function checkPlace(tensor: Value, file: { readonly path: string; readonly bytes: number }): void {
+  const item = itemBytes.get(textOf(one(tensor, 2, 'dtype')));
+  if (item === undefined || one(tensor, 14, 'place') !== 1) {
+    throw new TapError("a tensor is not of floats in the tap's file");
+  }
+  const said = isMessage(tensor) ? (tensor.get(13) ?? []) : [];
+  const place = new Map(
+    said.map((entry) => [textOf(one(entry, 1, 'key')), textOf(one(entry, 2, 'value'))]),
+  );
+  if (said.length !== 3 || [...place.keys()].sort().join() !== 'length,location,offset') {
+    throw new TapError("a tensor's place is not a location, an offset and a length");
+  }
+  if (place.get('location') !== file.path) {
+    throw new TapError("a tensor lies in another file than the tap's");
+  }
+  const [offset, length] = [whole(place.get('offset')), whole(place.get('length'))];
+  const sizes = isMessage(tensor) ? (tensor.get(1) ?? []) : [];
+  const values = sizes.reduce<number>((product, size) => product * Number(size), 1);
+  if (length !== values * item || offset + length > file.bytes) {
+    throw new TapError("a tensor does not fit into the tap's file");
   }
 }
 

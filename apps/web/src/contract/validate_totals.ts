@@ -57,10 +57,16 @@ function unsoundDigests(manifest: Manifest): string | null {
   return null;
 }
 
-function unsoundCounts({ files, variants, lens_packs: packs = [] }: Manifest): string | null {
+function unsoundCounts({
+  files,
+  variants,
+  lens_packs: packs = [],
+  dictionaries = [],
+}: Manifest): string | null {
   const taps = [
     ...variants.flatMap(tapBytes),
     ...packs.flatMap((pack) => Object.values(pack.taps).flat()).map(({ bytes }) => bytes),
+    ...dictionaries.flatMap((each) => Object.values(each.taps)).map(({ bytes }) => bytes),
   ];
   const counts = {
     chunks: files.reduce((sum, { chunks }) => sum + (chunks?.length ?? 0), 0),

@@ -28,3 +28,10 @@ export function graphsOf({
 export function sessionGraph({ plain, decoder, open, interactive }: Variant): GraphRecord {
   return open ?? interactive ?? decoder ?? plain;
 }
+
+/** List the paths of a variant's graphs and of the weights that they read. */
+export function pathsReadBy(variant: Variant): string[] {
+  const { weights, expansion } = variant;
+  const graphs = graphsOf(variant).map(([, { path }]) => path);
+  return [...weights, ...graphs, ...(expansion === undefined ? [] : [expansion.path])];
+}

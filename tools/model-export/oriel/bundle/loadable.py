@@ -18,8 +18,8 @@ from oriel.graph.taps import Tap, open_taps
 
 def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str) -> None:
     """Load each graph that the manifest names. A graph that takes taps is loaded with all its taps
-    appended and its joints closed, and again with the taps of each lens pack. Raises GraphError for
-    the first graph that ONNX Runtime refuses."""
+    appended and its joints closed, and again with the taps of each lens pack and each dictionary.
+    Raises GraphError for the first graph that ONNX Runtime refuses."""
     seen: set[str] = set()
     for variant in manifest["variants"]:
         for kind, record in graphs_of(variant).items():
@@ -40,6 +40,10 @@ def check_bundle_loads(folder: Path, manifest: ManifestDocument, next_step: str)
                 for pack in manifest.get("lens_packs", ()):
                     lens = _taps(pack["taps"].get(variant["name"], []), path, next_step)
                     check_loads(open_taps(graph, lens), path, folder, next_step)
+                for dictionary in manifest.get("dictionaries", ()):
+                    taps = [dictionary["taps"][variant["name"]]]
+                    tapped = open_taps(graph, _taps(taps, path, next_step))
+                    check_loads(tapped, path, folder, next_step)
                 graph = open_taps(graph, _taps(variant["taps"], path, next_step))
             if kind == "open" and "attribution" in variant:
                 graph += AttributionTaps.from_json(variant["attribution"]).all()

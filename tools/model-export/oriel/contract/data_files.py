@@ -223,6 +223,13 @@ class LensTapLimits(TypedDict):
     """{number of a dtype in ONNX: bytes of a value}, for the tensors of the pack's file."""
 
 
+class DictionaryTapLimits(TypedDict):
+    """Limits of a dictionary's tap, which may have the fields of a lens pack's."""
+
+    nodes: int
+    operators: list[str]
+
+
 class Limits(TypedDict):
     """limits.json."""
 
@@ -233,6 +240,7 @@ class Limits(TypedDict):
     reference_pass: PassLimits
     tap: TapLimits
     lens_tap: LensTapLimits
+    dictionary_tap: DictionaryTapLimits
 
 
 class BrowserMemory(TypedDict):

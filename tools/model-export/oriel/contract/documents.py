@@ -29,6 +29,9 @@ class ManifestDocument(TypedDict):
     lens_packs: NotRequired[list[LensPackRecord]]
     """Lens packs: lenses with a map for each layer, in addition to the logit lens of each variant's
     taps; see ACTIVATIONS_CONTRACT.md."""
+    dictionaries: NotRequired[list[DictionaryRecord]]
+    """Sparse autoencoders and transcoders of the model's activations, and the taps that compute
+    their features; see ACTIVATIONS_CONTRACT.md. Since contract 2.1."""
     dashboards: NotRequired[DashboardSet]
     variants: list[Variant]
     exporter: ExporterRecord
@@ -318,6 +321,82 @@ Dimension = (
 )
 """A fixed size, or the name of a dynamic dimension; batch, seq, past, total and deltas in contract
 1.x."""
+
+
+class DictionaryRecord(TypedDict):
+    """A dictionary in the bundle, and the taps that compute its features."""
+
+    name: str
+    """Unique among the dictionaries; its features are the output features_{name}."""
+    path: str
+    """The dictionary's safetensors file, named by its digest."""
+    description: DictionaryDescription
+    taps: dict[str, TapRecord]
+    """For each variant, by its name, the tap that computes the features."""
+
+
+class DictionaryDescription(TypedDict):
+    """Description of a dictionary, identical to the description in its file."""
+
+    kind: Literal["sae", "transcoder"]
+    """sae, a sparse autoencoder: its features are computed from the activation in `reads` and
+    rebuild the same, which is in `writes` too; transcoder: they rebuild another activation, that in
+    `writes`."""
+    weights: str
+    """weights_digest of the model that it belongs to."""
+    reads: DictionaryActivation
+    writes: DictionaryActivation
+    features: int
+    """Number of features."""
+    activation: Literal["relu", "jumprelu", "topk"]
+    """The features of pre = x @ encoder_weight + encoder_bias; relu: max(pre, 0); jumprelu: pre
+    where it is greater than the feature's threshold, else 0; topk: the k greatest of max(pre, 0),
+    others 0."""
+    k: NotRequired[int]
+    """Number of features that topk keeps at each token; only with topk, and at most `features`."""
+    source: str
+    """Origin of the weights: the release and its library, or the method of training."""
+    seed: NotRequired[int]
+    """Seed of the training."""
+    trained_on: NotRequired[MeasuredText]
+    """The text that it was trained on."""
+    measured: NotRequired[DictionaryMeasures]
+
+
+class DictionaryActivation(TypedDict):
+    """An activation with a row for each token; the heads of attn_z are put one after another."""
+
+    kind: Literal[
+        "resid_pre", "resid_mid", "resid_post", "attn_output", "mlp_output", "mlp_act", "attn_z"
+    ]
+    layer: int
+
+
+class DictionaryMeasures(TypedDict):
+    """Measurements of a dictionary on a text that it was not trained on."""
+
+    text: MeasuredText
+    explained_variance: float
+    """1 minus the squared error of the rebuilt activation, summed over tokens, divided by the sum
+    of squared differences of the activation from its mean."""
+    l0: float
+    """Mean number of features above 0 at a token."""
+    dead_features: int
+    """Number of features that are 0 at every token of the text."""
+    loss: DictionaryLoss
+    loss_recovered: float
+    """(zeroed - replaced) / (zeroed - model), of the losses in `loss`."""
+
+
+class DictionaryLoss(TypedDict):
+    """Mean cross-entropy of the next token, in nats."""
+
+    model: float
+    """Of the unchanged model."""
+    replaced: float
+    """With the rebuilt activation in the place of the one in writes."""
+    zeroed: float
+    """With zeros in its place."""
 
 
 class DashboardSet(TypedDict):

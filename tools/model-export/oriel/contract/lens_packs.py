@@ -4,7 +4,7 @@ The same rules in TypeScript: apps/web/src/contract/validate_lens_packs.ts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from oriel.contract.activation_names import LENS_KINDS, ModelShape, TensorSpec, kinds
 from oriel.contract.documents import (
@@ -12,10 +12,9 @@ from oriel.contract.documents import (
     LensPackRecord,
     ManifestDocument,
     TapRecord,
-    Variant,
 )
 from oriel.contract.tap_bytes import PackFile, TapError, check_tap_bytes
-from oriel.contract.variant_graphs import graphs_of
+from oriel.contract.variant_graphs import paths_read_by
 from oriel.errors import ContractError
 
 LOGIT = "logit"
@@ -38,7 +37,7 @@ def check_lens_packs(manifest: ManifestDocument, what: str) -> None:
     shape = ModelShape.from_json(manifest["model"]["shape"])
     files = {file["path"]: file for file in manifest["files"]}
     variants = {variant["name"] for variant in manifest["variants"]}
-    taken = {path.lower() for variant in manifest["variants"] for path in _read_by(variant)}
+    taken = {path.lower() for variant in manifest["variants"] for path in paths_read_by(variant)}
     names: set[str] = set()
     for pack in manifest.get("lens_packs", ()):
         where = f"{what}: lens {pack['name']}"
@@ -79,14 +78,6 @@ def _file(pack: LensPackRecord, files: Mapping[str, FileDescriptor], where: str)
     if pack["path"] != pack_path(file["digest"]):
         raise _unsound(f"{where}: its file is not named by its digest")
     return file
-
-
-def _read_by(variant: Variant) -> Iterator[str]:
-    """Yield the paths of a variant's graphs and of the weights that they read."""
-    yield from variant["weights"]
-    yield from (record["path"] for record in graphs_of(variant).values())
-    if "expansion" in variant:
-        yield variant["expansion"]["path"]
 
 
 def _check_taps(taps: list[TapRecord], shape: ModelShape, held: PackFile, where: str) -> None:

@@ -11,6 +11,7 @@ from oriel.contract.activation_contract import check_ports, check_schema, check_
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.chunks import check_chunks
 from oriel.contract.dashboards import check_dashboards
+from oriel.contract.dictionaries import check_dictionaries
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.expansion import check_expansion
 from oriel.contract.lens_packs import check_lens_packs
@@ -128,6 +129,7 @@ def _check_sound(manifest: Manifest, what: str) -> Manifest:
         _check_listed(data["first_pass"]["path"], sizes)
         manifest.variant(data["first_pass"]["variant"])
     check_lens_packs(data, what)
+    check_dictionaries(data, what)
     check_dashboards(data, what)
     return manifest
 

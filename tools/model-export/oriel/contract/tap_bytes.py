@@ -1,9 +1,9 @@
-"""Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens and for
-attribution, the nodes that compute them. An attribution tap may also declare the inputs of the
-contract's table, and a lens pack's tap may refer to tensors in the pack's own file. Anything else
-is refused: other weights, functions, subgraphs, metadata. The bytes are read field by field, since
-a protobuf parser silently keeps or drops fields that it doesn't know. The same rules in TypeScript:
-apps/web/src/contract/validate_tap_bytes.ts."""
+"""Checks of a tap's bytes. A tap may hold the outputs that it names and, for a lens, attribution
+and a dictionary, the nodes that compute them. An attribution tap may also declare the inputs of the
+contract's table, and the tap of a lens pack or a dictionary may refer to tensors in its own file.
+Anything else is refused: other weights, functions, subgraphs, metadata. The bytes are read field by
+field, since a protobuf parser silently keeps or drops fields that it doesn't know. The same rules
+in TypeScript: apps/web/src/contract/validate_tap_bytes.ts."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ class PackFile:
     """Width of the model's residual stream, and so of the maps."""
 
 
+@dataclass(frozen=True)
+class DictionaryFile:
+    """The file that holds the tensors of a dictionary's taps."""
+
+    path: str
+    bytes: int
+    tensors: Mapping[str, tuple[int, ...]]
+    """{name in the tap: shape} of each tensor that a tap must have."""
+    reads: str
+    """Name of the activation that the features are computed from."""
+
+
 _Messages: TypeAlias = Mapping[str, Mapping[int, str]]
 
 
@@ -67,6 +79,36 @@ def check_tap_bytes(tap: TapRecord, pack: PackFile | None = None) -> None:
     made = _check_nodes(_messages_at(graph, 1), gives)
     if pack is not None:
         _check_stored(_messages_at(graph, 5), pack, made)
+
+
+def check_dictionary_tap(tap: TapRecord, held: DictionaryFile) -> None:
+    """Check the bytes of a dictionary's tap, which is valid by its schema and gives one output. Its
+    nodes are of few operators and read the dictionary's activation, its tensors and one another; so
+    the tap depends on nothing else of the graph. Raises TapError."""
+    rules, (output,) = limits()["dictionary_tap"], tap["outputs"]
+    name = output["name"]
+    graph = _only_graph(tap["bytes"], _messages(of_pack=True))
+    _check_ports(graph, (), tap["outputs"])
+    nodes, tensors = _messages_at(graph, 1), _messages_at(graph, 5)
+    if len(nodes) > rules["nodes"]:
+        raise TapError(f"it has over {rules['nodes']} nodes")
+    made = _check_nodes(nodes, lambda given: given == name or given.startswith(f"{name}/"))
+    if name not in made:
+        raise TapError("its nodes don't give its output")
+    found = [str(_single_value(tensor, 8, "name")) for tensor in tensors]
+    if sorted(found) != sorted(held.tensors) or not made.isdisjoint(found):
+        raise TapError("it has other tensors than the dictionary's encoder")
+    for tensor_name, tensor in zip(found, tensors, strict=True):
+        if tensor.get(1, []) != list(held.tensors[tensor_name]):
+            raise TapError("a tensor has another shape than the dictionary's")
+        _check_place(tensor, held.path, held.bytes)
+    known = {held.reads, *found}
+    for node in nodes:
+        if node[4][0] not in rules["operators"]:
+            raise TapError("a node is of an operator that no dictionary needs")
+        if not known.issuperset(map(str, node.get(1, []))):
+            raise TapError("a node reads what is not the dictionary's")
+        known.update(map(str, node.get(2, [])))
 
 
 def check_attribution_bytes(
@@ -169,30 +211,35 @@ def _check_nodes(nodes: Sequence[Fields], may_give: Callable[[str], bool]) -> se
 def _check_stored(tensors: Sequence[Fields], pack: PackFile, made: set[str]) -> None:
     """Check that each tensor is a matrix or a bias of the stream's width and lies entirely inside
     the pack's file."""
-    item_bytes, inner = limits()["lens_tap"]["item_bytes"], limits()["tap"]["inner_name"]
+    inner = limits()["tap"]["inner_name"]
     for tensor in tensors:
         name = _single_value(tensor, 8, "name")
         if name in made or re.match(inner, str(name)) is None:
             raise TapError("a tensor has the name of what is not the tap's")
         made.add(str(name))
-        sizes = tensor.get(1, [])
-        if sizes not in ([pack.hidden], [pack.hidden, pack.hidden]):
+        if tensor.get(1, []) not in ([pack.hidden], [pack.hidden, pack.hidden]):
             raise TapError("a tensor is not as wide as the stream")
-        item = item_bytes.get(str(_single_value(tensor, 2, "dtype")))
-        if item is None or _single_value(tensor, 14, "place") != 1:
-            raise TapError("a tensor is not of floats in the pack's file")
-        said = [
-            (_single_value(entry, 1, "key"), _single_value(entry, 2, "value"))
-            for entry in _messages_at(tensor, 13)
-        ]
-        if sorted(str(key) for key, _ in said) != ["length", "location", "offset"]:
-            raise TapError("a tensor's place is not a location, an offset and a length")
-        place = {str(key): str(value) for key, value in said}
-        if place["location"] != pack.path:
-            raise TapError("a tensor lies in another file than the pack's")
-        offset, length = (_whole(place[key]) for key in ("offset", "length"))
-        if length != prod([pack.hidden] * len(sizes)) * item or offset + length > pack.bytes:
-            raise TapError("a tensor does not fit into the pack's file")
+        _check_place(tensor, pack.path, pack.bytes)
+
+
+def _check_place(tensor: Fields, path: str, size: int) -> None:
+    """Check that a tensor holds floats that lie entirely inside a file. size: bytes of the file."""
+    item = limits()["lens_tap"]["item_bytes"].get(str(_single_value(tensor, 2, "dtype")))
+    if item is None or _single_value(tensor, 14, "place") != 1:
+        raise TapError("a tensor is not of floats in the tap's file")
+    said = [
+        (_single_value(entry, 1, "key"), _single_value(entry, 2, "value"))
+        for entry in _messages_at(tensor, 13)
+    ]
+    if sorted(str(key) for key, _ in said) != ["length", "location", "offset"]:
+        raise TapError("a tensor's place is not a location, an offset and a length")
+    place = {str(key): str(value) for key, value in said}
+    if place["location"] != path:
+        raise TapError("a tensor lies in another file than the tap's")
+    offset, length = (_whole(place[key]) for key in ("offset", "length"))
+    values = prod(extent for extent in tensor.get(1, []) if isinstance(extent, int))
+    if length != values * item or offset + length > size:
+        raise TapError("a tensor does not fit into the tap's file")
 
 
 def _whole(text: str) -> int:

@@ -69,6 +69,8 @@ def _check_counts(manifest: ManifestDocument, what: str) -> None:
     taps = [tap for variant in manifest["variants"] for tap in _tap_bytes(variant)]
     packs = manifest.get("lens_packs", ())
     taps += [tap["bytes"] for pack in packs for own in pack["taps"].values() for tap in own]
+    dictionaries = manifest.get("dictionaries", ())
+    taps += [tap["bytes"] for each in dictionaries for tap in each["taps"].values()]
     rules = limits()["manifest"]
     chunks = sum(len(file.get("chunks", ())) for file in manifest["files"])
     characters = sum(map(len, taps))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from oriel.contract.data_files import GraphKind
 from oriel.contract.documents import GraphRecord, Variant
 
@@ -19,6 +21,14 @@ def graphs_of(variant: Variant) -> dict[GraphKind, GraphRecord]:
     if "interactive" in variant:
         found["interactive"] = variant["interactive"]
     return found
+
+
+def paths_read_by(variant: Variant) -> Iterator[str]:
+    """Yield the paths of a variant's graphs and of the weights that they read."""
+    yield from variant["weights"]
+    yield from (record["path"] for record in graphs_of(variant).values())
+    if "expansion" in variant:
+        yield variant["expansion"]["path"]
 
 
 def tapped_graph(variant: Variant) -> GraphRecord:

@@ -8,28 +8,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, helper
 
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """Location of a tensor in a lens pack's file."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    """float32 or float16."""
-    offset: int
-    """Byte offset from the start of the file."""
-
-    @property
-    def bytes(self) -> int:
-        size = _ITEM_BYTES[self.dtype]
-        for extent in self.shape:
-            size *= extent
-        return size
-
-    @property
-    def element(self) -> int:
-        """The dtype's number in ONNX."""
-        return _ELEMENTS[self.dtype]
+from oriel.graph.tensor_file import StoredTensor
 
 
 @dataclass(frozen=True)
@@ -45,10 +24,6 @@ class StoredMap:
     residual: bool
 
 
-_ITEM_BYTES = {"float32": 4, "float16": 2}
-_ELEMENTS: dict[str, int] = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
-
-
 def map_nodes(
     stored: StoredMap, stream: str, prefix: str
 ) -> tuple[list[onnx.NodeProto], list[TensorProto], str]:
@@ -59,7 +34,7 @@ def map_nodes(
 
     def read(part: str, tensor: StoredTensor) -> str:
         name = f"{prefix}{part}"
-        tensors.append(_external(name, tensor, stored.location))
+        tensors.append(external_tensor(name, tensor, stored.location))
         if tensor.dtype == "float32":
             return name
         nodes.append(add("Cast", [name], f"{part}_wide"))
@@ -81,7 +56,9 @@ def map_nodes(
     return nodes, tensors, result
 
 
-def _external(name: str, stored: StoredTensor, location: str) -> TensorProto:
+def external_tensor(name: str, stored: StoredTensor, location: str) -> TensorProto:
+    """Return a tensor of a graph whose values lie in a file. location: the file's path, relative to
+    the graph."""
     tensor = TensorProto(name=name, data_type=stored.element, data_location=TensorProto.EXTERNAL)
     tensor.dims.extend(stored.shape)
     for key, value in (

@@ -5,7 +5,7 @@ nodes) extends the model that it is appended to."""
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -103,6 +103,15 @@ def drop_lens_nodes(model: onnx.ModelProto) -> None:
     model.graph.node.extend(kept)
 
 
+def tap_of(
+    outputs: Sequence[TensorSpec],
+    nodes: Iterable[onnx.NodeProto],
+    tensors: Iterable[TensorProto],
+) -> Tap:
+    """Return the tap that adds these outputs, nodes and tensors to a graph."""
+    return Tap(tuple(outputs), _serialize(outputs, nodes, tensors))
+
+
 def _serialize(
     outputs: Iterable[TensorSpec],
     nodes: Iterable[onnx.NodeProto] = (),
@@ -153,7 +162,7 @@ def lens_tap(
             sorted=1,
         ),
     ]
-    return Tap((ids, probs), _serialize([ids, probs], nodes, tensors))
+    return tap_of([ids, probs], nodes, tensors)
 
 
 def _copy_between(

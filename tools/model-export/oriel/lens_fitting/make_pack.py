@@ -12,6 +12,7 @@ import torch
 
 from oriel.arrays import Array
 from oriel.bundle.atomic_folder import write_files_whole
+from oriel.bundle.open_bundle import check_weights, read_open_bundle
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.documents import LensDescription, LensDivergence
 from oriel.contract.lens_packs import mapped_layers
@@ -20,7 +21,7 @@ from oriel.lens_fitting.fit_jacobian import JacobianSettings, fit_jacobian
 from oriel.lens_fitting.fit_tuned import TunedSettings, fit_tuned
 from oriel.lens_fitting.streams import Streams, mean_divergence, readout_of, streams_of
 from oriel.lens_fitting.texts import LensTexts, TextSizes, choose_texts
-from oriel.lenses.bundle_packs import add_pack, check_weights, read_open_bundle
+from oriel.lenses.bundle_packs import add_pack
 from oriel.lenses.pack import LensMap, pack_bytes, parse_pack
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_model

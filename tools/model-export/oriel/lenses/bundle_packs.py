@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx
 
 from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
 from oriel.contract.activation_names import ModelShape
@@ -22,14 +23,8 @@ from oriel.contract.documents import (
     Variant,
 )
 from oriel.contract.lens_packs import LOGIT, mapped_layers
-from oriel.contract.manifest import (
-    MANIFEST_VERSION,
-    Manifest,
-    bundle_folder,
-    put_before_variants,
-    read_manifest,
-)
-from oriel.errors import BundleError, OptionError, OrielError
+from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
+from oriel.errors import OptionError, OrielError
 from oriel.graph.taps import lens_tap
 from oriel.lenses.pack import LensPack, read_pack
 from oriel.lenses.pack_file import check_pack
@@ -52,28 +47,6 @@ def add_pack(bundle: Path, file: Path, name: str | None = None) -> str:
         write_packs(place, data, files, kept, {name: pack})
         save_manifest(place, data)
     return name
-
-
-def read_open_bundle(bundle: Path) -> Manifest:
-    """Read the manifest of a bundle that can take packs. Raises OrielError if it can't."""
-    folder = bundle_folder(bundle)
-    manifest = read_manifest(folder)
-    check_replaceable(folder)
-    _check_major(manifest.data, folder)
-    return manifest
-
-
-def check_weights(bundle: Path, model: str, weights: str) -> None:
-    """Raise BundleError if a bundle is of other weights than the model's, which have this digest
-    and which a lens is to be fitted to."""
-    found = read_open_bundle(bundle).data["model"]["weights_digest"]
-    if found != weights:
-        raise BundleError(
-            f"--bundle {bundle} is of another model than {model}",
-            got=f"weights {found[:23]}…",
-            expected=f"{weights[:23]}…",
-            next_step="give --model as the bundle was exported from, or another --bundle.",
-        )
 
 
 def write_packs(
@@ -154,20 +127,6 @@ def pack_record(
             ]
         taps[variant["name"]] = made[path]
     return {"name": name, "path": pack.path, "description": pack.description, "taps": taps}
-
-
-def shape_of(data: ManifestDocument) -> ModelShape:
-    return ModelShape.from_json(data["model"]["shape"])
-
-
-def _check_major(data: ManifestDocument, folder: Path) -> None:
-    if any("open" not in variant for variant in data["variants"]):
-        raise BundleError(
-            f"the bundle in {folder} keeps an earlier contract",
-            got=f"version {data['contract_version']}",
-            expected=f"{MANIFEST_VERSION.partition('.')[0]}.x",
-            next_step="export the model again.",
-        )
 
 
 def _checked_name(name: str) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import LensPackRecord, ManifestDocument
 from oriel.errors import BundleError
-from oriel.graph.taps import Tap
+from oriel.graph.tensor_file import places_in_tap
 from oriel.lenses.pack import LensPack, read_pack
 
 
@@ -25,31 +23,15 @@ def check_pack(folder: Path, manifest: ManifestDocument, record: LensPackRecord)
         raise _other(record, "another description in the file", "that of the manifest")
     for variant, taps in record["taps"].items():
         for layer, tap in enumerate(taps):
-            if _places(Tap.from_json(tap)) != _wanted(pack, layer):
+            if places_in_tap(tap) != _wanted(pack, layer):
                 raise _other(record, f"{variant}, layer {layer}", "a tap that reads its own map")
     return pack
-
-
-def _places(tap: Tap) -> dict[str, tuple[tuple[int, ...], int, int]]:
-    """Return {name: (shape, number of the dtype in ONNX, byte offset)} of a tap's tensors."""
-    graph = onnx.ModelProto.FromString(tap.payload).graph
-    return {
-        tensor.name: (
-            tuple(tensor.dims),
-            tensor.data_type,
-            int({entry.key: entry.value for entry in tensor.external_data}["offset"]),
-        )
-        for tensor in graph.initializer
-    }
 
 
 def _wanted(pack: LensPack, layer: int) -> dict[str, tuple[tuple[int, ...], int, int]]:
     stored = pack.stored_map(layer)
     parts = {"weight": stored.weight} | ({} if stored.bias is None else {"bias": stored.bias})
-    return {
-        f"layer_{layer}_lens/{part}": (tensor.shape, tensor.element, tensor.offset)
-        for part, tensor in parts.items()
-    }
+    return {f"layer_{layer}_lens/{part}": tensor.place for part, tensor in parts.items()}
 
 
 def _other(record: LensPackRecord, got: str, expected: str) -> BundleError:

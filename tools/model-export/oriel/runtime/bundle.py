@@ -27,11 +27,14 @@ from oriel.contract.activation_names import (
     present_name,
 )
 from oriel.contract.data_files import GraphKind
-from oriel.contract.documents import LensPackRecord, Variant
+from oriel.contract.dictionaries import features_name
+from oriel.contract.documents import DictionaryRecord, LensPackRecord, Variant
 from oriel.contract.lens_packs import LOGIT
 from oriel.contract.manifest import read_manifest
 from oriel.contract.variant_graphs import tapped_graph
 from oriel.contract.whole_text import around
+from oriel.dictionaries.dictionary_file import Dictionary
+from oriel.dictionaries.listed_dictionary import check_dictionary, choose_dictionary
 from oriel.errors import BundleError, OptionError
 from oriel.lenses.pack import LensPack
 from oriel.lenses.pack_file import check_pack
@@ -103,6 +106,7 @@ class Bundle:
         self._slots: Slots = {}
         self._names: frozenset[str] = frozenset()
         self._read_lenses: set[str] = set()
+        self._dictionaries: dict[str, Dictionary] = {}
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._weights: WeightFolders | None = None
 
@@ -121,6 +125,12 @@ class Bundle:
         """Names of the bundle's lenses, the logit lens first."""
         return (LOGIT, *(pack["name"] for pack in self.manifest.data.get("lens_packs", ())))
 
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        """Names of the bundle's dictionaries; the features of each are the activation
+        features_{name}."""
+        return tuple(each["name"] for each in self.manifest.data.get("dictionaries", ()))
+
     def __enter__(self) -> Bundle:
         return self
 
@@ -136,6 +146,15 @@ class Bundle:
         """Read and check the file of a lens of the bundle; None for the logit lens, the default."""
         record = choose_lens(self.manifest.data, lens)
         return None if record is None else check_pack(self.folder, self.manifest.data, record)
+
+    def dictionary(self, name: str) -> Dictionary:
+        """Return a dictionary of the bundle, whose file is read and checked the first time. Raises
+        OptionError for a name that the bundle doesn't have, BundleError for an unsound file."""
+        record = choose_dictionary(self.manifest.data, name)
+        if name not in self._dictionaries:
+            found = check_dictionary(self.folder, self.manifest.data, record)
+            self._dictionaries[name] = found
+        return self._dictionaries[name]
 
     def close(self) -> None:
         """Let go of sessions and of expanded weights."""
@@ -178,7 +197,8 @@ class Bundle:
     ) -> Run:
         """Run the model on a text, or on a batch of several.
 
-        activations: contract names, kinds (of every layer) or "all". edits: edits to apply; those
+        activations: contract names, kinds (of every layer), "all", or features_{name} of a
+        dictionary. edits: edits to apply; those
         of one joint apply in this order. cache: True to return a cache, or a run's cache to
         continue after its tokens. logits: number of last tokens whose logits are returned; None for
         all, 0 for none. lens: the lens that lens_ids and lens_probs are read through, "logit"
@@ -238,19 +258,20 @@ class Bundle:
         return rows if len(rows) > 1 or _is_batch(text) else rows[0]
 
     def names(self, activations: Collection[str]) -> list[str]:
-        """Return the full names of activations, kinds or "all". Raises OptionError for a name that
-        the model doesn't have."""
+        """Return the full names of activations, kinds or "all", which leaves features out. Raises
+        OptionError for a name that the model doesn't have."""
         asked = [activations] if isinstance(activations, str) else list(activations)
         every = [spec.name for spec in all_activations(self.shape)]
         if "all" in asked:
             lens = {kinds()[kind].name for kind in ("lens_ids", "lens_probs")}
             return [name for name in every if not any(name.endswith(end[9:]) for end in lens)]
         found: list[str] = []
+        features = {features_name(name) for name in self.dictionaries}
         for name in asked:
             kind = kinds().get(name)
             if kind is not None and kind.per_layer and kind.present_in(self.shape):
                 found += [kind.at(layer) for layer in kind.layers_of(self.shape)]
-            elif activation_spec(name, self.shape) is not None:
+            elif name in features or activation_spec(name, self.shape) is not None:
                 found.append(name)
             else:
                 raise OptionError(
@@ -332,8 +353,9 @@ class Bundle:
         if self._weights is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="oriel-bundle-")
             self._weights = WeightFolders(self.folder, Path(self._scratch.name))
-        taps = taps_for(self._variant, self._names, lens)
-        beside = [] if lens is None else [lens["path"]]
+        dictionaries = self._read_by(self._names)
+        taps = taps_for(self._variant, self._names, lens, dictionaries)
+        beside = [each["path"] for each in (lens, *dictionaries) if each is not None]
         with self._one_line("opened"):
             graph = (self.folder / record["path"]).read_bytes()
             if addition is not None:
@@ -346,6 +368,15 @@ class Bundle:
                 settings=self._settings,
                 closings=closings_in(self._slots, self.shape),
             )
+
+    def _read_by(self, names: Collection[str]) -> list[DictionaryRecord]:
+        """Return the dictionaries whose features are among the names, after checking their
+        files."""
+        records = self.manifest.data.get("dictionaries", ())
+        read = [each for each in records if features_name(each["name"]) in names]
+        for each in read:
+            self.dictionary(each["name"])
+        return read
 
     @property
     def _kind(self) -> GraphKind:

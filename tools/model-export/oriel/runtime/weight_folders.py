@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oriel.bundle.reuse_files import reuse_files
-from oriel.contract.documents import LensPackRecord, ManifestDocument, Variant
+from oriel.contract.documents import (
+    DictionaryRecord,
+    LensPackRecord,
+    ManifestDocument,
+    Variant,
+)
 from oriel.contract.lens_packs import LOGIT
 from oriel.errors import OptionError
 from oriel.graph.taps import Tap
@@ -85,13 +90,17 @@ def choose_lens(manifest: ManifestDocument, name: str | None) -> LensPackRecord 
 
 
 def taps_for(
-    variant: Variant, names: Collection[str], lens: LensPackRecord | None = None
+    variant: Variant,
+    names: Collection[str],
+    lens: LensPackRecord | None = None,
+    dictionaries: Iterable[DictionaryRecord] = (),
 ) -> list[Tap]:
     """Return the taps that give these names: the lens pack's taps if a pack is given and has them,
-    otherwise the variant's own."""
+    otherwise the variant's own; and those of dictionaries whose features are among the names."""
     wanted = set(names)
     mapped = [] if lens is None else [Tap.from_json(t) for t in lens["taps"][variant["name"]]]
     given = {spec.name for tap in mapped for spec in tap.outputs}
     own = [Tap.from_json(tap) for tap in variant["taps"]]
     taps = [*(tap for tap in own if not given & {spec.name for spec in tap.outputs}), *mapped]
+    taps += [Tap.from_json(each["taps"][variant["name"]]) for each in dictionaries]
     return [tap for tap in taps if wanted & {spec.name for spec in tap.outputs}]

@@ -35,6 +35,7 @@ from oriel.verification import checks
 from oriel.verification.attribution_checks import CHECK as ATTRIBUTION
 from oriel.verification.attribution_checks import check_attribution
 from oriel.verification.cases import ELEMENTS, OWN_TEXT, text_ids
+from oriel.verification.dictionary_checks import check_dictionaries, check_dictionary_files
 from oriel.verification.error_bounds import model_bounds
 from oriel.verification.layer_checks import LayerReference, check_layers, fits_in_memory
 from oriel.verification.lens_pack_checks import check_lens_packs, check_pack_files
@@ -90,6 +91,7 @@ def verify(
     problems = [] if digest == said else [f"checkpoint {digest[:17]}…, manifest {said[:17]}…"]
     findings.differences("weights_digest", problems, f"{digest[:17]}…")
     check_pack_files(manifest, folder, findings)
+    check_dictionary_files(manifest, folder, findings)
     on_stage("compare the tokenizers")
     check_tokenizer(manifest, folder, loaded, findings)
     variants: list[VariantReport] = []
@@ -250,6 +252,7 @@ def _verify_variant(
                 check_attribution(compared, runnable["open"], attribution, taps)
         if "open" in runnable:
             check_lens_packs(compared, runnable["open"], variant, folder)
+            check_dictionaries(compared, runnable["open"], variant, folder)
         edited = runnable.get("open") or runnable.get("interactive")
         if edited is not None and variant.get("kernels") in QUANTIZED_KERNELS:
             with findings.guarded(CHECK):

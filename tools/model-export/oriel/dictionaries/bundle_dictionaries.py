@@ -1,0 +1,123 @@
+"""Adds dictionaries to a bundle, completely or not at all, and makes their taps for its
+variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+
+from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.open_bundle import read_open_bundle, shape_of
+from oriel.bundle.reuse_files import reuse_files
+from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
+from oriel.contract.documents import DictionaryRecord, FileDescriptor, ManifestDocument
+from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
+from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
+from oriel.dictionaries.listed_dictionary import check_dictionary, tap_record
+from oriel.errors import OptionError, OrielError
+
+
+def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> None:
+    """Add a dictionary to a bundle of its model, replacing one of the same name. Raises OrielError
+    and leaves the bundle unchanged if it can't be used."""
+    folder = bundle_folder(bundle)
+    data = deepcopy(read_open_bundle(bundle).data)
+    _check_name(name)
+    kept = [each for each in data.get("dictionaries", ()) if each["name"] != name]
+    for other in kept:
+        if other["path"] == dictionary.path:
+            raise OptionError(
+                "the bundle has this dictionary already",
+                got=f"the name {name}",
+                expected=f"{other['name']}, which it has there",
+            )
+    dropped = {each["path"] for each in data.get("dictionaries", ()) if each["name"] == name}
+    files = [each for each in data["files"] if each["path"] not in {*dropped, dictionary.path}]
+    with replaced_folder(folder, lambda: check_replaceable(folder), movable=False) as place:
+        reuse_files(folder, place, [each["path"] for each in files])
+        write_dictionaries(place, data, files, kept, {name: dictionary})
+        save_manifest(place, data)
+
+
+def write_dictionaries(
+    folder: Path,
+    data: ManifestDocument,
+    files: Sequence[FileDescriptor],
+    kept: Sequence[DictionaryRecord],
+    added: Mapping[str, Dictionary],
+) -> None:
+    """Write dictionaries into a folder that holds the bundle's other files, and add them to the
+    manifest.
+
+    files, kept: the manifest's other files and dictionaries. data: the manifest, which is modified.
+    """
+    described = {each["path"]: each for each in files}
+    records = list(kept)
+    for name, dictionary in added.items():
+        (folder / dictionary.path).write_bytes(dictionary.data)
+        described[dictionary.path] = describe_file(folder, dictionary.path)
+        records.append(_record(name, dictionary, data))
+    data["files"] = sorted(described.values(), key=lambda each: each["path"])
+    put_before_variants(data, "dictionaries", records or None)
+
+
+def add_shipped_dictionaries(
+    folder: Path, data: ManifestDocument, files: Mapping[str, Path]
+) -> None:
+    """Add the dictionaries that ship with a model to its new bundle. files: {name: the file}."""
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    shipped = {name: read_dictionary(file, shape, weights) for name, file in files.items()}
+    if shipped:
+        write_dictionaries(folder, data, data["files"], [], shipped)
+
+
+def keep_dictionaries(folder: Path, data: ManifestDocument, before: Path) -> None:
+    """Put the dictionaries of the bundle in `before` into the one in `folder`, which is to take its
+    place, where it is of the same weights and has neither the name nor the file. What isn't sound
+    is left out."""
+    weights, there = data["model"]["weights_digest"], data.get("dictionaries", [])
+    taken = {each["name"] for each in there} | {each["path"] for each in there}
+    found: dict[str, Dictionary] = {}
+    with suppress(OrielError):
+        old = read_manifest(before)
+        for each in old.data.get("dictionaries", ()):
+            if taken.isdisjoint((each["name"], each["path"])) and (
+                each["description"]["weights"] == weights
+            ):
+                found[each["name"]] = check_dictionary(before, old.data, each)
+    if found:
+        write_dictionaries(folder, data, data["files"], there, found)
+
+
+def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
+    """Make the taps of a manifest's dictionaries for all of its current variants. folder: holds the
+    dictionaries' files."""
+    weights, shape = data["model"]["weights_digest"], shape_of(data)
+    made = [
+        _record(each["name"], read_dictionary(folder / each["path"], shape, weights), data)
+        for each in data.get("dictionaries", ())
+    ]
+    if made:
+        put_before_variants(data, "dictionaries", made)
+
+
+def _record(name: str, dictionary: Dictionary, data: ManifestDocument) -> DictionaryRecord:
+    tap = tap_record(name, dictionary, shape_of(data))
+    return {
+        "name": name,
+        "path": dictionary.path,
+        "description": dictionary.description,
+        "taps": {variant["name"]: tap for variant in data["variants"]},
+    }
+
+
+def _check_name(name: str) -> None:
+    if re.fullmatch("[a-z][a-z0-9_]{0,31}", name) is None:
+        raise OptionError(
+            "--name can't be a dictionary's",
+            got=repr(name),
+            expected="lower-case letters, digits and '_', a letter first, 32 at most",
+        )
