@@ -305,6 +305,16 @@ def test_factors_of_one_are_none(tiny_gpt2_bundle: Path, tmp_path: Path) -> None
     check_equal(converted(folder, tiny_gpt2_bundle), foreign.computed("standard", rows()))
 
 
+def test_a_decoder_row_of_zeros_makes_its_feature_0(tiny_gpt2_bundle: Path, tmp_path: Path) -> None:
+    held = foreign.tensors("topk_by_lengths")
+    held["W_dec"][4] = 0
+    settings = foreign.CASES["topk_by_lengths"].settings
+    found = converted(foreign.write(tmp_path / "sae", settings, held), tiny_gpt2_bundle)
+    features = found.features(rows().astype(np.float32))
+    assert (features[:, 4] == 0).all() and (features > 0).any(axis=1).all()
+    assert np.isfinite(found.rebuild(features)).all()
+
+
 READS = {"kind": "resid_post", "layer": 2}
 
 
@@ -462,6 +472,13 @@ def test_a_path_of_no_layout_names_those_there_are(own: Path, tmp_path: Path) ->
         assert f"got {got}" in line and "a folder of SAELens with cfg.json" in line
     os.mkfifo(tmp_path / "pipe.safetensors")
     assert "neither a file nor a folder" in refusal(tmp_path / "pipe.safetensors", own)
+
+
+def test_a_release_names_its_dictionaries(own: Path, tmp_path: Path) -> None:
+    for name in ("blocks.0.hook_resid_pre", "blocks.1.hook_resid_pre"):
+        foreign.write_case("standard", tmp_path / "release" / name)
+    line = refusal(tmp_path / "release", own)
+    assert "Give one of its folders: blocks.0.hook_resid_pre, blocks.1.hook_resid_pre." in line
 
 
 @pytest.mark.parametrize("text", ["resid_post", "resid_post:-1", "logits:0", "resid_post:01", ""])
