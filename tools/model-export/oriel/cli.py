@@ -28,6 +28,7 @@ from oriel.commands import (
     recommend,
     select,
     split,
+    train_dictionary,
     verify,
 )
 from oriel.commands.command import Command
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Command] = {
         fit_lens,
         add_lens,
         add_dictionary,
+        train_dictionary,
         lesson,
         dashboards,
         add_dashboards,

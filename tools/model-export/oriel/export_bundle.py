@@ -27,13 +27,17 @@ from oriel.bundle.write_weights import WrittenWeights, write_weights
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.choose_outputs import choose_outputs
 from oriel.contract.documents import ManifestDocument
-from oriel.dictionaries.bundle_dictionaries import keep_dictionaries
+from oriel.dictionaries.bundle_dictionaries import (
+    add_shipped_dictionaries,
+    keep_dictionaries,
+)
 from oriel.fidelity.gate import gate
 from oriel.freed_memory import release_memory
 from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
 from oriel.lenses.bundle_packs import add_shipped_packs, keep_packs
+from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
 from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.find_checkpoint import find_checkpoint, with_adapter
 from oriel.models.load_model import LoadedModel, load_model
@@ -199,6 +203,7 @@ def _fill(
     data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")
     add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
+    add_shipped_dictionaries(folder, data, bundled_dictionaries(model.source.folder))
     # Fitting them took long, and they may be nowhere else.
     keep_packs(folder, data, paths.folder)
     keep_dictionaries(folder, data, paths.folder)

@@ -17,12 +17,14 @@ from oriel.bundle.write_bundle import (
 )
 from oriel.bundle.write_weights import checkpoint_digest
 from oriel.contract.activation_names import contract_version
+from oriel.contract.dictionaries import dictionary_path
 from oriel.contract.documents import FileDescriptor, ManifestDocument, Variant
 from oriel.contract.json_value import JsonObject
 from oriel.contract.lens_packs import pack_path
 from oriel.contract.manifest import Manifest, check_manifest
 from oriel.contract.variant_graphs import static_cache_of
 from oriel.errors import BundleError, OrielError
+from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
 from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
@@ -90,7 +92,7 @@ def _is_up_to_date(
         and old["model"].get("end_token_ids") == list(model.end_tokens.ids)
         and _same_bytes(paths.folder, old["files"])
         and _loads(paths.folder, old)
-        and _has_lenses(old, model)
+        and _has_shipped(old, model)
         and old["model"]["weights_digest"] == checkpoint_digest(model.checkpoint)
     )
 
@@ -174,11 +176,13 @@ def _is_own_run(variant: Variant) -> bool:
     return "reference_pass" in variant and variant["reference_pass"]["reference"] == "runtime"
 
 
-def _has_lenses(old: ManifestDocument, model: LoadedModel) -> bool:
-    """Return whether a bundle has the lens packs that ship with its model."""
+def _has_shipped(old: ManifestDocument, model: LoadedModel) -> bool:
+    """Return whether a bundle has the lens packs and dictionaries that ship with its model."""
     there = {file["path"] for file in old["files"]}
-    shipped = bundled_lenses(model.source.folder).values()
-    return all(pack_path(file_digest(file)) in there for file in shipped)
+    folder = model.source.folder
+    packs = {pack_path(file_digest(file)) for file in bundled_lenses(folder).values()}
+    files = bundled_dictionaries(folder).values()
+    return packs | {dictionary_path(file_digest(file)) for file in files} <= there
 
 
 def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:

@@ -22,6 +22,11 @@ _CHARACTERS_A_TOKEN = 6
 _FOLDER = Path(__file__).resolve().parents[4] / "examples" / "story_gpt2"
 
 
+def has_generator() -> bool:
+    """Return whether the generator is here; an installed package doesn't have it."""
+    return (_FOLDER / "story_gpt2" / "corpus.py").is_file()
+
+
 def generated_parts(tokens: int | None) -> tuple[Part, ...]:
     """Return shards of as much text as so many tokens need. Raises OptionError where the generator
     isn't here: an installed package doesn't have it."""
@@ -50,7 +55,7 @@ def _writer() -> Callable[[int], Iterator[tuple[str, str]]]:
     try:
         module = importlib.import_module("story_gpt2.corpus")
     except ImportError:
-        if not (_FOLDER / "story_gpt2" / "corpus.py").is_file():
+        if not has_generator():
             raise OptionError(
                 "the bundled model's generator isn't here",
                 expected="a copy of the repository, with examples/story_gpt2",

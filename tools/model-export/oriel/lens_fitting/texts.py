@@ -1,7 +1,9 @@
-"""Chooses the text that a lens is fitted to, and a different text to measure it on."""
+"""Chooses the text that a lens is fitted to, or a dictionary trained on, and a different text to
+measure it on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from tokenizers import Tokenizer
 from oriel.bundle.passages import (
     Cutting,
     Passages,
+    Tokenized,
     corpus_unfit_reason,
     read_text,
     tokenize,
@@ -45,41 +48,73 @@ class TextSizes:
     held_out: int = 4096
 
 
+@dataclass(frozen=True)
+class TextReader:
+    """How a model reads texts."""
+
+    tokenizer: Tokenizer
+    start: tuple[int, ...]
+    """Tokens before each text."""
+    longest: int
+    """Maximum number of tokens of a passage."""
+    vocab: int
+    """Rows of the model."""
+
+
+@dataclass(frozen=True)
+class RawTexts:
+    """Texts before they are tokenized."""
+
+    fitting: Sequence[str]
+    held_out: Sequence[str]
+    names: tuple[str, str]
+    """Names of both for the description."""
+    file: Path | None = None
+    """The user's file that they are from; None for text of this program."""
+
+
 def choose_texts(model: LoadedModel, file: Path | None, sizes: TextSizes) -> LensTexts:
     """Choose passages from a file with one passage on each line, or from the bundled corpus. Raises
     OptionError if the model has no tokenizer or the text is too short."""
-    tokenizer, cut = _reader(model, sizes)
     if file is None:
-        fitting, held_out = training_passages(), held_out_passages()
-        name = "bundled corpus, {} passages"
+        parts = training_passages(), held_out_passages()
+        names = "bundled corpus, training passages", "bundled corpus, held-out passages"
+        texts = RawTexts(*parts, names)
     else:
-        texts = read_text(file, "--text")
-        held_out = tuple(texts[_HELD_OUT - 1 :: _HELD_OUT])
-        fitting = tuple(t for at, t in enumerate(texts) if at % _HELD_OUT != _HELD_OUT - 1)
-        name = f"{file.name[:200]}, {{}} passages"
+        texts = texts_of_file(file)
+    return tokenized_texts(reader_of(model, "a lens is fitted to"), texts, sizes, "fit a lens")
+
+
+def texts_of_file(file: Path) -> RawTexts:
+    """Return a user's text, one passage a line, of which every tenth is held out. Raises
+    OptionError where it can't be read."""
+    texts = read_text(file, "--text")
+    held_out = texts[_HELD_OUT - 1 :: _HELD_OUT]
+    fitting = [text for at, text in enumerate(texts) if at % _HELD_OUT != _HELD_OUT - 1]
+    name = file.name[:200]
+    names = f"{name}, training passages", f"{name}, held-out passages"
+    return RawTexts(fitting, held_out, names, file)
+
+
+def tokenized_texts(
+    reader: TextReader, texts: RawTexts, sizes: TextSizes, purpose: str
+) -> LensTexts:
+    """Return both texts as tokens. purpose: words for errors, such as "fit a lens". Raises
+    OptionError if one is too short, or is text that the tokenizer doesn't know."""
     found = []
-    for part, passages, most in (
-        ("training", fitting, sizes.fitting),
-        ("held-out", held_out, sizes.held_out),
+    for part, name, passages, most in (
+        ("training", texts.names[0], texts.fitting, sizes.fitting),
+        ("held-out", texts.names[1], texts.held_out, sizes.held_out),
     ):
-        cutting = Cutting(cut.start, cut.longest, most)
-        vocab = model.shape.vocab
-        read = (
-            tokenize_corpus(passages, tokenizer, cutting, vocab)
-            if file is None
-            else tokenize(passages, tokenizer, cutting, vocab)
+        cutting = Cutting(reader.start, reader.longest, most)
+        read = (tokenize_corpus if texts.file is None else tokenize)(
+            passages, reader.tokenizer, cutting, reader.vocab
         )
-        made = Passages(name.format(part), read.ids)
-        if file is None:
-            reason = corpus_unfit_reason(read, vocab)
-        else:
-            unfit = unfit_text("--text", file, read, tokenizer, vocab, "the bundled corpus is read")
-            if unfit is not None:
-                raise unfit
-            reason = None
+        reason = _unfit_reason(read, reader, texts.file)
+        made = Passages(name, read.ids)
         if reason is not None or made.tokens < MIN_TOKENS:
             raise OptionError(
-                f"there is too little {part} text to fit a lens",
+                f"there is too little {part} text to {purpose}",
                 got=reason or f"{made.tokens} tokens",
                 expected=f"{MIN_TOKENS} tokens at least",
                 next_step="give more with --text, a passage a line, twenty lines at least.",
@@ -88,15 +123,29 @@ def choose_texts(model: LoadedModel, file: Path | None, sizes: TextSizes) -> Len
     return LensTexts(*found)
 
 
-def _reader(model: LoadedModel, sizes: TextSizes) -> tuple[Tokenizer, Cutting]:
+def _unfit_reason(read: Tokenized, reader: TextReader, file: Path | None) -> str | None:
+    """Return why this program's own text can't be used, or None. Raises OptionError for a user's
+    text that the tokenizer doesn't know."""
+    if file is None:
+        return corpus_unfit_reason(read, reader.vocab)
+    instead = "the bundled corpus is read"
+    unfit = unfit_text("--text", file, read, reader.tokenizer, reader.vocab, instead)
+    if unfit is not None:
+        raise unfit
+    return None
+
+
+def reader_of(model: LoadedModel, purpose: str) -> TextReader:
+    """Return how a model reads texts. purpose: words for errors, such as "a lens is fitted to".
+    Raises OptionError if it has no tokenizer."""
     own = model.tokenizer
     if not isinstance(own, CheckpointTokenizer):
         raise OptionError(
-            "a lens is fitted to text, and this model has no tokenizer",
+            f"{purpose} text, and this model has no tokenizer",
             got=own.reason if hasattr(own, "reason") else model.name,
             next_step="add the tokenizer's files to the checkpoint.",
         )
     begins = token_id(model.spec.config.bos_token_id, model.shape.vocab)
     start = start_of_passages(own.first_tokens, begins, model.end_tokens.ids)
     longest = min(model.shape.context_length, MAX_PASSAGE_TOKENS)
-    return own.backend, Cutting(start, longest, sizes.fitting)
+    return TextReader(own.backend, start, longest, model.shape.vocab)

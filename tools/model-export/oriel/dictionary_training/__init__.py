@@ -1,0 +1,1 @@
+"""`oriel train-dictionary`: trains sparse autoencoders and transcoders with PyTorch."""
