@@ -440,6 +440,7 @@ BROKEN_NPZ: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (with_arrays(threshold=np.array([{}] * 37, dtype=object)), "threshold of O8"),
     "whole": (with_arrays(threshold=np.ones(37, dtype=np.int64)), "threshold of i8"),
     "large": (with_member("more.npy", large_header()), "more of 128 bytes"),
+    "many": (with_arrays(**{f"a{n}": np.ones(1) for n in range(70)}), "got 75 files in it"),
     "no_npy": (with_member("more.npy", b"text"), "expected an .npz file"),
     "deep": (
         with_member("more.npy", b"\x93NUMPY\x01\x00\x00\x0f" + b"(" * 3840),
