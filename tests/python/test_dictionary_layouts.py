@@ -260,7 +260,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut_weights": (cut("sae_weights.safetensors", 3000), "expected a whole safetensors file"),
     "empty_weights": (cut("sae_weights.safetensors", 0), "sae_weights.safetensors is empty"),
     "cut_settings": (cut("cfg.json", 40), "cfg.json can't be read"),
-    "large_settings": (cut("cfg.json", 1 << 30), f"got {1 << 30} bytes"),
+    "large_settings": (cut("cfg.json", 1 << 40), f"got {1 << 40} bytes"),
     "missing": (change_tensors(lambda held: held.pop("b_enc")), "got b_enc missing"),
     "left_over": (
         change_tensors(lambda held: held.update(W_skip=torch.ones(24, 24))),
