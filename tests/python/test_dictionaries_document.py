@@ -1,18 +1,47 @@
-"""docs/dictionaries.md is held to the code: its tables have every layout and every architecture
-that is converted or refused, and no others."""
+"""docs/dictionaries.md is held to the code: its Python runs on the bundled model, and its tables
+have every layout and every architecture that is converted or refused, and no others."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import demo_bundle
+import numpy as np
+
+import oriel
 from oriel.commands.add_dictionary import COMMAND
 from oriel.commands.command import Parser
 from oriel.dictionary_layouts import LAYOUTS
 from oriel.dictionary_layouts.hook_names import dictionary_kinds
 from oriel.dictionary_layouts.sae_lens_config import ARCHITECTURES, NORMALIZATIONS, REFUSED
+from oriel.runtime.run import Run
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "dictionaries.md").read_text("utf-8")
+
+
+NAMED = 'oriel.Bundle("apps/web/static/models/demo")'
+
+
+def test_its_python_runs_and_says_what_is_so() -> None:
+    subprocess.run([sys.executable, demo_bundle.__file__], check=True)
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
+    assert NAMED in code
+    code = code.replace(NAMED, f"oriel.Bundle({str(demo_bundle.MANIFEST.parent)!r})")
+    found: dict[str, object] = {}
+    exec(compile(code, "docs/dictionaries.md", "exec"), found)  # noqa: S102
+    run, error, bundle = found["run"], found["error"], found["bundle"]
+    assert isinstance(error, np.ndarray) and isinstance(bundle, oriel.Bundle)
+    assert isinstance(run, Run)
+    activation, features = run["layer_11_mlp_output"], run["features_mlp_11"]
+    # The first token is outside of the training.
+    assert np.square(error[0, 1:]).sum() < 0.2 * np.square(activation[0, 1:]).sum()
+    assert 0 < (features[0, 1:] > 0).sum(axis=-1).mean() < 64
+    changed = bundle.run(found["ids"], edits=[found["none"]])  # type: ignore[arg-type, list-item]
+    assert np.abs(changed.logits - run.logits)[0, -1].max() > 0.01
+    np.testing.assert_allclose(changed.logits[0, :-1], run.logits[0, :-1], rtol=0, atol=1e-4)
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -260,7 +260,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut_weights": (cut("sae_weights.safetensors", 3000), "expected a whole safetensors file"),
     "empty_weights": (cut("sae_weights.safetensors", 0), "sae_weights.safetensors is empty"),
     "cut_settings": (cut("cfg.json", 40), "cfg.json can't be read"),
-    "large_settings": (cut("cfg.json", 1 << 30), f"got {1 << 30} bytes"),
+    "large_settings": (cut("cfg.json", 1 << 40), f"got {1 << 40} bytes"),
     "missing": (change_tensors(lambda held: held.pop("b_enc")), "got b_enc missing"),
     "left_over": (
         change_tensors(lambda held: held.update(W_skip=torch.ones(24, 24))),
@@ -303,6 +303,28 @@ def test_factors_of_one_are_none(tiny_gpt2_bundle: Path, tmp_path: Path) -> None
     held = foreign.tensors("standard") | {"scaling_factor": torch.ones(foreign.FEATURES)}
     folder = foreign.write(tmp_path / "sae", foreign.CASES["standard"].settings, held)
     check_equal(converted(folder, tiny_gpt2_bundle), foreign.computed("standard", rows()))
+
+
+def test_a_decoder_row_of_zeros_makes_its_feature_0(tiny_gpt2_bundle: Path, tmp_path: Path) -> None:
+    held = foreign.tensors("topk_by_lengths")
+    held["W_dec"][4] = 0
+    settings = foreign.CASES["topk_by_lengths"].settings
+    found = converted(foreign.write(tmp_path / "sae", settings, held), tiny_gpt2_bundle)
+    features = found.features(rows().astype(np.float32))
+    assert (features[:, 4] == 0).all() and (features > 0).any(axis=1).all()
+    assert np.isfinite(found.rebuild(features)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_that_becomes_too_large_is_refused(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = foreign.tensors("gated")
+    held["r_mag"][0] = 1e30
+    folder = foreign.write(tmp_path / "sae", foreign.CASES["gated"].settings, held)
+    assert main(["add-dictionary", str(own), str(folder)]) == 2
+    line = checked_line(capsys.readouterr().err.strip())
+    assert "with numbers that aren't finite" in line
 
 
 READS = {"kind": "resid_post", "layer": 2}
@@ -418,6 +440,7 @@ BROKEN_NPZ: dict[str, tuple[Callable[[Path], object], str]] = {
     "objects": (with_arrays(threshold=np.array([{}] * 37, dtype=object)), "threshold of O8"),
     "whole": (with_arrays(threshold=np.ones(37, dtype=np.int64)), "threshold of i8"),
     "large": (with_member("more.npy", large_header()), "more of 128 bytes"),
+    "many": (with_arrays(**{f"a{n}": np.ones(1) for n in range(70)}), "got 75 files in it"),
     "no_npy": (with_member("more.npy", b"text"), "expected an .npz file"),
     "deep": (
         with_member("more.npy", b"\x93NUMPY\x01\x00\x00\x0f" + b"(" * 3840),
@@ -462,6 +485,13 @@ def test_a_path_of_no_layout_names_those_there_are(own: Path, tmp_path: Path) ->
         assert f"got {got}" in line and "a folder of SAELens with cfg.json" in line
     os.mkfifo(tmp_path / "pipe.safetensors")
     assert "neither a file nor a folder" in refusal(tmp_path / "pipe.safetensors", own)
+
+
+def test_a_release_names_its_dictionaries(own: Path, tmp_path: Path) -> None:
+    for name in ("blocks.0.hook_resid_pre", "blocks.1.hook_resid_pre"):
+        foreign.write_case("standard", tmp_path / "release" / name)
+    line = refusal(tmp_path / "release", own)
+    assert "Give one of its folders: blocks.0.hook_resid_pre, blocks.1.hook_resid_pre." in line
 
 
 @pytest.mark.parametrize("text", ["resid_post", "resid_post:-1", "logits:0", "resid_post:01", ""])

@@ -15,7 +15,8 @@ def _add_arguments(parser: Parser) -> None:
         "dictionary",
         type=Path,
         metavar="FILE_OR_FOLDER",
-        help="a file of oriel train-dictionary, a folder of SAELens, or params.npz of Gemma Scope",
+        help="a file of oriel train-dictionary, a folder of SAELens, or a file or a folder of "
+        "Gemma Scope",
     )
     parser.add_argument("--name", help="by which it is chosen; default: what it reads, resid_pre_8")
     parser.add_argument(

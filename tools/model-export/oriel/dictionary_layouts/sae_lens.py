@@ -70,7 +70,7 @@ def _activations(
     config: SaeLensConfig, request: Request
 ) -> tuple[DictionaryActivation, DictionaryActivation]:
     """Return the activations that a dictionary reads and writes."""
-    reads = _named(config.hook, request, "hook_name")
+    reads = _named(config.hook, request)
     if reads["kind"] == "attn_z" and config.changed_heads:
         raise BundleError(
             f"the dictionary {request.path.name} can't be converted exactly",
@@ -83,12 +83,12 @@ def _activations(
     return reads, activation_of_hook(config.hook_out or "", request.path.name)
 
 
-def _named(hook: str | None, request: Request, key: str) -> DictionaryActivation:
+def _named(hook: str | None, request: Request) -> DictionaryActivation:
     """Return the activation of a hook, which --reads may stand in for where there is none."""
     if hook is None and request.reads is None:
         raise OptionError(
             f"the dictionary {request.path.name} doesn't say what it reads",
-            got=f"no {key} in {_SETTINGS}",
+            got=f"no hook_name in {_SETTINGS}",
             expected="--reads KIND:LAYER, such as --reads resid_pre:8",
         )
     if hook is None:
@@ -99,7 +99,7 @@ def _named(hook: str | None, request: Request, key: str) -> DictionaryActivation
         raise OptionError(
             f"--reads contradicts the dictionary {request.path.name}",
             got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{found['kind']}:{found['layer']}, by its {key} {hook}, or no --reads",
+            expected=f"{found['kind']}:{found['layer']}, by its hook_name {hook}, or no --reads",
         )
     return found
 

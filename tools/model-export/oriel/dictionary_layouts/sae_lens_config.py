@@ -109,21 +109,22 @@ def parse_config(data: JsonObject, name: str) -> SaeLensConfig:
     if fields.get("hook_head_index") is not None:
         raise fields.refused("hook_head_index", "it reads one head alone")
     return SaeLensConfig(
-        architecture,
-        width,
-        fields.size("d_out") if form.is_transcoder else width,
-        features,
-        k,
-        fields.flag("apply_b_dec_to_input", not form.is_transcoder) and not form.is_transcoder,
-        k is not None and fields.flag("rescale_acts_by_decoder_norm", False),
-        _scales_input(fields, form),
-        fields.flag("finetuning_scaling_factor", False),
-        fields.text("hook_name"),
-        fields.text("hook_name_out"),
-        loaded.get("center_writing_weights") is True,
-        tuple(name for name in _CHANGE_HEADS if loaded.get(name) is True),
-        fields.text("model_name"),
-        fields.text("sae_lens_version") or fields.text("sae_lens_training_version"),
+        architecture=architecture,
+        width_in=width,
+        width_out=fields.size("d_out") if form.is_transcoder else width,
+        features=features,
+        k=k,
+        # SAELens takes nothing away from a transcoder's input, whatever the setting.
+        subtracts_decoder_bias=not form.is_transcoder and fields.flag("apply_b_dec_to_input", True),
+        scales_by_decoder=k is not None and fields.flag("rescale_acts_by_decoder_norm", False),
+        scales_input=_scales_input(fields, form),
+        scales_features=fields.flag("finetuning_scaling_factor", False),
+        hook=fields.text("hook_name"),
+        hook_out=fields.text("hook_name_out"),
+        centers_stream=loaded.get("center_writing_weights") is True,
+        changed_heads=tuple(name for name in _CHANGE_HEADS if loaded.get(name) is True),
+        model_name=fields.text("model_name"),
+        version=fields.text("sae_lens_version") or fields.text("sae_lens_training_version"),
     )
 
 
@@ -137,8 +138,8 @@ class _Fields:
 
     def get(self, key: str) -> JsonValue:
         names = (key, *_OLD_NAMES.get(key, ()))
-        found = (part[each] for part in self._parts for each in names if each in part)
-        return next(found, None)
+        found = (part.get(each) for part in self._parts for each in names)
+        return next((value for value in found if value is not None), None)
 
     def text(self, key: str) -> str | None:
         value = self.get(key)
