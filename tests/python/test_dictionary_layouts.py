@@ -15,6 +15,7 @@ from typing import Any
 
 import foreign_dictionaries as foreign
 import numpy as np
+import onnx
 import pytest
 import random_dictionaries
 import torch
@@ -27,6 +28,7 @@ from oriel.contract.activation_names import contract_table
 from oriel.contract.manifest import read_manifest
 from oriel.dictionaries.dictionary_file import Dictionary, parse_dictionary, token_rows
 from oriel.dictionary_layouts import find_layout
+from oriel.dictionary_layouts.add_layout import norms_center
 from oriel.dictionary_layouts.hook_names import activation_of_hook, dictionary_kinds
 from oriel.dictionary_layouts.layout import Request
 from oriel.errors import OrielError
@@ -144,13 +146,17 @@ def test_only_a_stream_of_layer_norm_has_a_mean_to_lose(
     np.testing.assert_array_equal(kept.arrays["encoder_weight"], plain.arrays["encoder_weight"])
 
 
-def test_norms_of_a_bundle_are_told_apart(
-    tiny_gpt2_bundle: Path, tiny_llama_bundle: Path, tmp_path: Path
-) -> None:
-    from oriel.dictionary_layouts.add_layout import norms_center
-
-    assert norms_center(read_manifest(tiny_gpt2_bundle), tiny_gpt2_bundle)
-    assert not norms_center(read_manifest(tiny_llama_bundle), tiny_llama_bundle)
+def test_norms_of_a_bundle_are_told_apart(own: Path) -> None:
+    manifest = read_manifest(own)
+    assert norms_center(manifest, own)
+    for variant in manifest.variants:
+        graph = onnx.load(own / variant["open"]["path"], load_external_data=False)
+        for node in graph.graph.node:
+            # A root mean square, as Llama has it.
+            if node.op_type == "LayerNormalization":
+                node.op_type = "RMSNormalization"
+        onnx.save(graph, own / variant["open"]["path"])
+    assert not norms_center(manifest, own)
 
 
 today, once = foreign.today, foreign.once
@@ -201,7 +207,7 @@ REFUSED: dict[str, tuple[Settings, str]] = {
     "no_features": (today("standard", d_sae=None), "d_sae: nothing; expected a number of 1 or"),
     "text_for_a_size": (today("standard", d_in="24"), "d_in: '24'"),
     "text_for_a_flag": (today("standard", apply_b_dec_to_input="no"), "apply_b_dec_to_input: 'no'"),
-    "no_object": ([], "they are no JSON object"),  # type: ignore[dict-item]
+    "no_object": ([], "got something other than an object"),  # type: ignore[dict-item]
 }
 
 
@@ -234,7 +240,7 @@ def test_a_folder_without_a_hook_needs_reads(own: Path, tmp_path: Path) -> None:
     named = foreign.write_case("standard", tmp_path / "named")
     other = {"kind": "resid_pre", "layer": 2}
     assert "--reads contradicts" in refusal(named, own, reads=other)
-    assert converted(named, own, reads={"kind": "resid_pre", "layer": 1})
+    converted(named, own, reads={"kind": "resid_pre", "layer": 1})
 
 
 def change_tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
@@ -273,7 +279,9 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
         "W_dec with numbers that aren't finite",
     ),
     "too_large": (
-        change_tensors(lambda held: held.update(b_dec=torch.full((24,), 1e300).double() * 1e60)),
+        change_tensors(
+            lambda held: held.update(b_dec=torch.full((24,), 1e300, dtype=torch.float64))
+        ),
         "b_dec with numbers that aren't finite",
     ),
     "factors": (
@@ -295,6 +303,16 @@ def test_factors_of_one_are_none(tiny_gpt2_bundle: Path, tmp_path: Path) -> None
     held = foreign.tensors("standard") | {"scaling_factor": torch.ones(foreign.FEATURES)}
     folder = foreign.write(tmp_path / "sae", foreign.CASES["standard"].settings, held)
     check_equal(converted(folder, tiny_gpt2_bundle), foreign.computed("standard", rows()))
+
+
+def test_a_decoder_row_of_zeros_makes_its_feature_0(tiny_gpt2_bundle: Path, tmp_path: Path) -> None:
+    held = foreign.tensors("topk_by_lengths")
+    held["W_dec"][4] = 0
+    settings = foreign.CASES["topk_by_lengths"].settings
+    found = converted(foreign.write(tmp_path / "sae", settings, held), tiny_gpt2_bundle)
+    features = found.features(rows().astype(np.float32))
+    assert (features[:, 4] == 0).all() and (features > 0).any(axis=1).all()
+    assert np.isfinite(found.rebuild(features)).all()
 
 
 READS = {"kind": "resid_post", "layer": 2}
@@ -319,9 +337,7 @@ def test_gemma_scope_is_converted_exactly(
     sums = rows() @ held["W_enc"] + held["b_enc"]
     features = np.where(sums > held["threshold"], sums, 0)
     check_equal(found, (features, features @ held["W_dec"] + held["b_dec"]))
-    assert found.description["source"] == (
-        "Gemma Scope params.npz, layer_2, width_16k, average_l0_71"
-    )
+    assert found.description["source"] == ("Gemma Scope, layer_2, width_16k, average_l0_71")
     assert converted(file.parent, tiny_gpt2_bundle, reads=READS).data == found.data
 
 
@@ -331,7 +347,59 @@ def test_gemma_scope_needs_the_right_reads(tiny_gpt2_bundle: Path, tmp_path: Pat
     line = refusal(file, tiny_gpt2_bundle, reads=READS)
     assert "got resid_post:2; expected resid_post:3" in line
     line = refusal(file, tiny_gpt2_bundle, reads={"kind": "mlp_act", "layer": 3})
-    assert "got rows of 24 numbers (layer_3); expected 52" in line
+    assert "got rows of 24 numbers (Gemma Scope, layer_3); expected 52" in line
+
+
+def gemma_2_folder(folder: Path, settings: Settings) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(settings))
+    held = {name.lower(): torch.from_numpy(a) for name, a in foreign.gemma_arrays().items()}
+    save_file(held, folder / "params.safetensors")
+    return folder
+
+
+GEMMA_2 = {
+    "architecture": "jump_relu",
+    "model_name": "google/gemma-3-270m",
+    "hf_hook_point_in": "model.layers.2.output",
+}
+
+
+@pytest.mark.parametrize(
+    ("hook", "kind"),
+    [
+        ("model.layers.2.output", "resid_post"),
+        ("model.layers.2.self_attn.o_proj.input", "attn_z"),
+        ("model.layers.2.post_feedforward_layernorm.output", "mlp_output"),
+    ],
+)
+def test_gemma_scope_2_has_the_arrays_of_the_first(
+    tiny_gpt2_bundle: Path, tmp_path: Path, hook: str, kind: str
+) -> None:
+    folder = gemma_2_folder(tmp_path / "sae", GEMMA_2 | {"hf_hook_point_in": hook})
+    found = converted(folder, tiny_gpt2_bundle)
+    first = converted(gemma_file(tmp_path, foreign.gemma_arrays()), tiny_gpt2_bundle, reads=READS)
+    assert found.description["reads"] == {"kind": kind, "layer": 2}
+    assert found.arrays.keys() == first.arrays.keys()
+    for name, values in found.arrays.items():
+        np.testing.assert_array_equal(values, first.arrays[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hf_hook_point_out": "model.layers.2.mlp.output"}, "got a transcoder"),
+        ({"architecture": "topk"}, "the architecture 'topk'"),
+        ({"hf_hook_point_in": "model.layers.2.pre_feedforward_layernorm.output"}, "got 'model."),
+        ({"hf_hook_point_in": None}, "got 'None'"),
+        ({"hf_hook_point_in": "model.layers.9.output"}, "expected layers 0 to 3"),
+    ],
+)
+def test_what_is_no_sae_of_gemma_scope_2_is_refused(
+    tiny_gpt2_bundle: Path, tmp_path: Path, settings: Settings, said: str
+) -> None:
+    folder = gemma_2_folder(tmp_path / "sae", GEMMA_2 | settings)
+    assert said in refusal(folder, tiny_gpt2_bundle)
 
 
 def with_member(name: str, data: bytes) -> Callable[[Path], None]:
@@ -395,7 +463,7 @@ def test_an_own_file_is_added(own: Path, tmp_path: Path) -> None:
     with Bundle(own) as opened:
         assert opened.dictionary("ours").data == file.read_bytes()
     assert "--reads contradicts" in refusal(file, own, reads=READS)
-    assert "leave it out" in refusal(file, own, centered=True)
+    assert "Leave it out" in refusal(file, own, centered=True)
 
 
 def test_a_path_of_no_layout_names_those_there_are(own: Path, tmp_path: Path) -> None:
@@ -404,6 +472,13 @@ def test_a_path_of_no_layout_names_those_there_are(own: Path, tmp_path: Path) ->
         assert f"got {got}" in line and "a folder of SAELens with cfg.json" in line
     os.mkfifo(tmp_path / "pipe.safetensors")
     assert "neither a file nor a folder" in refusal(tmp_path / "pipe.safetensors", own)
+
+
+def test_a_release_names_its_dictionaries(own: Path, tmp_path: Path) -> None:
+    for name in ("blocks.0.hook_resid_pre", "blocks.1.hook_resid_pre"):
+        foreign.write_case("standard", tmp_path / "release" / name)
+    line = refusal(tmp_path / "release", own)
+    assert "Give one of its folders: blocks.0.hook_resid_pre, blocks.1.hook_resid_pre." in line
 
 
 @pytest.mark.parametrize("text", ["resid_post", "resid_post:-1", "logits:0", "resid_post:01", ""])

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oriel.dictionary_layouts import gemma_scope, own_file, sae_lens
+from oriel.dictionary_layouts import gemma_scope, gemma_scope_2, own_file, sae_lens
 from oriel.dictionary_layouts.layout import Layout
-from oriel.errors import BundleError
+from oriel.errors import BundleError, first_few
 
-LAYOUTS: tuple[Layout, ...] = (sae_lens.LAYOUT, gemma_scope.LAYOUT, own_file.LAYOUT)
+LAYOUTS: tuple[Layout, ...] = (
+    sae_lens.LAYOUT,
+    gemma_scope.LAYOUT,
+    gemma_scope_2.LAYOUT,
+    own_file.LAYOUT,
+)
 
 
 def find_layout(path: Path) -> Layout:
@@ -20,9 +25,21 @@ def find_layout(path: Path) -> Layout:
             f"{path} is no dictionary",
             got=_kind_of(path),
             expected="; ".join(layout.holds for layout in LAYOUTS),
-            next_step="check the path.",
+            next_step=_next_step(path),
         )
     return found
+
+
+def _next_step(path: Path) -> str:
+    """Name the dictionaries in the folders of a release, which holds many."""
+    if not path.is_dir():
+        return "check the path."
+    try:
+        inner = sorted(each for each in path.iterdir() if each.is_dir())
+    except OSError:
+        return "check the permissions of the folder."
+    names = [each.name for each in inner if any(layout.is_of(each) for layout in LAYOUTS)]
+    return f"give one of its folders: {first_few(names)}." if names else "check the path."
 
 
 def _kind_of(path: Path) -> str:

@@ -8,15 +8,8 @@ import re
 from pathlib import Path
 
 from oriel.contract.documents import DictionaryActivation
-from oriel.dictionary_layouts.folding import Parts, take_mean_away
-from oriel.dictionary_layouts.layout import (
-    Converted,
-    Layout,
-    Request,
-    check_features,
-    check_fits,
-    takes_mean_away,
-)
+from oriel.dictionary_layouts.jumprelu import UPPER, jumprelu_sae
+from oriel.dictionary_layouts.layout import Layout, Request
 from oriel.dictionary_layouts.stored_arrays import npz_arrays
 from oriel.errors import OptionError
 
@@ -35,47 +28,26 @@ def _is_of(path: Path) -> bool:
 
 def _file_bytes(request: Request) -> bytes:
     file = _file(request.path)
-    stored = npz_arrays(file)
-    width, features = stored.width_of("W_enc")
-    reads = _reads(request, file)
-    said = ", ".join(_names(file)) or "Gemma Scope"
-    check_fits(request, reads, width, said)
-    check_features(request, features)
-    stored.check(
-        {
-            "W_enc": (width, features),
-            "b_enc": (features,),
-            "W_dec": (features, width),
-            "b_dec": (width,),
-            "threshold": (features,),
-        }
-    )
-    read = (stored.read(name) for name in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"))
-    parts = Parts(*read)
-    if takes_mean_away(request, reads, by_settings=False):
-        parts = take_mean_away(parts)
-    source = ", ".join([f"Gemma Scope {_FILE}", *_names(file)])
-    converted = Converted("sae", reads, reads, "jumprelu", source, parts.arrays())
-    return converted.file_bytes(request)
+    names = [part for part in file.absolute().parts[-4:-1] if _FOLDERS.fullmatch(part)]
+    reads = _reads(request, file, names)
+    source = ", ".join(["Gemma Scope", *names])
+    return jumprelu_sae(npz_arrays(file), UPPER, request, reads, source).file_bytes(request)
 
 
-def _names(file: Path) -> list[str]:
-    """Return the names of the folders above that are Gemma Scope's own."""
-    return [part for part in file.absolute().parts[-4:-1] if _FOLDERS.fullmatch(part)]
-
-
-def _reads(request: Request, file: Path) -> DictionaryActivation:
+def _reads(request: Request, file: Path, names: list[str]) -> DictionaryActivation:
+    """Return what the caller says, unless a folder of Gemma Scope's own names says otherwise."""
     if request.reads is None:
         raise OptionError(
             f"{file.name} doesn't say what it reads",
             expected="--reads KIND:LAYER, such as --reads resid_post:12",
         )
-    layers = [name for name in _names(file) if name.startswith("layer_")]
-    if layers and layers[0] != f"layer_{request.reads['layer']}":
+    kind, layer = request.reads["kind"], request.reads["layer"]
+    layers = [name.removeprefix("layer_") for name in names if name.startswith("layer_")]
+    if layers and layers[0] != str(layer):
         raise OptionError(
             f"--reads names another layer than the folder of {file.name}",
-            got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{request.reads['kind']}:{layers[0].removeprefix('layer_')}",
+            got=f"{kind}:{layer}",
+            expected=f"{kind}:{layers[0]}",
         )
     return request.reads
 

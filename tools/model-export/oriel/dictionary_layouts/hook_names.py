@@ -11,7 +11,6 @@ from oriel.contract.activation_names import contract_table
 from oriel.contract.documents import DictionaryActivation
 from oriel.errors import BundleError, OptionError
 
-_LIBRARY = "transformer_lens_3"
 _HOOK = re.compile(r"blocks\.(0|[1-9][0-9]{0,3})\.([a-z0-9_.]{1,80})")
 
 
@@ -59,7 +58,7 @@ def _kinds_by_hook() -> dict[str, str]:
     """Return {name of a hook in its block: kind}."""
     made: dict[str, str] = {}
     for row in contract_table()["activations"]:
-        peer = row["peers"][_LIBRARY]
+        peer = row["peers"]["transformer_lens_3"]
         if peer is not None and row["kind"] in dictionary_kinds():
             made[peer["name"].removeprefix("blocks.{L}.")] = row["kind"]
     return made

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from oriel.arrays import Array
 from oriel.contract.documents import DictionaryActivation
-from oriel.contract.json_value import JsonValue
-from oriel.contract.limits import limits
-from oriel.contract.strict_json import read_json
 from oriel.dictionary_layouts.folding import (
     Parts,
     scale_by_decoder,
@@ -29,8 +26,9 @@ from oriel.dictionary_layouts.layout import (
     takes_mean_away,
 )
 from oriel.dictionary_layouts.sae_lens_config import SaeLensConfig, parse_config
+from oriel.dictionary_layouts.settings_file import read_settings
 from oriel.dictionary_layouts.stored_arrays import StoredArrays, safetensors_arrays
-from oriel.errors import BundleError, ContractError, OptionError
+from oriel.errors import BundleError, OptionError
 
 _SETTINGS, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
 _INPUT_FACTOR = "activation_scaler.json"
@@ -49,7 +47,7 @@ def _is_of(path: Path) -> bool:
 
 def _file_bytes(request: Request) -> bytes:
     folder = _folder(request.path)
-    config = parse_config(_json(folder / _SETTINGS), folder.name)
+    config = parse_config(read_settings(folder / _SETTINGS), folder.name)
     reads, writes = _activations(config, request)
     said = f"{config.model_name or 'a model without a name'}, {config.hook or 'no hook'}"
     check_fits(request, reads, config.width_in, said)
@@ -68,31 +66,11 @@ def _file_bytes(request: Request) -> bytes:
     return converted.file_bytes(request)
 
 
-def _json(file: Path) -> JsonValue:
-    try:
-        if file.stat().st_size > limits()["json"]["bytes"]:
-            raise _damaged(file, f"{file.stat().st_size} bytes")
-        return read_json(file.read_bytes(), file.name)
-    except OSError as error:
-        raise _damaged(file, error.strerror or str(error)) from error
-    except ContractError as error:
-        raise _damaged(file, str(error.got or error.what)) from error
-
-
-def _damaged(file: Path, got: str) -> BundleError:
-    return BundleError(
-        f"{file.parent.name}/{file.name} can't be read",
-        got=got,
-        expected="a file of SAELens",
-        next_step="download it again.",
-    )
-
-
 def _activations(
     config: SaeLensConfig, request: Request
 ) -> tuple[DictionaryActivation, DictionaryActivation]:
     """Return the activations that a dictionary reads and writes."""
-    reads = _named(config.hook, request, "hook_name")
+    reads = _named(config.hook, request)
     if reads["kind"] == "attn_z" and config.changed_heads:
         raise BundleError(
             f"the dictionary {request.path.name} can't be converted exactly",
@@ -105,12 +83,12 @@ def _activations(
     return reads, activation_of_hook(config.hook_out or "", request.path.name)
 
 
-def _named(hook: str | None, request: Request, key: str) -> DictionaryActivation:
+def _named(hook: str | None, request: Request) -> DictionaryActivation:
     """Return the activation of a hook, which --reads may stand in for where there is none."""
     if hook is None and request.reads is None:
         raise OptionError(
             f"the dictionary {request.path.name} doesn't say what it reads",
-            got=f"no {key} in {_SETTINGS}",
+            got=f"no hook_name in {_SETTINGS}",
             expected="--reads KIND:LAYER, such as --reads resid_pre:8",
         )
     if hook is None:
@@ -121,7 +99,7 @@ def _named(hook: str | None, request: Request, key: str) -> DictionaryActivation
         raise OptionError(
             f"--reads contradicts the dictionary {request.path.name}",
             got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{found['kind']}:{found['layer']}, by its {key} {hook}, or no --reads",
+            expected=f"{found['kind']}:{found['layer']}, by its hook_name {hook}, or no --reads",
         )
     return found
 
@@ -145,8 +123,8 @@ def _parts(config: SaeLensConfig, folder: Path, centered: bool) -> Parts:
     factors = _check_tensors(stored, config)
     bias = "b_mag" if "b_mag" in config.form.biases else "b_enc"
     threshold = stored.read("threshold") if "threshold" in config.form.biases else None
-    read = (stored.read(name) for name in ("W_enc", bias, "W_dec", "b_dec"))
-    parts = Parts(*read, threshold)
+    encoder, shift, decoder, decoder_bias = map(stored.read, ("W_enc", bias, "W_dec", "b_dec"))
+    parts = Parts(encoder, shift, decoder, decoder_bias, threshold)
     if config.scales_input:
         parts = scale_input(parts, _input_factor(folder))
     if bias == "b_mag":
@@ -187,8 +165,7 @@ def _check_tensors(stored: StoredArrays, config: SaeLensConfig) -> Array | None:
 def _input_factor(folder: Path) -> float:
     """Return the number that activations were multiplied with."""
     file = folder / _INPUT_FACTOR
-    found = _json(file) if file.is_file() else None
-    factor = found.get("scaling_factor") if isinstance(found, dict) else None
+    factor = read_settings(file).get("scaling_factor") if file.is_file() else None
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1e30:
         raise BundleError(
             f"the dictionary {folder.name} can't be converted exactly",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from oriel.contract.json_value import JsonObject, JsonValue
 from oriel.errors import BundleError
@@ -47,7 +47,7 @@ REFUSED: Mapping[str, str] = {
     "temporal": "its features depend on other tokens",
 }
 """{architecture: the reason why it can't be converted}."""
-_NORMALIZATIONS = {
+NORMALIZATIONS = {
     "constant_norm_rescale": "it scales each token's activation by its own length",
     "layer_norm": "it normalizes each token's activation by itself",
     "covariance_whitening": "its whitening is in no file of the folder; SAELens saves the finished "
@@ -93,8 +93,8 @@ class SaeLensConfig:
         return ARCHITECTURES[self.architecture]
 
 
-def parse_config(data: JsonValue, name: str) -> SaeLensConfig:
-    """Check the value of a cfg.json. name: the dictionary's in errors.
+def parse_config(data: JsonObject, name: str) -> SaeLensConfig:
+    """Check the object of a cfg.json. name: the dictionary's in errors.
 
     Raises BundleError for one that is damaged, or that no file of the contract expresses exactly.
     """
@@ -109,38 +109,37 @@ def parse_config(data: JsonValue, name: str) -> SaeLensConfig:
     if fields.get("hook_head_index") is not None:
         raise fields.refused("hook_head_index", "it reads one head alone")
     return SaeLensConfig(
-        architecture,
-        width,
-        fields.size("d_out") if form.is_transcoder else width,
-        features,
-        k,
-        fields.flag("apply_b_dec_to_input", not form.is_transcoder) and not form.is_transcoder,
-        k is not None and fields.flag("rescale_acts_by_decoder_norm", False),
-        _scales_input(fields, form),
-        fields.flag("finetuning_scaling_factor", False),
-        fields.text("hook_name"),
-        fields.text("hook_name_out"),
-        loaded.get("center_writing_weights") is True,
-        tuple(name for name in _CHANGE_HEADS if loaded.get(name) is True),
-        fields.text("model_name"),
-        fields.text("sae_lens_version") or fields.text("sae_lens_training_version"),
+        architecture=architecture,
+        width_in=width,
+        width_out=fields.size("d_out") if form.is_transcoder else width,
+        features=features,
+        k=k,
+        # SAELens takes nothing away from a transcoder's input, whatever the setting.
+        subtracts_decoder_bias=not form.is_transcoder and fields.flag("apply_b_dec_to_input", True),
+        scales_by_decoder=k is not None and fields.flag("rescale_acts_by_decoder_norm", False),
+        scales_input=_scales_input(fields, form),
+        scales_features=fields.flag("finetuning_scaling_factor", False),
+        hook=fields.text("hook_name"),
+        hook_out=fields.text("hook_name_out"),
+        centers_stream=loaded.get("center_writing_weights") is True,
+        changed_heads=tuple(name for name in _CHANGE_HEADS if loaded.get(name) is True),
+        model_name=fields.text("model_name"),
+        version=fields.text("sae_lens_version") or fields.text("sae_lens_training_version"),
     )
 
 
 class _Fields:
     """The settings of a cfg.json by their names of today, wherever a version puts them."""
 
-    def __init__(self, data: JsonValue, name: str) -> None:
+    def __init__(self, data: JsonObject, name: str) -> None:
         self.name = name
-        if not isinstance(data, dict):
-            raise self.refused("its settings", "they are no JSON object")
         inner = data.get("metadata")
         self._parts: tuple[JsonObject, ...] = (data, inner) if isinstance(inner, dict) else (data,)
 
     def get(self, key: str) -> JsonValue:
         names = (key, *_OLD_NAMES.get(key, ()))
-        found = (part[each] for part in self._parts for each in names if each in part)
-        return next(found, None)
+        found = (part.get(each) for part in self._parts for each in names)
+        return next((value for value in found if value is not None), None)
 
     def text(self, key: str) -> str | None:
         value = self.get(key)
@@ -222,5 +221,5 @@ def _scales_input(fields: _Fields, form: Architecture) -> bool:
         if form.is_transcoder:
             raise fields.refused("normalize_activations", "of a transcoder it is not known")
         return True
-    why = _NORMALIZATIONS.get(cast(str, value)) if isinstance(value, str) else None
+    why = NORMALIZATIONS.get(value) if isinstance(value, str) else None
     raise fields.refused(f"normalize_activations {value!r:.40}", why or "it is not known")

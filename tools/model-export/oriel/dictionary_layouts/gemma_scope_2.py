@@ -1,0 +1,80 @@
+"""Gemma Scope 2's layout: a folder with config.json and params.safetensors, a JumpReLU SAE. Its
+transcoders read a normalized stream, for which the contract has no name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from oriel.contract.documents import DictionaryActivation
+from oriel.dictionary_layouts.hook_names import dictionary_activation
+from oriel.dictionary_layouts.jumprelu import LOWER, jumprelu_sae
+from oriel.dictionary_layouts.layout import Layout, Request
+from oriel.dictionary_layouts.settings_file import read_settings
+from oriel.dictionary_layouts.stored_arrays import safetensors_arrays
+from oriel.errors import BundleError, OptionError
+
+_SETTINGS, _WEIGHTS = "config.json", "params.safetensors"
+_KINDS = {
+    "output": "resid_post",
+    "self_attn.o_proj.input": "attn_z",
+    "post_feedforward_layernorm.output": "mlp_output",
+}
+"""{place in a layer, as transformers names its modules: kind}."""
+_HOOK = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z_.]{1,60})")
+
+
+def _folder(path: Path) -> Path:
+    return path.parent if path.name in (_SETTINGS, _WEIGHTS) else path
+
+
+def _is_of(path: Path) -> bool:
+    folder = _folder(path)
+    return (folder / _SETTINGS).is_file() and (folder / _WEIGHTS).is_file()
+
+
+def _file_bytes(request: Request) -> bytes:
+    folder = _folder(request.path)
+    settings = read_settings(folder / _SETTINGS)
+    architecture = settings.get("architecture")
+    if architecture != "jump_relu" or settings.get("hf_hook_point_out") is not None:
+        raise BundleError(
+            f"the dictionary {folder.name} can't be converted exactly",
+            got=f"a transcoder or the architecture {str(architecture)[:40]!r}",
+            expected="an SAE with the architecture 'jump_relu'",
+            next_step="choose another; docs/dictionaries.md lists what is supported.",
+        )
+    hook = settings.get("hf_hook_point_in")
+    reads = _reads(str(hook), request, folder)
+    model = settings.get("model_name")
+    source = ", ".join(["Gemma Scope 2", *([model] if isinstance(model, str) else []), str(hook)])
+    stored = safetensors_arrays(folder / _WEIGHTS)
+    return jumprelu_sae(stored, LOWER, request, reads, source).file_bytes(request)
+
+
+def _reads(hook: str, request: Request, folder: Path) -> DictionaryActivation:
+    found = _HOOK.fullmatch(hook)
+    kind = _KINDS.get(found.group(2)) if found else None
+    if found is None or kind is None:
+        raise BundleError(
+            f"the dictionary {folder.name} is of an activation that the contract doesn't have",
+            got=repr(hook[:80]),
+            expected=f"model.layers.L. and one of {', '.join(_KINDS)}",
+            next_step="choose a dictionary of one of these.",
+        )
+    reads = dictionary_activation(kind, int(found.group(1)))
+    if request.reads is not None and request.reads != reads:
+        raise OptionError(
+            f"--reads contradicts the dictionary {folder.name}",
+            got=f"{request.reads['kind']}:{request.reads['layer']}",
+            expected=f"{reads['kind']}:{reads['layer']}, by its {_SETTINGS}, or no --reads",
+        )
+    return reads
+
+
+LAYOUT = Layout(
+    "Gemma Scope 2",
+    f"a folder of Gemma Scope 2 with {_SETTINGS} and {_WEIGHTS}",
+    _is_of,
+    _file_bytes,
+)
