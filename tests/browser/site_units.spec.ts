@@ -1,11 +1,13 @@
 // A unit's page over the corpus, from nginx: read in three requests of at most 300 KB, with PyTorch's values, searched and
 // sorted, without a network once it was read, and refused where a byte was changed on the way.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page, type Request } from '@playwright/test';
 import type { Manifest } from '../../apps/web/src/contract/generated';
 import { askPython, checkpoints } from './ask_python';
 import { axeFaults } from './axe_faults';
+import { readFixtures } from './fixtures';
 import { isolationHeaders, test } from './site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
@@ -118,6 +120,59 @@ test('a unit is read in three requests, equals PyTorch, and is there without a n
   await page.goto(`${link}&again=1${hash('mlp_act.4.401')}`);
   await expect(page.getByTestId('candidate').first()).toBeVisible();
   await expect(unitPage(page, 'mlp_act.4.401')).toBeVisible();
+});
+
+test('a neuron leads to its page, where it runs on the own text, and is walked and saved', async ({
+  page,
+  host,
+}) => {
+  const prompt = readFixtures('demo').prompt('sentence');
+  const site = await host({ headers: isolationHeaders });
+  const text = encodeURIComponent(prompt.text ?? '');
+  const link = `${site.url}?model=${encodeURIComponent(address)}#lang=en&on=wasm&p=${text}`;
+  await page.goto(`${link}&only=neurons&n=3.386`);
+  const one = page.getByTestId('one-neuron');
+  await expect(one).toHaveAttribute('data-neuron', '3.386');
+  await one.getByTestId('unit-link').click();
+  const shown = unitPage(page, 'mlp_act.3.386');
+  await expect(shown).toBeVisible();
+  await expect(page.locator('#units')).toBeFocused();
+
+  await shown.getByTestId('unit-run').click();
+  const own = shown.getByTestId('unit-own').locator('[data-value]');
+  await expect(own).toHaveCount(prompt.ids.length);
+  const values = await own.evaluateAll((items) =>
+    items.map((item) => Number(item.getAttribute('data-value'))),
+  );
+  const input = { ids: prompt.ids, neuron: [3, 386, 0], off: null };
+  const right = askPython('read_layers.py', [checkpoints.demo], JSON.stringify(input)) as {
+    activations: number[][][];
+  };
+  for (const [at, value] of values.entries())
+    expect(value).toBeCloseTo(right.activations[3]?.[at]?.[386] ?? NaN, 3);
+
+  const passage = shown.getByTestId('unit-passages').locator('li').first();
+  const peak = Number(await passage.getAttribute('data-peak'));
+  const beside = passage.locator('[data-at]').nth(peak === 0 ? 1 : peak - 1);
+  await passage.locator(`[data-at="${peak}"]`).focus();
+  await page.keyboard.press(peak === 0 ? 'ArrowRight' : 'ArrowLeft');
+  await expect(beside).toBeFocused();
+  const exactly = await beside.getAttribute('data-value');
+  await expect(shown.getByTestId('unit-reading')).toContainText(
+    Number(exactly).toPrecision(3).replace('-', '−').slice(0, 4),
+  );
+
+  const waiting = page.waitForEvent('download');
+  await shown.getByTestId('unit-csv').click();
+  const saved = await waiting;
+  expect(saved.suggestedFilename()).toMatch(/_layer_3_mlp_act_386_corpus\.csv$/);
+  const lines = readFileSync(await saved.path(), 'utf8')
+    .trim()
+    .split('\r\n')
+    .slice(1);
+  const ids = (await passage.getAttribute('data-ids'))?.split(' ') ?? [];
+  const first = lines.filter((line) => line.startsWith('1,')).map((line) => line.split(',')[4]);
+  expect(first).toEqual(ids);
 });
 
 test('a changed byte is told, and the rest of the page stays', async ({ page, context, host }) => {

@@ -315,6 +315,18 @@ def test_a_decoder_row_of_zeros_makes_its_feature_0(tiny_gpt2_bundle: Path, tmp_
     assert np.isfinite(found.rebuild(features)).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_that_becomes_too_large_is_refused(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = foreign.tensors("gated")
+    held["r_mag"][0] = 1e30
+    folder = foreign.write(tmp_path / "sae", foreign.CASES["gated"].settings, held)
+    assert main(["add-dictionary", str(own), str(folder)]) == 2
+    line = checked_line(capsys.readouterr().err.strip())
+    assert "with numbers that aren't finite" in line
+
+
 READS = {"kind": "resid_post", "layer": 2}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from oriel.bundle.open_bundle import read_open_bundle
@@ -34,7 +35,10 @@ def add_layout(
     request = Request(
         path, manifest.shape, weights, norms_center(manifest, bundle), reads, centered
     )
-    dictionary = parse_dictionary(layout.file_bytes(request), path, manifest.shape, weights)
+    # A number that becomes too large is not finite then, which is refused below in one line.
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = layout.file_bytes(request)
+    dictionary = parse_dictionary(data, path, manifest.shape, weights)
     read = dictionary.description["reads"]
     name = name or f"{read['kind']}_{int(read['layer'])}"
     add_dictionary(bundle, dictionary, name)

@@ -7,9 +7,13 @@ import type { Answer } from '../../session/answer';
 export async function savedName(model: ViewedModel, answer: Answer, what: string): Promise<string> {
   const digest = await promptDigest(answer.tokens.map(({ id }) => id));
   const name = model.manifest.model.name;
-  return [name, model.variant.name, digest.slice('sha256:'.length, 'sha256:'.length + 8), what]
-    .map((part) => part.replace(/[^\w.-]+/g, '-'))
-    .join('_');
+  const short = digest.slice('sha256:'.length, 'sha256:'.length + 8);
+  return joinedName([name, model.variant.name, short, what]);
+}
+
+/** Join the parts of a file's name, of characters that every system allows. */
+export function joinedName(parts: readonly string[]): string {
+  return parts.map((part) => part.replace(/[^\w.-]+/g, '-')).join('_');
 }
 
 /** Return the SHA-256 of the token ids as text, separated by commas. */
