@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = ((512, 4), (512, 8), (512, 16), (512, 32), (128, 16), (256, 16), (1024, 16))
+SIZES = ((512, 4), (512, 8), (512, 16), (512, 32), (128, 16), (1024, 16))
 """(features, k) of each row."""
 
 
@@ -22,8 +22,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="demo")
     parser.add_argument("--reads", default="mlp_output:11")
-    parser.add_argument("--tokens", type=int, default=100_000)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--tokens", type=int, default=60_000)
+    parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     for line in table(arguments):

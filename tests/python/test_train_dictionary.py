@@ -4,7 +4,10 @@ plain PyTorch measures, and a mistake is refused before the training."""
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,17 +20,22 @@ from transformers import GPT2LMHeadModel
 from oriel import Bundle
 from oriel.bundle.passages import Passages
 from oriel.cli import main
+from oriel.commands.command import Parser
+from oriel.commands.train_dictionary import COMMAND
 from oriel.contract.documents import DictionaryActivation
 from oriel.contract.manifest import read_manifest
-from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
+from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary, token_rows
+from oriel.dictionary_training.losses import logits_with_rows
 from oriel.dictionary_training.measure import measure_baseline, measure_dictionary
-from oriel.dictionary_training.passes import collect
+from oriel.dictionary_training.passes import batches_of, collect
 from oriel.dictionary_training.source import Source, open_source
+from oriel.errors import OptionError
 from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
 from oriel.models.demo.bundled_text import held_out_passages, training_passages
 from oriel.progress import Silent
 
-DEMO = Path(__file__).resolve().parents[2] / "tools/model-export/oriel/models/demo/weights"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "tools/model-export/oriel/models/demo/weights"
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +191,33 @@ def test_a_bundle_and_its_checkpoint_give_the_same_rows(
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["attn_z", "resid_mid"])
+def test_a_models_own_rows_change_nothing_in_their_place(
+    kind: Literal["attn_z", "resid_mid"], demo: Source, texts: list[list[int]]
+) -> None:
+    (batch,) = batches_of([np.array(ids) for ids in texts[:5]], demo.shape.vocab)
+    name = f"layer_6_{kind}"
+    found = demo.run(batch.ids, (name, "logits"), ())
+    rows = token_rows(found[name])[batch.counted]
+    place: DictionaryActivation = {"kind": kind, "layer": 6}
+    same = logits_with_rows(demo, batch, place, found[name], rows)
+    np.testing.assert_allclose(same, found["logits"], atol=1e-4)
+    turned = logits_with_rows(demo, batch, place, found[name], -rows)
+    assert np.abs(turned - found["logits"]).max() > 0.1
+
+
+def test_what_has_no_figures_is_refused(demo: Source, texts: list[list[int]]) -> None:
+    place: DictionaryActivation = {"kind": "mlp_output", "layer": 11}
+    pairs = tuple(np.array(ids[:2]) for ids in texts)
+    with pytest.raises(OptionError, match="the held-out text has no prediction"):
+        measure_baseline(demo, place, Passages("pairs", pairs))
+    # The loss with zeros is the model's own where the activation is 0 already.
+    quiet = replace(demo, run=lambda ids, names, _: demo.run(ids, names, ()))
+    some = tuple(np.array(ids) for ids in texts[:3])
+    with pytest.raises(OptionError, match="zeros in the place of layer_11_mlp_output do the"):
+        measure_baseline(quiet, place, Passages("some", some))
+
+
 def short_words(tmp_path: Path) -> list[str]:
     text = tmp_path / "text.txt"
     text.write_text("\n".join(training_passages()[:40]), "utf-8")
@@ -275,3 +310,34 @@ def test_ctrl_c_leaves_nothing(
     assert "no file was left half-written" in capsys.readouterr().err
     assert out.read_bytes() == b"an earlier one"
     assert {each.name for each in tmp_path.iterdir()} == {"out.safetensors", "text.txt"}
+
+
+def section() -> str:
+    """Return the part of docs/dictionaries.md on training."""
+    text = (ROOT / "docs" / "dictionaries.md").read_text("utf-8")
+    return text.partition("\n## Training one\n")[2].partition("\n## ")[0]
+
+
+def test_the_document_has_the_figures_of_the_bundled_dictionary(demo: Source) -> None:
+    description = shipped(demo).description
+    said, told = description["measured"], " ".join(section().split())
+    for figure in (
+        f"{int(description['features'])} features",
+        f"{bundled_dictionaries()['mlp_11'].stat().st_size / 1000:.0f} KB",
+        f"On {int(said['text']['tokens']):,} held-out tokens",
+        f"recovers {said['loss_recovered']:.1%} of the loss".replace("%", " %"),
+        f"{said['loss']['model']:.4f} nats",
+        f"{said['loss']['replaced']:.4f} with the rebuilt activation",
+        f"{said['loss']['zeroed']:.4f} with zeros",
+        f"explains {said['explained_variance']:.1%} of the variance".replace("%", " %"),
+        f"by {said['l0']:.1f} features a token",
+    ):
+        assert figure in told, figure
+    assert said["dead_features"] == 0 and "none is dead" in told
+
+
+def test_the_document_tells_every_flag() -> None:
+    parser = Parser(prog="oriel train-dictionary")
+    COMMAND.add_arguments(parser)
+    flags = set(re.findall(r"^  (--\w+)", parser.format_help(), re.MULTILINE))
+    assert set(re.findall(r"^\| `(--\w+)", section(), re.MULTILINE)) == flags

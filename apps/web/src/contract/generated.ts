@@ -577,7 +577,7 @@ export interface MeasuredText2 {
   tokens: number;
 }
 /**
- * measurements of a dictionary on a text that it was not trained on
+ * measurements of a dictionary on a text that it was not trained on, over all tokens but the first of each passage
  */
 export interface DictionaryMeasures {
   text: MeasuredText3;

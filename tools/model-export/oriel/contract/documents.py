@@ -373,7 +373,8 @@ class DictionaryActivation(TypedDict):
 
 
 class DictionaryMeasures(TypedDict):
-    """Measurements of a dictionary on a text that it was not trained on."""
+    """Measurements of a dictionary on a text that it was not trained on, over all tokens but the
+    first of each passage."""
 
     text: MeasuredText
     explained_variance: float

@@ -118,9 +118,11 @@ def _rate(done: float) -> float:
 
 
 def _threshold(batches: Iterable[Tensor], k: int) -> float:
-    """Return the mean over batches of the smallest value that is kept (Bussmann et al., 2024)."""
-    smallest = [kept[kept > 0].min() for kept in (batch_top(each, k) for each in batches)]
-    return float(torch.stack(smallest).double().mean())
+    """Return the mean over batches of the smallest value that is kept (Bussmann et al., 2024); 0
+    where no feature is ever active."""
+    kept = [each[each > 0] for each in (batch_top(values, k) for values in batches)]
+    smallest = [float(each.min()) for each in kept if len(each) > 0]
+    return sum(smallest) / max(1, len(smallest))
 
 
 class _Order:

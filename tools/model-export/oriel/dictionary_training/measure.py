@@ -29,8 +29,8 @@ class Baseline:
 
 
 def measure_baseline(source: Source, writes: DictionaryActivation, passages: Passages) -> Baseline:
-    """Return the losses without a dictionary. Raises OptionError where zeros in the activation's
-    place do no harm, so that nothing is lost that a dictionary could recover."""
+    """Return the losses without a dictionary. Raises OptionError where no token is predicted, or
+    where zeros in the activation's place do no harm, so that nothing could be recovered."""
     model, zeroed = MeanLoss(), MeanLoss()
     name = activation_name(writes)
     for batch in batches_of(passages.ids, source.shape.vocab):
@@ -38,6 +38,13 @@ def measure_baseline(source: Source, writes: DictionaryActivation, passages: Pas
         model.add(found["logits"], batch)
         rows = np.zeros_like(token_rows(found[name])[batch.counted])
         zeroed.add(logits_with_rows(source, batch, writes, found[name], rows), batch)
+    if model.count == 0:
+        raise OptionError(
+            "the held-out text has no prediction that a dictionary could change",
+            got="passages of two tokens",
+            expected="one of three tokens at least",
+            next_step="give longer lines with --text.",
+        )
     if not zeroed.mean > model.mean:
         raise OptionError(
             f"zeros in the place of {name} do the predictions no harm",
