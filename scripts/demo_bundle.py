@@ -42,8 +42,8 @@ def main() -> int:
 
 
 def inputs_of_bundle() -> list[Path]:
-    """List exporter, contract, pinned packages, the trained model, its lenses and passages to
-    measure it on."""
+    """List exporter, contract, pinned packages, the trained model, its lenses, dictionaries
+    and passages to measure it on."""
     demo = EXPORTER / "oriel" / "models" / "demo"
     files = [p for kind in ("py", "json") for p in EXPORTER.glob(f"oriel/**/*.{kind}")]
     sources = [p for p in files if demo / "weights" not in p.parents]
@@ -53,6 +53,7 @@ def inputs_of_bundle() -> list[Path]:
             *(demo / "weights").iterdir(),
             *(demo / "passages").iterdir(),
             *(demo / "lenses").iterdir(),
+            *(demo / "dictionaries").iterdir(),
             *EXPORTER.glob("*.txt"),
             *(ROOT / "contracts").glob("*.json"),
             EXPORTER / "export.py",

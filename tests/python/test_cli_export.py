@@ -137,7 +137,7 @@ def test_oriel_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert (
         "{doctor,export,verify,select,quantize,fidelity,publish,check-url,check-device,convert,"
-        "split,prove,pipeline,recommend,inspect,fit-lens,add-lens,train-dictionary,"
+        "split,prove,pipeline,recommend,inspect,fit-lens,add-lens,add-dictionary,train-dictionary,"
         "lesson,dashboards,add-dashboards}" in capsys.readouterr().out
     )
     assert "no command; expected doctor, export, verify, select, quantize, fidelity, " in line_of(

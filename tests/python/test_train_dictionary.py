@@ -215,7 +215,10 @@ def test_the_command_writes_the_same_file_every_time(
     ("words", "said"),
     [
         (["--reads", "mlp_output:12"], "--reads names a layer that the model doesn't have; got "),
-        (["--reads", "q:1"], "--reads names no activation that a dictionary can have; got 'q:1'"),
+        (
+            ["--reads", "q:1"],
+            "--reads names no activation that a dictionary can read or write; got 'q:1'",
+        ),
         (["--reads", "mlp_output:-1"], "--reads names no activation"),
         (["--writes", "mlp_act"], "--writes names no activation"),
         (["--features", "0"], "expected a number of 1 or more, got 0"),

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from oriel.commands import (
     add_dashboards,
+    add_dictionary,
     add_lens,
     check_device,
     check_url,
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Command] = {
         inspect,
         fit_lens,
         add_lens,
+        add_dictionary,
         train_dictionary,
         lesson,
         dashboards,

@@ -39,7 +39,7 @@ class TrainSettings:
     def described(self) -> str:
         return (
             f"BatchTopK, k {self.k}, {self.steps} Adam steps of {self.batch} tokens, learning rate "
-            f"{self.rate:g}, auxiliary loss for dead features"
+            f"{self.rate:g}, auxiliary loss for dead features, without passages' first tokens"
         )
 
 

@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from oriel.arrays import Array
 from oriel.bundle.atomic_folder import write_files_whole
 from oriel.contract.documents import DictionaryActivation, DictionaryDescription
 from oriel.dictionaries.dictionary_file import Dictionary, dictionary_bytes, parse_dictionary
+from oriel.dictionary_layouts.layout import MOST_FEATURES
 from oriel.dictionary_training.batch_topk import TrainSettings, train
-from oriel.dictionary_training.measure import measure_baseline, measure_dictionary
-from oriel.dictionary_training.named_activations import parse_activation, width_of
-from oriel.dictionary_training.parts import Trained
+from oriel.dictionary_training.measure import Baseline, measure_baseline, measure_dictionary
+from oriel.dictionary_training.named_activations import activation_of, width_of
 from oriel.dictionary_training.passes import activation_name, collect
 from oriel.dictionary_training.source import Source, open_source
 from oriel.dictionary_training.texts import choose_texts
@@ -48,8 +49,6 @@ class DictionaryOptions:
     out: Path
 
 
-MOST_FEATURES = 1 << 20
-"""Largest number of features of a dictionary, by the contract."""
 _FEATURES_OF_WIDTH = 4
 _TOKENS = 200_000
 _KEPT_VALUES = 1 << 26
@@ -69,55 +68,80 @@ def make_dictionary(options: DictionaryOptions, display: StageDisplay) -> Dictio
         _check_features(options.features, options.k)
     display.stage("read the model")
     with open_source(options.model, options.revision, display) as source:
-        dictionary = _trained(options, source, display)
+        reads = activation_of("--reads", options.reads, source.shape)
+        writes = activation_of("--writes", options.writes or options.reads, source.shape)
+        width = width_of(writes, source.shape)
+        settings = TrainSettings(
+            options.features or _FEATURES_OF_WIDTH * width,
+            options.k,
+            steps=options.steps,
+            seed=options.seed,
+        )
+        _check_features(settings.features, settings.k)
+        kept = _KEPT_VALUES // (width_of(reads, source.shape) + width)
+        tokens = options.tokens or min(_TOKENS, kept)
+        texts = choose_texts(source.reader, options.text, tokens)
+        task = prepare(source, (reads, writes), texts, display)
+        dictionary = train_and_measure(task, settings, display, options.out)
     write_files_whole({options.out: dictionary.data})
     return dictionary.description
 
 
-def _trained(options: DictionaryOptions, source: Source, display: StageDisplay) -> Dictionary:
-    reads = parse_activation(options.reads, source.shape, "--reads")
-    writes = parse_activation(options.writes or options.reads, source.shape, "--writes")
-    widths = width_of(reads, source.shape), width_of(writes, source.shape)
-    features = options.features or _FEATURES_OF_WIDTH * widths[1]
-    _check_features(features, options.k)
-    settings = TrainSettings(features, options.k, steps=options.steps, seed=options.seed)
-    tokens = options.tokens or min(_TOKENS, _KEPT_VALUES // sum(widths))
-    texts = choose_texts(source.reader, options.text, tokens)
-    display.stage("measure the losses to compare with")
-    baseline = measure_baseline(source, writes, texts.held_out)
-    trained = _train(source, (reads, writes), texts, settings, display)
-    description: DictionaryDescription = {
-        "kind": "sae" if reads == writes else "transcoder",
-        "weights": source.weights,
-        "reads": reads,
-        "writes": writes,
-        "features": features,
-        "activation": "jumprelu",
-        "source": f"oriel train-dictionary: {settings.described()}",
-        "seed": options.seed,
-        "trained_on": texts.fitting.to_json(),
-    }
-    arrays = {name: _narrow(values) for name, values in asdict(trained).items()}
-    display.stage("measure it on held-out text")
-    made = _checked(description, arrays, options.out, source)
-    measured = measure_dictionary(source, made, texts.held_out, baseline)
-    return _checked({**description, "measured": measured}, arrays, options.out, source)
+@dataclass(frozen=True)
+class Task:
+    """The activations that dictionaries are trained on, and what these are compared with."""
+
+    source: Source
+    reads: DictionaryActivation
+    writes: DictionaryActivation
+    texts: LensTexts
+    rows: tuple[Tensor, Tensor]
+    """What is read and what is written, (tokens, width) each."""
+    baseline: Baseline
 
 
-def _train(
+def prepare(
     source: Source,
     activations: tuple[DictionaryActivation, DictionaryActivation],
     texts: LensTexts,
-    settings: TrainSettings,
     display: StageDisplay,
-) -> Trained:
+) -> Task:
+    """Run the model on the texts. activations: what is read and what is written. Raises OptionError
+    where a dictionary of them can't be measured."""
     reads, writes = activations
+    display.stage("measure the losses to compare with")
+    baseline = measure_baseline(source, writes, texts.held_out)
     passages = texts.fitting.ids
     display.stage(f"run the model on {texts.fitting.tokens} tokens")
     report = _reporter(display, "passage", len(passages))
     rows = collect(source, passages, [reads] if reads == writes else [reads, writes], report)
-    display.stage(f"train {settings.features} features of {activation_name(reads)}")
-    return train(rows[0], rows[-1], settings, _reporter(display, "step", settings.steps))
+    return Task(source, reads, writes, texts, (rows[0], rows[-1]), baseline)
+
+
+def train_and_measure(
+    task: Task, settings: TrainSettings, display: StageDisplay, file: Path
+) -> Dictionary:
+    """Train a dictionary and measure it on held-out text. file: path to name in errors. Raises
+    OptionError where the activations can't be trained on."""
+    display.stage(f"train {settings.features} features of {activation_name(task.reads)}")
+    trained = train(*task.rows, settings, _reporter(display, "step", settings.steps))
+    source, texts = task.source, task.texts
+    description: DictionaryDescription = {
+        "kind": "sae" if task.reads == task.writes else "transcoder",
+        "weights": source.weights,
+        "reads": task.reads,
+        "writes": task.writes,
+        "features": settings.features,
+        "activation": "jumprelu",
+        "source": f"oriel train-dictionary: {settings.described()}",
+        "seed": settings.seed,
+        "trained_on": texts.fitting.to_json(),
+    }
+    arrays = {name: _narrow(values) for name, values in asdict(trained).items()}
+    display.stage("measure it on held-out text")
+    made = _checked(description, arrays, file, source)
+    measured = measure_dictionary(source, made, texts.held_out, task.baseline)
+    return _checked({**description, "measured": measured}, arrays, file, source)
 
 
 def _reporter(display: StageDisplay, what: str, count: int) -> Callable[[int], None]:

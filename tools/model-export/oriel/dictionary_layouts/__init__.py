@@ -1,0 +1,33 @@
+"""Dictionary layouts: the forms in which sparse autoencoders and transcoders come, one file for
+each. `find_layout` picks the one of a file or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oriel.dictionary_layouts import gemma_scope, own_file, sae_lens
+from oriel.dictionary_layouts.layout import Layout
+from oriel.errors import BundleError
+
+LAYOUTS: tuple[Layout, ...] = (sae_lens.LAYOUT, gemma_scope.LAYOUT, own_file.LAYOUT)
+
+
+def find_layout(path: Path) -> Layout:
+    """Return the layout of a file or a folder. Raises BundleError where it is in none of them."""
+    found = next((layout for layout in LAYOUTS if layout.is_of(path)), None)
+    if found is None:
+        raise BundleError(
+            f"{path} is no dictionary",
+            got=_kind_of(path),
+            expected="; ".join(layout.holds for layout in LAYOUTS),
+            next_step="check the path.",
+        )
+    return found
+
+
+def _kind_of(path: Path) -> str:
+    if path.is_dir():
+        return "a folder without these files"
+    if path.is_file():
+        return f"a file that ends in {path.suffix[:20]!r}" if path.suffix else "a file of no suffix"
+    return "something that is neither a file nor a folder" if path.exists() else "no such file"

@@ -1,0 +1,52 @@
+"""Adds a dictionary of any layout to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from oriel.bundle.open_bundle import read_open_bundle
+from oriel.contract.documents import DictionaryActivation, DictionaryDescription
+from oriel.contract.manifest import Manifest, bundle_folder
+from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.dictionary_file import parse_dictionary
+from oriel.dictionary_layouts import find_layout
+from oriel.dictionary_layouts.layout import Request
+
+
+def add_layout(
+    bundle: Path,
+    path: Path,
+    name: str | None = None,
+    reads: DictionaryActivation | None = None,
+    centered: bool = False,
+) -> tuple[str, DictionaryDescription]:
+    """Convert a dictionary and add it to a bundle, replacing one of the same name.
+
+    path: its file or folder. name: by default the kind and the layer that it reads, such as
+    resid_pre_8. reads, centered: as in `Request`. Returns its name and its description. Raises
+    OrielError and leaves the bundle unchanged if it can't be used.
+    """
+    layout = find_layout(path)
+    manifest = read_open_bundle(bundle)
+    weights = manifest.data["model"]["weights_digest"]
+    request = Request(
+        path, manifest.shape, weights, norms_center(manifest, bundle), reads, centered
+    )
+    dictionary = parse_dictionary(layout.file_bytes(request), path, manifest.shape, weights)
+    read = dictionary.description["reads"]
+    name = name or f"{read['kind']}_{int(read['layer'])}"
+    add_dictionary(bundle, dictionary, name)
+    return name, dictionary.description
+
+
+def norms_center(manifest: Manifest, bundle: Path) -> bool:
+    """Return whether the model's norms take the mean away, as LayerNorm does and a root mean square
+    doesn't."""
+    paths = {variant["open"]["path"] for variant in manifest.variants}
+    graphs = (
+        onnx.load(str(bundle_folder(bundle) / path), load_external_data=False).graph
+        for path in sorted(paths)
+    )
+    return any(node.op_type == "LayerNormalization" for graph in graphs for node in graph.node)
