@@ -33,6 +33,7 @@ FOLDERS = (
     "fixtures/demo",
     "bundles/deep-gpt2",
     "bundles/demo-units",
+    "bundles/demo-features",
     "bundles/tiny-bert",
     *(f"bundles/tiny-bert-{of}" for of in ("texts", "tokens")),
     "bundles/tiny-mixtral",
@@ -104,6 +105,9 @@ def make_all() -> None:
     publish = ("--version", "1.0.0", "--to")
     call(oriel, "publish", demo, *publish, MADE / "published" / "demo")
     make_units(oriel, demo)
+    features = MADE / "bundles" / "demo-features"
+    shutil.copytree(demo, features)
+    import_module("page_dictionaries").add_page_dictionaries(features)
     for name in TINY_MODELS:
         call(
             write_fixtures,

@@ -6,7 +6,16 @@ import { expect, type Engine } from './engine';
 import { largestError, reference, type EditSet, type Prompt } from './fixtures';
 
 /** Every kind of edit, in alphabetical order. */
-export const editKinds = ['add', 'cap', 'knock-out', 'project-out', 'replace', 'scale', 'swap'];
+export const editKinds = [
+  'add',
+  'cap',
+  'clamp',
+  'knock-out',
+  'project-out',
+  'replace',
+  'scale',
+  'swap',
+];
 
 /** Return edits of the fixtures, which are in the wire format. */
 export function editsOf(edits: readonly unknown[]): Edit[] {

@@ -25,6 +25,7 @@ export const VIEW_STATES: readonly ViewState[] = [
   { view: 'lens', drawn: 'lens-reading' },
   { view: 'attribution', press: 'open-attribution', drawn: 'attribution-sum', measures: true },
   { view: 'neurons', drawn: 'strongest-neurons' },
+  { view: 'features', drawn: 'strongest-features' },
   { view: 'steps', drawn: 'step-row' },
   { view: 'paths', press: 'open-tree', drawn: 'best-path' },
   { view: 'interventions', link: 'off=5.2', drawn: 'edited-layer' },

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedModel
 
 import oriel
-from oriel import Add, Bundle, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
+from oriel import Add, Bundle, Cap, Clamp, KnockOut, ProjectOut, Replace, Scale, Swap
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.runtime.edits import Edit
 
@@ -90,6 +90,21 @@ def mirrored(x: Tensor) -> Tensor:
     return turned
 
 
+def clamped(x: Tensor, bias: float, threshold: float, value: float) -> Tensor:
+    """Set the feature that VECTOR reads and OTHER writes, token by token: (..., 24)."""
+    inner = x @ torch.from_numpy(VECTOR) + bias
+    feature = torch.where(inner > threshold, inner, torch.zeros_like(inner))
+    changed: Tensor = x + (value - feature)[..., None] * torch.from_numpy(OTHER)
+    return changed
+
+
+def clamped_head(x: Tensor) -> Tensor:
+    """Set a feature of one head, of 8 numbers, to 3."""
+    inner = torch.relu(x @ torch.from_numpy(VECTOR[:8]) + 0.1)
+    changed: Tensor = x + (3 - inner)[..., None] * torch.from_numpy(OTHER[:8])
+    return changed
+
+
 def block(model: GPT2LMHeadModel, layer: int) -> Any:
     return model.transformer.h[layer]
 
@@ -143,6 +158,46 @@ CASES: dict[str, tuple[Edit, Callable[[Any], tuple[nn.Module, Change, bool]]]] =
     "two directions swapped": (
         Swap("resid_post", layer=2, first=VECTOR, second=OTHER, row=0),
         lambda m: (block(m, 2), set_at((0,), mirrored), False),
+    ),
+    "a feature set at every token": (
+        Clamp("mlp_output", layer=1, encoder=VECTOR, direction=OTHER, value=2),
+        lambda m: (block(m, 1).mlp, lambda x: clamped(x, 0, 0, 2), False),
+    ),
+    "a feature with a threshold set to 0 at some tokens of one text": (
+        Clamp(
+            "resid_post",
+            layer=0,
+            position=[0, 3, 7],
+            row=1,
+            encoder=VECTOR,
+            bias=2,
+            threshold=0.5,
+            direction=OTHER,
+            value=0,
+        ),
+        lambda m: (block(m, 0), set_at((1, [0, 3, 7]), lambda x: clamped(x, 2, 0.5, 0)), False),
+    ),
+    "a feature of one head": (
+        Clamp(
+            "attn_z",
+            layer=2,
+            head=1,
+            position=slice(2, None),
+            encoder=VECTOR[:8],
+            bias=0.1,
+            direction=OTHER[:8],
+            value=3,
+        ),
+        lambda m: (
+            block(m, 2).attn.c_proj,
+            heads_at((ALL, 1, slice(2, None)), clamped_head),
+            True,
+        ),
+    ),
+    "a feature of all heads of a token": (
+        Clamp("attn_z", layer=1, encoder=VECTOR, bias=0.5, direction=OTHER, value=-1),
+        # The output matrix is given the heads side by side, as the edit has them.
+        lambda m: (block(m, 1).attn.c_proj, lambda x: clamped(x, 0.5, 0, -1), True),
     ),
 }
 
@@ -371,6 +426,27 @@ def clean_run(bundle: Bundle) -> Any:
             "has no length",
         ),
         (
+            lambda b: b.run(IDS, edits=[feature("attn_z", 8)]),
+            "encoder of Clamp doesn't fit layer_0_attn_z; got 8; expected 24 numbers: 8 for each"
+            " of 3 heads",
+        ),
+        (
+            lambda b: b.run(IDS, edits=[feature("attn_z", 24, head=1)]),
+            "encoder of Clamp doesn't fit layer_0_attn_z; got 24; expected 8 numbers, of one head",
+        ),
+        (
+            lambda b: b.run(IDS, edits=[feature("attn_z", 16, head=[0, 1])]),
+            "Clamp takes one head, or none for all; got head=[0, 1]",
+        ),
+        (
+            lambda b: b.run(IDS, edits=[feature("mlp_output", 24, threshold=-1)]),
+            "threshold of Clamp at mlp_output is negative; got -1; expected 0 or more",
+        ),
+        (
+            lambda b: b.run(IDS, edits=[feature("mlp_output", 24, bias=[1, 2])]),
+            "bias of Clamp at mlp_output is not one number; got 2",
+        ),
+        (
             lambda b: b.run(IDS, edits=[Replace("q", layer=0)]),
             "takes value or from_run; got neither",
         ),
@@ -430,6 +506,32 @@ def test_what_is_no_bundle_is_told(tmp_path: Path, tiny_gpt2_bundle: Path) -> No
         Bundle(tmp_path)
     with pytest.raises(OptionError, match="no such variant; got q3"):
         Bundle(tiny_gpt2_bundle, "q3")
+
+
+def feature(joint: str, width: int, **more: Any) -> Clamp:
+    vector = np.ones(width)
+    return Clamp(joint, layer=0, encoder=vector, direction=vector, value=0, **more)
+
+
+def test_a_feature_stays_set_in_generated_text(gpt2: Bundle, torch_gpt2: GPT2LMHeadModel) -> None:
+    """Every new token is fed alone, with a cache; PyTorch is given the whole text each time."""
+    edit = Clamp(
+        "resid_post",
+        layer=1,
+        position=slice(3, None),
+        encoder=VECTOR,
+        bias=1,
+        threshold=0.25,
+        direction=OTHER,
+        value=4,
+    )
+    ids = list(IDS[0])
+    change = set_at((ALL, slice(3, None)), lambda x: clamped(x, 1, 0.25, 4))
+    with changed(block(torch_gpt2, 1), change):
+        for _ in range(6):
+            ids.append(int(logits(torch_gpt2, [ids])[0, -1].argmax()))
+    assert gpt2.generate(IDS[0], 6, edits=[edit]) == ids[-6:]
+    assert gpt2.generate(IDS[0], 6) != ids[-6:]
 
 
 def test_edits_are_values(gpt2: Bundle) -> None:

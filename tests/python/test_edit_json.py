@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from contract_examples import CONTRACTS, read_json
 
-from oriel import Add, Bundle, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
+from oriel import Add, Bundle, Cap, Clamp, KnockOut, ProjectOut, Replace, Scale, Swap
 from oriel.errors import ContractError, OptionError
 from oriel.runtime.edit_json import edit_from_json, edits_from_json, edits_to_json
 from oriel.runtime.edits import Edit
@@ -66,6 +66,29 @@ EDITS: dict[str, tuple[Edit, dict[str, Any]]] = {
         {
             **{"edit": "swap", "joint": "resid_pre", "layer": 0, "row": 0},
             **{"first": [1.0, 0.0], "second": [0.0, 1.0], "amount": 0.25},
+        },
+    ),
+    "a feature": (
+        Clamp("attn_z", layer=1, head=2, encoder=[1, 2], direction=[3, -4], value=5),
+        {
+            **{"edit": "clamp", "joint": "attn_z", "layer": 1, "head": 2, "encoder": [1.0, 2.0]},
+            **{"bias": 0.0, "threshold": 0.0, "direction": [3.0, -4.0], "value": 5.0},
+        },
+    ),
+    "a feature with a threshold": (
+        Clamp(
+            "resid_post",
+            layer=0,
+            position=slice(1, None),
+            encoder=[1],
+            bias=-0.5,
+            threshold=0.25,
+            direction=[2],
+            value=0,
+        ),
+        {
+            **{"edit": "clamp", "joint": "resid_post", "layer": 0, "position": {"start": 1}},
+            **{"encoder": [1.0], "bias": -0.5, "threshold": 0.25, "direction": [2.0], "value": 0.0},
         },
     ),
 }
@@ -129,6 +152,16 @@ def test_whole_numbers_may_be_written_as_fractions() -> None:
         (
             {"edit": "cap", "joint": "q", "layer": 0, "direction": [0, 0], "limit": 1},
             r"direction of Cap at q has no length",
+        ),
+        (
+            {"edit": "clamp", "joint": "q", "layer": 0, "encoder": [1], "value": 0}
+            | {"direction": [1], "threshold": -0.5},
+            r"at threshold: -0.5 is less than the minimum",
+        ),
+        (
+            {"edit": "clamp", "joint": "q", "layer": 0, "encoder": [1e39], "value": 0}
+            | {"direction": [1]},
+            r"encoder of Clamp at q is no finite number",
         ),
         (
             {

@@ -59,6 +59,7 @@ def closed(value: Array, closing: str, given: dict[str, Array]) -> Array:
         "project-out": lambda: without(given["amount"] * along(value, given["direction"])),
         "cap": lambda: without(np.maximum(along(value, given["direction"]) - given["limit"], 0)),
         "swap": lambda: mirrored(value, given),
+        "clamp": lambda: with_feature(value, given),
     }
 
     def without(part: Array) -> Array:
@@ -73,6 +74,17 @@ def mirrored(value: Array, given: dict[str, Array]) -> Array:
     normal = normal / np.linalg.norm(normal, axis=-1, keepdims=True)
     turned: Array = value - 2 * given["amount"] * along(value, normal) * normal
     return turned
+
+
+def with_feature(value: Array, given: dict[str, Array]) -> Array:
+    """Set a feature of each token: its heads, if there are any, count together."""
+    inner = along(value, given["encoder"])
+    if value.ndim == 4:
+        inner = inner.sum(axis=1, keepdims=True)
+    inner = inner + given["bias"]
+    feature = np.where(inner > given["threshold"], inner, 0)
+    changed: Array = value + given["amount"] * (given["value"] - feature) * given["direction"]
+    return changed
 
 
 def check(case: dict[str, Any], text: FedText, placed: list[JointEdit]) -> None:

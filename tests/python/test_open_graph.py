@@ -24,26 +24,29 @@ UNIT = np.array([0.6, 0.0, -0.8, 0.0], np.float32)
 OTHER = np.array([0.0, 1.0, 0.0, 0.0], np.float32)
 
 
-def tiny_open_graph() -> onnx.ModelProto:
+def tiny_open_graph(joint: TensorSpec) -> onnx.ModelProto:
     """y = 2 · joint, where the joint's open end is x."""
+    sizes = [None] * len(joint.shape)
     port = helper.make_tensor_value_info
     graph = helper.make_graph(
         [
-            helper.make_node("Identity", ["x"], [f"{JOINT.name}/pre"]),
-            helper.make_node("Add", [JOINT.name, JOINT.name], ["y"]),
+            helper.make_node("Identity", ["x"], [f"{joint.name}/pre"]),
+            helper.make_node("Add", [joint.name, joint.name], ["y"]),
         ],
         "tiny",
-        [port("x", TensorProto.FLOAT, [None] * 4)],
-        [port("y", TensorProto.FLOAT, [None] * 4)],
+        [port("x", TensorProto.FLOAT, sizes)],
+        [port("y", TensorProto.FLOAT, sizes)],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
 
-def edited(closings: list[str], feeds: Arrays) -> NDArray[Any]:
+def edited(
+    closings: list[str], feeds: Arrays, joint: TensorSpec = JOINT, x: NDArray[Any] = X
+) -> NDArray[Any]:
     """Return the joint's value after these closings."""
-    data = tiny_open_graph().SerializeToString() + close_joints([JOINT], {JOINT.name: closings})
-    session = onnxruntime.InferenceSession(data)
-    (doubled,) = session.run(["y"], {"x": X, **feeds})
+    graph = tiny_open_graph(joint).SerializeToString()
+    session = onnxruntime.InferenceSession(graph + close_joints([joint], {joint.name: closings}))
+    (doubled,) = session.run(["y"], {"x": x, **feeds})
     half: NDArray[Any] = doubled / 2
     return half
 
@@ -111,6 +114,43 @@ def test_swap_exchanges_two_vectors() -> None:
     again = fed(1, first=wide(UNIT), second=wide(OTHER), amount=one(1))
     np.testing.assert_allclose(edited(["swap", "swap"], feeds | again), X, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(got, axis=-1), np.linalg.norm(X, axis=-1), rtol=1e-5)
+
+
+def test_clamp_puts_a_value_in_the_place_of_a_feature() -> None:
+    numbers = {"bias": one(0.1), "threshold": one(0.4), "value": one(2)}
+    feeds = fed(0, encoder=wide(UNIT), direction=wide(OTHER), amount=at_token(1, 3, 0), **numbers)
+    got = edited(["clamp"], feeds)
+    others = [0, 1, 2, 4]
+    assert np.array_equal(got[:, :, others], X[:, :, others])
+    for row in range(2):
+        # The encoder is the same for all three heads, which count together.
+        inner = float((X[row, :, 3] @ UNIT).sum()) + 0.1
+        feature = inner if inner > 0.4 else 0.0
+        want = X[row, :, 3] + (2 - feature) * OTHER
+        np.testing.assert_allclose(got[row, :, 3], want, atol=1e-6)
+
+
+def test_a_clamped_feature_jumps_at_its_threshold() -> None:
+    inner = np.einsum("bhtd,d->bt", X, UNIT)
+    threshold = float(np.sort(inner.reshape(-1))[-3]) + 1e-3
+    assert threshold > 0
+    tensors = {name: one(0) for name in ("bias", "value")}
+    tensors |= {"threshold": one(threshold), "amount": one(1)}
+    got = edited(["clamp"], fed(0, encoder=wide(UNIT), direction=wide(OTHER), **tensors))
+    is_changed = (got != X).any(axis=(1, 3))
+    assert np.array_equal(is_changed, inner > threshold)
+    assert is_changed.sum() == 2
+
+
+def test_a_clamp_of_a_joint_without_heads_has_a_feature_of_its_own_at_each_token() -> None:
+    stream = TensorSpec("layer_0_resid_post", "float32", ("batch_size", "sequence_length", 4))
+    x = X[:, 0]
+    tensors = {"bias": -0.1, "threshold": 0.0, "value": 3.0, "amount": 1.0}
+    feeds = {name: np.full((1, 1, 1), value, np.float32) for name, value in tensors.items()}
+    feeds |= {"encoder": UNIT.reshape(1, 1, 4), "direction": OTHER.reshape(1, 1, 4)}
+    got = edited(["clamp"], {f"{stream.name}/0/{name}": v for name, v in feeds.items()}, stream, x)
+    feature = np.maximum(x @ UNIT - 0.1, 0)[..., None]
+    np.testing.assert_allclose(got, x + (3 - feature) * OTHER, atol=1e-6)
 
 
 def test_closings_of_one_joint_are_applied_in_order() -> None:

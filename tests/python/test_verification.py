@@ -412,7 +412,13 @@ def test_a_joint_beside_the_path_is_named(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     ("closing", "operator", "wrong"),
-    [("add", "Add", "Sub"), ("cap", "Relu", "Identity"), ("swap", "Div", "Mul")],
+    [
+        ("add", "Add", "Sub"),
+        ("cap", "Relu", "Identity"),
+        ("swap", "Div", "Mul"),
+        ("clamp", "Greater", "Less"),
+        ("clamp", "Add", "Sub"),
+    ],
 )
 def test_a_closing_that_computes_something_else_is_named(
     bundle: Bundle, closing: str, operator: str, wrong: str, monkeypatch: pytest.MonkeyPatch

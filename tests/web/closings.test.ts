@@ -17,32 +17,36 @@ const joint: TensorSpec = {
 const values = Float32Array.from({ length: tokens * width }, (_, index) => Math.sin(index * 7) * 3);
 
 /** A graph that is open at one joint: x goes in, and y is what comes out. */
-const open = writeOnnx({
-  irVersion: 9,
-  opsetImport: [{ domain: '', version: 20 }],
-  graph: {
-    name: 'open',
-    node: [
-      { opType: 'Identity', input: ['x'], output: [`${joint.name}/pre`] },
-      { opType: 'Identity', input: [joint.name], output: ['y'] },
-    ],
-    input: [floatValue('x', [1, tokens, width])],
-    output: [floatValue('y', [1, tokens, width])],
-  },
-});
+const openAt = (name: string, dims: number[]): Uint8Array<ArrayBuffer> =>
+  writeOnnx({
+    irVersion: 9,
+    opsetImport: [{ domain: '', version: 20 }],
+    graph: {
+      name: 'open',
+      node: [
+        { opType: 'Identity', input: ['x'], output: [`${name}/pre`] },
+        { opType: 'Identity', input: [name], output: ['y'] },
+      ],
+      input: [floatValue('x', dims)],
+      output: [floatValue('y', dims)],
+    },
+  });
 
 type Given = Record<string, { dims: readonly number[]; data: Float32Array | Uint8Array }>;
 
 /** Run the graph with these closings; what each is given is under its index. */
-async function run(closings: readonly ClosingName[], given: readonly Given[]): Promise<number[]> {
-  const bytes = joined([open, closingBytes([{ joint, closings }])]);
+async function run(
+  closings: readonly ClosingName[],
+  given: readonly Given[],
+  at: TensorSpec = joint,
+  dims = [1, tokens, width],
+): Promise<number[]> {
+  const bytes = joined([openAt(at.name, dims), closingBytes([{ joint: at, closings }])]);
   const session = await ort.InferenceSession.create(bytes);
-  const feeds: Record<string, ort.Tensor> = {
-    x: new ort.Tensor('float32', values, [1, tokens, width]),
-  };
+  const feeds: Record<string, ort.Tensor> = { x: new ort.Tensor('float32', values, dims) };
   for (const [index, tensors] of given.entries())
     for (const [name, { dims, data }] of Object.entries(tensors))
-      feeds[`${joint.name}/${index}/${name}`] =
+      feeds[`${at.name}/${index}/${name}`] =
         data instanceof Uint8Array
           ? new ort.Tensor('bool', data, dims)
           : new ort.Tensor('float32', data, dims);
@@ -71,6 +75,8 @@ const unit = [0.5, -0.5, 0.5, 0.5];
 const first = [3, 0, 4, 0];
 const second = [0, 5, 0, 0];
 const between = plus(first, second, -1);
+
+const feature = (inner: number, threshold: number): number => (inner > threshold ? inner : 0);
 
 /** Each closing with what it is given, and what comes out by its meaning. */
 const cases: [ClosingName, Given, number[]][] = [
@@ -106,6 +112,14 @@ const cases: [ClosingName, Given, number[]][] = [
     { first: row(...first), second: row(...second), amount: one(1) },
     rows((r) => plus(r, between, (-2 * dot(r, between)) / dot(between, between))),
   ],
+  [
+    'clamp',
+    {
+      ...{ encoder: row(...first), direction: row(...unit), bias: one(-1), threshold: one(0.5) },
+      ...{ value: one(4), amount: { dims: [1, tokens, 1], data: Float32Array.of(1, 0, 1) } },
+    },
+    rows((r, t) => plus(r, unit, t === 1 ? 0 : 4 - feature(dot(r, first) - 1, 0.5))),
+  ],
 ];
 
 describe('each closing', () => {
@@ -137,6 +151,39 @@ describe('each closing', () => {
       new Set(contract.closings.map(({ closing }) => closing)),
     );
   });
+});
+
+test('a clamp at a joint with heads has one feature for all heads of a token', async () => {
+  const of: TensorSpec = {
+    name: 'layer_0_attn_z',
+    dtype: 'float32',
+    shape: ['batch_size', 2, 'sequence_length', 2],
+  };
+  const number = (value: number) => ({ dims: [1, 1, 1, 1], data: Float32Array.of(value) });
+  const [encoder, direction] = [
+    [0.5, -1, 2, 0.25],
+    [1, 0, 0, -3],
+  ];
+  const heads = (numbers: readonly number[]) => ({
+    dims: [1, 2, 1, 2],
+    data: Float32Array.from(numbers),
+  });
+  const given = { bias: number(0.5), threshold: number(1), value: number(-2), amount: number(1) };
+  const got = await run(
+    ['clamp'],
+    [{ ...given, encoder: heads(encoder), direction: heads(direction) }],
+    of,
+    [1, 2, tokens, 2],
+  );
+  const at = (head: number, token: number, column: number): number =>
+    (head * tokens + token) * 2 + column;
+  for (let token = 0; token < tokens; token++) {
+    const places = [at(0, token, 0), at(0, token, 1), at(1, token, 0), at(1, token, 1)];
+    const own = places.map((place) => values[place] ?? NaN);
+    const wanted = plus(own, direction, -2 - feature(dot(own, encoder) + 0.5, 1));
+    for (const [index, place] of places.entries())
+      expect(got[place]).toBeCloseTo(wanted[index] ?? NaN, 5);
+  }
 });
 
 test('several at one joint apply in their order', async () => {

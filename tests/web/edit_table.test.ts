@@ -75,7 +75,15 @@ function closed(value: Numbers, dims: Numbers, { closing, tensors }: JointEdit):
   };
   const given = Object.fromEntries(Object.keys(tensors).map((name) => [name, rows(name)]));
   const at = (name: string, row: number): Numbers => given[name]?.[row] ?? [];
-  return chunks(value, width).flatMap((row, index) => {
+  const all = chunks(value, width);
+  // Rows of all heads of a token; without heads, each row is a token's.
+  const [heads, tokens] = dims.length === 4 ? [dims[1] ?? 1, dims[2] ?? 1] : [1, dims[1] ?? 1];
+  const sumOverHeads = (row: number): number => {
+    const first = Math.floor(row / (heads * tokens)) * heads * tokens + (row % tokens);
+    const rowsOfToken = Array.from({ length: heads }, (_, head) => first + head * tokens);
+    return rowsOfToken.reduce((sum, each) => sum + dot(all[each] ?? [], at('encoder', each)), 0);
+  };
+  return all.flatMap((row, index) => {
     const of = (name: string): Numbers => at(name, index);
     switch (closing) {
       case 'scale':
@@ -98,6 +106,12 @@ function closed(value: Numbers, dims: Numbers, { closing, tensors }: JointEdit):
         const normal = plus(of('first'), of('second'), -1);
         const along = dot(row, normal) / dot(normal, normal);
         return plus(row, normal, -2 * (of('amount')[0] ?? NaN) * along);
+      }
+      case 'clamp': {
+        const number = (name: string): number => of(name)[0] ?? NaN;
+        const inner = sumOverHeads(index) + number('bias');
+        const feature = inner > number('threshold') ? inner : 0;
+        return plus(row, of('direction'), number('amount') * (number('value') - feature));
       }
       case 'identity':
         return row;

@@ -377,6 +377,10 @@ test('positions from the end make another key for each length, others do not', (
 
 test('the key tells apart every field of an edit, and says the same of what is the same', () => {
   const place = { edit: 'scale', joint: 'attn_probs', layer: 1 } as const;
+  const feature = {
+    ...({ edit: 'clamp', joint: 'q', layer: 1 } as const),
+    ...{ encoder: [1], direction: [1], value: 1 },
+  };
   const some: Interventions[] = [
     [{ ...place }],
     [{ ...place, head: 0 }],
@@ -392,11 +396,21 @@ test('the key tells apart every field of an edit, and says the same of what is t
     [{ edit: 'cap', joint: 'q', layer: 1, direction: [1], limit: 0 }],
     [{ edit: 'project-out', joint: 'q', layer: 1, direction: [1] }],
     [{ edit: 'swap', joint: 'q', layer: 1, first: [1], second: [1] }],
+    [{ ...feature }],
+    [{ ...feature, head: 0 }],
+    [{ ...feature, encoder: [2] }],
+    [{ ...feature, bias: 1 }],
+    [{ ...feature, threshold: 1 }],
+    [{ ...feature, direction: [2] }],
+    [{ ...feature, value: 2 }],
   ];
   expect(new Set(some.map(keyOf)).size).toBe(some.length);
   expect(keyOf([{ ...place, head: [1, 0, 1], factor: 0 }])).toBe(
     keyOf([{ ...place, head: [0, 1] }]),
   );
+  expect(keyOf([{ ...feature, bias: 0, threshold: 0 }])).toBe(keyOf([feature]));
+  expect(isNeutral([{ ...feature, direction: [0, 0] }])).toBe(true);
+  expect(isNeutral([feature])).toBe(false);
   const add = { edit: 'add', joint: 'q', layer: 0 } as const;
   expect(keyOf([{ ...add, vector: [1, 2], strength: 1 }])).toBe(
     keyOf([{ ...add, vector: Float32Array.of(1, 2) }]),

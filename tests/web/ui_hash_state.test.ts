@@ -18,6 +18,7 @@ import {
   type HashState,
 } from '../../apps/web/src/url/hash_state';
 import { misfits } from '../../apps/web/src/url/misfits';
+import type { DictionaryRecord } from '../../apps/web/src/contract/generated';
 
 const head = fc.tuple(fc.integer({ min: 0, max: 99 }), fc.integer({ min: 0, max: 99 }));
 
@@ -164,6 +165,12 @@ const state: fc.Arbitrary<HashState> = fc
     }),
     neuron: nullable(
       fc.tuple(fc.integer({ min: 0, max: 9999 }), fc.integer({ min: 0, max: 9_999_999 })),
+    ),
+    feature: nullable(
+      fc.record({
+        dictionary: fc.constantFrom('mlp_11', 'a'),
+        feature: nullable(fc.nat(99_999_999)),
+      }),
     ),
     unit: nullable(
       fc.record({
@@ -333,6 +340,8 @@ test.each<[string, Partial<HashState>, readonly string[]]>([
     ['attr=x', 'attr=n4', 'tree=13.2'],
   ],
   ['attr=best_third', {}, ['attr=best_third']],
+  ['feature=mlp_11.', {}, ['feature=mlp_11.']],
+  ['feature=mlp-11.3', {}, ['feature=mlp-11.3']],
   [
     'sweep={"text":"a","over":"hats","metric":"divergence","answer":5,"seed":1}',
     {
@@ -368,12 +377,18 @@ test('what a link says of another model or text is found', () => {
     ...{ shape, variants: ['fp32', 'q8'], lenses: ['logit', 'tuned'], tokens: 3 },
     views: ['lens', 'facts'],
     units: [{ kind: 'mlp_act', layer: 1, units: 64, path: 'mlp_act_1.json' }],
+    // Only what is compared of it.
+    dictionaries: [{ name: 'mlp_1', description: { features: 8 } } as DictionaryRecord],
   };
   const of = (hash: string): string[] =>
     misfits(parseHash(hash), opened).map(({ key, text }) => `${key}=${text}`);
   expect(of('unit=mlp_act.1.63')).toEqual([]);
   for (const unit of ['mlp_act.0.1', 'mlp_act.1.64', 'attn_z.1.1'])
     expect(of(`unit=${unit}`)).toEqual([`unit=${unit}`]);
+  expect(of('feature=mlp_1')).toEqual([]);
+  expect(of('feature=mlp_1.7')).toEqual([]);
+  for (const feature of ['mlp_1.8', 'mlp_2', 'mlp_2.0'])
+    expect(of(`feature=${feature}`)).toEqual([`feature=${feature}`]);
   expect(of('#vs=q8&t=2&h=1.3&off=0.0_1.3&a=layer_1_mlp_act')).toEqual([]);
   expect(of('#vs=q4')).toEqual(['vs=q4']);
   expect(of('#lens=tuned')).toEqual([]);

@@ -24,6 +24,7 @@ import {
   type FormFields,
   type Problem,
 } from '../../apps/web/src/views/interventions/edit_form';
+import { strengthOf, withStrength } from '../../apps/web/src/views/interventions/edit_strength';
 import { editWords } from '../../apps/web/src/views/interventions/edit_words';
 import { cellsOf, patchAt } from '../../apps/web/src/views/interventions/sweep_map';
 
@@ -109,6 +110,36 @@ test.each<[Partial<FormFields>, ListedEdit['edit'], ListedEdit['from'], string, 
     expect(readForm(again, shape)).toEqual({ edit, from });
   },
 );
+
+test('a feature that is set is said, changed in its row, and in no link', () => {
+  const numbers = { encoder: [1, 0, 0, 0, 2, 1], direction: Float32Array.of(0, 1, 0, 0, 0, 0) };
+  const place = { edit: 'clamp', joint: 'mlp_output', layer: 3 } as const;
+  const entry = listed({ ...place, ...numbers, value: -1.5, position: 4 });
+  expect(editWords(entry, en)).toBe('A feature of the MLP of layer 3 set to −1.5, at position 4');
+  expect(editWords(entry, zh)).toBe('将第 3 层的整个 MLP 的一个特征设为 −1.5，位置 4');
+  expect(fits(entry, shape)).toBe(true);
+  expect(fits(listed({ ...place, ...numbers, encoder: [1], value: 0 }), shape)).toBe(false);
+  // The form has no fields for an encoder.
+  expect(fieldsOf(entry, 8)).toBeNull();
+  expect(fitsLink(entry)).toBe(false);
+  expect(formatListed([entry])).toBe('[]');
+  expect(strengthOf(entry)).toMatchObject({ value: -1.5 });
+  expect(withStrength(entry, 7).edit).toEqual({ ...entry.edit, value: 7 });
+});
+
+test('the number of a row is an edit’s own, and what is no number changes nothing', () => {
+  const scale = listed({ edit: 'scale', joint: 'attn_z', layer: 0, head: 1 });
+  expect(strengthOf(scale)).toMatchObject({ value: 0, most: 2 });
+  expect(withStrength(scale, 0.5).edit).toMatchObject({ factor: 0.5 });
+  expect(withStrength(scale, NaN)).toBe(scale);
+  const add = { edit: 'add', joint: 'resid_post', layer: 1, vector: 0 } as const;
+  expect(strengthOf(listed(add))).toMatchObject({ value: 1, most: 10 });
+  expect(strengthOf(listed(add, { unembedding: [7] }))).toMatchObject({ most: 200 });
+  expect(withStrength(listed(add), 3).edit).toMatchObject({ strength: 3 });
+  const blind = listed({ edit: 'knock-out', layer: 1, query: 3, key: 1 });
+  expect(strengthOf(blind)).toBeNull();
+  expect(withStrength(blind, 1)).toBe(blind);
+});
 
 test('a direction of tokens is read by their ids, said by their texts, and kept in a link', () => {
   const fields = filled({ kind: 'steer', direction: 'tokens', layer: '2', strength: '12' });

@@ -357,6 +357,12 @@ class SmallClient implements ModelClient {
   readUnits(): Promise<never> {
     return Promise.reject(new Error('no view reads neurons'));
   }
+  openDictionary(): Promise<never> {
+    return Promise.reject(new Error('no view opens dictionaries'));
+  }
+  readFeatures(): Promise<never> {
+    return Promise.reject(new Error('no view reads features'));
+  }
   close(): void {
     this.#open = [];
   }

@@ -166,6 +166,12 @@ class LetterClient implements ModelClient {
   readUnits(): Promise<never> {
     return Promise.reject(new Error('no view reads neurons'));
   }
+  openDictionary(): Promise<never> {
+    return Promise.reject(new Error('no view opens dictionaries'));
+  }
+  readFeatures(): Promise<never> {
+    return Promise.reject(new Error('no view reads features'));
+  }
   close(): void {
     this.cached = [];
   }

@@ -2,11 +2,8 @@
 import { expect, test } from 'vitest';
 import { effectsOnLogits } from '../../apps/web/src/analysis/neuron_tokens';
 import type { Token } from '../../apps/web/src/session/token';
-import {
-  alongText,
-  strongest,
-  topPositions,
-} from '../../apps/web/src/views/neurons/strongest_neurons';
+import { topPositions } from '../../apps/web/src/analysis/top_positions';
+import { alongText, strongest } from '../../apps/web/src/views/neurons/strongest_neurons';
 
 const weight = [1, 0.5, 2, -1];
 const bias = [0.25, 0, -0.5, 1];

@@ -101,6 +101,8 @@ const errors: { [Kind in ModelErrorData['kind']]: ModelErrorData & { kind: Kind 
   'unknown-activation': { kind: 'unknown-activation', got: 'g1' },
   'unknown-lens': { kind: 'unknown-lens', got: 'g1', known: ['logit', 'k2'] },
   'unfit-lens': { kind: 'unfit-lens', name: 'n1', reason: 'damaged', detail: 'd1' },
+  'unknown-dictionary': { kind: 'unknown-dictionary', got: 'g1', known: ['d1', 'd2'] },
+  'unfit-dictionary': { kind: 'unfit-dictionary', name: 'n1', reason: 'damaged', detail: 'd1' },
   'no-tokenizer': { kind: 'no-tokenizer' },
   'no-attribution': { kind: 'no-attribution' },
   'bad-tokens': { kind: 'bad-tokens', detail: 'd1' },

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from oriel.notebook.show import show
     from oriel.runtime.bundle import Bundle
     from oriel.runtime.edit_json import edits_from_json, edits_to_json
-    from oriel.runtime.edits import Add, Cap, KnockOut, ProjectOut, Replace, Scale, Swap
+    from oriel.runtime.edits import Add, Cap, Clamp, KnockOut, ProjectOut, Replace, Scale, Swap
 
 __all__ = [
     "Add",
     "Bundle",
     "Cap",
+    "Clamp",
     "KnockOut",
     "ModuleSpec",
     "ProjectOut",
@@ -45,7 +46,8 @@ _LAZY = {
     "Bundle": "oriel.runtime.bundle",
     **dict.fromkeys(("edits_from_json", "edits_to_json"), "oriel.runtime.edit_json"),
     **dict.fromkeys(
-        ("Scale", "Add", "Replace", "KnockOut", "ProjectOut", "Cap", "Swap"), "oriel.runtime.edits"
+        ("Scale", "Add", "Replace", "KnockOut", "ProjectOut", "Cap", "Swap", "Clamp"),
+        "oriel.runtime.edits",
     ),
 }
 """Names that the package offers, with their modules: imported when they are asked for, since some

@@ -31,7 +31,8 @@ export type ActivationKind =
   | 'lens_probs';
 
 /** Name of a closing, as in the table of contracts/activations.json. */
-export type ClosingName = 'identity' | 'add' | 'scale' | 'replace' | 'project-out' | 'cap' | 'swap';
+export type ClosingName =
+  'identity' | 'add' | 'scale' | 'replace' | 'project-out' | 'cap' | 'swap' | 'clamp';
 
 /**
  * major.minor; a reader refuses an unknown major and ignores what it does not know of a newer minor
@@ -1002,7 +1003,14 @@ export interface ExporterRecord {
  * one change at one joint; without head, neuron, position, key or row, at all of them. No field may be unknown: a reader that left one out would change more than is meant
  */
 export type Edit =
-  ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit;
+  | ScaleEdit
+  | AddEdit
+  | ReplaceEdit
+  | KnockOutEdit
+  | ProjectOutEdit
+  | CapEdit
+  | SwapEdit
+  | ClampEdit;
 /**
  * a number, one for each of the joint's last dimension, or what broadcasts to the whole joint
  */
@@ -1013,6 +1021,12 @@ export type Numbers = number | number[] | EditTensor;
  * @minItems 1
  */
 export type Direction = number[];
+/**
+ * one number for each of a token's values at the joint: those of its heads one after another, or of the one head that is named. It is taken as it is, not divided by its length
+ *
+ * @minItems 1
+ */
+export type Feature = number[];
 
 /**
  * Changes to a forward pass, those of one joint in this order: one form for Python and the page.
@@ -1255,6 +1269,40 @@ export interface SwapEdit {
    * 1 where it is not given
    */
   amount?: number;
+}
+/**
+ * sets a feature of a dictionary to a value: adds (value - f) * direction, where f is x . encoder + bias if that is above threshold, else 0. From 1.1 on
+ */
+export interface ClampEdit {
+  edit: 'clamp';
+  /**
+   * a kind of activation that is a joint, such as attn_z
+   */
+  joint: string;
+  layer: number;
+  /**
+   * the head that the feature reads and writes; all of a token's heads where it is not given
+   */
+  head?: number;
+  /**
+   * tokens
+   */
+  position?: number | number[] | Stretch;
+  /**
+   * texts of the batch
+   */
+  row?: number | number[];
+  encoder: Feature;
+  /**
+   * 0 where it is not given
+   */
+  bias?: number;
+  /**
+   * 0 where it is not given
+   */
+  threshold?: number;
+  direction: Feature;
+  value: number;
 }
 
 /**

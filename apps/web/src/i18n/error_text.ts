@@ -160,6 +160,15 @@ export function errorText(error: ModelErrorData, words: Dictionary): ErrorText {
       const { what, next } = e.unfitLens;
       return { what: what[error.reason](error.name), details: [detail(error.detail)], next };
     }
+    case 'unknown-dictionary':
+      return {
+        ...e.unknownDictionary,
+        details: [got(error.got), { label: e.known, value: error.known.join(words.comma) }],
+      };
+    case 'unfit-dictionary': {
+      const { what, next } = e.unfitDictionary;
+      return { what: what[error.reason](error.name), details: [detail(error.detail)], next };
+    }
     case 'no-tokenizer':
       return { ...e.noTokenizer, details: [] };
     case 'no-attribution':

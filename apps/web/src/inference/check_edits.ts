@@ -13,6 +13,7 @@ import {
   EditError,
   numbersOf,
   placeOf,
+  type ClampEdit,
   type Edit,
   type EditNumbers,
   type Places,
@@ -28,7 +29,9 @@ export interface JointAxes {
 }
 
 const headAxes: ReadonlySet<string> = new Set(['heads', 'kv_heads']);
-const directed: ReadonlySet<string> = new Set(['project-out', 'cap', 'swap']);
+const directed: ReadonlySet<string> = new Set(['project-out', 'cap', 'swap', 'clamp']);
+/** Fields of directed edits that are one number. */
+const single: ReadonlySet<string> = new Set(['amount', 'limit', 'bias', 'threshold', 'value']);
 
 export function isHeadAxis(name: string | undefined): boolean {
   return name !== undefined && headAxes.has(name);
@@ -57,6 +60,8 @@ export function checkEdit(edit: Edit, shape: ModelShape, texts = 1): JointAxes {
       });
     checkPlaces('neuron', neuron, Number(width), `${joint} of layer ${layer}`);
   }
+  if (edit.edit === 'clamp' && typeof head === 'object')
+    throw new EditError('head', 'clamp takes one head, or none for all', { got: said(head) });
   if (isDirected && typeof width !== 'number')
     throw new EditError('joint', `${joint} has no direction`, {
       got: edit.edit,
@@ -122,7 +127,12 @@ function checkWidth(
 ): void {
   const width = sizes.at(-1);
   const rank = sizes.length;
-  const isDirection = directed.has(edit.edit) && field !== 'amount' && field !== 'limit';
+  const isDirection = directed.has(edit.edit) && !single.has(field);
+  if (edit.edit === 'clamp' && isDirection) {
+    const count = countOfFeature(edit, { names, sizes });
+    if (dims.length !== 1 || dims[0] !== count) throw misfit(edit, field, dims, `${count} numbers`);
+    return;
+  }
   const fits = isDirection
     ? dims.length === 1 && dims[0] === width
     : dims.length === 0 ||
@@ -135,6 +145,13 @@ function checkWidth(
         }));
   if (fits) return;
   throw misfit(edit, field, dims, typeof width === 'number' ? `${width} numbers` : 'one number');
+}
+
+/** Return how many numbers a feature reads and writes: those of a token, or of its one head that is named. */
+function countOfFeature({ head }: ClampEdit, { names, sizes }: JointAxes): number {
+  const width = Number(sizes.at(-1));
+  const at = names.findIndex(isHeadAxis);
+  return at < 0 || head !== undefined ? width : width * Number(sizes[at]);
 }
 
 export function misfit(

@@ -12,6 +12,7 @@ type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const isThreshold: Check = (value) => isNumber(value) && Number(value) >= 0;
 const isIndex: Check = (value) => isWhole(value, 0);
 const isSize: Check = (value) => isWhole(value, 1);
 const isPosition: Check = (value) => isWhole(value, -largest - 1);
@@ -57,6 +58,14 @@ const forms: Readonly<Record<EditRecord['edit'], Form>> = {
     'first',
     'second',
   ]),
+  clamp: form(
+    { ...atJoint, head: isIndex },
+    {
+      ...{ encoder: isDirection, direction: isDirection },
+      ...{ bias: isNumber, threshold: isThreshold, value: isNumber },
+    },
+    ['encoder', 'direction', 'value'],
+  ),
 };
 
 /** Return the edits of a document. */

@@ -85,8 +85,32 @@ export interface SwapEdit extends AtJoint {
   readonly amount?: number;
 }
 
+/**
+ * Sets a feature of a dictionary to a value: adds (value − f) × direction, where f is x · encoder + bias if that is above
+ * the threshold, else 0. At a joint with heads, encoder and direction have the numbers of all heads of a token, one head
+ * after another, or of the one head that is named.
+ */
+export interface ClampEdit extends AtJoint {
+  readonly edit: 'clamp';
+  readonly head?: number;
+  readonly encoder: NumberList;
+  /** 0 by default. */
+  readonly bias?: number;
+  /** 0 by default; not negative. */
+  readonly threshold?: number;
+  readonly direction: NumberList;
+  readonly value: number;
+}
+
 export type Edit =
-  ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit;
+  | ScaleEdit
+  | AddEdit
+  | ReplaceEdit
+  | KnockOutEdit
+  | ProjectOutEdit
+  | CapEdit
+  | SwapEdit
+  | ClampEdit;
 
 /** The closing that each edit becomes. */
 export const closingOf = {
@@ -97,6 +121,7 @@ export const closingOf = {
   'project-out': 'project-out',
   cap: 'cap',
   swap: 'swap',
+  clamp: 'clamp',
 } as const satisfies Record<Edit['edit'], ClosingName>;
 
 /** Closings of which several, one after another, are one. */
@@ -166,6 +191,14 @@ export function numbersOf(edit: Edit): Record<string, EditNumbers> {
         second: unit(edit, 'second', edit.second),
         amount: read('amount', edit.amount ?? 1),
       };
+    case 'clamp':
+      return {
+        encoder: read('encoder', edit.encoder),
+        bias: read('bias', edit.bias ?? 0),
+        threshold: atLeastZero(edit, 'threshold', edit.threshold ?? 0),
+        direction: read('direction', edit.direction),
+        value: read('value', edit.value),
+      };
   }
 }
 
@@ -191,6 +224,8 @@ export function changesNothing(edit: Edit): boolean {
     case 'knock-out':
     case 'cap':
       return false;
+    case 'clamp':
+      return listOf(edit.direction).every((value) => value === 0);
   }
 }
 
@@ -265,4 +300,13 @@ function unit(edit: Edit, field: string, given: NumberList): EditNumbers {
   const length = Math.fround(Math.hypot(...data));
   if (length === 0) throw new EditError(field, `${field} of ${edit.edit} has no length`, {});
   return { dims, data: data.map((value) => value / length) };
+}
+
+function atLeastZero(edit: Edit, field: string, given: number): EditNumbers {
+  if (given < 0)
+    throw new EditError(field, `${field} of ${edit.edit} is negative`, {
+      got: String(given),
+      expected: '0 or more',
+    });
+  return floats(edit, field, given);
 }

@@ -1,6 +1,7 @@
 // The worker's entry point: takes calls, posts answers, and turns errors into data. model_runner.ts executes the calls.
 import '../host/trusted_scripts';
 import { attributionBuffers } from './attribution';
+import { featureBuffers, type FeatureReading } from './feature_reading';
 import { lensBuffers, type LensMeasures } from './lens_reading';
 import { toModelErrorData } from './model_error';
 import { ModelRunner } from './model_runner';
@@ -17,6 +18,7 @@ const analyses = new Map<number, AbortController>();
 /** Methods whose errors are reported as errors of a run. */
 const runs: ReadonlySet<WorkerMethod> = new Set([
   ...(['run', 'runBatch', 'alternatives', 'sweep', 'measureLens', 'readNeurons'] as const),
+  'readFeatures',
 ]);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {
@@ -80,6 +82,19 @@ async function perform(message: WorkerCall): Promise<ReturnType<WorkerMethods[Wo
         runner.readUnits(argument, onProgress, signal),
       );
     }
+    case 'openDictionary': {
+      const { argument } = message;
+      await analysed(message, (onProgress, signal) =>
+        runner.openDictionary(argument, onProgress, signal),
+      );
+      return null;
+    }
+    case 'readFeatures': {
+      const { argument } = message;
+      return analysed(message, (onProgress, signal) =>
+        runner.readFeatures(argument, onProgress, signal),
+      );
+    }
     case 'endSweep':
       analyses.get(message.argument)?.abort();
       return null;
@@ -112,6 +127,7 @@ function buffersOf(result: ReturnType<WorkerMethods[WorkerMethod]>): Transferabl
   if (isAlternatives(result)) return alternativesBuffers(result);
   if (isLensMeasures(result)) return [...new Set(lensBuffers(result))];
   if (isNeuronReading(result)) return [...new Set(neuronBuffers(result))];
+  if (isFeatureReading(result)) return [...new Set(featureBuffers(result))];
   if (!isRunResult(result)) return [];
   const { lastLogits, tensors, attribution } = result;
   const shares = attribution === undefined ? [] : attributionBuffers(attribution);
@@ -132,6 +148,12 @@ function isLensMeasures(result: ReturnType<WorkerMethods[WorkerMethod]>): result
 
 function isNeuronReading(result: ReturnType<WorkerMethods[WorkerMethod]>): result is NeuronReading {
   return result !== null && 'effects' in result;
+}
+
+function isFeatureReading(
+  result: ReturnType<WorkerMethods[WorkerMethod]>,
+): result is FeatureReading {
+  return result !== null && 'raised' in result;
 }
 
 function isBatchResult(result: ReturnType<WorkerMethods[WorkerMethod]>): result is BatchResult {

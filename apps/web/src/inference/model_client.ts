@@ -5,6 +5,7 @@ import { oneThreadWorker, wasmThreads } from './device';
 import { logitLens } from './lens_names';
 import { messageOf, ModelError } from './model_error';
 import type { Sweep, SweepRequest } from '../analysis/patching';
+import type { FeatureReading, FeaturesRequest } from './feature_reading';
 import type { LensMeasures, LensRequest } from './lens_reading';
 import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
@@ -354,6 +355,22 @@ export class WorkerModelClient implements ModelClient {
   ): Promise<ReadUnits> {
     const asked = { ...request, model: absolute(request.model) };
     return this.#analysed(() => this.#call('readUnits', asked, null, onProgress), signal);
+  }
+
+  async openDictionary(
+    name: string,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#analysed(() => this.#call('openDictionary', name, null, onProgress), signal);
+  }
+
+  readFeatures(
+    request: FeaturesRequest,
+    onProgress?: (done: number, of: number) => void,
+    signal?: AbortSignal,
+  ): Promise<FeatureReading> {
+    return this.#analysed(() => this.#call('readFeatures', request, null, onProgress), signal);
   }
 
   /** Begin a call that the signal aborts. */

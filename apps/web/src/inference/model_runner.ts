@@ -2,6 +2,7 @@
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import { directionName } from '../contract/attribution_table';
+import { featuresName } from '../contract/validate_dictionaries';
 import { sessionGraph } from '../contract/variant_graphs';
 import { predictedPosition, scoreCount, shownLogits } from '../contract/whole_text';
 import type { TextTokenizer } from '../tokenizer/text_tokenizer';
@@ -29,6 +30,10 @@ import { findKeptVariants } from './kept_variants';
 import { reachModel } from './reach_model';
 import { loadModel, phase, startEarly, surveyModel, type LoadedModel } from './load_model';
 import { ModelError } from './model_error';
+import { dictionariesOf } from './dictionary_names';
+import type { Following } from './download_file';
+import { readFeatures, type FeatureReading, type FeaturesRequest } from './feature_reading';
+import { HeldDictionaries } from './held_dictionaries';
 import { measureLens, type LensMeasures, type LensRequest } from './lens_reading';
 import { readUnits, type ReadUnits, type UnitsRequest } from './read_dashboards';
 import { readNeurons, type NeuronReading, type NeuronsRequest } from './neuron_reading';
@@ -56,6 +61,7 @@ import type {
 } from './model_types';
 import { textLimit, withoutEmptySlots } from './static_cache';
 import { logitLens } from './lens_names';
+import { loadDictionary, type LoadedDictionary } from './load_dictionary';
 import { loadLens, throughLens, type LoadedLens } from './load_lens';
 import { plainTensor } from './run_outputs';
 import { makeSession, wantedGraph, type Session, type WantedSession } from './session_maker';
@@ -84,6 +90,7 @@ export class ModelRunner {
   readonly #early = startEarly();
   readonly #cache = new KeyValueCache();
   readonly #gpu = new GpuWatch();
+  readonly #dictionaries = new HeldDictionaries();
   readonly #baseUrl: string;
   #request: OpenRequest = { url: '', provider: 'auto' };
   #model: LoadedModel | null = null;
@@ -123,10 +130,11 @@ export class ModelRunner {
       const { variant } = this.#model;
       const names = request.activations ?? defaultActivations(variant);
       this.#editedSlots = noSlots;
+      this.#dictionaries.clear();
       const first = firstSlots(sessionGraph(variant).activations.joints);
       const slots = slotsFor(first, closingsNeeded(request.interventions ?? noInterventions));
       const lens = await this.#lens(request.lens ?? logitLens).catch(() => null);
-      const wanted = { names, more: [], slots, lens, attribution: null };
+      const wanted = { names, more: [], slots, lens, dictionaries: [], attribution: null };
       const opened = await this.#openSession(wanted);
       const firstRunMs = await this.#tryOut();
       return { ...opened, timings: { ...opened.timings, firstRunMs } };
@@ -187,7 +195,8 @@ export class ModelRunner {
     });
   }
 
-  run(request: RunRequest): Promise<RunResult> {
+  async run(request: RunRequest): Promise<RunResult> {
+    await this.#holdDictionaries(request.activations);
     return this.#inTurn(() => this.#run(request));
   }
 
@@ -220,7 +229,8 @@ export class ModelRunner {
     const request = { ids, reuseCache: false, keepCache: false };
     if (open.lens === null && every.every((name) => given.has(name))) return this.#run(request);
     try {
-      const wanted = { ...before, names: every, more: [], slots: noSlots, lens: null };
+      const nothing = { more: [], slots: noSlots, lens: null, dictionaries: [] };
+      const wanted = { ...before, ...nothing, names: every };
       await this.#openSession(wanted, 'keep');
       return await this.#run(request);
     } finally {
@@ -232,7 +242,8 @@ export class ModelRunner {
   }
 
   /** Run several texts at once. */
-  runBatch(request: BatchRequest): Promise<BatchResult> {
+  async runBatch(request: BatchRequest): Promise<BatchResult> {
+    await this.#holdDictionaries(request.activations);
     return this.#inTurn(() => this.#runBatch(request));
   }
 
@@ -276,6 +287,49 @@ export class ModelRunner {
     await this.#checkJoints('read neurons at');
     const { shape } = this.#opened().manifest.model;
     return readNeurons(request, shape, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Download a dictionary. Does not wait for other calls, as it leaves the open model untouched. */
+  async openDictionary(
+    name: string,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#dictionary(name, {
+      signal,
+      onProgress: ({ receivedBytes, totalBytes }) => {
+        onProgress(receivedBytes, totalBytes);
+      },
+    });
+  }
+
+  /** Read the features of a text, each run in turn with other calls. */
+  async readFeatures(
+    request: FeaturesRequest,
+    onProgress: SweepProgress,
+    signal: AbortSignal,
+  ): Promise<FeatureReading> {
+    await this.#checkJoints('read features at');
+    const { shape } = this.#opened().manifest.model;
+    const dictionary = await this.#dictionary(request.dictionary, {
+      signal,
+      onProgress: () => undefined,
+    });
+    return readFeatures(request, { shape, dictionary }, this.#analysisRuns(), onProgress, signal);
+  }
+
+  /** Return a dictionary, downloaded where it isn't here. */
+  #dictionary(name: string, following?: Following): Promise<LoadedDictionary> {
+    const { manifest } = this.#opened();
+    const place = { request: this.#request, baseUrl: this.#baseUrl, early: this.#early };
+    return this.#dictionaries.hold(name, () => loadDictionary(name, manifest, place, following));
+  }
+
+  /** Download the dictionaries whose features a run is asked for. */
+  async #holdDictionaries(activations: readonly string[] = []): Promise<void> {
+    if (this.#model === null) return;
+    const wanted = dictionariesOf(this.#model.manifest, activations);
+    for (const { name } of wanted) await this.#dictionary(name);
   }
 
   /** Read dashboards. Does not wait for other calls, as it leaves the open model untouched. */
@@ -329,8 +383,9 @@ export class ModelRunner {
 
   /** Return what the open session was made for. */
   #wanted(): WantedSession {
-    const { names = [], more = [], lens = null, attribution = null, inputs } = this.#session ?? {};
-    return { names, more, lens, attribution, slots: inputs?.slots ?? noSlots };
+    const { names = [], more = [], lens = null, dictionaries = [] } = this.#session ?? {};
+    const { attribution = null, inputs } = this.#session ?? {};
+    return { names, more, lens, dictionaries, attribution, slots: inputs?.slots ?? noSlots };
   }
 
   /**
@@ -343,7 +398,8 @@ export class ModelRunner {
     const isAnalysis = needs.isAnalysis === true || asked !== undefined;
     const own = this.#openedSession();
     const open = isAnalysis ? (this.#analysis ?? own) : own;
-    const { names, more, inputs, lens, attribution: before } = open;
+    const { names, inputs, lens, attribution: before } = open;
+    const { more, dictionaries } = this.#dictionariesFor(open, activations);
     const slots = slotsFor(inputs.slots, [...closings, ...closingsNeeded(interventions)]);
     const attribution = asked === undefined ? before : attributionFor(before, asked);
     const given = new Set([...names, ...more]);
@@ -352,11 +408,26 @@ export class ModelRunner {
       return { session: open, sessionMs: null };
     // What is refused must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
-    const wanted = { names, lens, slots, attribution, more: [...more, ...lacking] };
+    const every = [...more, ...lacking];
+    const wanted = { names, lens, dictionaries, slots, attribution, more: every };
     const beside = isAnalysis ? await this.#openAnalysis(wanted, text.end) : null;
     if (beside !== null) return beside;
     const { timings } = await this.#reopenSession(wanted, 'keep');
     return { session: this.#openedSession(), sessionMs: timings.sessionMs };
+  }
+
+  /**
+   * Return the dictionaries of a session that gives these activations, and what it gives beside those of the page. One
+   * whose features are not among them makes room for one whose features are.
+   */
+  #dictionariesFor(
+    { more, dictionaries }: Pick<Session, 'more' | 'dictionaries'>,
+    activations: readonly string[],
+  ): Pick<Session, 'more' | 'dictionaries'> {
+    const wanted = this.#dictionaries.among(this.#opened().manifest, activations);
+    if (wanted.every((each) => dictionaries.includes(each))) return { more, dictionaries };
+    const left = new Set(dictionaries.map(({ record }) => featuresName(record.name)));
+    return { more: more.filter((name) => !left.has(name)), dictionaries: wanted };
   }
 
   /** Make a session for analyses beside the open one; null if memory doesn't allow it. */

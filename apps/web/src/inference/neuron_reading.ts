@@ -1,21 +1,17 @@
 // Reads the neurons of the open model: their activations on a text, the length of what each writes to the residual stream,
 // and how that changes the logits. What a neuron writes is read from runs in which it alone is on, so that the variant's
 // own kernels multiply by its weights, however they are encoded.
-import { effectsOnLogits, spread } from '../analysis/neuron_tokens';
 import { activationName, layerShape } from '../contract/activation_table';
 import type { ModelShape } from '../contract/generated';
 import { checkTokens } from './check_tokens';
 import type { Edit } from './edits';
 import type { Interventions } from './interventions';
-import { ModelError } from './model_error';
 import { heard, type RunsBatches, type SweepProgress } from './patching_sweep';
 import { arrayOf } from './run_outputs';
-import { readOut } from './stream_readout';
+import { effectsOf } from './stream_readout';
 
 /** Maximum of the activations that one run is fed. */
 const mostFedBytes = 16 * 2 ** 20;
-/** Length to which vectors in front of the final norm are scaled: its epsilon vanishes beside it. */
-const long = 100;
 
 export interface NeuronsRequest {
   readonly ids: readonly number[];
@@ -117,7 +113,9 @@ export function neuronActivations(shape: ModelShape): string[] {
 }
 
 /** Return the kind of what an MLP's output matrix gives: another norm may stand between it and the stream. */
-function givenBy({ raw_outputs: isRaw = false }: ModelShape): 'mlp_output' | 'mlp_output_raw' {
+export function givenBy({
+  raw_outputs: isRaw = false,
+}: ModelShape): 'mlp_output' | 'mlp_output_raw' {
   return isRaw ? 'mlp_output_raw' : 'mlp_output';
 }
 
@@ -185,33 +183,6 @@ async function writtenBy(
   return output.slice(hidden, 2 * hidden).map((each, at) => (each - (output[at] ?? 0)) / scale);
 }
 
-async function effectsOf(
-  vectors: { readonly row: Float32Array; readonly stream: Float32Array },
-  shape: ModelShape,
-  run: RunsBatches,
-): Promise<Float32Array> {
-  const { hidden, vocab } = shape;
-  const scaled = (vector: Float32Array): Float32Array => {
-    const length = spread(vector, false);
-    return length > 0 ? vector.map((each) => (each / length) * long) : vector;
-  };
-  const { row, stream } = vectors;
-  const put = [
-    new Float32Array(hidden),
-    new Float32Array(hidden).fill(long),
-    scaled(row),
-    stream,
-    scaled(stream),
-  ];
-  const logits: Float32Array[] = [];
-  // One at a time: dynamic int8 has one scale for all that it multiplies at once.
-  for (const vector of put) logits.push((await readOut(vector, shape, run)).slice(0, vocab));
-  const [zero, equal, ofRow, ofStream, ofLong] = logits;
-  if (!zero || !equal || !ofRow || !ofStream || !ofLong)
-    throw new ModelError({ kind: 'run', detail: 'no logits of a vector' });
-  return effectsOnLogits({ zero, equal, row: ofRow, stream: ofStream, long: ofLong }, vectors);
-}
-
 /** List the arrays of a reading, to transfer them. */
 export function neuronBuffers({ activations, rows, effects }: NeuronReading): ArrayBufferLike[] {
   return [...activations, ...(rows ?? []), ...(effects === null ? [] : [effects])].map(
@@ -253,7 +224,7 @@ function emptyRow(shape: ModelShape, layer: number): Float32Array {
 }
 
 /** Return the largest activation above 0; 1 where there is none. */
-function largestActivation(activations: Float32Array): number {
+export function largestActivation(activations: Float32Array): number {
   const largest = activations.reduce((most, value) => Math.max(most, value), 0);
   return largest > 0 ? largest : 1;
 }

@@ -9,6 +9,7 @@ import {
   EditError,
   numbersOf,
   placeOf,
+  type ClampEdit,
   type Edit,
   type EditNumbers,
   type Places,
@@ -196,10 +197,33 @@ function tensorsOf(
       return { ...fitted(edit, 'value', axes, mask, fed) };
     case 'cap':
       return { ...Object.fromEntries(all), limit: inPlace(one('limit'), far) };
+    case 'clamp': {
+      const ofFeature = ([name, given]: readonly [string, EditNumbers]) =>
+        [name, given.dims.length === 0 ? raised(given, rank) : ofToken(given, edit, axes)] as const;
+      const tensors = Object.fromEntries(Object.entries(numbers).map(ofFeature));
+      return { ...tensors, amount: inPlace(1, 0) };
+    }
     case 'project-out':
     case 'swap':
       return { ...Object.fromEntries(all), amount: inPlace(one('amount'), 0) };
   }
+}
+
+/** Return the numbers of all heads of a token in the joint's rank; where the edit names one head, 0 at the others. */
+function ofToken(
+  { data }: EditNumbers,
+  { head }: ClampEdit,
+  { names, sizes }: JointAxes,
+): ClosingTensor {
+  const width = Number(sizes.at(-1));
+  const dims = names.map((name, axis) => {
+    if (axis === names.length - 1) return width;
+    return isHeadAxis(name) ? Number(sizes[axis]) : 1;
+  });
+  if (head === undefined) return { dims, data };
+  const spread = new Float32Array(elementCount(dims));
+  spread.set(data, head * width);
+  return { dims, data: spread };
 }
 
 /** Return numbers with as many dimensions as the joint has, 1 before their own. */

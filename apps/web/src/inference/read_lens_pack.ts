@@ -1,6 +1,7 @@
 // Checks a lens pack's file against its manifest: the model, the maps, and the locations that its taps refer to. The
 // digest is already verified, but the contents are untrusted. The same rules in Python: oriel/lenses/pack.py and
 // pack_file.py.
+import { areFinite } from '../bundle/weights/stored_numbers';
 import { readHeader, type SafetensorsHeader } from '../bundle/weights/safetensors';
 import type { LensPackRecord, Manifest } from '../contract/generated';
 import { parseStrictJson } from '../contract/strict_json';
@@ -50,7 +51,7 @@ export function lensTrouble(
       return damaged(`${name}: ${place?.shape.join(' × ') ?? 'none'} ≠ ${sizes.join(' × ')}`);
     }
     if (place.dtype !== 'F32' && place.dtype !== 'F16') return damaged(`${name}: ${place.dtype}`);
-    if (!isFinite(file.subarray(place.from, place.to), place.dtype)) {
+    if (!areFinite(file.subarray(place.from, place.to), place.dtype)) {
       return damaged(`${name}: NaN, ∞`);
     }
   }
@@ -86,14 +87,4 @@ function descriptionIn(metadata: unknown): { kind: unknown; weights: unknown } |
   if (verdict?.kind !== 'json') return null;
   const { kind, weights } = (verdict.value ?? {}) as Record<string, unknown>;
   return { kind, weights };
-}
-
-/** Return whether all little-endian numbers are finite, which is so if no exponent is all ones. */
-function isFinite(bytes: Uint8Array<ArrayBuffer>, dtype: 'F32' | 'F16'): boolean {
-  const [step, high] = dtype === 'F32' ? [4, 0x7f80] : [2, 0x7c00];
-  for (let at = step - 2; at < bytes.length; at += step) {
-    const top = (bytes[at] ?? 0) + (bytes[at + 1] ?? 0) * 256;
-    if ((top & high) === high) return false;
-  }
-  return true;
 }

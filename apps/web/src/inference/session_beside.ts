@@ -3,6 +3,7 @@
 import type { OpenedModel } from './model_types';
 import { modelActivationNames } from '../contract/activation_table';
 import { bytesOfActivations } from './activation_memory';
+import { dictionaryBytes } from './dictionary_memory';
 import { heapBytes, memoryLimit, readBytes } from './variant_fitness';
 
 /**
@@ -53,7 +54,9 @@ function sizesOf(
     // The offer counts the page's own copy of the weights; a stored model has none.
     weights: offered.on.wasm.memory - readBytes(manifest, variant),
     open: bytesOfActivations(variant, names, tokens),
-    more: bytesOfActivations(variant, activations, tokens),
+    more:
+      bytesOfActivations(variant, activations, tokens) +
+      dictionaryBytes(manifest, variant, activations, tokens),
   };
 }
 

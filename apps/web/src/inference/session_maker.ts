@@ -8,6 +8,7 @@ import { attributionFeeds, type OpenAttribution } from './attribution';
 import type { ClosingSlots } from './closing_slots';
 import { nodesOf } from './graph_nodes';
 import { cacheNames, protocolOf, type Feeds, type SessionInputs } from './graph_protocols';
+import { withDictionaries, type LoadedDictionary } from './load_dictionary';
 import { throughLens, type LoadedLens } from './load_lens';
 import type { LoadedModel } from './load_model';
 import type { Provider } from './model_types';
@@ -22,6 +23,8 @@ export interface Session {
   /** Outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
   readonly lens: LoadedLens | null;
+  /** Those whose features are among `names` and `more`. */
+  readonly dictionaries: readonly LoadedDictionary[];
   readonly inputs: SessionInputs;
   /** null where it has no taps of attribution. */
   readonly attribution: OpenAttribution | null;
@@ -30,8 +33,11 @@ export interface Session {
   readonly weightBytes: number;
 }
 
-/** The outputs, closings, lens and taps of attribution of a session to make. */
-export type WantedSession = Pick<Session, 'names' | 'more' | 'lens' | 'attribution'> & {
+/** The outputs, closings, lens, dictionaries and taps of attribution of a session to make. */
+export type WantedSession = Pick<
+  Session,
+  'names' | 'more' | 'lens' | 'dictionaries' | 'attribution'
+> & {
   readonly slots: ClosingSlots;
 };
 
@@ -45,10 +51,10 @@ export interface WantedGraph {
 /** Append to the model's graph what is wanted. Throws a ModelError of kind `unknown-activation`. */
 export function wantedGraph(
   { variant, files }: LoadedModel,
-  { names, more, slots, lens, attribution }: WantedSession,
+  { names, more, slots, lens, dictionaries, attribution }: WantedSession,
 ): WantedGraph {
   const file = fileOf(files, sessionGraph(variant).path);
-  const seen = throughLens(variant, lens);
+  const seen = withDictionaries(throughLens(variant, lens), dictionaries);
   const { activations } = openTaps(seen, file, names, slots);
   const { parts } = openTaps(seen, file, [...names, ...more], slots, attribution);
   return { bytes: concatenated(parts), activations };
@@ -57,7 +63,7 @@ export function wantedGraph(
 /** Make the session. Rejects with the runtime's error, or with what reading the weights failed with. */
 export async function makeSession(
   { variant, runtime }: LoadedModel,
-  { names, more, slots, lens, attribution }: WantedSession,
+  { names, more, slots, lens, dictionaries, attribution }: WantedSession,
   { bytes, activations }: WantedGraph,
   weights: readonly OpenWeights[],
 ): Promise<Session> {
@@ -69,6 +75,7 @@ export async function makeSession(
       externalData: [
         ...weights.map(({ path, data }) => ({ path, data })),
         ...(lens === null ? [] : [{ path: lens.record.path, data: lens.bytes }]),
+        ...dictionaries.map(({ record, bytes: data }) => ({ path: record.path, data })),
       ],
       graphOptimizationLevel: 'all',
     });
@@ -81,7 +88,10 @@ export async function makeSession(
     ...attributionFeeds(runtime.ort, null, attribution),
   };
   const weightBytes = weights.reduce((sum, { data }) => sum + data.byteLength, 0);
-  return { session, names, more, activations, lens, inputs, attribution, neutral, weightBytes };
+  return {
+    ...{ session, names, more, activations, lens, dictionaries },
+    ...{ inputs, attribution, neutral, weightBytes },
+  };
 }
 
 /**

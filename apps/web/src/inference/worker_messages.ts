@@ -1,5 +1,6 @@
 // The messages between the page and the worker. Data only; they are sent by model_client.ts and model.worker.ts.
 import type { Sweep, SweepRequest } from '../analysis/patching';
+import type { FeatureReading, FeaturesRequest } from './feature_reading';
 import type { LensMeasures, LensRequest } from './lens_reading';
 import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
@@ -41,6 +42,8 @@ export interface WorkerMethods {
   measureLens: (request: LensRequest) => LensMeasures;
   readNeurons: (request: NeuronsRequest) => NeuronReading;
   readUnits: (request: UnitsRequest) => ReadUnits;
+  openDictionary: (name: string) => null;
+  readFeatures: (request: FeaturesRequest) => FeatureReading;
   /** Abort the analysis with this number of its call. */
   endSweep: (call: number) => null;
 }
@@ -58,7 +61,7 @@ export type WorkerCall = {
 
 export type WorkerAnswer =
   | { readonly call: number; readonly kind: 'progress'; readonly progress: Progress }
-  /** Progress of an analysis: finished runs and their total. */
+  /** Progress of an analysis: finished runs and their total; of a dictionary, bytes. */
   | {
       readonly call: number;
       readonly kind: 'swept';

@@ -91,7 +91,10 @@ export class Address {
     const { shape } = opened.manifest.model;
     const lenses = lensNames(opened.manifest);
     const units = opened.manifest.dashboards?.groups ?? [];
-    const absent = misfits(this.#unchecked, { shape, variants, lenses, tokens, units, views });
+    const absent = misfits(this.#unchecked, {
+      ...{ shape, variants, lenses, tokens, units, views },
+      dictionaries: opened.manifest.dictionaries ?? [],
+    });
     this.#unchecked = null;
     if (this.ignored !== null) this.ignored = { ...this.ignored, absent };
     return absent.map(({ name }) => name);

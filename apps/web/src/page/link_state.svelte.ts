@@ -53,7 +53,7 @@ export function keepAddress(parts: PageParts, choice: ModelChoice, shown: Shown)
       if (absent.includes('lens')) session.opening.noteLens(null);
       if (absent.includes('attributed')) session.attributions.link(null);
       const changes: Partial<Selection> = {};
-      for (const name of ['token', 'head', 'shown', 'neuron', 'unit'] as const)
+      for (const name of ['token', 'head', 'shown', 'neuron', 'feature', 'unit'] as const)
         if (absent.includes(name)) changes[name] = null;
       if (absent.includes('lensShown')) changes.lensShown = LENS_AT_FIRST;
       viewing.select(changes);
@@ -107,8 +107,9 @@ export function listedName(choice: ModelChoice): string | null {
 /** Return the state that a link to the page carries. */
 export function linkState(parts: PageParts, choice: ModelChoice): HashState {
   const { session, compared, viewing, preferences, activations, runs, course } = parts;
-  const { token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown } =
+  const { token, head, part, comparedPart, shown, overview, attention, lensShown } =
     viewing.selection;
+  const { neuron, feature, unit } = viewing.selection;
   const ofReader = {
     ...NOTHING_LINKED,
     ...textInLink(session.prompt.entry),
@@ -132,7 +133,8 @@ export function linkState(parts: PageParts, choice: ModelChoice): HashState {
     model: listedName(choice),
     variant: session.opening.variant,
     compared: compared.variant ?? compared.linked,
-    ...{ token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown },
+    ...{ token, head, part, comparedPart, shown, overview, attention, lensShown },
+    ...{ neuron, feature, unit },
     ...linkedEdits(session.answers.edits.entries),
     attributed: session.attributions.shared,
     sweep: linkedSweep(session.sweeps.form),

@@ -307,11 +307,12 @@ export class ModelChoice {
     viewing.root = state.root;
     viewing.folded = state.folded;
     viewing.alone = state.alone;
-    const { token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown } =
-      state;
+    const { token, head, part, comparedPart, shown, overview, attention, lensShown } = state;
+    const { neuron, feature, unit } = state;
     viewing.selection = {
       ...NOTHING_SELECTED,
-      ...{ token, head, part, comparedPart, shown, overview, attention, neuron, unit, lensShown },
+      ...{ token, head, part, comparedPart, shown, overview, attention, lensShown },
+      ...{ neuron, feature, unit },
     };
     const { ids, typed, withoutFirst } = state;
     const entry: PromptEntry = { text: state.prompt ?? FIRST_PROMPT, ids, typed, withoutFirst };

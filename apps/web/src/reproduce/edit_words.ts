@@ -19,6 +19,7 @@ export function editWords(entry: Intervention): string {
 
 function amountWords(edit: Extract<Intervention, { edit: string }>): string {
   if (edit.edit === 'scale') return ` by ${edit.factor ?? 0}`;
+  if (edit.edit === 'clamp') return ` to ${edit.value}`;
   return edit.edit === 'add' && edit.strength !== undefined ? ` times ${edit.strength}` : '';
 }
 

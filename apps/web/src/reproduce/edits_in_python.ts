@@ -29,6 +29,7 @@ const EDITS: Readonly<Record<Edit['edit'], readonly [HelperName, readonly string
   'project-out': ['project_out', ['direction', 'amount']],
   cap: ['cap', ['direction', 'limit']],
   swap: ['swap', ['first', 'second', 'amount']],
+  clamp: ['clamp', ['encoder', 'bias', 'threshold', 'direction', 'value']],
 };
 
 /** What each closing does to a value, by the names of its inputs. */
@@ -40,6 +41,10 @@ const CLOSINGS: Readonly<Record<JointClosing['closing'], readonly [HelperName[],
   'project-out': [['along'], 'value - amount * along(value, direction) * direction'],
   cap: [['along'], 'value - (along(value, direction) - limit).clamp(min=0) * direction'],
   swap: [['mirrored'], 'mirrored(value, first, second, amount)'],
+  clamp: [
+    ['feature'],
+    'value + amount * (value_put - feature(value, encoder, bias, threshold)) * direction',
+  ],
 };
 
 /** List where these interventions change one text. */
@@ -100,9 +105,13 @@ function editCall(edit: Edit, tokens: number): string {
   return `${name}(${given.join(', ')})`;
 }
 
+const numberFields: ReadonlySet<string> = new Set([
+  ...['factor', 'amount', 'limit', 'bias', 'threshold', 'value'],
+]);
+
 /** Return whether an argument is a tensor even where it is one number. */
 function isVector(name: HelperName, field: string): boolean {
-  return name === 'add' || name === 'replace' || !['factor', 'amount', 'limit'].includes(field);
+  return name === 'add' || name === 'replace' || !numberFields.has(field);
 }
 
 function numbersText(numbers: EditNumbers | undefined, isTensor: boolean): string {

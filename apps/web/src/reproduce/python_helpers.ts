@@ -16,13 +16,15 @@ export type HelperName =
   | 'unit'
   | 'along'
   | 'mirrored'
+  | 'feature'
   | 'scale'
   | 'add'
   | 'replace'
   | 'knock_out'
   | 'project_out'
   | 'cap'
-  | 'swap';
+  | 'swap'
+  | 'clamp';
 
 interface Helper {
   readonly source: string;
@@ -248,6 +250,22 @@ const SWAP = `def swap(first, second, amount, **places):
 
     return function`;
 
+const CLAMP = `def clamp(encoder, bias, threshold, direction, target, heads=None, tokens=None):
+    """Set the feature of a token to the target: of one head, or of all of its heads together."""
+
+    def function(value):
+        reads, writes = (each.reshape(-1, 1, value.shape[-1]) for each in (encoder, direction))
+        reads = reads * chosen(value, heads)
+        change = (target - feature(value, reads, bias, threshold)) * writes
+        return torch.where(chosen(value, heads, tokens), value + change, value)
+
+    return function`;
+
+const FEATURE = `def feature(value, encoder, bias, threshold):
+    """Return one number for each token of (1, tokens, columns) or (1, heads, tokens, columns)."""
+    inner = (value * encoder).sum((-1,) if value.dim() == 3 else (-3, -1), keepdim=True) + bias
+    return torch.where(inner > threshold, inner, 0)`;
+
 const ALONG = `def along(value, direction):
     return (value * direction).sum(-1, keepdim=True)`;
 
@@ -272,6 +290,7 @@ const HELPERS: Readonly<Record<HelperName, Helper>> = {
   unit: { source: UNIT },
   along: { source: ALONG },
   mirrored: { source: MIRRORED, calls: ['along'] },
+  feature: { source: FEATURE },
   scale: { source: SCALE, calls: ['chosen'] },
   add: { source: ADD, calls: ['chosen', 'spread'] },
   replace: { source: REPLACE, calls: ['chosen', 'spread'] },
@@ -279,6 +298,7 @@ const HELPERS: Readonly<Record<HelperName, Helper>> = {
   project_out: { source: PROJECT_OUT, calls: ['chosen', 'unit'] },
   cap: { source: CAP, calls: ['chosen', 'unit'] },
   swap: { source: SWAP, calls: ['chosen', 'unit'] },
+  clamp: { source: CLAMP, calls: ['chosen', 'feature'] },
 };
 
 /** Return these helpers and those that they call, as source. */

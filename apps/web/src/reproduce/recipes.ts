@@ -3,6 +3,7 @@ import { activationRecipe } from './things/activation';
 import { attentionRecipe } from './things/attention';
 import { attributionRecipe } from './things/attribution';
 import { differenceRecipe } from './things/difference';
+import { featureRecipe } from './things/feature';
 import { headScoresRecipe } from './things/head_scores';
 import { layerRecipe } from './things/layer';
 import { lensRecipe } from './things/lens';
@@ -25,6 +26,7 @@ const RECIPES: {
   layer: layerRecipe,
   activation: activationRecipe,
   neuron: neuronRecipe,
+  feature: featureRecipe,
   attribution: attributionRecipe,
   steps: stepsRecipe,
   paths: pathsRecipe,

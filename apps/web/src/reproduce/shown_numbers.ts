@@ -1,6 +1,7 @@
 // The numbers on the screen that a script can compute again: which of the model they are, and their values.
 import type { ScoreName } from '../analysis/head_scores';
 import type { LensMeasure } from '../analysis/lens_measures';
+import type { DictionaryActivation, DictionaryDescription } from '../contract/generated';
 import type { HeadRef } from '../inference/interventions';
 
 /** Probabilities of next tokens, after the last token of the text, or of those at a position of it. */
@@ -69,6 +70,24 @@ export interface ShownNeuron {
   readonly position: number;
   readonly ids: readonly number[];
   /** Activation, norm, then an effect for each of `ids`. */
+  readonly values: readonly number[];
+}
+
+/** A feature of a dictionary at a token: its value, and its effect on the logits of some tokens, for a value of 1. */
+export interface ShownFeature {
+  readonly thing: 'feature';
+  /** Name of the dictionary, and of its file. */
+  readonly name: string;
+  readonly file: string;
+  readonly reads: DictionaryActivation;
+  readonly writes: DictionaryActivation;
+  readonly activation: DictionaryDescription['activation'];
+  /** Of topk; null for others. */
+  readonly k: number | null;
+  readonly feature: number;
+  readonly position: number;
+  readonly ids: readonly number[];
+  /** The value, then an effect for each of `ids`. */
   readonly values: readonly number[];
 }
 
@@ -168,6 +187,7 @@ export type ShownNumbers =
   | ShownLayer
   | ShownActivation
   | ShownNeuron
+  | ShownFeature
   | ShownAttribution
   | ShownSteps
   | ShownPaths

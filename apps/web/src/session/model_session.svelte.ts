@@ -10,6 +10,7 @@ import type { AnalysisParts } from './analysis_parts';
 import { Attributions } from './attributions.svelte';
 import { DeviceProofs } from './device_proof.svelte';
 import { PublishedExample } from './example.svelte';
+import { Features } from './features.svelte';
 import { Generation } from './generation.svelte';
 import { HeadMaps } from './head_maps.svelte';
 import { LensMeasuring } from './lens_measuring.svelte';
@@ -35,6 +36,7 @@ export class ModelSession {
   readonly trees: PathTrees;
   readonly layers: LensMeasuring;
   readonly neurons: Neurons;
+  readonly features: Features;
   readonly units: UnitPages;
   readonly sweeps: PatchSweeps;
   readonly heads: HeadMaps;
@@ -72,6 +74,7 @@ export class ModelSession {
         this.heads.clear();
         this.layers.clear();
         this.neurons.clear();
+        this.features.clear();
         this.units.clear();
       },
       onStart: (client, request, isCurrent) => {
@@ -118,6 +121,7 @@ export class ModelSession {
     this.generation = new Generation({ prompt, answers, notices, random });
     this.layers = new LensMeasuring(opening, pieces);
     this.neurons = new Neurons(opening, pieces);
+    this.features = new Features(opening, pieces);
     this.units = new UnitPages(opening, pieces);
     const analysing: AnalysisParts = {
       opening,

@@ -7,6 +7,7 @@ import { DEFAULT_SAMPLING, type SamplingSettings } from '../analysis/sampling';
 import { LARGEST_SEED } from '../analysis/seeded_random';
 import { parseActivationName } from '../contract/activation_table';
 import type { UnitRef } from '../contract/dashboard_unit';
+import type { FeatureRef } from '../inference/dictionary_names';
 import { isLanguage, type Language } from '../i18n/languages';
 import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
@@ -66,6 +67,8 @@ export interface HashState {
   readonly lensShown: LensShown;
   /** Locked neuron: its layer and its number. */
   readonly neuron: LinkedHead | null;
+  /** The chosen dictionary, and its locked feature. */
+  readonly feature: FeatureRef | null;
   /** The unit whose dashboard is open. */
   readonly unit: UnitRef | null;
   /** Names of the open activations, where they are not the exported ones. */
@@ -247,6 +250,13 @@ export const FIELDS: { readonly [Name in FieldName]: Field<HashState[Name]> } = 
     parse: neuronOf,
     format: (neuron) => neuron.join('.'),
   },
+  feature: {
+    key: 'feature',
+    byDefault: null,
+    parse: featureOf,
+    format: ({ dictionary, feature }) =>
+      feature === null ? dictionary : `${dictionary}.${feature}`,
+  },
   unit: {
     key: 'unit',
     byDefault: null,
@@ -362,6 +372,14 @@ function samplingText({ temperature, topK, topP, minP, seed }: SamplingSettings)
 function neuronOf(text: string): LinkedHead | null {
   const parts = /^(\d{1,4})\.(\d{1,7})$/.exec(text);
   return parts === null ? null : [Number(parts[1]), Number(parts[2])];
+}
+
+/** Read a dictionary's name and a number; the manifest says which there are, and misfits.ts compares them. */
+function featureOf(text: string): FeatureRef | null {
+  const parts = /^([a-z][a-z0-9_]{0,31})(?:\.(\d{1,8}))?$/.exec(text);
+  if (parts === null) return null;
+  const [, dictionary = '', feature] = parts;
+  return { dictionary, feature: feature === undefined ? null : Number(feature) };
 }
 
 /** Read a kind, a layer and a number; the manifest says which there are, and misfits.ts compares them. */

@@ -1,7 +1,8 @@
 // Finds what a link says in the right form, but of another model or text than those that it opened.
 import { activationSpec, contractVersion, layerShape } from '../contract/activation_table';
 import { hasUnit } from '../contract/dashboard_unit';
-import type { DashboardGroup, ModelShape } from '../contract/generated';
+import type { DashboardGroup, DictionaryRecord, ModelShape } from '../contract/generated';
+import { dictionaryWith } from '../inference/dictionary_names';
 import { fits } from '../inference/listed_edits';
 import { FIELDS, type FieldName, type HashState, type LinkedHead } from './fields';
 import type { Ignored } from './hash_state';
@@ -17,13 +18,14 @@ export interface Opened {
   readonly tokens: number;
   /** The groups of units that have dashboards. */
   readonly units: readonly DashboardGroup[];
+  readonly dictionaries: readonly DictionaryRecord[];
   /** Ids of the page's views. */
   readonly views: readonly string[];
 }
 
 export function misfits(
   state: HashState,
-  { shape, variants, lenses, tokens, units, views }: Opened,
+  { shape, variants, lenses, tokens, units, dictionaries, views }: Opened,
 ): Ignored[] {
   const found: Ignored[] = [];
   const add = (name: FieldName, text: string): void => {
@@ -31,7 +33,7 @@ export function misfits(
   };
   const isHead = ([layer, head]: LinkedHead): boolean => layer < shape.layers && head < shape.heads;
   const { compared, other, runs, token, head, headsOff, shown, lens, folded, alone } = state;
-  const { attributed, lensShown, neuron, unit } = state;
+  const { attributed, lensShown, neuron, feature, unit } = state;
   if (compared !== null && !variants.includes(compared)) add('compared', compared);
   if (other?.kind === 'run' && other.index >= runs.runs.length)
     add('other', FIELDS.other.format(other));
@@ -47,6 +49,8 @@ export function misfits(
   const isNeuron = ([layer, at]: LinkedHead): boolean =>
     layer < shape.layers && at < layerShape(shape, layer).intermediate;
   if (neuron !== null && !isNeuron(neuron)) add('neuron', FIELDS.neuron.format(neuron));
+  if (feature !== null && dictionaryWith(dictionaries, feature) === null)
+    add('feature', FIELDS.feature.format(feature));
   if (unit !== null && !hasUnit(units, unit)) add('unit', FIELDS.unit.format(unit));
   const unknown = folded.filter((id) => !views.includes(id));
   if (unknown.length > 0) add('folded', FIELDS.folded.format(unknown));

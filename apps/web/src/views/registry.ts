@@ -113,6 +113,18 @@ export const VIEWS: readonly View[] = [
     component: () => import('./neurons/NeuronsView.svelte'),
   },
   {
+    id: 'features',
+    title: (words) => words.features.title,
+    question: (words) => words.views.questions.features,
+    kinds: [],
+    needsKinds: false,
+    cost: null,
+    suits: ({ manifest }) => (manifest.dictionaries ?? []).length > 0,
+    place: 'main',
+    reserve: '40rem',
+    component: () => import('./features/FeaturesView.svelte'),
+  },
+  {
     id: 'units',
     title: (words) => words.units.title,
     question: (words) => words.views.questions.units,

@@ -8,6 +8,7 @@ import type { Theme } from '../charts/colour_ramps';
 import type { MapWindow } from '../charts/map_window';
 import type { HeadRef } from '../inference/interventions';
 import type { UnitRef } from '../contract/dashboard_unit';
+import type { FeatureRef } from '../inference/dictionary_names';
 
 export interface LensCell {
   layer: number;
@@ -33,6 +34,8 @@ export interface Selection {
   /** How the attention view shows it. */
   attention: AttentionShown;
   neuron: NeuronRef | null;
+  /** The chosen dictionary, and its locked feature. */
+  feature: FeatureRef | null;
   /** The unit whose dashboard is open. */
   unit: UnitRef | null;
   /** What the cells of the lens show. */
@@ -65,6 +68,7 @@ export const NOTHING_SELECTED: Selection = {
   overview: ALL_HEADS,
   attention: PLAIN_ATTENTION,
   neuron: null,
+  feature: null,
   unit: null,
   lensShown: LENS_AT_FIRST,
 };

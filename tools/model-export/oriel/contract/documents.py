@@ -1301,7 +1301,39 @@ class SwapEdit(TypedDict):
     """1 where it is not given."""
 
 
-EditRecord = ScaleEdit | AddEdit | ReplaceEdit | KnockOutEdit | ProjectOutEdit | CapEdit | SwapEdit
+class ClampEdit(TypedDict):
+    """Sets a feature of a dictionary to a value: adds (value - f) * direction, where f is x .
+    encoder + bias if that is above threshold, else 0. From 1.1 on."""
+
+    edit: Literal["clamp"]
+    joint: str
+    """A kind of activation that is a joint, such as attn_z."""
+    layer: int
+    head: NotRequired[int]
+    """The head that the feature reads and writes; all of a token's heads where it is not given."""
+    position: NotRequired[Positions]
+    """Tokens."""
+    row: NotRequired[Places]
+    """Texts of the batch."""
+    encoder: list[float]
+    bias: NotRequired[float]
+    """0 where it is not given."""
+    threshold: NotRequired[float]
+    """0 where it is not given."""
+    direction: list[float]
+    value: float
+
+
+EditRecord = (
+    ScaleEdit
+    | AddEdit
+    | ReplaceEdit
+    | KnockOutEdit
+    | ProjectOutEdit
+    | CapEdit
+    | SwapEdit
+    | ClampEdit
+)
 """One change at one joint; without head, neuron, position, key or row, at all of them. No field may
 be unknown: a reader that left one out would change more than is meant."""
 

@@ -11,12 +11,12 @@ from oriel.contract.activation_contract import check_major, schema_problem
 from oriel.contract.documents import EditRecord, EditsDocument
 from oriel.errors import ContractError, OptionError
 from oriel.runtime.edit_values import numbers_from_json, places_from_json
-from oriel.runtime.edits import Add, Cap, Edit, KnockOut, ProjectOut, Replace, Scale, Swap
+from oriel.runtime.edits import Add, Cap, Clamp, Edit, KnockOut, ProjectOut, Replace, Scale, Swap
 
-VERSION = "1.0"
+VERSION = "1.1"
 """Of the form: major.minor."""
 _CLASSES = MappingProxyType(
-    {edit.edit: edit for edit in (Scale, Add, Replace, KnockOut, ProjectOut, Cap, Swap)}
+    {edit.edit: edit for edit in (Scale, Add, Replace, KnockOut, ProjectOut, Cap, Swap, Clamp)}
 )
 _PLACES = ("head", "neuron", "position", "query", "key", "row")
 _NUMBERS = ("vector", "value")

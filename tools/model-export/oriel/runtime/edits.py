@@ -25,6 +25,12 @@ Positions = int | Sequence[int] | slice | None
 all. Counted from a text's first token, cached ones too; negative ones from its end."""
 
 
+_NUMBER_FIELDS = (
+    *("factor", "vector", "strength", "direction", "amount", "limit", "first", "second"),
+    *("encoder", "bias", "threshold"),
+)
+
+
 class HasActivations(Protocol):
     """A run, from which values are taken."""
 
@@ -84,8 +90,7 @@ class Edit:
         numbers = {
             field.name: numbers_to_json(_numbers(getattr(self, field.name), field.name, self))
             for field in fields(self)
-            if field.name in ("factor", "vector", "strength", "direction", "amount", "limit")
-            or field.name in ("first", "second")
+            if field.name in _NUMBER_FIELDS
         }
         return {"joint": self.joint, "layer": int(self.layer), **numbers}
 
@@ -245,6 +250,55 @@ class Swap(Edit):
             "second": _unit(self.second, "second", self),
             "amount": _numbers(self.amount, "amount", self),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Clamp(Edit):
+    """Set a feature of a dictionary to a value: add (value - f) * direction, where the feature
+    f(x) is x . encoder + bias if that is above the threshold, else 0 (the features of a sparse
+    autoencoder: Bricken et al., 2023, "Towards Monosemanticity"; with a threshold: Rajamanoharan
+    et al., 2024, "Jumping Ahead").
+
+    encoder and direction are not divided by their lengths. At a joint with heads they have the
+    numbers of all heads of a token, one head after another, or of the one head that `head` names.
+    """
+
+    encoder: ArrayLike = field(kw_only=True)
+    """(width) or (heads * width)."""
+    bias: float = field(default=0.0, kw_only=True)
+    threshold: float = field(default=0.0, kw_only=True)
+    """0 or more; 0 for a feature with a plain ReLU."""
+    direction: ArrayLike = field(kw_only=True)
+    """The feature's row of the decoder: as many numbers as the encoder has."""
+    value: float = field(kw_only=True)
+    """What stands in the place of f: of f * direction, the edit makes value * direction."""
+    edit = "clamp"
+    closing = "clamp"
+
+    def __post_init__(self) -> None:
+        is_one = isinstance(self.head, (int, np.integer)) and not isinstance(self.head, bool)
+        if self.head is not None and not is_one:
+            raise OptionError("Clamp takes one head, or none for all", got=f"head={self.head}")
+
+    def numbers(self) -> dict[str, Array]:
+        names = ("encoder", "bias", "threshold", "direction", "value")
+        numbers = {name: _numbers(getattr(self, name), name, self) for name in names}
+        for name in ("bias", "threshold", "value"):
+            if numbers[name].ndim != 0:
+                raise OptionError(
+                    f"{name} of Clamp at {self.joint} is not one number",
+                    got=" × ".join(map(str, numbers[name].shape)),
+                )
+        if numbers["threshold"] < 0:
+            raise OptionError(
+                f"threshold of Clamp at {self.joint} is negative",
+                got=str(self.threshold),
+                expected="0 or more",
+            )
+        return numbers
+
+    def _own_json(self) -> dict[str, object]:
+        return {**super()._own_json(), "value": float(self.numbers()["value"])}
 
 
 def _same(one: object, two: object) -> bool:

@@ -20,6 +20,8 @@ _HEADS = ("heads", "kv_heads")
 _BATCH, _SEQ, _TOTAL = "batch_size", "sequence_length", "total_sequence_length"
 _FAR = np.float32(3.0e38)
 """A limit that no component reaches."""
+_DIRECTED = ("project-out", "cap", "swap", "clamp")
+"""Closings along a direction of the joint's last dimension."""
 _MERGED = ("scale", "add", "replace")
 """Closings of which several, one after another, are one."""
 
@@ -88,7 +90,7 @@ def _checked_spec(edit: Edit, shape: ModelShape) -> TensorSpec:
             got=f"key={edit.key}",
             expected="attn_scores or attn_probs, or position",
         )
-    is_directed = edit.closing in ("project-out", "cap", "swap")
+    is_directed = edit.closing in _DIRECTED
     if "neuron" in named and (_TOTAL in axes or is_directed):
         raise OptionError(
             f"{type(edit).__name__} at {edit.joint} takes no neuron", got=f"neuron={edit.neuron}"
@@ -232,6 +234,8 @@ def _tensors(edit: Edit, place: _Place, text: FedText) -> dict[str, Array]:
             direction = _vector(numbers["direction"], "direction", edit, place)
             limit = np.where(where, numbers["limit"], _FAR)
             return {"direction": direction, "limit": limit.astype(np.float32)}
+        case "clamp":
+            return _clamp_tensors(edit, place)
     tensors = {
         name: _vector(value, name, edit, place)
         for name, value in numbers.items()
@@ -239,6 +243,39 @@ def _tensors(edit: Edit, place: _Place, text: FedText) -> dict[str, Array]:
     }
     tensors["amount"] = np.where(where, numbers["amount"], np.float32(0))
     return tensors
+
+
+def _clamp_tensors(edit: Edit, place: _Place) -> dict[str, Array]:
+    """Return the tensors that set a feature to its value where the edit acts."""
+    rank = len(place.axes)
+    tensors: dict[str, Array] = {}
+    for name, value in edit.numbers().items():
+        is_number = value.ndim == 0
+        tensors[name] = (
+            value.reshape([1] * rank) if is_number else _of_token(value, name, edit, place)
+        )
+    return {**tensors, "amount": place.where.astype(np.float32)}
+
+
+def _of_token(value: Array, name: str, edit: Edit, place: _Place) -> Array:
+    """Return numbers of one head, 0 at the others, or of all heads one after another, in the
+    joint's rank. At a joint without heads: the numbers of its last dimension."""
+    at = next((at for at, axis in enumerate(place.axes) if axis in _HEADS), None)
+    if at is None:
+        return _vector(value, name, edit, place)
+    heads, width = (int(place.spec.shape[axis]) for axis in (at, -1))
+    sizes = [1] * len(place.axes)
+    sizes[at], sizes[-1] = heads, width
+    if edit.head is None:
+        if value.shape != (heads * width,):
+            expected = f"{heads * width} numbers: {width} for each of {heads} heads"
+            raise _misfit(name, value, edit, expected)
+        return value.reshape(sizes)
+    if value.shape != (width,):
+        raise _misfit(name, value, edit, f"{width} numbers, of one head")
+    spread = np.zeros((heads, width), dtype=np.float32)
+    spread[edit.head] = value
+    return spread.reshape(sizes)
 
 
 def _vector(value: Array, name: str, edit: Edit, place: _Place) -> Array:

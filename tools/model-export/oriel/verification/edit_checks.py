@@ -231,11 +231,41 @@ def _draw(
         # Half of the components are above.
         components = (values * direction).sum(axis=-1)
         yield "limit", np.full(narrow, np.median(components), dtype=np.float32)
+    elif closing == "clamp":
+        yield from _feature(values, rng)
     else:
         assert closing == "swap", f"no example of {closing}"
         yield "first", unit()
         yield "second", unit()
         yield "amount", np.ones(narrow, dtype=np.float32)
+
+
+def _feature(values: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array]]:
+    """Draw a feature that is active at some tokens. values: those of the joint."""
+    rank = values.ndim
+    wide = [1, *values.shape[1:-2], 1, values.shape[-1]]
+    narrow = [1] * rank
+
+    def unit() -> Array:
+        vector = rng.normal(0, 1, wide)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+    def one(value: float) -> Array:
+        return np.full(narrow, value, dtype=np.float32)
+
+    encoder = unit()
+    components = (values * encoder).sum(axis=(1, -1) if rank == 4 else -1).reshape(-1)
+    bias = -float(np.median(components))
+    above = np.sort(components[components + bias > 0] + bias)
+    # A feature jumps at its threshold: it lies where rounding moves no token over it.
+    widest = int(np.diff(above).argmax()) if len(above) > 1 else 0
+    threshold = float(above[widest : widest + 2].mean()) if len(above) > 1 else 0.0
+    yield "encoder", encoder
+    yield "bias", one(bias)
+    yield "threshold", one(threshold)
+    yield "direction", unit()
+    yield "value", one(2 * float(components.std()))
+    yield "amount", one(1)
 
 
 def _elsewhere(closing: str) -> tuple[float | None, ...]:
@@ -247,6 +277,7 @@ def _elsewhere(closing: str) -> tuple[float | None, ...]:
         "project-out": (None, 0.0),
         "cap": (None, _FAR),
         "swap": (None, None, 0.0),
+        "clamp": (None, None, None, None, None, 0.0),
     }[closing]
 
 

@@ -56,6 +56,12 @@ def _changed(closing: str, given: dict[str, Tensor], x: Tensor) -> Tensor:
             normal: Tensor = between / between.norm(dim=-1, keepdim=True)
             component = (x * normal).sum(-1, keepdim=True)
             return x - 2 * given["amount"] * component * normal
+        case "clamp":
+            # A feature is a number of a token: at a joint with heads, of all of them together.
+            summed = (1, -1) if x.ndim == 4 else (-1,)
+            inner = (x * given["encoder"]).sum(summed, keepdim=True) + given["bias"]
+            feature = inner * (inner > given["threshold"])
+            return x + given["amount"] * (given["value"] - feature) * given["direction"]
     raise ValueError(f"no edit in PyTorch for the closing {closing}")
 
 
@@ -73,6 +79,8 @@ def _with_block_changed(edit: Edit, value: Tensor) -> Tensor:
         return number.expand(value.shape)[block]
 
     match edit.closing:
+        case "clamp":
+            changed[block] = _clamped(numbers, part)
         case "scale":
             changed[block] = part * numbers["factor"]
         case "add":
@@ -82,6 +90,16 @@ def _with_block_changed(edit: Edit, value: Tensor) -> Tensor:
         case closing:
             changed[block] = _changed(closing, numbers, part)
     return changed
+
+
+def _clamped(numbers: dict[str, Tensor], part: Tensor) -> Tensor:
+    """Return (batch, tokens, width) or (batch, heads, tokens, width) with a feature set: the
+    numbers of a token's heads stand one after another, as the edit has them."""
+    by_head = part if part.ndim == 4 else part[:, None]
+    rows = by_head.transpose(1, 2).flatten(2)
+    rows = _changed("clamp", {**numbers, "amount": torch.ones(())}, rows)
+    batch, heads, tokens, width = by_head.shape
+    return rows.reshape(batch, tokens, heads, width).transpose(1, 2).reshape(part.shape)
 
 
 def _indices(edit: Edit, axes: Sequence[int | str], axis: int, size: int) -> Array:

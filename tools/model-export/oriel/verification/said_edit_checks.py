@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from oriel.arrays import Array
-from oriel.contract.activation_names import Kind, kinds
+from oriel.contract.activation_names import Kind, TensorSpec, kinds
 from oriel.runtime.closing_slots import Slots, closings_in, slots_for
-from oriel.runtime.edits import Add, Cap, Edit, KnockOut, ProjectOut, Replace, Scale, Swap
+from oriel.runtime.edits import Add, Cap, Clamp, Edit, KnockOut, ProjectOut, Replace, Scale, Swap
 from oriel.runtime.fed_text import FedText
 from oriel.runtime.onnx_graph import OnnxGraph, past_from
 from oriel.runtime.place_edits import place_edits
@@ -121,5 +121,25 @@ class _Draw:
                 lambda: ProjectOut(kind.kind, direction=vector(), **where),
                 lambda: Cap(kind.kind, direction=vector(), limit=0, **where),
                 lambda: Swap(kind.kind, first=vector(), second=vector(), **where),
+                lambda: self._clamp(kind.kind, spec, size, where),
             ]
         return ways[random.integers(len(ways))]()
+
+    def _clamp(self, joint: str, spec: TensorSpec, size: float, where: dict[str, int]) -> Clamp:
+        """Return a feature set to a value: of one head, or of all heads of a token. Its threshold
+        is 0, or one that no token reaches: other edits move the tokens, and it jumps there."""
+        random = self.random
+        count = int(spec.shape[-1])
+        if len(spec.shape) == 4 and random.integers(2):
+            where = {name: at for name, at in where.items() if name != "head"}
+            count *= int(spec.shape[1])
+        encoder, direction = (random.normal(0, count**-0.5, count) for _ in range(2))
+        return Clamp(
+            joint,
+            encoder=encoder,
+            bias=float(random.normal(0, size)),
+            threshold=float(random.integers(2)) * 1e6 * size,
+            direction=direction,
+            value=float(random.normal(0, 4 * size)),
+            **where,
+        )

@@ -189,6 +189,17 @@ export const errors = {
     },
     next: 'The lens that was in use stays. Fit this one again with oriel fit-lens, then add it with oriel add-lens.',
   },
+  unknownDictionary: {
+    what: 'The model has no dictionary of this name.',
+    next: 'Choose one of the dictionaries listed here.',
+  },
+  unfitDictionary: {
+    what: {
+      'other-model': (name: string) => `The dictionary “${name}” belongs to another model.`,
+      damaged: (name: string) => `The file of the dictionary “${name}” can’t be used.`,
+    },
+    next: 'Add it to the bundle again with oriel add-dictionary, or choose another one.',
+  },
   noTokenizer: {
     what: 'This model came without a tokenizer, so it cannot read text.',
     next: 'Type token ids instead.',

@@ -8,6 +8,7 @@ import { effect } from './effect';
 import { errors } from './errors';
 import { example } from './example';
 import { facts } from './facts';
+import { features } from './features';
 import { files } from './files';
 import { generate } from './generate';
 import { glossary } from './glossary';
@@ -60,6 +61,7 @@ export const en = {
   labels,
   lens,
   neurons,
+  features,
   steps,
   paths,
   lessons,

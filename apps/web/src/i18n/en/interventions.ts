@@ -54,6 +54,8 @@ export const interventions = {
     { at, layer }: { at: number; layer: number },
     where: string,
   ) => `${place} as at position ${at} of ${quoted(text)} after layer ${layer}, ${where}`,
+  clamped: (place: string, value: string, where: string) =>
+    `A feature of ${place} set to ${value}, ${where}`,
   other: (edit: string, place: string, where: string) => `${edit} of ${place}, ${where}`,
   switchLabel: (edit: string) => `On: ${edit}`,
   edit: 'Edit',
@@ -61,7 +63,8 @@ export const interventions = {
   remove: 'Remove',
   removeNamed: (edit: string) => `Remove: ${edit}`,
   strengthOf: (edit: string) => `Strength of: ${edit}`,
-  notLinked: 'A link to this page doesn’t carry the pasted numbers, so it leaves this edit out.',
+  valueOf: (edit: string) => `Value of: ${edit}`,
+  notLinked: 'A link to this page doesn’t carry this edit’s numbers, so it leaves the edit out.',
   noNumbers: 'This edit is left out, because its numbers can’t be computed:',
   allOff: 'Switch all off',
   form: {

@@ -27,6 +27,7 @@ export const link = {
     lens: 'lens',
     lensShown: 'what the lens shows',
     neuron: 'neuron',
+    feature: 'feature',
     unit: 'unit',
     open: 'open activations',
     sampling: 'sampling',

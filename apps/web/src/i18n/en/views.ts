@@ -12,6 +12,7 @@ export const views = {
     lens: 'What would each layer say?',
     attribution: 'Which part caused this token?',
     neurons: 'Which neurons fire here, and what do they write?',
+    features: 'Which features of a dictionary fire here, and what do they do?',
     units: 'What does this neuron do, over a whole corpus?',
     steps: 'How sure was it of each token, and what else was likely?',
     paths: 'How would the text most likely go on?',

@@ -166,6 +166,14 @@ export const errors: Dictionary['errors'] = {
     },
     next: '仍在使用原来的透镜。请用 oriel fit-lens 重新拟合，再用 oriel add-lens 加入模型包。',
   },
+  unknownDictionary: { what: '模型没有这个名字的字典。', next: '请从下列字典中选择。' },
+  unfitDictionary: {
+    what: {
+      'other-model': (name) => `字典“${name}”属于另一个模型。`,
+      damaged: (name) => `字典“${name}”的文件无法使用。`,
+    },
+    next: '请用 oriel add-dictionary 把它重新加入模型包，或换一个字典。',
+  },
   unknownActivation: { what: '模型没有这个名字的激活。', next: '请打开它已导出的激活。' },
   noAttribution: {
     what: '这个变体没有归因数据。',

@@ -8,6 +8,7 @@ import { effect } from './effect';
 import { errors } from './errors';
 import { example } from './example';
 import { facts } from './facts';
+import { features } from './features';
 import { files } from './files';
 import { generate } from './generate';
 import { glossary } from './glossary';
@@ -61,6 +62,7 @@ export const zh: Dictionary = {
   labels,
   lens,
   neurons,
+  features,
   steps,
   paths,
   lessons,

@@ -45,6 +45,7 @@ export const interventions: Dictionary['interventions'] = {
   patched: (place, text, where) => `${spaced(place)}换成${quoted(text)}中的值，${where}`,
   patchedFrom: (place, text, { at, layer }, where) =>
     `${spaced(place)}换成${quoted(text)}中位置 ${at} 在第 ${layer} 层之后的值，${where}`,
+  clamped: (place, value, where) => `将${spaced(place)}的一个特征设为 ${value}，${where}`,
   other: (edit, place, where) => `${place}：${edit}，${where}`,
   switchLabel: (edit) => `启用：${edit}`,
   edit: '修改',
@@ -52,7 +53,8 @@ export const interventions: Dictionary['interventions'] = {
   remove: '删除',
   removeNamed: (edit) => `删除：${edit}`,
   strengthOf: (edit) => `强度：${edit}`,
-  notLinked: '本页的链接不带粘贴的数值，因此不包含这条编辑。',
+  valueOf: (edit) => `数值：${edit}`,
+  notLinked: '本页的链接不带这条编辑的数值，因此不包含它。',
   noNumbers: '这条编辑没有生效，因为算不出它的数值：',
   allOff: '全部关闭',
   form: {

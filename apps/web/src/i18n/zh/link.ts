@@ -28,6 +28,7 @@ export const link: Dictionary['link'] = {
     lens: '透镜',
     lensShown: '逐层预测显示的量',
     neuron: '神经元',
+    feature: '特征',
     unit: '单元',
     open: '打开的激活',
     sampling: '采样设置',

@@ -14,6 +14,7 @@ export const views: Dictionary['views'] = {
     lens: '每一层会怎样预测？',
     attribution: '是哪一部分促成了这个词元？',
     neurons: '哪些神经元在此激活，写入了什么？',
+    features: '字典的哪些特征在此激活，起什么作用？',
     units: '这个神经元在整个语料上做什么？',
     steps: '它对每个词元有多大把握，还有哪些可能？',
     paths: '文本最可能怎样继续？',

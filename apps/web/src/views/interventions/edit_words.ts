@@ -53,6 +53,7 @@ function said({ edit, from }: ListedEdit, words: Texts, labelOf: LabelOf): strin
     if ('at' in from) return words.patchedFrom(place, quotable(from.text), from, where);
     if ('text' in from) return words.patched(place, quotable(from.text), where);
   }
+  if (edit.edit === 'clamp') return words.clamped(place, numberText(edit.value), where);
   return words.other(edit.edit, place, where);
 }
 

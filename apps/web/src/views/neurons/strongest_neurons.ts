@@ -69,8 +69,3 @@ function keyOf({ activation, write }: NeuronAt, order: NeuronOrder): number {
       return -activation;
   }
 }
-
-/** Return the positions where a neuron's activation is largest in size, largest first. */
-export function topPositions(values: Float32Array, count: number): number[] {
-  return largest(values.map(Math.abs), count);
-}

@@ -22,7 +22,7 @@ export interface DataFacts {
   readonly compared_with?: DataFacts;
 }
 
-const EDITS_VERSION = '1.0';
+const EDITS_VERSION = '1.1';
 
 export async function dataFacts(
   { manifest: { model }, variant }: ViewedModel,

@@ -36,6 +36,8 @@ const refusedChoice: Kinds = new Set([
   'unknown-activation',
   'unknown-lens',
   'unfit-lens',
+  'unknown-dictionary',
+  'unfit-dictionary',
   'sandboxed',
 ]);
 

@@ -1,0 +1,33 @@
+// The edits by which a feature is added or set: with the numbers that the dictionary holds of it.
+import { layerShape } from '../../contract/activation_table';
+import type { DictionaryDescription, ModelShape } from '../../contract/generated';
+import type { Edit, Numbers } from '../../inference/edits';
+import type { ReadFeature } from '../../inference/feature_reading';
+
+/** Return whether a feature can be set to a value: its own value is known where it is written, and of it alone. */
+export function canClamp({ kind, activation }: DictionaryDescription): boolean {
+  return kind === 'sae' && activation !== 'topk';
+}
+
+/** Return the edit that adds an amount times a feature's direction, at one token or at all (null). */
+export function addedFeature(
+  { writes: { kind, layer } }: DictionaryDescription,
+  { decoder }: Pick<ReadFeature, 'decoder'>,
+  amount: number,
+  position: number | null,
+  shape: ModelShape,
+): Edit {
+  return {
+    edit: 'add',
+    joint: kind,
+    layer,
+    vector: kind === 'attn_z' ? byHeads(decoder, layerShape(shape, layer).heads) : decoder,
+    strength: amount,
+    ...(position !== null && { position }),
+  };
+}
+
+/** Return numbers of the heads, which a dictionary has one after another, in the dimensions of attn_z. */
+function byHeads(numbers: Float32Array, heads: number): Numbers {
+  return { shape: [1, heads, 1, numbers.length / heads], values: numbers };
+}
