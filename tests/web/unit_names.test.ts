@@ -1,7 +1,7 @@
 // Names of units in both languages, and features of a dictionary as units.
 import { expect, test } from 'vitest';
 import { featureUnit } from '../../apps/web/src/contract/dashboard_unit';
-import { dictionaryOfKind, featuresName } from '../../apps/web/src/contract/features_name';
+import { dictionaryOfKind, featuresName } from '../../apps/web/src/contract/validate_dictionaries';
 import { DICTIONARIES } from '../../apps/web/src/i18n/all_dictionaries';
 import { FIELDS } from '../../apps/web/src/url/fields';
 import { parseHash } from '../../apps/web/src/url/hash_state';

@@ -1,5 +1,5 @@
 // A unit that has dashboards, and the group of the manifest's that it is in.
-import { featuresName } from './features_name';
+import { featuresName } from './validate_dictionaries';
 import type { DashboardGroup, DictionaryRecord } from './generated';
 
 /** A unit by the kind of the activation that holds it, its layer, and its number there. */

@@ -1,7 +1,7 @@
 // Checks of a manifest's dashboards that a JSON schema cannot express: they are of the model and of its dictionaries, and
 // each index is listed.
 // The same rules in Python: oriel/contract/dashboards.py.
-import { dictionaryOfKind } from './features_name';
+import { dictionaryOfKind } from './validate_dictionaries';
 import type { DashboardGroup, Manifest } from './generated';
 
 /** Return what is wrong with the dashboards of a manifest, or null. */

@@ -1,6 +1,6 @@
 // Names of units: in lists with the layer in front, in headings and sentences without.
 import type { UnitRef } from '../../contract/dashboard_unit';
-import { dictionaryOfKind } from '../../contract/features_name';
+import { dictionaryOfKind } from '../../contract/validate_dictionaries';
 import type { Dictionary } from '../../i18n/dictionary';
 
 /** Return the short name of a unit in lists: its layer, its kind, its number. */
