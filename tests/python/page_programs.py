@@ -253,7 +253,7 @@ def _in_stream(model: Model, writes: DictionaryActivation, row: Array) -> Array:
 
 def _effects(model: Model, stream: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
     """Return (vocab): the change of logits for 1 of a row, with the final norm's divisor held."""
-    found = AutoModelForCausalLM.from_pretrained(model.checkpoint)
+    found: Any = AutoModelForCausalLM.from_pretrained(model.checkpoint)
     base = found.base_model
     if hasattr(base, "ln_f"):
         norm = base.ln_f
