@@ -84,7 +84,7 @@ def speed(bundle: Path, kinds: str, rounds: int) -> dict[str, object]:
     from oriel.dashboards.units import sizes_of, unit_groups
 
     manifest = read_manifest(bundle)
-    groups = unit_groups(manifest.shape, kinds.split(","))
+    groups = unit_groups(manifest.shape, kinds.split(","), manifest.data.get("dictionaries", ()))
     corpus = open_corpus([], None, (rounds + 1) * _SHARD_TOKENS)
     reader, model = context_reader(bundle, manifest), ModelRun(bundle, manifest, groups)
     shards = ShardReducer(corpus, reader, model, groups)

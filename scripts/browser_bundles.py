@@ -156,7 +156,8 @@ def make_units(oriel: Callable[[Sequence[str]], int], demo: Path) -> None:
     bundle, made = MADE / "bundles" / "demo-units", MADE / "checkpoints" / "demo-units"
     shutil.copytree(demo, bundle)
     shutil.rmtree(made, ignore_errors=True)
-    call(oriel, "dashboards", bundle, "--out", made, "--tokens", 20000)
+    kinds = "mlp_act,attn_z,resid_post,features"
+    call(oriel, "dashboards", bundle, "--out", made, "--tokens", 20000, "--kinds", kinds)
     call(oriel, "add-dashboards", bundle, made)
 
 

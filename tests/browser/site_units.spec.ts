@@ -10,6 +10,7 @@ import { isolationHeaders, test } from './site';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const dictionary = `${root}tools/model-export/oriel/models/demo/dictionaries/mlp_11.safetensors`;
 
 let server: ChildProcess;
 let address: string;
@@ -36,6 +37,48 @@ test.afterAll(async () => {
 const hash = (unit: string): string => `#lang=en&on=wasm&p=The%20cat&only=units&unit=${unit}`;
 const unitPage = (page: Page, unit: string): Locator =>
   page.locator(`[data-testid=unit-page][data-unit="${unit}"]:not(.stale)`);
+
+interface ShownPassage {
+  readonly ids: readonly number[];
+  /** It begins where the model began to read. */
+  readonly isWhole: boolean;
+  readonly values: readonly number[];
+}
+
+/** Return the passages that a unit's page shows. */
+function passagesOf(shown: Locator): Promise<ShownPassage[]> {
+  return shown.locator('[data-testid=unit-passages] > li').evaluateAll((items) =>
+    items.map((item) => ({
+      ids: (item.getAttribute('data-ids') ?? '').split(' ').map(Number),
+      isWhole: item.getAttribute('data-position') === item.getAttribute('data-peak'),
+      values: Array.from(item.querySelectorAll<HTMLElement>('[data-value]'), ({ dataset }) =>
+        Number(dataset['value']),
+      ),
+    })),
+  );
+}
+
+function valuesOf(text: Locator): Promise<number[]> {
+  return text
+    .locator('[data-value]')
+    .evaluateAll((items) => items.map((item) => Number(item.getAttribute('data-value'))));
+}
+
+/** Return a feature of the bundled model's dictionary along a text, by PyTorch. */
+function featureAlong(ids: readonly number[], feature: number): number[] {
+  const given = { ids, feature, position: 0, change: null };
+  const args = [checkpoints.demo, dictionary];
+  const { features } = askPython('read_features.py', args, JSON.stringify(given)) as {
+    features: number[][];
+  };
+  return features.map((row) => row[feature] ?? NaN);
+}
+
+function expectNear(found: readonly number[], right: readonly number[]): void {
+  expect(found.length).toBe(right.length);
+  for (const [at, value] of found.entries())
+    expect(Math.abs(value - (right[at] ?? NaN))).toBeLessThan(1e-3 * Math.max(1, ...right));
+}
 
 test('a unit is read in three requests, equals PyTorch, and is there without a network', async ({
   page,
@@ -81,20 +124,12 @@ test('a unit is read in three requests, equals PyTorch, and is there without a n
   const shown = unitPage(page, 'mlp_act.4.386');
   const more = shown.getByTestId('unit-more');
   if (await more.isVisible()) await more.click();
-  const passages = await shown.locator('[data-testid=unit-passages] > li').evaluateAll((items) =>
-    items.map((item) => ({
-      ids: item.getAttribute('data-ids') ?? '',
-      isWhole: item.getAttribute('data-position') === item.getAttribute('data-peak'),
-      values: Array.from(item.querySelectorAll<HTMLElement>('[data-value]'), ({ dataset }) =>
-        Number(dataset['value']),
-      ),
-    })),
-  );
+  const passages = await passagesOf(shown);
   expect(passages.length).toBeGreaterThan(3);
   const whole = passages.filter(({ isWhole }) => isWhole);
   expect(whole.length).toBeGreaterThan(0);
   for (const { ids, values } of whole.slice(0, 2)) {
-    const input = { ids: ids.split(' ').map(Number), neuron: [4, 386, 0], off: null };
+    const input = { ids, neuron: [4, 386, 0], off: null };
     const right = askPython('read_layers.py', [checkpoints.demo], JSON.stringify(input)) as {
       activations: number[][][];
     };
@@ -118,6 +153,38 @@ test('a unit is read in three requests, equals PyTorch, and is there without a n
   await page.goto(`${link}&again=1${hash('mlp_act.4.401')}`);
   await expect(page.getByTestId('candidate').first()).toBeVisible();
   await expect(unitPage(page, 'mlp_act.4.401')).toBeVisible();
+});
+
+test('a feature of a dictionary equals PyTorch, in the corpus and on the reader’s text', async ({
+  page,
+  host,
+}) => {
+  test.slow();
+  const site = await host({ headers: isolationHeaders });
+  const unit = 'features_mlp_11.11.116';
+  await page.goto(`${site.url}?model=${encodeURIComponent(address)}${hash(unit)}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  const shown = unitPage(page, unit);
+  await expect(shown).toBeVisible();
+  await expect(shown.getByRole('heading').first()).toHaveText('Layer 11 · feature 116 of mlp_11');
+  await expect(page.getByLabel('Kind', { exact: true })).toHaveValue('features_mlp_11');
+  expect(Number(await shown.getAttribute('data-bytes'))).toBeLessThanOrEqual(300_000);
+
+  const more = shown.getByTestId('unit-more');
+  if (await more.isVisible()) await more.click();
+  const passages = await passagesOf(shown);
+  const whole = passages.filter(({ isWhole }) => isWhole);
+  expect(whole.length).toBeGreaterThan(2);
+  for (const { ids, values } of whole.slice(0, 3)) expectNear(values, featureAlong(ids, 116));
+
+  await shown.getByTestId('unit-run').click();
+  const own = shown.getByTestId('unit-own');
+  await expect(own).toBeVisible();
+  // The ids of “The cat”.
+  const right = featureAlong([274, 1818], 116);
+  expect(Math.max(...right)).toBeGreaterThan(0);
+  expectNear(await valuesOf(own), right);
+  expect(await axeFaults(page)).toEqual([]);
 });
 
 test('a changed byte is told, and the rest of the page stays', async ({ page, context, host }) => {

@@ -4,19 +4,21 @@ killed, and then the driver stopped, and the bytes are those of the plain loop."
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from pathlib import Path
 
 import psutil
 import pytest
+from dashboard_dictionaries import add_random
 from dashboard_runs import after_saves, files_of, passages, run, stop, write_text
 
 from oriel.dashboards import formats
 
 ray = pytest.importorskip("ray")
 
-ALL = ("--kinds", "mlp_act,attn_z,resid_post")
+ALL = ("--kinds", "mlp_act,attn_z,resid_post,features")
 
 
 def workers() -> list[psutil.Process]:
@@ -33,6 +35,10 @@ def test_a_killed_worker_and_a_stopped_driver_change_no_byte(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     corpus = write_text(tmp_path / "some.txt", passages(150))
+    bundle = tmp_path / "bundle"
+    shutil.copytree(dashboard_bundle, bundle)
+    place = ("mlp_output", 1)
+    add_random(bundle, "mlp", seed=0, reads=place, writes=place, features=40)
     monkeypatch.setattr(formats, "SHARD_BYTES", 1000)
     words = ("--corpus", corpus, *ALL, "--tokens", "5000")
     killed: list[int] = []
@@ -47,13 +53,13 @@ def test_a_killed_worker_and_a_stopped_driver_change_no_byte(
     with pytest.MonkeyPatch.context() as patch:
         after_saves(patch, 1, kill)
         after_saves(patch, 4, stop)
-        assert run(dashboard_bundle, out, *words, "--ray", "local", "--workers", "2") == 130
+        assert run(bundle, out, *words, "--ray", "local", "--workers", "2") == 130
     assert killed
     assert not out.exists()
     assert "stopped" in capsys.readouterr().err
     again = ("--ray", "local", "--workers", "2")
-    assert run(dashboard_bundle, out, *words, *again) == 0
-    assert run(dashboard_bundle, tmp_path / "plain", *words) == 0
+    assert run(bundle, out, *words, *again) == 0
+    assert run(bundle, tmp_path / "plain", *words) == 0
     assert files_of(out) == files_of(tmp_path / "plain")
 
 

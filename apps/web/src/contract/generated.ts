@@ -70,7 +70,7 @@ export type Dimension =
       | 'delta_seq'
     );
 /**
- * kind of the activation that holds the units: a neuron, a head, a coordinate of the stream
+ * kind of the activation that holds the units: a neuron, a head, a coordinate of the stream; features_{name} for the features of a dictionary
  */
 export type UnitKind = string;
 export type TapBytes = string;
@@ -646,7 +646,7 @@ export interface DashboardSet {
    */
   context_length: number;
   /**
-   * a unit fires above this quantile of its values in the first contexts
+   * a unit fires above this quantile of its values in the first contexts; a dictionary's feature fires above 0
    */
   firing_quantile: number;
   /**
@@ -697,6 +697,10 @@ export interface DashboardGroup {
    * a file beside the manifest or below it: forward slashes, at most eight parts, none that begins or ends with a dot or is the name of a device on Windows
    */
   path: string;
+  /**
+   * digest of the dictionary's file, where the units are its features
+   */
+  dictionary?: string;
 }
 /**
  * the model in one precision: its graphs and the files of their weights; manifests 1.x have an interactive graph in the place of decoder and open

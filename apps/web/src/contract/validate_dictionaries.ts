@@ -17,9 +17,16 @@ import { pathsReadBy } from './variant_graphs';
 /** Tensors that features are computed with; threshold only with jumprelu. */
 const encoder = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
 
-/** Return the output that holds a dictionary's features. */
+const prefix = 'features_';
+
+/** Return the output that holds a dictionary's features, whose name is also their kind as units. */
 export function featuresName(name: string): string {
-  return `features_${name}`;
+  return `${prefix}${name}`;
+}
+
+/** Return the name of the dictionary whose features are units of a kind; null for units of the model itself. */
+export function dictionaryOfKind(kind: string): string | null {
+  return kind.startsWith(prefix) ? kind.slice(prefix.length) : null;
 }
 
 /** Return the name of a dictionary's file in a bundle. `digest`: "sha256:" and 64 hexadecimal digits. */

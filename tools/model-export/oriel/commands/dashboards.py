@@ -27,7 +27,8 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--kinds",
         default="mlp_act,attn_z,resid_post",
-        help="kinds of unit, separated by commas; default: %(default)s",
+        help="kinds of unit, separated by commas; default: %(default)s; features: those of the "
+        "bundle's dictionaries, which fire wherever they are above 0",
     )
     parser.add_argument("--tokens", type=positive_count, metavar="N", help="tokens to read at most")
     parser.add_argument(
@@ -81,7 +82,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "dashboards",
-    "Show what excites each neuron, head and coordinate of a model over a corpus.",
+    "Show what excites each neuron, head, coordinate and feature of a model over a corpus.",
     _add_arguments,
     _call,
 )

@@ -1,12 +1,14 @@
 """Checks of dashboards that no schema can express: of an index, that its files and their ranges
-follow one another without gaps; of a manifest's set, that it is of the model and its files are
-listed."""
+follow one another without gaps; of a manifest's set, that it is of the model and of its
+dictionaries, and its files are listed. The same rules in TypeScript:
+apps/web/src/contract/validate_dashboards.ts and validate_dashboard_index.ts."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from oriel.contract.activation_contract import check_major, check_schema
+from oriel.contract.dictionaries import features_name, is_features
 from oriel.contract.documents import (
     DashboardFile,
     DashboardGroup,
@@ -17,6 +19,8 @@ from oriel.contract.documents import (
 from oriel.errors import ContractError
 
 MAJOR = "1"
+FOLDER = "dashboards"
+"""Folder of a bundle that holds them."""
 FIRST_BYTE = 4
 """Bytes of a Parquet file before its first group of rows."""
 _NEXT_STEP = "make them again: oriel dashboards."
@@ -96,6 +100,22 @@ def check_dashboards(manifest: ManifestDocument, what: str) -> None:
             raise ContractError(f"the manifest names {group['path']} but doesn't describe it")
         if group["layer"] >= manifest["model"]["shape"]["layers"]:
             raise _unsound(f"{what} has dashboards of a layer that isn't there")
+        if not fits_dictionaries(group, manifest):
+            raise _unsound(f"{what} has dashboards of {group['kind']}, not of its dictionaries")
+
+
+def fits_dictionaries(group: DashboardGroup, manifest: ManifestDocument) -> bool:
+    """Return whether a group of features belongs to a dictionary of the bundle: its name, the layer
+    that it reads, its features and its file. True for other units, which name no dictionary."""
+    if not is_features(group["kind"]):
+        return "dictionary" not in group
+    digests = {file["path"]: file["digest"] for file in manifest["files"]}
+    for each in manifest.get("dictionaries", ()):
+        if features_name(each["name"]) == group["kind"]:
+            layer, features = each["description"]["reads"]["layer"], each["description"]["features"]
+            wanted = (layer, features, digests.get(each["path"]))
+            return (group["layer"], group["units"], group.get("dictionary")) == wanted
+    return False
 
 
 def _unsound(why: str) -> ContractError:

@@ -31,6 +31,11 @@ def features_name(name: str) -> str:
     return f"{_FEATURES}{name}"
 
 
+def is_features(kind: str) -> bool:
+    """Return whether a kind of units is the features of a dictionary."""
+    return kind.startswith(_FEATURES)
+
+
 def dictionary_path(digest: str) -> str:
     """Return the name of a dictionary's file in a bundle. digest: "sha256:" and 64 hexadecimal
     digits."""

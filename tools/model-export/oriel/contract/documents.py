@@ -411,7 +411,8 @@ class DashboardSet(TypedDict):
     context_length: int
     """Tokens that the model read at a time."""
     firing_quantile: float
-    """A unit fires above this quantile of its values in the first contexts."""
+    """A unit fires above this quantile of its values in the first contexts; a dictionary's feature
+    fires above 0."""
     firings: int
     """Firings in the sample of each unit, at most."""
     overlap_error: float
@@ -444,6 +445,8 @@ class DashboardGroup(TypedDict):
     units: int
     path: str
     """The index, which keeps dashboards.schema.json."""
+    dictionary: NotRequired[str]
+    """Digest of the dictionary's file, where the units are its features."""
 
 
 class Variant(TypedDict):

@@ -11,7 +11,7 @@ from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, describe_file, file_digest, save_manifest
 from oriel.contract.activation_contract import schema_problem
-from oriel.contract.dashboards import check_dashboard_index, index_is_of
+from oriel.contract.dashboards import FOLDER, check_dashboard_index, fits_dictionaries, index_is_of
 from oriel.contract.documents import DashboardSet
 from oriel.contract.json_value import JsonValue
 from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
@@ -19,8 +19,6 @@ from oriel.contract.strict_json import read_json
 from oriel.dashboards.write_set import SET_FILE
 from oriel.errors import BundleError
 
-FOLDER = "dashboards"
-"""Folder of a bundle that holds them."""
 _NEXT_STEP = "make them again: oriel dashboards."
 
 
@@ -45,6 +43,13 @@ def add_set(bundle: Path, made: Path) -> DashboardSet:
             got=record["variant"],
             next_step=_NEXT_STEP,
         )
+    for group in record["groups"]:
+        if not fits_dictionaries(group, data):
+            raise BundleError(
+                f"the dashboards in {made} are of a dictionary that the bundle doesn't have",
+                got=f"{group['kind']}, {group.get('dictionary', 'of no file')[:23]}",
+                next_step=_NEXT_STEP,
+            )
     digests = _checked_files(made, record)
     files = [file for file in data["files"] if not file["path"].startswith(f"{FOLDER}/")]
     with replaced_folder(folder, lambda: check_replaceable(folder), movable=False) as place:

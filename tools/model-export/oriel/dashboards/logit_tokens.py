@@ -1,6 +1,7 @@
 """The tokens whose logits a unit raises and lowers most: the product of the direction along which
 it writes and the unembedding, through the final norm's weights. A neuron's direction is its row of
-weights; a head's is the mean of what it writes where it fires."""
+weights; a head's is the mean of what it writes where it fires; a feature's is its row of the
+decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, TensorSpec, kinds
 from oriel.contract.documents import Variant
 from oriel.contract.variant_graphs import tapped_graph
-from oriel.dashboards.units import UnitGroup
+from oriel.dashboards.directions import Directions
 from oriel.errors import OrielError
 from oriel.graph.attribution import check_attributable, token_directions
 from oriel.graph.built_graph import set_outputs
@@ -28,11 +29,12 @@ LISTED = 10
 """Tokens listed on each side."""
 _OUTPUTS = {"mlp_act": "mlp_output", "attn_z": "attn_output"}
 """Kinds whose units write through a matrix, and the activation that it gives."""
-_NO_LENGTH = 1e-30
-"""Far below any vector's length: the direction of a head that never fired stays 0."""
 _AT_ONCE = 2048
-"""Tokens of the vocabulary multiplied at a time."""
+"""Tokens of the vocabulary multiplied at a time, at most."""
+_NUMBERS = 1 << 24
+"""Products of units and tokens at a time, at most: a dictionary may have a million features."""
 _TOKENS, _SHARES = "dashboards/tokens", "dashboards/shares"
+_VECTORS = "dashboards/vectors"
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,22 @@ class LogitTokens:
 
 
 def logit_tokens(
-    folder: Path,
-    weights: Path,
-    variant: Variant,
-    shape: ModelShape,
-    group: UnitGroup,
-    directions: Array,
+    folder: Path, weights: Path, variant: Variant, shape: ModelShape, along: Directions
 ) -> LogitTokens | None:
-    """Return the tokens of a group's units; None for models whose logits aren't the product of the
-    stream and the unembedding.
+    """Return the tokens of the units of a group; None for models whose logits aren't the product of
+    the stream and the unembedding.
 
-    folder: of the bundle. weights: folder of the data files that the graph reads. directions: sums
-    of all units' vectors where they fire; a head's is made as long as 1.
+    folder: of the bundle. weights: folder of the data files that the graph reads.
     """
-    along = directions[group.directions].reshape(group.count, group.width)
-    along = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), _NO_LENGTH)
     graph = (folder / tapped_graph(variant)["path"]).read_bytes()
     try:
-        session = _session(graph, weights, shape, group, along.astype(np.float32))
+        session = _session(graph, weights, shape, along)
     except OrielError:
         return None
+    feeds = {} if along.vectors is None else {_VECTORS: along.vectors}
     best: list[tuple[Array, Array]] | None = None
-    for ids in _chunks(shape.vocab):
-        (shares,) = session.call([_SHARES], {_TOKENS: ids}).values()
+    for ids in _chunks(shape.vocab, max(1, min(_AT_ONCE, _NUMBERS // along.units))):
+        (shares,) = session.call([_SHARES], {_TOKENS: ids, **feeds}).values()
         found = [_strongest(sign * shares, ids) for sign in (1, -1)]
         best = found if best is None else list(map(_joined, best, found))
     assert best is not None
@@ -79,30 +74,41 @@ def logit_tokens(
     return LogitTokens(raised_ids, raised, lowered_ids, -lowered)
 
 
-def _session(
-    graph: bytes, weights: Path, shape: ModelShape, group: UnitGroup, directions: Array
-) -> OnnxGraph:
-    """Return a session that gives (units, tokens) for token ids. directions: (heads, width). Raises
-    OrielError for models without such a product."""
+def _session(graph: bytes, weights: Path, shape: ModelShape, along: Directions) -> OnnxGraph:
+    """Return a session that gives (units, tokens) for token ids, and for the vectors where there
+    are some. Raises OrielError for models without such a product."""
     model = onnx.load_model_from_string(graph)
     check_attributable(model.graph, shape)
     writer = NodeWriter("dashboards/")
-    along = token_directions(model.graph, shape, writer, _TOKENS)
-    if group.kind in _OUTPUTS:
-        end = open_end(kinds()[_OUTPUTS[group.kind]].at(group.layer))
-        along = WeightReads.of_path(model.graph, group.activation, end).times(writer, along)
-    if group.width:
-        by_head = writer.put("Reshape", [along, writer.numbers([*directions.shape, -1])])
-        of_width = writer.numbers(directions[:, None], np.float32)
-        along = writer.put("MatMul", [of_width, by_head])
-        along = writer.put("Squeeze", [along, writer.numbers([1])])
-    writer.name(_SHARES, writer.put("Identity", [along]))
-    tokens = TensorSpec(_TOKENS, "int64", ("tokens",))
-    shares = TensorSpec(_SHARES, "float32", (group.count, "tokens"))
-    model = onnx.load_model_from_string(graph + writer.appended([tokens], [shares]))
-    set_outputs(model, [shares])
+    shares = token_directions(model.graph, shape, writer, _TOKENS)
+    if along.kind in _OUTPUTS:
+        activation, output = (
+            kinds()[kind].at(along.layer) for kind in (along.kind, _OUTPUTS[along.kind])
+        )
+        product = WeightReads.of_path(model.graph, activation, open_end(output))
+        shares = product.times(writer, shares)
+    inputs = [TensorSpec(_TOKENS, "int64", ("tokens",))]
+    if along.vectors is not None:
+        # Not a constant of the graph: a dictionary's vectors may be larger than a graph can be.
+        inputs.append(TensorSpec(_VECTORS, "float32", along.vectors.shape))
+        shares = _by_vectors(writer, shares, along)
+    writer.name(_SHARES, writer.put("Identity", [shares]))
+    outputs = [TensorSpec(_SHARES, "float32", (along.units, "tokens"))]
+    model = onnx.load_model_from_string(graph + writer.appended(inputs, outputs))
+    set_outputs(model, outputs)
     _keep_needed(model.graph)
     return OnnxGraph(weights, model.SerializeToString(), "plain", shape)
+
+
+def _by_vectors(writer: NodeWriter, shares: str, along: Directions) -> str:
+    """Return the name of (units, tokens): the products of the units' vectors with (width, tokens),
+    or of each head's own with its part of (heads × width, tokens)."""
+    if not along.of_heads:
+        return writer.put("MatMul", [_VECTORS, shares])
+    assert along.vectors is not None
+    by_head = writer.put("Reshape", [shares, writer.numbers([*along.vectors.shape, -1])])
+    rows = writer.put("Unsqueeze", [_VECTORS, writer.numbers([1])])
+    return writer.put("Squeeze", [writer.put("MatMul", [rows, by_head]), writer.numbers([1])])
 
 
 def _keep_needed(graph: onnx.GraphProto) -> None:
@@ -121,9 +127,9 @@ def _keep_needed(graph: onnx.GraphProto) -> None:
         field.extend(kept)
 
 
-def _chunks(vocab: int) -> Iterator[Array]:
-    for begin in range(0, vocab, _AT_ONCE):
-        yield np.arange(begin, min(vocab, begin + _AT_ONCE), dtype=np.int64)
+def _chunks(vocab: int, size: int) -> Iterator[Array]:
+    for begin in range(0, vocab, size):
+        yield np.arange(begin, min(vocab, begin + size), dtype=np.int64)
 
 
 def _strongest(shares: Array, ids: Array) -> tuple[Array, Array]:

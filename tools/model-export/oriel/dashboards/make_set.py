@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,8 +17,9 @@ from oriel.contract.documents import DashboardSet
 from oriel.contract.manifest import Manifest, bundle_folder, read_manifest
 from oriel.dashboards.contexts import context_reader
 from oriel.dashboards.corpus import Corpus, open_corpus
+from oriel.dashboards.directions import group_directions
 from oriel.dashboards.generated_corpus import DEFAULT_TOKENS
-from oriel.dashboards.logit_tokens import logit_tokens
+from oriel.dashboards.logit_tokens import LogitTokens, logit_tokens
 from oriel.dashboards.memory import memory_bound
 from oriel.dashboards.model_run import ModelRun
 from oriel.dashboards.neighbours import STANDARD_ERROR, find_neighbours
@@ -30,7 +31,7 @@ from oriel.dashboards.reduce import FIRST_COUNTED, SAMPLED, Bounds
 from oriel.dashboards.reduce_shard import ShardReducer
 from oriel.dashboards.unfinished import Unfinished
 from oriel.dashboards.unit_tables import Counted
-from oriel.dashboards.units import UnitGroup, sizes_of, unit_groups
+from oriel.dashboards.units import UnitGroup, dictionary_digests, sizes_of, unit_groups
 from oriel.dashboards.write_set import SET_FILE, group_records, write_set
 from oriel.errors import BundleError, OptionError
 from oriel.progress import StageDisplay
@@ -71,7 +72,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     refuse_foreign_folder(options.out, _is_own, "--out")
     folder = bundle_folder(options.bundle)
     manifest = read_manifest(folder)
-    groups = unit_groups(manifest.shape, options.kinds)
+    groups = unit_groups(manifest.shape, options.kinds, manifest.data.get("dictionaries", ()))
     display.stage("open the corpus")
     if not options.corpus and manifest.data["model"]["source"]["kind"] != "bundled":
         raise OptionError(
@@ -81,7 +82,7 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     corpus = open_corpus(options.corpus, options.endpoint, tokens)
     _check_room(options.out, groups)
     place = Unfinished.beside(
-        options.out, _run_of(options, manifest, corpus, tokens), sizes_of(groups)
+        options.out, _run_of(options, manifest, corpus, tokens, groups), sizes_of(groups)
     )
     display.stage("open the model")
     reader = context_reader(folder, manifest)
@@ -109,14 +110,12 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
         replaced_folder(options.out) as staged,
     ):
         weights = WeightFolders(folder, Path(scratch)).of(variant)
-        write_set(
-            staged,
-            counted,
-            record,
-            lambda group: logit_tokens(
-                folder, weights, variant, manifest.shape, group, state.totals.directions
-            ),
-        )
+
+        def tokens_of(group: UnitGroup) -> LogitTokens | None:
+            along = group_directions(folder, manifest.data, group, state.totals.directions)
+            return logit_tokens(folder, weights, variant, manifest.shape, along)
+
+        write_set(staged, counted, record, tokens_of)
     place.remove()
     return record
 
@@ -200,13 +199,18 @@ def _duration(seconds: float) -> str:
 
 
 def _run_of(
-    options: DashboardOptions, manifest: Manifest, corpus: Corpus, tokens: int | None
+    options: DashboardOptions,
+    manifest: Manifest,
+    corpus: Corpus,
+    tokens: int | None,
+    groups: Sequence[UnitGroup],
 ) -> dict[str, object]:
     """Return what must be the same for a run to be continued."""
     return {
         "weights": manifest.data["model"]["weights_digest"],
         "variant": str(choose_variant(manifest.variants, options.variant)["name"]),
         "kinds": sorted(options.kinds),
+        "dictionaries": dictionary_digests(groups, manifest.data),
         "corpus": corpus.digest,
         "tokens": tokens,
         "form": [PASSAGES, BEFORE, AFTER, BINS, FIRINGS, FIRST_COUNTED, SAMPLED],
@@ -241,7 +245,7 @@ def _record(
         "firing_quantile": FIRING_QUANTILE,
         "firings": FIRINGS,
         "overlap_error": round(STANDARD_ERROR, 4),
-        "groups": group_records(groups),
+        "groups": group_records(groups, dictionary_digests(groups, manifest.data)),
     }
 
 

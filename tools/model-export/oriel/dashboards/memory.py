@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
+from oriel.contract.dictionaries import tensor_shapes
 from oriel.contract.manifest import Manifest
 from oriel.dashboards.model_run import batch_rows
 from oriel.dashboards.partial import BINS, FIRINGS, PASSAGES, WINDOW
-from oriel.dashboards.units import UnitGroup
+from oriel.dashboards.ranges import CALIBRATED_CONTEXTS
+from oriel.dashboards.reduce import STRETCH
+from oriel.dashboards.units import UnitGroup, dictionaries_of
 
 _PROGRAM = 350_000_000
 """Bytes of Python with its libraries, the tokenizer, and firings that wait to be merged."""
@@ -17,6 +21,10 @@ _STATES = 5
 """Copies of the state: of all shards, of the last one, and while two are joined and written."""
 _WEIGHTS = 3
 """Copies of the weights: in the file's cache, in the session, and in the kernels' own order."""
+_FEATURE_COPIES = 2
+"""Further copies of features in each batch: the product, and what the threshold is compared on."""
+_REDUCED = 32
+"""Bytes of a unit at a token of a stretch: copies that histogram and moments are made of."""
 
 
 def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, weights: int) -> int:
@@ -26,7 +34,26 @@ def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, w
     state = heads + units * (PASSAGES * (16 + 8 * WINDOW) + FIRINGS * 12 + BINS * 8 + 80)
     shape, rows = manifest.shape, int(batch_rows(groups, length))
     values = units + shape.heads * length + 8 * shape.hidden + 4 * shape.intermediate
-    return _PROGRAM + _WEIGHTS * weights + _BATCHES * 4 * rows * length * values + _STATES * state
+    features = sum(group.count for group in groups if group.above_zero)
+    values += _FEATURE_COPIES * features
+    # Of features only sums are kept while ranges are measured.
+    ranged = 4 * length * CALIBRATED_CONTEXTS * (units - features)
+    reduced = _REDUCED * STRETCH * max(group.count for group in groups)
+    return (
+        _PROGRAM
+        + _WEIGHTS * (weights + dictionary_bytes(manifest, groups))
+        + _BATCHES * 4 * rows * length * values
+        + max(_STATES * state + reduced, ranged)
+    )
+
+
+def dictionary_bytes(manifest: Manifest, groups: Sequence[UnitGroup]) -> int:
+    """Return the bytes of the dictionaries whose features are among the units, as float32."""
+    shapes = [
+        tensor_shapes(each["description"], manifest.shape)
+        for each in dictionaries_of(groups, manifest.data)
+    ]
+    return 4 * sum(prod(shape) for tensors in shapes for shape in tensors.values())
 
 
 def memory_bound(manifest: Manifest, groups: Sequence[UnitGroup], length: int) -> str:

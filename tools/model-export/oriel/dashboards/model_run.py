@@ -3,17 +3,20 @@ where ONNX Runtime finds one. Needs no PyTorch."""
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnxruntime
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import activation_spec
+from oriel.contract.dictionaries import features_spec
 from oriel.contract.manifest import Manifest
 from oriel.contract.variant_graphs import tapped_graph
-from oriel.dashboards.units import UnitGroup
+from oriel.dashboards.units import UnitGroup, dictionaries_of
+from oriel.dictionaries.listed_dictionary import check_dictionary
 from oriel.errors import OptionError
 from oriel.runtime.onnx_graph import (
     OnnxGraph,
@@ -43,7 +46,8 @@ class ModelRun:
         """threads: of ONNX Runtime; 0 for as many as there are cores.
 
         Raises OptionError for a variant that isn't there and for a bundle of contract 1.x,
-        GraphError where ONNX Runtime can't open the graph.
+        BundleError for a dictionary whose file isn't the manifest's, GraphError where ONNX Runtime
+        can't open the graph.
         """
         record = choose_variant(manifest.variants, variant)
         if "open" not in record:
@@ -55,14 +59,20 @@ class ModelRun:
         self.names = [group.activation for group in groups]
         shape = manifest.shape
         specs = [spec for name in self.names if (spec := activation_spec(name, shape))]
+        dictionaries = dictionaries_of(groups, manifest.data)
+        for each in dictionaries:
+            check_dictionary(folder, manifest.data, each)
+            specs.append(features_spec(each["name"], each["description"]["features"]))
         self.provider = _GPU if _GPU in onnxruntime.get_available_providers() else None
-        self._scratch = tempfile.TemporaryDirectory(prefix="oriel-dashboards-")
-        weights = WeightFolders(folder, Path(self._scratch.name)).of(record)
         next_step = "run `oriel verify` on it, or export it again."
         self._errors = f"{folder} can't be run", next_step
+        self._scratch = TemporaryDirectory(prefix="oriel-dashboards-")
         with runtime_errors(f"{folder} can't be opened", next_step):
+            beside = [each["path"] for each in dictionaries]
+            weights = WeightFolders(folder, Path(self._scratch.name)).of(record, beside)
             graph = (folder / tapped_graph(record)["path"]).read_bytes()
-            graph = with_outputs_only(with_taps(graph, taps_for(record, self.names)), specs)
+            taps = taps_for(record, self.names, None, dictionaries)
+            graph = with_outputs_only(with_taps(graph, taps), specs)
             self._graph = OnnxGraph(
                 weights,
                 graph,
@@ -70,6 +80,9 @@ class ModelRun:
                 shape,
                 settings=SessionSettings(keep_memory=True, threads=threads, provider=self.provider),
             )
+        # The session has the weights. Ray kills its workers, and a killed process removes nothing.
+        # Windows keeps files in use until this object is gone.
+        shutil.rmtree(self._scratch.name, ignore_errors=True)
 
     def __call__(self, ids: Array) -> Mapping[str, Array]:
         """Return the activations by name for ids (batch, seq). Raises GraphError."""

@@ -21,7 +21,9 @@ STANDARD_ERROR = 0.5 / FIRINGS**0.5
 _FEWEST = 4
 """Common firings in the samples that a neighbour has at least."""
 _BLOCK = 256
-"""Units whose neighbours are looked for at a time."""
+"""Units whose neighbours are looked for at a time, at most."""
+_PAIRS = 1 << 24
+"""Pairs of units that are compared at a time, at most: a dictionary may have a million features."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def find_neighbours(firings: Firings) -> Neighbours:
     hashes = firings.hashes[firings.hashes != NO_HASH]
     order = np.argsort(hashes, kind="stable")
     hashes, owner = hashes[order], owner[order]
-    for begin in range(0, units, _BLOCK):
-        block = np.arange(begin, min(units, begin + _BLOCK))
+    size = max(1, min(_BLOCK, _PAIRS // units))
+    for begin in range(0, units, size):
+        block = np.arange(begin, min(units, begin + size))
         overlap = _overlaps(firings, block, hashes, owner)
         overlap[np.arange(len(block)), block] = 0
         count = min(NEIGHBOURS, units)

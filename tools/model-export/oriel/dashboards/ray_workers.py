@@ -93,7 +93,6 @@ class ShardWorker:
             results.append(result)
             problems.append(problem)
         return {
-            "id": rows["id"],
             "result": np.array(results, dtype=object),
             "problem": np.array(problems, dtype=object),
         }

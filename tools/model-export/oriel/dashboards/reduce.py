@@ -30,7 +30,7 @@ FIRST_COUNTED = 1
 SAMPLED = 16
 """Smallest value, histogram and moments are counted on every sixteenth context: they take three
 times as long as the rest, and a share of the tokens gives them as well."""
-_STRETCH = 255
+STRETCH = 255
 """Tokens counted at a time, whose values fit into a processor's cache."""
 _WINDOW = np.arange(-BEFORE, AFTER + 1)
 """Places of a passage's tokens beside its peak."""
@@ -66,6 +66,14 @@ class Bounds:
         """Return the bounds of a finished result for all later shards."""
         return Bounds(found.passages.strength[:, -1].copy(), found.firings.hashes[:, -1].copy())
 
+    def above_zero(self, blocks: Sequence[UnitBlock]) -> Bounds:
+        """Return the bounds with which a feature has no passage where it doesn't fire."""
+        floor = self.floor.copy()
+        for block in blocks:
+            if block.above_zero:
+                np.maximum(floor[block.span], 0, out=floor[block.span])
+        return Bounds(floor, self.last_hash)
+
 
 @dataclass(frozen=True)
 class _Stretch:
@@ -94,7 +102,7 @@ class Reducer:
         self.shard, self.blocks, self.ranges = shard, blocks, ranges
         self.made = Partial.empty(Sizes(units, blocks[-1].directions.stop), shard)
         self._digest = hashlib.sha256()
-        self._bounds = bounds or Bounds.none(units)
+        self._bounds = (bounds or Bounds.none(units)).above_zero(blocks)
         self._floor = self._bounds.floor.copy()
         """Weaker passages, and equal ones, can't come into a unit's."""
         self._last_hash = self._bounds.last_hash.copy()
@@ -112,20 +120,20 @@ class Reducer:
         totals.tokens += seq
         totals.counted += seq - FIRST_COUNTED
         totals.sampled += seq - FIRST_COUNTED if sampled else 0
-        for start in range(FIRST_COUNTED, seq, _STRETCH):
-            hashes = token_hashes(self.shard, context.number, start, min(seq, start + _STRETCH))
+        for start in range(FIRST_COUNTED, seq, STRETCH):
+            hashes = token_hashes(self.shard, context.number, start, min(seq, start + STRETCH))
             peaks = np.empty(self.blocks[-1].end, dtype=np.float32)
             strengths = []
             # All that reads a block's values is done while they are in the processor's cache.
             for block, found in zip(self.blocks, values, strict=True):
-                part = found.values[start : start + _STRETCH]
+                part = found.values[start : start + STRETCH]
                 strength = np.abs(part) if block.by_magnitude else part
                 strength.max(axis=0, out=peaks[block.span])
                 strengths.append(strength)
                 fires = strength > self.ranges.threshold[block.span]
                 self._keep_firings(block.span, fires, hashes, context.ids[start:])
                 if found.vectors is not None:
-                    self._add_directions(block, fires, found.vectors[start : start + _STRETCH])
+                    self._add_directions(block, fires, found.vectors[start : start + STRETCH])
                 self._count(block, part, peaks[block.span])
                 if sampled:
                     self._count_sampled(block.span, part)

@@ -14,7 +14,7 @@ from oriel.dashboards.contexts import ContextReader
 from oriel.dashboards.corpus import Corpus
 from oriel.dashboards.model_run import ModelRun, batch_rows
 from oriel.dashboards.partial import Partial
-from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Ranges, measure_ranges
+from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Calibration, Ranges
 from oriel.dashboards.reduce import FIRST_COUNTED, Bounds, Context, Reducer
 from oriel.dashboards.units import BlockValues, UnitGroup, block_values, unit_blocks
 from oriel.errors import OptionError
@@ -44,19 +44,13 @@ class ShardReducer:
                 "--corpus is empty", got="less than two tokens", expected="a document at least"
             )
         blocks = unit_blocks(self.groups)
-        found = [
-            np.concatenate(parts)
-            for parts in zip(
-                *(
-                    [block_values(block, given).values[row, FIRST_COUNTED:] for block in blocks]
-                    for batch in _batches(contexts, batch_rows(self.groups, self.reader.length))
-                    for given in [self.model(np.stack([each.ids for each in batch]))]
-                    for row in range(len(batch))
-                ),
-                strict=True,
-            )
-        ]
-        return measure_ranges(blocks, found)
+        calibration = Calibration(blocks)
+        for batch in _batches(contexts, batch_rows(self.groups, self.reader.length)):
+            given = self.model(np.stack([each.ids for each in batch]))
+            arrays = [block_values(block, given).values for block in blocks]
+            for row in range(len(batch)):
+                calibration.add([array[row, FIRST_COUNTED:] for array in arrays])
+        return calibration.ranges()
 
     def reduce(
         self, shard: int, ranges: Ranges, bounds: Bounds | None = None, limit: int | None = None

@@ -66,33 +66,26 @@ def _scores(counted: Counted, span: slice) -> dict[str, Array]:
         "threshold": ranges.threshold[span],
         "firing": (totals.fired[span] / totals.counted).astype(np.float32),
         "positive": (totals.positive[span] / max(1, totals.sampled)).astype(np.float32),
-        "token_entropy": _token_entropy(counted.state.firings.tokens[span]),
         "histogram_low": ranges.low[span],
         "histogram_high": ranges.high[span],
     }
 
 
-def _token_entropy(tokens: Array) -> Array:
-    """Return (units), float32: the entropy, in bits, of the token ids in the sample of each unit's
-    firings; 0 where it never fires."""
-    found = np.zeros(len(tokens), dtype=np.float32)
-    for unit, row in enumerate(tokens):
-        _, counts = np.unique(row[row != NO_TOKEN], return_counts=True)
-        shares = counts / max(1, counts.sum())
-        found[unit] = -(shares * np.log2(shares)).sum()
-    return found + np.float32(0)
-
-
 def _firing_columns(counted: Counted, span: slice) -> dict[str, pyarrow.Array]:
-    """Return the tokens that each unit fires at, the most frequent of its sample first."""
+    """Return the tokens that each unit fires at, the most frequent of its sample first, and the
+    entropy of all token ids in the sample, in nats; 0 where it never fires."""
+    entropy: list[float] = []
     ids, shares, lengths = [], [], []
     for row in counted.state.firings.tokens[span]:
         known, counts = np.unique(row[row != NO_TOKEN], return_counts=True)
+        of_all = counts / max(1, counts.sum())
         order = np.argsort(-counts, kind="stable")[:LISTED_FIRINGS]
+        entropy.append(0.0 - float((of_all * np.log(of_all)).sum()))
         ids.append(known[order])
-        shares.append(counts[order] / max(1, counts.sum()))
+        shares.append(of_all[order])
         lengths.append(len(order))
     return {
+        "token_entropy": pyarrow_module().array(np.array(entropy, dtype=np.float32)),
         "firing_tokens": _list_array(np.concatenate(ids), lengths),
         "firing_shares": _list_array(np.concatenate(shares).astype(np.float32), lengths),
     }

@@ -1,5 +1,5 @@
-"""The units that dashboards are made of: neurons, heads and coordinates of the residual stream, in
-one numbering over all layers, and the value of each at each token."""
+"""The units that dashboards are made of: neurons, heads, coordinates of the residual stream and
+features of dictionaries, in one numbering over all layers, and the value of each at each token."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import numpy as np
 
 from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape, kinds
+from oriel.contract.dictionaries import features_name
+from oriel.contract.documents import DictionaryRecord, ManifestDocument
 from oriel.dashboards.partial import Sizes
 from oriel.errors import OptionError
 
-KINDS = ("mlp_act", "attn_z", "resid_post")
-"""Kinds of activation whose units can have dashboards."""
+FEATURES = "features"
+"""Kind of the units of all dictionaries of a bundle."""
+KINDS = ("mlp_act", "attn_z", "resid_post", FEATURES)
+"""Kinds whose units can have dashboards."""
 _BY_MAGNITUDE = ("resid_post",)
 """Kinds whose units have no favoured sign: passages are ranked by the value's magnitude."""
 _NARROW = 256
@@ -27,7 +31,9 @@ class UnitGroup:
     """The units of one kind in one layer, which stand one after another in the numbering."""
 
     kind: str
+    """Of a dictionary's features the name of their activation."""
     layer: int
+    """Of features the layer that the dictionary reads."""
     first: int
     """Number of its first unit among all."""
     count: int
@@ -36,6 +42,8 @@ class UnitGroup:
     units whose value is a number."""
     first_direction: int = 0
     """Place of its first vector among those of all units, which follow one another."""
+    dictionary: str | None = None
+    """Name of the dictionary whose features the units are; None for units of the model itself."""
 
     @property
     def directions(self) -> slice:
@@ -45,12 +53,19 @@ class UnitGroup:
     @property
     def activation(self) -> str:
         """The contract's name of the activation that has the units' values."""
+        if self.dictionary is not None:
+            return features_name(self.dictionary)
         return kinds()[self.kind].at(self.layer)
 
     @property
     def by_magnitude(self) -> bool:
         """True where a large negative value is as strong as a large positive one."""
         return self.kind in _BY_MAGNITUDE
+
+    @property
+    def above_zero(self) -> bool:
+        """True for features, which are 0 at most tokens: they fire wherever they are above 0."""
+        return self.dictionary is not None
 
     @property
     def end(self) -> int:
@@ -89,6 +104,10 @@ class UnitBlock:
     def by_magnitude(self) -> bool:
         return self.groups[0].by_magnitude
 
+    @property
+    def above_zero(self) -> bool:
+        return self.groups[0].above_zero
+
 
 @dataclass(frozen=True)
 class BlockValues:
@@ -104,11 +123,14 @@ class BlockValues:
         return BlockValues(self.values[at], None if self.vectors is None else self.vectors[at])
 
 
-def unit_groups(shape: ModelShape, asked: Collection[str]) -> tuple[UnitGroup, ...]:
-    """Return the groups of the kinds, in the table's order and layer by layer. Raises OptionError
-    for a kind that the model doesn't have."""
+def unit_groups(
+    shape: ModelShape, asked: Collection[str], dictionaries: Sequence[DictionaryRecord] = ()
+) -> tuple[UnitGroup, ...]:
+    """Return the groups of the kinds, in the table's order and layer by layer; those of features,
+    one for each of the bundle's dictionaries, come last. Raises OptionError for a kind that the
+    model doesn't have."""
     groups: list[UnitGroup] = []
-    for kind in (each for each in KINDS if each in asked):
+    for kind in (each for each in KINDS if each in asked and each != FEATURES):
         row = kinds()[kind]
         layers = row.layers_of(shape) if row.present_in(shape) else []
         if not layers:
@@ -120,7 +142,40 @@ def unit_groups(shape: ModelShape, asked: Collection[str]) -> tuple[UnitGroup, .
             count, width = (heads, width) if kind == "attn_z" else (prod(sizes), 0)
             before = groups[-1] if groups else UnitGroup(kind, layer, 0, 0)
             groups.append(UnitGroup(kind, layer, before.end, count, width, before.directions.stop))
+    if FEATURES in asked:
+        _add_features(groups, dictionaries)
     return tuple(groups)
+
+
+def _add_features(groups: list[UnitGroup], dictionaries: Sequence[DictionaryRecord]) -> None:
+    """Add the group of each dictionary's features. Raises OptionError where there is none."""
+    if not dictionaries:
+        raise OptionError(
+            "the bundle has no dictionary whose features could be counted",
+            got=f"--kinds {FEATURES}",
+            expected="other kinds",
+            next_step="add a dictionary: oriel add-dictionary.",
+        )
+    for record in dictionaries:
+        kind, description = features_name(record["name"]), record["description"]
+        layer, count = int(description["reads"]["layer"]), int(description["features"])
+        before = groups[-1] if groups else UnitGroup(kind, layer, 0, 0)
+        begin = before.directions.stop
+        groups.append(UnitGroup(kind, layer, before.end, count, 0, begin, record["name"]))
+
+
+def dictionaries_of(
+    groups: Sequence[UnitGroup], manifest: ManifestDocument
+) -> list[DictionaryRecord]:
+    """Return the records of the dictionaries whose features are among the units."""
+    names = {group.dictionary for group in groups}
+    return [each for each in manifest.get("dictionaries", ()) if each["name"] in names]
+
+
+def dictionary_digests(groups: Sequence[UnitGroup], manifest: ManifestDocument) -> dict[str, str]:
+    """Return {name: digest of the file} of the dictionaries whose features are among the units."""
+    digests = {file["path"]: file["digest"] for file in manifest["files"]}
+    return {each["name"]: digests[each["path"]] for each in dictionaries_of(groups, manifest)}
 
 
 def sizes_of(groups: Sequence[UnitGroup]) -> Sizes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from oriel.contract.activation_contract import schema_problem
@@ -64,17 +64,23 @@ def write_set(
     _write_json(folder / SET_FILE, record)
 
 
-def group_records(groups: tuple[UnitGroup, ...]) -> list[DashboardGroup]:
-    """Return the record of each group, with the name of its index."""
-    return [
-        {
+def group_records(
+    groups: tuple[UnitGroup, ...], dictionaries: Mapping[str, str]
+) -> list[DashboardGroup]:
+    """Return the record of each group, with the name of its index. dictionaries: {name: digest of
+    the file} of those whose features are among the units."""
+    records: list[DashboardGroup] = []
+    for group in groups:
+        record: DashboardGroup = {
             "kind": group.kind,
             "layer": group.layer,
             "units": group.count,
             "path": f"{group.kind}_{group.layer}.json",
         }
-        for group in groups
-    ]
+        if group.dictionary is not None:
+            record["dictionary"] = dictionaries[group.dictionary]
+        records.append(record)
+    return records
 
 
 def _write_file(folder: Path, path: str, table: object) -> DashboardFile:

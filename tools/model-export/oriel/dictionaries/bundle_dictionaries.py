@@ -13,6 +13,8 @@ from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
+from oriel.contract.dashboards import FOLDER
+from oriel.contract.dictionaries import features_name
 from oriel.contract.documents import DictionaryRecord, FileDescriptor, ManifestDocument
 from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
 from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
@@ -21,11 +23,13 @@ from oriel.errors import OptionError, OrielError
 
 
 def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> None:
-    """Add a dictionary to a bundle of its model, replacing one of the same name. Raises OrielError
-    and leaves the bundle unchanged if it can't be used."""
+    """Add a dictionary to a bundle of its model, replacing one of the same name; dashboards of the
+    replaced one's features are removed. Raises OrielError and leaves the bundle unchanged if it
+    can't be used."""
     folder = bundle_folder(bundle)
     data = deepcopy(read_open_bundle(bundle).data)
     _check_name(name)
+    _drop_stale_dashboards(data, name, dictionary)
     kept = [each for each in data.get("dictionaries", ()) if each["name"] != name]
     for other in kept:
         if other["path"] == dictionary.path:
@@ -40,6 +44,18 @@ def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> None:
         reuse_files(folder, place, [each["path"] for each in files])
         write_dictionaries(place, data, files, kept, {name: dictionary})
         save_manifest(place, data)
+
+
+def _drop_stale_dashboards(data: ManifestDocument, name: str, dictionary: Dictionary) -> None:
+    """Remove a manifest's dashboards where some are of the features of another dictionary of this
+    name. All of them go, since each unit may name units of any other as its neighbours."""
+    groups = data["dashboards"]["groups"] if "dashboards" in data else []
+    of_name = [group for group in groups if group["kind"] == features_name(name)]
+    if any(group.get("dictionary") != dictionary.digest for group in of_name):
+        put_before_variants(data, "dashboards", None)
+        data["files"] = [
+            each for each in data["files"] if not each["path"].startswith(f"{FOLDER}/")
+        ]
 
 
 def write_dictionaries(

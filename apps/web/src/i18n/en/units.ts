@@ -2,7 +2,7 @@
 export const units = {
   title: 'Over a corpus',
   caption:
-    'Each neuron, head and coordinate of the residual stream was watched over a corpus, and what it did there is stored beside the model. This page reads the part of the one that you open, and proves each part by its digest.',
+    'Each unit of these kinds was watched over a corpus, and what it did there is stored beside the model: a neuron, a head, a coordinate of the residual stream, or a feature of a dictionary. This page reads the part of the one that you open, and proves each part by its digest.',
   kinds: {
     mlp_act: 'Neurons',
     attn_z: 'Heads',
@@ -13,7 +13,10 @@ export const units = {
     attn_z: 'head',
     resid_post: 'coordinate',
   } as Readonly<Record<string, string>>,
-  heading: (layer: string, kind: string, unit: number) => `Layer ${layer} · ${kind} ${unit}`,
+  heading: (layer: string, unit: string) => `Layer ${layer} · ${unit}`,
+  numbered: (kind: string, unit: number) => `${kind} ${unit}`,
+  features: (dictionary: string) => `Features of ${dictionary}`,
+  feature: (unit: number, dictionary: string) => `feature ${unit} of ${dictionary}`,
   open: 'Over a corpus',
   kind: 'Kind',
   layer: 'Layer',
@@ -46,7 +49,7 @@ export const units = {
   suppressed: 'Suppresses',
   logits: 'Logits for a value of 1',
   logitsCaption:
-    'What a value of 1 adds to a token’s logit before the norm’s division. A head’s direction is the mean of what it writes where it fires.',
+    'What a value of 1 adds to a token’s logit before the norm’s division. A head’s direction is the mean of what it writes where it fires, a feature’s its row of the decoder.',
   noLogits:
     'No tokens are listed: it never fired, or this model’s logits are more than a product with what it writes.',
   firesAt: 'Fires at',
@@ -76,12 +79,14 @@ export const units = {
     kurtosis:
       'How rare and strong its values are: 3 for a normal distribution, more for a sharp one.',
     firing: 'The share of all tokens at which it is above its threshold.',
-    threshold: 'It fires above this value, a high quantile of its strength in the first contexts.',
+    threshold:
+      'It fires above this value: a high quantile of its strength in the first contexts, and 0 for a feature.',
     positive: 'The share of sampled values above 0.',
     token_entropy:
-      'How many kinds of token it fires at, in bits: 0 where it is always the same one.',
+      'How many kinds of token it fires at, as their entropy in nats: 0 where it is always the same one.',
   },
   list: 'All of this layer',
+  listFeatures: (dictionary: string) => `All features of ${dictionary}`,
   listCaption: (size: string) =>
     `Searching and sorting needs all units of the layer, about ${size}. They are kept for the next time.`,
   listOpen: 'Read the layer',
