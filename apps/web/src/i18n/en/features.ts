@@ -74,7 +74,7 @@ export const features = {
   here: 'Here, × f',
   change: 'Change it',
   changeCaption: (place: string) =>
-    `Add puts the amount times the feature’s direction into ${place}. Set makes the feature have the amount where it would have another value.`,
+    `Add puts the amount times the feature’s direction into ${place}. Set puts in what its value f lacks of the amount, (amount − f) × d.`,
   addCaption: (place: string) => `Add puts the amount times the feature’s direction into ${place}.`,
   amount: 'Amount',
   onlyHere: 'at this token only',

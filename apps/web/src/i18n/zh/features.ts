@@ -72,7 +72,7 @@ export const features: Dictionary['features'] = {
   here: '此处（× f）',
   change: '改变它',
   changeCaption: (place) =>
-    `“加入”把该数量乘以特征的方向加进${place}；“设为”让特征取该数值，不论它原本是多少。`,
+    `“加入”把该数量乘以特征的方向加进${place}；“设为”补上数值 f 与该数量之差：（数量 − f）× d。`,
   addCaption: (place) => `“加入”把该数量乘以特征的方向加进${place}。`,
   amount: '数量',
   onlyHere: '仅在该词元处',
