@@ -38,7 +38,7 @@ export function featureTensors({
             data: alongText(features, chosen.feature),
           },
         ]),
-    ...(chosen?.logitEffects == null
+    ...(chosen === null || chosen.logitEffects === null
       ? []
       : [
           {
