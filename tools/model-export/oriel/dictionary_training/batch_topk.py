@@ -72,7 +72,8 @@ def train(
         features = batch_top(values, settings.k)
         error = wanted - parts.decoded(features)
         loss = error.square().mean()
-        loss = loss + _AUXILIARY_WEIGHT * _auxiliary(parts, values, error, silent > dead_after)
+        dead = silent > dead_after
+        loss = loss + _AUXILIARY_WEIGHT * _auxiliary(parts, values, error, dead, settings.k)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         parts.keep_norms_in_gradient()
@@ -96,15 +97,16 @@ def batch_top(values: Tensor, k: int) -> Tensor:
     return torch.zeros_like(values).flatten().scatter(0, kept.indices, kept.values).view_as(values)
 
 
-def _auxiliary(parts: Parts, values: Tensor, error: Tensor, dead: Tensor) -> Tensor:
+def _auxiliary(parts: Parts, values: Tensor, error: Tensor, dead: Tensor, k: int) -> Tensor:
     """Return how badly dead features rebuild the error that the others leave, as a share of its
     size; with this loss they come to be of use. values: (tokens, features); dead: (features)."""
     which = dead.nonzero()[:, 0]
     if len(which) == 0:
         return torch.zeros(())
     found = values[:, which]
-    # Half of the width is what Gao et al. take.
-    kept = found.topk(min(len(which), max(1, error.shape[1] // 2)), dim=1, sorted=False)
+    # As many as are active elsewhere. Gao et al. take half of the width, but where that is far more
+    # than k, each learns a part that is too small to be among a batch's greatest values.
+    kept = found.topk(min(len(which), k), dim=1, sorted=False)
     features = torch.zeros_like(found).scatter(1, kept.indices, kept.values)
     left = error.detach()
     missing = (left - features @ parts.decoder[which]).square().mean()
