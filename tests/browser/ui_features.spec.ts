@@ -1,5 +1,5 @@
 // The features view: values, explained variance and effects on the logits equal PyTorch's for each kind of dictionary; one
-// that is added changes the prediction as in PyTorch; it works by keyboard and link, downloads a dictionary once, and
+// that is added or set changes the prediction as in PyTorch; it works by keyboard and link, downloads a dictionary once, and
 // refuses a damaged one.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -206,6 +206,23 @@ test('a feature is chosen by keyboard and number, stands in the link, and is add
   await page.getByTestId('features-dictionary').selectOption('stream');
   await settled(page, 2);
   expect(fetched()).toBe(before);
+});
+
+test('a feature that is set has the value that PyTorch gives it, and changes the prediction as there', async ({
+  page,
+}) => {
+  test.setTimeout(480_000);
+  const { ids } = await visit(page, 'feature=stream.17&t=3');
+  await settled(page, 3);
+  await page.getByTestId('feature-amount').fill('9');
+  await page.getByTestId('feature-clamp').click();
+  const edited = featuresOf('stream', ids, [17, 3], { clamp: 9 });
+  await expectPrediction(page, edited.logits);
+  expect(await settled(page, 3)).toBe(17);
+  await expectRight(page, edited, 17, 3);
+  await expect(page.getByTestId('off-badge')).toContainText('set to 9');
+  await page.getByTestId('restore').click();
+  await expectPrediction(page, featuresOf('stream', ids, [17, 3]).logits);
 });
 
 test('a table has a row for each feature above 0, and a picture a cell for each token', async ({

@@ -16,12 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 import oriel
 from oriel.analysis import residual
 from oriel.analysis.attribution import attribute
 from oriel.analysis.lens_measures import measure_lens
+from oriel.arrays import Array
 from oriel.contract.activation_names import kinds
+from oriel.contract.documents import DictionaryActivation
 from oriel.contract.manifest import read_manifest
 from oriel.runtime.edit_json import edits_from_json
 
@@ -205,6 +209,60 @@ def neurons_of(model: Model, edits: list[Record]) -> Iterator[Record]:
         values.append(float(shares[0, at, neuron]) / activation)
     place = {"layer": layer, "neuron": neuron, "position": at}
     yield {"thing": "neuron", **place, "ids": ids, "values": values}
+
+
+def features_of(model: Model, edits: list[Record]) -> Iterator[tuple[Record, tuple[Path]]]:
+    """Return the strongest feature of each dictionary at a token, from the bundle's own tap, and
+    its effect on logits, from the checkpoint's own norm and unembedding. Of GPT-2 or Llama."""
+    said = edits_from_json({"edits_version": "1.0", "edits": edits})
+    at, ids, last = 6, [7, 40], model.bundle.shape.layers - 1
+    for name in model.bundle.dictionaries:
+        dictionary, output = model.bundle.dictionary(name), f"features_{name}"
+        description = dictionary.description
+        run = model.bundle.run(IDS, [output, f"layer_{last}_resid_post"], said)
+        feature = int(run[output][0, at].argmax())
+        row = _in_stream(model, description["writes"], dictionary.wide("decoder_weight")[feature])
+        stream = run.of("resid_post", last)[0, at]
+        effects = _effects(model, torch.tensor(stream), torch.tensor(row))[ids].tolist()
+        read, written = description["reads"], description["writes"]
+        yield (
+            {
+                **{"thing": "feature", "name": name, "file": dictionary.path},
+                **{"reads": read, "writes": written, "activation": description["activation"]},
+                **{"k": description.get("k"), "feature": feature, "position": at, "ids": ids},
+                "values": [float(run[output][0, at, feature]), *effects],
+            },
+            (model.folder / dictionary.path,),
+        )
+
+
+def _in_stream(model: Model, writes: DictionaryActivation, row: Array) -> Array:
+    """Return what a row of an activation adds to the stream, (hidden), from a run with it and with
+    zeros."""
+    kind, layer, heads = writes["kind"], writes["layer"], model.bundle.shape.heads
+    if kind not in ("mlp_act", "attn_z"):
+        return row
+    output = "mlp_output" if kind == "mlp_act" else "attn_output"
+    rows = np.stack([np.zeros_like(row), row])
+    value = rows[None] if kind == "mlp_act" else rows.reshape(1, 2, heads, -1).swapaxes(1, 2)
+    put_in = oriel.Replace(kind, layer=layer, value=value)
+    off, on = model.bundle.run([[0, 0]], [output], [put_in]).of(output, layer)[0]
+    difference: Array = on - off
+    return difference
+
+
+def _effects(model: Model, stream: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+    """Return (vocab): the change of logits for 1 of a row, with the final norm's divisor held."""
+    found: Any = AutoModelForCausalLM.from_pretrained(model.checkpoint)
+    base = found.base_model
+    if hasattr(base, "ln_f"):
+        norm = base.ln_f
+        part = (row - row.mean()) / (stream.var(unbiased=False) + norm.eps).sqrt()
+    else:
+        norm = base.norm
+        part = row / (stream.pow(2).mean() + norm.variance_epsilon).sqrt()
+    effects: torch.Tensor = found.get_output_embeddings().weight @ (part * norm.weight)
+    return effects.detach()
 
 
 def shares_of(model: Model, edits: list[Record]) -> Iterator[Record]:

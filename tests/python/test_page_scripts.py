@@ -20,6 +20,7 @@ import lens_maps
 import numpy as np
 import pytest
 import torch
+from page_dictionaries import add_page_dictionaries
 from page_programs import (
     CLOSE,
     HOSTILE,
@@ -29,6 +30,7 @@ from page_programs import (
     Model,
     Record,
     edits_of,
+    features_of,
     largest_difference,
     layers_of,
     lenses_of,
@@ -55,6 +57,7 @@ OTHER_IDS = [5, 17, 9, 2, 40, 58, 33, 8, 17, 30, 12, 3, 4]
 FACING = [(0, 0), (1, 1), (3, 3), (5, 5), (6, 7), (9, 9)]
 THINGS = (
     *("next", "attention", "lens", "layer", "activation", "neuron", "attribution"),
+    "feature",
     *("steps", "paths", "difference", "head-scores"),
 )
 
@@ -258,6 +261,8 @@ def every_number(model: Model) -> Iterator[Asked]:
                 yield Asked(model, shown, edits, files=files)
             for shown in neurons_of(model, edits):
                 yield Asked(model, shown, edits)
+            for shown, files in features_of(model, edits):
+                yield Asked(model, shown, edits, files=files)
     for shown, closings in closings_of(model):
         yield Asked(model, shown, closings=closings)
 
@@ -279,6 +284,7 @@ def models(
         shutil.copytree(bundle, folder)
         for file in lens_maps.write_packs_for(folder, tmp_path_factory.mktemp("packs")):
             add_pack(folder, file)
+        add_page_dictionaries(folder)
         made.append(Model(oriel.Bundle(folder), folder, checkpoint))
     return made
 

@@ -9,7 +9,6 @@ export const features = {
     transcoder: (place: string) => `Transcoder to ${place}`,
   },
   reads: (place: string) => `computed from ${place}`,
-  place: (kind: string, layer: number) => `${kind} of layer ${layer}`,
   described: (features: string, activation: string) => `${features} features, ${activation}.`,
   activations: {
     relu: 'ReLU',
@@ -47,10 +46,9 @@ export const features = {
   position: (token: string) => `At  ${token}`,
   positionHint: 'Choose another position by a token of the text.',
   fitHere: (count: string, explained: string) =>
-    `${count} above 0 here; they explain ${explained} of the variance at this token.`,
+    `${count} features are above 0 here; they explain ${explained} of the variance at this token.`,
   fitText: (count: string, explained: string) =>
-    `In this text ${count} at each token in the mean, explained variance ${explained}.`,
-  noFit: 'They don’t tell how much variance they explain: there is none.',
+    `Over this text, ${count} at each token in the mean, with an explained variance of ${explained}.`,
   strongest: 'Strongest features',
   none: 'No feature is above 0 at this token.',
   feature: 'Feature',
@@ -76,7 +74,7 @@ export const features = {
   here: 'Here, × f',
   change: 'Change it',
   changeCaption: (place: string) =>
-    `Add puts the amount times the feature’s direction into ${place}. Set makes the feature have the amount where it would have another value.`,
+    `Add puts the amount times the feature’s direction into ${place}. Set puts in what its value f lacks of the amount, (amount − f) × d.`,
   addCaption: (place: string) => `Add puts the amount times the feature’s direction into ${place}.`,
   amount: 'Amount',
   onlyHere: 'at this token only',

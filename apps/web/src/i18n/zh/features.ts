@@ -11,7 +11,6 @@ export const features: Dictionary['features'] = {
     transcoder: (place) => `写出 ${place} 的转码器`,
   },
   reads: (place) => `由 ${place} 计算`,
-  place: (kind, layer) => `第 ${layer} 层 ${kind}`,
   described: (features, activation) => `${features} 个特征，${activation}。`,
   activations: {
     relu: 'ReLU 函数',
@@ -49,7 +48,6 @@ export const features: Dictionary['features'] = {
   fitHere: (count, explained) =>
     `此处有 ${count} 个特征大于 0，解释了该词元处方差的 ${explained}。`,
   fitText: (count, explained) => `这段文本中平均每个词元 ${count} 个，解释方差 ${explained}。`,
-  noFit: '没有方差，因此无法说明它们解释了多少。',
   strongest: '最强的特征',
   none: '该词元处没有大于 0 的特征。',
   feature: '特征',
@@ -74,7 +72,7 @@ export const features: Dictionary['features'] = {
   here: '此处（× f）',
   change: '改变它',
   changeCaption: (place) =>
-    `“加入”把该数量乘以特征的方向加进${place}；“设为”让特征取该数值，不论它原本是多少。`,
+    `“加入”把该数量乘以特征的方向加进${place}；“设为”补上数值 f 与该数量之差：（数量 − f）× d。`,
   addCaption: (place) => `“加入”把该数量乘以特征的方向加进${place}。`,
   amount: '数量',
   onlyHere: '仅在该词元处',

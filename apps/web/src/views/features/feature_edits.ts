@@ -27,6 +27,20 @@ export function addedFeature(
   };
 }
 
+/** Return the edit that sets a feature to a value, at one token or at all (null). */
+export function clampedFeature(
+  { writes: { kind, layer } }: DictionaryDescription,
+  { encoder, decoder, bias, threshold }: Omit<ReadFeature, 'feature' | 'logitEffects'>,
+  value: number,
+  position: number | null,
+): Edit {
+  return {
+    ...{ edit: 'clamp', joint: kind, layer, encoder, bias, threshold },
+    ...{ direction: decoder, value },
+    ...(position !== null && { position }),
+  };
+}
+
 /** Return numbers of the heads, which a dictionary has one after another, in the dimensions of attn_z. */
 function byHeads(numbers: Float32Array, heads: number): Numbers {
   return { shape: [1, heads, 1, numbers.length / heads], values: numbers };
