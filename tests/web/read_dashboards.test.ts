@@ -1,7 +1,7 @@
 // Dashboards as the page reads them: rows equal to those that pyarrow reads of the same files, ranges joined from chunks
 // and cut from whole files, and what isn't as its digest or its bounds say refused.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
@@ -58,6 +58,7 @@ beforeAll(() => {
   });
   made = JSON.parse(output.toString()) as Made;
   bytes = new Uint8Array(readFileSync(join(folder, 't.parquet')));
+  rmSync(folder, { recursive: true });
 }, 60_000);
 
 function part({ begin, bytes: length }: { begin: number; bytes: number }): Uint8Array<ArrayBuffer> {

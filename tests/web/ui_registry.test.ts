@@ -78,6 +78,12 @@ test('an answer has the views that its model can fill', () => {
   ];
   expect(shown(model([], 1), true)).toEqual(least);
   expect(viewsFor('rail', model([], 1), null).map(({ id }) => id)).toEqual(['next']);
+  // Features are there where a dictionary is.
+  const plain = model(lens, 2);
+  const manifest = { ...plain.manifest, dictionaries: [{ name: 'mlp_1' }] };
+  const withOne = { ...plain, manifest } as unknown as OpenedModel;
+  expect(shown(withOne, true)).toEqual(whole.toSpliced(whole.indexOf('steps'), 0, 'features'));
+  expect(shown(withOne, false)).not.toContain('features');
 });
 
 test('only a view that costs little opens what it draws, as far as the model can give it', () => {

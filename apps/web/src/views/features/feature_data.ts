@@ -25,6 +25,7 @@ export function featureTensors({
 }: ReadText): SavedTensor[] {
   const name = `features_${question.dictionary}`;
   const counts = Float32Array.from(tokens, (_, position) => countAt(features, position));
+  const effects = chosen?.logitEffects ?? null;
   const perToken = { shape: [tokens.length] };
   return [
     { name: `${name}_explained_variance`, ...perToken, data: explained.tokens },
@@ -38,13 +39,13 @@ export function featureTensors({
             data: alongText(features, chosen.feature),
           },
         ]),
-    ...(chosen === null || chosen.logitEffects === null
+    ...(effects === null
       ? []
       : [
           {
-            name: `${name}_${chosen.feature}_logits_at_${question.position}`,
-            shape: [chosen.logitEffects.length],
-            data: chosen.logitEffects,
+            name: `${name}_${chosen?.feature}_logits_at_${question.position}`,
+            shape: [effects.length],
+            data: effects,
           },
         ]),
   ];
