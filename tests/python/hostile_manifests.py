@@ -20,6 +20,7 @@ BASES = (
     "bundled_parallel",
     "newer_minor",
     "lens",
+    "dictionary",
     "attribution",
 )
 

@@ -435,6 +435,12 @@ def clean_run(bundle: Bundle) -> Any:
             "encoder of Clamp doesn't fit layer_0_attn_z; got 24; expected 8 numbers, of one head",
         ),
         (
+            lambda b: b.run(
+                IDS, edits=[Clamp("mlp_output", layer=0, encoder=1, direction=VECTOR, value=0)]
+            ),
+            "encoder of Clamp doesn't fit layer_0_mlp_output; got one number; expected 24 numbers",
+        ),
+        (
             lambda b: b.run(IDS, edits=[feature("attn_z", 16, head=[0, 1])]),
             "Clamp takes one head, or none for all; got head=[0, 1]",
         ),

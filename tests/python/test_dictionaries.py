@@ -536,3 +536,14 @@ def test_a_manifest_of_another_models_dictionary_is_refused(small: Path) -> None
     file.write_text(json.dumps(data), "utf-8")
     with pytest.raises(ContractError, match="dictionary jump belongs to another model"):
         Bundle(small)
+
+
+def test_two_dictionaries_of_one_name_are_refused(small: Path, files: dict[str, Path]) -> None:
+    add_dictionary(small, read(files["relu"], small), "relu")
+    file = small / "manifest.json"
+    data = json.loads(file.read_text("utf-8"))
+    for record in data["dictionaries"]:
+        record["name"] = "jump"
+    file.write_text(json.dumps(data), "utf-8")
+    with pytest.raises(ContractError, match=r"two dictionaries of .* are called jump"):
+        Bundle(small)

@@ -39,7 +39,8 @@ from oriel.errors import BundleError, OptionError
 from oriel.lenses.pack import LensPack
 from oriel.lenses.pack_file import check_pack
 from oriel.runtime.closing_slots import Slots, closings_in, slots_for
-from oriel.runtime.edits import Edit
+from oriel.runtime.edits import Add, Clamp, Edit, Positions
+from oriel.runtime.feature_edits import add_feature, clamp_feature
 from oriel.runtime.fed_text import FedText, Ids, Mask, check_tokens, padded
 from oriel.runtime.joint_edit import JointEdit
 from oriel.runtime.onnx_graph import OnnxGraph, SessionSettings, runtime_errors, with_taps
@@ -155,6 +156,22 @@ class Bundle:
             found = check_dictionary(self.folder, self.manifest.data, record)
             self._dictionaries[name] = found
         return self._dictionaries[name]
+
+    def add_feature(
+        self, name: str, feature: int, strength: float, position: Positions = None
+    ) -> Add:
+        """Return the edit that adds strength times what a feature of a dictionary writes, at
+        position or at every token. Raises OptionError for a dictionary or a feature that isn't
+        there, BundleError for an unsound file."""
+        return add_feature(self.dictionary(name), feature, strength, self.shape, position)
+
+    def clamp_feature(
+        self, name: str, feature: int, value: float, position: Positions = None
+    ) -> Clamp:
+        """Return the edit that sets a feature of a dictionary to a value, at position or at every
+        token. Raises OptionError for a dictionary or a feature that isn't there, and for a
+        dictionary whose features can't be set, BundleError for an unsound file."""
+        return clamp_feature(self.dictionary(name), feature, value, position)
 
     def close(self) -> None:
         """Let go of sessions and of expanded weights."""

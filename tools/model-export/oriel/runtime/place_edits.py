@@ -247,14 +247,13 @@ def _tensors(edit: Edit, place: _Place, text: FedText) -> dict[str, Array]:
 
 def _clamp_tensors(edit: Edit, place: _Place) -> dict[str, Array]:
     """Return the tensors that set a feature to its value where the edit acts."""
-    rank = len(place.axes)
-    tensors: dict[str, Array] = {}
-    for name, value in edit.numbers().items():
-        is_number = value.ndim == 0
-        tensors[name] = (
-            value.reshape([1] * rank) if is_number else _of_token(value, name, edit, place)
-        )
-    return {**tensors, "amount": place.where.astype(np.float32)}
+    numbers = edit.numbers()
+    vectors = {
+        name: _of_token(numbers.pop(name), name, edit, place) for name in ("encoder", "direction")
+    }
+    ones = [1] * len(place.axes)
+    singles = {name: value.reshape(ones) for name, value in numbers.items()}
+    return {**vectors, **singles, "amount": place.where.astype(np.float32)}
 
 
 def _of_token(value: Array, name: str, edit: Edit, place: _Place) -> Array:
