@@ -35,6 +35,7 @@ from oriel.dictionaries.dictionary_file import (
 )
 from oriel.errors import BundleError, ContractError, OptionError
 from oriel.lenses.bundle_packs import add_pack
+from oriel.notebook.record import Asked, analysis_record
 from oriel.options import QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
@@ -290,6 +291,9 @@ def test_exporting_again_keeps_those_of_the_same_weights(
     assert {file.name: file.read_bytes() for file in small.glob("dictionary_*")} == held
     (kept,) = read_manifest(small).data["dictionaries"]
     assert kept["name"] == "jump" and set(kept["taps"]) == {"fp32", "f16"}
+    before = snapshot(small)
+    assert main([*words, "--model", str(tiny_gpt2_checkpoint), "--precision", "f16"]) == 0
+    assert snapshot(small) == before
     # Other weights have other features.
     other = shutil.copytree(tiny_gpt2_checkpoint, tmp_path / "other")
     tensors = load_file(other / "model.safetensors")
@@ -536,6 +540,23 @@ def test_a_manifest_of_another_models_dictionary_is_refused(small: Path) -> None
     file.write_text(json.dumps(data), "utf-8")
     with pytest.raises(ContractError, match="dictionary jump belongs to another model"):
         Bundle(small)
+
+
+def test_a_manifest_that_says_otherwise_than_the_file_is_refused(small: Path) -> None:
+    file = small / "manifest.json"
+    data = json.loads(file.read_text("utf-8"))
+    data["dictionaries"][0]["description"]["source"] = "another library"
+    file.write_text(json.dumps(data), "utf-8")
+    with Bundle(small) as opened, pytest.raises(BundleError, match="another description in the f"):
+        opened.dictionary("jump")
+
+
+def test_a_notebooks_display_of_such_a_bundle_is_the_same_page(small: Path) -> None:
+    """The page's record of an analysis has no dictionaries: their views need the bundle."""
+    with Bundle(small) as opened:
+        asked = Asked((5, 17, 3), 3, "", ("layer_0_attn_probs",), "logit", ())
+        record = analysis_record(opened, asked, "", None)
+    assert "dictionaries" not in json.dumps(record)
 
 
 def test_two_dictionaries_of_one_name_are_refused(small: Path, files: dict[str, Path]) -> None:

@@ -107,6 +107,7 @@ class Bundle:
         self._slots: Slots = {}
         self._names: frozenset[str] = frozenset()
         self._read_lenses: set[str] = set()
+        self._read_dictionaries: set[str] = set()
         self._dictionaries: dict[str, Dictionary] = {}
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._weights: WeightFolders | None = None
@@ -387,12 +388,14 @@ class Bundle:
             )
 
     def _read_by(self, names: Collection[str]) -> list[DictionaryRecord]:
-        """Return the dictionaries whose features are among the names, after checking their
-        files."""
+        """Return the dictionaries whose features are among the names. Their files are checked when
+        they are first used, and not kept: the graph reads them by itself."""
         records = self.manifest.data.get("dictionaries", ())
         read = [each for each in records if features_name(each["name"]) in names]
         for each in read:
-            self.dictionary(each["name"])
+            if each["name"] not in self._read_dictionaries:
+                check_dictionary(self.folder, self.manifest.data, each)
+                self._read_dictionaries.add(each["name"])
         return read
 
     @property
