@@ -180,5 +180,7 @@ test('only a feature whose value is known where it is written can be set', () =>
   expect(canClamp(sae('attn_z'))).toBe(true);
   expect(canClamp({ ...sae('attn_z'), activation: 'relu' })).toBe(true);
   expect(canClamp({ ...sae('attn_z'), activation: 'topk', k: 2 })).toBe(false);
-  expect(canClamp({ ...sae('attn_z'), kind: 'transcoder' })).toBe(false);
+  const coder = { ...sae('attn_z'), kind: 'transcoder' } as const;
+  expect(canClamp({ ...coder, writes: { kind: 'attn_z', layer: 1 } })).toBe(false);
+  expect(canClamp({ ...coder, writes: { kind: 'mlp_output', layer: 0 } })).toBe(false);
 });

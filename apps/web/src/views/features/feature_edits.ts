@@ -5,8 +5,9 @@ import type { Edit, Numbers } from '../../inference/edits';
 import type { ReadFeature } from '../../inference/feature_reading';
 
 /** Return whether a feature can be set to a value: its own value is known where it is written, and of it alone. */
-export function canClamp({ kind, activation }: DictionaryDescription): boolean {
-  return kind === 'sae' && activation !== 'topk';
+export function canClamp({ reads, writes, activation }: DictionaryDescription): boolean {
+  const isRebuilt = reads.kind === writes.kind && reads.layer === writes.layer;
+  return isRebuilt && activation !== 'topk';
 }
 
 /** Return the edit that adds an amount times a feature's direction, at one token or at all (null). */
