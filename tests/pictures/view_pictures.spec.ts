@@ -59,7 +59,7 @@ for (const language of ['en', 'zh'])
         reducedMotion: 'reduce',
       });
       const page = await context.newPage();
-      for (const state of VIEW_STATES.filter(({ view }) => view === 'features')) {
+      for (const state of VIEW_STATES) {
         await page.setViewportSize(window);
         const view = await openView(page, state, text, { base: site.url, language });
         if (isCompared && state.measures === true) continue;
