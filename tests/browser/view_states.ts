@@ -11,6 +11,8 @@ export interface ViewState {
   readonly press?: string;
   /** The test id of what stands in the view once it has drawn. */
   readonly drawn: string;
+  /** The folder under `models/` of the page's host that the model is in, where the bundled one lacks what is shown. */
+  readonly model?: string;
   /** True where the view tells times, speeds or sizes, which differ between machines. */
   readonly measures?: true;
 }
@@ -26,6 +28,13 @@ export const VIEW_STATES: readonly ViewState[] = [
   { view: 'attribution', press: 'open-attribution', drawn: 'attribution-sum', measures: true },
   { view: 'neurons', drawn: 'strongest-neurons' },
   { view: 'features', drawn: 'strongest-features' },
+  {
+    view: 'units',
+    model: 'demo-units',
+    link: 'unit=mlp_act.3.386',
+    drawn: 'unit-page',
+    measures: true,
+  },
   { view: 'steps', drawn: 'step-row' },
   { view: 'paths', press: 'open-tree', drawn: 'best-path' },
   { view: 'interventions', link: 'off=5.2', drawn: 'edited-layer' },
@@ -48,7 +57,10 @@ export async function openView(
   const link = ['h=5.2', ...(state.link === undefined ? [] : [state.link])].join('&');
   const alone = state.view === 'next' ? '' : `&only=${state.view}`;
   await page.goto('about:blank');
-  await page.goto(`${base}#lang=${language}&on=wasm&p=${encodeURIComponent(text)}&${link}${alone}`);
+  const from = state.model === undefined ? '' : `?model=models/${state.model}/manifest.json`;
+  await page.goto(
+    `${base}${from}#lang=${language}&on=wasm&p=${encodeURIComponent(text)}&${link}${alone}`,
+  );
   await answered(page, tokens);
   const view = page.locator(`#${state.view}`);
   const button = state.press === undefined ? null : view.getByTestId(state.press);

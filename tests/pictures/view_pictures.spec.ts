@@ -2,7 +2,7 @@
 // with the bundled model, as a reader sees it. With ORIEL_PICTURES=compare it writes none, and holds what it sees to
 // those that are there: what moves, overlaps or loses its colour shows, where other tests read numbers and words.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test, type Page } from '@playwright/test';
@@ -35,6 +35,11 @@ test.beforeAll(async () => {
   const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
   const build = ['scripts/build_site.py', '--output', folder, '--base', '/'];
   execFileSync(python, build, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  for (const { model } of VIEW_STATES)
+    if (model !== undefined)
+      cpSync(join(root, 'test-results/browser/bundles', model), join(folder, 'models', model), {
+        recursive: true,
+      });
   site = await startSite({
     folder,
     base: '/',
