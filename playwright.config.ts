@@ -42,6 +42,8 @@ const chromium = {
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
+    // The optimizing compiler of WebAssembly takes a tenth of a test's time, for code that runs a moment.
+    ...(isThorough ? [] : ['--js-flags=--liftoff-only']),
   ],
 };
 
