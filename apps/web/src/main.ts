@@ -5,6 +5,7 @@ import { settleIsolation } from './host/isolation';
 import { registerWorker } from './host/register_worker';
 import { loadDictionary } from './i18n/dictionary';
 import './styles/base.css';
+import './styles/panels.css';
 import './styles/print.css';
 import './styles/forced_colours.css';
 import { parseHash } from './url/hash_state';

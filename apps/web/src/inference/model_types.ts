@@ -12,12 +12,11 @@ import type { Fidelity, Manifest, ReferencePassRecord, Variant } from '../contra
 import type { AttributionRequest } from './attribution';
 import type { PassComparison } from './compare_pass';
 import type { Interventions } from './interventions';
+import type { UnfitFile } from './described_file';
 import type { FeatureReading, FeaturesRequest } from './feature_reading';
 import type { LensMeasures, LensRequest } from './lens_reading';
 import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
-import type { UnfitDictionary } from './read_dictionary';
-import type { UnfitLens } from './read_lens_pack';
 import type { Alternatives, AlternativesRequest } from './token_alternatives';
 
 export type { KeptModel };
@@ -355,10 +354,10 @@ export type ModelErrorData =
   | { kind: 'unknown-activation'; got: string }
   | { kind: 'unknown-lens'; got: string; known: readonly string[] }
   /** A lens pack whose file differs from the manifest's description or belongs to another model. */
-  | { kind: 'unfit-lens'; name: string; reason: UnfitLens; detail: string }
+  | { kind: 'unfit-lens'; name: string; reason: UnfitFile; detail: string }
   | { kind: 'unknown-dictionary'; got: string; known: readonly string[] }
   /** A dictionary whose file differs from the manifest's description or belongs to another model. */
-  | { kind: 'unfit-dictionary'; name: string; reason: UnfitDictionary; detail: string }
+  | { kind: 'unfit-dictionary'; name: string; reason: UnfitFile; detail: string }
   | { kind: 'no-tokenizer' }
   /** The variant has no attribution taps: an older exporter wrote it, or its stream is not the sum of its parts. */
   | { kind: 'no-attribution' }

@@ -1,11 +1,16 @@
 // Checks a dictionary's file against its manifest, and reads rows and columns of its tensors. The digest is already
 // verified, but the contents are untrusted. The same rules in Python: oriel/dictionaries/dictionary_file.py.
-import { areFinite, numbersAt } from '../bundle/weights/stored_numbers';
+import { numbersAt } from '../bundle/weights/stored_numbers';
 import { readHeader, type SafetensorsHeader } from '../bundle/weights/safetensors';
 import type { DictionaryRecord, Manifest } from '../contract/generated';
-import { parseStrictJson } from '../contract/strict_json';
 import { featuresName, tensorShapes } from '../contract/validate_dictionaries';
-import { storedTensors } from '../contract/validate_tap_bytes';
+import {
+  damaged,
+  readDescribed,
+  readsTensors,
+  tensorTrouble,
+  type FileTrouble,
+} from './described_file';
 
 /** Metadata key of the description, which is JSON. */
 const documentKey = 'oriel.dictionary';
@@ -13,59 +18,35 @@ const documentKey = 'oriel.dictionary';
 /** Tensors that a tap reads, as far as the dictionary has them. */
 const encoder = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
 
-/** Reasons why a dictionary cannot be used. */
-export type UnfitDictionary = 'other-model' | 'damaged';
-
-export interface DictionaryTrouble {
-  readonly reason: UnfitDictionary;
-  readonly detail: string;
-}
-
 /** Return what is wrong with a dictionary's file, or null. */
 export function dictionaryTrouble(
   file: Uint8Array<ArrayBuffer>,
   record: DictionaryRecord,
   { model }: Pick<Manifest, 'model'>,
-): DictionaryTrouble | null {
-  const damaged = (detail: string): DictionaryTrouble => ({ reason: 'damaged', detail });
-  let header: SafetensorsHeader;
-  try {
-    header = readHeader(file);
-  } catch (error) {
-    if (error instanceof RangeError) return damaged(error.message);
-    throw error;
-  }
-  const said = descriptionIn(header.metadata);
-  if (said === null) return damaged(`no ${documentKey} in its metadata`);
-  if (said['weights'] !== model.weights_digest)
-    return { reason: 'other-model', detail: String(said['weights']) };
+): FileTrouble | null {
+  const described = readDescribed(file, documentKey, model.weights_digest);
+  if ('reason' in described) return described;
+  const { header, said } = described;
   if (textOf(said) !== textOf(record.description))
     return damaged('another description than that of the manifest');
   const sizes = tensorShapes(record.description, model.shape) ?? new Map<string, number[]>();
-  const detail = tensorTrouble(file, header, sizes) ?? tapTrouble(record, header);
+  const detail =
+    tensorTrouble(file, header, sizes) ??
+    thresholdTrouble(file, header) ??
+    tapTrouble(record, header);
   return detail === null ? null : damaged(detail);
 }
 
-/** Return what is wrong with the tensors of a file, or null. */
-function tensorTrouble(
+/** Return an error if a threshold is below 0, or null. */
+function thresholdTrouble(
   file: Uint8Array<ArrayBuffer>,
   { places }: SafetensorsHeader,
-  sizes: ReadonlyMap<string, readonly number[]>,
 ): string | null {
-  const other = [...places.keys()].find((name) => !sizes.has(name));
-  if (other !== undefined) return `a tensor ${other}`;
-  for (const [name, wanted] of sizes) {
-    const place = places.get(name);
-    if (place?.shape.join() !== wanted.join())
-      return `${name}: ${place?.shape.join(' × ') ?? 'none'} ≠ ${wanted.join(' × ')}`;
-    if (place.dtype !== 'F32' && place.dtype !== 'F16') return `${name}: ${place.dtype}`;
-    if (!areFinite(file.subarray(place.from, place.to), place.dtype)) return `${name}: NaN, ∞`;
-    if (name !== 'threshold') continue;
-    const [count = 0] = wanted;
-    if (numbersAt(file, place, { first: 0, count }).some((value) => value < 0))
-      return `${name}: < 0`;
-  }
-  return null;
+  const place = places.get('threshold');
+  if (place === undefined) return null;
+  const [count = 0] = place.shape;
+  const isBelow = numbersAt(file, place, { first: 0, count }).some((value) => value < 0);
+  return isBelow ? 'threshold: < 0' : null;
 }
 
 /** Return an error if a tap refers to other locations than the encoder's tensors, or null. */
@@ -75,22 +56,10 @@ function tapTrouble(
 ): string | null {
   const wanted = encoder.flatMap((part) => {
     const place = places.get(part);
-    return place === undefined
-      ? []
-      : [`${featuresName(name)}/${part} ${place.dtype === 'F16' ? 10 : 1} ${place.from}`];
+    return place === undefined ? [] : [[`${featuresName(name)}/${part}`, place] as const];
   });
-  for (const [variant, tap] of Object.entries(taps)) {
-    const found = storedTensors(tap).map((each) => `${each.name} ${each.dtype} ${each.offset}`);
-    if (found.sort().join() !== wanted.sort().join()) return `the tap of ${variant}`;
-  }
-  return null;
-}
-
-function descriptionIn(metadata: unknown): Readonly<Record<string, unknown>> | null {
-  const text = (metadata as Record<string, unknown> | undefined)?.[documentKey];
-  const verdict = typeof text === 'string' ? parseStrictJson(text) : null;
-  if (verdict?.kind !== 'json') return null;
-  return (verdict.value ?? {}) as Record<string, unknown>;
+  const other = Object.entries(taps).find(([, tap]) => !readsTensors(tap, wanted));
+  return other === undefined ? null : `the tap of ${other[0]}`;
 }
 
 /** Return a value of JSON as one text, the same for objects whose keys stand in another order. */

@@ -1,6 +1,6 @@
 // The features of a dictionary on the newest text: their values, how well they rebuild the activation, and what one of
 // them does. inference/feature_reading.ts reads them, once the dictionary's file was downloaded.
-import { largest } from '../analysis/probabilities';
+import { mostChanged, type MostChanged } from '../analysis/most_changed';
 import type { Explained, SparseFeatures } from '../analysis/sparse_features';
 import type { FeaturesRequest, ReadFeature } from '../inference/feature_reading';
 import { toModelErrorData } from '../inference/model_error';
@@ -16,12 +16,8 @@ export type FeatureQuestion = Pick<
   'dictionary' | 'position' | 'feature' | 'effects' | 'listed'
 >;
 
-/** A feature of the dictionary, and the tokens that it raises and lowers most. */
-export interface ChosenFeature extends ReadFeature {
-  /** Ids; empty where its effect is not known. */
-  readonly up: readonly number[];
-  readonly down: readonly number[];
-}
+/** A feature of the dictionary, and the tokens that it raises and lowers most: none where its effect is not known. */
+export type ChosenFeature = ReadFeature & MostChanged;
 
 export interface ReadText {
   /** Tells the text and its edits, by `runKey`. */
@@ -42,8 +38,6 @@ export type FeatureStage =
   | { readonly kind: 'loading'; readonly done: number; readonly of: number }
   | { readonly kind: 'working'; readonly done: number; readonly of: number }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
-
-const LISTED = 10;
 
 export class Features {
   stage = $state.raw<FeatureStage>({ kind: 'idle' });
@@ -125,7 +119,8 @@ export class Features {
 
 function ranked(chosen: ReadFeature): ChosenFeature {
   const { logitEffects } = chosen;
-  if (logitEffects === null) return { ...chosen, up: [], down: [] };
-  const lowered = logitEffects.map((effect) => -effect);
-  return { ...chosen, up: largest(logitEffects, LISTED), down: largest(lowered, LISTED) };
+  return {
+    ...chosen,
+    ...(logitEffects === null ? { up: [], down: [] } : mostChanged(logitEffects)),
+  };
 }

@@ -1,6 +1,6 @@
 // The neurons of the open model on the newest text: their activations, the lengths of what they write, and the effect of
 // one on the logits. inference/neuron_reading.ts reads them.
-import { largest } from '../analysis/probabilities';
+import { mostChanged, type MostChanged } from '../analysis/most_changed';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, TokenPiece } from '../inference/model_types';
 import type { AskedNeuron } from '../inference/neuron_reading';
@@ -20,12 +20,9 @@ export interface ReadText {
 }
 
 /** A neuron's effect on the logits at a position, for an activation of 1. */
-export interface NeuronEffect extends AskedNeuron {
+export interface NeuronEffect extends AskedNeuron, MostChanged {
   /** (vocab). */
   readonly effects: Float32Array;
-  /** Ids of the tokens whose logits it raises most, and lowers most. */
-  readonly up: readonly number[];
-  readonly down: readonly number[];
   readonly pieces: ReadonlyMap<number, TokenPiece>;
 }
 
@@ -33,8 +30,6 @@ export type NeuronStage =
   | { readonly kind: 'idle' | 'cancelled' }
   | { readonly kind: 'working'; readonly done: number; readonly of: number }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
-
-const LISTED = 10;
 
 export class Neurons {
   stage = $state.raw<NeuronStage>({ kind: 'idle' });
@@ -85,7 +80,10 @@ export class Neurons {
       this.#rows ??= rows;
       if (!isCurrent() || this.#rows === null) return;
       this.found = { run, tokens, activations, rows: this.#rows };
-      const effect = neuron === null || effects === null ? null : ranked(neuron, effects);
+      const effect =
+        neuron === null || effects === null
+          ? null
+          : { ...neuron, effects, ...mostChanged(effects) };
       if (effect !== null && model.hasTokenizer)
         await this.#pieces.learn(client, [...effect.up, ...effect.down]);
       if (!isCurrent()) return;
@@ -115,12 +113,4 @@ export class Neurons {
     [this.found, this.effect] = [null, null];
     this.stage = { kind: 'idle' };
   }
-}
-
-function ranked(neuron: AskedNeuron, effects: Float32Array): Omit<NeuronEffect, 'pieces'> {
-  const down = largest(
-    effects.map((effect) => -effect),
-    LISTED,
-  );
-  return { ...neuron, effects, up: largest(effects, LISTED), down };
 }

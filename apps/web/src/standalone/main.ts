@@ -1,6 +1,7 @@
 // Starts a page that holds one analysis: reads the record that stands in its own HTML, and draws it.
 import { mount } from 'svelte';
 import '../styles/base.css';
+import '../styles/panels.css';
 import '../styles/print.css';
 import '../styles/forced_colours.css';
 import { DICTIONARIES } from '../i18n/all_dictionaries';
