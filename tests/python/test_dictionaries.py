@@ -248,8 +248,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_rows_of_another_width_are_refused_in_a_line(small: Path) -> None:
     dictionary = read(next(small.glob("dictionary_*")), small)
     width, features = dictionary.wide("encoder_weight").shape
+    refused: list[Any] = [np.zeros((2, 3)), np.zeros((1, 2, 2, 3)), np.float32(1), "some text"]
     for call, expected in ((dictionary.features, width), (dictionary.rebuild, features)):
-        for wrong in (np.zeros((2, 3)), np.zeros((1, 2, 2, 3)), np.float32(1), "some text"):
+        for wrong in refused:
             with pytest.raises(OptionError, match=rf"shape \(.*; expected \(…, {expected}\)$"):
                 call(wrong)
 
