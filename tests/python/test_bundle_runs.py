@@ -17,6 +17,7 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM, PreTrainedModel
 
 import oriel
 from oriel import Add, Bundle, Cap, Clamp, KnockOut, ProjectOut, Replace, Scale, Swap
+from oriel.bundle.open_bundle import read_open_bundle
 from oriel.errors import BundleError, OptionError, OrielError
 from oriel.runtime.edits import Edit
 
@@ -510,6 +511,9 @@ def test_a_mistake_is_told_in_one_line(
 def test_what_is_no_bundle_is_told(tmp_path: Path, tiny_gpt2_bundle: Path) -> None:
     with pytest.raises(BundleError, match=r"no bundle in"):
         Bundle(tmp_path)
+    for missing in (tmp_path / "away", tmp_path / "away" / "model.onnx"):
+        with pytest.raises(BundleError, match=r"no bundle in \S*/away; got no such folder"):
+            read_open_bundle(missing)
     with pytest.raises(OptionError, match="no such variant; got q3"):
         Bundle(tiny_gpt2_bundle, "q3")
 

@@ -15,7 +15,8 @@ from publish_servers import s3_server
 from pyarrow import parquet
 
 from oriel.bundle.atomic_folder import unwritable
-from oriel.dashboards import formats, unfinished
+from oriel.cli import main
+from oriel.dashboards import formats, make_set, unfinished
 from oriel.dashboards.corpus import open_corpus
 
 TEXTS = [*passages(40), 'a "quoted" line,\nand a second one', "ein Übergang über Flüsse"]
@@ -211,6 +212,45 @@ def test_no_room_is_told_before_a_run_and_in_its_middle(
     assert "no space left for" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tokens", "1"], "--tokens is too small; got 1; expected 2 or more"),
+        (["--workers", "2"], "--workers is for --ray"),
+        (["--out", "bundle/made"], "--out lies in the bundle; got bundle/made"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_before_anything_is_read(
+    words: list[str],
+    said: str,
+    dashboard_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bundle").symlink_to(dashboard_bundle)
+    write_text(Path("some.txt"), TEXTS)
+    before = sorted(dashboard_bundle.iterdir())
+    base = ["dashboards", "bundle", "--corpus", "some.txt", "--out", "out"]
+    assert main([*base, *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert sorted(dashboard_bundle.iterdir()) == before
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bundle", "some.txt"]
+
+
+def test_a_run_that_counted_nothing_stands_in_no_way(
+    dashboard_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, out = write_text(tmp_path / "some.txt", TEXTS), tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_set, "_joined", lambda *_: stop())
+        assert run(dashboard_bundle, out, "--corpus", corpus) == 130
+    assert [each.name for each in tmp_path.iterdir()] == ["some.txt"]
+    assert run(dashboard_bundle, out, "--corpus", corpus, "--kinds", "mlp_act") == 0
 
 
 def test_another_run_beside_and_a_damaged_state_are_told(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from publish_servers import nginx
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
+from oriel import Bundle
 from oriel.arrays import Array
+from oriel.bundle.kept_dashboards import keep_dashboards
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.dashboards import formats, reduce
 from oriel.dashboards.memory import bytes_needed, dictionary_bytes
 from oriel.dashboards.units import unit_groups
+from oriel.dictionaries import dictionary_file
 from oriel.progress import Silent
 from oriel.publishing.check_url import check_url
 from oriel.publishing.publish import publish
@@ -317,3 +321,65 @@ def test_dashboards_of_a_replaced_dictionary_dont_stay(
     assert any(file["path"].startswith("dashboards/") for file in data["files"]) == again
     assert (own / "dashboards").exists() == again
     assert main(["add-dashboards", str(own), str(made)]) == (0 if again else 2)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_user_is_told_that_dashboards_of_a_replaced_dictionary_are_gone(
+    bundle: Path, made: Path, tmp_path: Path, again: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    with Bundle(own) as opened:
+        there = opened.dictionary("mlp")
+    other = {name: 2 * values for name, values in there.arrays.items()}
+    data = there.data if again else dictionary_file.dictionary_bytes(there.description, other)
+    (tmp_path / "mlp.safetensors").write_bytes(data)
+    assert main(["add-dashboards", str(own), str(made)]) == 0
+    twin = Path(shutil.copytree(own, tmp_path / "twin"))
+    capsys.readouterr()
+    words = [str(tmp_path / "mlp.safetensors"), "--name", "mlp"]
+    assert main(["add-dictionary", str(own), *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (1 if again else 2)
+    assert again or lines[1].startswith("its dashboards were removed: they had features of the")
+    assert main(["add-dictionary", str(twin), *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dashboards_removed"] is not again
+
+
+def test_a_bundle_with_dashboards_is_quantized(bundle: Path, made: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    assert main(["add-dashboards", str(own), str(made)]) == 0
+    before = read_manifest(own).data
+    assert main(["quantize", str(own), "--precision", "int8", "--allow-lossy"]) == 0
+    after = read_manifest(own).data
+    assert after["dashboards"] == before["dashboards"]
+    of_dashboards = [
+        [file for file in data["files"] if file["path"].startswith("dashboards/")]
+        for data in (before, after)
+    ]
+    assert of_dashboards[0] == of_dashboards[1] != []
+    assert all((own / file["path"]).stat().st_size == file["bytes"] for file in after["files"])
+
+
+@pytest.mark.parametrize("change", ["nothing", "a damaged file", "other weights"])
+def test_a_new_export_of_the_same_model_keeps_them(
+    bundle: Path, made: Path, tmp_path: Path, change: str
+) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    assert main(["add-dashboards", str(own), str(made)]) == 0
+    old = read_manifest(own).data
+    new = deepcopy(old)
+    del new["dashboards"]
+    inside = [file for file in old["files"] if file["path"].startswith("dashboards/")]
+    new["files"] = [file for file in old["files"] if file not in inside]
+    if change == "a damaged file":
+        # The file is the same one on disk as that of `made`, which must stay.
+        (own / inside[-1]["path"]).unlink()
+        (own / inside[-1]["path"]).write_bytes(b"other")
+    if change == "other weights":
+        new["model"]["weights_digest"] = f"sha256:{'0' * 64}"
+    (tmp_path / "new").mkdir()
+    keep_dashboards(tmp_path / "new", new, own)
+    kept = change == "nothing"
+    assert (new.get("dashboards") == old["dashboards"]) is kept
+    assert (new["files"] == old["files"]) is kept
+    assert (tmp_path / "new" / inside[0]["path"]).exists() is kept

@@ -201,7 +201,7 @@ def test_of_equal_features_topk_keeps_the_first(tiny_gpt2_bundle: Path, tmp_path
 
 def test_a_name_that_the_bundle_does_not_have_is_refused(bundle: Path) -> None:
     with Bundle(bundle) as opened:
-        with pytest.raises(OptionError, match="no such activation; got features_prism"):
+        with pytest.raises(OptionError, match=r"got features_prism; expected .* features_relu"):
             opened.run(IDS, ["features_prism"])
         with pytest.raises(OptionError, match="no such dictionary; got prism; expected one of rel"):
             opened.dictionary("prism")
@@ -243,6 +243,16 @@ def small(tiny_gpt2_bundle: Path, files: dict[str, Path], tmp_path: Path) -> Pat
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_rows_of_another_width_are_refused_in_a_line(small: Path) -> None:
+    dictionary = read(next(small.glob("dictionary_*")), small)
+    width, features = dictionary.wide("encoder_weight").shape
+    refused: list[Any] = [np.zeros((2, 3)), np.zeros((1, 2, 2, 3)), np.float32(1), "some text"]
+    for call, expected in ((dictionary.features, width), (dictionary.rebuild, features)):
+        for wrong in refused:
+            with pytest.raises(OptionError, match=rf"shape \(.*; expected \(…, {expected}\)$"):
+                call(wrong)
 
 
 def test_the_file_is_named_by_its_digest(small: Path, files: dict[str, Path]) -> None:

@@ -286,6 +286,16 @@ def test_what_cannot_be_trained_is_refused_in_a_line_before_the_training(
     assert [each.name for each in tmp_path.iterdir()] == ["short.txt"]
 
 
+@pytest.mark.parametrize("words", [["--reads", "mlp"], ["--reads", "q:1", "--writes", "q:1"]])
+def test_text_that_names_no_activation_is_refused_before_a_model_is_read(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["train-dictionary", "no/model", "--out", str(tmp_path / "out.safetensors")]
+    assert main([*base, *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--reads names no activation" in line
+
+
 def test_a_model_of_the_middle_of_texts_or_without_tokenizer_is_refused(
     tiny_llama_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

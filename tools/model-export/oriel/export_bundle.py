@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.compare_bundle import check_same_source, up_to_date
+from oriel.bundle.kept_dashboards import keep_dashboards
 from oriel.bundle.requested_bundle import RequestedBundle
 from oriel.bundle.write_bundle import (
     BundlePaths,
@@ -204,9 +205,10 @@ def _fill(
     display.stage("write the manifest")
     add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     add_shipped_dictionaries(folder, data, bundled_dictionaries(model.source.folder))
-    # Fitting them took long, and they may be nowhere else.
+    # Making them took long, and they may be nowhere else.
     keep_packs(folder, data, paths.folder)
     keep_dictionaries(folder, data, paths.folder)
+    keep_dashboards(folder, data, paths.folder)
     save_manifest(folder, data)
     return data
 

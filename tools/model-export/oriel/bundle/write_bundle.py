@@ -129,7 +129,7 @@ def check_replaceable(folder: Path) -> JsonObject | None:
             raise BundleError(
                 f"{folder} is a file",
                 expected="a folder, new, empty or with an earlier bundle",
-                next_step="choose another --output.",
+                next_step="choose another folder.",
             )
         manifest = _own_manifest(folder)
         ours = (
@@ -148,7 +148,7 @@ def check_replaceable(folder: Path) -> JsonObject | None:
             f"{folder} holds what isn't an Oriel bundle's and would be lost",
             got=shown,
             expected="a new or empty folder, or an earlier bundle",
-            next_step="choose another --output, or move those files away.",
+            next_step="choose another folder, or move those files away.",
         )
     return manifest or None
 
@@ -314,8 +314,9 @@ def describe_bundle(
 
 
 def describe_files(folder: Path, digests: Mapping[str, str]) -> list[FileDescriptor]:
-    """Return descriptors of all files of the folder except the manifest."""
-    files = sorted(f.name for f in folder.iterdir() if f.name != MANIFEST)
+    """Return descriptors of all files of the folder, inner ones too, except the manifest."""
+    inside = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    files = sorted(path for path in inside if path != MANIFEST)
     return [describe_file(folder, path, digests.get(path)) for path in files]
 
 

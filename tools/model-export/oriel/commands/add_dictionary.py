@@ -38,18 +38,28 @@ def _call(arguments: argparse.Namespace) -> int:
     from oriel.dictionary_layouts.hook_names import read_activation
 
     reads = None if arguments.reads is None else read_activation("--reads", arguments.reads)
-    name, description = add_layout(
+    added = add_layout(
         arguments.bundle, arguments.dictionary, arguments.name, reads, arguments.centered
     )
     if arguments.json:
-        said = {"bundle": str(arguments.bundle), "dictionary": name, "description": description}
+        said = {
+            "bundle": str(arguments.bundle),
+            "dictionary": added.name,
+            "description": added.description,
+            "dashboards_removed": added.dashboards_removed,
+        }
         print(json.dumps(said))
         return 0
-    read = description["reads"]
+    read, features = added.description["reads"], int(added.description["features"])
     print(
-        f"{arguments.bundle} has the dictionary {name}: {int(description['features'])} features "
+        f"{arguments.bundle} has the dictionary {added.name}: {features} features "
         f"of {read['kind']}, layer {int(read['layer'])}"
     )
+    if added.dashboards_removed:
+        print(
+            f"its dashboards were removed: they had features of the former {added.name}. "
+            "Make them again: oriel dashboards."
+        )
     return 0
 
 

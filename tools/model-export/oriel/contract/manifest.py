@@ -168,7 +168,8 @@ def parse_manifest(raw: bytes, what: str = MANIFEST) -> Manifest:
 
 def bundle_folder(path: Path) -> Path:
     """Return the folder of a bundle that is named by it or by a file in it, as model.onnx."""
-    return path if path.is_dir() else path.parent
+    inside = path.is_file() or path.suffix in (".onnx", ".json")
+    return path.parent if inside and not path.is_dir() else path
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -177,7 +178,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not file.is_file():
         raise BundleError(
             f"no bundle in {folder}",
-            got="no manifest.json",
+            got="no manifest.json" if folder.is_dir() else "no such folder",
             next_step="export one there, or name another folder.",
         )
     if file.stat().st_size > MAX_BYTES:

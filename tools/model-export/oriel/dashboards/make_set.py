@@ -41,6 +41,8 @@ _BYTES_A_UNIT = 12_000
 """Bytes of a unit's files and of its state at most, to look for room before a run."""
 _SHOWN_EVERY_S = 5.0
 MOST_TOKENS = 1 << 62
+_FEWEST_TOKENS = 2
+"""Length of the shortest context that has a counted token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,9 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     pyarrow_module()
     if options.ray is not None:
         ray_module()
-    refuse_foreign_folder(options.out, _is_own, "--out")
     folder = bundle_folder(options.bundle)
+    _check_options(options, folder)
+    refuse_foreign_folder(options.out, _is_own, "--out")
     manifest = read_manifest(folder)
     groups = unit_groups(manifest.shape, options.kinds, manifest.data.get("dictionaries", ()))
     display.stage("open the corpus")
@@ -89,17 +92,18 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     model = ModelRun(folder, manifest, groups, options.variant, options.threads)
     shards = ShardReducer(corpus, reader, model, groups, beside=options.threads != 1)
     display.stage(memory_bound(manifest, groups, reader.length))
-    ranges, state = place.read() or _begun(place, shards)
-    job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)
-    partials = _plain(shards, ranges, state, tokens)
-    if options.ray is not None and state.shards < len(corpus.shards):
-        workers = RayPlace(options.ray, options.workers)
-        display.stage(f"start workers of Ray: {options.ray}")
-        results = ray_partials(workers, job, state.shards)
-        partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
-    shown = _Shown(state, len(corpus.shards), tokens)
-    for _ in _joined(state, partials, place):
-        shown.show(display)
+    with place.dropped_if_empty():
+        ranges, state = place.read() or _begun(place, shards)
+        job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)
+        partials = _plain(shards, ranges, state, tokens)
+        if options.ray is not None and state.shards < len(corpus.shards):
+            workers = RayPlace(options.ray, options.workers)
+            display.stage(f"start workers of Ray: {options.ray}")
+            results = ray_partials(workers, job, state.shards)
+            partials = _by_ray(shards, results, state, job, tokens or MOST_TOKENS)
+        shown = _Shown(state, len(corpus.shards), tokens)
+        for _ in _joined(state, partials, place):
+            shown.show(display)
     display.stage("find units that fire together")
     record = _record(options, manifest, corpus, reader.length, state, groups)
     counted = Counted(groups, ranges, state, find_neighbours(state.firings))
@@ -118,6 +122,25 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
         write_set(staged, counted, record, tokens_of)
     place.remove()
     return record
+
+
+def _check_options(options: DashboardOptions, bundle: Path) -> None:
+    """Raise OptionError for options that can't be meant."""
+    if options.tokens is not None and options.tokens < _FEWEST_TOKENS:
+        raise OptionError(
+            "--tokens is too small",
+            got=str(options.tokens),
+            expected="2 or more: the first of a context isn't counted",
+        )
+    if options.workers is not None and options.ray is None:
+        raise OptionError("--workers is for --ray", next_step="give --ray local, or leave it out.")
+    if bundle.resolve() in options.out.resolve().parents:
+        raise OptionError(
+            "--out lies in the bundle",
+            got=str(options.out),
+            expected="a folder outside it, which oriel add-dashboards puts into it",
+            next_step="choose another --out.",
+        )
 
 
 def _begun(place: Unfinished, shards: ShardReducer) -> tuple[Ranges, Partial]:
@@ -168,7 +191,7 @@ def _by_ray(
 
 def _is_enough(state: Partial, tokens: int | None) -> bool:
     """Return whether no further token may be read: a context has two at least."""
-    return tokens is not None and tokens - state.totals.tokens < 2
+    return tokens is not None and tokens - state.totals.tokens < _FEWEST_TOKENS
 
 
 class _Shown:

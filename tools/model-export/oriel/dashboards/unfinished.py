@@ -6,6 +6,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +79,17 @@ class Unfinished:
         """Replace what was counted by the bytes of a newer result. Raises BundleError, and leaves
         what was there, where there is no room."""
         write_files_whole({self.folder / _STATE: state})
+
+    @contextmanager
+    def dropped_if_empty(self) -> Iterator[None]:
+        """Remove the folder where the block fails or is stopped before a whole shard was counted,
+        so that it doesn't stand in the way of a run of other arguments."""
+        try:
+            yield
+        except BaseException:
+            if not (self.folder / _STATE).is_file():
+                self.remove()
+            raise
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

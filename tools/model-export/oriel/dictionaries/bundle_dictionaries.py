@@ -22,14 +22,14 @@ from oriel.dictionaries.listed_dictionary import check_dictionary, tap_record
 from oriel.errors import OptionError, OrielError
 
 
-def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> None:
-    """Add a dictionary to a bundle of its model, replacing one of the same name; dashboards of the
-    replaced one's features are removed. Raises OrielError and leaves the bundle unchanged if it
-    can't be used."""
+def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> bool:
+    """Add a dictionary to a bundle of its model, replacing one of the same name. Return whether the
+    bundle's dashboards were removed, since they had features of the replaced one. Raises OrielError
+    and leaves the bundle unchanged if it can't be used."""
     folder = bundle_folder(bundle)
     data = deepcopy(read_open_bundle(bundle).data)
     _check_name(name)
-    _drop_stale_dashboards(data, name, dictionary)
+    removed = _drop_stale_dashboards(data, name, dictionary)
     kept = [each for each in data.get("dictionaries", ()) if each["name"] != name]
     for other in kept:
         if other["path"] == dictionary.path:
@@ -44,18 +44,22 @@ def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> None:
         reuse_files(folder, place, [each["path"] for each in files])
         write_dictionaries(place, data, files, kept, {name: dictionary})
         save_manifest(place, data)
+    return removed
 
 
-def _drop_stale_dashboards(data: ManifestDocument, name: str, dictionary: Dictionary) -> None:
+def _drop_stale_dashboards(data: ManifestDocument, name: str, dictionary: Dictionary) -> bool:
     """Remove a manifest's dashboards where some are of the features of another dictionary of this
-    name. All of them go, since each unit may name units of any other as its neighbours."""
+    name. All of them go, since each unit may name units of any other as its neighbours. Return
+    whether they were removed."""
     groups = data["dashboards"]["groups"] if "dashboards" in data else []
     of_name = [group for group in groups if group["kind"] == features_name(name)]
-    if any(group.get("dictionary") != dictionary.digest for group in of_name):
+    stale = any(group.get("dictionary") != dictionary.digest for group in of_name)
+    if stale:
         put_before_variants(data, "dashboards", None)
         data["files"] = [
             each for each in data["files"] if not each["path"].startswith(f"{FOLDER}/")
         ]
+    return stale
 
 
 def write_dictionaries(

@@ -16,6 +16,7 @@ from oriel.arrays import Array
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.dictionaries import description_problem, dictionary_path, tensor_shapes
 from oriel.contract.documents import DictionaryDescription
+from oriel.errors import OptionError
 from oriel.graph.tensor_file import FileKind, StoredTensor, parse_tensor_file, read_file
 
 DOCUMENT = "oriel.dictionary"
@@ -49,8 +50,10 @@ class Dictionary:
 
     def features(self, rows: Array) -> Array:
         """Return the features (…, features), float32, of rows (…, width) of the activation that the
-        dictionary reads; `token_rows` makes them of attn_z."""
-        sums: Array = rows.astype(np.float32) @ self.wide("encoder_weight")
+        dictionary reads; `token_rows` makes them of attn_z. Raises OptionError for another
+        width."""
+        weight = self.wide("encoder_weight")
+        sums: Array = _rows_of(rows, len(weight), "the dictionary reads other rows") @ weight
         sums += self.wide("encoder_bias")
         if self.description["activation"] == "jumprelu":
             return np.where(sums > self.wide("threshold"), sums, np.float32(0))
@@ -64,13 +67,25 @@ class Dictionary:
         return kept
 
     def rebuild(self, features: Array) -> Array:
-        """Return the rows (…, width), float32, that features (…, features) rebuild."""
-        product: Array = features.astype(np.float32) @ self.wide("decoder_weight")
+        """Return the rows (…, width), float32, that features (…, features) rebuild. Raises
+        OptionError for another number of features."""
+        weight = self.wide("decoder_weight")
+        wrong = "the dictionary has another number of features"
+        product: Array = _rows_of(features, len(weight), wrong) @ weight
         return product + self.wide("decoder_bias")
 
     def wide(self, part: str) -> Array:
         """Return a tensor in float32."""
         return self.arrays[part].astype(np.float32, copy=False)
+
+
+def _rows_of(values: Array, width: int, wrong: str) -> Array:
+    """Return values (…, width) in float32. Raises OptionError with the words of `wrong` where they
+    are of another width."""
+    shape = np.shape(values)
+    if not shape or shape[-1] != width:
+        raise OptionError(wrong, got=f"an array of shape {shape}", expected=f"(…, {width})")
+    return np.asarray(values, dtype=np.float32)
 
 
 def token_rows(activation: Array) -> Array:

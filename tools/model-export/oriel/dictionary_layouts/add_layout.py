@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,29 @@ from oriel.dictionary_layouts import find_layout
 from oriel.dictionary_layouts.layout import Request
 
 
+@dataclass(frozen=True)
+class AddedDictionary:
+    """A dictionary that was added to a bundle."""
+
+    name: str
+    description: DictionaryDescription
+    dashboards_removed: bool
+    """The bundle's dashboards were removed: they had features of the dictionary that it replaced.
+    """
+
+
 def add_layout(
     bundle: Path,
     path: Path,
     name: str | None = None,
     reads: DictionaryActivation | None = None,
     centered: bool = False,
-) -> tuple[str, DictionaryDescription]:
+) -> AddedDictionary:
     """Convert a dictionary and add it to a bundle, replacing one of the same name.
 
     path: its file or folder. name: by default the kind and the layer that it reads, such as
-    resid_pre_8. reads, centered: as in `Request`. Returns its name and its description. Raises
-    OrielError and leaves the bundle unchanged if it can't be used.
+    resid_pre_8. reads, centered: as in `Request`. Raises OrielError and leaves the bundle unchanged
+    if it can't be used.
     """
     layout = find_layout(path)
     manifest = read_open_bundle(bundle)
@@ -41,8 +53,8 @@ def add_layout(
     dictionary = parse_dictionary(data, path, manifest.shape, weights)
     read = dictionary.description["reads"]
     name = name or f"{read['kind']}_{int(read['layer'])}"
-    add_dictionary(bundle, dictionary, name)
-    return name, dictionary.description
+    removed = add_dictionary(bundle, dictionary, name)
+    return AddedDictionary(name, dictionary.description, removed)
 
 
 def norms_center(manifest: Manifest, bundle: Path) -> bool:

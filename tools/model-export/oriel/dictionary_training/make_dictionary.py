@@ -15,6 +15,7 @@ from oriel.arrays import Array
 from oriel.bundle.atomic_folder import write_files_whole
 from oriel.contract.documents import DictionaryActivation, DictionaryDescription
 from oriel.dictionaries.dictionary_file import Dictionary, dictionary_bytes, parse_dictionary
+from oriel.dictionary_layouts.hook_names import read_activation
 from oriel.dictionary_layouts.layout import MOST_FEATURES
 from oriel.dictionary_training.batch_topk import TrainSettings, train
 from oriel.dictionary_training.measure import Baseline, measure_baseline, measure_dictionary
@@ -66,6 +67,10 @@ def make_dictionary(options: DictionaryOptions, display: StageDisplay) -> Dictio
     _check_place(options.out)
     if options.features is not None:
         _check_features(options.features, options.k)
+    # Text that names no activation is refused before a model is read or downloaded.
+    read_activation("--reads", options.reads)
+    if options.writes is not None:
+        read_activation("--writes", options.writes)
     display.stage("read the model")
     with open_source(options.model, options.revision, display) as source:
         reads = activation_of("--reads", options.reads, source.shape)

@@ -295,7 +295,7 @@ class Bundle:
                 raise OptionError(
                     "the model has no such activation",
                     got=str(name),
-                    expected=f"'all', or for example {', '.join(every[1:6])}",
+                    expected=f"'all', or for example {', '.join([*every[1:6], *sorted(features)])}",
                 )
         return list(dict.fromkeys(found))
 
