@@ -71,8 +71,8 @@ def main() -> int:
 def speed(bundle: Path, kinds: str, rounds: int) -> dict[str, object]:
     """Return tokens a second of the model alone and of whole shards, in turns, on the same texts.
 
-    The model alone gets the same batches as arrays, so that reading, tokenizing and reducing are
-    all on the other side.
+    The model alone gets the same batches as arrays, one after another with all cores, so that
+    reading, tokenizing and reducing are all on the other side.
     """
     from oriel.contract.manifest import read_manifest
     from oriel.dashboards.contexts import context_reader
@@ -86,8 +86,8 @@ def speed(bundle: Path, kinds: str, rounds: int) -> dict[str, object]:
     manifest = read_manifest(bundle)
     groups = unit_groups(manifest.shape, kinds.split(","), manifest.data.get("dictionaries", ()))
     corpus = open_corpus([], None, (rounds + 1) * _SHARD_TOKENS)
-    reader, model = context_reader(bundle, manifest), ModelRun(bundle, manifest, groups)
-    shards = ShardReducer(corpus, reader, model, groups)
+    reader, model = context_reader(bundle, manifest), ModelRun(bundle, manifest, groups, runs=1)
+    shards = ShardReducer(corpus, reader, ModelRun(bundle, manifest, groups), groups)
     ranges, state = shards.ranges(), Partial.empty(sizes_of(groups))
     rows = batch_rows(groups, reader.length)
     full = [c.ids for c in reader.contexts(corpus.documents(0)) if len(c.ids) == reader.length]

@@ -90,8 +90,8 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     display.stage("open the model")
     reader = context_reader(folder, manifest)
     model = ModelRun(folder, manifest, groups, options.variant, options.threads)
-    shards = ShardReducer(corpus, reader, model, groups, beside=options.threads != 1)
-    display.stage(memory_bound(manifest, groups, reader.length))
+    shards = ShardReducer(corpus, reader, model, groups)
+    display.stage(memory_bound(manifest, groups, reader.length, model.runs))
     with place.dropped_if_empty():
         ranges, state = place.read() or _begun(place, shards)
         job = WorkerJob(folder, options.variant, groups, corpus, ranges, options.threads)

@@ -15,8 +15,9 @@ from oriel.dashboards.units import UnitGroup, dictionaries_of
 
 _PROGRAM = 350_000_000
 """Bytes of Python with its libraries, the tokenizer, and firings that wait to be merged."""
-_BATCHES = 4
-"""Batches at a time: one that runs, with what its layers pass on, and one that is reduced."""
+_BATCHES = 3
+"""Batches at a time beside those that run: what the layers of one pass on, one that is reduced, and
+one that is read."""
 _STATES = 5
 """Copies of the state: of all shards, of the last one, and while two are joined and written."""
 _WEIGHTS = 3
@@ -27,8 +28,11 @@ _REDUCED = 32
 """Bytes of a unit at a token of a stretch: copies that histogram and moments are made of."""
 
 
-def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, weights: int) -> int:
-    """Return a bound of the bytes. weights: bytes of the variant's weights as float32."""
+def bytes_needed(
+    manifest: Manifest, groups: Sequence[UnitGroup], length: int, weights: int, runs: int = 1
+) -> int:
+    """Return a bound of the bytes. weights: bytes of the variant's weights as float32. runs:
+    batches that the model runs at once."""
     units = groups[-1].end
     heads = 8 * int(groups[-1].directions.stop)
     state = heads + units * (PASSAGES * (16 + 8 * WINDOW) + FIRINGS * 12 + BINS * 8 + 80)
@@ -42,7 +46,7 @@ def bytes_needed(manifest: Manifest, groups: Sequence[UnitGroup], length: int, w
     return (
         _PROGRAM
         + _WEIGHTS * (weights + dictionary_bytes(manifest, groups))
-        + _BATCHES * 4 * rows * length * values
+        + (_BATCHES + runs) * 4 * rows * length * values
         + max(_STATES * state + reduced, ranged)
     )
 
@@ -56,12 +60,13 @@ def dictionary_bytes(manifest: Manifest, groups: Sequence[UnitGroup]) -> int:
     return 4 * sum(prod(shape) for tensors in shapes for shape in tensors.values())
 
 
-def memory_bound(manifest: Manifest, groups: Sequence[UnitGroup], length: int) -> str:
-    """Return a line that says how much memory the run takes at most."""
+def memory_bound(manifest: Manifest, groups: Sequence[UnitGroup], length: int, runs: int) -> str:
+    """Return a line that says how much memory the run takes at most. runs: batches that the model
+    runs at once."""
     weights = 4 * int(manifest.data["model"]["parameters"])
-    bound = bytes_needed(manifest, groups, length, weights)
+    bound = bytes_needed(manifest, groups, length, weights, runs)
     rows = batch_rows(groups, length)
     return (
-        f"{groups[-1].end} units, {rows} contexts of {length} tokens at a time: at most "
+        f"{groups[-1].end} units, {runs} × {rows} contexts of {length} tokens at a time: at most "
         f"{bound / 1e9:.1f} GB of memory"
     )

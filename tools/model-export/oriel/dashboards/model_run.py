@@ -3,6 +3,7 @@ where ONNX Runtime finds one. Needs no PyTorch."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,10 +31,14 @@ from oriel.runtime.weight_folders import WeightFolders, choose_variant, taps_for
 _BATCH_BYTES = 32 << 20
 """Bytes of the values that one batch gives, about: small enough for a processor's cache to help."""
 _GPU = "CUDAExecutionProvider"
+_MOST_RUNS = 4
+"""Batches that run at once at most: reducing has one core, and falls behind where more run."""
 
 
 class ModelRun:
-    """Runs batches of contexts of one length."""
+    """Runs batches of contexts of one length. Threads may run several batches at once: two with a
+    core each take less time than one after the other with both, since no thread waits for another
+    at every operator."""
 
     def __init__(
         self,
@@ -42,8 +47,10 @@ class ModelRun:
         groups: Sequence[UnitGroup],
         variant: str | None = None,
         threads: int = 0,
+        runs: int | None = None,
     ) -> None:
-        """threads: of ONNX Runtime; 0 for as many as there are cores.
+        """threads: processor cores to use; 0 for as many as there are. runs: batches that are to
+        run at once, which share the cores; None for as many as are useful.
 
         Raises OptionError for a variant that isn't there and for a bundle of contract 1.x,
         BundleError for a dictionary whose file isn't the manifest's, GraphError where ONNX Runtime
@@ -64,6 +71,11 @@ class ModelRun:
             check_dictionary(folder, manifest.data, each)
             specs.append(features_spec(each["name"], each["description"]["features"]))
         self.provider = _GPU if _GPU in onnxruntime.get_available_providers() else None
+        cores = threads or os.cpu_count() or 1
+        self.runs = runs or (1 if self.provider else min(cores, _MOST_RUNS))
+        """Batches that are to run at once."""
+        self.has_other_core = cores > 1
+        """False where the processor has nothing to do beside a run but that run."""
         next_step = "run `oriel verify` on it, or export it again."
         self._errors = f"{folder} can't be run", next_step
         self._scratch = TemporaryDirectory(prefix="oriel-dashboards-")
@@ -78,7 +90,11 @@ class ModelRun:
                 graph,
                 "open",
                 shape,
-                settings=SessionSettings(keep_memory=True, threads=threads, provider=self.provider),
+                settings=SessionSettings(
+                    keep_memory=True,
+                    threads=max(1, cores // self.runs),
+                    provider=self.provider,
+                ),
             )
         # The session has the weights. Ray kills its workers, and a killed process removes nothing.
         # Windows keeps files in use until this object is gone.

@@ -138,7 +138,7 @@ def _opened(job: WorkerJob) -> ShardReducer:
     manifest = read_manifest(job.folder)
     model = ModelRun(job.folder, manifest, job.groups, job.variant, job.threads)
     reader = context_reader(job.folder, manifest)
-    return ShardReducer(job.corpus, reader, model, job.groups, beside=job.threads != 1)
+    return ShardReducer(job.corpus, reader, model, job.groups)
 
 
 def ray_partials(place: RayPlace, job: WorkerJob, first: int) -> Generator[Partial]:

@@ -1,22 +1,24 @@
 """One shard from text to its partial result: read, tokenized, run and reduced. Where there is a
-second core, the next batch is read and the last one reduced while the model runs."""
+second core, the model runs the next batches while one is reduced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
+from oriel.arrays import Array
 from oriel.dashboards.contexts import ContextReader
 from oriel.dashboards.corpus import Corpus
 from oriel.dashboards.model_run import ModelRun, batch_rows
 from oriel.dashboards.partial import Partial
 from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Calibration, Ranges
 from oriel.dashboards.reduce import FIRST_COUNTED, Bounds, Context, Reducer
-from oriel.dashboards.units import BlockValues, UnitGroup, block_values, unit_blocks
+from oriel.dashboards.units import UnitGroup, block_values, unit_blocks
 from oriel.errors import OptionError
 
 
@@ -28,8 +30,6 @@ class ShardReducer:
     reader: ContextReader
     model: ModelRun
     groups: Sequence[UnitGroup]
-    beside: bool = True
-    """False for a worker with one core, which reduces between the model's runs."""
 
     def ranges(self) -> Ranges:
         """Measure the ranges of all units on the first contexts of the corpus. Raises OptionError
@@ -45,8 +45,7 @@ class ShardReducer:
             )
         blocks = unit_blocks(self.groups)
         calibration = Calibration(blocks)
-        for batch in _batches(contexts, batch_rows(self.groups, self.reader.length)):
-            given = self.model(np.stack([each.ids for each in batch]))
+        for batch, given in self._computed(contexts):
             arrays = [block_values(block, given).values for block in blocks]
             for row in range(len(batch)):
                 calibration.add([array[row, FIRST_COUNTED:] for array in arrays])
@@ -61,27 +60,31 @@ class ShardReducer:
         blocks = unit_blocks(self.groups)
         reducer = Reducer(shard, blocks, ranges, bounds)
         contexts = self.reader.contexts(self.corpus.documents(shard), limit)
-        rows = batch_rows(self.groups, self.reader.length)
-
-        def add(batch: Sequence[Context], arrays: Sequence[BlockValues]) -> None:
+        for batch, given in self._computed(contexts):
+            arrays = [block_values(block, given) for block in blocks]
             for row, context in enumerate(batch):
                 reducer.add(context, [array.row(row) for array in arrays])
-
-        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as reducing:
-            running: Future[None] | None = None
-            batches = _batches(contexts, rows)
-            for batch in _ahead(batches, reading) if self.beside else batches:
-                given = self.model(np.stack([each.ids for each in batch]))
-                if running is not None:
-                    running.result()
-                arrays = [block_values(block, given) for block in blocks]
-                if self.beside:
-                    running = reducing.submit(add, batch, arrays)
-                else:
-                    add(batch, arrays)
-            if running is not None:
-                running.result()
         return reducer.finish()
+
+    def _computed(
+        self, contexts: Iterable[Context]
+    ) -> Iterator[tuple[list[Context], Mapping[str, Array]]]:
+        """Yield the contexts in batches, in order, each with its activations. The model runs the
+        next batches until the caller has done with one."""
+        batches = _batches(contexts, batch_rows(self.groups, self.reader.length))
+        if not self.model.has_other_core:
+            for batch in batches:
+                yield batch, self.model(_ids_of(batch))
+            return
+        running: deque[tuple[list[Context], Future[Mapping[str, Array]]]] = deque()
+        with ThreadPoolExecutor(self.model.runs) as executor:
+            for batch in batches:
+                running.append((batch, executor.submit(self.model, _ids_of(batch))))
+                if len(running) > self.model.runs:
+                    done, given = running.popleft()
+                    yield done, given.result()
+            for done, given in running:
+                yield done, given.result()
 
     def _first_shard(self) -> int:
         """Return the first shard that has any text."""
@@ -91,14 +94,9 @@ class ShardReducer:
         return 0
 
 
-def _ahead(
-    batches: Iterator[list[Context]], executor: ThreadPoolExecutor
-) -> Iterator[list[Context]]:
-    """Yield the batches, the next of which is read by the executor meanwhile."""
-    coming = executor.submit(next, batches, None)
-    while (batch := coming.result()) is not None:
-        coming = executor.submit(next, batches, None)
-        yield batch
+def _ids_of(batch: Sequence[Context]) -> Array:
+    """Return the ids of a batch, (contexts, seq)."""
+    return np.stack([context.ids for context in batch])
 
 
 def _batches(contexts: Iterable[Context], rows: int) -> Iterator[list[Context]]:
