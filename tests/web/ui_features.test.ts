@@ -7,7 +7,11 @@ import { checkEdit } from '../../apps/web/src/inference/check_edits';
 import type { FeatureReading, FeaturesRequest } from '../../apps/web/src/inference/feature_reading';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type { Answer } from '../../apps/web/src/session/answer';
-import { Features, questionKey, type FeatureQuestion } from '../../apps/web/src/session/features.svelte';
+import {
+  Features,
+  questionKey,
+  type FeatureQuestion,
+} from '../../apps/web/src/session/features.svelte';
 import type { Opening } from '../../apps/web/src/session/opening.svelte';
 import type { Token } from '../../apps/web/src/session/token';
 import { TokenPieces } from '../../apps/web/src/session/token_pieces';
