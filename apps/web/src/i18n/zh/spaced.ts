@@ -1,0 +1,4 @@
+/** Return a text with the space that stands between a letter or digit and the Chinese that follows. */
+export function spaced(text: string): string {
+  return /\w$/.test(text) ? `${text} ` : text;
+}
