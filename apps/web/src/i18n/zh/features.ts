@@ -1,6 +1,6 @@
 // Chinese: features of dictionaries (sparse autoencoders and transcoders).
 import type { Dictionary } from '../shape';
-import { spaced } from './spaced';
+import { spaced } from '../spaced';
 
 export const features: Dictionary['features'] = {
   title: '特征',

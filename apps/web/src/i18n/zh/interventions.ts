@@ -1,6 +1,6 @@
 // Chinese: the view of interventions, its list of edits and its patching sweep.
 import type { Dictionary } from '../shape';
-import { spaced } from './spaced';
+import { spaced } from '../spaced';
 
 const quoted = (text: string): string => `“${text}”`;
 
