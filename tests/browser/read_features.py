@@ -1,10 +1,11 @@
-"""Prints what PyTorch makes of a dictionary's features on a text, as JSON.
+"""Compute a dictionary's features on a text with PyTorch and print them as JSON.
 
 usage: read_features.py CHECKPOINT DICTIONARY, with {"ids", "feature", "position", "change"} as JSON
 on standard input. The checkpoint is of GPT-2's architecture. change is null, {"add": amount} times
 the feature's direction at every token, or {"clamp": value} of the feature at every token.
-Prints the features (tokens, features), the explained variance of each token and of the text, the
-effect of the feature on each logit at the position, and the last token's logits.
+Prints the features (tokens, features), the explained variance of each token but the first (null)
+and of the text without it, the effect of the feature on each logit at the position, and the last
+token's logits.
 """
 
 import json
@@ -33,7 +34,7 @@ def features(held: dict[str, Tensor], said: dict[str, Any], rows: Tensor) -> Ten
 
 
 def watch(model: torch.nn.Module, place: dict[str, Any], change: Change) -> None:
-    """Have an activation changed on its way: (1, tokens, width), the heads one after another."""
+    """Register a hook that changes an activation, (1, tokens, width), the heads in a row."""
     block = model.base_model.h[place["layer"]]
     before = {"resid_mid": block.ln_2, "attn_z": block.attn.c_proj, "mlp_act": block.mlp.c_proj}
     behind = {"resid_post": block, "mlp_output": block.mlp, "attn_output": block.attn}
@@ -82,8 +83,9 @@ def answer(model: torch.nn.Module, file: str, asked: dict[str, Any]) -> object:
     logits = model(torch.tensor([asked["ids"]])).logits[0, -1]
     found = features(held, said, seen["reads"])
     rebuilt = found @ held["decoder_weight"] + held["decoder_bias"]
-    errors = (rebuilt - seen["writes"]).square().sum(-1)
-    spreads = (seen["writes"] - seen["writes"].mean(0)).square().sum(-1)
+    errors = (rebuilt - seen["writes"])[1:].square().sum(-1)
+    rest = seen["writes"][1:]
+    spreads = (rest - rest.mean(0)).square().sum(-1)
     block = model.base_model.h[said["writes"]["layer"]]
     through = {"attn_z": block.attn.c_proj, "mlp_act": block.mlp.c_proj}.get(said["writes"]["kind"])
     direction = row if through is None else row @ through.weight
@@ -91,7 +93,7 @@ def answer(model: torch.nn.Module, file: str, asked: dict[str, Any]) -> object:
     part = (direction - direction.mean()) / (stream.var(unbiased=False) + norm.eps).sqrt()
     return {
         "features": found.tolist(),
-        "explained": (1 - errors / spreads).tolist(),
+        "explained": [None, *(1 - errors / spreads).tolist()],
         "text": (1 - errors.sum() / spreads.sum()).item(),
         "effects": (model.get_output_embeddings().weight @ (part * norm.weight)).tolist(),
         "logits": logits.tolist(),

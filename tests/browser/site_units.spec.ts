@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page, type Request } from '@playwright/test';
 import type { Manifest } from '../../apps/web/src/contract/generated';
+import { exact } from '../../apps/web/src/i18n/number_format';
 import { askPython, checkpoints } from './ask_python';
 import { axeFaults } from './axe_faults';
 import { readFixtures } from './fixtures';
@@ -192,9 +193,7 @@ test('a neuron leads to its page, where it runs on the own text, and is walked a
   await page.keyboard.press(peak === 0 ? 'ArrowRight' : 'ArrowLeft');
   await expect(beside).toBeFocused();
   const exactly = await beside.getAttribute('data-value');
-  await expect(shown.getByTestId('unit-reading')).toContainText(
-    Number(exactly).toPrecision(3).replace('-', '−').slice(0, 4),
-  );
+  await expect(shown.getByTestId('unit-reading')).toContainText(exact(Number(exactly)));
 
   const waiting = page.waitForEvent('download');
   await shown.getByTestId('unit-csv').click();
@@ -239,6 +238,13 @@ test('a feature of a dictionary equals PyTorch, in the corpus and on the reader�
   expect(Math.max(...right)).toBeGreaterThan(0);
   expectNear(await valuesOf(own), right);
   expect(await axeFaults(page)).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  const overflow = (): Promise<number> =>
+    page.evaluate(() => {
+      const { scrollWidth, clientWidth } = document.documentElement;
+      return scrollWidth - clientWidth;
+    });
+  await expect.poll(overflow).toBe(0);
 });
 
 test('a changed byte is told, and the rest of the page stays', async ({ page, context, host }) => {
@@ -259,4 +265,32 @@ test('a changed byte is told, and the rest of the page stays', async ({ page, co
     'A file is not the one that the manifest describes.',
   );
   await expect(page.getByTestId('unit-page')).toHaveCount(0);
+});
+
+test('a damaged dictionary is told where a feature is run, and can be tried again', async ({
+  page,
+  context,
+  host,
+}) => {
+  const site = await host({ headers: isolationHeaders });
+  let isDamaged = true;
+  await context.route(
+    (url) => url.pathname.includes('/dictionary_'),
+    async (route) => {
+      const response = await route.fetch();
+      const body = Buffer.from(await response.body());
+      if (isDamaged) body[body.length - 1] = (body.at(-1) ?? 0) ^ 1;
+      return route.fulfill({ response, body });
+    },
+  );
+  const unit = 'features_mlp_11.11.116';
+  await page.goto(`${site.url}?model=${encodeURIComponent(address)}${hash(unit)}`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  const shown = unitPage(page, unit);
+  await expect(shown.getByTestId('unit-own-caption')).toContainText('needs the dictionary’s file');
+  await shown.getByTestId('unit-run').click();
+  await expect(shown.getByRole('alert')).toContainText('A file is not the one that');
+  isDamaged = false;
+  await shown.getByRole('alert').getByRole('button').click();
+  await expect(shown.getByTestId('unit-own')).toBeVisible();
 });

@@ -35,7 +35,8 @@ const pathOf = (name: string): string =>
 interface Right {
   /** (tokens, features). */
   readonly features: readonly (readonly number[])[];
-  readonly explained: readonly number[];
+  /** null for the first token. */
+  readonly explained: readonly (number | null)[];
   readonly text: number;
   /** (vocab): of the feature that was asked about, for a value of 1. */
   readonly effects: readonly number[];
@@ -64,12 +65,16 @@ async function visit(page: Page, hash: string, address?: string): Promise<Prompt
   return prompt;
 }
 
+/** Open the dictionary, which is done already where there is memory for a second session, and it ends as `outcome`. */
+async function openTo(page: Page, outcome: Locator): Promise<void> {
+  const open = page.getByTestId('open-features');
+  await expect(open.or(outcome).first()).toBeVisible();
+  if (await open.isVisible()) await open.click();
+}
+
 /** Wait until a feature at a position is read, and return it. */
 async function settled(page: Page, position: number): Promise<number> {
-  // It opens by itself where there is memory for a second session.
-  const open = page.getByTestId('open-features');
-  await expect(open.or(page.getByTestId('features-found'))).toBeVisible();
-  if (await open.isVisible()) await open.click();
+  await openTo(page, page.getByTestId('features-found'));
   const found = view(page).locator(
     `[data-testid=features-found][data-position="${position}"][data-current=true]`,
   );
@@ -158,7 +163,7 @@ for (const name of ['stream', 'heads', 'neurons', 'coder'])
     const feature = await settled(page, last);
     await expectRight(page, featuresOf(name, ids, [feature, last]), feature, last);
     const written = dictionaries.find((each) => each.name === name)?.description;
-    // What is set has to be known: not a transcoder's features, nor those that depend on others.
+    // Transcoder and topk features can't be set.
     const canClamp = written?.kind === 'sae' && written.activation !== 'topk';
     await expect(page.getByTestId('feature-clamp')).toHaveCount(canClamp ? 1 : 0);
     if (name === 'stream') {
@@ -250,9 +255,31 @@ test('a table has a row for each feature above 0, and a picture a cell for each 
 test('a damaged dictionary is refused in one line, and another one opens', async ({ page }) => {
   const address = bundles.url('demo-features', pathOf('stream'), 'corrupted');
   const { ids } = await visit(page, 'feature=stream', address);
-  await expect(
-    view(page).getByRole('alert').or(view(page).locator('.error')).first(),
-  ).toContainText(pathOf('stream'));
+  const refusal = view(page).getByRole('alert');
+  await openTo(page, refusal);
+  await expect(refusal).toContainText(pathOf('stream'));
   await page.getByTestId('features-dictionary').selectOption('coder');
   await settled(page, ids.length - 1);
+});
+
+test('a reading stays the newest one where other things are selected', async ({ page }) => {
+  test.setTimeout(480_000);
+  const { ids } = await visit(page, 'feature=stream.17&t=3');
+  await settled(page, 3);
+  await page.keyboard.press('Escape');
+  // Escape releases the feature and the token, and the strongest one of the last token is read.
+  const feature = await settled(page, ids.length - 1);
+  // Another one has nothing to release, but selects all the same.
+  await page.keyboard.press('Escape');
+  expect(await settled(page, ids.length - 1)).toBe(feature);
+  await page.getByTestId('features-number').fill('99999999');
+  await page.keyboard.press('Tab');
+  const last = dictionaries.find(({ name }) => name === 'stream')?.description.features ?? 0;
+  await expect(page.getByTestId('features-number')).toHaveValue(String(last - 1));
+  expect(await settled(page, ids.length - 1)).toBe(last - 1);
+  await page.getByTestId('features-number').fill('1.5');
+  await page.keyboard.press('Tab');
+  await expect(page.getByTestId('features-number')).toHaveValue(String(last - 1));
+  await page.keyboard.press('Escape');
+  expect(await settled(page, ids.length - 1)).toBe(feature);
 });

@@ -341,7 +341,7 @@ for (const width of [390, 768, 1024])
   test(`nothing runs out of a window ${width} pixels wide`, async ({ page }) => {
     await page.setViewportSize({ width, height: 844 });
     await opened(page);
-    for (const part of ['lens', 'activations', 'facts']) {
+    for (const part of ['lens', 'activations', 'features', 'facts']) {
       await page.getByTestId(part).scrollIntoViewIfNeeded();
       await page.waitForTimeout(200);
     }

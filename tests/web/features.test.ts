@@ -6,6 +6,7 @@ import {
   countAt,
   explainedVariance,
   featuresAt,
+  meanCount,
   sparseOf,
   strongestAt,
 } from '../../apps/web/src/analysis/sparse_features';
@@ -43,21 +44,35 @@ test('values that are not above 0, not even numbers, are no features', () => {
   expect([...sparseOf(new Float32Array(), 0).starts]).toEqual([0]);
 });
 
+test('the mean number of features leaves out the first token', () => {
+  expect(meanCount(sparseOf(dense, 3))).toBe((0 + 3) / 2);
+  expect(meanCount(sparseOf(Float32Array.of(1, 2), 1))).toBeNaN();
+});
+
 test('explained variance is 1 for an exact copy, 0 for the mean, and below for what is worse', () => {
-  const given = Float32Array.of(1, 2, 3, 6);
-  expect(explainedVariance(given, given, 2).text).toBe(1);
-  const mean = Float32Array.of(2, 4, 2, 4);
-  expect(explainedVariance(given, mean, 2)).toEqual({ tokens: Float32Array.of(0, 0), text: 0 });
-  // Errors of 1 and 9 by spreads of 1 + 4 each.
-  const wrong = Float32Array.of(1, 3, 3, 3);
-  const { tokens, text } = explainedVariance(given, wrong, 2);
-  expect([...tokens].map((each) => Number(each.toFixed(6)))).toEqual([1 - 1 / 5, 1 - 9 / 5]);
-  expect(text).toBeCloseTo(1 - 10 / 10, 12);
-  // One token is its own mean.
-  expect(explainedVariance(Float32Array.of(1, 2), Float32Array.of(1, 2), 1)).toEqual({
-    tokens: Float32Array.of(NaN),
-    text: NaN,
+  // The first token is not counted, however large it is.
+  const given = Float32Array.of(900, -70, 1, 2, 3, 6);
+  expect(explainedVariance(given, given, 3)).toEqual({
+    ...{ tokens: Float32Array.of(NaN, 1, 1), text: 1 },
   });
+  const mean = Float32Array.of(5, 5, 2, 4, 2, 4);
+  expect(explainedVariance(given, mean, 3)).toEqual({
+    ...{ tokens: Float32Array.of(NaN, 0, 0), text: 0 },
+  });
+  // Errors of 1 and 9 by spreads of 1 + 4 each.
+  const wrong = Float32Array.of(0, 0, 1, 3, 3, 3);
+  const { tokens, text } = explainedVariance(given, wrong, 3);
+  expect([...tokens].map((each) => Number(each.toFixed(6)))).toEqual([
+    ...[NaN, 1 - 1 / 5, 1 - 9 / 5],
+  ]);
+  expect(text).toBeCloseTo(1 - 10 / 10, 12);
+  // One token that is left is its own mean, and one that is not leaves none.
+  const pair = Float32Array.of(1, 2, 3, 4);
+  expect(explainedVariance(pair, pair, 2)).toEqual({
+    ...{ tokens: Float32Array.of(NaN, NaN), text: NaN },
+  });
+  const one = Float32Array.of(1, 2);
+  expect(explainedVariance(one, one, 1)).toEqual({ tokens: Float32Array.of(NaN), text: NaN });
 });
 
 const hidden = 2;

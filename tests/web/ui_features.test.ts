@@ -7,7 +7,11 @@ import { checkEdit } from '../../apps/web/src/inference/check_edits';
 import type { FeatureReading, FeaturesRequest } from '../../apps/web/src/inference/feature_reading';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type { Answer } from '../../apps/web/src/session/answer';
-import { Features, type FeatureQuestion } from '../../apps/web/src/session/features.svelte';
+import {
+  Features,
+  questionKey,
+  type FeatureQuestion,
+} from '../../apps/web/src/session/features.svelte';
 import type { Opening } from '../../apps/web/src/session/opening.svelte';
 import type { Token } from '../../apps/web/src/session/token';
 import { TokenPieces } from '../../apps/web/src/session/token_pieces';
@@ -41,6 +45,7 @@ const answer = {
 
 class Worker {
   readonly opened: string[] = [];
+  readonly aborted: string[] = [];
   readonly requests: FeaturesRequest[] = [];
   failure: ModelError | null = null;
   /** Resolves the download that waits. */
@@ -58,6 +63,7 @@ class Worker {
       await new Promise<void>((resolve, reject) => {
         this.arrive = resolve;
         signal.addEventListener('abort', () => {
+          this.aborted.push(name);
           reject(new ModelError({ kind: 'aborted' }));
         });
       });
@@ -110,6 +116,52 @@ test('a download tells its bytes and can be cancelled; the same question is then
   features.forget();
   await features.follow(answer, question);
   expect(features.found).not.toBeNull();
+});
+
+test('what was read is told by the question and not by its object', async () => {
+  const { features } = session();
+  await features.follow(answer, question);
+  const again = { ...question };
+  await features.follow(answer, again);
+  expect(features.found?.asked).toBe(questionKey(answer, again));
+  expect(features.found?.asked).not.toBe(questionKey(answer, { ...question, feature: 1 }));
+  const longer = { ...answer, activations: { ids: [5, 6, 7] } } as unknown as Answer;
+  expect(features.found?.asked).not.toBe(questionKey(longer, question));
+});
+
+test('a new question about the same dictionary waits for the download that is under way', async () => {
+  const { worker, features } = session();
+  worker.waits = true;
+  const older = features.follow(answer, question);
+  const newer = features.follow(answer, { ...question, position: 0 });
+  expect(features.stage).toEqual({ kind: 'loading', done: 3, of: 10 });
+  worker.arrive?.();
+  await Promise.all([older, newer]);
+  expect(worker.opened).toEqual(['a']);
+  expect(worker.aborted).toEqual([]);
+  expect(worker.requests.map(({ position }) => position)).toEqual([0]);
+  expect(features.stage).toEqual({ kind: 'idle' });
+});
+
+test('a download ends where the reader turns to another dictionary, and what was cancelled is forgotten', async () => {
+  const { worker, features } = session();
+  worker.waits = true;
+  const following = features.follow(answer, question);
+  features.turnTo('a');
+  expect(worker.aborted).toEqual([]);
+  features.turnTo('b');
+  await following;
+  expect(worker.aborted).toEqual(['a']);
+  expect(features.stage).toEqual({ kind: 'idle' });
+  const next = features.follow(answer, { ...question, dictionary: 'b' });
+  features.cancel();
+  await next;
+  expect(worker.aborted).toEqual(['a', 'b']);
+  features.turnTo('b');
+  expect(features.stage).toEqual({ kind: 'cancelled' });
+  features.turnTo('a');
+  expect(features.stage).toEqual({ kind: 'idle' });
+  features.clear();
 });
 
 test('the newest question counts, and a refused dictionary is told', async () => {

@@ -9,6 +9,7 @@ import {
   headOff,
   listed,
   parseListed,
+  textNumbersOf,
   withHeadToggled,
   withNumbers,
   type ListedEdit,
@@ -123,8 +124,33 @@ test('a feature that is set is said, changed in its row, and in no link', () => 
   expect(fieldsOf(entry, 8)).toBeNull();
   expect(fitsLink(entry)).toBe(false);
   expect(formatListed([entry])).toBe('[]');
+  const named = { ...entry, from: { feature: { dictionary: 'mlp_3', feature: 17 } } };
+  expect(editWords(named, en)).toBe(
+    'Feature 17 of mlp_3 set to −1.5 in the MLP of layer 3, at position 4',
+  );
+  expect(editWords(named, zh)).toBe('在第 3 层的整个 MLP 将 mlp_3 的特征 17 设为 −1.5，位置 4');
+  expect(withStrength(named, 2).from).toEqual(named.from);
+  expect(fitsLink(named)).toBe(false);
   expect(strengthOf(entry)).toMatchObject({ value: -1.5 });
   expect(withStrength(entry, 7).edit).toEqual({ ...entry.edit, value: 7 });
+});
+
+test('a feature that is added is said, has its own numbers, and is in no link', () => {
+  const edit = { edit: 'add', layer: 1, strength: 2 } as const;
+  const from = { feature: { dictionary: 'res_1', feature: 17 } };
+  const vector = Float32Array.of(1, 2, 3, 4, 5, 6);
+  const entry = listed({ ...edit, joint: 'resid_post', vector }, from);
+  expect(editWords(entry, en)).toBe(
+    'Steer the residual stream after layer 1 by 2 × feature 17 of res_1, at every position',
+  );
+  expect(editWords(entry, zh)).toBe('引导第 1 层之后的残差流：加上 2 × res_1 的特征 17，所有位置');
+  expect(fieldsOf(entry, 8)).toBeNull();
+  expect(fitsLink(entry)).toBe(false);
+  expect(textNumbersOf(entry)).toBeNull();
+  const list = new EditList();
+  list.entries = [entry];
+  expect(list.active).toEqual([entry.edit]);
+  expect(list.lacking).toEqual([]);
 });
 
 test('the number of a row is an edit’s own, and what is no number changes nothing', () => {

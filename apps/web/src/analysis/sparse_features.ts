@@ -43,6 +43,12 @@ export function countAt({ starts }: SparseFeatures, position: number): number {
   return (starts[position + 1] ?? 0) - (starts[position] ?? 0);
 }
 
+/** Return the mean number of features above 0 at a token, without the first token; NaN for one token alone. */
+export function meanCount({ starts }: SparseFeatures): number {
+  const rest = starts.length - 2;
+  return rest < 1 ? NaN : ((starts.at(-1) ?? 0) - (starts[1] ?? 0)) / rest;
+}
+
 /** Return all features above 0 at a token, in the order of their numbers. */
 export function featuresAt(
   { starts, features, values }: SparseFeatures,
@@ -81,15 +87,16 @@ export function alongText(
 
 /** How much of an activation's variance a dictionary explains: 1 where it is rebuilt exactly. */
 export interface Explained {
-  /** (tokens): of each token by itself. NaN where the activation is the text's mean. */
+  /** (tokens): of each token by itself. NaN for the first, and where the activation is the text's mean. */
   readonly tokens: Float32Array<ArrayBuffer>;
-  /** Of all tokens together; NaN for one token alone. */
+  /** Of all tokens but the first together; NaN where no two are left. */
   readonly text: number;
 }
 
 /**
  * Return 1 − ‖x − x̂‖² / ‖x − m‖² of the tokens and of their sums, where m is the text's mean. `given` is x and `rebuilt`
- * x̂, (tokens, width).
+ * x̂, (tokens, width). The first token is left out of both, as in a dictionary's own figures: its activation is often many
+ * times as long as all others, and they would be hidden by it.
  */
 export function explainedVariance(
   given: Float32Array,
@@ -98,11 +105,11 @@ export function explainedVariance(
 ): Explained {
   const width = given.length / tokens;
   const mean = new Float64Array(width);
-  for (let at = 0; at < given.length; at++)
-    mean[at % width] = (mean[at % width] ?? 0) + (given[at] ?? 0) / tokens;
-  const each = new Float32Array(tokens);
+  for (let at = width; at < given.length; at++)
+    mean[at % width] = (mean[at % width] ?? 0) + (given[at] ?? 0) / (tokens - 1);
+  const each = new Float32Array(tokens).fill(NaN);
   let [errors, spreads] = [0, 0];
-  for (let token = 0; token < tokens; token++) {
+  for (let token = 1; token < tokens; token++) {
     let [error, spread] = [0, 0];
     for (let at = 0; at < width; at++) {
       const value = given[token * width + at] ?? NaN;

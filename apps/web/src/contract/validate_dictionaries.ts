@@ -15,7 +15,7 @@ import { unsoundDictionaryTap, type DictionaryFile } from './validate_tap_bytes'
 import { pathsReadBy } from './variant_graphs';
 
 /** Tensors that features are computed with; threshold only with jumprelu. */
-const encoder = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
+export const encoderTensors = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
 
 const prefix = 'features_';
 
@@ -105,7 +105,7 @@ function unsoundRecord(
   const output = featuresName(name);
   const shapes = tensorShapes(description, model.shape);
   const tensors = new Map(
-    encoder.flatMap((part) => {
+    encoderTensors.flatMap((part) => {
       const sizes = shapes?.get(part);
       return sizes === undefined ? [] : [[`${output}/${part}`, sizes] as const];
     }),

@@ -11,6 +11,7 @@ import type { Dimension, ModelShape } from '../contract/generated';
 import {
   closingOf,
   EditError,
+  numberFields,
   numbersOf,
   placeOf,
   type ClampEdit,
@@ -30,8 +31,6 @@ export interface JointAxes {
 
 const headAxes: ReadonlySet<string> = new Set(['heads', 'kv_heads']);
 const directed: ReadonlySet<string> = new Set(['project-out', 'cap', 'swap', 'clamp']);
-/** Fields of directed edits that are one number. */
-const single: ReadonlySet<string> = new Set(['amount', 'limit', 'bias', 'threshold', 'value']);
 
 export function isHeadAxis(name: string | undefined): boolean {
   return name !== undefined && headAxes.has(name);
@@ -127,7 +126,7 @@ function checkWidth(
 ): void {
   const width = sizes.at(-1);
   const rank = sizes.length;
-  const isDirection = directed.has(edit.edit) && !single.has(field);
+  const isDirection = directed.has(edit.edit) && !numberFields.has(field);
   if (edit.edit === 'clamp' && isDirection) {
     const count = countOfFeature(edit, { names, sizes });
     if (dims.length !== 1 || dims[0] !== count) throw misfit(edit, field, dims, `${count} numbers`);

@@ -3,6 +3,11 @@
 // an open graph's joints; edit_json.ts reads them.
 import type { ActivationKind, ClosingName, Stretch } from '../contract/generated';
 
+/** Fields of edits that are one number each, unless an edit adds or replaces values. */
+export const numberFields: ReadonlySet<string> = new Set([
+  ...['factor', 'amount', 'limit', 'bias', 'threshold', 'value'],
+]);
+
 /** One index, or several. */
 export type Places = number | readonly number[];
 

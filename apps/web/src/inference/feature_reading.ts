@@ -126,7 +126,7 @@ export async function readFeatures(
   const given = tokenRows(floatsOf(values, activationName(writes.kind, writes.layer)));
   const rebuilt = await rebuiltBy(features, stored, signal);
   const explained = explainedVariance(given, rebuilt, ids.length);
-  // Each has a token of a run, beside the chosen one and one of zeros.
+  // One run holds a token for each listed feature, one for the chosen feature and one of zeros.
   const listed = Math.min(request.listed, shape.context_length - 2);
   const strongest = strongestAt(features, position, listed).map(({ feature }) => feature);
   const feature = request.feature ?? strongest[0] ?? null;
@@ -226,6 +226,8 @@ async function raisedBy(
 
 /** Tokens that are rebuilt before the worker hears whether it is to end. */
 const rebuiltAtOnce = 64;
+/** Bytes of the decoder's rows that are kept meanwhile. */
+const rowBytes = 32 * 2 ** 20;
 
 /** Return (tokens, width_out): features @ decoder_weight + decoder_bias. */
 async function rebuiltBy(
@@ -234,18 +236,34 @@ async function rebuiltBy(
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const bias = stored.decoderBias();
+  const rowOf = decodedRows(stored, bias.length);
   const tokens = features.starts.length - 1;
   const rebuilt = new Float32Array(tokens * bias.length);
   const sums = new Float64Array(bias.length);
   for (let token = 0; token < tokens; token++) {
     if (token % rebuiltAtOnce === 0) await heard(signal);
     sums.set(bias);
-    for (const { feature, value } of featuresAt(features, token))
-      for (const [at, weight] of stored.decoderRow(feature).entries())
-        sums[at] = (sums[at] ?? 0) + value * weight;
+    for (const { feature, value } of featuresAt(features, token)) {
+      const row = rowOf(feature);
+      for (let at = 0; at < row.length; at++) sums[at] = (sums[at] ?? 0) + value * (row[at] ?? NaN);
+    }
     rebuilt.set(sums, token * bias.length);
   }
   return rebuilt;
+}
+
+/** Return a function that reads rows of the decoder, and keeps them: most features are above 0 at several tokens. */
+function decodedRows(stored: DictionaryNumbers, width: number): (feature: number) => Float32Array {
+  const rows = new Map<number, Float32Array>();
+  const most = Math.max(1, Math.floor(rowBytes / (4 * width)));
+  return (feature) => {
+    const known = rows.get(feature);
+    if (known !== undefined) return known;
+    if (rows.size >= most) rows.clear();
+    const row = stored.decoderRow(feature);
+    rows.set(feature, row);
+    return row;
+  };
 }
 
 /** Return what rows of the written activation add to the stream, (hidden) each. Rows of an MLP's or of attention's

@@ -25,10 +25,16 @@ export type TextNumbers =
   /** The mean of the text's values over its tokens. */
   | { readonly mean: string };
 
+/** The feature of a dictionary whose numbers an edit has. */
+export interface FeatureNumbers {
+  readonly feature: { readonly dictionary: string; readonly feature: number };
+}
+
 export interface ListedEdit {
   /** Its numbers are 0 where they come from texts. */
   readonly edit: Intervention;
-  readonly from: TextNumbers | null;
+  /** Where its numbers come from; null for those that are the reader's own, or none. */
+  readonly from: TextNumbers | FeatureNumbers | null;
   readonly isOn: boolean;
 }
 
@@ -43,8 +49,13 @@ const MAX_TOKEN_ID = 1e9;
 /** More tokens or layers than any model has; which there are, the model says. */
 const MAX_COUNT = 2 ** 20;
 
-export function listed(edit: Intervention, from: TextNumbers | null = null): ListedEdit {
+export function listed(edit: Intervention, from: ListedEdit['from'] = null): ListedEdit {
   return { edit, from, isOn: true };
+}
+
+/** Return what an entry's numbers have to be computed from; null where the edit has them. */
+export function textNumbersOf({ from }: Pick<ListedEdit, 'from'>): TextNumbers | null {
+  return from === null || 'feature' in from ? null : from;
 }
 
 /** Return the edit with the numbers that its texts gave. */
@@ -72,14 +83,16 @@ export function fits({ edit, from }: ListedEdit, shape: ModelShape): boolean {
 }
 
 /** List the tokens that an entry names. */
-export function tokensIn(from: TextNumbers | null): readonly number[] {
+export function tokensIn(from: ListedEdit['from']): readonly number[] {
   if (from === null || !('unembedding' in from)) return [];
   return from.unembedding.filter((id) => id !== undefined);
 }
 
 /** Return whether a link can carry the edit: it has no numbers but those of a text, and few others. */
-export function fitsLink({ edit, from }: ListedEdit): boolean {
+export function fitsLink(entry: ListedEdit): boolean {
+  const { edit } = entry;
   if (!isEdit(edit)) return false;
+  const from = textNumbersOf(entry);
   if (from !== null) return textsOf(from).every((text) => text.length <= MAX_TEXT);
   return edit.edit === 'scale' || edit.edit === 'knock-out';
 }

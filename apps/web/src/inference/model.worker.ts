@@ -18,7 +18,7 @@ const analyses = new Map<number, AbortController>();
 /** Methods whose errors are reported as errors of a run. */
 const runs: ReadonlySet<WorkerMethod> = new Set([
   ...(['run', 'runBatch', 'alternatives', 'sweep', 'measureLens', 'readNeurons'] as const),
-  'readFeatures',
+  ...(['readFeatures', 'readUnits', 'openDictionary'] as const),
 ]);
 
 function send(answer: WorkerAnswer, transfer: Transferable[] = []): void {

@@ -425,7 +425,8 @@ export class ModelRunner {
     activations: readonly string[],
   ): Pick<Session, 'more' | 'dictionaries'> {
     const wanted = this.#dictionaries.among(this.#opened().manifest, activations);
-    if (wanted.every((each) => dictionaries.includes(each))) return { more, dictionaries };
+    const open = new Set(dictionaries.map(({ record }) => record.path));
+    if (wanted.every(({ record }) => open.has(record.path))) return { more, dictionaries };
     const left = new Set(dictionaries.map(({ record }) => featuresName(record.name)));
     return { more: more.filter((name) => !left.has(name)), dictionaries: wanted };
   }

@@ -3,7 +3,7 @@
 import { numbersAt } from '../bundle/weights/stored_numbers';
 import { readHeader, type SafetensorsHeader } from '../bundle/weights/safetensors';
 import type { DictionaryRecord, Manifest } from '../contract/generated';
-import { featuresName, tensorShapes } from '../contract/validate_dictionaries';
+import { encoderTensors, featuresName, tensorShapes } from '../contract/validate_dictionaries';
 import {
   damaged,
   readDescribed,
@@ -14,9 +14,6 @@ import {
 
 /** Metadata key of the description, which is JSON. */
 const documentKey = 'oriel.dictionary';
-
-/** Tensors that a tap reads, as far as the dictionary has them. */
-const encoder = ['encoder_weight', 'encoder_bias', 'threshold'] as const;
 
 /** Return what is wrong with a dictionary's file, or null. */
 export function dictionaryTrouble(
@@ -54,7 +51,7 @@ function tapTrouble(
   { name, taps }: DictionaryRecord,
   { places }: SafetensorsHeader,
 ): string | null {
-  const wanted = encoder.flatMap((part) => {
+  const wanted = encoderTensors.flatMap((part) => {
     const place = places.get(part);
     return place === undefined ? [] : [[`${featuresName(name)}/${part}`, place] as const];
   });

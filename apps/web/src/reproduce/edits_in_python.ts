@@ -1,6 +1,7 @@
 // Interventions as lines of Python that change what flows at a joint, a row for each kind of edit.
 import type { ModelShape } from '../contract/generated';
 import {
+  numberFields,
   numbersOf,
   placeOf,
   type Edit,
@@ -104,10 +105,6 @@ function editCall(edit: Edit, tokens: number): string {
     if (chosen !== null) given.push(`${word}=${pythonIntegers(chosen)}`);
   return `${name}(${given.join(', ')})`;
 }
-
-const numberFields: ReadonlySet<string> = new Set([
-  ...['factor', 'amount', 'limit', 'bias', 'threshold', 'value'],
-]);
 
 /** Return whether an argument is a tensor even where it is one number. */
 function isVector(name: HelperName, field: string): boolean {

@@ -4,7 +4,7 @@ import type { ActivationSet } from '../activations/activation_set';
 import type { ChosenActivations, Reading } from '../activations/chosen_activations.svelte';
 import { largest } from '../analysis/probabilities';
 import { isNeutral, noInterventions, type Interventions } from '../inference/interventions';
-import { tokensIn, type ListedEdit } from '../inference/listed_edits';
+import { textNumbersOf, tokensIn, type ListedEdit } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import { hasRoomBeside } from '../inference/session_beside';
 import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
@@ -310,9 +310,10 @@ export class Answers {
     this.#withoutFirst = withoutFirst;
     const reader = { client, model, withoutFirst };
     for (const entry of this.edits.lacking) {
-      if (entry.from === null) continue;
+      const from = textNumbersOf(entry);
+      if (from === null) continue;
       try {
-        this.edits.take(entry, { numbers: await numbersFromTexts(reader, entry, entry.from) });
+        this.edits.take(entry, { numbers: await numbersFromTexts(reader, entry, from) });
       } catch (thrown) {
         const error = toModelErrorData(thrown, 'run');
         if (client !== opening.client || error.kind === 'aborted') return;

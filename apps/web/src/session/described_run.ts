@@ -1,7 +1,7 @@
 // Reads a kept run's description with an open model: the ids of its text, and its edits with their numbers.
 import type { Interventions } from '../inference/interventions';
 import type { KeptRun } from '../inference/kept_runs';
-import { fits, withNumbers } from '../inference/listed_edits';
+import { fits, textNumbersOf, withNumbers } from '../inference/listed_edits';
 import { idsAround } from '../contract/whole_text';
 import { ModelError } from '../inference/model_error';
 import type { ModelClient, OpenedModel } from '../inference/model_types';
@@ -36,10 +36,11 @@ export async function describedRun(
         kind: 'run',
         detail: `the kept run has an edit at layer ${entry.edit.layer} that this model has no place for`,
       });
+    const from = textNumbersOf(entry);
     interventions.push(
-      entry.from === null
+      from === null
         ? entry.edit
-        : withNumbers(entry.edit, await numbersFromTexts(reader, entry, entry.from)),
+        : withNumbers(entry.edit, await numbersFromTexts(reader, entry, from)),
     );
   }
   return { ids, interventions };

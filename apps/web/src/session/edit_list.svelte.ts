@@ -4,7 +4,13 @@
 import type { ModelShape } from '../contract/generated';
 import type { Numbers } from '../inference/edits';
 import type { Interventions } from '../inference/interventions';
-import { fits, listed, withNumbers, type ListedEdit } from '../inference/listed_edits';
+import {
+  fits,
+  listed,
+  textNumbersOf,
+  withNumbers,
+  type ListedEdit,
+} from '../inference/listed_edits';
 import type { ModelErrorData } from '../inference/model_types';
 
 /** The numbers of an entry, or why there are none. */
@@ -17,9 +23,9 @@ export class EditList {
   /** The edits that are on and whose numbers are known. */
   get active(): Interventions {
     return this.entries.flatMap((entry) => {
-      const { edit, from, isOn } = entry;
+      const { edit, isOn } = entry;
       if (!isOn) return [];
-      if (from === null) return [edit];
+      if (textNumbersOf(entry) === null) return [edit];
       const computed = this.#computed.get(numbersKey(entry));
       return computed !== undefined && 'numbers' in computed
         ? [withNumbers(edit, computed.numbers)]
@@ -47,7 +53,8 @@ export class EditList {
   /** List the entries that are on and whose numbers have to be computed. */
   get lacking(): readonly ListedEdit[] {
     return this.entries.filter(
-      (entry) => entry.isOn && entry.from !== null && !this.#computed.has(numbersKey(entry)),
+      (entry) =>
+        entry.isOn && textNumbersOf(entry) !== null && !this.#computed.has(numbersKey(entry)),
     );
   }
 

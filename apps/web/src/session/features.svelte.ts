@@ -4,7 +4,7 @@ import { mostChanged, type MostChanged } from '../analysis/most_changed';
 import type { Explained, SparseFeatures } from '../analysis/sparse_features';
 import type { FeaturesRequest, ReadFeature } from '../inference/feature_reading';
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelErrorData, TokenPiece } from '../inference/model_types';
+import type { ModelClient, ModelErrorData, TokenPiece } from '../inference/model_types';
 import { runKey, type Answer } from './answer';
 import type { Opening } from './opening.svelte';
 import type { Token } from './token';
@@ -19,9 +19,21 @@ export type FeatureQuestion = Pick<
 /** A feature of the dictionary, and the tokens that it raises and lowers most: none where its effect is not known. */
 export type ChosenFeature = ReadFeature & MostChanged;
 
+/** Return a key of a question about an answer's text: equal ones are answered alike. */
+export function questionKey(answer: Answer, question: FeatureQuestion): string {
+  return JSON.stringify([runKey(answer), question]);
+}
+
+/** A dictionary's file on its way, which serves each question that is asked in the meantime. */
+interface Download {
+  readonly ending: AbortController;
+  /** Settles when the file has arrived or failed. */
+  arrival: Promise<void>;
+}
+
 export interface ReadText {
-  /** Tells the text and its edits, by `runKey`. */
-  readonly run: string;
+  /** Tells the question and its text, by `questionKey`. */
+  readonly asked: string;
   readonly question: FeatureQuestion;
   readonly tokens: readonly Token[];
   readonly features: SparseFeatures;
@@ -48,8 +60,11 @@ export class Features {
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
   #round: AbortController | null = null;
-  /** What was asked last, in one text. */
+  /** Of `#dictionary`. */
+  #download: Download | null = null;
+  /** What was asked last, by `questionKey`, and of which dictionary. */
   #asked = '';
+  #dictionary: string | null = null;
 
   constructor(opening: Opening, pieces: TokenPieces) {
     this.#opening = opening;
@@ -60,36 +75,31 @@ export class Features {
   async follow(answer: Answer, question: FeatureQuestion): Promise<void> {
     const { client, model } = this.#opening;
     if (client === null || model === null) return;
-    const run = runKey(answer);
-    const asked = JSON.stringify([run, question]);
+    const asked = questionKey(answer, question);
     if (asked === this.#asked) return;
+    const { dictionary } = question;
+    this.turnTo(dictionary);
     this.#round?.abort();
     const round = new AbortController();
     const { signal } = round;
-    [this.#asked, this.#round] = [asked, round];
+    [this.#asked, this.#round, this.#dictionary] = [asked, round, dictionary];
     const isCurrent = (): boolean => this.#round === round && !signal.aborted;
-    const tell = (kind: 'loading' | 'working') => (done: number, of: number) => {
-      if (isCurrent()) this.stage = { kind, done, of };
+    const tell = (done: number, of: number): void => {
+      if (isCurrent()) this.stage = { kind: 'working', done, of };
     };
-    const { dictionary } = question;
     try {
-      if (this.downloaded !== dictionary) {
-        tell('loading')(0, 0);
-        await client.openDictionary(dictionary, tell('loading'), signal);
-        if (!isCurrent()) return;
-        this.downloaded = dictionary;
-      }
-      tell('working')(0, 1);
+      if (this.downloaded !== dictionary) await this.#arrival(client, dictionary);
+      if (!isCurrent()) return;
+      tell(0, 1);
       const { tokens, interventions, activations } = answer;
-      const { ids } = activations;
-      const request = { ids, interventions, ...question };
-      const read = await client.readFeatures(request, tell('working'), signal);
+      const request = { ids: activations.ids, interventions, ...question };
+      const read = await client.readFeatures(request, tell, signal);
       if (!isCurrent()) return;
       const chosen = read.chosen && ranked(read.chosen);
       const named = [...(chosen?.up ?? []), ...(chosen?.down ?? []), ...read.raised.values()];
       if (model.hasTokenizer) await this.#pieces.learn(client, named.flat());
       if (!isCurrent()) return;
-      this.found = { ...read, chosen, run, question, tokens, pieces: this.#pieces.known };
+      this.found = { ...read, chosen, asked, question, tokens, pieces: this.#pieces.known };
       this.stage = { kind: 'idle' };
     } catch (thrown) {
       if (!isCurrent()) return;
@@ -97,9 +107,45 @@ export class Features {
     }
   }
 
+  /** Wait for a dictionary's file, by the download that is under way or a new one. */
+  #arrival(client: ModelClient, dictionary: string): Promise<void> {
+    if (this.#download !== null) return this.#download.arrival;
+    const download: Download = { ending: new AbortController(), arrival: Promise.resolve() };
+    const isCurrent = (): boolean => this.#download === download;
+    const tell = (done: number, of: number): void => {
+      if (isCurrent()) this.stage = { kind: 'loading', done, of };
+    };
+    const fetched = async (): Promise<void> => {
+      try {
+        await client.openDictionary(dictionary, tell, download.ending.signal);
+        if (isCurrent()) this.downloaded = dictionary;
+      } finally {
+        if (isCurrent()) this.#download = null;
+      }
+    };
+    this.#download = download;
+    tell(0, 0);
+    download.arrival = fetched();
+    return download.arrival;
+  }
+
+  #end(): void {
+    this.#round?.abort();
+    this.#download?.ending.abort();
+    [this.#round, this.#download] = [null, null];
+  }
+
+  /** End what is under way for another dictionary, and forget that it was cancelled or failed. */
+  turnTo(dictionary: string | null): void {
+    if (this.#dictionary === dictionary) return;
+    this.#end();
+    [this.#asked, this.#dictionary] = ['', dictionary];
+    this.stage = { kind: 'idle' };
+  }
+
   /** Leave out the rest of the download or of the runs. */
   cancel(): void {
-    this.#round?.abort();
+    this.#end();
     this.stage = { kind: 'cancelled' };
   }
 
@@ -110,8 +156,8 @@ export class Features {
 
   /** Forget the features of another model. */
   clear(): void {
-    this.#round?.abort();
-    [this.#round, this.#asked] = [null, ''];
+    this.#end();
+    [this.#asked, this.#dictionary] = ['', null];
     [this.found, this.downloaded] = [null, null];
     this.stage = { kind: 'idle' };
   }

@@ -1,6 +1,7 @@
 // The dashboards that the reader opens: one unit's page, the list of a layer, and the unit's values on the newest text.
 // inference/read_dashboards.ts reads them.
 import type { UnitRef } from '../contract/dashboard_unit';
+import { dictionaryOfKind } from '../contract/validate_dictionaries';
 import type { ReadUnits } from '../inference/read_dashboards';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, OpenRequest, TokenPiece } from '../inference/model_types';
@@ -13,6 +14,10 @@ export type UnitStage =
   | { readonly kind: 'idle' | 'cancelled' }
   | { readonly kind: 'working'; readonly done: number; readonly of: number }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
+
+/** The same of a text's values, which may need a dictionary's file: `loading` counts its bytes, of 0 at first. */
+export type OwnStage =
+  UnitStage | { readonly kind: 'loading'; readonly done: number; readonly of: number };
 
 type Row = ReadUnits['rows'][number];
 
@@ -45,7 +50,8 @@ export class UnitPages {
   open = $state.raw<OpenUnit | null>(null);
   listStage = $state.raw<UnitStage>({ kind: 'idle' });
   layer = $state.raw<OpenLayer | null>(null);
-  ownStage = $state.raw<UnitStage>({ kind: 'idle' });
+  /** Of the unit that is open. */
+  ownStage = $state.raw<OwnStage>({ kind: 'idle' });
   own = $state.raw<OwnValues | null>(null);
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
@@ -53,6 +59,7 @@ export class UnitPages {
   #round: AbortController | null = null;
   #listing: AbortController | null = null;
   #ownAsked = '';
+  #ownRound: AbortController | null = null;
 
   constructor(opening: Opening, pieces: TokenPieces) {
     this.#opening = opening;
@@ -64,6 +71,7 @@ export class UnitPages {
     const asked = JSON.stringify(ref);
     if (asked === this.#asked) return;
     this.#round?.abort();
+    this.#leaveText();
     const round = new AbortController();
     [this.#asked, this.#round] = [asked, round];
     this.stage = { kind: 'working', done: 0, of: 1 };
@@ -92,8 +100,8 @@ export class UnitPages {
     };
     try {
       const read = await this.#read(source, { kind, layer, unit: null }, round.signal, onProgress);
-      const ids = read.rows.flatMap(({ firing, promoted }) => [...firing, ...promoted]);
-      const pieces = await this.#named(ids.map(({ id }) => id));
+      const ids = read.rows.flatMap(weighed);
+      const pieces = await this.#named(ids);
       if (this.#listing !== round) return;
       this.layer = { ...read, kind, layer, pieces };
       this.listStage = { kind: 'idle' };
@@ -109,26 +117,37 @@ export class UnitPages {
     this.listStage = { kind: 'cancelled' };
   }
 
-  /** Run an answer's text for the values of a unit. */
+  /** Run an answer's text for the values of a unit, after the download of its dictionary where it is a feature. */
   async onText(answer: Answer, ref: UnitRef): Promise<void> {
     const { client } = this.#opening;
     const run = runKey(answer);
     const asked = JSON.stringify([run, ref]);
     if (client === null || asked === this.#ownAsked) return;
-    this.#ownAsked = asked;
-    this.ownStage = { kind: 'working', done: 0, of: 1 };
+    const round = new AbortController();
+    [this.#ownAsked, this.#ownRound] = [asked, round];
+    const isCurrent = (): boolean => this.#ownRound === round;
+    const tell = (kind: 'loading' | 'working') => (done: number, of: number) => {
+      if (isCurrent()) this.ownStage = { kind, done, of };
+    };
     try {
+      const dictionary = dictionaryOfKind(ref.kind);
+      if (dictionary !== null) {
+        tell('loading')(0, 0);
+        await client.openDictionary(dictionary, tell('loading'), round.signal);
+        if (!isCurrent()) return;
+      }
+      tell('working')(0, 1);
       const { ids } = answer.activations;
       const { interventions, tokens } = answer;
       const activations = [valuesName(ref)];
       const { texts } = await client.runBatch({ texts: [ids], interventions, activations });
-      if (this.#ownAsked !== asked) return;
+      if (!isCurrent()) return;
       const [tensor] = texts[0]?.tensors ?? [];
       this.own =
         tensor === undefined ? null : { ref, run, tokens, values: strengthAlong(tensor, ref) };
       this.ownStage = { kind: 'idle' };
     } catch (thrown) {
-      if (this.#ownAsked !== asked) return;
+      if (!isCurrent()) return;
       this.ownStage = { kind: 'failed', error: toModelErrorData(thrown, 'run') };
     }
   }
@@ -143,13 +162,26 @@ export class UnitPages {
     this.#ownAsked = '';
   }
 
+  /** Leave out the rest of the dictionary's download. */
+  cancelText(): void {
+    this.#leaveText();
+    this.ownStage = { kind: 'cancelled' };
+  }
+
+  #leaveText(): void {
+    this.#ownRound?.abort();
+    [this.#ownRound, this.#ownAsked] = [null, ''];
+    this.ownStage = { kind: 'idle' };
+  }
+
   /** Forget the units of another model. */
   clear(): void {
     this.#round?.abort();
     this.#listing?.abort();
-    [this.#round, this.#listing, this.#asked, this.#ownAsked] = [null, null, '', ''];
+    this.#leaveText();
+    [this.#round, this.#listing, this.#asked] = [null, null, ''];
     [this.open, this.layer, this.own] = [null, null, null];
-    this.stage = this.listStage = this.ownStage = { kind: 'idle' };
+    this.stage = this.listStage = { kind: 'idle' };
   }
 
   async #read(
@@ -171,7 +203,11 @@ export class UnitPages {
   }
 }
 
-function idsOf({ passages, firing, promoted, suppressed }: Row): number[] {
-  const weighed = [...firing, ...promoted, ...suppressed].map(({ id }) => id);
-  return [...weighed, ...passages.flatMap(({ ids }) => ids)];
+/** List the ids of the tokens that a unit fires at, promotes and suppresses. */
+function weighed({ firing, promoted, suppressed }: Row): number[] {
+  return [...firing, ...promoted, ...suppressed].map(({ id }) => id);
+}
+
+function idsOf(row: Row): number[] {
+  return [...weighed(row), ...row.passages.flatMap(({ ids }) => ids)];
 }

@@ -1,6 +1,8 @@
 // The values of one unit along a text, as dashboards count them: a number of the activation, or the length of a head's mix.
+import { offerOf, takesEdits } from '../activations/activation_offer';
 import { activationName, activationTable } from '../contract/activation_table';
-import type { Tensor } from '../inference/model_types';
+import { dictionaryOfKind } from '../contract/validate_dictionaries';
+import type { OpenedModel, Tensor } from '../inference/model_types';
 
 /** Return (tokens) of a tensor (1, tokens, units), or of attn_z, (1, heads, tokens, head_dim). */
 export function strengthAlong(
@@ -30,4 +32,20 @@ export function valuesName({
 }): string {
   const entry = activationTable.find((known) => known.kind === kind);
   return entry === undefined ? kind : activationName(entry.kind, layer);
+}
+
+/** Return whether a run of the open variant can give the activation that holds a unit. */
+export function givesUnit(
+  { manifest, variant }: Pick<OpenedModel, 'manifest' | 'variant'>,
+  ref: { readonly kind: string; readonly layer: number },
+): boolean {
+  const dictionary = dictionaryOfKind(ref.kind);
+  // A dictionary's tap reads an activation of the open graph.
+  if (dictionary !== null)
+    return (
+      takesEdits(variant) && (manifest.dictionaries ?? []).some(({ name }) => name === dictionary)
+    );
+  const { tappable, exported } = offerOf(variant);
+  const name = valuesName(ref);
+  return tappable.has(name) || exported.has(name);
 }

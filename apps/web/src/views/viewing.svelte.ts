@@ -111,9 +111,12 @@ export class Viewing {
     if (!same) this.hover = next;
   }
 
-  /** Release everything locked and previewed, for Escape, but keep the shown activation and the shown part of a map. */
+  /** Release everything locked and previewed, for Escape, but keep the shown activation, the dictionary, and the shown part of a map. */
   release(): void {
-    this.select({ token: null, head: null, lens: null, neuron: null });
+    // The chosen dictionary stays; its feature is released.
+    const { feature: locked } = this.selection;
+    const feature = locked && { ...locked, feature: null };
+    this.select({ token: null, head: null, lens: null, neuron: null, feature });
     this.hover = NOTHING_HOVERED;
   }
 }

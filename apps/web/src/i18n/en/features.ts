@@ -36,19 +36,19 @@ export const features = {
   missing:
     'Features can’t be read in this variant: it has no open graph of contract 2.0 or later. Export the model again, or choose another variant.',
   open: 'Read the features',
-  cost: (size: string) =>
-    `The dictionary’s file has ${size}. It is downloaded once and kept for the next visit, as the model is.`,
+  cost: (size: string) => `The dictionary’s file has ${size}.`,
+  kept: 'It is downloaded once, and kept for the next visit where this browser keeps models.',
   memory: (needed: string, room: string) =>
     `With this text’s features it needs about ${needed} of memory, and this device probably has ${room} for it. Reading may fail; the model then has to be opened again.`,
   loading: (done: string, of: string) => `Downloading the dictionary: ${done} of ${of}`,
-  working: (done: number, of: number) => `Reading the features: step ${done} of ${of}`,
+  working: (done: number, of: number) => `Reading the features: ${done} of ${of} steps done`,
   cancelled: 'Cancelled: the features were not read.',
   position: (token: string) => `At  ${token}`,
   positionHint: 'Choose another position by a token of the text.',
   fitHere: (count: string, explained: string) =>
-    `${count} features are above 0 here; they explain ${explained} of the variance at this token.`,
+    `Features above 0 here: ${count}. Explained variance at this token: ${explained}.`,
   fitText: (count: string, explained: string) =>
-    `Over this text, ${count} at each token in the mean, with an explained variance of ${explained}.`,
+    `Over this text without its first token, as in the dictionary’s own figures: ${count} at each token on average, with an explained variance of ${explained}.`,
   strongest: 'Strongest features',
   none: 'No feature is above 0 at this token.',
   feature: 'Feature',
@@ -66,6 +66,8 @@ export const features = {
   tokensTitle: 'Tokens that it raises and lowers',
   tokensCaption:
     'Change of each logit by the feature’s direction d through the final norm and the unembedding alone, (N d) · u, where N is the final norm with its divisor held at this token’s. Later layers may change what the feature does.',
+  behindMatrix:
+    'Here d goes through the layer’s output matrix first, which leads to the residual stream.',
   noTokens:
     'The tokens that a feature raises are not shown here: this variant was exported before contract 2.1, or what its layers give passes another norm on the way to the stream.',
   up: 'Raises',
@@ -74,11 +76,12 @@ export const features = {
   here: 'Here, × f',
   change: 'Change it',
   changeCaption: (place: string) =>
-    `Add puts the amount times the feature’s direction into ${place}. Set puts in what its value f lacks of the amount, (amount − f) × d.`,
-  addCaption: (place: string) => `Add puts the amount times the feature’s direction into ${place}.`,
+    `Add adds the amount times the feature’s direction d to ${place}. Set adds (amount − f) × d to ${place}. The value that is read afterwards can differ from the amount, because the encoder’s direction e is not the decoder’s direction d.`,
+  addCaption: (place: string) => `Add adds the amount times the feature’s direction d to ${place}.`,
   amount: 'Amount',
   onlyHere: 'at this token only',
   add: 'Add',
   clamp: 'Set',
-  changed: 'It stands in the list of interventions, where it can be changed and switched off.',
+  changed: (number: number, edit: string) =>
+    `Number ${number} in the list of interventions: ${edit}. It can be changed and switched off there.`,
 };

@@ -43,6 +43,7 @@ export const interventions = {
     away === null
       ? `the unembedding direction of ${quoted(towards)}`
       : `the unembedding direction of ${quoted(towards)} − ${quoted(away)}`,
+  feature: (feature: number, dictionary: string) => `feature ${feature} of ${dictionary}`,
   pasted: (numbers: number) => `a pasted vector of ${numbers} numbers`,
   averaged: (place: string, text: string, where: string) =>
     `${place} at its mean over ${quoted(text)}, ${where}`,
@@ -56,6 +57,8 @@ export const interventions = {
   ) => `${place} as at position ${at} of ${quoted(text)} after layer ${layer}, ${where}`,
   clamped: (place: string, value: string, where: string) =>
     `A feature of ${place} set to ${value}, ${where}`,
+  clampedFeature: (feature: string, place: string, value: string, where: string) =>
+    `${feature} set to ${value} in ${place}, ${where}`,
   other: (edit: string, place: string, where: string) => `${edit} of ${place}, ${where}`,
   switchLabel: (edit: string) => `On: ${edit}`,
   edit: 'Edit',

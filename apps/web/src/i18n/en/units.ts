@@ -38,6 +38,8 @@ export const units = {
   fewer: 'Show fewer',
   onText: 'On my text',
   onTextCaption: 'The same unit on the text of this page, with the same scale.',
+  dictionary: (size: string) =>
+    `It needs the dictionary’s file of ${size}, which is downloaded first unless it is here already.`,
   runText: 'Run my text',
   running: 'Running your text',
   noValues: 'This variant doesn’t give the activation that holds this unit.',

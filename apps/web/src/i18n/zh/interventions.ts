@@ -1,9 +1,8 @@
 // Chinese: the view of interventions, its list of edits and its patching sweep.
 import type { Dictionary } from '../shape';
+import { spaced } from '../spaced';
 
 const quoted = (text: string): string => `“${text}”`;
-/** A space stands between a letter or digit and what follows in Chinese. */
-const spaced = (text: string): string => (/\w$/.test(text) ? `${text} ` : text);
 
 export const interventions: Dictionary['interventions'] = {
   title: '干预',
@@ -40,12 +39,15 @@ export const interventions: Dictionary['interventions'] = {
     away === null
       ? ` ${quoted(towards)} 的反嵌入方向`
       : `（${quoted(towards)} − ${quoted(away)}）的反嵌入方向`,
+  feature: (feature, dictionary) => ` ${dictionary} 的特征 ${feature}`,
   pasted: (numbers) => ` 粘贴的 ${numbers} 维向量`,
   averaged: (place, text, where) => `${spaced(place)}换成它在${quoted(text)}上的均值，${where}`,
   patched: (place, text, where) => `${spaced(place)}换成${quoted(text)}中的值，${where}`,
   patchedFrom: (place, text, { at, layer }, where) =>
     `${spaced(place)}换成${quoted(text)}中位置 ${at} 在第 ${layer} 层之后的值，${where}`,
   clamped: (place, value, where) => `将${spaced(place)}的一个特征设为 ${value}，${where}`,
+  clampedFeature: (feature, place, value, where) =>
+    `在${spaced(place)}将${spaced(feature)}设为 ${value}，${where}`,
   other: (edit, place, where) => `${place}：${edit}，${where}`,
   switchLabel: (edit) => `启用：${edit}`,
   edit: '修改',

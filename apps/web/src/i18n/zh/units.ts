@@ -40,6 +40,7 @@ export const units: Dictionary['units'] = {
   fewer: '收起',
   onText: '在我的文本上',
   onTextCaption: '同一单元在本页面文本上的数值，使用相同的标度。',
+  dictionary: (size) => `这需要 ${size} 的字典文件；若本设备上还没有，会先下载它。`,
   runText: '运行我的文本',
   running: '正在运行您的文本',
   noValues: '这个变体不给出该单元所在的激活。',

@@ -1,6 +1,7 @@
 // The features as a table, a row for each that is above 0 at a token, and as tensors.
 import { alongText, countAt, featuresAt } from '../../analysis/sparse_features';
 import type { Cell } from '../../charts/table_text';
+import { featuresName } from '../../contract/validate_dictionaries';
 import type { ReadText } from '../../session/features.svelte';
 import type { SavedTensor } from '../save/saved_tensors';
 
@@ -23,7 +24,7 @@ export function featureTensors({
   chosen,
   question,
 }: ReadText): SavedTensor[] {
-  const name = `features_${question.dictionary}`;
+  const name = featuresName(question.dictionary);
   const counts = Float32Array.from(tokens, (_, position) => countAt(features, position));
   const effects = chosen?.logitEffects ?? null;
   const perToken = { shape: [tokens.length] };

@@ -4,7 +4,8 @@ import type { DictionaryDescription, ModelShape } from '../../contract/generated
 import type { Edit, Numbers } from '../../inference/edits';
 import type { ReadFeature } from '../../inference/feature_reading';
 
-/** Return whether a feature can be set to a value: its own value is known where it is written, and of it alone. */
+/** Return whether a feature can be set: the dictionary reads the activation it writes, and the feature doesn't depend on
+ * others (topk). */
 export function canClamp({ reads, writes, activation }: DictionaryDescription): boolean {
   const isRebuilt = reads.kind === writes.kind && reads.layer === writes.layer;
   return isRebuilt && activation !== 'topk';

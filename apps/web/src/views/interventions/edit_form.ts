@@ -3,12 +3,7 @@ import type { ModelShape } from '../../contract/generated';
 import { EditError, type Edit, type Positions } from '../../inference/edits';
 import { isEdit, type Interventions } from '../../inference/interventions';
 import { jointEdits } from '../../inference/joint_edits';
-import {
-  checkListed,
-  type ListedEdit,
-  type TextNumbers,
-  type TokenDirection,
-} from '../../inference/listed_edits';
+import { checkListed, type ListedEdit, type TokenDirection } from '../../inference/listed_edits';
 import { layerShape } from '../../contract/activation_table';
 
 export const FORM_KINDS = ['scale', 'knock-out', 'steer', 'mean'] as const;
@@ -166,6 +161,8 @@ export function fieldsOf({ edit, from }: ListedEdit, tokens: number): FormFields
   const where = { ...fields, positions };
   if (edit.edit === 'add') {
     if (edit.joint !== 'resid_post' || edit.key !== undefined) return null;
+    // The form has no field for a feature.
+    if (from !== null && 'feature' in from) return null;
     const strength = String(edit.strength ?? 1);
     return { ...where, kind: 'steer', strength, ...directionOf(edit.vector, from) };
   }
@@ -187,7 +184,7 @@ export function fieldsOf({ edit, from }: ListedEdit, tokens: number): FormFields
 
 function directionOf(
   vector: Extract<Edit, { edit: 'add' }>['vector'],
-  from: TextNumbers | null,
+  from: ListedEdit['from'],
 ): Partial<FormFields> {
   if (from !== null && 'difference' in from) {
     const [towards, away] = from.difference;

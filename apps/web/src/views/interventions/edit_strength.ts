@@ -21,7 +21,7 @@ export function strengthOf({ edit, from }: ListedEdit): EditStrength | null {
   return isLength ? { value, most: 200, step: 1 } : { value, most: 10, step: 0.25 };
 }
 
-/** Return the entry with another number; the same entry for an edit that has none, or for what is no number. */
+/** Return the entry with another number; the same entry for an edit that has none, or where the value is not finite. */
 export function withStrength(entry: ListedEdit, value: number): ListedEdit {
   const { edit } = entry;
   if (!Number.isFinite(value) || !isEdit(edit)) return entry;

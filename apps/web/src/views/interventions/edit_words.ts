@@ -4,7 +4,7 @@ import type { Dictionary } from '../../i18n/dictionary';
 import { listed as eachOf } from '../../inference/check_edits';
 import type { Edit, Numbers, Places, Positions } from '../../inference/edits';
 import { isEdit } from '../../inference/interventions';
-import { headOff, type ListedEdit } from '../../inference/listed_edits';
+import { headOff, type FeatureNumbers, type ListedEdit } from '../../inference/listed_edits';
 
 /** Longest stretch of a reader's text that a sentence quotes. */
 const QUOTED = 60;
@@ -53,7 +53,11 @@ function said({ edit, from }: ListedEdit, words: Texts, labelOf: LabelOf): strin
     if ('at' in from) return words.patchedFrom(place, quotable(from.text), from, where);
     if ('text' in from) return words.patched(place, quotable(from.text), where);
   }
-  if (edit.edit === 'clamp') return words.clamped(place, numberText(edit.value), where);
+  if (edit.edit === 'clamp') {
+    const value = numberText(edit.value);
+    if (from === null || !('feature' in from)) return words.clamped(place, value, where);
+    return words.clampedFeature(featureWords(from, words), place, value, where);
+  }
   return words.other(edit.edit, place, where);
 }
 
@@ -69,7 +73,12 @@ function directionWords(
     const [towards, away] = from.unembedding;
     return words.unembedding(labelOf(towards), away === undefined ? null : labelOf(away));
   }
+  if (from !== null && 'feature' in from) return featureWords(from, words);
   return words.pasted(countOf(vector));
+}
+
+function featureWords({ feature: { dictionary, feature } }: FeatureNumbers, words: Texts): string {
+  return words.feature(feature, dictionary);
 }
 
 function placeWords(edit: Exclude<Edit, { edit: 'knock-out' }>, { places }: Texts): string {
