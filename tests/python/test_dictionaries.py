@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,11 @@ from transformers import GPT2LMHeadModel
 from oriel import Add, Bundle
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
-from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.bundle_dictionaries import (
+    add_dictionary,
+    add_shipped_dictionaries,
+    keep_dictionaries,
+)
 from oriel.dictionaries.dictionary_file import (
     Dictionary,
     dictionary_bytes,
@@ -314,6 +319,33 @@ def test_exporting_again_keeps_those_of_the_same_weights(
     assert not list(small.glob("dictionary_*"))
 
 
+def test_an_unsound_file_is_left_out_alone(small: Path, files: dict[str, Path]) -> None:
+    """In a new export of the model: those before and after it are kept."""
+    for name in ("relu", "heads"):
+        add_dictionary(small, read(files[name], small), name)
+    data = read_manifest(small).data
+    (small / data["dictionaries"][1]["path"]).write_bytes(b"something else")
+    new = deepcopy(data)
+    del new["dictionaries"]
+    new["files"] = [each for each in new["files"] if not each["path"].startswith("dictionary_")]
+    place = small.parent / "new"
+    place.mkdir()
+    keep_dictionaries(place, new, small)
+    jump, _, heads = data["dictionaries"]
+    assert new["dictionaries"] == [jump, heads]
+    assert {file.name for file in place.iterdir()} == {jump["path"], heads["path"]}
+
+
+def test_ones_own_of_a_shipped_ones_name_stays(small: Path, files: dict[str, Path]) -> None:
+    """Of those that ship with the model, the ones that are missing are added."""
+    data = deepcopy(read_manifest(small).data)
+    (jump,) = data["dictionaries"]
+    shipped = {"jump": files["relu"], "again": files["jump"], "heads": files["heads"]}
+    add_shipped_dictionaries(small, data, shipped)
+    kept, added = data["dictionaries"]
+    assert kept == jump and added["name"] == "heads"
+
+
 def test_choosing_other_outputs_leaves_it_alone(small: Path) -> None:
     with Bundle(small) as opened:
         before = opened.run(IDS, ["features_jump"])["features_jump"]
@@ -447,6 +479,11 @@ def test_a_changed_file_is_refused_when_it_is_first_used(small: Path) -> None:
         assert opened.run(IDS).logits.shape == (2, 8, 101)
         with pytest.raises(BundleError, match="isn't the one that the manifest describes; got dig"):
             opened.run(IDS, ["features_jump"])
+        # Runs that ask for something else, in a new session, aren't refused with it.
+        run = opened.run(
+            IDS, ["layer_3_mlp_output"], [Add("mlp_output", layer=3, vector=np.ones(24))]
+        )
+        assert run["layer_3_mlp_output"].shape == (2, 8, 24)
 
 
 def test_a_tap_that_reads_another_place_of_the_file_is_refused(small: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,14 @@ from oriel.commands.command import Parser
 from oriel.commands.train_dictionary import COMMAND
 from oriel.contract.documents import DictionaryActivation
 from oriel.contract.manifest import read_manifest
-from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary, token_rows
+from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.dictionary_file import (
+    Dictionary,
+    dictionary_bytes,
+    parse_dictionary,
+    read_dictionary,
+    token_rows,
+)
 from oriel.dictionary_training.losses import logits_with_rows
 from oriel.dictionary_training.measure import measure_baseline, measure_dictionary
 from oriel.dictionary_training.passes import batches_of, collect
@@ -170,6 +178,22 @@ def test_a_bundle_without_the_dictionary_is_not_up_to_date(
     written = (tmp_path / "demo" / "manifest.json").stat().st_ino
     assert main(words) == 0
     assert (tmp_path / "demo" / "manifest.json").stat().st_ino == written
+
+
+def test_an_export_keeps_the_users_dictionary_of_the_shipped_ones_name(
+    bundle: Path, demo: Source, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "demo"))
+    made = shipped(demo)
+    arrays = {name: 2 * values for name, values in made.arrays.items()}
+    data = dictionary_bytes({**made.description, "source": "their own"}, arrays)
+    theirs = parse_dictionary(data, Path("mlp_11.safetensors"), demo.shape, demo.weights)
+    add_dictionary(own, theirs, "mlp_11")
+    words = ["export", "--model", "demo", "--output", str(own / "model.onnx")]
+    for more in ([], ["--force"]):
+        assert main([*words, *more]) == 0
+        (record,) = read_manifest(own).data["dictionaries"]
+        assert record["path"] == theirs.path and (own / theirs.path).read_bytes() == data
 
 
 def test_a_bundle_and_its_checkpoint_give_the_same_rows(

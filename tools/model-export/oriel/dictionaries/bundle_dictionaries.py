@@ -87,29 +87,32 @@ def write_dictionaries(
 def add_shipped_dictionaries(
     folder: Path, data: ManifestDocument, files: Mapping[str, Path]
 ) -> None:
-    """Add the dictionaries that ship with a model to its new bundle. files: {name: the file}."""
+    """Add the dictionaries that ship with a model to its new bundle, except those whose name or
+    file it has already. files: {name: the file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
+    there = data.get("dictionaries", [])
+    taken = {each["name"] for each in there} | {each["path"] for each in there}
     shipped = {name: read_dictionary(file, shape, weights) for name, file in files.items()}
-    if shipped:
-        write_dictionaries(folder, data, data["files"], [], shipped)
+    added = {name: each for name, each in shipped.items() if taken.isdisjoint((name, each.path))}
+    if added:
+        write_dictionaries(folder, data, data["files"], there, added)
 
 
 def keep_dictionaries(folder: Path, data: ManifestDocument, before: Path) -> None:
-    """Put the dictionaries of the bundle in `before` into the one in `folder`, which is to take its
-    place, where it is of the same weights and has neither the name nor the file. What isn't sound
-    is left out."""
-    weights, there = data["model"]["weights_digest"], data.get("dictionaries", [])
-    taken = {each["name"] for each in there} | {each["path"] for each in there}
+    """Copy the dictionaries of the bundle in `before` into the one in `folder`, which is to take
+    its place and has none yet. Leave out those of other weights, and those whose file isn't
+    sound."""
     found: dict[str, Dictionary] = {}
-    with suppress(OrielError):
-        old = read_manifest(before)
-        for each in old.data.get("dictionaries", ()):
-            if taken.isdisjoint((each["name"], each["path"])) and (
-                each["description"]["weights"] == weights
-            ):
-                found[each["name"]] = check_dictionary(before, old.data, each)
+    try:
+        old = read_manifest(before).data
+    except OrielError:
+        return
+    for each in old.get("dictionaries", ()):
+        if each["description"]["weights"] == data["model"]["weights_digest"]:
+            with suppress(OrielError):
+                found[each["name"]] = check_dictionary(before, old, each)
     if found:
-        write_dictionaries(folder, data, data["files"], there, found)
+        write_dictionaries(folder, data, data["files"], [], found)
 
 
 def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
