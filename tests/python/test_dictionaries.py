@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from transformers import GPT2LMHeadModel
 
 from oriel import Add, Bundle
 from oriel.cli import main
+from oriel.contract.dictionaries import most_dictionaries
+from oriel.contract.limits import limits
 from oriel.contract.manifest import read_manifest
 from oriel.dictionaries.bundle_dictionaries import (
     add_dictionary,
@@ -463,6 +466,47 @@ def test_a_file_cut_short_is_refused(
     cut.write_bytes(files["jump"].read_bytes()[:length])
     with pytest.raises(BundleError, match=r"cut\.safetensors is no dictionary that can be used"):
         read(cut, small)
+
+
+def test_a_file_larger_than_its_tensors_is_refused_unread(
+    small: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """It would be larger than the memory of any machine that runs this."""
+    long = Path(shutil.copy(files["jump"], tmp_path / "long.safetensors"))
+    os.truncate(long, 1 << 40)
+    with pytest.raises(BundleError, match=f"got {1 << 40} bytes; expected"):
+        read(long, small)
+    there = next(small.glob("dictionary_*"))
+    size = there.stat().st_size
+    there.unlink()
+    os.link(long, there)
+    with (
+        Bundle(small) as opened,
+        pytest.raises(BundleError, match=f"got {1 << 40} bytes; expected {size} bytes"),
+    ):
+        opened.dictionary("jump")
+
+
+def test_a_full_bundle_takes_no_more(
+    small: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oriel.dictionaries.bundle_dictionaries.most_dictionaries", lambda: 1)
+    before = snapshot(small)
+    with pytest.raises(OptionError, match="the bundle is full; got 2 dictionaries; expected at mo"):
+        add_dictionary(small, read(files["relu"], small), "relu")
+    assert snapshot(small) == before
+    add_dictionary(small, read(files["relu"], small), "jump")
+    monkeypatch.undo()
+    size = sum(int(file["bytes"]) for file in read_manifest(small).data["files"])
+    monkeypatch.setitem(limits()["manifest"], "total_bytes", size)
+    before = snapshot(small)
+    with pytest.raises(OptionError, match=r"full; got the manifest is unsound: its files have ove"):
+        add_dictionary(small, read(files["heads"], small), "heads")
+    assert snapshot(small) == before
+
+
+def test_the_maximum_is_the_schemas() -> None:
+    assert most_dictionaries() == 64
 
 
 def test_a_file_that_is_not_there_is_refused(small: Path) -> None:

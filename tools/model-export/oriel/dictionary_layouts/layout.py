@@ -48,6 +48,8 @@ class Layout:
     file_bytes: Callable[[Request], bytes]
     """Return the bytes of a dictionary file. Raises OrielError where the dictionary can't be used
     or can't be converted exactly."""
+    reads_norms: bool = True
+    """`file_bytes` makes use of the request's norms_center."""
 
 
 @dataclass(frozen=True)

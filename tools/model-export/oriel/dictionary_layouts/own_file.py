@@ -1,5 +1,5 @@
-"""Oriel's own dictionary file, as `oriel train-dictionary` writes it. What it must hold is checked
-in oriel/dictionaries/dictionary_file.py."""
+"""Oriel's own dictionary file, as `oriel train-dictionary` writes it;
+oriel/dictionaries/dictionary_file.py checks its contents."""
 
 from __future__ import annotations
 
@@ -32,4 +32,10 @@ def _file_bytes(request: Request) -> bytes:
     return found.data
 
 
-LAYOUT = Layout("Oriel", "a .safetensors file of oriel train-dictionary", _is_of, _file_bytes)
+LAYOUT = Layout(
+    "Oriel",
+    "a .safetensors file of oriel train-dictionary",
+    _is_of,
+    _file_bytes,
+    reads_norms=False,
+)

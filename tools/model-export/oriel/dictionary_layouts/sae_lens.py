@@ -152,6 +152,8 @@ def _check_tensors(stored: StoredArrays, config: SaeLensConfig) -> Array | None:
         }
     )
     if not extra:
+        if config.scales_features:
+            raise stored.unsound(f"no {_FEATURE_FACTORS[0]}", "the tensor that its settings name")
         return None
     factors = stored.read(extra[0])
     # For a time SAELens wrote ones there, whatever the setting.
