@@ -333,8 +333,13 @@ def test_a_model_of_the_middle_of_texts_or_without_tokenizer_is_refused(
     out = tmp_path / "out.safetensors"
     words = ["--reads", "mlp_output:1", "--out", str(out)]
     bert = tmp_path / "bert"
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
-    config = BertConfig(vocab_size=60, num_attention_heads=2, **sizes)
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
     BertForMaskedLM(config).save_pretrained(bert)
     for model, said in (
         (tiny_llama_checkpoint, "this model has no tokenizer"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oriel.bundle.open_bundle import read_open_bundle
 from oriel.contract.documents import DictionaryActivation, DictionaryDescription

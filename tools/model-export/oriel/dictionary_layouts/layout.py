@@ -105,6 +105,17 @@ def check_fits(request: Request, activation: DictionaryActivation, width: int, s
         )
 
 
+def check_reads(request: Request, reads: DictionaryActivation, said: str = "") -> None:
+    """Raise OptionError where the caller names another activation than the files do. said: words
+    for where they do, such as ", by its config.json"."""
+    if request.reads is not None and request.reads != reads:
+        raise OptionError(
+            f"--reads contradicts the dictionary {request.path.name}",
+            got=f"{request.reads['kind']}:{int(request.reads['layer'])}",
+            expected=f"{reads['kind']}:{int(reads['layer'])}{said}, or no --reads",
+        )
+
+
 def check_features(request: Request, features: int) -> None:
     """Raise BundleError for a number of features that no dictionary can have."""
     if not 1 <= features <= MOST_FEATURES:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from oriel.dictionaries.dictionary_file import read_dictionary
-from oriel.dictionary_layouts.layout import Layout, Request
+from oriel.dictionary_layouts.layout import Layout, Request, check_reads
 from oriel.errors import OptionError
 
 
@@ -16,13 +16,7 @@ def _is_of(path: Path) -> bool:
 
 def _file_bytes(request: Request) -> bytes:
     found = read_dictionary(request.path, request.shape, request.weights)
-    reads = found.description["reads"]
-    if request.reads is not None and request.reads != reads:
-        raise OptionError(
-            f"--reads contradicts the dictionary {request.path.name}",
-            got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{reads['kind']}:{int(reads['layer'])}, or no --reads",
-        )
+    check_reads(request, found.description["reads"])
     if request.centered:
         raise OptionError(
             "--centered is for layouts that don't say how they were trained",
