@@ -47,25 +47,25 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
         activation = activation_of("--reads", arguments.reads, source.shape)
         texts = choose_texts(source.reader, None, arguments.tokens)
         task = prepare(source, (activation, activation), texts, display)
-    yield (
-        f"{arguments.reads}, {texts.fitting.tokens} tokens, {arguments.steps} steps, seed "
-        f"{arguments.seed}, {torch.get_num_threads()} threads; "
-        f"{task.baseline.model:.4f} nats, {task.baseline.zeroed:.4f} with zeros"
-    )
-    yield ""
-    yield "| Features | k | Loss recovered | Explained variance | Active | Dead | CPU seconds |"
-    yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-    for features, k in SIZES:
-        settings = TrainSettings(features, k, steps=arguments.steps, seed=arguments.seed)
-        begun = time.process_time()
-        made = train_and_measure(task, settings, display, Path("dictionary.safetensors"))
-        spent = time.process_time() - begun
-        found = made.description["measured"]
         yield (
-            f"| {features} | {k} | {found['loss_recovered']:.3f} "
-            f"| {found['explained_variance']:.4f} | {found['l0']:.1f} "
-            f"| {found['dead_features']:.0f} | {spent:.0f} |"
+            f"{arguments.reads}, {texts.fitting.tokens} tokens, {arguments.steps} steps, seed "
+            f"{arguments.seed}, {torch.get_num_threads()} threads; "
+            f"{task.baseline.model:.4f} nats, {task.baseline.zeroed:.4f} with zeros"
         )
+        yield ""
+        yield "| Features | k | Loss recovered | Explained variance | Active | Dead | CPU seconds |"
+        yield "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        for features, k in SIZES:
+            settings = TrainSettings(features, k, steps=arguments.steps, seed=arguments.seed)
+            begun = time.process_time()
+            made = train_and_measure(task, settings, display, Path("dictionary.safetensors"))
+            spent = time.process_time() - begun
+            found = made.description["measured"]
+            yield (
+                f"| {features} | {k} | {found['loss_recovered']:.3f} "
+                f"| {found['explained_variance']:.4f} | {found['l0']:.1f} "
+                f"| {found['dead_features']:.0f} | {spent:.0f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@ and belong to one file of a dictionary."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -360,7 +362,17 @@ def test_a_bundle_with_dashboards_is_quantized(bundle: Path, made: Path, tmp_pat
     assert all((own / file["path"]).stat().st_size == file["bytes"] for file in after["files"])
 
 
-@pytest.mark.parametrize("change", ["nothing", "a damaged file", "other weights"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "nothing",
+        "a damaged file",
+        "other weights",
+        "no such variant",
+        "no such dictionary",
+        "another dictionary of the name",
+    ],
+)
 def test_a_new_export_of_the_same_model_keeps_them(
     bundle: Path, made: Path, tmp_path: Path, change: str
 ) -> None:
@@ -377,9 +389,32 @@ def test_a_new_export_of_the_same_model_keeps_them(
         (own / inside[-1]["path"]).write_bytes(b"other")
     if change == "other weights":
         new["model"]["weights_digest"] = f"sha256:{'0' * 64}"
+    if change == "no such variant":
+        new["variants"][0]["name"] = "int8"
+    if change == "no such dictionary":
+        del new["dictionaries"]
+    if change == "another dictionary of the name":
+        path = new["dictionaries"][0]["path"]
+        next(file for file in new["files"] if file["path"] == path)["digest"] = "sha256:other"
     (tmp_path / "new").mkdir()
     keep_dashboards(tmp_path / "new", new, own)
     kept = change == "nothing"
     assert (new.get("dashboards") == old["dashboards"]) is kept
     assert (new["files"] == old["files"]) is kept
     assert (tmp_path / "new" / inside[0]["path"]).exists() is kept
+
+
+def test_a_full_disk_stops_a_new_export(
+    bundle: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dashboards that were copied in part are in no manifest, and nothing could replace them."""
+    own = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    assert main(["add-dashboards", str(own), str(made)]) == 0
+    new = deepcopy(read_manifest(own).data)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("oriel.bundle.kept_dashboards.reuse_files", full)
+    with pytest.raises(OSError, match="No space left"):
+        keep_dashboards(tmp_path / "new", new, own)

@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,14 @@ from transformers import GPT2LMHeadModel
 
 from oriel import Add, Bundle
 from oriel.cli import main
+from oriel.contract.dictionaries import most_dictionaries
+from oriel.contract.limits import limits
 from oriel.contract.manifest import read_manifest
-from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.bundle_dictionaries import (
+    add_dictionary,
+    add_shipped_dictionaries,
+    keep_dictionaries,
+)
 from oriel.dictionaries.dictionary_file import (
     Dictionary,
     dictionary_bytes,
@@ -314,6 +322,33 @@ def test_exporting_again_keeps_those_of_the_same_weights(
     assert not list(small.glob("dictionary_*"))
 
 
+def test_an_unsound_file_is_left_out_alone(small: Path, files: dict[str, Path]) -> None:
+    """In a new export of the model: those before and after it are kept."""
+    for name in ("relu", "heads"):
+        add_dictionary(small, read(files[name], small), name)
+    data = read_manifest(small).data
+    (small / data["dictionaries"][1]["path"]).write_bytes(b"something else")
+    new = deepcopy(data)
+    del new["dictionaries"]
+    new["files"] = [each for each in new["files"] if not each["path"].startswith("dictionary_")]
+    place = small.parent / "new"
+    place.mkdir()
+    keep_dictionaries(place, new, small)
+    jump, _, heads = data["dictionaries"]
+    assert new["dictionaries"] == [jump, heads]
+    assert {file.name for file in place.iterdir()} == {jump["path"], heads["path"]}
+
+
+def test_ones_own_of_a_shipped_ones_name_stays(small: Path, files: dict[str, Path]) -> None:
+    """Of those that ship with the model, the ones that are missing are added."""
+    data = deepcopy(read_manifest(small).data)
+    (jump,) = data["dictionaries"]
+    shipped = {"jump": files["relu"], "again": files["jump"], "heads": files["heads"]}
+    add_shipped_dictionaries(small, data, shipped)
+    kept, added = data["dictionaries"]
+    assert kept == jump and added["name"] == "heads"
+
+
 def test_choosing_other_outputs_leaves_it_alone(small: Path) -> None:
     with Bundle(small) as opened:
         before = opened.run(IDS, ["features_jump"])["features_jump"]
@@ -433,6 +468,47 @@ def test_a_file_cut_short_is_refused(
         read(cut, small)
 
 
+def test_a_file_larger_than_its_tensors_is_refused_unread(
+    small: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """It would be larger than the memory of any machine that runs this."""
+    long = Path(shutil.copy(files["jump"], tmp_path / "long.safetensors"))
+    os.truncate(long, 1 << 40)
+    with pytest.raises(BundleError, match=f"got {1 << 40} bytes; expected"):
+        read(long, small)
+    there = next(small.glob("dictionary_*"))
+    size = there.stat().st_size
+    there.unlink()
+    os.link(long, there)
+    with (
+        Bundle(small) as opened,
+        pytest.raises(BundleError, match=f"got {1 << 40} bytes; expected {size} bytes"),
+    ):
+        opened.dictionary("jump")
+
+
+def test_a_full_bundle_takes_no_more(
+    small: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oriel.dictionaries.bundle_dictionaries.most_dictionaries", lambda: 1)
+    before = snapshot(small)
+    with pytest.raises(OptionError, match="the bundle is full; got 2 dictionaries; expected at mo"):
+        add_dictionary(small, read(files["relu"], small), "relu")
+    assert snapshot(small) == before
+    add_dictionary(small, read(files["relu"], small), "jump")
+    monkeypatch.undo()
+    size = sum(int(file["bytes"]) for file in read_manifest(small).data["files"])
+    monkeypatch.setitem(limits()["manifest"], "total_bytes", size)
+    before = snapshot(small)
+    with pytest.raises(OptionError, match=r"full; got the manifest is unsound: its files have ove"):
+        add_dictionary(small, read(files["heads"], small), "heads")
+    assert snapshot(small) == before
+
+
+def test_the_maximum_is_the_schemas() -> None:
+    assert most_dictionaries() == 64
+
+
 def test_a_file_that_is_not_there_is_refused(small: Path) -> None:
     with pytest.raises(BundleError, match=r"the dictionary .*none\.safetensors can't be read"):
         read(small / "none.safetensors", small)
@@ -447,6 +523,11 @@ def test_a_changed_file_is_refused_when_it_is_first_used(small: Path) -> None:
         assert opened.run(IDS).logits.shape == (2, 8, 101)
         with pytest.raises(BundleError, match="isn't the one that the manifest describes; got dig"):
             opened.run(IDS, ["features_jump"])
+        # Runs that ask for something else, in a new session, aren't refused with it.
+        run = opened.run(
+            IDS, ["layer_3_mlp_output"], [Add("mlp_output", layer=3, vector=np.ones(24))]
+        )
+        assert run["layer_3_mlp_output"].shape == (2, 8, 24)
 
 
 def test_a_tap_that_reads_another_place_of_the_file_is_refused(small: Path) -> None:

@@ -159,6 +159,18 @@ def test_norms_of_a_bundle_are_told_apart(own: Path) -> None:
     assert not norms_center(manifest, own)
 
 
+def test_a_graph_that_cannot_be_read_is_refused(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph,) = {variant["open"]["path"] for variant in read_manifest(own).variants}
+    folder = foreign.write_case("standard", tmp_path / "sae")
+    for damage in (lambda file: file.write_bytes(b"\xff" * 99), Path.unlink):
+        damage(own / graph)
+        assert main(["add-dictionary", str(own), str(folder)]) == 2
+        line = checked_line(capsys.readouterr().err.strip())
+        assert f"the graph {graph} can't be read" in line and "Export the model again" in line
+
+
 today, once = foreign.today, foreign.once
 REFUSED: dict[str, tuple[Settings, str]] = {
     "skip": (today("skip_transcoder", **foreign.CODER), "adds its input to the output"),
@@ -169,8 +181,11 @@ REFUSED: dict[str, tuple[Settings, str]] = {
         once("jumprelu", activation_fn_str="topk", activation_fn_kwargs={"k": 3}),
         "jumprelu is known with relu",
     ),
-    "no_k": (once("standard", activation_fn_str="topk"), "k: 1 to 37 of its features expected"),
-    "too_large_k": (today("topk", k=38), "got 38"),
+    "no_k": (
+        once("standard", activation_fn_str="topk"),
+        "k: nothing; expected 1 to 37, of its features",
+    ),
+    "too_large_k": (today("topk", k=38), "got k: 38; expected 1 to 37"),
     "own_length": (
         today("standard", normalize_activations="constant_norm_rescale"),
         "by its own length",
@@ -207,6 +222,14 @@ REFUSED: dict[str, tuple[Settings, str]] = {
     "no_features": (today("standard", d_sae=None), "d_sae: nothing; expected a number of 1 or"),
     "text_for_a_size": (today("standard", d_in="24"), "d_in: '24'"),
     "text_for_a_flag": (today("standard", apply_b_dec_to_input="no"), "apply_b_dec_to_input: 'no'"),
+    "no_factors": (
+        today("standard", finetuning_scaling_factor=True),
+        "got no finetuning_scaling_factor; expected the tensor that its settings name",
+    ),
+    "rebuilds_another": (
+        today("standard", hook_name_out="blocks.1.hook_mlp_out"),
+        "got hook_name_out: 'blocks.1.hook_mlp_out', and standard rebuilds what it reads",
+    ),
     "no_object": ([], "got something other than an object"),  # type: ignore[dict-item]
 }
 
@@ -434,6 +457,35 @@ def large_header() -> bytes:
     return made.getvalue()
 
 
+def npy(said: str, version: int = 1, length: int | None = None) -> bytes:
+    """Return an .npy file of no values with this header. length: the one that it says."""
+    length = len(said) if length is None else length
+    return (
+        b"\x93NUMPY" + bytes([version, 0]) + length.to_bytes(2 * version, "little") + said.encode()
+    )
+
+
+def with_header(said: str) -> Callable[[Path], None]:
+    return with_member("more.npy", npy(said))
+
+
+def with_a_second_bias(file: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        with_member("b_dec.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}"))(
+            file
+        )
+
+
+def with_damaged_lzma(file: Path) -> None:
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("more.npy", npy("{" + " " * 2000 + "}"))
+        begin = archive.infolist()[-1].header_offset + 30 + len("more.npy")
+    data = bytearray(file.read_bytes())
+    # Behind four bytes of version and length stand five of settings, and then the stream.
+    data[begin + 4 : begin + 14] = b"\xff" * 10
+    file.write_bytes(bytes(data))
+
+
 BROKEN_NPZ: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut": (lambda file: os.truncate(file, 2000), "expected an .npz file"),
     "no_zip": (lambda file: file.write_bytes(b"params" * 90), "expected an .npz file"),
@@ -445,6 +497,24 @@ BROKEN_NPZ: dict[str, tuple[Callable[[Path], object], str]] = {
     "deep": (
         with_member("more.npy", b"\x93NUMPY\x01\x00\x00\x0f" + b"(" * 3840),
         "expected an .npz file",
+    ),
+    "no_suffix": (with_member("more", b"text"), "got more, which is no array or is there twice"),
+    "twice": (with_a_second_bias, "got b_dec, which is no array or is there twice"),
+    "odd_key": (with_header("{[]: 1}"), "expected an .npz file"),
+    "mixed_keys": (with_header("{1: 2, 'a': 3}"), "expected an .npz file"),
+    "shape_of_truth": (
+        with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}"),
+        "got more of (True,)",
+    ),
+    "empty_descr": (
+        with_header("{'descr': (), 'fortran_order': False, 'shape': (1,)}"),
+        "expected an .npz file",
+    ),
+    "indented": (with_header("  1\n 2\n"), "expected an .npz file"),
+    "lzma": (with_damaged_lzma, "expected an .npz file"),
+    "long_header": (
+        with_member("more.npy", npy("", 2, (1 << 32) - 1)),
+        "got more with a header of 4294967295 bytes",
     ),
     "left_over": (with_arrays(W_skip=np.ones((24, 24), np.float32)), "got W_skip besides"),
     "nan": (with_arrays(b_dec=np.full(24, np.nan, np.float32)), "b_dec with numbers that aren't"),
@@ -485,6 +555,18 @@ def test_a_path_of_no_layout_names_those_there_are(own: Path, tmp_path: Path) ->
         assert f"got {got}" in line and "a folder of SAELens with cfg.json" in line
     os.mkfifo(tmp_path / "pipe.safetensors")
     assert "neither a file nor a folder" in refusal(tmp_path / "pipe.safetensors", own)
+
+
+def test_a_path_that_the_system_refuses_is_refused_in_a_line(own: Path, tmp_path: Path) -> None:
+    line = refusal(tmp_path / ("a" * 300), own)
+    assert "can't be read; got File name too long" in line and "Check the path." in line
+
+
+def test_a_name_is_checked_before_anything_is_read(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["add-dictionary", str(own), str(tmp_path / "nothing"), "--name", "Jump"]) == 2
+    assert "--name can't be a dictionary's" in checked_line(capsys.readouterr().err.strip())
 
 
 def test_a_release_names_its_dictionaries(own: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from oriel.contract.manifest import read_manifest
 from oriel.dictionaries.bundle_dictionaries import add_dictionary
 from oriel.dictionaries.dictionary_file import read_dictionary, token_rows
 from oriel.errors import OptionError
+from oriel.runtime.edit_json import edits_from_json, edits_to_json
 
 IDS = [[5, 17, 3, 80, 41, 2, 9, 33], [1, 60, 60, 7, 12, 88, 0, 4]]
 FEATURE = 7
@@ -170,6 +171,8 @@ def test_a_set_feature_is_written_as_json_and_read_again(bundle: Bundle) -> None
     for name in CLAMPED:
         edit = bundle.clamp_feature(name, FEATURE, 2.5, slice(1, None))
         assert isinstance(edit, Clamp)
+        (again,) = edits_from_json(edits_to_json([edit]))
+        assert again == edit
         record = edit.to_json()
         assert record["edit"] == "clamp"
         assert len(edit.numbers()["encoder"]) == 24

@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +28,7 @@ from oriel import Bundle, Scale
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.errors import BundleError, ContractError, OptionError
-from oriel.lenses.bundle_packs import add_pack
+from oriel.lenses.bundle_packs import add_pack, keep_packs
 from oriel.options import QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
@@ -253,6 +254,22 @@ def test_exporting_again_keeps_the_packs_of_the_same_weights(
     save_file(tensors, other / "model.safetensors", {"format": "pt"})
     assert main([*words, "--model", str(other)]) == 0
     assert "lens_packs" not in read_manifest(small).data and not list(small.glob("lens_*"))
+
+
+def test_an_unsound_pack_is_left_out_alone(small: Path, packs: dict[str, Path]) -> None:
+    add_pack(small, packs["jacobian"])
+    data = read_manifest(small).data
+    first, second = data["lens_packs"]
+    (small / first["path"]).write_bytes(b"something else")
+    new = deepcopy(data)
+    del new["lens_packs"]
+    new["files"] = [each for each in new["files"] if not each["path"].startswith("lens_")]
+    place = small.parent / "new"
+    place.mkdir()
+    for graph in small.glob("*.onnx"):
+        shutil.copy(graph, place)
+    keep_packs(place, new, small)
+    assert new["lens_packs"] == [second] and (place / second["path"]).exists()
 
 
 def test_a_pack_of_the_same_name_takes_the_place_of_the_other(

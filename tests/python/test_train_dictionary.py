@@ -3,8 +3,11 @@ plain PyTorch measures, and a mistake is refused before the training."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -15,21 +18,30 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import GPT2LMHeadModel
+from transformers import BertConfig, BertForMaskedLM, GPT2LMHeadModel
 
 from oriel import Bundle
+from oriel.bundle.atomic_folder import write_files_whole
 from oriel.bundle.passages import Passages
 from oriel.cli import main
 from oriel.commands.command import Parser
 from oriel.commands.train_dictionary import COMMAND
 from oriel.contract.documents import DictionaryActivation
 from oriel.contract.manifest import read_manifest
-from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary, token_rows
+from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.dictionary_file import (
+    Dictionary,
+    dictionary_bytes,
+    parse_dictionary,
+    read_dictionary,
+    token_rows,
+)
 from oriel.dictionary_training.losses import logits_with_rows
+from oriel.dictionary_training.make_dictionary import narrow
 from oriel.dictionary_training.measure import measure_baseline, measure_dictionary
 from oriel.dictionary_training.passes import batches_of, collect
 from oriel.dictionary_training.source import Source, open_source
-from oriel.errors import OptionError
+from oriel.errors import BundleError, OptionError
 from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
 from oriel.models.demo.bundled_text import held_out_passages, training_passages
 from oriel.progress import Silent
@@ -172,6 +184,22 @@ def test_a_bundle_without_the_dictionary_is_not_up_to_date(
     assert (tmp_path / "demo" / "manifest.json").stat().st_ino == written
 
 
+def test_an_export_keeps_the_users_dictionary_of_the_shipped_ones_name(
+    bundle: Path, demo: Source, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(bundle, tmp_path / "demo"))
+    made = shipped(demo)
+    arrays = {name: 2 * values for name, values in made.arrays.items()}
+    data = dictionary_bytes({**made.description, "source": "their own"}, arrays)
+    theirs = parse_dictionary(data, Path("mlp_11.safetensors"), demo.shape, demo.weights)
+    add_dictionary(own, theirs, "mlp_11")
+    words = ["export", "--model", "demo", "--output", str(own / "model.onnx")]
+    for more in ([], ["--force"]):
+        assert main([*words, *more]) == 0
+        (record,) = read_manifest(own).data["dictionaries"]
+        assert record["path"] == theirs.path and (own / theirs.path).read_bytes() == data
+
+
 def test_a_bundle_and_its_checkpoint_give_the_same_rows(
     bundle: Path, demo: Source, texts: list[list[int]]
 ) -> None:
@@ -297,13 +325,81 @@ def test_text_that_names_no_activation_is_refused_before_a_model_is_read(
 
 
 def test_a_model_of_the_middle_of_texts_or_without_tokenizer_is_refused(
-    tiny_llama_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_llama_checkpoint: Path,
+    tiny_gpt2_bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out.safetensors"
     words = ["--reads", "mlp_output:1", "--out", str(out)]
-    assert main(["train-dictionary", str(tiny_llama_checkpoint), *words]) == 2
-    assert "this model has no tokenizer" in capsys.readouterr().err
-    assert not out.exists()
+    bert = tmp_path / "bert"
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+    )
+    BertForMaskedLM(config).save_pretrained(bert)
+    for model, said in (
+        (tiny_llama_checkpoint, "this model has no tokenizer"),
+        (tiny_gpt2_bundle, "this bundle has no tokenizer; got"),
+        (bert, "measured by predictions of the next token, and this model makes none"),
+    ):
+        assert main(["train-dictionary", str(model), *words]) == 2
+        assert said in capsys.readouterr().err
+        assert not out.exists()
+
+
+def test_features_beyond_the_memory_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oriel.dictionary_training.memory.available_bytes", lambda: 10**9)
+    words = ["train-dictionary", "demo", "--reads", "mlp_output:11", "--features", "1048576"]
+    assert main([*words, "--out", str(tmp_path / "out.safetensors")]) == 2
+    assert (
+        "got 1048576 features, 21.5 GB at least; expected at most the 1.0 GB that are available. "
+        "Give fewer --features." in capsys.readouterr().err
+    )
+
+
+def test_a_tensor_beyond_float16_stays_float32() -> None:
+    small, large = torch.tensor([1.0, 65504.0]), torch.tensor([1.0, 70000.0])
+    assert narrow(small).dtype == np.float16
+    np.testing.assert_array_equal(narrow(large), np.array([1, 70000], dtype=np.float32))
+    with pytest.raises(OptionError, match="numbers that aren't finite; got 1 of 2 in a tensor"):
+        narrow(torch.tensor([1.0, torch.inf]))
+
+
+@pytest.mark.parametrize(("writes", "tokens"), [(None, 200), (["--writes", "mlp_output:3"], 100)])
+def test_the_default_of_tokens_is_what_fits_into_memory(
+    writes: list[str] | None, tokens: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An autoencoder's rows are kept once, a transcoder's are of two activations."""
+    make = "oriel.dictionary_training.make_dictionary"
+    monkeypatch.setattr(f"{make}._KEPT_VALUES", 200 * 128)
+    asked: list[int] = []
+
+    def stopped(_reader: object, _file: object, count: int) -> None:
+        asked.append(count)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{make}.choose_texts", stopped)
+    out = ["--out", str(tmp_path / "out.safetensors")]
+    words = ["train-dictionary", "demo", "--reads", "resid_mid:3", *(writes or []), *out]
+    assert main(words) == 130
+    assert asked == [tokens]
+
+
+def test_an_error_of_the_disk_names_the_flag_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(BundleError, match="choose another disk with --out; nothing was changed"):
+        write_files_whole({tmp_path / "out.safetensors": b"some"}, flag="--out")
 
 
 def test_ctrl_c_leaves_nothing(

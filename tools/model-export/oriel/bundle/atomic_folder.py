@@ -237,9 +237,10 @@ def _is_taken(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST)
 
 
-def write_files_whole(files: dict[Path, bytes]) -> None:
+def write_files_whole(files: dict[Path, bytes], flag: str = "--output") -> None:
     """Replace files: all are written beside their places first, then take them one after another.
-    What fails before leaves every old file; what fails in between puts the old ones back."""
+    What fails before leaves every old file; what fails in between puts the old ones back. flag: the
+    one that errors name for another place."""
     for folder in {file.parent for file in files}:
         _remove_stale_files(folder)
     staged: dict[Path, Path] = {}
@@ -263,7 +264,7 @@ def write_files_whole(files: dict[Path, bytes]) -> None:
                 kept.replace(file)
             raise
     except OSError as error:
-        raise unwritable(next(iter(files)).parent, error) from error
+        raise unwritable(next(iter(files)).parent, error, flag=flag) from error
     finally:
         for left in (*staged.values(), *old.values()):
             left.unlink(missing_ok=True)
@@ -277,9 +278,11 @@ def _keep(file: Path, beside: Path) -> None:
         shutil.copy2(file, beside)
 
 
-def unwritable(folder: Path, error: OSError, movable: bool = True) -> BundleError:
+def unwritable(
+    folder: Path, error: OSError, movable: bool = True, flag: str = "--output"
+) -> BundleError:
     """Return an error of one line for what the system says when a folder can't be written.
-    movable: True if --output could name another place."""
+    movable: True if the flag could name another place."""
 
     def step(here: str, elsewhere: str) -> str:
         steps = [*([here] if here else []), *([elsewhere] if movable else [])]
@@ -289,17 +292,17 @@ def unwritable(folder: Path, error: OSError, movable: bool = True) -> BundleErro
         return BundleError(
             f"no space left for {folder}",
             got=error.strerror,
-            next_step=step("free some", "choose another disk with --output"),
+            next_step=step("free some", f"choose another disk with {flag}"),
         )
     if error.errno == errno.EFBIG:
         return BundleError(
             f"a file is too large for {folder}",
             got=error.strerror,
-            next_step=step("raise the limit (ulimit -f)", "choose another disk with --output"),
+            next_step=step("raise the limit (ulimit -f)", f"choose another disk with {flag}"),
         )
     in_the_way = error.errno in (errno.ENOTDIR, errno.EEXIST)
     return BundleError(
         f"can't write {folder}",
         got="a file where a folder is needed" if in_the_way else error.strerror or str(error),
-        next_step=step("", "choose another place with --output"),
+        next_step=step("", f"choose another place with {flag}"),
     )

@@ -177,12 +177,16 @@ def _is_own_run(variant: Variant) -> bool:
 
 
 def _has_shipped(old: ManifestDocument, model: LoadedModel) -> bool:
-    """Return whether a bundle has the lens packs and dictionaries that ship with its model."""
+    """Return whether a bundle has the lens packs and dictionaries that ship with its model. A
+    dictionary of a shipped one's name counts as it: an export doesn't replace the user's."""
     there = {file["path"] for file in old["files"]}
+    names = {each["name"] for each in old.get("dictionaries", ())}
     folder = model.source.folder
     packs = {pack_path(file_digest(file)) for file in bundled_lenses(folder).values()}
-    files = bundled_dictionaries(folder).values()
-    return packs | {dictionary_path(file_digest(file)) for file in files} <= there
+    return packs <= there and all(
+        name in names or dictionary_path(file_digest(file)) in there
+        for name, file in bundled_dictionaries(folder).items()
+    )
 
 
 def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:

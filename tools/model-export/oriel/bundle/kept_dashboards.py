@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from oriel.bundle.reuse_files import reuse_files
@@ -17,13 +16,20 @@ def keep_dashboards(folder: Path, data: ManifestDocument, before: Path) -> None:
     """Put the dashboards of the bundle in `before` into the one in `folder`, which is to take its
     place and has its dictionaries already. They are left out where they are of other weights, of a
     variant or a dictionary that isn't there any more, or where a file isn't whole."""
-    with suppress(OrielError, OSError):
+    try:
         old = read_manifest(before).data
         files = [each for each in old["files"] if each["path"].startswith(f"{FOLDER}/")]
-        if _fit(old, data) and all(file_digest(before / f["path"]) == f["digest"] for f in files):
-            reuse_files(before, folder, [each["path"] for each in files])
-            data["files"] = sorted([*data["files"], *files], key=lambda each: each["path"])
-            put_before_variants(data, "dashboards", old["dashboards"])
+        whole = _fit(old, data) and all(
+            file_digest(before / f["path"]) == f["digest"] for f in files
+        )
+    except (OrielError, OSError):
+        return
+    if whole:
+        # An error in between is raised: files that no manifest lists would make the new bundle one
+        # that later commands refuse to replace.
+        reuse_files(before, folder, [each["path"] for each in files])
+        data["files"] = sorted([*data["files"], *files], key=lambda each: each["path"])
+        put_before_variants(data, "dashboards", old["dashboards"])
 
 
 def _fit(old: ManifestDocument, new: ManifestDocument) -> bool:

@@ -18,7 +18,9 @@ def _add_arguments(parser: Parser) -> None:
         help="a file of oriel train-dictionary, a folder of SAELens, or a file or a folder of "
         "Gemma Scope",
     )
-    parser.add_argument("--name", help="by which it is chosen; default: what it reads, resid_pre_8")
+    parser.add_argument(
+        "--name", help="its name in the bundle; default: kind and layer, such as resid_pre_8"
+    )
     parser.add_argument(
         "--reads",
         metavar="KIND:LAYER",
@@ -65,7 +67,7 @@ def _call(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "add-dictionary",
-    "Put a sparse autoencoder or a transcoder into a bundle, or leave it as it is.",
+    "Add a sparse autoencoder or a transcoder to a bundle.",
     _add_arguments,
     _call,
 )

@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oriel.commands.argument_types import seed, small_count
 from oriel.commands.command import Command, Parser
 
 if TYPE_CHECKING:
     from oriel.contract.documents import LensDescription
-
-_LARGEST_SEED = 2**31 - 1
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -41,22 +40,10 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--bundle", type=Path, metavar="BUNDLE", help="put it into this bundle as well"
     )
-    parser.add_argument("--tokens", type=_count, help="most tokens to fit to")
-    parser.add_argument("--steps", type=_count, help="of the optimizer, for each layer")
-    parser.add_argument("--seed", type=_seed, default=0, help="of the tokens that steps draw")
+    parser.add_argument("--tokens", type=small_count, help="most tokens to fit to")
+    parser.add_argument("--steps", type=small_count, help="of the optimizer, for each layer")
+    parser.add_argument("--seed", type=seed, default=0, help="of the tokens that steps draw")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got {text}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _LARGEST_SEED):
-        raise argparse.ArgumentTypeError(f"expected 0 to {_LARGEST_SEED}, got {text}")
-    return int(text)
 
 
 def _call(arguments: argparse.Namespace) -> int:

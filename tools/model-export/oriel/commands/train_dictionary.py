@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oriel.commands.argument_types import seed, small_count
 from oriel.commands.command import Command, Parser
 
 if TYPE_CHECKING:
     from oriel.contract.documents import DictionaryDescription
-
-_LARGEST_SEED = 2**31 - 1
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -32,9 +31,12 @@ def _add_arguments(parser: Parser) -> None:
         metavar="KIND:LAYER",
         help="activation that it rebuilds, for a transcoder; default: the one that it reads",
     )
-    parser.add_argument("--features", type=_count, help="default: 4 times the rebuilt width")
+    parser.add_argument("--features", type=small_count, help="default: 4 times the rebuilt width")
     parser.add_argument(
-        "--k", type=_count, default=16, help="features active in a token on average; default: 16"
+        "--k",
+        type=small_count,
+        default=16,
+        help="features active in a token on average; default: 16",
     )
     parser.add_argument(
         "--text",
@@ -43,25 +45,15 @@ def _add_arguments(parser: Parser) -> None:
         help="UTF-8, one passage a line, of which every tenth is held out; default: text of the "
         "bundled model's kind",
     )
-    parser.add_argument("--tokens", type=_count, help="most tokens to train on; default: 200,000")
     parser.add_argument(
-        "--steps", type=_count, default=2500, help="of the optimizer; default: 2500"
+        "--tokens", type=small_count, help="most tokens to train on; default: 200,000"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="of the first values and the order")
+    parser.add_argument(
+        "--steps", type=small_count, default=2500, help="of the optimizer; default: 2500"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="of the first values and the order")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the dictionary")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9 and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got {text}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= _LARGEST_SEED):
-        raise argparse.ArgumentTypeError(f"expected 0 to {_LARGEST_SEED}, got {text}")
-    return int(text)
 
 
 def _call(arguments: argparse.Namespace) -> int:

@@ -36,7 +36,8 @@ from oriel.errors import ContractError
 
 
 @cache
-def _schema(name: str) -> JsonObject:
+def read_schema(name: str) -> JsonObject:
+    """Return a schema of contracts/ as it is written. name: one of SCHEMAS."""
     text = (contracts_folder() / f"{name}.schema.json").read_text(encoding="utf-8")
     loaded: JsonObject = json.loads(text)
     return loaded
@@ -85,9 +86,9 @@ def validator(name: str) -> Draft202012Validator:
     """The validator of contracts/{name}.schema.json; name is one of `SCHEMAS`, and what follows a #
     in it is a JSON pointer to a part of that schema."""
     name, _, pointer = name.partition("#")
-    resources = [Resource.from_contents(_schema(n)) for n in SCHEMAS]
+    resources = [Resource.from_contents(read_schema(n)) for n in SCHEMAS]
     registry = Registry().with_resources((r.id() or "", r) for r in resources)
-    schema = _schema(name)
+    schema = read_schema(name)
     if pointer:
         schema = {"$ref": f"{schema['$id']}#{pointer}"}
     made: Draft202012Validator = _Validator(schema, registry=registry)

@@ -6,8 +6,11 @@ apps/web/src/contract/validate_dictionaries.ts."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from math import prod
+from typing import cast
 
+from oriel.contract.activation_contract import read_schema
 from oriel.contract.activation_names import ModelShape, TensorSpec, kinds
 from oriel.contract.documents import (
     DictionaryActivation,
@@ -16,6 +19,7 @@ from oriel.contract.documents import (
     FileDescriptor,
     ManifestDocument,
 )
+from oriel.contract.json_value import JsonObject
 from oriel.contract.tap_bytes import DictionaryFile, TapError, check_dictionary_tap
 from oriel.contract.variant_graphs import paths_read_by
 from oriel.errors import ContractError
@@ -40,6 +44,13 @@ def dictionary_path(digest: str) -> str:
     """Return the name of a dictionary's file in a bundle. digest: "sha256:" and 64 hexadecimal
     digits."""
     return f"dictionary_{digest.removeprefix('sha256:')}.safetensors"
+
+
+@cache
+def most_dictionaries() -> int:
+    """Return the maximum number of dictionaries in a bundle, by the manifest's schema."""
+    properties = cast(JsonObject, read_schema("manifest")["properties"])
+    return int(cast(int, cast(JsonObject, properties["dictionaries"])["maxItems"]))
 
 
 def features_spec(name: str, features: int) -> TensorSpec:

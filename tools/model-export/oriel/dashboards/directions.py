@@ -20,7 +20,7 @@ _NO_LENGTH = 1e-30
 
 @dataclass(frozen=True)
 class Directions:
-    """What the units of a group add to an activation for a value of 1."""
+    """Vectors that the units of a group add to an activation for a value of 1."""
 
     units: int
     kind: str

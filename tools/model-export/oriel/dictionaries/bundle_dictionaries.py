@@ -14,12 +14,13 @@ from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
 from oriel.contract.dashboards import FOLDER
-from oriel.contract.dictionaries import features_name
+from oriel.contract.dictionaries import features_name, most_dictionaries
 from oriel.contract.documents import DictionaryRecord, FileDescriptor, ManifestDocument
 from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
+from oriel.contract.totals import check_totals
 from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
 from oriel.dictionaries.listed_dictionary import check_dictionary, tap_record
-from oriel.errors import OptionError, OrielError
+from oriel.errors import ContractError, OptionError, OrielError
 
 
 def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> bool:
@@ -28,7 +29,7 @@ def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> bool:
     and leaves the bundle unchanged if it can't be used."""
     folder = bundle_folder(bundle)
     data = deepcopy(read_open_bundle(bundle).data)
-    _check_name(name)
+    check_name(name)
     removed = _drop_stale_dashboards(data, name, dictionary)
     kept = [each for each in data.get("dictionaries", ()) if each["name"] != name]
     for other in kept:
@@ -37,12 +38,15 @@ def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> bool:
                 "the bundle has this dictionary already",
                 got=f"the name {name}",
                 expected=f"{other['name']}, which it has there",
+                next_step=f"choose it by the name {other['name']}.",
             )
+    _check_count(len(kept) + 1)
     dropped = {each["path"] for each in data.get("dictionaries", ()) if each["name"] == name}
     files = [each for each in data["files"] if each["path"] not in {*dropped, dictionary.path}]
     with replaced_folder(folder, lambda: check_replaceable(folder), movable=False) as place:
         reuse_files(folder, place, [each["path"] for each in files])
         write_dictionaries(place, data, files, kept, {name: dictionary})
+        _check_room(data)
         save_manifest(place, data)
     return removed
 
@@ -87,29 +91,32 @@ def write_dictionaries(
 def add_shipped_dictionaries(
     folder: Path, data: ManifestDocument, files: Mapping[str, Path]
 ) -> None:
-    """Add the dictionaries that ship with a model to its new bundle. files: {name: the file}."""
+    """Add the dictionaries that ship with a model to its new bundle, except those whose name or
+    file it has already. files: {name: the file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
+    there = data.get("dictionaries", [])
+    taken = {each["name"] for each in there} | {each["path"] for each in there}
     shipped = {name: read_dictionary(file, shape, weights) for name, file in files.items()}
-    if shipped:
-        write_dictionaries(folder, data, data["files"], [], shipped)
+    added = {name: each for name, each in shipped.items() if taken.isdisjoint((name, each.path))}
+    if added:
+        write_dictionaries(folder, data, data["files"], there, added)
 
 
 def keep_dictionaries(folder: Path, data: ManifestDocument, before: Path) -> None:
-    """Put the dictionaries of the bundle in `before` into the one in `folder`, which is to take its
-    place, where it is of the same weights and has neither the name nor the file. What isn't sound
-    is left out."""
-    weights, there = data["model"]["weights_digest"], data.get("dictionaries", [])
-    taken = {each["name"] for each in there} | {each["path"] for each in there}
+    """Copy the dictionaries of the bundle in `before` into the one in `folder`, which is to take
+    its place and has none yet. Leave out those of other weights, and those whose file isn't
+    sound."""
     found: dict[str, Dictionary] = {}
-    with suppress(OrielError):
-        old = read_manifest(before)
-        for each in old.data.get("dictionaries", ()):
-            if taken.isdisjoint((each["name"], each["path"])) and (
-                each["description"]["weights"] == weights
-            ):
-                found[each["name"]] = check_dictionary(before, old.data, each)
+    try:
+        old = read_manifest(before).data
+    except OrielError:
+        return
+    for each in old.get("dictionaries", ()):
+        if each["description"]["weights"] == data["model"]["weights_digest"]:
+            with suppress(OrielError):
+                found[each["name"]] = check_dictionary(before, old, each)
     if found:
-        write_dictionaries(folder, data, data["files"], there, found)
+        write_dictionaries(folder, data, data["files"], [], found)
 
 
 def make_taps_anew(folder: Path, data: ManifestDocument) -> None:
@@ -134,7 +141,32 @@ def _record(name: str, dictionary: Dictionary, data: ManifestDocument) -> Dictio
     }
 
 
-def _check_name(name: str) -> None:
+def _check_count(count: int) -> None:
+    """Raise OptionError for more dictionaries than a bundle may have."""
+    most = most_dictionaries()
+    if count > most:
+        raise _full(f"{count} dictionaries", f"at most {most}")
+
+
+def _check_room(data: ManifestDocument) -> None:
+    """Raise OptionError where a manifest adds up to more than contracts/limits.json allows."""
+    try:
+        check_totals(data, "the manifest")
+    except ContractError as error:
+        raise _full(error.what, "sums within contracts/limits.json") from error
+
+
+def _full(got: str, expected: str) -> OptionError:
+    return OptionError(
+        "the bundle is full",
+        got=got,
+        expected=expected,
+        next_step="replace one by --name, or export the model to another folder.",
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise OptionError for a name that no dictionary of a bundle can have."""
     if re.fullmatch("[a-z][a-z0-9_]{0,31}", name) is None:
         raise OptionError(
             "--name can't be a dictionary's",

@@ -20,8 +20,9 @@ def check_dictionary(
     description, or if a tap refers to a place of the file other than the encoder's tensors."""
     shape = ModelShape.from_json(manifest["model"]["shape"])
     weights = manifest["model"]["weights_digest"]
-    dictionary = read_dictionary(folder / record["path"], shape, weights)
     described = next(file for file in manifest["files"] if file["path"] == record["path"])
+    _check_size(folder / record["path"], int(described["bytes"]), record)
+    dictionary = read_dictionary(folder / record["path"], shape, weights)
     if dictionary.digest != described["digest"]:
         got = f"digest {dictionary.digest[:23]}…"
         raise _other(record, got, f"{described['digest'][:23]}…")
@@ -37,6 +38,13 @@ def check_dictionary(
         if places_in_tap(tap) != wanted:
             raise _other(record, f"{variant}'s tap", "one that reads the encoder of its file")
     return dictionary
+
+
+def _check_size(file: Path, size: int, record: DictionaryRecord) -> None:
+    """Raise BundleError where a file has another size than the manifest says, before it is read."""
+    # A file that isn't there is refused where it is opened.
+    if file.is_file() and file.stat().st_size != size:
+        raise _other(record, f"{file.stat().st_size} bytes", f"{size} bytes")
 
 
 def tap_record(name: str, dictionary: Dictionary, shape: ModelShape) -> TapRecord:

@@ -19,15 +19,23 @@ LAYOUTS: tuple[Layout, ...] = (
 
 def find_layout(path: Path) -> Layout:
     """Return the layout of a file or a folder. Raises BundleError where it is in none of them."""
-    found = next((layout for layout in LAYOUTS if layout.is_of(path)), None)
-    if found is None:
+    try:
+        found = next((layout for layout in LAYOUTS if layout.is_of(path)), None)
+        if found is None:
+            raise BundleError(
+                f"{path} is no dictionary",
+                got=_kind_of(path),
+                expected="; ".join(layout.holds for layout in LAYOUTS),
+                next_step=_next_step(path),
+            )
+        return found
+    except OSError as error:
         raise BundleError(
-            f"{path} is no dictionary",
-            got=_kind_of(path),
-            expected="; ".join(layout.holds for layout in LAYOUTS),
-            next_step=_next_step(path),
-        )
-    return found
+            f"{path} can't be read",
+            got=error.strerror or str(error),
+            expected="a file or a folder of a dictionary",
+            next_step="check the path.",
+        ) from error
 
 
 def _next_step(path: Path) -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oriel.bundle.open_bundle import read_open_bundle
 from oriel.contract.documents import DictionaryActivation, DictionaryDescription
 from oriel.contract.manifest import Manifest, bundle_folder
-from oriel.dictionaries.bundle_dictionaries import add_dictionary
+from oriel.dictionaries.bundle_dictionaries import add_dictionary, check_name
 from oriel.dictionaries.dictionary_file import parse_dictionary
 from oriel.dictionary_layouts import find_layout
 from oriel.dictionary_layouts.layout import Request
+from oriel.errors import BundleError, reason_of
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ def add_layout(
     resid_pre_8. reads, centered: as in `Request`. Raises OrielError and leaves the bundle unchanged
     if it can't be used.
     """
+    if name is not None:
+        check_name(name)
     layout = find_layout(path)
     manifest = read_open_bundle(bundle)
     weights = manifest.data["model"]["weights_digest"]
-    request = Request(
-        path, manifest.shape, weights, norms_center(manifest, bundle), reads, centered
-    )
+    centers = norms_center(manifest, bundle) if layout.reads_norms else True
+    request = Request(path, manifest.shape, weights, centers, reads, centered)
     # A number that becomes too large is not finite then, which is refused below in one line.
     with np.errstate(over="ignore", invalid="ignore"):
         data = layout.file_bytes(request)
@@ -59,10 +62,19 @@ def add_layout(
 
 def norms_center(manifest: Manifest, bundle: Path) -> bool:
     """Return whether the model's norms take the mean away, as LayerNorm does and a root mean square
-    doesn't."""
+    doesn't. Raises BundleError for a graph that can't be read."""
     paths = {variant["open"]["path"] for variant in manifest.variants}
-    graphs = (
-        onnx.load(str(bundle_folder(bundle) / path), load_external_data=False).graph
-        for path in sorted(paths)
-    )
+    graphs = (_read_graph(bundle_folder(bundle) / path) for path in sorted(paths))
     return any(node.op_type == "LayerNormalization" for graph in graphs for node in graph.node)
+
+
+def _read_graph(file: Path) -> onnx.GraphProto:
+    try:
+        return onnx.load(str(file), load_external_data=False).graph
+    except (OSError, DecodeError) as error:
+        raise BundleError(
+            f"the graph {file.name} can't be read",
+            got=reason_of(error),
+            expected="an ONNX graph of the bundle",
+            next_step="export the model again.",
+        ) from error

@@ -39,6 +39,7 @@ def _reads(request: Request, file: Path, names: list[str]) -> DictionaryActivati
     if request.reads is None:
         raise OptionError(
             f"{file.name} doesn't say what it reads",
+            got="no --reads",
             expected="--reads KIND:LAYER, such as --reads resid_post:12",
         )
     kind, layer = request.reads["kind"], request.reads["layer"]

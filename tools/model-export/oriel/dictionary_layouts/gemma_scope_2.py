@@ -9,10 +9,10 @@ from pathlib import Path
 from oriel.contract.documents import DictionaryActivation
 from oriel.dictionary_layouts.hook_names import dictionary_activation
 from oriel.dictionary_layouts.jumprelu import LOWER, jumprelu_sae
-from oriel.dictionary_layouts.layout import Layout, Request
+from oriel.dictionary_layouts.layout import Layout, Request, check_reads
 from oriel.dictionary_layouts.settings_file import read_settings
 from oriel.dictionary_layouts.stored_arrays import safetensors_arrays
-from oriel.errors import BundleError, OptionError
+from oriel.errors import BundleError
 
 _SETTINGS, _WEIGHTS = "config.json", "params.safetensors"
 _KINDS = {
@@ -63,12 +63,7 @@ def _reads(hook: str, request: Request, folder: Path) -> DictionaryActivation:
             next_step="choose a dictionary of one of these.",
         )
     reads = dictionary_activation(kind, int(found.group(1)))
-    if request.reads is not None and request.reads != reads:
-        raise OptionError(
-            f"--reads contradicts the dictionary {folder.name}",
-            got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{reads['kind']}:{reads['layer']}, by its {_SETTINGS}, or no --reads",
-        )
+    check_reads(request, reads, f", by its {_SETTINGS}")
     return reads
 
 

@@ -48,6 +48,8 @@ class Layout:
     file_bytes: Callable[[Request], bytes]
     """Return the bytes of a dictionary file. Raises OrielError where the dictionary can't be used
     or can't be converted exactly."""
+    reads_norms: bool = True
+    """`file_bytes` makes use of the request's norms_center."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,17 @@ def check_fits(request: Request, activation: DictionaryActivation, width: int, s
             got=f"rows of {width} numbers ({said})",
             expected=f"{row_width(spec)}, the width of this model's {kind} of layer {layer}",
             next_step="give the bundle of its own model.",
+        )
+
+
+def check_reads(request: Request, reads: DictionaryActivation, said: str = "") -> None:
+    """Raise OptionError where the caller names another activation than the files do. said: words
+    for where they do, such as ", by its config.json"."""
+    if request.reads is not None and request.reads != reads:
+        raise OptionError(
+            f"--reads contradicts the dictionary {request.path.name}",
+            got=f"{request.reads['kind']}:{int(request.reads['layer'])}",
+            expected=f"{reads['kind']}:{int(reads['layer'])}{said}, or no --reads",
         )
 
 

@@ -1,12 +1,12 @@
-"""Oriel's own dictionary file, as `oriel train-dictionary` writes it. What it must hold is checked
-in oriel/dictionaries/dictionary_file.py."""
+"""Oriel's own dictionary file, as `oriel train-dictionary` writes it;
+oriel/dictionaries/dictionary_file.py checks its contents."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from oriel.dictionaries.dictionary_file import read_dictionary
-from oriel.dictionary_layouts.layout import Layout, Request
+from oriel.dictionary_layouts.layout import Layout, Request, check_reads
 from oriel.errors import OptionError
 
 
@@ -16,13 +16,7 @@ def _is_of(path: Path) -> bool:
 
 def _file_bytes(request: Request) -> bytes:
     found = read_dictionary(request.path, request.shape, request.weights)
-    reads = found.description["reads"]
-    if request.reads is not None and request.reads != reads:
-        raise OptionError(
-            f"--reads contradicts the dictionary {request.path.name}",
-            got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{reads['kind']}:{int(reads['layer'])}, or no --reads",
-        )
+    check_reads(request, found.description["reads"])
     if request.centered:
         raise OptionError(
             "--centered is for layouts that don't say how they were trained",
@@ -32,4 +26,10 @@ def _file_bytes(request: Request) -> bytes:
     return found.data
 
 
-LAYOUT = Layout("Oriel", "a .safetensors file of oriel train-dictionary", _is_of, _file_bytes)
+LAYOUT = Layout(
+    "Oriel",
+    "a .safetensors file of oriel train-dictionary",
+    _is_of,
+    _file_bytes,
+    reads_norms=False,
+)

@@ -23,6 +23,7 @@ from oriel.dictionary_layouts.layout import (
     Request,
     check_features,
     check_fits,
+    check_reads,
     takes_mean_away,
 )
 from oriel.dictionary_layouts.sae_lens_config import SaeLensConfig, parse_config
@@ -95,12 +96,7 @@ def _named(hook: str | None, request: Request) -> DictionaryActivation:
         assert request.reads is not None
         return request.reads
     found = activation_of_hook(hook, request.path.name)
-    if request.reads is not None and request.reads != found:
-        raise OptionError(
-            f"--reads contradicts the dictionary {request.path.name}",
-            got=f"{request.reads['kind']}:{request.reads['layer']}",
-            expected=f"{found['kind']}:{found['layer']}, by its hook_name {hook}, or no --reads",
-        )
+    check_reads(request, found, f", by its hook_name {hook}")
     return found
 
 
@@ -152,6 +148,8 @@ def _check_tensors(stored: StoredArrays, config: SaeLensConfig) -> Array | None:
         }
     )
     if not extra:
+        if config.scales_features:
+            raise stored.unsound(f"no {_FEATURE_FACTORS[0]}", "the tensor that its settings name")
         return None
     factors = stored.read(extra[0])
     # For a time SAELens wrote ones there, whatever the setting.

@@ -108,6 +108,10 @@ def parse_config(data: JsonObject, name: str) -> SaeLensConfig:
     k = _k(fields, kwargs, features) if form.activation == "topk" else None
     if fields.get("hook_head_index") is not None:
         raise fields.refused("hook_head_index", "it reads one head alone")
+    hook, hook_out = fields.text("hook_name"), fields.text("hook_name_out")
+    if hook_out and hook_out != hook and not form.is_transcoder:
+        why = f"{hook_out[:80]!r}, and {architecture} rebuilds what it reads"
+        raise fields.refused("hook_name_out", why)
     return SaeLensConfig(
         architecture=architecture,
         width_in=width,
@@ -119,8 +123,8 @@ def parse_config(data: JsonObject, name: str) -> SaeLensConfig:
         scales_by_decoder=k is not None and fields.flag("rescale_acts_by_decoder_norm", False),
         scales_input=_scales_input(fields, form),
         scales_features=fields.flag("finetuning_scaling_factor", False),
-        hook=fields.text("hook_name"),
-        hook_out=fields.text("hook_name_out"),
+        hook=hook,
+        hook_out=hook_out,
         centers_stream=loaded.get("center_writing_weights") is True,
         changed_heads=tuple(name for name in _CHANGE_HEADS if loaded.get(name) is True),
         model_name=fields.text("model_name"),
@@ -144,7 +148,7 @@ class _Fields:
     def text(self, key: str) -> str | None:
         value = self.get(key)
         if value is not None and not isinstance(value, str):
-            raise self._damaged(key, value, "a text")
+            raise self.damaged(key, value, "a text")
         return value
 
     def flag(self, key: str, default: bool) -> bool:
@@ -152,13 +156,13 @@ class _Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
-            raise self._damaged(key, value, "true or false")
+            raise self.damaged(key, value, "true or false")
         return value
 
     def size(self, key: str) -> int:
         value = self.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self._damaged(key, value, "a number of 1 or more")
+            raise self.damaged(key, value, "a number of 1 or more")
         return value
 
     def object(self, key: str) -> JsonObject:
@@ -166,7 +170,7 @@ class _Fields:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise self._damaged(key, value, "an object")
+            raise self.damaged(key, value, "an object")
         return value
 
     def refused(self, setting: str, why: str) -> BundleError:
@@ -177,7 +181,8 @@ class _Fields:
             next_step="choose one without it; docs/dictionaries.md lists what is supported.",
         )
 
-    def _damaged(self, key: str, value: JsonValue, expected: str) -> BundleError:
+    def damaged(self, key: str, value: JsonValue, expected: str) -> BundleError:
+        """Return the error of a setting that has another form than SAELens writes."""
         got = "nothing" if value is None else repr(value)[:60]
         return BundleError(
             f"the cfg.json of {self.name} can't be used",
@@ -208,7 +213,7 @@ def _architecture(fields: _Fields, kwargs: JsonObject) -> str:
 def _k(fields: _Fields, kwargs: JsonObject, features: int) -> int:
     k = kwargs.get("k") if "k" in kwargs else fields.get("k")
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= features:
-        raise fields.refused("k", f"1 to {features} of its features expected, got {k!r:.40}")
+        raise fields.damaged("k", k, f"1 to {features}, of its features")
     return k
 
 

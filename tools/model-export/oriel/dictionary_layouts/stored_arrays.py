@@ -3,6 +3,8 @@ one at a time. The files are untrusted, and nothing in them is unpickled."""
 
 from __future__ import annotations
 
+import io
+import lzma
 import struct
 import tokenize
 import zipfile
@@ -28,8 +30,13 @@ _ZIP_ERRORS = (
     EOFError,
     RuntimeError,
     NotImplementedError,
+    LookupError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     tokenize.TokenError,
 )
@@ -109,19 +116,23 @@ def npz_arrays(file: Path) -> StoredArrays:
     """Return the arrays of an .npz file of NumPy. Raises BundleError for another file, and for an
     array of Python objects, which would have to be unpickled."""
     headers: dict[str, _Header] = {}
+    places: dict[str, zipfile.ZipInfo] = {}
     with _opened(file) as archive:
         if len(archive.infolist()) > _MOST_ARRAYS:
             raise ValueError(f"{len(archive.infolist())} files in it")
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
+            if name == info.filename or name in places:
+                raise ValueError(f"{name[:40]}, which is no array or is there twice")
             with archive.open(info) as member:
                 headers[name] = _read_header(member, name)
+            places[name] = info
             size = prod(headers[name].shape) * headers[name].dtype.itemsize
             if info.file_size != headers[name].begin + size:
                 raise ValueError(f"{name[:40]} of {info.file_size} bytes")
 
     def read(name: str) -> Array:
-        with _opened(file) as archive, archive.open(f"{name}.npy") as member:
+        with _opened(file) as archive, archive.open(places[name]) as member:
             header = headers[name]
             member.read(header.begin)
             data = member.read(prod(header.shape) * header.dtype.itemsize)
@@ -135,7 +146,7 @@ def npz_arrays(file: Path) -> StoredArrays:
 
 @dataclass(frozen=True)
 class _Header:
-    """What the first bytes of an .npy file say of the array."""
+    """The form of an array, by the first bytes of its .npy file."""
 
     shape: tuple[int, ...]
     is_fortran: bool
@@ -146,18 +157,26 @@ class _Header:
 
 def _read_header(member: IO[bytes], name: str) -> _Header:
     version = np.lib.format.read_magic(member)
-    if version == (1, 0):
-        found = np.lib.format.read_array_header_1_0(member, max_header_size=_LONGEST_HEADER)
-    elif version == (2, 0):
-        found = np.lib.format.read_array_header_2_0(member, max_header_size=_LONGEST_HEADER)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of NumPy's format")
-    shape, is_fortran, dtype = found
+    said = member.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(said, "little")
+    # NumPy reads as many bytes as the file says before it compares them with a maximum.
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"{name[:40]} with a header of {length} bytes")
+    header = io.BytesIO(said + member.read(length))
+    parse = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, is_fortran, dtype = parse(header, max_header_size=_LONGEST_HEADER)
     if dtype.hasobject or f"{dtype.kind}{dtype.itemsize}" not in _FLOATS:
         raise ValueError(f"{name[:40]} of {dtype.kind}{dtype.itemsize}, not floating-point numbers")
-    if any(size < 0 for size in shape):
+    # True is a whole number in Python.
+    if any(isinstance(size, bool) or size < 0 for size in shape):
         raise ValueError(f"{name[:40]} of {shape}")
-    return _Header(shape, is_fortran, dtype, member.tell())
+    return _Header(shape, is_fortran, dtype, np.lib.format.MAGIC_LEN + len(said) + length)
 
 
 @contextmanager

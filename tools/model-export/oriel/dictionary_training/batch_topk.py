@@ -14,7 +14,9 @@ from oriel.dictionary_training.parts import Parts, Scaling, Trained
 
 _DEAD_AFTER = 10
 """A feature counts as dead once it was not active in this many times the tokens after which it
-would be active once, if all features were active equally often."""
+would be active once, if all features were active equally often. With the shipped dictionary's
+settings that is 10 * 512 / 16 = 320 tokens, fewer than the 1,024 of a step, so that a feature
+counts as dead after one silent step."""
 _AUXILIARY_WEIGHT = 1 / 32
 """Weight of the auxiliary loss (Gao et al., 2024)."""
 _WARM_UP, _DECAY = 0.02, 0.3

@@ -19,6 +19,7 @@ from oriel.dictionary_layouts.hook_names import read_activation
 from oriel.dictionary_layouts.layout import MOST_FEATURES
 from oriel.dictionary_training.batch_topk import TrainSettings, train
 from oriel.dictionary_training.measure import Baseline, measure_baseline, measure_dictionary
+from oriel.dictionary_training.memory import check_memory
 from oriel.dictionary_training.named_activations import activation_of, width_of
 from oriel.dictionary_training.passes import activation_name, collect
 from oriel.dictionary_training.source import Source, open_source
@@ -83,12 +84,15 @@ def make_dictionary(options: DictionaryOptions, display: StageDisplay) -> Dictio
             seed=options.seed,
         )
         _check_features(settings.features, settings.k)
-        kept = _KEPT_VALUES // (width_of(reads, source.shape) + width)
+        widths = [width_of(each, source.shape) for each in (reads, writes)]
+        check_memory(settings, widths)
+        # An autoencoder's rows are kept once.
+        kept = _KEPT_VALUES // (width if reads == writes else sum(widths))
         tokens = options.tokens or min(_TOKENS, kept)
         texts = choose_texts(source.reader, options.text, tokens)
         task = prepare(source, (reads, writes), texts, display)
         dictionary = train_and_measure(task, settings, display, options.out)
-    write_files_whole({options.out: dictionary.data})
+    write_files_whole({options.out: dictionary.data}, flag="--out")
     return dictionary.description
 
 
@@ -142,7 +146,7 @@ def train_and_measure(
         "seed": settings.seed,
         "trained_on": texts.fitting.to_json(),
     }
-    arrays = {name: _narrow(values) for name, values in asdict(trained).items()}
+    arrays = {name: narrow(values) for name, values in asdict(trained).items()}
     display.stage("measure it on held-out text")
     made = _checked(description, arrays, file, source)
     measured = measure_dictionary(source, made, texts.held_out, task.baseline)
@@ -196,13 +200,16 @@ def _check_features(features: int, k: int) -> None:
         )
 
 
-def _narrow(values: torch.Tensor) -> Array:
-    narrow = values.to(torch.float16)
-    if not bool(torch.isfinite(narrow).all()):
+def narrow(values: torch.Tensor) -> Array:
+    """Return a trained tensor in float16, or in float32 where it has numbers beyond float16. Raises
+    OptionError where one is not finite."""
+    if not bool(torch.isfinite(values).all()):
         raise OptionError(
-            "the training found numbers beyond float16",
-            got=f"{float(values.abs().max()):.3g}",
+            "the training ended with numbers that aren't finite",
+            got=f"{int((~torch.isfinite(values)).sum())} of {values.numel()} in a tensor",
+            expected="finite numbers",
             next_step="train on another activation, or give fewer --steps.",
         )
-    found: Array = narrow.numpy()
+    half = values.to(torch.float16)
+    found: Array = (half if bool(torch.isfinite(half).all()) else values).numpy()
     return found

@@ -20,7 +20,7 @@ from oriel.errors import OptionError
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a dictionary's losses are compared with, in nats."""
+    """Losses that a dictionary's are compared with, in nats."""
 
     model: float
     """Of the unchanged model."""
@@ -66,8 +66,9 @@ def measure_dictionary(
     """
     reads, writes = (dictionary.description[part] for part in ("reads", "writes"))
     names = {activation_name(reads), activation_name(writes)}
-    rebuilding, loss = _Rebuilding.of(int(dictionary.description["features"])), MeanLoss()
-    for batch in batches_of(passages.ids, source.shape.vocab):
+    count = int(dictionary.description["features"])
+    rebuilding, loss = _Rebuilding.of(count), MeanLoss()
+    for batch in batches_of(passages.ids, max(source.shape.vocab, count)):
         found = source.run(batch.ids, names, ())
         features = dictionary.features(token_rows(found[activation_name(reads)])[batch.counted])
         rebuilt = dictionary.rebuild(features)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from oriel.contract.activation_names import ModelShape
+from oriel.contract.activation_names import ModelShape, kinds
 from oriel.contract.dictionaries import row_spec, row_width
 from oriel.contract.documents import DictionaryActivation
-from oriel.dictionary_layouts.hook_names import read_activation
+from oriel.dictionary_layouts.hook_names import dictionary_kinds, read_activation
 from oriel.errors import OptionError
 
 
@@ -20,7 +20,13 @@ def activation_of(flag: str, text: str, shape: ModelShape) -> DictionaryActivati
             expected=f"a layer from 0 to {shape.layers - 1}",
         )
     if row_spec(activation, shape) is None:
-        raise OptionError(f"the model has no {activation['kind']}", got=f"{flag} {text}")
+        there = [kind for kind in dictionary_kinds() if kinds()[kind].present_in(shape)]
+        raise OptionError(
+            f"the model has no {activation['kind']}",
+            got=f"{flag} {text}",
+            expected=f"one of {', '.join(there)}",
+            next_step=f"choose another activation with {flag}.",
+        )
     return activation
 
 

@@ -17,8 +17,8 @@ from oriel.contract.documents import DictionaryActivation
 from oriel.dictionaries.dictionary_file import token_rows
 from oriel.dictionary_training.source import Source
 
-_LOGITS_AT_ONCE = 1 << 23
-"""Maximum number of logits computed in one pass: 32 MiB."""
+_VALUES_AT_ONCE = 1 << 23
+"""Maximum number of logits, or of features, computed in one pass: 32 MiB."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class Batch:
     ids: Ids
     """(batch, seq), int64."""
     counted: Array
-    """(batch, seq), bool: tokens of passages without each passage's first. The first token is the
-    same in all passages, and its activations are much larger than all others in many models."""
+    """(batch, seq), bool: tokens of passages without each passage's first. Where the model begins
+    texts with a token, it is the same in all passages, and its activations are much larger than all
+    others in many models."""
 
 
-def batches_of(passages: Sequence[Ids], vocab: int) -> Iterator[Batch]:
-    """Yield all passages, those of about the same length together."""
+def batches_of(passages: Sequence[Ids], width: int) -> Iterator[Batch]:
+    """Yield all passages, those of about the same length together. width: number of logits of a
+    token, or of its features where these are more."""
     order = sorted(range(len(passages)), key=lambda at: len(passages[at]))
     longest = max(len(ids) for ids in passages)
-    count = max(1, _LOGITS_AT_ONCE // (vocab * longest))
+    count = max(1, _VALUES_AT_ONCE // (width * longest))
     for begin in range(0, len(order), count):
         rows = [passages[at] for at in order[begin : begin + count]]
         width = max(map(len, rows))

@@ -70,7 +70,14 @@ def _is_bundle(model: str) -> bool:
 
 
 def _bundle_source(bundle: Bundle, name: str) -> Source:
+    """Return a bundle as a source. Raises OptionError if it has no tokenizer."""
     manifest, shape = bundle.manifest.data, bundle.shape
+    if "tokenizer" not in manifest:
+        raise OptionError(
+            "a dictionary is trained on text, and this bundle has no tokenizer",
+            got=name,
+            next_step="export the model again from a checkpoint that has its tokenizer's files.",
+        )
     longest = min(shape.context_length, MAX_PASSAGE_TOKENS)
     reader = TextReader(bundle.tokenizer, passage_start(manifest), longest, shape.vocab)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -123,9 +124,17 @@ def places_in_tap(tap: TapRecord) -> dict[str, tuple[tuple[int, ...], int, int]]
 
 
 def read_file(file: Path, kind: FileKind) -> bytes:
-    """Return a file's bytes. Raises BundleError where it can't be read."""
+    """Return a file's bytes. Raises BundleError where it can't be read, or its size isn't the one
+    that its header gives: such a file is not read, since it may be larger than the memory."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            begin = opened.read(8 + MAX_HEADER)
+            header, offset = _header(begin, size, file, kind)
+            header.pop("__metadata__", None)
+            _places(header, offset, size, file, kind)
+            opened.seek(0)
+            return opened.read(size)
     except OSError as error:
         raise BundleError(
             f"the {kind.what} {file} can't be read",
@@ -140,7 +149,7 @@ def parse_tensor_file(data: bytes, file: Path, kind: FileKind, weights: str) -> 
 
     Raises BundleError for bytes of another form, and where the file belongs to another model.
     """
-    header, begin = _header(data, file, kind)
+    header, begin = _header(data, len(data), file, kind)
     description = _description(header.pop("__metadata__", None), file, kind)
     said = str(description["weights"])
     if said != weights:
@@ -154,11 +163,12 @@ def parse_tensor_file(data: bytes, file: Path, kind: FileKind, weights: str) -> 
     return TensorFile(data, file, kind, description, places)
 
 
-def _header(data: bytes, file: Path, kind: FileKind) -> tuple[JsonObject, int]:
-    """Return the header's JSON object, and the byte offset of the first value."""
+def _header(data: bytes, size: int, file: Path, kind: FileKind) -> tuple[JsonObject, int]:
+    """Return the header's JSON object, and the byte offset of the first value. data: the file's
+    first bytes, with the largest header that there may be. size: the file's, in bytes."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER, len(data) - 8):
-        raise _damaged(file, kind, f"{len(data)} bytes, cut short or something else")
+        raise _damaged(file, kind, f"{size} bytes, cut short or something else")
     try:
         header = read_json(data[8 : 8 + length], file.name)
     except ContractError as error:

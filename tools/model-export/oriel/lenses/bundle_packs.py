@@ -81,15 +81,19 @@ def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, 
 
 def keep_packs(folder: Path, data: ManifestDocument, before: Path) -> None:
     """Put the packs of the bundle in `before` into the one in `folder`, which is to take its place,
-    where it is of the same weights and has none of the name. What isn't sound is left out."""
+    where it is of the same weights and has none of the name. Leave out those that aren't
+    sound."""
     weights, there = data["model"]["weights_digest"], data.get("lens_packs", [])
     names = {each["name"] for each in there}
     packs: dict[str, LensPack] = {}
-    with suppress(OrielError):
-        old = read_manifest(before)
-        for each in old.data.get("lens_packs", ()):
-            if each["name"] not in names and each["description"]["weights"] == weights:
-                packs[each["name"]] = check_pack(before, old.data, each)
+    try:
+        old = read_manifest(before).data
+    except OrielError:
+        return
+    for each in old.get("lens_packs", ()):
+        if each["name"] not in names and each["description"]["weights"] == weights:
+            with suppress(OrielError):
+                packs[each["name"]] = check_pack(before, old, each)
     if packs:
         write_packs(folder, data, data["files"], there, packs)
 

@@ -351,12 +351,13 @@ class Bundle:
             if wanted <= open_one.names and slots_for(open_one.slots, placed) == open_one.slots:
                 self._sessions.append(self._sessions.pop(at))
                 return open_one.graph
-        self._names |= wanted
-        self._slots = slots_for(self._slots, placed)
+        every, slots = self._names | wanted, slots_for(self._slots, placed)
         del self._sessions[: len(self._sessions) - _SESSIONS + 1]
-        graph = self._open(addition, lens)
-        self._sessions.append(_Session(self._names, self._slots, added, through, graph))
-        return self._sessions[-1].graph
+        graph = self._open(every, slots, addition, lens)
+        # Kept only now: names whose dictionary is unsound must not be opened with later ones.
+        self._names, self._slots = every, slots
+        self._sessions.append(_Session(every, slots, added, through, graph))
+        return graph
 
     def _lens(self, name: str | None) -> LensPackRecord | None:
         """Return a lens pack by its name. Its file is checked when it is first used."""
@@ -366,13 +367,19 @@ class Bundle:
             self._read_lenses.add(record["name"])
         return record
 
-    def _open(self, addition: Addition | None, lens: LensPackRecord | None) -> OnnxGraph:
+    def _open(
+        self,
+        names: frozenset[str],
+        slots: Slots,
+        addition: Addition | None,
+        lens: LensPackRecord | None,
+    ) -> OnnxGraph:
         record, kind = tapped_graph(self._variant), self._kind
         if self._weights is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="oriel-bundle-")
             self._weights = WeightFolders(self.folder, Path(self._scratch.name))
-        dictionaries = self._read_by(self._names)
-        taps = taps_for(self._variant, self._names, lens, dictionaries)
+        dictionaries = self._read_by(names)
+        taps = taps_for(self._variant, names, lens, dictionaries)
         beside = [each["path"] for each in (lens, *dictionaries) if each is not None]
         with self._one_line("opened"):
             graph = (self.folder / record["path"]).read_bytes()
@@ -384,7 +391,7 @@ class Bundle:
                 kind,
                 self.shape,
                 settings=self._settings,
-                closings=closings_in(self._slots, self.shape),
+                closings=closings_in(slots, self.shape),
             )
 
     def _read_by(self, names: Collection[str]) -> list[DictionaryRecord]:

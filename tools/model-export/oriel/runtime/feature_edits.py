@@ -23,7 +23,7 @@ def add_feature(
     """Return the edit that adds strength times the feature's row of the decoder to the activation
     that the dictionary writes. shape: the model's sizes. Raises OptionError for a feature that the
     dictionary doesn't have."""
-    row = dictionary.wide("decoder_weight")[_checked(feature, dictionary)]
+    row = _row(dictionary.arrays["decoder_weight"][_checked(feature, dictionary)])
     writes = dictionary.description["writes"]
     spec = kinds()[writes["kind"]].spec(shape, writes["layer"])
     if len(spec.shape) == 4:
@@ -52,17 +52,17 @@ def clamp_feature(
     return Clamp(
         reads["kind"],
         layer=reads["layer"],
-        encoder=_row(dictionary.wide("encoder_weight")[:, index]),
-        bias=float(dictionary.wide("encoder_bias")[index]),
-        threshold=float(dictionary.wide("threshold")[index]) if has_threshold else 0.0,
-        direction=_row(dictionary.wide("decoder_weight")[index]),
+        encoder=_row(dictionary.arrays["encoder_weight"][:, index]),
+        bias=float(dictionary.arrays["encoder_bias"][index]),
+        threshold=float(dictionary.arrays["threshold"][index]) if has_threshold else 0.0,
+        direction=_row(dictionary.arrays["decoder_weight"][index]),
         value=value,
         position=position,
     )
 
 
 def _row(values: Array) -> Array:
-    """Return a copy: an edit that is kept shall not keep the whole matrix."""
+    """Return a copy in float32: an edit that is kept shall not keep the whole matrix."""
     return np.array(values, dtype=np.float32)
 
 
