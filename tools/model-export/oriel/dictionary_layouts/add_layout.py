@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oriel.bundle.open_bundle import read_open_bundle
 from oriel.contract.documents import DictionaryActivation, DictionaryDescription
@@ -71,7 +70,7 @@ def norms_center(manifest: Manifest, bundle: Path) -> bool:
 def _read_graph(file: Path) -> onnx.GraphProto:
     try:
         return onnx.load(str(file), load_external_data=False).graph
-    except (OSError, DecodeError) as error:
+    except Exception as error:  # protobuf's own errors have no common class that is public
         raise BundleError(
             f"the graph {file.name} can't be read",
             got=reason_of(error),
