@@ -51,6 +51,11 @@ def watch(model: torch.nn.Module, place: dict[str, Any], change: Change) -> None
         behind[place["kind"]].register_forward_hook(made)
 
 
+def number_or_null(value: Tensor) -> float | None:
+    """Return a number for JSON: None where tokens without a spread leave a share undefined."""
+    return value.item() if value.isfinite() else None
+
+
 def answer(model: torch.nn.Module, file: str, asked: dict[str, Any]) -> object:
     """Return what is printed."""
     with safe_open(file, "pt") as stored:
@@ -93,8 +98,8 @@ def answer(model: torch.nn.Module, file: str, asked: dict[str, Any]) -> object:
     part = (direction - direction.mean()) / (stream.var(unbiased=False) + norm.eps).sqrt()
     return {
         "features": found.tolist(),
-        "explained": [None, *(1 - errors / spreads).tolist()],
-        "text": (1 - errors.sum() / spreads.sum()).item(),
+        "explained": [None, *map(number_or_null, 1 - errors / spreads)],
+        "text": number_or_null(1 - errors.sum() / spreads.sum()),
         "effects": (model.get_output_embeddings().weight @ (part * norm.weight)).tolist(),
         "logits": logits.tolist(),
     }

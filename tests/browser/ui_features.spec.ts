@@ -37,7 +37,8 @@ interface Right {
   readonly features: readonly (readonly number[])[];
   /** null for the first token. */
   readonly explained: readonly (number | null)[];
-  readonly text: number;
+  /** null where fewer than two tokens are left. */
+  readonly text: number | null;
   /** (vocab): of the feature that was asked about, for a value of 1. */
   readonly effects: readonly number[];
   readonly logits: readonly number[];
@@ -117,7 +118,7 @@ async function expectRight(page: Page, right: Right, feature: number, at: number
   const fit = view(page).getByTestId('feature-fit');
   await expect(fit).toHaveAttribute('data-count', String(ordered.length));
   near(Number(await fit.getAttribute('data-explained')), right.explained[at] ?? NaN, 1e-4, 'here');
-  near(Number(await fit.getAttribute('data-text')), right.text, 1e-4, 'in the text');
+  near(Number(await fit.getAttribute('data-text')), right.text ?? NaN, 1e-4, 'in the text');
   const along = await view(page)
     .locator('[data-testid=feature-text] button')
     .evaluateAll((all) => all.map((each) => Number((each as HTMLElement).dataset['value'])));
