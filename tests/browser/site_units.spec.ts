@@ -273,9 +273,17 @@ test('a damaged dictionary is told where a feature is run, and can be tried agai
   host,
 }) => {
   const site = await host({ headers: isolationHeaders });
+  const { files } = (await (await fetch(address)).json()) as Pick<Manifest, 'files'>;
+  const parts = new Set(
+    files
+      .filter(({ path }) => path.startsWith('dictionary_'))
+      .flatMap(({ path, chunks = [{ path }] }) =>
+        chunks.map((chunk) => new URL(chunk.path, address).href),
+      ),
+  );
   let isDamaged = true;
   await context.route(
-    (url) => url.pathname.includes('/dictionary_'),
+    (url) => parts.has(url.href),
     async (route) => {
       const response = await route.fetch();
       const body = Buffer.from(await response.body());
