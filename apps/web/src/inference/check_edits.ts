@@ -7,6 +7,7 @@ import {
   activationTable,
   contractVersion,
 } from '../contract/activation_table';
+import { closingEntry } from '../contract/closing_table';
 import type { Dimension, ModelShape } from '../contract/generated';
 import {
   closingOf,
@@ -30,7 +31,11 @@ export interface JointAxes {
 }
 
 const headAxes: ReadonlySet<string> = new Set(['heads', 'kv_heads']);
-const directed: ReadonlySet<string> = new Set(['project-out', 'cap', 'swap', 'clamp']);
+
+/** Return whether an edit works along a direction of the joint's last dimension. */
+function isAlongDirection({ edit }: Edit): boolean {
+  return closingEntry(closingOf[edit]).direction === true;
+}
 
 export function isHeadAxis(name: string | undefined): boolean {
   return name !== undefined && headAxes.has(name);
@@ -41,7 +46,7 @@ export function checkEdit(edit: Edit, shape: ModelShape, texts = 1): JointAxes {
   const axes = axesOf(edit, shape);
   const { joint, layer, head, neuron, key, row, position } = placeOf(edit);
   const hasKeys = axes.names.includes('total_sequence_length');
-  const isDirected = directed.has(closingOf[edit.edit]);
+  const isDirected = isAlongDirection(edit);
   const width = axes.sizes.at(-1);
   if (head !== undefined) {
     const at = axes.names.findIndex(isHeadAxis);
@@ -126,7 +131,7 @@ function checkWidth(
 ): void {
   const width = sizes.at(-1);
   const rank = sizes.length;
-  const isDirection = directed.has(edit.edit) && !numberFields.has(field);
+  const isDirection = isAlongDirection(edit) && !numberFields.has(field);
   if (edit.edit === 'clamp' && isDirection) {
     const count = countOfFeature(edit, { names, sizes });
     if (dims.length !== 1 || dims[0] !== count) throw misfit(edit, field, dims, `${count} numbers`);

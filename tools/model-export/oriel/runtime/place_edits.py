@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from oriel.arrays import Array
 from oriel.contract.activation_names import Kind, ModelShape, TensorSpec, kinds
 from oriel.errors import OptionError, first_few
+from oriel.graph.closings import closing_rows
 from oriel.runtime.edits import Edit, KnockOut, Places, Positions
 from oriel.runtime.fed_text import FedText
 from oriel.runtime.joint_edit import JointEdit
@@ -20,8 +21,6 @@ _HEADS = ("heads", "kv_heads")
 _BATCH, _SEQ, _TOTAL = "batch_size", "sequence_length", "total_sequence_length"
 _FAR = np.float32(3.0e38)
 """A limit that no component reaches."""
-_DIRECTED = ("project-out", "cap", "swap", "clamp")
-"""Closings along a direction of the joint's last dimension."""
 _MERGED = ("scale", "add", "replace")
 """Closings of which several, one after another, are one."""
 
@@ -90,7 +89,7 @@ def _checked_spec(edit: Edit, shape: ModelShape) -> TensorSpec:
             got=f"key={edit.key}",
             expected="attn_scores or attn_probs, or position",
         )
-    is_directed = edit.closing in _DIRECTED
+    is_directed = closing_rows()[edit.closing].get("direction", False)
     if "neuron" in named and (_TOTAL in axes or is_directed):
         raise OptionError(
             f"{type(edit).__name__} at {edit.joint} takes no neuron", got=f"neuron={edit.neuron}"
