@@ -23,8 +23,8 @@ from oriel.contract.manifest import read_manifest
 from oriel.lens_fitting.fit_jacobian import JacobianSettings, fit_jacobian
 from oriel.lens_fitting.fit_tuned import TunedSettings, fit_tuned
 from oriel.lens_fitting.streams import mean_divergence, readout_of, streams_of
-from oriel.models.demo.bundled_lenses import bundled_lenses
 from oriel.models.demo.bundled_text import held_out_passages, training_passages
+from oriel.models.demo.shipped_files import bundled_lenses
 from oriel.models.find_checkpoint import find_checkpoint
 from oriel.models.load_model import load_model
 from oriel.verification.run_reference import Reference

@@ -42,8 +42,8 @@ from oriel.dictionary_training.measure import measure_baseline, measure_dictiona
 from oriel.dictionary_training.passes import batches_of, collect
 from oriel.dictionary_training.source import Source, open_source
 from oriel.errors import BundleError, OptionError
-from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
 from oriel.models.demo.bundled_text import held_out_passages, training_passages
+from oriel.models.demo.shipped_files import bundled_dictionaries
 from oriel.progress import Silent
 
 ROOT = Path(__file__).resolve().parents[2]

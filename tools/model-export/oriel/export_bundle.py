@@ -38,8 +38,7 @@ from oriel.graph.attach_weights import WeightLayout, place_weights
 from oriel.graph.graph_document import write_model_record
 from oriel.graph.static_cache import check_length
 from oriel.lenses.bundle_packs import add_shipped_packs, keep_packs
-from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
-from oriel.models.demo.bundled_lenses import bundled_lenses
+from oriel.models.demo.shipped_files import bundled_dictionaries, bundled_lenses
 from oriel.models.find_checkpoint import find_checkpoint, with_adapter
 from oriel.models.load_model import LoadedModel, load_model
 from oriel.options import ExportOptions, Quantizing, check_quantizing

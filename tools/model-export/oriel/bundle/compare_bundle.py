@@ -24,8 +24,7 @@ from oriel.contract.lens_packs import pack_path
 from oriel.contract.manifest import Manifest, check_manifest
 from oriel.contract.variant_graphs import static_cache_of
 from oriel.errors import BundleError, OrielError
-from oriel.models.demo.bundled_dictionaries import bundled_dictionaries
-from oriel.models.demo.bundled_lenses import bundled_lenses
+from oriel.models.demo.shipped_files import bundled_dictionaries, bundled_lenses
 from oriel.models.load_model import LoadedModel
 from oriel.models.model_names import safe_name
 from oriel.tokenizers.checkpoint_tokenizer import CheckpointTokenizer

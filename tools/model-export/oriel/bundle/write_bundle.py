@@ -185,6 +185,24 @@ def describe_file(folder: Path, path: str, known_digest: str | None = None) -> F
     }
 
 
+def put_files(
+    folder: Path,
+    data: ManifestDocument,
+    files: Sequence[FileDescriptor],
+    added: Mapping[str, bytes],
+) -> None:
+    """Write files into a folder that holds a bundle's others, and list all of them in the manifest.
+
+    files: the manifest's other files. added: {path: contents}. data: the manifest, which is
+    modified.
+    """
+    described = {each["path"]: each for each in files}
+    for path, contents in added.items():
+        (folder / path).write_bytes(contents)
+        described[path] = describe_file(folder, path)
+    data["files"] = sorted(described.values(), key=lambda each: each["path"])
+
+
 def file_digest(file: Path) -> str:
     """Return a file's SHA-256 as the manifest writes it."""
     with file.open("rb") as handle:

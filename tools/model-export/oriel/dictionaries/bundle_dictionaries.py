@@ -12,7 +12,7 @@ from pathlib import Path
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
-from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
+from oriel.bundle.write_bundle import check_replaceable, put_files, save_manifest
 from oriel.contract.dashboards import FOLDER
 from oriel.contract.dictionaries import features_name, most_dictionaries
 from oriel.contract.documents import DictionaryRecord, FileDescriptor, ManifestDocument
@@ -78,13 +78,8 @@ def write_dictionaries(
 
     files, kept: the manifest's other files and dictionaries. data: the manifest, which is modified.
     """
-    described = {each["path"]: each for each in files}
-    records = list(kept)
-    for name, dictionary in added.items():
-        (folder / dictionary.path).write_bytes(dictionary.data)
-        described[dictionary.path] = describe_file(folder, dictionary.path)
-        records.append(_record(name, dictionary, data))
-    data["files"] = sorted(described.values(), key=lambda each: each["path"])
+    put_files(folder, data, files, {each.path: each.data for each in added.values()})
+    records = [*kept, *(_record(name, each, data) for name, each in added.items())]
     put_before_variants(data, "dictionaries", records or None)
 
 

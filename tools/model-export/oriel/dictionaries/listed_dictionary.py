@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oriel.bundle.listed_file import ListedKind
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.dictionaries import ENCODER, features_name, row_spec
 from oriel.contract.documents import DictionaryRecord, ManifestDocument, TapRecord
 from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
-from oriel.errors import BundleError, OptionError
+from oriel.errors import OptionError
 from oriel.graph.dictionary_taps import dictionary_tap
 from oriel.graph.tensor_file import places_in_tap
+
+_LISTED = ListedKind("dictionary", "oriel add-dictionary")
 
 
 def check_dictionary(
@@ -18,16 +21,7 @@ def check_dictionary(
 ) -> Dictionary:
     """Read a dictionary of a bundle. Raises BundleError if its file differs from the manifest's
     description, or if a tap refers to a place of the file other than the encoder's tensors."""
-    shape = ModelShape.from_json(manifest["model"]["shape"])
-    weights = manifest["model"]["weights_digest"]
-    described = next(file for file in manifest["files"] if file["path"] == record["path"])
-    _check_size(folder / record["path"], int(described["bytes"]), record)
-    dictionary = read_dictionary(folder / record["path"], shape, weights)
-    if dictionary.digest != described["digest"]:
-        got = f"digest {dictionary.digest[:23]}…"
-        raise _other(record, got, f"{described['digest'][:23]}…")
-    if dictionary.description != record["description"]:
-        raise _other(record, "another description in the file", "that of the manifest")
+    dictionary = _LISTED.read(folder, manifest, record, read_dictionary)
     prefix = features_name(record["name"])
     wanted = {
         f"{prefix}/{part}": dictionary.places[part].place
@@ -36,15 +30,10 @@ def check_dictionary(
     }
     for variant, tap in record["taps"].items():
         if places_in_tap(tap) != wanted:
-            raise _other(record, f"{variant}'s tap", "one that reads the encoder of its file")
+            raise _LISTED.other(
+                record, f"{variant}'s tap", "one that reads the encoder of its file"
+            )
     return dictionary
-
-
-def _check_size(file: Path, size: int, record: DictionaryRecord) -> None:
-    """Raise BundleError where a file has another size than the manifest says, before it is read."""
-    # A file that isn't there is refused where it is opened.
-    if file.is_file() and file.stat().st_size != size:
-        raise _other(record, f"{file.stat().st_size} bytes", f"{size} bytes")
 
 
 def tap_record(name: str, dictionary: Dictionary, shape: ModelShape) -> TapRecord:
@@ -68,12 +57,3 @@ def choose_dictionary(manifest: ManifestDocument, name: str) -> DictionaryRecord
             next_step="add one: oriel add-dictionary.",
         )
     return there[name]
-
-
-def _other(record: DictionaryRecord, got: str, expected: str) -> BundleError:
-    return BundleError(
-        f"the dictionary {record['name']} isn't the one that the manifest describes",
-        got=got,
-        expected=expected,
-        next_step="add it again: oriel add-dictionary.",
-    )

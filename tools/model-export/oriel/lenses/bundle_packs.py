@@ -13,7 +13,7 @@ import onnx
 from oriel.bundle.atomic_folder import replaced_folder
 from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
-from oriel.bundle.write_bundle import check_replaceable, describe_file, save_manifest
+from oriel.bundle.write_bundle import check_replaceable, put_files, save_manifest
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import (
     FileDescriptor,
@@ -60,13 +60,9 @@ def write_packs(
 
     files, kept: the manifest's other files and packs. data: the manifest, which is modified.
     """
-    described = {each["path"]: each for each in files}
-    records = list(kept)
-    for name, pack in added.items():
-        (folder / pack.path).write_bytes(pack.data)
-        described[pack.path] = describe_file(folder, pack.path)
-        records.append(pack_record(name, pack, folder, data["variants"]))
-    data["files"] = sorted(described.values(), key=lambda each: each["path"])
+    put_files(folder, data, files, {pack.path: pack.data for pack in added.values()})
+    made = (pack_record(name, pack, folder, data["variants"]) for name, pack in added.items())
+    records = [*kept, *made]
     put_before_variants(data, "lens_packs", records or None)
 
 
