@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 from oriel.contract.documents import DictionaryActivation
-from oriel.dictionary_layouts.hook_names import dictionary_activation
+from oriel.dictionary_layouts.hook_names import dictionary_activation, unnamed_activation
 from oriel.dictionary_layouts.jumprelu import LOWER, jumprelu_sae
-from oriel.dictionary_layouts.layout import Layout, Request, check_reads
+from oriel.dictionary_layouts.layout import Layout, Request, TwoFiles, check_reads
 from oriel.dictionary_layouts.settings_file import read_settings
 from oriel.dictionary_layouts.stored_arrays import safetensors_arrays
 from oriel.errors import BundleError
 
-_SETTINGS, _WEIGHTS = "config.json", "params.safetensors"
+_FILES = TwoFiles("config.json", "params.safetensors")
 _KINDS = {
     "output": "resid_post",
     "self_attn.o_proj.input": "attn_z",
@@ -24,18 +24,9 @@ _KINDS = {
 _HOOK = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z_.]{1,60})")
 
 
-def _folder(path: Path) -> Path:
-    return path.parent if path.name in (_SETTINGS, _WEIGHTS) else path
-
-
-def _is_of(path: Path) -> bool:
-    folder = _folder(path)
-    return (folder / _SETTINGS).is_file() and (folder / _WEIGHTS).is_file()
-
-
 def _file_bytes(request: Request) -> bytes:
-    folder = _folder(request.path)
-    settings = read_settings(folder / _SETTINGS)
+    folder = _FILES.folder(request.path)
+    settings = read_settings(folder / _FILES.settings)
     architecture = settings.get("architecture")
     if architecture != "jump_relu" or settings.get("hf_hook_point_out") is not None:
         raise BundleError(
@@ -48,7 +39,7 @@ def _file_bytes(request: Request) -> bytes:
     reads = _reads(str(hook), request, folder)
     model = settings.get("model_name")
     source = ", ".join(["Gemma Scope 2", *([model] if isinstance(model, str) else []), str(hook)])
-    stored = safetensors_arrays(folder / _WEIGHTS)
+    stored = safetensors_arrays(folder / _FILES.weights)
     return jumprelu_sae(stored, LOWER, request, reads, source).file_bytes(request)
 
 
@@ -56,20 +47,17 @@ def _reads(hook: str, request: Request, folder: Path) -> DictionaryActivation:
     found = _HOOK.fullmatch(hook)
     kind = _KINDS.get(found.group(2)) if found else None
     if found is None or kind is None:
-        raise BundleError(
-            f"the dictionary {folder.name} is of an activation that the contract doesn't have",
-            got=repr(hook[:80]),
-            expected=f"model.layers.L. and one of {', '.join(_KINDS)}",
-            next_step="choose a dictionary of one of these.",
+        raise unnamed_activation(
+            folder.name, hook, f"model.layers.L. and one of {', '.join(_KINDS)}"
         )
     reads = dictionary_activation(kind, int(found.group(1)))
-    check_reads(request, reads, f", by its {_SETTINGS}")
+    check_reads(request, reads, f", by its {_FILES.settings}")
     return reads
 
 
 LAYOUT = Layout(
     "Gemma Scope 2",
-    f"a folder of Gemma Scope 2 with {_SETTINGS} and {_WEIGHTS}",
-    _is_of,
+    f"a folder of Gemma Scope 2 with {_FILES}",
+    _FILES.are_in,
     _file_bytes,
 )

@@ -44,13 +44,18 @@ def activation_of_hook(hook: str, name: str) -> DictionaryActivation:
     found = _HOOK.fullmatch(hook)
     kind = _kinds_by_hook().get(found.group(2)) if found else None
     if found is None or kind is None:
-        raise BundleError(
-            f"the dictionary {name} is of an activation that the contract doesn't have",
-            got=repr(hook[:80]),
-            expected=f"a hook of a block: {', '.join(_kinds_by_hook())}",
-            next_step="choose a dictionary of one of these.",
-        )
+        raise unnamed_activation(name, hook, f"a hook of a block: {', '.join(_kinds_by_hook())}")
     return dictionary_activation(kind, int(found.group(1)))
+
+
+def unnamed_activation(name: str, hook: str, expected: str) -> BundleError:
+    """Return the error of a dictionary whose hook has no name in the contract."""
+    return BundleError(
+        f"the dictionary {name} is of an activation that the contract doesn't have",
+        got=repr(hook[:80]),
+        expected=expected,
+        next_step="choose a dictionary of one of these.",
+    )
 
 
 @cache

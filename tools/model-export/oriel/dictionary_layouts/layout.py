@@ -53,6 +53,26 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class TwoFiles:
+    """A folder of settings and weights, which its own path or that of one of the files names."""
+
+    settings: str
+    weights: str
+
+    def folder(self, path: Path) -> Path:
+        """Return the folder that a path names."""
+        return path.parent if path.name in (self.settings, self.weights) else path
+
+    def are_in(self, path: Path) -> bool:
+        """Return whether the folder that a path names has both files."""
+        folder = self.folder(path)
+        return (folder / self.settings).is_file() and (folder / self.weights).is_file()
+
+    def __str__(self) -> str:
+        return f"{self.settings} and {self.weights}"
+
+
+@dataclass(frozen=True)
 class Converted:
     """A dictionary in the terms of the contract, before its file is made."""
 

@@ -21,6 +21,7 @@ from oriel.dictionary_layouts.layout import (
     Converted,
     Layout,
     Request,
+    TwoFiles,
     check_features,
     check_fits,
     check_reads,
@@ -31,24 +32,15 @@ from oriel.dictionary_layouts.settings_file import read_settings
 from oriel.dictionary_layouts.stored_arrays import StoredArrays, safetensors_arrays
 from oriel.errors import BundleError, OptionError
 
-_SETTINGS, _WEIGHTS = "cfg.json", "sae_weights.safetensors"
+_FILES = TwoFiles("cfg.json", "sae_weights.safetensors")
 _INPUT_FACTOR = "activation_scaler.json"
 _FEATURE_FACTORS = ("finetuning_scaling_factor", "scaling_factor")
 """Names of the tensor of a factor for each decoder row; a file has one of them or none."""
 
 
-def _folder(path: Path) -> Path:
-    return path.parent if path.name in (_SETTINGS, _WEIGHTS) else path
-
-
-def _is_of(path: Path) -> bool:
-    folder = _folder(path)
-    return (folder / _SETTINGS).is_file() and (folder / _WEIGHTS).is_file()
-
-
 def _file_bytes(request: Request) -> bytes:
-    folder = _folder(request.path)
-    config = parse_config(read_settings(folder / _SETTINGS), folder.name)
+    folder = _FILES.folder(request.path)
+    config = parse_config(read_settings(folder / _FILES.settings), folder.name)
     reads, writes = _activations(config, request)
     said = f"{config.model_name or 'a model without a name'}, {config.hook or 'no hook'}"
     check_fits(request, reads, config.width_in, said)
@@ -89,7 +81,7 @@ def _named(hook: str | None, request: Request) -> DictionaryActivation:
     if hook is None and request.reads is None:
         raise OptionError(
             f"the dictionary {request.path.name} doesn't say what it reads",
-            got=f"no hook_name in {_SETTINGS}",
+            got=f"no hook_name in {_FILES.settings}",
             expected="--reads KIND:LAYER, such as --reads resid_pre:8",
         )
     if hook is None:
@@ -115,7 +107,7 @@ def _source(config: SaeLensConfig, centered: bool) -> str:
 def _parts(config: SaeLensConfig, folder: Path, centered: bool) -> Parts:
     """Read a dictionary's tensors, and fold into them what the contract has no tensor for, in the
     order in which SAELens computes it."""
-    stored = safetensors_arrays(folder / _WEIGHTS)
+    stored = safetensors_arrays(folder / _FILES.weights)
     factors = _check_tensors(stored, config)
     bias = "b_mag" if "b_mag" in config.form.biases else "b_enc"
     threshold = stored.read("threshold") if "threshold" in config.form.biases else None
@@ -174,6 +166,4 @@ def _input_factor(folder: Path) -> float:
     return float(factor)
 
 
-LAYOUT = Layout(
-    "SAELens", f"a folder of SAELens with {_SETTINGS} and {_WEIGHTS}", _is_of, _file_bytes
-)
+LAYOUT = Layout("SAELens", f"a folder of SAELens with {_FILES}", _FILES.are_in, _file_bytes)
