@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 from tokenizer_folders import TEXT
+from tokenizers import Tokenizer
 
 from oriel.cli import main
-from oriel.dashboards import unfinished
+from oriel.dashboards import formats, unfinished
 
 WORDS = sorted({word for text in TEXT for word in text.split()})
 
@@ -32,6 +33,28 @@ def write_text(file: Path, texts: Sequence[str]) -> Path:
 def run(bundle: Path, out: Path, *more: str | Path) -> int:
     """Run the command; return its exit code."""
     return main(["dashboards", str(bundle), "--out", str(out), "--json", *map(str, more)])
+
+
+def run_in_shards(bundle: Path, out: Path, size: int, *more: str | Path) -> Path:
+    """Run the command with shards of so many bytes; return the folder of what it made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "SHARD_BYTES", size)
+        assert run(bundle, out, *more) == 0
+    return out
+
+
+def contexts_of(
+    checkpoint: Path, shards: Sequence[Sequence[str]], length: int
+) -> list[tuple[int, int, list[int]]]:
+    """Return shard, number and token ids of each context of a corpus: of two tokens or more, since
+    the first isn't counted."""
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    found: list[tuple[int, int, list[int]]] = []
+    for shard, texts in enumerate(shards):
+        ids = [each for text in texts for each in [0, *tokenizer.encode(text).ids]]
+        rows = [ids[at : at + length] for at in range(0, len(ids), length)]
+        found += [(shard, at, row) for at, row in enumerate(rows) if len(row) > 1]
+    return found
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

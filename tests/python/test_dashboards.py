@@ -15,9 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dashboard_runs import after_saves, files_of, passages, rows_of, run, stop, write_text
+from dashboard_runs import (
+    after_saves,
+    contexts_of,
+    files_of,
+    passages,
+    rows_of,
+    run,
+    run_in_shards,
+    stop,
+    write_text,
+)
 from pyarrow import parquet
-from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
 from oriel.arrays import Array
@@ -42,10 +51,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(dashboard_bundle: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Dashboards of every kind over a corpus of several shards."""
     out = tmp_path_factory.mktemp("made") / "dashboards"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "SHARD_BYTES", SHARD)
-        assert run(dashboard_bundle, out, "--corpus", corpus, *ALL) == 0
-    return out
+    return run_in_shards(dashboard_bundle, out, SHARD, "--corpus", corpus, *ALL)
 
 
 class Reference:
@@ -55,13 +61,8 @@ class Reference:
         self.model: GPT2LMHeadModel = GPT2LMHeadModel.from_pretrained(
             checkpoint, attn_implementation="eager"
         )
-        tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-        self.contexts: list[tuple[int, int, list[int]]] = []
+        self.contexts = contexts_of(checkpoint, shards, LENGTH)
         """(shard, number, ids)"""
-        for shard, texts in enumerate(shards):
-            ids = [each for text in texts for each in [0, *tokenizer.encode(text).ids]]
-            rows = [ids[at : at + LENGTH] for at in range(0, len(ids), LENGTH)]
-            self.contexts += [(shard, at, row) for at, row in enumerate(rows) if len(row) > 1]
 
     def values(self, kind: str, layer: int) -> list[Array]:
         """(seq, units) of each context."""

@@ -15,9 +15,18 @@ import numpy as np
 import pytest
 import torch
 from dashboard_dictionaries import add_random, random_arrays
-from dashboard_runs import after_saves, files_of, passages, rows_of, run, stop, write_text
+from dashboard_runs import (
+    after_saves,
+    contexts_of,
+    files_of,
+    passages,
+    rows_of,
+    run,
+    run_in_shards,
+    stop,
+    write_text,
+)
 from publish_servers import nginx
-from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
 from oriel import Bundle
@@ -72,10 +81,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(bundle: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "dashboards"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "SHARD_BYTES", SHARD)
-        assert run(bundle, out, "--corpus", corpus, *FEATURES) == 0
-    return out
+    return run_in_shards(bundle, out, SHARD, "--corpus", corpus, *FEATURES)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +95,6 @@ def features(
     dashboard_checkpoint: Path, model: Any, corpus: Path, made: Path
 ) -> dict[str, list[tuple[tuple[int, int], list[int], Array]]]:
     """Of each dictionary: place, token ids and features (seq, features) of every context."""
-    tokenizer = Tokenizer.from_file(str(dashboard_checkpoint / "tokenizer.json"))
     found: dict[str, list[tuple[tuple[int, int], list[int], Array]]] = {n: [] for n in DICTIONARIES}
     kept: dict[str, torch.Tensor] = {}
     block = model.transformer.h
@@ -100,17 +105,12 @@ def features(
             lambda _, given: kept.update(heads=given[0][0])
         ),
     ]
-    for shard, texts in enumerate(texts_of_shards(corpus)):
-        ids = [each for text in texts for each in [0, *tokenizer.encode(text).ids]]
-        for number, begin in enumerate(range(0, len(ids), LENGTH)):
-            own = ids[begin : begin + LENGTH]
-            if len(own) < 2:
-                continue
-            model(torch.tensor([own]))
-            for seed, (name, form) in enumerate(DICTIONARIES.items()):
-                rows = kept[name].numpy().astype(np.float64)
-                values = by_hand(random_arrays(seed=seed, **form), form, rows)
-                found[name].append(((shard, number), own, values))
+    for shard, number, own in contexts_of(dashboard_checkpoint, texts_of_shards(corpus), LENGTH):
+        model(torch.tensor([own]))
+        for seed, (name, form) in enumerate(DICTIONARIES.items()):
+            rows = kept[name].numpy().astype(np.float64)
+            values = by_hand(random_arrays(seed=seed, **form), form, rows)
+            found[name].append(((shard, number), own, values))
     for hook in hooks:
         hook.remove()
     return found

@@ -4,12 +4,9 @@ have every layout and every architecture that is converted or refused, and no ot
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-import demo_bundle
 import numpy as np
+from document_code import run_document, text_of
 
 import oriel
 from oriel.commands.add_dictionary import COMMAND
@@ -19,19 +16,11 @@ from oriel.dictionary_layouts.hook_names import dictionary_kinds
 from oriel.dictionary_layouts.sae_lens_config import ARCHITECTURES, NORMALIZATIONS, REFUSED
 from oriel.runtime.run import Run
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "dictionaries.md").read_text("utf-8")
-
-
-NAMED = 'oriel.Bundle("apps/web/static/models/demo")'
+TEXT = text_of("dictionaries.md")
 
 
 def test_its_python_runs_and_says_what_is_so() -> None:
-    subprocess.run([sys.executable, demo_bundle.__file__], check=True)
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
-    assert NAMED in code
-    code = code.replace(NAMED, f"oriel.Bundle({str(demo_bundle.MANIFEST.parent)!r})")
-    found: dict[str, object] = {}
-    exec(compile(code, "docs/dictionaries.md", "exec"), found)  # noqa: S102
+    found = run_document("dictionaries.md")
     run, error, bundle = found["run"], found["error"], found["bundle"]
     assert isinstance(error, np.ndarray) and isinstance(bundle, oriel.Bundle)
     assert isinstance(run, Run)

@@ -4,32 +4,21 @@ edits is the package's."""
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-import demo_bundle
 import numpy as np
 import pytest
+from document_code import run_document, text_of
 
 import oriel
 from oriel.contract.activation_names import kinds
 
-ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "interventions.md").read_text(encoding="utf-8")
-NAMED = 'oriel.Bundle("apps/web/static/models/demo")'
+TEXT = text_of("interventions.md")
 
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, object]:
-    """Run the document's Python code from top to bottom, and return its variables."""
-    subprocess.run([sys.executable, demo_bundle.__file__], check=True)
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
-    assert NAMED in code
-    code = code.replace(NAMED, f"oriel.Bundle({str(demo_bundle.MANIFEST.parent)!r})")
-    found: dict[str, object] = {}
-    exec(compile(code, "docs/interventions.md", "exec"), found)  # noqa: S102
-    return found
+    """The variables of the document's Python code."""
+    return run_document("interventions.md")
 
 
 def test_its_python_runs_and_says_what_is_so(names: dict[str, object]) -> None:
