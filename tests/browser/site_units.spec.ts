@@ -1,5 +1,5 @@
-// A unit's page over the corpus, from nginx: read in three requests of at most 300 KB, with PyTorch's values, searched and
-// sorted, without a network once it was read, and refused where a byte was changed on the way.
+// A unit's page over the corpus, from nginx and from the disk: read in three requests of at most 300 KB, with PyTorch's
+// values, searched and sorted, without a network once it was read, and refused where a byte was changed on the way.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -245,6 +245,43 @@ test('a feature of a dictionary equals PyTorch, in the corpus and on the readerâ
       return scrollWidth - clientWidth;
     });
   await expect.poll(overflow).toBe(0);
+});
+
+test('a model opened from the disk has its units, read from its own files', async ({
+  page,
+  host,
+}) => {
+  const site = await host({ headers: isolationHeaders });
+  await page.goto(`${site.url}#lang=en&on=wasm&p=The%20cat`);
+  await expect(page.getByTestId('candidate').first()).toBeVisible();
+  // The model that the site offers has no dashboards.
+  await expect(page.locator('#units')).toHaveCount(0);
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await page
+    .getByTestId('folder-input')
+    .setInputFiles(`${root}test-results/browser/bundles/demo-units`);
+  const picker = page.getByRole('combobox', { name: 'Model' });
+  await expect(picker.locator('option:checked')).toContainText('on this device');
+  const units = page.locator('#units');
+  await expect(units).toBeVisible();
+  await units.getByLabel('Layer', { exact: true }).selectOption('3');
+  await units.getByLabel('Unit', { exact: true }).fill('386');
+  await page.keyboard.press('Enter');
+  const shown = unitPage(page, 'mlp_act.3.386');
+  await expect(shown).toBeVisible();
+  expect(Number(await shown.getAttribute('data-bytes'))).toBeLessThanOrEqual(300_000);
+  const whole = (await passagesOf(shown)).find(({ isWhole }) => isWhole);
+  expect(whole).toBeDefined();
+  const input = { ids: whole?.ids, neuron: [3, 386, 0], off: null };
+  const right = askPython('read_layers.py', [checkpoints.demo], JSON.stringify(input)) as {
+    activations: number[][][];
+  };
+  expectNear(
+    whole?.values ?? [],
+    (right.activations[3] ?? []).map((row) => row[386] ?? NaN),
+  );
+  expect(asked.filter((url) => url.includes('dashboards'))).toEqual([]);
 });
 
 test('a changed byte is told, and the rest of the page stays', async ({ page, context, host }) => {
