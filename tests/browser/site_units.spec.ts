@@ -266,7 +266,7 @@ test('a model opened from the disk has its units, read from its own files', asyn
   const units = page.locator('#units');
   await expect(units).toBeVisible();
   await units.getByLabel('Layer', { exact: true }).selectOption('3');
-  await units.getByLabel('Unit', { exact: true }).fill('386');
+  await units.getByLabel('Number', { exact: true }).fill('386');
   await page.keyboard.press('Enter');
   const shown = unitPage(page, 'mlp_act.3.386');
   await expect(shown).toBeVisible();

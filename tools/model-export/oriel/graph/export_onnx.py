@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import onnx_ir as ir
 import torch
@@ -29,6 +30,7 @@ from oriel.resting_collector import uncollected
 from oriel.tracing.layers import TRACED_LAYERS, LayersDiffer
 from oriel.tracing.output_names import name_outputs
 from oriel.tracing.parameter_inputs import parameters_to_inputs
+from oriel.tracing.program_to_onnx import program_to_onnx
 from oriel.tracing.repeat_layers import repeat_layers
 
 StageCallback = Callable[[str], None]
@@ -111,15 +113,11 @@ def _to_onnx(captured: CapturedModel, shape: ModelShape, opset: int) -> ir.Model
     if shape.bidirectional:
         beside = [flat] if shape.token_types else []
     dynamic = (flat, total, flat, beside)
+    program = partial(
+        torch.export.export, captured, example_inputs(shape), dynamic_shapes=dynamic, strict=False
+    )
     with torch.no_grad(), _quiet(), uncollected():
-        program = torch.export.export(
-            captured, example_inputs(shape), dynamic_shapes=dynamic, strict=False
-        )
-        exported = torch.onnx.export(
-            program, dynamo=True, opset_version=opset, optimize=False, verbose=False
-        )
-    assert exported is not None
-    return exported.model
+        return program_to_onnx(program, opset)
 
 
 @contextmanager
