@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,11 @@ from transformers import GPT2LMHeadModel
 from oriel.arrays import Array
 from oriel.contract.activation_contract import schema_problem
 from oriel.dashboards import formats, reduce
+from oriel.dashboards.memory import calibration_bytes
 from oriel.dashboards.neighbours import STANDARD_ERROR, find_neighbours
 from oriel.dashboards.partial import FIRINGS, Firings, Partial, Sizes
+from oriel.dashboards.ranges import CALIBRATED_CONTEXTS, Calibration
+from oriel.dashboards.units import UnitGroup, unit_blocks
 
 ALL = ("--kinds", "mlp_act,attn_z,resid_post")
 LENGTH = 32
@@ -384,3 +388,24 @@ def test_a_run_that_is_killed_while_it_saves_goes_on_and_ends_in_the_same_bytes(
         assert out.exists() == (then == 0)
     assert files_of(out) == files_of(made)
     assert {each.name for each in tmp_path.iterdir()} == {"dashboards"}
+
+
+def test_the_memory_bound_covers_the_copies_that_ranges_are_measured_on() -> None:
+    length, counts = 256, (300, 700, 40, 40)
+    ends = np.cumsum(counts)
+    groups = [
+        UnitGroup("resid_post", layer, int(end) - count, count)
+        for layer, (count, end) in enumerate(zip(counts, ends, strict=True))
+    ]
+    blocks = unit_blocks(groups)
+    tracemalloc.start()
+    try:
+        calibration = Calibration(blocks)
+        for _ in range(CALIBRATED_CONTEXTS):
+            shapes = [(length, block.span.stop - block.span.start) for block in blocks]
+            calibration.add([np.random.default_rng(0).random(s, np.float32) for s in shapes])
+        calibration.ranges()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 < peak / calibration_bytes(groups, length) < 1

@@ -28,7 +28,7 @@ from oriel import Bundle, Scale
 from oriel.cli import main
 from oriel.contract.manifest import read_manifest
 from oriel.errors import BundleError, ContractError, OptionError
-from oriel.lenses.bundle_packs import add_pack, keep_packs
+from oriel.lenses.bundle_packs import add_pack, add_shipped_packs, keep_packs
 from oriel.options import QuantizeOptions
 from oriel.progress import Silent
 from oriel.quantize_bundle import quantize
@@ -270,6 +270,16 @@ def test_an_unsound_pack_is_left_out_alone(small: Path, packs: dict[str, Path]) 
         shutil.copy(graph, place)
     keep_packs(place, new, small)
     assert new["lens_packs"] == [second] and (place / second["path"]).exists()
+
+
+def test_ones_own_of_a_shipped_ones_name_stays(small: Path, packs: dict[str, Path]) -> None:
+    """Of those that ship with the model, the ones that are missing are added."""
+    data = deepcopy(read_manifest(small).data)
+    (tuned,) = data["lens_packs"]
+    shipped = {"tuned": packs["jacobian"], "again": packs["tuned"], "other": packs["jacobian"]}
+    add_shipped_packs(small, data, shipped)
+    kept, added = data["lens_packs"]
+    assert kept == tuned and added["name"] == "other"
 
 
 def test_a_pack_of_the_same_name_takes_the_place_of_the_other(

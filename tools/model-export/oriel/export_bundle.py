@@ -202,11 +202,11 @@ def _fill(
     display.stage("compute what other devices must give")
     data = with_pytorch_passes(folder, paths, data, model)
     display.stage("write the manifest")
-    add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     # Making them took long, and they may be nowhere else.
     keep_packs(folder, data, paths.folder)
     keep_dictionaries(folder, data, paths.folder)
-    # After the kept ones: the user's dictionary of a shipped one's name stays.
+    # After the kept ones: what is the user's stays, where it has a shipped one's name.
+    add_shipped_packs(folder, data, bundled_lenses(model.source.folder))
     add_shipped_dictionaries(folder, data, bundled_dictionaries(model.source.folder))
     keep_dashboards(folder, data, paths.folder)
     save_manifest(folder, data)

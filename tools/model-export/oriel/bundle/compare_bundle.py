@@ -176,14 +176,18 @@ def _is_own_run(variant: Variant) -> bool:
 
 
 def _has_shipped(old: ManifestDocument, model: LoadedModel) -> bool:
-    """Return whether a bundle has the lens packs and dictionaries that ship with its model. A
-    dictionary of a shipped one's name counts as it: an export doesn't replace the user's."""
-    there = {file["path"] for file in old["files"]}
-    names = {each["name"] for each in old.get("dictionaries", ())}
+    """Return whether a bundle has the lens packs and dictionaries that ship with its model. One of
+    the user's counts where it has a shipped one's name: an export doesn't replace it."""
     folder = model.source.folder
-    packs = {pack_path(file_digest(file)) for file in bundled_lenses(folder).values()}
-    return packs <= there and all(
-        name in names or dictionary_path(file_digest(file)) in there
+    packs = {record[key] for record in old.get("lens_packs", ()) for key in ("name", "path")}
+    dictionaries = {
+        record[key] for record in old.get("dictionaries", ()) for key in ("name", "path")
+    }
+    return all(
+        not packs.isdisjoint((name, pack_path(file_digest(file))))
+        for name, file in bundled_lenses(folder).items()
+    ) and all(
+        not dictionaries.isdisjoint((name, dictionary_path(file_digest(file))))
         for name, file in bundled_dictionaries(folder).items()
     )
 

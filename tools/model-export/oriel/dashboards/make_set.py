@@ -79,7 +79,9 @@ def make_set(options: DashboardOptions, display: StageDisplay) -> DashboardSet:
     display.stage("open the corpus")
     if not options.corpus and manifest.data["model"]["source"]["kind"] != "bundled":
         raise OptionError(
-            "only the bundled model has a corpus of its own", next_step="name one with --corpus."
+            "--corpus is missing",
+            got=f"no texts for {manifest.data['model']['name']}",
+            expected="files or folders: only the bundled model has texts of its own",
         )
     tokens = options.tokens or (None if options.corpus else DEFAULT_TOKENS)
     corpus = open_corpus(options.corpus, options.endpoint, tokens)

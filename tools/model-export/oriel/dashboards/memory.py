@@ -11,7 +11,7 @@ from oriel.dashboards.model_run import batch_rows
 from oriel.dashboards.partial import BINS, FIRINGS, PASSAGES, WINDOW
 from oriel.dashboards.ranges import CALIBRATED_CONTEXTS
 from oriel.dashboards.reduce import STRETCH
-from oriel.dashboards.units import UnitGroup, dictionaries_of
+from oriel.dashboards.units import UnitGroup, dictionaries_of, unit_blocks
 
 _PROGRAM = 350_000_000
 """Bytes of Python with its libraries, the tokenizer, and firings that wait to be merged."""
@@ -24,6 +24,8 @@ _WEIGHTS = 3
 """Copies of the weights: in the file's cache, in the session, and in the kernels' own order."""
 _FEATURE_COPIES = 2
 """Further copies of features in each batch: the product, and what the threshold is compared on."""
+_SORTED = 3
+"""Further copies of a block's calibrated values: joined, their strength, and that in order."""
 _REDUCED = 32
 """Bytes of a unit at a token of a stretch: copies that histogram and moments are made of."""
 
@@ -40,15 +42,21 @@ def bytes_needed(
     values = units + shape.heads * length + 8 * shape.hidden + 4 * shape.intermediate
     features = sum(group.count for group in groups if group.above_zero)
     values += _FEATURE_COPIES * features
-    # Of features only sums are kept while ranges are measured.
-    ranged = 4 * length * CALIBRATED_CONTEXTS * (units - features)
-    reduced = _REDUCED * STRETCH * max(group.count for group in groups)
+    largest = max(block.span.stop - block.span.start for block in unit_blocks(groups))
+    reduced = _REDUCED * STRETCH * largest
     return (
         _PROGRAM
         + _WEIGHTS * (weights + dictionary_bytes(manifest, groups))
         + (_BATCHES + runs) * 4 * rows * length * values
-        + max(_STATES * state + reduced, ranged)
+        + max(_STATES * state + reduced, calibration_bytes(groups, length))
     )
+
+
+def calibration_bytes(groups: Sequence[UnitGroup], length: int) -> int:
+    """Return the bytes that are taken while ranges are measured; of features only sums are kept."""
+    blocks = [block for block in unit_blocks(groups) if not block.above_zero]
+    counts = [block.span.stop - block.span.start for block in blocks]
+    return 4 * length * CALIBRATED_CONTEXTS * (sum(counts) + _SORTED * max(counts, default=0))
 
 
 def dictionary_bytes(manifest: Manifest, groups: Sequence[UnitGroup]) -> int:

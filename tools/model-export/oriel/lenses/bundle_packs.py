@@ -67,31 +67,31 @@ def write_packs(
 
 
 def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, Path]) -> None:
-    """Add the packs that ship with a model to its new bundle. files: {name: the pack's file}."""
+    """Add the packs that ship with a model to its new bundle, except those whose name or file it
+    has already. files: {name: the pack's file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
-    packs = {name: read_pack(file, shape, weights) for name, file in files.items()}
-    if not packs:
-        return
-    write_packs(folder, data, data["files"], [], packs)
+    there = data.get("lens_packs", [])
+    taken = {each["name"] for each in there} | {each["path"] for each in there}
+    shipped = {name: read_pack(file, shape, weights) for name, file in files.items()}
+    added = {name: pack for name, pack in shipped.items() if taken.isdisjoint((name, pack.path))}
+    if added:
+        write_packs(folder, data, data["files"], there, added)
 
 
 def keep_packs(folder: Path, data: ManifestDocument, before: Path) -> None:
-    """Put the packs of the bundle in `before` into the one in `folder`, which is to take its place,
-    where it is of the same weights and has none of the name. Leave out those that aren't
-    sound."""
-    weights, there = data["model"]["weights_digest"], data.get("lens_packs", [])
-    names = {each["name"] for each in there}
+    """Copy the packs of the bundle in `before` into the one in `folder`, which is to take its place
+    and has none yet. Leave out those of other weights, and those whose file isn't sound."""
     packs: dict[str, LensPack] = {}
     try:
         old = read_manifest(before).data
     except OrielError:
         return
     for each in old.get("lens_packs", ()):
-        if each["name"] not in names and each["description"]["weights"] == weights:
+        if each["description"]["weights"] == data["model"]["weights_digest"]:
             with suppress(OrielError):
                 packs[each["name"]] = check_pack(before, old, each)
     if packs:
-        write_packs(folder, data, data["files"], there, packs)
+        write_packs(folder, data, data["files"], [], packs)
 
 
 def make_taps_anew(folder: Path, data: ManifestDocument) -> None:

@@ -10,14 +10,13 @@ a tensor in place, is decomposed as always.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
-_RENAMED: dict[object, Callable[..., Any]] = {
+_RENAMED: dict[object, Callable[..., object]] = {
     torch.ops.aten.__and__.Tensor: torch.ops.aten.bitwise_and.Tensor,
     torch.ops.aten.__or__.Tensor: torch.ops.aten.bitwise_or.Tensor,
     # Of a constant that was made in the model's code; no number of it changes.
