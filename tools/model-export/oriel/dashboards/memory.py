@@ -11,7 +11,7 @@ from oriel.dashboards.model_run import batch_rows
 from oriel.dashboards.partial import BINS, FIRINGS, PASSAGES, WINDOW
 from oriel.dashboards.ranges import CALIBRATED_CONTEXTS
 from oriel.dashboards.reduce import STRETCH
-from oriel.dashboards.units import UnitGroup, dictionaries_of, unit_blocks
+from oriel.dashboards.units import UnitBlock, UnitGroup, dictionaries_of, unit_blocks
 
 _PROGRAM = 350_000_000
 """Bytes of Python with its libraries, the tokenizer, and firings that wait to be merged."""
@@ -42,7 +42,7 @@ def bytes_needed(
     values = units + shape.heads * length + 8 * shape.hidden + 4 * shape.intermediate
     features = sum(group.count for group in groups if group.above_zero)
     values += _FEATURE_COPIES * features
-    largest = max(block.span.stop - block.span.start for block in unit_blocks(groups))
+    largest = max(_units(block) for block in unit_blocks(groups))
     reduced = _REDUCED * STRETCH * largest
     return (
         _PROGRAM
@@ -54,9 +54,12 @@ def bytes_needed(
 
 def calibration_bytes(groups: Sequence[UnitGroup], length: int) -> int:
     """Return the bytes that are taken while ranges are measured; of features only sums are kept."""
-    blocks = [block for block in unit_blocks(groups) if not block.above_zero]
-    counts = [block.span.stop - block.span.start for block in blocks]
+    counts = [_units(block) for block in unit_blocks(groups) if not block.above_zero]
     return 4 * length * CALIBRATED_CONTEXTS * (sum(counts) + _SORTED * max(counts, default=0))
+
+
+def _units(block: UnitBlock) -> int:
+    return sum(group.count for group in block.groups)
 
 
 def dictionary_bytes(manifest: Manifest, groups: Sequence[UnitGroup]) -> int:
