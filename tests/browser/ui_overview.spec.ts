@@ -1,11 +1,10 @@
 // The overview of heads and the ways of showing attention: every score, map and row, through what the view shows, equals
 // PyTorch's; heads are sorted, chosen, selected and walked; a link keeps it; the programs compute the same numbers.
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { checkpoints, runPython } from './ask_python';
 import { axeFaults } from './axe_faults';
 import { startBundleServer, type BundleServer } from './bundle_server';
 import { largeMap, probabilities, saved, weights } from './drawn_claims';
@@ -15,7 +14,6 @@ import { expectDrawn, type Claim } from './pixels';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const NAMES = ['previous', 'first', 'duplicate', 'induction', 'entropy'] as const;
 const DATA = ['previousToken', 'firstToken', 'duplicateToken', 'induction', 'entropy'] as const;
 
@@ -152,15 +150,7 @@ test('on random tokens, twice, a newcomer reads off the induction heads, and a p
   try {
     const file = join(folder, 'program.py');
     writeFileSync(file, await page.evaluate(() => navigator.clipboard.readText()));
-    const printed = execFileSync(
-      join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python'),
-      [file, join(root, 'tools/model-export/oriel/models/demo/weights')],
-      {
-        encoding: 'utf8',
-        env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
-        stdio: ['ignore', 'pipe', 'ignore'],
-      },
-    );
+    const printed = runPython(file, [checkpoints.demo]);
     const rows = Array.from(printed.matchAll(/ on screen (\S+) +here (\S+) +difference /g));
     expect(rows).toHaveLength(12 * 4 * 5);
     for (const [line, shown, here] of rows)

@@ -1,17 +1,16 @@
 // "Copy as Python" and "Download notebook": what the page gives for the numbers of each view runs with PyTorch and
 // transformers on the checkpoint that the bundle was made from, and computes the same numbers.
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect as plainExpect, type Locator, type Page } from '@playwright/test';
+import { runPython } from './ask_python';
 import { readFixtures } from './fixtures';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const python = join(root, process.env['ORIEL_PYTHON'] ?? '.venv/bin/python');
 const demo = join(root, 'tools/model-export/oriel/models/demo/weights');
 const llama = join(root, 'test-results/browser/checkpoints/tiny-llama');
 const sentence = readFixtures('demo').prompt('sentence');
@@ -28,12 +27,9 @@ interface Job {
 
 /** Run programs in one process of Python, and read the rows that each prints. */
 function rowsOf(jobs: readonly Job[], folder: string): Row[][] {
-  const printed = execFileSync(python, [join(root, 'tests/browser/run_programs.py')], {
-    cwd: folder,
-    encoding: 'utf8',
-    env: { ...process.env, HF_HUB_OFFLINE: '1', OMP_NUM_THREADS: '1' },
+  const printed = runPython(join(root, 'tests/browser/run_programs.py'), [], {
     input: JSON.stringify(jobs),
-    stdio: ['pipe', 'pipe', 'ignore'],
+    folder,
   });
   return (JSON.parse(printed) as string[]).map((output) => {
     const found = output.matchAll(/ on screen (\S+) +here (\S+) +difference /g);
