@@ -7,10 +7,10 @@ export type MapRow = (query: number) => ArrayLike<number>;
 /** Probabilities, raw scores, or probabilities weighted by the norms of the values. */
 export type MapKind = 'attn_probs' | 'attn_scores' | 'weighted';
 
-/** How several heads become one map; `head` shows one. */
+/** The ways in which several heads become one map; `head` shows one. */
 export type MapOver = 'head' | 'mean' | 'max';
 
-/** How attention is shown. */
+/** The way in which attention is shown. */
 export interface AttentionShown {
   readonly kind: MapKind;
   readonly over: MapOver;

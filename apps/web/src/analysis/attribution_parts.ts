@@ -1,5 +1,5 @@
-// The parts of a model and their shares in a logit at one token, as lists and sums for reading: each part by itself, the
-// sums of each layer, and the tokens that heads take their shares from.
+// The parts of a model and their shares in a logit at one token, as lists and sums for reading: each part by itself,
+// the sums of each layer, and the tokens that heads take their shares from.
 import type { Attribution } from './attribution';
 
 /** `attention_rest` is the attention output that comes from no head; `bias` is the final norm's. */
@@ -79,7 +79,7 @@ export function sortedParts(parts: readonly PartShare[], order: PartOrder): Part
   return [...parts].sort((one, other) => key(other.share) - key(one.share));
 }
 
-/** What the shares of a row of the text's picture are of. */
+/** The quantity that the shares in a row of the text's picture are parts of. */
 export type SourceRow =
   | { readonly of: 'all' }
   | { readonly of: 'layer'; readonly layer: number }

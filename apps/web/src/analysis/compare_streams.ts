@@ -1,4 +1,4 @@
-// How far two activations are apart at positions that face each other: the length of their difference, and their cosine.
+// Compares two activations at positions that face each other: the length of their difference, and their cosine.
 import type { FacingPair } from './align_tokens';
 
 /** The vector of a position. */

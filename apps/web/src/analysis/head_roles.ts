@@ -1,4 +1,4 @@
-// What heads do, by their scores: which scores reach their thresholds, and the order and choice of heads by them.
+// Tells what heads do, by their scores: which scores reach their thresholds, and the order and choice of heads by them.
 import { SCORE_NAMES, type HeadScores, type ScoreName, type ShareName } from './head_scores';
 
 /** The least share that a head's score must reach to have the role; for entropy the most nats, for a head is focused
@@ -13,7 +13,7 @@ export const DEFAULT_THRESHOLDS: Thresholds = {
   entropy: 0.5,
 };
 
-/** How the heads are shown: on which text they are measured, in which order, and which of them. */
+/** The way in which heads are shown: on which text they are measured, in which order, and which of them. */
 export interface HeadsShown {
   /** Null for random tokens where they are measured, else the reader's text. */
   readonly measured: 'repeats' | 'text' | null;

@@ -1,9 +1,12 @@
-// How far a layer's prediction is from the model's own, from the logits that a lens reads: rank and probability of a
-// token, divergence, entropy. The same in Python: oriel/analysis/lens_measures.py.
+// Measures how far a layer's prediction is from the model's own, from the logits that a lens reads: rank and
+// probability of a token, divergence, entropy. The same in Python: oriel/analysis/lens_measures.py.
 import { logSoftmax } from './metrics';
 import { largest, rankOf } from './probabilities';
 
-/** What the cells of the lens can show: the likeliest token, then numbers of predictions, then numbers of the stream. */
+/**
+ * The quantities that the lens' cells can show: the likeliest token, then numbers of predictions, then numbers of the
+ * stream.
+ */
 export const LENS_MEASURES = [
   ...(['top', 'certainty', 'probability', 'rank', 'divergence', 'entropy'] as const),
   ...(['norm', 'growth', 'turn', 'final'] as const),
@@ -16,7 +19,7 @@ export const FOLLOWING: ReadonlySet<LensMeasure> = new Set(['probability', 'rank
 /** Measures of resid_post itself, which no lens changes. */
 export const OF_STREAM: ReadonlySet<LensMeasure> = new Set(['norm', 'growth', 'turn', 'final']);
 
-/** What the reader wants the cells to show. */
+/** The quantity that the reader wants in the cells. */
 export interface LensShown {
   readonly measure: LensMeasure;
   /** The token that is followed: the last layer's likeliest at each position, the text's next one, or one by its id. */
@@ -30,11 +33,13 @@ export interface LensReading {
   /** The likeliest token; of equal ones the lowest id. */
   readonly top: number;
   readonly topProbability: number;
-  /** Kullback-Leibler divergence of this prediction from the final layer's, Σ p_final ln(p_final / p_layer), in nats. */
+  /**
+   * Kullback-Leibler divergence of this prediction from the final layer's, Σ p_final ln(p_final / p_layer), in nats.
+   */
   readonly divergence: number;
   /** Shannon entropy in nats. */
   readonly entropy: number;
-  /** Of each requested token: 1 for the likeliest, and its probability. */
+  /** For each requested token its rank, 1 for the likeliest, and its probability. */
   readonly tokens: readonly { readonly rank: number; readonly probability: number }[];
 }
 

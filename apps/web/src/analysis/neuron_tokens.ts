@@ -1,15 +1,15 @@
-// How much a neuron changes each token's logit by what it writes to the residual stream, with the final norm's divisor held
-// fixed, from logits of vectors that were put in front of that norm.
+// Computes how much a neuron changes each token's logit by what it writes to the residual stream, with the final norm's
+// divisor held fixed, from logits of vectors that were put in front of that norm.
 
 /** Logits, (vocab) each, of vectors in front of the final norm. */
 export interface NormedReadings {
-  /** Of a vector of zeros: the norm's bias. */
+  /** The result for a vector of zeros: the norm's bias. */
   readonly zero: Float32Array;
-  /** Of a vector of equal numbers, which a LayerNorm takes for zeros. */
+  /** The result for a vector of equal numbers, which a LayerNorm takes for zeros. */
   readonly equal: Float32Array;
-  /** Of the neuron's row, times any factor that makes the norm's epsilon vanish beside it. */
+  /** The result for the neuron's row, times any factor that makes the norm's epsilon vanish beside it. */
   readonly row: Float32Array;
-  /** Of the stream at the position, and of the same times a factor as above. */
+  /** The results for the stream at the position, and for the same times a factor as above. */
   readonly stream: Float32Array;
   readonly long: Float32Array;
 }

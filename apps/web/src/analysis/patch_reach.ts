@@ -1,4 +1,4 @@
-// Which cells of layers × positions a change of the residual stream can reach.
+// Finds which cells of layers × positions a change of the residual stream can reach.
 
 export interface StreamCell {
   readonly layer: number;

@@ -85,11 +85,11 @@ export function alongText(
   return along;
 }
 
-/** How much of an activation's variance a dictionary explains: 1 where it is rebuilt exactly. */
+/** The share of an activation's variance that a dictionary explains: 1 where it is rebuilt exactly. */
 export interface Explained {
   /** (tokens): of each token by itself. NaN for the first, and where the activation is the text's mean. */
   readonly tokens: Float32Array<ArrayBuffer>;
-  /** Of all tokens but the first together; NaN where no two are left. */
+  /** The same for all tokens but the first together; NaN where no two are left. */
   readonly text: number;
 }
 

@@ -1,4 +1,4 @@
-// What every picture that stands alone has: a background, a title, lines of caption, and text that is safe in XML.
+// Frames every picture that stands alone: a background, a title, lines of caption, and text that is safe in XML.
 import type { Theme } from './colour_ramps';
 
 /** Height of a line of the caption. */

@@ -1,4 +1,4 @@
-// What a manifest says of feeding a whole text: the tokens around it, and the position that is predicted in a model
+// Reads how a manifest has a whole text fed: the tokens around it, and the position that is predicted in a model
 // without a cache. The same rules in Python: oriel/contract/whole_text.py.
 import type { Manifest, ModelShape } from './generated';
 
@@ -24,12 +24,17 @@ export function scoreCount({ vocab, labels = 0 }: Pick<ModelShape, 'vocab' | 'la
   return labels > 0 ? labels : vocab;
 }
 
-/** Return the dimensions of the logits of a text's one position that is shown, (1, 1, vocabulary or labels); of whole texts, (1, labels). */
+/**
+ * Return the dimensions of the logits of a text's one position that is shown, (1, 1, vocabulary or labels); of whole
+ * texts, (1, labels).
+ */
 export function shownLogits(shape: Pick<ModelShape, 'vocab' | 'labels' | 'pooled'>): number[] {
   return [1, ...(shape.pooled === true ? [] : [1]), scoreCount(shape)];
 }
 
-/** Return how many rows of logits each text of a batch has, and how many numbers a row: texts with labels have one row. */
+/**
+ * Return how many rows of logits each text of a batch has, and how many numbers a row: texts with labels have one row.
+ */
 export function logitRows(dims: readonly number[]): { rows: number; width: number } {
   return { rows: dims.length === 2 ? 1 : (dims[1] ?? 0), width: dims.at(-1) ?? 0 };
 }

@@ -1,5 +1,6 @@
 // Reads and writes Protocol Buffers' wire format: the fields of one message, for the few of ONNX that the page needs.
-// bundle/onnx/onnx_model.ts and validate_tap_bytes.ts know their meaning. Bytes are untrusted: whatever they hold, reading ends, perhaps with a WireError.
+// bundle/onnx/onnx_model.ts and validate_tap_bytes.ts know their meaning. Bytes are untrusted: whatever they hold,
+// reading ends, perhaps with a WireError.
 
 /** Thrown for a message that is cut off or breaks the format's rules. */
 export class WireError extends RangeError {}
@@ -12,7 +13,7 @@ export interface Field {
   readonly bytes: Uint8Array<ArrayBuffer> | null;
   /** Value of a varint below 2^53; null for larger and negative numbers and for other wire types. */
   readonly value: number | null;
-  /** Where the field stands in its message, with its number and type. */
+  /** The field's place in its message, with its number and type. */
   readonly start: number;
   readonly end: number;
 }

@@ -1,4 +1,4 @@
-// What a page in a frame and the page around it say to each other. Both sides check the window and the origin that a
+// Messages between a page in a frame and the page around it. Both sides check the window and the origin that a
 // message comes from before they read it here.
 
 /** The state of the page, as its address says it. */

@@ -43,7 +43,7 @@ class OrielView extends HTMLElement {
     const style = document.createElement('style');
     style.textContent =
       ':host { display: block } iframe { display: block; width: 100%; border: 0; color-scheme: normal }';
-    // Where the page around is cross-origin isolated, so may this one be, and then computes with several threads.
+    // If the page around is cross-origin isolated, this one may be too, and then computes with several threads.
     this.#frame.allow = 'cross-origin-isolated; clipboard-write; fullscreen';
     this.#frame.addEventListener('load', () => {
       // The empty frame loads too, before it has an address.

@@ -1,5 +1,5 @@
-// What can be said of an edit before there is a text: that a model of this shape has its joint, heads, neurons and width.
-// Throws an EditError with the field at fault. place_edits.ts says the rest.
+// Checks what can be checked of an edit before there is a text: that a model of this shape has its joint, heads,
+// neurons and width. Throws an EditError with the field at fault. place_edits.ts says the rest.
 import {
   activationEntry,
   activationName,

@@ -1,6 +1,6 @@
 // Changes to a forward pass as a researcher says them: switch a head off, add a vector, put in other values, knock out
-// attention between two tokens. Python has the same in oriel/runtime/edits.py. place_edits.ts turns them into closings of
-// an open graph's joints; edit_json.ts reads them.
+// attention between two tokens. Python has the same in oriel/runtime/edits.py. place_edits.ts turns them into closings
+// of an open graph's joints; edit_json.ts reads them.
 import type { ActivationKind, ClosingName, Stretch } from '../contract/generated';
 
 /** Fields of edits that are one number each, unless an edit adds or replaces values. */
@@ -145,7 +145,7 @@ export class EditError extends RangeError {
   }
 }
 
-/** Where an edit acts, by the names that all edits have; undefined for all. */
+/** The places where an edit acts, by the names that all edits have; undefined for all. */
 export interface EditPlace extends SomePlaces {
   readonly joint: ActivationKind;
   readonly neuron?: Places | undefined;
@@ -165,7 +165,9 @@ export interface EditNumbers {
   readonly data: Float32Array;
 }
 
-/** Return the numbers that an edit brings, by the names of its fields. Throws an EditError for what float32 can't hold. */
+/**
+ * Return the numbers that an edit brings, by the names of its fields. Throws an EditError for what float32 can't hold.
+ */
 export function numbersOf(edit: Edit): Record<string, EditNumbers> {
   const read = (field: string, given: Numbers): EditNumbers => floats(edit, field, given);
   switch (edit.edit) {
@@ -207,7 +209,7 @@ export function numbersOf(edit: Edit): Record<string, EditNumbers> {
   }
 }
 
-/** What the score of a token that may not be looked at holds. */
+/** The score of a token that may not be looked at. */
 const lowest = Math.fround(-3.4028234663852886e38);
 
 /** Return whether an edit leaves every number as it is. */

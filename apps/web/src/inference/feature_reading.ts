@@ -1,5 +1,5 @@
-// Reads the features of a dictionary on a text, how well they rebuild the activation that the dictionary writes, and what
-// one feature does: its numbers in the dictionary and its effect on the logits.
+// Reads the features of a dictionary on a text, how well they rebuild the activation that the dictionary writes, and
+// what one feature does: its numbers in the dictionary and its effect on the logits.
 import { largest } from '../analysis/probabilities';
 import {
   explainedVariance,
@@ -37,7 +37,7 @@ export interface FeaturesRequest {
   readonly dictionary: string;
   /** Token whose strongest features are looked at. */
   readonly position: number;
-  /** How many of them get the tokens that they raise most. */
+  /** The number of them that get the tokens that they raise most. */
   readonly listed: number;
   /** The feature whose numbers are returned too; null for the strongest one at the position. */
   readonly feature: number | null;
@@ -45,7 +45,7 @@ export interface FeaturesRequest {
   readonly effects: boolean;
 }
 
-/** What a dictionary holds of one feature, and what it does to the logits. */
+/** A feature as its dictionary holds it, and what it does to the logits. */
 export interface ReadFeature {
   readonly feature: number;
   /** (width_in): its column of the encoder. */

@@ -1,4 +1,4 @@
-// How each kind of graph is fed: its tokens, its cache, the logits that are asked for, and edits. One row for each kind.
+// Feeds each kind of graph: its tokens, its cache, the logits that are asked for, and edits. One row for each kind.
 // Cached keys and values: key_value_cache.ts.
 import type * as Ort from 'onnxruntime-web';
 import {
@@ -20,7 +20,7 @@ import { reachingAllSlots, slotFeeds } from './static_cache';
 
 export type Feeds = Record<string, Ort.Tensor>;
 
-/** What a session of the graph takes. */
+/** The inputs of a graph's session. */
 export interface SessionInputs {
   readonly document: ActivationsDocument;
   readonly slots: ClosingSlots;
@@ -44,7 +44,7 @@ export interface FedBatch {
 }
 
 export interface GraphProtocol {
-  /** Whether a run gives keys and values that the next one takes. */
+  /** True where a run gives keys and values that the next one takes. */
   readonly hasCache: boolean;
   /** True if the cache has a fixed length, of which a text fills a part. */
   readonly cacheIsFixed: boolean;
@@ -121,7 +121,7 @@ const protocols: Readonly<Record<GraphKind, GraphProtocol>> = {
   },
 };
 
-/** How a graph of a model without a cache differs from its kind: whole texts, and no keys and values. */
+/** The differences of a graph without a cache from its kind: whole texts, and no keys and values. */
 const WITHOUT_CACHE: Partial<GraphProtocol> = {
   hasCache: false,
   neutral: neutralSlots,

@@ -3,7 +3,7 @@
 import { oneLine } from '../contract/one_line';
 import { fitsLink, formatListed, parseListed, type ListedEdit } from './listed_edits';
 
-/** Where a run's model comes from, as links name it. */
+/** The origin of a run's model, as links name it. */
 export interface RunModel {
   /** Name of the manifest, for the reader. */
   readonly name: string;

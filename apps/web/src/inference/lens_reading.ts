@@ -1,5 +1,6 @@
-// Measures what each layer would predict at each position: by rank, probability, divergence and entropy, through the logit
-// lens or a pack; and how the residual stream grows and turns. One layer of a few positions is in memory at a time.
+// Measures what each layer would predict at each position: by rank, probability, divergence and entropy, through the
+// logit lens or a pack; and how the residual stream grows and turns. One layer of a few positions is in memory at a
+// time.
 import { lensReading } from '../analysis/lens_measures';
 import { logSoftmax } from '../analysis/metrics';
 import { cosines, norms } from '../analysis/residual';
@@ -42,9 +43,9 @@ export interface PredictionMeasures {
   /** The likeliest token of the last layer at each position, (tokens). */
   readonly predicted: Int32Array;
   readonly ofPredicted: FollowedToken;
-  /** Of the text's next token; NaN at the last position. */
+  /** The text's next token; NaN at the last position. */
   readonly ofNext: FollowedToken;
-  /** Of the requested token. */
+  /** The requested token. */
   readonly ofToken: FollowedToken | null;
 }
 

@@ -1,6 +1,6 @@
 // The page's list of edits: each with a switch, and with the texts or tokens that its numbers come from, if they do.
-// session/text_numbers.ts computes the numbers. Reads and writes the list as links carry it: JSON of edits in the wire form,
-// with `from` in the place of numbers and `off` for those that are switched off.
+// session/text_numbers.ts computes the numbers. Reads and writes the list as links carry it: JSON of edits in the wire
+// form, with `from` in the place of numbers and `off` for those that are switched off.
 import { oneLine } from '../contract/one_line';
 import type { ModelShape } from '../contract/generated';
 import { checkEdit } from './check_edits';
@@ -12,7 +12,7 @@ import { applicable } from './joint_edits';
 /** The token whose logit a direction raises, and the one whose logit it lowers where there are two. */
 export type TokenDirection = readonly [towards: number, away?: number];
 
-/** What a run of the reader's texts gives at the edit's joint, or what the unembedding says of tokens. */
+/** Numbers from a run of the reader's texts at the edit's joint, or from the unembedding's columns for tokens. */
 export type TextNumbers =
   /** The direction of tokens' logits in the stream, with length 1. */
   | { readonly unembedding: TokenDirection }
@@ -33,7 +33,7 @@ export interface FeatureNumbers {
 export interface ListedEdit {
   /** Its numbers are 0 where they come from texts. */
   readonly edit: Intervention;
-  /** Where its numbers come from; null for those that are the reader's own, or none. */
+  /** The source of its numbers; null for those that are the reader's own, or none. */
   readonly from: TextNumbers | FeatureNumbers | null;
   readonly isOn: boolean;
 }
@@ -75,7 +75,9 @@ export function headOff({ edit, from }: ListedEdit): HeadRef | null {
   return isEverywhere && factor === 0 && one !== undefined ? [layer, one] : null;
 }
 
-/** Return whether a model of this shape has a place for the edit, its tokens, and the layer that its numbers come from. */
+/**
+ * Return whether a model of this shape has a place for the edit, its tokens, and the layer that its numbers come from.
+ */
 export function fits({ edit, from }: ListedEdit, shape: ModelShape): boolean {
   const hasLayer = from === null || !('layer' in from) || from.layer < shape.layers;
   const hasTokens = tokensIn(from).every((id) => id < shape.vocab);

@@ -1,4 +1,5 @@
-// Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls, model.worker.ts.
+// Owns one opened model: its session, its taps and closings, its cache. Loading is load_model.ts; the page's calls,
+// model.worker.ts.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import { directionName } from '../contract/attribution_table';
@@ -69,7 +70,7 @@ import { hasRoomForAnalysis } from './session_beside';
 import { defaultActivations, savedGraph } from './taps';
 import { alternativesOf, type Alternatives, type AlternativesRequest } from './token_alternatives';
 
-/** What a run, or a sweep, needs of a session. */
+/** The outputs and edits that a run or a sweep needs in a session. */
 interface Needs {
   readonly interventions: Interventions;
   readonly attribution?: RunRequest['attribution'];
@@ -406,7 +407,7 @@ export class ModelRunner {
     const lacking = activations.filter((name) => !given.has(name));
     if (slots === inputs.slots && attribution === before && lacking.length === 0)
       return { session: open, sessionMs: null };
-    // What is refused must leave the session as it is.
+    // A refused edit must leave the session as it is.
     jointEdits(interventions, this.#opened().manifest.model.shape, text);
     const every = [...more, ...lacking];
     const wanted = { names, lens, dictionaries, slots, attribution, more: every };

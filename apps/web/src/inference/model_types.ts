@@ -212,7 +212,7 @@ export interface OpenedModel {
   hasTokenizer: boolean;
   /** Why there is none although the bundle has one: text would become other tokens here than in transformers. */
   tokenizerTrouble: TokenizerProblem | null;
-  /** How the model's conversations are written; null where its tokenizer doesn't say, or isn't used. */
+  /** The template of the model's conversations; null where its tokenizer doesn't say, or isn't used. */
   chat: ChatTemplates | null;
   timings: {
     downloadMs: number;
@@ -274,7 +274,7 @@ export interface RunResult {
   tensors: readonly Tensor[];
   /** Attribution for the tokens that were fed; absent unless it was requested. */
   attribution?: Attribution;
-  /** What the stream in front of the final norm is multiplied with for the attributed logit, with the norm's weight in it and
+  /** The factors of the stream in front of the final norm for the attributed logit, with the norm's weight in it and
    * without its mean where the norm takes that away: (hidden). Absent unless it was requested. */
   direction?: Float32Array;
   /** `sessionMs`: time to create a session for the run's interventions; absent if the open session served. */

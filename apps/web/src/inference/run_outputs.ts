@@ -1,4 +1,4 @@
-// What a run gives, in the page's own types.
+// The results of a run, in the page's own types.
 import type * as Ort from 'onnxruntime-web';
 import { activationName } from '../contract/activation_table';
 import type { ActivationKind } from '../contract/generated';
@@ -13,7 +13,7 @@ export function plainTensor(name: string, { dims, data }: Ort.Tensor): Tensor {
   throw new ModelError({ kind: 'run', detail: `${name} is neither float32 nor int64` });
 }
 
-/** What a run gave, by name. */
+/** The results of a run, by name. */
 export type Given = ReadonlyMap<string, Pick<Tensor, 'data'>>;
 
 /** Return an activation's values. Throws a RangeError where the run doesn't give it. */

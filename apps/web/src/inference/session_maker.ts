@@ -1,5 +1,5 @@
-// Makes a session of the runtime: the graph with what is appended to it, the weights beside it, and what every run is fed.
-// model_runner.ts decides when.
+// Makes a session of the runtime: the graph with what is appended to it, the weights beside it, and what every run is
+// fed. model_runner.ts decides when.
 import type * as Ort from 'onnxruntime-web';
 import { fileOf } from '../bundle/download/download';
 import type { OpenWeights } from '../bundle/weights/weights_file';
@@ -28,7 +28,7 @@ export interface Session {
   readonly inputs: SessionInputs;
   /** null where it has no taps of attribution. */
   readonly attribution: OpenAttribution | null;
-  /** What every run is fed: an empty cache, and edits that change nothing. */
+  /** The feeds of every run: an empty cache, and edits that change nothing. */
   readonly neutral: Readonly<Feeds>;
   readonly weightBytes: number;
 }
@@ -44,7 +44,7 @@ export type WantedSession = Pick<
 /** The graph of a session to make. */
 export interface WantedGraph {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Of the names that the page asked for: outputs that are neither logits nor cache. */
+  /** The requested names that are activations: outputs that are neither logits nor cache. */
   readonly activations: readonly string[];
 }
 

@@ -1,5 +1,6 @@
-// What the model expected at every token of a text: the probability and the rank of the token that stands there, and the
-// likeliest others. Rows of logits are reduced where they are computed, since all of a long text are as large as weights.
+// Reads what the model expected at every token of a text: the probability and the rank of the token that stands there,
+// and the likeliest others. Rows of logits are reduced where they are computed, since all of a long text are as large
+// as weights.
 import { entropyBits, largest, logSumOfExp, rankOf, softmax } from '../analysis/probabilities';
 import type { ModelShape } from '../contract/generated';
 import { continuesText } from '../contract/whole_text';

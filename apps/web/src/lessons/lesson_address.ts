@@ -1,5 +1,5 @@
-// Where a lesson lies: the page's own by its name, anyone's by an https address of an origin that the build allows, as for
-// models. fetch_lesson.ts reads it.
+// Finds a lesson's address: the page's own by its name, anyone's by an https address of an origin that the build
+// allows, as for models. fetch_lesson.ts reads it.
 import { shippedLessons } from 'virtual:oriel/lessons';
 import { isAllowed } from '../bundle/address/allowed_origins';
 import { oneLine } from '../contract/one_line';
@@ -12,7 +12,7 @@ const maxShown = 200;
 export interface AskingPage {
   /** Its address. */
   readonly href: string;
-  /** What its own files' paths are relative to. */
+  /** The address that its files' paths are relative to. */
   readonly base: string;
   readonly allowed: readonly string[];
 }

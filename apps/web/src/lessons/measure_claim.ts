@@ -1,15 +1,15 @@
-// Measures what a lesson claims by the numbers that the page shows, and says whether it holds. Pure; the same in Python:
-// oriel/lessons/measure_claim.py.
+// Measures what a lesson claims by the numbers that the page shows, and says whether it holds. Pure; the same in
+// Python: oriel/lessons/measure_claim.py.
 import { largest, softmax } from '../analysis/probabilities';
 import { samplingDistribution, type SamplingSettings } from '../analysis/sampling';
 import type { Claim } from '../contract/generated';
 
 export type HeadPair = readonly [layer: number, head: number];
 
-/** What the page shows of one run. Null where it isn't open. */
+/** The parts of one run that the page shows. Null where it isn't open. */
 export interface ShownRun {
   readonly tokens: number;
-  /** Of the last token. */
+  /** Logits of the last token. */
   readonly logits: ArrayLike<number>;
   readonly sampling: SamplingSettings;
   /** Return the likeliest token after a layer at the last token. */
@@ -33,7 +33,7 @@ export type Measured =
   | { readonly kind: 'token'; readonly holds: boolean; readonly id: number }
   /** The strongest heads, as many as are claimed. */
   | { readonly kind: 'heads'; readonly holds: boolean; readonly heads: readonly HeadPair[] }
-  /** What must be opened before it can be measured. */
+  /** The view that must be opened before it can be measured. */
   | { readonly kind: 'closed'; readonly needs: 'lens' | 'attention' | 'attribution' | 'tokens' }
   /** The claim is of another model or text: of a token, layer, head or place that isn't there. */
   | { readonly kind: 'unfit'; readonly what: string };

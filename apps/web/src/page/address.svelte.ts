@@ -14,11 +14,11 @@ import {
 import type { Link } from '../url/link';
 import { misfits } from '../url/misfits';
 
-/** What the page ignored of the link that it followed last. */
+/** The parts of the last link that the page ignored. */
 export interface IgnoredOfLink {
-  /** What could not be read. */
+  /** Fields that could not be read. */
   readonly unread: readonly Ignored[];
-  /** What the opened model or text does not have. */
+  /** Things that the opened model or text does not have. */
   readonly absent: readonly Ignored[];
   readonly isNewer: boolean;
 }

@@ -1,5 +1,5 @@
-// The lesson that the reader follows: fetched, its steps put into the page one after the other, and the reader's own state
-// kept until they leave. The panel: views/lessons/LessonPanel.svelte.
+// The lesson that the reader follows: fetched, its steps put into the page one after the other, and the reader's own
+// state kept until they leave. The panel: views/lessons/LessonPanel.svelte.
 import type { LessonDocument, LessonStep } from '../contract/generated';
 import { fetchLesson } from '../lessons/fetch_lesson';
 import { lessonAddress } from '../lessons/lesson_address';
@@ -8,7 +8,7 @@ import { formatHash, NOTHING_LINKED, readHash, type HashState } from '../url/has
 import { askingPage, hashOf, keepAddress, keptAddress, searchOf } from './reader_address';
 import type { CourseStage, CourseState } from '../views/lessons/course_state';
 
-/** What a course asks of the page. */
+/** The functions of the page that a course needs. */
 export interface CoursePage {
   /** Show a state, in the open model where it is of that one. */
   readonly show: (state: HashState) => Promise<void>;
@@ -16,7 +16,7 @@ export interface CoursePage {
   readonly follow: () => Promise<void>;
   /** Write the page's state into the address now. */
   readonly write: () => void;
-  /** What a lesson's state leaves to the reader: language, provider and variant. */
+  /** The state that a lesson leaves to the reader: language, provider and variant. */
   readonly ofReader: () => Partial<HashState>;
 }
 
@@ -41,7 +41,7 @@ export class Course implements CourseState {
     return this.lesson?.steps[this.at] ?? null;
   }
 
-  /** What a link to the page says of the lesson. */
+  /** The lesson's fields in a link to the page. */
   get linked(): Pick<HashState, 'lesson' | 'lessonStep'> {
     if (this.stage.kind === 'closed') return { lesson: null, lessonStep: null };
     return { lesson: this.stage.name, lessonStep: this.at === 0 ? null : this.at + 1 };

@@ -79,7 +79,7 @@ export class DescribedRuns {
         await choice.follow();
       }
       const isWhole = fitsInLink(run.text, run.ids) && run.edits.every(fitsLink);
-      // What no link carries is put in once the model is there.
+      // Numbers that no link carries are put in once the model is there.
       if (!this.isOfOpen(run) || (files === null && isWhole)) return;
     }
     await this.#putIn(run, run.edits);

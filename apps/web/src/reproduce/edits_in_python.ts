@@ -33,7 +33,7 @@ const EDITS: Readonly<Record<Edit['edit'], readonly [HelperName, readonly string
   clamp: ['clamp', ['encoder', 'bias', 'threshold', 'direction', 'value']],
 };
 
-/** What each closing does to a value, by the names of its inputs. */
+/** The effect of each closing on a value, by the names of its inputs. */
 const CLOSINGS: Readonly<Record<JointClosing['closing'], readonly [HelperName[], string]>> = {
   identity: [[], 'value'],
   add: [[], 'value + add'],

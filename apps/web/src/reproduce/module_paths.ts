@@ -1,5 +1,5 @@
-// Where transformers keeps the parts of each architecture, as paths of `named_modules`; those of a block begin at the
-// block. An architecture of the manifest that has no row here has no script. The exporter's own rows:
+// The places where transformers keeps the parts of each architecture, as paths of `named_modules`; those of a block
+// begin at the block. An architecture of the manifest that has no row here has no script. The exporter's own rows:
 // oriel/models/architectures, with which a test compares these.
 
 import type { ModelRecord } from '../contract/generated';
@@ -40,7 +40,7 @@ export interface ModulePaths {
   readonly residualMultiplier: string | null;
   /** The output of mlpLinear has two halves, of which the second is mlp_linear. */
   readonly fusedMlp: boolean;
-  /** What becomes of the unembedding's output, in Python, of `logits`; null where these are the logits. */
+  /** The expression in Python that follows the unembedding, of `logits`; null where these are the logits. */
   readonly finish: string | null;
   /** The position of a text's first token, in Python, where the model wouldn't count from there by itself. */
   readonly firstPosition: string | null;
@@ -53,7 +53,7 @@ interface NormForm {
   /** True for LayerNorm, which subtracts the mean; false for RMSNorm. */
   readonly centered: boolean;
   readonly epsilon: string;
-  /** What the normed stream is multiplied with; null for nothing. */
+  /** The factor of the normed stream; null for nothing. */
   readonly weight: string | null;
   readonly bias: string | null;
 }
@@ -328,7 +328,7 @@ export const MODULE_PATHS: Readonly<Record<string, ModulePaths>> = {
   },
 };
 
-/** What is other where the stream itself is normed, in an architecture that has models of both kinds. */
+/** The differences where the stream itself is normed, in an architecture that has models of both kinds. */
 const WITH_NORMED_STREAM: Readonly<Record<string, Partial<ModulePaths>>> = {
   opt: { mlpNorm: 'self_attn_layer_norm', finalNorm: null, norm: null },
 };

@@ -44,14 +44,14 @@ export interface Program {
 
 export interface ProgramFile {
   readonly variable: string;
-  /** What stands for it where nothing else is given; null where the user has to give it. */
+  /** Its default; null where the user has to give it. */
   readonly preset: string | null;
   /** The name to write where the user has to give a path. */
   readonly name: string;
   readonly what: string;
 }
 
-/** What a program computes, and where it reads and changes the model. */
+/** The numbers that a program computes, and the places where it reads and changes the model. */
 interface Plan {
   readonly paths: ModulePaths;
   readonly recipe: Recipe;

@@ -3,7 +3,7 @@ import type { ModelRecord } from '../contract/generated';
 import type { Place } from './hooks';
 import type { ModulePaths } from './module_paths';
 
-/** Where numbers come from: the model, the text, and names of its tokens. */
+/** The origin of numbers: the model, the text, and names of its tokens. */
 export interface RunOrigin {
   readonly model: ModelRecord;
   readonly paths: ModulePaths;
@@ -21,7 +21,7 @@ export interface Recipe {
   readonly title: string;
   /** Sentences about what they leave out; none for most. */
   readonly notes: readonly string[];
-  /** What the run has to record. */
+  /** The places that the run has to record. */
   readonly sees: readonly Place[];
   /** True where the run has to return attention weights. */
   readonly attentions: boolean;

@@ -7,7 +7,7 @@ import type { HeadRef } from '../inference/interventions';
 /** Probabilities of next tokens, after the last token of the text, or of those at a position of it. */
 export interface ShownNext {
   readonly thing: 'next';
-  /** Of a model that continues no text, the position that it predicts; absent for others. */
+  /** For a model that continues no text, the position that it predicts; absent for others. */
   readonly position?: number;
   readonly ids: readonly number[];
   readonly values: readonly number[];
@@ -82,7 +82,7 @@ export interface ShownFeature {
   readonly reads: DictionaryActivation;
   readonly writes: DictionaryActivation;
   readonly activation: DictionaryDescription['activation'];
-  /** Of topk; null for others. */
+  /** The number of features that topk keeps; null for others. */
   readonly k: number | null;
   readonly feature: number;
   readonly position: number;
@@ -135,7 +135,7 @@ export interface FacingTokens {
   readonly b: number;
 }
 
-/** How the numbers of a run, A, differ from those of another, B. */
+/** The differences of a run's numbers, A, from those of another, B. */
 export interface ShownDifference {
   readonly thing: 'difference';
   readonly other: OtherRun;
@@ -153,7 +153,7 @@ export interface ShownDifference {
         readonly query: FacingTokens;
         readonly keys: readonly FacingTokens[];
       }
-    /** Of the vectors of an activation. */
+    /** Differences of an activation's vectors. */
     | {
         readonly of: 'stream';
         readonly kind: 'resid_post' | 'attn_output' | 'mlp_output';

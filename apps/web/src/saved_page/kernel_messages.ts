@@ -1,7 +1,7 @@
-// What a page in a notebook's output and the notebook around it say to each other. The page stands in a frame without an
+// Messages between a page in a notebook's output and the notebook around it. The page stands in a frame without an
 // origin of its own, so both sides go by the window that a message comes from, by its form, and by the display's token.
 
-/** What Python is asked to run. */
+/** A run that Python is asked for. */
 export interface Question {
   /** A text to read anew; null keeps the ids. */
   readonly prompt: string | null;

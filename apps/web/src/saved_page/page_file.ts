@@ -1,7 +1,7 @@
 // A page that opens from disk: the template, which is built beside the site, with one analysis inside.
 import { RECORD_ELEMENT, type AnalysisRecord } from './record';
 
-/** Where the record goes in the template. */
+/** The record's place in the template. */
 const PLACE = `<script type="application/json" id="${RECORD_ELEMENT}"></script>`;
 
 /**

@@ -1,8 +1,8 @@
-// One analysis as data: what a page needs to draw an answer without the model. page_record.ts of views/save and Python's
-// oriel/notebook/record.py write it, read_record.ts reads it.
+// One analysis as data: what a page needs to draw an answer without the model. page_record.ts of views/save and
+// Python's oriel/notebook/record.py write it, read_record.ts reads it.
 import type { LensPackRecord, ModelRecord, TokenizerFiles, Variant } from '../contract/generated';
 
-/** Of the form: major.minor. Readers refuse another major. */
+/** Version of the form, major.minor. Readers refuse another major. */
 export const RECORD_VERSION = '1.0';
 
 /** Id of the element that holds the record in a page. */
@@ -26,9 +26,13 @@ export interface AnalysisRecord {
   readonly edits: { readonly edits_version: string; readonly edits: readonly unknown[] };
   /** Ids and base64 of the bytes of every token that a view names; null where the model has no tokenizer. */
   readonly pieces: readonly (readonly [id: number, bytes: string])[] | null;
-  /** What tells, in a model that continues no text, which position the logits are of; absent in others. */
+  /**
+   * The tokenizer's fields by which a model that continues no text has its position of the logits; absent in others.
+   */
   readonly tokenizer?: Pick<TokenizerFiles, 'mask_token' | 'last_tokens'>;
-  /** base64 of a safetensors file, compressed by gzip: `input_ids`, the predicted position's `logits`, and activations. */
+  /**
+   * base64 of a safetensors file, compressed by gzip: `input_ids`, the predicted position's `logits`, and activations.
+   */
   readonly tensors: string;
   /** The same for the text without the edits; null where nothing was edited. */
   readonly untouched: string | null;
@@ -36,7 +40,7 @@ export interface AnalysisRecord {
   readonly state: string;
   /** Address where the page opens with the model; null where there is none. */
   readonly link: string | null;
-  /** How Python can be asked while a notebook's kernel runs; null in a file. */
+  /** The way to ask Python while a notebook's kernel runs; null in a file. */
   readonly kernel: KernelOffer | null;
 }
 

@@ -1,4 +1,4 @@
-// What an analysis of the page's text needs of the open model.
+// The parts that an analysis of the page's text needs of the open model.
 import { ModelError } from '../inference/model_error';
 import type { ModelClient } from '../inference/model_types';
 import type { Opening } from './opening.svelte';

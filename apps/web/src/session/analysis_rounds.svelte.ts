@@ -10,7 +10,7 @@ export type AnalysisStage =
   | { readonly kind: 'working'; readonly done: number; readonly of: number }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
 
-/** What one round works with. */
+/** The input of one round. */
 export interface Round {
   readonly client: ModelClient;
   readonly model: OpenedModel;
@@ -22,12 +22,12 @@ export interface Round {
 
 export class AnalysisRounds<Found> {
   stage = $state.raw<AnalysisStage>({ kind: 'closed' });
-  /** What the newest round found; it stays while the next one runs. */
+  /** The newest round's result; it stays while the next one runs. */
   found = $state.raw<Found | null>(null);
   readonly #parts: AnalysisParts;
   readonly #onAborted: () => void;
   #round: AbortController | null = null;
-  /** What the newest round was asked, in one text. */
+  /** The newest round's question, as one text. */
   #asked = '';
 
   /** `onAborted` is called where the model ended a round, as when it was closed. */

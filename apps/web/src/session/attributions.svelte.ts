@@ -49,7 +49,7 @@ export interface AttributedLogit {
   readonly shares: Attribution;
   /** The layer of `shares.neurons`, or null. */
   readonly neuronsOf: number | null;
-  /** What each head takes from each token, (heads, tokens) for each layer; its sum is the head's share. */
+  /** The share that each head takes from each token, (heads, tokens) for each layer; its sum is the head's share. */
   readonly sources: readonly Float32Array[];
   /** The attention of each head from the last token, (heads, tokens) for each layer. */
   readonly looks: readonly Float32Array[];
@@ -100,7 +100,7 @@ export class Attributions {
     return this.#rounds.isOpen;
   }
 
-  /** What is asked, or what a link asks; null where nothing is. */
+  /** The reader's or a link's question; null where nothing is. */
   get shared(): SharedQuestion | null {
     if (this.#linked !== null) return this.#linked;
     return this.isOpen ? { ...this.choice, key: this.askedKey } : null;

@@ -1,5 +1,6 @@
-// What the page's run is compared with: the same text without the edits, another text, a kept run, or what a second
-// variant or model answers (compared_model.svelte.ts). Runs the open model for it, and keeps the newest pair.
+// Chooses the run that the page's run is compared with: the same text without the edits, another text, a kept run, or
+// what a second variant or model answers (compared_model.svelte.ts). Runs the open model for it, and keeps the newest
+// pair.
 import { untrack } from 'svelte';
 import { planActivations } from '../activations/activation_plan';
 import { offerOf, takesEdits } from '../activations/activation_offer';
@@ -21,7 +22,7 @@ import { idsOfText } from './text_numbers';
 import { tokensOf } from './token';
 import type { TokenPieces } from './token_pieces';
 
-/** What the reader compares the page's run with. */
+/** The reader's choice of a run to compare with. */
 export type OtherSide =
   /** The variant that `ComparedModel` opens. */
   | { readonly kind: 'variant' }
@@ -103,7 +104,7 @@ export class Comparisons {
   });
   readonly #parts: ComparisonParts;
   #round: AbortController | null = null;
-  /** What the newest round was asked, in one text. */
+  /** The newest round's question, as one text. */
   #asked = '';
   #client: ModelClient | null = null;
 

@@ -10,7 +10,7 @@ import type { Opening } from './opening.svelte';
 import type { Token } from './token';
 import type { TokenPieces } from './token_pieces';
 
-/** What the reader asks of a text's features. */
+/** The reader's questions about a text's features. */
 export type FeatureQuestion = Pick<
   FeaturesRequest,
   'dictionary' | 'position' | 'feature' | 'effects' | 'listed'
@@ -60,9 +60,9 @@ export class Features {
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
   #round: AbortController | null = null;
-  /** Of `#dictionary`. */
+  /** The download of `#dictionary`. */
   #download: Download | null = null;
-  /** What was asked last, by `questionKey`, and of which dictionary. */
+  /** The last question, by `questionKey`, and its dictionary. */
   #asked = '';
   #dictionary: string | null = null;
 

@@ -1,5 +1,5 @@
-// The attention of all heads, on the page's text and on random tokens that come twice: what the answer lacks is computed
-// in runs of its own, where these cost little. Scores: analysis/head_scores.ts.
+// The attention of all heads, on the page's text and on random tokens that come twice: what the answer lacks is
+// computed in runs of its own, where these cost little. Scores: analysis/head_scores.ts.
 import { offerOf, takesEdits } from '../activations/activation_offer';
 import { mergeRun, type ActivationSeries } from '../activations/activation_set';
 import { repeatedTokens } from '../analysis/head_scores';
@@ -30,7 +30,7 @@ export type HeadMapsStage =
   | { readonly kind: 'idle' | 'working' }
   | { readonly kind: 'failed'; readonly error: ModelErrorData };
 
-/** What opening the attention of all layers takes. */
+/** The bytes that opening the attention of all layers takes. */
 export interface MapsCost {
   /** The activations that are not open but can be. */
   readonly names: readonly string[];
@@ -46,7 +46,9 @@ const CHEAP_BYTES = 64 * 2 ** 20;
 /** Tokens before they repeat: enough for two digits of a mean. */
 const REPEATED = 64;
 
-/** Return the number of random tokens that a model is measured on, before they repeat; 0 where it can't read two twice. */
+/**
+ * Return the number of random tokens that a model is measured on, before they repeat; 0 where it can't read two twice.
+ */
 export function repeatedLength({ context_length: context }: ModelShape): number {
   const length = Math.min(REPEATED, Math.floor(context / 2));
   return length < 2 ? 0 : length;
@@ -90,9 +92,9 @@ export function mapsIn({ manifest }: ViewedModel, answer: Answer): HeadMapsOf {
 export type HeadMapsParts = Pick<AnalysisParts, 'opening' | 'inTurn'>;
 
 export class HeadMaps {
-  /** Of runs for the text. */
+  /** The stage of the runs for the text. */
   stage = $state.raw<HeadMapsStage>({ kind: 'idle' });
-  /** Of the measurement on random tokens. */
+  /** The stage of the measurement on random tokens. */
   measuring = $state.raw<HeadMapsStage>({ kind: 'idle' });
   /** The newest text whose maps are there; it stays while those of the next one are computed. */
   text = $state.raw<HeadMapsOf | null>(null);

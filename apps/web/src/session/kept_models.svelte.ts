@@ -1,4 +1,5 @@
-// Lists and removes the models that the browser caches, and requests persistence. The cache is bundle/storage/model_cache.ts.
+// Lists and removes the models that the browser caches, and requests persistence. The cache is
+// bundle/storage/model_cache.ts.
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelClient, CachedModels } from '../inference/model_types';
 import {
@@ -66,7 +67,7 @@ export class KeptModels {
     this.removalFailed = false;
     try {
       this.models = await this.#ask(keeper, (keeper) => keeper.forget(url));
-      // What was asked before may still name what is gone by now.
+      // An earlier question may still name what is gone by now.
       const reading = ++this.#readings;
       const storage = await readStorage(this.#browser.storage);
       if (reading === this.#readings) this.storage = storage;

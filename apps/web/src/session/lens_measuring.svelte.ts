@@ -1,4 +1,4 @@
-// What the layers of the open model predict at each position of the newest text, measured in the worker: what the reader
+// The layers' predictions at each position of the newest text, measured in the worker: what the reader
 // asks, and the newest result. inference/lens_reading.ts defines the measures.
 import type { LensMeasures, LensSubject } from '../inference/lens_reading';
 import { toModelErrorData } from '../inference/model_error';
@@ -8,7 +8,7 @@ import type { Opening } from './opening.svelte';
 import type { Token } from './token';
 import type { TokenPieces } from './token_pieces';
 
-/** What the reader asks of the layers. */
+/** The reader's questions about the layers. */
 export interface LensQuestion {
   readonly subject: LensSubject;
   /** A token to follow; null for none. */
@@ -37,7 +37,7 @@ export class LensMeasuring {
   readonly #opening: Opening;
   readonly #pieces: TokenPieces;
   #round: AbortController | null = null;
-  /** What was asked last. */
+  /** The last question. */
   #asked: { readonly text: string; readonly question: LensQuestion } | null = null;
 
   constructor(opening: Opening, pieces: TokenPieces) {

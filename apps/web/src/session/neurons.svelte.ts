@@ -1,5 +1,5 @@
-// The neurons of the open model on the newest text: their activations, the lengths of what they write, and the effect of
-// one on the logits. inference/neuron_reading.ts reads them.
+// The neurons of the open model on the newest text: their activations, the lengths of what they write, and the effect
+// of one on the logits. inference/neuron_reading.ts reads them.
 import { mostChanged, type MostChanged } from '../analysis/most_changed';
 import { toModelErrorData } from '../inference/model_error';
 import type { ModelErrorData, TokenPiece } from '../inference/model_types';
@@ -41,7 +41,7 @@ export class Neurons {
   /** Those of the open variant, once they are known. */
   #rows: readonly Float32Array[] | null = null;
   #round: AbortController | null = null;
-  /** What was asked last, in one text. */
+  /** The last question, as one text. */
   #asked = '';
 
   constructor(opening: Opening, pieces: TokenPieces) {

@@ -1,4 +1,5 @@
-// The patching sweep between the page's text and a second one: reads both, runs it in the worker, and keeps the last map.
+// The patching sweep between the page's text and a second one: reads both, runs it in the worker, and keeps the last
+// map.
 import { predictedPosition, scoreCount } from '../contract/whole_text';
 import type { Metric } from '../analysis/metrics';
 import { planSweep, SweepError, type Sweep } from '../analysis/patching';
@@ -64,7 +65,7 @@ class Refused extends Error {
 
 export class PatchSweeps {
   stage = $state.raw<SweepStage>({ kind: 'idle' });
-  /** What the reader has filled in, or a link. */
+  /** The fields that the reader, or a link, has filled in. */
   form = $state<SweepForm>({ ...emptyForm });
   /** The last sweep that was finished; null before. */
   done = $state.raw<DoneSweep | null>(null);

@@ -1,4 +1,4 @@
-// How long the residual stream is behind a layer, for whoever chooses how far to steer it.
+// Measures the length of the residual stream after a layer, which tells how far to steer it.
 import { activationName } from '../contract/activation_table';
 import { ModelError } from '../inference/model_error';
 import type { ModelClient } from '../inference/model_types';

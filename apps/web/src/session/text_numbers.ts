@@ -13,7 +13,7 @@ import { idsAround } from '../contract/whole_text';
 import { readPrompt } from './read_prompt';
 import { EMPTY_PROMPT } from './prompt_state.svelte';
 
-/** How the page reads a text: with or without the tokens that go before every text. */
+/** The way in which the page reads a text: with or without the tokens that go before every text. */
 export interface TextReader {
   readonly client: ModelClient;
   readonly model: OpenedModel;

@@ -1,5 +1,5 @@
-// What the model expected at every token of the page's text, given the tokens before it: the probability and the rank of
-// the token that stands there, and what else was likely.
+// Shows what the model expected at every token of the page's text, given the tokens before it: the probability and the
+// rank of the token that stands there, and what else was likely.
 import { continuesText } from '../contract/whole_text';
 import { commonPrefixLength } from '../inference/key_value_cache';
 import { isNeutral } from '../inference/interventions';
@@ -111,7 +111,9 @@ export class TokenSteps {
     return { answer, steps, pieces: pieces.known };
   }
 
-  /** Return the steps of the tokens that the last text began with as well. An edit may act otherwise in another text. */
+  /**
+   * Return the steps of the tokens that the last text began with as well. An edit may act otherwise in another text.
+   */
   #stepsBefore(answer: Answer): readonly TokenStep[] {
     const { found } = this;
     if (found === null || !isNeutral(found.answer.interventions)) return [];

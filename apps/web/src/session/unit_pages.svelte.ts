@@ -50,7 +50,7 @@ export class UnitPages {
   open = $state.raw<OpenUnit | null>(null);
   listStage = $state.raw<UnitStage>({ kind: 'idle' });
   layer = $state.raw<OpenLayer | null>(null);
-  /** Of the unit that is open. */
+  /** The stage of the run for the open unit. */
   ownStage = $state.raw<OwnStage>({ kind: 'idle' });
   own = $state.raw<OwnValues | null>(null);
   readonly #opening: Opening;

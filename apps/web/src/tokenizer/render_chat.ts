@@ -1,8 +1,8 @@
-// Runs a chat template, as transformers' apply_chat_template does. It may loop for ever: render_apart.ts runs it where it
-// can be ended.
+// Runs a chat template, as transformers' apply_chat_template does. It may loop for ever: render_apart.ts runs it where
+// it can be ended.
 import { Template } from '@huggingface/jinja';
 
-/** What is put into a template. */
+/** The values that are put into a template. */
 export interface Chat {
   readonly template: string;
   /** Empty for none. */

@@ -39,7 +39,7 @@ export interface HashState {
   readonly variant: string | null;
   /** Variant that it is compared with. */
   readonly compared: string | null;
-  /** What the run is compared with, where it is no variant. */
+  /** The other run of a comparison, where it is no variant. */
   readonly other: LinkedOther | null;
   readonly prompt: string | null;
   /** Ids of the text's tokens, where they are not what the tokenizer makes of it. */
@@ -63,7 +63,7 @@ export interface HashState {
   readonly shown: string | null;
   /** Lens that the layers are read through, where the reader chose a lens pack. */
   readonly lens: string | null;
-  /** What the cells of the lens show. */
+  /** The quantity in the lens' cells. */
   readonly lensShown: LensShown;
   /** Locked neuron: its layer and its number. */
   readonly neuron: LinkedHead | null;
@@ -84,9 +84,9 @@ export interface HashState {
   readonly provider: 'webgpu' | 'wasm' | null;
   /** True where colours follow the square root. */
   readonly root: boolean | null;
-  /** How the overview shows the heads. */
+  /** The way in which the overview shows heads. */
   readonly overview: HeadsShown;
-  /** How the attention view shows attention. */
+  /** The way in which the attention view shows attention. */
   readonly attention: AttentionShown;
   /** Ids of the views that are folded. */
   readonly folded: readonly string[];

@@ -1,4 +1,4 @@
-// How a link says which heads are shown, and how attention is shown: short words joined by underscores.
+// Writes into a link which heads are shown, and how attention is: short words joined by underscores.
 import type { AttentionShown, MapKind, MapOver } from '../analysis/attention_maps';
 import type { HeadsShown, Thresholds } from '../analysis/head_roles';
 import { SCORE_NAMES, type ScoreName } from '../analysis/head_scores';
@@ -50,7 +50,9 @@ export function attentionText({ kind, over, log, set }: AttentionShown): string 
   return [KIND_WORDS[kind], over, log ? 'log' : 'plain', ...setParts(set)].join('_');
 }
 
-/** `MEASURED_SEED_ORDER_ROLES_THRESHOLDS` and the parts of the set; thresholds in thousandths, in the order of scores. */
+/**
+ * `MEASURED_SEED_ORDER_ROLES_THRESHOLDS` and the parts of the set; thresholds in thousandths, in the order of scores.
+ */
 export function headsOf(text: string): HeadsShown | null {
   const [measured, seedText = '', order = '', roleWords = '', limits = '', ...parts] =
     text.split('_');

@@ -6,7 +6,7 @@ import { SWEPT, type Swept } from '../analysis/swept_places';
 import type { Ignore } from './activation_ranges';
 import type { Field } from './fields';
 
-/** Which logit is attributed. The position and the head are the selected ones, which have fields of their own. */
+/** The logit that is attributed. The position and the head are the selected ones, which have fields of their own. */
 export interface LinkedAttribution {
   /** Null for the likeliest next token. */
   readonly answer: number | null;

@@ -24,7 +24,7 @@ export interface ViewProps {
   session: ModelSession;
   /** The second variant, which the comparison opens and closes. */
   compared: ComparedModel;
-  /** What the run is compared with, and the newest pair. */
+  /** The chosen other run, and the newest pair. */
   comparisons: Comparisons;
   /** The runs that the reader keeps. */
   runs: KeptRuns;

@@ -29,16 +29,16 @@ export interface Selection {
   comparedPart: MapWindow | null;
   /** Contract name of the activation in the strip view. */
   shown: string | null;
-  /** How the overview shows the heads. */
+  /** The way in which the overview shows heads. */
   overview: HeadsShown;
-  /** How the attention view shows it. */
+  /** The way in which the attention view shows attention. */
   attention: AttentionShown;
   neuron: NeuronRef | null;
   /** The chosen dictionary, and its locked feature. */
   feature: FeatureRef | null;
   /** The unit whose dashboard is open. */
   unit: UnitRef | null;
-  /** What the cells of the lens show. */
+  /** The quantity in the lens' cells. */
   lensShown: LensShown;
 }
 
@@ -111,7 +111,10 @@ export class Viewing {
     if (!same) this.hover = next;
   }
 
-  /** Release everything locked and previewed, for Escape, but keep the shown activation, the dictionary, and the shown part of a map. */
+  /**
+   * Release everything locked and previewed, for Escape, but keep the shown activation, the dictionary, and the shown
+   * part of a map.
+   */
   release(): void {
     // The chosen dictionary stays; its feature is released.
     const { feature: locked } = this.selection;

@@ -44,7 +44,7 @@ export interface UnitRow {
   readonly passages: readonly UnitPassage[];
 }
 
-/** What the rows must agree with. */
+/** The sizes that a row's tokens, groups and units must lie within. */
 export interface RowBounds {
   readonly vocab: number;
   /** Units of each group of the record. */

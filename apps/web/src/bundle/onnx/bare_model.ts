@@ -228,7 +228,7 @@ function variantOf(
   const { kernels, encoding } = computationOf(model);
   const record = { path, activations: document };
   const isPlain = document.graph === 'plain';
-  // What the graph gives without taps, as a plain graph beside it would.
+  // The outputs without taps are those that a plain graph beside it would have.
   const outputs = document.outputs.filter(({ name }) => parseActivationName(name) !== null);
   return {
     name: kernels,

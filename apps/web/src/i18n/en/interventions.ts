@@ -23,7 +23,7 @@ export const interventions = {
       `${several ? 'neurons' : 'neuron'} ${neurons} in layer ${layer}`,
     other: (joint: string, layer: number) => `${joint} in layer ${layer}`,
   },
-  /** Which tokens. */
+  /** Words for the positions of the edited tokens. */
   everywhere: 'at every position',
   at: (positions: string, several: boolean) =>
     several ? `at positions ${positions}` : `at position ${positions}`,

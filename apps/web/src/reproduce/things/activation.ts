@@ -11,7 +11,7 @@ const BY_HEAD: ReadonlySet<ActivationKind> = new Set(['q', 'k', 'v', 'attn_z']);
 export function activationRecipe(shown: ShownActivation): Recipe {
   const { name, position, indices, values, norm } = shown;
   const { kind, layer } = parseActivationName(name) ?? { kind: 'logits' as const, layer: null };
-  // What enters the first block is the sum of the embeddings.
+  // The first block's input is the sum of the embeddings.
   const joint = kind === 'embedding_sum' ? 'resid_pre' : kind;
   const all = kind === 'logits' ? 'output.logits' : `seen["${joint}", ${layer ?? 0}]`;
   return {

@@ -5,7 +5,7 @@ import { pythonIntegers, pythonList } from '../python_text';
 import type { Recipe, RunOrigin } from '../recipe';
 import type { ShownDifference } from '../shown_numbers';
 
-/** What a kind of number reads of each run, and makes of both. */
+/** The reading of each run that a kind of number needs, and the result of both. */
 interface Parts {
   readonly title: string;
   readonly sees: Recipe['sees'];

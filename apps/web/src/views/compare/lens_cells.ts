@@ -1,4 +1,4 @@
-// What the lens reads on both sides of a comparison: a cell for each layer and facing column, and what differs.
+// Reads the lens on both sides of a comparison: a cell for each layer and facing column, and what differs.
 import type { ActivationSet } from '../../activations/activation_set';
 import type { AlignedPair } from '../../analysis/align_tokens';
 import { activationName } from '../../contract/activation_table';

@@ -1,4 +1,4 @@
-// Whether the list of all terms is open: any explained word opens it, and there is one.
+// Keeps the list of all terms open or closed: any explained word opens it, and there is one.
 class GlossaryDrawer {
   isOpen = $state(false);
 }

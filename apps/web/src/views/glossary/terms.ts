@@ -5,7 +5,7 @@ import data from './terms.json' with { type: 'json' };
 
 interface TermTexts {
   readonly name: string;
-  /** How the page's texts write it. */
+  /** The spellings of the page's texts. */
   readonly forms: readonly string[];
   /** One sentence. */
   readonly text: string;

@@ -1,4 +1,5 @@
-// The number of an edit that a row of the list lets the reader change: a factor, a strength, or a feature's value. No DOM.
+// The number of an edit that a row of the list lets the reader change: a factor, a strength, or a feature's value. No
+// DOM.
 import { isEdit } from '../../inference/interventions';
 import type { ListedEdit } from '../../inference/listed_edits';
 
@@ -16,7 +17,7 @@ export function strengthOf({ edit, from }: ListedEdit): EditStrength | null {
   if (edit.edit === 'clamp') return { value: edit.value, most: 50, step: 0.5 };
   if (edit.edit !== 'add') return null;
   const value = edit.strength ?? 1;
-  // Of a direction of length 1, the strength is a length of the stream's own size.
+  // For a direction of length 1 the strength is a length of the stream's own size.
   const isLength = from !== null && 'unembedding' in from;
   return isLength ? { value, most: 200, step: 1 } : { value, most: 10, step: 0.25 };
 }

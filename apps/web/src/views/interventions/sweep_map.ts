@@ -1,4 +1,4 @@
-// What the map of a sweep draws: a number for each cell, the scale of its colours, and the edit that a cell stands for.
+// Makes the map of a sweep: a number for each cell, the scale of its colours, and the edit that a cell stands for.
 import { restored } from '../../analysis/patching';
 import { placesOf } from '../../analysis/swept_places';
 import { listed, type ListedEdit } from '../../inference/listed_edits';

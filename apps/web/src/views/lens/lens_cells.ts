@@ -1,4 +1,4 @@
-// What the cells of the lens show: a value for each layer and position, how it is written, and where it stands on a scale
+// Makes the lens' cells: a value for each layer and position, how it is written, and where it stands on a scale
 // of colours.
 import type { ActivationSeries } from '../../activations/activation_set';
 import type { LensMeasure, LensShown } from '../../analysis/lens_measures';

@@ -12,7 +12,7 @@ export async function bringViewToSight(id: string, viewing: Viewing): Promise<vo
   const { top, bottom } = view.getBoundingClientRect();
   if (top >= 0 && bottom <= bottomInSight()) return;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  // What stands beside the text scrolls by itself there.
+  // Views beside the text scroll by themselves there.
   const isBeside = getComputedStyle(view.closest('.rail') ?? view).position === 'sticky';
   view.scrollIntoView({
     block: isBeside ? 'nearest' : 'start',
@@ -27,10 +27,12 @@ function bottomInSight(): number {
   return isOver ? lesson.getBoundingClientRect().top : innerHeight;
 }
 
-/** What a reader scrolls with, on the window. */
+/** The events of a reader's scrolling, on the window. */
 const SCROLLING = ['wheel', 'touchmove', 'pointerdown', 'keydown'];
 
-/** Scroll to a view again when those above it grow as they are drawn, until the reader scrolls. Returns what ends it. */
+/**
+ * Scroll to a view again when those above it grow as they are drawn, until the reader scrolls. Returns what ends it.
+ */
 function holdInSight(view: Element): () => void {
   const main = view.closest('main');
   if (main === null) return () => undefined;

@@ -1,4 +1,5 @@
-// What the page shows of the open model's run, as claims of a lesson need it, and the ids of the tokens that they name.
+// Reads what the page shows of the open model's run, as claims of a lesson need it, and the ids of the tokens that they
+// name.
 import { activationName } from '../../contract/activation_table';
 import type { Claim, LessonStep } from '../../contract/generated';
 import {

@@ -1,15 +1,15 @@
-// What a lesson claims and what the page shows, in words. lessons/measure_claim.ts measures.
+// Writes a lesson's claims, and what the page shows, in words. lessons/measure_claim.ts measures.
 import type { Claim } from '../../contract/generated';
 import type { Dictionary } from '../../i18n/dictionary';
 import { count, percent, signed } from '../../i18n/number_format';
 import type { Measured } from '../../lessons/measure_claim';
 
 export interface ClaimWords {
-  /** What is measured. */
+  /** The quantity that is measured. */
   readonly what: string;
-  /** What should be. */
+  /** The expected value. */
   readonly expected: string;
-  /** What is; null where it can't be measured yet, and `why` says so. */
+  /** The measured value; null where it can't be measured yet, and `why` says so. */
   readonly measured: string | null;
   readonly why: string | null;
 }

@@ -1,4 +1,4 @@
-// Where the tokens of a tree of paths stand: a column for each depth, a row for each path's end, a parent in the middle of
+// Places the tokens of a tree of paths: a column for each depth, a row for each path's end, a parent in the middle of
 // what follows it; and the order in which the keyboard goes through them. No DOM.
 import { pathTo, type PathNode } from '../../analysis/path_search';
 

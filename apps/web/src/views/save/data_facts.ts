@@ -1,4 +1,4 @@
-// What a file of numbers says of where they come from.
+// Writes into a file of numbers where they come from.
 import { contractVersion } from '../../contract/activation_table';
 import { isEdit } from '../../inference/interventions';
 import type { ViewedModel } from '../../inference/model_types';

@@ -10,7 +10,7 @@ import { dataFacts, type DataFacts } from './data_facts';
 import { safetensorsFile } from './data_files';
 import { savedLogits, savedTensors, type SavedTensor } from './saved_tensors';
 
-/** What the page knows besides the answer. */
+/** Facts that the page has besides the answer. */
 export interface PageFacts {
   readonly prompt: string;
   /** Name and version of what computed the numbers. */
