@@ -21,9 +21,8 @@ from oriel.errors import GraphError, ModuleError, OptionError
 from oriel.formats.format import FlatCall, WriteOptions
 from oriel.formats.onnx_file import FORMAT as ONNX
 from oriel.modules.compare_outputs import OutputError
-from oriel.modules.fallbacks import check_results
 from oriel.modules.structure import flatten
-from oriel.modules.verify_module import Case, verify_file
+from oriel.modules.verify_module import Case, check_results, verify_file
 from refined.adapters import PillarScatter, adapter_for
 from refined.data_loader import Batch, Detector, find_config, load_detector, two_batches
 from refined.environment import NoOperators, use_mmdet3d

@@ -12,10 +12,11 @@ import pytest
 from transformers import GPT2Config
 
 from oriel.graph import trace_cache
-from oriel.graph.export_onnx import StageCallback, TracedGraph, trace
+from oriel.graph.export_onnx import TracedGraph, trace
 from oriel.graph.trace_cache import cached_trace
 from oriel.models.architectures import find_architecture
 from oriel.models.model_spec import ModelSpec, make_spec
+from oriel.stage_callback import StageCallback
 from oriel.tracing import kept_graphs
 from oriel.tracing.kept_graphs import FOLDER
 

@@ -16,6 +16,7 @@ from oriel.errors import ModuleError, reason_of
 from oriel.formats.format import FlatCall, Way, WriteOptions, quiet_exporters
 from oriel.formats.largest_sizes import largest_sizes
 from oriel.formats.own_process import command_of, environment_with, how_it_ended
+from oriel.formats.packages import package_paths
 from oriel.formats.size_names import size_of
 
 _TIMEOUT_S = 3600
@@ -40,6 +41,8 @@ class Converter:
     """The way in which the files of a format are made from another file."""
 
     format_name: str
+    packages: Sequence[str]
+    """The format's packages, which the other process imports."""
     convert: Callable[[Conversion], None]
     """A function at the top of its module, which is imported in the other process."""
     write_source: Callable[[FlatCall, Path, WriteOptions], object]
@@ -66,9 +69,7 @@ class Converter:
         return Way(f"{name}, sizes as in the example", write, fixed_sizes=True)
 
     def _write(self, call: FlatCall, file: Path, options: WriteOptions) -> None:
-        from oriel.formats import formats_by_name
-
-        paths = formats_by_name()[self.format_name].package_paths()
+        paths = package_paths(self.format_name, self.packages)
         with tempfile.TemporaryDirectory(prefix="oriel-convert-") as name:
             source = Path(name).resolve() / f"source{self.source_suffix}"
             self.write_source(call, source, replace(options, opset=None))

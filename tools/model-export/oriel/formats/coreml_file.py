@@ -193,7 +193,7 @@ def _hold_weights(constants: Sequence[NDArray[np.generic]], expected: Expected) 
     return f"all {count} weights are among its constants bit for bit{but}"
 
 
-_CONVERTER = Converter("coreml", convert, program_writer(bounded=True), ".pt2")
+_CONVERTER = Converter("coreml", _PACKAGES, convert, program_writer(bounded=True), ".pt2")
 _NAME = "ML program, from the program of torch.export"
 _WAYS = (_CONVERTER.way(_NAME, bound_notes), _CONVERTER.fixed_way(_NAME))
 

@@ -55,7 +55,7 @@ def _open(file: Path) -> Runner:
 
 
 _NAME = "XNNPACK, from the program of torch.export"
-_CONVERTER = Converter("executorch", convert, program_writer(bounded=True), ".pt2")
+_CONVERTER = Converter("executorch", _PACKAGES, convert, program_writer(bounded=True), ".pt2")
 _WAYS = (_CONVERTER.way(_NAME, bound_notes), _CONVERTER.fixed_way(_NAME))
 
 FORMAT = Format(

@@ -56,7 +56,7 @@ def _open(file: Path) -> Runner:
     return run
 
 
-_CONVERTER = Converter("iree", convert, write_dynamo, ".onnx")
+_CONVERTER = Converter("iree", _PACKAGES, convert, write_dynamo, ".onnx")
 _WAYS = (_CONVERTER.way("from the ONNX file"), _CONVERTER.fixed_way("from the ONNX file"))
 
 FORMAT = Format(

@@ -57,7 +57,7 @@ def _position(name: str) -> int:
     return int(name.rpartition("_")[2])
 
 
-_CONVERTER = Converter("litert", convert, program_writer(), ".pt2")
+_CONVERTER = Converter("litert", _PACKAGES, convert, program_writer(), ".pt2")
 _WAYS = (_CONVERTER.fixed_way("from the program of torch.export"),)
 
 FORMAT = Format(

@@ -49,8 +49,8 @@ def _open(file: Path) -> Runner:
 
 
 _NAME = "from the program of torch.export"
-_NAMED = Converter("openvino", convert, program_writer(), ".pt2")
-_RELATED = Converter("openvino", convert, program_writer(named=False), ".pt2")
+_NAMED = Converter("openvino", _PACKAGES, convert, program_writer(), ".pt2")
+_RELATED = Converter("openvino", _PACKAGES, convert, program_writer(named=False), ".pt2")
 _WAYS = (
     _NAMED.way(_NAME),
     _RELATED.way(f"{_NAME}, sizes as torch finds them"),

@@ -109,7 +109,8 @@ def _write_onnx(call: FlatCall, file: Path, options: WriteOptions) -> Sequence[s
 
 
 _NAME = "from the ONNX file"
-_CONVERTER = Converter("tensorrt", convert, write_dynamo, ".onnx")
+_PACKAGES = ("tensorrt",) if has_gpu() else ()
+_CONVERTER = Converter("tensorrt", _PACKAGES, convert, write_dynamo, ".onnx")
 _ENGINE = (_CONVERTER.way(_NAME, bound_notes), _CONVERTER.fixed_way(_NAME))
 _ONNX = (Way("the ONNX file to build an engine of", _write_onnx, written_as="onnx"),)
 
@@ -121,7 +122,7 @@ def _ways(_: FlatCall, __: WriteOptions) -> Sequence[Way]:
 FORMAT = Format(
     "tensorrt",
     ".engine",
-    ("tensorrt",) if has_gpu() else (),
+    _PACKAGES,
     _ways,
     _open,
     structure_beside,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,13 +27,12 @@ from oriel.graph.mask_positions import count_from_mask, position_spec
 from oriel.graph.plain_graph import cut_to_plain
 from oriel.models.model_spec import ModelSpec, with_layers
 from oriel.resting_collector import uncollected
+from oriel.stage_callback import StageCallback
 from oriel.tracing.layers import TRACED_LAYERS, LayersDiffer
 from oriel.tracing.output_names import name_outputs
 from oriel.tracing.parameter_inputs import parameters_to_inputs
 from oriel.tracing.program_to_onnx import program_to_onnx
 from oriel.tracing.repeat_layers import repeat_layers
-
-StageCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)

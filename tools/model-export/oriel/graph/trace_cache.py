@@ -14,9 +14,10 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx import ModelProto
 
-from oriel.graph.export_onnx import StageCallback, TracedGraph, parameters_of, trace
+from oriel.graph.export_onnx import TracedGraph, parameters_of, trace
 from oriel.models.architectures import is_built_in
 from oriel.models.model_spec import ModelSpec
+from oriel.stage_callback import StageCallback
 from oriel.tracing.kept_graphs import kept_graph, read_kept, write_kept
 
 _SOURCES = ("capture", "contract", "graph", "models", "tracing")

@@ -15,10 +15,10 @@ from oriel.errors import ModuleError, OptionError, OrielError
 from oriel.modules.call import CallArguments
 from oriel.modules.export_module import ModuleExportReport, check_output_folder, run_export
 from oriel.modules.export_request import ExportRequest, LoadedCheckpoint
-from oriel.modules.fallbacks import StageCallback
 from oriel.modules.paths import matches
 from oriel.modules.slim import has_parts, slim
 from oriel.modules.spec import ModuleSpec, NamedSpec, call_of_spec
+from oriel.stage_callback import StageCallback
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from oriel.formats.structure_beside import METADATA
 from oriel.modules.axes import DynamicAxes
 from oriel.modules.call import CallArguments
 from oriel.modules.export_request import ExportRequest
-from oriel.modules.fallbacks import ExportedFile, StageCallback, write_format
+from oriel.modules.fallbacks import ExportedFile, write_format
 from oriel.modules.fresh_process import start_early
 from oriel.modules.library_folder import SUFFIXES, own_names
 from oriel.modules.metadata import (
@@ -38,6 +38,7 @@ from oriel.modules.simplify import check_simplify, simplified
 from oriel.modules.slim import SlimModule
 from oriel.modules.written_files import describe, digest
 from oriel.precision.plain_model import INT8
+from oriel.stage_callback import StageCallback
 
 MODEL = "model"
 """The name of every file, before the format's suffix."""

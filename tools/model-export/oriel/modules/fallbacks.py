@@ -3,29 +3,24 @@ file was verified in a fresh process."""
 
 from __future__ import annotations
 
-import re
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from oriel.errors import ModuleError, OrielError, reason_of
 from oriel.formats import formats_by_name
 from oriel.formats.format import FlatCall, Format, Way, WriteOptions
 from oriel.formats.simplify_onnx import GraphSize
 from oriel.modules.check_file import check_file
+from oriel.modules.exporter_reason import told
 from oriel.modules.fixed_sizes import fixed_size_cases
-from oriel.modules.verify_module import Case, CaseResult, verify_file
+from oriel.modules.quantized_variant import QuantizedVariant
+from oriel.modules.verify_module import Case, CaseResult, check_results, verify_file
 from oriel.modules.written_files import entries_of, files_in, remove
+from oriel.stage_callback import StageCallback
 
-if TYPE_CHECKING:
-    from oriel.modules.quantized_variant import QuantizedVariant
-
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGE = Path(__file__).resolve().parents[1]
-StageCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -167,31 +162,3 @@ def _is_own_defect(error: Exception) -> bool:
         return False
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(_PACKAGE)
-
-
-def told(error: Exception) -> str:
-    """Return an exporter's reason in one line of bounded length, with its class where it is none of
-    ours."""
-    cause = error.__cause__
-    if type(error).__module__.startswith("torch.onnx") and isinstance(cause, Exception):
-        # torch's ONNX exporter puts a page of advice before the reason.
-        return told(cause)
-    said = _COLOURS.sub("", reason_of(error))
-    return said if isinstance(error, OrielError) else f"{type(error).__name__}: {said}"
-
-
-def check_results(results: Sequence[CaseResult]) -> None:
-    """Raise ModuleError naming the worst output of the first case that failed."""
-    for case in results:
-        failed = [output for output in case.outputs if not output.passed]
-        if not failed:
-            continue
-        worst = max(failed, key=lambda output: output.relative or 0.0)
-        got = worst.problem or (
-            f"relative error {worst.relative or float('inf'):.1e}, absolute {worst.absolute:.1e}"
-        )
-        raise ModuleError(
-            f"the file's {worst.name} is not the module's, on {case.name}",
-            got=got,
-            expected=None if worst.problem else f"at most {worst.bound:.2g} relative",
-        )

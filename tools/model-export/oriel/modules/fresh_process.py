@@ -1,9 +1,6 @@
 """Fresh processes for verification. Each is forked from one that has imported torch and nothing of
 the caller's: the seconds of that import are paid once for all files of an export, and beside the
 work on the first. Where a process can't be forked safely, each starts from nothing.
-
-`python -m oriel.modules.fresh_process` reads names of folders, a line each, runs run_file on each
-of them in a fork, and answers each with a line: the fork's exit code.
 """
 
 from __future__ import annotations
@@ -15,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +22,8 @@ from oriel.formats.own_process import command_of, environment_with
 
 _CAN_FORK = sys.platform == "linux"
 """macOS's own libraries may crash in a fork; Windows has none."""
-_SAID = "said.txt"
+SAID = "said.txt"
+"""File in a request's folder with the process's output and errors."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class _Server:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            command_of("oriel.modules.fresh_process"),
+            command_of("oriel.modules.fork_server"),
             env=environment_with(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -118,7 +115,7 @@ def run_fresh(folder: Path, timeout: float, paths: Sequence[Path] = ()) -> Ended
                 return server.run(folder, timeout)
     command = command_of("oriel.modules.run_file", str(folder))
     environment = environment_with(paths)
-    with (folder / _SAID).open("wb") as said:
+    with (folder / SAID).open("wb") as said:
         try:
             done = subprocess.run(
                 command,
@@ -147,42 +144,5 @@ def _too_slow(timeout: float) -> ModuleError:
 
 
 def _said(folder: Path) -> str:
-    file = folder / _SAID
+    file = folder / SAID
     return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-
-
-def _run_forked(folder: Path) -> int:
-    """Run one folder's request in this process, which ends with it."""
-    from oriel.modules import run_file
-
-    said = os.open(folder / _SAID, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    try:
-        return run_file.main([str(folder)])
-    except BaseException:  # noqa: BLE001 - the process that asked is told, whatever it is
-        traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
-def main() -> int:
-    """Fork for each line of the input, one at a time, until it ends."""
-    from oriel.modules import run_file  # noqa: F401 - what a fork needs is imported once
-
-    answers = os.fdopen(os.dup(1), "w")
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            # Else the one who waits would not see that the server has ended.
-            answers.close()
-            os._exit(_run_forked(Path(line.rstrip("\n"))))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

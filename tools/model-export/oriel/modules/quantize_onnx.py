@@ -10,12 +10,13 @@ from oriel.contract.library_files import graph_file
 from oriel.errors import OrielError
 from oriel.formats.format import FlatCall
 from oriel.formats.onnx_file import FORMAT as ONNX
-from oriel.modules.fallbacks import StageCallback, told
+from oriel.modules.exporter_reason import told
 from oriel.modules.library_folder import SUFFIXES, TextReader
 from oriel.modules.quantized_variant import QuantizedVariant, measured
 from oriel.modules.text_cases import calibration_feeds, calibration_texts, measured_cases
 from oriel.modules.verify_module import Case
 from oriel.precision.plain_model import Int8, PlainModel
+from oriel.stage_callback import StageCallback
 
 
 def quantized_variants(

@@ -11,12 +11,13 @@ from oriel.contract.documents import CalibrationRecord
 from oriel.errors import OptionError, OrielError
 from oriel.formats import formats_by_name
 from oriel.formats.format import FlatCall, Format
-from oriel.modules.fallbacks import StageCallback, check_results, told
+from oriel.modules.exporter_reason import told
 from oriel.modules.library_folder import TextReader
 from oriel.modules.text_cases import measured_cases
-from oriel.modules.verify_module import Case, CaseResult, verify_file
+from oriel.modules.verify_module import Case, CaseResult, check_results, verify_file
 from oriel.modules.written_files import entries_of, files_in, remove
 from oriel.precision.plain_model import INT8, Int8
+from oriel.stage_callback import StageCallback
 
 FLAG = "--precision"
 BOUNDS: Mapping[Int8, float] = {"int8": 0.1, "int8_static": 0.15}

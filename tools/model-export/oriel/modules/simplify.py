@@ -12,14 +12,10 @@ from oriel.errors import OptionError, OrielError
 from oriel.formats.format import FlatCall
 from oriel.formats.onnx_file import FORMAT as ONNX
 from oriel.formats.simplify_onnx import FLAG, graph_sizes, simplify_onnx
-from oriel.modules.fallbacks import (
-    ExportedFile,
-    Simplification,
-    StageCallback,
-    check_results,
-    told,
-)
-from oriel.modules.verify_module import Case, verify_file
+from oriel.modules.exporter_reason import told
+from oriel.modules.fallbacks import ExportedFile, Simplification
+from oriel.modules.verify_module import Case, check_results, verify_file
+from oriel.stage_callback import StageCallback
 
 
 def check_simplify(simplify: bool, formats: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from oriel.errors import ModuleError
 from oriel.fidelity.distributions import top1_agrees
 from oriel.modules.compare_outputs import OutputError, compare_outputs
 from oriel.modules.run_file import run_file
@@ -81,3 +82,20 @@ def _top1(names: Sequence[str], got: Sequence[Tensor], case: Case) -> float | No
     if want.shape[:-1] == case.read.shape:
         want, found = want[case.read], found[case.read]
     return float(top1_agrees(want.numpy(), found.numpy()).mean())
+
+
+def check_results(results: Sequence[CaseResult]) -> None:
+    """Raise ModuleError naming the worst output of the first case that failed."""
+    for case in results:
+        failed = [output for output in case.outputs if not output.passed]
+        if not failed:
+            continue
+        worst = max(failed, key=lambda output: output.relative or 0.0)
+        got = worst.problem or (
+            f"relative error {worst.relative or float('inf'):.1e}, absolute {worst.absolute:.1e}"
+        )
+        raise ModuleError(
+            f"the file's {worst.name} is not the module's, on {case.name}",
+            got=got,
+            expected=None if worst.problem else f"at most {worst.bound:.2g} relative",
+        )

@@ -3,7 +3,7 @@ made in the next call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +29,7 @@ from oriel.proof.file_artifact import FileArtifact
 from oriel.proof.module_artifact import ModuleArtifact
 from oriel.proof.open_pair import module_artifact
 from oriel.proof.prove import ProofOptions, prove_pair
-
-StageCallback = Callable[[str], None]
+from oriel.stage_callback import StageCallback
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from oriel.proof.compare import (
 )
 from oriel.proof.inputs import Input, ProofInputs, from_record, read_inputs
 from oriel.proof.open_pair import open_pair
+from oriel.stage_callback import StageCallback
 
 PROOF_VERSION = "1.1"
-StageCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
