@@ -1,6 +1,7 @@
 // Times edits and analyses in the page's engine as the page waits for them, alternating with runs of other graphs.
 import { createModelClient } from '../../apps/web/src/inference/model_client';
-import type { ModelClient, RunRequest } from '../../apps/web/src/inference/model_types';
+import type { ModelClient } from '../../apps/web/src/inference/client_interface';
+import type { RunRequest } from '../../apps/web/src/inference/model_types';
 
 export interface Plan {
   readonly rounds: number;

@@ -3,10 +3,10 @@ import type { Page } from '@playwright/test';
 import type { createModelClient as makeClient } from '../../apps/web/src/inference/model_client';
 import type { Sweep, SweepRequest } from '../../apps/web/src/analysis/patching';
 import type { Attribution } from '../../apps/web/src/analysis/attribution';
+import type { ModelClient } from '../../apps/web/src/inference/client_interface';
 import type {
   BatchRequest,
   BatchResult,
-  ModelClient,
   ModelErrorData,
   OpenedModel,
   OpenRequest,

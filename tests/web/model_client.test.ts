@@ -1,10 +1,7 @@
 // The page's side of its workers, with workers that the tests answer for: sessions beside the open one, and who is told.
 import { beforeEach, expect, test, vi } from 'vitest';
-import type {
-  ModelClient,
-  OpenedModel,
-  PreparedSession,
-} from '../../apps/web/src/inference/model_types';
+import type { ModelClient, PreparedSession } from '../../apps/web/src/inference/client_interface';
+import type { OpenedModel } from '../../apps/web/src/inference/model_types';
 import type { WorkerPort } from '../../apps/web/src/inference/model_client';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type { WorkerAnswer, WorkerCall } from '../../apps/web/src/inference/worker_messages';

@@ -1,11 +1,8 @@
 // When the page compares the device with the publisher's numbers, and how long it keeps the result.
 import { expect, test } from 'vitest';
 import { ModelError } from '../../apps/web/src/inference/model_error';
-import type {
-  DeviceProof,
-  ModelClient,
-  OpenedModel,
-} from '../../apps/web/src/inference/model_types';
+import type { DeviceProof, ModelClient } from '../../apps/web/src/inference/client_interface';
+import type { OpenedModel } from '../../apps/web/src/inference/model_types';
 import { DeviceProofs } from '../../apps/web/src/session/device_proof.svelte';
 
 const distance = { name: 'layer_1_q', error: 2e-6, bound: 3e-4 };

@@ -13,11 +13,10 @@ import {
   roomForActivations,
 } from '../../apps/web/src/inference/activation_memory';
 import { ModelError } from '../../apps/web/src/inference/model_error';
+import type { ModelClient, PreparedSession } from '../../apps/web/src/inference/client_interface';
 import type {
-  ModelClient,
   OpenedModel,
   OpenRequest,
-  PreparedSession,
   RunRequest,
   RunResult,
 } from '../../apps/web/src/inference/model_types';

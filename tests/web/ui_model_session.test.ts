@@ -14,13 +14,15 @@ import type { KeptRun } from '../../apps/web/src/inference/kept_runs';
 import { listed } from '../../apps/web/src/inference/listed_edits';
 import { ModelError } from '../../apps/web/src/inference/model_error';
 import type {
-  FirstPass,
   ModelClient,
+  PreparedSession,
+  PrepareRequest,
+} from '../../apps/web/src/inference/client_interface';
+import type {
+  FirstPass,
   ModelErrorData,
   OpenedModel,
   OpenRequest,
-  PreparedSession,
-  PrepareRequest,
   RunRequest,
   RunResult,
   Survey,

@@ -1,7 +1,8 @@
 // Runs of one model: one at a time, one for many requests, and rows that join only where they belong together.
 import { expect, test } from 'vitest';
 import { noInterventions, switchingOff } from '../../apps/web/src/inference/interventions';
-import type { ModelClient, RunRequest, RunResult } from '../../apps/web/src/inference/model_types';
+import type { ModelClient } from '../../apps/web/src/inference/client_interface';
+import type { RunRequest, RunResult } from '../../apps/web/src/inference/model_types';
 import { Runs } from '../../apps/web/src/session/runs.svelte';
 
 /** Give the rows of the tokens from `start` on, each row its token's id; `arrive` lets the run end. */

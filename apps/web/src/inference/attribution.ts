@@ -11,17 +11,7 @@ import {
 import type { ModelShape, Variant } from '../contract/generated';
 import type { Feeds } from './graph_protocols';
 import { ModelError } from './model_error';
-
-/** The logit to attribute to the model's parts. */
-export interface AttributionRequest {
-  readonly answer: number;
-  /** A token whose logit is subtracted, to attribute the difference; none by default. */
-  readonly other?: number;
-  /** The layer whose neurons' shares are requested as well; none by default. */
-  readonly neuronsOf?: number;
-  /** True where the run returns the direction as well. */
-  readonly direction?: boolean;
-}
+import type { AttributionRequest } from './model_types';
 
 /** The attribution taps of a session. */
 export interface OpenAttribution {

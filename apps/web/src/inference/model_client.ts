@@ -9,17 +9,14 @@ import type { FeatureReading, FeaturesRequest } from './feature_reading';
 import type { LensMeasures, LensRequest } from './lens_reading';
 import type { ReadUnits, UnitsRequest } from './read_dashboards';
 import type { NeuronReading, NeuronsRequest } from './neuron_reading';
+import type { DeviceProof, ModelClient, PreparedSession, PrepareRequest } from './client_interface';
 import type {
-  DeviceProof,
   BatchRequest,
   BatchResult,
   FirstPass,
-  ModelClient,
   ModelErrorData,
   OpenedModel,
   OpenRequest,
-  PreparedSession,
-  PrepareRequest,
   Progress,
   RunRequest,
   RunResult,

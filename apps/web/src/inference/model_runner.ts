@@ -46,10 +46,10 @@ import {
   type SweepProgress,
 } from './patching_sweep';
 import type { ReferencePass } from './read_reference_pass';
+import type { DeviceProof } from './client_interface';
 import type {
   BatchRequest,
   BatchResult,
-  DeviceProof,
   FirstPass,
   OpenedModel,
   OpenRequest,

@@ -1,6 +1,6 @@
 // The parts that an analysis of the page's text needs of the open model.
 import { ModelError } from '../inference/model_error';
-import type { ModelClient } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
 import type { Opening } from './opening.svelte';
 import type { TokenPieces } from './token_pieces';
 

@@ -1,7 +1,8 @@
 // The rounds of an analysis of the page's text that a reader opens and closes: one runs at a time, a newer question
 // aborts it, and what it found stays while the next one runs.
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelClient, ModelErrorData, OpenedModel } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { ModelErrorData, OpenedModel } from '../inference/model_types';
 import { inTurn, type AnalysisParts } from './analysis_parts';
 
 export type AnalysisStage =

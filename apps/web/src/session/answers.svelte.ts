@@ -7,7 +7,8 @@ import { isNeutral, noInterventions, type Interventions } from '../inference/int
 import { textNumbersOf, tokensIn, type ListedEdit } from '../inference/listed_edits';
 import { ModelError, toModelErrorData } from '../inference/model_error';
 import { hasRoomBeside } from '../inference/session_beside';
-import type { ModelClient, OpenedModel, RunResult } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { OpenedModel, RunResult } from '../inference/model_types';
 import { lensTokens, type Answer } from './answer';
 import { EditList } from './edit_list.svelte';
 import type { Notices } from './notices.svelte';

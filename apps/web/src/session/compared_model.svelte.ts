@@ -3,7 +3,8 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- maps here are internal; the view follows `comparison`, which is replaced whole */
 import { largest } from '../analysis/probabilities';
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelClient, OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { OpenedModel, OpenRequest, TokenPiece } from '../inference/model_types';
 import { bytesOfActivations, roomForActivations } from '../inference/activation_memory';
 import { areSame, planActivations, type LeftOut } from '../activations/activation_plan';
 import type { ActivationSet } from '../activations/activation_set';

@@ -4,7 +4,8 @@ import type { KeptRun } from '../inference/kept_runs';
 import { fits, textNumbersOf, withNumbers } from '../inference/listed_edits';
 import { idsAround } from '../contract/whole_text';
 import { ModelError } from '../inference/model_error';
-import type { ModelClient, OpenedModel } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { OpenedModel } from '../inference/model_types';
 import { idsOfText, numbersFromTexts } from './text_numbers';
 
 export interface DescribedRun {

@@ -1,11 +1,7 @@
 // Compares this device with the publisher's numbers: requests it from the open model once the page is otherwise idle.
 import { toModelErrorData } from '../inference/model_error';
-import type {
-  DeviceProof,
-  ModelClient,
-  ModelErrorData,
-  OpenedModel,
-} from '../inference/model_types';
+import type { DeviceProof, ModelClient } from '../inference/client_interface';
+import type { ModelErrorData, OpenedModel } from '../inference/model_types';
 
 export type ProofState =
   /** The comparison waits for the page's own work, or is in progress. */

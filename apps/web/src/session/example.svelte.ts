@@ -1,6 +1,7 @@
 // The publisher's precomputed example of the model that is being opened.
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelClient, OpenRequest } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { OpenRequest } from '../inference/model_types';
 import { exampleOf, type Example } from './published_example';
 
 export class PublishedExample {

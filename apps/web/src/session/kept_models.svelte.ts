@@ -1,7 +1,8 @@
 // Lists and removes the models that the browser caches, and requests persistence. The cache is
 // bundle/storage/model_cache.ts.
 import { toModelErrorData } from '../inference/model_error';
-import type { ModelClient, CachedModels } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { CachedModels } from '../inference/model_types';
 import {
   askToPersist,
   mayPersistUnasked,

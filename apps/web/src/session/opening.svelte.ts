@@ -1,10 +1,10 @@
 // Opens a model, surveys its variants, and replaces it by another one where that one is within reach.
 import { logitLens } from '../inference/lens_names';
 import { toModelErrorData } from '../inference/model_error';
+import type { ModelClient } from '../inference/client_interface';
 import type {
   Attempt,
   Choice,
-  ModelClient,
   ModelErrorData,
   OpenedModel,
   OpenRequest,

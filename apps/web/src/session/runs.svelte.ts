@@ -2,7 +2,8 @@
 import { mergeRun, type ActivationSet } from '../activations/activation_set';
 import { BudgetedCache } from '../inference/budgeted_cache';
 import { interventionKey, neutralKey, type Interventions } from '../inference/interventions';
-import type { ModelClient, RunResult } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { RunResult } from '../inference/model_types';
 
 /** Maximum for the activations of earlier interventions, those of the last ones among them. */
 const CACHED_BYTES = 64 * 2 ** 20;

@@ -1,7 +1,7 @@
 // Measures the length of the residual stream after a layer, which tells how far to steer it.
 import { activationName } from '../contract/activation_table';
 import { ModelError } from '../inference/model_error';
-import type { ModelClient } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
 
 /** Return the median length (L2 norm) of the stream after a layer, over the text's tokens, without edits. */
 export async function streamLength(

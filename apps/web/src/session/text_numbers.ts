@@ -8,7 +8,8 @@ import {
   type TokenDirection,
 } from '../inference/listed_edits';
 import { ModelError } from '../inference/model_error';
-import type { ModelClient, OpenedModel, Tensor } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { OpenedModel, Tensor } from '../inference/model_types';
 import { idsAround } from '../contract/whole_text';
 import { readPrompt } from './read_prompt';
 import { EMPTY_PROMPT } from './prompt_state.svelte';

@@ -1,5 +1,6 @@
 // The bytes of the tokens that the open model's tokenizer was asked for.
-import type { ModelClient, TokenPiece } from '../inference/model_types';
+import type { ModelClient } from '../inference/client_interface';
+import type { TokenPiece } from '../inference/model_types';
 
 export class TokenPieces {
   #known = new Map<number, TokenPiece>();

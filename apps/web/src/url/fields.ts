@@ -12,7 +12,8 @@ import { isLanguage, type Language } from '../i18n/languages';
 import { formatRuns, parseRuns, type LinkedRuns } from '../inference/kept_runs';
 import { formatListed, parseListed, type ListedEdit } from '../inference/listed_edits';
 import { namesLesson } from '../lessons/lesson_name';
-import { expandNames, packNames, type Ignore } from './activation_ranges';
+import { expandNames, packNames } from './activation_ranges';
+import type { Field } from './field';
 import { attentionOf, attentionText, headsOf, headsText } from './head_fields';
 import {
   attributionField,
@@ -111,15 +112,6 @@ export type LinkedOther =
   | { readonly kind: 'run'; readonly index: number };
 
 export type FieldName = keyof HashState;
-
-export interface Field<Value> {
-  readonly key: string;
-  /** The value of a link that lacks the field. */
-  readonly byDefault: Value;
-  /** Return the value, or null where nothing of the text can be read. Never throws. */
-  readonly parse: (text: string, ignore: Ignore) => Value | null;
-  readonly format: (value: NonNullable<Value>) => string;
-}
 
 /** Characters of a text that a link carries; a longer text is left out of it rather than cut. */
 export const MAX_PROMPT = 20_000;

@@ -1,7 +1,8 @@
 // Reads and writes the page's state in the address after #, so that a link shows the same view. No DOM. One row for each
 // field: fields.ts.
 import type { Ignore } from './activation_ranges';
-import { FIELDS, MAX_IDS, MAX_PROMPT, type Field, type FieldName, type HashState } from './fields';
+import type { Field } from './field';
+import { FIELDS, MAX_IDS, MAX_PROMPT, type FieldName, type HashState } from './fields';
 
 export type { HashState };
 

@@ -4,7 +4,7 @@ import type { Metric } from '../analysis/metrics';
 import { LARGEST_SEARCH } from '../analysis/path_search';
 import { SWEPT, type Swept } from '../analysis/swept_places';
 import type { Ignore } from './activation_ranges';
-import type { Field } from './fields';
+import type { Field } from './field';
 
 /** The logit that is attributed. The position and the head are the selected ones, which have fields of their own. */
 export interface LinkedAttribution {

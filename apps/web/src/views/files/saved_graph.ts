@@ -1,7 +1,8 @@
 // The graph that the reader may save: its name, the files of its weights, and its bytes on demand.
 import { weightFiles } from '../../bundle/download/download';
 import { sessionGraph } from '../../contract/variant_graphs';
-import type { ModelClient, OpenedModel } from '../../inference/model_types';
+import type { ModelClient } from '../../inference/client_interface';
+import type { OpenedModel } from '../../inference/model_types';
 
 export interface SavedGraph {
   readonly fileName: string;
