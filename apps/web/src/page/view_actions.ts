@@ -1,5 +1,6 @@
 // The changes that views ask for, made in the page's parts.
 import { withHeadToggled } from '../inference/listed_edits';
+import { selectionActions } from '../views/selection_actions';
 import type { Actions } from '../views/view_props';
 import type { ModelChoice } from './model_choice.svelte';
 import type { PageParts } from './page_parts';
@@ -10,15 +11,7 @@ export function viewActions(
   choice: ModelChoice,
 ): Actions {
   return {
-    select: (changes) => {
-      viewing.select(changes);
-    },
-    preview: (changes) => {
-      viewing.preview(changes);
-    },
-    setRoot: (root) => {
-      viewing.root = root;
-    },
+    ...selectionActions(viewing),
     toggleHead: (head) => {
       void session.answers.setEdits(withHeadToggled(session.answers.edits.entries, head));
     },
