@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from oriel.bundle.listed_file import missing_files
 from oriel.bundle.loadable import check_bundle_loads
 from oriel.bundle.provenance import Provenance
 from oriel.bundle.requested_bundle import RequestedBundle
@@ -179,17 +180,11 @@ def _has_shipped(old: ManifestDocument, model: LoadedModel) -> bool:
     """Return whether a bundle has the lens packs and dictionaries that ship with its model. One of
     the user's counts where it has a shipped one's name: an export doesn't replace it."""
     folder = model.source.folder
-    packs = {record[key] for record in old.get("lens_packs", ()) for key in ("name", "path")}
-    dictionaries = {
-        record[key] for record in old.get("dictionaries", ()) for key in ("name", "path")
-    }
-    return all(
-        not packs.isdisjoint((name, pack_path(file_digest(file))))
-        for name, file in bundled_lenses(folder).items()
-    ) and all(
-        not dictionaries.isdisjoint((name, dictionary_path(file_digest(file))))
-        for name, file in bundled_dictionaries(folder).items()
+    packs = missing_files(old.get("lens_packs", ()), bundled_lenses(folder), pack_path)
+    dictionaries = missing_files(
+        old.get("dictionaries", ()), bundled_dictionaries(folder), dictionary_path
     )
+    return not packs and not dictionaries
 
 
 def _same_bytes(folder: Path, files: Sequence[FileDescriptor]) -> bool:

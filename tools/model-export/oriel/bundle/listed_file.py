@@ -1,16 +1,19 @@
-"""Reads a file of tensors that a manifest lists with a description, such as a lens pack's, and
-checks that it is the one that the manifest describes."""
+"""Reads files of tensors that a manifest lists with a description, such as a lens pack's, checks
+that they are the ones that the manifest describes, and finds those that a new bundle is to have."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from oriel.bundle.write_bundle import file_digest
 from oriel.contract.activation_names import ModelShape
 from oriel.contract.documents import DictionaryRecord, LensPackRecord, ManifestDocument
-from oriel.errors import BundleError
+from oriel.contract.manifest import read_manifest
+from oriel.errors import BundleError, OrielError
 
 
 class _Described(Protocol):
@@ -23,6 +26,7 @@ class _Described(Protocol):
 
 
 _Found = TypeVar("_Found", bound=_Described)
+_Record = TypeVar("_Record", LensPackRecord, DictionaryRecord)
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,40 @@ class ListedKind:
             expected=expected,
             next_step=f"add it again: {self.command}.",
         )
+
+
+def sound_files(
+    folder: Path,
+    weights: str,
+    records: Callable[[ManifestDocument], Iterable[_Record]],
+    check: Callable[[Path, ManifestDocument, _Record], _Found],
+) -> dict[str, _Found]:
+    """Return {name: a file, read} of the bundle in a folder, where there is one. Leave out those of
+    other weights, and those that aren't sound. records: of a manifest, those of the kind. check:
+    reads a record's file, or raises OrielError."""
+    try:
+        manifest = read_manifest(folder).data
+    except OrielError:
+        return {}
+    found: dict[str, _Found] = {}
+    for record in records(manifest):
+        if record["description"]["weights"] == weights:
+            with suppress(OrielError):
+                found[record["name"]] = check(folder, manifest, record)
+    return found
+
+
+def missing_files(
+    records: Iterable[LensPackRecord | DictionaryRecord],
+    files: Mapping[str, Path],
+    path_of: Callable[[str], str],
+) -> dict[str, Path]:
+    """Return the shipped files of which a bundle has neither the name nor the file: the user's of a
+    shipped one's name stays in its place. files: {name: file}. path_of: of a digest, the file's
+    path in a bundle."""
+    taken = {record[key] for record in records for key in ("name", "path")}
+    return {
+        name: file
+        for name, file in files.items()
+        if taken.isdisjoint((name, path_of(file_digest(file))))
+    }

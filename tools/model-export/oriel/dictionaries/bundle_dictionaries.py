@@ -5,22 +5,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
 from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.listed_file import missing_files, sound_files
 from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, put_files, save_manifest
 from oriel.contract.dashboards import FOLDER
-from oriel.contract.dictionaries import features_name, most_dictionaries
+from oriel.contract.dictionaries import dictionary_path, features_name, most_dictionaries
 from oriel.contract.documents import DictionaryRecord, FileDescriptor, ManifestDocument
-from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
+from oriel.contract.manifest import bundle_folder, put_before_variants
 from oriel.contract.totals import check_totals
 from oriel.dictionaries.dictionary_file import Dictionary, read_dictionary
 from oriel.dictionaries.listed_dictionary import check_dictionary, tap_record
-from oriel.errors import ContractError, OptionError, OrielError
+from oriel.errors import ContractError, OptionError
 
 
 def add_dictionary(bundle: Path, dictionary: Dictionary, name: str) -> bool:
@@ -90,10 +90,9 @@ def add_shipped_dictionaries(
     file it has already. files: {name: the file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
     there = data.get("dictionaries", [])
-    taken = {each["name"] for each in there} | {each["path"] for each in there}
-    shipped = {name: read_dictionary(file, shape, weights) for name, file in files.items()}
-    added = {name: each for name, each in shipped.items() if taken.isdisjoint((name, each.path))}
-    if added:
+    missing = missing_files(there, files, dictionary_path)
+    if missing:
+        added = {name: read_dictionary(file, shape, weights) for name, file in missing.items()}
         write_dictionaries(folder, data, data["files"], there, added)
 
 
@@ -101,15 +100,8 @@ def keep_dictionaries(folder: Path, data: ManifestDocument, before: Path) -> Non
     """Copy the dictionaries of the bundle in `before` into the one in `folder`, which is to take
     its place and has none yet. Leave out those of other weights, and those whose file isn't
     sound."""
-    found: dict[str, Dictionary] = {}
-    try:
-        old = read_manifest(before).data
-    except OrielError:
-        return
-    for each in old.get("dictionaries", ()):
-        if each["description"]["weights"] == data["model"]["weights_digest"]:
-            with suppress(OrielError):
-                found[each["name"]] = check_dictionary(before, old, each)
+    weights = data["model"]["weights_digest"]
+    found = sound_files(before, weights, lambda old: old.get("dictionaries", ()), check_dictionary)
     if found:
         write_dictionaries(folder, data, data["files"], [], found)
 

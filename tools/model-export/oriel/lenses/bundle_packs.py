@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
 import onnx
 
 from oriel.bundle.atomic_folder import replaced_folder
+from oriel.bundle.listed_file import missing_files, sound_files
 from oriel.bundle.open_bundle import read_open_bundle, shape_of
 from oriel.bundle.reuse_files import reuse_files
 from oriel.bundle.write_bundle import check_replaceable, put_files, save_manifest
@@ -22,9 +22,9 @@ from oriel.contract.documents import (
     TapRecord,
     Variant,
 )
-from oriel.contract.lens_packs import LOGIT, mapped_layers
-from oriel.contract.manifest import bundle_folder, put_before_variants, read_manifest
-from oriel.errors import OptionError, OrielError
+from oriel.contract.lens_packs import LOGIT, mapped_layers, pack_path
+from oriel.contract.manifest import bundle_folder, put_before_variants
+from oriel.errors import OptionError
 from oriel.graph.taps import lens_tap
 from oriel.lenses.pack import LensPack, read_pack
 from oriel.lenses.pack_file import check_pack
@@ -71,25 +71,17 @@ def add_shipped_packs(folder: Path, data: ManifestDocument, files: Mapping[str, 
     has already. files: {name: the pack's file}."""
     weights, shape = data["model"]["weights_digest"], shape_of(data)
     there = data.get("lens_packs", [])
-    taken = {each["name"] for each in there} | {each["path"] for each in there}
-    shipped = {name: read_pack(file, shape, weights) for name, file in files.items()}
-    added = {name: pack for name, pack in shipped.items() if taken.isdisjoint((name, pack.path))}
-    if added:
-        write_packs(folder, data, data["files"], there, added)
+    missing = missing_files(there, files, pack_path)
+    if missing:
+        packs = {name: read_pack(file, shape, weights) for name, file in missing.items()}
+        write_packs(folder, data, data["files"], there, packs)
 
 
 def keep_packs(folder: Path, data: ManifestDocument, before: Path) -> None:
     """Copy the packs of the bundle in `before` into the one in `folder`, which is to take its place
     and has none yet. Leave out those of other weights, and those whose file isn't sound."""
-    packs: dict[str, LensPack] = {}
-    try:
-        old = read_manifest(before).data
-    except OrielError:
-        return
-    for each in old.get("lens_packs", ()):
-        if each["description"]["weights"] == data["model"]["weights_digest"]:
-            with suppress(OrielError):
-                packs[each["name"]] = check_pack(before, old, each)
+    weights = data["model"]["weights_digest"]
+    packs = sound_files(before, weights, lambda old: old.get("lens_packs", ()), check_pack)
     if packs:
         write_packs(folder, data, data["files"], [], packs)
 
