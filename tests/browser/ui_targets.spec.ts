@@ -89,9 +89,13 @@ test.describe('by touch', () => {
     for (const distance of await pitch(page)) expect(distance).toBeGreaterThanOrEqual(SMALLEST);
     const cell = page.getByTestId('head-47-9');
     await cell.scrollIntoViewIfNeeded();
+    const { h: height } = await boxOf(page.locator('.onehead'));
     await cell.tap();
     const toggle = page.getByTestId('toggle-head');
     await expect(toggle).toHaveText('Switch off layer 47, head 9');
+    await expect(page.getByTestId('shown-head')).toContainText('locked, a tap releases');
+    // A taller heading would move what was tapped from under the finger.
+    expect((await boxOf(page.locator('.onehead'))).h).toBe(height);
     // Both are in sight at once: the reader need not scroll from one to the other.
     await expect(cell).toBeInViewport();
     await expect(toggle).toBeInViewport();

@@ -19,6 +19,7 @@ export const page = {
   layerShort: (layer: number) => `L${layer}`,
   headShort: (head: number) => `H${head}`,
   locked: 'locked, Esc releases',
+  lockedByTouch: 'locked, a tap releases',
   save: 'Save as',
   copy: 'copy all',
   copied: 'copied',

@@ -19,6 +19,7 @@ export const page: PageTexts = {
   layerShort: (layer) => `L${layer}`,
   headShort: (head) => `H${head}`,
   locked: '已锁定，按 Esc 解除',
+  lockedByTouch: '已锁定，再点解除',
   save: '另存为',
   copy: '复制完整值',
   copied: '已复制',
