@@ -43,10 +43,11 @@ LANES: tuple[tuple[Part, ...], ...] = (
         # The page that oriel.show draws, in the package.
         Part("standalone", (*NPM, "standalone")),
         # Files side by side; the tests of one file stay together, since they share what they set
-        # up.
+        # up. The browser tests go first on a busy machine: they wait for what is drawn, up to a
+        # limit.
         Part(
             "pytest",
-            (*PYTHON, "pytest", "--numprocesses=2", "--dist=loadfile"),
+            ("nice", "-n", "5", *PYTHON, "pytest", "--numprocesses=2", "--dist=loadfile"),
             after=("demo", "standalone"),
             programs=("ORIEL_NGINX",),
         ),
@@ -72,6 +73,10 @@ _CLOSING = {
     "pytest": re.compile(r"^=+ .* in [\d.]+s"),
     "vitest": re.compile(r"^\s*Tests\s"),
     "playwright": re.compile(r"^\s+\d+ (passed|failed|skipped|flaky)\b"),
+}
+_FAILED = {
+    "pytest": re.compile(r"^(?:FAILED|ERROR) (\S.*)"),
+    "vitest": re.compile(r"^\s*FAIL\s+(\S.*)"),
 }
 
 
@@ -101,3 +106,21 @@ def count_tests(name: str, output: str) -> Counter[str]:
             for number, outcome in _COUNT.findall(line):
                 counts[outcome] += int(number)
     return counts
+
+
+def failed_tests(name: str, output: str) -> list[str]:
+    """Return the names of the tests that a runner's closing lines call failed."""
+    lines = _ESCAPES.sub("", output).splitlines()
+    if name == "playwright":
+        # It lists the failed, the flaky and the interrupted tests under a count of each.
+        failed, outcome = [], ""
+        for line in lines:
+            count = _COUNT.fullmatch(line.strip())
+            outcome = count.group(2) if count else outcome
+            if outcome == "failed" and line.startswith("    ["):
+                failed.append(line.strip())
+        return failed
+    if name not in _FAILED:
+        return []
+    found = (_FAILED[name].match(line) for line in lines)
+    return list(dict.fromkeys(match.group(1) for match in found if match))

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from check_parts import LANES, PROGRAMS, Part, choose, count_tests
+from check_parts import LANES, PROGRAMS, Part, choose, count_tests, failed_tests
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = ROOT / "test-results" / "part_times.json"
@@ -41,6 +41,8 @@ class Outcome:
     cpu_seconds: float
     """User and system time of the part's processes that have ended."""
     counts: Counter[str]
+    failed_tests: list[str]
+    """Names of the tests that failed, of a part that failed."""
 
 
 @dataclass
@@ -158,7 +160,8 @@ def run_part(part: Part, state: Run) -> None:
         result = "passed" if passed else "failed" if state.failed is None else "stopped"
         seconds = time.monotonic() - began
         counts = count_tests(part.name, output)
-        state.outcomes[part.name] = Outcome(part.name, result, seconds, cpu_seconds, counts)
+        tests = failed_tests(part.name, output) if result == "failed" else []
+        state.outcomes[part.name] = Outcome(part.name, result, seconds, cpu_seconds, counts, tests)
         if not streamed and result != "stopped":
             print(f"{heading}\n{output.rstrip()}", flush=True)
         if result == "failed":
@@ -267,6 +270,10 @@ def report(state: Run, seconds: float, path: Path) -> int:
         print(f"{outcome.name:<14}{times}   {said}")
         total += outcome.counts
     if state.failed is not None:
+        # Last, where it is seen: often nothing but the end of a long output is kept.
+        for outcome in outcomes:
+            for test in outcome.failed_tests:
+                print(f"failed: {test}")
         print(f"FAILED: {state.failed}; the other parts were stopped or did not run")
         return 1
     print(f"===== {as_text(total) or f'{len(outcomes)} checks passed'} in {seconds:.2f}s =====")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import run_checks
-from check_parts import GROUPS, LANES, PARTS, Part, choose, count_tests
+from check_parts import GROUPS, LANES, PARTS, Part, choose, count_tests, failed_tests
 from run_checks import report, run_lanes
 
 
@@ -175,3 +175,29 @@ def test_no_part_waits_for_one_that_comes_after_it_in_its_lane() -> None:
 )  # fmt: skip
 def test_what_runners_say_is_counted(name: str, output: str, counts: dict[str, int]) -> None:
     assert count_tests(name, output) == counts
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "failed"),
+    [
+        ("pytest", "FAILED a/test_b.py::test_c[d] - assert 1 == 2\nERROR a/test_e.py\n== 1 failed",
+         ["a/test_b.py::test_c[d] - assert 1 == 2", "a/test_e.py"]),
+        ("vitest", " \x1b[41m FAIL \x1b[49m a.test.ts > b\n FAIL  a.test.ts > b\n Tests 1 failed",
+         ["a.test.ts > b"]),
+        ("playwright", "  1) [isolated] › a.spec.ts:1:1 › b\n    [not a test]\n  1 failed\n"
+         "    [isolated] › a.spec.ts:1:1 › b \n  1 flaky\n    [webgpu] › c.spec.ts:1:1 › d \n"
+         "  258 passed (32.0m)", ["[isolated] › a.spec.ts:1:1 › b"]),
+        ("mypy", "FAILED a", []),
+    ],
+)  # fmt: skip
+def test_failed_tests_are_named(name: str, output: str, failed: list[str]) -> None:
+    assert failed_tests(name, output) == failed
+
+
+def test_the_failed_tests_are_named_at_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fails = "print('FAILED a.py::b - reason'); print('x' * 9999); raise SystemExit(1)"
+    state = run_lanes([[part("pytest", fails)]], {})
+    assert report(state, 1.0, tmp_path / "times.json") == 1
+    assert "failed: a.py::b - reason" in capfd.readouterr().out.splitlines()[-2]
