@@ -3,28 +3,33 @@ import { defineConfig } from '@playwright/test';
 import type { EngineOptions } from './tests/browser/engine';
 import { findChromium } from './tests/browser/find_chromium';
 import { built, firstPort, isolated, plainHost } from './tests/browser/servers';
+import { isThorough } from './tests/browser/thorough';
 
 /** Every kind of host has to start the engine; what it computes then does not depend on the host. */
 const hostSpecs = 'engine_hosts.spec.ts';
-const engineSpecs = [
-  hostSpecs,
-  'engine_parity.spec.ts',
-  'engine_edits.spec.ts',
+/** Each activation, whole and from the cache, edited and not. */
+const paritySpecs = [hostSpecs, 'engine_parity.spec.ts', 'engine_edits.spec.ts'];
+/** What is computed by the same operators. */
+const analysisSpecs = [
   'engine_static.spec.ts',
   'engine_lenses.spec.ts',
   'engine_batches.spec.ts',
   'engine_sweeps.spec.ts',
   'engine_attribution.spec.ts',
 ];
-const isThorough = process.env['ORIEL_THOROUGH'] === '1';
-const onEveryHost = isThorough ? engineSpecs : [hostSpecs];
-const variantSpecs = [
+/** Each precision's kernels, and a GPU that is lost or lacks what a model needs. */
+const gpuSpecs = [
   'engine_variants.spec.ts',
-  'engine_edited_variants.spec.ts',
   'engine_failures.spec.ts',
-  'engine_earlier.spec.ts',
   'engine_gpu_device.spec.ts',
+  'ui_webgpu*.spec.ts',
 ];
+const furtherGpuSpecs = [
+  ...analysisSpecs,
+  'engine_edited_variants.spec.ts',
+  'engine_earlier.spec.ts',
+];
+const onEveryHost = isThorough ? [...paritySpecs, ...analysisSpecs] : [hostSpecs];
 /** Makes what the tests open, unless what it is made from is unchanged since. */
 const python = process.env['ORIEL_PYTHON'] ?? '.venv/bin/python';
 /** They serve builds of the page themselves. */
@@ -78,7 +83,7 @@ export default defineConfig<EngineOptions>({
       name: 'webgpu',
       // A GPU in software, on whatever cores there are.
       timeout: 480_000,
-      testMatch: [...engineSpecs, ...variantSpecs, 'ui_webgpu*.spec.ts'],
+      testMatch: [...paritySpecs, ...gpuSpecs, ...(isThorough ? furtherGpuSpecs : [])],
       ...(isThorough ? {} : { grepInvert: /@any-device/ }),
       use: {
         baseURL: isolated,

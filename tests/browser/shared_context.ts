@@ -11,16 +11,28 @@ import {
   type Request,
   type Route,
 } from '@playwright/test';
+import { isThorough } from './thorough';
 
 const viewport = { width: 1280, height: 720 };
 
 interface Options {
   /** Gives the test a context of its own, as for what is limited or overwritten in a whole context. */
   readonly ownContext: boolean;
+  /** Lets the page compare the device with PyTorch's numbers once it is idle, as it does for its readers. */
+  readonly comparesDevice: boolean;
 }
+
+declare global {
+  /** Read by the build of page_build.config.ts. */
+  var quietBeforeProof: number | undefined;
+}
+
+/** The longest time that a browser waits, in milliseconds. */
+const never = 2 ** 31 - 1;
 
 export const test = base.extend<Options, { shared: BrowserContext }>({
   ownContext: [false, { option: true }],
+  comparesDevice: [isThorough, { option: true }],
   viewport,
   // The others of a browser, without a profile on disk, cache no compiled WebAssembly.
   shared: [
@@ -63,6 +75,13 @@ export const test = base.extend<Options, { shared: BrowserContext }>({
     await use(shared);
     shared.off('request', visit);
     await empty(shared, origins);
+  },
+  page: async ({ page, comparesDevice }, use) => {
+    if (!comparesDevice)
+      await page.addInitScript((wait) => {
+        globalThis.quietBeforeProof = wait;
+      }, never);
+    await use(page);
   },
   serviceWorkers: 'block',
 });

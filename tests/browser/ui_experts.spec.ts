@@ -8,6 +8,7 @@ import { test } from './shared_context';
 import { expectCandidates } from './shown_prediction';
 
 const expect = plainExpect.configure({ timeout: 60_000 });
+test.use({ comparesDevice: true });
 const IDS = [5, 17, 2, 40, 8, 33];
 
 interface Routed {

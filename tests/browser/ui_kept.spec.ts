@@ -5,6 +5,7 @@ import { checksumBytes } from '../../apps/web/src/bundle/storage/storage_checksu
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
+test.use({ comparesDevice: true });
 
 async function opened(page: Page): Promise<void> {
   await expect(page.getByTestId('candidate').first()).toBeVisible();

@@ -11,6 +11,7 @@ import { readFixtures, reference } from './fixtures';
 import { test } from './shared_context';
 
 const expect = plainExpect.configure({ timeout: 30_000 });
+test.use({ comparesDevice: true });
 
 const bundle = fileURLToPath(
   new URL('../../apps/web/static/models/demo/manifest.json', import.meta.url),

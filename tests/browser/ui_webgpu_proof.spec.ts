@@ -10,6 +10,7 @@ import { test } from './shared_context';
 import { startSilentServer } from './silent_server';
 
 const expect = plainExpect.configure({ timeout: 45_000 });
+test.use({ comparesDevice: true });
 
 const folder = fileURLToPath(new URL('../../apps/web/static/models/demo/', import.meta.url));
 const manifest = JSON.parse(readFileSync(`${folder}manifest.json`, 'utf8')) as Manifest;

@@ -1,4 +1,4 @@
-"""Every architecture in float32, float16, int8 and int4, one tiny model each: what a variant
+"""Architectures in float32, float16, int8 and int4, one tiny model each: what a variant
 stores, what its kernels make of it, how far its predictions are from the float32 model's, edits,
 and the static graph. The page's programs compute the same numbers. One export serves all."""
 
@@ -12,6 +12,7 @@ import pytest
 from architecture_variants import VARIANTS
 from conftest import save_random
 from page_programs import Writer, check_programs, written_programs
+from thorough import further
 
 from oriel.contract.manifest import read_manifest
 from oriel.export_bundle import export
@@ -36,8 +37,20 @@ def first_of_each() -> dict[str, str]:
 
 
 FIRST = first_of_each()
+ALIKE = {
+    "bert": ("distilbert", "electra", "roberta"),
+    "gpt2": ("gpt_neo",),
+    "llama": ("granite", "mistral", "olmo", "olmo2", "qwen2", "qwen3", "smollm3", "stablelm"),
+    "mixtral": ("olmoe", "qwen3_moe"),
+}
+"""Model types whose matrices are stored and multiplied as another's are: the thorough run tries
+them too. In float32 test_architectures.py compares each of them."""
+
 TRIED = (
-    *FIRST.values(),
+    *(
+        further(name) if any(model_type in alike for alike in ALIKE.values()) else name
+        for model_type, name in FIRST.items()
+    ),
     # Matrices stand before its stream, and between that and its unembedding.
     "opt-norms-after-sums-projected",
     "falcon-grouped-alibi-one-norm",
@@ -80,6 +93,7 @@ def write() -> Iterator[Writer]:
 
 def test_every_architecture_is_tried() -> None:
     assert FIRST.keys() == REGISTRY.keys()
+    assert {*ALIKE, *(alike for each in ALIKE.values() for alike in each)} <= FIRST.keys()
 
 
 def test_each_agrees_with_pytorch(exported: Exported) -> None:
