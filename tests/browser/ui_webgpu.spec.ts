@@ -20,10 +20,14 @@ test('switching where the model runs keeps the prediction', async ({ page }) => 
     await expect(declined.getByRole('alert')).toHaveAttribute('data-kind', 'provider-unavailable');
     await declined.getByRole('button', { name: 'Close' }).click();
   }
+  // Until the model is open there, the answer is the one before, whose parts go with it.
+  const place = gpu ? 'WebGPU' : 'WebAssembly';
+  await expect(page.getByTestId('variant-bar')).toContainText(`on ${place}`);
+  await expect(page.locator('main')).toHaveAttribute('aria-busy', 'false');
   await expect(first).toBeVisible();
   await expect(first).toHaveAttribute('data-id', id ?? '');
   const again = Number(await first.getAttribute('data-probability'));
   expect(Math.abs(again - probability)).toBeLessThan(1e-3);
   await page.getByTestId('facts').scrollIntoViewIfNeeded();
-  await expect(page.getByTestId('provider-fact')).toContainText(gpu ? 'WebGPU' : 'WebAssembly');
+  await expect(page.getByTestId('provider-fact')).toContainText(place);
 });
