@@ -28,8 +28,9 @@ PROGRAMS = {
     "ORIEL_NGINX": "scripts/find_nginx.py",
 }
 
-# Two lanes, side by side: what loads one core steadily, and the browsers, which wait much. The
-# second begins with the bundles that the tests of both open.
+# Two lanes, side by side: the second makes the bundles that pytest and the browser tests open,
+# while the linters run. pytest and the browsers load every core each: beside one another both take
+# more time in sum, and what a browser test waits for comes late.
 LANES: tuple[tuple[Part, ...], ...] = (
     (
         Part("ruff", (*PYTHON, "ruff", "check", ".")),
@@ -43,24 +44,23 @@ LANES: tuple[tuple[Part, ...], ...] = (
         # The page that oriel.show draws, in the package.
         Part("standalone", (*NPM, "standalone")),
         # Files side by side; the tests of one file stay together, since they share what they set
-        # up. The browser tests go first on a busy machine: they wait for what is drawn, up to a
-        # limit.
+        # up.
         Part(
             "pytest",
-            ("nice", "-n", "5", *PYTHON, "pytest", "--numprocesses=2", "--dist=loadfile"),
+            (*PYTHON, "pytest", "--numprocesses=2", "--dist=loadfile"),
             after=("demo", "standalone"),
             programs=("ORIEL_NGINX",),
         ),
-    ),
-    (
-        Part("demo", (sys.executable, "scripts/demo_bundle.py")),
-        Part("bundles", (sys.executable, "scripts/browser_bundles.py"), after=("demo",)),
         Part(
             "playwright",
             (*NPM, "test:browser"),
             after=("bundles", "standalone"),
             programs=("ORIEL_CHROMIUM", "ORIEL_NGINX"),
         ),
+    ),
+    (
+        Part("demo", (sys.executable, "scripts/demo_bundle.py")),
+        Part("bundles", (sys.executable, "scripts/browser_bundles.py"), after=("demo",)),
     ),
 )
 PARTS = {part.name: part for lane in LANES for part in lane}

@@ -149,7 +149,7 @@ def test_words_choose_parts_and_what_they_need() -> None:
     assert choose([]) == list(PARTS)
     assert choose(["lint"]) == list(GROUPS["lint"])
     assert choose(["pytest", "ruff"]) == ["ruff", "standalone", "pytest", "demo"]
-    assert choose(["playwright"]) == ["standalone", "demo", "bundles", "playwright"]
+    assert choose(["playwright"]) == ["standalone", "playwright", "demo", "bundles"]
     with pytest.raises(ValueError, match="unknown: rough; known: lint, ruff"):
         choose(["rough", "ruff"])
 
